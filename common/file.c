@@ -1,0 +1,193 @@
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void *memory_get(size_t count, size_t size)
+{
+    void *p = calloc(count ? count : 1, size ? size : 1);
+    if (!p) abort();
+    return p;
+}
+
+char *text_copy(const char *text)
+{
+    size_t n = strlen(text) + 1;
+    return memcpy(memory_get(n, 1), text, n);
+}
+
+char *text_format(const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (n < 0) abort();
+    char *text = memory_get((size_t)n + 1, 1);
+    vsnprintf(text, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return text;
+}
+
+char *path_join(const char *a, const char *b)
+{
+    if (!*a || *b == '/') return text_copy(b);
+    return text_format("%s%s%s", a, a[strlen(a) - 1] == '/' ? "" : "/", b);
+}
+
+const char *path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+char *path_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) return text_copy(".");
+    if (slash == path) return text_copy("/");
+    return text_format("%.*s", (int)(slash - path), path);
+}
+
+bool file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool file_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+Status file_size(const char *path, int64_t *bytes)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) return status_errno(ERR_INPUT, "%s", path);
+    *bytes = st.st_size;
+    return status_ok();
+}
+
+Status file_make_folders(const char *path)
+{
+    Status status = status_ok();
+    char *text = text_copy(path);
+    for (char *p = text + 1; *p && !failed(status); p++) {
+        if (*p != '/') continue;
+        *p = 0;
+        if (mkdir(text, 0777) != 0 && errno != EEXIST) status = status_errno(ERR_INPUT, "cannot make folder %s", text);
+        *p = '/';
+    }
+    if (!failed(status) && mkdir(text, 0777) != 0 && (errno != EEXIST || !file_is_folder(text)))
+        status = status_errno(ERR_INPUT, "cannot make folder %s", text);
+    free(text);
+    return status;
+}
+
+Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes)
+{
+    *data = NULL;
+    *bytes = 0;
+    FILE *f = fopen(path, "rb");
+    if (!f) return status_errno(ERR_INPUT, "cannot read %s", path);
+    Status status = status_ok();
+    size_t room = 1 << 16, n = 0;
+    char *text = malloc(room + 1);
+    while (text) {
+        n += fread(text + n, 1, room - n, f);
+        if (n < room || n > max_bytes) break;
+        room *= 2;
+        char *more = realloc(text, room + 1);
+        if (!more) free(text);
+        text = more;
+    }
+    if (!text)
+        status = status_fail(ERR_NODE, "%s: out of memory", path);
+    else if (ferror(f))
+        status = status_errno(ERR_INPUT, "cannot read %s", path);
+    else if (n > max_bytes)
+        status = status_fail(ERR_INPUT, "%s: larger than the %zu bytes expected at most", path, max_bytes);
+    fclose(f);
+    if (failed(status)) {
+        free(text);
+        return status;
+    }
+    text[n] = 0;
+    *data = text;
+    *bytes = n;
+    return status;
+}
+
+char *file_draft(const char *path) { return text_format("%s.draft.%ld", path, (long)getpid()); }
+
+static Status sync_path(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+    if (fd < 0) return status_errno(ERR_NODE, "cannot open %s", path);
+    /* a file system without fsync for folders says EINVAL: its rename is as good as it gets */
+    Status s = fsync(fd) != 0 && errno != EINVAL ? status_errno(ERR_NODE, "cannot fsync %s", path) : status_ok();
+    close(fd);
+    return s;
+}
+
+Status file_publish(const char *draft, const char *path)
+{
+    char *folder = path_folder(path);
+    Status status = sync_path(draft, O_RDONLY);
+    if (!failed(status) && rename(draft, path) != 0) status = status_errno(ERR_NODE, "cannot rename %s to %s", draft, path);
+    if (failed(status))
+        unlink(draft);
+    else
+        status = sync_path(folder, O_RDONLY | O_DIRECTORY);
+    free(folder);
+    return status;
+}
+
+Status file_replace(const char *path, const void *data, size_t bytes)
+{
+    char *draft = file_draft(path);
+    Status status = status_ok();
+    FILE *f = fopen(draft, "wb");
+    bool written = f && fwrite(data, 1, bytes, f) == bytes;
+    bool closed = f && fclose(f) == 0; /* for small files this is the write */
+    if (!written || !closed) status = status_errno(ERR_NODE, "cannot write %s", path);
+    if (failed(status))
+        unlink(draft);
+    else
+        status = file_publish(draft, path);
+    free(draft);
+    return status;
+}
+
+static Status copy_file(const char *from, const char *to)
+{
+    char buffer[1 << 16];
+    size_t n;
+    Status status = status_ok();
+    FILE *in = fopen(from, "rb"), *out = in ? fopen(to, "wb") : NULL;
+    if (!out) status = status_errno(ERR_NODE, "cannot copy %s to %s", from, to);
+    while (out && (n = fread(buffer, 1, sizeof buffer, in)) > 0)
+        if (fwrite(buffer, 1, n, out) != n) break;
+    if (out && (ferror(in) || ferror(out))) status = status_errno(ERR_NODE, "cannot copy %s to %s", from, to);
+    if (out && fclose(out) != 0 && !failed(status)) status = status_errno(ERR_NODE, "cannot copy %s to %s", from, to);
+    if (in) fclose(in);
+    return status;
+}
+
+Status file_duplicate(const char *from, const char *path)
+{
+    char *draft = file_draft(path);
+    unlink(draft);
+    Status status = link(from, draft) == 0 ? status_ok() : copy_file(from, draft);
+    if (failed(status))
+        unlink(draft);
+    else
+        status = file_publish(draft, path);
+    unlink(draft); /* rename leaves both names when they are the same file already */
+    free(draft);
+    return status;
+}

@@ -1,0 +1,35 @@
+/* file.h - files that are whole or not there: written beside their place, fsynced, renamed, the folder fsynced. */
+#ifndef REELWRIGHT_FILE_H
+#define REELWRIGHT_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/status.h"
+
+/* "a/b" in newly allocated memory (free() it); b alone when b is absolute or a is empty. Aborts when out of memory. */
+char *path_join(const char *a, const char *b);
+char *path_folder(const char *path); /* "a/b" -> "a", "b" -> "."; free() it */
+const char *path_name(const char *path); /* the part after the last slash */
+char *text_format(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* like asprintf; aborts when out of memory */
+char *text_copy(const char *text);                                             /* strdup that aborts when out of memory */
+void *memory_get(size_t count, size_t size); /* calloc that aborts when out of memory: for small things only */
+
+bool file_exists(const char *path);
+bool file_is_folder(const char *path);
+Status file_size(const char *path, int64_t *bytes);
+Status file_make_folders(const char *path); /* mkdir -p */
+/* The whole file with a 0 byte after it (free() it); ERR_INPUT when it is missing or larger than max_bytes. */
+Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes);
+
+/* The name to write to before file_publish(path): in the same folder, unique to this process; free() it. */
+char *file_draft(const char *path);
+/* fsync draft, rename it to path, fsync the folder. On failure the draft is removed and path is as it was. */
+Status file_publish(const char *draft, const char *path);
+/* draft + write + publish in one */
+Status file_replace(const char *path, const void *data, size_t bytes);
+/* path becomes another name (hard link) of from, or a copy where links are not possible; published like the rest. */
+Status file_duplicate(const char *from, const char *path);
+
+#endif

@@ -1,0 +1,27 @@
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static LogLevel most_level = LOG_INFO;
+static char who_text[64];
+
+void log_set_level(LogLevel most) { most_level = most; }
+
+void log_set_who(const char *who) { snprintf(who_text, sizeof who_text, "%s%s", who, *who ? ": " : ""); }
+
+void log_line(LogLevel level, const char *fmt, ...)
+{
+    static const char *const mark[] = {"error: ", "warning: ", "", ""};
+    if (level > most_level) return;
+    char text[4096]; /* one write per line, so that lines of several processes do not mix */
+    int n = snprintf(text, sizeof text, "reelwright: %s%s", who_text, mark[level]);
+    va_list args;
+    va_start(args, fmt);
+    int m = vsnprintf(text + n, sizeof text - (size_t)n - 1, fmt, args);
+    va_end(args);
+    if (m < 0) return;
+    n += m < (int)sizeof text - n - 1 ? m : (int)sizeof text - n - 2;
+    text[n++] = '\n';
+    fwrite(text, 1, (size_t)n, stderr);
+}

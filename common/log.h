@@ -1,0 +1,13 @@
+/* log.h - lines for people on stderr: "reelwright: ..." ; nothing else in the program writes there. */
+#ifndef REELWRIGHT_LOG_H
+#define REELWRIGHT_LOG_H
+
+#include <stdbool.h>
+
+typedef enum { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG } LogLevel;
+
+void log_set_level(LogLevel most); /* LOG_INFO at the start; --quiet sets LOG_WARNING */
+void log_set_who(const char *who); /* "" or "worker 2": put before each line */
+void log_line(LogLevel level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,77 @@
+/* model_config.h - what a model folder (Hugging Face diffusers layout) says about itself: every architecture number, the
+ * pipeline's defaults, and the identity of its bytes. No weight is read here except to hash it.
+ *
+ * The engine builds the model from it; the coordinator checks campaigns with it. */
+#ifndef REELWRIGHT_MODEL_CONFIG_H
+#define REELWRIGHT_MODEL_CONFIG_H
+
+#include <stdbool.h>
+
+#include "common/hash.h"
+#include "common/shot.h"
+
+enum { VAE_MAX_STAGES = 8, VAE_MAX_Z = 64, VACE_MAX_LAYERS = 64 };
+
+typedef struct { /* text_encoder/config.json (UMT5) */
+    int vocab_size, d_model, d_kv, d_ff, layers, heads;
+    int buckets, max_distance; /* relative attention */
+    float eps;
+} TextConfig;
+
+typedef struct { /* transformer/config.json */
+    int patch[3];
+    int heads, head_dim, in_channels, out_channels, text_dim, freq_dim, ffn_dim, layers;
+    int rope_max_len;
+    bool cross_norm;
+    float eps;
+    int image_dim, added_kv_dim, pos_embed_len;          /* 0 = none */
+    int vace_layers[VACE_MAX_LAYERS], vace_count, vace_in; /* control branch; count 0 = none */
+} DitConfig;
+
+typedef struct { /* vae/config.json */
+    int base_dim, decoder_base_dim, z_dim, stages, dim_mult[VAE_MAX_STAGES], res_blocks;
+    bool time_down[VAE_MAX_STAGES]; /* temperal_downsample: stages - 1 of them */
+    bool residual;                  /* is_residual */
+    int in_channels, out_channels, patch; /* patch 1 = none */
+    int scale_space, scale_time;
+    float mean[VAE_MAX_Z], std[VAE_MAX_Z];
+} VaeConfig;
+
+typedef struct { /* scheduler/scheduler_config.json */
+    char kind[16];   /* "unipc" or "euler" */
+    double flow_shift;
+    int train_steps; /* num_train_timesteps */
+    int order;       /* solver_order */
+    bool lower_order_final, predict_x0, bh2;
+    bool disable_corrector[64];
+    bool final_sigma_zero;
+} SchedulerConfig;
+
+typedef struct {
+    char *folder;
+    char pipeline[64]; /* _class_name of model_index.json */
+    double boundary_ratio;   /* 0 = one transformer */
+    bool expand_timesteps;
+    bool two_transformers, has_image_encoder;
+    TextConfig text;
+    DitConfig dit;
+    VaeConfig vae;
+    SchedulerConfig scheduler;
+    /* the pipeline's defaults, and those that the folder's optional reelwright.json states (size, frames, fps, steps,
+     * guidance, negative), which is how the pocket model says 64x112, 33 frames, 8 per second */
+    ShotSpec defaults;
+} ModelConfig;
+
+/* ERR_INPUT names file and field: missing, of the wrong type, out of range, or a kind that is not supported. */
+Status model_config_read(const char *folder, ModelConfig **out);
+void model_config_free(ModelConfig **c);
+
+/* Refuses what the model cannot render (frames not 4k+1, a size that is no multiple of VAE scale times patch, steps,
+ * guidance out of range, ...): ERR_INPUT "frames = 30, expected 4k+1 (29 or 33)". */
+Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s);
+
+/* SHA-256 over the sorted relative names and contents of every file of the folder that determines what is rendered
+ * (configs, weights, tokenizer). Cached beside nothing: the caller stores it. */
+Status model_config_hash(const char *folder, char hash[HASH_TEXT]);
+
+#endif

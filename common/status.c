@@ -1,0 +1,63 @@
+#include "status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MESSAGE_MAX = 4096 };
+
+static _Thread_local char message[MESSAGE_MAX];
+
+Status status_ok(void) { return (Status){OK, ""}; }
+
+Status status_fail(ErrClass err, const char *fmt, ...)
+{
+    char text[MESSAGE_MAX]; /* the arguments may point into `message` */
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    memcpy(message, text, sizeof text);
+    return (Status){err, message};
+}
+
+Status status_at(Status s, const char *fmt, ...)
+{
+    if (!failed(s)) return s;
+    char text[MESSAGE_MAX];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (n < 0) n = 0;
+    if (n < MESSAGE_MAX - 1) snprintf(text + n, sizeof text - (size_t)n, ": %s", s.message);
+    memcpy(message, text, sizeof text);
+    return (Status){s.err, message};
+}
+
+Status status_errno(ErrClass err, const char *fmt, ...)
+{
+    int saved = errno;
+    char text[MESSAGE_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    snprintf(message, sizeof message, "%s: %s", text, strerror(saved));
+    return (Status){err, message};
+}
+
+int status_exit_code(Status s)
+{
+    static const int code[] = {[OK] = 0,       [ERR_INPUT] = 2, [ERR_CLIP] = 1, [ERR_RETRY] = 3,
+                               [ERR_NODE] = 3, [ERR_FATAL] = 3, [ERR_STOP] = 75};
+    return code[s.err];
+}
+
+const char *status_class_name(ErrClass err)
+{
+    static const char *const name[] = {[OK] = "ok",         [ERR_INPUT] = "input", [ERR_CLIP] = "clip", [ERR_RETRY] = "retry",
+                                       [ERR_NODE] = "node", [ERR_FATAL] = "fatal", [ERR_STOP] = "stop"};
+    return name[err];
+}

@@ -1,0 +1,82 @@
+/* engine.h - a loaded model and the four things it does: encode a prompt, draw noise, denoise, decode.
+ *
+ *     engine_open -> engine_encode (once per distinct prompt)
+ *                 -> denoise_begin / denoise_step x steps / denoise_end -> latents
+ *                 -> decode_begin / decode_next x latent frames / decode_end -> frames of pixels
+ *
+ * The engine knows no MPI, HDF5, libav or SQLite. One Engine is used by one thread at a time. Weights are loaded and packed
+ * once: `engine_open` reads configs and checks every tensor's name, shape and type against them before any is loaded; a
+ * component's weights are loaded at its first use and stay. */
+#ifndef REELWRIGHT_ENGINE_H
+#define REELWRIGHT_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/model_config.h"
+#include "common/shot.h"
+#include "common/status.h"
+#include "kernels/ops.h"
+
+typedef struct Engine Engine;
+
+/* What a tool may want to see of the inside. `data` is valid during the call only. dtype "f32" or "i64". */
+typedef struct {
+    void (*put)(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim);
+    void *self;
+    bool blocks; /* also trace.* : embeddings, blocks */
+} Trace;
+
+Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out);
+void engine_close(Engine **e);
+const ModelConfig *engine_config(const Engine *e);
+Backend *engine_backend(Engine *e);
+
+/* ---- text: UMT5 ---- */
+typedef struct {
+    float *rows; /* [count, dim] fp32: the rows that are not padding */
+    int count, dim;
+} PromptEmbeds;
+/* name is "prompt" or "negative" (for the trace, which may be NULL). */
+Status engine_encode(Engine *e, const char *text, const char *name, const Trace *trace, PromptEmbeds *out);
+void prompt_embeds_free(PromptEmbeds *p);
+
+/* ---- noise and latents ---- */
+/* [C,F,H,W] of the shot's latent, in this order */
+void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4]);
+/* Exactly torch.randn(dim, generator=Generator("cpu").manual_seed(seed), dtype=float32); count elements. */
+void noise_fill(uint64_t seed, float *out, int64_t count);
+
+/* ---- denoising ---- */
+typedef struct Denoise Denoise;
+
+/* Everything that a resumed run needs besides the shot: a whole checkpoint is (step, latents, solver). */
+typedef struct {
+    int step;         /* steps done */
+    float *latents;   /* [C,F,H,W] */
+    int solver_count; /* solver history tensors of the latents' shape, oldest first, and small scalars */
+    float *solver[4];
+    int lower_order_nums;
+} DenoiseState;
+
+/* noise: [C,F,H,W] or NULL to draw it from the seed. negative may be NULL when guidance <= 1. The embeds are copied. */
+Status denoise_begin(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
+                     const float *noise, const Trace *trace, Denoise **out);
+Status denoise_step(Denoise *d); /* one step: up to two transformer evaluations and the solver update */
+int denoise_steps_done(const Denoise *d);
+const float *denoise_latents(const Denoise *d); /* [C,F,H,W], borrowed, valid until the next step */
+/* A view of the state (borrowed pointers), and going on from a copy of one: bit for bit what an undisturbed run gives. */
+DenoiseState denoise_state(const Denoise *d);
+Status denoise_restore(Denoise *d, const DenoiseState *state);
+void denoise_end(Denoise **d);
+
+/* ---- decoding ---- */
+typedef struct Decode Decode;
+/* Starts with the shot's final latents [C,F,H,W] (copied). */
+Status decode_begin(Engine *e, const float *latents, const int64_t dim[4], const Trace *trace, Decode **out);
+/* The frames of the next latent frame: *frames [n,H,W,3] fp32 in [0,1], borrowed until the next call; n = 1 for the first,
+ * then 4; n = 0 at the end. */
+Status decode_next(Decode *d, const float **frames, int *n);
+void decode_end(Decode **d);
+
+#endif

@@ -1,0 +1,142 @@
+/* ops.h - every operation the Wan family is made of, on any back end.
+ *
+ * A Backend is one device with an arena for activations and a table of kernels: `ref` (naive fp32, the specification),
+ * `cpu` (oneDNN and own kernels, fp32 or bf16), later `cuda`. The model code calls op_* only and never looks at the
+ * numbers; op_* checks shapes, takes the output from the arena and calls the table.
+ *
+ * Failures: the first one is kept in the back end and every later op does nothing, so that model code needs no branches;
+ * backend_status() is read once per step. Tensors returned after a failure have data == NULL and the right shape.
+ *
+ * Types: weights are stored as fp32 or as the compute type. Activations that carry the residual stream are fp32 on every
+ * back end; what lies between two ops of a branch may be bf16 when the back end computes in bf16 (each op takes both). The
+ * host reads and writes through backend_upload / backend_download, always fp32.
+ *
+ * Layouts: tokens are rows, [T,D]. Video features are [T,H,W,C], channels last, so that causal history is what lies
+ * before a frame in memory and a norm over channels is contiguous. */
+#ifndef REELWRIGHT_OPS_H
+#define REELWRIGHT_OPS_H
+
+#include <stdbool.h>
+
+#include "common/status.h"
+#include "kernels/tensor.h"
+
+typedef struct Backend Backend;
+
+typedef enum { BACKEND_REF, BACKEND_CPU, BACKEND_CUDA } BackendKind;
+
+typedef struct {
+    BackendKind kind;
+    DType compute; /* F32 or BF16: type of matrix-product inputs (ref computes in fp32 whatever it is) */
+    int threads;   /* 0 = as many as the process may run on */
+} BackendOptions;
+
+Status backend_open(const BackendOptions *o, Backend **out);
+void backend_close(Backend **be);
+Status backend_status(const Backend *be); /* the first failure since the last backend_clear, or OK */
+void backend_clear(Backend *be);          /* forget the failure (the caller has dealt with it) */
+DType backend_compute(const Backend *be);
+
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
+
+/* Activations: everything op_* returns lives until the release of the mark taken before it. Marks nest. */
+typedef struct {
+    size_t block, used;
+} ArenaMark;
+ArenaMark backend_mark(Backend *be);
+void backend_release(Backend *be, ArenaMark m);
+size_t backend_peak_bytes(const Backend *be); /* high-water mark of arena and packed weights */
+
+Tensor backend_alloc(Backend *be, DType dtype, int ndim, const int64_t *dim); /* in the arena, undefined contents */
+Tensor backend_zeros(Backend *be, int ndim, const int64_t *dim);              /* fp32 in the arena */
+Tensor backend_upload(Backend *be, const float *host, int ndim, const int64_t *dim); /* fp32 copy in the arena */
+void backend_download(Backend *be, Tensor t, float *host);                    /* any dtype -> fp32 on the host */
+/* A tensor outside the arena (KV caches, causal history): the caller frees it. */
+Tensor backend_keep(Backend *be, DType dtype, int ndim, const int64_t *dim);
+void backend_drop(Backend *be, Tensor *t);
+void op_copy(Backend *be, Tensor dst, Tensor src); /* same count; converts the dtype */
+
+/* ---- weights: packed once, when the model is loaded ------------------------------------------------------------- */
+
+typedef struct Linear { /* y = x W^T + b */
+    int64_t in, out;
+    void *packed; /* the back end's own form; the file's bytes are not needed any more */
+} Linear;
+/* weight [N,K] and bias [N] (bias.data may be NULL) of any dtype in host memory, copied. */
+Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out);
+void linear_free(Backend *be, Linear *l);
+
+typedef struct Conv { /* cross-correlation over [T,H,W,C] */
+    int64_t in, out;
+    int kernel[3]; /* t, h, w */
+    int stride[3];
+    int pad[2][2]; /* zero padding of {h, w} at {begin, end}; never in t: the caller prepends the causal history */
+    void *packed;
+} Conv;
+/* weight [Cout,Cin,kt,kh,kw] or [Cout,Cin,kh,kw] as in the file, bias [Cout]; kernel sizes are taken from it, stride and pad
+ * must be set in *out before. */
+Status conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *out);
+void conv_free(Backend *be, Conv *c);
+
+/* A weight that is used as it is (norm gains, tables): fp32 copy on the device; free with backend_drop. */
+Status vector_pack(Backend *be, Tensor weight, Tensor *out);
+
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
+
+typedef enum { ACT_NONE, ACT_GELU_TANH, ACT_SILU, ACT_GELU_ERF, ACT_RELU } Activation;
+
+Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act);            /* [T,K] -> [T,N] */
+void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate); /* acc += gate * (x W^T + b); gate [N],
+                                                                                        [T,N] or none */
+Tensor op_activation(Backend *be, Tensor x, Activation act);
+Tensor op_mul(Backend *be, Tensor a, Tensor b);                  /* same shape */
+Tensor op_add(Backend *be, Tensor a, Tensor b);                  /* b: same shape, or its rows repeat (fewer elements) */
+void op_add_to(Backend *be, Tensor acc, Tensor x, float factor); /* acc += factor * x */
+Tensor op_embed(Backend *be, Tensor table, const int64_t *ids, int64_t n); /* [V,D] -> [n,D] fp32; ids on the host, in range */
+/* T5 gated unit: gelu_tanh(x A^T) * (x B^T), [T,K] -> [T,N] */
+Tensor op_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b);
+
+Tensor op_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps); /* over the last dimension; gain and bias may
+                                                                                     be none */
+Tensor op_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps);                /* x / sqrt(mean(x^2) + eps) * gain */
+/* layernorm(x) * (1 + scale) + shift; scale, shift [D] or [T,D] */
+Tensor op_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps);
+/* rmsnorm over all heads, then (cos.data != NULL) rotate pairs (2i, 2i+1) of each head: in place.
+ * x [T, heads*d], gain [heads*d], cos and sin [T, d/2] fp32. */
+void op_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin);
+
+/* softmax(scale q k^T + bias) v per head; q [Tq, heads*d], k and v [Tk, heads*d] -> [Tq, heads*d].
+ * bias: none, [Tk] (added to every row of every head) or [heads,Tq,Tk]. Never builds the full score matrix. */
+Tensor op_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias);
+
+/* [C,F,H,W] fp32 -> [T, C*pt*ph*pw] in the order of a [D,C,pt,ph,pw] convolution weight; T = F/pt * H/ph * W/pw */
+Tensor op_patchify(Backend *be, Tensor latent, const int patch[3]);
+/* [T, pt*ph*pw*C] (channel fastest, as proj_out gives it) -> [C,F,H,W]; dims of the result */
+Tensor op_unpatchify(Backend *be, Tensor tokens, const int patch[3], const int64_t dim[4]);
+
+/* ---- video features, [T,H,W,C] ------------------------------------------------------------------------------------ */
+
+Tensor op_conv(Backend *be, Tensor x, const Conv *c);     /* T outputs = (T - kt) / st + 1 */
+/* conv over x with its spatial size doubled by nearest neighbour first (stride 1, kernel 1x3x3, pad 1): [T,H,W,C] -> [T,2H,2W,C'] */
+Tensor op_conv_upsampled(Backend *be, Tensor x, const Conv *c);
+void op_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c); /* acc += conv(x) */
+/* Wan's RMS norm over channels: x / max(|x|_2, 1e-12) * sqrt(C) * gain, then silu if asked */
+Tensor op_channel_norm(Backend *be, Tensor x, Tensor gain, bool silu);
+/* [T,H,W,2C] -> [2T,H,W,C]: frame 2t+j takes channels j*C.. of frame t */
+Tensor op_time_split(Backend *be, Tensor x);
+/* [T,H,W,C] with the frames of `before` first: [T1+T,H,W,C] (causal history in front of new frames) */
+Tensor op_concat_time(Backend *be, Tensor before, Tensor x);
+/* three projections side by side, [T, 3D] -> columns part*D .. (part+1)*D: [T,D] */
+Tensor op_columns(Backend *be, Tensor x, int64_t first, int64_t count);
+/* the residual shortcuts of the z48 autoencoder (AvgDown3D, DupUp3D of diffusers' AutoencoderKLWan), channels last */
+Tensor op_avg_down(Backend *be, Tensor x, int64_t out_channels, int factor_t, int factor_s);
+Tensor op_dup_up(Backend *be, Tensor x, int64_t out_channels, int factor_t, int factor_s, bool first_chunk);
+/* pixel (un)shuffle of the autoencoder: [T,H,W,C*p*p] <-> [T,H*p,W*p,C], channel order c, (q over width), (r over height) as
+ * diffusers' patchify/unpatchify has it */
+Tensor op_pixel_shuffle(Backend *be, Tensor x, int p);
+Tensor op_pixel_unshuffle(Backend *be, Tensor x, int p);
+/* [C,T,H,W] <-> [T,H,W,C] */
+Tensor op_to_channels_last(Backend *be, Tensor x);
+Tensor op_to_channels_first(Backend *be, Tensor x);
+
+#endif

@@ -1,0 +1,27 @@
+/* tensor.h - a contiguous view of numbers. It owns nothing: weights own weights, an arena owns activations. */
+#ifndef REELWRIGHT_TENSOR_H
+#define REELWRIGHT_TENSOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum { F32, BF16, F16 } DType;
+
+enum { TENSOR_MAX_DIM = 5 };
+
+typedef struct {
+    void *data; /* row-major, on the back end's device; NULL = no tensor */
+    DType dtype;
+    int ndim;
+    int64_t dim[TENSOR_MAX_DIM]; /* outermost first; those beyond ndim are 1 */
+} Tensor;
+
+size_t dtype_bytes(DType t);
+const char *dtype_name(DType t); /* "fp32", "bf16", "fp16" */
+int64_t tensor_count(Tensor t);  /* number of elements */
+size_t tensor_bytes(Tensor t);
+Tensor tensor_view(void *data, DType dtype, int ndim, const int64_t *dim);
+Tensor tensor_reshape(Tensor t, int ndim, const int64_t *dim); /* the same elements; asserts that the count is the same */
+Tensor tensor_rows(Tensor t, int64_t first, int64_t count);    /* a slice of the outermost dimension, no copy */
+
+#endif
