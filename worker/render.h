@@ -1,0 +1,44 @@
+/* render.h - one shot from its description to its latents, with checkpoints; and from latents to frames. */
+#ifndef REELWRIGHT_RENDER_H
+#define REELWRIGHT_RENDER_H
+
+#include "common/clip.h"
+#include "engine/engine.h"
+
+/* Called before each unit of work ("text", "denoise", "decode", "finish"; done of total). A failure it returns stops the
+ * render: ERR_STOP after a checkpoint was written. */
+typedef struct {
+    Status (*at)(void *self, const char *stage, int done, int total);
+    void *self;
+} Progress;
+
+typedef struct {
+    const ShotSpec *shot;
+    const char *key, *model_hash; /* go into the checkpoint and are compared on resume */
+    const char *checkpoint;       /* file, or NULL: none */
+    int checkpoint_every;         /* steps; 0 = decide by measured step time (about every 60 s) */
+    bool resume;                  /* go on from the checkpoint when it is there and fits */
+    const char *noise_file;       /* HDF5 with /noise, or NULL: from the seed */
+    const Trace *trace;           /* or NULL */
+    Progress progress;            /* at may be NULL */
+} RenderJob;
+
+typedef struct {
+    float *latents;     /* [C,F,H,W] final, owned by the caller: render_latents_free */
+    int64_t dim[4];
+    int steps_resumed;
+    double text_s, denoise_s;
+} RenderedLatents;
+
+/* A checkpoint of the finished shot (step == steps) is written too, so that a later resume only decodes. */
+Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out);
+void render_latents_free(RenderedLatents *r);
+
+/* Decodes and hands over frames as they come: [n,H,W,3] fp32 in [0,1]. */
+typedef struct {
+    Status (*put)(void *self, const float *frames, int n, int height, int width);
+    void *self;
+} FrameSink;
+Status render_decode(Engine *e, const RenderedLatents *r, const Trace *trace, Progress progress, FrameSink sink);
+
+#endif

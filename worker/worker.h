@@ -1,0 +1,16 @@
+/* worker.h - the life of a worker: ask for work, render, finish, report; heartbeat; stop when told. */
+#ifndef REELWRIGHT_WORKER_H
+#define REELWRIGHT_WORKER_H
+
+#include "common/clip.h"
+#include "kernels/ops.h"
+#include "worker/render.h"
+
+/* A lease from beginning to end on this process's engine (opened for the lease's model at its first use and kept):
+ * resume from latents/KEY.h5, render, checkpoint, finish. Never fails itself: what went wrong stands in the result. */
+typedef struct Worker Worker;
+Worker *worker_new(const BackendOptions *o);
+void worker_free(Worker **w);
+void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result);
+
+#endif
