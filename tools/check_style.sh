@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# check_style.sh - the rules of CONTRIBUTING.md that a machine can check: formatting, who may know whom, banned functions.
+set -u
+cd "$(dirname "$(readlink -f "$0")")/.."
+bad=0
+complain() { printf 'style: %s\n' "$1"; printf '%s\n' "$2" | head -20; bad=1; }
+
+sources=$(find common coordinator worker engine kernels tests tools -name '*.[ch]' -o -name '*.cc' | sort)
+if command -v clang-format-14 >/dev/null; then
+  list=$(for f in $sources; do clang-format-14 --output-replacements-xml "$f" | grep -q '<replacement ' && echo "$f"; done)
+  [ -z "$list" ] || complain 'not formatted (clang-format-14 -i FILE):' "$list"
+else
+  echo 'style: clang-format-14 is not installed, formatting not checked'
+fi
+
+# folder: what it may include of ours
+check_includes() {
+  local folder=$1 allowed=$2 list
+  list=$(grep -rnE '#include "(common|kernels|engine|worker|coordinator)/' "$folder" --include='*.[ch]' --include='*.cc' |
+    grep -vE "#include \"($allowed)/" | grep -v '^coordinator/main\.c:')
+  [ -z "$list" ] || complain "$folder may include $allowed only:" "$list"
+}
+check_includes common 'common'
+check_includes kernels 'common|kernels'
+check_includes engine 'common|kernels|engine'
+check_includes worker 'common|kernels|engine|worker'
+check_includes coordinator 'common|coordinator'
+
+# a vendor library has one home
+check_home() {
+  local header=$1 home=$2 list
+  list=$(grep -rnE "#include <($header)" common coordinator worker engine kernels | grep -vE "^($home)")
+  [ -z "$list" ] || complain "<$header> is at home in $home only:" "$list"
+}
+check_home 'sqlite3\.h' 'coordinator/ledger'
+check_home 'hdf5\.h' 'worker/(checkpoint|trace|h5)'
+check_home 'mpi(-ext)?\.h' 'common/link_mpi|kernels/coll_mpi'
+check_home 'lib(av|sw)' 'worker/'
+check_home '(oneapi/)?dnnl' 'kernels/cpu/'
+check_home 'csv\.h' 'coordinator/customers'
+check_home '(c?yaml|cyaml/.*)\.h' 'coordinator/'
+
+list=$(grep -rnE '[^_a-z](strcpy|strcat|sprintf|gets|tmpnam|atoi|atof|strtok)[ ]*\(' common coordinator worker engine kernels --include='*.[ch]' --include='*.cc')
+[ -z "$list" ] || complain 'banned function (unbounded, or fails silently):' "$list"
+list=$(grep -rnE '(^|[^_a-z.])exit *\(' common coordinator worker engine kernels --include='*.c' | grep -v '^coordinator/main\.c:' | grep -v '//\|/\*\|_exit')
+[ -z "$list" ] || complain 'exit() outside main.c:' "$list"
+[ $bad = 0 ] && echo 'style: fine'
+exit $bad
