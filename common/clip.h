@@ -9,10 +9,11 @@
 
 typedef struct { /* one row of configs/renditions.yaml: a format that a clip is delivered in */
     char name[32];
-    int width, height;  /* pixels of the file; the video is scaled to fit (Lanczos) and padded with black if the aspect differs */
-    int crf;            /* x264 constant rate factor */
-    char preset[16];    /* x264 preset */
-    int max_kbps;       /* 0 = no cap */
+    int width,
+        height; /* pixels of the file; the video is scaled to fit (Lanczos) and padded with black if the aspect differs */
+    int crf;    /* x264 constant rate factor */
+    char preset[16]; /* x264 preset */
+    int max_kbps;    /* 0 = no cap */
 } Rendition;
 
 enum { MAX_RENDITIONS = 8 };
@@ -22,15 +23,15 @@ typedef struct {
     char *stem;    /* file name without folder, rendition and ending; safe for any file system */
 } ClipOrder;
 
-typedef struct { /* what a worker is asked to do: one shot and the clips that are made of it */
-    int64_t lease;              /* number of this lease, unique in the ledger */
-    int64_t epoch;              /* of the coordinator that gave it */
-    char key[HASH_TEXT];        /* of the shot */
+typedef struct {         /* what a worker is asked to do: one shot and the clips that are made of it */
+    int64_t lease;       /* number of this lease, unique in the ledger */
+    int64_t epoch;       /* of the coordinator that gave it */
+    char key[HASH_TEXT]; /* of the shot */
     char model_hash[HASH_TEXT];
     char *model_folder;
-    char *campaign_folder;      /* --out: latents/KEY.h5, clips/STEM*.mp4 */
+    char *campaign_folder; /* --out: latents/KEY.h5, clips/STEM*.mp4 */
     ShotSpec shot;
-    int checkpoint_every;       /* steps; 0 = decide by measured step time */
+    int checkpoint_every; /* steps; 0 = decide by measured step time */
     int rendition_count;
     Rendition rendition[MAX_RENDITIONS];
     int clip_count;
@@ -39,9 +40,9 @@ typedef struct { /* what a worker is asked to do: one shot and the clips that ar
 
 typedef struct { /* one clip, finished: all paths relative to the campaign folder */
     char *clip_id;
-    char *file;       /* of the first rendition */
-    char *thumbnail;  /* PNG */
-    char *sheet;      /* contact sheet, PNG or JPEG */
+    char *file;             /* of the first rendition */
+    char *thumbnail;        /* PNG */
+    char *sheet;            /* contact sheet, PNG or JPEG */
     char sha256[HASH_TEXT]; /* of file */
     double duration_s;
     int width, height; /* of file */
@@ -50,11 +51,11 @@ typedef struct { /* one clip, finished: all paths relative to the campaign folde
 typedef struct { /* how a lease ended */
     int64_t lease, epoch;
     char key[HASH_TEXT];
-    int err;         /* ErrClass; 0 = done */
-    char *reason;    /* "" when done */
+    int err;                                             /* ErrClass; 0 = done */
+    char *reason;                                        /* "" when done */
     double encode_text_s, denoise_s, decode_s, finish_s; /* wall seconds spent in each stage */
-    int steps_done;  /* of this attempt */
-    int steps_resumed; /* taken over from the checkpoint */
+    int steps_done;                                      /* of this attempt */
+    int steps_resumed;                                   /* taken over from the checkpoint */
     int clip_count;
     ClipResult *clip;
 } LeaseResult;

@@ -138,7 +138,8 @@ Status file_publish(const char *draft, const char *path)
 {
     char *folder = path_folder(path);
     Status status = sync_path(draft, O_RDONLY);
-    if (!failed(status) && rename(draft, path) != 0) status = status_errno(ERR_NODE, "cannot rename %s to %s", draft, path);
+    if (!failed(status) && rename(draft, path) != 0)
+        status = status_errno(ERR_NODE, "cannot rename %s to %s", draft, path);
     if (failed(status))
         unlink(draft);
     else

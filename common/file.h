@@ -10,10 +10,11 @@
 
 /* "a/b" in newly allocated memory (free() it); b alone when b is absolute or a is empty. Aborts when out of memory. */
 char *path_join(const char *a, const char *b);
-char *path_folder(const char *path); /* "a/b" -> "a", "b" -> "."; free() it */
+char *path_folder(const char *path);     /* "a/b" -> "a", "b" -> "."; free() it */
 const char *path_name(const char *path); /* the part after the last slash */
-char *text_format(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* like asprintf; aborts when out of memory */
-char *text_copy(const char *text);                                             /* strdup that aborts when out of memory */
+char *text_format(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2)));   /* like asprintf; aborts when out of memory */
+char *text_copy(const char *text);           /* strdup that aborts when out of memory */
 void *memory_get(size_t count, size_t size); /* calloc that aborts when out of memory: for small things only */
 
 bool file_exists(const char *path);

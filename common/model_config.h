@@ -24,21 +24,21 @@ typedef struct { /* transformer/config.json */
     int rope_max_len;
     bool cross_norm;
     float eps;
-    int image_dim, added_kv_dim, pos_embed_len;          /* 0 = none */
+    int image_dim, added_kv_dim, pos_embed_len;            /* 0 = none */
     int vace_layers[VACE_MAX_LAYERS], vace_count, vace_in; /* control branch; count 0 = none */
 } DitConfig;
 
 typedef struct { /* vae/config.json */
     int base_dim, decoder_base_dim, z_dim, stages, dim_mult[VAE_MAX_STAGES], res_blocks;
-    bool time_down[VAE_MAX_STAGES]; /* temperal_downsample: stages - 1 of them */
-    bool residual;                  /* is_residual */
+    bool time_down[VAE_MAX_STAGES];       /* temperal_downsample: stages - 1 of them */
+    bool residual;                        /* is_residual */
     int in_channels, out_channels, patch; /* patch 1 = none */
     int scale_space, scale_time;
     float mean[VAE_MAX_Z], std[VAE_MAX_Z];
 } VaeConfig;
 
-typedef struct { /* scheduler/scheduler_config.json */
-    char kind[16];   /* "unipc" or "euler" */
+typedef struct {   /* scheduler/scheduler_config.json */
+    char kind[16]; /* "unipc" or "euler" */
     double flow_shift;
     int train_steps; /* num_train_timesteps */
     int order;       /* solver_order */
@@ -49,8 +49,8 @@ typedef struct { /* scheduler/scheduler_config.json */
 
 typedef struct {
     char *folder;
-    char pipeline[64]; /* _class_name of model_index.json */
-    double boundary_ratio;   /* 0 = one transformer */
+    char pipeline[64];     /* _class_name of model_index.json */
+    double boundary_ratio; /* 0 = one transformer */
     bool expand_timesteps;
     bool two_transformers, has_image_encoder;
     TextConfig text;

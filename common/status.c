@@ -50,14 +50,15 @@ Status status_errno(ErrClass err, const char *fmt, ...)
 
 int status_exit_code(Status s)
 {
-    static const int code[] = {[OK] = 0,       [ERR_INPUT] = 2, [ERR_CLIP] = 1, [ERR_RETRY] = 3,
-                               [ERR_NODE] = 3, [ERR_FATAL] = 3, [ERR_STOP] = 75};
+    static const int code[] = {
+        [OK] = 0, [ERR_INPUT] = 2, [ERR_CLIP] = 1, [ERR_RETRY] = 3, [ERR_NODE] = 3, [ERR_FATAL] = 3, [ERR_STOP] = 75};
     return code[s.err];
 }
 
 const char *status_class_name(ErrClass err)
 {
-    static const char *const name[] = {[OK] = "ok",         [ERR_INPUT] = "input", [ERR_CLIP] = "clip", [ERR_RETRY] = "retry",
-                                       [ERR_NODE] = "node", [ERR_FATAL] = "fatal", [ERR_STOP] = "stop"};
+    static const char *const name[] = {
+        [OK] = "ok",         [ERR_INPUT] = "input", [ERR_CLIP] = "clip", [ERR_RETRY] = "retry",
+        [ERR_NODE] = "node", [ERR_FATAL] = "fatal", [ERR_STOP] = "stop"};
     return name[err];
 }

@@ -50,7 +50,7 @@ size_t backend_peak_bytes(const Backend *be); /* high-water mark of arena and pa
 Tensor backend_alloc(Backend *be, DType dtype, int ndim, const int64_t *dim); /* in the arena, undefined contents */
 Tensor backend_zeros(Backend *be, int ndim, const int64_t *dim);              /* fp32 in the arena */
 Tensor backend_upload(Backend *be, const float *host, int ndim, const int64_t *dim); /* fp32 copy in the arena */
-void backend_download(Backend *be, Tensor t, float *host);                    /* any dtype -> fp32 on the host */
+void backend_download(Backend *be, Tensor t, float *host);                           /* any dtype -> fp32 on the host */
 /* A tensor outside the arena (KV caches, causal history): the caller frees it. */
 Tensor backend_keep(Backend *be, DType dtype, int ndim, const int64_t *dim);
 void backend_drop(Backend *be, Tensor *t);
@@ -85,20 +85,23 @@ Status vector_pack(Backend *be, Tensor weight, Tensor *out);
 
 typedef enum { ACT_NONE, ACT_GELU_TANH, ACT_SILU, ACT_GELU_ERF, ACT_RELU } Activation;
 
-Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act);            /* [T,K] -> [T,N] */
-void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate); /* acc += gate * (x W^T + b); gate [N],
+Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act); /* [T,K] -> [T,N] */
+void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w,
+                   Tensor gate); /* acc += gate * (x W^T + b); gate [N],
                                                                                         [T,N] or none */
 Tensor op_activation(Backend *be, Tensor x, Activation act);
-Tensor op_mul(Backend *be, Tensor a, Tensor b);                  /* same shape */
-Tensor op_add(Backend *be, Tensor a, Tensor b);                  /* b: same shape, or its rows repeat (fewer elements) */
+Tensor op_mul(Backend *be, Tensor a, Tensor b); /* same shape */
+Tensor op_add(Backend *be, Tensor a, Tensor b); /* b: same shape, or its rows repeat (fewer elements) */
 void op_add_to(Backend *be, Tensor acc, Tensor x, float factor); /* acc += factor * x */
-Tensor op_embed(Backend *be, Tensor table, const int64_t *ids, int64_t n); /* [V,D] -> [n,D] fp32; ids on the host, in range */
+Tensor op_embed(Backend *be, Tensor table, const int64_t *ids,
+                int64_t n); /* [V,D] -> [n,D] fp32; ids on the host, in range */
 /* T5 gated unit: gelu_tanh(x A^T) * (x B^T), [T,K] -> [T,N] */
 Tensor op_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b);
 
-Tensor op_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps); /* over the last dimension; gain and bias may
+Tensor op_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias,
+                    float eps);                                   /* over the last dimension; gain and bias may
                                                                                      be none */
-Tensor op_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps);                /* x / sqrt(mean(x^2) + eps) * gain */
+Tensor op_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps); /* x / sqrt(mean(x^2) + eps) * gain */
 /* layernorm(x) * (1 + scale) + shift; scale, shift [D] or [T,D] */
 Tensor op_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps);
 /* rmsnorm over all heads, then (cos.data != NULL) rotate pairs (2i, 2i+1) of each head: in place.
@@ -116,7 +119,7 @@ Tensor op_unpatchify(Backend *be, Tensor tokens, const int patch[3], const int64
 
 /* ---- video features, [T,H,W,C] ------------------------------------------------------------------------------------ */
 
-Tensor op_conv(Backend *be, Tensor x, const Conv *c);     /* T outputs = (T - kt) / st + 1 */
+Tensor op_conv(Backend *be, Tensor x, const Conv *c); /* T outputs = (T - kt) / st + 1 */
 /* conv over x with its spatial size doubled by nearest neighbour first (stride 1, kernel 1x3x3, pad 1): [T,H,W,C] -> [T,2H,2W,C'] */
 Tensor op_conv_upsampled(Backend *be, Tensor x, const Conv *c);
 void op_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c); /* acc += conv(x) */

@@ -21,7 +21,8 @@ const char *dtype_name(DType t); /* "fp32", "bf16", "fp16" */
 int64_t tensor_count(Tensor t);  /* number of elements */
 size_t tensor_bytes(Tensor t);
 Tensor tensor_view(void *data, DType dtype, int ndim, const int64_t *dim);
-Tensor tensor_reshape(Tensor t, int ndim, const int64_t *dim); /* the same elements; asserts that the count is the same */
-Tensor tensor_rows(Tensor t, int64_t first, int64_t count);    /* a slice of the outermost dimension, no copy */
+Tensor tensor_reshape(Tensor t, int ndim,
+                      const int64_t *dim);                  /* the same elements; asserts that the count is the same */
+Tensor tensor_rows(Tensor t, int64_t first, int64_t count); /* a slice of the outermost dimension, no copy */
 
 #endif

@@ -24,7 +24,7 @@ typedef struct {
 } RenderJob;
 
 typedef struct {
-    float *latents;     /* [C,F,H,W] final, owned by the caller: render_latents_free */
+    float *latents; /* [C,F,H,W] final, owned by the caller: render_latents_free */
     int64_t dim[4];
     int steps_resumed;
     double text_s, denoise_s;
