@@ -1,0 +1,66 @@
+/* main.c - `reelwright VERB ...`: finds the verb, runs it, turns its Status into a message on stderr and an exit code.
+ * A new verb is one function, declared in verbs.h of its folder, and one line of the table below. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/options.h"
+#include "coordinator/verbs.h"
+#include "worker/verbs.h"
+
+typedef struct {
+    const char *name, *summary;
+    Status (*run)(int argc, char **argv);
+} Verb;
+
+static const Verb verbs[] = {
+    {"render", "one clip from a prompt", verb_render},
+    {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect},
+};
+enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "usage: reelwright VERB [options]\nRenders personal video clips, one or a campaign of them, on your "
+                "own machines.\n\n");
+    for (int i = 0; i < VERB_COUNT; i++) fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
+    fprintf(to, "\n`reelwright VERB --help` says what a verb takes.\n"
+                "Exit status: 0 done; 1 some clips failed; 2 the input is wrong; 3 the farm could not go on;\n"
+                "75 stopped in order to be resumed.\n");
+}
+
+static const Verb *find_verb(const char *name)
+{
+    for (int i = 0; i < VERB_COUNT; i++)
+        if (strcmp(verbs[i].name, name) == 0) return &verbs[i];
+    return NULL;
+}
+
+static Status unknown_verb(const char *name)
+{
+    const char *list[VERB_COUNT];
+    for (int i = 0; i < VERB_COUNT; i++) list[i] = verbs[i].name;
+    const char *near = options_nearest(name, list, VERB_COUNT);
+    if (near) return status_fail(ERR_INPUT, "unknown verb \"%s\"; did you mean \"%s\"?", name, near);
+    return status_fail(ERR_INPUT, "unknown verb \"%s\"; `reelwright --help` lists them", name);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    const Verb *v = find_verb(argv[1]);
+    Status status = v ? v->run(argc - 1, argv + 1) : unknown_verb(argv[1]);
+    if (fflush(stdout) != 0 && !failed(status)) status = status_errno(ERR_NODE, "cannot write to standard output");
+    if (status.err == ERR_STOP)
+        log_line(LOG_INFO, "stopped: %s", status.message);
+    else if (failed(status))
+        log_line(LOG_ERROR, "%s", status.message);
+    return status_exit_code(status);
+}

@@ -1,0 +1,11 @@
+/* verbs.h - the verbs that run the engine on this machine. argv[0] is the verb's name; the table in coordinator/main.c
+ * lists them with their summaries, and maps the Status to the exit code. */
+#ifndef REELWRIGHT_WORKER_VERBS_H
+#define REELWRIGHT_WORKER_VERBS_H
+
+#include "common/status.h"
+
+Status verb_render(int argc, char **argv);
+Status verb_inspect(int argc, char **argv);
+
+#endif
