@@ -1,0 +1,222 @@
+/* Opening a back end, its first failure, and its arena. */
+#include "kernels/backend.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/convert.h"
+
+enum { ALIGN = 64, BLOCK_MIN = 64 << 20 };
+
+/* ---- life and failure ---------------------------------------------------------------------------------------------- */
+
+Status backend_open(const BackendOptions *o, Backend **out)
+{
+    if (o->kind == BACKEND_CUDA) return status_fail(ERR_INPUT, "this build has no CUDA back end");
+    if (o->compute != F32 && o->compute != BF16)
+        return status_fail(ERR_INPUT, "computing in %s, expected fp32 or bf16", dtype_name(o->compute));
+    Backend *be = calloc(1, sizeof *be);
+    if (!be) return status_fail(ERR_NODE, "out of memory");
+    be->options = *o;
+    if (be->options.threads <= 0) be->options.threads = omp_get_num_procs();
+    be->kernels = o->kind == BACKEND_REF ? &ref_kernels : &cpu_kernels;
+    be->first = status_ok();
+    Status s = be->kernels->open(be);
+    if (failed(s)) {
+        free(be);
+        return s;
+    }
+    *out = be;
+    return s;
+}
+
+void backend_close(Backend **be)
+{
+    if (!*be) return;
+    for (size_t i = 0; i < (*be)->blocks; i++)
+        (*be)->kernels->memory_free(*be, (*be)->block[i].memory, (*be)->block[i].bytes);
+    free((*be)->block);
+    (*be)->kernels->close(*be);
+    free(*be);
+    *be = NULL;
+}
+
+Status backend_status(const Backend *be) { return be->first; }
+void backend_clear(Backend *be) { be->first = status_ok(); }
+DType backend_compute(const Backend *be) { return be->options.compute; }
+
+void backend_fail(Backend *be, Status s)
+{
+    if (!failed(s) || failed(be->first)) return;
+    snprintf(be->message, sizeof be->message, "%s", s.message);
+    be->first = (Status){s.err, be->message};
+}
+
+void backend_count(Backend *be, size_t more_bytes, size_t fewer_bytes)
+{
+    be->kept_bytes += more_bytes;
+    be->kept_bytes -= fewer_bytes;
+    size_t now = be->kept_bytes + be->arena_bytes;
+    if (now > be->peak_bytes) be->peak_bytes = now;
+}
+
+size_t backend_peak_bytes(const Backend *be) { return be->peak_bytes; }
+
+/* ---- arena ---------------------------------------------------------------------------------------------------------
+ * Blocks in a row; `top` is (block, used). A tensor that does not fit into the rest of the current block goes to the next,
+ * which is made, or made anew if it is too small (nothing lives beyond top). After the first pass of a model the blocks
+ * have the sizes it needs and stay. */
+
+ArenaMark backend_mark(Backend *be) { return be->top; }
+
+void backend_release(Backend *be, ArenaMark m)
+{
+    be->top = m;
+    be->arena_bytes = m.used;
+    for (size_t i = 0; i < m.block && i < be->blocks; i++) be->arena_bytes += be->block[i].bytes;
+}
+
+/* Makes block[index] at least `bytes` large; it holds nothing that lives. */
+static Status arena_make_block(Backend *be, size_t index, size_t bytes)
+{
+    if (index < be->blocks && be->block[index].bytes >= bytes) return status_ok();
+    if (index < be->blocks) {
+        be->kernels->memory_free(be, be->block[index].memory, be->block[index].bytes);
+        be->block[index] = (ArenaBlock){0};
+    } else {
+        ArenaBlock *more = realloc(be->block, (index + 1) * sizeof *more);
+        if (!more) return status_fail(ERR_NODE, "out of memory");
+        be->block = more;
+        be->block[be->blocks++] = (ArenaBlock){0};
+    }
+    size_t size = bytes > BLOCK_MIN ? bytes : BLOCK_MIN;
+    void *memory;
+    TRY(be->kernels->memory_new(be, size, &memory));
+    be->block[index] = (ArenaBlock){memory, size};
+    return status_ok();
+}
+
+static Status arena_take(Backend *be, size_t bytes, void **out)
+{
+    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    size_t index = be->top.block, used = be->top.used;
+    if (index < be->blocks && be->block[index].bytes - used < bytes) {
+        index += used > 0; /* an empty block that is too small is made anew, not passed over */
+        used = 0;
+    }
+    TRY(arena_make_block(be, index, bytes));
+    *out = be->block[index].memory + used;
+    be->arena_bytes += bytes;
+    backend_release(be, (ArenaMark){index, used + bytes});
+    backend_count(be, 0, 0);
+    return status_ok();
+}
+
+/* The shape with its storage's size, or a failure if that is no size. */
+static Status tensor_shape(DType dtype, int ndim, const int64_t *dim, Tensor *out)
+{
+    *out = tensor_view(NULL, dtype, ndim, dim);
+    int64_t count = (int64_t)dtype_bytes(dtype);
+    for (int i = 0; i < ndim; i++)
+        if (dim[i] < 0 || __builtin_mul_overflow(count, dim[i], &count))
+            return status_fail(ERR_CLIP, "a tensor with dimension %lld is out of range", (long long)dim[i]);
+    return status_ok();
+}
+
+Tensor backend_alloc(Backend *be, DType dtype, int ndim, const int64_t *dim)
+{
+    Tensor t;
+    Status s = tensor_shape(dtype, ndim, dim, &t);
+    if (failed(be->first)) return t;
+    if (!failed(s)) s = arena_take(be, tensor_bytes(t), &t.data);
+    backend_fail(be, s);
+    return t;
+}
+
+Tensor backend_zeros(Backend *be, int ndim, const int64_t *dim)
+{
+    Tensor t = backend_alloc(be, F32, ndim, dim);
+    BACKEND_RUN(be, zero(be, t));
+    return t;
+}
+
+Tensor backend_upload(Backend *be, const float *host, int ndim, const int64_t *dim)
+{
+    Tensor t = backend_alloc(be, F32, ndim, dim);
+    BACKEND_RUN(be, upload(be, host, t));
+    return t;
+}
+
+void backend_download(Backend *be, Tensor t, float *host) { BACKEND_RUN(be, download(be, t, host)); }
+
+Tensor backend_keep(Backend *be, DType dtype, int ndim, const int64_t *dim)
+{
+    Tensor t;
+    Status s = tensor_shape(dtype, ndim, dim, &t);
+    if (failed(be->first)) return t;
+    size_t bytes = tensor_bytes(t) ? tensor_bytes(t) : 1;
+    if (!failed(s)) s = be->kernels->memory_new(be, bytes, &t.data);
+    if (!failed(s)) backend_count(be, bytes, 0);
+    backend_fail(be, s);
+    return t;
+}
+
+void backend_drop(Backend *be, Tensor *t)
+{
+    size_t bytes = tensor_bytes(*t) ? tensor_bytes(*t) : 1;
+    if (t->data) {
+        be->kernels->memory_free(be, t->data, bytes);
+        backend_count(be, 0, bytes);
+    }
+    t->data = NULL;
+}
+
+/* ---- weights ------------------------------------------------------------------------------------------------------- */
+
+Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out)
+{
+    if (weight.ndim != 2 || (bias.data && (bias.ndim != 1 || bias.dim[0] != weight.dim[0])))
+        return status_fail(ERR_INPUT, "linear: the weight has %d dimensions and %lld rows, the bias %lld", weight.ndim,
+                           (long long)weight.dim[0], (long long)tensor_count(bias));
+    *out = (Linear){.in = weight.dim[1], .out = weight.dim[0]};
+    return be->kernels->linear_pack(be, weight, bias, out);
+}
+
+void linear_free(Backend *be, Linear *l)
+{
+    if (l->packed) be->kernels->linear_free(be, l);
+    l->packed = NULL;
+}
+
+Status conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *out)
+{
+    if ((weight.ndim != 4 && weight.ndim != 5) || (bias.data && (bias.ndim != 1 || bias.dim[0] != weight.dim[0])))
+        return status_fail(ERR_INPUT, "convolution: the weight has %d dimensions and %lld rows, the bias %lld",
+                           weight.ndim, (long long)weight.dim[0], (long long)tensor_count(bias));
+    const int64_t *kernel = weight.dim + weight.ndim - 2;
+    int64_t dim[5] = {weight.dim[0], weight.dim[1], weight.ndim == 5 ? weight.dim[2] : 1, kernel[0], kernel[1]};
+    out->out = dim[0];
+    out->in = dim[1];
+    for (int i = 0; i < 3; i++) out->kernel[i] = (int)dim[2 + i];
+    out->packed = NULL;
+    return be->kernels->conv_pack(be, tensor_reshape(weight, 5, dim), bias, out);
+}
+
+void conv_free(Backend *be, Conv *c)
+{
+    if (c->packed) be->kernels->conv_free(be, c);
+    c->packed = NULL;
+}
+
+Status vector_pack(Backend *be, Tensor weight, Tensor *out)
+{
+    float *host = malloc((size_t)tensor_count(weight) * sizeof *host + 1);
+    if (!host) return status_fail(ERR_NODE, "out of memory");
+    convert_to_float(weight.data, weight.dtype, tensor_count(weight), host);
+    *out = backend_keep(be, F32, weight.ndim, weight.dim);
+    BACKEND_RUN(be, upload(be, host, *out));
+    free(host);
+    return be->first;
+}
