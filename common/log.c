@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "common/status.h"
+
 static LogLevel most_level = LOG_INFO;
 static char who_text[64];
 
@@ -14,7 +16,7 @@ void log_line(LogLevel level, const char *fmt, ...)
 {
     static const char *const mark[] = {"error: ", "warning: ", "", ""};
     if (level > most_level) return;
-    char text[4096]; /* one write per line, so that lines of several processes do not mix */
+    char text[STATUS_MESSAGE_MAX + 128]; /* one write per line, so that lines of several processes do not mix */
     int n = snprintf(text, sizeof text, "reelwright: %s%s", who_text, mark[level]);
     va_list args;
     va_start(args, fmt);

@@ -5,41 +5,39 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MESSAGE_MAX = 4096 };
-
-static _Thread_local char message[MESSAGE_MAX];
+static _Thread_local char message[STATUS_MESSAGE_MAX];
 
 Status status_ok(void) { return (Status){OK, ""}; }
 
 Status status_fail(ErrClass err, const char *fmt, ...)
 {
-    char text[MESSAGE_MAX]; /* the arguments may point into `message` */
+    char text[STATUS_MESSAGE_MAX]; /* the arguments may point into `message` */
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    memcpy(message, text, sizeof text);
+    memcpy(message, text, strlen(text) + 1);
     return (Status){err, message};
 }
 
 Status status_at(Status s, const char *fmt, ...)
 {
     if (!failed(s)) return s;
-    char text[MESSAGE_MAX];
+    char text[STATUS_MESSAGE_MAX];
     va_list args;
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     if (n < 0) n = 0;
-    if (n < MESSAGE_MAX - 1) snprintf(text + n, sizeof text - (size_t)n, ": %s", s.message);
-    memcpy(message, text, sizeof text);
+    if (n < STATUS_MESSAGE_MAX - 1) snprintf(text + n, sizeof text - (size_t)n, ": %s", s.message);
+    memcpy(message, text, strlen(text) + 1);
     return (Status){s.err, message};
 }
 
 Status status_errno(ErrClass err, const char *fmt, ...)
 {
     int saved = errno;
-    char text[MESSAGE_MAX];
+    char text[STATUS_MESSAGE_MAX];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);

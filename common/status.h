@@ -22,6 +22,8 @@ typedef enum {
     ERR_STOP   /* stopped in order to be resumed (SIGTERM, SIGUSR1)                         exit 75 */
 } ErrClass;
 
+enum { STATUS_MESSAGE_MAX = 32 << 10 }; /* bytes; a longer message is cut */
+
 typedef struct {
     ErrClass err;        /* OK or the class of the failure */
     const char *message; /* never NULL; "" when OK */

@@ -15,6 +15,7 @@ typedef struct {
 
 static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render},
+    {"check", "validate a campaign and show what it would do", verb_check},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect},
 };
 enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };

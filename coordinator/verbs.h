@@ -5,4 +5,6 @@
 
 #include "common/status.h"
 
+Status verb_check(int argc, char **argv);
+
 #endif

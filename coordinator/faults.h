@@ -1,0 +1,37 @@
+/* faults.h - all that is wrong with the user's input, gathered so that it is reported at once: one line per fault, each with
+ * its file, line and field: "postcards.csv:7: field id: empty; every customer needs one". */
+#ifndef REELWRIGHT_FAULTS_H
+#define REELWRIGHT_FAULTS_H
+
+#include <stdint.h>
+
+#include "common/status.h"
+
+enum { FAULTS_SHOWN = 100 }; /* more are counted: "and 12 more" */
+
+typedef struct {
+    const char *file;
+    int line;          /* counted from 1; 0: the fault has none (a key that is missing) */
+    const char *field; /* NULL: the fault is none of one field */
+} Place;
+
+typedef struct Faults Faults;
+
+Faults *faults_new(void);
+void faults_free(Faults **f);
+
+/* Copies what it needs. Control characters in the text become "?": it goes to a terminal. */
+void faults_add(Faults *f, Place place, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int64_t faults_count(const Faults *f);
+
+/* OK when there is none, else ERR_INPUT: the faults, by file (in the order of their first fault) and line, below a headline when
+ * they are several. */
+Status faults_status(const Faults *f);
+
+/* A user's value for a message: in quotes, and shortened when it is long. Use within the expression: quoted(v).text */
+typedef struct {
+    char text[72];
+} Quoted;
+Quoted quoted(const char *value);
+
+#endif

@@ -1,0 +1,105 @@
+#include "stem.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <utf8proc.h>
+#define uthash_fatal(message) abort()
+#include <uthash.h>
+
+#include "common/file.h"
+#include "common/hash.h"
+
+enum { BASE_BYTES = 80, MARK_DIGITS = 8 };
+
+typedef struct {
+    char stem[STEM_BYTES], folded[STEM_BYTES];
+    UT_hash_handle hh;
+} Entry;
+
+struct Stems {
+    int64_t count, most;
+    Entry *entry, *taken;
+};
+
+/* Names that Windows keeps for devices, whatever ending follows them. */
+static bool is_device(const char *stem)
+{
+    static const char *const name[] = {"con", "prn", "aux", "nul"};
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+        if (strcasecmp(stem, name[i]) == 0) return true;
+    return (strncasecmp(stem, "com", 3) == 0 || strncasecmp(stem, "lpt", 3) == 0) && isdigit((unsigned char)stem[3]) &&
+           !stem[4];
+}
+
+static bool is_safe(int32_t letter)
+{
+    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter >= '0' && letter <= '9') ||
+           letter == '-' || letter == '_';
+}
+
+void stem_from_id(const char *id, char stem[STEM_BYTES])
+{
+    utf8proc_uint8_t *plain = NULL; /* without accents; NULL when the id is no UTF-8, and then its bytes are taken */
+    utf8proc_map((const utf8proc_uint8_t *)id, 0, &plain,
+                 UTF8PROC_NULLTERM | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STRIPMARK);
+    const utf8proc_uint8_t *p = plain ? plain : (const utf8proc_uint8_t *)id;
+    int n = 0;
+    while (*p && n < BASE_BYTES) {
+        utf8proc_int32_t letter = *p;
+        utf8proc_ssize_t bytes = plain ? utf8proc_iterate(p, -1, &letter) : 1;
+        p += bytes > 0 ? bytes : 1;
+        bool safe = is_safe(letter) && !(n == 0 && letter == '-'); /* a leading - looks like an option */
+        stem[n++] = safe ? (char)letter : '_';
+    }
+    if (n == 0) stem[n++] = '_';
+    stem[n] = 0;
+    if (is_device(stem)) memcpy(stem + n, "_", 2);
+    free(plain);
+}
+
+Stems *stems_new(int64_t most)
+{
+    Stems *s = memory_get(1, sizeof *s);
+    s->most = most;
+    s->entry = memory_get((size_t)most, sizeof *s->entry);
+    return s;
+}
+
+void stems_free(Stems **s)
+{
+    if (!*s) return;
+    HASH_CLEAR(hh, (*s)->taken);
+    free((*s)->entry);
+    free(*s);
+    *s = NULL;
+}
+
+static bool is_taken(Stems *s, Entry *e)
+{
+    Entry *other;
+    size_t n = strlen(e->stem);
+    for (size_t i = 0; i <= n; i++) e->folded[i] = (char)tolower((unsigned char)e->stem[i]);
+    HASH_FIND(hh, s->taken, e->folded, n, other);
+    return other;
+}
+
+const char *stems_take(Stems *s, const char *id)
+{
+    if (s->count == s->most) abort();
+    Entry *e = &s->entry[s->count++];
+    stem_from_id(id, e->stem);
+    if (is_taken(s, e)) {
+        char mark[HASH_TEXT], base[STEM_BYTES];
+        hash_bytes(id, strlen(id), mark);
+        memcpy(base, e->stem, sizeof base);
+        snprintf(e->stem, sizeof e->stem, "%.*s-%.*s", BASE_BYTES, base, MARK_DIGITS, mark);
+        for (int i = 2; is_taken(s, e); i++)
+            snprintf(e->stem, sizeof e->stem, "%.*s-%.*s-%d", BASE_BYTES, base, MARK_DIGITS, mark, i);
+    }
+    HASH_ADD_KEYPTR(hh, s->taken, e->folded, strlen(e->folded), e);
+    return e->stem;
+}
