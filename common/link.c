@@ -1,0 +1,53 @@
+#include "link.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+bool link_under_launcher(void)
+{
+    static const char *const sign[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof sign / sizeof *sign; i++)
+        if (getenv(sign[i])) return true;
+    return false;
+}
+
+Status link_send(Link *l, int peer, const void *data, size_t bytes)
+{
+    if (bytes > LINK_MAX_BYTES)
+        return status_fail(ERR_CLIP, "a message of %zu bytes is larger than the %d allowed", bytes, LINK_MAX_BYTES);
+    return l->home->send(l, peer, data, bytes);
+}
+
+Status link_hear(Link *l, int wait_ms, News *news)
+{
+    int64_t left_us = (int64_t)wait_ms * 1000, nap_us = 200;
+    for (;;) {
+        memset(news, 0, sizeof *news);
+        TRY(l->home->hear(l, news));
+        if (news->kind != NEWS_NONE || left_us <= 0) return status_ok();
+        if (nap_us > left_us) nap_us = left_us;
+        struct timespec nap = {.tv_nsec = (long)nap_us * 1000};
+        if (nanosleep(&nap, NULL) != 0) return status_ok(); /* a signal: the caller may want to act on it */
+        left_us -= nap_us;
+        if (nap_us < 10000) nap_us *= 2; /* at most 10 ms: 100 looks a second cost less than 1 % of a core */
+    }
+}
+
+void news_clear(News *n)
+{
+    free(n->data);
+    memset(n, 0, sizeof *n);
+}
+
+void link_close(Link **l)
+{
+    if (*l) (*l)->home->close(*l);
+    *l = NULL;
+}
+
+void link_abort(Link **l, int code)
+{
+    if (*l) (*l)->home->abort(*l, code);
+    *l = NULL;
+}

@@ -1,0 +1,236 @@
+/* test_wire.c - messages survive the journey, and bytes that are no message are refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/link.h"
+#include "common/wire.h"
+
+static void fill_lease(Lease *l)
+{
+    *l = (Lease){.lease = 1ll << 40, .epoch = 3, .checkpoint_every = 5, .rendition_count = 1, .clip_count = 2};
+    memset(l->key, 'a', HASH_TEXT - 1);
+    memset(l->model_hash, 'b', HASH_TEXT - 1);
+    l->model_folder = text_copy("models/pocket");
+    l->campaign_folder = text_copy("out/ü");
+    l->shot = (ShotSpec){.prompt = text_copy("ein \"roter\" Ballon"),
+                         .negative = text_copy(""),
+                         .seed = UINT64_MAX,
+                         .width = 64,
+                         .height = 112,
+                         .frames = 33,
+                         .fps = 8,
+                         .steps = 16,
+                         .guidance = 4.5,
+                         .guidance_2 = 0,
+                         .flow_shift = 3.0,
+                         .scheduler = "unipc"};
+    l->rendition[0] = (Rendition){.name = "reels", .width = 720, .height = 1280, .crf = 18, .preset = "medium"};
+    l->clip = memory_get(2, sizeof *l->clip);
+    for (int i = 0; i < 2; i++) {
+        l->clip[i].clip_id = text_format("kunde %d", i);
+        l->clip[i].stem = text_format("kunde-%d", i);
+    }
+}
+
+static void fill_result(LeaseResult *r)
+{
+    *r = (LeaseResult){.lease = 7,
+                       .epoch = 2,
+                       .err = ERR_NODE,
+                       .encode_text_s = 0.25,
+                       .denoise_s = 12.5,
+                       .decode_s = 3,
+                       .finish_s = 1e-3,
+                       .steps_done = 11,
+                       .steps_resumed = 5,
+                       .clip_count = 1};
+    memset(r->key, 'c', HASH_TEXT - 1);
+    r->reason = text_copy("no space left");
+    r->clip = memory_get(1, sizeof *r->clip);
+    r->clip[0] = (ClipResult){.clip_id = text_copy("x"),
+                              .file = text_copy("clips/x.mp4"),
+                              .thumbnail = text_copy("clips/x.png"),
+                              .sheet = text_copy("clips/x.sheet.png"),
+                              .duration_s = 4.125,
+                              .width = 720,
+                              .height = 1280};
+    memset(r->clip[0].sha256, 'd', HASH_TEXT - 1);
+}
+
+static void make_message(WireKind kind, WireMessage *m)
+{
+    *m = (WireMessage){.kind = kind, .epoch = 9, .lease = -4};
+    if (kind == WIRE_READY) {
+        m->as.ready.host = text_copy("node-1");
+        m->as.ready.pid = 4711;
+        m->as.ready.threads = 8;
+    }
+    if (kind == WIRE_LEASE) fill_lease(&m->as.lease);
+    if (kind == WIRE_RESULT) fill_result(&m->as.result);
+    if (kind == WIRE_PROGRESS) {
+        strcpy(m->as.progress.stage, "denoise");
+        m->as.progress.done = 3;
+        m->as.progress.total = 16;
+    }
+    if (kind == WIRE_STOP) m->as.stop = WIRE_STOP_PREEMPT;
+}
+
+static void test_every_kind_returns_as_it_was(void **state)
+{
+    (void)state;
+    for (WireKind kind = WIRE_READY; kind <= WIRE_BYE; kind++) {
+        WireMessage m, back;
+        unsigned char *data, *again;
+        size_t bytes, again_bytes;
+        make_message(kind, &m);
+        wire_encode(&m, &data, &bytes);
+        Status s = wire_decode(data, bytes, &back);
+        assert_string_equal(s.message, "");
+        assert_int_equal(back.kind, kind);
+        assert_int_equal(back.epoch, 9);
+        assert_int_equal(back.lease, -4);
+        wire_encode(&back, &again, &again_bytes);
+        assert_int_equal(bytes, again_bytes);
+        assert_memory_equal(data, again, bytes);
+        wire_clear(&m);
+        wire_clear(&back);
+        free(data);
+        free(again);
+    }
+}
+
+static void test_fields_of_a_lease_and_a_result(void **state)
+{
+    (void)state;
+    WireMessage m, back;
+    unsigned char *data;
+    size_t bytes;
+    make_message(WIRE_LEASE, &m);
+    wire_encode(&m, &data, &bytes);
+    assert_int_equal(wire_decode(data, bytes, &back).err, OK);
+    const Lease *l = &back.as.lease;
+    assert_true(l->lease == 1ll << 40 && l->shot.seed == UINT64_MAX && l->clip_count == 2);
+    assert_string_equal(l->shot.prompt, "ein \"roter\" Ballon");
+    assert_string_equal(l->rendition[0].name, "reels");
+    assert_string_equal(l->clip[1].stem, "kunde-1");
+    wire_clear(&m);
+    wire_clear(&back);
+    free(data);
+    make_message(WIRE_RESULT, &m);
+    wire_encode(&m, &data, &bytes);
+    assert_int_equal(wire_decode(data, bytes, &back).err, OK);
+    assert_int_equal(back.as.result.err, ERR_NODE);
+    assert_true(back.as.result.clip[0].duration_s == 4.125);
+    assert_string_equal(back.as.result.reason, "no space left");
+    wire_clear(&m);
+    wire_clear(&back);
+    free(data);
+}
+
+static void test_every_truncation_is_refused(void **state)
+{
+    (void)state;
+    for (WireKind kind = WIRE_READY; kind <= WIRE_BYE; kind++) {
+        WireMessage m, back;
+        unsigned char *data;
+        size_t bytes;
+        make_message(kind, &m);
+        wire_encode(&m, &data, &bytes);
+        for (size_t n = 0; n < bytes; n++) {
+            unsigned char *part = memory_get(n, 1); /* its own block, so that a sanitizer sees a read beyond it */
+            memcpy(part, data, n);
+            assert_int_equal(wire_decode(part, n, &back).err, ERR_INPUT);
+            free(part);
+        }
+        wire_clear(&m);
+        free(data);
+    }
+}
+
+static void test_foreign_bytes_are_named(void **state)
+{
+    (void)state;
+    WireMessage m, back;
+    unsigned char *data;
+    size_t bytes;
+    make_message(WIRE_LEASE, &m);
+    wire_encode(&m, &data, &bytes);
+    data[4]++;
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 2, expected 1"));
+    data[4]--, data[6] = 99;
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "unknown kind 99"));
+    data[6] = WIRE_RESULT;
+    assert_int_equal(wire_decode(data, bytes, &back).err, ERR_INPUT);
+    data[0] = 'X';
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "not one of reelwright's"));
+    wire_clear(&m);
+    free(data);
+}
+
+static void test_a_count_larger_than_the_message(void **state)
+{
+    (void)state;
+    WireMessage m = {.kind = WIRE_RESULT}, back;
+    unsigned char *data;
+    size_t bytes;
+    m.as.result.reason = text_copy("");
+    wire_encode(&m, &data, &bytes);
+    memset(data + bytes - 4, 0x7f, 4); /* the last field is the number of clips */
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "number of clips"));
+    wire_clear(&m);
+    free(data);
+}
+
+static void test_local_link_loses_doubles_and_delays(void **state)
+{
+    (void)state;
+    LocalNet *n =
+        local_net_new(2, (LocalFaults){.seed = 5, .lose = 0.2, .duplicate = 0.2, .delay = 0.3, .delay_max = 5});
+    int seen[200] = {0}, overtaken = 0, last = -1, lost = 0, doubled = 0;
+    for (int i = 0; i < 200; i++) assert_int_equal(link_send(local_net_link(n, 1), 0, &i, sizeof i).err, OK);
+    News news;
+    for (int quiet = 0; quiet < 10; news_clear(&news)) { /* a delayed message comes after some silence */
+        assert_int_equal(link_hear(local_net_link(n, 0), 0, &news).err, OK);
+        quiet = news.kind == NEWS_NONE ? quiet + 1 : 0;
+        if (quiet) continue;
+        int i;
+        memcpy(&i, news.data, sizeof i);
+        if (i < last) overtaken++;
+        last = i;
+        seen[i]++;
+    }
+    for (int i = 0; i < 200; i++) {
+        if (seen[i] == 0) lost++;
+        if (seen[i] == 2) doubled++;
+    }
+    assert_in_range(lost, 1, 80);
+    assert_in_range(doubled, 10, 80);
+    assert_in_range(overtaken, 10, 150);
+    local_net_kill(n, 1);
+    assert_int_equal(link_hear(local_net_link(n, 0), 0, &news).err, OK);
+    assert_int_equal(news.kind, NEWS_DEATH);
+    assert_int_equal(link_hear(local_net_link(n, 0), 0, &news).err, OK);
+    assert_int_equal(news.kind, NEWS_NONE);
+    local_net_free(&n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_kind_returns_as_it_was),
+        cmocka_unit_test(test_fields_of_a_lease_and_a_result),
+        cmocka_unit_test(test_every_truncation_is_refused),
+        cmocka_unit_test(test_foreign_bytes_are_named),
+        cmocka_unit_test(test_a_count_larger_than_the_message),
+        cmocka_unit_test(test_local_link_loses_doubles_and_delays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
