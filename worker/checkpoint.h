@@ -1,0 +1,48 @@
+/* checkpoint.h - a shot's latents and solver state on disk: everything a resumed run needs to end bit for bit where an
+ * undisturbed one does.
+ *
+ * One HDF5 file per shot: root attributes say whose it is, /latents [C,F,H,W] fp32, group /solver with the history tensors
+ * history.0 .. of the same shape, oldest first, and the attributes `count` and `lower_order_nums`. The prompt is personal data
+ * and is not in the file. After HDF5's last byte stands a seal, one line of text: format, version, SHA-256 of all before it;
+ * it is checked before HDF5 sees the file, so a cut or a flipped bit anywhere is found (against damage, not against
+ * forgery).
+ *
+ * The file is composed in memory and published whole (common/file.h): who reads it finds the old one or the new one. One
+ * that is damaged, foreign or another shot's is refused with the reason: what it claims is checked before it is used. */
+#ifndef REELWRIGHT_CHECKPOINT_H
+#define REELWRIGHT_CHECKPOINT_H
+
+#include <stddef.h>
+
+#include "common/shot.h"
+#include "engine/engine.h"
+
+enum { CHECKPOINT_VERSION = 1 };
+
+typedef struct { /* whose latents these are */
+    char shot[HASH_TEXT], model[HASH_TEXT], prompt_sha256[HASH_TEXT];
+    uint64_t seed;
+    int width, height, frames, fps, steps;
+    double guidance;
+    char dtype[8]; /* the back end's compute type, "fp32" or "bf16" */
+} CheckpointOwner;
+
+typedef struct {
+    CheckpointOwner owner;
+    int64_t dim[4];     /* [C,F,H,W] of every tensor */
+    DenoiseState state; /* state.step of owner.steps done */
+} Checkpoint;
+
+/* key and model_hash: 64 digits each */
+CheckpointOwner checkpoint_owner(const ShotSpec *s, const char *key, const char *model_hash, const char *dtype);
+
+/* ERR_NODE: could not be written (disk full, folder missing); what was there before is untouched. */
+Status checkpoint_write(const char *path, const Checkpoint *c);
+
+/* Refuses with ERR_INPUT what is no sound checkpoint, and, unless `expected` is NULL, what belongs to another shot, model or
+ * compute type. The tensors of *out are owned: checkpoint_clear. */
+Status checkpoint_read(const char *path, const CheckpointOwner *expected, Checkpoint *out);
+Status checkpoint_parse(const void *bytes, size_t count, Checkpoint *out); /* the same from memory, any owner */
+void checkpoint_clear(Checkpoint *c);
+
+#endif
