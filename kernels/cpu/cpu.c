@@ -1,14 +1,33 @@
-/* The CPU back end. Kernels that have no own version yet are the reference's. */
+/* Opening, and the table. Rearrangements that only move numbers are the reference's until they cost something. */
+#include <stdlib.h>
+
+#include "kernels/cpu/cpu.h"
 #include "kernels/host.h"
 #include "kernels/ref/ref.h"
 
 static Status cpu_open(Backend *be)
 {
-    be->options.compute = F32;
+    Cpu *c = calloc(1, sizeof *c);
+    if (!c) return status_fail(ERR_NODE, "out of memory");
+    c->isa = isa_of_this_machine();
+    if (!c->isa) {
+        free(c);
+        return status_fail(ERR_NODE, "the cpu back end needs a processor with AVX2 and FMA");
+    }
+    if (be->options.compute == F32)
+        c->operand = OPERAND_FLOAT;
+    else
+        c->operand = c->isa->pairs ? OPERAND_PAIRS : OPERAND_ROUNDED;
+    c->width = 2 * c->isa->lanes;
+    be->own = c;
     return status_ok();
 }
 
-static void cpu_close(Backend *be) { (void)be; }
+static void cpu_close(Backend *be)
+{
+    free(be->own);
+    be->own = NULL;
+}
 
 const Kernels cpu_kernels = {
     .name = "cpu",
@@ -20,30 +39,30 @@ const Kernels cpu_kernels = {
     .download = host_download,
     .copy = host_copy,
     .zero = host_zero,
-    .linear_pack = ref_linear_pack,
-    .linear_free = ref_linear_free,
+    .linear_pack = cpu_linear_pack,
+    .linear_free = cpu_linear_free,
     .conv_pack = ref_conv_pack,
     .conv_free = ref_conv_free,
-    .linear = ref_linear,
-    .linear_add = ref_linear_add,
-    .linear_geglu = ref_linear_geglu,
-    .activation = ref_activation,
-    .mul = ref_mul,
-    .add = ref_add,
-    .add_to = ref_add_to,
+    .linear = cpu_linear,
+    .linear_add = cpu_linear_add,
+    .linear_geglu = cpu_linear_geglu,
+    .activation = cpu_activation,
+    .mul = cpu_mul,
+    .add = cpu_add,
+    .add_to = cpu_add_to,
     .embed = ref_embed,
-    .layernorm = ref_layernorm,
-    .rmsnorm = ref_rmsnorm,
-    .norm_modulate = ref_norm_modulate,
-    .qk_norm_rope = ref_qk_norm_rope,
-    .attention = ref_attention,
+    .layernorm = cpu_layernorm,
+    .rmsnorm = cpu_rmsnorm,
+    .norm_modulate = cpu_norm_modulate,
+    .qk_norm_rope = cpu_qk_norm_rope,
+    .attention = cpu_attention,
     .patchify = ref_patchify,
     .unpatchify = ref_unpatchify,
     .columns = ref_columns,
     .conv = ref_conv,
     .conv_add = ref_conv_add,
     .conv_upsampled = ref_conv_upsampled,
-    .channel_norm = ref_channel_norm,
+    .channel_norm = cpu_channel_norm,
     .time_split = ref_time_split,
     .avg_down = ref_avg_down,
     .dup_up = ref_dup_up,

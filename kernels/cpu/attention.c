@@ -1,0 +1,225 @@
+/* softmax(scale q k^T + bias) v by blocks: for a tile of queries of one head the scores of one block of keys are made,
+ * turned into numerators with a running maximum and sum (Milakov and Gimelshein 2018, "Online normalizer calculation for
+ * softmax"), and multiplied into the output, which is rescaled where the maximum has grown. Scores exist for one tile and
+ * one block only. Keys and values are packed into panels once per call. */
+#include <math.h>
+#include <omp.h>
+
+#include "kernels/cpu/cpu.h"
+
+enum {
+    TILES_PER_BLOCK = 16, /* queries of a tile: 96 (AVX2) or 224 */
+    KEY_BLOCK = 256       /* scores, keys and values of a block share the second-level cache */
+};
+
+typedef struct {
+    const Cpu *c;
+    Tensor q, k, v, bias, out;
+    int64_t heads, d, tq, tk;
+    float scale;
+    int64_t key_panels;   /* keys / width, rounded up */
+    int64_t value_panels; /* d / width, rounded up */
+    int64_t tk_padded;    /* keys in whole blocks of panels */
+    char *keys;           /* [heads][key_panels][d][width] */
+    char *values;         /* [heads][value_panels][tk_padded][width] */
+    size_t key_panel_bytes, value_panel_bytes;
+} Attention;
+
+typedef struct { /* one thread's scratch */
+    float *rows; /* [width][d], padded: before packing */
+    char *queries;
+    float *scores;
+    char *numerators; /* [queries][KEY_BLOCK] as operands */
+    float *out;       /* [queries][value_panels * width] */
+    IsaSoftmax *state;
+} AttentionRoom;
+
+static const char *attention_row(Tensor t, int64_t row, const Attention *a, int64_t head)
+{
+    return (const char *)t.data + (size_t)(row * a->heads * a->d + head * a->d) * dtype_bytes(t.dtype);
+}
+
+/* As an operand of the set: rounded to bf16 unless the product is of fp32. */
+static void attention_load(const Attention *a, Tensor t, int64_t row, int64_t head, float *to)
+{
+    a->c->isa->load(attention_row(t, row, a, head), t.dtype, a->d, to);
+    if (a->c->operand != OPERAND_FLOAT && t.dtype == F32) a->c->isa->round(to, a->d, to);
+}
+
+/* Panel `panel` of the head's keys: column = key, k = d. */
+static void attention_pack_keys(const Attention *a, int64_t head, int64_t panel, float *rows)
+{
+    int64_t first = panel * a->c->width, n = a->tk - first < a->c->width ? a->tk - first : a->c->width;
+    int64_t k = cpu_padded(a->c, a->d);
+    for (int64_t i = 0; i < a->c->width; i++) {
+        if (i < n) attention_load(a, a->k, first + i, head, rows + i * k);
+        for (int64_t j = i < n ? a->d : 0; j < k; j++) rows[i * k + j] = 0;
+    }
+    cpu_panel_pack(a->c, rows, k, a->c->width, k, a->c->operand == OPERAND_PAIRS,
+                   a->keys + (size_t)(head * a->key_panels + panel) * a->key_panel_bytes);
+}
+
+/* Values [first, first + n) of the head: column = d, k = key. */
+static void attention_pack_values(const Attention *a, int64_t head, int64_t first, float *row)
+{
+    const Cpu *c = a->c;
+    int64_t n = a->tk_padded - first < KEY_BLOCK ? a->tk_padded - first : KEY_BLOCK;
+    for (int64_t i = first; i < first + n; i++) {
+        if (i < a->tk) attention_load(a, a->v, i, head, row);
+        for (int64_t j = i < a->tk ? a->d : 0; j < a->value_panels * c->width; j++) row[j] = 0;
+        for (int64_t p = 0; p < a->value_panels; p++) {
+            char *panel = a->values + (size_t)(head * a->value_panels + p) * a->value_panel_bytes;
+            if (c->operand == OPERAND_PAIRS) {
+                uint16_t *to = (uint16_t *)panel + i / 2 * 2 * c->width + i % 2;
+                uint16_t half[64];
+                c->isa->store(row + p * c->width, c->width, BF16, half);
+                for (int j = 0; j < c->width; j++) to[2 * j] = half[j];
+            } else {
+                c->isa->store(row + p * c->width, c->width, F32, panel + (size_t)(i * c->width) * 4);
+            }
+        }
+    }
+}
+
+/* Scores of n queries and the block's keys -> numerators, in room->numerators or in place. */
+static void attention_numerators(const Attention *a, int64_t head, int64_t query, int64_t n, int64_t key, int64_t keys,
+                                 const AttentionRoom *room)
+{
+    const Cpu *c = a->c;
+    const float *bias = a->bias.data;
+    int64_t bias_row = a->bias.ndim == 3 ? a->tk : 0, out_width = a->value_panels * c->width;
+    if (bias) bias += (a->bias.ndim == 3 ? (head * a->tq + query) * a->tk : 0) + key;
+    for (int64_t i = 0; i < n; i++) {
+        float *s = room->scores + i * KEY_BLOCK;
+        c->isa->softmax(s, keys, a->scale, bias ? bias + i * bias_row : NULL, &room->state[i]);
+        if (c->operand != OPERAND_FLOAT)
+            cpu_operands(c, s, F32, keys, room->numerators + (size_t)(i * KEY_BLOCK) * cpu_operand_bytes(c));
+        if (key && room->state[i].factor != 1)
+            c->isa->scale(room->out + i * out_width, out_width, room->state[i].factor);
+    }
+}
+
+/* Keys [key, key + keys) for n queries, of which the first is `query`. */
+static void attention_block(const Attention *a, int64_t head, int64_t query, int64_t n, int64_t key, int64_t keys,
+                            const AttentionRoom *room)
+{
+    const Cpu *c = a->c;
+    int64_t zero = 0, operand = (int64_t)cpu_operand_bytes(c), out_width = a->value_panels * c->width;
+    IsaProduct scores = {.a = room->queries,
+                         .a_stride = cpu_padded(c, a->d) * operand,
+                         .segment = &zero,
+                         .segments = 1,
+                         .steps = cpu_steps(c, a->d),
+                         .c_stride = KEY_BLOCK,
+                         .rows = n};
+    for (int64_t i = 0; i < keys; i += c->width) {
+        scores.b = a->keys + (size_t)(head * a->key_panels + (key + i) / c->width) * a->key_panel_bytes;
+        scores.c = room->scores + i;
+        c->isa->product(&scores);
+    }
+    attention_numerators(a, head, query, n, key, keys, room);
+    IsaProduct sums = {.a = c->operand == OPERAND_FLOAT ? (const char *)room->scores : room->numerators,
+                       .a_stride = KEY_BLOCK * operand,
+                       .segment = &zero,
+                       .segments = 1,
+                       .steps = cpu_steps(c, keys),
+                       .c_stride = out_width,
+                       .rows = n,
+                       .add = key > 0};
+    for (int64_t p = 0; p < a->value_panels; p++) {
+        sums.b = a->values + (size_t)(head * a->value_panels + p) * a->value_panel_bytes +
+                 (size_t)(key * c->width * operand);
+        sums.c = room->out + p * c->width;
+        c->isa->product(&sums);
+    }
+}
+
+static void attention_tile(const Attention *a, int64_t head, int64_t query, int64_t n, const AttentionRoom *room)
+{
+    const Cpu *c = a->c;
+    size_t query_bytes = (size_t)cpu_padded(c, a->d) * cpu_operand_bytes(c);
+    int64_t out_width = a->value_panels * c->width;
+    for (int64_t i = 0; i < n; i++) {
+        cpu_operands(c, attention_row(a->q, query + i, a, head), a->q.dtype, a->d,
+                     room->queries + (size_t)i * query_bytes);
+        room->state[i] = (IsaSoftmax){.highest = -INFINITY};
+    }
+    for (int64_t key = 0; key < a->tk; key += KEY_BLOCK)
+        attention_block(a, head, query, n, key, a->tk - key < KEY_BLOCK ? a->tk - key : KEY_BLOCK, room);
+    for (int64_t i = 0; i < n; i++) {
+        float *row = room->out + i * out_width;
+        c->isa->scale(row, a->d, 1 / room->state[i].sum);
+        c->isa->store(row, a->d, a->out.dtype, (char *)attention_row(a->out, query + i, a, head));
+    }
+}
+
+/* One thread's share: first the packing of all keys and values, then, when every thread has done that, the tiles. */
+static void attention_part(const Attention *a, int part, int threads, int64_t tile, const AttentionRoom *room)
+{
+    int64_t key_jobs = a->heads * a->key_panels, value_blocks = (a->tk_padded + KEY_BLOCK - 1) / KEY_BLOCK;
+    for (int64_t i = part; i < key_jobs; i += threads)
+        attention_pack_keys(a, i / a->key_panels, i % a->key_panels, room->rows);
+    for (int64_t i = part; i < a->heads * value_blocks; i += threads)
+        attention_pack_values(a, i / value_blocks, i % value_blocks * KEY_BLOCK, room->rows);
+#pragma omp barrier
+    int64_t tiles = (a->tq + tile - 1) / tile;
+    for (int64_t i = part; i < a->heads * tiles; i += threads) {
+        int64_t query = i % tiles * tile;
+        attention_tile(a, i / tiles, query, a->tq - query < tile ? a->tq - query : tile, room);
+    }
+}
+
+/* Scratch of one thread, one piece after the other; with base NULL only *bytes is set. */
+static AttentionRoom attention_room(const Attention *a, int64_t tile, char *base, size_t *bytes)
+{
+    const Cpu *c = a->c;
+    size_t size[] = {(size_t)(c->width * (a->d + 1 + c->width)) * 4,
+                     (size_t)(tile * cpu_padded(c, a->d)) * cpu_operand_bytes(c),
+                     (size_t)(tile * KEY_BLOCK) * 4,
+                     c->operand == OPERAND_FLOAT ? 0 : (size_t)(tile * KEY_BLOCK) * cpu_operand_bytes(c),
+                     (size_t)(tile * a->value_panels * c->width) * 4,
+                     (size_t)tile * sizeof(IsaSoftmax)};
+    char *at[6];
+    *bytes = 0;
+    for (int i = 0; i < 6; i++) {
+        at[i] = base ? base + *bytes : NULL;
+        *bytes += (size[i] + 63) / 64 * 64;
+    }
+    return (AttentionRoom){(float *)at[0], at[1], (float *)at[2], at[3], (float *)at[4], (IsaSoftmax *)at[5]};
+}
+
+static char *attention_take(Backend *be, int64_t count, size_t bytes)
+{
+    return backend_alloc(be, F32, 2, (int64_t[]){count, (int64_t)((bytes + 3) / 4)}).data;
+}
+
+Status cpu_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out)
+{
+    const Cpu *c = cpu_of(be);
+    int threads = be->options.threads;
+    Attention a = {.c = c, .q = q, .k = k, .v = v, .bias = bias, .out = out, .heads = heads, .d = q.dim[1] / heads};
+    a.tq = q.dim[0];
+    a.tk = k.dim[0];
+    a.scale = scale;
+    a.key_panels = (a.tk + c->width - 1) / c->width;
+    a.value_panels = (a.d + c->width - 1) / c->width;
+    a.tk_padded = a.key_panels * c->width;
+    a.key_panel_bytes = (size_t)(cpu_padded(c, a.d) * c->width) * cpu_operand_bytes(c);
+    a.value_panel_bytes = (size_t)(a.tk_padded * c->width) * cpu_operand_bytes(c);
+    a.keys = attention_take(be, heads * a.key_panels, a.key_panel_bytes);
+    a.values = attention_take(be, heads * a.value_panels, a.value_panel_bytes);
+    int64_t step = c->isa->tile_rows, tiles = (a.tq + step * TILES_PER_BLOCK - 1) / (step * TILES_PER_BLOCK);
+    int64_t tile = tiles ? ((a.tq + tiles - 1) / tiles + step - 1) / step * step : step;
+    size_t each;
+    attention_room(&a, tile, NULL, &each);
+    char *scratch = attention_take(be, threads, each);
+    if (failed(be->first)) return be->first;
+#pragma omp parallel num_threads(threads)
+    {
+        int part = omp_get_thread_num();
+        size_t bytes;
+        AttentionRoom room = attention_room(&a, tile, scratch + (size_t)part * each, &bytes);
+        attention_part(&a, part, omp_get_num_threads(), tile, &room);
+    }
+    return status_ok();
+}

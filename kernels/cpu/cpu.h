@@ -1,0 +1,103 @@
+/* cpu.h - the CPU back end: one product (isa.h) under linear layers, attention and convolutions, and rows of numbers between
+ * them; fp32 or bf16.
+ *
+ * Why not oneDNN: kernels/SPEED.md has the measurements. In short, its matrix product needs its own opaque weight format per
+ * shape, has no bf16 below AVX-512, and its calls do not nest into tiles of an attention or of a Winograd convolution
+ * without a full-size temporary; one small kernel in C gives the same speed and all of these.
+ *
+ * Work is divided by tiles of rows (and panels of columns where rows are few) among OpenMP threads; no sum is ever divided,
+ * so the number of threads does not change a bit of the result. */
+#ifndef REELWRIGHT_CPU_H
+#define REELWRIGHT_CPU_H
+
+#include "kernels/backend.h"
+#include "kernels/cpu/isa.h"
+
+/* How numbers enter a product. ROUNDED: values of bf16 carried as fp32, where there is no product of pairs. */
+typedef enum { OPERAND_FLOAT, OPERAND_ROUNDED, OPERAND_PAIRS } CpuOperand;
+
+typedef struct {
+    const Isa *isa;
+    CpuOperand operand;
+    int width; /* columns of a panel */
+} Cpu;
+
+static inline const Cpu *cpu_of(const Backend *be) { return be->own; }
+static inline size_t cpu_operand_bytes(const Cpu *c) { return c->operand == OPERAND_PAIRS ? 2 : 4; }
+/* k numbers as operands take this many (bf16 weights are packed in whole pairs) */
+static inline int64_t cpu_padded(const Cpu *c, int64_t k) { return c->operand == OPERAND_FLOAT ? k : (k + 1) / 2 * 2; }
+/* ... and a product over them this many steps */
+static inline int64_t cpu_steps(const Cpu *c, int64_t k)
+{
+    return c->operand == OPERAND_PAIRS ? (k + 1) / 2 : cpu_padded(c, k);
+}
+/* n numbers of any type -> operands, zeros behind them up to cpu_padded(n) */
+void cpu_operands(const Cpu *c, const void *from, DType dtype, int64_t n, void *to);
+/* x can be read by a product where it lies */
+static inline bool cpu_is_operand(const Cpu *c, DType dtype, int64_t k)
+{
+    return (c->operand == OPERAND_FLOAT && dtype == F32) ||
+           (c->operand == OPERAND_PAIRS && dtype == BF16 && k % 2 == 0);
+}
+
+/* ---- panels: the B of a product ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    int64_t columns, k; /* k is even if packed as pairs */
+    bool pairs;         /* bf16 pairs, else fp32 */
+    char *data;         /* panel after panel */
+    size_t bytes;
+} CpuPanels;
+
+/* column `n` of B as k fp32 numbers */
+typedef void (*CpuColumn)(const void *source, int64_t n, float *to);
+
+static inline int64_t cpu_panel_count(const Cpu *c, const CpuPanels *p)
+{
+    return (p->columns + c->width - 1) / c->width;
+}
+static inline bool cpu_panel_narrow(const Cpu *c, const CpuPanels *p, int64_t panel)
+{
+    return p->columns - panel * c->width <= c->isa->lanes;
+}
+static inline const char *cpu_panel(const Cpu *c, const CpuPanels *p, int64_t panel)
+{
+    return p->data + (size_t)(panel * c->width * p->k) * (p->pairs ? 2 : 4);
+}
+
+/* Weights: packed once, owned, counted; pairs unless the back end computes in fp32. */
+Status cpu_panels_new(Backend *be, int64_t columns, int64_t k, CpuColumn column, const void *source, CpuPanels *out);
+void cpu_panels_free(Backend *be, CpuPanels *p);
+/* `width` rows of k numbers, k_stride apart -> one panel; rows beyond `columns` are zero. */
+void cpu_panel_pack(const Cpu *c, const float *rows, int64_t k_stride, int64_t columns, int64_t k, bool pairs,
+                    char *panel);
+
+/* C (+)= A B with B the panel's steps from number `first` of k on; the caller sets what concerns A and C in *p. `room`:
+ * scratch of cpu_unpack_bytes(all numbers of the segments). */
+size_t cpu_unpack_bytes(const Cpu *c, int64_t k);
+void cpu_panel_product(const Cpu *c, const CpuPanels *b, int64_t panel, int64_t first, IsaProduct *p, float *room);
+
+Status cpu_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l);
+void cpu_linear_free(Backend *be, Linear *l);
+Status cpu_linear(Backend *be, Tensor x, const Linear *w, Activation act, Tensor out);
+Status cpu_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate);
+Status cpu_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out);
+Status cpu_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out);
+
+Status cpu_activation(Backend *be, Tensor x, Activation act, Tensor out);
+Status cpu_mul(Backend *be, Tensor a, Tensor b, Tensor out);
+Status cpu_add(Backend *be, Tensor a, Tensor b, Tensor out);
+Status cpu_add_to(Backend *be, Tensor acc, Tensor x, float factor);
+Status cpu_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out);
+Status cpu_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps, Tensor out);
+Status cpu_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps, Tensor out);
+Status cpu_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin);
+
+Status cpu_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c);
+void cpu_conv_free(Backend *be, Conv *c);
+Status cpu_conv(Backend *be, Tensor x, const Conv *c, Tensor out);
+Status cpu_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c);
+Status cpu_conv_upsampled(Backend *be, Tensor x, const Conv *c, Tensor out);
+Status cpu_channel_norm(Backend *be, Tensor x, Tensor gain, bool silu, Tensor out);
+
+#endif

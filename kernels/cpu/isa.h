@@ -1,0 +1,93 @@
+/* isa.h - what is compiled once per instruction set: products on tiles, and loops over rows of numbers.
+ *
+ * Theory of operation. Linear layers, attention and convolutions are all made of one product, C += A B, where
+ *   A  is rows of operands in memory, k contiguous, one stride from row to row: activations as they lie, nothing is repacked;
+ *      a convolution's taps (and a Winograd product's frames) are `segments`: the same rows at other offsets;
+ *   B  is one panel: `width` = 2 vectors of columns, k by k, packed once (weights) or once per call (keys, values);
+ *   C  is fp32.
+ * The inner kernel holds tile_rows x width sums in registers (6x16 with AVX2, 14x32 with AVX-512), broadcasts A's numbers
+ * and reads the panel from the second-level cache: 10 bytes per cycle, a third of what that cache gives.
+ *
+ * Operands are fp32, or bf16 in pairs of neighbours in k: a step is then one pair, the panel is [k/2][width][2], and k is
+ * padded to even. Sets without a bf16 instruction take the same numbers as fp32: activations rounded to bf16, panels
+ * unpacked into scratch memory for each tile of rows; so that results agree to fp32 accuracy between machines.
+ *
+ * The functions are single-threaded, pure in their arguments, and sum in an order that depends on shapes only: the same
+ * inputs give the same bits whatever the number of threads. */
+#ifndef REELWRIGHT_ISA_H
+#define REELWRIGHT_ISA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/ops.h"
+
+typedef struct {
+    const char *a;
+    int64_t a_stride;       /* bytes from row to row */
+    const int64_t *segment; /* byte offsets added to a */
+    int segments;
+    int64_t steps;    /* per segment: numbers, or pairs of bf16 */
+    const char *b;    /* [segments * steps][width], a vector wide if `narrow` */
+    float *c;         /* [rows][width] */
+    int64_t c_stride; /* numbers from row to row */
+    int64_t rows;
+    bool add;    /* C += A B, else C = A B */
+    bool narrow; /* the panel has one vector of columns */
+} IsaProduct;
+
+/* What happens to a tile of sums on its way out: act(c + bias), then stored, or multiplied by `gate` and added. */
+typedef struct {
+    const float *bias; /* [columns] or NULL */
+    Activation act;
+    const float *other; /* gated unit: the result is act(c) * other, same tile layout as c; or NULL */
+    const float *gate;  /* [columns], or with gate_stride one row per row; NULL = 1 */
+    int64_t gate_stride;
+    bool add;    /* out += result (out is fp32), else out = result */
+    DType dtype; /* of out */
+} IsaEpilogue;
+
+typedef struct { /* y = act((x - less) * times * (gain + more) + bias) */
+    float less, times, more;
+    const float *gain, *bias; /* [n] or NULL: factor 1, nothing */
+    Activation act;
+} IsaAffine;
+
+typedef struct {   /* an online softmax over blocks of keys; begins with {-INFINITY, 0, 0} */
+    float highest; /* score so far, in units of log 2 */
+    float sum;     /* of exp2(score - highest) */
+    float factor;  /* what sums from earlier blocks must be multiplied by */
+} IsaSoftmax;
+
+typedef struct {
+    const char *name;
+    int lanes;     /* numbers in a vector; a panel is twice as wide */
+    int tile_rows; /* rows whose sums are in registers at once */
+    bool pairs;    /* there is a product of bf16 pairs */
+
+    void (*product)(const IsaProduct *p);
+    /* sums [rows][c_stride], of which `columns` count -> out, rows out_stride numbers apart */
+    void (*finish)(const float *c, int64_t c_stride, int64_t rows, int64_t columns, const IsaEpilogue *e, void *out,
+                   int64_t out_stride);
+    /* n pairs of bf16 per column -> fp32 panel of 2n steps */
+    void (*unpack)(const uint16_t *pairs, int64_t n, int width, float *panel);
+
+    void (*load)(const void *from, DType dtype, int64_t n, float *to);
+    void (*store)(const float *from, int64_t n, DType dtype, void *to);
+    void (*round)(const float *from, int64_t n, float *to); /* to the nearest bf16, as fp32 */
+    /* one row of scores -> its numerators exp(times * s + bias), relative to the highest so far */
+    void (*softmax)(float *s, int64_t keys, float times, const float *bias, IsaSoftmax *state);
+    void (*scale)(float *x, int64_t n, float factor);
+    void (*activate)(float *x, int64_t n, Activation act);
+    double (*sum)(const float *x, int64_t n);
+    double (*sum_squares)(const float *x, int64_t n, float less); /* of x - less */
+    void (*affine)(const float *x, int64_t n, const IsaAffine *f, DType dtype, void *out);
+    void (*rotate)(float *x, int64_t pairs, const float *cosine, const float *sine); /* (2i, 2i+1) by angle i */
+} Isa;
+
+extern const Isa isa_avx2, isa_avx512, isa_avx512bf16;
+
+/* The widest set that this processor has; NULL without AVX2 and FMA. */
+const Isa *isa_of_this_machine(void);
+
+#endif

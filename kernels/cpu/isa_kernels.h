@@ -1,0 +1,342 @@
+/* isa_kernels.h - the functions of isa.h for one instruction set; included once by each isa_SET.c, which defines
+ *   ISA       the name of its table            LANES  numbers in a vector
+ *   TILE_ROWS rows of a tile                   PAIRS  1 if there is a product of bf16 pairs
+ * Plain C on GCC's vector types: the only intrinsic is the product of pairs. */
+#include "kernels/convert.h"
+#include "kernels/cpu/isa.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef float Vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t IntVec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef uint16_t HalfVec __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE Vec vec_load(const float *p) { return *(const Vec *)p; }
+INLINE void vec_store(float *p, Vec v) { *(Vec *)p = v; }
+INLINE Vec vec_all(float x) { return x - (Vec){0}; }
+INLINE Vec vec_if(IntVec mask, Vec yes, Vec no) { return (Vec)(((IntVec)yes & mask) | ((IntVec)no & ~mask)); }
+INLINE Vec vec_max(Vec a, Vec b) { return vec_if(a > b, a, b); }
+INLINE Vec vec_bf16(const uint16_t *p) { return (Vec)(__builtin_convertvector(*(const HalfVec *)p, IntVec) << 16); }
+
+/* ---- the product --------------------------------------------------------------------------------------------------- */
+
+#if PAIRS
+#define STEP_SUM(sum, a, b) sum = (Vec)_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(a), (__m512bh)(b))
+#else
+#define STEP_SUM(sum, a, b) sum += (a) * (b)
+#endif
+
+/* m rows, v vectors; both are constants where this is inlined, so the sums stay in registers */
+INLINE void product_tile(const IsaProduct *p, int64_t row, const int m, const int v)
+{
+    Vec sum[TILE_ROWS][2];
+    float *c = p->c + row * p->c_stride;
+#pragma GCC unroll 16
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < v; j++) sum[i][j] = p->add ? vec_load(c + i * p->c_stride + j * LANES) : (Vec){0};
+    const float *b = (const float *)p->b;
+    const int64_t stride = p->a_stride;
+    for (int s = 0; s < p->segments; s++) {
+        const char *a = p->a + row * stride + p->segment[s];
+        for (int64_t k = 0; k < p->steps; k++, a += 4, b += v * LANES) {
+            Vec column[2];
+            for (int j = 0; j < v; j++) column[j] = vec_load(b + j * LANES);
+#pragma GCC unroll 16
+            for (int i = 0; i < m; i++) {
+                Vec x = vec_all(*(const float *)(a + i * stride));
+                for (int j = 0; j < v; j++) STEP_SUM(sum[i][j], x, column[j]);
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < v; j++) vec_store(c + i * p->c_stride + j * LANES, sum[i][j]);
+}
+
+#define PRODUCT_CASE(m, v)                                                                                             \
+    case m:                                                                                                            \
+        if ((m) <= TILE_ROWS) product_tile(p, row, (m) <= TILE_ROWS ? (m) : 1, v);                                     \
+        break
+#define PRODUCT_SWITCH(m, v)                                                                                           \
+    switch (m) {                                                                                                       \
+        PRODUCT_CASE(1, v);                                                                                            \
+        PRODUCT_CASE(2, v);                                                                                            \
+        PRODUCT_CASE(3, v);                                                                                            \
+        PRODUCT_CASE(4, v);                                                                                            \
+        PRODUCT_CASE(5, v);                                                                                            \
+        PRODUCT_CASE(6, v);                                                                                            \
+        PRODUCT_CASE(7, v);                                                                                            \
+        PRODUCT_CASE(8, v);                                                                                            \
+        PRODUCT_CASE(9, v);                                                                                            \
+        PRODUCT_CASE(10, v);                                                                                           \
+        PRODUCT_CASE(11, v);                                                                                           \
+        PRODUCT_CASE(12, v);                                                                                           \
+        PRODUCT_CASE(13, v);                                                                                           \
+        PRODUCT_CASE(14, v);                                                                                           \
+    }
+
+static void product(const IsaProduct *p)
+{
+    for (int64_t row = 0; row < p->rows; row += TILE_ROWS) {
+        int64_t m = p->rows - row < TILE_ROWS ? p->rows - row : TILE_ROWS;
+        if (p->narrow)
+            PRODUCT_SWITCH(m, 1)
+        else
+            PRODUCT_SWITCH(m, 2)
+    }
+}
+
+static void unpack(const uint16_t *pairs, int64_t n, int width, float *panel)
+{
+    for (int64_t i = 0; i < n; i++, pairs += 2 * width, panel += 2 * width)
+        for (int j = 0; j < width; j += LANES) { /* a pair as one 32-bit number: even k below, odd k above */
+            IntVec both = *(const IntVec *)(pairs + 2 * j);
+            *(IntVec *)(panel + j) = both << 16;
+            *(IntVec *)(panel + width + j) = both & (int32_t)0xffff0000;
+        }
+}
+
+/* ---- functions of one number --------------------------------------------------------------------------------------- */
+
+/* 2^x. Split into 2^n 2^f with |f| <= 1/2; the polynomial is the Chebyshev fit of degree 6 (relative error 2e-9, below
+ * rounding). Below -126 the result is 2^-126. */
+INLINE Vec vec_exp2(Vec x)
+{
+    const Vec magic = vec_all(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+    x = vec_max(vec_all(-126.0f), x);       /* in this order a NaN stays one */
+    x = -vec_max(vec_all(-127.0f), -x);
+    Vec shifted = x + magic;
+    Vec f = x - (shifted - magic);
+    Vec p = vec_all(0.00015469732f);
+    p = p * f + 0.00134004322f;
+    p = p * f + 0.0096180256f;
+    p = p * f + 0.0555032721f;
+    p = p * f + 0.240226512f;
+    p = p * f + 0.693147207f;
+    p = p * f + 1.0f;
+    return (Vec)((IntVec)p + ((IntVec)shifted << 23));
+}
+
+INLINE Vec vec_sigmoid(Vec x) { return 1.0f / (1.0f + vec_exp2(x * -1.44269504f)); }
+
+INLINE Vec vec_erf(Vec x)
+{
+    for (int i = 0; i < LANES; i++) x[i] = erff(x[i]);
+    return x;
+}
+
+INLINE Vec vec_activate(Vec x, Activation act)
+{
+    switch (act) {
+    case ACT_GELU_TANH: /* (1 + tanh u) / 2 = sigmoid(2u) */
+        return x * vec_sigmoid(x * (1.59576912f + 0.0713548163f * x * x));
+    case ACT_GELU_ERF:
+        return 0.5f * x * (1.0f + vec_erf(x * 0.707106781f));
+    case ACT_SILU:
+        return x * vec_sigmoid(x);
+    case ACT_RELU:
+        return vec_max(x, (Vec){0});
+    case ACT_NONE:
+        break;
+    }
+    return x;
+}
+
+INLINE void vec_store_bf16(uint16_t *p, Vec v)
+{
+    IntVec bits = (IntVec)v;
+    IntVec rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    rounded = (IntVec)vec_if(v != v, (Vec)(bits >> 16 | 0x40), (Vec)rounded);
+    *(HalfVec *)p = __builtin_convertvector(rounded, HalfVec);
+}
+
+/* The n < LANES numbers at p, zeros behind them. */
+INLINE Vec vec_part(const float *p, int64_t n)
+{
+    float t[LANES] = {0};
+    memcpy(t, p, (size_t)n * 4);
+    return vec_load(t);
+}
+
+INLINE Vec vec_some(const float *p, int64_t n) { return n >= LANES ? vec_load(p) : vec_part(p, n); }
+
+INLINE void vec_put(Vec v, int64_t n, DType dtype, void *to)
+{
+    if (n >= LANES) {
+        if (dtype == F32)
+            vec_store(to, v);
+        else
+            vec_store_bf16(to, v);
+        return;
+    }
+    float t[LANES];
+    uint16_t h[LANES];
+    vec_store(t, v);
+    vec_store_bf16(h, v);
+    memcpy(to, dtype == F32 ? (void *)t : (void *)h, (size_t)n * (dtype == F32 ? 4 : 2));
+}
+
+/* ---- rows of numbers ----------------------------------------------------------------------------------------------- */
+
+static void load(const void *from, DType dtype, int64_t n, float *to)
+{
+    int64_t i = 0;
+    if (dtype == BF16)
+        for (; i + LANES <= n; i += LANES) vec_store(to + i, vec_bf16((const uint16_t *)from + i));
+    convert_to_float((const char *)from + (size_t)i * dtype_bytes(dtype), dtype, n - i, to + i);
+}
+
+static void store(const float *from, int64_t n, DType dtype, void *to)
+{
+    for (int64_t i = 0; i < n; i += LANES)
+        vec_put(vec_some(from + i, n - i), n - i, dtype, (char *)to + (size_t)i * dtype_bytes(dtype));
+}
+
+static void round_bf16(const float *from, int64_t n, float *to)
+{
+    for (int64_t i = 0; i < n; i += LANES) {
+        uint16_t half[LANES];
+        vec_store_bf16(half, vec_some(from + i, n - i));
+        vec_put(vec_bf16(half), n - i, F32, to + i);
+    }
+}
+
+static void scale(float *x, int64_t n, float factor)
+{
+    for (int64_t i = 0; i < n; i++) x[i] *= factor;
+}
+
+static void activate(float *x, int64_t n, Activation act)
+{
+    for (int64_t i = 0; i < n; i += LANES) vec_put(vec_activate(vec_some(x + i, n - i), act), n - i, F32, x + i);
+}
+
+INLINE double vec_total(Vec v)
+{
+    double total = 0;
+    for (int i = 0; i < LANES; i++) total += (double)v[i];
+    return total;
+}
+
+static double sum(const float *x, int64_t n)
+{
+    Vec a = {0}, b = {0}, c = {0}, d = {0};
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        a += vec_load(x + i);
+        b += vec_load(x + i + LANES);
+        c += vec_load(x + i + 2 * LANES);
+        d += vec_load(x + i + 3 * LANES);
+    }
+    for (; i < n; i += LANES) a += vec_some(x + i, n - i);
+    return vec_total(a) + vec_total(b) + vec_total(c) + vec_total(d);
+}
+
+static double sum_squares(const float *x, int64_t n, float less)
+{
+    Vec a = {0}, b = {0}, u, v;
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        u = vec_load(x + i) - less;
+        v = vec_load(x + i + LANES) - less;
+        a += u * u;
+        b += v * v;
+    }
+    double total = vec_total(a) + vec_total(b);
+    for (; i < n; i++) total += (double)(x[i] - less) * (double)(x[i] - less);
+    return total;
+}
+
+static void affine(const float *x, int64_t n, const IsaAffine *f, DType dtype, void *out)
+{
+    for (int64_t i = 0; i < n; i += LANES) {
+        Vec v = (vec_some(x + i, n - i) - f->less) * f->times;
+        if (f->gain) v *= vec_some(f->gain + i, n - i) + f->more;
+        if (f->bias) v += vec_some(f->bias + i, n - i);
+        vec_put(vec_activate(v, f->act), n - i, dtype, (char *)out + (size_t)i * dtype_bytes(dtype));
+    }
+}
+
+static void rotate(float *x, int64_t pairs, const float *cosine, const float *sine)
+{
+    for (int64_t i = 0; i < pairs; i++) {
+        float re = x[2 * i], im = x[2 * i + 1];
+        x[2 * i] = re * cosine[i] - im * sine[i];
+        x[2 * i + 1] = re * sine[i] + im * cosine[i];
+    }
+}
+
+static void softmax(float *s, int64_t keys, float times, const float *bias, IsaSoftmax *state)
+{
+    const float log2e = 1.44269504f;
+    Vec high = vec_all(-INFINITY), total = {0};
+    for (int64_t i = 0; i < keys; i += LANES) {
+        int64_t n = keys - i;
+        Vec v = vec_some(s + i, n) * (times * log2e);
+        if (bias) v += vec_some(bias + i, n) * log2e;
+        vec_put(v, n, F32, s + i);
+        if (n < LANES)
+            for (int64_t j = n; j < LANES; j++) v[j] = -INFINITY;
+        high = vec_max(high, v);
+    }
+    float highest = state->highest;
+    for (int i = 0; i < LANES; i++) highest = high[i] > highest ? high[i] : highest;
+    if (highest == -INFINITY) highest = 0; /* every key so far is masked */
+    for (int64_t i = 0; i < keys; i += LANES) {
+        int64_t n = keys - i;
+        Vec p = vec_exp2(vec_some(s + i, n) - highest);
+        if (n < LANES)
+            for (int64_t j = n; j < LANES; j++) p[j] = 0;
+        total += p;
+        vec_put(p, n, F32, s + i);
+    }
+    state->factor = exp2f(state->highest - highest);
+    state->sum = state->sum * state->factor + (float)vec_total(total);
+    state->highest = highest;
+}
+
+INLINE void finish_vec(const float *c, const float *other, const IsaEpilogue *e, int64_t row, int64_t at, int64_t n,
+                       void *out)
+{
+    Vec v = vec_load(c);
+    if (e->bias) v += vec_some(e->bias + at, n);
+    v = vec_activate(v, e->act);
+    if (other) v *= vec_load(other);
+    if (e->gate) v *= vec_some(e->gate + row * e->gate_stride + at, n);
+    if (e->add) v += vec_some(out, n);
+    vec_put(v, n, e->dtype, out);
+}
+
+static void finish(const float *c, int64_t c_stride, int64_t rows, int64_t columns, const IsaEpilogue *e, void *out,
+                   int64_t out_stride)
+{
+    size_t bytes = dtype_bytes(e->dtype);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j += LANES) {
+            int64_t at = i * c_stride + j;
+            finish_vec(c + at, e->other ? e->other + at : NULL, e, i, j, columns - j,
+                       (char *)out + (size_t)(i * out_stride + j) * bytes);
+        }
+}
+
+const Isa ISA = {
+    .name = ISA_NAME,
+    .lanes = LANES,
+    .tile_rows = TILE_ROWS,
+    .pairs = PAIRS,
+    .product = product,
+    .finish = finish,
+    .unpack = unpack,
+    .load = load,
+    .store = store,
+    .round = round_bf16,
+    .softmax = softmax,
+    .scale = scale,
+    .activate = activate,
+    .sum = sum,
+    .sum_squares = sum_squares,
+    .affine = affine,
+    .rotate = rotate,
+};

@@ -1,0 +1,97 @@
+/* Operands and panels: how numbers are laid out for the product of isa.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/convert.h"
+#include "kernels/cpu/cpu.h"
+#include "kernels/host.h"
+
+void cpu_operands(const Cpu *c, const void *from, DType dtype, int64_t n, void *to)
+{
+    if (c->operand == OPERAND_PAIRS) {
+        if (dtype == BF16)
+            memcpy(to, from, (size_t)n * 2);
+        else
+            c->isa->store(from, n, BF16, to);
+        if (n % 2) ((uint16_t *)to)[n] = 0;
+        return;
+    }
+    if (c->operand == OPERAND_ROUNDED && dtype == F32)
+        c->isa->round(from, n, to);
+    else
+        c->isa->load(from, dtype, n, to);
+    if (cpu_padded(c, n) > n) ((float *)to)[n] = 0;
+}
+
+void cpu_panel_pack(const Cpu *c, const float *rows, int64_t k_stride, int64_t columns, int64_t k, bool pairs,
+                    char *panel)
+{
+    int width = columns <= c->isa->lanes ? c->isa->lanes : c->width;
+    float *f = (float *)panel;
+    uint16_t *h = (uint16_t *)panel;
+    for (int64_t n = 0; n < width; n++)
+        for (int64_t i = 0; i < k; i++) {
+            float v = n < columns ? rows[n * k_stride + i] : 0;
+            if (pairs)
+                h[(i / 2 * width + n) * 2 + i % 2] = convert_float_to_bf16(v);
+            else
+                f[i * width + n] = v;
+        }
+}
+
+void cpu_panels_free(Backend *be, CpuPanels *p)
+{
+    if (!p->data) return;
+    host_memory_free(be, p->data, p->bytes);
+    backend_count(be, 0, p->bytes);
+    p->data = NULL;
+}
+
+Status cpu_panels_new(Backend *be, int64_t columns, int64_t k, CpuColumn column, const void *source, CpuPanels *out)
+{
+    const Cpu *c = cpu_of(be);
+    bool pairs = c->operand != OPERAND_FLOAT;
+    int64_t padded = pairs ? (k + 1) / 2 * 2 : k;
+    CpuPanels p = {.columns = columns, .k = padded, .pairs = pairs};
+    int64_t count = cpu_panel_count(c, &p);
+    int threads = be->options.threads;
+    p.bytes = (size_t)(count * c->width * padded) * (pairs ? 2 : 4);
+    if (!p.bytes) return status_fail(ERR_INPUT, "a weight of %lld x %lld", (long long)columns, (long long)k);
+    size_t room = (size_t)(c->width * padded);
+    float *rows = calloc((size_t)threads * room, sizeof *rows);
+    if (!rows) return status_fail(ERR_NODE, "out of memory");
+    Status status = host_memory_new(be, p.bytes, (void **)&p.data);
+    if (failed(status)) {
+        free(rows);
+        return status;
+    }
+    backend_count(be, p.bytes, 0);
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (int part = 0; part < threads; part++)
+        for (int64_t panel = part; panel < count; panel += threads) {
+            float *mine = rows + (size_t)part * room;
+            int64_t first = panel * c->width, n = columns - first < c->width ? columns - first : c->width;
+            for (int64_t i = 0; i < n; i++) column(source, first + i, mine + i * padded);
+            cpu_panel_pack(c, mine, padded, n, padded, pairs, (char *)cpu_panel(c, &p, panel));
+        }
+    free(rows);
+    *out = p;
+    return status;
+}
+
+size_t cpu_unpack_bytes(const Cpu *c, int64_t k)
+{
+    return c->operand == OPERAND_ROUNDED ? (size_t)((k + 1) / 2 * 2 * c->width) * sizeof(float) : 0;
+}
+
+void cpu_panel_product(const Cpu *c, const CpuPanels *b, int64_t panel, int64_t first, IsaProduct *p, float *room)
+{
+    p->narrow = cpu_panel_narrow(c, b, panel);
+    int width = p->narrow ? c->isa->lanes : c->width;
+    p->b = cpu_panel(c, b, panel) + (size_t)(first * width) * (b->pairs ? 2 : 4);
+    if (c->operand == OPERAND_ROUNDED && b->pairs) {
+        c->isa->unpack((const uint16_t *)p->b, p->segments * p->steps / 2, width, room);
+        p->b = (const char *)room;
+    }
+    c->isa->product(p);
+}
