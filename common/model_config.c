@@ -1,0 +1,632 @@
+#include "model_config.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+
+enum { MAX_JSON = 4 << 20, MAX_WIDTH = 1 << 17, MAX_FILES = 4096 };
+
+/* ---- fields of one JSON file: the first fault is kept, so that a table of reads needs no branches ---------------------- */
+
+typedef struct {
+    char *path;
+    json_t *root;
+    Status status;
+} Fields;
+
+static Status fields_open(const char *folder, const char *name, Fields *f)
+{
+    *f = (Fields){.path = path_join(folder, name), .status = status_ok()};
+    char *text = NULL;
+    size_t bytes = 0;
+    json_error_t error;
+    f->status = file_read(f->path, MAX_JSON, &text, &bytes);
+    if (failed(f->status)) return f->status;
+    f->root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    free(text);
+    if (!f->root) {
+        f->status = status_fail(ERR_INPUT, "%s:%d: %s", f->path, error.line, error.text);
+    } else if (!json_is_object(f->root)) {
+        f->status = status_fail(ERR_INPUT, "%s: expected a JSON object", f->path);
+    }
+    return f->status;
+}
+
+static Status fields_close(Fields *f)
+{
+    json_decref(f->root);
+    free(f->path);
+    f->root = NULL;
+    f->path = NULL;
+    return f->status;
+}
+
+__attribute__((format(printf, 3, 4))) static void fields_fault(Fields *f, const char *key, const char *fmt, ...)
+{
+    if (failed(f->status)) return;
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    f->status = status_fail(ERR_INPUT, "%s: %s%s", f->path, key, text);
+}
+
+/* The value of a key, NULL when it is absent or null: then the default holds, as in diffusers. */
+static json_t *fields_get(Fields *f, const char *key)
+{
+    json_t *v = failed(f->status) ? NULL : json_object_get(f->root, key);
+    return json_is_null(v) ? NULL : v;
+}
+
+static int whole(Fields *f, const char *key, json_t *v, int min, int max)
+{
+    json_int_t n = json_integer_value(v);
+    if (json_is_integer(v) && n >= min && n <= max) return (int)n;
+    if (json_is_integer(v)) {
+        fields_fault(f, key, " = %" PRId64 ", expected %d to %d", (int64_t)n, min, max);
+    } else {
+        fields_fault(f, key, " is no whole number, expected %d to %d", min, max);
+    }
+    return min;
+}
+
+static int fields_int(Fields *f, const char *key, int fallback, int min, int max)
+{
+    json_t *v = fields_get(f, key);
+    return v ? whole(f, key, v, min, max) : fallback;
+}
+
+static double fields_real(Fields *f, const char *key, double fallback, double min, double max)
+{
+    json_t *v = fields_get(f, key);
+    if (!v) return fallback;
+    double x = json_number_value(v);
+    if (json_is_number(v) && x >= min && x <= max) return x;
+    if (json_is_number(v)) {
+        fields_fault(f, key, " = %g, expected %g to %g", x, min, max);
+    } else {
+        fields_fault(f, key, " is no number, expected %g to %g", min, max);
+    }
+    return min;
+}
+
+static bool fields_bool(Fields *f, const char *key, bool fallback)
+{
+    json_t *v = fields_get(f, key);
+    if (v && !json_is_boolean(v)) fields_fault(f, key, " is neither true nor false");
+    return v ? json_is_true(v) : fallback;
+}
+
+static const char *fields_text(Fields *f, const char *key, const char *fallback)
+{
+    json_t *v = fields_get(f, key);
+    if (v && !json_is_string(v)) fields_fault(f, key, " is no text");
+    return v && json_is_string(v) ? json_string_value(v) : fallback;
+}
+
+/* A list of min..max whole numbers between low and high; false when the key is absent. */
+static bool fields_ints(Fields *f, const char *key, int min, int max, int low, int high, int *to, int *count)
+{
+    json_t *v = fields_get(f, key);
+    if (!v) return false;
+    if (!json_is_array(v) || json_array_size(v) < (size_t)min || json_array_size(v) > (size_t)max) {
+        fields_fault(f, key, " is no list of %d to %d numbers", min, max);
+        return true;
+    }
+    *count = (int)json_array_size(v);
+    for (int i = 0; i < *count; i++) to[i] = whole(f, key, json_array_get(v, (size_t)i), low, high);
+    return true;
+}
+
+/* Something that changes the mathematics and that this engine does not do must be absent, null or `allowed`. */
+static void fields_refuse(Fields *f, const char *key, bool allowed)
+{
+    json_t *v = fields_get(f, key);
+    if (!v || (json_is_boolean(v) && json_is_true(v) == allowed)) return;
+    fields_fault(f, key, " is not supported, expected %s", allowed ? "true" : "false or null");
+}
+
+static void fields_expect(Fields *f, const char *key, const char *fallback, const char *want)
+{
+    const char *text = fields_text(f, key, fallback);
+    if (strcmp(text, want) != 0) fields_fault(f, key, " = \"%.60s\", expected \"%s\"", text, want);
+}
+
+/* ---- components ----------------------------------------------------------------------------------------------------------- */
+
+static Status read_text(const char *folder, TextConfig *c)
+{
+    Fields f;
+    if (failed(fields_open(folder, "text_encoder/config.json", &f))) return fields_close(&f);
+    c->vocab_size = fields_int(&f, "vocab_size", 250112, 4, 1 << 24);
+    c->d_model = fields_int(&f, "d_model", 512, 2, MAX_WIDTH);
+    c->d_kv = fields_int(&f, "d_kv", 64, 1, 4096);
+    c->d_ff = fields_int(&f, "d_ff", 1024, 1, MAX_WIDTH);
+    c->layers = fields_int(&f, "num_layers", 8, 1, 512);
+    c->heads = fields_int(&f, "num_heads", 6, 1, 1024);
+    c->buckets = fields_int(&f, "relative_attention_num_buckets", 32, 4, 4096);
+    c->max_distance = fields_int(&f, "relative_attention_max_distance", 128, c->buckets / 4 + 1, 1 << 20);
+    c->eps = (float)fields_real(&f, "layer_norm_epsilon", 1e-6, 0, 1);
+    fields_expect(&f, "model_type", "umt5", "umt5");
+    fields_expect(&f, "feed_forward_proj", "gated-gelu", "gated-gelu");
+    if (c->buckets % 4)
+        fields_fault(&f, "relative_attention_num_buckets", " = %d, expected a multiple of 4", c->buckets);
+    return fields_close(&f);
+}
+
+static void read_vace(Fields *f, DitConfig *c)
+{
+    if (!fields_ints(f, "vace_layers", 1, VACE_MAX_LAYERS, 0, c->layers - 1, c->vace_layers, &c->vace_count)) {
+        for (c->vace_count = 0; c->vace_count < 8; c->vace_count++) c->vace_layers[c->vace_count] = 5 * c->vace_count;
+    }
+    c->vace_in = fields_int(f, "vace_in_channels", 96, 1, 4096);
+    for (int i = 0; i < c->vace_count; i++)
+        if (c->vace_layers[i] >= c->layers || (i ? c->vace_layers[i] <= c->vace_layers[i - 1] : c->vace_layers[0] != 0))
+            fields_fault(f, "vace_layers", " has %d in place %d, expected layers in ascending order that begin with 0",
+                         c->vace_layers[i], i);
+}
+
+static Status read_dit(const char *folder, const char *name, DitConfig *c)
+{
+    Fields f;
+    if (failed(fields_open(folder, name, &f))) return fields_close(&f);
+    const char *kind = fields_text(&f, "_class_name", "WanTransformer3DModel");
+    bool vace = strcmp(kind, "WanVACETransformer3DModel") == 0;
+    if (!vace && strcmp(kind, "WanTransformer3DModel") != 0)
+        fields_fault(&f, "_class_name", " = \"%.60s\", expected WanTransformer3DModel or WanVACETransformer3DModel",
+                     kind);
+    int three = 3;
+    if (!fields_ints(&f, "patch_size", 3, 3, 1, 16, c->patch, &three))
+        memcpy(c->patch, (int[]){1, 2, 2}, sizeof c->patch);
+    c->heads = fields_int(&f, "num_attention_heads", 40, 1, 512);
+    c->head_dim = fields_int(&f, "attention_head_dim", 128, 6, 1024);
+    c->in_channels = fields_int(&f, "in_channels", 16, 1, 4096);
+    c->out_channels = fields_int(&f, "out_channels", c->in_channels, 1, VAE_MAX_Z);
+    c->text_dim = fields_int(&f, "text_dim", 4096, 1, MAX_WIDTH);
+    c->freq_dim = fields_int(&f, "freq_dim", 256, 2, 1 << 14);
+    c->ffn_dim = fields_int(&f, "ffn_dim", 13824, 1, MAX_WIDTH);
+    c->layers = fields_int(&f, "num_layers", 40, 1, 512);
+    c->cross_norm = fields_bool(&f, "cross_attn_norm", true);
+    c->eps = (float)fields_real(&f, "eps", 1e-6, 0, 1);
+    c->rope_max_len = fields_int(&f, "rope_max_seq_len", 1024, 1, 1 << 16);
+    c->image_dim = fields_int(&f, "image_dim", 0, 1, MAX_WIDTH);
+    c->added_kv_dim = fields_int(&f, "added_kv_proj_dim", 0, 1, MAX_WIDTH);
+    c->pos_embed_len = fields_int(&f, "pos_embed_seq_len", 0, 1, 1 << 16);
+    if (vace) read_vace(&f, c);
+    if (c->head_dim % 2) fields_fault(&f, "attention_head_dim", " = %d, expected an even number", c->head_dim);
+    if (c->freq_dim % 2) fields_fault(&f, "freq_dim", " = %d, expected an even number", c->freq_dim);
+    if ((c->image_dim > 0) != (c->added_kv_dim > 0))
+        fields_fault(&f, "added_kv_proj_dim", " and image_dim: expected both or neither");
+    if (c->added_kv_dim && c->added_kv_dim != c->heads * c->head_dim)
+        fields_fault(&f, "added_kv_proj_dim", " = %d, expected num_attention_heads * attention_head_dim = %d",
+                     c->added_kv_dim, c->heads * c->head_dim);
+    if (c->heads * c->head_dim > MAX_WIDTH)
+        fields_fault(&f, "num_attention_heads", " * attention_head_dim = %d, expected at most %d",
+                     c->heads * c->head_dim, MAX_WIDTH);
+    return fields_close(&f);
+}
+
+static const float z16_mean[16] = {-0.7571f, -0.7089f, -0.9113f, 0.1075f,  -0.1745f, 0.9653f,  -0.1517f, 1.5508f,
+                                   0.4134f,  -0.0715f, 0.5517f,  -0.3632f, -0.1922f, -0.9497f, 0.2503f,  -0.2921f};
+static const float z16_std[16] = {2.8184f, 1.4541f, 2.3275f, 2.6558f, 1.2196f, 1.7708f, 2.6052f, 2.0743f,
+                                  3.2687f, 2.1526f, 2.8652f, 1.5579f, 1.6382f, 1.1253f, 2.8251f, 1.9160f};
+
+/* One number per latent channel, the published z16 ones when the key is absent. */
+static void read_channels(Fields *f, const char *key, int z, const float *fallback, double min, float *to)
+{
+    json_t *v = fields_get(f, key);
+    if (!v && z == 16) memcpy(to, fallback, 16 * sizeof *to);
+    if (!v && z == 16) return;
+    if (!json_is_array(v) || json_array_size(v) != (size_t)z) {
+        fields_fault(f, key, " is no list of z_dim = %d numbers", z);
+        return;
+    }
+    for (int i = 0; i < z; i++) {
+        json_t *n = json_array_get(v, (size_t)i);
+        double x = json_number_value(n);
+        if (!json_is_number(n) || !(x >= min && x <= 1e4))
+            fields_fault(f, key, "[%d]: expected a number from %g to 1e4", i, min);
+        to[i] = (float)x;
+    }
+}
+
+static void read_stages(Fields *f, VaeConfig *c)
+{
+    if (!fields_ints(f, "dim_mult", 1, VAE_MAX_STAGES, 1, 64, c->dim_mult, &c->stages)) {
+        c->stages = 4;
+        memcpy(c->dim_mult, (int[]){1, 2, 4, 4}, 4 * sizeof(int));
+    }
+    json_t *down = fields_get(f, "temperal_downsample");
+    if (down && (!json_is_array(down) || json_array_size(down) != (size_t)c->stages - 1)) {
+        fields_fault(f, "temperal_downsample", " is no list of %d truth values, one less than dim_mult has",
+                     c->stages - 1);
+    } else if (!down && c->stages != 4) {
+        fields_fault(f, "temperal_downsample", " is missing, expected %d truth values", c->stages - 1);
+    }
+    c->scale_space = c->patch;
+    c->scale_time = 1;
+    for (int i = 0; i + 1 < c->stages; i++) {
+        json_t *v = down ? json_array_get(down, (size_t)i) : i ? json_true() : json_false();
+        if (!json_is_boolean(v)) fields_fault(f, "temperal_downsample", "[%d] is neither true nor false", i);
+        c->time_down[i] = json_is_true(v);
+        c->scale_space *= 2;
+        c->scale_time *= c->time_down[i] ? 2 : 1;
+    }
+}
+
+/* The shapes that the decoder and encoder derive from the multipliers must be whole. */
+static void check_vae_widths(Fields *f, const VaeConfig *c)
+{
+    for (int i = 0; i < c->stages; i++)
+        if (!c->residual && i + 1 < c->stages && c->decoder_base_dim * c->dim_mult[i + 1] < 2)
+            fields_fault(f, "base_dim", " = %d is too small to be halved", c->decoder_base_dim);
+    for (int i = 0; c->residual && i < c->stages; i++) {
+        bool last = i + 1 == c->stages;
+        int factor = last ? 1 : 4 * (c->time_down[i] ? 2 : 1);
+        int in = c->base_dim * (i ? c->dim_mult[i - 1] : 1), out = c->base_dim * c->dim_mult[i];
+        if (in * factor % out)
+            fields_fault(f, "dim_mult", "[%d]: %d channels cannot be averaged to %d", i, in * factor, out);
+        if (last) continue;
+        int up_in = c->decoder_base_dim * c->dim_mult[i + 2 < c->stages ? i + 2 : c->stages - 1];
+        int up_out = c->decoder_base_dim * c->dim_mult[i + 1];
+        if (up_out * factor % up_in)
+            fields_fault(f, "dim_mult", "[%d]: %d channels cannot be repeated to %d", i, up_in, up_out);
+    }
+}
+
+static Status read_vae(const char *folder, VaeConfig *c)
+{
+    Fields f;
+    if (failed(fields_open(folder, "vae/config.json", &f))) return fields_close(&f);
+    fields_expect(&f, "_class_name", "AutoencoderKLWan", "AutoencoderKLWan");
+    c->base_dim = fields_int(&f, "base_dim", 96, 1, 4096);
+    c->decoder_base_dim = fields_int(&f, "decoder_base_dim", c->base_dim, 1, 4096);
+    c->z_dim = fields_int(&f, "z_dim", 16, 1, VAE_MAX_Z);
+    c->res_blocks = fields_int(&f, "num_res_blocks", 2, 1, 16);
+    c->residual = fields_bool(&f, "is_residual", false);
+    c->patch = fields_int(&f, "patch_size", 1, 1, 8);
+    c->in_channels = fields_int(&f, "in_channels", 3, 1, 4096);
+    c->out_channels = fields_int(&f, "out_channels", 3, 1, 4096);
+    read_stages(&f, c);
+    read_channels(&f, "latents_mean", c->z_dim, z16_mean, -1e4, c->mean);
+    read_channels(&f, "latents_std", c->z_dim, z16_std, 1e-6, c->std);
+    json_t *scales = fields_get(&f, "attn_scales");
+    if (scales && json_array_size(scales) > 0) fields_fault(&f, "attn_scales", " is not supported, expected []");
+    int space = fields_int(&f, "scale_factor_spatial", 8, 1, 4096),
+        time = fields_int(&f, "scale_factor_temporal", 4, 1, 4096);
+    if (space != c->scale_space)
+        fields_fault(&f, "scale_factor_spatial", " = %d, but the stages make it %d", space, c->scale_space);
+    if (time != c->scale_time)
+        fields_fault(&f, "scale_factor_temporal", " = %d, but the stages make it %d", time, c->scale_time);
+    int pixels = 3 * c->patch * c->patch;
+    if (c->in_channels != pixels)
+        fields_fault(&f, "in_channels", " = %d, expected 3 * patch_size^2 = %d", c->in_channels, pixels);
+    if (c->out_channels != pixels)
+        fields_fault(&f, "out_channels", " = %d, expected 3 * patch_size^2 = %d", c->out_channels, pixels);
+    if (!failed(f.status)) check_vae_widths(&f, c);
+    return fields_close(&f);
+}
+
+static void read_unipc(Fields *f, SchedulerConfig *c)
+{
+    strcpy(c->kind, "unipc");
+    c->flow_shift = fields_real(f, "flow_shift", 1.0, 1e-3, 1e3);
+    c->order = fields_int(f, "solver_order", 2, 1, 3);
+    c->lower_order_final = fields_bool(f, "lower_order_final", true);
+    c->bh2 = strcmp(fields_text(f, "solver_type", "bh2"), "bh1") != 0;
+    c->predict_x0 = true;
+    fields_refuse(f, "predict_x0", true);
+    fields_refuse(f, "thresholding", false);
+    fields_expect(f, "prediction_type", "epsilon", "flow_prediction");
+    if (!fields_bool(f, "use_flow_sigmas", false)) fields_fault(f, "use_flow_sigmas", " is false, expected true");
+    const char *last = fields_text(f, "final_sigmas_type", "zero");
+    c->final_sigma_zero = strcmp(last, "zero") == 0;
+    if (!c->final_sigma_zero && strcmp(last, "sigma_min") != 0)
+        fields_fault(f, "final_sigmas_type", " = \"%.40s\", expected \"zero\" or \"sigma_min\"", last);
+    if (c->final_sigma_zero && !c->lower_order_final && c->order > 1)
+        fields_fault(f, "lower_order_final", " is false: with a last sigma of zero the last step would divide by zero");
+    if (fields_get(f, "solver_p")) fields_fault(f, "solver_p", " is not supported, expected null");
+    int off[64], count = 0;
+    if (fields_ints(f, "disable_corrector", 0, 64, 0, 63, off, &count))
+        for (int i = 0; i < count; i++) c->disable_corrector[off[i]] = true;
+}
+
+static void read_euler(Fields *f, SchedulerConfig *c)
+{
+    strcpy(c->kind, "euler");
+    c->flow_shift = fields_real(f, "shift", 1.0, 1e-3, 1e3);
+    c->order = 1;
+    c->lower_order_final = c->predict_x0 = c->bh2 = c->final_sigma_zero = true;
+    fields_refuse(f, "invert_sigmas", false);
+    fields_refuse(f, "stochastic_sampling", false);
+}
+
+static Status read_scheduler(const char *folder, SchedulerConfig *c)
+{
+    Fields f;
+    if (failed(fields_open(folder, "scheduler/scheduler_config.json", &f))) return fields_close(&f);
+    const char *kind = fields_text(&f, "_class_name", "UniPCMultistepScheduler");
+    c->train_steps = fields_int(&f, "num_train_timesteps", 1000, 1, 1 << 20);
+    if (strcmp(kind, "UniPCMultistepScheduler") == 0) {
+        read_unipc(&f, c);
+    } else if (strcmp(kind, "FlowMatchEulerDiscreteScheduler") == 0) {
+        read_euler(&f, c);
+    } else {
+        fields_fault(&f, "_class_name",
+                     " = \"%.60s\", expected UniPCMultistepScheduler or FlowMatchEulerDiscreteScheduler", kind);
+    }
+    fields_refuse(&f, "use_dynamic_shifting", false);
+    fields_refuse(&f, "use_karras_sigmas", false);
+    fields_refuse(&f, "use_exponential_sigmas", false);
+    fields_refuse(&f, "use_beta_sigmas", false);
+    fields_refuse(&f, "shift_terminal", false);
+    return fields_close(&f);
+}
+
+/* ---- the pipeline ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether model_index.json names a class for a component: ["diffusers", "Class"], not [null, null]. */
+static bool has_component(Fields *f, const char *key)
+{
+    json_t *v = fields_get(f, key);
+    if (!v) return false;
+    if (!json_is_array(v) || json_array_size(v) != 2) fields_fault(f, key, " is no [library, class]");
+    return json_is_string(json_array_get(v, 1));
+}
+
+static Status read_index(const char *folder, ModelConfig *c)
+{
+    static const char *const needed[] = {"scheduler", "text_encoder", "tokenizer", "transformer", "vae"};
+    Fields f;
+    if (failed(fields_open(folder, "model_index.json", &f))) return fields_close(&f);
+    const char *name = fields_text(&f, "_class_name", "");
+    snprintf(c->pipeline, sizeof c->pipeline, "%s", name);
+    if (strcmp(name, "WanPipeline") != 0 && strcmp(name, "WanImageToVideoPipeline") != 0 &&
+        strcmp(name, "WanVACEPipeline") != 0)
+        fields_fault(&f, "_class_name",
+                     " = \"%.60s\", expected WanPipeline, WanImageToVideoPipeline or WanVACEPipeline", name);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!has_component(&f, needed[i])) fields_fault(&f, needed[i], " is missing, expected [library, class]");
+    c->boundary_ratio = fields_real(&f, "boundary_ratio", 0, 0, 1);
+    c->expand_timesteps = fields_bool(&f, "expand_timesteps", false);
+    c->two_transformers = has_component(&f, "transformer_2");
+    c->has_image_encoder = has_component(&f, "image_encoder");
+    if (c->boundary_ratio > 0 && !c->two_transformers)
+        fields_fault(&f, "boundary_ratio", " = %g, but there is no transformer_2", c->boundary_ratio);
+    return fields_close(&f);
+}
+
+static bool is_vace(const ModelConfig *c) { return strcmp(c->pipeline, "WanVACEPipeline") == 0; }
+static bool is_image_to_video(const ModelConfig *c) { return strcmp(c->pipeline, "WanImageToVideoPipeline") == 0; }
+
+/* Numbers that two components must agree about. */
+static Status check_agreement(const ModelConfig *c, const DitConfig *d, const char *name)
+{
+    int z = c->vae.z_dim;
+    int want_in = is_image_to_video(c) && !c->expand_timesteps ? 2 * z + c->vae.scale_time : z;
+    if (d->text_dim != c->text.d_model)
+        return status_fail(ERR_INPUT, "%s/%s: text_dim = %d, expected d_model = %d of the text encoder", c->folder,
+                           name, d->text_dim, c->text.d_model);
+    if (d->out_channels != z)
+        return status_fail(ERR_INPUT, "%s/%s: out_channels = %d, expected z_dim = %d of the autoencoder", c->folder,
+                           name, d->out_channels, z);
+    if (d->in_channels != want_in)
+        return status_fail(ERR_INPUT, "%s/%s: in_channels = %d, expected %d for %s", c->folder, name, d->in_channels,
+                           want_in, c->pipeline);
+    if ((d->vace_count > 0) != is_vace(c))
+        return status_fail(ERR_INPUT, "%s/%s: _class_name does not go with %s", c->folder, name, c->pipeline);
+    if (d->vace_count && d->vace_in != 2 * z + c->vae.scale_space * c->vae.scale_space)
+        return status_fail(ERR_INPUT, "%s/%s: vace_in_channels = %d, expected %d", c->folder, name, d->vace_in,
+                           2 * z + c->vae.scale_space * c->vae.scale_space);
+    if ((d->image_dim > 0) != c->has_image_encoder)
+        return status_fail(ERR_INPUT, "%s/%s: image_dim is %s, but model_index.json has %s image_encoder", c->folder,
+                           name, d->image_dim ? "set" : "null", c->has_image_encoder ? "an" : "no");
+    return status_ok();
+}
+
+/* The second transformer takes the first one's place from some step on: same shapes. */
+static Status check_second(const ModelConfig *c)
+{
+    DitConfig second = {0};
+    TRY(read_dit(c->folder, "transformer_2/config.json", &second));
+    if (memcmp(&second, &c->dit, sizeof second) != 0)
+        return status_fail(
+            ERR_INPUT, "%s/transformer_2/config.json: expected the same numbers as transformer/config.json", c->folder);
+    return status_ok();
+}
+
+/* ---- defaults and shots ------------------------------------------------------------------------------------------------------ */
+
+static int grid(const ModelConfig *c, int axis) { return c->vae.scale_space * c->dit.patch[axis]; }
+
+static int clip_size(const ModelConfig *c, int axis, int pixels)
+{
+    int most = c->dit.rope_max_len < MAX_WIDTH / grid(c, axis) ? c->dit.rope_max_len * grid(c, axis) : MAX_WIDTH;
+    if (pixels > most) pixels = most;
+    pixels -= pixels % grid(c, axis);
+    return pixels ? pixels : grid(c, axis);
+}
+
+/* Latent frames come in patches; all frames but the first in groups of scale_time. */
+static int clip_frames(const ModelConfig *c, int frames)
+{
+    int latent = (frames - 1) / c->vae.scale_time + 1, patch = c->dit.patch[0];
+    if (latent / patch > c->dit.rope_max_len) latent = c->dit.rope_max_len * patch;
+    latent -= latent % patch;
+    return ((latent ? latent : patch) - 1) * c->vae.scale_time + 1;
+}
+
+static Status read_defaults(ModelConfig *c)
+{
+    ShotSpec *s = &c->defaults;
+    *s = (ShotSpec){.prompt = text_copy(""),
+                    .width = clip_size(c, 2, 832),
+                    .height = clip_size(c, 1, 480),
+                    .frames = clip_frames(c, 81),
+                    .fps = 16,
+                    .steps = 50,
+                    .guidance = 5.0,
+                    .flow_shift = c->scheduler.flow_shift};
+    memcpy(s->scheduler, c->scheduler.kind, sizeof s->scheduler);
+    char *path = path_join(c->folder, "reelwright.json");
+    bool there = file_exists(path);
+    free(path);
+    if (!there) {
+        s->negative = text_copy("");
+        return status_ok();
+    }
+    Fields f;
+    fields_open(c->folder, "reelwright.json", &f);
+    s->width = fields_int(&f, "width", s->width, 1, MAX_WIDTH);
+    s->height = fields_int(&f, "height", s->height, 1, MAX_WIDTH);
+    s->frames = fields_int(&f, "frames", s->frames, 1, 1 << 16);
+    s->fps = fields_int(&f, "fps", s->fps, 1, 240);
+    s->steps = fields_int(&f, "steps", s->steps, 1, 1000);
+    s->guidance = fields_real(&f, "guidance", s->guidance, 0, 100);
+    s->flow_shift = fields_real(&f, "flow_shift", s->flow_shift, 1e-3, 1e3);
+    s->negative = text_copy(fields_text(&f, "negative", ""));
+    if (!failed(f.status)) f.status = status_at(model_config_check_shot(c, s), "%s", f.path);
+    return fields_close(&f);
+}
+
+Status model_config_read(const char *folder, ModelConfig **out)
+{
+    ModelConfig *c = memory_get(1, sizeof *c);
+    Status status = status_ok();
+    *out = NULL;
+    c->folder = text_copy(folder);
+    if (!file_is_folder(folder))
+        TRY_OUT(status_fail(ERR_INPUT, "%s: no folder; expected a model in the diffusers layout", folder));
+    TRY_OUT(read_index(folder, c));
+    TRY_OUT(read_text(folder, &c->text));
+    TRY_OUT(read_dit(folder, "transformer/config.json", &c->dit));
+    TRY_OUT(read_vae(folder, &c->vae));
+    TRY_OUT(read_scheduler(folder, &c->scheduler));
+    TRY_OUT(check_agreement(c, &c->dit, "transformer/config.json"));
+    if (c->two_transformers) TRY_OUT(check_second(c));
+    TRY_OUT(read_defaults(c));
+    *out = c;
+    return status;
+out:
+    model_config_free(&c);
+    return status;
+}
+
+void model_config_free(ModelConfig **c)
+{
+    if (!*c) return;
+    free((*c)->folder);
+    shot_clear(&(*c)->defaults);
+    free(*c);
+    *c = NULL;
+}
+
+static Status check_side(const ModelConfig *c, const char *name, int axis, int pixels)
+{
+    int step = grid(c, axis);
+    if (pixels < step || pixels % step)
+        return status_fail(ERR_INPUT, "%s = %d, expected a multiple of %d (such as %d)", name, pixels, step,
+                           clip_size(c, axis, pixels > 0 ? pixels + step / 2 : step));
+    if (pixels / step > c->dit.rope_max_len || pixels > MAX_WIDTH)
+        return status_fail(ERR_INPUT, "%s = %d, expected at most %d", name, pixels, clip_size(c, axis, MAX_WIDTH));
+    return status_ok();
+}
+
+static Status check_frames(const ModelConfig *c, int frames)
+{
+    int group = c->vae.scale_time, lower = clip_frames(c, frames < 1 ? 1 : frames);
+    if (frames < 1 || frames > 1 << 16) return status_fail(ERR_INPUT, "frames = %d, expected 1 to %d", frames, 1 << 16);
+    if (frames == lower) return status_ok();
+    if ((frames - 1) / group + 1 > c->dit.rope_max_len * c->dit.patch[0])
+        return status_fail(ERR_INPUT, "frames = %d, expected at most %d", frames, lower);
+    return status_fail(ERR_INPUT, "frames = %d, expected %dk+1 (%d or %d)", frames, group, lower,
+                       lower + group * c->dit.patch[0]);
+}
+
+static Status check_real(const char *name, double x, double min, double max)
+{
+    if (x >= min && x <= max) return status_ok(); /* false for NaN */
+    return status_fail(ERR_INPUT, "%s = %g, expected %g to %g", name, x, min, max);
+}
+
+Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s)
+{
+    TRY(check_side(c, "width", 2, s->width));
+    TRY(check_side(c, "height", 1, s->height));
+    TRY(check_frames(c, s->frames));
+    if (s->fps < 1 || s->fps > 240) return status_fail(ERR_INPUT, "fps = %d, expected 1 to 240", s->fps);
+    if (s->steps < 1 || s->steps > 1000) return status_fail(ERR_INPUT, "steps = %d, expected 1 to 1000", s->steps);
+    TRY(check_real("guidance", s->guidance, 0, 100));
+    TRY(check_real("guidance-2", s->guidance_2, 0, 100));
+    TRY(check_real("flow-shift", s->flow_shift, 1e-3, 1e3));
+    if (s->guidance_2 > 0 && c->boundary_ratio <= 0)
+        return status_fail(ERR_INPUT, "guidance-2 = %g, but %s has no second transformer", s->guidance_2, c->folder);
+    if (strcmp(s->scheduler, "unipc") != 0 && strcmp(s->scheduler, "euler") != 0)
+        return status_fail(ERR_INPUT, "scheduler = \"%.15s\", expected unipc or euler", s->scheduler);
+    return status_ok();
+}
+
+/* ---- identity -------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_model_file(const char *name)
+{
+    static const char *const ends[] = {".json", ".safetensors", ".model"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t e = strlen(ends[i]);
+        if (name[0] != '.' && n > e && strcmp(name + n - e, ends[i]) == 0) return true;
+    }
+    return false;
+}
+
+static Status list_files(const char *folder, const char *component, char **name, int *count)
+{
+    char *path = path_join(folder, component);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (!is_model_file(e->d_name)) continue;
+        if (*count == MAX_FILES) break;
+        name[(*count)++] = path_join(component, e->d_name);
+    }
+    bool full = *count == MAX_FILES;
+    if (dir) closedir(dir);
+    Status status = full ? status_fail(ERR_INPUT, "%s: more than %d files", path, MAX_FILES) : status_ok();
+    free(path);
+    return status;
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+Status model_config_hash(const char *folder, char hash[HASH_TEXT])
+{
+    static const char *const component[] = {"image_encoder", "image_processor", "scheduler",     "text_encoder",
+                                            "tokenizer",     "transformer",     "transformer_2", "vae"};
+    char **name = memory_get(MAX_FILES, sizeof *name);
+    int count = 0;
+    Status status = status_ok();
+    Hash *h = hash_begin();
+    name[count++] = text_copy("model_index.json");
+    for (size_t i = 0; i < sizeof component / sizeof *component; i++)
+        TRY_OUT(list_files(folder, component[i], name, &count));
+    qsort(name, (size_t)count, sizeof *name, by_text);
+    for (int i = 0; i < count; i++) {
+        char one[HASH_TEXT], *path = path_join(folder, name[i]);
+        status = hash_file(path, one);
+        free(path);
+        if (failed(status)) goto out;
+        hash_add_field(h, name[i], "%s", one);
+    }
+out:
+    hash_end(h, hash);
+    while (count > 0) free(name[--count]);
+    free(name);
+    return status;
+}

@@ -1,0 +1,211 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "engine/engine.h"
+#include "engine/parts.h"
+#include "engine/sampler.h"
+#include "engine/trace.h"
+
+struct Denoise {
+    Engine *e;
+    Trace trace;
+    bool traced[MAX_EXPERTS]; /* the inside of this expert has been shown */
+    double guidance[MAX_EXPERTS];
+    bool guided;
+    double boundary; /* timesteps from here on (downwards) go to the second expert; 0 = none do */
+    int64_t dim[4];
+    Sampler sampler;
+    PromptEmbeds embeds[DIT_BRANCHES]; /* kept for the expert that comes later */
+    DitShot *shot[MAX_EXPERTS];
+    float *velocity, *other; /* [C,F,H,W] each */
+};
+
+static PromptEmbeds copy_embeds(const PromptEmbeds *p)
+{
+    size_t count = (size_t)p->count * (size_t)p->dim;
+    PromptEmbeds c = {memory_get(count, sizeof(float)), p->count, p->dim};
+    memcpy(c.rows, p->rows, count * sizeof(float));
+    return c;
+}
+
+static int64_t latent_count(const Denoise *d) { return d->dim[0] * d->dim[1] * d->dim[2] * d->dim[3]; }
+
+static const Trace *tracing(const Denoise *d) { return d->trace.put ? &d->trace : NULL; }
+
+static void trace_schedule(const Denoise *d)
+{
+    const Schedule *s = &d->sampler.schedule;
+    const int64_t batch[5] = {1, d->dim[0], d->dim[1], d->dim[2], d->dim[3]}, sigmas = s->steps + 1, steps = s->steps;
+    if (!tracing(d)) return;
+    trace_floats(tracing(d), d->sampler.latents, 5, batch, "noise");
+    trace_floats(tracing(d), s->sigma, 1, &sigmas, "sigmas");
+    if (!s->whole) {
+        trace_floats(tracing(d), s->timestep, 1, &steps, "timesteps");
+        return;
+    }
+    int64_t *whole = memory_get((size_t)s->steps, sizeof *whole);
+    for (int i = 0; i < s->steps; i++) whole[i] = (int64_t)s->timestep[i];
+    trace_ints(tracing(d), whole, 1, &steps, "timesteps");
+    free(whole);
+}
+
+static Status check_embeds(const Engine *e, const PromptEmbeds *p, const char *name)
+{
+    if (!p || p->count < 1 || p->count > TEXT_MAX_TOKENS)
+        return status_fail(ERR_INPUT, "the %s has no embedding of 1 to %d tokens", name, TEXT_MAX_TOKENS);
+    if (p->dim != e->config->text.d_model)
+        return status_fail(ERR_INPUT, "the %s's embedding has %d numbers per token, expected %d", name, p->dim,
+                           e->config->text.d_model);
+    return status_ok();
+}
+
+static void begin_sampler(Denoise *d, const ShotSpec *s, const float *noise)
+{
+    float *drawn = NULL;
+    if (!noise) {
+        drawn = memory_get((size_t)latent_count(d), sizeof *drawn);
+        noise_fill(s->seed, drawn, latent_count(d));
+    }
+    sampler_begin(&d->sampler, &d->e->config->scheduler, s->scheduler, s->steps, s->flow_shift, noise ? noise : drawn,
+                  latent_count(d));
+    free(drawn);
+}
+
+Status denoise_begin(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
+                     const float *noise, const Trace *trace, Denoise **out)
+{
+    const ModelConfig *c = e->config;
+    *out = NULL;
+    TRY(model_config_check_shot(c, s));
+    TRY(check_embeds(e, prompt, "prompt"));
+    if (s->guidance > 1) TRY(check_embeds(e, negative, "negative prompt"));
+    Denoise *d = memory_get(1, sizeof *d);
+    d->e = e;
+    if (trace) d->trace = *trace;
+    d->guided = s->guidance > 1;
+    d->guidance[0] = s->guidance;
+    d->guidance[1] = s->guidance_2 > 0 ? s->guidance_2 : s->guidance;
+    d->boundary = c->boundary_ratio * c->scheduler.train_steps;
+    engine_latent_dims(c, s, d->dim);
+    begin_sampler(d, s, noise);
+    d->embeds[DIT_COND] = copy_embeds(prompt);
+    if (d->guided) d->embeds[DIT_UNCOND] = copy_embeds(negative);
+    d->velocity = memory_get((size_t)latent_count(d), sizeof *d->velocity);
+    d->other = memory_get((size_t)latent_count(d), sizeof *d->other);
+    trace_schedule(d);
+    *out = d;
+    return status_ok();
+}
+
+void denoise_end(Denoise **d)
+{
+    if (!*d) return;
+    for (int i = 0; i < MAX_EXPERTS; i++) dit_shot_end(&(*d)->shot[i]);
+    for (int i = 0; i < DIT_BRANCHES; i++) prompt_embeds_free(&(*d)->embeds[i]);
+    sampler_end(&(*d)->sampler);
+    free((*d)->velocity);
+    free((*d)->other);
+    free(*d);
+    *d = NULL;
+}
+
+/* Loads the expert and gives it the prompts, at its first step. */
+static Status need_expert(Denoise *d, int expert)
+{
+    if (d->shot[expert]) return status_ok();
+    TRY(engine_need_dit(d->e, expert));
+    TRY(dit_shot_begin(d->e->dit[expert], d->dim, &d->shot[expert]));
+    for (int i = 0; i < (d->guided ? 2 : 1); i++)
+        TRY(dit_shot_prompt(d->shot[expert], i, d->embeds[i].rows, d->embeds[i].count, TEXT_MAX_TOKENS));
+    return status_ok();
+}
+
+/* What the transformer is told: a whole number, or one number per token. */
+static void trace_timestep(const Denoise *d, const DitInput *in)
+{
+    const int step = d->sampler.step;
+    const int64_t whole = (int64_t)in->timestep;
+    if (!tracing(d)) return;
+    if (!in->per_token && d->sampler.schedule.whole) trace_ints(tracing(d), &whole, 0, NULL, "step.%d.timestep", step);
+    if (!in->per_token && !d->sampler.schedule.whole)
+        trace_floats(tracing(d), &in->timestep, 0, NULL, "step.%d.timestep", step);
+    if (!in->per_token) return;
+    const int *patch = d->e->config->dit.patch;
+    const int64_t per_frame = d->dim[2] / patch[1] * (d->dim[3] / patch[2]), tokens = d->dim[1] / patch[0] * per_frame;
+    float *t = memory_get((size_t)tokens, sizeof *t);
+    for (int64_t i = 0; i < tokens; i++) t[i] = i < in->frames_at_zero * per_frame ? 0.0f : in->timestep;
+    trace_floats(tracing(d), t, 1, &tokens, "step.%d.timestep", step);
+    free(t);
+}
+
+/* The model's velocity for one branch of the guidance -> out [C,F,H,W] */
+static Status evaluate(Denoise *d, int expert, int branch, float *out)
+{
+    static const char *const expert_name[MAX_EXPERTS] = {"transformer", "transformer_2"};
+    static const char *const branch_name[DIT_BRANCHES] = {"cond", "uncond"};
+    Backend *be = d->e->be;
+    const int step = d->sampler.step;
+    ArenaMark mark = backend_mark(be);
+    DitInput in = {.latent = backend_upload(be, d->sampler.latents, 4, d->dim),
+                   .timestep = d->sampler.schedule.timestep[step],
+                   .name = expert_name[expert],
+                   .per_token = d->e->config->expand_timesteps};
+    if (branch == DIT_COND) trace_timestep(d, &in);
+    if (!d->traced[expert]) {
+        trace_tensor(tracing(d), be, in.latent, "step.%d.input", step);
+        if (d->trace.blocks) in.trace = tracing(d);
+        d->traced[expert] = true;
+    }
+    backend_download(be, dit_forward(d->shot[expert], branch, &in), out);
+    backend_release(be, mark);
+    TRY(engine_take_failure(d->e));
+    trace_floats(tracing(d), out, 4, d->dim, "step.%d.%s", step, branch_name[branch]);
+    return status_ok();
+}
+
+static int expert_of(const Denoise *d, int step)
+{
+    return d->boundary > 0 && d->sampler.schedule.timestep[step] < d->boundary ? 1 : 0;
+}
+
+/* v = u + g (c - u); z -> next z. (step, latents, solver history) is a whole checkpoint. */
+Status denoise_step(Denoise *d)
+{
+    const int step = d->sampler.step;
+    const int expert = expert_of(d, step);
+    TRY(need_expert(d, expert));
+    TRY(evaluate(d, expert, DIT_COND, d->velocity));
+    if (d->guided) {
+        const float g = (float)d->guidance[expert];
+        TRY(evaluate(d, expert, DIT_UNCOND, d->other));
+        for (int64_t i = 0; i < latent_count(d); i++) d->velocity[i] = d->other[i] + g * (d->velocity[i] - d->other[i]);
+    }
+    sampler_step(&d->sampler, d->velocity);
+    trace_floats(tracing(d), d->sampler.latents, 4, d->dim, "step.%d.latents", step);
+    return status_ok();
+}
+
+int denoise_steps_done(const Denoise *d) { return d->sampler.step; }
+
+const float *denoise_latents(const Denoise *d) { return d->sampler.latents; }
+
+DenoiseState denoise_state(const Denoise *d)
+{
+    DenoiseState s = {.step = d->sampler.step, .latents = d->sampler.latents};
+    s.solver_count = sampler_history(&d->sampler, s.solver);
+    s.lower_order_nums = s.solver_count ? s.solver_count - 1 : 0;
+    return s;
+}
+
+Status denoise_restore(Denoise *d, const DenoiseState *s)
+{
+    if (s->step < 0 || s->step > d->sampler.schedule.steps)
+        return status_fail(ERR_INPUT, "step = %d, expected 0 to %d", s->step, d->sampler.schedule.steps);
+    const int want = sampler_history_count(&d->sampler, s->step);
+    if (s->solver_count != want)
+        return status_fail(ERR_INPUT, "%d solver tensors after step %d, expected %d", s->solver_count, s->step, want);
+    for (int i = 0; i < s->step; i++) d->traced[expert_of(d, i)] = true; /* by the run that is resumed */
+    sampler_restore(&d->sampler, s->step, s->latents, s->solver);
+    return status_ok();
+}

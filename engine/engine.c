@@ -1,0 +1,167 @@
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "engine/parts.h"
+#include "engine/trace.h"
+
+static const char *const dit_folder[MAX_EXPERTS] = {"transformer", "transformer_2"};
+static const char DIFFUSERS_STEM[] = "diffusion_pytorch_model", TRANSFORMERS_STEM[] = "model";
+
+/* ---- parts ------------------------------------------------------------------------------------------------------------------- */
+
+static Status open_source(const Engine *e, const char *component, const char *stem, WeightSource **out)
+{
+    char *folder = path_join(e->config->folder, component);
+    Status status = weights_open(folder, stem, out);
+    free(folder);
+    return status;
+}
+
+/* Opens the component's files and compares names, shapes and types with what its config describes. */
+static Status check_part(const Engine *e, const char *component, const char *stem, const WeightPlan *plan)
+{
+    WeightSource *source = NULL;
+    TRY(open_source(e, component, stem, &source));
+    Status status = weights_check(plan, source);
+    weights_close(&source);
+    return status;
+}
+
+Status engine_need_text(Engine *e)
+{
+    if (e->text_loaded) return status_ok();
+    TRY(open_source(e, "text_encoder", TRANSFORMERS_STEM, &e->text_source));
+    Status status = text_load(e->text, e->text_source, e->be);
+    if (failed(status)) weights_close(&e->text_source);
+    e->text_loaded = !failed(status);
+    return status;
+}
+
+Status engine_need_dit(Engine *e, int expert)
+{
+    if (dit_is_loaded(e->dit[expert])) return status_ok();
+    WeightSource *source = NULL;
+    TRY(open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source));
+    Status status = dit_load(e->dit[expert], source, e->be);
+    weights_close(&source);
+    return status;
+}
+
+Status engine_need_decoder(Engine *e)
+{
+    if (vae_is_loaded(e->decoder)) return status_ok();
+    WeightSource *source = NULL;
+    TRY(open_source(e, "vae", DIFFUSERS_STEM, &source));
+    Status status = vae_load(e->decoder, source, e->be);
+    weights_close(&source);
+    return status;
+}
+
+Status engine_take_failure(Engine *e)
+{
+    Status status = backend_status(e->be);
+    if (failed(status)) backend_clear(e->be);
+    return status;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------------- */
+
+static Status open_tokenizer(Engine *e)
+{
+    char *folder = path_join(e->config->folder, "tokenizer");
+    Status status = tokenizer_open(folder, &e->tokenizer);
+    if (!failed(status) && tokenizer_vocab_size(e->tokenizer) > e->config->text.vocab_size)
+        status = status_fail(ERR_INPUT, "%s: %d pieces, but the text encoder's vocab_size is %d", folder,
+                             tokenizer_vocab_size(e->tokenizer), e->config->text.vocab_size);
+    free(folder);
+    return status;
+}
+
+static Status open_parts(Engine *e)
+{
+    const ModelConfig *c = e->config;
+    e->text = text_new(&c->text);
+    e->decoder = vae_new(&c->vae, VAE_DECODER);
+    TRY(open_tokenizer(e));
+    TRY(check_part(e, "text_encoder", TRANSFORMERS_STEM, text_plan(e->text)));
+    for (int i = 0; i < (c->two_transformers ? 2 : 1); i++) {
+        e->dit[i] = dit_new(&c->dit);
+        TRY(check_part(e, dit_folder[i], DIFFUSERS_STEM, dit_plan(e->dit[i])));
+    }
+    return check_part(e, "vae", DIFFUSERS_STEM, vae_plan(e->decoder));
+}
+
+Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out)
+{
+    Engine *e = memory_get(1, sizeof *e);
+    Status status = status_ok();
+    *out = NULL;
+    TRY_OUT(model_config_read(model_folder, &e->config));
+    TRY_OUT(open_parts(e));
+    TRY_OUT(backend_open(o, &e->be));
+    *out = e;
+    return status;
+out:
+    engine_close(&e);
+    return status;
+}
+
+void engine_close(Engine **e)
+{
+    if (!*e) return;
+    text_free(&(*e)->text);
+    weights_close(&(*e)->text_source);
+    for (int i = 0; i < MAX_EXPERTS; i++) dit_free(&(*e)->dit[i]);
+    vae_free(&(*e)->decoder);
+    tokenizer_close(&(*e)->tokenizer);
+    backend_close(&(*e)->be);
+    model_config_free(&(*e)->config);
+    free(*e);
+    *e = NULL;
+}
+
+const ModelConfig *engine_config(const Engine *e) { return e->config; }
+
+Backend *engine_backend(Engine *e) { return e->be; }
+
+void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
+{
+    dim[0] = c->vae.z_dim;
+    dim[1] = (s->frames - 1) / c->vae.scale_time + 1;
+    dim[2] = s->height / c->vae.scale_space;
+    dim[3] = s->width / c->vae.scale_space;
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------------------------ */
+
+Status engine_encode(Engine *e, const char *text, const char *name, const Trace *trace, PromptEmbeds *out)
+{
+    int64_t ids[TEXT_MAX_TOKENS];
+    const int64_t all = TEXT_MAX_TOKENS;
+    int count = 0;
+    *out = (PromptEmbeds){0};
+    TRY(tokenizer_encode(e->tokenizer, text, TEXT_MAX_TOKENS, ids, &count));
+    trace_ints(trace, ids, 1, &all, "%s.ids", name);
+    TRY(engine_need_text(e));
+    ArenaMark mark = backend_mark(e->be);
+    Tensor rows = {0};
+    Status status = text_encode(e->text, ids, count, &rows);
+    if (!failed(status)) {
+        trace_tensor(trace, e->be, rows, "%s.embeds", name);
+        *out = (PromptEmbeds){memory_get((size_t)tensor_count(rows), sizeof(float)), count, e->config->text.d_model};
+        backend_download(e->be, rows, out->rows);
+        status = engine_take_failure(e);
+    }
+    backend_release(e->be, mark);
+    if (failed(status)) prompt_embeds_free(out);
+    return status;
+}
+
+void prompt_embeds_free(PromptEmbeds *p)
+{
+    free(p->rows);
+    *p = (PromptEmbeds){0};
+}

@@ -1,0 +1,31 @@
+/* parts.h - the inside of an Engine, for engine.c, denoise.c and decode.c. A part is created and checked at engine_open and
+ * loaded at its first use. */
+#ifndef REELWRIGHT_PARTS_H
+#define REELWRIGHT_PARTS_H
+
+#include "engine/dit.h"
+#include "engine/engine.h"
+#include "engine/text.h"
+#include "engine/tokenizer.h"
+#include "engine/vae.h"
+
+enum { MAX_EXPERTS = 2 };
+
+struct Engine {
+    ModelConfig *config;
+    Backend *be;
+    Tokenizer *tokenizer;
+    TextEncoder *text;
+    WeightSource *text_source; /* stays open: the embedding table is read from it */
+    bool text_loaded;
+    Dit *dit[MAX_EXPERTS]; /* the second is for low noise, or NULL */
+    Vae *decoder;
+};
+
+Status engine_need_text(Engine *e);
+Status engine_need_dit(Engine *e, int expert);
+Status engine_need_decoder(Engine *e);
+/* The first failure of the back end since the last call, forgotten there. */
+Status engine_take_failure(Engine *e);
+
+#endif

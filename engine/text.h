@@ -1,0 +1,26 @@
+/* text.h - the UMT5 encoder: token ids -> one embedding per token.
+ *
+ * Only real tokens are computed: UMT5's keys are masked where the prompt is padded, so padding never reaches a real row,
+ * and the pipelines overwrite the padded rows with zeros afterwards. */
+#ifndef REELWRIGHT_TEXT_H
+#define REELWRIGHT_TEXT_H
+
+#include "common/model_config.h"
+#include "engine/weights.h"
+#include "kernels/ops.h"
+
+enum { TEXT_MAX_TOKENS = 512 };
+
+typedef struct TextEncoder TextEncoder;
+
+TextEncoder *text_new(const TextConfig *c); /* no weights yet */
+const WeightPlan *text_plan(const TextEncoder *e);
+Status text_load(TextEncoder *e, WeightSource *s, Backend *be); /* s stays open as long as the encoder is used */
+void text_free(TextEncoder **e);
+
+/* ids[n] -> [n, d_model] in the arena. Failures stay in the back end, but for ERR_INPUT: an id outside the table. */
+Status text_encode(TextEncoder *e, const int64_t *ids, int n, Tensor *out);
+/* Bucket of the key `distance` tokens after (negative: before) the query. */
+int text_bucket(const TextConfig *c, int distance);
+
+#endif

@@ -1,0 +1,361 @@
+#include "vae.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/file.h"
+
+enum { MAX_RES = 17, LOOK_BACK = 2 };
+
+typedef struct {
+    Tensor norm1, norm2;
+    Conv conv1, conv2, shortcut;
+    bool widens; /* has a shortcut convolution */
+    int slot;    /* of conv1's history; conv2's is the next */
+} VaeRes;
+
+typedef struct { /* the last op of a stage: halves or doubles height and width, and time if it has a time convolution */
+    Conv space, time;
+    bool present, in_time;
+    int slot;
+} VaeResample;
+
+typedef struct {
+    VaeRes res[MAX_RES];
+    int res_count;
+    VaeResample sample;
+    int64_t out; /* channels */
+} VaeStage;
+
+struct Vae {
+    VaeConfig config;
+    VaeHalf half;
+    Backend *be;
+    WeightPlan plan;
+    Linear quant; /* post_quant_conv before the decoder, quant_conv after the encoder */
+    Conv in, out;
+    int in_slot, out_slot, slots;
+    VaeRes mid[2];
+    Tensor attention_norm;
+    Linear qkv, proj;
+    VaeStage stage[VAE_MAX_STAGES];
+    Tensor norm_out;
+};
+
+struct VaeStream {
+    Vae *v;
+    bool first;      /* chunk */
+    Tensor *history; /* by slot */
+};
+
+/* ---- weights ------------------------------------------------------------------------------------------------------------------ */
+
+enum { IN, OUT, OUT2, OUT3 };
+#define CUBE      NUMBER(3), NUMBER(3), NUMBER(3)
+#define ONES      NUMBER(1), NUMBER(1), NUMBER(1)
+#define RES(f)    offsetof(VaeRes, f)
+#define SAMPLE(f) offsetof(VaeResample, f)
+#define ROOT(f)   offsetof(Vae, f)
+#define ROWS(r)   r, (int)(sizeof r / sizeof *r)
+
+static const WeightRow res_rows[] = {
+    {"norm1.gamma", RES(norm1), WEIGHT_VECTOR, SPLIT_NONE, 4, {IN, ONES}},
+    {"conv1", RES(conv1), WEIGHT_CONV, SPLIT_NONE, 5, {OUT, IN, CUBE}},
+    {"norm2.gamma", RES(norm2), WEIGHT_VECTOR, SPLIT_NONE, 4, {OUT, ONES}},
+    {"conv2", RES(conv2), WEIGHT_CONV, SPLIT_NONE, 5, {OUT, OUT, CUBE}},
+};
+static const WeightRow shortcut_rows[] = {
+    {"conv_shortcut", RES(shortcut), WEIGHT_CONV, SPLIT_NONE, 5, {OUT, IN, ONES}}};
+static const WeightRow up_rows[] = {
+    {"resample.1", SAMPLE(space), WEIGHT_CONV, SPLIT_NONE, 4, {OUT, IN, NUMBER(3), NUMBER(3)}}};
+static const WeightRow down_rows[] = {
+    {"resample.1", SAMPLE(space), WEIGHT_CONV_HALVE, SPLIT_NONE, 4, {OUT, IN, NUMBER(3), NUMBER(3)}}};
+static const WeightRow up_time_rows[] = {
+    {"time_conv", SAMPLE(time), WEIGHT_CONV, SPLIT_NONE, 5, {OUT2, IN, NUMBER(3), NUMBER(1), NUMBER(1)}}};
+static const WeightRow down_time_rows[] = {
+    {"time_conv", SAMPLE(time), WEIGHT_CONV_PAIRS, SPLIT_NONE, 5, {OUT, IN, NUMBER(3), NUMBER(1), NUMBER(1)}}};
+static const WeightRow attention_rows[] = {
+    {"norm.gamma", ROOT(attention_norm), WEIGHT_VECTOR, SPLIT_NONE, 3, {IN, NUMBER(1), NUMBER(1)}},
+    {"to_qkv", ROOT(qkv), WEIGHT_LINEAR, SPLIT_NONE, 4, {OUT3, IN, NUMBER(1), NUMBER(1)}},
+    {"proj", ROOT(proj), WEIGHT_LINEAR, SPLIT_NONE, 4, {OUT, IN, NUMBER(1), NUMBER(1)}},
+};
+static const WeightRow in_rows[] = {{"conv_in", ROOT(in), WEIGHT_CONV, SPLIT_NONE, 5, {OUT, IN, CUBE}}};
+static const WeightRow out_rows[] = {
+    {"norm_out.gamma", ROOT(norm_out), WEIGHT_VECTOR, SPLIT_NONE, 4, {IN, ONES}},
+    {"conv_out", ROOT(out), WEIGHT_CONV, SPLIT_NONE, 5, {OUT, IN, CUBE}},
+};
+static const WeightRow decoder_quant_rows[] = {
+    {"post_quant_conv", ROOT(quant), WEIGHT_LINEAR, SPLIT_NONE, 5, {OUT, IN, ONES}}};
+static const WeightRow encoder_quant_rows[] = {
+    {"quant_conv", ROOT(quant), WEIGHT_LINEAR, SPLIT_NONE, 5, {OUT, IN, ONES}}};
+
+static const char *const decoder_ignored[] = {"encoder.", "quant_conv.", NULL};
+static const char *const encoder_ignored[] = {"decoder.", "post_quant_conv.", NULL};
+
+static void add(Vae *v, void *base, const WeightRow *row, int rows, const char *prefix, int64_t in, int64_t out)
+{
+    WeightGroup *g = weights_add_group(&v->plan, base, row, rows, "%s", prefix);
+    g->size[IN] = in;
+    g->size[OUT] = out;
+    g->size[OUT2] = 2 * out;
+    g->size[OUT3] = 3 * out;
+}
+
+static void add_res(Vae *v, VaeRes *r, char *prefix, int64_t in, int64_t out)
+{
+    r->slot = v->slots;
+    r->widens = in != out;
+    v->slots += 2;
+    add(v, r, ROWS(res_rows), prefix, in, out);
+    if (r->widens) add(v, r, ROWS(shortcut_rows), prefix, in, out);
+    free(prefix);
+}
+
+static void add_up(Vae *v, VaeResample *r, char *prefix, int64_t in, int64_t out, bool in_time)
+{
+    *r = (VaeResample){.present = true, .in_time = in_time, .slot = v->slots++};
+    add(v, r, ROWS(up_rows), prefix, in, out);
+    if (in_time) add(v, r, ROWS(up_time_rows), prefix, in, in);
+    free(prefix);
+}
+
+static void add_down(Vae *v, VaeResample *r, char *prefix, int64_t width, bool in_time)
+{
+    *r = (VaeResample){.present = true, .in_time = in_time, .slot = v->slots++};
+    add(v, r, ROWS(down_rows), prefix, width, width);
+    if (in_time) add(v, r, ROWS(down_time_rows), prefix, width, width);
+    free(prefix);
+}
+
+static void add_mid(Vae *v, const char *half, int64_t width)
+{
+    for (int i = 0; i < 2; i++) add_res(v, &v->mid[i], text_format("%s.mid_block.resnets.%d.", half, i), width, width);
+    char *prefix = text_format("%s.mid_block.attentions.0.", half);
+    add(v, v, ROWS(attention_rows), prefix, width, width);
+    free(prefix);
+}
+
+/* Widths go down from mult[last]; in the first generation each upsampler also halves them. */
+static void plan_decoder(Vae *v)
+{
+    const VaeConfig *c = &v->config;
+    const int last = c->stages - 1, top = c->decoder_base_dim * c->dim_mult[last];
+    add(v, v, ROWS(decoder_quant_rows), "", c->z_dim, c->z_dim);
+    add(v, v, ROWS(in_rows), "decoder.", c->z_dim, top);
+    add_mid(v, "decoder", top);
+    int width = top;
+    for (int i = 0; i <= last; i++) {
+        VaeStage *s = &v->stage[i];
+        const int out = c->decoder_base_dim * c->dim_mult[last - i];
+        s->out = out;
+        s->res_count = c->res_blocks + 1;
+        for (int j = 0; j < s->res_count; j++, width = out)
+            add_res(v, &s->res[j], text_format("decoder.up_blocks.%d.resnets.%d.", i, j), width, out);
+        if (i == last) break;
+        width = c->residual ? out : out / 2;
+        const char *name = c->residual ? "upsampler" : "upsamplers.0";
+        add_up(v, &s->sample, text_format("decoder.up_blocks.%d.%s.", i, name), out, width, c->time_down[last - 1 - i]);
+    }
+    add(v, v, ROWS(out_rows), "decoder.", width, c->out_channels);
+}
+
+/* The first generation numbers residual blocks and resamplers of all stages in one list. */
+static void plan_encoder(Vae *v)
+{
+    const VaeConfig *c = &v->config;
+    const int last = c->stages - 1;
+    int width = c->base_dim, flat = 0;
+    add(v, v, ROWS(in_rows), "encoder.", c->in_channels, width);
+    for (int i = 0; i <= last; i++) {
+        VaeStage *s = &v->stage[i];
+        const int out = c->base_dim * c->dim_mult[i];
+        s->out = out;
+        s->res_count = c->res_blocks;
+        for (int j = 0; j < s->res_count; j++, width = out) {
+            char *prefix = c->residual ? text_format("encoder.down_blocks.%d.resnets.%d.", i, j)
+                                       : text_format("encoder.down_blocks.%d.", flat++);
+            add_res(v, &s->res[j], prefix, width, out);
+        }
+        if (i == last) break;
+        char *prefix = c->residual ? text_format("encoder.down_blocks.%d.downsampler.", i)
+                                   : text_format("encoder.down_blocks.%d.", flat++);
+        add_down(v, &s->sample, prefix, out, c->time_down[i]);
+    }
+    add_mid(v, "encoder", width);
+    add(v, v, ROWS(out_rows), "encoder.", width, 2 * c->z_dim);
+    add(v, v, ROWS(encoder_quant_rows), "", 2 * c->z_dim, 2 * c->z_dim);
+}
+
+Vae *vae_new(const VaeConfig *c, VaeHalf half)
+{
+    Vae *v = memory_get(1, sizeof *v);
+    v->config = *c;
+    v->half = half;
+    v->plan.ignored = half == VAE_DECODER ? decoder_ignored : encoder_ignored;
+    v->in_slot = v->slots++;
+    v->out_slot = v->slots++;
+    if (half == VAE_DECODER)
+        plan_decoder(v);
+    else
+        plan_encoder(v);
+    return v;
+}
+
+const WeightPlan *vae_plan(const Vae *v) { return &v->plan; }
+
+Status vae_load(Vae *v, WeightSource *s, Backend *be)
+{
+    TRY(weights_load(&v->plan, s, be));
+    v->be = be;
+    return status_ok();
+}
+
+bool vae_is_loaded(const Vae *v) { return v->be != NULL; }
+
+void vae_free(Vae **v)
+{
+    if (!*v) return;
+    if ((*v)->be) weights_free(&(*v)->plan, (*v)->be);
+    weights_plan_clear(&(*v)->plan);
+    free(*v);
+    *v = NULL;
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------------------------------- */
+
+VaeStream *vae_begin(Vae *v)
+{
+    VaeStream *s = memory_get(1, sizeof *s);
+    s->v = v;
+    s->first = true;
+    s->history = memory_get((size_t)v->slots, sizeof *s->history);
+    return s;
+}
+
+void vae_end(VaeStream **s)
+{
+    if (!*s) return;
+    for (int i = 0; i < (*s)->v->slots; i++) backend_drop((*s)->v->be, &(*s)->history[i]);
+    free((*s)->history);
+    free(*s);
+    *s = NULL;
+}
+
+/* x with the `frames` frames before it in front; its own last frames become the history. */
+static Tensor with_history(VaeStream *s, int slot, int frames, Tensor x)
+{
+    Backend *be = s->v->be;
+    Tensor *h = &s->history[slot];
+    if (!h->data) {
+        const int64_t dim[4] = {frames, x.dim[1], x.dim[2], x.dim[3]};
+        *h = backend_keep(be, x.dtype, 4, dim);
+        ArenaMark mark = backend_mark(be);
+        op_copy(be, *h, backend_zeros(be, 4, dim));
+        backend_release(be, mark);
+    }
+    Tensor all = op_concat_time(be, *h, x);
+    op_copy(be, *h, tensor_rows(all, all.dim[0] - frames, frames));
+    return all;
+}
+
+/* x + conv(silu(norm(conv(silu(norm(x)))))); overwrites x when the width stays. */
+static Tensor res_block(VaeStream *s, const VaeRes *r, Tensor x)
+{
+    Backend *be = s->v->be;
+    Tensor acc = r->widens ? op_conv(be, x, &r->shortcut) : x;
+    ArenaMark mark = backend_mark(be);
+    Tensor h = op_channel_norm(be, x, r->norm1, true);
+    h = op_conv(be, with_history(s, r->slot, LOOK_BACK, h), &r->conv1);
+    h = op_channel_norm(be, h, r->norm2, true);
+    op_conv_add(be, acc, with_history(s, r->slot + 1, LOOK_BACK, h), &r->conv2);
+    backend_release(be, mark);
+    return acc;
+}
+
+/* Within each frame, one head; in place. */
+static void attention(VaeStream *s, Tensor x)
+{
+    const Vae *v = s->v;
+    Backend *be = v->be;
+    const int64_t c = x.dim[3], pixels = x.dim[1] * x.dim[2];
+    Tensor rows = tensor_reshape(x, 2, (int64_t[]){x.dim[0] * pixels, c});
+    for (int64_t t = 0; t < x.dim[0]; t++) {
+        ArenaMark mark = backend_mark(be);
+        Tensor frame = tensor_rows(rows, t * pixels, pixels);
+        Tensor qkv = op_linear(be, op_channel_norm(be, frame, v->attention_norm, false), &v->qkv, ACT_NONE);
+        Tensor a = op_attention(be, op_columns(be, qkv, 0, c), op_columns(be, qkv, c, c), op_columns(be, qkv, 2 * c, c),
+                                1, 1.0f / sqrtf((float)c), (Tensor){0});
+        op_linear_add(be, frame, a, &v->proj, (Tensor){0});
+        backend_release(be, mark);
+    }
+}
+
+/* The first chunk is one frame and is not doubled in time; nor does its time convolution see it later. */
+static Tensor upsample(VaeStream *s, const VaeResample *r, Tensor x)
+{
+    Backend *be = s->v->be;
+    if (r->in_time && !s->first) x = op_time_split(be, op_conv(be, with_history(s, r->slot, LOOK_BACK, x), &r->time));
+    return op_conv_upsampled(be, x, &r->space);
+}
+
+/* The first chunk is one frame and stays one, but the next chunk's time convolution does see it. */
+static Tensor downsample(VaeStream *s, const VaeResample *r, Tensor x)
+{
+    Backend *be = s->v->be;
+    x = op_conv(be, x, &r->space);
+    if (!r->in_time) return x;
+    Tensor all = with_history(s, r->slot, 1, x);
+    return s->first ? x : op_conv(be, all, &r->time);
+}
+
+static Tensor mid_block(VaeStream *s, Tensor x)
+{
+    x = res_block(s, &s->v->mid[0], x);
+    attention(s, x);
+    return res_block(s, &s->v->mid[1], x);
+}
+
+/* z48 carries the stage's input around it: averaged down, or repeated up. */
+static Tensor stage(VaeStream *s, const VaeStage *g, Tensor x)
+{
+    const Vae *v = s->v;
+    Backend *be = v->be;
+    const int space = g->sample.present ? 2 : 1, time = g->sample.in_time ? 2 : 1;
+    Tensor around = {0};
+    if (v->config.residual && v->half == VAE_ENCODER) around = op_avg_down(be, x, g->out, time, space);
+    if (v->config.residual && v->half == VAE_DECODER && g->sample.present)
+        around = op_dup_up(be, x, g->out, time, space, s->first);
+    for (int i = 0; i < g->res_count; i++) x = res_block(s, &g->res[i], x);
+    if (g->sample.present) x = v->half == VAE_DECODER ? upsample(s, &g->sample, x) : downsample(s, &g->sample, x);
+    if (around.data) op_add_to(be, x, around, 1.0f);
+    return x;
+}
+
+static Tensor run(VaeStream *s, Tensor x)
+{
+    Vae *v = s->v;
+    Backend *be = v->be;
+    x = op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x), &v->in);
+    if (v->half == VAE_DECODER) x = mid_block(s, x);
+    for (int i = 0; i < v->config.stages; i++) x = stage(s, &v->stage[i], x);
+    if (v->half == VAE_ENCODER) x = mid_block(s, x);
+    x = op_channel_norm(be, x, v->norm_out, true);
+    x = op_conv(be, with_history(s, v->out_slot, LOOK_BACK, x), &v->out);
+    s->first = false;
+    return x;
+}
+
+Tensor vae_decode(VaeStream *s, Tensor latent)
+{
+    const Vae *v = s->v;
+    Tensor x = run(s, op_linear(v->be, latent, &v->quant, ACT_NONE));
+    return v->config.patch > 1 ? op_pixel_shuffle(v->be, x, v->config.patch) : x;
+}
+
+Tensor vae_encode(VaeStream *s, Tensor pixels)
+{
+    const Vae *v = s->v;
+    if (v->config.patch > 1) pixels = op_pixel_unshuffle(v->be, pixels, v->config.patch);
+    Tensor x = op_linear(v->be, run(s, pixels), &v->quant, ACT_NONE);
+    return op_columns(v->be, x, 0, v->config.z_dim);
+}

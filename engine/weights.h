@@ -1,0 +1,77 @@
+/* weights.h - the weight table is the architecture.
+ *
+ * A model states its weights as rows of {name, field, kind, split, shape}; a group is the rows of one struct (one block)
+ * under one name prefix with its own sizes. One loop checks names, shapes and types against a source, one binds and packs,
+ * one frees. Shapes are symbolic: an index into the group's sizes, or a number (NUMBER(6)).
+ *
+ * A source is a folder of safetensors, or random numbers of the right shape (benchmarks need no files). */
+#ifndef REELWRIGHT_WEIGHTS_H
+#define REELWRIGHT_WEIGHTS_H
+
+#include "common/status.h"
+#include "kernels/ops.h"
+
+typedef enum {
+    WEIGHT_LINEAR,       /* NAME.weight [N,K...] and NAME.bias [N] -> Linear; further dimensions count as K */
+    WEIGHT_LINEAR_PLAIN, /* NAME.weight alone -> Linear */
+    WEIGHT_CONV,         /* NAME.weight, NAME.bias -> Conv, stride 1, zero padding that keeps height and width */
+    WEIGHT_CONV_HALVE,   /* the same with spatial stride 2 and padding below and to the right */
+    WEIGHT_CONV_PAIRS,   /* the same with stride 2 in time */
+    WEIGHT_VECTOR,       /* NAME -> Tensor, fp32 on the device, without the dimensions that are 1 */
+    WEIGHT_TABLE         /* NAME -> HostTable: left in the file, as long as the source is open */
+} WeightKind;
+
+typedef struct { /* a large table of which few rows are used: 4.2 GB less than a packed copy for UMT5-XXL */
+    Tensor rows; /* [V,D] of the file's type, in host memory */
+    void *owned; /* NULL = in the source's file */
+} HostTable;
+
+/* Which dimension of the weight a group of ranks divides among its members (Megatron style: columns of the first product
+ * of a pair, rows of the second, where the sum over ranks happens). */
+typedef enum { SPLIT_NONE, SPLIT_OUT, SPLIT_IN } WeightSplit;
+
+enum { WEIGHT_SIZES = 16, NUMBER_FIRST = 1000 };
+#define NUMBER(n) (NUMBER_FIRST + (n))
+
+typedef struct {
+    const char *name; /* "a|b": either name; below the group's prefix */
+    size_t field;     /* offsetof in the group's struct */
+    WeightKind kind;
+    WeightSplit split;
+    int ndim;
+    short dim[TENSOR_MAX_DIM]; /* index into WeightGroup.size, or NUMBER(n) */
+} WeightRow;
+
+typedef struct {
+    char prefix[80];
+    const WeightRow *row;
+    int rows;
+    void *base; /* the struct that `field` is an offset into */
+    int64_t size[WEIGHT_SIZES];
+} WeightGroup;
+
+typedef struct { /* everything of one component */
+    WeightGroup *group;
+    int count, room;
+    const char *const *ignored; /* parts of tensor names that the component knows and does not use; NULL-terminated */
+} WeightPlan;
+
+WeightGroup *weights_add_group(WeightPlan *p, void *base, const WeightRow *row, int rows, const char *prefix_fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* The number of parameters, and of bytes that one of `ranks` ranks holds when each takes elem_bytes. */
+void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes);
+void weights_plan_clear(WeightPlan *p);
+
+typedef struct WeightSource WeightSource;
+/* Headers only. ERR_INPUT when FOLDER/STEM is missing or damaged. */
+Status weights_open(const char *folder, const char *stem, WeightSource **out);
+WeightSource *weights_random(void); /* every tensor exists, with values of a size that keeps activations finite */
+void weights_close(WeightSource **s);
+
+/* Every tensor of the plan is there with its shape and a type that can be read, and no other is: nothing is read. */
+Status weights_check(const WeightPlan *p, WeightSource *s);
+/* Binds and packs everything. On failure what was packed is freed again. */
+Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be);
+void weights_free(const WeightPlan *p, Backend *be);
+
+#endif

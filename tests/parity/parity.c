@@ -1,0 +1,192 @@
+#include "parity.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/file.h"
+#include "engine/safetensors.h"
+
+const char *const parity_stage_name[STAGES] = {"exact", "embeds", "model", "latents", "encode", "video", "inside"};
+
+typedef struct {
+    Safetensors *want;
+    bool *seen;
+    bool verbose;
+    ParityReport *report;
+} Comparison;
+
+/* ---- comparing -------------------------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), e = strlen(end);
+    return n >= e && strcmp(text + n - e, end) == 0;
+}
+
+static ParityStage stage_of(const char *name)
+{
+    if (strncmp(name, "trace.", 6) == 0) return STAGE_INSIDE;
+    if (ends_with(name, ".embeds")) return STAGE_EMBEDS;
+    if (ends_with(name, "cond")) return STAGE_MODEL;
+    if (ends_with(name, ".latents") || ends_with(name, ".input")) return STAGE_LATENTS;
+    if (strncmp(name, "vae.encode.", 11) == 0 || strcmp(name, "control") == 0) return STAGE_ENCODE;
+    if (strcmp(name, "video") == 0) return STAGE_VIDEO;
+    return STAGE_EXACT;
+}
+
+static double ratio(const float *a, const float *b, int64_t count)
+{
+    double difference = 0, size = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double d = (double)a[i] - (double)b[i];
+        difference += d * d;
+        size += (double)b[i] * (double)b[i];
+    }
+    return isfinite(difference) ? sqrt(difference / (size > 0 ? size : 1)) : INFINITY;
+}
+
+static bool same_shape(const StoredTensor *t, int ndim, const int64_t *dim)
+{
+    bool same = t->ndim == ndim;
+    for (int i = 0; same && i < ndim; i++) same = t->dim[i] == dim[i];
+    return same;
+}
+
+static void put(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim)
+{
+    Comparison *c = self;
+    const StoredTensor *t = safetensors_find(c->want, name);
+    if (!t) return;
+    c->seen[t - safetensors_at(c->want, 0)] = true;
+    ParityStage stage = stage_of(name);
+    int64_t count = 1;
+    for (int i = 0; i < ndim; i++) count *= dim[i];
+    bool fits = same_shape(t, ndim, dim) && (t->type == STORED_F32) == (strcmp(dtype, "f32") == 0);
+    double r = INFINITY;
+    if (fits && stage == STAGE_EXACT) r = memcmp(t->data, data, t->bytes) == 0 ? 0 : 1;
+    if (fits && stage != STAGE_EXACT) r = ratio(data, t->data, count);
+    if (c->verbose) printf("  %-44s %-8s %.3e\n", name, parity_stage_name[stage], r);
+    c->report->compared[stage]++;
+    if (r < c->report->worst[stage]) return;
+    c->report->worst[stage] = r;
+    snprintf(c->report->worst_name[stage], sizeof c->report->worst_name[stage], "%s", name);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------- */
+
+static void shot_from_call(json_t *note, const ModelConfig *c, ShotSpec *s)
+{
+    json_t *call = json_object_get(note, "call");
+    shot_copy(s, &c->defaults);
+    free(s->prompt);
+    free(s->negative);
+    json_t *negative = json_object_get(call, "negative_prompt");
+    s->prompt = text_copy(json_string_value(json_object_get(call, "prompt")));
+    s->negative = text_copy(json_is_string(negative) ? json_string_value(negative) : "");
+    s->width = (int)json_integer_value(json_object_get(call, "width"));
+    s->height = (int)json_integer_value(json_object_get(call, "height"));
+    s->frames = (int)json_integer_value(json_object_get(call, "num_frames"));
+    s->steps = (int)json_integer_value(json_object_get(call, "num_inference_steps"));
+    s->guidance = json_number_value(json_object_get(call, "guidance_scale"));
+    s->guidance_2 = json_number_value(json_object_get(call, "guidance_scale_2"));
+    s->seed = (uint64_t)json_integer_value(json_object_get(note, "noise_seed"));
+}
+
+/* Stops d, copies its state, and starts again from the copy. */
+static Status start_again(Engine *e, const ShotSpec *s, const PromptEmbeds p[2], const Trace *trace, Denoise **d)
+{
+    const int64_t *unused = NULL;
+    (void)unused;
+    int64_t dim[4];
+    engine_latent_dims(engine_config(e), s, dim);
+    const size_t bytes = (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof(float);
+    DenoiseState state = denoise_state(*d);
+    float *copy[5] = {0};
+    for (int i = 0; i < state.solver_count; i++)
+        copy[i] = state.solver[i] = memcpy(malloc(bytes), state.solver[i], bytes);
+    copy[4] = state.latents = memcpy(malloc(bytes), state.latents, bytes);
+    denoise_end(d);
+    Status status = denoise_begin(e, s, &p[0], &p[1], NULL, trace, d);
+    if (!failed(status)) status = denoise_restore(*d, &state);
+    for (int i = 0; i < 5; i++) free(copy[i]);
+    return status;
+}
+
+static Status run_shot(Engine *e, const ShotSpec *s, int resume_at, const Trace *trace)
+{
+    Status status = status_ok();
+    PromptEmbeds p[2] = {{0}};
+    Denoise *d = NULL;
+    Decode *decode = NULL;
+    int64_t dim[4];
+    engine_latent_dims(engine_config(e), s, dim);
+    TRY_OUT(engine_encode(e, s->prompt, "prompt", trace, &p[0]));
+    if (s->guidance > 1) TRY_OUT(engine_encode(e, s->negative, "negative", trace, &p[1]));
+    TRY_OUT(denoise_begin(e, s, &p[0], &p[1], NULL, trace, &d));
+    while (denoise_steps_done(d) < s->steps) {
+        TRY_OUT(denoise_step(d));
+        if (denoise_steps_done(d) == resume_at) TRY_OUT(start_again(e, s, p, trace, &d));
+    }
+    TRY_OUT(decode_begin(e, denoise_latents(d), dim, trace, &decode));
+    for (int n = 1; n > 0;) {
+        const float *frames;
+        TRY_OUT(decode_next(decode, &frames, &n));
+    }
+out:
+    decode_end(&decode);
+    denoise_end(&d);
+    prompt_embeds_free(&p[0]);
+    prompt_embeds_free(&p[1]);
+    return status;
+}
+
+/* The uploaded pictures themselves are in the reference too; they are no result. */
+static void count_missing(const Comparison *c)
+{
+    for (int i = 0; i < safetensors_count(c->want); i++) {
+        const char *name = safetensors_at(c->want, i)->name;
+        if (c->seen[i] || strncmp(name, "in.", 3) == 0) continue;
+        if (c->verbose) printf("  %-44s missing\n", name);
+        snprintf(c->report->missing_name, sizeof c->report->missing_name, "%s", name);
+        c->report->missing++;
+    }
+}
+
+Status parity_run(const char *folder, const BackendOptions *o, int resume_at, bool verbose, ParityReport *report)
+{
+    Status status = status_ok();
+    char *model = path_join(folder, "model"), *note_path = path_join(folder, "reference.json");
+    char *want = path_join(folder, "reference.safetensors");
+    Comparison c = {.verbose = verbose, .report = report};
+    Engine *e = NULL;
+    ShotSpec shot = {0};
+    struct timespec begin, end;
+    *report = (ParityReport){0};
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    json_t *note = json_load_file(note_path, 0, NULL);
+    if (!note) TRY_OUT(status_fail(ERR_INPUT, "%s: not readable", note_path));
+    TRY_OUT(safetensors_open_file(want, &c.want));
+    c.seen = memory_get((size_t)safetensors_count(c.want), sizeof *c.seen);
+    TRY_OUT(engine_open(model, o, &e));
+    shot_from_call(note, engine_config(e), &shot);
+    Trace trace = {put, &c, true};
+    TRY_OUT(run_shot(e, &shot, resume_at, &trace));
+    count_missing(&c);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    report->seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
+out:
+    shot_clear(&shot);
+    engine_close(&e);
+    safetensors_close(&c.want);
+    free(c.seen);
+    json_decref(note);
+    free(model);
+    free(note_path);
+    free(want);
+    return status;
+}
