@@ -100,8 +100,6 @@ static void shot_from_call(json_t *note, const ModelConfig *c, ShotSpec *s)
 /* Stops d, copies its state, and starts again from the copy. */
 static Status start_again(Engine *e, const ShotSpec *s, const PromptEmbeds p[2], const Trace *trace, Denoise **d)
 {
-    const int64_t *unused = NULL;
-    (void)unused;
     int64_t dim[4];
     engine_latent_dims(engine_config(e), s, dim);
     const size_t bytes = (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof(float);

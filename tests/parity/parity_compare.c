@@ -1,0 +1,42 @@
+/* parity_compare [--cpu] [--bf16] [--resume-at N] [--verbose] FOLDER... - one line of worst ratios per reference folder. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/parity/parity.h"
+
+static void print(const char *folder, const ParityReport *r)
+{
+    const char *slash = strrchr(folder, '/');
+    printf("%-14s", slash ? slash + 1 : folder);
+    for (int i = 0; i < STAGES; i++)
+        if (r->compared[i]) printf(" %s %.1e (%d)", parity_stage_name[i], r->worst[i], r->compared[i]);
+    if (r->missing) printf(" missing %d (%s)", r->missing, r->missing_name);
+    printf(" %.1f s\n", r->seconds);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    BackendOptions o = {.kind = BACKEND_REF};
+    int resume_at = 0, failures = 0;
+    bool verbose = false;
+    for (int i = 1; i < argc; i++) {
+        ParityReport report;
+        if (strcmp(argv[i], "--cpu") == 0) {
+            o.kind = BACKEND_CPU;
+        } else if (strcmp(argv[i], "--bf16") == 0) {
+            o.compute = BF16;
+        } else if (strcmp(argv[i], "--verbose") == 0) {
+            verbose = true;
+        } else if (strcmp(argv[i], "--resume-at") == 0 && i + 1 < argc) {
+            resume_at = atoi(argv[++i]);
+        } else {
+            Status status = parity_run(argv[i], &o, resume_at, verbose, &report);
+            if (failed(status)) printf("%s: %s\n", argv[i], status.message);
+            if (failed(status)) failures++;
+            if (!failed(status)) print(argv[i], &report);
+        }
+    }
+    return failures > 0;
+}
