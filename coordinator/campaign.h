@@ -50,7 +50,7 @@ enum {
  *
  * A seed that the file does not give is the first 63 bits of SHA-256 over the campaign's name and the row's id (two fields as
  * hash_add_field writes them, "campaign" and "id"): every customer another clip, the same one in every run. A million rows take
- * 20 s and 600 MB. */
+ * 12 s on one core and 630 MB. */
 Status campaign_load(const char *file, Campaign **out);
 void campaign_free(Campaign **c);
 

@@ -187,11 +187,12 @@ void campaign_plan(CampaignLoad *l)
     Planner p = {.l = l, .stems = stems_new((int64_t)rows), .entry = memory_get(rows, sizeof *p.entry)};
     for (; c->clip_count < (int64_t)rows; c->clip_count++) {
         ShotSpec spec;
-        char key[HASH_TEXT];
+        char key[HASH_TEXT], stem[STEM_BYTES];
         char *id = c->customers.value[c->clip_count * c->customers.column_count + c->customers.id_column];
         describe_shot(&p, c->clip_count, id, &spec, key);
         int64_t shot = find_shot(&p, &spec, key);
-        c->clip[c->clip_count] = (PlannedClip){id, keep(c, stems_take(p.stems, id)), shot, NULL};
+        stems_take(p.stems, id, stem);
+        c->clip[c->clip_count] = (PlannedClip){id, keep(c, stem), shot, NULL};
     }
     HASH_CLEAR(hh, p.known);
     free(p.entry);

@@ -12,17 +12,18 @@
 
 #include "common/file.h"
 #include "common/hash.h"
+#include "coordinator/texts.h"
 
 enum { BASE_BYTES = 80, MARK_DIGITS = 8 };
 
 typedef struct {
-    char stem[STEM_BYTES], folded[STEM_BYTES];
-    UT_hash_handle hh;
+    UT_hash_handle hh; /* its key is the stem in lower case */
 } Entry;
 
 struct Stems {
     int64_t count, most;
     Entry *entry, *taken;
+    Texts *text;
 };
 
 /* Names that Windows keeps for devices, whatever ending follows them. */
@@ -43,9 +44,13 @@ static bool is_safe(int32_t letter)
 
 void stem_from_id(const char *id, char stem[STEM_BYTES])
 {
-    utf8proc_uint8_t *plain = NULL; /* without accents; NULL when the id is no UTF-8, and then its bytes are taken */
-    utf8proc_map((const utf8proc_uint8_t *)id, 0, &plain,
-                 UTF8PROC_NULLTERM | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STRIPMARK);
+    utf8proc_uint8_t *plain =
+        NULL; /* without accents; NULL when the id has none or is no UTF-8: its bytes are taken then */
+    bool ascii = true;
+    for (const char *p = id; *p; p++) ascii = ascii && (unsigned char)*p < 0x80;
+    if (!ascii)
+        utf8proc_map((const utf8proc_uint8_t *)id, 0, &plain,
+                     UTF8PROC_NULLTERM | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STRIPMARK);
     const utf8proc_uint8_t *p = plain ? plain : (const utf8proc_uint8_t *)id;
     int n = 0;
     while (*p && n < BASE_BYTES) {
@@ -66,6 +71,7 @@ Stems *stems_new(int64_t most)
     Stems *s = memory_get(1, sizeof *s);
     s->most = most;
     s->entry = memory_get((size_t)most, sizeof *s->entry);
+    s->text = texts_new();
     return s;
 }
 
@@ -74,32 +80,34 @@ void stems_free(Stems **s)
     if (!*s) return;
     HASH_CLEAR(hh, (*s)->taken);
     free((*s)->entry);
+    texts_free(&(*s)->text);
     free(*s);
     *s = NULL;
 }
 
-static bool is_taken(Stems *s, Entry *e)
+static bool is_taken(const Stems *s, const char *stem, char folded[STEM_BYTES])
 {
     Entry *other;
-    size_t n = strlen(e->stem);
-    for (size_t i = 0; i <= n; i++) e->folded[i] = (char)tolower((unsigned char)e->stem[i]);
-    HASH_FIND(hh, s->taken, e->folded, n, other);
+    size_t n = strlen(stem);
+    for (size_t i = 0; i <= n; i++) folded[i] = (char)tolower((unsigned char)stem[i]);
+    HASH_FIND(hh, s->taken, folded, n, other);
     return other;
 }
 
-const char *stems_take(Stems *s, const char *id)
+void stems_take(Stems *s, const char *id, char stem[STEM_BYTES])
 {
+    char folded[STEM_BYTES];
     if (s->count == s->most) abort();
-    Entry *e = &s->entry[s->count++];
-    stem_from_id(id, e->stem);
-    if (is_taken(s, e)) {
+    stem_from_id(id, stem);
+    if (is_taken(s, stem, folded)) {
         char mark[HASH_TEXT], base[STEM_BYTES];
         hash_bytes(id, strlen(id), mark);
-        memcpy(base, e->stem, sizeof base);
-        snprintf(e->stem, sizeof e->stem, "%.*s-%.*s", BASE_BYTES, base, MARK_DIGITS, mark);
-        for (int i = 2; is_taken(s, e); i++)
-            snprintf(e->stem, sizeof e->stem, "%.*s-%.*s-%d", BASE_BYTES, base, MARK_DIGITS, mark, i);
+        memcpy(base, stem, sizeof base);
+        snprintf(stem, STEM_BYTES, "%.*s-%.*s", BASE_BYTES, base, MARK_DIGITS, mark);
+        for (int i = 2; is_taken(s, stem, folded); i++)
+            snprintf(stem, STEM_BYTES, "%.*s-%.*s-%d", BASE_BYTES, base, MARK_DIGITS, mark, i);
     }
-    HASH_ADD_KEYPTR(hh, s->taken, e->folded, strlen(e->folded), e);
-    return e->stem;
+    Entry *e = &s->entry[s->count++];
+    size_t n = strlen(folded);
+    HASH_ADD_KEYPTR(hh, s->taken, texts_keep(s->text, folded, n), n, e);
 }

@@ -17,6 +17,6 @@ typedef struct Stems Stems; /* the stems that are taken */
 Stems *stems_new(int64_t most);
 void stems_free(Stems **s);
 /* The stem for this id; it counts as taken from now on. At most `most` calls. */
-const char *stems_take(Stems *s, const char *id);
+void stems_take(Stems *s, const char *id, char stem[STEM_BYTES]);
 
 #endif

@@ -1,7 +1,5 @@
 #include "yaml_fields.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 
 #include "common/file.h"
 #include "common/options.h"
+#include "coordinator/yaml_values.h"
 
 struct Yaml {
     const char *file;
@@ -65,50 +64,7 @@ static Quoted describe(const yaml_node_t *node)
     return q;
 }
 
-/* ------------------------------------------------------------------------------------------------- what is expected */
-
-/* "a|b|c" -> "a, b or c" */
-static void describe_words(const char *words, char *out, size_t room)
-{
-    size_t n = 0;
-    out[0] = 0;
-    while (*words && n < room) {
-        size_t length = strcspn(words, "|");
-        const char *before = n == 0 ? "" : words[length] ? ", " : " or ";
-        n += (size_t)snprintf(out + n, room - n, "%s%.*s", before, (int)length, words);
-        words += length + (words[length] == '|');
-    }
-}
-
-static void describe_expected(const YamlField *f, char *out, size_t room)
-{
-    switch (f->type) {
-    case YAML_TEXT:
-        snprintf(out, room, "text");
-        break;
-    case YAML_INTEGER:
-        snprintf(out, room, "%s%sa whole number from %.15g to %.15g", f->words ? f->words : "", f->words ? " or " : "",
-                 f->min, f->max);
-        break;
-    case YAML_NUMBER:
-        snprintf(out, room, "a number from %.15g to %.15g", f->min, f->max);
-        break;
-    case YAML_SIZE:
-        snprintf(out, room, "WIDTHxHEIGHT, each from %.15g to %.15g", f->min, f->max);
-        break;
-    case YAML_SWITCH:
-        snprintf(out, room, "true or false");
-        break;
-    case YAML_CHOICE:
-        describe_words(f->words, out, room);
-        break;
-    case YAML_WORDS:
-        snprintf(out, room, "a list of 1 to %d names, [a, b]", YAML_MAX_WORDS);
-        break;
-    }
-    size_t n = strlen(out);
-    if (f->unit && n < room) snprintf(out + n, room - n, " %s", f->unit);
-}
+/* ------------------------------------------------------------------------------------------------- values */
 
 static Place place_of(const Target *t, int line, const char *name, char *room, size_t bytes)
 {
@@ -120,86 +76,11 @@ static void refuse(const Target *t, int index, int line, const yaml_node_t *node
 {
     const YamlField *f = &t->field[index];
     char name[128], expected[128];
-    describe_expected(f, expected, sizeof expected);
-    faults_add(t->yaml->faults, place_of(t, line, f->name, name, sizeof name), "%s, expected %s", describe(node).text,
-               expected);
+    yaml_describe_expected(f, expected, sizeof expected);
+    bool braces = f->type == YAML_TEXT && node->type == YAML_MAPPING_NODE;
+    faults_add(t->yaml->faults, place_of(t, line, f->name, name, sizeof name), "%s, expected %s%s", describe(node).text,
+               expected, braces ? "; put a text that begins with {{ into quotes" : "");
     t->line[index] = -abs(t->line[index]);
-}
-
-/* ------------------------------------------------------------------------------------------------- values */
-
-static bool read_integer(const YamlField *f, const char *text, int *to)
-{
-    if (f->words && strcmp(text, f->words) == 0) {
-        *to = 0;
-        return true;
-    }
-    char *end;
-    errno = 0;
-    long long n = strtoll(text, &end, 10);
-    if (!*text || *end || strchr(" \t\n", *text) || errno || (double)n < f->min || (double)n > f->max) return false;
-    *to = (int)n;
-    return true;
-}
-
-static bool read_number(const YamlField *f, const char *text, double *to)
-{
-    char *end;
-    if (!*text || strspn(text, "+-.0123456789eE") != strlen(text)) return false; /* no hexadecimal, no nan */
-    double x = strtod(text, &end);
-    if (*end || !isfinite(x) || x < f->min || x > f->max) return false;
-    *to = x;
-    return true;
-}
-
-static bool read_size(const YamlField *f, const char *text, int to[2])
-{
-    const YamlField side = {.min = f->min, .max = f->max};
-    const char *x = strchr(text, 'x');
-    if (!x || x - text > 9) return false;
-    char width[10] = "";
-    memcpy(width, text, (size_t)(x - text));
-    return read_integer(&side, width, &to[0]) && read_integer(&side, x + 1, &to[1]);
-}
-
-static bool read_choice(const YamlField *f, const char *text, char to[YAML_CHOICE_BYTES])
-{
-    size_t length = strlen(text);
-    for (const char *word = f->words; *word;) {
-        size_t n = strcspn(word, "|");
-        if (n == length && memcmp(word, text, n) == 0) {
-            snprintf(to, YAML_CHOICE_BYTES, "%s", text);
-            return true;
-        }
-        word += n + (word[n] == '|');
-    }
-    return false;
-}
-
-/* A value as it stands in the file; quoted: in quotes there, so it is text whatever it looks like. */
-static bool read_value(const YamlField *f, const char *text, bool in_quotes, char *to)
-{
-    if (in_quotes && f->type != YAML_TEXT && f->type != YAML_CHOICE && f->type != YAML_SIZE) return false;
-    switch (f->type) {
-    case YAML_TEXT:
-        *(char **)(void *)to = text_copy(text);
-        return true;
-    case YAML_INTEGER:
-        return read_integer(f, text, (int *)(void *)to);
-    case YAML_NUMBER:
-        return read_number(f, text, (double *)(void *)to);
-    case YAML_SIZE:
-        return read_size(f, text, (int *)(void *)to);
-    case YAML_SWITCH:
-        *(bool *)(void *)to = strcmp(text, "true") == 0;
-        return *(bool *)(void *)to || strcmp(text, "false") == 0;
-    case YAML_CHOICE:
-        return read_choice(f, text, to);
-    case YAML_WORDS:
-        *(YamlWords *)(void *)to = (YamlWords){.count = 1, .word = {text_copy(text)}};
-        return true;
-    }
-    abort();
 }
 
 static void read_words(const Target *t, int index, const yaml_node_t *node, YamlWords *to)
@@ -249,7 +130,7 @@ static void take_value(const Target *t, int index, const yaml_node_t *key, const
         if (!asks_for_nothing(f, node)) cannot_yet(t, f, place);
     } else if (f->type == YAML_WORDS && node->type == YAML_SEQUENCE_NODE) {
         read_words(t, index, node, (YamlWords *)(void *)(t->to + f->to));
-    } else if (!is_text(node) || is_null(node) || !read_value(f, text_of(node), !is_plain(node), t->to + f->to)) {
+    } else if (!is_text(node) || is_null(node) || !yaml_read_value(f, text_of(node), !is_plain(node), t->to + f->to)) {
         refuse(t, index, line_of(key), node);
     }
 }
@@ -337,7 +218,7 @@ static void finish_table(const Target *t, int line)
         char name[128];
         if (f->required)
             faults_add(t->yaml->faults, place_of(t, line, f->name, name, sizeof name), "missing; expected %s", f->help);
-        else if (f->fallback && !read_value(f, f->fallback, false, t->to + f->to))
+        else if (f->fallback && !yaml_read_value(f, f->fallback, false, t->to + f->to))
             abort(); /* a default that its own row refuses */
     }
 }
@@ -380,6 +261,17 @@ static int line_at(const char *text, size_t bytes, size_t offset)
     return line;
 }
 
+/* This line or the one before it has a value that begins with {{. */
+static bool has_braces(const char *text, size_t bytes, int line)
+{
+    int at = 1;
+    for (size_t i = 0; i + 3 < bytes && at <= line; i++) {
+        at += text[i] == '\n';
+        if (at >= line - 1 && memcmp(text + i, ": {{", 4) == 0) return true;
+    }
+    return false;
+}
+
 static void syntax_fault(const Yaml *y, const yaml_parser_t *p, const char *text, size_t bytes)
 {
     Place place = {y->file, 0, NULL};
@@ -391,9 +283,13 @@ static void syntax_fault(const Yaml *y, const yaml_parser_t *p, const char *text
         return;
     }
     place.line = (int)p->problem_mark.line + 1;
-    bool tab = p->problem_mark.index < bytes && text[p->problem_mark.index] == '\t';
+    const char *hint = "";
+    if (p->problem_mark.index < bytes && text[p->problem_mark.index] == '\t')
+        hint = "; a tab, expected spaces to indent with";
+    else if (has_braces(text, bytes, place.line))
+        hint = "; put a text that begins with {{ into quotes";
     faults_add(y->faults, place, "column %zu: %s%s%s%s", p->problem_mark.column + 1, problem, p->context ? " " : "",
-               p->context ? p->context : "", tab ? "; a tab, expected spaces to indent with" : "");
+               p->context ? p->context : "", hint);
 }
 
 static bool load_document(Yaml *y, yaml_parser_t *p, const char *text, size_t bytes)
