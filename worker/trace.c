@@ -30,39 +30,6 @@ static hid_t create_dataset(hid_t file, const char *name, hid_t type, int ndim, 
     return set;
 }
 
-/* Frames more: [n,H,W,3] after those that are there. */
-static bool append(hid_t file, const char *name, hid_t type, int ndim, const hsize_t *size, const void *data)
-{
-    hsize_t from[MAX_NDIM] = {0}, now[MAX_NDIM], most[MAX_NDIM], chunk[MAX_NDIM];
-    memcpy(now, size, (size_t)ndim * sizeof *size);
-    memcpy(most, size, (size_t)ndim * sizeof *size);
-    memcpy(chunk, size, (size_t)ndim * sizeof *size);
-    most[0] = H5S_UNLIMITED;
-    chunk[0] = 1;
-    hid_t set;
-    if (H5Lexists(file, name, H5P_DEFAULT) > 0) {
-        set = H5Dopen2(file, name, H5P_DEFAULT);
-        hid_t old = H5Dget_space(set);
-        H5Sget_simple_extent_dims(old, now, NULL);
-        H5Sclose(old);
-        from[0] = now[0];
-        now[0] += size[0];
-        H5Dset_extent(set, now);
-    } else {
-        hid_t space = H5Screate_simple(ndim, size, most), create = H5Pcreate(H5P_DATASET_CREATE);
-        H5Pset_chunk(create, ndim, chunk);
-        set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
-        H5Pclose(create);
-        H5Sclose(space);
-    }
-    hid_t all = H5Dget_space(set), part = H5Screate_simple(ndim, size, NULL);
-    bool good = H5Sselect_hyperslab(all, H5S_SELECT_SET, from, NULL, size, NULL) >= 0 &&
-                H5Dwrite(set, type, part, all, H5P_DEFAULT, data) >= 0;
-    H5Sclose(part);
-    H5Sclose(all);
-    return H5Dclose(set) >= 0 && good;
-}
-
 static void put(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim)
 {
     TraceFile *t = self;
@@ -70,15 +37,11 @@ static void put(void *self, const char *name, const char *dtype, const void *dat
     if (*t->reason || ndim > MAX_NDIM) return;
     for (int i = 0; i < ndim; i++) size[i] = (hsize_t)dim[i];
     hid_t type = strcmp(dtype, "i64") == 0 ? H5T_NATIVE_INT64 : H5T_NATIVE_FLOAT;
-    bool good = true;
+    if (H5Lexists(t->file, name, H5P_DEFAULT) > 0) return;
     errno = 0;
-    if (strcmp(name, "video") == 0) {
-        good = append(t->file, name, type, ndim, size, data);
-    } else if (H5Lexists(t->file, name, H5P_DEFAULT) <= 0) {
-        hid_t set = create_dataset(t->file, name, type, ndim, size);
-        good = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
-        if (set >= 0) H5Dclose(set);
-    }
+    hid_t set = create_dataset(t->file, name, type, ndim, size);
+    bool good = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    if (set >= 0) H5Dclose(set);
     if (!good) snprintf(t->reason, sizeof t->reason, "%s: %s", name, errno ? strerror(errno) : "HDF5 failed");
 }
 

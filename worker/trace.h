@@ -2,9 +2,9 @@
  * noise given as a file instead of a seed.
  *
  * One dataset per tensor at the root, with the name, shape and type (float32, int64) that the engine gives it: "noise",
- * "step.0.cond", ... A name that comes again keeps its first value, except "video", whose frames are appended. */
-#ifndef REELWRIGHT_TRACE_H
-#define REELWRIGHT_TRACE_H
+ * "step.0.cond", ... A name that comes again keeps its first value. */
+#ifndef REELWRIGHT_WORKER_TRACE_H
+#define REELWRIGHT_WORKER_TRACE_H
 
 #include "engine/engine.h"
 
