@@ -59,6 +59,13 @@ typedef struct {   /* an online softmax over blocks of keys; begins with {-INFIN
     float factor;  /* what sums from earlier blocks must be multiplied by */
 } IsaSoftmax;
 
+typedef struct {              /* where a Winograd transform puts what it makes of a patch */
+    DType dtype;              /* of the patch */
+    int64_t channels, padded; /* numbers read, operands written */
+    bool rounded, pairs;      /* operands: fp32, rounded to bf16, or bf16 */
+    int64_t point;            /* bytes from point to point */
+} IsaPoints;
+
 typedef struct {
     const char *name;
     int lanes;     /* numbers in a vector; a panel is twice as wide */
@@ -83,6 +90,10 @@ typedef struct {
     double (*sum_squares)(const float *x, int64_t n, float less); /* of x - less */
     void (*affine)(const float *x, int64_t n, const IsaAffine *f, DType dtype, void *out);
     void (*rotate)(float *x, int64_t pairs, const float *cosine, const float *sine); /* (2i, 2i+1) by angle i */
+    /* V = B^T d B of the 4x4 places of a patch; A^T M A of 16 sums, `stride` numbers apart, to 2x2 places (NULL: outside) */
+    void (*winograd_points)(const void *const patch[16], const IsaPoints *p, char *to);
+    void (*winograd_outputs)(const float *sums, int64_t stride, int64_t columns, const IsaEpilogue *e,
+                             void *const to[4]);
 } Isa;
 
 extern const Isa isa_avx2, isa_avx512, isa_avx512bf16;
