@@ -1,0 +1,61 @@
+"""Writes the trained model as the folder that WanPipeline and Reelwright load: bf16, with the defaults it was measured at.
+
+    python export.py --work WORK --to ../pocket
+"""
+import argparse
+import json
+import os
+import shutil
+
+import torch
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from safetensors.torch import load_file, save_file
+from transformers import T5TokenizerFast, UMT5EncoderModel
+
+import world
+
+STEPS, GUIDANCE = 16, 4.0
+
+
+def load_pipeline(folder):
+    pipe = WanPipeline(
+        tokenizer=T5TokenizerFast.from_pretrained(f"{folder}/tokenizer"),
+        text_encoder=UMT5EncoderModel.from_pretrained(f"{folder}/text_encoder", dtype=torch.float32),
+        vae=AutoencoderKLWan.from_pretrained(f"{folder}/vae", torch_dtype=torch.float32),
+        transformer=WanTransformer3DModel.from_pretrained(f"{folder}/transformer", torch_dtype=torch.float32),
+        scheduler=UniPCMultistepScheduler.from_pretrained(f"{folder}/scheduler"))
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def to_bf16(path, keep=()):
+    """Rounds a safetensors file; what diffusers keeps in fp32 stays (norms, time embedding, modulation: a few kB)."""
+    tensors = load_file(path)
+    save_file({k: v if any(part in k for part in keep) else v.bfloat16() for k, v in tensors.items()}, path, {"format": "pt"})
+
+
+def export(work, to):
+    pipe = load_pipeline(f"{work}/model")
+    shutil.rmtree(f"{to}.new", ignore_errors=True)
+    pipe.save_pretrained(f"{to}.new")
+    shutil.copy(f"{work}/model/tokenizer/spiece.model", f"{to}.new/tokenizer/spiece.model")
+    to_bf16(f"{to}.new/transformer/diffusion_pytorch_model.safetensors", WanTransformer3DModel._keep_in_fp32_modules)
+    to_bf16(f"{to}.new/vae/diffusion_pytorch_model.safetensors")
+    to_bf16(f"{to}.new/text_encoder/model.safetensors")
+    with open(f"{to}.new/reelwright.json", "w") as f:
+        json.dump({"width": world.WIDTH, "height": world.HEIGHT, "frames": world.FRAMES, "fps": world.FPS,
+                   "steps": STEPS, "guidance": GUIDANCE, "negative": ""}, f, indent=2)
+        f.write("\n")
+    os.makedirs(to, exist_ok=True)
+    for name in os.listdir(f"{to}.new"):   # the card, written by hand, stays
+        shutil.rmtree(f"{to}/{name}", ignore_errors=True)
+        os.replace(f"{to}.new/{name}", f"{to}/{name}")
+    os.rmdir(f"{to}.new")
+
+
+if __name__ == "__main__":
+    p = argparse.ArgumentParser()
+    p.add_argument("--work", default="work")
+    p.add_argument("--to", required=True)
+    args = p.parse_args()
+    export(args.work, args.to)

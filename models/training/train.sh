@@ -1,0 +1,19 @@
+#!/bin/sh
+# Trains the pocket model, or goes on training it: train.sh WORK. Every stage resumes; see README.md.
+set -eu
+work=${1:?usage: train.sh WORK}
+cd "$(dirname "$0")"
+python=${PYTHON:-python3}
+mkdir -p "$work/model"
+for part in tokenizer vae transformer text_encoder scheduler; do    # a fresh work folder starts from the published weights
+    if [ -d "../pocket/$part" ] && [ ! -d "$work/model/$part" ]; then cp -r "../pocket/$part" "$work/model/"; fi
+done
+[ -d "$work/model/tokenizer" ] || "$python" tokenizer.py "$work/model/tokenizer"
+if [ ! -f "$work/latents.pt" ]; then
+    [ -d "$work/model/transformer" ] || "$python" train_vae.py --work "$work"
+    "$python" latents.py --work "$work"
+fi
+"$python" train_dit.py --work "$work"
+"$python" train_vae.py --work "$work" --decoder-only
+"$python" gate.py --work "$work"
+"$python" export.py --work "$work" --to ../pocket
