@@ -37,13 +37,19 @@ static Status add_extra_ids(const TokenizerFiles *files, TokenizerVocab *v)
     return status_ok();
 }
 
-static Status read_vocab(const char *spiece, const char *json, const char *config, const TokenizerFiles *files,
+/* spiece.model must be there and whole, also where tokenizer.json has the last word. */
+static Status read_vocab(const char *spiece, const char *json, const char *config, TokenizerFiles *files,
                          TokenizerVocab *v)
 {
-    TRY(tokenizer_spiece_read(spiece, v));
-    if (!files->tokenizer) return status_at(add_extra_ids(files, v), "%s", config);
-    tokenizer_vocab_free(v);
-    return status_at(tokenizer_json_read(files->tokenizer, v), "%s", json);
+    TokenizerVocab pieces = {0};
+    Status status = tokenizer_spiece_read(spiece, &pieces);
+    if (!failed(status)) status = tokenizer_json_read(json, v, &files->tokenizer);
+    if (!failed(status) && !files->tokenizer) {
+        *v = pieces;
+        return status_at(add_extra_ids(files, v), "%s", config);
+    }
+    tokenizer_vocab_free(&pieces);
+    return status;
 }
 
 static Status open_files(const char *folder, Tokenizer *t, TokenizerFiles *files)
@@ -55,7 +61,6 @@ static Status open_files(const char *folder, Tokenizer *t, TokenizerFiles *files
     TRY_OUT(tokenizer_json_load(config, false, &files->config));
     TRY_OUT(tokenizer_json_load(map, true, &files->special_map));
     TRY_OUT(tokenizer_json_load(added, true, &files->added));
-    TRY_OUT(tokenizer_json_load(json, true, &files->tokenizer));
     TRY_OUT(read_vocab(spiece, json, config, files, &t->vocab));
     TRY_OUT(tokenizer_vocab_index(&t->vocab));
     TRY_OUT(status_at(tokenizer_normal_open(t->vocab.charsmap, t->vocab.charsmap_bytes, &t->normal), "%s",

@@ -201,16 +201,12 @@ def write_entities(out):
 def write_breaks(out):
     """Values as in tokenizer_breaks.h: the break property in the low byte, 0x10 pictograph, 0x20/0x40/0x80 conjunct linker, consonant, extend."""
     prop = "CR LF Control Extend ZWJ Regional_Indicator Prepend SpacingMark L V T LV LVT".split()
-    values = {}
-    known = lambda c: c not in NEWER
-    for i, name in enumerate(prop):
-        for c in ALL:
-            if regex.match(rf"\p{{GCB={name}}}", chr(c)) and known(c):
-                values[c] = i + 1
+    everything = "".join(map(chr, sorted(set(ALL) - NEWER)))
+    having = lambda name: (ord(c) for c in regex.findall(rf"\p{{{name}}}", everything))
+    values = {c: i + 1 for i, name in enumerate(prop) for c in having(f"GCB={name}")}
     for bit, name in ((0x10, "ExtPict"), (0x20, "InCB=Linker"), (0x40, "InCB=Consonant"), (0x80, "InCB=Extend")):
-        for c in ALL:
-            if regex.match(rf"\p{{{name}}}", chr(c)) and known(c):
-                values[c] = values.get(c, 0) | bit
+        for c in having(name):
+            values[c] = values.get(c, 0) | bit
     rows = ranges(values)
     out.write(f"const TokenizerBreak tokenizer_breaks[] = {{\n{in_lines((f'{{0x{a:x}, 0x{b:x}, 0x{v:x}}},' for a, b, v in rows), 6)}}};\n")
     out.write("const size_t tokenizer_breaks_count = sizeof tokenizer_breaks / sizeof *tokenizer_breaks;\n")
