@@ -9,7 +9,7 @@ static Status cpu_open(Backend *be)
 {
     Cpu *c = calloc(1, sizeof *c);
     if (!c) return status_fail(ERR_NODE, "out of memory");
-    c->isa = isa_of_this_machine();
+    c->isa = isa_of_this_machine(be->options.compute);
     if (!c->isa) {
         free(c);
         return status_fail(ERR_NODE, "the cpu back end needs a processor with AVX2 and FMA");

@@ -98,7 +98,7 @@ typedef struct {
 
 extern const Isa isa_avx2, isa_avx512, isa_avx512bf16;
 
-/* The widest set that this processor has; NULL without AVX2 and FMA. */
-const Isa *isa_of_this_machine(void);
+/* The widest set that this processor has for products of this type; NULL without AVX2 and FMA. */
+const Isa *isa_of_this_machine(DType compute);
 
 #endif

@@ -1,6 +1,7 @@
 /* isa_kernels.h - the functions of isa.h for one instruction set; included once by each isa_SET.c, which defines
  *   ISA       the name of its table            LANES  numbers in a vector
- *   TILE_ROWS rows of a tile                   PAIRS  1 if there is a product of bf16 pairs
+ *   TILE_ROWS rows of a tile
+ *   PAIRS     1 if products of bf16 take pairs
  * Plain C on GCC's vector types: the only intrinsic is the product of pairs. */
 #include "kernels/convert.h"
 #include "kernels/cpu/isa.h"
@@ -22,8 +23,12 @@ INLINE Vec vec_bf16(const uint16_t *p) { return (Vec)(__builtin_convertvector(*(
 
 /* ---- the product --------------------------------------------------------------------------------------------------- */
 
-#if PAIRS
+#if PAIRS && defined(__AVX512BF16__)
 #define STEP_SUM(sum, a, b) sum = (Vec)_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(a), (__m512bh)(b))
+#elif PAIRS /* the same in plain C: how tests/ops checks this form where there is no such instruction */
+INLINE Vec pairs_low(Vec v) { return (Vec)((IntVec)v << 16); }
+INLINE Vec pairs_high(Vec v) { return (Vec)((IntVec)v & (int32_t)0xffff0000); }
+#define STEP_SUM(sum, a, b) sum += pairs_low(a) * pairs_low(b) + pairs_high(a) * pairs_high(b)
 #else
 #define STEP_SUM(sum, a, b) sum += (a) * (b)
 #endif
