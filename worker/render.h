@@ -26,7 +26,8 @@ typedef struct {
 typedef struct {
     float *latents; /* [C,F,H,W] final, owned by the caller: render_latents_free */
     int64_t dim[4];
-    int steps_resumed;
+    int steps_resumed; /* taken over from the checkpoint */
+    int steps_done;    /* by this call, also when it failed */
     double text_s, denoise_s;
 } RenderedLatents;
 

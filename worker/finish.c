@@ -1,0 +1,183 @@
+#include "finish.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/file.h"
+#include "worker/encode.h"
+#include "worker/picture.h"
+
+/* What is made of one clip: its renditions, then the two pictures. */
+enum { MAX_FILES = MAX_RENDITIONS + 2 };
+
+struct Finish {
+    const Lease *lease;
+    Encode *encode[MAX_RENDITIONS];
+    Pictures *picture;
+    double spent_s; /* in here, while somebody else decodes */
+};
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- names --------------------------------------------------------------------------------------------------------- */
+
+static int file_count(const Lease *l) { return l->rendition_count + 2; }
+
+/* Relative to the campaign folder, free() it: renditions first, then thumbnail, then contact sheet. */
+static char *relative_name(const Lease *l, int clip, int file)
+{
+    const char *stem = l->clip[clip].stem;
+    if (file == 0) return text_format("clips/%s.mp4", stem);
+    if (file < l->rendition_count) return text_format("clips/%s.%s.mp4", stem, l->rendition[file].name);
+    return text_format(file == l->rendition_count ? "clips/%s.png" : "clips/%s.sheet.png", stem);
+}
+
+static char *full_name(const Lease *l, int clip, int file)
+{
+    char *name = relative_name(l, clip, file);
+    char *path = path_join(l->campaign_folder, name);
+    free(name);
+    return path;
+}
+
+/* ---- from frames to the first clip's files --------------------------------------------------------------------------- */
+
+static Status begin_all(Finish *f)
+{
+    const Lease *l = f->lease;
+    char *folder = path_join(l->campaign_folder, "clips");
+    Status status = file_make_folders(folder);
+    free(folder);
+    for (int i = 0; i < l->rendition_count && !failed(status); i++) {
+        const Rendition *r = &l->rendition[i];
+        EncodeOptions o = {r->width, r->height, l->shot.fps, r->crf, r->preset, r->max_kbps};
+        char *path = full_name(l, 0, i);
+        status = encode_begin(path, &o, &f->encode[i]);
+        free(path);
+    }
+    if (!failed(status)) status = picture_begin(l->shot.frames, l->shot.fps, &f->picture);
+    return status;
+}
+
+Status finish_begin(const Lease *lease, Finish **out)
+{
+    *out = NULL;
+    if (lease->clip_count < 1 || lease->rendition_count < 1 || lease->rendition_count > MAX_RENDITIONS)
+        return status_fail(ERR_INPUT, "lease %lld: %d clips in %d renditions, expected at least one of each",
+                           (long long)lease->lease, lease->clip_count, lease->rendition_count);
+    *out = memory_get(1, sizeof **out);
+    (*out)->lease = lease;
+    Status status = begin_all(*out);
+    if (failed(status)) finish_abandon(out);
+    return status;
+}
+
+Status finish_put(Finish *f, const float *frames, int n, int height, int width)
+{
+    double start = now_s();
+    for (int i = 0; i < f->lease->rendition_count; i++) TRY(encode_put(f->encode[i], frames, n, height, width));
+    TRY(picture_put(f->picture, frames, n, height, width));
+    f->spent_s += now_s() - start;
+    return status_ok();
+}
+
+void finish_abandon(Finish **f)
+{
+    if (!*f) return;
+    for (int i = 0; i < MAX_RENDITIONS; i++) encode_abandon(&(*f)->encode[i]);
+    picture_free(&(*f)->picture);
+    free(*f);
+    *f = NULL;
+}
+
+static Status end_first(Finish *f)
+{
+    const Lease *l = f->lease;
+    for (int i = 0; i < l->rendition_count; i++) TRY(encode_end(&f->encode[i]));
+    char *thumbnail = full_name(l, 0, l->rendition_count), *sheet = full_name(l, 0, l->rendition_count + 1);
+    Status status = picture_write(f->picture, thumbnail, sheet);
+    free(sheet);
+    free(thumbnail);
+    return status;
+}
+
+/* ---- the other clips, and what is reported ----------------------------------------------------------------------------- */
+
+/* The clips of a shot show the same frames: the first one's files serve all. */
+static Status duplicate_first(const Lease *l, int clip)
+{
+    Status status = status_ok();
+    for (int i = 0; i < file_count(l) && !failed(status); i++) {
+        char *from = full_name(l, 0, i), *to = full_name(l, clip, i);
+        status = file_duplicate(from, to);
+        free(from);
+        free(to);
+    }
+    return status;
+}
+
+static ClipResult clip_result(const Lease *l, int clip, const char *sha256)
+{
+    ClipResult r = {.clip_id = text_copy(l->clip[clip].clip_id),
+                    .file = relative_name(l, clip, 0),
+                    .thumbnail = relative_name(l, clip, l->rendition_count),
+                    .sheet = relative_name(l, clip, l->rendition_count + 1),
+                    .duration_s = (double)l->shot.frames / l->shot.fps,
+                    .width = l->rendition[0].width ? l->rendition[0].width : l->shot.width,
+                    .height = l->rendition[0].height ? l->rendition[0].height : l->shot.height};
+    memcpy(r.sha256, sha256, HASH_TEXT);
+    return r;
+}
+
+static void append_results(const Lease *l, const char *sha256, LeaseResult *out)
+{
+    ClipResult *all = memory_get((size_t)(out->clip_count + l->clip_count), sizeof *all);
+    if (out->clip_count) memcpy(all, out->clip, (size_t)out->clip_count * sizeof *all);
+    free(out->clip);
+    out->clip = all;
+    for (int i = 0; i < l->clip_count; i++) all[out->clip_count++] = clip_result(l, i, sha256);
+}
+
+Status finish_end(Finish **finish, Progress progress, LeaseResult *out)
+{
+    Finish *f = *finish;
+    const Lease *l = f->lease;
+    char sha256[HASH_TEXT], *first = full_name(l, 0, 0);
+    double start = now_s();
+    Status status = end_first(f);
+    if (!failed(status)) status = hash_file(first, sha256);
+    for (int i = 1; i < l->clip_count && !failed(status); i++) {
+        if (progress.at) status = progress.at(progress.self, "finish", i, l->clip_count);
+        if (!failed(status)) status = duplicate_first(l, i);
+    }
+    if (!failed(status)) append_results(l, sha256, out);
+    out->finish_s += f->spent_s + now_s() - start;
+    free(first);
+    finish_abandon(finish);
+    return status;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------------------------- */
+
+static Status sink_put(void *self, const float *frames, int n, int height, int width)
+{
+    return finish_put(self, frames, n, height, width);
+}
+
+Status finish_clips(Engine *e, const RenderedLatents *r, const Lease *lease, Progress progress, LeaseResult *out)
+{
+    Finish *f = NULL;
+    double start = now_s();
+    TRY(finish_begin(lease, &f));
+    Status status = render_decode(e, r, NULL, progress, (FrameSink){sink_put, f});
+    out->decode_s += now_s() - start - f->spent_s;
+    if (!failed(status)) return finish_end(&f, progress, out);
+    finish_abandon(&f);
+    return status;
+}

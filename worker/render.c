@@ -1,0 +1,189 @@
+#include "render.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/checkpoint.h"
+#include "worker/trace.h"
+
+/* A lost worker costs the work since the last checkpoint; writing one takes some 15 ms. */
+static const double auto_checkpoint_s = 60;
+
+typedef struct { /* one run of render_latents */
+    Engine *e;
+    const RenderJob *job;
+    CheckpointOwner owner;
+    int64_t dim[4];
+    Denoise *denoise;
+    int saved_step;          /* of the last checkpoint */
+    double saved_at, step_s; /* when it was written; the last step's time */
+} Run;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static Status progress_at(const Progress *p, const char *stage, int done, int total)
+{
+    return p->at ? p->at(p->self, stage, done, total) : status_ok();
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------------------------------- */
+
+/* Empty when there is none to go on from. What cannot be used is said and not used: the shot starts again. */
+static Checkpoint read_checkpoint(const Run *r)
+{
+    Checkpoint c = {0};
+    const char *path = r->job->checkpoint;
+    if (!path || !r->job->resume || !file_exists(path)) return c;
+    Status status = checkpoint_read(path, &r->owner, &c);
+    if (!failed(status) && memcmp(c.dim, r->dim, sizeof c.dim) != 0)
+        status = status_fail(ERR_INPUT, "%s: latents of another shape than the model's", path);
+    if (failed(status)) {
+        log_line(LOG_WARNING, "%s; the shot starts again", status.message);
+        checkpoint_clear(&c);
+    }
+    return c;
+}
+
+static Status write_checkpoint(Run *r)
+{
+    if (!r->job->checkpoint || r->saved_step == denoise_steps_done(r->denoise)) return status_ok();
+    Checkpoint c = {.owner = r->owner, .state = denoise_state(r->denoise)};
+    memcpy(c.dim, r->dim, sizeof c.dim);
+    TRY(checkpoint_write(r->job->checkpoint, &c));
+    r->saved_step = c.state.step;
+    r->saved_at = now_s();
+    return status_ok();
+}
+
+static bool checkpoint_is_due(const Run *r)
+{
+    int done = denoise_steps_done(r->denoise);
+    if (done == r->job->shot->steps) return true;
+    if (r->job->checkpoint_every > 0) return done % r->job->checkpoint_every == 0;
+    return now_s() + r->step_s / 2 - r->saved_at >=
+           auto_checkpoint_s; /* now is nearer to the minute than the next step */
+}
+
+/* ---- denoising ------------------------------------------------------------------------------------------------------ */
+
+static Status begin_denoise(Run *r, const float *noise, double *text_s)
+{
+    const ShotSpec *s = r->job->shot;
+    bool guided = s->guidance > 1;
+    double start = now_s();
+    PromptEmbeds prompt = {0}, negative = {0};
+    Status status = status_ok();
+    TRY_OUT(progress_at(&r->job->progress, "text", 0, guided ? 2 : 1));
+    TRY_OUT(engine_encode(r->e, s->prompt, "prompt", r->job->trace, &prompt));
+    if (guided) {
+        TRY_OUT(progress_at(&r->job->progress, "text", 1, 2));
+        TRY_OUT(engine_encode(r->e, s->negative, "negative", r->job->trace, &negative));
+    }
+    *text_s = now_s() - start;
+    TRY_OUT(denoise_begin(r->e, s, &prompt, guided ? &negative : NULL, noise, r->job->trace, &r->denoise));
+out:
+    prompt_embeds_free(&prompt);
+    prompt_embeds_free(&negative);
+    return status;
+}
+
+/* From wherever the state stands to the last step. Told to stop, it leaves a checkpoint of the last whole step. */
+static Status denoise_all(Run *r)
+{
+    const int steps = r->job->shot->steps;
+    r->saved_at = now_s();
+    for (int done; (done = denoise_steps_done(r->denoise)) < steps;) {
+        Status stop = progress_at(&r->job->progress, "denoise", done, steps);
+        if (stop.err == ERR_STOP && done > 0) TRY(write_checkpoint(r));
+        TRY(stop);
+        double start = now_s();
+        TRY(denoise_step(r->denoise));
+        r->step_s = now_s() - start;
+        if (checkpoint_is_due(r)) TRY(write_checkpoint(r));
+    }
+    return status_ok();
+}
+
+static void take_up(Run *r, const Checkpoint *c, RenderedLatents *out)
+{
+    Status status = denoise_restore(r->denoise, &c->state);
+    if (failed(status)) {
+        log_line(LOG_WARNING, "%s: %s; the shot starts again", r->job->checkpoint, status.message);
+        return;
+    }
+    out->steps_resumed = r->saved_step = c->state.step;
+}
+
+static float *copy_latents(const float *from, const int64_t dim[4])
+{
+    size_t bytes = (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof *from;
+    float *to = memory_get(bytes, 1);
+    return memcpy(to, from, bytes);
+}
+
+Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
+{
+    Run r = {.e = e, .job = job};
+    float *noise = NULL;
+    double start = now_s();
+    Status status = status_ok();
+    *out = (RenderedLatents){0};
+    TRY(model_config_check_shot(engine_config(e), job->shot));
+    engine_latent_dims(engine_config(e), job->shot, r.dim);
+    memcpy(out->dim, r.dim, sizeof r.dim);
+    if (job->noise_file) TRY(trace_read_noise(job->noise_file, r.dim, &noise));
+    if (job->checkpoint)
+        r.owner =
+            checkpoint_owner(job->shot, job->key, job->model_hash, dtype_name(backend_compute(engine_backend(e))));
+    Checkpoint c = read_checkpoint(&r);
+    if (c.state.latents && c.state.step == job->shot->steps) { /* nothing left to do but to decode */
+        out->steps_resumed = c.state.step;
+        out->latents = copy_latents(c.state.latents, r.dim);
+        goto out;
+    }
+    TRY_OUT(begin_denoise(&r, noise, &out->text_s));
+    if (c.state.latents) take_up(&r, &c, out);
+    TRY_OUT(denoise_all(&r));
+    out->latents = copy_latents(denoise_latents(r.denoise), r.dim);
+out:
+    out->denoise_s = now_s() - start - out->text_s;
+    if (r.denoise) out->steps_done = denoise_steps_done(r.denoise) - out->steps_resumed;
+    denoise_end(&r.denoise);
+    checkpoint_clear(&c);
+    free(noise);
+    return status;
+}
+
+void render_latents_free(RenderedLatents *r)
+{
+    free(r->latents);
+    r->latents = NULL;
+}
+
+/* ---- decoding ------------------------------------------------------------------------------------------------------- */
+
+Status render_decode(Engine *e, const RenderedLatents *r, const Trace *trace, Progress progress, FrameSink sink)
+{
+    const int scale = engine_config(e)->vae.scale_space;
+    Decode *d = NULL;
+    Status status = status_ok();
+    TRY_OUT(decode_begin(e, r->latents, r->dim, trace, &d));
+    for (int i = 0; i < r->dim[1]; i++) {
+        const float *frames;
+        int n;
+        TRY_OUT(progress_at(&progress, "decode", i, (int)r->dim[1]));
+        TRY_OUT(decode_next(d, &frames, &n));
+        TRY_OUT(sink.put(sink.self, frames, n, (int)r->dim[2] * scale, (int)r->dim[3] * scale));
+    }
+out:
+    decode_end(&d);
+    return status;
+}

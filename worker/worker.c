@@ -1,0 +1,79 @@
+#include "worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "worker/finish.h"
+
+struct Worker {
+    BackendOptions backend;
+    Engine *engine;
+    char *model_folder; /* of engine */
+};
+
+Worker *worker_new(const BackendOptions *o)
+{
+    Worker *w = memory_get(1, sizeof *w);
+    w->backend = *o;
+    return w;
+}
+
+static void close_engine(Worker *w)
+{
+    engine_close(&w->engine);
+    free(w->model_folder);
+    w->model_folder = NULL;
+}
+
+void worker_free(Worker **w)
+{
+    if (!*w) return;
+    close_engine(*w);
+    free(*w);
+    *w = NULL;
+}
+
+/* Loading a model costs more than a shot: it stays until a lease wants another. */
+static Status need_engine(Worker *w, const char *folder)
+{
+    if (w->engine && strcmp(w->model_folder, folder) == 0) return status_ok();
+    close_engine(w);
+    TRY(engine_open(folder, &w->backend, &w->engine));
+    w->model_folder = text_copy(folder);
+    return status_ok();
+}
+
+static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseResult *result)
+{
+    RenderedLatents latents = {0};
+    char *folder = path_join(l->campaign_folder, "latents"), *file = text_format("%s/%s.h5", folder, l->key);
+    RenderJob job = {.shot = &l->shot,
+                     .key = l->key,
+                     .model_hash = l->model_hash,
+                     .checkpoint = file,
+                     .checkpoint_every = l->checkpoint_every,
+                     .resume = true,
+                     .progress = progress};
+    Status status = file_make_folders(folder);
+    if (!failed(status)) status = need_engine(w, l->model_folder);
+    if (!failed(status)) status = render_latents(w->engine, &job, &latents);
+    result->encode_text_s = latents.text_s;
+    result->denoise_s = latents.denoise_s;
+    result->steps_resumed = latents.steps_resumed;
+    result->steps_done = latents.steps_done;
+    if (!failed(status)) status = finish_clips(w->engine, &latents, l, progress, result);
+    render_latents_free(&latents);
+    free(file);
+    free(folder);
+    return status;
+}
+
+void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result)
+{
+    *result = (LeaseResult){.lease = lease->lease, .epoch = lease->epoch};
+    memcpy(result->key, lease->key, sizeof result->key);
+    Status status = render_lease(w, lease, progress, result);
+    result->err = (int)status.err;
+    result->reason = text_copy(status.message);
+}
