@@ -10,135 +10,9 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/json_fields.h"
 
-enum { MAX_JSON = 4 << 20, MAX_WIDTH = 1 << 17, MAX_FILES = 4096 };
-
-/* ---- fields of one JSON file: the first fault is kept, so that a table of reads needs no branches ---------------------- */
-
-typedef struct {
-    char *path;
-    json_t *root;
-    Status status;
-} Fields;
-
-static Status fields_open(const char *folder, const char *name, Fields *f)
-{
-    *f = (Fields){.path = path_join(folder, name), .status = status_ok()};
-    char *text = NULL;
-    size_t bytes = 0;
-    json_error_t error;
-    f->status = file_read(f->path, MAX_JSON, &text, &bytes);
-    if (failed(f->status)) return f->status;
-    f->root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-    free(text);
-    if (!f->root) {
-        f->status = status_fail(ERR_INPUT, "%s:%d: %s", f->path, error.line, error.text);
-    } else if (!json_is_object(f->root)) {
-        f->status = status_fail(ERR_INPUT, "%s: expected a JSON object", f->path);
-    }
-    return f->status;
-}
-
-static Status fields_close(Fields *f)
-{
-    json_decref(f->root);
-    free(f->path);
-    f->root = NULL;
-    f->path = NULL;
-    return f->status;
-}
-
-__attribute__((format(printf, 3, 4))) static void fields_fault(Fields *f, const char *key, const char *fmt, ...)
-{
-    if (failed(f->status)) return;
-    char text[256];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    f->status = status_fail(ERR_INPUT, "%s: %s%s", f->path, key, text);
-}
-
-/* The value of a key, NULL when it is absent or null: then the default holds, as in diffusers. */
-static json_t *fields_get(Fields *f, const char *key)
-{
-    json_t *v = failed(f->status) ? NULL : json_object_get(f->root, key);
-    return json_is_null(v) ? NULL : v;
-}
-
-static int whole(Fields *f, const char *key, json_t *v, int min, int max)
-{
-    json_int_t n = json_integer_value(v);
-    if (json_is_integer(v) && n >= min && n <= max) return (int)n;
-    if (json_is_integer(v)) {
-        fields_fault(f, key, " = %" PRId64 ", expected %d to %d", (int64_t)n, min, max);
-    } else {
-        fields_fault(f, key, " is no whole number, expected %d to %d", min, max);
-    }
-    return min;
-}
-
-static int fields_int(Fields *f, const char *key, int fallback, int min, int max)
-{
-    json_t *v = fields_get(f, key);
-    return v ? whole(f, key, v, min, max) : fallback;
-}
-
-static double fields_real(Fields *f, const char *key, double fallback, double min, double max)
-{
-    json_t *v = fields_get(f, key);
-    if (!v) return fallback;
-    double x = json_number_value(v);
-    if (json_is_number(v) && x >= min && x <= max) return x;
-    if (json_is_number(v)) {
-        fields_fault(f, key, " = %g, expected %g to %g", x, min, max);
-    } else {
-        fields_fault(f, key, " is no number, expected %g to %g", min, max);
-    }
-    return min;
-}
-
-static bool fields_bool(Fields *f, const char *key, bool fallback)
-{
-    json_t *v = fields_get(f, key);
-    if (v && !json_is_boolean(v)) fields_fault(f, key, " is neither true nor false");
-    return v ? json_is_true(v) : fallback;
-}
-
-static const char *fields_text(Fields *f, const char *key, const char *fallback)
-{
-    json_t *v = fields_get(f, key);
-    if (v && !json_is_string(v)) fields_fault(f, key, " is no text");
-    return v && json_is_string(v) ? json_string_value(v) : fallback;
-}
-
-/* A list of min..max whole numbers between low and high; false when the key is absent. */
-static bool fields_ints(Fields *f, const char *key, int min, int max, int low, int high, int *to, int *count)
-{
-    json_t *v = fields_get(f, key);
-    if (!v) return false;
-    if (!json_is_array(v) || json_array_size(v) < (size_t)min || json_array_size(v) > (size_t)max) {
-        fields_fault(f, key, " is no list of %d to %d numbers", min, max);
-        return true;
-    }
-    *count = (int)json_array_size(v);
-    for (int i = 0; i < *count; i++) to[i] = whole(f, key, json_array_get(v, (size_t)i), low, high);
-    return true;
-}
-
-/* Something that changes the mathematics and that this engine does not do must be absent, null or `allowed`. */
-static void fields_refuse(Fields *f, const char *key, bool allowed)
-{
-    json_t *v = fields_get(f, key);
-    if (!v || (json_is_boolean(v) && json_is_true(v) == allowed)) return;
-    fields_fault(f, key, " is not supported, expected %s", allowed ? "true" : "false or null");
-}
-
-static void fields_expect(Fields *f, const char *key, const char *fallback, const char *want)
-{
-    const char *text = fields_text(f, key, fallback);
-    if (strcmp(text, want) != 0) fields_fault(f, key, " = \"%.60s\", expected \"%s\"", text, want);
-}
+enum { MAX_WIDTH = 1 << 17, MAX_FILES = 4096 };
 
 /* ---- components ----------------------------------------------------------------------------------------------------------- */
 
@@ -219,25 +93,6 @@ static const float z16_mean[16] = {-0.7571f, -0.7089f, -0.9113f, 0.1075f,  -0.17
 static const float z16_std[16] = {2.8184f, 1.4541f, 2.3275f, 2.6558f, 1.2196f, 1.7708f, 2.6052f, 2.0743f,
                                   3.2687f, 2.1526f, 2.8652f, 1.5579f, 1.6382f, 1.1253f, 2.8251f, 1.9160f};
 
-/* One number per latent channel, the published z16 ones when the key is absent. */
-static void read_channels(Fields *f, const char *key, int z, const float *fallback, double min, float *to)
-{
-    json_t *v = fields_get(f, key);
-    if (!v && z == 16) memcpy(to, fallback, 16 * sizeof *to);
-    if (!v && z == 16) return;
-    if (!json_is_array(v) || json_array_size(v) != (size_t)z) {
-        fields_fault(f, key, " is no list of z_dim = %d numbers", z);
-        return;
-    }
-    for (int i = 0; i < z; i++) {
-        json_t *n = json_array_get(v, (size_t)i);
-        double x = json_number_value(n);
-        if (!json_is_number(n) || !(x >= min && x <= 1e4))
-            fields_fault(f, key, "[%d]: expected a number from %g to 1e4", i, min);
-        to[i] = (float)x;
-    }
-}
-
 static void read_stages(Fields *f, VaeConfig *c)
 {
     if (!fields_ints(f, "dim_mult", 1, VAE_MAX_STAGES, 1, 64, c->dim_mult, &c->stages)) {
@@ -296,8 +151,8 @@ static Status read_vae(const char *folder, VaeConfig *c)
     c->in_channels = fields_int(&f, "in_channels", 3, 1, 4096);
     c->out_channels = fields_int(&f, "out_channels", 3, 1, 4096);
     read_stages(&f, c);
-    read_channels(&f, "latents_mean", c->z_dim, z16_mean, -1e4, c->mean);
-    read_channels(&f, "latents_std", c->z_dim, z16_std, 1e-6, c->std);
+    fields_reals(&f, "latents_mean", c->z_dim, c->z_dim == 16 ? z16_mean : NULL, -1e4, 1e4, c->mean);
+    fields_reals(&f, "latents_std", c->z_dim, c->z_dim == 16 ? z16_std : NULL, 1e-6, 1e4, c->std);
     json_t *scales = fields_get(&f, "attn_scales");
     if (scales && json_array_size(scales) > 0) fields_fault(&f, "attn_scales", " is not supported, expected []");
     int space = fields_int(&f, "scale_factor_spatial", 8, 1, 4096),
@@ -313,6 +168,57 @@ static Status read_vae(const char *folder, VaeConfig *c)
         fields_fault(&f, "out_channels", " = %d, expected 3 * patch_size^2 = %d", c->out_channels, pixels);
     if (!failed(f.status)) check_vae_widths(&f, c);
     return fields_close(&f);
+}
+
+/* {"NAME": n}, or n alone as older files have it */
+static int read_side(Fields *f, const char *key, const char *name, int fallback)
+{
+    json_t *v = fields_get(f, key);
+    if (!v) return fallback;
+    json_t *n = json_is_object(v) ? json_object_get(v, name) : v;
+    json_int_t side = json_integer_value(n);
+    if (!json_is_integer(n) || side < 1 || side > 4096) fields_fault(f, key, ".%s: expected 1 to 4096", name);
+    return (int)side;
+}
+
+static Status read_picture_steps(const char *folder, VisionConfig *c)
+{
+    static const float mean[3] = {0.48145466f, 0.4578275f, 0.40821073f},
+                       std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
+    Fields f;
+    if (failed(fields_open(folder, "image_processor/preprocessor_config.json", &f))) return fields_close(&f);
+    c->shortest = read_side(&f, "size", "shortest_edge", 224);
+    c->rescale = fields_real(&f, "rescale_factor", 1.0 / 255, 1e-9, 1e3);
+    fields_reals(&f, "image_mean", 3, mean, -1e3, 1e3, c->mean);
+    fields_reals(&f, "image_std", 3, std, 1e-6, 1e3, c->std);
+    int height = read_side(&f, "crop_size", "height", 224), width = read_side(&f, "crop_size", "width", 224);
+    if (height != c->image_size || width != c->image_size)
+        fields_fault(&f, "crop_size", " = %dx%d, expected image_size = %d of the image encoder", height, width,
+                     c->image_size);
+    if (fields_int(&f, "resample", 3, 0, 5) != 3) fields_fault(&f, "resample", ": expected 3 (bicubic)");
+    fields_refuse(&f, "do_resize", true);
+    fields_refuse(&f, "do_center_crop", true);
+    fields_refuse(&f, "do_rescale", true);
+    fields_refuse(&f, "do_normalize", true);
+    return fields_close(&f);
+}
+
+static Status read_vision(const char *folder, VisionConfig *c)
+{
+    Fields f;
+    if (failed(fields_open(folder, "image_encoder/config.json", &f))) return fields_close(&f);
+    c->width = fields_int(&f, "hidden_size", 768, 1, MAX_WIDTH);
+    c->ffn_dim = fields_int(&f, "intermediate_size", 3072, 1, MAX_WIDTH);
+    c->layers = fields_int(&f, "num_hidden_layers", 12, 2, 512);
+    c->heads = fields_int(&f, "num_attention_heads", 12, 1, 512);
+    c->image_size = fields_int(&f, "image_size", 224, 1, 4096);
+    c->patch = fields_int(&f, "patch_size", 32, 1, 1024);
+    c->eps = (float)fields_real(&f, "layer_norm_eps", 1e-5, 0, 1);
+    fields_expect(&f, "hidden_act", "quick_gelu", "gelu");
+    if (c->width % c->heads) fields_fault(&f, "hidden_size", " = %d is no multiple of num_attention_heads", c->width);
+    if (c->image_size % c->patch) fields_fault(&f, "image_size", " = %d is no multiple of patch_size", c->image_size);
+    TRY(fields_close(&f));
+    return read_picture_steps(folder, c);
 }
 
 static void read_unipc(Fields *f, SchedulerConfig *c)
@@ -510,6 +416,7 @@ Status model_config_read(const char *folder, ModelConfig **out)
     TRY_OUT(read_dit(folder, "transformer/config.json", &c->dit));
     TRY_OUT(read_vae(folder, &c->vae));
     TRY_OUT(read_scheduler(folder, &c->scheduler));
+    if (c->has_image_encoder) TRY_OUT(read_vision(folder, &c->vision));
     TRY_OUT(check_agreement(c, &c->dit, "transformer/config.json"));
     if (c->two_transformers) TRY_OUT(check_second(c));
     TRY_OUT(read_defaults(c));

@@ -37,6 +37,14 @@ typedef struct { /* vae/config.json */
     float mean[VAE_MAX_Z], std[VAE_MAX_Z];
 } VaeConfig;
 
+typedef struct { /* image_encoder/config.json (CLIP vision) and image_processor/preprocessor_config.json */
+    int width, ffn_dim, layers, heads, image_size, patch;
+    float eps;
+    int shortest; /* the picture's shorter side before the crop to image_size */
+    double rescale;
+    float mean[3], std[3];
+} VisionConfig;
+
 typedef struct {   /* scheduler/scheduler_config.json */
     char kind[16]; /* "unipc" or "euler" */
     double flow_shift;
@@ -56,6 +64,7 @@ typedef struct {
     TextConfig text;
     DitConfig dit;
     VaeConfig vae;
+    VisionConfig vision; /* when has_image_encoder */
     SchedulerConfig scheduler;
     /* the pipeline's defaults, and those that the folder's optional reelwright.json states (size, frames, fps, steps,
      * guidance, negative), which is how the pocket model says 64x112, 33 frames, 8 per second */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "engine/condition.h"
 #include "engine/engine.h"
 #include "engine/parts.h"
 #include "engine/sampler.h"
@@ -14,7 +15,8 @@ struct Denoise {
     double guidance[MAX_EXPERTS];
     bool guided;
     double boundary; /* timesteps from here on (downwards) go to the second expert; 0 = none do */
-    int64_t dim[4];
+    int64_t dim[4];  /* of the latents, reference frames included */
+    Condition condition;
     Sampler sampler;
     PromptEmbeds embeds[DIT_BRANCHES]; /* kept for the expert that comes later */
     DitShot *shot[MAX_EXPERTS];
@@ -72,22 +74,31 @@ static void begin_sampler(Denoise *d, const ShotSpec *s, const float *noise)
     free(drawn);
 }
 
-Status denoise_begin(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
-                     const float *noise, const Trace *trace, Denoise **out)
+/* v's fields that follow from the shot */
+static void begin_guidance(Denoise *d, const ShotSpec *s)
 {
-    const ModelConfig *c = e->config;
-    *out = NULL;
-    TRY(model_config_check_shot(c, s));
-    TRY(check_embeds(e, prompt, "prompt"));
-    if (s->guidance > 1) TRY(check_embeds(e, negative, "negative prompt"));
-    Denoise *d = memory_get(1, sizeof *d);
-    d->e = e;
-    if (trace) d->trace = *trace;
+    const ModelConfig *c = d->e->config;
     d->guided = s->guidance > 1;
     d->guidance[0] = s->guidance;
     d->guidance[1] = s->guidance_2 > 0 ? s->guidance_2 : s->guidance;
     d->boundary = c->boundary_ratio * c->scheduler.train_steps;
-    engine_latent_dims(c, s, d->dim);
+}
+
+Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
+                          const Conditions *conditions, const float *noise, const Trace *trace, Denoise **out)
+{
+    Condition condition;
+    *out = NULL;
+    TRY(model_config_check_shot(e->config, s));
+    TRY(check_embeds(e, prompt, "prompt"));
+    if (s->guidance > 1) TRY(check_embeds(e, negative, "negative prompt"));
+    TRY(condition_make(e, s, conditions, trace, &condition));
+    Denoise *d = memory_get(1, sizeof *d);
+    d->e = e;
+    d->condition = condition;
+    if (trace) d->trace = *trace;
+    memcpy(d->dim, condition.dim, sizeof d->dim);
+    begin_guidance(d, s);
     begin_sampler(d, s, noise);
     d->embeds[DIT_COND] = copy_embeds(prompt);
     if (d->guided) d->embeds[DIT_UNCOND] = copy_embeds(negative);
@@ -98,12 +109,19 @@ Status denoise_begin(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, c
     return status_ok();
 }
 
+Status denoise_begin(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
+                     const float *noise, const Trace *trace, Denoise **out)
+{
+    return denoise_begin_with(e, s, prompt, negative, NULL, noise, trace, out);
+}
+
 void denoise_end(Denoise **d)
 {
     if (!*d) return;
     for (int i = 0; i < MAX_EXPERTS; i++) dit_shot_end(&(*d)->shot[i]);
     for (int i = 0; i < DIT_BRANCHES; i++) prompt_embeds_free(&(*d)->embeds[i]);
     sampler_end(&(*d)->sampler);
+    condition_clear(&(*d)->condition);
     free((*d)->velocity);
     free((*d)->other);
     free(*d);
@@ -118,6 +136,8 @@ static Status need_expert(Denoise *d, int expert)
     TRY(dit_shot_begin(d->e->dit[expert], d->dim, &d->shot[expert]));
     for (int i = 0; i < (d->guided ? 2 : 1); i++)
         TRY(dit_shot_prompt(d->shot[expert], i, d->embeds[i].rows, d->embeds[i].count, TEXT_MAX_TOKENS));
+    if (d->condition.image_rows)
+        TRY(dit_shot_image(d->shot[expert], d->condition.image_rows, d->condition.image_tokens));
     return status_ok();
 }
 
@@ -139,6 +159,24 @@ static void trace_timestep(const Denoise *d, const DitInput *in)
     free(t);
 }
 
+/* The latents with what the shot is conditioned on: a given first frame in its place, further channels behind. */
+static Tensor model_input(const Denoise *d)
+{
+    Backend *be = d->e->be;
+    const Condition *c = &d->condition;
+    const int64_t dim[4] = {d->dim[0] + c->extra, d->dim[1], d->dim[2], d->dim[3]}, pixels = dim[2] * dim[3];
+    const size_t own = (size_t)latent_count(d), more = (size_t)(c->extra * dim[1] * pixels);
+    if (!c->extra && !c->first) return backend_upload(be, d->sampler.latents, 4, dim);
+    float *all = memory_get(own + more, sizeof *all);
+    memcpy(all, d->sampler.latents, own * sizeof *all);
+    if (c->extra) memcpy(all + own, c->channels, more * sizeof *all);
+    for (int64_t z = 0; c->first && z < dim[0]; z++)
+        memcpy(all + z * dim[1] * pixels, c->first + z * pixels, (size_t)pixels * sizeof *all);
+    Tensor t = backend_upload(be, all, 4, dim);
+    free(all);
+    return t;
+}
+
 /* The model's velocity for one branch of the guidance -> out [C,F,H,W] */
 static Status evaluate(Denoise *d, int expert, int branch, float *out)
 {
@@ -147,10 +185,13 @@ static Status evaluate(Denoise *d, int expert, int branch, float *out)
     Backend *be = d->e->be;
     const int step = d->sampler.step;
     ArenaMark mark = backend_mark(be);
-    DitInput in = {.latent = backend_upload(be, d->sampler.latents, 4, d->dim),
+    DitInput in = {.latent = model_input(d),
+                   .frames_at_zero = d->condition.first ? 1 : 0,
+                   .control_scale = d->condition.control_scale,
                    .timestep = d->sampler.schedule.timestep[step],
                    .name = expert_name[expert],
                    .per_token = d->e->config->expand_timesteps};
+    if (d->condition.control) in.control = backend_upload(be, d->condition.control, 4, d->condition.control_dim);
     if (branch == DIT_COND) trace_timestep(d, &in);
     if (!d->traced[expert]) {
         trace_tensor(tracing(d), be, in.latent, "step.%d.input", step);
@@ -189,6 +230,19 @@ Status denoise_step(Denoise *d)
 int denoise_steps_done(const Denoise *d) { return d->sampler.step; }
 
 const float *denoise_latents(const Denoise *d) { return d->sampler.latents; }
+
+void denoise_dims(const Denoise *d, int64_t dim[4]) { memcpy(dim, d->dim, sizeof d->dim); }
+
+void denoise_result(const Denoise *d, float *latents)
+{
+    const Condition *c = &d->condition;
+    const int64_t pixels = d->dim[2] * d->dim[3], frames = d->dim[1] - c->references;
+    for (int64_t z = 0; z < d->dim[0]; z++) {
+        const float *from = d->sampler.latents + (z * d->dim[1] + c->references) * pixels;
+        memcpy(latents + z * frames * pixels, from, (size_t)(frames * pixels) * sizeof *latents);
+        if (c->first) memcpy(latents + z * frames * pixels, c->first + z * pixels, (size_t)pixels * sizeof *latents);
+    }
+}
 
 DenoiseState denoise_state(const Denoise *d)
 {

@@ -48,6 +48,7 @@ struct DitShot {
     Tensor text[DIT_BRANCHES]; /* [n + 1, D] */
     Tensor bias[DIT_BRANCHES]; /* [n + 1] */
     int count[DIT_BRANCHES];
+    Tensor image; /* [m, D], for the trace */
 };
 
 /* ---- weights ------------------------------------------------------------------------------------------------------------ */
@@ -279,6 +280,7 @@ Status dit_shot_image(DitShot *s, const float *rows, int n)
     x = op_layernorm(be, x, d->image_norm1_gain, d->image_norm1_bias, IMAGE_NORM_EPS);
     x = op_linear(be, op_linear(be, x, &d->image1, ACT_GELU_ERF), &d->image2, ACT_NONE);
     x = op_layernorm(be, x, d->image_norm2_gain, d->image_norm2_bias, IMAGE_NORM_EPS);
+    s->image = keep(be, F32, x);
     for (int i = 0; i < d->blocks; i++) {
         const DitBlock *b = &d->block[i];
         ArenaMark inner = backend_mark(be);
@@ -312,6 +314,7 @@ void dit_shot_end(DitShot **shot)
         backend_drop(be, &s->text[branch]);
         backend_drop(be, &s->bias[branch]);
     }
+    backend_drop(be, &s->image);
     backend_drop(be, &s->cos);
     backend_drop(be, &s->sin);
     free(s);
@@ -487,6 +490,7 @@ static void trace_embeddings(const DitCall *c, const DitInput *in, Tensor x)
     trace_tensor(in->trace, be, temb, "trace.%s.temb", in->name);
     trace_tensor(in->trace, be, proj, "trace.%s.timestep_proj", in->name);
     trace_text(c, in);
+    if (s->image.data) trace_tensor(in->trace, be, s->image, "trace.%s.image", in->name);
     backend_release(be, mark);
 }
 

@@ -50,12 +50,26 @@ Status engine_need_dit(Engine *e, int expert)
     return status;
 }
 
-Status engine_need_decoder(Engine *e)
+static Status need_vae(Engine *e, Vae *v)
 {
-    if (vae_is_loaded(e->decoder)) return status_ok();
+    if (vae_is_loaded(v)) return status_ok();
     WeightSource *source = NULL;
     TRY(open_source(e, "vae", DIFFUSERS_STEM, &source));
-    Status status = vae_load(e->decoder, source, e->be);
+    Status status = vae_load(v, source, e->be);
+    weights_close(&source);
+    return status;
+}
+
+Status engine_need_decoder(Engine *e) { return need_vae(e, e->decoder); }
+
+Status engine_need_encoder(Engine *e) { return need_vae(e, e->encoder); }
+
+Status engine_need_vision(Engine *e)
+{
+    if (vision_is_loaded(e->vision)) return status_ok();
+    WeightSource *source = NULL;
+    TRY(open_source(e, "image_encoder", TRANSFORMERS_STEM, &source));
+    Status status = vision_load(e->vision, source, e->be);
     weights_close(&source);
     return status;
 }
@@ -80,6 +94,18 @@ static Status open_tokenizer(Engine *e)
     return status;
 }
 
+/* Files of the published models have "vision_model." before every name, files saved by newer libraries do not. */
+static Status open_vision(Engine *e)
+{
+    WeightSource *source = NULL;
+    TRY(open_source(e, "image_encoder", TRANSFORMERS_STEM, &source));
+    const bool prefixed = weights_has(source, "vision_model.embeddings.class_embedding");
+    e->vision = vision_new(&e->config->vision, prefixed ? "vision_model." : "");
+    Status status = weights_check(vision_plan(e->vision), source);
+    weights_close(&source);
+    return status;
+}
+
 static Status open_parts(Engine *e)
 {
     const ModelConfig *c = e->config;
@@ -91,7 +117,12 @@ static Status open_parts(Engine *e)
         e->dit[i] = dit_new(&c->dit);
         TRY(check_part(e, dit_folder[i], DIFFUSERS_STEM, dit_plan(e->dit[i])));
     }
-    return check_part(e, "vae", DIFFUSERS_STEM, vae_plan(e->decoder));
+    TRY(check_part(e, "vae", DIFFUSERS_STEM, vae_plan(e->decoder)));
+    if (strcmp(c->pipeline, "WanPipeline") != 0 || c->expand_timesteps) {
+        e->encoder = vae_new(&c->vae, VAE_ENCODER);
+        TRY(check_part(e, "vae", DIFFUSERS_STEM, vae_plan(e->encoder)));
+    }
+    return c->has_image_encoder ? open_vision(e) : status_ok();
 }
 
 Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out)
@@ -116,6 +147,8 @@ void engine_close(Engine **e)
     weights_close(&(*e)->text_source);
     for (int i = 0; i < MAX_EXPERTS; i++) dit_free(&(*e)->dit[i]);
     vae_free(&(*e)->decoder);
+    vae_free(&(*e)->encoder);
+    vision_free(&(*e)->vision);
     tokenizer_close(&(*e)->tokenizer);
     backend_close(&(*e)->be);
     model_config_free(&(*e)->config);

@@ -47,6 +47,21 @@ void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
 /* Exactly torch.randn(dim, generator=Generator("cpu").manual_seed(seed), dtype=float32); count elements. */
 void noise_fill(uint64_t seed, float *out, int64_t count);
 
+/* ---- what a shot is conditioned on besides its prompt ---- */
+typedef struct {
+    int width, height;
+    const uint8_t *rgb; /* [height,width,3], borrowed */
+} Picture;
+
+typedef struct {                       /* all zero = nothing; which of it a model takes is checked */
+    const Picture *image, *last_image; /* first and last frame, resized to the shot's size */
+    const Picture *reference;          /* VACE: people and things to show, fitted onto a white canvas */
+    int references;
+    const Picture *video, *mask; /* VACE: shot->frames frames each, or NULL; white in the mask is generated */
+    const float *control_scale;  /* one per control layer, or one for all, or NULL = 1 */
+    int control_scales;
+} Conditions;
+
 /* ---- denoising ---- */
 typedef struct Denoise Denoise;
 
@@ -62,6 +77,14 @@ typedef struct {
 /* noise: [C,F,H,W] or NULL to draw it from the seed. negative may be NULL when guidance <= 1. The embeds are copied. */
 Status denoise_begin(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
                      const float *noise, const Trace *trace, Denoise **out);
+/* The same with conditions (NULL = none); pictures are read during the call only. */
+Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
+                          const Conditions *conditions, const float *noise, const Trace *trace, Denoise **out);
+/* Of the latents: frames are engine_latent_dims' plus one per reference picture. */
+void denoise_dims(const Denoise *d, int64_t dim[4]);
+/* What is to be decoded when all steps are done: the latents with the given first frame put back and the reference frames
+ * dropped. latents has room for engine_latent_dims. */
+void denoise_result(const Denoise *d, float *latents);
 Status denoise_step(Denoise *d); /* one step: up to two transformer evaluations and the solver update */
 int denoise_steps_done(const Denoise *d);
 const float *denoise_latents(const Denoise *d); /* [C,F,H,W], borrowed, valid until the next step */

@@ -8,6 +8,7 @@
 #include "engine/text.h"
 #include "engine/tokenizer.h"
 #include "engine/vae.h"
+#include "engine/vision.h"
 
 enum { MAX_EXPERTS = 2 };
 
@@ -18,13 +19,16 @@ struct Engine {
     TextEncoder *text;
     WeightSource *text_source; /* stays open: the embedding table is read from it */
     bool text_loaded;
-    Dit *dit[MAX_EXPERTS]; /* the second is for low noise, or NULL */
-    Vae *decoder;
+    Dit *dit[MAX_EXPERTS];  /* the second is for low noise, or NULL */
+    Vae *decoder, *encoder; /* encoder: NULL for a text-only model */
+    Vision *vision;         /* or NULL */
 };
 
 Status engine_need_text(Engine *e);
 Status engine_need_dit(Engine *e, int expert);
 Status engine_need_decoder(Engine *e);
+Status engine_need_encoder(Engine *e);
+Status engine_need_vision(Engine *e);
 /* The first failure of the back end since the last call, forgotten there. */
 Status engine_take_failure(Engine *e);
 

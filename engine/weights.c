@@ -107,6 +107,11 @@ WeightSource *weights_random(void)
     return s;
 }
 
+bool weights_has(const WeightSource *s, const char *name)
+{
+    return !s->file || safetensors_find(s->file, name) != NULL;
+}
+
 void weights_close(WeightSource **s)
 {
     if (!*s) return;

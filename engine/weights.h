@@ -66,6 +66,7 @@ typedef struct WeightSource WeightSource;
 /* Headers only. ERR_INPUT when FOLDER/STEM is missing or damaged. */
 Status weights_open(const char *folder, const char *stem, WeightSource **out);
 WeightSource *weights_random(void); /* every tensor exists, with values of a size that keeps activations finite */
+bool weights_has(const WeightSource *s, const char *name);
 void weights_close(WeightSource **s);
 
 /* Every tensor of the plan is there with its shape and a type that can be read, and no other is: nothing is read. */

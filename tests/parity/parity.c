@@ -97,11 +97,54 @@ static void shot_from_call(json_t *note, const ModelConfig *c, ShotSpec *s)
     s->seed = (uint64_t)json_integer_value(json_object_get(note, "noise_seed"));
 }
 
+/* The pictures that the run was given; they are recorded as they were read from the files. */
+typedef struct {
+    Conditions conditions;
+    Picture image, last, reference, *video, *mask;
+    float scale[VACE_MAX_LAYERS];
+} Given;
+
+static bool picture_from(const Safetensors *want, const char *name, Picture *p)
+{
+    const StoredTensor *t = safetensors_find(want, name);
+    if (t) *p = (Picture){(int)t->dim[t->ndim - 2], (int)t->dim[t->ndim - 3], t->data};
+    return t != NULL;
+}
+
+static Picture *pictures_from(const Safetensors *want, const char *name, int frames)
+{
+    Picture first;
+    if (!picture_from(want, name, &first)) return NULL;
+    Picture *all = memory_get((size_t)frames, sizeof *all);
+    for (int i = 0; i < frames; i++)
+        all[i] = (Picture){first.width, first.height,
+                           first.rgb + (size_t)i * (size_t)first.width * (size_t)first.height * 3};
+    return all;
+}
+
+static void given_from(const Safetensors *want, json_t *note, int frames, Given *g)
+{
+    Conditions *c = &g->conditions;
+    json_t *scale = json_object_get(json_object_get(note, "call"), "conditioning_scale");
+    if (picture_from(want, "in.image", &g->image)) c->image = &g->image;
+    if (picture_from(want, "in.last_image", &g->last)) c->last_image = &g->last;
+    if (picture_from(want, "in.reference", &g->reference)) c->reference = &g->reference;
+    c->references = c->reference ? 1 : 0;
+    c->video = g->video = pictures_from(want, "in.video", frames);
+    c->mask = g->mask = pictures_from(want, "in.mask", frames);
+    c->control_scale = g->scale;
+    g->scale[0] = (float)json_number_value(scale);
+    c->control_scales = json_is_number(scale) ? 1 : (int)json_array_size(scale);
+    for (int i = 0; i < (int)json_array_size(scale); i++)
+        g->scale[i] = (float)json_number_value(json_array_get(scale, (size_t)i));
+}
+
 /* Stops d, copies its state, and starts again from the copy. */
-static Status start_again(Engine *e, const ShotSpec *s, const PromptEmbeds p[2], const Trace *trace, Denoise **d)
+static Status start_again(Engine *e, const ShotSpec *s, const PromptEmbeds p[2], const Given *g, const Trace *trace,
+                          Denoise **d)
 {
     int64_t dim[4];
-    engine_latent_dims(engine_config(e), s, dim);
+    denoise_dims(*d, dim);
     const size_t bytes = (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof(float);
     DenoiseState state = denoise_state(*d);
     float *copy[5] = {0};
@@ -109,33 +152,37 @@ static Status start_again(Engine *e, const ShotSpec *s, const PromptEmbeds p[2],
         copy[i] = state.solver[i] = memcpy(malloc(bytes), state.solver[i], bytes);
     copy[4] = state.latents = memcpy(malloc(bytes), state.latents, bytes);
     denoise_end(d);
-    Status status = denoise_begin(e, s, &p[0], &p[1], NULL, trace, d);
+    Status status = denoise_begin_with(e, s, &p[0], &p[1], &g->conditions, NULL, trace, d);
     if (!failed(status)) status = denoise_restore(*d, &state);
     for (int i = 0; i < 5; i++) free(copy[i]);
     return status;
 }
 
-static Status run_shot(Engine *e, const ShotSpec *s, int resume_at, const Trace *trace)
+static Status run_shot(Engine *e, const ShotSpec *s, const Given *g, int resume_at, const Trace *trace)
 {
     Status status = status_ok();
     PromptEmbeds p[2] = {{0}};
     Denoise *d = NULL;
     Decode *decode = NULL;
+    float *latents = NULL;
     int64_t dim[4];
     engine_latent_dims(engine_config(e), s, dim);
     TRY_OUT(engine_encode(e, s->prompt, "prompt", trace, &p[0]));
     if (s->guidance > 1) TRY_OUT(engine_encode(e, s->negative, "negative", trace, &p[1]));
-    TRY_OUT(denoise_begin(e, s, &p[0], &p[1], NULL, trace, &d));
+    TRY_OUT(denoise_begin_with(e, s, &p[0], &p[1], &g->conditions, NULL, trace, &d));
     while (denoise_steps_done(d) < s->steps) {
         TRY_OUT(denoise_step(d));
-        if (denoise_steps_done(d) == resume_at) TRY_OUT(start_again(e, s, p, trace, &d));
+        if (denoise_steps_done(d) == resume_at) TRY_OUT(start_again(e, s, p, g, trace, &d));
     }
-    TRY_OUT(decode_begin(e, denoise_latents(d), dim, trace, &decode));
+    latents = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *latents);
+    denoise_result(d, latents);
+    TRY_OUT(decode_begin(e, latents, dim, trace, &decode));
     for (int n = 1; n > 0;) {
         const float *frames;
         TRY_OUT(decode_next(decode, &frames, &n));
     }
 out:
+    free(latents);
     decode_end(&decode);
     denoise_end(&d);
     prompt_embeds_free(&p[0]);
@@ -163,6 +210,7 @@ Status parity_run(const char *folder, const BackendOptions *o, int resume_at, bo
     Comparison c = {.verbose = verbose, .report = report};
     Engine *e = NULL;
     ShotSpec shot = {0};
+    Given given = {0};
     struct timespec begin, end;
     *report = (ParityReport){0};
     clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -173,11 +221,14 @@ Status parity_run(const char *folder, const BackendOptions *o, int resume_at, bo
     TRY_OUT(engine_open(model, o, &e));
     shot_from_call(note, engine_config(e), &shot);
     Trace trace = {put, &c, true};
-    TRY_OUT(run_shot(e, &shot, resume_at, &trace));
+    given_from(c.want, note, shot.frames, &given);
+    TRY_OUT(run_shot(e, &shot, &given, resume_at, &trace));
     count_missing(&c);
     clock_gettime(CLOCK_MONOTONIC, &end);
     report->seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
 out:
+    free(given.video);
+    free(given.mask);
     shot_clear(&shot);
     engine_close(&e);
     safetensors_close(&c.want);
