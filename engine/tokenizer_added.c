@@ -7,7 +7,7 @@
 #include "clean_text.h"
 #include "common/file.h"
 
-enum { DEFAULT_EXTRA_IDS = 100, MAX_EXTRA_IDS = 100000 };
+enum { DEFAULT_EXTRA_IDS = 100, MAX_EXTRA_IDS = 10000 };
 
 static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                     "pad_token", "cls_token", "mask_token"};
