@@ -1,0 +1,354 @@
+#include "dispatch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "coordinator/dispatch_inside.h"
+
+enum {
+    WORKER_LINE_MS = 1000, /* status sees a worker's progress at most this old */
+    ASK_MS = 500,          /* how often the requests of other processes are looked at */
+    ALIVE_MS = 5000,
+    GOODBYE_MS = 5000 /* after the last result is in, for saying goodbye */
+};
+
+Status dispatch_open(Ledger *ledger, Link *link, Events *events, const DispatchOptions *o, Dispatch **out)
+{
+    Dispatch *d = memory_get(1, sizeof *d);
+    *d = (Dispatch){.ledger = ledger, .link = link, .events = events, .options = *o, .now_ms = o->start_ms};
+    d->outbox_last = &d->outbox;
+    d->asked_ms = d->alive_ms = o->start_ms - ALIVE_MS;
+    d->reason = text_copy("");
+    roster_open(&d->roster, link->count, o->start_ms, o->step_limit_ms);
+    Status status = ledger_planned_shots(ledger, &d->planned, &d->planned_count);
+    if (failed(status)) dispatch_close(&d);
+    *out = d;
+    return status;
+}
+
+static void drop_outbox(Dispatch *d)
+{
+    for (Letter *next, *letter = d->outbox; letter; letter = next) {
+        next = letter->next;
+        free(letter->data);
+        free(letter);
+    }
+    d->outbox = NULL;
+    d->outbox_last = &d->outbox;
+}
+
+void dispatch_close(Dispatch **d)
+{
+    if (!*d) return;
+    drop_outbox(*d);
+    roster_close(&(*d)->roster);
+    free((*d)->planned);
+    free((*d)->again);
+    free((*d)->reason);
+    free(*d);
+    *d = NULL;
+}
+
+/* ---- what both halves use ---- */
+
+double dispatch_now_s(const Dispatch *d)
+{
+    return d->options.start_s + (double)(d->now_ms - d->options.start_ms) / 1000;
+}
+
+Status dispatch_begin_changes(Dispatch *d)
+{
+    if (d->in_round) return status_ok();
+    TRY(ledger_begin(d->ledger, dispatch_now_s(d)));
+    d->in_round = true;
+    return status_ok();
+}
+
+void dispatch_post(Dispatch *d, int peer, const WireMessage *m)
+{
+    Letter *letter = memory_get(1, sizeof *letter);
+    letter->peer = peer;
+    wire_encode(m, &letter->data, &letter->bytes);
+    *d->outbox_last = letter;
+    d->outbox_last = &letter->next;
+}
+
+void dispatch_post_stop(Dispatch *d, Member *m)
+{
+    int why = d->stopping ? WIRE_STOP_PREEMPT : WIRE_STOP_DONE;
+    WireMessage stop = {.kind = WIRE_STOP, .epoch = ledger_epoch(d->ledger), .as.stop = why};
+    m->stop_told = true;
+    dispatch_post(d, m->rank, &stop);
+}
+
+void dispatch_queue_again(Dispatch *d, int64_t shot)
+{
+    if (d->again_count == d->again_room) {
+        d->again_room = 2 * d->again_room + 16;
+        d->again = realloc(d->again, (size_t)d->again_room * sizeof *d->again);
+        if (!d->again) abort();
+    }
+    d->again[d->again_count++] = shot;
+}
+
+void dispatch_event(Dispatch *d, const char *event, const char *pack, ...)
+{
+    va_list args;
+    va_start(args, pack);
+    json_t *details = json_vpack_ex(NULL, 0, pack, args);
+    va_end(args);
+    events_add(d->events, dispatch_now_s(d), event, details);
+}
+
+void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason)
+{
+    if (d->end != DISPATCH_WORKING) return;
+    d->end = end;
+    d->ending_ms = d->now_ms;
+    free(d->reason);
+    d->reason = text_copy(reason);
+    if (end == DISPATCH_DONE) return;
+    d->stopping = true; /* what is in work comes back with a checkpoint */
+}
+
+static bool tried_by_all(Dispatch *d, int64_t shot, Status *status)
+{
+    for (int rank = 1; rank < d->roster.count && !failed(*status); rank++) {
+        const Member *m = &d->roster.member[rank];
+        bool yes = true;
+        if (!m->aside && (m->state == MEMBER_READY || m->state == MEMBER_WORKING))
+            *status = ledger_has_failed(d->ledger, shot, m->name, &yes);
+        if (!yes) return false;
+    }
+    return true;
+}
+
+static Status give_up(Dispatch *d, int64_t shot, const char *reason)
+{
+    TRY(ledger_give_up(d->ledger, shot, reason));
+    log_line(LOG_WARNING, "shot %lld failed: %s", (long long)shot, reason);
+    dispatch_event(d, "shot.failed", "{s:I,s:s}", "shot", (json_int_t)shot, "reason", reason);
+    return status_ok();
+}
+
+/* What becomes of a shot and a worker after a failure that counts. */
+static Status judge(Dispatch *d, Member *m, int64_t shot, int err, const char *reason)
+{
+    int workers, times;
+    Status status = status_ok();
+    if (err != ERR_CLIP && roster_count_failure(m, shot)) {
+        log_line(LOG_WARNING, "worker %d (%s) is set aside: it failed %d different shots, at last with: %s", m->rank,
+                 m->name, ROSTER_BAD_SHOTS, reason);
+        dispatch_event(d, "worker.aside", "{s:i,s:s}", "worker", m->rank, "reason", reason);
+    }
+    TRY(ledger_failures(d->ledger, shot, &workers, &times));
+    bool enough = err == ERR_CLIP || workers >= DISPATCH_SHOT_FAILURES ||
+                  (times >= DISPATCH_SHOT_FAILURES && tried_by_all(d, shot, &status));
+    TRY(status);
+    if (enough) return give_up(d, shot, reason);
+    dispatch_queue_again(d, shot);
+    return status_ok();
+}
+
+Status dispatch_lose(Dispatch *d, Member *m, MemberState next, const char *outcome, const LeaseResult *r,
+                     const char *reason)
+{
+    int64_t shot = m->shot, lease = m->lease;
+    TRY(ledger_end_lease(d->ledger, lease, outcome, r, reason));
+    dispatch_event(d, "lease.ended", "{s:I,s:I,s:i,s:s,s:s}", "lease", (json_int_t)lease, "shot", (json_int_t)shot,
+                   "worker", m->rank, "outcome", outcome, "reason", reason);
+    roster_end_lease(m, next);
+    if (strcmp(outcome, "stopped") != 0) return judge(d, m, shot, r ? r->err : ERR_RETRY, reason);
+    dispatch_queue_again(d, shot);
+    return status_ok();
+}
+
+/* ---- the round ---- */
+
+static Status give_up_on_silent(Dispatch *d)
+{
+    for (int rank = 1; rank < d->roster.count; rank++) {
+        Member *m = &d->roster.member[rank];
+        if (!roster_overdue(&d->roster, m, d->now_ms)) continue;
+        char reason[256];
+        snprintf(reason, sizeof reason, "worker %d (%s) made no progress for %lld s (%s %d of %d)", rank, m->name,
+                 (long long)(d->now_ms - m->progress_ms) / 1000, m->stage[0] ? m->stage : "start", m->done, m->total);
+        log_line(LOG_WARNING, "%s", reason);
+        TRY(dispatch_begin_changes(d));
+        TRY(dispatch_lose(d, m, MEMBER_LOST, "lost", NULL, reason));
+    }
+    return status_ok();
+}
+
+/* The oldest shot that came back and that this worker has not failed at (or everybody has), else the next of the plan. */
+static Status choose_shot(Dispatch *d, const Member *m, int64_t *shot)
+{
+    Status status = status_ok();
+    for (int64_t i = 0; i < d->again_count; i++) {
+        bool tried = false;
+        TRY(ledger_has_failed(d->ledger, d->again[i], m->name, &tried));
+        if (tried && !tried_by_all(d, d->again[i], &status)) continue;
+        TRY(status);
+        *shot = d->again[i];
+        memmove(d->again + i, d->again + i + 1, (size_t)(--d->again_count - i) * sizeof *d->again);
+        return status_ok();
+    }
+    *shot = d->planned_next < d->planned_count ? d->planned[d->planned_next++] : -1;
+    return status_ok();
+}
+
+static Status give_lease(Dispatch *d, Member *m, int64_t shot)
+{
+    WireMessage w = {.kind = WIRE_LEASE};
+    TRY(ledger_give_lease(d->ledger, shot, m->name, &w.as.lease));
+    w.lease = w.as.lease.lease;
+    w.epoch = w.as.lease.epoch;
+    roster_start_lease(m, &w.as.lease, shot, d->now_ms);
+    dispatch_event(d, "lease.given", "{s:I,s:s,s:i,s:i}", "lease", (json_int_t)w.lease, "shot", w.as.lease.key,
+                   "worker", m->rank, "clips", w.as.lease.clip_count);
+    dispatch_post(d, m->rank, &w);
+    free(m->lease_data);
+    wire_encode(&w, &m->lease_data, &m->lease_bytes);
+    wire_clear(&w);
+    return status_ok();
+}
+
+static Status hand_out_work(Dispatch *d)
+{
+    if (d->end != DISPATCH_WORKING || d->paused) return status_ok();
+    for (int rank = 1; rank < d->roster.count; rank++) {
+        Member *m = &d->roster.member[rank];
+        int64_t shot;
+        if (d->again_count == 0 && d->planned_next == d->planned_count) break;
+        if (!roster_can_work(&d->roster, m, d->now_ms)) continue;
+        TRY(dispatch_begin_changes(d));
+        TRY(choose_shot(d, m, &shot));
+        if (shot >= 0) TRY(give_lease(d, m, shot));
+    }
+    return status_ok();
+}
+
+static Status take_request(Dispatch *d, const LedgerRequest *r)
+{
+    int64_t count = 0;
+    TRY(dispatch_begin_changes(d));
+    TRY(ledger_close_request(d->ledger, r->id));
+    dispatch_event(d, "request", "{s:s,s:s}", "verb", r->verb, "clip", r->clip_id);
+    if (strcmp(r->verb, "pause") == 0) return ledger_set_control(d->ledger, CONTROL_PAUSED);
+    if (strcmp(r->verb, "resume") == 0) return ledger_set_control(d->ledger, CONTROL_NONE);
+    if (strcmp(r->verb, "cancel") == 0) return ledger_set_control(d->ledger, CONTROL_CANCELLED);
+    if (strcmp(r->verb, "retry") != 0) return status_ok();
+    TRY(ledger_retry(d->ledger, r->clip_id, &count));
+    if (count == 0) return status_ok();
+    free(d->planned); /* the shots that can be handed out have changed: read them anew */
+    d->planned_next = d->again_count = 0;
+    return ledger_planned_shots(d->ledger, &d->planned, &d->planned_count);
+}
+
+static Status take_requests(Dispatch *d)
+{
+    ControlState control;
+    if (d->now_ms - d->asked_ms < ASK_MS) return status_ok();
+    d->asked_ms = d->now_ms;
+    for (LedgerRequest r;;) {
+        TRY(ledger_next_request(d->ledger, &r));
+        Status status = r.id ? take_request(d, &r) : status_ok();
+        free(r.verb);
+        free(r.clip_id);
+        TRY(status);
+        if (!r.id) break;
+    }
+    TRY(ledger_get_control(d->ledger, &control));
+    d->paused = control == CONTROL_PAUSED;
+    if (control == CONTROL_CANCELLED) dispatch_halt(d, DISPATCH_CANCELLED, "cancelled");
+    return status_ok();
+}
+
+static void look_for_the_end(Dispatch *d)
+{
+    RosterCount c = roster_count(&d->roster, d->now_ms);
+    bool work = d->again_count > 0 || d->planned_next < d->planned_count;
+    if (d->end == DISPATCH_WORKING) {
+        if (!work && c.working == 0) dispatch_halt(d, DISPATCH_DONE, "");
+        if (work && c.hoped == 0 && c.aside > 0)
+            dispatch_halt(d, DISPATCH_STUCK, "every worker failed too many shots and was set aside");
+        if (work && c.hoped == 0) dispatch_halt(d, DISPATCH_NO_WORKERS, "no worker is left");
+    }
+    if (d->end == DISPATCH_WORKING) return;
+    for (int rank = 1; rank < d->roster.count; rank++) {
+        Member *m = &d->roster.member[rank];
+        if (!m->stop_told && m->state != MEMBER_DEAD && m->state != MEMBER_GONE) dispatch_post_stop(d, m);
+    }
+}
+
+static Status note_workers(Dispatch *d)
+{
+    for (int rank = 1; rank < d->roster.count; rank++) {
+        Member *m = &d->roster.member[rank];
+        if (!m->dirty || (m->written_ms && d->now_ms - m->written_ms < WORKER_LINE_MS)) continue;
+        WorkerLine line = roster_line(m, dispatch_now_s(d), d->now_ms);
+        TRY(dispatch_begin_changes(d));
+        TRY(ledger_note_worker(d->ledger, &line));
+        if (m->state == MEMBER_WORKING && strcmp(m->stage, "denoise") == 0)
+            TRY(ledger_note_step(d->ledger, m->shot, m->done));
+        m->dirty = false;
+        m->written_ms = d->now_ms;
+    }
+    if (d->now_ms - d->alive_ms < ALIVE_MS) return status_ok();
+    d->alive_ms = d->now_ms;
+    TRY(dispatch_begin_changes(d));
+    return ledger_note_alive(d->ledger);
+}
+
+static Status tell_world(Dispatch *d)
+{
+    for (Letter *letter = d->outbox; letter; letter = letter->next)
+        TRY(link_send(d->link, letter->peer, letter->data, letter->bytes));
+    drop_outbox(d);
+    return events_flush(d->events);
+}
+
+Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms)
+{
+    Status status = status_ok();
+    d->now_ms = now_ms;
+    TRY_OUT(dispatch_hear(d, wait_ms));
+    TRY_OUT(give_up_on_silent(d));
+    TRY_OUT(take_requests(d));
+    TRY_OUT(hand_out_work(d));
+    look_for_the_end(d);
+    TRY_OUT(note_workers(d));
+    if (d->in_round) TRY_OUT(ledger_commit(d->ledger));
+    d->in_round = false;
+    return tell_world(d);
+out:
+    ledger_rollback(d->ledger);
+    d->in_round = false;
+    drop_outbox(d);
+    events_drop(d->events);
+    return status;
+}
+
+bool dispatch_going(const Dispatch *d)
+{
+    if (d->end == DISPATCH_WORKING) return true;
+    RosterCount c = roster_count(&d->roster, d->now_ms);
+    bool all_gone = c.hoped == 0 && c.aside == 0;
+    int64_t patience = d->stopping && c.working > 0 ? d->options.grace_ms : GOODBYE_MS;
+    return !all_gone && d->now_ms - d->ending_ms < patience;
+}
+
+DispatchEnd dispatch_end(const Dispatch *d) { return d->end; }
+const char *dispatch_reason(const Dispatch *d) { return d->reason; }
+void dispatch_stop(Dispatch *d) { dispatch_halt(d, DISPATCH_STOPPED, "stopped in order to be resumed"); }
+
+bool dispatch_clean(const Dispatch *d)
+{
+    for (int rank = 1; rank < d->roster.count; rank++)
+        if (d->roster.member[rank].state != MEMBER_GONE) return false;
+    return true;
+}

@@ -1,0 +1,47 @@
+/* dispatch_inside.h - what the two halves of dispatching share: dispatch.c (the round) and dispatch_news.c (what is heard). */
+#ifndef REELWRIGHT_DISPATCH_INSIDE_H
+#define REELWRIGHT_DISPATCH_INSIDE_H
+
+#include "common/wire.h"
+#include "coordinator/dispatch.h"
+#include "coordinator/roster.h"
+
+typedef struct Letter { /* to be sent after the commit */
+    struct Letter *next;
+    int peer;
+    unsigned char *data;
+    size_t bytes;
+} Letter;
+
+struct Dispatch {
+    Ledger *ledger;
+    Link *link;
+    Events *events;
+    DispatchOptions options;
+    Roster roster;
+    int64_t *planned; /* shots in plan order; planned_next is the first not handed out yet */
+    int64_t planned_next, planned_count;
+    int64_t *again; /* shots that came back, oldest first; they go first, to a worker that has not failed at them */
+    int64_t again_count, again_room;
+    Letter *outbox, **outbox_last;
+    int64_t now_ms, asked_ms, alive_ms, ending_ms;
+    bool in_round, stopping, paused;
+    DispatchEnd end;
+    char *reason;
+};
+
+double dispatch_now_s(const Dispatch *d);
+Status dispatch_begin_changes(Dispatch *d); /* opens the round's transaction, once */
+void dispatch_post(Dispatch *d, int peer, const WireMessage *m);
+void dispatch_post_stop(Dispatch *d, Member *m);
+void dispatch_queue_again(Dispatch *d, int64_t shot);
+void dispatch_event(Dispatch *d, const char *event, const char *pack, ...); /* pack: as json_pack, an object */
+void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason);
+
+/* Hears everything that has arrived, up to a bound that keeps rounds short. */
+Status dispatch_hear(Dispatch *d, int wait_ms);
+/* The lease of m ended without result. outcome as in ledger_end_lease; poison: no other worker need try. */
+Status dispatch_lose(Dispatch *d, Member *m, MemberState next, const char *outcome, const LeaseResult *r,
+                     const char *reason);
+
+#endif

@@ -1,0 +1,129 @@
+/* ledger_plan.c - a campaign's plan on its way into the ledger. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/file.h"
+#include "coordinator/ledger_sql.h"
+
+static char *json_line(json_t *value) /* takes the reference; free() the text */
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+    json_decref(value);
+    if (!text) abort();
+    return text;
+}
+
+static char *columns_json(const Customers *c)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < c->column_count; i++) json_array_append_new(list, json_string(c->column[i]));
+    return json_line(list);
+}
+
+static char *row_json(const Customers *c, int64_t row)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < c->column_count; i++)
+        json_array_append_new(list, json_string(c->value[row * c->column_count + i]));
+    return json_line(list);
+}
+
+static char *renditions_json(const Campaign *c)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < c->rendition_count; i++) {
+        const Rendition *r = &c->rendition[i];
+        json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:i,s:s,s:i}", "name", r->name, "width", r->width, "height",
+                                              r->height, "crf", r->crf, "preset", r->preset, "max_kbps", r->max_kbps));
+    }
+    return json_line(list);
+}
+
+static Status insert_campaign(Ledger *l, const Campaign *c)
+{
+    char *columns = columns_json(&c->customers), *renditions = renditions_json(c);
+    char *model = realpath(c->model_folder, NULL);
+    Status status = ledger_sql_run(l,
+                                   "INSERT INTO campaign(one, name, fingerprint, file, model_folder, model_hash, "
+                                   "columns, renditions, checkpoint_every,"
+                                   " created_s) VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                                   "tttttttid", c->name, c->fingerprint, c->file, model ? model : c->model_folder,
+                                   c->model_hash, columns, renditions, (int64_t)c->checkpoint_every, l->now_s);
+    free(columns);
+    free(renditions);
+    free(model);
+    return status;
+}
+
+static Status insert_shot(Ledger *l, int64_t number, const PlannedShot *p)
+{
+    const ShotSpec *s = &p->spec;
+    return ledger_sql_run(
+        l,
+        "INSERT INTO shots(shot, key, state, prompt, negative, seed, width, height, frames, fps, steps,"
+        " guidance, guidance_2, flow_shift, scheduler)"
+        " VALUES(?1, ?2, 'planned', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "itttiiiiiidddt", number, p->key, s->prompt, s->negative, (int64_t)s->seed, (int64_t)s->width,
+        (int64_t)s->height, (int64_t)s->frames, (int64_t)s->fps, (int64_t)s->steps, s->guidance, s->guidance_2,
+        s->flow_shift, s->scheduler);
+}
+
+static Status insert_clip(Ledger *l, int64_t number, const Campaign *c)
+{
+    const PlannedClip *p = &c->clip[number];
+    char *row = row_json(&c->customers, number);
+    ClipState state = p->refusal ? CLIP_REFUSED : CLIP_PLANNED;
+    Status status =
+        ledger_sql_run(l,
+                       "INSERT INTO clips(clip, clip_id, stem, shot, state, reason, customer)"
+                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                       "ittittt", number, p->clip_id, p->stem, p->shot, ledger_clip_state_name(state), p->refusal, row);
+    free(row);
+    return status;
+}
+
+static Status insert_plan(Ledger *l, const Campaign *c)
+{
+    TRY(insert_campaign(l, c));
+    for (int64_t i = 0; i < c->shot_count; i++) TRY(insert_shot(l, i, &c->shot[i]));
+    for (int64_t i = 0; i < c->clip_count; i++) TRY(insert_clip(l, i, c));
+    return status_ok();
+}
+
+/* The model's bytes are part of the fingerprint, its place is not: it may have moved since. */
+static Status check_campaign(Ledger *l, const Campaign *c)
+{
+    Query q = ledger_sql_query(l, "SELECT name, fingerprint FROM campaign", "");
+    if (!ledger_sql_next(&q)) return q.status;
+    if (strcmp(ledger_sql_text(&q, 1), c->fingerprint) != 0) {
+        Status refused =
+            status_fail(ERR_INPUT,
+                        "%s: this folder holds campaign \"%s\" (fingerprint %.12s), but %s is \"%s\" (fingerprint "
+                        "%.12s); expected the same campaign unchanged, or another --out",
+                        l->folder, ledger_sql_text(&q, 0), ledger_sql_text(&q, 1), c->file, c->name, c->fingerprint);
+        ledger_sql_end(&q);
+        return refused;
+    }
+    ledger_sql_end(&q);
+    char *model = realpath(c->model_folder, NULL);
+    Status status =
+        ledger_sql_run(l, "UPDATE campaign SET model_folder = ?1, file = ?2 WHERE model_folder <> ?1 OR file <> ?2",
+                       "tt", model ? model : c->model_folder, c->file);
+    free(model);
+    return status;
+}
+
+Status ledger_adopt(Ledger *l, const Campaign *c, double now_s)
+{
+    int64_t there = 0;
+    TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
+    l->in_round = true;
+    l->now_s = now_s;
+    Status status = ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", "");
+    if (!failed(status)) status = there ? check_campaign(l, c) : insert_plan(l, c);
+    if (!failed(status)) return ledger_commit(l);
+    ledger_rollback(l);
+    return status;
+}

@@ -1,0 +1,232 @@
+#include "ledger_read.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "coordinator/ledger_sql.h"
+
+static Status read_campaign(Ledger *l, Snapshot *s)
+{
+    Query q = ledger_sql_query(
+        l, "SELECT name, file, model_folder, model_hash, fingerprint, control, epoch, created_s FROM campaign", "");
+    if (!ledger_sql_next(&q))
+        return failed(q.status) ? q.status : status_fail(ERR_INPUT, "%s: no campaign in it yet", l->file);
+    s->name = text_copy(ledger_sql_text(&q, 0));
+    s->file = text_copy(ledger_sql_text(&q, 1));
+    s->model_folder = text_copy(ledger_sql_text(&q, 2));
+    snprintf(s->model_hash, sizeof s->model_hash, "%s", ledger_sql_text(&q, 3));
+    snprintf(s->fingerprint, sizeof s->fingerprint, "%s", ledger_sql_text(&q, 4));
+    s->control = (ControlState)ledger_sql_int(&q, 5);
+    s->epoch = ledger_sql_int(&q, 6);
+    s->created_s = ledger_sql_real(&q, 7);
+    ledger_sql_end(&q);
+    return status_ok();
+}
+
+static Status count_states(Ledger *l, Snapshot *s)
+{
+    Query q = ledger_sql_query(l, "SELECT state, count(*) FROM clips GROUP BY state", "");
+    while (ledger_sql_next(&q))
+        for (int i = 0; i < CLIP_STATES; i++)
+            if (strcmp(ledger_sql_text(&q, 0), ledger_clip_state_name((ClipState)i)) == 0)
+                s->clip_count[i] = ledger_sql_int(&q, 1);
+    TRY(q.status);
+    q = ledger_sql_query(l, "SELECT state, count(*) FROM shots GROUP BY state", "");
+    while (ledger_sql_next(&q))
+        for (int i = 0; i < SHOT_STATES; i++)
+            if (strcmp(ledger_sql_text(&q, 0), ledger_shot_state_name((ShotState)i)) == 0)
+                s->shot_count[i] = ledger_sql_int(&q, 1);
+    TRY(q.status);
+    for (int i = 0; i < CLIP_STATES; i++) s->clips += s->clip_count[i];
+    for (int i = 0; i < SHOT_STATES; i++) s->shots += s->shot_count[i];
+    s->refused = s->clip_count[CLIP_REFUSED];
+    s->finished = s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED];
+    s->failed = s->clip_count[CLIP_FAILED];
+    s->left = s->clips - s->refused - s->finished - s->failed;
+    return ledger_sql_number(l, &s->steps, "SELECT sum(step) FROM shots", "");
+}
+
+static Status read_epoch(Ledger *l, Snapshot *s)
+{
+    Query q = ledger_sql_query(l, "SELECT host, pid, started_s, heard_s, ended_s, outcome FROM epochs WHERE epoch = ?1",
+                               "i", s->epoch);
+    bool there = ledger_sql_next(&q);
+    s->host = text_copy(there ? ledger_sql_text(&q, 0) : "");
+    s->outcome = text_copy(there ? ledger_sql_text(&q, 5) : "");
+    if (there) {
+        s->pid = (int)ledger_sql_int(&q, 1);
+        s->started_s = ledger_sql_real(&q, 2);
+        s->heard_s = ledger_sql_real(&q, 3);
+        s->ended_s = ledger_sql_real(&q, 4);
+    }
+    ledger_sql_end(&q);
+    TRY(q.status);
+    q = ledger_sql_query(
+        l, "SELECT sum(clips), min(given_s), max(ended_s) FROM leases WHERE epoch = ?1 AND outcome = 'done'", "i",
+        s->epoch);
+    if (ledger_sql_next(&q)) {
+        s->finished_in_epoch = ledger_sql_int(&q, 0);
+        s->first_s = ledger_sql_real(&q, 1);
+        s->last_s = ledger_sql_real(&q, 2);
+    }
+    ledger_sql_end(&q);
+    return q.status;
+}
+
+static Status read_workers(Ledger *l, Snapshot *s)
+{
+    s->worker = memory_get(SNAPSHOT_WORKERS, sizeof *s->worker);
+    Query q = ledger_sql_query(
+        l,
+        "SELECT rank, host, pid, threads, state, stage, clip, clips, lease, shot, done, total, finished,"
+        " heard_s FROM workers WHERE epoch = ?1 ORDER BY rank",
+        "i", s->epoch);
+    while (s->worker_count < SNAPSHOT_WORKERS && ledger_sql_next(&q)) {
+        s->worker[s->worker_count++] = (WorkerLine){.rank = (int)ledger_sql_int(&q, 0),
+                                                    .host = text_copy(ledger_sql_text(&q, 1)),
+                                                    .pid = (int)ledger_sql_int(&q, 2),
+                                                    .threads = (int)ledger_sql_int(&q, 3),
+                                                    .state = text_copy(ledger_sql_text(&q, 4)),
+                                                    .stage = text_copy(ledger_sql_text(&q, 5)),
+                                                    .clip = text_copy(ledger_sql_text(&q, 6)),
+                                                    .clip_count = (int)ledger_sql_int(&q, 7),
+                                                    .lease = ledger_sql_int(&q, 8),
+                                                    .shot = ledger_sql_int(&q, 9),
+                                                    .done = (int)ledger_sql_int(&q, 10),
+                                                    .total = (int)ledger_sql_int(&q, 11),
+                                                    .finished = (int)ledger_sql_int(&q, 12),
+                                                    .heard_s = ledger_sql_real(&q, 13)};
+    }
+    ledger_sql_end(&q);
+    return q.status;
+}
+
+Status ledger_read_snapshot(Ledger *l, Snapshot *s)
+{
+    memset(s, 0, sizeof *s);
+    TRY(ledger_sql_run(l, "BEGIN", "")); /* one view for all the queries */
+    Status status = read_campaign(l, s);
+    if (!failed(status)) status = count_states(l, s);
+    if (!failed(status)) status = read_epoch(l, s);
+    if (!failed(status)) status = read_workers(l, s);
+    sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    if (failed(status)) snapshot_clear(s);
+    return status;
+}
+
+void snapshot_clear(Snapshot *s)
+{
+    for (int i = 0; i < s->worker_count; i++) {
+        free((char *)(uintptr_t)s->worker[i].host);
+        free((char *)(uintptr_t)s->worker[i].state);
+        free((char *)(uintptr_t)s->worker[i].stage);
+        free((char *)(uintptr_t)s->worker[i].clip);
+    }
+    free(s->worker);
+    free(s->name);
+    free(s->file);
+    free(s->model_folder);
+    free(s->host);
+    free(s->outcome);
+    memset(s, 0, sizeof *s);
+}
+
+double snapshot_clips_per_hour(const Snapshot *s, double now_s)
+{
+    double until = s->ended_s > 0 ? s->last_s : now_s;
+    if (s->finished_in_epoch <= 0 || until <= s->first_s) return 0;
+    return (double)s->finished_in_epoch * 3600 / (until - s->first_s);
+}
+
+/* ---- rows ---- */
+
+static ClipRow clip_row(const Query *q)
+{
+    return (ClipRow){.clip = ledger_sql_int(q, 0),
+                     .clip_id = ledger_sql_text(q, 1),
+                     .stem = ledger_sql_text(q, 2),
+                     .shot = ledger_sql_int(q, 3),
+                     .state = ledger_sql_text(q, 4),
+                     .reason = ledger_sql_text(q, 5),
+                     .customer = ledger_sql_text(q, 6),
+                     .file = ledger_sql_text(q, 7),
+                     .thumbnail = ledger_sql_text(q, 8),
+                     .sheet = ledger_sql_text(q, 9),
+                     .sha256 = ledger_sql_text(q, 10),
+                     .duration_s = ledger_sql_real(q, 11),
+                     .width = (int)ledger_sql_int(q, 12),
+                     .height = (int)ledger_sql_int(q, 13),
+                     .reviewer = ledger_sql_text(q, 14),
+                     .decided_s = ledger_sql_real(q, 15),
+                     .key = ledger_sql_text(q, 16),
+                     .prompt = ledger_sql_text(q, 17),
+                     .seed = (uint64_t)ledger_sql_int(q, 18),
+                     .steps = (int)ledger_sql_int(q, 19),
+                     .text_s = ledger_sql_real(q, 20),
+                     .denoise_s = ledger_sql_real(q, 21),
+                     .decode_s = ledger_sql_real(q, 22),
+                     .finish_s = ledger_sql_real(q, 23),
+                     .given_s = ledger_sql_real(q, 24),
+                     .ended_s = ledger_sql_real(q, 25),
+                     .worker = ledger_sql_text(q, 26),
+                     .steps_resumed = (int)ledger_sql_int(q, 27),
+                     .sharers = ledger_sql_int(q, 28),
+                     .failures = ledger_sql_int(q, 29)};
+}
+
+Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
+{
+    Query q = ledger_sql_query(
+        l,
+        "SELECT c.clip, c.clip_id, c.stem, ifnull(c.shot, -1), c.state, c.reason, c.customer, c.file, c.thumbnail, "
+        "c.sheet,"
+        " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, s.key, s.prompt, s.seed, s.steps, "
+        "l.text_s,"
+        " l.denoise_s, l.decode_s, l.finish_s, l.given_s, l.ended_s, l.worker, l.steps_resumed,"
+        " o.n, f.n FROM clips c LEFT JOIN shots s ON s.shot = c.shot LEFT JOIN leases l ON l.lease = c.lease"
+        " LEFT JOIN (SELECT shot, count(*) AS n FROM clips WHERE shot >= 0 GROUP BY shot) o ON o.shot = c.shot"
+        " LEFT JOIN (SELECT shot, count(*) AS n FROM leases WHERE outcome IN ('failed', 'lost') GROUP BY shot) f"
+        "   ON f.shot = c.shot"
+        " WHERE ?1 IS NULL OR c.clip_id = ?1 ORDER BY c.clip",
+        "t", clip_id);
+    while (ledger_sql_next(&q)) {
+        ClipRow row = clip_row(&q);
+        Status status = sink.row(sink.self, &row);
+        if (failed(status)) return ledger_sql_end(&q), status;
+    }
+    return q.status;
+}
+
+Status ledger_read_columns(Ledger *l, char **json)
+{
+    Query q = ledger_sql_query(l, "SELECT columns FROM campaign", "");
+    *json = text_copy(ledger_sql_next(&q) ? ledger_sql_text(&q, 0) : "[]");
+    ledger_sql_end(&q);
+    return q.status;
+}
+
+Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)
+{
+    Query q = ledger_sql_query(
+        l,
+        "SELECT lease, epoch, shot, worker, outcome, reason, given_s, ended_s, steps_done, steps_resumed"
+        " FROM leases WHERE ?1 < 0 OR shot = ?1 ORDER BY lease",
+        "i", shot);
+    while (ledger_sql_next(&q)) {
+        LeaseRow row = {.lease = ledger_sql_int(&q, 0),
+                        .epoch = ledger_sql_int(&q, 1),
+                        .shot = ledger_sql_int(&q, 2),
+                        .worker = ledger_sql_text(&q, 3),
+                        .outcome = ledger_sql_text(&q, 4),
+                        .reason = ledger_sql_text(&q, 5),
+                        .given_s = ledger_sql_real(&q, 6),
+                        .ended_s = ledger_sql_real(&q, 7),
+                        .steps_done = (int)ledger_sql_int(&q, 8),
+                        .steps_resumed = (int)ledger_sql_int(&q, 9)};
+        Status status = sink.row(sink.self, &row);
+        if (failed(status)) return ledger_sql_end(&q), status;
+    }
+    return q.status;
+}

@@ -1,0 +1,144 @@
+#include "roster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+
+void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms)
+{
+    *r = (Roster){.count = count, .start_ms = now_ms, .fixed_limit_ms = fixed_limit_ms};
+    r->member = memory_get((size_t)count, sizeof *r->member);
+    for (int rank = 0; rank < count; rank++) {
+        r->member[rank].rank = rank;
+        r->member[rank].shot = -1;
+    }
+}
+
+void roster_close(Roster *r)
+{
+    for (int rank = 0; rank < r->count; rank++) free(r->member[rank].lease_data);
+    free(r->member);
+    memset(r, 0, sizeof *r);
+}
+
+int64_t roster_limit_ms(const Roster *r)
+{
+    if (r->fixed_limit_ms > 0) return r->fixed_limit_ms;
+    if (r->longest_ms == 0) return ROSTER_FIRST_LIMIT_MS;
+    int64_t limit = r->longest_ms * ROSTER_LIMIT_FACTOR;
+    return limit > ROSTER_LEAST_LIMIT_MS ? limit : ROSTER_LEAST_LIMIT_MS;
+}
+
+void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms)
+{
+    if (m->seen && now_ms - m->progress_ms > r->longest_ms) r->longest_ms = now_ms - m->progress_ms;
+    m->seen = true;
+    m->progress_ms = now_ms;
+    snprintf(m->stage, sizeof m->stage, "%s", stage);
+    m->done = done;
+    m->total = total;
+    m->dirty = true;
+}
+
+bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms)
+{
+    int64_t limit = roster_limit_ms(r);
+    bool loading = m->finished == 0 && !m->seen; /* its first lease begins with the model's weights */
+    if (loading && r->fixed_limit_ms == 0 && limit < ROSTER_FIRST_LIMIT_MS) limit = ROSTER_FIRST_LIMIT_MS;
+    return m->state == MEMBER_WORKING && now_ms - m->progress_ms > limit;
+}
+
+bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms)
+{
+    (void)r;
+    return m->state == MEMBER_READY && !m->aside && !m->stop_told && now_ms - m->heard_ms <= ROSTER_IDLE_MS;
+}
+
+bool roster_count_failure(Member *m, int64_t shot)
+{
+    for (int i = 0; i < m->bad_count; i++)
+        if (m->bad_shot[i] == shot) return false;
+    if (m->bad_count < ROSTER_BAD_SHOTS) m->bad_shot[m->bad_count++] = shot;
+    if (m->bad_count < ROSTER_BAD_SHOTS || m->aside) return false;
+    m->aside = true;
+    m->dirty = true;
+    return true;
+}
+
+void roster_count_success(Member *m)
+{
+    m->bad_count = 0;
+    m->finished++;
+}
+
+void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t now_ms)
+{
+    m->state = MEMBER_WORKING;
+    m->lease = l->lease;
+    m->shot = shot;
+    m->steps = l->shot.steps;
+    m->clip_count = l->clip_count;
+    snprintf(m->clip, sizeof m->clip, "%s", l->clip_count ? l->clip[0].clip_id : "");
+    m->stage[0] = 0;
+    m->done = m->total = 0;
+    m->seen = m->finishing = false;
+    m->progress_ms = m->sent_ms = now_ms;
+    m->dirty = true;
+    m->written_ms = 0;
+}
+
+void roster_end_lease(Member *m, MemberState state)
+{
+    free(m->lease_data);
+    m->lease_data = NULL;
+    m->lease_bytes = 0;
+    m->state = state;
+    m->lease = 0;
+    m->shot = -1;
+    m->stage[0] = m->clip[0] = 0;
+    m->done = m->total = m->clip_count = 0;
+    m->dirty = true;
+    m->written_ms = 0;
+}
+
+RosterCount roster_count(const Roster *r, int64_t now_ms)
+{
+    RosterCount c = {0};
+    for (int rank = 1; rank < r->count; rank++) {
+        const Member *m = &r->member[rank];
+        bool late = m->state == MEMBER_ABSENT && now_ms - r->start_ms > ROSTER_ABSENT_MS;
+        if (m->state == MEMBER_WORKING) c.working++;
+        if (m->aside && m->state == MEMBER_READY)
+            c.aside++;
+        else if (m->state <= MEMBER_WORKING && !late)
+            c.hoped++;
+        if (m->state == MEMBER_LOST || m->state == MEMBER_DEAD || late) c.silent++;
+    }
+    return c;
+}
+
+static const char *state_name(const Member *m)
+{
+    static const char *const name[] = {"absent", "ready", "working", "lost", "dead", "gone"};
+    return m->aside && m->state == MEMBER_READY ? "aside" : name[m->state];
+}
+
+WorkerLine roster_line(const Member *m, double now_s, int64_t now_ms)
+{
+    return (WorkerLine){.rank = m->rank,
+                        .pid = m->pid,
+                        .threads = m->threads,
+                        .host = m->host,
+                        .state = state_name(m),
+                        .stage = m->stage,
+                        .clip = m->clip,
+                        .lease = m->lease,
+                        .shot = m->shot,
+                        .done = m->done,
+                        .total = m->total,
+                        .clip_count = m->clip_count,
+                        .finished = m->finished,
+                        .heard_s = now_s - (double)(now_ms - m->heard_ms) / 1000};
+}

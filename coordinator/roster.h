@@ -1,0 +1,78 @@
+/* roster.h - who works: what each worker does, since when, and how far it can be trusted. In memory only: a new epoch
+ * starts with an empty roster, and the workers introduce themselves. */
+#ifndef REELWRIGHT_ROSTER_H
+#define REELWRIGHT_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coordinator/ledger.h"
+
+typedef enum {
+    MEMBER_ABSENT, /* not heard yet */
+    MEMBER_READY,
+    MEMBER_WORKING,
+    MEMBER_LOST, /* made no progress: its lease is given away; it may come back */
+    MEMBER_DEAD,
+    MEMBER_GONE /* said goodbye */
+} MemberState;
+
+enum {
+    ROSTER_BAD_SHOTS = 3,            /* different shots failed in a row: the worker is set aside */
+    ROSTER_IDLE_MS = 10000,          /* an idle worker says so every second; one that does not gets no work */
+    ROSTER_ABSENT_MS = 120000,       /* a worker that has not introduced itself by then is not waited for */
+    ROSTER_FIRST_LIMIT_MS = 1800000, /* for a step, before any was measured: it includes loading the model */
+    ROSTER_LEAST_LIMIT_MS = 120000,
+    ROSTER_LIMIT_FACTOR = 20 /* a step that takes so many times the longest so far is not going to end */
+};
+
+typedef struct {
+    int rank, pid, threads;
+    MemberState state;
+    bool aside;              /* failed too much: gets no more work */
+    bool stop_told;          /* has been asked to end */
+    char host[64], name[96]; /* name: host:pid, one life of one process */
+    int64_t heard_ms, progress_ms, sent_ms;
+    int64_t lease, shot; /* while it works */
+    bool seen;           /* it has answered to the lease */
+    bool finishing;
+    char stage[16], clip[64];
+    int done, total, clip_count, steps, finished;
+    int64_t bad_shot[ROSTER_BAD_SHOTS];
+    int bad_count;
+    unsigned char *lease_data; /* of the lease in work, to send it again */
+    size_t lease_bytes;
+    bool dirty;
+    int64_t written_ms;
+} Member;
+
+typedef struct {
+    int count;      /* ranks, the coordinator's own (0, unused) included */
+    Member *member; /* [count] */
+    int64_t start_ms;
+    int64_t longest_ms;     /* the longest wait between two signs of progress so far */
+    int64_t fixed_limit_ms; /* 0 = measured */
+} Roster;
+
+void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms);
+void roster_close(Roster *r);
+
+int64_t roster_limit_ms(const Roster *r); /* how long a step may take */
+void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms);
+bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms);
+bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms); /* ready, trusted, heard of lately */
+/* A failed shot counts against its worker; true when that was one too many (it is now aside). Success forgets them. */
+bool roster_count_failure(Member *m, int64_t shot);
+void roster_count_success(Member *m);
+void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t now_ms);
+void roster_end_lease(Member *m, MemberState state);
+
+typedef struct {
+    int hoped;                  /* ready, working, or not heard yet but still waited for */
+    int aside, working, silent; /* silent: lost or dead or never heard: the job cannot be left in order */
+} RosterCount;
+RosterCount roster_count(const Roster *r, int64_t now_ms);
+/* As the ledger keeps it; borrows from m. */
+WorkerLine roster_line(const Member *m, double now_s, int64_t now_ms);
+
+#endif

@@ -1,0 +1,114 @@
+/* farm_fixture.h - a campaign made by hand, in an empty folder: rows_per_shot rows share each shot. */
+#ifndef REELWRIGHT_TESTS_FARM_FIXTURE_H
+#define REELWRIGHT_TESTS_FARM_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "coordinator/ledger.h"
+#include "coordinator/ledger_read.h"
+
+static inline char *fixture_folder(void)
+{
+    /* in memory where there is such a place: these tests commit some ten thousand times, each with its fsync */
+    const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    char *folder = text_format("%s/reelwright-farm-XXXXXX", place);
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+static inline void fixture_remove(char *folder)
+{
+    char *command = text_format("rm -rf '%s'", folder);
+    assert_int_equal(system(command), 0);
+    free(command);
+    free(folder);
+}
+
+static inline Campaign *fixture_campaign(const char *name, int rows, int rows_per_shot)
+{
+    Campaign *c = memory_get(1, sizeof *c);
+    c->file = text_format("%s.yaml", name);
+    c->name = text_copy(name);
+    c->folder = text_copy(".");
+    c->model_folder = text_copy("/nowhere/model");
+    memset(c->model_hash, 'e', HASH_TEXT - 1);
+    hash_bytes(name, strlen(name), c->fingerprint);
+    c->rendition_count = 1;
+    c->rendition[0] = (Rendition){.name = "reels", .width = 72, .height = 128, .crf = 20, .preset = "fast"};
+    c->customers.column_count = 2;
+    c->customers.column = memory_get(2, sizeof(char *));
+    c->customers.column[0] = text_copy("id");
+    c->customers.column[1] = text_copy("na\"me");
+    c->customers.row_count = c->clip_count = rows;
+    c->customers.value = memory_get(2 * (size_t)rows, sizeof(char *));
+    c->clip = memory_get((size_t)rows, sizeof *c->clip);
+    c->shot_count = (rows + rows_per_shot - 1) / rows_per_shot;
+    c->shot = memory_get((size_t)c->shot_count, sizeof *c->shot);
+    for (int i = 0; i < rows; i++) {
+        c->customers.value[2 * i] = text_format("row%d", i);
+        c->customers.value[2 * i + 1] = text_format("Jürgen, \"%d\"\nzwei", i);
+        c->clip[i] = (PlannedClip){
+            .clip_id = c->customers.value[2 * i], .stem = text_format("stem%d", i), .shot = i / rows_per_shot};
+    }
+    for (int i = 0; i < c->shot_count; i++) {
+        c->shot[i].spec = (ShotSpec){.prompt = text_format("prompt %d", i),
+                                     .negative = text_copy(""),
+                                     .seed = (uint64_t)i,
+                                     .width = 64,
+                                     .height = 112,
+                                     .frames = 5,
+                                     .fps = 8,
+                                     .steps = 4,
+                                     .guidance = 4,
+                                     .flow_shift = 3,
+                                     .scheduler = "unipc"};
+        shot_key(&c->shot[i].spec, c->model_hash, c->shot[i].key);
+    }
+    return c;
+}
+
+static inline void fixture_campaign_free(Campaign *c)
+{
+    for (int i = 0; i < c->clip_count; i++) {
+        free(c->customers.value[2 * i]);
+        free(c->customers.value[2 * i + 1]);
+        free(c->clip[i].stem);
+    }
+    for (int i = 0; i < c->shot_count; i++) shot_clear(&c->shot[i].spec);
+    free(c->customers.column[0]);
+    free(c->customers.column[1]);
+    free(c->customers.column);
+    free(c->customers.value);
+    free(c->clip);
+    free(c->shot);
+    free(c->file);
+    free(c->name);
+    free(c->folder);
+    free(c->model_folder);
+    free(c);
+}
+
+#define assert_good(expr)                                                                                              \
+    do {                                                                                                               \
+        Status good_ = (expr);                                                                                         \
+        if (failed(good_)) fail_msg("%s: %s", #expr, good_.message);                                                   \
+    } while (0)
+
+#define assert_refused(expr, class, text)                                                                              \
+    do {                                                                                                               \
+        Status refused_ = (expr);                                                                                      \
+        assert_int_equal(refused_.err, class);                                                                         \
+        if (!strstr(refused_.message, text)) fail_msg("expected \"%s\" in: %s", text, refused_.message);               \
+    } while (0)
+
+#endif

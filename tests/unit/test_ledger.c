@@ -1,0 +1,337 @@
+/* test_ledger.c - what the ledger promises: one campaign, one writer, whole rounds, states by the table. */
+#include "farm_fixture.h"
+
+#include <fcntl.h>
+
+typedef struct {
+    char *folder;
+    Campaign *campaign;
+    Ledger *ledger;
+} Fixture;
+
+static Fixture open_fixture(int rows, int rows_per_shot)
+{
+    Fixture f = {.folder = fixture_folder(), .campaign = fixture_campaign("summer", rows, rows_per_shot)};
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &f.ledger));
+    assert_good(ledger_adopt(f.ledger, f.campaign, 100));
+    assert_good(ledger_begin_epoch(f.ledger, "host", 1, 101));
+    return f;
+}
+
+static void close_fixture(Fixture *f)
+{
+    ledger_close(&f->ledger);
+    fixture_campaign_free(f->campaign);
+    fixture_remove(f->folder);
+}
+
+static LeaseResult result_of(const Lease *l)
+{
+    LeaseResult r = {.lease = l->lease,
+                     .epoch = l->epoch,
+                     .reason = text_copy(""),
+                     .denoise_s = 2,
+                     .steps_done = l->shot.steps,
+                     .clip_count = l->clip_count};
+    memcpy(r.key, l->key, HASH_TEXT);
+    r.clip = memory_get((size_t)l->clip_count, sizeof *r.clip);
+    for (int i = 0; i < l->clip_count; i++) {
+        r.clip[i] = (ClipResult){.clip_id = text_copy(l->clip[i].clip_id),
+                                 .file = text_format("clips/%s.mp4", l->clip[i].stem),
+                                 .thumbnail = text_format("clips/%s.png", l->clip[i].stem),
+                                 .sheet = text_copy(""),
+                                 .duration_s = 1,
+                                 .width = 72,
+                                 .height = 128};
+        hash_bytes(r.clip[i].file, 5, r.clip[i].sha256);
+    }
+    return r;
+}
+
+static Snapshot look(Ledger *l)
+{
+    Snapshot s;
+    assert_good(ledger_read_snapshot(l, &s));
+    return s;
+}
+
+static void test_lease_to_result(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(5, 2);
+    int64_t *shot, count;
+    bool more = true;
+    Lease lease;
+    assert_good(ledger_begin(f.ledger, 102));
+    assert_good(ledger_planned_shots(f.ledger, &shot, &count));
+    assert_int_equal(count, 3);
+    assert_good(ledger_give_lease(f.ledger, shot[1], "host:7", &lease));
+    assert_good(ledger_commit(f.ledger));
+    assert_int_equal(lease.clip_count, 2);
+    assert_string_equal(lease.clip[1].clip_id, "row3");
+    assert_string_equal(lease.shot.prompt, "prompt 1");
+    assert_string_equal(lease.rendition[0].preset, "fast");
+    assert_true(lease.epoch == 1 && lease.shot.seed == 1);
+    LeaseResult r = result_of(&lease);
+    assert_good(ledger_begin(f.ledger, 103));
+    assert_good(ledger_note_finishing(f.ledger, shot[1]));
+    assert_good(ledger_take_result(f.ledger, &r, &more));
+    assert_good(ledger_commit(f.ledger));
+    assert_false(more);
+    Snapshot s = look(f.ledger);
+    assert_int_equal(s.clips, 5);
+    assert_int_equal(s.clip_count[CLIP_APPROVED], 2);
+    assert_int_equal(s.shot_count[SHOT_RENDERED], 1);
+    assert_int_equal(s.left, 3);
+    snapshot_clear(&s);
+    assert_good(ledger_begin(f.ledger, 104)); /* the same result again */
+    assert_refused(ledger_take_result(f.ledger, &r, &more), ERR_FATAL, "is not running");
+    ledger_rollback(f.ledger);
+    lease_result_clear(&r);
+    lease_clear(&lease);
+    free(shot);
+    close_fixture(&f);
+}
+
+static void test_a_result_with_other_clips_changes_nothing(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(4, 2);
+    Lease lease;
+    bool more;
+    assert_good(ledger_begin(f.ledger, 102));
+    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    LeaseResult r = result_of(&lease);
+    r.clip_count = 1;
+    assert_refused(ledger_take_result(f.ledger, &r, &more), ERR_RETRY, "1 clips, expected 2");
+    r.clip_count = 2;
+    r.clip[1].clip_id[3] = '3';
+    assert_refused(ledger_take_result(f.ledger, &r, &more), ERR_RETRY, "\"row3\", which was not ordered");
+    assert_good(ledger_commit(f.ledger));
+    Snapshot s = look(f.ledger);
+    assert_int_equal(s.clip_count[CLIP_WAITING], 2);
+    snapshot_clear(&s);
+    lease_result_clear(&r);
+    lease_clear(&lease);
+    close_fixture(&f);
+}
+
+static void test_another_campaign_is_refused(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(2, 1);
+    Campaign *other = fixture_campaign("winter", 2, 1);
+    Status s = ledger_adopt(f.ledger, other, 200);
+    assert_int_equal(s.err, ERR_INPUT);
+    assert_non_null(strstr(s.message, "\"summer\""));
+    assert_non_null(strstr(s.message, "\"winter\""));
+    assert_good(ledger_adopt(f.ledger, f.campaign, 201));
+    Snapshot now = look(f.ledger);
+    assert_string_equal(now.name, "summer");
+    snapshot_clear(&now);
+    fixture_campaign_free(other);
+    close_fixture(&f);
+}
+
+static void test_an_old_epoch_is_fenced(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(2, 1);
+    Ledger *newer;
+    Lease lease;
+    assert_good(ledger_begin(f.ledger, 102));
+    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    assert_good(ledger_commit(f.ledger));
+    lease_clear(&lease);
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &newer));
+    assert_refused(ledger_begin(newer, 103), ERR_FATAL, "fenced"); /* without an epoch nothing can be written either */
+    assert_good(ledger_begin_epoch(newer, "other", 2, 103));
+    assert_int_equal(ledger_epoch(newer), 2);
+    assert_refused(ledger_begin(f.ledger, 104), ERR_FATAL, "epoch 2 writes it now, this is epoch 1");
+    Snapshot s = look(newer); /* what the old one had in flight was taken back */
+    assert_int_equal(s.shot_count[SHOT_PLANNED], 2);
+    assert_int_equal(s.clip_count[CLIP_PLANNED], 2);
+    snapshot_clear(&s);
+    int workers, times;
+    assert_good(ledger_failures(newer, 0, &workers, &times));
+    assert_int_equal(times, 0); /* and counts as no failure */
+    ledger_close(&newer);
+    close_fixture(&f);
+}
+
+static void test_states_change_by_the_table_only(void **state)
+{
+    (void)state;
+    static const int shots_allowed[SHOT_STATES] = {
+        [SHOT_PLANNED] = 3, [SHOT_LEASED] = 4, [SHOT_RENDERED] = 1, [SHOT_FAILED] = 1};
+    for (int from = 0; from < SHOT_STATES; from++) {
+        int allowed = 0;
+        for (int event = 0; event < EV_COUNT; event++) {
+            ShotState to;
+            Status s = ledger_next_shot_state((ShotState)from, (LedgerEvent)event, &to);
+            if (failed(s)) assert_int_equal(s.err, ERR_FATAL);
+            allowed += !failed(s);
+        }
+        assert_int_equal(allowed, shots_allowed[from]);
+    }
+    ClipState to;
+    assert_refused(ledger_next_clip_state(CLIP_REFUSED, EV_LEASE, &to), ERR_FATAL,
+                   "a clip that is refused cannot have");
+    assert_refused(ledger_next_clip_state(CLIP_PLANNED, EV_DONE, &to), ERR_FATAL, "\"done\"");
+    assert_refused(ledger_next_clip_state(CLIP_DELIVERED, EV_LOST, &to), ERR_FATAL, "delivered");
+    Fixture f = open_fixture(2, 1);
+    Lease lease;
+    assert_good(ledger_begin(f.ledger, 102));
+    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    lease_clear(&lease);
+    assert_refused(ledger_give_lease(f.ledger, 0, "host:8", &lease), ERR_FATAL, "a shot that is leased");
+    ledger_rollback(f.ledger);
+    close_fixture(&f);
+}
+
+static void test_failures_retry_and_rollback(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(2, 2);
+    static const char *const who[] = {"a:1", "b:2", "a:1"};
+    Lease lease;
+    int workers, times;
+    int64_t count;
+    bool yes;
+    assert_good(ledger_begin(f.ledger, 102));
+    for (int i = 0; i < 3; i++) {
+        assert_good(ledger_give_lease(f.ledger, 0, who[i], &lease));
+        assert_good(ledger_end_lease(f.ledger, lease.lease, i ? "failed" : "lost", NULL, "no luck"));
+        lease_clear(&lease);
+    }
+    assert_good(ledger_failures(f.ledger, 0, &workers, &times));
+    assert_int_equal(workers, 2);
+    assert_int_equal(times, 3);
+    assert_good(ledger_has_failed(f.ledger, 0, "b:2", &yes));
+    assert_true(yes);
+    assert_good(ledger_give_up(f.ledger, 0, "no luck at all"));
+    assert_good(ledger_commit(f.ledger));
+    Snapshot s = look(f.ledger);
+    assert_int_equal(s.failed, 2);
+    assert_int_equal(s.left, 0);
+    snapshot_clear(&s);
+    assert_good(ledger_begin(f.ledger, 103));
+    assert_good(ledger_retry(f.ledger, "", &count));
+    ledger_rollback(f.ledger);
+    s = look(f.ledger);
+    assert_int_equal(s.failed, 2); /* a round that is not committed has not happened */
+    snapshot_clear(&s);
+    assert_good(ledger_begin(f.ledger, 104));
+    assert_good(ledger_retry(f.ledger, "row1", &count));
+    assert_int_equal(count, 1);
+    assert_good(ledger_failures(f.ledger, 0, &workers, &times));
+    assert_int_equal(times, 0);
+    assert_good(ledger_commit(f.ledger));
+    close_fixture(&f);
+}
+
+static void test_many_clips_of_one_shot_take_several_leases(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(LEASE_MAX_CLIPS + 10, LEASE_MAX_CLIPS + 10);
+    for (int part = 0; part < 2; part++) {
+        Lease lease;
+        bool more;
+        assert_good(ledger_begin(f.ledger, 102));
+        assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+        assert_int_equal(lease.clip_count, part ? 10 : LEASE_MAX_CLIPS);
+        LeaseResult r = result_of(&lease);
+        assert_good(ledger_take_result(f.ledger, &r, &more));
+        assert_int_equal(more, part == 0);
+        assert_good(ledger_commit(f.ledger));
+        lease_result_clear(&r);
+        lease_clear(&lease);
+    }
+    Snapshot s = look(f.ledger);
+    assert_int_equal(s.finished, s.clips);
+    snapshot_clear(&s);
+    close_fixture(&f);
+}
+
+static void test_what_is_no_ledger_is_refused(void **state)
+{
+    (void)state;
+    char *folder = fixture_folder();
+    char *file = path_join(folder, "ledger.db");
+    Ledger *l;
+    assert_refused(ledger_open(folder, LEDGER_READ, &l), ERR_INPUT, "no ledger there");
+    assert_null(l);
+    assert_good(file_replace(file, "this is not a database, whatever its name says", 46));
+    assert_refused(ledger_open(folder, LEDGER_WRITE, &l), ERR_INPUT, "expected a ledger");
+    assert_int_equal(unlink(file), 0);
+    assert_good(ledger_open(folder, LEDGER_WRITE, &l));
+    Snapshot s;
+    assert_refused(ledger_read_snapshot(l, &s), ERR_INPUT, "no campaign");
+    ledger_close(&l);
+    assert_refused(ledger_open("/nowhere/at/all", LEDGER_READ, &l), ERR_INPUT, "expected a campaign folder");
+    free(file);
+    fixture_remove(folder);
+}
+
+static Status count_row(void *self, const ClipRow *row)
+{
+    int *seen = self;
+    assert_int_equal(row->clip, *seen);
+    assert_non_null(strstr(row->customer, "Jürgen, \\\""));
+    assert_int_equal(row->sharers, 2);
+    ++*seen;
+    return status_ok();
+}
+
+static void test_rows_come_in_the_customers_order(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(6, 2);
+    int seen = 0;
+    char *columns;
+    assert_good(ledger_read_clips(f.ledger, NULL, (ClipSink){count_row, &seen}));
+    assert_int_equal(seen, 6);
+    assert_good(ledger_read_columns(f.ledger, &columns));
+    assert_string_equal(columns, "[\"id\",\"na\\\"me\"]");
+    free(columns);
+    close_fixture(&f);
+}
+
+static void test_requests_wait_for_the_coordinator(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(2, 1);
+    Ledger *verb;
+    LedgerRequest r;
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &verb));
+    assert_good(ledger_request(verb, "retry", "row1", 105));
+    ledger_close(&verb);
+    assert_good(ledger_next_request(f.ledger, &r));
+    assert_string_equal(r.verb, "retry");
+    assert_string_equal(r.clip_id, "row1");
+    assert_good(ledger_begin(f.ledger, 106));
+    assert_good(ledger_close_request(f.ledger, r.id));
+    assert_good(ledger_commit(f.ledger));
+    free(r.verb);
+    free(r.clip_id);
+    assert_good(ledger_next_request(f.ledger, &r));
+    assert_int_equal(r.id, 0);
+    close_fixture(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lease_to_result),
+        cmocka_unit_test(test_a_result_with_other_clips_changes_nothing),
+        cmocka_unit_test(test_another_campaign_is_refused),
+        cmocka_unit_test(test_an_old_epoch_is_fenced),
+        cmocka_unit_test(test_states_change_by_the_table_only),
+        cmocka_unit_test(test_failures_retry_and_rollback),
+        cmocka_unit_test(test_many_clips_of_one_shot_take_several_leases),
+        cmocka_unit_test(test_what_is_no_ledger_is_refused),
+        cmocka_unit_test(test_rows_come_in_the_customers_order),
+        cmocka_unit_test(test_requests_wait_for_the_coordinator),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,39 @@
+/* talk.h - a worker's side of the protocol (common/wire.h), without the work: what was heard, what is owed.
+ *
+ *     talk_hear -> has_lease? do it, with talk_progress and talk_hear between the steps, then talk_finish -> talk_hear ...
+ *
+ * Each lease number is done at most once. A result is repeated every second until it is acknowledged; an idle worker says
+ * every second that it is ready. So any single message may be lost, late or doubled. */
+#ifndef REELWRIGHT_TALK_H
+#define REELWRIGHT_TALK_H
+
+#include "common/link.h"
+#include "common/wire.h"
+
+enum { TALK_REPEAT_MS = 1000 };
+
+typedef struct {
+    Link *link;
+    char host[64];
+    int pid, threads;
+    int64_t seen;   /* the highest lease number so far */
+    bool has_lease; /* `lease` is to be done or being done */
+    Lease lease;
+    bool owes_result; /* `result` is not acknowledged yet */
+    LeaseResult result;
+    int64_t said_ms; /* when READY or RESULT was said last */
+    bool stop, drop; /* told to end; told to give up the lease in work */
+    int stop_why;    /* WireStopWhy */
+    bool alone;      /* the coordinator is dead */
+} Talk;
+
+void talk_open(Talk *t, Link *link, const char *host, int pid, int threads);
+void talk_close(Talk *t);
+/* Takes up what has arrived, waiting up to wait_ms for the first message; then says again what is due. */
+Status talk_hear(Talk *t, int64_t now_ms, int wait_ms);
+Status talk_progress(Talk *t, const char *stage, int done, int total);
+/* The lease in work has ended so. Takes the result over. */
+Status talk_finish(Talk *t, LeaseResult *r, int64_t now_ms);
+Status talk_goodbye(Talk *t);
+
+#endif
