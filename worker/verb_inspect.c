@@ -1,0 +1,266 @@
+/* verb_inspect.c - `reelwright inspect PATH`: what a checkpoint, a model folder or a clip holds. Each is read into a JSON
+ * object, which is printed as it is (--json) or as indented lines. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/pixdesc.h>
+
+#include "common/file.h"
+#include "common/options.h"
+#include "engine/safetensors.h"
+#include "worker/checkpoint.h"
+#include "worker/verbs.h"
+
+/* ---- checkpoint ------------------------------------------------------------------------------------------------------------ */
+
+static json_t *describe_tensor(const float *x, const int64_t dim[4])
+{
+    int64_t count = dim[0] * dim[1] * dim[2] * dim[3];
+    double sum = 0, squares = 0;
+    float least = INFINITY, most = -INFINITY;
+    for (int64_t i = 0; i < count; i++) {
+        sum += x[i];
+        squares += (double)x[i] * x[i];
+        least = fminf(least, x[i]);
+        most = fmaxf(most, x[i]);
+    }
+    double mean = sum / (double)count;
+    return json_pack("{s:[I,I,I,I], s:f, s:f, s:f, s:f}", "shape", (json_int_t)dim[0], (json_int_t)dim[1],
+                     (json_int_t)dim[2], (json_int_t)dim[3], "min", (double)least, "max", (double)most, "mean", mean,
+                     "std", sqrt(fmax(0, squares / (double)count - mean * mean)));
+}
+
+static json_t *describe_checkpoint(const Checkpoint *c)
+{
+    const CheckpointOwner *o = &c->owner;
+    char *seed = text_format("%" PRIu64, o->seed);
+    json_t *j =
+        json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s}", "kind", "checkpoint",
+                  "version", CHECKPOINT_VERSION, "shot", o->shot, "model", o->model, "prompt_sha256", o->prompt_sha256,
+                  "seed", seed, "width", o->width, "height", o->height, "frames", o->frames, "fps", o->fps, "step",
+                  c->state.step, "steps", o->steps, "guidance", o->guidance, "dtype", o->dtype);
+    json_object_set_new(j, "latents", describe_tensor(c->state.latents, c->dim));
+    json_t *history = json_array();
+    for (int i = 0; i < c->state.solver_count; i++)
+        json_array_append_new(history, describe_tensor(c->state.solver[i], c->dim));
+    json_object_set_new(j, "solver_history", history);
+    free(seed);
+    return j;
+}
+
+static Status inspect_checkpoint(const char *path, json_t **out)
+{
+    Checkpoint c;
+    TRY(checkpoint_read(path, NULL, &c));
+    *out = describe_checkpoint(&c);
+    checkpoint_clear(&c);
+    return status_ok();
+}
+
+/* ---- model folder ------------------------------------------------------------------------------------------------------------ */
+
+static Status describe_weights(const char *folder, const char *component, const char *stem, json_t *parts)
+{
+    Safetensors *s = NULL;
+    char *path = path_join(folder, component);
+    Status status = file_is_folder(path) ? safetensors_open_folder(path, stem, &s) : status_ok();
+    free(path);
+    if (!s) return status;
+    int64_t parameters = 0;
+    const char *type = "";
+    for (int i = 0; i < safetensors_count(s); i++) {
+        const StoredTensor *t = safetensors_at(s, i);
+        int64_t n = 1;
+        for (int k = 0; k < t->ndim; k++) n *= t->dim[k];
+        parameters += n;
+        type = i == 0 || strcmp(type, t->type_name) == 0 ? t->type_name : "mixed";
+    }
+    json_object_set_new(parts, component,
+                        json_pack("{s:i, s:I, s:I, s:s}", "tensors", safetensors_count(s), "parameters",
+                                  (json_int_t)parameters, "bytes", (json_int_t)safetensors_bytes(s), "stored_as",
+                                  type));
+    safetensors_close(&s);
+    return status_ok();
+}
+
+static json_t *describe_config(const ModelConfig *c)
+{
+    const ShotSpec *d = &c->defaults;
+    json_t *j = json_pack("{s:s, s:s}", "kind", "model", "pipeline", c->pipeline);
+    json_object_set_new(j, "text_encoder",
+                        json_pack("{s:i, s:i, s:i, s:i}", "layers", c->text.layers, "width", c->text.d_model, "heads",
+                                  c->text.heads, "vocabulary", c->text.vocab_size));
+    json_object_set_new(j, "transformer",
+                        json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "layers", c->dit.layers, "width",
+                                  c->dit.heads * c->dit.head_dim, "heads", c->dit.heads, "ffn", c->dit.ffn_dim,
+                                  "channels_in", c->dit.in_channels, "control_layers", c->dit.vace_count, "two_experts",
+                                  c->two_transformers));
+    json_object_set_new(j, "vae",
+                        json_pack("{s:i, s:i, s:i, s:i}", "channels", c->vae.z_dim, "base", c->vae.base_dim,
+                                  "scale_space", c->vae.scale_space, "scale_time", c->vae.scale_time));
+    json_object_set_new(j, "scheduler",
+                        json_pack("{s:s, s:f}", "kind", c->scheduler.kind, "flow_shift", c->scheduler.flow_shift));
+    json_object_set_new(j, "defaults",
+                        json_pack("{s:i, s:i, s:i, s:i, s:i, s:f}", "width", d->width, "height", d->height, "frames",
+                                  d->frames, "fps", d->fps, "steps", d->steps, "guidance", d->guidance));
+    return j;
+}
+
+static Status inspect_model(const char *folder, json_t **out)
+{
+    static const struct {
+        const char *component, *stem;
+    } part[] = {{"text_encoder", "model"},
+                {"image_encoder", "model"},
+                {"transformer", "diffusion_pytorch_model"},
+                {"transformer_2", "diffusion_pytorch_model"},
+                {"vae", "diffusion_pytorch_model"}};
+    ModelConfig *c;
+    char hash[HASH_TEXT];
+    TRY(model_config_read(folder, &c));
+    json_t *weights = json_object();
+    Status status = status_ok();
+    for (size_t i = 0; i < sizeof part / sizeof *part && !failed(status); i++)
+        status = describe_weights(folder, part[i].component, part[i].stem, weights);
+    if (!failed(status)) status = model_config_hash(folder, hash);
+    if (failed(status)) {
+        json_decref(weights);
+    } else {
+        *out = describe_config(c);
+        json_object_set_new(*out, "weights", weights);
+        json_object_set_new(*out, "sha256", json_string(hash));
+    }
+    model_config_free(&c);
+    return status;
+}
+
+/* ---- clip --------------------------------------------------------------------------------------------------------------------- */
+
+static const char *or_unknown(const char *text) { return text ? text : "unknown"; }
+
+static json_t *describe_stream(const AVStream *s)
+{
+    const AVCodecParameters *p = s->codecpar;
+    json_t *j =
+        json_pack("{s:s, s:s, s:s}", "type", or_unknown(av_get_media_type_string(p->codec_type)), "codec",
+                  avcodec_get_name(p->codec_id), "profile", or_unknown(avcodec_profile_name(p->codec_id, p->profile)));
+    if (s->start_time != AV_NOPTS_VALUE)
+        json_object_set_new(j, "start_s", json_real((double)s->start_time * av_q2d(s->time_base)));
+    if (s->duration != AV_NOPTS_VALUE)
+        json_object_set_new(j, "duration_s", json_real((double)s->duration * av_q2d(s->time_base)));
+    if (p->codec_type != AVMEDIA_TYPE_VIDEO) return j;
+    json_t *video = json_pack("{s:i, s:i, s:I, s:f, s:s, s:s, s:s, s:s, s:s}", "width", p->width, "height", p->height,
+                              "frames", (json_int_t)s->nb_frames, "fps", av_q2d(s->avg_frame_rate), "pixels",
+                              or_unknown(av_get_pix_fmt_name((enum AVPixelFormat)p->format)), "range",
+                              or_unknown(av_color_range_name(p->color_range)), "primaries",
+                              or_unknown(av_color_primaries_name(p->color_primaries)), "transfer",
+                              or_unknown(av_color_transfer_name(p->color_trc)), "matrix",
+                              or_unknown(av_color_space_name(p->color_space)));
+    json_object_update(j, video);
+    json_decref(video);
+    return j;
+}
+
+static json_t *list_keyframes(AVFormatContext *f)
+{
+    json_t *list = json_array();
+    AVPacket *p = av_packet_alloc();
+    for (; p && av_read_frame(f, p) >= 0; av_packet_unref(p)) {
+        const AVStream *s = f->streams[p->stream_index];
+        if (s->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && p->flags & AV_PKT_FLAG_KEY && p->pts != AV_NOPTS_VALUE)
+            json_array_append_new(list, json_real((double)p->pts * av_q2d(s->time_base)));
+    }
+    av_packet_free(&p);
+    return list;
+}
+
+static Status inspect_clip(const char *path, json_t **out)
+{
+    AVFormatContext *f = NULL;
+    char sha256[HASH_TEXT];
+    av_log_set_level(AV_LOG_FATAL);
+    TRY(hash_file(path, sha256));
+    if (avformat_open_input(&f, path, NULL, NULL) < 0 || avformat_find_stream_info(f, NULL) < 0) {
+        avformat_close_input(&f);
+        return status_fail(ERR_INPUT, "%s: no checkpoint, no model folder and nothing that libav can read", path);
+    }
+    json_t *j = json_pack("{s:s, s:s, s:s, s:f}", "kind", "clip", "format", f->iformat->name, "sha256", sha256,
+                          "duration_s", f->duration == AV_NOPTS_VALUE ? 0 : (double)f->duration / AV_TIME_BASE);
+    json_t *streams = json_array(), *tags = json_object();
+    for (unsigned i = 0; i < f->nb_streams; i++) json_array_append_new(streams, describe_stream(f->streams[i]));
+    for (AVDictionaryEntry *t = NULL; (t = av_dict_get(f->metadata, "", t, AV_DICT_IGNORE_SUFFIX));)
+        json_object_set_new(tags, t->key, json_string(t->value));
+    json_object_set_new(j, "streams", streams);
+    json_object_set_new(j, "tags", tags);
+    json_object_set_new(j, "keyframes_s", list_keyframes(f));
+    avformat_close_input(&f);
+    *out = j;
+    return status_ok();
+}
+
+/* ---- the verb -------------------------------------------------------------------------------------------------------------------- */
+
+static void print_value(const char *name, const json_t *v, int depth)
+{
+    size_t i;
+    const char *key;
+    json_t *inner;
+    if (json_is_object(v)) {
+        if (name) printf("%*s%s:\n", 2 * depth, "", name);
+        json_object_foreach((json_t *)v, key, inner) print_value(key, inner, name ? depth + 1 : depth);
+    } else if (json_is_array(v) && json_is_object(json_array_get(v, 0))) {
+        json_array_foreach(v, i, inner) print_value(name, inner, depth);
+    } else {
+        char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(7) | JSON_COMPACT);
+        printf("%*s%-*s %s\n", 2 * depth, "", 18 - 2 * depth, name, text ? text : "");
+        free(text);
+    }
+}
+
+static bool is_checkpoint(const char *path)
+{
+    static const char signature[] = "\x89HDF\r\n\x1a\n";
+    char got[sizeof signature] = "";
+    FILE *f = fopen(path, "rb");
+    bool same = f && fread(got, 1, 8, f) == 8 && memcmp(got, signature, 8) == 0;
+    if (f) fclose(f);
+    return same;
+}
+
+Status verb_inspect(int argc, char **argv)
+{
+    bool as_json = false;
+    int first;
+    const Option table[] = {{.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "one JSON object"}};
+    const Usage usage = {.verb = "inspect",
+                         .arguments = "PATH [--json]",
+                         .about = "Shows what a checkpoint (.h5), a model folder or a clip (.mp4) holds.",
+                         .option = table,
+                         .option_count = 1,
+                         .min_arguments = 1,
+                         .max_arguments = 1};
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    const char *path = argv[first];
+    json_t *j = NULL;
+    if (!file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file or folder", path);
+    if (file_is_folder(path))
+        TRY(inspect_model(path, &j));
+    else if (is_checkpoint(path))
+        TRY(inspect_checkpoint(path, &j));
+    else
+        TRY(inspect_clip(path, &j));
+    if (as_json)
+        json_dumpf(j, stdout, JSON_REAL_PRECISION(7) | JSON_INDENT(1));
+    else
+        print_value(NULL, j, 0);
+    if (as_json) putchar('\n');
+    json_decref(j);
+    return status_ok();
+}

@@ -1,0 +1,368 @@
+/* verb_render.c - `reelwright render`: one clip from a prompt, the engine alone. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "worker/encode.h"
+#include "worker/render.h"
+#include "worker/trace.h"
+#include "worker/verbs.h"
+
+typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, and the model folder's default holds */
+    const char *model, *prompt, *negative, *output;
+    int width, height, frames, fps, steps;
+    double guidance, guidance_2, flow_shift;
+    uint64_t seed;
+    const char *noise, *image, *last_image, *control_video, *control_mask, *control_scale;
+    OptionTexts references;
+    const char *checkpoint, *trace;
+    int checkpoint_every;
+    bool resume, trace_blocks;
+    int dtype, backend, threads, group_size;
+    bool quiet, json;
+} RenderOptions;
+
+static const BackendKind backend_kind[] = {BACKEND_CPU, BACKEND_CUDA,
+                                           BACKEND_REF}; /* in the order of the option's words */
+static const DType compute_type[] = {F32, BF16};
+
+static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
+{
+    const Option table[] = {
+        {"model", OPTION_TEXT, &o->model, .value = "DIR", .required = true,
+         .help = "model folder in the diffusers layout"},
+        {"prompt", OPTION_TEXT, &o->prompt, .value = "TEXT", .required = true},
+        {"negative", OPTION_TEXT, &o->negative, .value = "TEXT", .help = "what to show, and what not"},
+        {"output", OPTION_TEXT, &o->output, .value = "FILE.mp4", .required = true,
+         .help = "H.264, written whole or not at all"},
+        {"width", OPTION_INT, &o->width, .value = "W", .min = 1, .max = 1 << 17},
+        {"height", OPTION_INT, &o->height, .value = "H", .min = 1, .max = 1 << 17},
+        {"frames", OPTION_INT, &o->frames, .value = "N", .min = 1, .max = 1 << 16},
+        {"fps", OPTION_INT, &o->fps, .value = "F", .min = 1, .max = 240, .help = "size, length (4k+1), rate"},
+        {"steps", OPTION_INT, &o->steps, .value = "S", .min = 1, .max = 1000},
+        {"flow-shift", OPTION_REAL, &o->flow_shift, .value = "X", .min = 1e-3, .max = 1e3,
+         .help = "denoising steps, shift of their noise levels"},
+        {"guidance", OPTION_REAL, &o->guidance, .value = "G", .min = 0, .max = 100},
+        {"guidance-2", OPTION_REAL, &o->guidance_2, .value = "G", .min = 0, .max = 100,
+         .help = "by the prompt; G of the second transformer"},
+        {"seed", OPTION_SEED, &o->seed, .value = "N", .help = "of the noise, as torch draws it (0)"},
+        {"noise", OPTION_TEXT, &o->noise, .value = "FILE.h5", .help = "start from /noise [C,F,H,W] instead"},
+        {"image", OPTION_TEXT, &o->image, .value = "PNG"},
+        {"last-image", OPTION_TEXT, &o->last_image, .value = "PNG",
+         .help = "first and last frame, for models that take them"},
+        {"reference", OPTION_TEXTS, &o->references, .value = "PNG"},
+        {"control-video", OPTION_TEXT, &o->control_video, .value = "DIR|FILE"},
+        {"control-mask", OPTION_TEXT, &o->control_mask, .value = "DIR|FILE"},
+        {"control-scale", OPTION_TEXT, &o->control_scale, .value = "X[,X...]", .help = "for VACE models"},
+        {"checkpoint", OPTION_TEXT, &o->checkpoint, .value = "FILE.h5"},
+        {"checkpoint-every", OPTION_INT, &o->checkpoint_every, .value = "N", .min = 1, .max = 1000},
+        {"resume", OPTION_FLAG, &o->resume,
+         .help = "keep the state every N steps (else about every minute), go on from it"},
+        {"trace", OPTION_TEXT, &o->trace, .value = "FILE.h5"},
+        {"trace-blocks", OPTION_FLAG, &o->trace_blocks, .help = "write every stage; embeddings and blocks too"},
+        {"dtype", OPTION_CHOICE, &o->dtype, .value = "fp32|bf16"},
+        {"backend", OPTION_CHOICE, &o->backend, .value = "cpu|cuda|ref", .help = "what computes, and in which type"},
+        {"threads", OPTION_INT, &o->threads, .value = "N", .min = 1, .max = 4096},
+        {"group-size", OPTION_INT, &o->group_size, .value = "T", .min = 1, .max = 4096,
+         .help = "CPU threads (all); ranks that share the shot (1)"},
+        {.name = "quiet", .kind = OPTION_FLAG, .to = &o->quiet},
+        {"json", OPTION_FLAG, &o->json, .help = "no progress on stderr; one JSON object on stdout"},
+    };
+    const Usage usage = {.verb = "render",
+                         .arguments = "--model DIR --prompt TEXT --output FILE.mp4 [options]",
+                         .about = "Renders one clip. What is not given comes from the model folder.",
+                         .option = table,
+                         .option_count = sizeof table / sizeof *table};
+    return options_read(&usage, argc, argv, first);
+}
+
+/* ---- what is refused before anything is loaded ---------------------------------------------------------------------------- */
+
+/* The first option given that only a model with conditioning pictures takes, NULL when there is none. */
+static const char *conditioning_option(const RenderOptions *o)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } row[] = {{"--image", o->image != NULL},
+               {"--last-image", o->last_image != NULL},
+               {"--reference", o->references.count > 0},
+               {"--control-video", o->control_video != NULL},
+               {"--control-mask", o->control_mask != NULL},
+               {"--control-scale", o->control_scale != NULL}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (row[i].given) return row[i].name;
+    return NULL;
+}
+
+static Status check_kind(const RenderOptions *o, const ModelConfig *c)
+{
+    const char *option = conditioning_option(o);
+    if (strcmp(c->pipeline, "WanPipeline") != 0)
+        return status_fail(ERR_INPUT, "%s: a %s; expected a WanPipeline, text to video", o->model, c->pipeline);
+    if (option) return status_fail(ERR_INPUT, "%s: %s renders from text alone (%s)", option, o->model, c->pipeline);
+    return status_ok();
+}
+
+static Status check_folder_of(const char *option, const char *path)
+{
+    if (!path) return status_ok();
+    char *folder = path_folder(path);
+    Status status = status_ok();
+    if (!*path_name(path) || file_is_folder(path))
+        status = status_fail(ERR_INPUT, "%s %s: a folder; expected a file name", option, path);
+    else if (access(folder, W_OK | X_OK) != 0)
+        status = status_errno(ERR_INPUT, "%s %s: cannot write into %s", option, path, folder);
+    free(folder);
+    return status;
+}
+
+static Status check_options(const RenderOptions *o)
+{
+    if (o->group_size > 1)
+        return status_fail(ERR_INPUT, "--group-size %d: this build renders a shot on one rank; expected 1",
+                           o->group_size);
+    if (o->resume && !o->checkpoint)
+        return status_fail(ERR_INPUT, "--resume: expected --checkpoint FILE.h5 to go on from");
+    if (o->checkpoint_every && !o->checkpoint)
+        return status_fail(ERR_INPUT, "--checkpoint-every: expected --checkpoint FILE.h5 to write to");
+    if (o->trace_blocks && !o->trace)
+        return status_fail(ERR_INPUT, "--trace-blocks: expected --trace FILE.h5 to write to");
+    TRY(check_folder_of("--output", o->output));
+    TRY(check_folder_of("--checkpoint", o->checkpoint));
+    return check_folder_of("--trace", o->trace);
+}
+
+static void make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
+{
+    shot_copy(s, &c->defaults);
+    free(s->prompt);
+    s->prompt = text_copy(o->prompt);
+    if (o->negative) {
+        free(s->negative);
+        s->negative = text_copy(o->negative);
+    }
+    s->seed = o->seed;
+    if (o->width) s->width = o->width;
+    if (o->height) s->height = o->height;
+    if (o->frames) s->frames = o->frames;
+    if (o->fps) s->fps = o->fps;
+    if (o->steps) s->steps = o->steps;
+    if (!isnan(o->guidance)) s->guidance = o->guidance;
+    if (!isnan(o->guidance_2)) s->guidance_2 = o->guidance_2;
+    if (!isnan(o->flow_shift)) s->flow_shift = o->flow_shift;
+}
+
+/* ---- progress and signals --------------------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stop_signal;
+
+static void note_signal(int number) { stop_signal = number; }
+
+/* Slurm's preemption sends SIGTERM or SIGUSR1; the first SIGINT asks as politely, the second one kills. */
+static void watch_signals(void)
+{
+    struct sigaction a = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&a.sa_mask);
+    stop_signal = 0;
+    sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGUSR1, &a, NULL);
+    a.sa_flags = (int)SA_RESETHAND | SA_RESTART;
+    sigaction(SIGINT, &a, NULL);
+}
+
+typedef struct {
+    const RenderOptions *o;
+    bool terminal, open; /* open: a line on the terminal has no end yet */
+    char stage[16];
+    double stage_began, said; /* seconds */
+} Show;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void end_line(Show *s)
+{
+    if (s->open) fputc('\n', stderr);
+    s->open = false;
+}
+
+/* On a terminal one line that is written over; elsewhere a line for each stage and then one every ten seconds. */
+static void show_progress(Show *s, const char *stage, int done, int total)
+{
+    const double line_s = 10;
+    double now = now_s(), left;
+    char rest[64] = "";
+    bool fresh = strcmp(stage, s->stage) != 0;
+    if (fresh) {
+        end_line(s);
+        snprintf(s->stage, sizeof s->stage, "%s", stage);
+        s->stage_began = now;
+    }
+    left = done ? (now - s->stage_began) / done * (total - done) : 0;
+    if (done) snprintf(rest, sizeof rest, ", %.0f s left", left);
+    if (s->terminal) {
+        fprintf(stderr, "\rreelwright: %s %d/%d%s\033[K", stage, done, total, rest);
+        s->open = true;
+    } else if (fresh || now - s->said >= line_s) {
+        log_line(LOG_INFO, "%s %d/%d%s", stage, done, total, rest);
+        s->said = now;
+    }
+}
+
+static Status progress_at(void *self, const char *stage, int done, int total)
+{
+    Show *s = self;
+    if (stop_signal) {
+        end_line(s);
+        return status_fail(ERR_STOP, "by signal %d before %s %d/%d; %s", (int)stop_signal, stage, done, total,
+                           s->o->checkpoint ? "--resume goes on from the checkpoint"
+                                            : "there is no --checkpoint to go on from");
+    }
+    if (!s->o->quiet) show_progress(s, stage, done, total);
+    return status_ok();
+}
+
+/* ---- the work ----------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const RenderOptions *o;
+    ShotSpec shot;
+    char key[HASH_TEXT], model_hash[HASH_TEXT];
+    Engine *engine;
+    TraceFile *trace;
+    Encode *encode;
+    RenderedLatents latents;
+    double decode_s, encode_s, total_s;
+} Work;
+
+/* Noise from a file is another shot than the one from the seed. */
+static Status make_key(Work *w)
+{
+    TRY(model_config_hash(w->o->model, w->model_hash));
+    shot_key(&w->shot, w->model_hash, w->key);
+    if (!w->o->noise) return status_ok();
+    char noise[HASH_TEXT];
+    TRY(hash_file(w->o->noise, noise));
+    Hash *h = hash_begin();
+    hash_add_field(h, "shot", "%s", w->key);
+    hash_add_field(h, "noise", "%s", noise);
+    hash_end(h, w->key);
+    return status_ok();
+}
+
+static Status put_frames(void *self, const float *frames, int n, int height, int width)
+{
+    Work *w = self;
+    double start = now_s();
+    TRY(encode_put(w->encode, frames, n, height, width));
+    w->encode_s += now_s() - start;
+    return status_ok();
+}
+
+static Status make_file(Work *w, Progress progress)
+{
+    const Trace *trace = w->trace ? trace_sink(w->trace) : NULL;
+    EncodeOptions e = encode_defaults();
+    e.fps = w->shot.fps;
+    double start = now_s();
+    TRY(encode_begin(w->o->output, &e, &w->encode));
+    TRY(render_decode(w->engine, &w->latents, trace, progress, (FrameSink){put_frames, w}));
+    w->decode_s = now_s() - start - w->encode_s;
+    if (w->trace) TRY(trace_close(&w->trace));
+    start = now_s();
+    TRY(encode_end(&w->encode));
+    w->encode_s += now_s() - start;
+    return status_ok();
+}
+
+static Status do_work(Work *w, Progress progress)
+{
+    const RenderOptions *o = w->o;
+    const BackendOptions backend = {backend_kind[o->backend], compute_type[o->dtype], o->threads};
+    ModelConfig *config = NULL;
+    TRY(model_config_read(o->model, &config));
+    Status status = check_kind(o, config);
+    if (!failed(status)) make_shot(o, config, &w->shot);
+    if (!failed(status)) status = model_config_check_shot(config, &w->shot);
+    model_config_free(&config);
+    TRY(status);
+    if (o->checkpoint || o->json) TRY(make_key(w));
+    TRY(engine_open(o->model, &backend, &w->engine));
+    if (o->trace) TRY(trace_open(o->trace, o->trace_blocks, &w->trace));
+    const RenderJob job = {.shot = &w->shot,
+                           .key = w->key,
+                           .model_hash = w->model_hash,
+                           .checkpoint = o->checkpoint,
+                           .checkpoint_every = o->checkpoint_every,
+                           .resume = o->resume,
+                           .noise_file = o->noise,
+                           .trace = w->trace ? trace_sink(w->trace) : NULL,
+                           .progress = progress};
+    TRY(render_latents(w->engine, &job, &w->latents));
+    return make_file(w, progress);
+}
+
+static Status print_json(const Work *w)
+{
+    char sha256[HASH_TEXT];
+    int64_t bytes;
+    const ShotSpec *s = &w->shot;
+    TRY(hash_file(w->o->output, sha256));
+    TRY(file_size(w->o->output, &bytes));
+    json_t *j = json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:s, s:s, s:s, s:s}", "file",
+                          w->o->output, "sha256", sha256, "bytes", (json_int_t)bytes, "width", s->width, "height",
+                          s->height, "frames", s->frames, "fps", s->fps, "duration_s", (double)s->frames / s->fps,
+                          "steps", s->steps, "steps_resumed", w->latents.steps_resumed, "shot", w->key, "model",
+                          w->model_hash, "dtype", dtype_name(backend_compute(engine_backend(w->engine))), "backend",
+                          (const char *[]){"cpu", "cuda", "ref"}[w->o->backend]);
+    json_t *seconds = json_pack("{s:f, s:f, s:f, s:f, s:f}", "text", w->latents.text_s, "denoise", w->latents.denoise_s,
+                                "decode", w->decode_s, "encode", w->encode_s, "total", w->total_s);
+    char *seed = text_format("%" PRIu64, s->seed); /* JSON's integers end at 2^63 */
+    json_object_set_new(j, "seed", s->seed <= INT64_MAX ? json_integer((json_int_t)s->seed) : json_string(seed));
+    json_object_set_new(j, "seconds", seconds);
+    bool printed = json_dumpf(j, stdout, JSON_REAL_PRECISION(6)) == 0 && putchar('\n') != EOF;
+    json_decref(j);
+    free(seed);
+    return printed ? status_ok() : status_errno(ERR_NODE, "cannot write to standard output");
+}
+
+Status verb_render(int argc, char **argv)
+{
+    RenderOptions o = {.guidance = NAN, .guidance_2 = NAN, .flow_shift = NAN, .group_size = 1};
+    int first;
+    TRY(read_options(&o, argc, argv, &first));
+    if (first < 0) return status_ok();
+    TRY(check_options(&o));
+    if (o.quiet) log_set_level(LOG_WARNING);
+    watch_signals();
+    Show show = {.o = &o, .terminal = isatty(STDERR_FILENO)};
+    Work w = {.o = &o};
+    double start = now_s();
+    Status status = do_work(&w, (Progress){progress_at, &show});
+    w.total_s = now_s() - start;
+    end_line(&show);
+    if (!failed(status) && o.json) status = print_json(&w);
+    if (!failed(status))
+        log_line(LOG_INFO, "%s: %.1f s of video in %.1f s", o.output, (double)w.shot.frames / w.shot.fps, w.total_s);
+    encode_abandon(&w.encode);
+    trace_abandon(&w.trace);
+    render_latents_free(&w.latents);
+    engine_close(&w.engine);
+    shot_clear(&w.shot);
+    return status;
+}
