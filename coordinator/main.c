@@ -17,6 +17,7 @@ static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render},
     {"check", "validate a campaign and show what it would do", verb_check},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect},
+    {"bench", "time one stage of the engine on this machine", verb_bench},
 };
 enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };
 

@@ -7,5 +7,6 @@
 
 Status verb_render(int argc, char **argv);
 Status verb_inspect(int argc, char **argv);
+Status verb_bench(int argc, char **argv);
 
 #endif
