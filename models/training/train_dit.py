@@ -63,7 +63,7 @@ def show_frames(transformer, frames):
 
 def encode_text(encoder, tokenizer, texts, ramp=1.0):
     """Embeddings with zeroed pads, as the pipeline makes them, and the matching key bias [batch,1,1,TOKENS]."""
-    batch = tokenizer(texts, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
+    batch = tokenizer(texts, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").to(encoder.device)
     mask = batch.attention_mask
     out = encoder(batch.input_ids, mask).last_hidden_state * mask[..., None]
     used = mask.sum(1, keepdim=True)
@@ -100,15 +100,17 @@ def train(args, team):
     folder, state_file = f"{args.work}/model", f"{args.work}/state/dit.pt"
     tokenizer = T5TokenizerFast.from_pretrained(f"{folder}/tokenizer")
     both, known = build(folder, tokenizer)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    both.to(device)
     parameters = list(both.parameters())
     optimizer, step = Muon(parameters, args.lr, team), 0
     average = [p.detach().clone() for p in parameters]
     if os.path.exists(state_file):
-        state = torch.load(state_file)
+        state = torch.load(state_file, map_location=device)
         both.load_state_dict(state["both"])
         optimizer.load_state_dict(state["optimizer"])
-        average, step = [a.detach() for a in state["average"]], state["step"]
-    ramp_steps = 1 if known and not step else args.ramp
+        average, step, known = state["average"], state["step"], state["known"]
+    ramp_steps, partial_steps = (1, 0) if known else (args.ramp, args.partial)
     latents, shown, scenes = data.load(args.work)
     frames = latents.shape[2]
     rope = show_frames(both.transformer, frames)
@@ -124,7 +126,7 @@ def train(args, team):
     def save():
         live = [p.detach().clone() for p in parameters]
         os.makedirs(os.path.dirname(state_file), exist_ok=True)
-        torch.save({"both": both.state_dict(), "optimizer": optimizer.state_dict(), "average": average, "step": step},
+        torch.save({"both": both.state_dict(), "optimizer": optimizer.state_dict(), "average": average, "step": step, "known": known},
                    state_file + ".new")
         os.replace(state_file + ".new", state_file)
         with torch.no_grad():
@@ -137,14 +139,14 @@ def train(args, team):
 
     losses, start = [], time.time()
     while step < args.steps:
-        partial = step < args.partial
+        partial = step < partial_steps
         batch = 2 * args.batch if partial else args.batch
         rope.chosen = np.sort(rng.permutation(frames)[:4]) if partial else np.arange(frames)
         pick = rng.integers(len(scenes), size=batch)
         texts = ["" if rng.random() < args.drop else random_caption(rng, scenes[i]) for i in pick]
-        x0 = latents[pick][:, :, rope.chosen].float()
-        weight = 1 + args.emphasis * shown[pick][:, rope.chosen].float()[:, None]
-        noise, sigma = torch.randn_like(x0), random_sigma(batch)
+        x0 = latents[pick][:, :, rope.chosen].float().to(device)
+        weight = 1 + args.emphasis * shown[pick][:, rope.chosen].float()[:, None].to(device)
+        noise, sigma = torch.randn_like(x0), random_sigma(batch).to(device)
         s = sigma.view(-1, 1, 1, 1, 1)
         text, PadAware.bias = encode_text(both.encoder, tokenizer, texts, min(1, step / ramp_steps))
         v = both.transformer((1 - s) * x0 + s * noise, sigma * 1000, text, return_dict=False)[0]

@@ -1,6 +1,7 @@
 """Trains the video autoencoder on crops of rendered clips.
 
     python train_vae.py --work WORK --steps 1600      resumes; with the state gone it starts from WORK/model/vae
+    python train_vae.py --work WORK --decoder-only    the same for the decoder alone, once latents are cached
 """
 import argparse
 import math
@@ -102,13 +103,20 @@ def train(args, team):
     vae = AutoencoderKLWan.from_pretrained(folder).float() if known else AutoencoderKLWan(**CONFIG)
     if not known:
         start_weights(vae)
-    optimizer, step = Muon(vae.parameters(), args.lr, team), 0
-    average = [p.detach().clone() for p in vae.parameters()]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    vae.to(device)
+    if args.decoder_only:
+        state_file = f"{args.work}/state/decoder.pt"
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+    trained = [p for p in vae.parameters() if p.requires_grad]
+    optimizer, step = Muon(trained, args.lr, team), 0
+    average = [p.detach().clone() for p in trained]
     if os.path.exists(state_file):
-        state = torch.load(state_file)
+        state = torch.load(state_file, map_location=device)
         vae.load_state_dict(state["vae"])
         optimizer.load_state_dict(state["optimizer"])
-        average, step = [a.detach() for a in state["average"]], state["step"]
+        average, step = state["average"], state["step"]
     clips, masks = data.load(f"{args.work}/data", args.clips)
     rng = np.random.default_rng([step, team.rank])
     torch.manual_seed(step * 10 + team.rank)
@@ -119,13 +127,14 @@ def train(args, team):
         torch.save({"vae": live, "optimizer": optimizer.state_dict(), "average": average, "step": step}, state_file + ".new")
         os.replace(state_file + ".new", state_file)
         with torch.no_grad():
-            torch._foreach_copy_(list(vae.parameters()), average)
+            torch._foreach_copy_(trained, average)
         vae.save_pretrained(folder)
         vae.load_state_dict(live)
 
     seen, start = [], time.time()
     while step < args.steps:
-        x, weight = random_crops(rng, clips, masks, *(PICTURES if step < args.pictures else CROPS[step % len(CROPS)]))
+        x, weight = random_crops(rng, clips, masks, *(PICTURES if step < args.pictures and not args.decoder_only else CROPS[step % len(CROPS)]))
+        x, weight = x.to(device), weight.to(device)
         mean, logvar = fast_vae.encode(vae, x)
         y = fast_vae.decode(vae, mean + torch.randn_like(mean) * (0.5 * logvar).exp())
         error = (y - x).abs()
@@ -133,12 +142,12 @@ def train(args, team):
         loss = ((error + error.square()) * weight).mean() / weight.mean() + 0.2 * edge_loss(y, x) + args.kl * kl
         optimizer.zero_grad()
         loss.backward()
-        team.mean_gradients(vae.parameters())
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        team.mean_gradients(trained)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step(args.lr * min(1, (step + 1) / 20) * (1 - 0.97 * step / args.steps))
         step += 1
         with torch.no_grad():
-            torch._foreach_lerp_(average, list(vae.parameters()), 1 - min(0.995, (1 + step) / (10 + step)))
+            torch._foreach_lerp_(average, trained, 1 - min(0.995, (1 + step) / (10 + step)))
         seen.append([error.mean().item(), kl.item(), psnr(y.detach(), x)])
         if team.chief and step % 30 == 0:
             l1, k, p = np.mean(seen[-30:], 0)
@@ -154,6 +163,7 @@ if __name__ == "__main__":
     p.add_argument("--work", default="work")
     p.add_argument("--steps", type=int, default=1600)
     p.add_argument("--pictures", type=int, default=400, help="steps on single frames before the clips")
+    p.add_argument("--decoder-only", action="store_true", help="leave the encoder, and so the latents, as they are")
     p.add_argument("--clips", type=int, default=1600)
     p.add_argument("--lr", type=float, default=4e-3)
     p.add_argument("--kl", type=float, default=3e-4)
