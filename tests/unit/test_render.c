@@ -1,0 +1,210 @@
+/* A render that is stopped anywhere and gone on with ends bit for bit where an undisturbed one does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/checkpoint.h"
+#include "worker/render.h"
+
+enum { STEPS = 5 };
+static const char path[] = "test_render.h5", model_folder[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";
+static Engine *engine;
+static ShotSpec shot;
+static char key[HASH_TEXT], model_hash[HASH_TEXT];
+static RenderedLatents undisturbed;
+
+static Status stop_before(void *self, const char *stage, int done, int total)
+{
+    (void)total;
+    return strcmp(stage, "denoise") == 0 && done == *(int *)self ? status_fail(ERR_STOP, "told to stop") : status_ok();
+}
+
+static RenderJob job(const char *checkpoint, int *stop)
+{
+    return (RenderJob){.shot = &shot,
+                       .key = key,
+                       .model_hash = model_hash,
+                       .checkpoint = checkpoint,
+                       .resume = true,
+                       .progress = {stop ? stop_before : NULL, stop}};
+}
+
+static void assert_same_latents(const RenderedLatents *r)
+{
+    size_t bytes = (size_t)(r->dim[0] * r->dim[1] * r->dim[2] * r->dim[3]) * sizeof(float);
+    assert_memory_equal(r->dim, undisturbed.dim, sizeof r->dim);
+    assert_memory_equal(r->latents, undisturbed.latents, bytes);
+}
+
+static void resumes_from_every_step(void **state)
+{
+    (void)state;
+    for (int stop = 0; stop < STEPS; stop++) {
+        RenderedLatents r;
+        unlink(path);
+        RenderJob first = job(path, &stop), second = job(path, NULL);
+        assert_int_equal(render_latents(engine, &first, &r).err, ERR_STOP);
+        assert_null(r.latents);
+        assert_int_equal(r.steps_done, stop);
+        assert_int_equal(file_exists(path), stop > 0);
+        assert_string_equal(render_latents(engine, &second, &r).message, "");
+        assert_int_equal(r.steps_resumed, stop);
+        assert_int_equal(r.steps_done, STEPS - stop);
+        assert_same_latents(&r);
+        render_latents_free(&r);
+    }
+}
+
+/* One step at a time, as if every attempt was preempted. */
+static void resumes_again_and_again(void **state)
+{
+    (void)state;
+    RenderedLatents r;
+    unlink(path);
+    for (int stop = 1; stop <= STEPS; stop++) {
+        RenderJob j = job(path, &stop);
+        assert_int_equal(render_latents(engine, &j, &r).err, stop < STEPS ? ERR_STOP : OK);
+        assert_int_equal(r.steps_resumed, stop - 1);
+        assert_int_equal(r.steps_done, 1);
+    }
+    assert_same_latents(&r);
+    render_latents_free(&r);
+}
+
+static void a_finished_shot_is_only_read(void **state)
+{
+    (void)state;
+    RenderedLatents r;
+    unlink(path);
+    RenderJob j = job(path, NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(render_latents(engine, &j, &r).message, "");
+        assert_int_equal(r.steps_resumed, i ? STEPS : 0);
+        assert_same_latents(&r);
+        render_latents_free(&r);
+    }
+}
+
+/* Whatever cannot be used is not used: damaged, another shot's, not a checkpoint at all. */
+static void starts_again_when_the_checkpoint_is_no_good(void **state)
+{
+    (void)state;
+    RenderedLatents r;
+    Checkpoint c;
+    RenderJob j = job(path, NULL);
+    char *bytes;
+    size_t n;
+    log_set_level(LOG_ERROR); /* the warnings are expected */
+    for (int kind = 0; kind < 3; kind++) {
+        int stop = 2;
+        RenderJob first = job(path, &stop);
+        unlink(path);
+        assert_int_equal(render_latents(engine, &first, &r).err, ERR_STOP);
+        assert_int_equal(file_read(path, 1 << 24, &bytes, &n).err, OK);
+        bytes[n / 2] ^= 1;
+        if (kind == 0) assert_int_equal(file_replace(path, bytes, n).err, OK);
+        if (kind == 1) assert_int_equal(file_replace(path, bytes, n / 2).err, OK);
+        free(bytes);
+        if (kind == 2) {
+            assert_int_equal(checkpoint_read(path, NULL, &c).err, OK);
+            c.owner.seed++;
+            assert_int_equal(checkpoint_write(path, &c).err, OK);
+            checkpoint_clear(&c);
+        }
+        assert_string_equal(render_latents(engine, &j, &r).message, "");
+        assert_int_equal(r.steps_resumed, 0);
+        assert_same_latents(&r);
+        render_latents_free(&r);
+    }
+    log_set_level(LOG_INFO);
+}
+
+static void refuses_a_checkpoint_that_cannot_be_written(void **state)
+{
+    (void)state;
+    RenderedLatents r;
+    RenderJob j = job("no/such/folder/x.h5", NULL);
+    j.checkpoint_every = 1;
+    assert_int_equal(render_latents(engine, &j, &r).err, ERR_NODE);
+    assert_int_equal(r.steps_done, 1);
+    assert_null(r.latents);
+}
+
+static int count_frames;
+
+static Status count_put(void *self, const float *frames, int n, int height, int width)
+{
+    (void)self;
+    for (int64_t i = 0; i < (int64_t)n * height * width * 3; i++) assert_true(frames[i] >= 0 && frames[i] <= 1);
+    assert_int_equal(height, shot.height);
+    assert_int_equal(width, shot.width);
+    count_frames += n;
+    return status_ok();
+}
+
+static void decodes_every_frame(void **state)
+{
+    (void)state;
+    count_frames = 0;
+    assert_string_equal(render_decode(engine, &undisturbed, NULL, (Progress){0}, (FrameSink){count_put, NULL}).message,
+                        "");
+    assert_int_equal(count_frames, shot.frames);
+}
+
+static int open_all(void **state)
+{
+    (void)state;
+    const BackendOptions o = {BACKEND_CPU, F32, 1};
+    Status s = model_config_hash(model_folder, model_hash);
+    if (!failed(s)) s = engine_open(model_folder, &o, &engine);
+    if (failed(s)) {
+        print_error("%s\n", s.message);
+        return 1;
+    }
+    shot = (ShotSpec){.prompt = text_copy("a red cat"),
+                      .negative = text_copy("grey"),
+                      .seed = 3,
+                      .width = 48,
+                      .height = 32,
+                      .frames = 9,
+                      .fps = 8,
+                      .steps = STEPS,
+                      .guidance = 4,
+                      .flow_shift = 3,
+                      .scheduler = "unipc"};
+    shot_key(&shot, model_hash, key);
+    RenderJob j = job(NULL, NULL);
+    return failed(render_latents(engine, &j, &undisturbed));
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    render_latents_free(&undisturbed);
+    engine_close(&engine);
+    shot_clear(&shot);
+    unlink(path);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(resumes_from_every_step),
+        cmocka_unit_test(resumes_again_and_again),
+        cmocka_unit_test(a_finished_shot_is_only_read),
+        cmocka_unit_test(starts_again_when_the_checkpoint_is_no_good),
+        cmocka_unit_test(refuses_a_checkpoint_that_cannot_be_written),
+        cmocka_unit_test(decodes_every_frame),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
