@@ -8,7 +8,7 @@
 
 typedef enum { PICTURE_LANCZOS, PICTURE_BICUBIC } PictureFilter;
 
-/* Pillow's Image.resize of 8-bit channels: separable, columns' weights first, each pass rounded to 8 bits.
+/* Pillow's Image.resize of 8-bit channels: separable, each pass rounded to 8 bits.
  * -> [height,width,3], free() it */
 uint8_t *picture_resize(const Picture *p, int width, int height, PictureFilter filter);
 /* torch's interpolate(mode="bilinear", align_corners=False) of [height,width,3]; -> [to_height,to_width,3], free() it */
