@@ -15,7 +15,7 @@ PACKAGES=(
   libdnnl-dev                                                              # CPU mathematics
   libhdf5-dev                                                              # checkpoints
   libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev # video
-  libsqlite3-dev libyaml-dev libcsv-dev libjansson-dev        # ledger, campaigns, model configs
+  libsqlite3-dev libyaml-dev libcsv-dev libjansson-dev uthash-dev # ledger, campaigns, model configs
   libutf8proc-dev libssl-dev                                               # prompts, hashes
 )
 TEST_PACKAGES=(libcmocka-dev ffmpeg clang-format-14)
