@@ -42,6 +42,7 @@ static const char schema[] =
     "REAL NOT NULL,"
     "  taken_s REAL);"
     "CREATE INDEX shots_by_state ON shots(state);"
+    "CREATE INDEX shots_begun ON shots(step) WHERE step > 0;"
     "CREATE INDEX clips_by_shot ON clips(shot, state);"
     "CREATE INDEX clips_by_state ON clips(state);"
     "CREATE INDEX leases_by_shot ON leases(shot);"

@@ -45,7 +45,7 @@ static Status count_states(Ledger *l, Snapshot *s)
     s->finished = s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED];
     s->failed = s->clip_count[CLIP_FAILED];
     s->left = s->clips - s->refused - s->finished - s->failed;
-    return ledger_sql_number(l, &s->steps, "SELECT sum(step) FROM shots", "");
+    return ledger_sql_number(l, &s->steps, "SELECT sum(step) FROM shots WHERE step > 0", "");
 }
 
 static Status read_epoch(Ledger *l, Snapshot *s)
@@ -63,11 +63,13 @@ static Status read_epoch(Ledger *l, Snapshot *s)
     }
     ledger_sql_end(&q);
     TRY(q.status);
-    q = ledger_sql_query(
-        l, "SELECT sum(clips), min(given_s), max(ended_s) FROM leases WHERE epoch = ?1 AND outcome = 'done'", "i",
-        s->epoch);
+    TRY(ledger_sql_number(l, &s->launches, "SELECT count(DISTINCT epoch) FROM leases", ""));
+    q = ledger_sql_query(l,
+                         "SELECT sum(clips), min(given_s), max(ended_s) FROM leases"
+                         " WHERE epoch = (SELECT max(epoch) FROM leases) AND outcome = 'done'",
+                         "");
     if (ledger_sql_next(&q)) {
-        s->finished_in_epoch = ledger_sql_int(&q, 0);
+        s->finished_lately = ledger_sql_int(&q, 0);
         s->first_s = ledger_sql_real(&q, 1);
         s->last_s = ledger_sql_real(&q, 2);
     }
@@ -136,8 +138,8 @@ void snapshot_clear(Snapshot *s)
 double snapshot_clips_per_hour(const Snapshot *s, double now_s)
 {
     double until = s->ended_s > 0 ? s->last_s : now_s;
-    if (s->finished_in_epoch <= 0 || until <= s->first_s) return 0;
-    return (double)s->finished_in_epoch * 3600 / (until - s->first_s);
+    if (s->finished_lately <= 0 || until <= s->first_s) return 0;
+    return (double)s->finished_lately * 3600 / (until - s->first_s);
 }
 
 /* ---- rows ---- */
@@ -199,12 +201,21 @@ Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
     return q.status;
 }
 
-Status ledger_read_columns(Ledger *l, char **json)
+static Status read_json(Query q, char **json)
 {
-    Query q = ledger_sql_query(l, "SELECT columns FROM campaign", "");
     *json = text_copy(ledger_sql_next(&q) ? ledger_sql_text(&q, 0) : "[]");
     ledger_sql_end(&q);
     return q.status;
+}
+
+Status ledger_read_columns(Ledger *l, char **json)
+{
+    return read_json(ledger_sql_query(l, "SELECT columns FROM campaign", ""), json);
+}
+
+Status ledger_read_renditions(Ledger *l, char **json)
+{
+    return read_json(ledger_sql_query(l, "SELECT renditions FROM campaign", ""), json);
 }
 
 Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)

@@ -16,11 +16,12 @@ typedef struct { /* owns its texts: snapshot_clear */
     int64_t steps; /* sum over shots of the highest step: what a launcher calls progress */
     double created_s;
     int64_t epoch;        /* 0: never run */
+    int64_t launches;     /* epochs that gave a lease */
     char *host, *outcome; /* of the epoch; outcome "" while it lasts */
     int pid;
     double started_s, heard_s, ended_s;
-    int64_t finished_in_epoch;
-    double first_s, last_s; /* decisions in this epoch: the time that the rate is taken over */
+    int64_t finished_lately; /* clips, in the last epoch that gave a lease */
+    double first_s, last_s;  /* its first lease and last result: the time that the rate is taken over */
     int worker_count;
     WorkerLine *worker; /* [worker_count], of this epoch; texts owned */
 } Snapshot;
@@ -51,6 +52,8 @@ typedef struct {
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink);
 /* JSON array of the customers' column names; free() it. */
 Status ledger_read_columns(Ledger *l, char **json);
+/* JSON array of objects, Rendition's fields; free() it. */
+Status ledger_read_renditions(Ledger *l, char **json);
 
 typedef struct { /* texts borrowed */
     int64_t lease, epoch, shot;

@@ -223,7 +223,7 @@ static Status finish_clip(Ledger *l, int64_t lease, const ClipResult *c)
     return ledger_sql_run(
         l,
         "UPDATE clips SET reason = NULL, file = ?2, thumbnail = ?3, sheet = ?4, sha256 = ?5, duration_s = ?6,"
-        " width = ?7, height = ?8, reviewer = 'none', decided_s = ?9 WHERE clip = ?1",
+        " width = ?7, height = ?8, reviewer = '', decided_s = ?9 WHERE clip = ?1",
         "ittttdiid", clip, c->file, c->thumbnail, c->sheet, c->sha256, c->duration_s, (int64_t)c->width,
         (int64_t)c->height, l->now_s);
 }

@@ -5,17 +5,23 @@
 
 #include "common/log.h"
 #include "common/options.h"
+#include "coordinator/run.h"
 #include "coordinator/verbs.h"
 #include "worker/verbs.h"
+#include "worker/worker_loop.h"
 
 typedef struct {
     const char *name, *summary;
     Status (*run)(int argc, char **argv);
 } Verb;
 
+/* The one place where the farm's two halves meet. */
+static Status verb_run(int argc, char **argv) { return run_verb(argc, argv, worker_loop); }
+
 static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render},
     {"check", "validate a campaign and show what it would do", verb_check},
+    {"run", "render a campaign, or go on with one", verb_run},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect},
     {"bench", "time one stage of the engine on this machine", verb_bench},
 };

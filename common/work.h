@@ -1,0 +1,17 @@
+/* work.h - how the farm starts a worker's half of a job: coordinator/run.c knows only this, main.c puts the halves together. */
+#ifndef REELWRIGHT_WORK_H
+#define REELWRIGHT_WORK_H
+
+#include "common/link.h"
+
+typedef struct {
+    int threads; /* 0 = as many as the process may run on */
+    int backend; /* index into "cpu|cuda|ref" */
+    int dtype;   /* index into "fp32|bf16" */
+} WorkSettings;
+
+/* Works until told to stop. OK: no more work. ERR_STOP: stopped, everything checkpointed and reported. ERR_FATAL: the
+ * coordinator is gone. */
+typedef Status WorkerMain(Link *link, const WorkSettings *settings);
+
+#endif

@@ -1,0 +1,106 @@
+#include "conclude.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "coordinator/deliver.h"
+#include "coordinator/events.h"
+#include "coordinator/progress.h"
+#include "coordinator/report.h"
+
+static Status write_list(Ledger *l, const char *folder)
+{
+    char *file = path_join(folder, "delivery.csv");
+    Status status = deliver_write_list(l, file);
+    free(file);
+    return status;
+}
+
+/* With review none, delivering belongs to the run. It writes states, so it takes an epoch; only a complete campaign comes
+ * here, so it takes none from a coordinator that still works. */
+static Status deliver(const char *folder, const Snapshot *s)
+{
+    Ledger *l = NULL;
+    Events *events = NULL;
+    Delivery done;
+    char *list = path_join(folder, "delivery");
+    char host[64] = "";
+    Status status = status_ok(), result;
+    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
+    gethostname(host, sizeof host - 1);
+    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
+    result = deliver_clips(l, &done);
+    if (failed(result)) log_line(LOG_ERROR, "%s", result.message);
+    TRY_OUT(ledger_end_epoch(l, failed(result) ? "not delivered" : "done", moment_wall_s()));
+    TRY_OUT(failed(result) ? status_fail(result.err, "not everything was delivered") : status_ok());
+    TRY_OUT(write_list(l, list));
+    TRY_OUT(events_open(folder, s->name, &events));
+    events_add(events, moment_wall_s(), "campaign.delivered",
+               json_pack("{s:I,s:I}", "clips", (json_int_t)done.delivered, "bytes", (json_int_t)done.bytes));
+    TRY_OUT(events_flush(events));
+out:
+    events_close(&events);
+    ledger_close(&l);
+    free(list);
+    return status;
+}
+
+static Status write_pages(const char *folder, Snapshot *s)
+{
+    Ledger *l = NULL;
+    Status status = status_ok();
+    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(write_list(l, folder));
+    TRY_OUT(report_write(l));
+    snapshot_clear(s);
+    TRY_OUT(ledger_read_snapshot(l, s));
+out:
+    ledger_close(&l);
+    return status;
+}
+
+static Status read_now(const char *folder, Snapshot *s)
+{
+    Ledger *l = NULL;
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = ledger_read_snapshot(l, s);
+    ledger_close(&l);
+    return status;
+}
+
+static Status verdict(const Snapshot *s, const char *folder, bool quiet)
+{
+    if (!quiet) {
+        char *line = progress_line(s, moment_wall_s());
+        log_line(LOG_INFO, "%s", line);
+        log_line(LOG_INFO, "clips in %s/delivery, list in %s/delivery.csv, report in %s/report/index.html", folder,
+                 folder, folder);
+        free(line);
+    }
+    if (s->failed == 0) return status_ok();
+    return status_fail(ERR_CLIP, "%lld of %lld clips failed; %s/report/index.html says why", (long long)s->failed,
+                       (long long)(s->clips - s->refused), folder);
+}
+
+Status conclude(const char *folder, Status so_far, bool quiet)
+{
+    Snapshot s = {0};
+    char *why = text_copy(so_far.message); /* the text of so_far may be overwritten by what follows */
+    Status status = read_now(folder, &s);
+    bool complete = !failed(status) && s.left == 0;
+    if (complete && s.clip_count[CLIP_APPROVED] > 0) status = deliver(folder, &s);
+    if (!failed(status)) status = write_pages(folder, &s);
+    if (failed(so_far)) {
+        if (failed(status)) log_line(LOG_WARNING, "%s", status.message);
+        status = status_fail(so_far.err, "%s", why);
+    } else if (!failed(status) && complete) {
+        status = verdict(&s, folder, quiet);
+    }
+    snapshot_clear(&s);
+    free(why);
+    return status;
+}

@@ -1,0 +1,18 @@
+/* coordinate.h - rank 0 of a job: opens the ledger with a new epoch and dispatches until nothing is left to do. */
+#ifndef REELWRIGHT_COORDINATE_H
+#define REELWRIGHT_COORDINATE_H
+
+#include "common/link.h"
+
+typedef struct {
+    int step_limit_s; /* 0 = measured */
+    int grace_s;      /* how long a stop waits for checkpoints */
+    bool show;        /* progress on stderr; false when the launcher shows it */
+    bool quiet;
+} CoordinateOptions;
+
+/* OK: every clip has its final state. ERR_STOP: stopped, or cancelled. ERR_RETRY: no worker is left, another launch may help.
+ * ERR_FATAL: the farm cannot go on. *clean: the job can be left in order. The epoch's outcome is in the ledger. */
+Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bool *clean);
+
+#endif

@@ -1,0 +1,283 @@
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/link.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "coordinator/progress.h"
+
+enum {
+    LOOK_MS = 200,      /* how often output, signals and the child are looked at */
+    LEDGER_MS = 1000,   /* how often the ledger is */
+    END_MS = 10000,     /* mpirun may take so long after the coordinator's end; MPI_Finalize can hang */
+    SILENT_MS = 120000, /* a coordinator that has not written for so long is hung (it writes every 5 s) */
+    KILL_MS = 5000,     /* between SIGTERM and SIGKILL */
+    MOST_ARGUMENTS = 64,
+    LINE_BYTES = 4096
+};
+static const char parent_variable[] = "REELWRIGHT_LAUNCHER";
+
+bool launch_is_parent(void) { return getenv(parent_variable) != NULL; }
+
+typedef struct {
+    const LaunchOptions *options;
+    Ledger *ledger; /* read only */
+    FILE *log;      /* DIR/run.log: everything that the job prints */
+    ProgressView view;
+    pid_t child; /* mpirun; 0 when none */
+    int output;  /* its stdout and stderr */
+    char line[LINE_BYTES];
+    size_t line_bytes;
+    int64_t epoch_before; /* of the ledger, when the job was started */
+    int64_t looked_ms, changed_ms, ended_ms, stop_ms, term_ms;
+    double heard_s;
+    bool told_stop, killed;
+} Launch;
+
+/* ---- the child ---- */
+
+static void add(char **list, int *n, const char *word)
+{
+    if (*n < MOST_ARGUMENTS - 1) list[(*n)++] = (char *)(uintptr_t)word;
+}
+
+static void fill_arguments(const LaunchOptions *o, const char *self, const char *ranks, char **list)
+{
+    int n = 0;
+    add(list, &n, MPIEXEC);
+    if (link_survives_deaths()) {
+        add(list, &n, "--with-ft");
+        add(list, &n, "ulfm");
+    }
+    if (geteuid() == 0) add(list, &n, "--allow-run-as-root");
+    add(list, &n, "--oversubscribe"); /* the coordinator sleeps: it shares a core */
+    add(list, &n, "--bind-to");
+    add(list, &n, "none");
+    add(list, &n, "-x");
+    add(list, &n, parent_variable);
+    add(list, &n, "-n");
+    add(list, &n, ranks);
+    add(list, &n, self);
+    for (char *const *a = o->arguments; *a; a++) add(list, &n, *a);
+    list[n] = NULL;
+}
+
+/* In the child, between fork and exec: only calls that are safe there. */
+static void become_mpirun(char **arguments, int output)
+{
+    int nothing = open("/dev/null", O_RDONLY);
+    setpgid(0, 0);                    /* a terminal's Ctrl-C goes to the launcher alone, which stops the job in order */
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* a killed launcher takes the job with it */
+    if (nothing >= 0) dup2(nothing, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    execv(arguments[0], arguments);
+    dprintf(STDERR_FILENO, "reelwright: error: cannot start %s: %s\n", arguments[0], strerror(errno));
+    _exit(127);
+}
+
+static Status start_child(Launch *l)
+{
+    char self[4096], ranks[16], *arguments[MOST_ARGUMENTS];
+    int ends[2];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0) return status_errno(ERR_FATAL, "/proc/self/exe");
+    self[n] = 0;
+    snprintf(ranks, sizeof ranks, "%d", l->options->workers + 1);
+    fill_arguments(l->options, self, ranks, arguments);
+    if (pipe2(ends, O_CLOEXEC) != 0) return status_errno(ERR_FATAL, "cannot make a pipe");
+    l->child = fork();
+    if (l->child == 0) become_mpirun(arguments, ends[1]);
+    close(ends[1]);
+    if (l->child < 0) {
+        l->child = 0;
+        close(ends[0]);
+        return status_errno(ERR_FATAL, "cannot start a process");
+    }
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    l->output = ends[0];
+    l->changed_ms = moment_ms();
+    l->ended_ms = l->term_ms = 0;
+    l->told_stop = l->killed = false;
+    return status_ok();
+}
+
+/* Lines of reelwright's own are for people; mpirun's notices and a library's last words go to the log only. */
+static void take_line(Launch *l)
+{
+    static const char own[] = "reelwright: ";
+    l->line[l->line_bytes] = 0;
+    fprintf(l->log, "%s\n", l->line);
+    if (strncmp(l->line, own, sizeof own - 1) == 0) {
+        progress_view_clear(&l->view);
+        fprintf(stderr, "%s\n", l->line);
+    }
+    l->line_bytes = 0;
+}
+
+static void take_output(Launch *l, int wait_ms)
+{
+    struct pollfd p = {.fd = l->output, .events = POLLIN};
+    char piece[4096];
+    poll(&p, 1, wait_ms);
+    for (ssize_t n; (n = read(l->output, piece, sizeof piece)) > 0;) {
+        for (ssize_t i = 0; i < n; i++) {
+            if (piece[i] == '\n' || l->line_bytes == LINE_BYTES - 1) take_line(l);
+            if (piece[i] != '\n') l->line[l->line_bytes++] = piece[i];
+        }
+    }
+    fflush(l->log);
+    if (p.revents & POLLHUP) moment_sleep_ms(wait_ms); /* closed: poll no longer waits */
+}
+
+/* First politely: mpirun then ends its ranks, stopped ones too. Ranks die with their mpirun (link_mpi.c). */
+static void kill_job(Launch *l, const char *why)
+{
+    int64_t now_ms = moment_ms();
+    if (l->term_ms == 0) {
+        if (why) log_line(LOG_WARNING, "%s; the job is ended", why);
+        l->term_ms = now_ms;
+        kill(l->child, SIGTERM);
+    } else if (now_ms - l->term_ms > KILL_MS && !l->killed) {
+        l->killed = true;
+        kill(l->child, SIGKILL);
+    }
+}
+
+/* ---- watching ---- */
+
+static Status look_at_ledger(Launch *l)
+{
+    Snapshot s;
+    int64_t now_ms = moment_ms();
+    if (now_ms - l->looked_ms < LEDGER_MS) return status_ok();
+    l->looked_ms = now_ms;
+    TRY(ledger_read_snapshot(l->ledger, &s));
+    if (s.epoch > l->epoch_before) progress_view_show(&l->view, &s, moment_wall_s());
+    if (s.heard_s > l->heard_s || s.heard_s < l->heard_s) l->changed_ms = now_ms;
+    l->heard_s = s.heard_s;
+    if (l->ended_ms == 0 && s.epoch > l->epoch_before && s.ended_s > 0) l->ended_ms = now_ms;
+    snapshot_clear(&s);
+    return status_ok();
+}
+
+static void watch_limits(Launch *l)
+{
+    int64_t now_ms = moment_ms();
+    if (moment_stops() > 0 && !l->told_stop) {
+        progress_view_clear(&l->view);
+        log_line(LOG_INFO, "stopping: every shot in work is checkpointed at its next step (once more to stop at once)");
+        l->told_stop = true;
+        l->stop_ms = now_ms;
+        kill(l->child, SIGUSR1); /* mpirun passes it on to every rank */
+    }
+    if (l->ended_ms && now_ms - l->ended_ms > END_MS) kill_job(l, NULL);
+    if (!l->ended_ms && now_ms - l->changed_ms > SILENT_MS) kill_job(l, "the coordinator is silent");
+    if (moment_stops() > 1) kill_job(l, NULL);
+    if (l->told_stop && now_ms - l->stop_ms > (int64_t)(l->options->grace_s + 10) * 1000)
+        kill_job(l, "the stop takes too long");
+}
+
+/* Until mpirun has ended and been waited for. */
+static Status watch_child(Launch *l)
+{
+    Status status = status_ok();
+    int how = 0;
+    for (;;) {
+        pid_t gone = waitpid(l->child, &how, WNOHANG);
+        if (gone == l->child || (gone < 0 && errno == ECHILD)) break;
+        take_output(l, LOOK_MS);
+        if (!failed(status)) status = look_at_ledger(l);
+        if (failed(status)) kill_job(l, status.message);
+        watch_limits(l);
+    }
+    l->child = 0;
+    take_output(l, 0);
+    if (l->line_bytes) take_line(l);
+    close(l->output);
+    fprintf(l->log, "-- mpirun ended: %s %d\n", WIFSIGNALED(how) ? "signal" : "status",
+            WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
+    return status;
+}
+
+/* ---- launching again ---- */
+
+typedef struct {
+    int64_t final, steps, epoch;
+    bool complete;
+    char outcome[32];
+} Standing;
+
+static Status read_standing(Launch *l, Standing *out)
+{
+    Snapshot s;
+    TRY(ledger_read_snapshot(l->ledger, &s));
+    *out = (Standing){
+        .final = s.finished + s.failed + s.refused, .steps = s.steps, .epoch = s.epoch, .complete = s.left == 0};
+    snprintf(out->outcome, sizeof out->outcome, "%s", s.ended_s > 0 ? s.outcome : "");
+    snapshot_clear(&s);
+    return status_ok();
+}
+
+static Status why_not_again(const Launch *l, const Standing *now, int without)
+{
+    bool ran = now->epoch > l->epoch_before;
+    if (moment_stops() > 0 || (ran && strcmp(now->outcome, "stopped") == 0))
+        return status_fail(ERR_STOP, "run the same command again to go on");
+    if (ran && strcmp(now->outcome, "cancelled") == 0)
+        return status_fail(ERR_STOP, "the campaign is cancelled; `reelwright resume %s`, then run, goes on",
+                           l->options->folder);
+    if (ran && strcmp(now->outcome, "stuck") == 0)
+        return status_fail(ERR_FATAL, "the farm cannot go on; %s/run.log has every message", l->options->folder);
+    if (without >= LAUNCH_MOST_WITHOUT_PROGRESS)
+        return status_fail(ERR_FATAL, "the job ended %d times without progress; %s/run.log has its messages", without,
+                           l->options->folder);
+    return status_ok();
+}
+
+static Status launch_until_complete(Launch *l)
+{
+    Standing before, now;
+    TRY(read_standing(l, &before));
+    for (int without = 0; !before.complete; before = now) {
+        l->epoch_before = before.epoch;
+        TRY(start_child(l));
+        TRY(watch_child(l));
+        TRY(read_standing(l, &now));
+        if (now.complete) break;
+        without = now.final > before.final || now.steps > before.steps ? 0 : without + 1;
+        TRY(why_not_again(l, &now, without));
+        log_line(LOG_WARNING, "the job ended (%s) with work left; it is started again",
+                 now.epoch > before.epoch ? now.outcome[0] ? now.outcome : "died" : "before it began");
+    }
+    return status_ok();
+}
+
+Status launch_campaign(const LaunchOptions *o)
+{
+    Launch l = {.options = o};
+    char *log_file = path_join(o->folder, "run.log");
+    Status status = status_ok();
+    progress_view_open(&l.view, o->quiet);
+    l.log = fopen(log_file, "ae");
+    if (!l.log) TRY_OUT(status_errno(ERR_FATAL, "cannot write %s", log_file));
+    TRY_OUT(ledger_open(o->folder, LEDGER_READ, &l.ledger));
+    if (setenv(parent_variable, "1", 1) != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
+    status = launch_until_complete(&l);
+out:
+    if (l.log) fclose(l.log);
+    ledger_close(&l.ledger);
+    free(log_file);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* launch.h - mpirun as a child: started, listened to, stopped, and started again when the job died.
+ *
+ * mpirun's exit status proves nothing (it can be 0 after a node was lost), so the launcher reads the ledger: the epoch's
+ * outcome and what is left. It lives outside MPI and survives what kills a job. */
+#ifndef REELWRIGHT_LAUNCH_H
+#define REELWRIGHT_LAUNCH_H
+
+#include <stdbool.h>
+
+#include "common/status.h"
+
+enum { LAUNCH_MOST_WITHOUT_PROGRESS = 3 };
+
+typedef struct {
+    const char *folder; /* of the campaign, with a ledger that has its plan */
+    int workers;
+    char *const *arguments; /* of `reelwright`, NULL at the end: what every rank is started with */
+    int grace_s;            /* how long a stop waits before the job is killed */
+    bool quiet;
+} LaunchOptions;
+
+/* Until the campaign is complete. OK: nothing is left to render. ERR_STOP: a signal stopped it (or it was cancelled).
+ * ERR_FATAL: the farm could not go on; the message says why and where the log is. */
+Status launch_campaign(const LaunchOptions *o);
+
+/* True in a process whose launcher is launch_campaign (and shows progress, writes lists, knows the plan is in the ledger). */
+bool launch_is_parent(void);
+
+#endif

@@ -1,0 +1,140 @@
+#include "progress.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/file.h"
+
+enum { BAR = 24, PLAIN_EVERY_S = 30, STALE_S = 30 };
+
+static char *rest_text(const Snapshot *s, double rate)
+{
+    if (s->left == 0 || rate <= 0) return text_copy("");
+    int64_t rest = (int64_t)((double)s->left * 3600 / rate + 0.5);
+    if (rest >= 3600) return text_format(", %lld:%02lld h left", (long long)rest / 3600, (long long)rest % 3600 / 60);
+    return text_format(", %lld:%02lld min left", (long long)rest / 60, (long long)rest % 60);
+}
+
+static const char *state_text(const Snapshot *s, double now_s)
+{
+    if (s->left == 0) return "finished";
+    if (s->control == CONTROL_CANCELLED) return "cancelled";
+    if (s->epoch == 0) return "not started";
+    if (s->ended_s > 0) return strcmp(s->outcome, "died") == 0 ? "interrupted" : s->outcome;
+    if (now_s - s->heard_s > STALE_S) return "not heard from";
+    return s->control == CONTROL_PAUSED ? "paused" : "running";
+}
+
+char *progress_line(const Snapshot *s, double now_s)
+{
+    double rate = snapshot_clips_per_hour(s, now_s);
+    char *rest = s->ended_s > 0 ? text_copy("") : rest_text(s, rate);
+    char *failed_text = s->failed ? text_format(", %lld failed", (long long)s->failed) : text_copy("");
+    char *refused = s->refused ? text_format(", %lld refused", (long long)s->refused) : text_copy("");
+    char *speed = rate > 0 ? text_format(", %.*f clips/h", rate < 10 ? 1 : 0, rate) : text_copy("");
+    char *line =
+        text_format("%s: %s, %lld of %lld clips done%s%s%s%s", s->name, state_text(s, now_s), (long long)s->finished,
+                    (long long)(s->clips - s->refused), failed_text, refused, speed, rest);
+    free(rest);
+    free(failed_text);
+    free(refused);
+    free(speed);
+    return line;
+}
+
+static void draw_bar(const Snapshot *s, char text[4 * BAR])
+{
+    int64_t all = s->clips - s->refused, full = all > 0 ? (s->finished + s->failed) * BAR / all : BAR;
+    text[0] = 0;
+    for (int i = 0; i < BAR; i++) strcat(text, i < full ? "█" : "░");
+}
+
+/* Cuts after `width` characters (not bytes) of UTF-8. */
+static void cut(char *text, int width)
+{
+    int columns = 0;
+    for (char *p = text; *p; p++) {
+        if ((*p & 0xc0) == 0x80) continue;
+        if (columns++ == width) {
+            *p = 0;
+            return;
+        }
+    }
+}
+
+static char *worker_line(const WorkerLine *w, double now_s)
+{
+    if (strcmp(w->state, "working") != 0)
+        return text_format("  worker %-3d %s, %d shots done", w->rank, w->state, w->finished);
+    char *others = w->clip_count > 1 ? text_format(" and %d more", w->clip_count - 1) : text_copy("");
+    char *silent =
+        now_s - w->heard_s > STALE_S ? text_format(", silent for %.0f s", now_s - w->heard_s) : text_copy("");
+    char *line = text_format("  worker %-3d %-8s %3d/%-3d %s%s%s", w->rank, *w->stage ? w->stage : "start", w->done,
+                             w->total, w->clip, others, silent);
+    free(others);
+    free(silent);
+    return line;
+}
+
+char *progress_page(const Snapshot *s, double now_s, int width, int height)
+{
+    char bar[4 * BAR], *line = progress_line(s, now_s), *page = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&page, &bytes);
+    if (!f) abort();
+    draw_bar(s, bar);
+    cut(line, width > BAR + 2 ? width - BAR - 2 : width);
+    fprintf(f, "%s  %s\n", bar, line);
+    free(line);
+    bool over = s->ended_s > 0;
+    int room = height - 2, shown = s->worker_count <= room ? s->worker_count : room > 0 ? room : 0;
+    for (int i = 0; i < shown && !over; i++) {
+        line = worker_line(&s->worker[i], now_s);
+        cut(line, width);
+        fprintf(f, "%s\n", line);
+        free(line);
+    }
+    if (shown < s->worker_count && !over) fprintf(f, "  and %d more workers\n", s->worker_count - shown);
+    fclose(f);
+    return page;
+}
+
+void progress_view_open(ProgressView *v, bool quiet)
+{
+    *v = (ProgressView){.terminal = isatty(STDERR_FILENO) == 1, .quiet = quiet, .last_finished = -1};
+}
+
+void progress_view_clear(ProgressView *v)
+{
+    if (v->lines > 0) fprintf(stderr, "\033[%dA\033[J", v->lines);
+    v->lines = 0;
+}
+
+static void show_page(ProgressView *v, const Snapshot *s, double now_s)
+{
+    struct winsize size = {0};
+    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0;
+    char *page = progress_page(s, now_s, known ? size.ws_col - 1 : 79, known ? size.ws_row - 1 : 23);
+    progress_view_clear(v);
+    for (const char *p = page; *p; p++) v->lines += *p == '\n';
+    fputs(page, stderr);
+    free(page);
+}
+
+void progress_view_show(ProgressView *v, const Snapshot *s, double now_s)
+{
+    if (v->quiet) return;
+    if (v->terminal) {
+        show_page(v, s, now_s);
+        return;
+    }
+    if (s->finished + s->failed == v->last_finished && now_s - v->last_s < PLAIN_EVERY_S) return;
+    v->last_finished = s->finished + s->failed;
+    v->last_s = now_s;
+    char *line = progress_line(s, now_s);
+    fprintf(stderr, "%s\n", line);
+    free(line);
+}

@@ -1,0 +1,269 @@
+#include "run.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "common/options.h"
+#include "coordinator/conclude.h"
+#include "coordinator/coordinate.h"
+#include "coordinator/launch.h"
+#include "coordinator/ledger_read.h"
+
+enum { LEAST_FREE_BYTES = 16 << 20, CORES_PER_WORKER = 2 };
+
+typedef struct {
+    const char *campaign, *out;
+    int workers, step_limit_s, grace_s;
+    WorkSettings work;
+    bool quiet, take_over;
+} RunOptions;
+
+static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
+{
+    const Option table[] = {
+        {.name = "out",
+         .kind = OPTION_TEXT,
+         .to = &o->out,
+         .value = "DIR",
+         .required = true,
+         .help = "the campaign's folder: ledger, clips, lists, report"},
+        {.name = "workers",
+         .kind = OPTION_INT,
+         .to = &o->workers,
+         .value = "N",
+         .min = 1,
+         .max = 100000,
+         .help = "processes that render (by cores: one for every two, at least 1)"},
+        {.name = "threads",
+         .kind = OPTION_INT,
+         .to = &o->work.threads,
+         .value = "N",
+         .min = 1,
+         .max = 4096,
+         .help = "of each worker (cores / workers)"},
+        {.name = "backend", .kind = OPTION_CHOICE, .to = &o->work.backend, .value = "cpu|cuda|ref"},
+        {.name = "dtype",
+         .kind = OPTION_CHOICE,
+         .to = &o->work.dtype,
+         .value = "fp32|bf16",
+         .help = "what computes, and in which type"},
+        {.name = "step-limit",
+         .kind = OPTION_INT,
+         .to = &o->step_limit_s,
+         .value = "SECONDS",
+         .min = 1,
+         .max = 1e6,
+         .help = "a worker without progress for so long is lost (20 times the longest step so far, at least 120)"},
+        {.name = "grace",
+         .kind = OPTION_INT,
+         .to = &o->grace_s,
+         .value = "SECONDS",
+         .min = 1,
+         .max = 1e6,
+         .help = "how long a stop waits for checkpoints (100)"},
+        {.name = "take-over",
+         .kind = OPTION_FLAG,
+         .to = &o->take_over,
+         .help = "go on although another run seems to use the folder; that one is fenced and ends"},
+        {.name = "quiet", .kind = OPTION_FLAG, .to = &o->quiet, .help = "no progress, only warnings"},
+    };
+    const Usage usage = {
+        .verb = "run",
+        .arguments = "CAMPAIGN.yaml --out DIR [options]",
+        .about = "Renders a campaign: one clip per customer, with a delivery list and a report. Started alone it\n"
+                 "launches mpirun itself; under mpirun rank 0 coordinates and the rest work. Run again, it\n"
+                 "resumes: what is finished is not rendered again. SIGTERM, SIGUSR1 or Ctrl-C checkpoint and\n"
+                 "end it with 75.",
+        .option = table,
+        .option_count = sizeof table / sizeof *table,
+        .min_arguments = 1,
+        .max_arguments = 1};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    *help = first < 0;
+    if (first >= 0) o->campaign = argv[first];
+    return status_ok();
+}
+
+/* ---- before anything starts ---- */
+
+static Status check_space(const char *folder)
+{
+    struct statvfs s;
+    if (statvfs(folder, &s) != 0) return status_errno(ERR_INPUT, "%s", folder);
+    unsigned long long bytes = (unsigned long long)s.f_bavail * s.f_frsize;
+    if (bytes >= LEAST_FREE_BYTES) return status_ok();
+    return status_fail(ERR_INPUT, "%s: the disk is full: %llu kB free, expected at least %d kB", folder, bytes / 1024,
+                       LEAST_FREE_BYTES / 1024);
+}
+
+/* A ledger of another campaign must be recognised before anything is written, so it is opened for reading first. */
+static Status check_folder(const char *folder)
+{
+    char *ledger = path_join(folder, "ledger.db");
+    Status status = status_ok();
+    if (file_exists(folder) && !file_is_folder(folder))
+        status = status_fail(ERR_INPUT, "%s: expected a folder", folder);
+    else if (file_exists(ledger)) {
+        Ledger *l = NULL;
+        status = ledger_open(folder, LEDGER_READ, &l);
+        ledger_close(&l);
+    }
+    free(ledger);
+    return status;
+}
+
+/* The plan goes into the ledger, or is found there. What fails here is the user's to mend: nothing was started. */
+static Status prepare(const RunOptions *o)
+{
+    Campaign *c = NULL;
+    Ledger *l = NULL;
+    Status status = status_ok();
+    TRY_OUT(campaign_load(o->campaign, &c));
+    TRY_OUT(check_folder(o->out));
+    TRY_OUT(file_make_folders(o->out));
+    TRY_OUT(check_space(o->out));
+    TRY_OUT(ledger_open(o->out, LEDGER_WRITE, &l));
+    TRY_OUT(ledger_adopt(l, c, moment_wall_s()));
+out:
+    ledger_close(&l);
+    campaign_free(&c);
+    if (status.err == ERR_FATAL || status.err == ERR_NODE) status.err = ERR_INPUT;
+    return status;
+}
+
+/* Held by the launcher while it lives. Two at once on one machine are kept apart by it; where it cannot be seen (another
+ * machine, another file system) the ledger's epoch fences the older one. */
+static Status lock_folder(const RunOptions *o, int *fd)
+{
+    char *path = path_join(o->out, "run.lock"), text[64] = "";
+    Status status = status_ok();
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0) {
+        status = status_errno(ERR_INPUT, "cannot write %s", path);
+    } else if (flock(*fd, LOCK_EX | LOCK_NB) != 0 && !o->take_over) {
+        ssize_t n = pread(*fd, text, sizeof text - 1, 0);
+        text[n > 0 ? n : 0] = 0;
+        text[strcspn(text, "\n")] = 0;
+        status = status_fail(ERR_FATAL,
+                             "%s: another run works in this folder (%s); wait for it, stop it, or use --take-over",
+                             o->out, text);
+        close(*fd);
+        *fd = -1;
+    } else {
+        int n = snprintf(text, sizeof text, "process %ld\n", (long)getpid());
+        if (ftruncate(*fd, 0) != 0 || pwrite(*fd, text, (size_t)n, 0) != n)
+            status = status_errno(ERR_INPUT, "cannot write %s", path);
+    }
+    free(path);
+    return status;
+}
+
+static int count_cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? n : 1;
+}
+
+/* ---- alone: the launcher ---- */
+
+static Status launch(const RunOptions *o)
+{
+    char threads[16], backend[8], dtype[8], limit[16], grace[16], *folder = realpath(o->out, NULL);
+    snprintf(threads, sizeof threads, "%d", o->work.threads);
+    snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
+    snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16"}[o->work.dtype]);
+    snprintf(limit, sizeof limit, "%d", o->step_limit_s);
+    snprintf(grace, sizeof grace, "%d", o->grace_s);
+    const char *arguments[] = {"run",
+                               o->campaign,
+                               "--out",
+                               folder,
+                               "--threads",
+                               threads,
+                               "--backend",
+                               backend,
+                               "--dtype",
+                               dtype,
+                               "--grace",
+                               grace,
+                               o->step_limit_s ? "--step-limit" : NULL,
+                               limit,
+                               NULL};
+    LaunchOptions launch_options = {.folder = folder,
+                                    .workers = o->workers,
+                                    .arguments = (char *const *)(uintptr_t)arguments,
+                                    .grace_s = o->grace_s,
+                                    .quiet = o->quiet};
+    Status status = folder ? launch_campaign(&launch_options) : status_errno(ERR_FATAL, "%s", o->out);
+    free(folder);
+    return status;
+}
+
+static Status run_alone(RunOptions *o)
+{
+    int lock = -1, cores = count_cores();
+    if (o->workers == 0) o->workers = cores / CORES_PER_WORKER > 0 ? cores / CORES_PER_WORKER : 1;
+    if (o->work.threads == 0) o->work.threads = cores / o->workers > 0 ? cores / o->workers : 1;
+    TRY(prepare(o));
+    TRY(lock_folder(o, &lock));
+    moment_catch_stops();
+    Status status = launch(o);
+    status = conclude(o->out, status, o->quiet);
+    close(lock);
+    return status;
+}
+
+/* ---- one rank of a job ---- */
+
+static Status run_coordinator(const RunOptions *o, Link *link, bool *clean)
+{
+    bool launched = launch_is_parent();
+    CoordinateOptions c = {
+        .step_limit_s = o->step_limit_s, .grace_s = o->grace_s, .show = !launched, .quiet = o->quiet};
+    *clean = false;
+    if (!launched) TRY(prepare(o)); /* else the launcher has done it */
+    Status status = coordinate(o->out, link, &c, clean);
+    if (!launched) status = conclude(o->out, status, o->quiet);
+    return status;
+}
+
+static Status run_rank(const RunOptions *o, WorkerMain *worker)
+{
+    Link *link = NULL;
+    bool clean = true;
+    TRY(link_open_mpi(&link));
+    moment_catch_stops();
+    Status status = link->count < 2
+                        ? status_fail(ERR_INPUT, "mpirun -n 1: expected at least 2 ranks: a coordinator and a worker")
+                    : link->rank == 0 ? run_coordinator(o, link, &clean)
+                                      : worker(link, &o->work);
+    if (status.err == ERR_FATAL && link->rank > 0) clean = false; /* without a coordinator nobody is left to wait for */
+    if (clean) {
+        link_close(&link);
+        return status;
+    }
+    if (failed(status)) log_line(status.err == ERR_STOP ? LOG_INFO : LOG_ERROR, "%s", status.message);
+    link_abort(&link, status_exit_code(status));
+    return status;
+}
+
+Status run_verb(int argc, char **argv, WorkerMain *worker)
+{
+    RunOptions o = {.grace_s = 100};
+    bool help;
+    TRY(read_options(&o, argc, argv, &help));
+    if (help) return status_ok();
+    if (o.quiet) log_set_level(LOG_WARNING);
+    return link_under_launcher() ? run_rank(&o, worker) : run_alone(&o);
+}

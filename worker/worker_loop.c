@@ -1,0 +1,82 @@
+/* worker_loop.c - ask, do, report, until told to stop. The engine runs on this one thread (and its OpenMP team); messages
+ * are looked at between steps, where a stop can be followed by a checkpoint. */
+#include "worker_loop.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/moment.h"
+#include "worker/talk.h"
+#include "worker/worker.h"
+
+enum {
+    IDLE_MS = 200,     /* how long an idle worker waits for a message at a time */
+    FAREWELL_MS = 5000 /* how long a stopped worker waits for the acknowledgement of its last result */
+};
+
+typedef struct {
+    Talk talk;
+    Worker *worker;
+    int64_t stop_ms; /* when the wish to stop was first seen, 0: not yet */
+} Loop;
+
+static bool must_stop(Loop *l)
+{
+    if (!l->talk.stop && moment_stops() == 0 && !l->talk.alone) return false;
+    if (l->stop_ms == 0) l->stop_ms = moment_ms();
+    return true;
+}
+
+/* Progress: called before each unit of work. */
+static Status between_steps(void *self, const char *stage, int done, int total)
+{
+    Loop *l = self;
+    TRY(talk_progress(&l->talk, stage, done, total));
+    TRY(talk_hear(&l->talk, moment_ms(), 0));
+    if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
+    if (must_stop(l)) return status_fail(ERR_STOP, "stopped at %s %d of %d", stage, done, total);
+    return status_ok();
+}
+
+static Status do_lease(Loop *l)
+{
+    LeaseResult result;
+    Progress progress = {between_steps, l};
+    TRY(talk_progress(&l->talk, "load", 0, 1)); /* the lease was seen; loading the model may take minutes */
+    worker_do_lease(l->worker, &l->talk.lease, progress, &result);
+    if (result.err != OK && result.err != ERR_STOP)
+        log_line(LOG_WARNING, "lease %lld: %s", (long long)result.lease, result.reason);
+    return talk_finish(&l->talk, &result, moment_ms());
+}
+
+static bool may_leave(Loop *l)
+{
+    if (!must_stop(l)) return false;
+    return !l->talk.owes_result || l->talk.alone || moment_ms() - l->stop_ms > FAREWELL_MS;
+}
+
+Status worker_loop(Link *link, const WorkSettings *settings)
+{
+    static const BackendKind kind[] = {BACKEND_CPU, BACKEND_CUDA, BACKEND_REF};
+    static const DType compute[] = {F32, BF16};
+    BackendOptions o = {kind[settings->backend], compute[settings->dtype], settings->threads};
+    char host[64] = "", who[32];
+    Loop l = {.worker = worker_new(&o)};
+    Status status = status_ok();
+    gethostname(host, sizeof host - 1);
+    snprintf(who, sizeof who, "worker %d", link->rank);
+    log_set_who(who);
+    talk_open(&l.talk, link, host, (int)getpid(), settings->threads);
+    while (!failed(status) && !may_leave(&l)) {
+        status = talk_hear(&l.talk, moment_ms(), IDLE_MS);
+        if (!failed(status) && l.talk.has_lease) status = do_lease(&l);
+    }
+    if (!failed(status)) status = talk_goodbye(&l.talk);
+    if (!failed(status) && l.talk.alone) status = status_fail(ERR_FATAL, "the coordinator is gone");
+    if (!failed(status) && (!l.talk.stop || l.talk.stop_why == WIRE_STOP_PREEMPT))
+        status = status_fail(ERR_STOP, "stopped in order to be resumed");
+    talk_close(&l.talk);
+    worker_free(&l.worker);
+    return status;
+}
