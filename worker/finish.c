@@ -6,7 +6,7 @@
 
 #include "common/file.h"
 #include "worker/encode.h"
-#include "worker/picture.h"
+#include "worker/stills.h"
 
 /* What is made of one clip: its renditions, then the two pictures. */
 enum { MAX_FILES = MAX_RENDITIONS + 2 };
@@ -14,7 +14,7 @@ enum { MAX_FILES = MAX_RENDITIONS + 2 };
 struct Finish {
     const Lease *lease;
     Encode *encode[MAX_RENDITIONS];
-    Pictures *picture;
+    Stills *stills;
     double spent_s; /* in here, while somebody else decodes */
 };
 
@@ -61,7 +61,7 @@ static Status begin_all(Finish *f)
         status = encode_begin(path, &o, &f->encode[i]);
         free(path);
     }
-    if (!failed(status)) status = picture_begin(l->shot.frames, l->shot.fps, &f->picture);
+    if (!failed(status)) status = stills_begin(l->shot.frames, l->shot.fps, &f->stills);
     return status;
 }
 
@@ -82,7 +82,7 @@ Status finish_put(Finish *f, const float *frames, int n, int height, int width)
 {
     double start = now_s();
     for (int i = 0; i < f->lease->rendition_count; i++) TRY(encode_put(f->encode[i], frames, n, height, width));
-    TRY(picture_put(f->picture, frames, n, height, width));
+    TRY(stills_put(f->stills, frames, n, height, width));
     f->spent_s += now_s() - start;
     return status_ok();
 }
@@ -91,7 +91,7 @@ void finish_abandon(Finish **f)
 {
     if (!*f) return;
     for (int i = 0; i < MAX_RENDITIONS; i++) encode_abandon(&(*f)->encode[i]);
-    picture_free(&(*f)->picture);
+    stills_free(&(*f)->stills);
     free(*f);
     *f = NULL;
 }
@@ -101,7 +101,7 @@ static Status end_first(Finish *f)
     const Lease *l = f->lease;
     for (int i = 0; i < l->rendition_count; i++) TRY(encode_end(&f->encode[i]));
     char *thumbnail = full_name(l, 0, l->rendition_count), *sheet = full_name(l, 0, l->rendition_count + 1);
-    Status status = picture_write(f->picture, thumbnail, sheet);
+    Status status = stills_write(f->stills, thumbnail, sheet);
     free(sheet);
     free(thumbnail);
     return status;

@@ -1,5 +1,6 @@
 #include "render.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,7 +17,7 @@ typedef struct { /* one run of render_latents */
     Engine *e;
     const RenderJob *job;
     CheckpointOwner owner;
-    int64_t dim[4];
+    int64_t dim[4]; /* of the latents that are denoised: one frame more for each reference picture */
     Denoise *denoise;
     int saved_step;          /* of the last checkpoint */
     double saved_at, step_s; /* when it was written; the last step's time */
@@ -88,7 +89,8 @@ static Status begin_denoise(Run *r, const float *noise, double *text_s)
         TRY_OUT(engine_encode(r->e, s->negative, "negative", r->job->trace, &negative));
     }
     *text_s = now_s() - start;
-    TRY_OUT(denoise_begin(r->e, s, &prompt, guided ? &negative : NULL, noise, r->job->trace, &r->denoise));
+    TRY_OUT(denoise_begin_with(r->e, s, &prompt, guided ? &negative : NULL, r->job->conditions, noise, r->job->trace,
+                               &r->denoise));
 out:
     prompt_embeds_free(&prompt);
     prompt_embeds_free(&negative);
@@ -122,11 +124,20 @@ static void take_up(Run *r, const Checkpoint *c, RenderedLatents *out)
     out->steps_resumed = r->saved_step = c->state.step;
 }
 
-static float *copy_latents(const float *from, const int64_t dim[4])
+/* What is to be decoded: from the run, or from the checkpoint of one that was finished. A picture of numbers that are none
+ * would be black: better no clip than that one. */
+static Status take_result(const Run *r, const Checkpoint *finished, RenderedLatents *out)
 {
-    size_t bytes = (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof *from;
-    float *to = memory_get(bytes, 1);
-    return memcpy(to, from, bytes);
+    const int64_t count = out->dim[0] * out->dim[1] * out->dim[2] * out->dim[3];
+    out->latents = malloc((size_t)count * sizeof *out->latents);
+    if (!out->latents) return status_fail(ERR_NODE, "out of memory for the latents");
+    if (r->denoise)
+        denoise_result(r->denoise, out->latents);
+    else
+        memcpy(out->latents, finished->state.latents, (size_t)count * sizeof *out->latents);
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(out->latents[i])) return status_fail(ERR_CLIP, "the model gave values that are not finite");
+    return status_ok();
 }
 
 Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
@@ -137,25 +148,27 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
     Status status = status_ok();
     *out = (RenderedLatents){0};
     TRY(model_config_check_shot(engine_config(e), job->shot));
-    engine_latent_dims(engine_config(e), job->shot, r.dim);
-    memcpy(out->dim, r.dim, sizeof r.dim);
+    engine_latent_dims(engine_config(e), job->shot, out->dim);
+    memcpy(r.dim, out->dim, sizeof r.dim);
+    if (job->conditions) r.dim[1] += job->conditions->references;
     if (job->noise_file) TRY(trace_read_noise(job->noise_file, r.dim, &noise));
     if (job->checkpoint)
         r.owner =
             checkpoint_owner(job->shot, job->key, job->model_hash, dtype_name(backend_compute(engine_backend(e))));
     Checkpoint c = read_checkpoint(&r);
-    if (c.state.latents && c.state.step == job->shot->steps) { /* nothing left to do but to decode */
+    if (c.state.step == job->shot->steps &&
+        !job->conditions) { /* nothing left to do but to decode: load no more than that */
         out->steps_resumed = c.state.step;
-        out->latents = copy_latents(c.state.latents, r.dim);
-        goto out;
+    } else {
+        TRY_OUT(begin_denoise(&r, noise, &out->text_s));
+        if (c.state.latents) take_up(&r, &c, out);
+        TRY_OUT(denoise_all(&r));
     }
-    TRY_OUT(begin_denoise(&r, noise, &out->text_s));
-    if (c.state.latents) take_up(&r, &c, out);
-    TRY_OUT(denoise_all(&r));
-    out->latents = copy_latents(denoise_latents(r.denoise), r.dim);
+    TRY_OUT(take_result(&r, &c, out));
 out:
     out->denoise_s = now_s() - start - out->text_s;
     if (r.denoise) out->steps_done = denoise_steps_done(r.denoise) - out->steps_resumed;
+    if (failed(status)) render_latents_free(out);
     denoise_end(&r.denoise);
     checkpoint_clear(&c);
     free(noise);

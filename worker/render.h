@@ -19,6 +19,7 @@ typedef struct {
     int checkpoint_every;         /* steps; 0 = decide by measured step time (about every 60 s) */
     bool resume;                  /* go on from the checkpoint when it is there and fits */
     const char *noise_file;       /* HDF5 with /noise, or NULL: from the seed */
+    const Conditions *conditions; /* pictures and control video, or NULL */
     const Trace *trace;           /* or NULL */
     Progress progress;            /* at may be NULL */
 } RenderJob;

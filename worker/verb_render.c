@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "worker/encode.h"
+#include "worker/image.h"
 #include "worker/render.h"
 #include "worker/trace.h"
 #include "worker/verbs.h"
@@ -88,29 +89,28 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
 
 /* ---- what is refused before anything is loaded ---------------------------------------------------------------------------- */
 
-/* The first option given that only a model with conditioning pictures takes, NULL when there is none. */
-static const char *conditioning_option(const RenderOptions *o)
-{
-    const struct {
-        const char *name;
-        bool given;
-    } row[] = {{"--image", o->image != NULL},
-               {"--last-image", o->last_image != NULL},
-               {"--reference", o->references.count > 0},
-               {"--control-video", o->control_video != NULL},
-               {"--control-mask", o->control_mask != NULL},
-               {"--control-scale", o->control_scale != NULL}};
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-        if (row[i].given) return row[i].name;
-    return NULL;
-}
-
+/* What a model is conditioned on besides its prompt. condition.c in the engine checks the same, but with weights loaded. */
 static Status check_kind(const RenderOptions *o, const ModelConfig *c)
 {
-    const char *option = conditioning_option(o);
-    if (strcmp(c->pipeline, "WanPipeline") != 0)
-        return status_fail(ERR_INPUT, "%s: a %s; expected a WanPipeline, text to video", o->model, c->pipeline);
-    if (option) return status_fail(ERR_INPUT, "%s: %s renders from text alone (%s)", option, o->model, c->pipeline);
+    const bool to_video = strcmp(c->pipeline, "WanImageToVideoPipeline") == 0, last = c->dit.pos_embed_len > 0,
+               vace = c->dit.vace_count > 0;
+    const bool first_frame = to_video || (strcmp(c->pipeline, "WanPipeline") == 0 && c->expand_timesteps),
+               last_frame = to_video && !c->expand_timesteps && (last || !c->dit.image_dim);
+    const struct {
+        const char *name;
+        bool given, taken, needed;
+    } row[] = {{"--image", o->image != NULL, first_frame, to_video},
+               {"--last-image", o->last_image != NULL, last_frame, last},
+               {"--reference", o->references.count > 0, vace, false},
+               {"--control-video", o->control_video != NULL, vace, o->control_mask != NULL},
+               {"--control-mask", o->control_mask != NULL, vace, false},
+               {"--control-scale", o->control_scale != NULL, vace, false}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        if (row[i].given && !row[i].taken)
+            return status_fail(ERR_INPUT, "%s: %s takes none (%s)", row[i].name, o->model, c->pipeline);
+        if (row[i].needed && row[i].taken && !row[i].given)
+            return status_fail(ERR_INPUT, "%s is missing: %s needs it (%s)", row[i].name, o->model, c->pipeline);
+    }
     return status_ok();
 }
 
@@ -161,6 +161,73 @@ static void make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
     if (!isnan(o->guidance)) s->guidance = o->guidance;
     if (!isnan(o->guidance_2)) s->guidance_2 = o->guidance_2;
     if (!isnan(o->flow_shift)) s->flow_shift = o->flow_shift;
+}
+
+/* ---- pictures --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    ImageList image, last_image, reference, video, mask;
+    float scale[VACE_MAX_LAYERS];
+    Conditions all;
+} Pictures;
+
+static void pictures_clear(Pictures *p)
+{
+    image_list_clear(&p->image);
+    image_list_clear(&p->last_image);
+    image_list_clear(&p->reference);
+    image_list_clear(&p->video);
+    image_list_clear(&p->mask);
+}
+
+/* "1,0.75": one number, or one for each control layer */
+static Status read_scales(const char *text, const ModelConfig *c, Pictures *p)
+{
+    int n = 0;
+    for (const char *at = text; at; n++) {
+        char *end;
+        double x = strtod(at, &end);
+        if (end == at || (*end && *end != ',') || !isfinite(x) || n == VACE_MAX_LAYERS)
+            return status_fail(ERR_INPUT, "--control-scale %s: expected numbers with commas between", text);
+        p->scale[n] = (float)x;
+        at = *end ? end + 1 : NULL;
+    }
+    if (n != 1 && n != c->dit.vace_count)
+        return status_fail(ERR_INPUT, "--control-scale %s: %d numbers, expected 1 or %d", text, n, c->dit.vace_count);
+    p->all.control_scale = p->scale;
+    p->all.control_scales = n;
+    return status_ok();
+}
+
+static Status read_pictures(const RenderOptions *o, const ModelConfig *c, int frames, Pictures *p)
+{
+    if (o->image) TRY(image_read(o->image, &p->image));
+    if (o->last_image) TRY(image_read(o->last_image, &p->last_image));
+    for (int i = 0; i < o->references.count; i++) TRY(image_read(o->references.text[i], &p->reference));
+    if (o->control_video) TRY(image_read_sequence(o->control_video, frames, &p->video));
+    if (o->control_mask) TRY(image_read_sequence(o->control_mask, frames, &p->mask));
+    if (o->control_scale) TRY(read_scales(o->control_scale, c, p));
+    p->all.image = p->image.picture;
+    p->all.last_image = p->last_image.picture;
+    p->all.reference = p->reference.picture;
+    p->all.references = p->reference.count;
+    p->all.video = p->video.picture;
+    p->all.mask = p->mask.picture;
+    return status_ok();
+}
+
+static bool any_pictures(const Pictures *p)
+{
+    return p->image.count || p->reference.count || p->video.count || p->all.control_scales;
+}
+
+static void hash_pictures(Hash *h, const char *name, const ImageList *list)
+{
+    for (int i = 0; i < list->count; i++) {
+        const Picture *q = &list->picture[i];
+        hash_add_field(h, name, "%d %dx%d", i, q->width, q->height);
+        hash_add(h, q->rgb, (size_t)q->width * (size_t)q->height * 3);
+    }
 }
 
 /* ---- progress and signals --------------------------------------------------------------------------------------------------- */
@@ -243,6 +310,7 @@ typedef struct {
     const RenderOptions *o;
     ShotSpec shot;
     char key[HASH_TEXT], model_hash[HASH_TEXT];
+    Pictures pictures;
     Engine *engine;
     TraceFile *trace;
     Encode *encode;
@@ -250,17 +318,24 @@ typedef struct {
     double decode_s, encode_s, total_s;
 } Work;
 
-/* Noise from a file is another shot than the one from the seed. */
+/* Noise or pictures from files make another shot than the seed and the prompt alone. */
 static Status make_key(Work *w)
 {
+    char noise[HASH_TEXT] = "";
+    const Pictures *p = &w->pictures;
     TRY(model_config_hash(w->o->model, w->model_hash));
     shot_key(&w->shot, w->model_hash, w->key);
-    if (!w->o->noise) return status_ok();
-    char noise[HASH_TEXT];
-    TRY(hash_file(w->o->noise, noise));
+    if (w->o->noise) TRY(hash_file(w->o->noise, noise));
+    if (!w->o->noise && !any_pictures(p)) return status_ok();
     Hash *h = hash_begin();
     hash_add_field(h, "shot", "%s", w->key);
     hash_add_field(h, "noise", "%s", noise);
+    hash_pictures(h, "image", &p->image);
+    hash_pictures(h, "last-image", &p->last_image);
+    hash_pictures(h, "reference", &p->reference);
+    hash_pictures(h, "control-video", &p->video);
+    hash_pictures(h, "control-mask", &p->mask);
+    for (int i = 0; i < p->all.control_scales; i++) hash_add_field(h, "control-scale", "%.9g", (double)p->scale[i]);
     hash_end(h, w->key);
     return status_ok();
 }
@@ -290,17 +365,25 @@ static Status make_file(Work *w, Progress progress)
     return status_ok();
 }
 
-static Status do_work(Work *w, Progress progress)
+/* Everything that the options say, checked against the model's configuration: no weight is read. */
+static Status prepare(Work *w)
 {
     const RenderOptions *o = w->o;
-    const BackendOptions backend = {backend_kind[o->backend], compute_type[o->dtype], o->threads};
     ModelConfig *config = NULL;
     TRY(model_config_read(o->model, &config));
     Status status = check_kind(o, config);
     if (!failed(status)) make_shot(o, config, &w->shot);
     if (!failed(status)) status = model_config_check_shot(config, &w->shot);
+    if (!failed(status)) status = read_pictures(o, config, w->shot.frames, &w->pictures);
     model_config_free(&config);
-    TRY(status);
+    return status;
+}
+
+static Status do_work(Work *w, Progress progress)
+{
+    const RenderOptions *o = w->o;
+    const BackendOptions backend = {backend_kind[o->backend], compute_type[o->dtype], o->threads};
+    TRY(prepare(w));
     if (o->checkpoint || o->json) TRY(make_key(w));
     TRY(engine_open(o->model, &backend, &w->engine));
     if (o->trace) TRY(trace_open(o->trace, o->trace_blocks, &w->trace));
@@ -311,6 +394,7 @@ static Status do_work(Work *w, Progress progress)
                            .checkpoint_every = o->checkpoint_every,
                            .resume = o->resume,
                            .noise_file = o->noise,
+                           .conditions = any_pictures(&w->pictures) ? &w->pictures.all : NULL,
                            .trace = w->trace ? trace_sink(w->trace) : NULL,
                            .progress = progress};
     TRY(render_latents(w->engine, &job, &w->latents));
@@ -363,6 +447,7 @@ Status verb_render(int argc, char **argv)
     trace_abandon(&w.trace);
     render_latents_free(&w.latents);
     engine_close(&w.engine);
+    pictures_clear(&w.pictures);
     shot_clear(&w.shot);
     return status;
 }

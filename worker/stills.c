@@ -1,4 +1,4 @@
-#include "picture.h"
+#include "stills.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ enum {
 static const uint8_t paper[3] = {0x16, 0x18, 0x1d}; /* nearly black: frames of any brightness stand out from it */
 static const char ink[] = "0xB9BEC9";
 
-struct Pictures {
+struct Stills {
     int frames, fps, came;
     int cells, columns;
     int cell_width, cell_height;
@@ -32,24 +32,24 @@ struct Pictures {
 };
 
 /* Which frame a cell shows: evenly from the first to the last. */
-static int cell_frame(const Pictures *p, int cell)
+static int cell_frame(const Stills *p, int cell)
 {
     return p->cells > 1 ? (int)((int64_t)cell * (p->frames - 1) / (p->cells - 1)) : 0;
 }
 
-static int cell_x(const Pictures *p, int cell) { return GAP + cell % p->columns * (p->cell_width + GAP); }
+static int cell_x(const Stills *p, int cell) { return GAP + cell % p->columns * (p->cell_width + GAP); }
 
-static int cell_y(const Pictures *p, int cell) { return GAP + cell / p->columns * (p->cell_height + LABEL_ROOM); }
+static int cell_y(const Stills *p, int cell) { return GAP + cell / p->columns * (p->cell_height + LABEL_ROOM); }
 
-Status picture_begin(int frames, int fps, Pictures **out)
+Status stills_begin(int frames, int fps, Stills **out)
 {
     if (frames < 1 || fps < 1) return status_fail(ERR_INPUT, "a clip of %d frames at %d per second", frames, fps);
     *out = memory_get(1, sizeof **out);
-    **out = (Pictures){.frames = frames, .fps = fps, .cells = frames < MAX_CELLS ? frames : MAX_CELLS};
+    **out = (Stills){.frames = frames, .fps = fps, .cells = frames < MAX_CELLS ? frames : MAX_CELLS};
     return status_ok();
 }
 
-void picture_free(Pictures **p)
+void stills_free(Stills **p)
 {
     if (!*p) return;
     pixels_close(&(*p)->to_cell);
@@ -67,7 +67,7 @@ static void fill_paper(AVFrame *f)
 }
 
 /* Upright clips stand in one row, wide ones in two. */
-static Status lay_out(Pictures *p, int height, int width)
+static Status lay_out(Stills *p, int height, int width)
 {
     int thumbnail_width, thumbnail_height;
     p->columns = height >= width || p->cells < MAX_CELLS ? p->cells : p->cells / 2;
@@ -82,7 +82,7 @@ static Status lay_out(Pictures *p, int height, int width)
     return status_ok();
 }
 
-static Status put_one(Pictures *p, const float *rgb)
+static Status put_one(Stills *p, const float *rgb)
 {
     for (int i = 0; i < p->cells; i++)
         if (cell_frame(p, i) == p->came) TRY(pixels_convert(p->to_cell, rgb, p->sheet, cell_x(p, i), cell_y(p, i)));
@@ -91,7 +91,7 @@ static Status put_one(Pictures *p, const float *rgb)
     return status_ok();
 }
 
-Status picture_put(Pictures *p, const float *frames, int n, int height, int width)
+Status stills_put(Stills *p, const float *frames, int n, int height, int width)
 {
     if (!p->sheet) TRY(lay_out(p, height, width));
     for (int i = 0; i < n; i++) TRY(put_one(p, frames + (size_t)i * 3 * (size_t)height * (size_t)width));
@@ -99,7 +99,7 @@ Status picture_put(Pictures *p, const float *frames, int n, int height, int widt
 }
 
 /* Without a font the sheet has no labels: worth a warning, not a failed clip. */
-static void label_cells(Pictures *p)
+static void label_cells(Stills *p)
 {
     char text[MAX_CELLS][32], x[MAX_CELLS][48], y[MAX_CELLS][48];
     DrawText label[MAX_CELLS];
@@ -141,7 +141,7 @@ static Status write_png(const AVFrame *f, const char *path)
     return status;
 }
 
-Status picture_write(Pictures *p, const char *thumbnail, const char *sheet)
+Status stills_write(Stills *p, const char *thumbnail, const char *sheet)
 {
     if (p->came < p->frames)
         return status_fail(ERR_CLIP, "%s: %d frames came, expected %d", thumbnail, p->came, p->frames);

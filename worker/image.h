@@ -1,0 +1,19 @@
+/* image.h - pictures from files: what a shot is conditioned on. PNG, JPEG or WebP; a video file, or a folder of pictures in the
+ * order of their names. Read through libav, with the formats limited to those, so that a file cannot lead elsewhere. */
+#ifndef REELWRIGHT_IMAGE_H
+#define REELWRIGHT_IMAGE_H
+
+#include "engine/engine.h"
+
+typedef struct { /* owns its pixels */
+    int count;
+    Picture *picture;
+} ImageList;
+
+/* Appends one picture. ERR_INPUT names the file. */
+Status image_read(const char *path, ImageList *list);
+/* Appends the first `frames` pictures of a folder or of a video; fewer is ERR_INPUT. */
+Status image_read_sequence(const char *path, int frames, ImageList *list);
+void image_list_clear(ImageList *list);
+
+#endif
