@@ -82,19 +82,23 @@ static void check_name(const CampaignFile *c, Place place, Faults *faults)
         }
 }
 
-static void check_texts(const char *file, const CampaignFile *c, Faults *faults)
+/* A text that is there but empty is a fault, and then as good as not given. */
+static void check_texts(const char *file, CampaignFile *c, Faults *faults)
 {
     const struct {
-        const char *key, *text;
-    } filled[] = {{"campaign", c->campaign},
-                  {"model", c->model},
-                  {"customers", c->customers},
-                  {"prompt", c->prompt},
-                  {"seed", c->seed}};
+        const char *key;
+        char **text;
+    } filled[] = {{"campaign", &c->campaign},
+                  {"model", &c->model},
+                  {"customers", &c->customers},
+                  {"prompt", &c->prompt},
+                  {"seed", &c->seed}};
     for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
-        Place place = {file, campaign_file_line(c, filled[i].key), filled[i].key};
-        if (filled[i].text && filled[i].text[strspn(filled[i].text, " \t\n")] == 0)
-            faults_add(faults, place, "empty; expected text");
+        char **text = filled[i].text;
+        if (!*text || (*text)[strspn(*text, " \t\n")]) continue;
+        faults_add(faults, (Place){file, campaign_file_line(c, filled[i].key), filled[i].key}, "empty; expected text");
+        free(*text);
+        *text = NULL;
     }
     if (c->campaign) check_name(c, (Place){file, campaign_file_line(c, "campaign"), "campaign"}, faults);
 }

@@ -292,26 +292,75 @@ static void syntax_fault(const Yaml *y, const yaml_parser_t *p, const char *text
                p->context ? p->context : "", hint);
 }
 
-static bool load_document(Yaml *y, yaml_parser_t *p, const char *text, size_t bytes)
+static void begin_parser(yaml_parser_t *p, const char *text, size_t bytes)
 {
-    if (!yaml_parser_load(p, &y->document)) {
-        syntax_fault(y, p, text, bytes);
-        return false;
+    if (!yaml_parser_initialize(p)) abort();
+    yaml_parser_set_encoding(p, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(p, (const unsigned char *)text, bytes);
+}
+
+static bool has_anchor(const yaml_event_t *e)
+{
+    return (e->type == YAML_SCALAR_EVENT && e->data.scalar.anchor) ||
+           (e->type == YAML_SEQUENCE_START_EVENT && e->data.sequence_start.anchor) ||
+           (e->type == YAML_MAPPING_START_EVENT && e->data.mapping_start.anchor);
+}
+
+typedef struct {
+    int depth, anchors, documents;
+} Nesting;
+
+/* NULL, or why the file is not read on. */
+static const char *check_event(const yaml_event_t *e, Nesting *n)
+{
+    n->depth += e->type == YAML_SEQUENCE_START_EVENT || e->type == YAML_MAPPING_START_EVENT;
+    n->depth -= e->type == YAML_SEQUENCE_END_EVENT || e->type == YAML_MAPPING_END_EVENT;
+    n->documents += e->type == YAML_DOCUMENT_START_EVENT;
+    n->anchors += has_anchor(e);
+    if (n->documents > 1) return "a second document, expected one";
+    if (n->depth > YAML_MAX_DEPTH) return "lists and tables within each other, expected at most 20 levels";
+    if (n->anchors > YAML_MAX_ANCHORS) return "anchors (&name), expected at most 100";
+    return NULL;
+}
+
+/* libyaml's time grows with the square of depth and of anchors (a file of 200 kB of [ takes two minutes), so both are counted event
+ * by event before it builds the document. Syntax errors are found here, too. */
+static bool is_sound(Yaml *y, const char *text, size_t bytes)
+{
+    yaml_parser_t parser;
+    Nesting nesting = {0};
+    bool sound = true, more = true;
+    begin_parser(&parser, text, bytes);
+    while (sound && more) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&parser, &event)) {
+            syntax_fault(y, &parser, text, bytes);
+            sound = false;
+            break;
+        }
+        const char *fault = check_event(&event, &nesting);
+        if (fault) faults_add(y->faults, (Place){y->file, (int)event.start_mark.line + 1, NULL}, "%s", fault);
+        sound = !fault;
+        more = event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
     }
+    yaml_parser_delete(&parser);
+    return sound;
+}
+
+static bool load_document(Yaml *y, const char *text, size_t bytes)
+{
+    yaml_parser_t parser;
+    begin_parser(&parser, text, bytes);
+    bool loaded = yaml_parser_load(&parser, &y->document);
+    if (!loaded) syntax_fault(y, &parser, text, bytes); /* an alias of nothing */
+    yaml_parser_delete(&parser);
+    if (!loaded) return false;
     y->root = yaml_document_get_root_node(&y->document);
+    if (y->root && y->root->type == YAML_MAPPING_NODE) return true;
     Place place = {y->file, y->root ? line_of(y->root) : 0, NULL};
-    bool table = y->root && y->root->type == YAML_MAPPING_NODE;
-    if (!table)
-        faults_add(y->faults, place, "%s, expected keys and values", y->root ? describe(y->root).text : "empty");
-    yaml_document_t rest;
-    if (table && yaml_parser_load(p, &rest)) {
-        const yaml_node_t *second = yaml_document_get_root_node(&rest);
-        if (second) faults_add(y->faults, (Place){y->file, line_of(second), NULL}, "a second document, expected one");
-        yaml_document_delete(&rest);
-    } else if (table) {
-        syntax_fault(y, p, text, bytes);
-    }
-    return table;
+    faults_add(y->faults, place, "%s, expected keys and values", y->root ? describe(y->root).text : "empty");
+    return false;
 }
 
 Yaml *yaml_open(const char *file, const char *text, size_t bytes, Faults *faults)
@@ -319,16 +368,10 @@ Yaml *yaml_open(const char *file, const char *text, size_t bytes, Faults *faults
     Yaml *y = memory_get(1, sizeof *y);
     y->file = file;
     y->faults = faults;
-    yaml_parser_t parser;
-    if (!yaml_parser_initialize(&parser)) abort();
-    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     size_t bom = bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     text += bom;
     bytes -= bom;
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
-    bool good = load_document(y, &parser, text, bytes);
-    yaml_parser_delete(&parser);
-    if (good) return y;
+    if (is_sound(y, text, bytes) && load_document(y, text, bytes)) return y;
     yaml_close(&y);
     return NULL;
 }

@@ -11,7 +11,13 @@
 
 #include "coordinator/faults.h"
 
-enum { YAML_MAX_BYTES = 256 << 10, YAML_MAX_WORDS = 16, YAML_CHOICE_BYTES = 16 };
+enum {
+    YAML_MAX_BYTES = 256 << 10, /* of a file */
+    YAML_MAX_DEPTH = 20,
+    YAML_MAX_ANCHORS = 100,
+    YAML_MAX_WORDS = 16,
+    YAML_CHOICE_BYTES = 16
+};
 
 typedef struct {
     int count;
