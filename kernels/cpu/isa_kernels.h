@@ -40,7 +40,7 @@ INLINE void product_tile(const IsaProduct *p, int64_t row, const int m, const in
     float *c = p->c + row * p->c_stride;
 #pragma GCC unroll 16
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < v; j++) sum[i][j] = p->add ? vec_load(c + i * p->c_stride + j * LANES) : (Vec){0};
+        for (int j = 0; j < v; j++) sum[i][j] = (Vec){0};
     const float *b = (const float *)p->b;
     const int64_t stride = p->a_stride;
     for (int s = 0; s < p->segments; s++) {
@@ -55,9 +55,14 @@ INLINE void product_tile(const IsaProduct *p, int64_t row, const int m, const in
             }
         }
     }
+    /* a further chunk of k is added as a whole: the error grows with the longest chunk, not with k */
 #pragma GCC unroll 16
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < v; j++) vec_store(c + i * p->c_stride + j * LANES, sum[i][j]);
+        for (int j = 0; j < v; j++) {
+            float *at = c + i * p->c_stride + j * LANES;
+            if (p->add) sum[i][j] += vec_load(at);
+            vec_store(at, sum[i][j]);
+        }
 }
 
 #define PRODUCT_CASE(m, v)                                                                                             \

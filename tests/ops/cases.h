@@ -1,0 +1,22 @@
+/* cases.h - the table of ops and shapes that every back end is checked and timed with. */
+#ifndef REELWRIGHT_TESTS_OPS_CASES_H
+#define REELWRIGHT_TESTS_OPS_CASES_H
+
+#include "kernels/ops.h"
+
+typedef struct Case Case;
+struct Case {
+    const char *op;
+    Tensor (*run)(Backend *be, const int64_t *p); /* draws its inputs; the result is in the arena */
+    double fp32, bf16; /* allowed root mean square of the difference to ref over ref's root mean square */
+    int64_t p[10];
+};
+
+extern const Case cases[];
+extern const int case_count;
+
+/* Sharing: the inputs of the next case begin here. Time spent in drawing is not the op's. */
+void case_begin(void);
+double case_op_seconds(void); /* in ops since case_begin */
+
+#endif
