@@ -9,6 +9,7 @@
 #include "common/moment.h"
 #include "coordinator/deliver.h"
 #include "coordinator/events.h"
+#include "coordinator/lock.h"
 #include "coordinator/progress.h"
 #include "coordinator/report.h"
 
@@ -102,5 +103,21 @@ Status conclude(const char *folder, Status so_far, bool quiet)
     }
     snapshot_clear(&s);
     free(why);
+    return status;
+}
+
+Status conclude_delivery(const char *folder)
+{
+    Snapshot s = {0};
+    int lock = -1;
+    TRY(read_now(folder, &s));
+    Status status = lock_take(folder, false, &lock); /* delivering takes an epoch: a run that goes on would be fenced */
+    if (!failed(status)) status = deliver(folder, &s);
+    if (!failed(status)) status = write_pages(folder, &s);
+    if (!failed(status))
+        printf("%lld clips in %s/delivery, list in %s/delivery.csv\n", (long long)s.clip_count[CLIP_DELIVERED], folder,
+               folder);
+    lock_release(&lock);
+    snapshot_clear(&s);
     return status;
 }

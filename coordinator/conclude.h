@@ -10,4 +10,7 @@
  * written in any case. Returns so_far, or ERR_CLIP when all went its way but some clips failed. */
 Status conclude(const char *folder, Status so_far, bool quiet);
 
+/* What `reelwright deliver` does: delivers what is approved and writes the pages. ERR_FATAL when a run works there. */
+Status conclude_delivery(const char *folder);
+
 #endif

@@ -236,13 +236,8 @@ static Status take_request(Dispatch *d, const LedgerRequest *r)
 {
     int64_t count = 0;
     TRY(dispatch_begin_changes(d));
-    TRY(ledger_close_request(d->ledger, r->id));
+    TRY(ledger_apply_request(d->ledger, r, &count));
     dispatch_event(d, "request", "{s:s,s:s}", "verb", r->verb, "clip", r->clip_id);
-    if (strcmp(r->verb, "pause") == 0) return ledger_set_control(d->ledger, CONTROL_PAUSED);
-    if (strcmp(r->verb, "resume") == 0) return ledger_set_control(d->ledger, CONTROL_NONE);
-    if (strcmp(r->verb, "cancel") == 0) return ledger_set_control(d->ledger, CONTROL_CANCELLED);
-    if (strcmp(r->verb, "retry") != 0) return status_ok();
-    TRY(ledger_retry(d->ledger, r->clip_id, &count));
     if (count == 0) return status_ok();
     free(d->planned); /* the shots that can be handed out have changed: read them anew */
     d->planned_next = d->again_count = 0;
@@ -257,10 +252,10 @@ static Status take_requests(Dispatch *d)
     for (LedgerRequest r;;) {
         TRY(ledger_next_request(d->ledger, &r));
         Status status = r.id ? take_request(d, &r) : status_ok();
-        free(r.verb);
-        free(r.clip_id);
+        bool last = r.id == 0;
+        ledger_request_clear(&r);
         TRY(status);
-        if (!r.id) break;
+        if (last) break;
     }
     TRY(ledger_get_control(d->ledger, &control));
     d->paused = control == CONTROL_PAUSED;

@@ -106,11 +106,10 @@ typedef struct {
     char *verb, *clip_id;
 } LedgerRequest;
 Status ledger_next_request(Ledger *l, LedgerRequest *r); /* id 0: none; the texts are to be freed */
-Status ledger_close_request(Ledger *l, int64_t id);
-/* Failed clips (all, or the one) and their shots are planned again; *count says how many clips. */
-Status ledger_retry(Ledger *l, const char *clip_id, int64_t *count);
+void ledger_request_clear(LedgerRequest *r);
+/* Within a round: does what was asked for, and notes that it was. *retried counts clips that are planned again. */
+Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *retried);
 typedef enum { CONTROL_NONE, CONTROL_PAUSED, CONTROL_CANCELLED } ControlState;
-Status ledger_set_control(Ledger *l, ControlState s);
 Status ledger_get_control(Ledger *l, ControlState *s);
 
 #endif

@@ -355,12 +355,15 @@ Status ledger_next_request(Ledger *l, LedgerRequest *r)
     return q.status;
 }
 
-Status ledger_close_request(Ledger *l, int64_t id)
+void ledger_request_clear(LedgerRequest *r)
 {
-    return ledger_sql_run(l, "UPDATE requests SET taken_s = ?1 WHERE id = ?2", "di", l->now_s, id);
+    free(r->verb);
+    free(r->clip_id);
+    memset(r, 0, sizeof *r);
 }
 
-Status ledger_retry(Ledger *l, const char *clip_id, int64_t *count)
+/* Failed clips (all, or the one) and their shots are planned again. */
+static Status retry(Ledger *l, const char *clip_id, int64_t *count)
 {
     TRY(ledger_sql_number(l, count, "SELECT count(*) FROM clips WHERE state = 'failed' AND (?1 = '' OR clip_id = ?1)",
                           "t", clip_id));
@@ -380,9 +383,18 @@ Status ledger_retry(Ledger *l, const char *clip_id, int64_t *count)
     }
 }
 
-Status ledger_set_control(Ledger *l, ControlState s)
+Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *retried)
 {
-    return ledger_sql_run(l, "UPDATE campaign SET control = ?1", "i", (int64_t)s);
+    static const struct {
+        const char *verb;
+        ControlState state;
+    } control[] = {{"pause", CONTROL_PAUSED}, {"resume", CONTROL_NONE}, {"cancel", CONTROL_CANCELLED}};
+    *retried = 0;
+    TRY(ledger_sql_run(l, "UPDATE requests SET taken_s = ?1 WHERE id = ?2", "di", l->now_s, r->id));
+    for (size_t i = 0; i < sizeof control / sizeof *control; i++)
+        if (strcmp(r->verb, control[i].verb) == 0)
+            return ledger_sql_run(l, "UPDATE campaign SET control = ?1", "i", (int64_t)control[i].state);
+    return strcmp(r->verb, "retry") == 0 ? retry(l, r->clip_id, retried) : status_ok();
 }
 
 Status ledger_get_control(Ledger *l, ControlState *s)

@@ -22,6 +22,13 @@ static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render},
     {"check", "validate a campaign and show what it would do", verb_check},
     {"run", "render a campaign, or go on with one", verb_run},
+    {"status", "a campaign as it stands", verb_status},
+    {"pause", "hand out no further shot", verb_pause},
+    {"resume", "go on with a campaign that was paused or cancelled", verb_resume},
+    {"cancel", "end a campaign's run, keeping what is done", verb_cancel},
+    {"retry", "try failed clips again", verb_retry},
+    {"explain", "why one clip is where it is", verb_explain},
+    {"deliver", "copy approved clips and write the delivery list", verb_deliver},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect},
     {"bench", "time one stage of the engine on this machine", verb_bench},
 };

@@ -95,7 +95,7 @@ static const char style[] =
     ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:18px}"
     ".card{background:var(--card);border:1px solid "
     "var(--line);border-radius:10px;overflow:hidden;display:flex;flex-direction:column}"
-    ".card img{display:block;width:100%;height:auto;background:#000}.card div{padding:12px 14px}.card h3{margin:0 0 "
+    ".card img{display:block;width:100%;height:auto;background:#000}.card>div{padding:12px 14px}.card h3{margin:0 0 "
     "2px;font-size:16px;"
     "overflow-wrap:anywhere}.card p{font-size:14px;overflow-wrap:anywhere}a{color:inherit;text-underline-offset:3px}"
     ".bar{display:flex;height:8px;border-radius:4px;overflow:hidden;background:var(--line);margin:10px 0 4px}.bar "
@@ -151,7 +151,7 @@ static void put_head(Report *r)
     put_tile(r, "failed", "%.0f", (double)s->failed);
     if (s->refused) put_tile(r, "refused", "%.0f", (double)s->refused);
     put_tile(r, "shots rendered", "%.0f", (double)s->shot_count[SHOT_RENDERED]);
-    put_tile(r, "clips that share a shot", "%.0f", (double)(wanted - s->shots));
+    put_tile(r, "renders saved by sharing", "%.0f", (double)(wanted - s->shots));
     double rate = snapshot_clips_per_hour(s, moment_wall_s());
     if (rate > 0) put_tile(r, "clips per hour", rate < 10 ? "%.1f" : "%.0f", rate);
     if (r->last_s > r->first_s) put_tile(r, "from first to last", NULL, r->last_s - r->first_s);
@@ -318,8 +318,8 @@ static void put_foot(Report *r)
     put(r, path_name(s->model_folder));
     fprintf(r->file, " <span class=soft>SHA-256 %s</span><dt>campaign file<dd>", s->model_hash);
     put(r, s->file);
-    fprintf(r->file, "<dt>fingerprint<dd class=soft>%s<dt>job started<dd>%lld times</dl></main></html>\n",
-            s->fingerprint, (long long)s->launches);
+    fprintf(r->file, "<dt>fingerprint<dd class=soft>%s<dt>jobs started<dd>%lld</dl></main></html>\n", s->fingerprint,
+            (long long)s->launches);
 }
 
 static Status put_page(Report *r)

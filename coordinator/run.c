@@ -1,11 +1,9 @@
 #include "run.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 #include "coordinator/coordinate.h"
 #include "coordinator/launch.h"
 #include "coordinator/ledger_read.h"
+#include "coordinator/lock.h"
 
 enum { LEAST_FREE_BYTES = 16 << 20, CORES_PER_WORKER = 2 };
 
@@ -141,30 +140,30 @@ out:
     return status;
 }
 
-/* Held by the launcher while it lives. Two at once on one machine are kept apart by it; where it cannot be seen (another
- * machine, another file system) the ledger's epoch fences the older one. */
-static Status lock_folder(const RunOptions *o, int *fd)
+/* Requests that came while no run went on. The lock is held. */
+static Status take_requests(const char *folder)
 {
-    char *path = path_join(o->out, "run.lock"), text[64] = "";
+    Ledger *l = NULL;
+    LedgerRequest r = {0};
+    int64_t retried = 0;
+    char host[64] = "";
     Status status = status_ok();
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (*fd < 0) {
-        status = status_errno(ERR_INPUT, "cannot write %s", path);
-    } else if (flock(*fd, LOCK_EX | LOCK_NB) != 0 && !o->take_over) {
-        ssize_t n = pread(*fd, text, sizeof text - 1, 0);
-        text[n > 0 ? n : 0] = 0;
-        text[strcspn(text, "\n")] = 0;
-        status = status_fail(ERR_FATAL,
-                             "%s: another run works in this folder (%s); wait for it, stop it, or use --take-over",
-                             o->out, text);
-        close(*fd);
-        *fd = -1;
-    } else {
-        int n = snprintf(text, sizeof text, "process %ld\n", (long)getpid());
-        if (ftruncate(*fd, 0) != 0 || pwrite(*fd, text, (size_t)n, 0) != n)
-            status = status_errno(ERR_INPUT, "cannot write %s", path);
+    gethostname(host, sizeof host - 1);
+    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
+    TRY_OUT(ledger_next_request(l, &r));
+    if (r.id == 0) goto out;
+    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
+    TRY_OUT(ledger_begin(l, moment_wall_s()));
+    while (r.id) {
+        TRY_OUT(ledger_apply_request(l, &r, &retried));
+        ledger_request_clear(&r);
+        TRY_OUT(ledger_next_request(l, &r));
     }
-    free(path);
+    TRY_OUT(ledger_commit(l));
+    TRY_OUT(ledger_end_epoch(l, "requests", moment_wall_s()));
+out:
+    ledger_request_clear(&r);
+    ledger_close(&l);
     return status;
 }
 
@@ -216,11 +215,12 @@ static Status run_alone(RunOptions *o)
     if (o->workers == 0) o->workers = cores / CORES_PER_WORKER > 0 ? cores / CORES_PER_WORKER : 1;
     if (o->work.threads == 0) o->work.threads = cores / o->workers > 0 ? cores / o->workers : 1;
     TRY(prepare(o));
-    TRY(lock_folder(o, &lock));
+    TRY(lock_take(o->out, o->take_over, &lock));
     moment_catch_stops();
-    Status status = launch(o);
+    Status status = take_requests(o->out);
+    if (!failed(status)) status = launch(o);
     status = conclude(o->out, status, o->quiet);
-    close(lock);
+    lock_release(&lock);
     return status;
 }
 

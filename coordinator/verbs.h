@@ -6,5 +6,12 @@
 #include "common/status.h"
 
 Status verb_check(int argc, char **argv);
+Status verb_status(int argc, char **argv);
+Status verb_pause(int argc, char **argv);
+Status verb_resume(int argc, char **argv);
+Status verb_cancel(int argc, char **argv);
+Status verb_retry(int argc, char **argv);
+Status verb_explain(int argc, char **argv);
+Status verb_deliver(int argc, char **argv);
 
 #endif

@@ -215,14 +215,16 @@ static void test_failures_retry_and_rollback(void **state)
     assert_int_equal(s.failed, 2);
     assert_int_equal(s.left, 0);
     snapshot_clear(&s);
+    LedgerRequest all = {.id = 1, .verb = "retry", .clip_id = ""}, one = {.id = 2, .verb = "retry", .clip_id = "row1"};
     assert_good(ledger_begin(f.ledger, 103));
-    assert_good(ledger_retry(f.ledger, "", &count));
+    assert_good(ledger_apply_request(f.ledger, &all, &count));
+    assert_int_equal(count, 2);
     ledger_rollback(f.ledger);
     s = look(f.ledger);
     assert_int_equal(s.failed, 2); /* a round that is not committed has not happened */
     snapshot_clear(&s);
     assert_good(ledger_begin(f.ledger, 104));
-    assert_good(ledger_retry(f.ledger, "row1", &count));
+    assert_good(ledger_apply_request(f.ledger, &one, &count));
     assert_int_equal(count, 1);
     assert_good(ledger_failures(f.ledger, 0, &workers, &times));
     assert_int_equal(times, 0);
@@ -310,10 +312,10 @@ static void test_requests_wait_for_the_coordinator(void **state)
     assert_string_equal(r.verb, "retry");
     assert_string_equal(r.clip_id, "row1");
     assert_good(ledger_begin(f.ledger, 106));
-    assert_good(ledger_close_request(f.ledger, r.id));
+    int64_t count;
+    assert_good(ledger_apply_request(f.ledger, &r, &count));
     assert_good(ledger_commit(f.ledger));
-    free(r.verb);
-    free(r.clip_id);
+    ledger_request_clear(&r);
     assert_good(ledger_next_request(f.ledger, &r));
     assert_int_equal(r.id, 0);
     close_fixture(&f);

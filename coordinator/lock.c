@@ -1,0 +1,47 @@
+#include "lock.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/file.h"
+
+static Status refuse(const char *folder, int fd)
+{
+    char text[64] = "";
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    text[strcspn(text, "\n")] = 0;
+    return status_fail(ERR_FATAL, "%s: another run works in this folder (%s); wait for it, stop it, or use --take-over",
+                       folder, text);
+}
+
+static Status sign(const char *path, int fd)
+{
+    char host[64] = "", text[128];
+    gethostname(host, sizeof host - 1);
+    int n = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
+    bool good = ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n;
+    return good ? status_ok() : status_errno(ERR_INPUT, "cannot write %s", path);
+}
+
+Status lock_take(const char *folder, bool take_over, int *fd)
+{
+    char *path = path_join(folder, "run.lock");
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    Status status = *fd < 0 ? status_errno(ERR_INPUT, "cannot write %s", path)
+                    : flock(*fd, LOCK_EX | LOCK_NB) != 0 && !take_over ? refuse(folder, *fd)
+                                                                       : sign(path, *fd);
+    if (failed(status)) lock_release(fd);
+    free(path);
+    return status;
+}
+
+void lock_release(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
