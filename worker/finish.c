@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/file.h"
+#include "common/moment.h"
 #include "worker/encode.h"
 #include "worker/stills.h"
 
@@ -17,13 +17,6 @@ struct Finish {
     Stills *stills;
     double spent_s; /* in here, while somebody else decodes */
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- names --------------------------------------------------------------------------------------------------------- */
 
@@ -80,10 +73,10 @@ Status finish_begin(const Lease *lease, Finish **out)
 
 Status finish_put(Finish *f, const float *frames, int n, int height, int width)
 {
-    double start = now_s();
+    double start = moment_s();
     for (int i = 0; i < f->lease->rendition_count; i++) TRY(encode_put(f->encode[i], frames, n, height, width));
     TRY(stills_put(f->stills, frames, n, height, width));
-    f->spent_s += now_s() - start;
+    f->spent_s += moment_s() - start;
     return status_ok();
 }
 
@@ -149,7 +142,7 @@ Status finish_end(Finish **finish, Progress progress, LeaseResult *out)
     Finish *f = *finish;
     const Lease *l = f->lease;
     char sha256[HASH_TEXT], *first = full_name(l, 0, 0);
-    double start = now_s();
+    double start = moment_s();
     Status status = end_first(f);
     if (!failed(status)) status = hash_file(first, sha256);
     for (int i = 1; i < l->clip_count && !failed(status); i++) {
@@ -157,7 +150,7 @@ Status finish_end(Finish **finish, Progress progress, LeaseResult *out)
         if (!failed(status)) status = duplicate_first(l, i);
     }
     if (!failed(status)) append_results(l, sha256, out);
-    out->finish_s += f->spent_s + now_s() - start;
+    out->finish_s += f->spent_s + moment_s() - start;
     free(first);
     finish_abandon(finish);
     return status;
@@ -173,10 +166,10 @@ static Status sink_put(void *self, const float *frames, int n, int height, int w
 Status finish_clips(Engine *e, const RenderedLatents *r, const Lease *lease, Progress progress, LeaseResult *out)
 {
     Finish *f = NULL;
-    double start = now_s();
+    double start = moment_s();
     TRY(finish_begin(lease, &f));
     Status status = render_decode(e, r, NULL, progress, (FrameSink){sink_put, f});
-    out->decode_s += now_s() - start - f->spent_s;
+    out->decode_s += moment_s() - start - f->spent_s;
     if (!failed(status)) return finish_end(&f, progress, out);
     finish_abandon(&f);
     return status;

@@ -3,10 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/moment.h"
 #include "worker/checkpoint.h"
 #include "worker/trace.h"
 
@@ -22,13 +22,6 @@ typedef struct { /* one run of render_latents */
     int saved_step;          /* of the last checkpoint */
     double saved_at, step_s; /* when it was written; the last step's time */
 } Run;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static Status progress_at(const Progress *p, const char *stage, int done, int total)
 {
@@ -60,7 +53,7 @@ static Status write_checkpoint(Run *r)
     memcpy(c.dim, r->dim, sizeof c.dim);
     TRY(checkpoint_write(r->job->checkpoint, &c));
     r->saved_step = c.state.step;
-    r->saved_at = now_s();
+    r->saved_at = moment_s();
     return status_ok();
 }
 
@@ -69,7 +62,7 @@ static bool checkpoint_is_due(const Run *r)
     int done = denoise_steps_done(r->denoise);
     if (done == r->job->shot->steps) return true;
     if (r->job->checkpoint_every > 0) return done % r->job->checkpoint_every == 0;
-    return now_s() + r->step_s / 2 - r->saved_at >=
+    return moment_s() + r->step_s / 2 - r->saved_at >=
            auto_checkpoint_s; /* now is nearer to the minute than the next step */
 }
 
@@ -79,7 +72,7 @@ static Status begin_denoise(Run *r, const float *noise, double *text_s)
 {
     const ShotSpec *s = r->job->shot;
     bool guided = s->guidance > 1;
-    double start = now_s();
+    double start = moment_s();
     PromptEmbeds prompt = {0}, negative = {0};
     Status status = status_ok();
     TRY_OUT(progress_at(&r->job->progress, "text", 0, guided ? 2 : 1));
@@ -88,7 +81,7 @@ static Status begin_denoise(Run *r, const float *noise, double *text_s)
         TRY_OUT(progress_at(&r->job->progress, "text", 1, 2));
         TRY_OUT(engine_encode(r->e, s->negative, "negative", r->job->trace, &negative));
     }
-    *text_s = now_s() - start;
+    *text_s = moment_s() - start;
     TRY_OUT(denoise_begin_with(r->e, s, &prompt, guided ? &negative : NULL, r->job->conditions, noise, r->job->trace,
                                &r->denoise));
 out:
@@ -101,14 +94,14 @@ out:
 static Status denoise_all(Run *r)
 {
     const int steps = r->job->shot->steps;
-    r->saved_at = now_s();
+    r->saved_at = moment_s();
     for (int done; (done = denoise_steps_done(r->denoise)) < steps;) {
         Status stop = progress_at(&r->job->progress, "denoise", done, steps);
         if (stop.err == ERR_STOP && done > 0) TRY(write_checkpoint(r));
         TRY(stop);
-        double start = now_s();
+        double start = moment_s();
         TRY(denoise_step(r->denoise));
-        r->step_s = now_s() - start;
+        r->step_s = moment_s() - start;
         if (checkpoint_is_due(r)) TRY(write_checkpoint(r));
     }
     return status_ok();
@@ -144,7 +137,7 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
 {
     Run r = {.e = e, .job = job};
     float *noise = NULL;
-    double start = now_s();
+    double start = moment_s();
     Status status = status_ok();
     *out = (RenderedLatents){0};
     TRY(model_config_check_shot(engine_config(e), job->shot));
@@ -166,7 +159,7 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
     }
     TRY_OUT(take_result(&r, &c, out));
 out:
-    out->denoise_s = now_s() - start - out->text_s;
+    out->denoise_s = moment_s() - start - out->text_s;
     if (r.denoise) out->steps_done = denoise_steps_done(r.denoise) - out->steps_resumed;
     if (failed(status)) render_latents_free(out);
     denoise_end(&r.denoise);

@@ -1,17 +1,15 @@
 /* verb_render.c - `reelwright render`: one clip from a prompt, the engine alone. */
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/moment.h"
 #include "common/options.h"
 #include "worker/encode.h"
 #include "worker/image.h"
@@ -230,23 +228,7 @@ static void hash_pictures(Hash *h, const char *name, const ImageList *list)
     }
 }
 
-/* ---- progress and signals --------------------------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t stop_signal;
-
-static void note_signal(int number) { stop_signal = number; }
-
-/* Slurm's preemption sends SIGTERM or SIGUSR1; the first SIGINT asks as politely, the second one kills. */
-static void watch_signals(void)
-{
-    struct sigaction a = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&a.sa_mask);
-    stop_signal = 0;
-    sigaction(SIGTERM, &a, NULL);
-    sigaction(SIGUSR1, &a, NULL);
-    a.sa_flags = (int)SA_RESETHAND | SA_RESTART;
-    sigaction(SIGINT, &a, NULL);
-}
+/* ---- progress --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const RenderOptions *o;
@@ -254,13 +236,6 @@ typedef struct {
     char stage[16];
     double stage_began, said; /* seconds */
 } Show;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void end_line(Show *s)
 {
@@ -272,7 +247,7 @@ static void end_line(Show *s)
 static void show_progress(Show *s, const char *stage, int done, int total)
 {
     const double line_s = 10;
-    double now = now_s(), left;
+    double now = moment_s(), left;
     char rest[64] = "";
     bool fresh = strcmp(stage, s->stage) != 0;
     if (fresh) {
@@ -294,9 +269,9 @@ static void show_progress(Show *s, const char *stage, int done, int total)
 static Status progress_at(void *self, const char *stage, int done, int total)
 {
     Show *s = self;
-    if (stop_signal) {
+    if (moment_stops() > 0) {
         end_line(s);
-        return status_fail(ERR_STOP, "by signal %d before %s %d/%d; %s", (int)stop_signal, stage, done, total,
+        return status_fail(ERR_STOP, "by a signal before %s %d/%d; %s", stage, done, total,
                            s->o->checkpoint ? "--resume goes on from the checkpoint"
                                             : "there is no --checkpoint to go on from");
     }
@@ -343,9 +318,9 @@ static Status make_key(Work *w)
 static Status put_frames(void *self, const float *frames, int n, int height, int width)
 {
     Work *w = self;
-    double start = now_s();
+    double start = moment_s();
     TRY(encode_put(w->encode, frames, n, height, width));
-    w->encode_s += now_s() - start;
+    w->encode_s += moment_s() - start;
     return status_ok();
 }
 
@@ -354,14 +329,14 @@ static Status make_file(Work *w, Progress progress)
     const Trace *trace = w->trace ? trace_sink(w->trace) : NULL;
     EncodeOptions e = encode_defaults();
     e.fps = w->shot.fps;
-    double start = now_s();
+    double start = moment_s();
     TRY(encode_begin(w->o->output, &e, &w->encode));
     TRY(render_decode(w->engine, &w->latents, trace, progress, (FrameSink){put_frames, w}));
-    w->decode_s = now_s() - start - w->encode_s;
+    w->decode_s = moment_s() - start - w->encode_s;
     if (w->trace) TRY(trace_close(&w->trace));
-    start = now_s();
+    start = moment_s();
     TRY(encode_end(&w->encode));
-    w->encode_s += now_s() - start;
+    w->encode_s += moment_s() - start;
     return status_ok();
 }
 
@@ -433,12 +408,12 @@ Status verb_render(int argc, char **argv)
     if (first < 0) return status_ok();
     TRY(check_options(&o));
     if (o.quiet) log_set_level(LOG_WARNING);
-    watch_signals();
+    moment_catch_stops();
     Show show = {.o = &o, .terminal = isatty(STDERR_FILENO)};
     Work w = {.o = &o};
-    double start = now_s();
+    double start = moment_s();
     Status status = do_work(&w, (Progress){progress_at, &show});
-    w.total_s = now_s() - start;
+    w.total_s = moment_s() - start;
     end_line(&show);
     if (!failed(status) && o.json) status = print_json(&w);
     if (!failed(status))

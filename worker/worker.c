@@ -10,6 +10,7 @@ struct Worker {
     BackendOptions backend;
     Engine *engine;
     char *model_folder; /* of engine */
+    char model_hash[HASH_TEXT];
 };
 
 Worker *worker_new(const BackendOptions *o)
@@ -34,13 +35,19 @@ void worker_free(Worker **w)
     *w = NULL;
 }
 
-/* Loading a model costs more than a shot: it stays until a lease wants another. */
-static Status need_engine(Worker *w, const char *folder)
+/* Loading a model costs more than a shot: it stays until a lease wants another. Its files are compared with what the
+ * campaign was planned with: a node with other weights under the same name would make other clips, and nobody would see. */
+static Status need_engine(Worker *w, const Lease *l)
 {
-    if (w->engine && strcmp(w->model_folder, folder) == 0) return status_ok();
+    if (w->engine && strcmp(w->model_folder, l->model_folder) == 0 && strcmp(w->model_hash, l->model_hash) == 0)
+        return status_ok();
     close_engine(w);
-    TRY(engine_open(folder, &w->backend, &w->engine));
-    w->model_folder = text_copy(folder);
+    TRY(model_config_hash(l->model_folder, w->model_hash));
+    if (strcmp(w->model_hash, l->model_hash) != 0)
+        return status_fail(ERR_NODE, "%s: not the model of the campaign (%.12s, expected %.12s)", l->model_folder,
+                           w->model_hash, l->model_hash);
+    TRY(engine_open(l->model_folder, &w->backend, &w->engine));
+    w->model_folder = text_copy(l->model_folder);
     return status_ok();
 }
 
@@ -56,7 +63,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                      .resume = true,
                      .progress = progress};
     Status status = file_make_folders(folder);
-    if (!failed(status)) status = need_engine(w, l->model_folder);
+    if (!failed(status)) status = need_engine(w, l);
     if (!failed(status)) status = render_latents(w->engine, &job, &latents);
     result->encode_text_s = latents.text_s;
     result->denoise_s = latents.denoise_s;
