@@ -1,8 +1,10 @@
 /* main.c - `reelwright VERB ...`: finds the verb, runs it, turns its Status into a message on stderr and an exit code.
  * A new verb is one function, declared in verbs.h of its folder, and one line of the table below. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "coordinator/run.h"
@@ -15,8 +17,19 @@ typedef struct {
     Status (*run)(int argc, char **argv);
 } Verb;
 
-/* The one place where the farm's two halves meet. */
+/* The two places where the farm's two halves meet: who runs a campaign also works, and a ledger is the coordinator's. */
 static Status verb_run(int argc, char **argv) { return run_verb(argc, argv, worker_loop); }
+
+static Status verb_inspect_any(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        char *ledger = path_join(argv[i], "ledger.db");
+        bool is_campaign = file_exists(ledger);
+        free(ledger);
+        if (is_campaign) return verb_status(argc, argv);
+    }
+    return verb_inspect(argc, argv);
+}
 
 static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render},
@@ -29,7 +42,7 @@ static const Verb verbs[] = {
     {"retry", "try failed clips again", verb_retry},
     {"explain", "why one clip is where it is", verb_explain},
     {"deliver", "copy approved clips and write the delivery list", verb_deliver},
-    {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect},
+    {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any},
     {"bench", "time one stage of the engine on this machine", verb_bench},
 };
 enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };

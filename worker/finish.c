@@ -39,6 +39,28 @@ static char *full_name(const Lease *l, int clip, int file)
     return path;
 }
 
+/* The rendition before this one that makes the same file, or -1: platforms often want the same. */
+static int same_rendition(const Lease *l, int i)
+{
+    const Rendition *r = &l->rendition[i];
+    for (int k = 0; k < i; k++) {
+        const Rendition *q = &l->rendition[k];
+        if (q->width == r->width && q->height == r->height && q->crf == r->crf && q->max_kbps == r->max_kbps &&
+            strcmp(q->preset, r->preset) == 0)
+            return k;
+    }
+    return -1;
+}
+
+static Status duplicate(const Lease *l, int from_clip, int from_file, int clip, int file)
+{
+    char *from = full_name(l, from_clip, from_file), *to = full_name(l, clip, file);
+    Status status = file_duplicate(from, to);
+    free(from);
+    free(to);
+    return status;
+}
+
 /* ---- from frames to the first clip's files --------------------------------------------------------------------------- */
 
 static Status begin_all(Finish *f)
@@ -49,6 +71,7 @@ static Status begin_all(Finish *f)
     free(folder);
     for (int i = 0; i < l->rendition_count && !failed(status); i++) {
         const Rendition *r = &l->rendition[i];
+        if (same_rendition(l, i) >= 0) continue;
         EncodeOptions o = {r->width, r->height, l->shot.fps, r->crf, r->preset, r->max_kbps};
         char *path = full_name(l, 0, i);
         status = encode_begin(path, &o, &f->encode[i]);
@@ -74,7 +97,8 @@ Status finish_begin(const Lease *lease, Finish **out)
 Status finish_put(Finish *f, const float *frames, int n, int height, int width)
 {
     double start = moment_s();
-    for (int i = 0; i < f->lease->rendition_count; i++) TRY(encode_put(f->encode[i], frames, n, height, width));
+    for (int i = 0; i < f->lease->rendition_count; i++)
+        if (f->encode[i]) TRY(encode_put(f->encode[i], frames, n, height, width));
     TRY(stills_put(f->stills, frames, n, height, width));
     f->spent_s += moment_s() - start;
     return status_ok();
@@ -92,7 +116,8 @@ void finish_abandon(Finish **f)
 static Status end_first(Finish *f)
 {
     const Lease *l = f->lease;
-    for (int i = 0; i < l->rendition_count; i++) TRY(encode_end(&f->encode[i]));
+    for (int i = 0; i < l->rendition_count; i++)
+        TRY(f->encode[i] ? encode_end(&f->encode[i]) : duplicate(l, 0, same_rendition(l, i), 0, i));
     char *thumbnail = full_name(l, 0, l->rendition_count), *sheet = full_name(l, 0, l->rendition_count + 1);
     Status status = stills_write(f->stills, thumbnail, sheet);
     free(sheet);
@@ -105,14 +130,8 @@ static Status end_first(Finish *f)
 /* The clips of a shot show the same frames: the first one's files serve all. */
 static Status duplicate_first(const Lease *l, int clip)
 {
-    Status status = status_ok();
-    for (int i = 0; i < file_count(l) && !failed(status); i++) {
-        char *from = full_name(l, 0, i), *to = full_name(l, clip, i);
-        status = file_duplicate(from, to);
-        free(from);
-        free(to);
-    }
-    return status;
+    for (int i = 0; i < file_count(l); i++) TRY(duplicate(l, 0, i, clip, i));
+    return status_ok();
 }
 
 static ClipResult clip_result(const Lease *l, int clip, const char *sha256)

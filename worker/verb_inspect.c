@@ -184,9 +184,14 @@ static Status inspect_clip(const char *path, json_t **out)
 {
     AVFormatContext *f = NULL;
     char sha256[HASH_TEXT];
-    av_log_set_level(AV_LOG_FATAL);
+    AVDictionary *options = NULL;
     TRY(hash_file(path, sha256));
-    if (avformat_open_input(&f, path, NULL, NULL) < 0 || avformat_find_stream_info(f, NULL) < 0) {
+    av_log_set_level(AV_LOG_FATAL);
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    av_dict_set(&options, "format_whitelist", "mov,mp4,matroska,webm,avi,mpegts,png_pipe,jpeg_pipe,webp_pipe", 0);
+    bool opened = avformat_open_input(&f, path, NULL, &options) >= 0 && avformat_find_stream_info(f, NULL) >= 0;
+    av_dict_free(&options);
+    if (!opened) {
         avformat_close_input(&f);
         return status_fail(ERR_INPUT, "%s: no checkpoint, no model folder and nothing that libav can read", path);
     }
@@ -238,13 +243,14 @@ Status verb_inspect(int argc, char **argv)
     bool as_json = false;
     int first;
     const Option table[] = {{.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "one JSON object"}};
-    const Usage usage = {.verb = "inspect",
-                         .arguments = "PATH [--json]",
-                         .about = "Shows what a checkpoint (.h5), a model folder or a clip (.mp4) holds.",
-                         .option = table,
-                         .option_count = 1,
-                         .min_arguments = 1,
-                         .max_arguments = 1};
+    const Usage usage = {
+        .verb = "inspect",
+        .arguments = "PATH [--json]",
+        .about = "Shows what a checkpoint (.h5), a model folder, a clip (.mp4) or a campaign's folder holds.",
+        .option = table,
+        .option_count = 1,
+        .min_arguments = 1,
+        .max_arguments = 1};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     const char *path = argv[first];

@@ -16,8 +16,8 @@
 
 enum { WIDTH = 64, HEIGHT = 112, FRAMES = 9 };
 static const char folder[] = "test_finish.out";
-static const char *const files[] = {"anna.mp4", "anna.small.mp4", "anna.png", "anna.sheet.png",
-                                    "jörg.mp4", "jörg.small.mp4", "jörg.png", "jörg.sheet.png"};
+static const char *const files[] = {"anna.mp4", "anna.small.mp4", "anna.twin.mp4", "anna.png", "anna.sheet.png",
+                                    "jörg.mp4", "jörg.small.mp4", "jörg.twin.mp4", "jörg.png", "jörg.sheet.png"};
 enum { FILE_COUNT = sizeof files / sizeof *files };
 
 static Lease lease(void)
@@ -26,8 +26,10 @@ static Lease lease(void)
     return (Lease){.lease = 7,
                    .campaign_folder = (char *)folder,
                    .shot = {.width = WIDTH, .height = HEIGHT, .frames = FRAMES, .fps = 8},
-                   .rendition_count = 2,
-                   .rendition = {{"reels", 180, 320, 20, "veryfast", 0}, {"small", 90, 160, 24, "veryfast", 200}},
+                   .rendition_count = 3,
+                   .rendition = {{"reels", 180, 320, 20, "veryfast", 0},
+                                 {"small", 90, 160, 24, "veryfast", 200},
+                                 {"twin", 180, 320, 20, "veryfast", 0}},
                    .clip_count = 2,
                    .clip = clips};
 }
@@ -76,7 +78,10 @@ static void makes_every_file(void **state)
     assert_int_equal(r.clip[0].height, 320);
     assert_true(r.clip[0].duration_s == 9.0 / 8);
     for (int i = 0; i < 2; i++) {
-        path_of(4 * i, path, sizeof path);
+        path_of(FILE_COUNT / 2 * i, path, sizeof path);
+        assert_int_equal(hash_file(path, hash).err, OK);
+        assert_string_equal(hash, r.clip[i].sha256);
+        path_of(FILE_COUNT / 2 * i + 2, path, sizeof path); /* the rendition with the same settings */
         assert_int_equal(hash_file(path, hash).err, OK);
         assert_string_equal(hash, r.clip[i].sha256);
     }
