@@ -168,6 +168,35 @@ void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
     dim[3] = s->width / c->vae.scale_space;
 }
 
+/* ---- size ------------------------------------------------------------------------------------------------------ */
+
+static void measure(const char *name, const WeightPlan *plan, int ranks, int elem_bytes, EnginePart *part)
+{
+    part->name = name;
+    weights_measure(plan, ranks, elem_bytes, &part->parameters, &part->rank_bytes);
+}
+
+int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart part[ENGINE_MAX_PARTS])
+{
+    int n = 0;
+    TextEncoder *text = text_new(&c->text);
+    Dit *dit = dit_new(&c->dit);
+    Vae *decoder = vae_new(&c->vae, VAE_DECODER), *encoder = vae_new(&c->vae, VAE_ENCODER);
+    Vision *vision = c->has_image_encoder ? vision_new(&c->vision, "") : NULL;
+    measure("text_encoder", text_plan(text), ranks, elem_bytes, &part[n++]);
+    for (int i = 0; i < (c->two_transformers ? 2 : 1); i++)
+        measure(dit_folder[i], dit_plan(dit), ranks, elem_bytes, &part[n++]);
+    measure("vae decoder", vae_plan(decoder), ranks, elem_bytes, &part[n++]);
+    measure("vae encoder", vae_plan(encoder), ranks, elem_bytes, &part[n++]);
+    if (vision) measure("image_encoder", vision_plan(vision), ranks, elem_bytes, &part[n++]);
+    text_free(&text);
+    dit_free(&dit);
+    vae_free(&decoder);
+    vae_free(&encoder);
+    vision_free(&vision);
+    return n;
+}
+
 /* ---- text ------------------------------------------------------------------------------------------------------------------------ */
 
 Status engine_encode(Engine *e, const char *text, const char *name, const Trace *trace, PromptEmbeds *out)

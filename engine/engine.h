@@ -32,6 +32,15 @@ void engine_close(Engine **e);
 const ModelConfig *engine_config(const Engine *e);
 Backend *engine_backend(Engine *e);
 
+/* How large the model's networks are, from the config alone. */
+typedef struct {
+    const char *name; /* the folder: "text_encoder", "transformer", ... */
+    int64_t parameters;
+    int64_t rank_bytes; /* what one of `ranks` ranks holds when each parameter takes elem_bytes */
+} EnginePart;
+enum { ENGINE_MAX_PARTS = 6 };
+int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart part[ENGINE_MAX_PARTS]);
+
 /* ---- text: UMT5 ---- */
 typedef struct {
     float *rows; /* [count, dim] fp32: the rows that are not padding */

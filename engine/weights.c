@@ -86,6 +86,23 @@ void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *pa
     }
 }
 
+void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name, int ndim, const int64_t *dim),
+                  void *self)
+{
+    char name[320];
+    for (int i = 0; i < p->count; i++) {
+        const WeightGroup *g = &p->group[i];
+        for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
+            Tensor t = row_shape(g, r);
+            int length = (int)strcspn(r->name, "|");
+            snprintf(name, sizeof name, "%s%.*s%s", g->prefix, length, r->name, row_end(r));
+            put(self, name, t.ndim, t.dim);
+            snprintf(name, sizeof name, "%s%.*s.bias", g->prefix, length, r->name);
+            if (row_has_bias(r)) put(self, name, 1, t.dim);
+        }
+    }
+}
+
 /* ---- sources --------------------------------------------------------------------------------------------------------- */
 
 Status weights_open(const char *folder, const char *stem, WeightSource **out)

@@ -60,6 +60,9 @@ WeightGroup *weights_add_group(WeightPlan *p, void *base, const WeightRow *row, 
     __attribute__((format(printf, 5, 6)));
 /* The number of parameters, and of bytes that one of `ranks` ranks holds when each takes elem_bytes. */
 void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes);
+/* Every tensor by its name in the file (the first of several possible ones) and its shape there. */
+void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name, int ndim, const int64_t *dim),
+                  void *self);
 void weights_plan_clear(WeightPlan *p);
 
 typedef struct WeightSource WeightSource;
