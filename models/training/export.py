@@ -34,6 +34,16 @@ def to_bf16(path, keep=()):
     save_file({k: v if any(part in k for part in keep) else v.bfloat16() for k, v in tensors.items()}, path, {"format": "pt"})
 
 
+def forget_origin(path):
+    """diffusers notes the folder that weights were loaded from; it means nothing elsewhere."""
+    with open(path) as f:
+        config = json.load(f)
+    config.pop("_name_or_path", None)
+    with open(path, "w") as f:
+        json.dump(config, f, indent=2)
+        f.write("\n")
+
+
 def export(work, to):
     pipe = load_pipeline(f"{work}/model")
     shutil.rmtree(f"{to}.new", ignore_errors=True)
@@ -42,6 +52,8 @@ def export(work, to):
     to_bf16(f"{to}.new/transformer/diffusion_pytorch_model.safetensors", WanTransformer3DModel._keep_in_fp32_modules)
     to_bf16(f"{to}.new/vae/diffusion_pytorch_model.safetensors")
     to_bf16(f"{to}.new/text_encoder/model.safetensors")
+    for part in ("transformer", "vae", "text_encoder"):
+        forget_origin(f"{to}.new/{part}/config.json")
     with open(f"{to}.new/reelwright.json", "w") as f:
         json.dump({"width": world.WIDTH, "height": world.HEIGHT, "frames": world.FRAMES, "fps": world.FPS,
                    "steps": STEPS, "guidance": GUIDANCE, "negative": ""}, f, indent=2)
