@@ -1,7 +1,9 @@
 #include "conclude.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -73,6 +75,20 @@ static Status read_now(const char *folder, Snapshot *s)
     return status;
 }
 
+/* What killed processes left half-written. Only in a complete campaign, where nobody writes any more. */
+static void sweep_drafts(const char *folder)
+{
+    static const char *const place[] = {"", "clips", "latents", "report", "delivery", "delivery/clips"};
+    for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
+        char *inside = *place[i] ? path_join(folder, place[i]) : text_copy(folder);
+        DIR *dir = opendir(inside);
+        for (struct dirent *e; dir && (e = readdir(dir));)
+            if (strstr(e->d_name, ".draft.")) unlinkat(dirfd(dir), e->d_name, 0);
+        if (dir) closedir(dir);
+        free(inside);
+    }
+}
+
 static Status verdict(const Snapshot *s, const char *folder, bool quiet)
 {
     if (!quiet) {
@@ -95,6 +111,7 @@ Status conclude(const char *folder, Status so_far, bool quiet)
     bool complete = !failed(status) && s.left == 0;
     if (complete && s.clip_count[CLIP_APPROVED] > 0) status = deliver(folder, &s);
     if (!failed(status)) status = write_pages(folder, &s);
+    if (complete) sweep_drafts(folder);
     if (failed(so_far)) {
         if (failed(status)) log_line(LOG_WARNING, "%s", status.message);
         status = status_fail(so_far.err, "%s", why);

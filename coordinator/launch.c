@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ enum {
     END_MS = 10000,     /* mpirun may take so long after the coordinator's end; MPI_Finalize can hang */
     SILENT_MS = 120000, /* a coordinator that has not written for so long is hung (it writes every 5 s) */
     KILL_MS = 5000,     /* between SIGTERM and SIGKILL */
+    LEAST_BLOCKS = 256, /* of the file system, free: with fewer no ledger can be written */
     MOST_ARGUMENTS = 64,
     LINE_BYTES = 4096
 };
@@ -240,6 +242,10 @@ static Status why_not_again(const Launch *l, const Standing *now, int without)
                            l->options->folder);
     if (ran && strcmp(now->outcome, "stuck") == 0)
         return status_fail(ERR_FATAL, "the farm cannot go on; %s/run.log has every message", l->options->folder);
+    struct statvfs disk;
+    if (statvfs(l->options->folder, &disk) == 0 && disk.f_bavail < LEAST_BLOCKS)
+        return status_fail(ERR_FATAL, "%s: the disk is full; run the same command again when there is room",
+                           l->options->folder);
     if (without >= LAUNCH_MOST_WITHOUT_PROGRESS)
         return status_fail(ERR_FATAL, "the job ended %d times without progress; %s/run.log has its messages", without,
                            l->options->folder);

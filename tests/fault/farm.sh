@@ -1,0 +1,79 @@
+# farm.sh - what the farm's tests share: a campaign of twelve small clips, and ways to disturb its run. Sourced by run_*.sh,
+# which are given: the program, the model folder, an empty folder to work in.
+set -euo pipefail
+PROGRAM=$1 MODEL=$2 WORK=$3
+rm -rf "$WORK"
+mkdir -p "$WORK"
+cd "$WORK"
+unset "${!OMPI_@}" "${!PMIX_@}" REELWRIGHT_LAUNCHER 2>/dev/null || true
+
+fail() {
+  echo "FAILED: $*" >&2
+  for log in *.err; do [ -f "$log" ] && sed "s/^/  $log: /" "$log" >&2; done
+  exit 1
+}
+skip() { echo "skipped: $*"; exit 77; }
+
+campaign() { # NAME STEPS [SEED]: twelve rows, eleven shots
+  printf 'campaign: %s\nmodel: %s\ncustomers: %s.csv\nprompt: "{{color}} balloon over {{place}}"\nseed: %s\n' "$1" "$MODEL" "$1" "${3:-7}" >"$1.yaml"
+  printf 'size: 32x48\nframes: 9\nfps: 8\nsteps: %s\nguidance: 4.0\nrenditions: [preview]\nreview: {policy: none}\n' "$2" >>"$1.yaml"
+  printf 'id,name,color,place\n' >"$1.csv"
+  local i
+  for i in 1 2 3 4 5 6 7 8 9 10 11; do printf 'k%s,"Jürgen ""%s"", Köln",red,city %s\n' "$i" "$i" "$i" >>"$1.csv"; done
+  printf 'k12,Zoë,red,city 11\n' >>"$1.csv"
+}
+
+run() { # NAME [options]: in the background; its exit status is waited for by `finish`
+  local name=$1
+  shift
+  "$PROGRAM" run "$name.yaml" --out "out-$name" --workers 2 "$@" 2>>"$name.err" &
+  LAUNCHER=$!
+}
+finish() { # STATUS: of the run
+  local status=0
+  wait "$LAUNCHER" || status=$?
+  [ "$status" = "$1" ] || fail "exit status $status, expected $1"
+}
+
+json() { "$PROGRAM" status "out-$1" --json 2>/dev/null || true; }
+number() { json "$1" | sed -n "s/^  \"$2\": \([0-9]*\).*/\1/p"; }
+workers_busy() { json "$1" | grep -c '"state": "working"' || true; }
+worker_pid() { json "$1" | awk -v want="$2" '/"worker":/ {w = $2 + 0} /"pid":/ && w == want {print $2 + 0}'; }
+until_true() { # SECONDS CONDITION...
+  local left=$(($1 * 10))
+  shift
+  until "$@"; do
+    left=$((left - 1))
+    [ $left -gt 0 ] || fail "waited too long for: $*"
+    sleep 0.1
+  done
+}
+both_work() { [ "$(workers_busy "$1")" = 2 ]; }
+some_done() { local n; n=$(number "$1" finished); [ "${n:-0}" -ge "$2" ]; }
+
+descendants() { # PID: it and all that came from it
+  local child
+  echo "$1"
+  for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do descendants "$child"; done
+}
+all_gone() { # PIDS...
+  local p
+  for p in "$@"; do [ ! -e "/proc/$p" ] || grep -qs '^State:.*Z' "/proc/$p/status" || return 1; done
+}
+
+check_complete() { # NAME: twelve good clips, each finished once, lists and report there
+  local out=out-$1
+  [ "$(number "$1" finished)" = 12 ] || fail "$1: $(number "$1" finished) clips finished, expected 12"
+  [ "$(find "$out/clips" -name '*.mp4' | wc -l)" = 12 ] || fail "$1: not 12 files"
+  [ "$(wc -l <"$out/delivery.csv")" = 13 ] || fail "$1: delivery.csv has not 13 lines"
+  [ "$(grep -c ',delivered,' "$out/delivery.csv")" = 12 ] || fail "$1: delivery.csv has not 12 delivered rows"
+  cmp -s "$out/delivery.csv" "$out/delivery/delivery.csv" || fail "$1: the two lists differ"
+  [ -s "$out/report/index.html" ] || fail "$1: no report"
+  [ "$(grep -c '"event":"clip.approved"' "$out/events.jsonl")" -le 12 ] || fail "$1: a clip was finished twice"
+  local path sum
+  (cd "$out" && find clips -name '*.mp4' | sort | xargs sha256sum) >"$1.sums"
+  (cd "$out/delivery" && find clips -name '*.mp4' | sort | xargs sha256sum) | cmp -s - "$1.sums" || fail "$1: a delivered file differs"
+  while read -r sum path; do grep -q "$path,.*$sum" "$out/delivery.csv" || fail "$1: $path has another hash in the list"; done <"$1.sums"
+  [ -z "$(find "$out" -name '*.draft.*')" ] || fail "$1: drafts are left over"
+}
+same_files() { cmp "$1.sums" "$2.sums" || fail "the clips of $1 and $2 differ"; }

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# A disk that is full from the start (2), and one that fills up in the middle (3, and the run goes on once there is room).
+source "$(dirname "$0")/farm.sh"
+[ "$(id -u)" = 0 ] || skip "needs root to mount a small file system"
+mkdir out-small
+mount -t tmpfs -o size=80m tmpfs out-small 2>/dev/null || skip "cannot mount a tmpfs here"
+trap 'umount -l "$WORK/out-small"' EXIT
+
+campaign small 20
+head -c 70m /dev/zero >out-small/ballast
+status=0
+"$PROGRAM" run small.yaml --out out-small --workers 2 2>full.err || status=$?
+[ $status = 2 ] || fail "a full disk: status $status, expected 2"
+grep -q 'the disk is full' full.err || fail "the message does not say that the disk is full"
+[ ! -e out-small/ledger.db ] || fail "something was started on a full disk"
+
+rm out-small/ballast
+(until [ -s out-small/ledger.db ]; do sleep 0.1; done; sleep 1; cat /dev/zero >out-small/ballast 2>/dev/null) &
+filler=$!
+run small
+finish 3
+wait $filler || true
+grep -qi 'no space left\|disk is full\|database or disk' small.err || fail "the message does not say why"
+rm out-small/ballast
+run small
+finish 0
+check_complete small
+echo "refused, stopped, finished"
