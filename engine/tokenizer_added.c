@@ -1,5 +1,6 @@
 #include "tokenizer_added.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -19,9 +20,10 @@ Status tokenizer_added_extra_ids(const json_t *config, int *extra_ids)
     const json_t *value = json_object_get(config, "extra_ids");
     *extra_ids = DEFAULT_EXTRA_IDS;
     if (!value) return status_ok();
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > MAX_EXTRA_IDS)
+    double count = json_number_value(value);
+    if (!json_is_number(value) || count < 0 || count > MAX_EXTRA_IDS || count != floor(count))
         return status_fail(ERR_INPUT, "extra_ids: expected an integer from 0 to %d", MAX_EXTRA_IDS);
-    *extra_ids = (int)json_integer_value(value);
+    *extra_ids = (int)count;
     return status_ok();
 }
 
@@ -124,13 +126,13 @@ static json_t *older_decoder(const TokenizerFiles *f)
     json_object_foreach(f->added, text, id)
     {
         bool special = is_special_text(f->config, text);
-        snprintf(key, sizeof key, "%lld", (long long)json_integer_value(id));
+        snprintf(key, sizeof key, "%.0f", json_number_value(id));
         json_object_set_new(decoder, key,
                             json_pack("{s:s, s:b, s:b}", "content", text, "special", special, "normalized", !special));
     }
     json_array_foreach(json_object_get(f->tokenizer, "added_tokens"), i, token)
     {
-        snprintf(key, sizeof key, "%lld", (long long)json_integer_value(json_object_get(token, "id")));
+        snprintf(key, sizeof key, "%.0f", json_number_value(json_object_get(token, "id")));
         json_object_set(decoder, key, token);
     }
     return decoder;

@@ -11,8 +11,8 @@ static const size_t json_max_bytes = (size_t)1 << 28;
 
 static Status parse(const char *path, const char *text, size_t n, json_t **out)
 {
-    json_error_t error;
-    *out = json_loadb(text, n, JSON_ALLOW_NUL, &error);
+    json_error_t error; /* numbers as reals: released folders say model_max_length 1000000000000000019884624838656 */
+    *out = json_loadb(text, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     if (!*out) return status_fail(ERR_INPUT, "%s:%d: not JSON (%s)", path, error.line, error.text);
     if (json_is_object(*out)) return status_ok();
     json_decref(*out);

@@ -250,6 +250,19 @@ static void test_damaged_config(void **state)
     }
 }
 
+/* What the released folders hold: an integer that no machine integer takes. */
+static void test_endless_length(void **state)
+{
+    const Damage *d = *state;
+    static const char text[] = "{\"extra_ids\": 0, \"model_max_length\": 1000000000000000019884624838656}";
+    make_whole(d);
+    put(d, "tokenizer_config.json", text, strlen(text));
+    Tokenizer *t = NULL;
+    Status s = tokenizer_open(d->folder, &t);
+    assert_string_equal(s.message, "");
+    tokenizer_close(&t);
+}
+
 static void test_damaged_json(void **state)
 {
     const Damage *d = *state;
@@ -280,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_config, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_endless_length, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_json, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
