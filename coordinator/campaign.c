@@ -32,7 +32,7 @@ static void read_customers(CampaignLoad *l)
         faults_add(l->faults, place_of(l, "customers"), "%s: no such file", file);
 }
 
-/* ------------------------------------------------------------------------------------------------- settings of the shots */
+/* ---- settings of the shots ---- */
 
 static void set_size(const CampaignFile *f, ShotSpec *s)
 {
@@ -71,8 +71,8 @@ static void add_model_fault(CampaignLoad *l, Place place, const char *message)
     faults_add(l->faults, place, "%s", named ? message + n + 3 : message);
 }
 
-/* The model's defaults with the file's keys in their place. Each key is tried alone first, because the check stops at the first
- * fault. */
+/* The model's defaults with the file's keys in their place. Each key is tried alone first, because the check stops
+ * at the first fault. */
 static void check_settings(CampaignLoad *l)
 {
     const ModelConfig *m = l->campaign->model;

@@ -1,4 +1,4 @@
-/* campaign.h - a campaign file and its customers, read and checked: every fault named at once, with file, line and field. */
+/* campaign.h - a campaign file and its customers, read, checked (every fault named at once) and planned. */
 #ifndef REELWRIGHT_CAMPAIGN_H
 #define REELWRIGHT_CAMPAIGN_H
 
@@ -25,8 +25,9 @@ typedef struct {
     char *file, *name, *folder; /* campaign file, its name, the folder that relative paths start from */
     char *model_folder, *customers_file;
     char model_hash[HASH_TEXT];
-    /* SHA-256 of everything that determines the clips (ids, stems, shots, frames per second, renditions): an output folder
-     * belongs to one fingerprint. Priority, checkpoints and columns that no template uses may change in between. */
+    /* SHA-256 of everything that determines the clips (ids, stems, shots, frames per second, renditions): an output
+     * folder belongs to one fingerprint. Priority, checkpoints and columns that no template uses may change in
+     * between. */
     char fingerprint[HASH_TEXT];
     ModelConfig *model;
     Customers customers;
@@ -45,12 +46,12 @@ enum {
     CAMPAIGN_MAX_PROMPT_BYTES = 16 << 10
 }; /* after expansion; the text encoders read 512 tokens, about 2,000 bytes */
 
-/* Reads, validates, expands and plans. On bad input: ERR_INPUT whose message is the whole list of faults, one per line,
- * "postcards.csv:7: field id: duplicate \"anna\" (first in line 3); ids must be unique".
+/* Reads, validates, expands and plans. On bad input: ERR_INPUT whose message is the whole list of faults, one per
+ * line, "postcards.csv:7: field id: duplicate \"anna\" (first in line 3); ids must be unique".
  *
- * A seed that the file does not give is the first 63 bits of SHA-256 over the campaign's name and the row's id (two fields as
- * hash_add_field writes them, "campaign" and "id"): every customer another clip, the same one in every run. A million rows take
- * 12 s on one core and 630 MB. */
+ * A seed that the file does not give is the first 63 bits of SHA-256 over the campaign's name and the row's id (two
+ * fields as hash_add_field writes them, "campaign" and "id"): every customer another clip, the same one in every
+ * run. A million rows take 12 s on one core and 630 MB. */
 Status campaign_load(const char *file, Campaign **out);
 void campaign_free(Campaign **c);
 

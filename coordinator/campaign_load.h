@@ -1,5 +1,5 @@
-/* campaign_load.h - between the two halves of campaign_load: what the file says once everything it names is read and checked
- * (campaign.c), and the plan that is made of it (campaign_plan.c). */
+/* campaign_load.h - between the two halves of campaign_load: what the file says once everything it names is read and
+ * checked (campaign.c), and the plan that is made of it (campaign_plan.c). */
 #ifndef REELWRIGHT_CAMPAIGN_LOAD_H
 #define REELWRIGHT_CAMPAIGN_LOAD_H
 

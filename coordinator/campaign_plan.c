@@ -21,7 +21,7 @@ static void free_texts(RowTexts *t)
     free(t->seed);
 }
 
-/* ------------------------------------------------------------------------------------------------- checks of the rows */
+/* ---- checks of the rows ---- */
 
 static bool parse_seed(const char *text, uint64_t *seed)
 {
@@ -31,7 +31,8 @@ static bool parse_seed(const char *text, uint64_t *seed)
     return *seed <= INT64_MAX;
 }
 
-/* Where a fault of this row is told: in the customers' line, at the first column of the template; at the key if it has none. */
+/* Where a fault of this row is told: in the customers' line, at the first column of the template; at the key if it
+ * has none. */
 static Place row_place(const CampaignLoad *l, const Template *t, const char *key, int64_t row)
 {
     const Customers *c = &l->campaign->customers;
@@ -88,7 +89,7 @@ void campaign_check_rows(CampaignLoad *l)
     free_texts(&t);
 }
 
-/* ------------------------------------------------------------------------------------------------- the plan */
+/* ---- the plan ---- */
 
 typedef struct {
     CampaignLoad *l;

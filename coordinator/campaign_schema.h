@@ -1,5 +1,6 @@
-/* campaign_schema.h - the keys of a campaign file, in one table: type, range, default, unit, meaning, and whether this version can
- * do it. configs/campaign.reference.yaml documents the same keys for the user; a test holds the two together. */
+/* campaign_schema.h - the keys of a campaign file, in one table: type, range, default, unit, meaning, and whether
+ * this version can do it. configs/campaign.reference.yaml documents the same keys for the user; a test holds the two
+ * together. */
 #ifndef REELWRIGHT_CAMPAIGN_SCHEMA_H
 #define REELWRIGHT_CAMPAIGN_SCHEMA_H
 
@@ -20,7 +21,8 @@ typedef struct
 } CampaignFile;
 
 const YamlField *campaign_schema(int *count);
-/* Reads `text` and adds what is wrong to faults; false when it is no YAML table at all. campaign_file_clear(out) in every case. */
+/* Reads `text` and adds what is wrong to faults; false when it is no YAML table at all. campaign_file_clear(out) in
+ * every case. */
 bool campaign_file_parse(const char *file, const char *text, size_t bytes, Faults *faults, CampaignFile *out);
 void campaign_file_clear(CampaignFile *c);
 /* Line of a key of the table, 0 when the file does not give it. */

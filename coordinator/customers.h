@@ -1,8 +1,9 @@
 /* customers.h - the customers table, CSV or JSON Lines, as it stands in the file: every value is UTF-8 text.
  *
- * CSV is RFC 4180: comma, double quotes (doubled inside), LF, CRLF or CR, line breaks inside quotes; a BOM is skipped. The
- * first row names the columns. JSON Lines is one object per line, the first object names the columns, a member that is missing or
- * null is empty, numbers and booleans become text. Line numbers are those of the file; a row's is that of its first line.
+ * CSV is RFC 4180: comma, double quotes (doubled inside), LF, CRLF or CR, line breaks inside quotes; a BOM is
+ * skipped. The first row names the columns. JSON Lines is one object per line, the first object names the columns, a
+ * member that is missing or null is empty, numbers and booleans become text. Line numbers are those of the file; a
+ * row's is that of its first line.
  *
  * Memory: the values' bytes plus 8 bytes for each and 4 per row; a million rows of seven short values take 150 MB. */
 #ifndef REELWRIGHT_CUSTOMERS_H
@@ -33,8 +34,8 @@ typedef struct {
     Texts *text;      /* owns names and values */
 } Customers;
 
-/* Reads `file` (.jsonl, .ndjson: JSON Lines; else CSV) and adds whatever is wrong with it to `faults`; the rows that were
- * understood are there even so. customers_free(out) in every case. */
+/* Reads `file` (.jsonl, .ndjson: JSON Lines; else CSV) and adds whatever is wrong with it to `faults`; the rows that
+ * were understood are there even so. customers_free(out) in every case. */
 void customers_read(const char *file, Faults *faults, Customers *out);
 /* The same from memory; `file` is the name for messages. */
 void customers_parse_csv(const char *file, const char *data, size_t bytes, Faults *faults, Customers *out);

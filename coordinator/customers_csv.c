@@ -1,6 +1,6 @@
-/* CSV through libcsv. libcsv knows no lines, so the file is fed to it line by line: whatever it reports while it has a line in
- * hand ends there. After a misplaced quote it starts afresh with the line after the one on which the broken row began, so that one
- * forgotten quote costs one row and not the rest of the file. */
+/* CSV through libcsv. libcsv knows no lines, so the file is fed to it line by line: whatever it reports while it has
+ * a line in hand ends there. After a misplaced quote it starts afresh with the line after the one on which the
+ * broken row began, so that one forgotten quote costs one row and not the rest of the file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

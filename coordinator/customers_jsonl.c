@@ -8,7 +8,8 @@
 #include "common/file.h"
 #include "coordinator/customers.h"
 
-/* A number or boolean as text, the shortest that reads back as the same number; NULL for an object or a list. free() it. */
+/* A number or boolean as text, the shortest that reads back as the same number; NULL for an object or a list. free()
+ * it. */
 static char *text_of(const json_t *value)
 {
     if (json_is_string(value)) return text_copy(json_string_value(value));

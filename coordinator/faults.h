@@ -1,5 +1,5 @@
-/* faults.h - all that is wrong with the user's input, gathered so that it is reported at once: one line per fault, each with
- * its file, line and field: "postcards.csv:7: field id: empty; every customer needs one". */
+/* faults.h - all that is wrong with the user's input, gathered so that it is reported at once: one line per fault,
+ * each with its file, line and field: "postcards.csv:7: field id: empty; every customer needs one". */
 #ifndef REELWRIGHT_FAULTS_H
 #define REELWRIGHT_FAULTS_H
 
@@ -24,8 +24,8 @@ void faults_free(Faults **f);
 void faults_add(Faults *f, Place place, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int64_t faults_count(const Faults *f);
 
-/* OK when there is none, else ERR_INPUT: the faults, by file (in the order of their first fault) and line, below a headline when
- * they are several. */
+/* OK when there is none, else ERR_INPUT: the faults, by file (in the order of their first fault) and line, below a
+ * headline when they are several. */
 Status faults_status(const Faults *f);
 
 /* A user's value for a message: in quotes, and shortened when it is long. Use within the expression: quoted(v).text */

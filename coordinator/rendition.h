@@ -1,5 +1,5 @@
-/* rendition.h - the formats that clips are delivered in: configs/renditions.yaml, whose text is compiled into the program, so that
- * the executable runs by itself on any node. Change the file and build again to add or change one. */
+/* rendition.h - the formats that clips are delivered in: configs/renditions.yaml, whose text is compiled into the
+ * program, so that the executable runs by itself on any node. Change the file and build again to add or change one. */
 #ifndef REELWRIGHT_RENDITION_H
 #define REELWRIGHT_RENDITION_H
 
@@ -17,7 +17,8 @@ typedef struct {
 void rendition_list_parse(const char *file, const char *text, size_t bytes, Faults *faults, RenditionList *out);
 /* The ones that are compiled in: parsed at the first call, never freed. */
 const RenditionList *rendition_list(void);
-/* A copy of the named one with its size filled in for a render of width x height; false and a fault at `place` when there is none. */
+/* A copy of the named one with its size filled in for a render of width x height; false and a fault at `place` when
+ * there is none. */
 bool rendition_find(const char *name, int width, int height, Place place, Faults *faults, Rendition *out);
 
 /* The compiled-in file. */

@@ -1,8 +1,9 @@
-/* stem.h - file names for clips: a customer's id made safe for any file system, and unique even where case does not count.
+/* stem.h - file names for clips: a customer's id made safe for any file system, and unique even where case does not
+ * count.
  *
- * Letters a-z and A-Z, digits, - and _ stay; an accent is taken off (ü becomes u); everything else becomes _, the dot too, because
- * STEM.preview.mp4 would else be ambiguous. A stem that is taken gets the first eight digits of its id's SHA-256 behind it, and,
- * should that be taken as well, a number. */
+ * Letters a-z and A-Z, digits, - and _ stay; an accent is taken off (ü becomes u); everything else becomes _, the
+ * dot too, because STEM.preview.mp4 would else be ambiguous. A stem that is taken gets the first eight digits of its
+ * id's SHA-256 behind it, and, should that be taken as well, a number. */
 #ifndef REELWRIGHT_STEM_H
 #define REELWRIGHT_STEM_H
 

@@ -1,8 +1,8 @@
 /* template.h - "a {{colour|red}} balloon over {{place}}": a text with the values of a customer's row in it.
  *
- * {{column}} is the row's value, as it stands: braces in a value are not expanded again. {{column|fallback}} is the fallback
- * where the value is empty or the table has no such column. Spaces and tabs around column and fallback do not count.
- * \{{ is two literal braces. */
+ * {{column}} is the row's value, as it stands: braces in a value are not expanded again. {{column|fallback}} is the
+ * fallback where the value is empty or the table has no such column. Spaces and tabs around column and fallback do
+ * not count. \{{ is two literal braces. */
 #ifndef REELWRIGHT_TEMPLATE_H
 #define REELWRIGHT_TEMPLATE_H
 
@@ -12,9 +12,9 @@
 
 typedef struct Template Template;
 
-/* Never NULL. What is wrong with it (a variable that is not closed or has no name, a column that the table lacks and that has no
- * fallback) goes to faults. `columns` may be a table without rows; one without columns (it could not be read) accepts every
- * name. The text is copied. */
+/* Never NULL. What is wrong with it (a variable that is not closed or has no name, a column that the table lacks and
+ * that has no fallback) goes to faults. `columns` may be a table without rows; one without columns (it could not be
+ * read) accepts every name. The text is copied. */
 Template *template_new(const char *text, const Customers *columns, Place place, Faults *faults);
 void template_free(Template **t);
 

@@ -64,7 +64,7 @@ static Quoted describe(const yaml_node_t *node)
     return q;
 }
 
-/* ------------------------------------------------------------------------------------------------- values */
+/* ---- values ---- */
 
 static Place place_of(const Target *t, int line, const char *name, char *room, size_t bytes)
 {
@@ -135,7 +135,7 @@ static void take_value(const Target *t, int index, const yaml_node_t *key, const
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- tables */
+/* ---- tables ---- */
 
 static int find_field(const Target *t, const char *name)
 {
@@ -144,7 +144,8 @@ static int find_field(const Target *t, const char *name)
     return -1;
 }
 
-/* "checkpoint" of "checkpoint.every". *lacking: none of its keys can be used yet, so "none" is a value for the whole. */
+/* "checkpoint" of "checkpoint.every". *lacking: none of its keys can be used yet, so "none" is a value for the
+ * whole. */
 static bool is_group(const Target *t, const char *name, bool *lacking)
 {
     size_t n = strlen(name);
@@ -252,7 +253,7 @@ const char *yaml_read_entry(Yaml *y, int i, const YamlField *field, int count, v
     return text_of(key);
 }
 
-/* ------------------------------------------------------------------------------------------------- the file */
+/* ---- the file ---- */
 
 static int line_at(const char *text, size_t bytes, size_t offset)
 {
@@ -323,8 +324,8 @@ static const char *check_event(const yaml_event_t *e, Nesting *n)
     return NULL;
 }
 
-/* libyaml's time grows with the square of depth and of anchors (a file of 200 kB of [ takes two minutes), so both are counted event
- * by event before it builds the document. Syntax errors are found here, too. */
+/* libyaml's time grows with the square of depth and of anchors (a file of 200 kB of [ takes two minutes), so both
+ * are counted event by event before it builds the document. Syntax errors are found here, too. */
 static bool is_sound(Yaml *y, const char *text, size_t bytes)
 {
     yaml_parser_t parser;

@@ -1,8 +1,9 @@
 /* yaml_fields.h - a YAML file against a table that says every key's type, range, default and meaning.
  *
- * On libyaml's documents and not on libcyaml, which DESIGN names too: libcyaml has the typed table, but stops at the first fault and
- * tells of it only through a log callback, and here every fault of a file is reported at once. Aliases are references in
- * libyaml's document and only keys of the table are visited, so nothing multiplies and no cycle is followed. */
+ * On libyaml's documents and not on libcyaml, which DESIGN names too: libcyaml has the typed table, but stops at the
+ * first fault and tells of it only through a log callback, and here every fault of a file is reported at once.
+ * Aliases are references in libyaml's document and only keys of the table are visited, so nothing multiplies and no
+ * cycle is followed. */
 #ifndef REELWRIGHT_YAML_FIELDS_H
 #define REELWRIGHT_YAML_FIELDS_H
 
@@ -52,12 +53,14 @@ typedef struct {
 
 typedef struct Yaml Yaml;
 
-/* NULL and faults when the text is no YAML or its top level is no table. `file` (for messages) and faults are borrowed. */
+/* NULL and faults when the text is no YAML or its top level is no table. `file` (for messages) and faults are
+ * borrowed. */
 Yaml *yaml_open(const char *file, const char *text, size_t bytes, Faults *faults);
 void yaml_close(Yaml **y);
 
-/* Fills *to (zeroed by the caller, or with what holds when a key has no default). line[i] becomes the line of field[i]: 0 when it is
- * not given, negative when its value is refused. Unknown, repeated and missing keys, wrong types and ranges go to the faults of yaml_open. */
+/* Fills *to (zeroed by the caller, or with what holds when a key has no default). line[i] becomes the line of
+ * field[i]: 0 when it is not given, negative when its value is refused. Unknown, repeated and missing keys, wrong
+ * types and ranges go to the faults of yaml_open. */
 void yaml_read_fields(Yaml *y, const YamlField *field, int count, void *to, int *line);
 
 /* A file that maps names to tables of fields. */

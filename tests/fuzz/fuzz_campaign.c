@@ -1,4 +1,5 @@
-/* fuzz_campaign.c - any bytes as a campaign file and as a renditions file: what is accepted keeps to the ranges of the table. */
+/* fuzz_campaign.c - any bytes as a campaign file and as a renditions file: what is accepted keeps to the ranges of
+ * the table. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* fuzz_customers.c - any bytes as a customers file: read or refused, and what is read is whole: every value UTF-8 without a 0 byte,
- * the lines in order, an id for every row when nothing is wrong. */
+/* fuzz_customers.c - any bytes as a customers file: read or refused, and what is read is whole: every value UTF-8
+ * without a 0 byte, the lines in order, an id for every row when nothing is wrong. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* fuzz_template.c - any text as a template over a small table: it compiles or is refused; what compiles without a fault expands
- * to its own length, to the same every time, and a constant one to the same for every row. */
+/* fuzz_template.c - any text as a template over a small table: it compiles or is refused; what compiles without a
+ * fault expands to its own length, to the same every time, and a constant one to the same for every row. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
