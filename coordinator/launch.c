@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@ enum {
     KILL_MS = 5000,     /* between SIGTERM and SIGKILL */
     LEAST_BLOCKS = 256, /* of the file system, free: with fewer no ledger can be written */
     MOST_ARGUMENTS = 64,
-    LINE_BYTES = 4096
+    LINE_BYTES = 4096,
+    LAST_LINES = 8
 };
 static const char parent_variable[] = "REELWRIGHT_LAUNCHER";
 
@@ -45,6 +47,8 @@ typedef struct {
     int64_t looked_ms, changed_ms, ended_ms, stop_ms, term_ms;
     double heard_s;
     bool told_stop, killed;
+    char last_words[LAST_LINES][160]; /* of mpirun or a library: shown when a job never began */
+    int last_count;
 } Launch;
 
 /* ---- the child ---- */
@@ -112,6 +116,7 @@ static Status start_child(Launch *l)
     l->changed_ms = moment_ms();
     l->ended_ms = l->term_ms = 0;
     l->told_stop = l->killed = false;
+    l->last_count = 0;
     return status_ok();
 }
 
@@ -124,6 +129,8 @@ static void take_line(Launch *l)
     if (strncmp(l->line, own, sizeof own - 1) == 0) {
         progress_view_clear(&l->view);
         fprintf(stderr, "%s\n", l->line);
+    } else if (strspn(l->line, "- ") < l->line_bytes) {
+        snprintf(l->last_words[l->last_count++ % LAST_LINES], sizeof *l->last_words, "%s", l->line);
     }
     l->line_bytes = 0;
 }
@@ -232,6 +239,12 @@ static Status read_standing(Launch *l, Standing *out)
     return status_ok();
 }
 
+static void show_last_words(const Launch *l)
+{
+    int first = l->last_count > LAST_LINES ? l->last_count - LAST_LINES : 0;
+    for (int i = first; i < l->last_count; i++) log_line(LOG_WARNING, "mpirun: %s", l->last_words[i % LAST_LINES]);
+}
+
 static Status why_not_again(const Launch *l, const Standing *now, int without)
 {
     bool ran = now->epoch > l->epoch_before;
@@ -246,6 +259,7 @@ static Status why_not_again(const Launch *l, const Standing *now, int without)
     if (statvfs(l->options->folder, &disk) == 0 && disk.f_bavail < LEAST_BLOCKS)
         return status_fail(ERR_FATAL, "%s: the disk is full; run the same command again when there is room",
                            l->options->folder);
+    if (without >= LAUNCH_MOST_WITHOUT_PROGRESS && !ran) show_last_words(l);
     if (without >= LAUNCH_MOST_WITHOUT_PROGRESS)
         return status_fail(ERR_FATAL, "the job ended %d times without progress; %s/run.log has its messages", without,
                            l->options->folder);
@@ -270,6 +284,13 @@ static Status launch_until_complete(Launch *l)
     return status_ok();
 }
 
+/* Open MPI does not start without a home directory, which cron jobs and some containers do not have. */
+static int need_home(void)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    return setenv("HOME", user && user->pw_dir ? user->pw_dir : "/", 0);
+}
+
 Status launch_campaign(const LaunchOptions *o)
 {
     Launch l = {.options = o};
@@ -279,7 +300,7 @@ Status launch_campaign(const LaunchOptions *o)
     l.log = fopen(log_file, "ae");
     if (!l.log) TRY_OUT(status_errno(ERR_FATAL, "cannot write %s", log_file));
     TRY_OUT(ledger_open(o->folder, LEDGER_READ, &l.ledger));
-    if (setenv(parent_variable, "1", 1) != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
+    if (setenv(parent_variable, "1", 1) != 0 || need_home() != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
     status = launch_until_complete(&l);
 out:
     if (l.log) fclose(l.log);

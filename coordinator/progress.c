@@ -45,11 +45,10 @@ char *progress_line(const Snapshot *s, double now_s)
     return line;
 }
 
-static void draw_bar(const Snapshot *s, char text[4 * BAR])
+static void put_bar(FILE *f, const Snapshot *s)
 {
     int64_t all = s->clips - s->refused, full = all > 0 ? (s->finished + s->failed) * BAR / all : BAR;
-    text[0] = 0;
-    for (int i = 0; i < BAR; i++) strcat(text, i < full ? "█" : "░");
+    for (int i = 0; i < BAR; i++) fputs(i < full ? "█" : "░", f);
 }
 
 /* Cuts after `width` characters (not bytes) of UTF-8. */
@@ -81,13 +80,13 @@ static char *worker_line(const WorkerLine *w, double now_s)
 
 char *progress_page(const Snapshot *s, double now_s, int width, int height)
 {
-    char bar[4 * BAR], *line = progress_line(s, now_s), *page = NULL;
+    char *line = progress_line(s, now_s), *page = NULL;
     size_t bytes = 0;
     FILE *f = open_memstream(&page, &bytes);
     if (!f) abort();
-    draw_bar(s, bar);
     cut(line, width > BAR + 2 ? width - BAR - 2 : width);
-    fprintf(f, "%s  %s\n", bar, line);
+    put_bar(f, s);
+    fprintf(f, "  %s\n", line);
     free(line);
     bool over = s->ended_s > 0;
     int room = height - 2, shown = s->worker_count <= room ? s->worker_count : room > 0 ? room : 0;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -95,16 +94,6 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
 
 /* ---- before anything starts ---- */
 
-static Status check_space(const char *folder)
-{
-    struct statvfs s;
-    if (statvfs(folder, &s) != 0) return status_errno(ERR_INPUT, "%s", folder);
-    unsigned long long bytes = (unsigned long long)s.f_bavail * s.f_frsize;
-    if (bytes >= LEAST_FREE_BYTES) return status_ok();
-    return status_fail(ERR_INPUT, "%s: the disk is full: %llu kB free, expected at least %d kB", folder, bytes / 1024,
-                       LEAST_FREE_BYTES / 1024);
-}
-
 /* A ledger of another campaign must be recognised before anything is written, so it is opened for reading first. */
 static Status check_folder(const char *folder)
 {
@@ -130,7 +119,7 @@ static Status prepare(const RunOptions *o)
     TRY_OUT(campaign_load(o->campaign, &c));
     TRY_OUT(check_folder(o->out));
     TRY_OUT(file_make_folders(o->out));
-    TRY_OUT(check_space(o->out));
+    TRY_OUT(file_check_space(o->out, LEAST_FREE_BYTES));
     TRY_OUT(ledger_open(o->out, LEDGER_WRITE, &l));
     TRY_OUT(ledger_adopt(l, c, moment_wall_s()));
 out:
@@ -172,6 +161,14 @@ static int count_cores(void)
     cpu_set_t set;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? n : 1;
+}
+
+/* Under somebody else's mpirun the ranks of this node share its cores, but for the coordinator, which sleeps. */
+static int threads_of_a_rank(void)
+{
+    const char *text = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    int ranks = text ? atoi(text) : 1, workers = ranks > 1 ? ranks - 1 : 1, cores = count_cores();
+    return cores / workers > 0 ? cores / workers : 1;
 }
 
 /* ---- alone: the launcher ---- */
@@ -238,10 +235,11 @@ static Status run_coordinator(const RunOptions *o, Link *link, bool *clean)
     return status;
 }
 
-static Status run_rank(const RunOptions *o, WorkerMain *worker)
+static Status run_rank(RunOptions *o, WorkerMain *worker)
 {
     Link *link = NULL;
     bool clean = true;
+    if (o->work.threads == 0) o->work.threads = threads_of_a_rank();
     TRY(link_open_mpi(&link));
     moment_catch_stops();
     Status status = link->count < 2
