@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 void *memory_get(size_t count, size_t size)
@@ -86,6 +87,16 @@ Status file_make_folders(const char *path)
         status = status_errno(ERR_INPUT, "cannot make folder %s", text);
     free(text);
     return status;
+}
+
+Status file_check_space(const char *folder, int64_t least_bytes)
+{
+    struct statvfs s;
+    if (statvfs(folder, &s) != 0) return status_errno(ERR_INPUT, "%s", folder);
+    int64_t kb = (int64_t)(s.f_bavail * (s.f_frsize / 512) / 2);
+    if (kb >= (least_bytes + 1023) / 1024) return status_ok();
+    return status_fail(ERR_INPUT, "%s: the disk is full: %lld kB free, expected at least %lld kB", folder,
+                       (long long)kb, (long long)(least_bytes + 1023) / 1024);
 }
 
 Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes)

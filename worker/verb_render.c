@@ -112,6 +112,8 @@ static Status check_kind(const RenderOptions *o, const ModelConfig *c)
     return status_ok();
 }
 
+static const int64_t least_free_bytes = 1 << 20; /* a short clip of a small model takes less, no other does */
+
 static Status check_folder_of(const char *option, const char *path)
 {
     if (!path) return status_ok();
@@ -121,6 +123,8 @@ static Status check_folder_of(const char *option, const char *path)
         status = status_fail(ERR_INPUT, "%s %s: a folder; expected a file name", option, path);
     else if (access(folder, W_OK | X_OK) != 0)
         status = status_errno(ERR_INPUT, "%s %s: cannot write into %s", option, path, folder);
+    else
+        status = status_at(file_check_space(folder, least_free_bytes), "%s", option);
     free(folder);
     return status;
 }
