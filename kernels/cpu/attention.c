@@ -4,6 +4,7 @@
  * one block only. Keys and values are packed into panels once per call. */
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 #include "kernels/cpu/cpu.h"
 
@@ -26,7 +27,7 @@ typedef struct {
 } Attention;
 
 typedef struct { /* one thread's scratch */
-    float *rows; /* [width][d], padded: before packing */
+    float *rows; /* two rows, padded: before packing */
     char *queries;
     float *scores;
     char *numerators; /* [queries][KEY_BLOCK] as operands */
@@ -39,44 +40,50 @@ static const char *attention_row(Tensor t, int64_t row, const Attention *a, int6
     return (const char *)t.data + (size_t)(row * a->heads * a->d + head * a->d) * dtype_bytes(t.dtype);
 }
 
-/* As an operand of the set: rounded to bf16 unless the product is of fp32. */
-static void attention_load(const Attention *a, Tensor t, int64_t row, int64_t head, float *to)
-{
-    a->c->isa->load(attention_row(t, row, a, head), t.dtype, a->d, to);
-    if (a->c->operand != OPERAND_FLOAT && t.dtype == F32) a->c->isa->round(to, a->d, to);
-}
-
 /* Panel `panel` of the head's keys: column = key, k = d. */
-static void attention_pack_keys(const Attention *a, int64_t head, int64_t panel, float *rows)
-{
-    int64_t first = panel * a->c->width, n = a->tk - first < a->c->width ? a->tk - first : a->c->width;
-    int64_t k = cpu_padded(a->c, a->d);
-    for (int64_t i = 0; i < a->c->width; i++) {
-        if (i < n) attention_load(a, a->k, first + i, head, rows + i * k);
-        for (int64_t j = i < n ? a->d : 0; j < k; j++) rows[i * k + j] = 0;
-    }
-    cpu_panel_pack(a->c, rows, k, a->c->width, k, a->c->operand == OPERAND_PAIRS,
-                   a->keys + (size_t)(head * a->key_panels + panel) * a->key_panel_bytes);
-}
-
-/* Values [first, first + n) of the head: column = d, k = key. */
-static void attention_pack_values(const Attention *a, int64_t head, int64_t first, float *row)
+static void attention_pack_keys(const Attention *a, int64_t head, int64_t panel, float *row)
 {
     const Cpu *c = a->c;
-    int64_t n = a->tk_padded - first < KEY_BLOCK ? a->tk_padded - first : KEY_BLOCK;
-    for (int64_t i = first; i < first + n; i++) {
-        if (i < a->tk) attention_load(a, a->v, i, head, row);
-        for (int64_t j = i < a->tk ? a->d : 0; j < a->value_panels * c->width; j++) row[j] = 0;
+    int64_t first = panel * c->width, k = cpu_padded(c, a->d);
+    char *to = a->keys + (size_t)(head * a->key_panels + panel) * a->key_panel_bytes;
+    for (int64_t i = 0; i < c->width; i++) {
+        if (first + i < a->tk)
+            cpu_operands(c, attention_row(a->k, first + i, a, head), a->k.dtype, a->d, row);
+        else
+            memset(row, 0, (size_t)k * 4);
+        c->isa->spread(row, cpu_steps(c, a->d), c->width, to + 4 * i);
+    }
+}
+
+/* One value of the head as operands, zeros up to whole panels and beyond the last key. */
+static void attention_value(const Attention *a, int64_t head, int64_t key, char *row)
+{
+    const Cpu *c = a->c;
+    size_t operand = cpu_operand_bytes(c), used = key < a->tk ? (size_t)cpu_padded(c, a->d) * operand : 0;
+    if (used) cpu_operands(c, attention_row(a->v, key, a, head), a->v.dtype, a->d, row);
+    memset(row + used, 0, (size_t)(a->value_panels * c->width) * operand - used);
+}
+
+/* Values of the block of keys from `first` on: column = d, k = key. */
+static void attention_pack_values(const Attention *a, int64_t head, int64_t first, char *rows)
+{
+    const Cpu *c = a->c;
+    int64_t end = a->tk_padded - first < KEY_BLOCK ? a->tk_padded : first + KEY_BLOCK;
+    size_t operand = cpu_operand_bytes(c), row = (size_t)(a->value_panels * c->width) * operand,
+           wide = (size_t)c->width;
+    for (int64_t i = first; i < end; i += 2) {
+        attention_value(a, head, i, rows);
+        attention_value(a, head, i + 1, rows + row);
         for (int64_t p = 0; p < a->value_panels; p++) {
-            char *panel = a->values + (size_t)(head * a->value_panels + p) * a->value_panel_bytes;
+            const char *even = rows + (size_t)p * wide * operand, *odd = even + row;
+            char *to =
+                a->values + (size_t)(head * a->value_panels + p) * a->value_panel_bytes + (size_t)i * wide * operand;
             if (c->operand == OPERAND_PAIRS) {
-                uint16_t *to = (uint16_t *)panel + i / 2 * 2 * c->width + i % 2;
-                uint16_t half[64];
-                c->isa->store(row + p * c->width, c->width, BF16, half);
-                for (int j = 0; j < c->width; j++) to[2 * j] = half[j];
-            } else {
-                c->isa->store(row + p * c->width, c->width, F32, panel + (size_t)(i * c->width) * 4);
+                c->isa->weave((const uint16_t *)even, (const uint16_t *)odd, c->width, (uint16_t *)to);
+                continue;
             }
+            memcpy(to, even, wide * 4);
+            memcpy(to + wide * 4, odd, wide * 4);
         }
     }
 }
@@ -160,7 +167,7 @@ static void attention_part(const Attention *a, int part, int threads, int64_t ti
     for (int64_t i = part; i < key_jobs; i += threads)
         attention_pack_keys(a, i / a->key_panels, i % a->key_panels, room->rows);
     for (int64_t i = part; i < a->heads * value_blocks; i += threads)
-        attention_pack_values(a, i / value_blocks, i % value_blocks * KEY_BLOCK, room->rows);
+        attention_pack_values(a, i / value_blocks, i % value_blocks * KEY_BLOCK, (char *)room->rows);
 #pragma omp barrier
     int64_t tiles = (a->tq + tile - 1) / tile;
     for (int64_t i = part; i < a->heads * tiles; i += threads) {
@@ -173,7 +180,7 @@ static void attention_part(const Attention *a, int part, int threads, int64_t ti
 static AttentionRoom attention_room(const Attention *a, int64_t tile, char *base, size_t *bytes)
 {
     const Cpu *c = a->c;
-    size_t size[] = {(size_t)(c->width * (a->d + 1 + c->width)) * 4,
+    size_t size[] = {(size_t)(2 * (a->value_panels + 1) * c->width) * 4,
                      (size_t)(tile * cpu_padded(c, a->d)) * cpu_operand_bytes(c),
                      (size_t)(tile * KEY_BLOCK) * 4,
                      c->operand == OPERAND_FLOAT ? 0 : (size_t)(tile * KEY_BLOCK) * cpu_operand_bytes(c),

@@ -48,7 +48,7 @@ static Status conv_pack_panels(Backend *be, const float *weight, const Conv *c, 
     ConvSource s = {weight, c->in, cpu_padded(cpu_of(be), c->in), c->kernel, 0};
     int64_t taps = (int64_t)c->kernel[0] * c->kernel[1] * c->kernel[2];
     bool flat = conv_is_3x3(c) && c->kernel[0] == 1;
-    p->winograd = conv_is_3x3(c) && !flat;
+    p->winograd = conv_is_3x3(c) && !flat && c->kernel[0] <= WINOGRAD_FRAMES;
     if (!p->winograd) TRY(cpu_panels_new(be, c->out, taps * s.padded, conv_column, &s, &p->direct));
     for (s.part = 0; flat && s.part < 4; s.part++)
         TRY(cpu_panels_new(be, c->out, 4 * s.padded, conv_phase_column, &s, &p->phase[s.part]));

@@ -11,7 +11,7 @@
 
 #include "kernels/cpu/cpu.h"
 
-enum { WINOGRAD_POINTS = 16 };
+enum { WINOGRAD_POINTS = 16, WINOGRAD_FRAMES = 8 /* at most, of a kernel */ };
 
 typedef struct {
     bool winograd;

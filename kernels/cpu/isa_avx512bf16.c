@@ -1,7 +1,5 @@
 /* AVX-512-bf16: as AVX-512, and one instruction adds the products of bf16 pairs to 16 sums */
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma,f16c")
-#include <immintrin.h>
-
 #define ISA       isa_avx512bf16
 #define ISA_NAME  "AVX-512-bf16"
 #define LANES     16

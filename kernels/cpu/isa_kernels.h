@@ -2,10 +2,11 @@
  *   ISA       the name of its table            LANES  numbers in a vector
  *   TILE_ROWS rows of a tile
  *   PAIRS     1 if products of bf16 take pairs
- * Plain C on GCC's vector types: the only intrinsic is the product of pairs. */
+ * Plain C on GCC's vector types; intrinsics only for what C cannot say: the product of pairs, rounding to bf16, max. */
 #include "kernels/convert.h"
 #include "kernels/cpu/isa.h"
 
+#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,12 +14,33 @@ typedef float Vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias))
 typedef int32_t IntVec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef uint16_t HalfVec __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
 #define INLINE static inline __attribute__((always_inline))
+#if LANES == 8
+#define EVEN                                                                                                           \
+    (IntVec) { 0, 2, 4, 6, 8, 10, 12, 14 }
+#define WOVEN                                                                                                          \
+    (IntVec) { 0, 8, 1, 9, 2, 10, 3, 11 }
+#else
+#define EVEN                                                                                                           \
+    (IntVec) { 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30 }
+#define WOVEN                                                                                                          \
+    (IntVec) { 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23 }
+#endif
 
 INLINE Vec vec_load(const float *p) { return *(const Vec *)p; }
 INLINE void vec_store(float *p, Vec v) { *(Vec *)p = v; }
 INLINE Vec vec_all(float x) { return x - (Vec){0}; }
 INLINE Vec vec_if(IntVec mask, Vec yes, Vec no) { return (Vec)(((IntVec)yes & mask) | ((IntVec)no & ~mask)); }
-INLINE Vec vec_max(Vec a, Vec b) { return vec_if(a > b, a, b); }
+/* a > b ? a : b, one instruction where there is one for the width */
+INLINE Vec vec_max(Vec a, Vec b)
+{
+#if LANES == 8
+    return (Vec)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__AVX512F__)
+    return (Vec)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+    return vec_if(a > b, a, b);
+#endif
+}
 INLINE Vec vec_bf16(const uint16_t *p) { return (Vec)(__builtin_convertvector(*(const HalfVec *)p, IntVec) << 16); }
 
 /* ---- the product --------------------------------------------------------------------------------------------------- */
@@ -108,15 +130,30 @@ static void unpack(const uint16_t *pairs, int64_t n, int width, float *panel)
         }
 }
 
+static void spread(const void *row, int64_t n, int width, void *panel)
+{
+    const uint32_t *from = row;
+    uint32_t *to = panel;
+    for (int64_t i = 0; i < n; i++) to[i * width] = from[i];
+}
+
+static void weave(const uint16_t *even, const uint16_t *odd, int64_t n, uint16_t *pairs)
+{
+    for (int64_t i = 0; i + LANES <= n; i += LANES) {
+        IntVec low = __builtin_convertvector(*(const HalfVec *)(even + i), IntVec);
+        IntVec high = __builtin_convertvector(*(const HalfVec *)(odd + i), IntVec);
+        *(IntVec *)(pairs + 2 * i) = low | high << 16;
+    }
+}
+
 /* ---- functions of one number --------------------------------------------------------------------------------------- */
 
-/* 2^x. Split into 2^n 2^f with |f| <= 1/2; the polynomial is the Chebyshev fit of degree 6 (relative error 2e-9, below
- * rounding). Below -126 the result is 2^-126. */
+/* 2^x for x <= 127. Split into 2^n 2^f with |f| <= 1/2; the polynomial is the Chebyshev fit of degree 6 (relative error
+ * 3e-9, below rounding). Below -126 the result is 2^-126. */
 INLINE Vec vec_exp2(Vec x)
 {
     const Vec magic = vec_all(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
     x = vec_max(vec_all(-126.0f), x);       /* in this order a NaN stays one */
-    x = -vec_max(vec_all(-127.0f), -x);
     Vec shifted = x + magic;
     Vec f = x - (shifted - magic);
     Vec p = vec_all(0.00015469732f);
@@ -129,7 +166,8 @@ INLINE Vec vec_exp2(Vec x)
     return (Vec)((IntVec)p + ((IntVec)shifted << 23));
 }
 
-INLINE Vec vec_sigmoid(Vec x) { return 1.0f / (1.0f + vec_exp2(x * -1.44269504f)); }
+/* 1 / (1 + e^-x); below -87 it is 2^-126 */
+INLINE Vec vec_sigmoid(Vec x) { return 1.0f / (1.0f + vec_exp2(vec_max(vec_all(-87.0f), x) * -1.44269504f)); }
 
 INLINE Vec vec_erf(Vec x)
 {
@@ -156,10 +194,14 @@ INLINE Vec vec_activate(Vec x, Activation act)
 
 INLINE void vec_store_bf16(uint16_t *p, Vec v)
 {
+#if defined(__AVX512BF16__)
+    *(HalfVec *)p = (HalfVec)_mm512_cvtneps_pbh((__m512)v);
+#else
     IntVec bits = (IntVec)v;
     IntVec rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
     rounded = (IntVec)vec_if(v != v, (Vec)(bits >> 16 | 0x40), (Vec)rounded);
     *(HalfVec *)p = __builtin_convertvector(rounded, HalfVec);
+#endif
 }
 
 /* The n < LANES numbers at p, zeros behind them. */
@@ -271,38 +313,61 @@ static void affine(const float *x, int64_t n, const IsaAffine *f, DType dtype, v
 
 static void rotate(float *x, int64_t pairs, const float *cosine, const float *sine)
 {
-    for (int64_t i = 0; i < pairs; i++) {
+    int64_t i = 0;
+    for (; i + LANES <= pairs; i += LANES) { /* even and odd numbers apart, and together again */
+        Vec first = vec_load(x + 2 * i), second = vec_load(x + 2 * i + LANES);
+        Vec re = __builtin_shuffle(first, second, EVEN), im = __builtin_shuffle(first, second, EVEN + 1);
+        Vec c = vec_load(cosine + i), s = vec_load(sine + i);
+        Vec real = re * c - im * s, imaginary = re * s + im * c;
+        vec_store(x + 2 * i, __builtin_shuffle(real, imaginary, WOVEN));
+        vec_store(x + 2 * i + LANES, __builtin_shuffle(real, imaginary, WOVEN + LANES / 2));
+    }
+    for (; i < pairs; i++) {
         float re = x[2 * i], im = x[2 * i + 1];
         x[2 * i] = re * cosine[i] - im * sine[i];
         x[2 * i + 1] = re * sine[i] + im * cosine[i];
     }
 }
 
+INLINE Vec softmax_mask(Vec v, int64_t n, float outside)
+{
+    for (int64_t j = n; j < LANES; j++) v[j] = outside;
+    return v;
+}
+
+/* With a bias the scores in units of log 2 are stored on the way; without one they are scaled again, which is cheaper. */
+INLINE float softmax_highest(float *s, int64_t keys, float scale, const float *bias)
+{
+    Vec high = vec_all(-INFINITY);
+    for (int64_t i = 0; i < keys; i += LANES) {
+        int64_t n = keys - i;
+        Vec v = vec_some(s + i, n) * scale;
+        if (bias) {
+            v += vec_some(bias + i, n) * 1.44269504f;
+            vec_put(v, n, F32, s + i);
+        }
+        high = vec_max(n < LANES ? softmax_mask(v, n, -INFINITY) : v, high);
+    }
+    float highest = -INFINITY;
+    for (int i = 0; i < LANES; i++) highest = high[i] > highest ? high[i] : highest;
+    return highest;
+}
+
 static void softmax(float *s, int64_t keys, float times, const float *bias, IsaSoftmax *state)
 {
-    const float log2e = 1.44269504f;
-    Vec high = vec_all(-INFINITY), total = {0};
-    for (int64_t i = 0; i < keys; i += LANES) {
-        int64_t n = keys - i;
-        Vec v = vec_some(s + i, n) * (times * log2e);
-        if (bias) v += vec_some(bias + i, n) * log2e;
-        vec_put(v, n, F32, s + i);
-        if (n < LANES)
-            for (int64_t j = n; j < LANES; j++) v[j] = -INFINITY;
-        high = vec_max(high, v);
-    }
-    float highest = state->highest;
-    for (int i = 0; i < LANES; i++) highest = high[i] > highest ? high[i] : highest;
+    float scale = times * 1.44269504f, highest = softmax_highest(s, keys, scale, bias);
+    if (bias) scale = 1;
+    if (state->highest > highest) highest = state->highest;
     if (highest == -INFINITY) highest = 0; /* every key so far is masked */
+    Vec total = {0};
     for (int64_t i = 0; i < keys; i += LANES) {
         int64_t n = keys - i;
-        Vec p = vec_exp2(vec_some(s + i, n) - highest);
-        if (n < LANES)
-            for (int64_t j = n; j < LANES; j++) p[j] = 0;
+        Vec p = vec_exp2(vec_some(s + i, n) * scale - highest);
+        if (n < LANES) p = softmax_mask(p, n, 0);
         total += p;
         vec_put(p, n, F32, s + i);
     }
-    state->factor = exp2f(state->highest - highest);
+    state->factor = state->highest == highest ? 1 : exp2f(state->highest - highest);
     state->sum = state->sum * state->factor + (float)vec_total(total);
     state->highest = highest;
 }
@@ -416,6 +481,8 @@ const Isa ISA = {
     .product = product,
     .finish = finish,
     .unpack = unpack,
+    .spread = spread,
+    .weave = weave,
     .load = load,
     .store = store,
     .round = round_bf16,

@@ -7,8 +7,11 @@
 #include "kernels/cpu/cpu.h"
 
 enum {
-    TILES_PER_BLOCK =
-        20, /* rows of a block = 20 register tiles (120 or 280): the panel is read from the second-level cache */
+    /* Rows of a block, in register tiles: as operands they should stay in the second-level cache while panel after panel
+     * goes by, and each panel should meet enough of them to be worth fetching. */
+    MAX_TILES = 20,
+    MIN_TILES = 6,
+    BLOCK_BYTES = 640 << 10,
     CHUNK_STEPS = 2048 /* of k between returns to the sums: a panel's chunk is 128 to 256 KiB */
 };
 
@@ -62,6 +65,20 @@ void cpu_linear_free(Backend *be, Linear *l)
     l->packed = NULL;
 }
 
+/* Bytes from row to row of operands in scratch memory: never a multiple of 2 KiB, or the rows of a tile would all compete
+ * for the same few places of the first-level cache. */
+static int64_t linear_stride(const Cpu *c, int64_t k)
+{
+    int64_t bytes = (cpu_padded(c, k) * (int64_t)cpu_operand_bytes(c) + 63) / 64 * 64;
+    return bytes % 2048 ? bytes : bytes + 64;
+}
+
+/* The rows can be read where they are. */
+static bool linear_in_place(const Cpu *c, const LinearJob *j)
+{
+    return cpu_is_operand(c, j->x.dtype, j->in) && (size_t)j->in * dtype_bytes(j->x.dtype) % 4096 != 0;
+}
+
 /* sums [rows][width] = x[row..] . panel; a points at the rows as operands. */
 static void linear_sums(const Cpu *c, const LinearJob *j, const CpuLinear *w, int64_t panel, const char *a,
                         int64_t rows, float *sums, float *unpacked)
@@ -70,7 +87,8 @@ static void linear_sums(const Cpu *c, const LinearJob *j, const CpuLinear *w, in
     int64_t chunks = (all + CHUNK_STEPS - 1) / CHUNK_STEPS, chunk = ((all + chunks - 1) / chunks + 1) / 2 * 2;
     for (int64_t first = 0; first < all; first += chunk) {
         IsaProduct p = {.a = a + (size_t)(first * per_step) * cpu_operand_bytes(c),
-                        .a_stride = cpu_padded(c, j->in) * (int64_t)cpu_operand_bytes(c),
+                        .a_stride =
+                            linear_in_place(c, j) ? j->in * (int64_t)cpu_operand_bytes(c) : linear_stride(c, j->in),
                         .segment = &zero,
                         .segments = 1,
                         .steps = all - first < chunk ? all - first : chunk,
@@ -88,8 +106,8 @@ static void linear_block(const Cpu *c, const LinearJob *j, int64_t row, int64_t 
 {
     size_t in_bytes = (size_t)j->in * dtype_bytes(j->x.dtype), out_bytes = dtype_bytes(j->epilogue.dtype);
     const char *x = (const char *)j->x.data + (size_t)row * in_bytes;
-    if (!cpu_is_operand(c, j->x.dtype, j->in)) {
-        size_t operand_bytes = (size_t)cpu_padded(c, j->in) * cpu_operand_bytes(c);
+    if (!linear_in_place(c, j)) {
+        size_t operand_bytes = (size_t)linear_stride(c, j->in);
         for (int64_t i = 0; i < rows; i++)
             cpu_operands(c, x + (size_t)i * in_bytes, j->x.dtype, j->in, room.operands + (size_t)i * operand_bytes);
         x = room.operands;
@@ -109,22 +127,41 @@ static void linear_block(const Cpu *c, const LinearJob *j, int64_t row, int64_t 
     }
 }
 
-/* Blocks of rows of even size, a multiple of the register tile where there are many; with fewer blocks than threads each is
- * divided by panels too. */
+typedef struct
+{ /* how a job is divided: blocks of rows, and each block by panels if there are more threads than blocks */
+    int64_t tiles, blocks, parts, panels;
+} LinearPlan;
+
+static LinearPlan linear_plan(const Cpu *c, const LinearJob *j, int threads)
+{
+    int64_t tile = c->isa->tile_rows, per_block = BLOCK_BYTES / (linear_stride(c, j->in) * tile);
+    per_block = per_block < MIN_TILES ? MIN_TILES : per_block > MAX_TILES ? MAX_TILES : per_block;
+    LinearPlan p = {.tiles = (j->rows + tile - 1) / tile, .parts = 1};
+    p.panels = cpu_panel_count(c, &j->weight->weight);
+    p.blocks = (p.tiles + per_block - 1) / per_block;
+    if (p.tiles >= threads) p.blocks = (p.blocks + threads - 1) / threads * threads;
+    if (p.blocks > p.tiles) p.blocks = p.tiles;
+    if (p.blocks && p.blocks < threads) p.parts = (threads + p.blocks - 1) / p.blocks;
+    return p;
+}
+
+static void linear_part(const Cpu *c, const LinearJob *j, const LinearPlan *p, int64_t i, LinearRoom room)
+{
+    int64_t block = i / p->parts, part = i % p->parts, tile = c->isa->tile_rows;
+    int64_t row = p->tiles * block / p->blocks * tile, end = p->tiles * (block + 1) / p->blocks * tile;
+    if (end > j->rows) end = j->rows;
+    linear_block(c, j, row, end - row, p->panels * part / p->parts, p->panels * (part + 1) / p->parts, room);
+}
+
 static Status linear_run(Backend *be, const LinearJob *j)
 {
     const Cpu *c = cpu_of(be);
     int threads = be->options.threads;
-    int64_t tile = c->isa->tile_rows, tiles = (j->rows + tile - 1) / tile;
-    int64_t blocks = (tiles + TILES_PER_BLOCK - 1) / TILES_PER_BLOCK;
-    if (tiles >= threads) blocks = (blocks + threads - 1) / threads * threads;
-    if (blocks > tiles) blocks = tiles;
-    int64_t panels = cpu_panel_count(c, &j->weight->weight);
-    int64_t parts = blocks < threads ? (threads + blocks - 1) / (blocks ? blocks : 1) : 1;
-    int64_t block_rows = blocks ? (tiles + blocks - 1) / blocks * tile : 0;
-    size_t operands = (size_t)(block_rows * cpu_padded(c, j->in)) * cpu_operand_bytes(c),
-           sums = (size_t)block_rows * (size_t)c->width * 4;
-    size_t unpack = cpu_unpack_bytes(c, CHUNK_STEPS + 2), each = (operands + 2 * sums + unpack + 63) / 64 * 64;
+    LinearPlan p = linear_plan(c, j, threads);
+    int64_t rows = p.blocks ? ((p.tiles + p.blocks - 1) / p.blocks) * c->isa->tile_rows : 0;
+    size_t operands = (size_t)(rows * linear_stride(c, j->in)), sums = (size_t)(rows * c->width) * 4;
+    if (linear_in_place(c, j)) operands = 0;
+    size_t each = (operands + 2 * sums + cpu_unpack_bytes(c, CHUNK_STEPS + 2) + 63) / 64 * 64;
     char *scratch = backend_alloc(be, F32, 2, (int64_t[]){threads, (int64_t)each / 4}).data;
     if (failed(be->first)) return be->first;
 #pragma omp parallel for schedule(static, 1) num_threads(threads)
@@ -132,11 +169,7 @@ static Status linear_run(Backend *be, const LinearJob *j)
         char *mine = scratch + (size_t)part * each;
         LinearRoom room = {mine, (float *)(mine + operands), (float *)(mine + operands + sums),
                            (float *)(mine + operands + 2 * sums)};
-        for (int64_t i = part; i < blocks * parts; i += threads) {
-            int64_t row = i / parts * block_rows, rows = j->rows - row < block_rows ? j->rows - row : block_rows;
-            if (rows > 0)
-                linear_block(c, j, row, rows, panels * (i % parts) / parts, panels * (i % parts + 1) / parts, room);
-        }
+        for (int64_t i = part; i < p.blocks * p.parts; i += threads) linear_part(c, j, &p, i, room);
     }
     return status_ok();
 }

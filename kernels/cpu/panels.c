@@ -6,6 +6,9 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/host.h"
 
+enum { PACK_CHUNK = 1024 };
+static const float zeros[PACK_CHUNK];
+
 void cpu_operands(const Cpu *c, const void *from, DType dtype, int64_t n, void *to)
 {
     if (c->operand == OPERAND_PAIRS) {
@@ -27,15 +30,14 @@ void cpu_panel_pack(const Cpu *c, const float *rows, int64_t k_stride, int64_t c
                     char *panel)
 {
     int width = columns <= c->isa->lanes ? c->isa->lanes : c->width;
-    float *f = (float *)panel;
-    uint16_t *h = (uint16_t *)panel;
+    uint16_t half[PACK_CHUNK];
     for (int64_t n = 0; n < width; n++)
-        for (int64_t i = 0; i < k; i++) {
-            float v = n < columns ? rows[n * k_stride + i] : 0;
-            if (pairs)
-                h[(i / 2 * width + n) * 2 + i % 2] = convert_float_to_bf16(v);
-            else
-                f[i * width + n] = v;
+        for (int64_t i = 0; i < k; i += PACK_CHUNK) {
+            int64_t m = k - i < PACK_CHUNK ? k - i : PACK_CHUNK;
+            const float *row = n < columns ? rows + n * k_stride + i : zeros;
+            if (pairs) c->isa->store(row, m, BF16, half);
+            const void *from = pairs ? (const void *)half : (const void *)row;
+            c->isa->spread(from, pairs ? m / 2 : m, width, panel + (size_t)((pairs ? i / 2 : i) * width + n) * 4);
         }
 }
 

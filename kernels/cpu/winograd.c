@@ -38,6 +38,7 @@ typedef struct {
     int64_t down, across; /* patches of a frame */
     int64_t block;        /* patches at once */
     int64_t place;        /* bytes of one patch's operands at one point */
+    int64_t wide;         /* columns in whole panels */
     const float *zeros;
     bool add;
 } Winograd;
@@ -72,44 +73,43 @@ static void winograd_points(const Winograd *w, int64_t f, int64_t first, int64_t
     }
 }
 
-/* Outputs of n patches from the sums of one panel. */
-static void winograd_outputs(const Winograd *w, int64_t t, int64_t first, int64_t n, int64_t panel, const float *sums)
+/* Outputs of n patches from their sums. */
+static void winograd_outputs(const Winograd *w, int64_t t, int64_t first, int64_t n, const float *sums)
 {
-    const Cpu *c = w->cpu;
     const int64_t height = w->out.dim[1], width = w->out.dim[2];
-    int64_t column = panel * c->width, columns = w->columns - column < c->width ? w->columns - column : c->width;
-    IsaEpilogue e = {.bias = w->weight->bias ? w->weight->bias + column : NULL, .add = w->add, .dtype = w->out.dtype};
+    IsaEpilogue e = {.bias = w->weight->bias, .add = w->add, .dtype = w->out.dtype};
     for (int64_t i = 0; i < n; i++) {
         int64_t top = (first + i) / w->across * 2, left = (first + i) % w->across * 2;
         void *to[4];
         for (int k = 0; k < 4; k++) {
-            int64_t y = top + k / 2, x = left + k % 2, at = ((t * height + y) * width + x) * w->columns + column;
+            int64_t y = top + k / 2, x = left + k % 2, at = ((t * height + y) * width + x) * w->columns;
             to[k] = y < height && x < width ? (char *)w->out.data + (size_t)at * dtype_bytes(w->out.dtype) : NULL;
         }
-        c->isa->winograd_outputs(sums + i * c->width, w->block * c->width, columns, &e, to);
+        w->cpu->isa->winograd_outputs(sums + i * w->wide, w->block * w->wide, w->columns, &e, to);
     }
 }
 
-/* Output frame t of the patches, whose V of frames t .. t + kt - 1 is there. */
+/* Output frame t of the patches, whose V of frames t .. t + kt - 1 is there. Point by point, so that a point's V stays in
+ * the second-level cache for all panels. */
 static void winograd_frame(const Winograd *w, int64_t t, int64_t first, int64_t n, const WinogradRoom *room)
 {
     const Cpu *c = w->cpu;
-    int64_t segment[8], slot = WINOGRAD_POINTS * w->block * w->place;
+    int64_t segment[WINOGRAD_FRAMES], slot = WINOGRAD_POINTS * w->block * w->place;
     for (int i = 0; i < w->kt; i++) segment[i] = (t + i) % w->kt * slot;
-    for (int64_t panel = 0; panel * c->width < w->columns; panel++) {
-        for (int k = 0; k < WINOGRAD_POINTS; k++) {
-            IsaProduct p = {.a = room->points + k * w->block * w->place,
-                            .a_stride = w->place,
-                            .segment = segment,
-                            .segments = w->kt,
-                            .steps = cpu_steps(c, w->in),
-                            .c = room->sums + k * w->block * c->width,
-                            .c_stride = c->width,
-                            .rows = n};
+    for (int k = 0; k < WINOGRAD_POINTS; k++) {
+        IsaProduct p = {.a = room->points + k * w->block * w->place,
+                        .a_stride = w->place,
+                        .segment = segment,
+                        .segments = w->kt,
+                        .steps = cpu_steps(c, w->in),
+                        .c_stride = w->wide,
+                        .rows = n};
+        for (int64_t panel = 0; panel * c->width < w->columns; panel++) {
+            p.c = room->sums + k * w->block * w->wide + panel * c->width;
             cpu_panel_product(c, &w->weight->point[k], panel, 0, &p, room->unpacked);
         }
-        winograd_outputs(w, t, first, n, panel, room->sums);
     }
+    winograd_outputs(w, t, first, n, room->sums);
 }
 
 static void winograd_block(const Winograd *w, int64_t first, const WinogradRoom *room)
@@ -129,12 +129,14 @@ Status winograd_run(Backend *be, Tensor x, const Conv *conv, Tensor out, bool ad
     Winograd w = {.cpu = c, .weight = conv->packed, .x = x, .out = out, .kt = conv->kernel[0], .in = conv->in};
     w.columns = conv->out;
     w.add = add;
+    w.wide = (w.columns + c->width - 1) / c->width * c->width;
     w.down = (x.dim[1] + 1) / 2;
     w.across = (x.dim[2] + 1) / 2;
     w.place = cpu_padded(c, w.in) * (int64_t)cpu_operand_bytes(c);
+    if (w.place % 2048 == 0) w.place += 64; /* see linear_stride */
     int64_t tile = c->isa->tile_rows, tiles = POINTS_BYTES / (WINOGRAD_POINTS * w.kt * w.place * tile);
     w.block = tile * (tiles < MIN_TILES ? MIN_TILES : tiles > MAX_TILES ? MAX_TILES : tiles);
-    int64_t points = WINOGRAD_POINTS * w.kt * w.block * w.place, sums = WINOGRAD_POINTS * w.block * c->width * 4;
+    int64_t points = WINOGRAD_POINTS * w.kt * w.block * w.place, sums = WINOGRAD_POINTS * w.block * w.wide * 4;
     int64_t each = (points + sums + (int64_t)cpu_unpack_bytes(c, w.kt * cpu_padded(c, w.in)) + 63) / 64 * 64;
     char *scratch = backend_alloc(be, F32, 2, (int64_t[]){threads, each / 4}).data;
     w.zeros = backend_zeros(be, 1, (int64_t[]){w.in}).data;
