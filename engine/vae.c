@@ -5,7 +5,7 @@
 
 #include "common/file.h"
 
-enum { MAX_RES = 17, LOOK_BACK = 2 };
+enum { MAX_RES = 17, LOOK_BACK = 2, FRAME_BYTES = 16 << 20 };
 
 typedef struct {
     Tensor norm1, norm2;
@@ -241,20 +241,42 @@ void vae_end(VaeStream **s)
     *s = NULL;
 }
 
-/* x with the `frames` frames before it in front; its own last frames become the history. */
-static Tensor with_history(VaeStream *s, int slot, int frames, Tensor x)
+/* The frames before the next ones of this convolution; zeros at the start. */
+static Tensor *history_of(VaeStream *s, int slot, int64_t frames, DType type, const int64_t dim[4])
 {
     Backend *be = s->v->be;
     Tensor *h = &s->history[slot];
-    if (!h->data) {
-        const int64_t dim[4] = {frames, x.dim[1], x.dim[2], x.dim[3]};
-        *h = backend_keep(be, x.dtype, 4, dim);
-        ArenaMark mark = backend_mark(be);
-        op_copy(be, *h, backend_zeros(be, 4, dim));
-        backend_release(be, mark);
-    }
+    if (h->data) return h;
+    const int64_t shape[4] = {frames, dim[1], dim[2], dim[3]};
+    *h = backend_keep(be, type, 4, shape);
+    ArenaMark mark = backend_mark(be);
+    op_copy(be, *h, backend_zeros(be, 4, shape));
+    backend_release(be, mark);
+    return h;
+}
+
+/* x with the `frames` frames before it in front; its own last frames become the history. */
+static Tensor with_history(VaeStream *s, int slot, int64_t frames, Tensor x)
+{
+    Backend *be = s->v->be;
+    Tensor *h = history_of(s, slot, frames, x.dtype, x.dim);
     Tensor all = op_concat_time(be, *h, x);
     op_copy(be, *h, tensor_rows(all, all.dim[0] - frames, frames));
+    return all;
+}
+
+/* silu(norm(x)) with two frames of history in front: the normed frames themselves do not stay in the arena. */
+static Tensor normed_with_history(VaeStream *s, int slot, Tensor gain, Tensor x)
+{
+    Backend *be = s->v->be;
+    const DType type = backend_compute(be);
+    Tensor *h = history_of(s, slot, LOOK_BACK, type, x.dim);
+    Tensor all = backend_alloc(be, type, 4, (int64_t[]){LOOK_BACK + x.dim[0], x.dim[1], x.dim[2], x.dim[3]});
+    ArenaMark mark = backend_mark(be);
+    op_copy(be, tensor_rows(all, 0, LOOK_BACK), *h);
+    op_copy(be, tensor_rows(all, LOOK_BACK, x.dim[0]), op_channel_norm(be, x, gain, true));
+    op_copy(be, *h, tensor_rows(all, all.dim[0] - LOOK_BACK, LOOK_BACK));
+    backend_release(be, mark);
     return all;
 }
 
@@ -264,10 +286,11 @@ static Tensor res_block(VaeStream *s, const VaeRes *r, Tensor x)
     Backend *be = s->v->be;
     Tensor acc = r->widens ? op_conv(be, x, &r->shortcut) : x;
     ArenaMark mark = backend_mark(be);
-    Tensor h = op_channel_norm(be, x, r->norm1, true);
-    h = op_conv(be, with_history(s, r->slot, LOOK_BACK, h), &r->conv1);
-    h = op_channel_norm(be, h, r->norm2, true);
-    op_conv_add(be, acc, with_history(s, r->slot + 1, LOOK_BACK, h), &r->conv2);
+    Tensor h = backend_zeros(be, 4, acc.dim);
+    ArenaMark inner = backend_mark(be);
+    op_conv_add(be, h, normed_with_history(s, r->slot, r->norm1, x), &r->conv1);
+    backend_release(be, inner);
+    op_conv_add(be, acc, normed_with_history(s, r->slot + 1, r->norm2, h), &r->conv2);
     backend_release(be, mark);
     return acc;
 }
@@ -299,13 +322,11 @@ static Tensor upsample(VaeStream *s, const VaeResample *r, Tensor x)
 }
 
 /* The first chunk is one frame and stays one, but the next chunk's time convolution does see it. */
-static Tensor downsample(VaeStream *s, const VaeResample *r, Tensor x)
+static Tensor join_pairs(VaeStream *s, const VaeResample *r, Tensor x)
 {
-    Backend *be = s->v->be;
-    x = op_conv(be, x, &r->space);
-    if (!r->in_time) return x;
+    if (!r->present || !r->in_time) return x;
     Tensor all = with_history(s, r->slot, 1, x);
-    return s->first ? x : op_conv(be, all, &r->time);
+    return s->first ? x : op_conv(s->v->be, all, &r->time);
 }
 
 static Tensor mid_block(VaeStream *s, Tensor x)
@@ -315,47 +336,108 @@ static Tensor mid_block(VaeStream *s, Tensor x)
     return res_block(s, &s->v->mid[1], x);
 }
 
-/* z48 carries the stage's input around it: averaged down, or repeated up. */
-static Tensor stage(VaeStream *s, const VaeStage *g, Tensor x)
+/* Whether the frames of x should take the next part one by one: several large ones would need several times the memory,
+ * several small ones together keep the processor busier. The numbers are the same. */
+static bool one_by_one(Tensor x) { return x.dim[0] > 1 && tensor_bytes(x) / (size_t)x.dim[0] > FRAME_BYTES; }
+
+static Tensor head(VaeStream *s, Tensor x)
 {
-    const Vae *v = s->v;
-    Backend *be = v->be;
-    const int space = g->sample.present ? 2 : 1, time = g->sample.in_time ? 2 : 1;
+    Vae *v = s->v;
+    return op_conv(v->be, normed_with_history(s, v->out_slot, v->norm_out, x), &v->out);
+}
+
+/* ---- decoder ------------------------------------------------------------------------------------------------------------------------- */
+
+/* z48 carries the stage's input around it, repeated up. */
+static Tensor up_stage(VaeStream *s, const VaeStage *g, Tensor x)
+{
+    Backend *be = s->v->be;
     Tensor around = {0};
-    if (v->config.residual && v->half == VAE_ENCODER) around = op_avg_down(be, x, g->out, time, space);
-    if (v->config.residual && v->half == VAE_DECODER && g->sample.present)
-        around = op_dup_up(be, x, g->out, time, space, s->first);
+    if (s->v->config.residual && g->sample.present)
+        around = op_dup_up(be, x, g->out, g->sample.in_time ? 2 : 1, 2, s->first);
     for (int i = 0; i < g->res_count; i++) x = res_block(s, &g->res[i], x);
-    if (g->sample.present) x = v->half == VAE_DECODER ? upsample(s, &g->sample, x) : downsample(s, &g->sample, x);
+    if (g->sample.present) x = upsample(s, &g->sample, x);
     if (around.data) op_add_to(be, x, around, 1.0f);
     return x;
 }
 
-static Tensor run(VaeStream *s, Tensor x)
+/* Stages i.. and the head; the frames follow *row of out. */
+static void decode_from(VaeStream *s, int i, Tensor x, Tensor out, int64_t *row)
 {
-    Vae *v = s->v;
-    Backend *be = v->be;
-    x = op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x), &v->in);
-    if (v->half == VAE_DECODER) x = mid_block(s, x);
-    for (int i = 0; i < v->config.stages; i++) x = stage(s, &v->stage[i], x);
-    if (v->half == VAE_ENCODER) x = mid_block(s, x);
-    x = op_channel_norm(be, x, v->norm_out, true);
-    x = op_conv(be, with_history(s, v->out_slot, LOOK_BACK, x), &v->out);
-    s->first = false;
-    return x;
+    Backend *be = s->v->be;
+    ArenaMark mark = backend_mark(be);
+    if (one_by_one(x)) {
+        for (int64_t t = 0; t < x.dim[0]; t++) decode_from(s, i, tensor_rows(x, t, 1), out, row);
+    } else if (i < s->v->config.stages) {
+        decode_from(s, i + 1, up_stage(s, &s->v->stage[i], x), out, row);
+    } else {
+        op_copy(be, tensor_rows(out, *row, x.dim[0]), head(s, x));
+        *row += x.dim[0];
+    }
+    backend_release(be, mark);
 }
 
 Tensor vae_decode(VaeStream *s, Tensor latent)
 {
-    const Vae *v = s->v;
-    Tensor x = run(s, op_linear(v->be, latent, &v->quant, ACT_NONE));
-    return v->config.patch > 1 ? op_pixel_shuffle(v->be, x, v->config.patch) : x;
+    Vae *v = s->v;
+    Backend *be = v->be;
+    const VaeConfig *c = &v->config;
+    const int64_t scale = c->scale_space / c->patch, frames = s->first ? 1 : c->scale_time;
+    Tensor out =
+        backend_zeros(be, 4, (int64_t[]){frames, latent.dim[1] * scale, latent.dim[2] * scale, c->out_channels});
+    ArenaMark mark = backend_mark(be);
+    Tensor x = op_linear(be, latent, &v->quant, ACT_NONE);
+    x = mid_block(s, op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x), &v->in));
+    int64_t row = 0;
+    decode_from(s, 0, x, out, &row);
+    s->first = false;
+    backend_release(be, mark);
+    return c->patch > 1 ? op_pixel_shuffle(be, out, c->patch) : out;
+}
+
+/* ---- encoder ------------------------------------------------------------------------------------------------------------------------- */
+
+/* What a stage does with each frame before frames are joined: residual blocks and half the height and width. */
+static Tensor down_frames(VaeStream *s, const VaeStage *g, Tensor x)
+{
+    for (int i = 0; i < g->res_count; i++) x = res_block(s, &g->res[i], x);
+    return g->sample.present ? op_conv(s->v->be, x, &g->sample.space) : x;
+}
+
+static Tensor down_one_by_one(VaeStream *s, const VaeStage *g, Tensor x)
+{
+    Backend *be = s->v->be;
+    const int64_t space = g->sample.present ? 2 : 1;
+    Tensor all = backend_zeros(be, 4, (int64_t[]){x.dim[0], x.dim[1] / space, x.dim[2] / space, g->out});
+    for (int64_t t = 0; t < x.dim[0]; t++) {
+        ArenaMark mark = backend_mark(be);
+        op_copy(be, tensor_rows(all, t, 1), down_frames(s, g, tensor_rows(x, t, 1)));
+        backend_release(be, mark);
+    }
+    return all;
+}
+
+/* z48 carries the stage's input around it, averaged down. */
+static Tensor down_stage(VaeStream *s, const VaeStage *g, Tensor x)
+{
+    Backend *be = s->v->be;
+    Tensor around = {0};
+    if (s->v->config.residual)
+        around = op_avg_down(be, x, g->out, g->sample.in_time ? 2 : 1, g->sample.present ? 2 : 1);
+    x = one_by_one(x) ? down_one_by_one(s, g, x) : down_frames(s, g, x);
+    x = join_pairs(s, &g->sample, x);
+    if (around.data) op_add_to(be, x, around, 1.0f);
+    return x;
 }
 
 Tensor vae_encode(VaeStream *s, Tensor pixels)
 {
-    const Vae *v = s->v;
-    if (v->config.patch > 1) pixels = op_pixel_unshuffle(v->be, pixels, v->config.patch);
-    Tensor x = op_linear(v->be, run(s, pixels), &v->quant, ACT_NONE);
-    return op_columns(v->be, x, 0, v->config.z_dim);
+    Vae *v = s->v;
+    Backend *be = v->be;
+    if (v->config.patch > 1) pixels = op_pixel_unshuffle(be, pixels, v->config.patch);
+    Tensor x = op_conv(be, with_history(s, v->in_slot, LOOK_BACK, pixels), &v->in);
+    for (int i = 0; i < v->config.stages; i++) x = down_stage(s, &v->stage[i], x);
+    x = head(s, mid_block(s, x));
+    s->first = false;
+    return op_columns(be, op_linear(be, x, &v->quant, ACT_NONE), 0, v->config.z_dim);
 }
