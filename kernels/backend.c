@@ -10,17 +10,6 @@
 
 enum { ALIGN = 64, BLOCK_MIN = 64 << 20 };
 
-/* Threads that wait for each other sleep instead of spinning. libgomp reads this when it is loaded, before main, so it is set
- * before that. Spinning costs a farm dearly: with other work on the same two cores a render of 0.4 s took 6 to 16 s;
- * alone on the machine sleeping costs nothing that could be measured. The user's own setting wins. */
-static void let_threads_sleep(int argc, char **argv, char **environment)
-{
-    (void)argc, (void)argv, (void)environment;
-    if (!getenv("GOMP_SPINCOUNT")) setenv("OMP_WAIT_POLICY", "passive", 0);
-}
-__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(int, char **,
-                                                                                       char **) = let_threads_sleep;
-
 /* ---- life and failure ---------------------------------------------------------------------------------------------- */
 
 Status backend_open(const BackendOptions *o, Backend **out)
