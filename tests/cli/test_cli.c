@@ -21,6 +21,7 @@
 #include "engine/safetensors.h"
 
 enum { MAX_ARGUMENTS = 64 };
+#define FIXTURE FIXTURES "/t2v-0"
 static const char prompt[] = "A small red cat walks slowly over the old bridge, and the wind moves the tall grass.",
                   negative[] = "blurry, grey, static frame";
 
@@ -206,20 +207,50 @@ static void compare_tensor(hid_t file, const StoredTensor *want)
     H5Dclose(set);
 }
 
+static void compare_trace(const char *fixture)
+{
+    char *path = text_format("%s/reference.safetensors", fixture);
+    Safetensors *want;
+    assert_int_equal(safetensors_open_file(path, &want).err, OK);
+    hid_t file = H5Fopen("trace.h5", H5F_ACC_RDONLY, H5P_DEFAULT);
+    assert_true(file >= 0);
+    for (int k = 0; k < safetensors_count(want); k++)
+        if (strncmp(safetensors_at(want, k)->name, "in.", 3) != 0) /* the pictures that were given */
+            compare_tensor(file, safetensors_at(want, k));
+    H5Fclose(file);
+    safetensors_close(&want);
+    free(path);
+}
+
+#define TRACED "--trace", "trace.h5", "--trace-blocks"
+
 static void traces_what_diffusers_computes(void **state)
 {
     static const char *const backend[] = {"cpu", "ref"};
     (void)state;
     for (int i = 0; i < 2; i++) {
-        Safetensors *want;
-        assert_good(render("traced.mp4", WORDS("--trace", "trace.h5", "--trace-blocks", "--backend", backend[i])));
-        assert_int_equal(safetensors_open_file(FIXTURE "/reference.safetensors", &want).err, OK);
-        hid_t file = H5Fopen("trace.h5", H5F_ACC_RDONLY, H5P_DEFAULT);
-        assert_true(file >= 0);
-        for (int k = 0; k < safetensors_count(want); k++) compare_tensor(file, safetensors_at(want, k));
-        H5Fclose(file);
-        safetensors_close(&want);
+        assert_good(render("traced.mp4", WORDS(TRACED, "--backend", backend[i])));
+        compare_trace(FIXTURE);
     }
+}
+
+/* From text, picture and video files alone: first frame; first and last; two experts; control video, mask and reference. */
+static void renders_from_pictures_what_diffusers_renders(void **state)
+{
+    (void)state;
+#define OTHER(name, ...)                                                                                               \
+    assert_good(render("traced.mp4", WORDS(TRACED, "--model", FIXTURES "/" name "/model", __VA_ARGS__)));              \
+    compare_trace(FIXTURES "/" name)
+    OTHER("ti2v5b_i2v-0", "--image", FIXTURES "/ti2v5b_i2v-0/image.png", "--width", "96", "--height", "64");
+    OTHER("flf2v-0", "--image", FIXTURES "/flf2v-0/image.png", "--last-image", FIXTURES "/flf2v-0/image_last.png");
+    OTHER("i2v_a14b-0", "--image", FIXTURES "/i2v_a14b-0/image.png", "--guidance", "3.5");
+    OTHER("vace-0", "--reference", FIXTURES "/vace-0/ref.png", "--control-video", FIXTURES "/vace-0/video",
+          "--control-mask", FIXTURES "/vace-0/mask", "--control-scale", "1,0.75");
+    assert_int_equal(
+        render("x.mp4", WORDS("--model", FIXTURES "/flf2v-0/model", "--image", FIXTURES "/flf2v-0/image.png")), 2);
+    assert_int_equal(render("x.mp4", WORDS("--model", FIXTURES "/vace-0/model", "--control-scale", "1,2,3")), 2);
+    assert_int_equal(
+        render("x.mp4", WORDS("--model", FIXTURES "/vace-0/model", "--control-mask", FIXTURES "/vace-0/mask")), 2);
 }
 
 /* Noise from a file is the seed's noise when the file holds it; and a trace is such a file. */
@@ -319,6 +350,7 @@ int main(void)
         cmocka_unit_test(refuses_bad_input_before_anything_starts),
         cmocka_unit_test(suggests_the_verb_that_was_meant),
         cmocka_unit_test(traces_what_diffusers_computes),
+        cmocka_unit_test(renders_from_pictures_what_diffusers_renders),
         cmocka_unit_test(takes_noise_from_a_file),
         cmocka_unit_test(goes_on_where_it_was_stopped),
         cmocka_unit_test(warns_of_a_damaged_checkpoint_and_starts_again),
