@@ -7,12 +7,13 @@
 #include "kernels/cpu/cpu.h"
 
 enum {
-    /* Rows of a block, in register tiles: as operands they should stay in the second-level cache while panel after panel
-     * goes by, and each panel should meet enough of them to be worth fetching. */
+    /* Rows of a block, in register tiles: a chunk of k of them should stay in the second-level cache while panel after
+     * panel goes by, and each panel should meet enough of them to be worth fetching. */
     MAX_TILES = 20,
     MIN_TILES = 6,
     BLOCK_BYTES = 640 << 10,
-    CHUNK_STEPS = 2048 /* of k between returns to the sums: a panel's chunk is 128 to 256 KiB */
+    CHUNK_STEPS = 2048, /* of k between returns to the sums: a panel's chunk is 128 to 256 KiB */
+    GROUP_PANELS = 32   /* that one chunk of the rows meets before the next chunk, if there are several */
 };
 
 typedef struct {
@@ -79,62 +80,88 @@ static bool linear_in_place(const Cpu *c, const LinearJob *j)
     return cpu_is_operand(c, j->x.dtype, j->in) && (size_t)j->in * dtype_bytes(j->x.dtype) % 4096 != 0;
 }
 
-/* sums [rows][width] = x[row..] . panel; a points at the rows as operands. */
-static void linear_sums(const Cpu *c, const LinearJob *j, const CpuLinear *w, int64_t panel, const char *a,
+static int64_t linear_chunks(const Cpu *c, int64_t k) { return (cpu_steps(c, k) + CHUNK_STEPS - 1) / CHUNK_STEPS; }
+
+/* Steps of a chunk of k: chunks of even size. */
+static int64_t linear_chunk(const Cpu *c, int64_t k)
+{
+    int64_t chunks = linear_chunks(c, k);
+    return chunks ? ((cpu_steps(c, k) + chunks - 1) / chunks + 1) / 2 * 2 : 2;
+}
+
+/* Panels whose sums are kept while the chunks of k go by. */
+static int64_t linear_group(const Cpu *c, int64_t k) { return linear_chunks(c, k) > 1 ? GROUP_PANELS : 1; }
+
+/* sums [panels][rows][width] = x[row..] . panels from `panel` to `end`, chunk by chunk of k; a points at the operands. */
+static void linear_sums(const Cpu *c, const LinearJob *j, const CpuLinear *w, int64_t panel, int64_t end, const char *a,
                         int64_t rows, float *sums, float *unpacked)
 {
     int64_t zero = 0, all = cpu_steps(c, j->in), per_step = c->operand == OPERAND_PAIRS ? 2 : 1;
-    int64_t chunks = (all + CHUNK_STEPS - 1) / CHUNK_STEPS, chunk = ((all + chunks - 1) / chunks + 1) / 2 * 2;
-    for (int64_t first = 0; first < all; first += chunk) {
-        IsaProduct p = {.a = a + (size_t)(first * per_step) * cpu_operand_bytes(c),
-                        .a_stride =
-                            linear_in_place(c, j) ? j->in * (int64_t)cpu_operand_bytes(c) : linear_stride(c, j->in),
-                        .segment = &zero,
-                        .segments = 1,
-                        .steps = all - first < chunk ? all - first : chunk,
-                        .c = sums,
-                        .c_stride = c->width,
-                        .rows = rows,
-                        .add = first > 0};
-        cpu_panel_product(c, &w->weight, panel, first * per_step, &p, unpacked);
-    }
+    int64_t chunk = linear_chunk(c, j->in), operand = (int64_t)cpu_operand_bytes(c);
+    for (int64_t first = 0; first < all; first += chunk)
+        for (int64_t i = panel; i < end; i++) {
+            IsaProduct p = {.a = a + first * per_step * operand,
+                            .a_stride = linear_in_place(c, j) ? j->in * operand : linear_stride(c, j->in),
+                            .segment = &zero,
+                            .segments = 1,
+                            .steps = all - first < chunk ? all - first : chunk,
+                            .c = sums + (i - panel) * rows * c->width,
+                            .c_stride = c->width,
+                            .rows = rows,
+                            .add = first > 0};
+            cpu_panel_product(c, &w->weight, i, first * per_step, &p, unpacked);
+        }
+}
+
+/* Rows from `row` as operands: where they are, or converted into room. */
+static const char *linear_operands(const Cpu *c, const LinearJob *j, int64_t row, int64_t rows, char *room)
+{
+    size_t in_bytes = (size_t)j->in * dtype_bytes(j->x.dtype);
+    const char *x = (const char *)j->x.data + (size_t)row * in_bytes;
+    if (linear_in_place(c, j)) return x;
+    for (int64_t i = 0; i < rows; i++)
+        cpu_operands(c, x + (size_t)i * in_bytes, j->x.dtype, j->in, room + i * linear_stride(c, j->in));
+    return room;
+}
+
+static void linear_finish(const Cpu *c, const LinearJob *j, int64_t row, int64_t rows, int64_t panel, const float *sums,
+                          const float *other)
+{
+    int64_t first = panel * c->width, n = j->columns - first < c->width ? j->columns - first : c->width;
+    IsaEpilogue e = j->epilogue;
+    if (e.bias) e.bias += first;
+    if (e.gate) e.gate += row * e.gate_stride + first;
+    if (j->second) e.other = other;
+    char *out = (char *)j->out + (size_t)(row * j->columns + first) * dtype_bytes(e.dtype);
+    c->isa->finish(sums, c->width, rows, n, &e, out, j->columns);
 }
 
 /* Rows [row, row + rows) of the output, panels [panel, end). */
 static void linear_block(const Cpu *c, const LinearJob *j, int64_t row, int64_t rows, int64_t panel, int64_t end,
                          LinearRoom room)
 {
-    size_t in_bytes = (size_t)j->in * dtype_bytes(j->x.dtype), out_bytes = dtype_bytes(j->epilogue.dtype);
-    const char *x = (const char *)j->x.data + (size_t)row * in_bytes;
-    if (!linear_in_place(c, j)) {
-        size_t operand_bytes = (size_t)linear_stride(c, j->in);
-        for (int64_t i = 0; i < rows; i++)
-            cpu_operands(c, x + (size_t)i * in_bytes, j->x.dtype, j->in, room.operands + (size_t)i * operand_bytes);
-        x = room.operands;
-    }
-    for (; panel < end; panel++) {
-        int64_t first = panel * c->width, n = j->columns - first < c->width ? j->columns - first : c->width;
-        IsaEpilogue e = j->epilogue;
-        if (e.bias) e.bias += first;
-        if (e.gate) e.gate += row * e.gate_stride + first;
-        linear_sums(c, j, j->weight, panel, x, rows, room.sums, room.unpacked);
-        if (j->second) {
-            linear_sums(c, j, j->second, panel, x, rows, room.other, room.unpacked);
-            e.other = room.other;
+    const char *x = linear_operands(c, j, row, rows, room.operands);
+    int64_t group = linear_group(c, j->in);
+    for (int64_t first = panel; first < end; first += group) {
+        int64_t last = end - first < group ? end : first + group;
+        linear_sums(c, j, j->weight, first, last, x, rows, room.sums, room.unpacked);
+        if (j->second) linear_sums(c, j, j->second, first, last, x, rows, room.other, room.unpacked);
+        for (int64_t i = first; i < last; i++) {
+            int64_t at = (i - first) * rows * c->width;
+            linear_finish(c, j, row, rows, i, room.sums + at, room.other + at);
         }
-        c->isa->finish(room.sums, c->width, rows, n, &e,
-                       (char *)j->out + (size_t)(row * j->columns + first) * out_bytes, j->columns);
     }
 }
 
-typedef struct
-{ /* how a job is divided: blocks of rows, and each block by panels if there are more threads than blocks */
+/* How a job is divided: into blocks of rows, and each block by panels if there are more threads than blocks. */
+typedef struct {
     int64_t tiles, blocks, parts, panels;
 } LinearPlan;
 
 static LinearPlan linear_plan(const Cpu *c, const LinearJob *j, int threads)
 {
-    int64_t tile = c->isa->tile_rows, per_block = BLOCK_BYTES / (linear_stride(c, j->in) * tile);
+    int64_t tile = c->isa->tile_rows, chunk_bytes = linear_stride(c, j->in) / (linear_chunks(c, j->in) + !j->in);
+    int64_t per_block = BLOCK_BYTES / (chunk_bytes * tile);
     per_block = per_block < MIN_TILES ? MIN_TILES : per_block > MAX_TILES ? MAX_TILES : per_block;
     LinearPlan p = {.tiles = (j->rows + tile - 1) / tile, .parts = 1};
     p.panels = cpu_panel_count(c, &j->weight->weight);
@@ -159,7 +186,8 @@ static Status linear_run(Backend *be, const LinearJob *j)
     int threads = be->options.threads;
     LinearPlan p = linear_plan(c, j, threads);
     int64_t rows = p.blocks ? ((p.tiles + p.blocks - 1) / p.blocks) * c->isa->tile_rows : 0;
-    size_t operands = (size_t)(rows * linear_stride(c, j->in)), sums = (size_t)(rows * c->width) * 4;
+    size_t operands = (size_t)(rows * linear_stride(c, j->in)),
+           sums = (size_t)(rows * c->width * linear_group(c, j->in)) * 4;
     if (linear_in_place(c, j)) operands = 0;
     size_t each = (operands + 2 * sums + cpu_unpack_bytes(c, CHUNK_STEPS + 2) + 63) / 64 * 64;
     char *scratch = backend_alloc(be, F32, 2, (int64_t[]){threads, (int64_t)each / 4}).data;
