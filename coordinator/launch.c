@@ -173,7 +173,7 @@ static Status look_at_ledger(Launch *l)
     if (now_ms - l->looked_ms < LEDGER_MS) return status_ok();
     l->looked_ms = now_ms;
     TRY(ledger_read_snapshot(l->ledger, &s));
-    if (s.epoch > l->epoch_before) progress_view_show(&l->view, &s, moment_wall_s());
+    if (s.epoch > l->epoch_before && s.left > 0) progress_view_show(&l->view, &s, moment_wall_s());
     if (s.heard_s > l->heard_s || s.heard_s < l->heard_s) l->changed_ms = now_ms;
     l->heard_s = s.heard_s;
     if (l->ended_ms == 0 && s.epoch > l->epoch_before && s.ended_s > 0) l->ended_ms = now_ms;
@@ -302,6 +302,7 @@ Status launch_campaign(const LaunchOptions *o)
     TRY_OUT(ledger_open(o->folder, LEDGER_READ, &l.ledger));
     if (setenv(parent_variable, "1", 1) != 0 || need_home() != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
     status = launch_until_complete(&l);
+    progress_view_clear(&l.view);
 out:
     if (l.log) fclose(l.log);
     ledger_close(&l.ledger);

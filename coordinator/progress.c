@@ -8,7 +8,7 @@
 
 #include "common/file.h"
 
-enum { BAR = 24, PLAIN_EVERY_S = 30, STALE_S = 30 };
+enum { BAR_LEAST = 6, BAR_MOST = 24, PLAIN_EVERY_S = 30, STALE_S = 30 };
 
 static char *rest_text(const Snapshot *s, double rate)
 {
@@ -45,10 +45,18 @@ char *progress_line(const Snapshot *s, double now_s)
     return line;
 }
 
-static void put_bar(FILE *f, const Snapshot *s)
+static void put_bar(FILE *f, const Snapshot *s, int width)
 {
-    int64_t all = s->clips - s->refused, full = all > 0 ? (s->finished + s->failed) * BAR / all : BAR;
-    for (int i = 0; i < BAR; i++) fputs(i < full ? "█" : "░", f);
+    int64_t all = s->clips - s->refused, full = all > 0 ? (s->finished + s->failed) * width / all : width;
+    for (int i = 0; i < width; i++) fputs(i < full ? "█" : "░", f);
+    fputs("  ", f);
+}
+
+static int count_columns(const char *text) /* characters, not bytes, of UTF-8 */
+{
+    int columns = 0;
+    for (const char *p = text; *p; p++) columns += (*p & 0xc0) != 0x80;
+    return columns;
 }
 
 /* Cuts after `width` characters (not bytes) of UTF-8. */
@@ -84,9 +92,10 @@ char *progress_page(const Snapshot *s, double now_s, int width, int height)
     size_t bytes = 0;
     FILE *f = open_memstream(&page, &bytes);
     if (!f) abort();
-    cut(line, width > BAR + 2 ? width - BAR - 2 : width);
-    put_bar(f, s);
-    fprintf(f, "  %s\n", line);
+    int bar = width - 2 - count_columns(line); /* what the words leave over */
+    if (bar >= BAR_LEAST) put_bar(f, s, bar < BAR_MOST ? bar : BAR_MOST);
+    cut(line, width);
+    fprintf(f, "%s\n", line);
     free(line);
     bool over = s->ended_s > 0;
     int room = height - 2, shown = s->worker_count <= room ? s->worker_count : room > 0 ? room : 0;

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# A campaign steered from outside while it runs, looked at, delivered, and one that somebody else's mpirun starts.
+source "$(dirname "$0")/../fault/farm.sh"
+MPIEXEC=$4
+
+campaign steered 200
+run steered
+until_true 60 some_done steered 1
+"$PROGRAM" pause out-steered >/dev/null
+nobody_works() { [ "$(workers_busy steered)" = 0 ]; }
+until_true 60 nobody_works
+done_then=$(number steered finished)
+sleep 2
+[ "$(number steered finished)" = "$done_then" ] || fail "clips were finished while the campaign was paused"
+"$PROGRAM" status out-steered | grep -q 'paused' || fail "status does not say that the campaign is paused"
+"$PROGRAM" resume out-steered >/dev/null
+until_true 60 both_work steered
+"$PROGRAM" cancel out-steered >/dev/null
+finish 75
+"$PROGRAM" resume out-steered | grep -q 'the next one takes it up' || fail "resume does not say what happens next"
+run steered
+finish 0
+check_complete steered
+
+"$PROGRAM" explain out-steered k12 | grep -q 'shared by 2 clips' || fail "explain does not know that k12 shares its shot"
+status=0
+"$PROGRAM" explain out-steered nobody 2>nobody.err || status=$?
+[ $status = 2 ] || fail "explain of an unknown clip: status $status, expected 2"
+status=0
+"$PROGRAM" status /nonexistent 2>nobody.err || status=$?
+[ $status = 2 ] || fail "status of no folder: status $status, expected 2"
+
+# the list quotes as RFC 4180 says, and keeps the customer's columns first
+head -1 out-steered/delivery.csv | grep -q '^id,name,color,place,clip_id,status,reason,file,thumbnail,sha256,duration_s,width,height,seed,shot,model,reviewer,decided_at$' ||
+  fail "columns: $(head -1 out-steered/delivery.csv)"
+grep -q '^k1,"Jürgen ""1"", Köln",red,city 1,k1,delivered,,clips/k1.mp4,clips/k1.png,' out-steered/delivery.csv ||
+  fail "row: $(sed -n 2p out-steered/delivery.csv)"
+
+# a clip that was changed after it was finished is not delivered
+rm -r out-steered/delivery
+printf x >>out-steered/clips/k3.mp4
+status=0
+"$PROGRAM" deliver out-steered >/dev/null 2>deliver.err || status=$?
+[ $status = 1 ] || fail "a changed clip: deliver gave $status, expected 1"
+grep -q 'k3.mp4.*changed since it was finished' deliver.err || fail "deliver does not name the changed clip"
+[ ! -e out-steered/delivery/clips/k3.mp4 ] && [ -e out-steered/delivery/clips/k4.mp4 ] || fail "delivered the wrong files"
+
+# under mpirun, rank 0 coordinates and the others work
+campaign plain 10
+as_root=()
+[ "$(id -u)" != 0 ] || as_root=(--allow-run-as-root)
+"$MPIEXEC" "${as_root[@]}" --oversubscribe --bind-to none -n 3 "$PROGRAM" run plain.yaml --out out-plain >plain.err 2>&1 ||
+  fail "mpirun: status $?"
+check_complete plain
+echo "steered, delivered, and under mpirun"
