@@ -223,7 +223,7 @@ static Status read_vision(const char *folder, VisionConfig *c)
 
 static void read_unipc(Fields *f, SchedulerConfig *c)
 {
-    strcpy(c->kind, "unipc");
+    snprintf(c->kind, sizeof c->kind, "unipc");
     c->flow_shift = fields_real(f, "flow_shift", 1.0, 1e-3, 1e3);
     c->order = fields_int(f, "solver_order", 2, 1, 3);
     c->lower_order_final = fields_bool(f, "lower_order_final", true);
@@ -247,7 +247,7 @@ static void read_unipc(Fields *f, SchedulerConfig *c)
 
 static void read_euler(Fields *f, SchedulerConfig *c)
 {
-    strcpy(c->kind, "euler");
+    snprintf(c->kind, sizeof c->kind, "euler");
     c->flow_shift = fields_real(f, "shift", 1.0, 1e-3, 1e3);
     c->order = 1;
     c->lower_order_final = c->predict_x0 = c->bh2 = c->final_sigma_zero = true;

@@ -167,7 +167,7 @@ static int count_cores(void)
 static int threads_of_a_rank(void)
 {
     const char *text = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-    int ranks = text ? atoi(text) : 1, workers = ranks > 1 ? ranks - 1 : 1, cores = count_cores();
+    int ranks = text ? (int)strtol(text, NULL, 10) : 1, workers = ranks > 1 ? ranks - 1 : 1, cores = count_cores();
     return cores / workers > 0 ? cores / workers : 1;
 }
 

@@ -42,6 +42,20 @@ static bool is_safe(int32_t letter)
            letter == '-' || letter == '_';
 }
 
+/* Latin letters that Unicode does not decompose, as they are written where a keyboard lacks them. */
+static const char *plain_letters(int32_t letter)
+{
+    static const struct {
+        int32_t letter;
+        const char *plain;
+    } row[] = {{0xdf, "ss"}, {0xc6, "AE"}, {0xe6, "ae"}, {0xd8, "O"},  {0xf8, "o"},   {0xd0, "D"},
+               {0xf0, "d"},  {0xde, "Th"}, {0xfe, "th"}, {0x110, "D"}, {0x111, "d"},  {0x126, "H"},
+               {0x127, "h"}, {0x131, "i"}, {0x141, "L"}, {0x142, "l"}, {0x152, "OE"}, {0x153, "oe"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (row[i].letter == letter) return row[i].plain;
+    return NULL;
+}
+
 void stem_from_id(const char *id, char stem[STEM_BYTES])
 {
     utf8proc_uint8_t *plain =
@@ -57,6 +71,11 @@ void stem_from_id(const char *id, char stem[STEM_BYTES])
         utf8proc_int32_t letter = *p;
         utf8proc_ssize_t bytes = plain ? utf8proc_iterate(p, -1, &letter) : 1;
         p += bytes > 0 ? bytes : 1;
+        const char *letters = plain_letters(letter);
+        if (plain && letters) {
+            while (*letters && n < BASE_BYTES) stem[n++] = *letters++;
+            continue;
+        }
         bool safe = is_safe(letter) && !(n == 0 && letter == '-'); /* a leading - looks like an option */
         stem[n++] = safe ? (char)letter : '_';
     }

@@ -25,6 +25,7 @@ static void test_safe(void **state)
     becomes("anna", "anna");
     becomes("Kunde-0042_b", "Kunde-0042_b");
     becomes("Jürgen Müller", "Jurgen_Muller");
+    becomes("Łucja Straße Søren", "Lucja_Strasse_Soren");
     becomes("anna.preview", "anna_preview");
     becomes("../../etc/passwd", "______etc_passwd");
     becomes("-rf", "_rf");
