@@ -1,4 +1,4 @@
-/* Opening, and the table. Rearrangements that only move numbers are the reference's until they cost something. */
+/* Opening, and the table. Where an op only moves numbers, once per clip and not per block, the reference's will do. */
 #include <stdlib.h>
 
 #include "kernels/cpu/cpu.h"
@@ -37,8 +37,8 @@ const Kernels cpu_kernels = {
     .memory_free = host_memory_free,
     .upload = host_upload,
     .download = host_download,
-    .copy = host_copy,
-    .zero = host_zero,
+    .copy = cpu_copy,
+    .zero = cpu_zero,
     .linear_pack = cpu_linear_pack,
     .linear_free = cpu_linear_free,
     .conv_pack = cpu_conv_pack,
@@ -58,12 +58,12 @@ const Kernels cpu_kernels = {
     .attention = cpu_attention,
     .patchify = ref_patchify,
     .unpatchify = ref_unpatchify,
-    .columns = ref_columns,
+    .columns = cpu_columns,
     .conv = cpu_conv,
     .conv_add = cpu_conv_add,
     .conv_upsampled = cpu_conv_upsampled,
     .channel_norm = cpu_channel_norm,
-    .time_split = ref_time_split,
+    .time_split = cpu_time_split,
     .avg_down = ref_avg_down,
     .dup_up = ref_dup_up,
     .pixel_shuffle = ref_pixel_shuffle,

@@ -100,4 +100,9 @@ Status cpu_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c);
 Status cpu_conv_upsampled(Backend *be, Tensor x, const Conv *c, Tensor out);
 Status cpu_channel_norm(Backend *be, Tensor x, Tensor gain, bool silu, Tensor out);
 
+Status cpu_copy(Backend *be, Tensor dst, Tensor src);
+Status cpu_zero(Backend *be, Tensor out);
+Status cpu_columns(Backend *be, Tensor x, int64_t first, int64_t count, Tensor out);
+Status cpu_time_split(Backend *be, Tensor x, Tensor out);
+
 #endif
