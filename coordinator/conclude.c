@@ -112,6 +112,7 @@ Status conclude(const char *folder, Status so_far, bool quiet)
     if (complete && s.clip_count[CLIP_APPROVED] > 0) status = deliver(folder, &s);
     if (!failed(status)) status = write_pages(folder, &s);
     if (complete) sweep_drafts(folder);
+    ledger_settle(folder);
     if (failed(so_far)) {
         if (failed(status)) log_line(LOG_WARNING, "%s", status.message);
         status = status_fail(so_far.err, "%s", why);

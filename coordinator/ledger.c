@@ -183,6 +183,15 @@ void ledger_close(Ledger **l)
     *l = NULL;
 }
 
+/* SQLite does it when the last connection that may write is closed, which a run's last reader is not. */
+void ledger_settle(const char *folder)
+{
+    Ledger *l = NULL;
+    if (!failed(ledger_open(folder, LEDGER_WRITE, &l)))
+        sqlite3_exec(l->db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+    ledger_close(&l);
+}
+
 const char *ledger_folder(const Ledger *l) { return l->folder; }
 int64_t ledger_epoch(const Ledger *l) { return l->epoch; }
 

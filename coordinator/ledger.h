@@ -9,7 +9,8 @@
  * - States change by the tables in ledger.c {state, event, state'} and in no other way.
  * - A new epoch takes back what the last one left in flight: its running leases are "abandoned" and count as no failure.
  *
- * Readers (status, report) open it LEDGER_READ at any time; WAL gives them the last commit without holding up the writer. */
+ * Readers (status, report) open it LEDGER_READ at any time; WAL gives them the last commit without holding up the writer. WAL
+ * lives in shared memory: on a network file system all of them run on the coordinator's machine. */
 #ifndef REELWRIGHT_LEDGER_H
 #define REELWRIGHT_LEDGER_H
 
@@ -53,6 +54,8 @@ typedef enum { LEDGER_READ, LEDGER_WRITE } LedgerMode; /* LEDGER_WRITE makes the
 /* ERR_INPUT: no ledger in that folder, not a ledger, or of another version. */
 Status ledger_open(const char *folder, LedgerMode mode, Ledger **out);
 void ledger_close(Ledger **l);
+/* Moves what is in the write-ahead log into ledger.db, so that this one file is the whole ledger. When nobody else has it open. */
+void ledger_settle(const char *folder);
 const char *ledger_folder(const Ledger *l); /* absolute */
 
 /* Writes the plan of a new campaign, or checks that the ledger is this campaign's: ERR_INPUT names both when it is not. */
@@ -69,7 +72,7 @@ void ledger_rollback(Ledger *l); /* harmless when nothing was begun */
 
 /* ---- inside a round ---- */
 
-/* The shots that wait for a worker, in plan order. *shot is to be freed. */
+/* The shots that wait for a worker, in plan order, those last that were in work when a job died. *shot is to be freed. */
 Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count);
 /* A new lease of a planned shot for this worker, and all of its clips that are planned (at most LEASE_MAX_CLIPS). */
 enum { LEASE_MAX_CLIPS = 4096 };

@@ -66,7 +66,12 @@ Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count)
     *count = 0;
     TRY(ledger_sql_number(l, &room, "SELECT count(*) FROM shots WHERE state = 'planned'", ""));
     *shot = memory_get((size_t)room, sizeof **shot);
-    Query q = ledger_sql_query(l, "SELECT shot FROM shots WHERE state = 'planned' ORDER BY shot", "");
+    /* A shot that was in work when a whole job died may be what killed it: the others first, so that they are safe. */
+    Query q = ledger_sql_query(l,
+                               "SELECT shot FROM shots LEFT JOIN (SELECT shot, count(*) AS n FROM leases"
+                               " WHERE outcome = 'abandoned' GROUP BY shot) USING(shot)"
+                               " WHERE state = 'planned' ORDER BY ifnull(n, 0), shot",
+                               "");
     while (n < room && ledger_sql_next(&q)) (*shot)[n++] = ledger_sql_int(&q, 0);
     ledger_sql_end(&q);
     *count = n;

@@ -18,6 +18,19 @@ until_true 60 both_work steered
 "$PROGRAM" cancel out-steered >/dev/null
 finish 75
 "$PROGRAM" resume out-steered | grep -q 'the next one takes it up' || fail "resume does not say what happens next"
+
+# a clip that fails wherever it is tried: a folder is where its checkpoint should be written
+key=$("$PROGRAM" explain out-steered k11 | sed -n 's/^  shot  *\([0-9a-f]*\),.*/\1/p')
+rm -f "out-steered/latents/$key.h5"
+mkdir -p "out-steered/latents/$key.h5/in-the-way"
+run steered
+finish 1
+[ "$(number steered failed)" = 2 ] || fail "$(number steered failed) clips failed, expected 2: k11 and k12 share the shot"
+[ "$(grep -c ',k11,failed,"*[^,]*latents' out-steered/delivery.csv)" = 1 ] || fail "the list does not say why k11 failed"
+[ "$(wc -l <out-steered/delivery.csv)" = 13 ] || fail "the list leaves out the failed rows"
+"$PROGRAM" explain out-steered k11 | grep -c ': failed after' | grep -q 3 || fail "explain does not show three attempts"
+rm -r "out-steered/latents/$key.h5"
+"$PROGRAM" retry out-steered k11 >/dev/null
 run steered
 finish 0
 check_complete steered
