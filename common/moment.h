@@ -10,7 +10,7 @@ double moment_s(void);        /* the same in seconds, with all digits that the c
 double moment_wall_s(void);   /* seconds since 1970: for people and other machines */
 void moment_sleep_ms(int ms); /* a signal ends it early */
 
-/* From now on SIGTERM, SIGUSR1 and SIGINT are counted instead of ending the process; a second SIGINT ends it. */
+/* From now on SIGTERM, SIGUSR1 and SIGINT are counted instead of ending the process. */
 void moment_catch_stops(void);
 int moment_stops(void); /* how many so far */
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +271,16 @@ static void show_progress(Show *s, const char *stage, int done, int total)
     }
 }
 
+/* A step can take minutes: who presses Ctrl-C twice does not want to wait for its end. */
+static void catch_stops(void)
+{
+    struct sigaction interrupt;
+    moment_catch_stops();
+    sigaction(SIGINT, NULL, &interrupt);
+    interrupt.sa_flags |= (int)SA_RESETHAND;
+    sigaction(SIGINT, &interrupt, NULL);
+}
+
 static Status progress_at(void *self, const char *stage, int done, int total)
 {
     Show *s = self;
@@ -412,7 +423,7 @@ Status verb_render(int argc, char **argv)
     if (first < 0) return status_ok();
     TRY(check_options(&o));
     if (o.quiet) log_set_level(LOG_WARNING);
-    moment_catch_stops();
+    catch_stops();
     Show show = {.o = &o, .terminal = isatty(STDERR_FILENO)};
     Work w = {.o = &o};
     double start = moment_s();
