@@ -55,6 +55,8 @@ INLINE Vec pairs_high(Vec v) { return (Vec)((IntVec)v & (int32_t)0xffff0000); }
 #define STEP_SUM(sum, a, b) sum += (a) * (b)
 #endif
 
+#define HIDE(pointer) __asm__("" : "+r"(pointer)) /* what it was made of, or the compiler makes it again in the loop */
+
 /* m rows, v vectors; both are constants where this is inlined, so the sums stay in registers */
 INLINE void product_tile(const IsaProduct *p, int64_t row, const int m, const int v)
 {
@@ -66,13 +68,17 @@ INLINE void product_tile(const IsaProduct *p, int64_t row, const int m, const in
     const float *b = (const float *)p->b;
     const int64_t stride = p->a_stride;
     for (int s = 0; s < p->segments; s++) {
-        const char *a = p->a + row * stride + p->segment[s];
-        for (int64_t k = 0; k < p->steps; k++, a += 4, b += v * LANES) {
+        /* three pointers, each for five rows at 0 to 4 strides: 14 pointers would not fit into the registers */
+        const char *a0 = p->a + row * stride + p->segment[s], *a1 = a0 + 5 * stride, *a2 = a1 + 5 * stride;
+        HIDE(a1);
+        HIDE(a2);
+        for (int64_t k = 0; k < p->steps; k++, a0 += 4, a1 += 4, a2 += 4, b += v * LANES) {
             Vec column[2];
             for (int j = 0; j < v; j++) column[j] = vec_load(b + j * LANES);
 #pragma GCC unroll 16
             for (int i = 0; i < m; i++) {
-                Vec x = vec_all(*(const float *)(a + i * stride));
+                const char *a = (i < 5 ? a0 : i < 10 ? a1 : a2) + i % 5 * stride;
+                Vec x = vec_all(*(const float *)a);
                 for (int j = 0; j < v; j++) STEP_SUM(sum[i][j], x, column[j]);
             }
         }
