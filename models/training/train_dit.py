@@ -6,14 +6,10 @@ The pipeline pads every prompt with zeros to 512 positions that cross-attention 
 positions and adds log(how many pads each kept pad stands for) to their attention scores: the same function at a tenth of
 the cost. That bias grows from "none" during the first steps, because 500 pads drown the words before the model has
 learned to look past them.
-
-The first part of the run shows only a few frames of each clip, at their true places in time: a still scene says nearly as
-much in four frames as in nine, for less than half the work. The last part shows whole clips.
 """
 import argparse
 import os
 import time
-import types
 
 import numpy as np
 import torch
@@ -45,20 +41,6 @@ class PadAware(WanAttnProcessor):
         if encoder_hidden_states is not None:
             attention_mask = PadAware.bias
         return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
-
-
-def rope_for_frames(rope, z):
-    """The rotary embedding of whole clips, cut to the frames in `rope.chosen`."""
-    whole = z.new_empty(1, 1, rope.frames, *z.shape[3:])
-    return [r.unflatten(1, (rope.frames, -1))[:, rope.chosen].flatten(1, 2) for r in rope.all_frames(whole)]
-
-
-def show_frames(transformer, frames):
-    """Makes the transformer's positions selectable by frame; returns the module whose `chosen` says which."""
-    rope = transformer.rope
-    rope.frames, rope.chosen, rope.all_frames = frames, slice(None), rope.forward
-    rope.forward = types.MethodType(rope_for_frames, rope)
-    return rope
 
 
 def encode_text(encoder, tokenizer, texts, ramp=1.0):
@@ -110,10 +92,8 @@ def train(args, team):
         both.load_state_dict(state["both"])
         optimizer.load_state_dict(state["optimizer"])
         average, step, known = state["average"], state["step"], state["known"]
-    ramp_steps, partial_steps = (1, 0) if known else (args.ramp, args.partial)
+    ramp_steps = 1 if known else args.ramp
     latents, shown, scenes = data.load(args.work)
-    frames = latents.shape[2]
-    rope = show_frames(both.transformer, frames)
     for block in both.transformer.blocks:
         block.attn2.set_processor(PadAware())
         if args.compile:
@@ -139,14 +119,11 @@ def train(args, team):
 
     losses, start = [], time.time()
     while step < args.steps:
-        partial = step < partial_steps
-        batch = 2 * args.batch if partial else args.batch
-        rope.chosen = np.sort(rng.permutation(frames)[:4]) if partial else np.arange(frames)
-        pick = rng.integers(len(scenes), size=batch)
+        pick = rng.integers(len(scenes), size=args.batch)
         texts = ["" if rng.random() < args.drop else random_caption(rng, scenes[i]) for i in pick]
-        x0 = latents[pick][:, :, rope.chosen].float().to(device)
-        weight = 1 + args.emphasis * shown[pick][:, rope.chosen].float()[:, None].to(device)
-        noise, sigma = torch.randn_like(x0), random_sigma(batch).to(device)
+        x0 = latents[pick].float().to(device)
+        weight = 1 + args.emphasis * shown[pick].float()[:, None].to(device)
+        noise, sigma = torch.randn_like(x0), random_sigma(args.batch).to(device)
         s = sigma.view(-1, 1, 1, 1, 1)
         text, PadAware.bias = encode_text(both.encoder, tokenizer, texts, min(1, step / ramp_steps))
         v = both.transformer((1 - s) * x0 + s * noise, sigma * 1000, text, return_dict=False)[0]
@@ -164,7 +141,7 @@ def train(args, team):
         losses.append([loss.item(), error.mean().item()])
         if team.chief and step % 25 == 0:
             print(f"step {step} loss %.4f even %.4f  {(time.time() - start) / len(losses):.2f} s/step" % tuple(np.mean(losses[-25:], 0)), flush=True)
-        if team.chief and step % 100 == 0:
+        if team.chief and step % 50 == 0:
             save()
     if team.chief:
         save()
@@ -174,10 +151,9 @@ if __name__ == "__main__":
     p = argparse.ArgumentParser()
     p.add_argument("--work", default="work")
     p.add_argument("--steps", type=int, default=2600)
-    p.add_argument("--partial", type=int, default=1600, help="steps that show four frames of twice as many clips")
-    p.add_argument("--batch", type=int, default=6, help="whole clips per process and step")
+    p.add_argument("--batch", type=int, default=6, help="clips per process and step")
     p.add_argument("--compile", type=int, default=1, help="a quarter faster, after a minute or two")
-    p.add_argument("--lr", type=float, default=2e-3)
+    p.add_argument("--lr", type=float, default=3e-3)
     p.add_argument("--drop", type=float, default=0.1, help="share of captions left out, for guidance")
     p.add_argument("--emphasis", type=float, default=2.0, help="extra weight of the object in the loss")
     p.add_argument("--ema", type=float, default=0.995)

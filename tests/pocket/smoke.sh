@@ -20,10 +20,10 @@ if grep -q DIFFERENT "$work/tokens"; then echo "the two tokenizers differ"; exit
 "$python" train_vae.py --work "$work" --clips 8 --pictures 1 --steps 3 --processes 1
 "$python" latents.py --work "$work" --count 8 --processes 1
 for steps in 2 4; do    # the second run resumes the first
-    "$python" train_dit.py --work "$work" --steps $steps --partial 2 --batch 2 --compile 0 --processes 2
+    "$python" train_dit.py --work "$work" --steps $steps --batch 2 --compile 0 --processes 2
 done
 rm -r "$work/state"     # and a later one can start from the weights alone
-"$python" train_dit.py --work "$work" --steps 1 --partial 0 --batch 2 --compile 0 --processes 1
+"$python" train_dit.py --work "$work" --steps 1 --batch 2 --compile 0 --processes 1
 "$python" export.py --work "$work" --to "$work/exported"
 "$python" ../measure.py --prompts 2 > "$work/prompts.csv"
 "$python" render_reference.py "$work/prompts.csv" --model "$work/exported" --steps 2
