@@ -1,0 +1,64 @@
+#include "model_config.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+
+enum { MAX_FILES = 4096 };
+
+static bool is_model_file(const char *name)
+{
+    static const char *const ends[] = {".json", ".safetensors", ".model"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t e = strlen(ends[i]);
+        if (name[0] != '.' && n > e && strcmp(name + n - e, ends[i]) == 0) return true;
+    }
+    return false;
+}
+
+static Status list_files(const char *folder, const char *component, char **name, int *count)
+{
+    char *path = path_join(folder, component);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (!is_model_file(e->d_name)) continue;
+        if (*count == MAX_FILES) break;
+        name[(*count)++] = path_join(component, e->d_name);
+    }
+    bool full = *count == MAX_FILES;
+    if (dir) closedir(dir);
+    Status status = full ? status_fail(ERR_INPUT, "%s: more than %d files", path, MAX_FILES) : status_ok();
+    free(path);
+    return status;
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+Status model_config_hash(const char *folder, char hash[HASH_TEXT])
+{
+    static const char *const component[] = {"image_encoder", "image_processor", "scheduler",     "text_encoder",
+                                            "tokenizer",     "transformer",     "transformer_2", "vae"};
+    char **name = memory_get(MAX_FILES, sizeof *name);
+    int count = 0;
+    Status status = status_ok();
+    Hash *h = hash_begin();
+    name[count++] = text_copy("model_index.json");
+    for (size_t i = 0; i < sizeof component / sizeof *component; i++)
+        TRY_OUT(list_files(folder, component[i], name, &count));
+    qsort(name, (size_t)count, sizeof *name, by_text);
+    for (int i = 0; i < count; i++) {
+        char one[HASH_TEXT], *path = path_join(folder, name[i]);
+        status = hash_file(path, one);
+        free(path);
+        if (failed(status)) goto out;
+        hash_add_field(h, name[i], "%s", one);
+    }
+out:
+    hash_end(h, hash);
+    while (count > 0) free(name[--count]);
+    free(name);
+    return status;
+}

@@ -1,0 +1,140 @@
+/* dit_shot.c - what a shot gives to every evaluation: rotary tables, and the prompts' and pictures' keys and values. None of it
+ * depends on the timestep. */
+#include "dit_parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+
+static Tensor keep(Backend *be, DType type, Tensor t)
+{
+    Tensor kept = backend_keep(be, type, t.ndim, t.dim);
+    op_copy(be, kept, t);
+    return kept;
+}
+
+/* Each head's pairs are divided among frame, row and column of the token (44, 42 and 42 of 128 numbers); pair i of an
+ * axis of n numbers turns by position / 10000^(2i/n), in double precision, rounded at the end. */
+static void fill_rotation(const DitShot *s, float *cosine, float *sine)
+{
+    const int head_dim = s->d->config.head_dim, side = 2 * (head_dim / 6);
+    const int width[3] = {head_dim - 2 * side, side, side};
+    for (int64_t t = 0; t < s->tokens; t++) {
+        const int64_t at[3] = {t / (s->grid[1] * s->grid[2]), t / s->grid[2] % s->grid[1], t % s->grid[2]};
+        for (int axis = 0; axis < 3; axis++) {
+            for (int i = 0; i < width[axis]; i += 2) {
+                double angle = (double)at[axis] * (1.0 / pow(10000.0, (double)i / width[axis]));
+                *cosine++ = (float)cos(angle);
+                *sine++ = (float)sin(angle);
+            }
+        }
+    }
+}
+
+Status dit_shot_begin(Dit *d, const int64_t dim[4], DitShot **out)
+{
+    Backend *be = d->be;
+    DitShot *s = memory_get(1, sizeof *s);
+    s->d = d;
+    memcpy(s->dim, dim, sizeof s->dim);
+    for (int i = 0; i < 3; i++) s->grid[i] = dim[1 + i] / d->config.patch[i];
+    s->tokens = s->grid[0] * s->grid[1] * s->grid[2];
+    const int64_t half = d->config.head_dim / 2, shape[2] = {s->tokens, half};
+    float *table = memory_get((size_t)(2 * s->tokens * half), sizeof *table);
+    fill_rotation(s, table, table + s->tokens * half);
+    ArenaMark mark = backend_mark(be);
+    s->cos = keep(be, F32, backend_upload(be, table, 2, shape));
+    s->sin = keep(be, F32, backend_upload(be, table + s->tokens * half, 2, shape));
+    backend_release(be, mark);
+    free(table);
+    *out = s;
+    return backend_status(be);
+}
+
+/* The rows that pad a prompt to `padded` are all zero, so their keys and values are all the same, and they are not masked:
+ * one row stands for them, with log(how many) added to its score. */
+Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int padded)
+{
+    Dit *d = s->d;
+    Backend *be = d->be;
+    const int64_t width = d->config.text_dim, count = n < padded ? n + 1 : n;
+    float *padded_rows = memory_get((size_t)(count * width), sizeof *padded_rows);
+    float *bias = memory_get((size_t)count, sizeof *bias);
+    memcpy(padded_rows, rows, (size_t)(n * width) * sizeof *rows);
+    if (n < padded) bias[n] = logf((float)(padded - n));
+    ArenaMark mark = backend_mark(be);
+    Tensor x = op_linear(be, backend_upload(be, padded_rows, 2, (int64_t[]){count, width}), &d->text1, ACT_GELU_TANH);
+    Tensor text = op_linear(be, x, &d->text2, ACT_NONE);
+    s->text[branch] = keep(be, F32, text);
+    s->bias[branch] = keep(be, F32, backend_upload(be, bias, 1, &count));
+    s->count[branch] = n;
+    s->context[branch] = memory_get((size_t)d->blocks, sizeof **s->context);
+    for (int i = 0; i < d->blocks; i++) {
+        const DitAttention *a = &d->block[i].cross;
+        ArenaMark inner = backend_mark(be);
+        Tensor k = op_linear(be, text, &a->k, ACT_NONE);
+        op_qk_norm_rope(be, k, a->norm_k, d->config.eps, d->config.heads, (Tensor){0}, (Tensor){0});
+        s->context[branch][i].k = keep(be, backend_compute(be), k);
+        s->context[branch][i].v = keep(be, backend_compute(be), op_linear(be, text, &a->v, ACT_NONE));
+        backend_release(be, inner);
+    }
+    backend_release(be, mark);
+    free(padded_rows);
+    free(bias);
+    return backend_status(be);
+}
+
+static const float IMAGE_NORM_EPS = 1e-5f; /* torch's default, which diffusers' WanImageEmbedding takes */
+
+Status dit_shot_image(DitShot *s, const float *rows, int n)
+{
+    Dit *d = s->d;
+    Backend *be = d->be;
+    ArenaMark mark = backend_mark(be);
+    Tensor x = backend_upload(be, rows, 2, (int64_t[]){n, d->config.image_dim});
+    if (d->image_pos.data) x = op_add(be, x, d->image_pos);
+    x = op_layernorm(be, x, d->image_norm1_gain, d->image_norm1_bias, IMAGE_NORM_EPS);
+    x = op_linear(be, op_linear(be, x, &d->image1, ACT_GELU_ERF), &d->image2, ACT_NONE);
+    x = op_layernorm(be, x, d->image_norm2_gain, d->image_norm2_bias, IMAGE_NORM_EPS);
+    s->image = keep(be, F32, x);
+    for (int i = 0; i < d->blocks; i++) {
+        const DitBlock *b = &d->block[i];
+        ArenaMark inner = backend_mark(be);
+        Tensor k = op_linear(be, x, &b->image_k, ACT_NONE), v = op_linear(be, x, &b->image_v, ACT_NONE);
+        op_qk_norm_rope(be, k, b->image_norm_k, d->config.eps, d->config.heads, (Tensor){0}, (Tensor){0});
+        for (int branch = 0; branch < DIT_BRANCHES; branch++) {
+            if (!s->context[branch]) continue;
+            s->context[branch][i].image_k = keep(be, backend_compute(be), k);
+            s->context[branch][i].image_v = keep(be, backend_compute(be), v);
+        }
+        backend_release(be, inner);
+    }
+    backend_release(be, mark);
+    return backend_status(be);
+}
+
+void dit_shot_end(DitShot **shot)
+{
+    DitShot *s = *shot;
+    if (!s) return;
+    Backend *be = s->d->be;
+    for (int branch = 0; branch < DIT_BRANCHES; branch++) {
+        for (int i = 0; s->context[branch] && i < s->d->blocks; i++) {
+            DitContext *c = &s->context[branch][i];
+            backend_drop(be, &c->k);
+            backend_drop(be, &c->v);
+            backend_drop(be, &c->image_k);
+            backend_drop(be, &c->image_v);
+        }
+        free(s->context[branch]);
+        backend_drop(be, &s->text[branch]);
+        backend_drop(be, &s->bias[branch]);
+    }
+    backend_drop(be, &s->image);
+    backend_drop(be, &s->cos);
+    backend_drop(be, &s->sin);
+    free(s);
+    *shot = NULL;
+}
