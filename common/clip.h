@@ -10,8 +10,9 @@
 typedef struct { /* one row of configs/renditions.yaml: a format that a clip is delivered in */
     char name[32];
     int width,
-        height; /* pixels of the file; the video is scaled to fit (Lanczos) and padded with black if the aspect differs */
-    int crf;    /* x264 constant rate factor */
+        height;      /* pixels of the file; the video is scaled to fit (Lanczos), with black beside it where the aspect
+                          differs by more than 2 % */
+    int crf;         /* x264 constant rate factor */
     char preset[16]; /* x264 preset */
     int max_kbps;    /* 0 = no cap */
 } Rendition;

@@ -9,8 +9,8 @@
 #include "common/status.h"
 
 typedef struct {
-    int width,
-        height; /* of the file, even; 0 = as the frames. Frames are scaled to fit (Lanczos) and padded with black */
+    int width, height; /* of the file, even; 0 = as the frames. Frames are scaled to fit (Lanczos), with black beside
+                           them where the aspect differs by more than 2 % */
     int fps;
     int crf;            /* x264 constant rate factor */
     const char *preset; /* x264 preset */

@@ -15,7 +15,8 @@ void pixels_close(Pixels **p);
 /* Writes at (x, y) of `to`, both even. rgb is clipped to [0,1]. */
 Status pixels_convert(Pixels *p, const float *rgb, AVFrame *to, int x, int y);
 
-/* The largest size of the given aspect that fits into room_width x room_height, even. */
+/* The largest size of the given aspect that fits into room_width x room_height, even; all of the room when the aspects are
+ * within 2 % of each other. */
 void pixels_fit(int width, int height, int room_width, int room_height, int *fit_width, int *fit_height);
 Status pixels_frame(int width, int height, enum AVPixelFormat format, AVFrame **out); /* av_frame_free */
 

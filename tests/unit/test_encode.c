@@ -190,6 +190,21 @@ static void pads_another_aspect_with_black(void **state)
     av_frame_free(&f);
 }
 
+/* 64x112 is 1.6 % wider than 9:16: no line of black above and below. */
+static void fills_the_picture_when_the_aspect_is_near(void **state)
+{
+    (void)state;
+    EncodeOptions o = options(8);
+    o.crf = 4;
+    o.width = 180;
+    o.height = 320;
+    assert_string_equal(encode_some(path, o, 64, 112, 3).message, "");
+    AVFrame *f = first_frame(path);
+    assert_float_equal(f->data[0][45], 69.74f, 3);
+    assert_float_equal(f->data[0][319 * f->linesize[0] + 45], 69.74f, 3);
+    av_frame_free(&f);
+}
+
 static void same_frames_give_same_bytes(void **state)
 {
     (void)state;
@@ -273,15 +288,11 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_what_platforms_take),
-        cmocka_unit_test(has_a_closed_group_every_half_second),
-        cmocka_unit_test(can_be_played_while_it_loads),
-        cmocka_unit_test(has_the_colours_that_were_given),
-        cmocka_unit_test(pads_another_aspect_with_black),
-        cmocka_unit_test(same_frames_give_same_bytes),
-        cmocka_unit_test(survives_frames_that_are_no_numbers),
-        cmocka_unit_test(refuses_what_it_cannot_do),
-        cmocka_unit_test(full_disk_leaves_nothing),
+        cmocka_unit_test(is_what_platforms_take),         cmocka_unit_test(has_a_closed_group_every_half_second),
+        cmocka_unit_test(can_be_played_while_it_loads),   cmocka_unit_test(has_the_colours_that_were_given),
+        cmocka_unit_test(pads_another_aspect_with_black), cmocka_unit_test(fills_the_picture_when_the_aspect_is_near),
+        cmocka_unit_test(same_frames_give_same_bytes),    cmocka_unit_test(survives_frames_that_are_no_numbers),
+        cmocka_unit_test(refuses_what_it_cannot_do),      cmocka_unit_test(full_disk_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, remove_file);
 }
