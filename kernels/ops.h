@@ -1,7 +1,7 @@
 /* ops.h - every operation the Wan family is made of, on any back end.
  *
  * A Backend is one device with an arena for activations and a table of kernels: `ref` (naive fp32, the specification),
- * `cpu` (oneDNN and own kernels, fp32 or bf16), later `cuda`. The model code calls op_* only and never looks at the
+ * `cpu` (own kernels per instruction set, fp32 or bf16), later `cuda`. The model code calls op_* only and never looks at the
  * numbers; op_* checks shapes, takes the output from the arena and calls the table.
  *
  * Failures: the first one is kept in the back end and every later op does nothing, so that model code needs no branches;
