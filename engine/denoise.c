@@ -131,8 +131,8 @@ void denoise_end(Denoise **d)
 /* Loads the expert and gives it the prompts, at its first step. */
 static Status need_expert(Denoise *d, int expert)
 {
-    if (d->shot[expert]) return status_ok();
     TRY(engine_need_dit(d->e, expert));
+    if (d->shot[expert]) return status_ok();
     TRY(dit_shot_begin(d->e->dit[expert], d->dim, &d->shot[expert]));
     for (int i = 0; i < (d->guided ? 2 : 1); i++)
         TRY(dit_shot_prompt(d->shot[expert], i, d->embeds[i].rows, d->embeds[i].count, TEXT_MAX_TOKENS));

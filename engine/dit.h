@@ -23,6 +23,7 @@ Dit *dit_new(const DitConfig *c); /* no weights yet */
 const WeightPlan *dit_plan(const Dit *d);
 Status dit_load(Dit *d, WeightSource *s, Backend *be);
 bool dit_is_loaded(const Dit *d);
+void dit_unload(Dit *d); /* frees the weights, not its shots; dit_load brings them back */
 void dit_free(Dit **d);
 
 /* One shot on one transformer: the rotary tables of its size and, per branch of the guidance, the keys and values that

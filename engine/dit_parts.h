@@ -39,6 +39,7 @@ typedef struct { /* what one prompt gives to one block: [n + 1, D] (the last row
 
 struct DitShot {
     Dit *d;
+    Backend *be; /* outlives the weights */
     int64_t dim[4], grid[3], tokens;
     Tensor cos, sin; /* [T, head_dim / 2] */
     DitContext *context[DIT_BRANCHES];

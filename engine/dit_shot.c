@@ -38,6 +38,7 @@ Status dit_shot_begin(Dit *d, const int64_t dim[4], DitShot **out)
     Backend *be = d->be;
     DitShot *s = memory_get(1, sizeof *s);
     s->d = d;
+    s->be = be;
     memcpy(s->dim, dim, sizeof s->dim);
     for (int i = 0; i < 3; i++) s->grid[i] = dim[1 + i] / d->config.patch[i];
     s->tokens = s->grid[0] * s->grid[1] * s->grid[2];
@@ -119,7 +120,7 @@ void dit_shot_end(DitShot **shot)
 {
     DitShot *s = *shot;
     if (!s) return;
-    Backend *be = s->d->be;
+    Backend *be = s->be;
     for (int branch = 0; branch < DIT_BRANCHES; branch++) {
         for (int i = 0; s->context[branch] && i < s->d->blocks; i++) {
             DitContext *c = &s->context[branch][i];

@@ -131,10 +131,16 @@ Status dit_load(Dit *d, WeightSource *s, Backend *be)
 
 bool dit_is_loaded(const Dit *d) { return d->be != NULL; }
 
+void dit_unload(Dit *d)
+{
+    if (d->be) weights_free(&d->plan, d->be);
+    d->be = NULL;
+}
+
 void dit_free(Dit **d)
 {
     if (!*d) return;
-    if ((*d)->be) weights_free(&(*d)->plan, (*d)->be);
+    dit_unload(*d);
     weights_plan_clear(&(*d)->plan);
     free((*d)->block);
     free(*d);

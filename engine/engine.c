@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,9 +41,46 @@ Status engine_need_text(Engine *e)
     return status;
 }
 
+void engine_drop_text(Engine *e)
+{
+    text_unload(e->text);
+    weights_close(&e->text_source);
+    e->text_loaded = false;
+}
+
+void engine_drop_dit(Engine *e, int expert)
+{
+    if (e->dit[expert]) dit_unload(e->dit[expert]);
+}
+
+/* What the machine could still give, in bytes; 0 = unknown. */
+static int64_t available_bytes(void)
+{
+    char line[128];
+    long long kib = 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && kib == 0 && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %lld kB", &kib);
+    if (f) fclose(f);
+    return kib * 1024;
+}
+
+/* A transformer may be several times the rest: when it would not fit beside them (a quarter more for activations), what can be
+ * loaded again later makes room. */
+static void make_room(Engine *e, int expert)
+{
+    int64_t parameters, bytes;
+    const int elem_bytes = (int)dtype_bytes(backend_compute(e->be));
+    weights_measure(dit_plan(e->dit[expert]), 1, elem_bytes, &parameters, &bytes);
+    const int64_t want = bytes + bytes / 4, available = available_bytes();
+    if (available == 0 || available > want) return;
+    if (e->text_loaded) engine_drop_text(e);
+    if (available_bytes() < want) engine_drop_dit(e, 1 - expert);
+}
+
 Status engine_need_dit(Engine *e, int expert)
 {
     if (dit_is_loaded(e->dit[expert])) return status_ok();
+    make_room(e, expert);
     WeightSource *source = NULL;
     TRY(open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source));
     Status status = dit_load(e->dit[expert], source, e->be);

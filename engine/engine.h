@@ -6,7 +6,8 @@
  *
  * The engine knows no MPI, HDF5, libav or SQLite. One Engine is used by one thread at a time. Weights are loaded and packed
  * once: `engine_open` reads configs and checks every tensor's name, shape and type against them before any is loaded; a
- * component's weights are loaded at its first use and stay. */
+ * component's weights are loaded at its first use and stay, unless a transformer needs their room: then the text encoder and
+ * the other expert are dropped, and loaded again when they are needed. */
 #ifndef REELWRIGHT_ENGINE_H
 #define REELWRIGHT_ENGINE_H
 

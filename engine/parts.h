@@ -29,6 +29,9 @@ Status engine_need_dit(Engine *e, int expert);
 Status engine_need_decoder(Engine *e);
 Status engine_need_encoder(Engine *e);
 Status engine_need_vision(Engine *e);
+/* Makes room: frees weights that can be loaded again, the text encoder's and the other expert's. */
+void engine_drop_text(Engine *e);
+void engine_drop_dit(Engine *e, int expert);
 /* The first failure of the back end since the last call, forgotten there. */
 Status engine_take_failure(Engine *e);
 

@@ -91,10 +91,16 @@ Status text_load(TextEncoder *e, WeightSource *s, Backend *be)
     return status_ok();
 }
 
+void text_unload(TextEncoder *e)
+{
+    if (e->be) weights_free(&e->plan, e->be);
+    e->be = NULL;
+}
+
 void text_free(TextEncoder **e)
 {
     if (!*e) return;
-    if ((*e)->be) weights_free(&(*e)->plan, (*e)->be);
+    text_unload(*e);
     weights_plan_clear(&(*e)->plan);
     free((*e)->layer);
     free(*e);

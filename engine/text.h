@@ -16,6 +16,7 @@ typedef struct TextEncoder TextEncoder;
 TextEncoder *text_new(const TextConfig *c); /* no weights yet */
 const WeightPlan *text_plan(const TextEncoder *e);
 Status text_load(TextEncoder *e, WeightSource *s, Backend *be); /* s stays open as long as the encoder is used */
+void text_unload(TextEncoder *e);                               /* frees the weights; text_load brings them back */
 void text_free(TextEncoder **e);
 
 /* ids[n] -> [n, d_model] in the arena. Failures stay in the back end, but for ERR_INPUT: an id outside the table. */

@@ -1,0 +1,114 @@
+/* test_engine.c - the engine's parts come and go without a trace: what was dropped to make room gives the same again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/parts.h"
+
+static const char fixture[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";
+
+static Engine *open_fixture(void)
+{
+    const BackendOptions o = {.kind = BACKEND_CPU};
+    Engine *e;
+    Status status = engine_open(fixture, &o, &e);
+    if (failed(status)) fail_msg("%s", status.message);
+    return e;
+}
+
+static ShotSpec small_shot(const Engine *e)
+{
+    ShotSpec s = engine_config(e)->defaults;
+    s.width = s.height = 32;
+    s.frames = 5;
+    s.steps = 3;
+    s.guidance = 1;
+    return s;
+}
+
+static void text_encoder_comes_back(void **state)
+{
+    (void)state;
+    Engine *e = open_fixture();
+    PromptEmbeds a, b;
+    assert_int_equal(engine_encode(e, "A small red cat", "prompt", NULL, &a).err, OK);
+    engine_drop_text(e);
+    assert_int_equal(engine_encode(e, "A small red cat", "prompt", NULL, &b).err, OK);
+    assert_int_equal(a.count, b.count);
+    assert_memory_equal(a.rows, b.rows, (size_t)a.count * (size_t)a.dim * sizeof(float));
+    prompt_embeds_free(&a);
+    prompt_embeds_free(&b);
+    engine_close(&e);
+    assert_null(e);
+}
+
+/* Runs the shot; drops the transformer before step `drop` (-1: never). */
+static void run(Engine *e, int drop, float *latents, size_t bytes)
+{
+    const ShotSpec s = small_shot(e);
+    PromptEmbeds p;
+    Denoise *d;
+    assert_int_equal(engine_encode(e, "A small red cat", "prompt", NULL, &p).err, OK);
+    assert_int_equal(denoise_begin(e, &s, &p, NULL, NULL, NULL, &d).err, OK);
+    for (int i = 0; i < s.steps; i++) {
+        if (i == drop) engine_drop_dit(e, 0);
+        assert_int_equal(denoise_step(d).err, OK);
+    }
+    memcpy(latents, denoise_latents(d), bytes);
+    denoise_end(&d);
+    prompt_embeds_free(&p);
+}
+
+static void transformer_comes_back_within_a_shot(void **state)
+{
+    (void)state;
+    Engine *e = open_fixture();
+    const ShotSpec s = small_shot(e);
+    int64_t dim[4];
+    engine_latent_dims(engine_config(e), &s, dim);
+    const size_t bytes = (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof(float);
+    float *a = malloc(bytes), *b = malloc(bytes);
+    run(e, -1, a, bytes);
+    run(e, 2, b, bytes);
+    assert_memory_equal(a, b, bytes);
+    free(a);
+    free(b);
+    engine_close(&e);
+}
+
+static void conditions_are_checked(void **state)
+{
+    (void)state;
+    Engine *e = open_fixture();
+    const ShotSpec s = small_shot(e);
+    const uint8_t rgb[3] = {1, 2, 3};
+    const Picture picture = {1, 1, rgb};
+    const Conditions image = {.image = &picture}, reference = {.reference = &picture, .references = 1};
+    PromptEmbeds p;
+    Denoise *d;
+    assert_int_equal(engine_encode(e, "", "prompt", NULL, &p).err, OK);
+    assert_int_equal(p.count, 1); /* </s> alone */
+    Status status = denoise_begin_with(e, &s, &p, NULL, &image, NULL, NULL, &d);
+    assert_true(status.err == ERR_INPUT && strstr(status.message, "takes none"));
+    status = denoise_begin_with(e, &s, &p, NULL, &reference, NULL, NULL, &d);
+    assert_true(status.err == ERR_INPUT && strstr(status.message, "takes none"));
+    DenoiseState state_of_other = {.step = 2, .solver_count = 1};
+    assert_int_equal(denoise_begin(e, &s, &p, NULL, NULL, NULL, &d).err, OK);
+    assert_int_equal(denoise_restore(d, &state_of_other).err, ERR_INPUT);
+    denoise_end(&d);
+    prompt_embeds_free(&p);
+    engine_close(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(text_encoder_comes_back),
+                                       cmocka_unit_test(transformer_comes_back_within_a_shot),
+                                       cmocka_unit_test(conditions_are_checked)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
