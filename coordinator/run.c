@@ -246,6 +246,7 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
                         ? status_fail(ERR_INPUT, "mpirun -n 1: expected at least 2 ranks: a coordinator and a worker")
                     : link->rank == 0 ? run_coordinator(o, link, &clean)
                                       : worker(link, &o->work);
+    if (status.err == ERR_STOP && launch_is_parent()) status = status_ok(); /* the launcher says so, once */
     if (status.err == ERR_FATAL && link->rank > 0) clean = false; /* without a coordinator nobody is left to wait for */
     if (clean) {
         link_close(&link);

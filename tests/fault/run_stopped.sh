@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Signals, a second run, another campaign, bad input, a hung worker, the coordinator's death.
 source "$(dirname "$0")/farm.sh"
+ROWS=6
 
 campaign calm 40
 run calm
@@ -22,7 +23,7 @@ status=0
 "$PROGRAM" run term.yaml --out out-term 2>second.err || status=$?
 [ $status = 3 ] || fail "a second run in the same folder: status $status, expected 3"
 grep -q 'another run works in this folder' second.err || fail "the second run was refused without saying why"
-"$PROGRAM" status out-term | grep -q 'of 12 clips' || fail "no status beside a run"
+"$PROGRAM" status out-term | grep -q 'of 6 clips' || fail "no status beside a run"
 finish 0
 check_complete term
 same_files calm term
@@ -45,8 +46,8 @@ status=0
 [ ! -e out-bad ] || fail "something was started on bad input"
 
 # a worker that hangs: its shot goes to the other one, and the job ends although it never wakes up
-campaign hung 200
-run hung --step-limit 5
+campaign hung 100
+run hung --step-limit 4
 until_true 60 both_work hung
 pid=$(worker_pid hung 2)
 kill -STOP "$pid"
@@ -58,7 +59,7 @@ until_true 15 all_gone "$pid"
 # the coordinator dies: the launcher starts the job again
 campaign head 40
 run head
-until_true 60 some_done head 2
+until_true 60 some_done head 1
 pid=$(sed -n 's/.*"job.started".*"pid":\([0-9]*\).*/\1/p' out-head/events.jsonl | tail -1)
 kill -9 "$pid"
 finish 0
