@@ -12,7 +12,6 @@ cd "$(dirname "$(readlink -f "$0")")"
 
 PACKAGES=(
   gcc cmake ninja-build pkg-config python3 python3-venv
-  libdnnl-dev                                                              # CPU mathematics
   libhdf5-dev                                                              # checkpoints
   libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev # video
   libsqlite3-dev libyaml-dev libcsv-dev libjansson-dev uthash-dev # ledger, campaigns, model configs
