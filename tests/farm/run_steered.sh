@@ -4,9 +4,9 @@ source "$(dirname "$0")/../fault/farm.sh"
 MPIEXEC=$4
 ROWS=8
 
-campaign steered 100
+campaign steered 200
 run steered
-until_true 60 some_done steered 1
+until_true 60 any_works steered
 "$PROGRAM" pause out-steered >/dev/null
 nobody_works() { [ "$(workers_busy steered)" = 0 ]; }
 until_true 60 nobody_works
