@@ -14,7 +14,7 @@ from transformers import T5TokenizerFast, UMT5EncoderModel
 
 import world
 
-STEPS, GUIDANCE = 16, 4.0
+STEPS, GUIDANCE = 16, 2.0
 
 
 def load_pipeline(folder):
