@@ -10,6 +10,8 @@
 
 static const char *const backend_name[] = {[BACKEND_REF] = "ref", [BACKEND_CPU] = "cpu", [BACKEND_CUDA] = "cuda"};
 
+enum { MAX_PLACES = 1 << 22 }; /* of a latent: 4K for a minute, more than any of the models renders */
+
 /* "FxHxW" */
 static Status read_latent(const char *text, int64_t latent[3])
 {
@@ -17,6 +19,8 @@ static Status read_latent(const char *text, int64_t latent[3])
     long long f, h, w;
     if (sscanf(text, "%5lldx%5lldx%5lld%c", &f, &h, &w, &rest) != 3 || f < 1 || h < 1 || w < 1)
         return status_fail(ERR_INPUT, "--latent %s: expected frames x height x width, such as 3x30x52", text);
+    if (f * h * w > MAX_PLACES)
+        return status_fail(ERR_INPUT, "--latent %s: %lld places, expected at most %d", text, f * h * w, MAX_PLACES);
     latent[0] = f;
     latent[1] = h;
     latent[2] = w;
@@ -49,85 +53,93 @@ static Status print_json(const BenchRequest *r, const BenchResult *b)
     return status_ok();
 }
 
+/* ---- the command line ------------------------------------------------------------------------------------------------------ */
+
+static struct {
+    int stage, shape, backend, dtype;
+    const char *latent;
+    bool json;
+    BenchRequest request;
+} given = {.request = {.tokens = 512, .repeat = 3}};
+
+static const Option option[] = {
+    {.name = "stage",
+     .kind = OPTION_CHOICE,
+     .to = &given.stage,
+     .value = "transformer|vae-decode|vae-encode|text",
+     .required = true,
+     .help = "what to evaluate"},
+    {.name = "shape",
+     .kind = OPTION_CHOICE,
+     .to = &given.shape,
+     .value = "1.3b|5b|14b",
+     .required = true,
+     .help = "of which published model"},
+    {.name = "layers",
+     .kind = OPTION_INT,
+     .to = &given.request.layers,
+     .value = "N",
+     .min = 1,
+     .max = 1000,
+     .help = "of the transformer or text encoder (as the model has)"},
+    {.name = "latent",
+     .kind = OPTION_TEXT,
+     .to = &given.latent,
+     .value = "FxHxW",
+     .help = "frames, height, width before patching"},
+    {.name = "tokens",
+     .kind = OPTION_INT,
+     .to = &given.request.tokens,
+     .value = "N",
+     .min = 1,
+     .max = 512,
+     .help = "of the prompt (512)"},
+    {.name = "dtype",
+     .kind = OPTION_CHOICE,
+     .to = &given.dtype,
+     .value = "fp32|bf16",
+     .help = "of matrix products (fp32)"},
+    {.name = "backend", .kind = OPTION_CHOICE, .to = &given.backend, .value = "cpu|cuda|ref", .help = "(cpu)"},
+    {.name = "threads",
+     .kind = OPTION_INT,
+     .to = &given.request.backend.threads,
+     .value = "N",
+     .min = 1,
+     .max = 4096,
+     .help = "(as many as the process may run on)"},
+    {.name = "repeat",
+     .kind = OPTION_INT,
+     .to = &given.request.repeat,
+     .value = "N",
+     .min = 1,
+     .max = 1000,
+     .help = "measured evaluations, after one that warms up (3)"},
+    {.name = "json", .kind = OPTION_FLAG, .to = &given.json, .help = "print one JSON object"},
+};
+
+static const Usage usage = {.verb = "bench",
+                            .arguments = "--stage STAGE --shape SHAPE [options]",
+                            .about = "Times one stage of the engine with random weights.",
+                            .option = option,
+                            .option_count = (int)(sizeof option / sizeof *option)};
+
 Status verb_bench(int argc, char **argv)
 {
-    int stage = BENCH_TRANSFORMER, shape = BENCH_1_3B, backend = 0, dtype = 0;
-    BenchRequest r = {.tokens = 512, .repeat = 3};
-    const char *latent = NULL;
-    bool json = false;
-    const Option option[] = {
-        {.name = "stage",
-         .kind = OPTION_CHOICE,
-         .to = &stage,
-         .value = "transformer|vae-decode|vae-encode|text",
-         .required = true,
-         .help = "what to evaluate"},
-        {.name = "shape",
-         .kind = OPTION_CHOICE,
-         .to = &shape,
-         .value = "1.3b|5b|14b",
-         .required = true,
-         .help = "of which published model"},
-        {.name = "layers",
-         .kind = OPTION_INT,
-         .to = &r.layers,
-         .value = "N",
-         .min = 1,
-         .max = 1000,
-         .help = "of the transformer or text encoder (as the model has)"},
-        {.name = "latent",
-         .kind = OPTION_TEXT,
-         .to = &latent,
-         .value = "FxHxW",
-         .help = "frames, height, width before patching"},
-        {.name = "tokens",
-         .kind = OPTION_INT,
-         .to = &r.tokens,
-         .value = "N",
-         .min = 1,
-         .max = 512,
-         .help = "of the prompt (512)"},
-        {.name = "dtype",
-         .kind = OPTION_CHOICE,
-         .to = &dtype,
-         .value = "fp32|bf16",
-         .help = "of matrix products (fp32)"},
-        {.name = "backend", .kind = OPTION_CHOICE, .to = &backend, .value = "cpu|cuda|ref", .help = "(cpu)"},
-        {.name = "threads",
-         .kind = OPTION_INT,
-         .to = &r.backend.threads,
-         .value = "N",
-         .min = 1,
-         .max = 4096,
-         .help = "(as many as the process may run on)"},
-        {.name = "repeat",
-         .kind = OPTION_INT,
-         .to = &r.repeat,
-         .value = "N",
-         .min = 1,
-         .max = 1000,
-         .help = "measured evaluations, after one that warms up (3)"},
-        {.name = "json", .kind = OPTION_FLAG, .to = &json, .help = "print one JSON object"},
-    };
-    const Usage usage = {.verb = "bench",
-                         .arguments = "--stage STAGE --shape SHAPE [options]",
-                         .about = "Times one stage of the engine with random weights.",
-                         .option = option,
-                         .option_count = (int)(sizeof option / sizeof *option)};
     int first;
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
-    r.stage = (BenchStage)stage;
-    r.shape = (BenchShape)shape;
-    r.backend.kind = (BackendKind[]){BACKEND_CPU, BACKEND_CUDA, BACKEND_REF}[backend];
-    r.backend.compute = dtype ? BF16 : F32;
-    if (latent) TRY(read_latent(latent, r.latent));
-    TRY(check_request(&r, latent));
+    BenchRequest *r = &given.request;
+    r->stage = (BenchStage)given.stage;
+    r->shape = (BenchShape)given.shape;
+    r->backend.kind = (BackendKind[]){BACKEND_CPU, BACKEND_CUDA, BACKEND_REF}[given.backend];
+    r->backend.compute = given.dtype ? BF16 : F32;
+    if (given.latent) TRY(read_latent(given.latent, r->latent));
+    TRY(check_request(r, given.latent));
     BenchResult b;
-    TRY(bench_run(&r, &b));
-    if (json) return print_json(&r, &b);
-    printf("%s %s %s on %s: %.4g s (%.4g to %.4g), %.1f GFLOP/s\n", bench_stage_name[r.stage],
-           bench_shape_name[r.shape], dtype_name(r.backend.compute), backend_name[r.backend.kind], b.median, b.min,
+    TRY(bench_run(r, &b));
+    if (given.json) return print_json(r, &b);
+    printf("%s %s %s on %s: %.4g s (%.4g to %.4g), %.1f GFLOP/s\n", bench_stage_name[r->stage],
+           bench_shape_name[r->shape], dtype_name(r->backend.compute), backend_name[r->backend.kind], b.median, b.min,
            b.max, b.flop / b.median / 1e9);
     return status_ok();
 }
