@@ -24,6 +24,7 @@ for steps in 2 4; do    # the second run resumes the first
 done
 rm -r "$work/state"     # and a later one can start from the weights alone
 "$python" train_dit.py --work "$work" --steps 1 --batch 2 --compile 0 --processes 1
+"$python" train_vae.py --work "$work" --clips 8 --steps 1 --decoder-only --processes 1
 "$python" export.py --work "$work" --to "$work/exported"
 "$python" ../measure.py --prompts 2 > "$work/prompts.csv"
 "$python" render_reference.py "$work/prompts.csv" --model "$work/exported" --steps 2
