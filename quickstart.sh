@@ -71,9 +71,12 @@ render_sample() {
 }
 
 run_tests() {
-  say "testing"
+  say "checking style"
   tools/check_style.sh
-  ctest --test-dir build --output-on-failure
+  say "testing modules and parsers under address and undefined-behaviour sanitizers"
+  ctest --test-dir build-asan --output-on-failure -R '^(unit|fuzz)' --timeout 600
+  say "testing"
+  ctest --test-dir build --output-on-failure --timeout 900
 }
 
 case "${1:-run}" in
@@ -85,6 +88,7 @@ case "${1:-run}" in
   test)
     install_packages "${PACKAGES[@]}" "${TEST_PACKAGES[@]}"; install_mpi
     build build -DREELWRIGHT_WERROR=ON
+    build build-asan -DREELWRIGHT_SANITIZE="address;undefined"
     run_tests ;;
   *)
     sed -n '2,10p' "$0"; exit 2 ;;
