@@ -81,6 +81,7 @@ static char *read_text(const Pages *p, const char *name)
 
 static void has(const char *text, const char *part)
 {
+    assert_non_null(text);
     if (!strstr(text, part)) fail_msg("expected \"%s\" in:\n%s", part, text);
 }
 
