@@ -6,7 +6,7 @@ mkdir out-small
 mount -t tmpfs -o size=80m tmpfs out-small 2>/dev/null || skip "cannot mount a tmpfs here"
 trap 'umount -l "$WORK/out-small"' EXIT
 
-campaign small 20
+campaign small 600
 head -c 70m /dev/zero >out-small/ballast
 status=0
 "$PROGRAM" run small.yaml --out out-small --workers 2 2>full.err || status=$?

@@ -2,7 +2,7 @@
 # The same campaign undisturbed, with a worker killed, and with the whole job killed and run again: the same twelve files.
 source "$(dirname "$0")/farm.sh"
 
-campaign calm 40
+campaign calm 400
 run calm
 finish 0
 check_complete calm

@@ -3,7 +3,7 @@
 source "$(dirname "$0")/farm.sh"
 ROWS=6
 
-campaign calm 40
+campaign calm 1000 # about 2 s a shot alone on two cores: long enough to be seen at work
 run calm
 finish 0
 check_complete calm
@@ -46,7 +46,7 @@ status=0
 [ ! -e out-bad ] || fail "something was started on bad input"
 
 # a worker that hangs: its shot goes to the other one, and the job ends although it never wakes up
-campaign hung 100
+campaign hung 1000
 run hung --step-limit 4
 until_true 60 both_work hung
 pid=$(worker_pid hung 2)
@@ -57,7 +57,7 @@ grep -q 'made no progress' out-hung/events.jsonl || fail "nobody noticed the hun
 until_true 15 all_gone "$pid"
 
 # the coordinator dies: the launcher starts the job again
-campaign head 40
+campaign head 1000
 run head
 until_true 60 some_done head 1
 pid=$(sed -n 's/.*"job.started".*"pid":\([0-9]*\).*/\1/p' out-head/events.jsonl | tail -1)
