@@ -4,7 +4,7 @@ source "$(dirname "$0")/../fault/farm.sh"
 MPIEXEC=$4
 ROWS=8
 
-campaign steered 200
+campaign steered 1000
 run steered
 until_true 60 any_works steered
 "$PROGRAM" pause out-steered >/dev/null
