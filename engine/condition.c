@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "engine/parts.h"
 #include "engine/picture.h"
+#include "engine/tiles.h"
 #include "engine/trace.h"
 
 typedef struct { /* one call */
@@ -83,28 +84,100 @@ static void store_frame(Backend *be, Tensor mean, int64_t f, int64_t frames, flo
     free(rows);
 }
 
-/* -> normalised latents [z,F,h,w] in *out (free() them): the mean of what the encoder gives, one chunk at a time. */
+typedef struct { /* one encoding at work */
+    Maker *m;
+    const Footage *v;
+    int64_t dim[4]; /* of the latents */
+    Tiles tiles;
+    float *pixels;   /* of one latent frame: [n,height,width,3] */
+    float *piece;    /* the window's part of them, and of what the outer part makes of it */
+    float *features; /* [F,h,w,width] of the outer part, with several tiles */
+    float *mean;     /* [z,F,h,w] */
+} Encoding;
+
+/* The frames that latent frame f stands for; returns how many. */
+static int64_t fill_pixels(Encoding *g, int64_t f)
+{
+    const int64_t time = g->m->e->config->vae.scale_time, n = f ? time : 1, first = f ? 1 + (f - 1) * time : 0;
+    const int64_t frame = (int64_t)g->v->height * g->v->width * 3;
+    for (int64_t i = 0; i < n; i++) g->v->fill(g->v->self, (int)(first + i), g->pixels + i * frame);
+    return n;
+}
+
+static void encode_frames(Encoding *g)
+{
+    Backend *be = g->m->e->be;
+    VaeStream *stream = vae_begin(g->m->e->encoder);
+    for (int64_t f = 0; f < g->dim[1]; f++) {
+        const int64_t n = fill_pixels(g, f);
+        ArenaMark mark = backend_mark(be);
+        Tensor x = backend_upload(be, g->pixels, 4, (int64_t[]){n, g->v->height, g->v->width, 3});
+        store_frame(be, vae_encode(stream, x), f, g->dim[1], g->mean);
+        backend_release(be, mark);
+    }
+    vae_end(&stream);
+}
+
+/* The outer part of one tile, for all frames. */
+static void encode_tile(Encoding *g, int i)
+{
+    Backend *be = g->m->e->be;
+    Vae *encoder = g->m->e->encoder;
+    const Box tile = tiles_tile(&g->tiles, i), w = tiles_window(&g->tiles, i);
+    const int64_t width = vae_middle(encoder), scale = vae_scale(encoder);
+    VaeStream *stream = vae_begin(encoder);
+    for (int64_t f = 0; f < g->dim[1]; f++) {
+        const int64_t n = fill_pixels(g, f);
+        tiles_cut(g->pixels, n, &g->tiles, w, (int)scale, 3, g->piece);
+        ArenaMark mark = backend_mark(be);
+        Tensor x = backend_upload(be, g->piece, 4, (int64_t[]){n, w.h * scale, w.w * scale, 3});
+        backend_download(be, vae_encode_outer(stream, x), g->piece);
+        backend_release(be, mark);
+        tiles_paste(g->piece, &g->tiles, w, tile, width, g->features + f * g->dim[2] * g->dim[3] * width);
+    }
+    vae_end(&stream);
+}
+
+static void encode_tiles(Encoding *g)
+{
+    Backend *be = g->m->e->be;
+    Vae *encoder = g->m->e->encoder;
+    const int64_t width = vae_middle(encoder), count = g->dim[2] * g->dim[3] * width;
+    g->features = memory_get((size_t)(g->dim[1] * count), sizeof *g->features);
+    for (int i = 0; i < tiles_count(&g->tiles); i++) encode_tile(g, i);
+    VaeStream *stream = vae_begin(encoder);
+    for (int64_t f = 0; f < g->dim[1]; f++) {
+        ArenaMark mark = backend_mark(be);
+        Tensor x = backend_upload(be, g->features + f * count, 4, (int64_t[]){1, g->dim[2], g->dim[3], width});
+        store_frame(be, vae_encode_middle(stream, x), f, g->dim[1], g->mean);
+        backend_release(be, mark);
+    }
+    vae_end(&stream);
+    free(g->features);
+}
+
+/* -> normalised latents [z,F,h,w] in *out (free() them): the mean of what the encoder gives, one latent frame at a time. */
 static Status encode(Maker *m, const Footage *v, float **out)
 {
-    Backend *be = m->e->be;
     const VaeConfig *c = &m->e->config->vae;
+    const BackendOptions o = backend_options(m->e->be);
     const int64_t dim[4] = {c->z_dim, (v->frames - 1) / c->scale_time + 1, v->height / c->scale_space,
                             v->width / c->scale_space};
     const int64_t per_channel = dim[1] * dim[2] * dim[3], frame = (int64_t)v->height * v->width * 3;
     TRY(engine_need_encoder(m->e));
-    float *mean = memory_get((size_t)(dim[0] * per_channel), sizeof *mean);
-    float *pixels = memory_get((size_t)(frame * c->scale_time), sizeof *pixels);
-    VaeStream *stream = vae_begin(m->e->encoder);
-    for (int64_t f = 0, next = 0; f < dim[1]; f++) {
-        const int64_t n = f ? c->scale_time : 1;
-        for (int64_t i = 0; i < n; i++) v->fill(v->self, (int)next++, pixels + i * frame);
-        ArenaMark mark = backend_mark(be);
-        Tensor x = backend_upload(be, pixels, 4, (int64_t[]){n, v->height, v->width, 3});
-        store_frame(be, vae_encode(stream, x), f, dim[1], mean);
-        backend_release(be, mark);
+    Encoding g = {.m = m, .v = v, .dim = {dim[0], dim[1], dim[2], dim[3]}};
+    g.tiles = tiles_choose(c, VAE_ENCODER, &o, dim[2], dim[3], o.memory_bytes);
+    const int64_t pixels = frame * c->scale_time, features = dim[2] * dim[3] * vae_middle(m->e->encoder);
+    float *mean = g.mean = memory_get((size_t)(dim[0] * per_channel), sizeof *mean);
+    g.pixels = memory_get((size_t)pixels, sizeof *g.pixels);
+    if (tiles_count(&g.tiles) == 1) {
+        encode_frames(&g);
+    } else {
+        g.piece = memory_get((size_t)(pixels > features ? pixels : features), sizeof *g.piece);
+        encode_tiles(&g);
     }
-    vae_end(&stream);
-    free(pixels);
+    free(g.pixels);
+    free(g.piece);
     trace_floats(m->trace, mean, 4, dim, "vae.encode.%d.mean", m->encoded++);
     for (int z = 0; z < c->z_dim; z++)
         for (int64_t i = 0; i < per_channel; i++) {

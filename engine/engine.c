@@ -144,6 +144,8 @@ static Status open_vision(Engine *e)
     return status;
 }
 
+bool engine_encodes(const ModelConfig *c) { return strcmp(c->pipeline, "WanPipeline") != 0 || c->expand_timesteps; }
+
 static Status open_parts(Engine *e)
 {
     const ModelConfig *c = e->config;
@@ -156,7 +158,7 @@ static Status open_parts(Engine *e)
         TRY(check_part(e, dit_folder[i], DIFFUSERS_STEM, dit_plan(e->dit[i])));
     }
     TRY(check_part(e, "vae", DIFFUSERS_STEM, vae_plan(e->decoder)));
-    if (strcmp(c->pipeline, "WanPipeline") != 0 || c->expand_timesteps) {
+    if (engine_encodes(c)) {
         e->encoder = vae_new(&c->vae, VAE_ENCODER);
         TRY(check_part(e, "vae", DIFFUSERS_STEM, vae_plan(e->encoder)));
     }

@@ -37,10 +37,23 @@ Backend *engine_backend(Engine *e);
 typedef struct {
     const char *name; /* the folder: "text_encoder", "transformer", ... */
     int64_t parameters;
-    int64_t rank_bytes; /* what one of `ranks` ranks holds when each parameter takes elem_bytes */
+    int64_t rank_bytes; /* what one of `ranks` ranks holds in memory when each number of a matrix takes elem_bytes */
 } EnginePart;
 enum { ENGINE_MAX_PARTS = 6 };
 int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart part[ENGINE_MAX_PARTS]);
+
+/* What one shot takes on this back end, by stage: bytes of the weights, and of everything else at most. The stages follow each other, and
+ * the engine can drop what an earlier one loaded, so the largest sum must fit. Computed by running the stages on a back end
+ * that only counts: nothing is read, nothing large allocated. */
+typedef struct {
+    int64_t weights, work;
+    int tiles; /* that the autoencoder takes a frame in, to stay below the bound if it can */
+} StagePlan;
+typedef struct {
+    StagePlan text, encode, denoise, decode; /* encode: zero for a text-only model */
+} EnginePlan;
+Status engine_plan(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int64_t bound_bytes,
+                   EnginePlan *out);
 
 /* ---- text: UMT5 ---- */
 typedef struct {

@@ -24,6 +24,7 @@ struct Engine {
     Vision *vision;         /* or NULL */
 };
 
+bool engine_encodes(const ModelConfig *c); /* the model looks at pictures */
 Status engine_need_text(Engine *e);
 Status engine_need_dit(Engine *e, int expert);
 Status engine_need_decoder(Engine *e);

@@ -169,7 +169,7 @@ static Status embed(TextEncoder *e, const int64_t *ids, int n, Tensor *out)
             return status_fail(ERR_INPUT, "token id %" PRId64 " lies outside the text encoder's vocab_size = %d",
                                ids[i], e->config.vocab_size);
         }
-        convert_to_float(tensor_rows(table, ids[i], 1).data, table.dtype, d, rows + i * d);
+        if (table.data) convert_to_float(tensor_rows(table, ids[i], 1).data, table.dtype, d, rows + i * d);
     }
     *out = backend_upload(e->be, rows, 2, (int64_t[]){n, d});
     free(rows);

@@ -377,23 +377,30 @@ static void decode_from(VaeStream *s, int i, Tensor x, Tensor out, int64_t *row)
     backend_release(be, mark);
 }
 
-Tensor vae_decode(VaeStream *s, Tensor latent)
+Tensor vae_decode_middle(VaeStream *s, Tensor latent)
 {
     Vae *v = s->v;
     Backend *be = v->be;
-    const VaeConfig *c = &v->config;
+    Tensor x = op_linear(be, latent, &v->quant, ACT_NONE);
+    return mid_block(s, op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x), &v->in));
+}
+
+Tensor vae_decode_outer(VaeStream *s, Tensor middle)
+{
+    const VaeConfig *c = &s->v->config;
+    Backend *be = s->v->be;
     const int64_t scale = c->scale_space / c->patch, frames = s->first ? 1 : c->scale_time;
     Tensor out =
-        backend_zeros(be, 4, (int64_t[]){frames, latent.dim[1] * scale, latent.dim[2] * scale, c->out_channels});
+        backend_zeros(be, 4, (int64_t[]){frames, middle.dim[1] * scale, middle.dim[2] * scale, c->out_channels});
     ArenaMark mark = backend_mark(be);
-    Tensor x = op_linear(be, latent, &v->quant, ACT_NONE);
-    x = mid_block(s, op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x), &v->in));
     int64_t row = 0;
-    decode_from(s, 0, x, out, &row);
+    decode_from(s, 0, middle, out, &row);
     s->first = false;
     backend_release(be, mark);
     return c->patch > 1 ? op_pixel_shuffle(be, out, c->patch) : out;
 }
+
+Tensor vae_decode(VaeStream *s, Tensor latent) { return vae_decode_outer(s, vae_decode_middle(s, latent)); }
 
 /* ---- encoder ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -430,14 +437,47 @@ static Tensor down_stage(VaeStream *s, const VaeStage *g, Tensor x)
     return x;
 }
 
-Tensor vae_encode(VaeStream *s, Tensor pixels)
+Tensor vae_encode_outer(VaeStream *s, Tensor pixels)
 {
     Vae *v = s->v;
     Backend *be = v->be;
     if (v->config.patch > 1) pixels = op_pixel_unshuffle(be, pixels, v->config.patch);
     Tensor x = op_conv(be, with_history(s, v->in_slot, LOOK_BACK, pixels), &v->in);
     for (int i = 0; i < v->config.stages; i++) x = down_stage(s, &v->stage[i], x);
-    x = head(s, mid_block(s, x));
     s->first = false;
-    return op_columns(be, op_linear(be, x, &v->quant, ACT_NONE), 0, v->config.z_dim);
+    return x;
 }
+
+Tensor vae_encode_middle(VaeStream *s, Tensor features)
+{
+    Vae *v = s->v;
+    Tensor x = head(s, mid_block(s, features));
+    return op_columns(v->be, op_linear(v->be, x, &v->quant, ACT_NONE), 0, v->config.z_dim);
+}
+
+Tensor vae_encode(VaeStream *s, Tensor pixels) { return vae_encode_middle(s, vae_encode_outer(s, pixels)); }
+
+/* ---- windows --------------------------------------------------------------------------------------------------------------------- */
+
+/* From the result back to what it is made of, in pixels of each stage: a convolution looks one further, two per residual block. */
+int vae_halo(const Vae *v)
+{
+    const int stages = v->config.stages;
+    int n = v->half == VAE_DECODER ? 1 : 0; /* the last convolution */
+    for (int i = stages - 1; i >= 0; i--) {
+        n += 2 * v->stage[i].res_count;
+        if (i == 0) break;
+        n = v->half == VAE_DECODER ? (n + 2) / 2 : 2 * n + 2;
+    }
+    if (v->half == VAE_DECODER) return n;
+    const int scale = v->config.scale_space / v->config.patch;
+    return (n + 1 + scale - 1) / scale; /* the first convolution */
+}
+
+int vae_middle(const Vae *v)
+{
+    const VaeConfig *c = &v->config;
+    return (v->half == VAE_DECODER ? c->decoder_base_dim : c->base_dim) * c->dim_mult[c->stages - 1];
+}
+
+int vae_scale(const Vae *v) { return v->config.scale_space; }

@@ -81,7 +81,9 @@ void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *pa
             int64_t held = r->split == SPLIT_NONE ? weight : (weight + ranks - 1) / ranks;
             int64_t held_bias = r->split == SPLIT_OUT ? (bias + ranks - 1) / ranks : bias;
             *parameters += weight + bias;
-            *bytes += (held + held_bias) * elem_bytes;
+            if (r->kind == WEIGHT_TABLE) continue; /* stays in its file */
+            *bytes +=
+                held * (r->kind == WEIGHT_VECTOR ? (int)sizeof(float) : elem_bytes) + held_bias * (int)sizeof(float);
         }
     }
 }
@@ -310,6 +312,14 @@ static void free_row(const WeightRow *r, Backend *be, void *field)
     }
 }
 
+/* Sizes without numbers: no source is looked at. */
+static Status plan_row(const WeightGroup *g, const WeightRow *r, Backend *be)
+{
+    Tensor shape = row_shape(g, r);
+    if (r->kind == WEIGHT_TABLE) return status_ok();
+    return pack(r, be, shape, bias_shape(shape), (char *)g->base + r->field);
+}
+
 static Status load_row(const WeightGroup *g, const WeightRow *r, WeightSource *s, Backend *be)
 {
     Status status = status_ok();
@@ -333,7 +343,7 @@ Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be)
     for (int i = 0; i < p->count; i++) {
         const WeightGroup *g = &p->group[i];
         for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
-            Status status = load_row(g, r, s, be);
+            Status status = backend_plans(be) ? plan_row(g, r, be) : load_row(g, r, s, be);
             if (!failed(status)) continue;
             weights_free(p, be);
             return status;

@@ -58,7 +58,8 @@ typedef struct { /* everything of one component */
 
 WeightGroup *weights_add_group(WeightPlan *p, void *base, const WeightRow *row, int rows, const char *prefix_fmt, ...)
     __attribute__((format(printf, 5, 6)));
-/* The number of parameters, and of bytes that one of `ranks` ranks holds when each takes elem_bytes. */
+/* The number of parameters, and of bytes that one of `ranks` ranks holds when each number of a matrix takes elem_bytes (vectors are fp32, a
+ * table stays in its file). */
 void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes);
 /* Every tensor by its name in the file (the first of several possible ones) and its shape there. */
 void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name, int ndim, const int64_t *dim),
@@ -74,7 +75,7 @@ void weights_close(WeightSource **s);
 
 /* Every tensor of the plan is there with its shape and a type that can be read, and no other is: nothing is read. */
 Status weights_check(const WeightPlan *p, WeightSource *s);
-/* Binds and packs everything. On failure what was packed is freed again. */
+/* Binds and packs everything. On failure what was packed is freed again. A back end that plans needs no source. */
 Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be);
 void weights_free(const WeightPlan *p, Backend *be);
 

@@ -5,12 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernels/convert.h"
 
 enum { ALIGN = 64, BLOCK_MIN = 64 << 20 };
 
 /* ---- life and failure ---------------------------------------------------------------------------------------------- */
+
+/* Half of the machine for a process that has all cores; the processes of a machine share it as they share the cores. It does
+ * not depend on what is free at the moment, so that the same clip is made the same way every time. */
+static int64_t memory_share(int threads)
+{
+    const int64_t half = (int64_t)sysconf(_SC_PHYS_PAGES) / 2 * sysconf(_SC_PAGESIZE);
+    const int cores = omp_get_num_procs();
+    return threads >= cores ? half : half / cores * threads;
+}
 
 Status backend_open(const BackendOptions *o, Backend **out)
 {
@@ -21,6 +31,7 @@ Status backend_open(const BackendOptions *o, Backend **out)
     if (!be) return status_fail(ERR_NODE, "out of memory");
     be->options = *o;
     if (be->options.threads <= 0) be->options.threads = omp_get_num_procs();
+    if (be->options.memory_bytes <= 0) be->options.memory_bytes = memory_share(be->options.threads);
 #ifdef __clang__ /* the fuzzers' build: cpu/ is written for gcc */
     be->kernels = &ref_kernels;
 #else
@@ -36,11 +47,24 @@ Status backend_open(const BackendOptions *o, Backend **out)
     return s;
 }
 
+/* A planning back end hands out addresses that nobody follows. */
+static Status memory_take(Backend *be, size_t bytes, void **out)
+{
+    static char nowhere[ALIGN];
+    if (!be->options.plan) return be->kernels->memory_new(be, bytes, out);
+    *out = nowhere;
+    return status_ok();
+}
+
+static void memory_give_back(Backend *be, void *memory, size_t bytes)
+{
+    if (!be->options.plan) be->kernels->memory_free(be, memory, bytes);
+}
+
 void backend_close(Backend **be)
 {
     if (!*be) return;
-    for (size_t i = 0; i < (*be)->blocks; i++)
-        (*be)->kernels->memory_free(*be, (*be)->block[i].memory, (*be)->block[i].bytes);
+    for (size_t i = 0; i < (*be)->blocks; i++) memory_give_back(*be, (*be)->block[i].memory, (*be)->block[i].bytes);
     free((*be)->block);
     (*be)->kernels->close(*be);
     free(*be);
@@ -50,6 +74,8 @@ void backend_close(Backend **be)
 Status backend_status(const Backend *be) { return be->first; }
 void backend_clear(Backend *be) { be->first = status_ok(); }
 DType backend_compute(const Backend *be) { return be->options.compute; }
+bool backend_plans(const Backend *be) { return be->options.plan; }
+BackendOptions backend_options(const Backend *be) { return be->options; }
 
 void backend_fail(Backend *be, Status s)
 {
@@ -67,6 +93,7 @@ void backend_count(Backend *be, size_t more_bytes, size_t fewer_bytes)
 }
 
 size_t backend_peak_bytes(const Backend *be) { return be->peak_bytes; }
+size_t backend_kept_bytes(const Backend *be) { return be->kept_bytes; }
 
 /* ---- arena ---------------------------------------------------------------------------------------------------------
  * Blocks in a row; `top` is (block, used). A tensor that does not fit into the rest of the current block goes to the next,
@@ -87,7 +114,7 @@ static Status arena_make_block(Backend *be, size_t index, size_t bytes)
 {
     if (index < be->blocks && be->block[index].bytes >= bytes) return status_ok();
     if (index < be->blocks) {
-        be->kernels->memory_free(be, be->block[index].memory, be->block[index].bytes);
+        memory_give_back(be, be->block[index].memory, be->block[index].bytes);
         be->block[index] = (ArenaBlock){0};
     } else {
         ArenaBlock *more = realloc(be->block, (index + 1) * sizeof *more);
@@ -97,7 +124,7 @@ static Status arena_make_block(Backend *be, size_t index, size_t bytes)
     }
     size_t size = bytes > BLOCK_MIN ? bytes : BLOCK_MIN;
     void *memory;
-    TRY(be->kernels->memory_new(be, size, &memory));
+    TRY(memory_take(be, size, &memory));
     be->block[index] = (ArenaBlock){memory, size};
     return status_ok();
 }
@@ -161,7 +188,7 @@ Tensor backend_keep(Backend *be, DType dtype, int ndim, const int64_t *dim)
     Status s = tensor_shape(dtype, ndim, dim, &t);
     if (failed(be->first)) return t;
     size_t bytes = tensor_bytes(t) ? tensor_bytes(t) : 1;
-    if (!failed(s)) s = be->kernels->memory_new(be, bytes, &t.data);
+    if (!failed(s)) s = memory_take(be, bytes, &t.data);
     if (!failed(s)) backend_count(be, bytes, 0);
     backend_fail(be, s);
     return t;
@@ -171,13 +198,27 @@ void backend_drop(Backend *be, Tensor *t)
 {
     size_t bytes = tensor_bytes(*t) ? tensor_bytes(*t) : 1;
     if (t->data) {
-        be->kernels->memory_free(be, t->data, bytes);
+        memory_give_back(be, t->data, bytes);
         backend_count(be, 0, bytes);
     }
     t->data = NULL;
 }
 
+void backend_plan_scratch(Backend *be, size_t bytes)
+{
+    if (!be->options.plan) return;
+    ArenaMark mark = backend_mark(be);
+    backend_alloc(be, F32, 1, (int64_t[]){(int64_t)(bytes / sizeof(float))});
+    backend_release(be, mark);
+}
+
 /* ---- weights ------------------------------------------------------------------------------------------------------- */
+
+static Status plan_weight(Backend *be, int64_t numbers, int64_t bias)
+{
+    backend_count(be, (size_t)numbers * dtype_bytes(be->options.compute) + (size_t)bias * sizeof(float), 0);
+    return status_ok();
+}
 
 Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out)
 {
@@ -185,6 +226,7 @@ Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out)
         return status_fail(ERR_INPUT, "linear: the weight has %d dimensions and %lld rows, the bias %lld", weight.ndim,
                            (long long)weight.dim[0], (long long)tensor_count(bias));
     *out = (Linear){.in = weight.dim[1], .out = weight.dim[0]};
+    if (be->options.plan) return plan_weight(be, out->in * out->out, out->out);
     return be->kernels->linear_pack(be, weight, bias, out);
 }
 
@@ -205,6 +247,7 @@ Status conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *out)
     out->in = dim[1];
     for (int i = 0; i < 3; i++) out->kernel[i] = (int)dim[2 + i];
     out->packed = NULL;
+    if (be->options.plan) return plan_weight(be, be->kernels->conv_numbers(out), out->out);
     return be->kernels->conv_pack(be, tensor_reshape(weight, 5, dim), bias, out);
 }
 
@@ -216,6 +259,10 @@ void conv_free(Backend *be, Conv *c)
 
 Status vector_pack(Backend *be, Tensor weight, Tensor *out)
 {
+    if (be->options.plan) {
+        *out = backend_keep(be, F32, weight.ndim, weight.dim);
+        return be->first;
+    }
     float *host = malloc((size_t)tensor_count(weight) * sizeof *host + 1);
     if (!host) return status_fail(ERR_NODE, "out of memory");
     convert_to_float(weight.data, weight.dtype, tensor_count(weight), host);

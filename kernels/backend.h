@@ -27,6 +27,7 @@ typedef struct {
     void (*linear_free)(Backend *be, Linear *l);
     Status (*conv_pack)(Backend *be, Tensor weight, Tensor bias, Conv *c); /* weight has five dimensions here */
     void (*conv_free)(Backend *be, Conv *c);
+    int64_t (*conv_numbers)(const Conv *c); /* how many numbers a packed one holds, for planning */
 
     /* tokens */
     Status (*linear)(Backend *be, Tensor x, const Linear *w, Activation act, Tensor out);
@@ -85,13 +86,15 @@ struct Backend {
 void backend_fail(Backend *be, Status s);
 /* Counts memory outside the arena: weights, kept tensors. */
 void backend_count(Backend *be, size_t more_bytes, size_t fewer_bytes);
+/* When planning: what the kernel about to be skipped would take as scratch memory. */
+void backend_plan_scratch(Backend *be, size_t bytes);
 /* Activations between two products of a branch: the compute type. */
 static inline DType backend_branch(const Backend *be) { return be->options.compute; }
 
-/* One kernel call: skipped after a failure; what it took from the arena goes back. */
+/* One kernel call: skipped after a failure and when planning; what it took from the arena goes back. */
 #define BACKEND_RUN(be, call)                                                                                          \
     do {                                                                                                               \
-        if (!failed((be)->first)) {                                                                                    \
+        if (!failed((be)->first) && !(be)->options.plan) {                                                             \
             ArenaMark run_mark_ = backend_mark(be);                                                                    \
             backend_fail(be, (be)->kernels->call);                                                                     \
             backend_release(be, run_mark_);                                                                            \

@@ -63,6 +63,8 @@ Tensor op_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float 
     if (!shape_check(be, fits, "op_attention", q, k)) return out;
     if (!shape_check(be, attention_bias_fits(bias, q, k, heads), "op_attention", q, bias)) return out;
     out = shape_alloc(be, out);
+    backend_plan_scratch(be,
+                         2 * (size_t)tensor_count(k) * dtype_bytes(be->options.compute)); /* keys and values packed */
     BACKEND_RUN(be, attention(be, q, k, v, heads, scale, bias, out));
     return out;
 }

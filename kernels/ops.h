@@ -29,6 +29,9 @@ typedef struct {
     BackendKind kind;
     DType compute; /* F32 or BF16: type of matrix-product inputs (ref computes in fp32 whatever it is) */
     int threads;   /* 0 = as many as the process may run on */
+    /* What large intermediate results should stay below; 0 = half of the machine's memory for all of its cores. */
+    int64_t memory_bytes;
+    bool plan; /* count what a run would take (backend_peak_bytes) and neither allocate nor compute anything */
 } BackendOptions;
 
 Status backend_open(const BackendOptions *o, Backend **out);
@@ -36,6 +39,8 @@ void backend_close(Backend **be);
 Status backend_status(const Backend *be); /* the first failure since the last backend_clear, or OK */
 void backend_clear(Backend *be);          /* forget the failure (the caller has dealt with it) */
 DType backend_compute(const Backend *be);
+bool backend_plans(const Backend *be);             /* opened to plan: there are no numbers */
+BackendOptions backend_options(const Backend *be); /* with threads and memory_bytes resolved */
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
@@ -46,6 +51,7 @@ typedef struct {
 ArenaMark backend_mark(Backend *be);
 void backend_release(Backend *be, ArenaMark m);
 size_t backend_peak_bytes(const Backend *be); /* high-water mark of arena and packed weights */
+size_t backend_kept_bytes(const Backend *be); /* of it, what lives outside the arena now */
 
 Tensor backend_alloc(Backend *be, DType dtype, int ndim, const int64_t *dim); /* in the arena, undefined contents */
 Tensor backend_zeros(Backend *be, int ndim, const int64_t *dim);              /* fp32 in the arena */

@@ -13,6 +13,7 @@
 
 #include "common/file.h"
 #include "common/options.h"
+#include "engine/engine.h"
 #include "engine/safetensors.h"
 #include "worker/checkpoint.h"
 #include "worker/verbs.h"
@@ -112,7 +113,69 @@ static json_t *describe_config(const ModelConfig *c)
     return j;
 }
 
-static Status inspect_model(const char *folder, json_t **out)
+/* ---- what it takes ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct { /* what the verb was asked */
+    bool as_json, hash;
+    int dtype; /* 0 fp32, 1 bf16 */
+    int width, height, frames;
+    double memory_gb;
+} InspectOptions;
+
+static json_t *describe_stage(const StagePlan *s)
+{
+    json_t *j = json_pack("{s:I, s:I}", "weights_bytes", (json_int_t)s->weights, "work_bytes", (json_int_t)s->work);
+    if (s->tiles) json_object_set_new(j, "tiles", json_integer(s->tiles));
+    return j;
+}
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Of one rank in a group of `ranks`: each part's bytes, and the stage that takes most, since stages follow each other. The
+ * autoencoder is whole on every rank; what is computed with is counted as if it were, too. */
+static json_t *describe_rank(const ModelConfig *c, const EnginePlan *p, int ranks, int elem_bytes, int64_t memory)
+{
+    EnginePart part[ENGINE_MAX_PARTS];
+    const int count = engine_measure(c, ranks, elem_bytes, part);
+    json_t *j = json_pack("{s:i}", "ranks", ranks);
+    int64_t need = larger(p->decode.weights + p->decode.work, p->encode.weights + p->encode.work);
+    for (int i = 0; i < count; i++) {
+        const bool text = strcmp(part[i].name, "text_encoder") == 0;
+        if (strncmp(part[i].name, "vae", 3) == 0) continue;
+        char *name = text_format("%s_bytes", part[i].name);
+        json_object_set_new(j, name, json_integer(part[i].rank_bytes));
+        free(name);
+        need = larger(need, part[i].rank_bytes + (text ? p->text.work : p->denoise.work));
+    }
+    json_object_set_new(j, "need_bytes", json_integer(need));
+    if (memory) json_object_set_new(j, "fits", json_boolean(need <= memory));
+    return j;
+}
+
+static Status describe_memory(const ModelConfig *c, const InspectOptions *o, json_t *out)
+{
+    const int elem_bytes = o->dtype ? 2 : 4;
+    const int64_t memory = (int64_t)(o->memory_gb * 1e9);
+    BackendOptions be = {.kind = BACKEND_CPU, .compute = o->dtype ? BF16 : F32, .memory_bytes = memory};
+    ShotSpec shot = c->defaults;
+    EnginePlan p;
+    if (o->width) shot.width = o->width;
+    if (o->height) shot.height = o->height;
+    if (o->frames) shot.frames = o->frames;
+    TRY(engine_plan(c, &be, &shot, memory ? memory : INT64_MAX, &p));
+    json_t *stages = json_pack("{s:o, s:o, s:o}", "text", describe_stage(&p.text), "denoise",
+                               describe_stage(&p.denoise), "decode", describe_stage(&p.decode));
+    if (p.encode.weights) json_object_set_new(stages, "encode", describe_stage(&p.encode));
+    json_t *ranks = json_array();
+    for (int n = 1; n <= 8; n *= 2) json_array_append_new(ranks, describe_rank(c, &p, n, elem_bytes, memory));
+    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o}", "dtype", o->dtype ? "bf16" : "fp32", "width", shot.width,
+                          "height", shot.height, "frames", shot.frames, "stages", stages, "group", ranks);
+    if (memory) json_object_set_new(j, "memory_bytes", json_integer(memory));
+    json_object_set_new(out, "takes", j);
+    return status_ok();
+}
+
+static Status describe_folder(const ModelConfig *c, const char *folder, const InspectOptions *o, json_t *out)
 {
     static const struct {
         const char *component, *stem;
@@ -121,21 +184,28 @@ static Status inspect_model(const char *folder, json_t **out)
                 {"transformer", "diffusion_pytorch_model"},
                 {"transformer_2", "diffusion_pytorch_model"},
                 {"vae", "diffusion_pytorch_model"}};
-    ModelConfig *c;
     char hash[HASH_TEXT];
-    TRY(model_config_read(folder, &c));
     json_t *weights = json_object();
-    Status status = status_ok();
-    for (size_t i = 0; i < sizeof part / sizeof *part && !failed(status); i++)
-        status = describe_weights(folder, part[i].component, part[i].stem, weights);
-    if (!failed(status)) status = model_config_hash(folder, hash);
-    if (failed(status)) {
-        json_decref(weights);
-    } else {
-        *out = describe_config(c);
-        json_object_set_new(*out, "weights", weights);
-        json_object_set_new(*out, "sha256", json_string(hash));
-    }
+    json_object_set_new(out, "weights", weights);
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        TRY(describe_weights(folder, part[i].component, part[i].stem, weights));
+    TRY(describe_memory(c, o, out));
+    if (!o->hash) return status_ok();
+    TRY(model_config_hash(folder, hash));
+    json_object_set_new(out, "sha256", json_string(hash));
+    return status_ok();
+}
+
+static Status inspect_model(const char *folder, const InspectOptions *o, json_t **out)
+{
+    ModelConfig *c;
+    TRY(model_config_read(folder, &c));
+    json_t *j = describe_config(c);
+    Status status = describe_folder(c, folder, o, j);
+    if (failed(status))
+        json_decref(j);
+    else
+        *out = j;
     model_config_free(&c);
     return status;
 }
@@ -211,6 +281,19 @@ static Status inspect_clip(const char *path, json_t **out)
 
 /* ---- the verb -------------------------------------------------------------------------------------------------------------------- */
 
+/* "weights_bytes": 123 as it is, and in a unit that a person reads. */
+static void print_number(const char *name, const json_t *v, int indent, int width)
+{
+    const double bytes = json_number_value(v);
+    const size_t length = strlen(name);
+    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(7) | JSON_COMPACT);
+    printf("%*s%-*s %s", indent, "", width, name, text ? text : "");
+    if (length >= 5 && strcmp(name + length - 5, "bytes") == 0)
+        printf(bytes < 1e9 ? "  (%.0f MB)" : "  (%.1f GB)", bytes < 1e9 ? bytes / 1e6 : bytes / 1e9);
+    putchar('\n');
+    free(text);
+}
+
 static void print_value(const char *name, const json_t *v, int depth)
 {
     size_t i;
@@ -222,9 +305,7 @@ static void print_value(const char *name, const json_t *v, int depth)
     } else if (json_is_array(v) && json_is_object(json_array_get(v, 0))) {
         json_array_foreach(v, i, inner) print_value(name, inner, depth);
     } else {
-        char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(7) | JSON_COMPACT);
-        printf("%*s%-*s %s\n", 2 * depth, "", 18 - 2 * depth, name, text ? text : "");
-        free(text);
+        print_number(name, v, 2 * depth, 22 - 2 * depth);
     }
 }
 
@@ -238,35 +319,63 @@ static bool is_checkpoint(const char *path)
     return same;
 }
 
+static Status inspect(const char *path, const InspectOptions *o, json_t **out)
+{
+    if (!file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file or folder", path);
+    if (file_is_folder(path)) return inspect_model(path, o, out);
+    return is_checkpoint(path) ? inspect_checkpoint(path, out) : inspect_clip(path, out);
+}
+
 Status verb_inspect(int argc, char **argv)
 {
-    bool as_json = false;
+    InspectOptions o = {.dtype = 1};
     int first;
-    const Option table[] = {{.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "one JSON object"}};
-    const Usage usage = {
-        .verb = "inspect",
-        .arguments = "PATH [--json]",
-        .about = "Shows what a checkpoint (.h5), a model folder, a clip (.mp4) or a campaign's folder holds.",
-        .option = table,
-        .option_count = 1,
-        .min_arguments = 1,
-        .max_arguments = 1};
+    const Option table[] = {
+        {.name = "json", .kind = OPTION_FLAG, .to = &o.as_json, .help = "one JSON object"},
+        {.name = "dtype",
+         .kind = OPTION_CHOICE,
+         .to = &o.dtype,
+         .value = "fp32|bf16",
+         .help = "of a model: what its matrices are computed in (bf16)"},
+        {.name = "width", .kind = OPTION_INT, .to = &o.width, .value = "W", .min = 1, .max = 1 << 16},
+        {.name = "height", .kind = OPTION_INT, .to = &o.height, .value = "H", .min = 1, .max = 1 << 16},
+        {.name = "frames",
+         .kind = OPTION_INT,
+         .to = &o.frames,
+         .value = "N",
+         .min = 1,
+         .max = 1e6,
+         .help = "of the clip that the memory is planned for (the model's own)"},
+        {.name = "memory",
+         .kind = OPTION_REAL,
+         .to = &o.memory_gb,
+         .value = "GB",
+         .min = 0.001,
+         .max = 1e6,
+         .help = "of one rank: says whether it is enough"},
+        {.name = "hash",
+         .kind = OPTION_FLAG,
+         .to = &o.hash,
+         .help = "of a model: SHA-256 of its files (reads all of them)"},
+    };
+    const Usage usage = {.verb = "inspect",
+                         .arguments = "PATH [options]",
+                         .about = "Shows what a checkpoint (.h5), a model folder or a clip (.mp4) holds; of a model "
+                                  "also what it takes: bytes of each\n"
+                                  "stage, and of one rank when 1, 2, 4 or 8 of them share the matrices.",
+                         .option = table,
+                         .option_count = sizeof table / sizeof *table,
+                         .min_arguments = 1,
+                         .max_arguments = 1};
+    json_t *j = NULL;
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
-    const char *path = argv[first];
-    json_t *j = NULL;
-    if (!file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file or folder", path);
-    if (file_is_folder(path))
-        TRY(inspect_model(path, &j));
-    else if (is_checkpoint(path))
-        TRY(inspect_checkpoint(path, &j));
-    else
-        TRY(inspect_clip(path, &j));
-    if (as_json)
+    TRY(inspect(argv[first], &o, &j));
+    if (o.as_json)
         json_dumpf(j, stdout, JSON_REAL_PRECISION(7) | JSON_INDENT(1));
     else
         print_value(NULL, j, 0);
-    if (as_json) putchar('\n');
+    if (o.as_json) putchar('\n');
     json_decref(j);
     return status_ok();
 }

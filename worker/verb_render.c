@@ -372,7 +372,8 @@ static Status prepare(Work *w)
 static Status do_work(Work *w, Progress progress)
 {
     const RenderOptions *o = w->o;
-    const BackendOptions backend = {backend_kind[o->backend], compute_type[o->dtype], o->threads};
+    const BackendOptions backend = {
+        .kind = backend_kind[o->backend], .compute = compute_type[o->dtype], .threads = o->threads};
     TRY(prepare(w));
     if (o->checkpoint || o->json) TRY(make_key(w));
     TRY(engine_open(o->model, &backend, &w->engine));

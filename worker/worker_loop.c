@@ -60,7 +60,8 @@ Status worker_loop(Link *link, const WorkSettings *settings)
 {
     static const BackendKind kind[] = {BACKEND_CPU, BACKEND_CUDA, BACKEND_REF};
     static const DType compute[] = {F32, BF16};
-    BackendOptions o = {kind[settings->backend], compute[settings->dtype], settings->threads};
+    BackendOptions o = {
+        .kind = kind[settings->backend], .compute = compute[settings->dtype], .threads = settings->threads};
     char host[64] = "", who[32];
     Loop l = {.worker = worker_new(&o)};
     Status status = status_ok();

@@ -43,12 +43,27 @@ static bool conv_is_3x3(const Conv *c)
     return is;
 }
 
+/* 1x3x3 with stride 1: also packed for upsampled input. */
+static bool conv_is_flat(const Conv *c) { return conv_is_3x3(c) && c->kernel[0] == 1; }
+
+static bool conv_is_winograd(const Conv *c)
+{
+    return conv_is_3x3(c) && !conv_is_flat(c) && c->kernel[0] <= WINOGRAD_FRAMES;
+}
+
+int64_t cpu_conv_numbers(const Conv *c)
+{
+    const int64_t pairs = c->in * c->out, taps = (int64_t)c->kernel[0] * c->kernel[1] * c->kernel[2];
+    if (conv_is_winograd(c)) return pairs * WINOGRAD_POINTS * c->kernel[0];
+    return pairs * (taps + (conv_is_flat(c) ? 4 * 4 : 0));
+}
+
 static Status conv_pack_panels(Backend *be, const float *weight, const Conv *c, CpuConv *p)
 {
     ConvSource s = {weight, c->in, cpu_padded(cpu_of(be), c->in), c->kernel, 0};
     int64_t taps = (int64_t)c->kernel[0] * c->kernel[1] * c->kernel[2];
-    bool flat = conv_is_3x3(c) && c->kernel[0] == 1;
-    p->winograd = conv_is_3x3(c) && !flat && c->kernel[0] <= WINOGRAD_FRAMES;
+    const bool flat = conv_is_flat(c);
+    p->winograd = conv_is_winograd(c);
     if (!p->winograd) TRY(cpu_panels_new(be, c->out, taps * s.padded, conv_column, &s, &p->direct));
     for (s.part = 0; flat && s.part < 4; s.part++)
         TRY(cpu_panels_new(be, c->out, 4 * s.padded, conv_phase_column, &s, &p->phase[s.part]));

@@ -42,6 +42,7 @@ const Kernels cpu_kernels = {
     .linear_pack = cpu_linear_pack,
     .linear_free = cpu_linear_free,
     .conv_pack = cpu_conv_pack,
+    .conv_numbers = cpu_conv_numbers,
     .conv_free = cpu_conv_free,
     .linear = cpu_linear,
     .linear_add = cpu_linear_add,

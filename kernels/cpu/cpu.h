@@ -94,6 +94,7 @@ Status cpu_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, floa
 Status cpu_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin);
 
 Status cpu_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c);
+int64_t cpu_conv_numbers(const Conv *c);
 void cpu_conv_free(Backend *be, Conv *c);
 Status cpu_conv(Backend *be, Tensor x, const Conv *c, Tensor out);
 Status cpu_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c);

@@ -51,6 +51,7 @@ const Kernels ref_kernels = {
     .linear_pack = ref_linear_pack,
     .linear_free = ref_linear_free,
     .conv_pack = ref_conv_pack,
+    .conv_numbers = ref_conv_numbers,
     .conv_free = ref_conv_free,
     .linear = ref_linear,
     .linear_add = ref_linear_add,

@@ -38,6 +38,7 @@ Status ref_unpatchify(Backend *be, Tensor tokens, const int patch[3], Tensor out
 Status ref_columns(Backend *be, Tensor x, int64_t first, int64_t count, Tensor out);
 
 Status ref_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c);
+int64_t ref_conv_numbers(const Conv *c);
 void ref_conv_free(Backend *be, Conv *c);
 Status ref_conv(Backend *be, Tensor x, const Conv *c, Tensor out);
 Status ref_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c);

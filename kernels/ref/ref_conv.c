@@ -20,6 +20,8 @@ void ref_conv_free(Backend *be, Conv *c)
     c->packed = NULL;
 }
 
+int64_t ref_conv_numbers(const Conv *c) { return c->in * c->out * c->kernel[0] * c->kernel[1] * c->kernel[2]; }
+
 Status ref_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c)
 {
     int64_t count = tensor_count(weight), taps = (int64_t)c->kernel[0] * c->kernel[1] * c->kernel[2];

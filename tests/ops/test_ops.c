@@ -18,7 +18,7 @@ extern const Isa isa_wide, isa_wide_pairs;
 static Backend *opened(BackendKind kind, DType compute, int threads)
 {
     Backend *be = NULL;
-    Status s = backend_open(&(BackendOptions){kind, compute, threads}, &be);
+    Status s = backend_open(&(BackendOptions){.kind = kind, .compute = compute, .threads = threads}, &be);
     if (failed(s)) fail_msg("%s", s.message);
     return be;
 }

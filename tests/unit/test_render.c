@@ -163,7 +163,7 @@ static void decodes_every_frame(void **state)
 static int open_all(void **state)
 {
     (void)state;
-    const BackendOptions o = {BACKEND_CPU, F32, 1};
+    const BackendOptions o = {.kind = BACKEND_CPU, .compute = F32, .threads = 1};
     Status s = model_config_hash(model_folder, model_hash);
     if (!failed(s)) s = engine_open(model_folder, &o, &engine);
     if (failed(s)) {

@@ -115,7 +115,7 @@ static void says_what_went_wrong(void **state)
 static int open_all(void **state)
 {
     (void)state;
-    const BackendOptions o = {BACKEND_CPU, F32, 1};
+    const BackendOptions o = {.kind = BACKEND_CPU, .compute = F32, .threads = 1};
     worker = worker_new(&o);
     lease = (Lease){.lease = 5,
                     .epoch = 2,

@@ -1,0 +1,130 @@
+/* plan.c - what a shot would take, stage by stage: the same code that renders it, on a back end that only counts. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "engine/parts.h"
+#include "engine/tiles.h"
+
+typedef struct {
+    Backend *be;
+    StagePlan *out;
+} Planning;
+
+static Status plan_begin(const BackendOptions *o, StagePlan *out, Planning *p)
+{
+    BackendOptions planning = *o;
+    planning.plan = true;
+    *p = (Planning){.out = out};
+    return backend_open(&planning, &p->be);
+}
+
+static void plan_loaded(Planning *p) { p->out->weights = (int64_t)backend_kept_bytes(p->be); }
+
+static Status plan_end(Planning *p, Status status)
+{
+    if (!failed(status)) status = backend_status(p->be);
+    p->out->work = (int64_t)backend_peak_bytes(p->be) - p->out->weights;
+    return status;
+}
+
+/* One prompt of the greatest length. The table of embeddings stays in its file. */
+static Status plan_text(const ModelConfig *c, const BackendOptions *o, StagePlan *out)
+{
+    int64_t ids[TEXT_MAX_TOKENS] = {0};
+    Planning p;
+    Tensor rows;
+    TRY(plan_begin(o, out, &p));
+    TextEncoder *text = text_new(&c->text);
+    Status status = text_load(text, NULL, p.be);
+    plan_loaded(&p);
+    if (!failed(status)) status = text_encode(text, ids, TEXT_MAX_TOKENS, &rows);
+    status = plan_end(&p, status);
+    text_free(&text);
+    backend_close(&p.be);
+    return status;
+}
+
+/* What the prompts and a picture leave in the shot: both branches of the guidance, at the greatest length. */
+static Status plan_context(const ModelConfig *c, DitShot *shot)
+{
+    const int image_tokens = c->has_image_encoder ? 2 * vision_tokens(&c->vision) : 0; /* first and last frame */
+    float *rows = memory_get((size_t)TEXT_MAX_TOKENS * (size_t)c->text.d_model, sizeof *rows);
+    Status status = status_ok();
+    for (int i = 0; i < DIT_BRANCHES && !failed(status); i++)
+        status = dit_shot_prompt(shot, i, rows, TEXT_MAX_TOKENS, TEXT_MAX_TOKENS);
+    free(rows);
+    if (failed(status) || !c->dit.image_dim || !image_tokens) return status;
+    const int tokens = c->dit.pos_embed_len ? image_tokens : image_tokens / 2;
+    rows = memory_get((size_t)tokens * (size_t)c->dit.image_dim, sizeof *rows);
+    status = dit_shot_image(shot, rows, tokens);
+    free(rows);
+    return status;
+}
+
+static Status plan_evaluation(const ModelConfig *c, Planning *p, Dit *dit, const int64_t dim[4])
+{
+    float scale[VACE_MAX_LAYERS] = {0};
+    DitShot *shot = NULL;
+    TRY(dit_shot_begin(dit, dim, &shot));
+    Status status = plan_context(c, shot);
+    if (!failed(status)) {
+        DitInput in = {.frames_at_zero = c->expand_timesteps ? 1 : 0, .control_scale = scale};
+        in.latent = backend_zeros(p->be, 4, (int64_t[]){c->dit.in_channels, dim[1], dim[2], dim[3]});
+        if (c->dit.vace_count)
+            in.control = backend_zeros(p->be, 4, (int64_t[]){c->dit.vace_in, dim[1], dim[2], dim[3]});
+        dit_forward(shot, DIT_COND, &in);
+    }
+    dit_shot_end(&shot);
+    return status;
+}
+
+static Status plan_denoise(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, StagePlan *out)
+{
+    int64_t dim[4];
+    Planning p;
+    engine_latent_dims(c, s, dim);
+    if (c->dit.vace_count) dim[1]++; /* one reference picture */
+    TRY(plan_begin(o, out, &p));
+    Dit *dit = dit_new(&c->dit);
+    Status status = dit_load(dit, NULL, p.be);
+    plan_loaded(&p);
+    if (!failed(status)) status = plan_evaluation(c, &p, dit, dim);
+    status = plan_end(&p, status);
+    dit_free(&dit);
+    backend_close(&p.be);
+    return status;
+}
+
+/* Of the window that tiles_choose takes, and what lies beside it on the host: the other windows' results. */
+static void plan_vae(const ModelConfig *c, VaeHalf half, const BackendOptions *o, const ShotSpec *s, int64_t bound,
+                     StagePlan *out)
+{
+    int64_t dim[4];
+    engine_latent_dims(c, s, dim);
+    Vae *v = vae_new(&c->vae, half);
+    const Tiles t = tiles_choose(&c->vae, half, o, dim[2], dim[3], bound);
+    const int64_t features = dim[1] * dim[2] * dim[3] * vae_middle(v) * (int64_t)sizeof(float);
+    const int64_t video = (int64_t)s->frames * s->height * s->width * 3 * (int64_t)sizeof(uint16_t);
+    Box largest = {0};
+    for (int i = 0; i < tiles_count(&t); i++) {
+        const Box w = tiles_window(&t, i);
+        if (w.h * w.w > largest.h * largest.w) largest = w;
+    }
+    vae_measure(&c->vae, half, o, largest.h, largest.w, &out->weights, &out->work);
+    out->tiles = tiles_count(&t);
+    if (out->tiles > 1) out->work += features + (half == VAE_DECODER ? video : 0);
+    vae_free(&v);
+}
+
+Status engine_plan(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int64_t bound_bytes,
+                   EnginePlan *out)
+{
+    memset(out, 0, sizeof *out);
+    TRY(model_config_check_shot(c, s));
+    TRY(plan_text(c, o, &out->text));
+    TRY(plan_denoise(c, o, s, &out->denoise));
+    plan_vae(c, VAE_DECODER, o, s, bound_bytes, &out->decode);
+    if (engine_encodes(c)) plan_vae(c, VAE_ENCODER, o, s, bound_bytes, &out->encode);
+    return status_ok();
+}

@@ -1,0 +1,128 @@
+#include "tiles.h"
+
+#include <string.h>
+
+enum { MOST_TILES = 12 /* to a side */ };
+
+/* ---- geometry ---------------------------------------------------------------------------------------------------------------- */
+
+Tiles tiles_grid(const Vae *v, int64_t h, int64_t w, int rows, int columns)
+{
+    return (Tiles){.h = h, .w = w, .rows = rows, .columns = columns, .halo = vae_halo(v)};
+}
+
+Box tiles_tile(const Tiles *t, int i)
+{
+    const int64_t row = i / t->columns, column = i % t->columns;
+    const int64_t y = row * t->h / t->rows, x = column * t->w / t->columns;
+    return (Box){y, x, (row + 1) * t->h / t->rows - y, (column + 1) * t->w / t->columns - x};
+}
+
+static void widen(int64_t *from, int64_t *count, int64_t halo, int64_t all)
+{
+    int64_t begin = (*from - halo) / 2 * 2, end = *from + *count + halo;
+    if (*from < halo) begin = 0;
+    if (end > all) end = all;
+    *from = begin;
+    *count = end - begin;
+}
+
+Box tiles_window(const Tiles *t, int i)
+{
+    Box b = tiles_tile(t, i);
+    widen(&b.y, &b.h, t->halo, t->h);
+    widen(&b.x, &b.w, t->halo, t->w);
+    return b;
+}
+
+void tiles_cut(const float *frame, int64_t n, const Tiles *t, Box window, int scale, int64_t channels, float *out)
+{
+    const int64_t line = t->w * scale * channels, piece = window.w * scale * channels, lines = window.h * scale;
+    for (int64_t f = 0; f < n; f++)
+        for (int64_t y = 0; y < lines; y++, out += piece)
+            memcpy(out, frame + (f * t->h * scale + window.y * scale + y) * line + window.x * scale * channels,
+                   (size_t)piece * sizeof *out);
+}
+
+void tiles_paste(const float *window, const Tiles *t, Box from, Box tile, int64_t channels, float *frame)
+{
+    const float *corner = window + ((tile.y - from.y) * from.w + tile.x - from.x) * channels;
+    for (int64_t y = 0; y < tile.h; y++)
+        memcpy(frame + ((tile.y + y) * t->w + tile.x) * channels, corner + y * from.w * channels,
+               (size_t)(tile.w * channels) * sizeof *frame);
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------------------------- */
+
+enum { STEADY = 3 /* chunks until every history is there */ };
+
+/* The first frames of a stream, of which nothing but their size is there. */
+static void run_stream(Vae *v, Backend *be, VaeHalf half, const VaeConfig *c, int64_t h, int64_t w)
+{
+    VaeStream *s = vae_begin(v);
+    for (int i = 0; i < STEADY; i++) {
+        ArenaMark mark = backend_mark(be);
+        const int64_t n = i ? c->scale_time : 1;
+        if (half == VAE_DECODER)
+            vae_decode(s, backend_zeros(be, 4, (int64_t[]){1, h, w, c->z_dim}));
+        else
+            vae_encode(s, backend_zeros(be, 4, (int64_t[]){n, h * c->scale_space, w * c->scale_space, 3}));
+        backend_release(be, mark);
+    }
+    vae_end(&s);
+}
+
+void vae_measure(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w, int64_t *weights,
+                 int64_t *work)
+{
+    BackendOptions planning = *o;
+    Backend *be;
+    *weights = *work = 0;
+    planning.plan = true;
+    if (failed(backend_open(&planning, &be))) return;
+    Vae *v = vae_new(c, half);
+    if (!failed(vae_load(v, NULL, be))) {
+        *weights = (int64_t)backend_kept_bytes(be);
+        run_stream(v, be, half, c, h, w);
+        *work = (int64_t)backend_peak_bytes(be) - *weights;
+    }
+    vae_free(&v);
+    backend_close(&be);
+}
+
+/* The largest window's height and width, and the area of all. */
+static int64_t windows_area(const Tiles *t, int64_t *h, int64_t *w)
+{
+    int64_t area = 0;
+    *h = *w = 0;
+    for (int i = 0; i < tiles_count(t); i++) {
+        Box b = tiles_window(t, i);
+        area += b.h * b.w;
+        if (b.h > *h) *h = b.h;
+        if (b.w > *w) *w = b.w;
+    }
+    return area;
+}
+
+Tiles tiles_choose(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w, int64_t bound_bytes)
+{
+    Vae *v = vae_new(c, half);
+    Tiles best = tiles_grid(v, h, w, 1, 1);
+    int64_t best_area = 0, best_bytes = 0;
+    for (int rows = 1; rows <= MOST_TILES && rows <= h; rows++)
+        for (int columns = 1; columns <= MOST_TILES && columns <= w; columns++) {
+            Tiles t = tiles_grid(v, h, w, rows, columns);
+            int64_t tall, wide, weights, work, area = windows_area(&t, &tall, &wide);
+            vae_measure(c, half, o, tall, wide, &weights, &work);
+            const int64_t bytes = weights + work;
+            const bool fits = bytes <= bound_bytes, best_fits = best_bytes && best_bytes <= bound_bytes;
+            if (!best_bytes || (fits && (!best_fits || area < best_area)) || (!best_fits && bytes < best_bytes)) {
+                best = t;
+                best_area = area;
+                best_bytes = bytes;
+            }
+            if (fits && rows == 1 && columns == 1) rows = columns = MOST_TILES;
+        }
+    vae_free(&v);
+    return best;
+}

@@ -1,0 +1,233 @@
+/* test_tiles.c - large frames in tiles give what whole frames give, and what is planned is what a run takes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "engine/parts.h"
+#include "engine/tiles.h"
+#include "kernels/backend.h"
+
+static const char fixtures[] = SOURCE_DIR "/tests/parity/fixtures";
+
+static Engine *open_fixture(const char *name, int64_t memory_bytes)
+{
+    const BackendOptions o = {.kind = BACKEND_CPU, .threads = 2, .memory_bytes = memory_bytes};
+    char *folder = text_format("%s/%s/model", fixtures, name);
+    Engine *e;
+    Status status = engine_open(folder, &o, &e);
+    if (failed(status)) fail_msg("%s", status.message);
+    free(folder);
+    return e;
+}
+
+/* ---- decoding -------------------------------------------------------------------------------------------------------------------- */
+
+enum { LATENT_FRAMES = 4, TALL = 44, WIDE = 40, PIXELS = 8 };
+
+/* Every frame of a clip decoded with this much memory; *tiles: how many it took. */
+static float *decode(int64_t memory_bytes, int *tiles, size_t *count)
+{
+    Engine *e = open_fixture("t2v-0", memory_bytes);
+    const VaeConfig *c = &engine_config(e)->vae;
+    const int64_t dim[4] = {c->z_dim, LATENT_FRAMES, TALL, WIDE};
+    const size_t frame = (size_t)(TALL * WIDE * PIXELS * PIXELS * 3);
+    float *latents = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *latents);
+    float *all = memory_get((1 + 4 * (LATENT_FRAMES - 1)) * frame, sizeof *all);
+    const BackendOptions o = backend_options(engine_backend(e));
+    Tiles t = tiles_choose(c, VAE_DECODER, &o, TALL, WIDE, memory_bytes);
+    *tiles = tiles_count(&t);
+    *count = 0;
+    noise_fill(5, latents, dim[0] * dim[1] * dim[2] * dim[3]);
+    Decode *d;
+    const float *frames;
+    int n;
+    assert_int_equal(decode_begin(e, latents, dim, NULL, &d).err, OK);
+    do {
+        assert_int_equal(decode_next(d, &frames, &n).err, OK);
+        if (n) memcpy(all + *count, frames, (size_t)n * frame * sizeof *all);
+        *count += (size_t)n * frame;
+    } while (n);
+    decode_end(&d);
+    free(latents);
+    engine_close(&e);
+    return all;
+}
+
+static void decoded_tiles_are_the_frame(void **state)
+{
+    (void)state;
+    int64_t weights, work;
+    int one, several;
+    size_t count, same;
+    Engine *e = open_fixture("t2v-0", 0);
+    const BackendOptions o = backend_options(engine_backend(e));
+    vae_measure(&engine_config(e)->vae, VAE_DECODER, &o, TALL, WIDE, &weights, &work);
+    engine_close(&e);
+    float *whole = decode(weights + work, &one, &count), *tiled = decode(weights + work - work / 8, &several, &same);
+    assert_int_equal(one, 1);
+    assert_true(several > 1);
+    assert_int_equal(count, same);
+    assert_int_equal(count, 13 * TALL * WIDE * PIXELS * PIXELS * 3);
+    for (size_t i = 0; i < count; i++) /* half a step of 16 bits */
+        if (tiled[i] - whole[i] > 0.51f / 65535 || whole[i] - tiled[i] > 0.51f / 65535)
+            fail_msg("value %zu is %.7f in tiles, %.7f whole", i, (double)tiled[i], (double)whole[i]);
+    free(whole);
+    free(tiled);
+}
+
+/* ---- encoding -------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    float *mean;
+    size_t count;
+} Kept;
+
+static void keep_mean(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim)
+{
+    Kept *k = self;
+    (void)dtype;
+    if (strcmp(name, "vae.encode.0.mean") != 0) return;
+    k->count = 1;
+    for (int i = 0; i < ndim; i++) k->count *= (size_t)dim[i];
+    k->mean = memory_get(k->count, sizeof *k->mean);
+    memcpy(k->mean, data, k->count * sizeof *k->mean);
+}
+
+/* The mean that a picture's encoding gives with this much memory. */
+static Kept encode(int64_t memory_bytes, const Picture *picture)
+{
+    Kept k = {0};
+    const Trace trace = {.put = keep_mean, .self = &k};
+    Engine *e = open_fixture("i2v_a14b-0", memory_bytes);
+    ShotSpec s = engine_config(e)->defaults;
+    s.width = picture->width;
+    s.height = picture->height;
+    s.frames = 9;
+    s.steps = 1;
+    s.guidance = 1;
+    PromptEmbeds p = {memory_get((size_t)engine_config(e)->text.d_model, sizeof(float)), 1,
+                      engine_config(e)->text.d_model};
+    const Conditions given = {.image = picture};
+    Denoise *d;
+    Status status = denoise_begin_with(e, &s, &p, NULL, &given, NULL, &trace, &d);
+    if (failed(status)) fail_msg("%s", status.message);
+    denoise_end(&d);
+    prompt_embeds_free(&p);
+    engine_close(&e);
+    return k;
+}
+
+static void encoded_tiles_are_the_frame(void **state)
+{
+    (void)state;
+    enum { W = 320, H = 256 };
+    uint8_t *rgb = memory_get(W * H * 3, 1);
+    for (unsigned i = 0; i < W * H * 3; i++) rgb[i] = (uint8_t)((i * 2654435761u) >> 24);
+    const Picture picture = {W, H, rgb};
+    int64_t weights, work;
+    Engine *e = open_fixture("i2v_a14b-0", 0);
+    const BackendOptions o = backend_options(engine_backend(e));
+    const VaeConfig *c = &engine_config(e)->vae;
+    vae_measure(c, VAE_ENCODER, &o, H / 8, W / 8, &weights, &work);
+    Tiles t = tiles_choose(c, VAE_ENCODER, &o, H / 8, W / 8, weights + work - work / 8);
+    assert_true(tiles_count(&t) > 1);
+    engine_close(&e);
+    Kept whole = encode(weights + work, &picture), tiled = encode(weights + work - work / 8, &picture);
+    assert_int_equal(whole.count, tiled.count);
+    assert_true(whole.count > 0);
+    for (size_t i = 0; i < whole.count; i++)
+        if (whole.mean[i] - tiled.mean[i] > 1e-5f || tiled.mean[i] - whole.mean[i] > 1e-5f)
+            fail_msg("value %zu is %.7f in tiles, %.7f whole", i, (double)tiled.mean[i], (double)whole.mean[i]);
+    free(whole.mean);
+    free(tiled.mean);
+    free(rgb);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Frames so many that what grows with them would show. */
+static size_t peak_of_decoding(int64_t latent_frames)
+{
+    Engine *e = open_fixture("t2v-0", 0);
+    Backend *be = engine_backend(e);
+    const int64_t dim[4] = {engine_config(e)->vae.z_dim, latent_frames, 16, 16};
+    float *latents = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *latents);
+    Decode *d;
+    const float *frames;
+    int n;
+    assert_int_equal(decode_begin(e, latents, dim, NULL, &d).err, OK);
+    do assert_int_equal(decode_next(d, &frames, &n).err, OK);
+    while (n);
+    decode_end(&d);
+    const size_t peak = backend_peak_bytes(be);
+    free(latents);
+    engine_close(&e);
+    return peak;
+}
+
+static void decoding_does_not_grow_with_the_clip(void **state)
+{
+    (void)state;
+    assert_int_equal(peak_of_decoding(41), peak_of_decoding(4)); /* 161 frames, 13 frames */
+}
+
+static void near(const char *what, int64_t planned, int64_t taken)
+{
+    if (planned > taken + taken / 10 || planned < taken - taken / 4)
+        fail_msg("%s: planned %lld bytes, taken %lld", what, (long long)planned, (long long)taken);
+}
+
+/* The plan leaves out what each thread takes for itself: it may be below, by a part that shrinks as the shot grows. */
+static void what_is_planned_is_taken(void **state)
+{
+    (void)state;
+    Engine *e = open_fixture("t2v-0", 0);
+    const BackendOptions o = backend_options(engine_backend(e));
+    ShotSpec s = engine_config(e)->defaults;
+    EnginePlan plan;
+    PromptEmbeds p = {0};
+    Denoise *d;
+    s.width = 256;
+    s.height = 256;
+    s.frames = 21;
+    s.steps = 1;
+    s.guidance = 3;
+    Status status = engine_plan(engine_config(e), &o, &s, INT64_MAX, &plan);
+    if (failed(status)) fail_msg("%s", status.message);
+    p = (PromptEmbeds){memory_get(512 * (size_t)engine_config(e)->text.d_model, sizeof(float)), 512,
+                       engine_config(e)->text.d_model};
+    assert_int_equal(denoise_begin(e, &s, &p, &p, NULL, NULL, &d).err, OK);
+    assert_int_equal(denoise_step(d).err, OK);
+    near("denoising", plan.denoise.weights + plan.denoise.work, (int64_t)backend_peak_bytes(engine_backend(e)));
+    denoise_end(&d);
+    prompt_embeds_free(&p);
+    engine_close(&e);
+    e = open_fixture("t2v-0", 0);
+    int64_t dim[4];
+    engine_latent_dims(engine_config(e), &s, dim);
+    float *latents = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *latents);
+    Decode *decode;
+    const float *frames;
+    int n;
+    assert_int_equal(decode_begin(e, latents, dim, NULL, &decode).err, OK);
+    do assert_int_equal(decode_next(decode, &frames, &n).err, OK);
+    while (n);
+    near("decoding", plan.decode.weights + plan.decode.work, (int64_t)backend_peak_bytes(engine_backend(e)));
+    decode_end(&decode);
+    free(latents);
+    engine_close(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decoded_tiles_are_the_frame), cmocka_unit_test(encoded_tiles_are_the_frame),
+        cmocka_unit_test(decoding_does_not_grow_with_the_clip), cmocka_unit_test(what_is_planned_is_taken)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
