@@ -66,8 +66,8 @@ static Tensor self_attention(const Dit *d, const DitAttention *w, const DitShot 
     Tensor q = op_linear(be, h, &w->q, ACT_NONE);
     Tensor k = op_linear(be, h, &w->k, ACT_NONE);
     Tensor v = op_linear(be, h, &w->v, ACT_NONE);
-    op_qk_norm_rope(be, q, w->norm_q, c->eps, c->heads, s->cos, s->sin);
-    op_qk_norm_rope(be, k, w->norm_k, c->eps, c->heads, s->cos, s->sin);
+    op_qk_norm_rope(be, q, &(QkNorm){w->norm_q, c->eps, c->heads, s->cos, s->sin, .width = 0});
+    op_qk_norm_rope(be, k, &(QkNorm){w->norm_k, c->eps, c->heads, s->cos, s->sin, .width = 0});
     return op_attention(be, q, k, v, c->heads, 1.0f / sqrtf((float)c->head_dim), (Tensor){0});
 }
 
@@ -77,7 +77,7 @@ static Tensor cross_attention(const Dit *d, const DitAttention *w, const DitCont
     const DitConfig *c = &d->config;
     const float scale = 1.0f / sqrtf((float)c->head_dim);
     Tensor q = op_linear(be, h, &w->q, ACT_NONE);
-    op_qk_norm_rope(be, q, w->norm_q, c->eps, c->heads, (Tensor){0}, (Tensor){0});
+    op_qk_norm_rope(be, q, &(QkNorm){.gain = w->norm_q, .eps = c->eps, .heads = c->heads});
     Tensor a = op_attention(be, q, x->k, x->v, c->heads, scale, bias);
     if (x->image_k.data)
         op_add_to(be, a, op_attention(be, q, x->image_k, x->image_v, c->heads, scale, (Tensor){0}), 1.0f);

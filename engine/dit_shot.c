@@ -76,7 +76,7 @@ Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int pad
         const DitAttention *a = &d->block[i].cross;
         ArenaMark inner = backend_mark(be);
         Tensor k = op_linear(be, text, &a->k, ACT_NONE);
-        op_qk_norm_rope(be, k, a->norm_k, d->config.eps, d->config.heads, (Tensor){0}, (Tensor){0});
+        op_qk_norm_rope(be, k, &(QkNorm){.gain = a->norm_k, .eps = d->config.eps, .heads = d->config.heads});
         s->context[branch][i].k = keep(be, backend_compute(be), k);
         s->context[branch][i].v = keep(be, backend_compute(be), op_linear(be, text, &a->v, ACT_NONE));
         backend_release(be, inner);
@@ -104,7 +104,7 @@ Status dit_shot_image(DitShot *s, const float *rows, int n)
         const DitBlock *b = &d->block[i];
         ArenaMark inner = backend_mark(be);
         Tensor k = op_linear(be, x, &b->image_k, ACT_NONE), v = op_linear(be, x, &b->image_v, ACT_NONE);
-        op_qk_norm_rope(be, k, b->image_norm_k, d->config.eps, d->config.heads, (Tensor){0}, (Tensor){0});
+        op_qk_norm_rope(be, k, &(QkNorm){.gain = b->image_norm_k, .eps = d->config.eps, .heads = d->config.heads});
         for (int branch = 0; branch < DIT_BRANCHES; branch++) {
             if (!s->context[branch]) continue;
             s->context[branch][i].image_k = keep(be, backend_compute(be), k);

@@ -41,11 +41,13 @@ typedef struct {
     Status (*layernorm)(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out);
     Status (*rmsnorm)(Backend *be, Tensor x, Tensor gain, float eps, Tensor out);
     Status (*norm_modulate)(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps, Tensor out);
-    Status (*qk_norm_rope)(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin);
+    Status (*sumsq)(Backend *be, Tensor x, Tensor out);
+    Status (*qk_norm_rope)(Backend *be, Tensor x, const QkNorm *n);
     Status (*attention)(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out);
     Status (*patchify)(Backend *be, Tensor latent, const int patch[3], Tensor out);
     Status (*unpatchify)(Backend *be, Tensor tokens, const int patch[3], Tensor out);
     Status (*columns)(Backend *be, Tensor x, int64_t first, int64_t count, Tensor out);
+    Status (*put_columns)(Backend *be, Tensor dst, Tensor x, int64_t first);
 
     /* video features */
     Status (*conv)(Backend *be, Tensor x, const Conv *c, Tensor out);

@@ -14,6 +14,8 @@ void op_copy(Backend *be, Tensor dst, Tensor src)
         BACKEND_RUN(be, copy(be, dst, src));
 }
 
+void op_zero(Backend *be, Tensor t) { BACKEND_RUN(be, zero(be, t)); }
+
 /* ---- products ------------------------------------------------------------------------------------------------------ */
 
 /* What an activation function made goes into the next product: the compute type. Without one the result may be a residual
@@ -153,14 +155,23 @@ Tensor op_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float
     return out;
 }
 
-void op_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin)
+void op_sumsq(Backend *be, Tensor x, Tensor out)
 {
-    int64_t d = shape_last(x), pairs = heads > 0 && d % (2 * heads) == 0 ? tensor_count(x) / (2 * heads) : -1;
-    bool fits = pairs >= 0 && gain.data && vector_fits(gain, d);
-    if (!shape_check(be, fits, "op_qk_norm_rope", x, gain)) return;
-    fits = !cos.data || (sin.data && vector_fits(cos, pairs) && vector_fits(sin, pairs));
-    if (!shape_check(be, fits, "op_qk_norm_rope", x, cos)) return;
-    BACKEND_RUN(be, qk_norm_rope(be, x, gain, eps, heads, cos, sin));
+    bool fits = out.dtype == F32 && tensor_count(out) == shape_rows(x);
+    if (shape_check(be, fits, "op_sumsq", x, out)) BACKEND_RUN(be, sumsq(be, x, out));
+}
+
+void op_qk_norm_rope(Backend *be, Tensor x, const QkNorm *n)
+{
+    int64_t d = shape_last(x), both = 2 * (int64_t)n->heads;
+    int64_t pairs = both > 0 && d % both == 0 ? tensor_count(x) / both : -1;
+    bool fits = pairs >= 0 && n->gain.data && vector_fits(n->gain, d);
+    if (!shape_check(be, fits, "op_qk_norm_rope", x, n->gain)) return;
+    fits = !n->cos.data || (n->sin.data && vector_fits(n->cos, pairs) && vector_fits(n->sin, pairs));
+    if (!shape_check(be, fits, "op_qk_norm_rope", x, n->cos)) return;
+    fits = !n->sumsq.data || (vector_fits(n->sumsq, shape_rows(x)) && n->width >= d);
+    if (!shape_check(be, fits, "op_qk_norm_rope", x, n->sumsq)) return;
+    BACKEND_RUN(be, qk_norm_rope(be, x, n));
 }
 
 /* ---- latents and tokens -------------------------------------------------------------------------------------------- */
@@ -202,4 +213,11 @@ Tensor op_columns(Backend *be, Tensor x, int64_t first, int64_t count)
     out = shape_alloc(be, out);
     BACKEND_RUN(be, columns(be, x, first, count, out));
     return out;
+}
+
+void op_put_columns(Backend *be, Tensor dst, Tensor x, int64_t first)
+{
+    bool fits = dst.dtype == x.dtype && shape_rows(dst) == shape_rows(x) && first >= 0 &&
+                first + shape_last(x) <= shape_last(dst);
+    if (shape_check(be, fits, "op_put_columns", dst, x)) BACKEND_RUN(be, put_columns(be, dst, x, first));
 }

@@ -61,6 +61,7 @@ void backend_download(Backend *be, Tensor t, float *host);                      
 Tensor backend_keep(Backend *be, DType dtype, int ndim, const int64_t *dim);
 void backend_drop(Backend *be, Tensor *t);
 void op_copy(Backend *be, Tensor dst, Tensor src); /* same count; converts the dtype */
+void op_zero(Backend *be, Tensor t);
 
 /* ---- weights: packed once, when the model is loaded ------------------------------------------------------------- */
 
@@ -110,9 +111,18 @@ Tensor op_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias,
 Tensor op_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps); /* x / sqrt(mean(x^2) + eps) * gain */
 /* layernorm(x) * (1 + scale) + shift; scale, shift [D] or [T,D] */
 Tensor op_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps);
-/* rmsnorm over all heads, then (cos.data != NULL) rotate pairs (2i, 2i+1) of each head: in place.
- * x [T, heads*d], gain [heads*d], cos and sin [T, d/2] fp32. */
-void op_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin);
+/* The sum of squares of each row, [T,D] -> out [T] fp32 (given: it may be a row of a larger tensor). */
+void op_sumsq(Backend *be, Tensor x, Tensor out);
+typedef struct {
+    Tensor gain; /* [heads*d] */
+    float eps;
+    int heads;       /* in x */
+    Tensor cos, sin; /* [T, d/2] fp32, or none: not rotated */
+    Tensor sumsq;    /* [T] fp32: of rows `width` wide, of which x is a part; or none: x is all of it */
+    int64_t width;
+} QkNorm;
+/* rmsnorm over all heads, then rotate pairs (2i, 2i+1) of each head: x [T, heads*d] in place. */
+void op_qk_norm_rope(Backend *be, Tensor x, const QkNorm *n);
 
 /* softmax(scale q k^T + bias) v per head; q [Tq, heads*d], k and v [Tk, heads*d] -> [Tq, heads*d].
  * bias: none, [Tk] (added to every row of every head) or [heads,Tq,Tk]. Never builds the full score matrix. */
@@ -137,6 +147,8 @@ Tensor op_time_split(Backend *be, Tensor x);
 Tensor op_concat_time(Backend *be, Tensor before, Tensor x);
 /* three projections side by side, [T, 3D] -> columns part*D .. (part+1)*D: [T,D] */
 Tensor op_columns(Backend *be, Tensor x, int64_t first, int64_t count);
+/* The other way: x [T,n] into columns first .. of dst [T,D], of the same type. */
+void op_put_columns(Backend *be, Tensor dst, Tensor x, int64_t first);
 /* the residual shortcuts of the z48 autoencoder (AvgDown3D, DupUp3D of diffusers' AutoencoderKLWan), channels last */
 Tensor op_avg_down(Backend *be, Tensor x, int64_t out_channels, int factor_t, int factor_s);
 Tensor op_dup_up(Backend *be, Tensor x, int64_t out_channels, int factor_t, int factor_s, bool first_chunk);

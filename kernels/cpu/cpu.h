@@ -91,7 +91,8 @@ Status cpu_add_to(Backend *be, Tensor acc, Tensor x, float factor);
 Status cpu_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out);
 Status cpu_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps, Tensor out);
 Status cpu_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps, Tensor out);
-Status cpu_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin);
+Status cpu_sumsq(Backend *be, Tensor x, Tensor out);
+Status cpu_qk_norm_rope(Backend *be, Tensor x, const QkNorm *n);
 
 Status cpu_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c);
 int64_t cpu_conv_numbers(const Conv *c);
@@ -104,6 +105,7 @@ Status cpu_channel_norm(Backend *be, Tensor x, Tensor gain, bool silu, Tensor ou
 Status cpu_copy(Backend *be, Tensor dst, Tensor src);
 Status cpu_zero(Backend *be, Tensor out);
 Status cpu_columns(Backend *be, Tensor x, int64_t first, int64_t count, Tensor out);
+Status cpu_put_columns(Backend *be, Tensor dst, Tensor x, int64_t first);
 Status cpu_time_split(Backend *be, Tensor x, Tensor out);
 
 #endif

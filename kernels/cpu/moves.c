@@ -46,6 +46,15 @@ Status cpu_columns(Backend *be, Tensor x, int64_t first, int64_t count, Tensor o
     return status_ok();
 }
 
+Status cpu_put_columns(Backend *be, Tensor dst, Tensor x, int64_t first)
+{
+    int64_t count = x.dim[x.ndim - 1], rows = count ? tensor_count(x) / count : 0, width = dst.dim[dst.ndim - 1];
+    size_t bytes = (size_t)count * dtype_bytes(x.dtype);
+#pragma omp parallel for schedule(static) num_threads(be->options.threads)
+    for (int64_t t = 0; t < rows; t++) memcpy(moves_at(dst, t * width + first), moves_at(x, t * count), bytes);
+    return status_ok();
+}
+
 Status cpu_time_split(Backend *be, Tensor x, Tensor out)
 {
     int64_t places = x.dim[1] * x.dim[2], c = out.dim[3], rows = out.dim[0] * places;

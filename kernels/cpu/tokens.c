@@ -32,6 +32,8 @@ typedef struct {
     float eps, more;
     Tensor gain, bias; /* [D] or, if they have that many elements, [T,D] */
     Activation act;
+    const float *squares; /* NORM_RMS: of rows `width` wide, of which x is a part; or NULL */
+    int64_t width;
 } Norm;
 
 static void norm_row(const Isa *isa, const Norm *n, const float *x, int64_t d, int64_t t, DType dtype, void *out)
@@ -44,11 +46,11 @@ static void norm_row(const Isa *isa, const Norm *n, const float *x, int64_t d, i
         f.bias = bias ? bias + t * d : NULL;
     }
     if (n->kind == NORM_LAYER) f.less = (float)(isa->sum(x, d) / (double)d);
-    double squares = isa->sum_squares(x, d, f.less);
+    double squares = n->squares ? (double)n->squares[t] : isa->sum_squares(x, d, f.less);
     if (n->kind == NORM_CHANNELS)
         f.times = (float)(sqrt((double)d) / fmax(sqrt(squares), 1e-12));
     else
-        f.times = (float)(1 / sqrt(squares / (double)d + (double)n->eps));
+        f.times = (float)(1 / sqrt(squares / (double)(n->squares ? n->width : d) + (double)n->eps));
     isa->affine(x, d, &f, dtype, out);
 }
 
@@ -86,11 +88,27 @@ Status cpu_channel_norm(Backend *be, Tensor x, Tensor gain, bool silu, Tensor ou
     return norm_run(be, x, &(Norm){.kind = NORM_CHANNELS, .gain = gain, .act = silu ? ACT_SILU : ACT_NONE}, out);
 }
 
-Status cpu_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin)
+Status cpu_sumsq(Backend *be, Tensor x, Tensor out)
 {
     const Cpu *c = cpu_of(be);
-    int64_t d = x.dim[x.ndim - 1], rows = tensor_count(x) / d, pairs = d / heads / 2;
-    Norm n = {.kind = NORM_RMS, .eps = eps, .gain = gain};
+    int64_t d = x.dim[x.ndim - 1], rows = tensor_count(x) / d;
+    float *room = tokens_room(be, d), *y = out.data;
+    if (failed(be->first)) return be->first;
+    int threads = be->options.threads;
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (int part = 0; part < threads; part++)
+        for (int64_t t = rows * part / threads; t < rows * (part + 1) / threads; t++)
+            y[t] = (float)c->isa->sum_squares(tokens_row(c, x, t, d, room + part * d), d, 0);
+    return status_ok();
+}
+
+Status cpu_qk_norm_rope(Backend *be, Tensor x, const QkNorm *norm)
+{
+    const Cpu *c = cpu_of(be);
+    const float *cosine = norm->cos.data, *sine = norm->sin.data;
+    int64_t d = x.dim[x.ndim - 1], rows = tensor_count(x) / d, pairs = d / norm->heads / 2;
+    Norm n = {
+        .kind = NORM_RMS, .eps = norm->eps, .gain = norm->gain, .squares = norm->sumsq.data, .width = norm->width};
     float *room = tokens_room(be, d);
     if (failed(be->first)) return be->first;
     int threads = be->options.threads;
@@ -99,9 +117,8 @@ Status cpu_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads
         for (int64_t t = rows * part / threads; t < rows * (part + 1) / threads; t++) {
             float *row = room + part * d;
             norm_row(c->isa, &n, tokens_row(c, x, t, d, row), d, t, F32, row);
-            for (int h = 0; cos.data && h < heads; h++)
-                c->isa->rotate(row + h * 2 * pairs, pairs, (const float *)cos.data + t * pairs,
-                               (const float *)sin.data + t * pairs);
+            for (int h = 0; cosine && h < norm->heads; h++)
+                c->isa->rotate(row + h * 2 * pairs, pairs, cosine + t * pairs, sine + t * pairs);
             c->isa->store(row, d, x.dtype, tokens_out(x, t * d));
         }
     return status_ok();

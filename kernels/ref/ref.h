@@ -31,11 +31,13 @@ Status ref_embed(Backend *be, Tensor table, const int64_t *ids, int64_t n, Tenso
 Status ref_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out);
 Status ref_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps, Tensor out);
 Status ref_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps, Tensor out);
-Status ref_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin);
+Status ref_sumsq(Backend *be, Tensor x, Tensor out);
+Status ref_qk_norm_rope(Backend *be, Tensor x, const QkNorm *n);
 Status ref_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out);
 Status ref_patchify(Backend *be, Tensor latent, const int patch[3], Tensor out);
 Status ref_unpatchify(Backend *be, Tensor tokens, const int patch[3], Tensor out);
 Status ref_columns(Backend *be, Tensor x, int64_t first, int64_t count, Tensor out);
+Status ref_put_columns(Backend *be, Tensor dst, Tensor x, int64_t first);
 
 Status ref_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c);
 int64_t ref_conv_numbers(const Conv *c);

@@ -94,9 +94,8 @@ Status ref_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, floa
     return status_ok();
 }
 
-static void ref_rms_row(const float *x, const float *gain, int64_t d, float eps, float *y)
+static void ref_scale_row(const float *x, const float *gain, int64_t d, double r, float *y)
 {
-    double r = 1 / sqrt(ref_dot(x, x, d) / (double)d + (double)eps);
     for (int64_t i = 0; i < d; i++) y[i] = (float)((double)x[i] * r * (double)gain[i]);
 }
 
@@ -106,21 +105,34 @@ Status ref_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps, Tensor out)
     const float *in = ref_floats(be, x);
     float *y = ref_room(be, out);
     if (failed(be->first)) return be->first;
-    for (int64_t t = 0; t < rows; t++) ref_rms_row(in + t * d, gain.data, d, eps, y + t * d);
+    for (int64_t t = 0; t < rows; t++)
+        ref_scale_row(in + t * d, gain.data, d, 1 / sqrt(ref_dot(in + t * d, in + t * d, d) / (double)d + (double)eps),
+                      y + t * d);
     ref_store(out, y);
     return status_ok();
 }
 
-/* The norm spans all heads; the rotation takes the pairs (2i, 2i+1) of each head by the token's angles. */
-Status ref_qk_norm_rope(Backend *be, Tensor x, Tensor gain, float eps, int heads, Tensor cos, Tensor sin)
+Status ref_sumsq(Backend *be, Tensor x, Tensor out)
 {
-    int64_t width = x.dim[x.ndim - 1], rows = tensor_count(x) / width, pairs = width / heads / 2;
-    const float *c = cos.data, *s = sin.data;
+    int64_t d = x.dim[x.ndim - 1], rows = tensor_count(x) / d;
+    const float *in = ref_floats(be, x);
+    float *y = out.data;
+    if (failed(be->first)) return be->first;
+    for (int64_t t = 0; t < rows; t++) y[t] = (float)ref_dot(in + t * d, in + t * d, d);
+    return status_ok();
+}
+
+/* The norm spans all heads; the rotation takes the pairs (2i, 2i+1) of each head by the token's angles. */
+Status ref_qk_norm_rope(Backend *be, Tensor x, const QkNorm *n)
+{
+    int64_t width = x.dim[x.ndim - 1], rows = tensor_count(x) / width, pairs = width / n->heads / 2;
+    const float *c = n->cos.data, *s = n->sin.data, *squares = n->sumsq.data, *gain = n->gain.data;
     float *y = ref_floats(be, x);
     if (failed(be->first)) return be->first;
     for (int64_t t = 0; t < rows; t++) {
         float *row = y + t * width;
-        ref_rms_row(row, gain.data, width, eps, row);
+        double mean = squares ? (double)squares[t] / (double)n->width : ref_dot(row, row, width) / (double)width;
+        ref_scale_row(row, gain, width, 1 / sqrt(mean + (double)n->eps), row);
         for (int64_t i = 0; c && i < width / 2; i++) {
             float re = row[2 * i], im = row[2 * i + 1], cosine = c[t * pairs + i % pairs],
                   sine = s[t * pairs + i % pairs];
@@ -191,5 +203,16 @@ Status ref_columns(Backend *be, Tensor x, int64_t first, int64_t count, Tensor o
     int64_t width = x.dim[x.ndim - 1], total = tensor_count(out);
     for (int64_t i = 0; i < total; i++) y[i] = in[i / count * width + first + i % count];
     ref_store(out, y);
+    return status_ok();
+}
+
+Status ref_put_columns(Backend *be, Tensor dst, Tensor x, int64_t first)
+{
+    const float *in = ref_floats(be, x);
+    float *y = ref_floats(be, dst);
+    if (failed(be->first)) return be->first;
+    int64_t width = dst.dim[dst.ndim - 1], count = x.dim[x.ndim - 1], total = tensor_count(x);
+    for (int64_t i = 0; i < total; i++) y[i / count * width + first + i % count] = in[i];
+    ref_store(dst, y);
     return status_ok();
 }

@@ -172,13 +172,27 @@ static Tensor run_modulate(Backend *be, const int64_t *p)
     return y;
 }
 
-/* p: T, heads, d, rotate */
+/* p: T, heads, d, rotate, times that the row is wider than x (0: x is all of it) */
 static Tensor run_rope(Backend *be, const int64_t *p)
 {
-    Tensor x = DRAWN(be, 2, p[0], p[1] * p[2]), gain = DRAWN(be, 1, p[1] * p[2]), none = {0};
-    Tensor cosine = p[3] ? DRAWN(be, 1, p[0], p[2] / 2) : none, sine = p[3] ? DRAWN(be, 1, p[0], p[2] / 2) : none;
-    TIMED(op_qk_norm_rope(be, x, gain, 1e-6f, (int)p[1], cosine, sine));
+    Tensor x = DRAWN(be, 2, p[0], p[1] * p[2]), none = {0};
+    QkNorm n = {.gain = DRAWN(be, 1, p[1] * p[2]), .eps = 1e-6f, .heads = (int)p[1], .width = p[4] * p[1] * p[2]};
+    n.cos = p[3] ? DRAWN(be, 1, p[0], p[2] / 2) : none;
+    n.sin = p[3] ? DRAWN(be, 1, p[0], p[2] / 2) : none;
+    if (p[4]) {
+        n.sumsq = backend_zeros(be, 1, p);
+        op_sumsq(be, x, n.sumsq);
+    }
+    TIMED(op_qk_norm_rope(be, x, &n));
     return x;
+}
+
+/* p: T, D */
+static Tensor run_sumsq(Backend *be, const int64_t *p)
+{
+    Tensor x = DRAWN(be, 2, p[0], p[1]), y = backend_zeros(be, 2, (int64_t[]){2, p[0]});
+    TIMED(op_sumsq(be, x, tensor_rows(y, 1, 1)));
+    return y;
 }
 
 static const int patch[3] = {1, 2, 2};
@@ -201,6 +215,13 @@ static Tensor run_columns(Backend *be, const int64_t *p)
 {
     Tensor y, x = DRAWN(be, 1, p[0], p[1]);
     TIMED(y = op_columns(be, x, p[2], p[3]));
+    return y;
+}
+
+static Tensor run_put_columns(Backend *be, const int64_t *p)
+{
+    Tensor y = DRAWN(be, 1, p[0], p[1]), x = DRAWN(be, 1, p[0], p[3]);
+    TIMED(op_put_columns(be, y, x, p[2]));
     return y;
 }
 
@@ -336,9 +357,12 @@ const Case cases[] = {
     {"norm_modulate", run_modulate, 5e-7, 3e-3, {19, 100, 1}},
     {"qk_norm_rope", run_rope, 5e-7, 5e-7, {19, 4, 24, 1}}, /* 7e-8: in place, stays fp32 */
     {"qk_norm_rope", run_rope, 5e-7, 5e-7, {19, 4, 24, 0}},
+    {"qk_norm_rope of a part", run_rope, 5e-7, 5e-7, {19, 4, 24, 1, 2}}, /* 6e-8 */
+    {"sumsq", run_sumsq, 5e-7, 5e-7, {19, 1100}},                        /* 6e-8 */
     {"patchify", run_patchify, 0, 0, {6, 4, 8, 10}},
     {"unpatchify", run_unpatchify, 0, 0, {6, 4, 8, 10}},
     {"columns", run_columns, 0, 0, {9, 30, 7, 11}},
+    {"put_columns", run_put_columns, 0, 0, {9, 30, 7, 11}},
     {"conv 3x3x3", run_conv, 3e-6, 7e-3, {5, 9, 11, 8, 13, 3, 3, CONV_SAME}}, /* Winograd: 5.3e-7 4.0e-3 */
     {"conv 3x3x3", run_conv, 3e-6, 7e-3, {3, 16, 22, 40, 35, 3, 3, CONV_SAME}},
     {"conv 3x3x3", run_conv, 3e-6, 7e-3, {3, 1, 1, 3, 96, 3, 3, CONV_SAME}},
