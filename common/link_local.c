@@ -19,11 +19,12 @@ typedef struct {
     LocalNet *net;
     Letter *first, **last; /* letters to this rank */
     bool dead;
+    int told_count;
     bool *told; /* [count]: deaths this rank has heard of */
 } LocalEnd;
 
 struct LocalNet {
-    int count;
+    int count, deaths;
     LocalFaults faults;
     uint64_t state;
     LocalEnd *end;
@@ -76,9 +77,11 @@ static Status local_hear(Link *l, News *news)
         free(letter);
         return status_ok();
     }
-    for (int rank = 0; rank < e->net->count && !e->first; rank++) {
+    bool all_told = e->told_count == e->net->deaths - (e->dead ? 1 : 0);
+    for (int rank = 0; rank < e->net->count && !e->first && !all_told; rank++) {
         if (!e->net->end[rank].dead || e->told[rank] || rank == l->rank) continue;
         e->told[rank] = true;
+        e->told_count++;
         *news = (News){.kind = NEWS_DEATH, .peer = rank};
         break;
     }
@@ -130,6 +133,7 @@ Link *local_net_link(LocalNet *n, int rank) { return &n->end[rank].link; }
 
 void local_net_kill(LocalNet *n, int rank)
 {
+    if (!n->end[rank].dead) n->deaths++;
     n->end[rank].dead = true;
     drop_letters(&n->end[rank]);
 }

@@ -22,7 +22,7 @@ static void pass_bytes(Codec *c, void *value, size_t bytes, const char *field)
 {
     if (c->writing) {
         if (c->end - c->at < bytes) {
-            c->end = 2 * c->end + bytes;
+            c->end = 2 * c->end + bytes + 128;
             c->data = realloc(c->data, c->end);
             if (!c->data) abort();
         }

@@ -54,9 +54,8 @@ static Status write_end(Ledger *l, Events *events, DispatchEnd end, const char *
 {
     double now_s = moment_wall_s();
     TRY(ledger_end_epoch(l, outcome_name(end), now_s));
-    events_add(events, now_s, "job.ended",
-               json_pack("{s:I,s:s,s:s}", "epoch", (json_int_t)ledger_epoch(l), "outcome", outcome_name(end), "reason",
-                         reason));
+    events_add(events, now_s, "job.ended", "{s:I,s:s,s:s}", "epoch", ledger_epoch(l), "outcome", outcome_name(end),
+               "reason", reason);
     return events_flush(events);
 }
 
@@ -78,10 +77,8 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), options.start_s));
     TRY_OUT(ledger_read_snapshot(l, &s));
     TRY_OUT(events_open(folder, s.name, &events));
-    events_add(events, options.start_s, "job.started",
-               json_pack("{s:I,s:s,s:i,s:i,s:I,s:I}", "epoch", (json_int_t)ledger_epoch(l), "host", host, "pid",
-                         (int)getpid(), "workers", link->count - 1, "clips", (json_int_t)s.clips, "left",
-                         (json_int_t)s.left));
+    events_add(events, options.start_s, "job.started", "{s:I,s:s,s:i,s:i,s:I,s:I}", "epoch", ledger_epoch(l), "host",
+               host, "pid", (int)getpid(), "workers", link->count - 1, "clips", s.clips, "left", s.left);
     TRY_OUT(dispatch_open(l, link, events, &options, &d));
     TRY_OUT(dispatch_until_the_end(d, l, o));
     *clean = dispatch_clean(d);

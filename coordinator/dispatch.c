@@ -68,13 +68,19 @@ Status dispatch_begin_changes(Dispatch *d)
     return status_ok();
 }
 
-void dispatch_post(Dispatch *d, int peer, const WireMessage *m)
+static Letter *add_letter(Dispatch *d, int peer)
 {
     Letter *letter = memory_get(1, sizeof *letter);
     letter->peer = peer;
-    wire_encode(m, &letter->data, &letter->bytes);
     *d->outbox_last = letter;
     d->outbox_last = &letter->next;
+    return letter;
+}
+
+void dispatch_post(Dispatch *d, int peer, const WireMessage *m)
+{
+    Letter *letter = add_letter(d, peer);
+    wire_encode(m, &letter->data, &letter->bytes);
 }
 
 void dispatch_post_stop(Dispatch *d, Member *m)
@@ -99,9 +105,8 @@ void dispatch_event(Dispatch *d, const char *event, const char *pack, ...)
 {
     va_list args;
     va_start(args, pack);
-    json_t *details = json_vpack_ex(NULL, 0, pack, args);
+    events_vadd(d->events, dispatch_now_s(d), event, pack, args);
     va_end(args);
-    events_add(d->events, dispatch_now_s(d), event, details);
 }
 
 void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason)
@@ -131,7 +136,7 @@ static Status give_up(Dispatch *d, int64_t shot, const char *reason)
 {
     TRY(ledger_give_up(d->ledger, shot, reason));
     log_line(LOG_WARNING, "shot %lld failed: %s", (long long)shot, reason);
-    dispatch_event(d, "shot.failed", "{s:I,s:s}", "shot", (json_int_t)shot, "reason", reason);
+    dispatch_event(d, "shot.failed", "{s:I,s:s}", "shot", shot, "reason", reason);
     return status_ok();
 }
 
@@ -159,8 +164,8 @@ Status dispatch_lose(Dispatch *d, Member *m, MemberState next, const char *outco
 {
     int64_t shot = m->shot, lease = m->lease;
     TRY(ledger_end_lease(d->ledger, lease, outcome, r, reason));
-    dispatch_event(d, "lease.ended", "{s:I,s:I,s:i,s:s,s:s}", "lease", (json_int_t)lease, "shot", (json_int_t)shot,
-                   "worker", m->rank, "outcome", outcome, "reason", reason);
+    dispatch_event(d, "lease.ended", "{s:I,s:I,s:i,s:s,s:s}", "lease", lease, "shot", shot, "worker", m->rank,
+                   "outcome", outcome, "reason", reason);
     roster_end_lease(m, next);
     if (strcmp(outcome, "stopped") != 0) return judge(d, m, shot, r ? r->err : ERR_RETRY, reason);
     dispatch_queue_again(d, shot);
@@ -208,11 +213,14 @@ static Status give_lease(Dispatch *d, Member *m, int64_t shot)
     w.lease = w.as.lease.lease;
     w.epoch = w.as.lease.epoch;
     roster_start_lease(m, &w.as.lease, shot, d->now_ms);
-    dispatch_event(d, "lease.given", "{s:I,s:s,s:i,s:i}", "lease", (json_int_t)w.lease, "shot", w.as.lease.key,
-                   "worker", m->rank, "clips", w.as.lease.clip_count);
-    dispatch_post(d, m->rank, &w);
+    dispatch_event(d, "lease.given", "{s:I,s:s,s:i,s:i}", "lease", w.lease, "shot", w.as.lease.key, "worker", m->rank,
+                   "clips", w.as.lease.clip_count);
     free(m->lease_data);
     wire_encode(&w, &m->lease_data, &m->lease_bytes);
+    Letter *letter = add_letter(d, m->rank);
+    letter->data = memory_get(m->lease_bytes, 1);
+    letter->bytes = m->lease_bytes;
+    memcpy(letter->data, m->lease_data, m->lease_bytes);
     wire_clear(&w);
     return status_ok();
 }
@@ -280,11 +288,19 @@ static void look_for_the_end(Dispatch *d)
     }
 }
 
+/* At the end all lines are written at once: they are the last. */
+static bool line_is_due(const Dispatch *d, const Member *m)
+{
+    bool old = m->written_ms == 0 || d->now_ms - m->written_ms >= WORKER_LINE_MS;
+    return m->dirty && (old || d->end != DISPATCH_WORKING);
+}
+
 static Status note_workers(Dispatch *d)
 {
+    bool alive = d->now_ms - d->alive_ms >= ALIVE_MS;
     for (int rank = 1; rank < d->roster.count; rank++) {
         Member *m = &d->roster.member[rank];
-        if (!m->dirty || (m->written_ms && d->now_ms - m->written_ms < WORKER_LINE_MS)) continue;
+        if (!line_is_due(d, m)) continue;
         WorkerLine line = roster_line(m, dispatch_now_s(d), d->now_ms);
         TRY(dispatch_begin_changes(d));
         TRY(ledger_note_worker(d->ledger, &line));
@@ -292,8 +308,9 @@ static Status note_workers(Dispatch *d)
             TRY(ledger_note_step(d->ledger, m->shot, m->done));
         m->dirty = false;
         m->written_ms = d->now_ms;
+        alive = true;
     }
-    if (d->now_ms - d->alive_ms < ALIVE_MS) return status_ok();
+    if (!alive) return status_ok();
     d->alive_ms = d->now_ms;
     TRY(dispatch_begin_changes(d));
     return ledger_note_alive(d->ledger);

@@ -35,7 +35,7 @@ Status dispatch_begin_changes(Dispatch *d); /* opens the round's transaction, on
 void dispatch_post(Dispatch *d, int peer, const WireMessage *m);
 void dispatch_post_stop(Dispatch *d, Member *m);
 void dispatch_queue_again(Dispatch *d, int64_t shot);
-void dispatch_event(Dispatch *d, const char *event, const char *pack, ...); /* pack: as json_pack, an object */
+void dispatch_event(Dispatch *d, const char *event, const char *pack, ...); /* as events_add */
 void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason);
 
 /* Hears everything that has arrived, up to a bound that keeps rounds short. */

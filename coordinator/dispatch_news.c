@@ -79,7 +79,7 @@ static Status check_result(const Member *m, const LeaseResult *r)
 static void tell_of_clips(Dispatch *d, const Member *m, const LeaseResult *r)
 {
     dispatch_event(d, "shot.rendered", "{s:s,s:i,s:I,s:i,s:i,s:f,s:f,s:f,s:f}", "shot", r->key, "worker", m->rank,
-                   "lease", (json_int_t)r->lease, "steps", r->steps_done, "steps_resumed", r->steps_resumed, "text_s",
+                   "lease", r->lease, "steps", r->steps_done, "steps_resumed", r->steps_resumed, "text_s",
                    r->encode_text_s, "denoise_s", r->denoise_s, "decode_s", r->decode_s, "finish_s", r->finish_s);
     for (int i = 0; i < r->clip_count; i++)
         dispatch_event(d, "clip.approved", "{s:s,s:s,s:s,s:s}", "clip", r->clip[i].clip_id, "shot", r->key, "file",
@@ -128,7 +128,7 @@ static Status hear_result(Dispatch *d, Member *m, const WireMessage *w)
         TRY(dispatch_begin_changes(d));
         TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));
     } else if (m->state == MEMBER_LOST) {
-        dispatch_event(d, "result.ignored", "{s:i,s:I}", "worker", m->rank, "lease", (json_int_t)r->lease);
+        dispatch_event(d, "result.ignored", "{s:i,s:I}", "worker", m->rank, "lease", r->lease);
     }
     dispatch_post(d, m->rank, &ack);
     if (m->stop_told) dispatch_post_stop(d, m);

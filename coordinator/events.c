@@ -1,7 +1,10 @@
 #include "events.h"
 
+#include <assert.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +12,17 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/moment.h"
+
+enum { SYNC_MS = 1000 };
 
 struct Events {
     int fd;
     char *path, *campaign;
+    int64_t synced_ms;
+    bool unsynced; /* written since */
+    double time_s; /* that `when` is the text of: a round's events have one time */
+    char when[32];
     char *text; /* lines not yet written */
     size_t used, room;
 };
@@ -28,15 +38,63 @@ void events_time(double time_s, char text[32])
     snprintf(text, 32, "%s.%03dZ", day, (int)((time_s - whole) * 1000));
 }
 
+static void make_room(Events *e, size_t bytes)
+{
+    if (e->room - e->used >= bytes) return;
+    e->room = 2 * e->room + bytes;
+    e->text = realloc(e->text, e->room);
+    if (!e->text) abort();
+}
+
 static void keep(Events *e, const char *text, size_t bytes)
 {
-    if (e->room - e->used < bytes) {
-        e->room = 2 * e->room + bytes;
-        e->text = realloc(e->text, e->room);
-        if (!e->text) abort();
-    }
+    make_room(e, bytes);
     memcpy(e->text + e->used, text, bytes);
     e->used += bytes;
+}
+
+/* How many bytes the UTF-8 character at p has; 0 when it is none. */
+static int utf8_length(const unsigned char *p)
+{
+    int n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+    for (int i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    bool surrogate = *p == 0xed && n == 3 && p[1] >= 0xa0, overlong = n == 3 && *p == 0xe0 && p[1] < 0xa0;
+    if (n == 4) overlong = (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90);
+    return surrogate || overlong ? 0 : n;
+}
+
+/* As JSON. A reason may be any bytes that a worker sent: what is not UTF-8 becomes U+FFFD. */
+static void keep_text(Events *e, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    keep(e, "\"", 1);
+    while (*p) {
+        size_t plain = 0; /* most texts are nothing else */
+        while (p[plain] >= 0x20 && p[plain] < 0x80 && p[plain] != '"' && p[plain] != '\\') plain++;
+        keep(e, (const char *)p, plain);
+        p += plain;
+        if (!*p) break;
+        char escape[8];
+        int n = utf8_length(p);
+        if (n == 1) { /* a quote, a backslash, a control character */
+            snprintf(escape, sizeof escape, *p < 0x20 ? "\\u%04x" : "\\%c", *p);
+            keep(e, escape, strlen(escape));
+        } else {
+            keep(e, n ? (const char *)p : "\xef\xbf\xbd", n ? (size_t)n : 3);
+        }
+        p += n ? n : 1;
+    }
+    keep(e, "\"", 1);
+}
+
+static void keep_number(Events *e, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    make_room(e, 40);
+    e->used += (size_t)vsnprintf(e->text + e->used, 40, fmt, args);
+    va_end(args);
 }
 
 Status events_open(const char *folder, const char *campaign, Events **out)
@@ -58,9 +116,17 @@ Status events_open(const char *folder, const char *campaign, Events **out)
     return status_ok();
 }
 
+static Status sync_file(Events *e)
+{
+    e->synced_ms = moment_ms();
+    e->unsynced = false;
+    return fdatasync(e->fd) == 0 ? status_ok() : status_errno(ERR_FATAL, "cannot fsync %s", e->path);
+}
+
 void events_close(Events **e)
 {
     if (!*e) return;
+    if ((*e)->unsynced) sync_file(*e); /* what fails here has failed for the ledger too */
     close((*e)->fd);
     free((*e)->path);
     free((*e)->campaign);
@@ -69,19 +135,51 @@ void events_close(Events **e)
     *e = NULL;
 }
 
-void events_add(Events *e, double time_s, const char *event, json_t *details)
+static void keep_field(Events *e, char type, va_list *args)
 {
-    char when[32];
-    events_time(time_s, when);
-    json_t *line = json_pack("{s:s,s:s,s:s}", "time", when, "event", event, "campaign", e->campaign);
-    if (details) json_object_update(line, details);
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    if (!text) abort();
-    keep(e, text, strlen(text));
-    keep(e, "\n", 1);
-    free(text);
-    json_decref(line);
-    json_decref(details);
+    if (type == 's') {
+        const char *text = va_arg(*args, const char *);
+        keep_text(e, text ? text : "");
+    } else if (type == 'i') {
+        keep_number(e, "%d", va_arg(*args, int));
+    } else if (type == 'I') {
+        keep_number(e, "%" PRId64, va_arg(*args, int64_t));
+    } else {
+        assert(type == 'f');
+        double value = va_arg(*args, double);
+        keep_number(e, "%.15g", isfinite(value) ? value : 0);
+    }
+}
+
+void events_vadd(Events *e, double time_s, const char *event, const char *pack, va_list args)
+{
+    va_list fields; /* a copy: passing on a va_list by address needs one of our own */
+    if (time_s != e->time_s || !*e->when) events_time(time_s, e->when);
+    e->time_s = time_s;
+    keep(e, "{\"time\":", 8);
+    keep_text(e, e->when);
+    keep(e, ",\"event\":", 9);
+    keep_text(e, event);
+    keep(e, ",\"campaign\":", 12);
+    keep_text(e, e->campaign);
+    va_copy(fields, args);
+    for (const char *p = pack; *p && *p != '}'; p += 4) { /* "{s:T" or ",s:T" */
+        assert(p[1] == 's' && p[2] == ':' && p[3]);
+        keep(e, ",", 1);
+        keep_text(e, va_arg(fields, const char *));
+        keep(e, ":", 1);
+        keep_field(e, p[3], &fields);
+    }
+    va_end(fields);
+    keep(e, "}\n", 2);
+}
+
+void events_add(Events *e, double time_s, const char *event, const char *pack, ...)
+{
+    va_list args;
+    va_start(args, pack);
+    events_vadd(e, time_s, event, pack, args);
+    va_end(args);
 }
 
 void events_drop(Events *e) { e->used = 0; }
@@ -94,8 +192,7 @@ Status events_flush(Events *e)
         if (n < 0) return status_errno(ERR_FATAL, "cannot write %s", e->path);
         at += (size_t)n;
     }
-    bool wrote = e->used > 0;
+    e->unsynced = e->unsynced || e->used > 0;
     e->used = 0;
-    if (wrote && fdatasync(e->fd) != 0) return status_errno(ERR_FATAL, "cannot fsync %s", e->path);
-    return status_ok();
+    return e->unsynced && moment_ms() - e->synced_ms >= SYNC_MS ? sync_file(e) : status_ok();
 }

@@ -2,12 +2,13 @@
  *
  *     {"time":"2026-01-31T22:00:00.123Z","event":"clip.approved","campaign":"postcards","clip":"anna", ...}
  *
- * Lines are appended and fsynced once per dispatch round, after its commit: an event is never ahead of the ledger. After
- * the loss of a machine the last round's events may be missing; the ledger is the truth. */
+ * Lines are appended once per dispatch round, after its commit: an event is never ahead of the ledger, and a process that
+ * is killed loses none. The file is fsynced once a second and at the end: after the loss of a machine the last second's
+ * events may be missing; the ledger is the truth. A shot with one clip makes three lines, together about 0.75 kB. */
 #ifndef REELWRIGHT_EVENTS_H
 #define REELWRIGHT_EVENTS_H
 
-#include <jansson.h>
+#include <stdarg.h>
 
 #include "common/status.h"
 
@@ -15,8 +16,11 @@ typedef struct Events Events;
 
 Status events_open(const char *folder, const char *campaign, Events **out);
 void events_close(Events **e);
-/* Takes the reference to details (an object, or NULL). Kept in memory until events_flush. */
-void events_add(Events *e, double time_s, const char *event, json_t *details);
+/* One line, kept in memory until events_flush. pack names the fields and their types in jansson's way:
+ * "{s:s,s:i,s:I,s:f}", then for each its name and a const char *, int, int64_t or double. Written without building a
+ * tree: at 20,000 shots a second this is a sixth of the coordinator's work instead of a third. */
+void events_add(Events *e, double time_s, const char *event, const char *pack, ...);
+void events_vadd(Events *e, double time_s, const char *event, const char *pack, va_list args);
 void events_drop(Events *e); /* the round was not committed: its events have not happened */
 Status events_flush(Events *e);
 

@@ -7,9 +7,9 @@
 #include <jansson.h>
 
 #include "common/file.h"
-#include "coordinator/ledger_sql.h"
+#include "coordinator/ledger_state.h"
 
-enum { FORMAT = 1, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
+enum { FORMAT = 2, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
 
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -17,19 +17,22 @@ static const char schema[] =
     "  renditions TEXT NOT NULL, checkpoint_every INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,"
     "  control INTEGER NOT NULL DEFAULT 0, created_s REAL NOT NULL);"
     "CREATE TABLE epochs(epoch INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started_s REAL NOT NULL,"
-    "  heard_s REAL NOT NULL, ended_s REAL, outcome TEXT);"
+    "  heard_s REAL NOT NULL, ended_s REAL, outcome TEXT, finished INTEGER NOT NULL DEFAULT 0, first_s REAL, last_s "
+    "REAL);"
+    "CREATE TABLE counts(what TEXT NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(what, state)) "
+    "WITHOUT ROWID;"
     "CREATE TABLE shots(shot INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state TEXT NOT NULL, reason TEXT,"
     "  prompt TEXT NOT NULL, negative TEXT NOT NULL, seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT "
     "NULL,"
     "  frames INTEGER NOT NULL, fps INTEGER NOT NULL, steps INTEGER NOT NULL, guidance REAL NOT NULL, guidance_2 REAL "
     "NOT NULL,"
     "  flow_shift REAL NOT NULL, scheduler TEXT NOT NULL, step INTEGER NOT NULL DEFAULT 0, retried INTEGER NOT NULL "
-    "DEFAULT 0);"
+    "DEFAULT 0, clips INTEGER NOT NULL);"
     "CREATE TABLE clips(clip INTEGER PRIMARY KEY, clip_id TEXT NOT NULL UNIQUE, stem TEXT NOT NULL UNIQUE, shot "
     "INTEGER,"
     "  state TEXT NOT NULL, reason TEXT, customer TEXT NOT NULL, file TEXT, thumbnail TEXT, sheet TEXT, sha256 TEXT,"
     "  duration_s REAL, width INTEGER, height INTEGER, lease INTEGER, reviewer TEXT, decided_s REAL);"
-    "CREATE TABLE leases(lease INTEGER PRIMARY KEY AUTOINCREMENT, epoch INTEGER NOT NULL, shot INTEGER NOT NULL,"
+    "CREATE TABLE leases(lease INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shot INTEGER NOT NULL,"
     "  worker TEXT NOT NULL, clips INTEGER NOT NULL, given_s REAL NOT NULL, ended_s REAL, outcome TEXT NOT NULL, "
     "reason TEXT,"
     "  retry INTEGER NOT NULL, steps_done INTEGER, steps_resumed INTEGER, text_s REAL, denoise_s REAL, decode_s REAL,"
@@ -41,10 +44,8 @@ static const char schema[] =
     "CREATE TABLE requests(id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, clip_id TEXT NOT NULL, asked_s "
     "REAL NOT NULL,"
     "  taken_s REAL);"
-    "CREATE INDEX shots_by_state ON shots(state);"
-    "CREATE INDEX shots_begun ON shots(step) WHERE step > 0;"
-    "CREATE INDEX clips_by_shot ON clips(shot, state);"
-    "CREATE INDEX clips_by_state ON clips(state);"
+    "CREATE INDEX clips_by_shot ON clips(shot);"
+    "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"
     "CREATE INDEX leases_by_shot ON leases(shot);"
     "CREATE INDEX leases_running ON leases(epoch) WHERE outcome = 'running';"
     "CREATE INDEX requests_open ON requests(id) WHERE taken_s IS NULL;";
@@ -164,7 +165,10 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
     sqlite3_extended_result_codes(l->db, 1);
     TRY_OUT(check_format(l, mode));
     if (mode == LEDGER_WRITE)
-        TRY_OUT(run_text(l, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "cannot use WAL"));
+        TRY_OUT(run_text(l,
+                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
+                         "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;",
+                         "cannot use WAL"));
 out:
     if (failed(status)) ledger_close(&l);
     *out = l;
@@ -177,6 +181,7 @@ void ledger_close(Ledger **l)
     ledger_rollback(*l);
     for (int i = 0; i < (*l)->statement_count; i++) sqlite3_finalize((*l)->statement[i].statement);
     sqlite3_close((*l)->db);
+    lease_clear(&(*l)->campaign);
     free((*l)->folder);
     free((*l)->file);
     free(*l);
@@ -210,6 +215,7 @@ static Status check_epoch(Ledger *l)
 Status ledger_begin(Ledger *l, double now_s)
 {
     TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
+    ledger_state_begin(l);
     l->in_round = true;
     l->now_s = now_s;
     Status status = check_epoch(l);
@@ -219,7 +225,8 @@ Status ledger_begin(Ledger *l, double now_s)
 
 Status ledger_commit(Ledger *l)
 {
-    Status status = ledger_sql_run(l, "COMMIT", "");
+    Status status = ledger_state_write(l);
+    if (!failed(status)) status = ledger_sql_run(l, "COMMIT", "");
     if (failed(status)) {
         char *why = text_copy(status.message);
         ledger_rollback(l);
@@ -233,15 +240,15 @@ Status ledger_commit(Ledger *l)
 void ledger_rollback(Ledger *l)
 {
     if (l->in_round && l->db && !sqlite3_get_autocommit(l->db)) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    if (l->in_round) ledger_state_forget(l);
     l->in_round = false;
 }
 
 static Status take_back(Ledger *l)
 {
+    TRY(ledger_state_take_back(l));
     TRY(ledger_sql_run(l, "UPDATE leases SET outcome = 'abandoned', ended_s = ?1 WHERE outcome = 'running'", "d",
                        l->now_s));
-    TRY(ledger_sql_run(l, "UPDATE shots SET state = 'planned' WHERE state = 'leased'", ""));
-    TRY(ledger_sql_run(l, "UPDATE clips SET state = 'planned' WHERE state IN ('waiting', 'finishing')", ""));
     return ledger_sql_run(
         l, "UPDATE epochs SET ended_s = heard_s, outcome = 'died' WHERE ended_s IS NULL AND epoch < ?1", "i", l->epoch);
 }
@@ -250,8 +257,11 @@ Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
 {
     Status status = status_ok();
     TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
+    memset(&l->pace, 0, sizeof l->pace);
+    ledger_state_begin(l);
     l->in_round = true;
     l->now_s = now_s;
+    lease_clear(&l->campaign); /* the plan may have been adopted from another place since */
     TRY_OUT(ledger_sql_number(l, &l->epoch, "SELECT epoch + 1 FROM campaign", ""));
     if (l->epoch == 0) TRY_OUT(status_fail(ERR_INPUT, "%s: no campaign in this ledger", l->file));
     TRY_OUT(ledger_sql_run(l, "UPDATE campaign SET epoch = ?1", "i", l->epoch));

@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
-#include "coordinator/ledger_sql.h"
+#include "coordinator/ledger_state.h"
 
 static char *json_line(json_t *value) /* takes the reference; free() the text */
 {
@@ -57,17 +57,17 @@ static Status insert_campaign(Ledger *l, const Campaign *c)
     return status;
 }
 
-static Status insert_shot(Ledger *l, int64_t number, const PlannedShot *p)
+static Status insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64_t clips)
 {
     const ShotSpec *s = &p->spec;
     return ledger_sql_run(
         l,
         "INSERT INTO shots(shot, key, state, prompt, negative, seed, width, height, frames, fps, steps,"
-        " guidance, guidance_2, flow_shift, scheduler)"
-        " VALUES(?1, ?2, 'planned', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        "itttiiiiiidddt", number, p->key, s->prompt, s->negative, (int64_t)s->seed, (int64_t)s->width,
+        " guidance, guidance_2, flow_shift, scheduler, clips)"
+        " VALUES(?1, ?2, 'planned', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        "itttiiiiiidddti", number, p->key, s->prompt, s->negative, (int64_t)s->seed, (int64_t)s->width,
         (int64_t)s->height, (int64_t)s->frames, (int64_t)s->fps, (int64_t)s->steps, s->guidance, s->guidance_2,
-        s->flow_shift, s->scheduler);
+        s->flow_shift, s->scheduler, clips);
 }
 
 static Status insert_clip(Ledger *l, int64_t number, const Campaign *c)
@@ -80,16 +80,22 @@ static Status insert_clip(Ledger *l, int64_t number, const Campaign *c)
                        "INSERT INTO clips(clip, clip_id, stem, shot, state, reason, customer)"
                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                        "ittittt", number, p->clip_id, p->stem, p->shot, ledger_clip_state_name(state), p->refusal, row);
+    ledger_state_add_clips(l, state, 1);
     free(row);
     return status;
 }
 
 static Status insert_plan(Ledger *l, const Campaign *c)
 {
-    TRY(insert_campaign(l, c));
-    for (int64_t i = 0; i < c->shot_count; i++) TRY(insert_shot(l, i, &c->shot[i]));
-    for (int64_t i = 0; i < c->clip_count; i++) TRY(insert_clip(l, i, c));
-    return status_ok();
+    int64_t *clips = memory_get((size_t)c->shot_count, sizeof *clips); /* of each shot */
+    for (int64_t i = 0; i < c->clip_count; i++)
+        if (!c->clip[i].refusal) clips[c->clip[i].shot]++;
+    Status status = insert_campaign(l, c);
+    for (int64_t i = 0; i < c->shot_count && !failed(status); i++) status = insert_shot(l, i, &c->shot[i], clips[i]);
+    for (int64_t i = 0; i < c->clip_count && !failed(status); i++) status = insert_clip(l, i, c);
+    ledger_state_add_shots(l, SHOT_PLANNED, c->shot_count);
+    free(clips);
+    return status;
 }
 
 /* The model's bytes are part of the fingerprint, its place is not: it may have moved since. */
@@ -119,6 +125,7 @@ Status ledger_adopt(Ledger *l, const Campaign *c, double now_s)
 {
     int64_t there = 0;
     TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
+    ledger_state_begin(l);
     l->in_round = true;
     l->now_s = now_s;
     Status status = ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", "");

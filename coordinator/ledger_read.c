@@ -25,19 +25,23 @@ static Status read_campaign(Ledger *l, Snapshot *s)
     return status_ok();
 }
 
+/* Where the count of this state belongs; NULL for one that no snapshot shows. */
+static int64_t *count_of(Snapshot *s, const char *what, const char *state)
+{
+    for (int i = 0; i < CLIP_STATES && strcmp(what, "clips") == 0; i++)
+        if (strcmp(state, ledger_clip_state_name((ClipState)i)) == 0) return &s->clip_count[i];
+    for (int i = 0; i < SHOT_STATES && strcmp(what, "shots") == 0; i++)
+        if (strcmp(state, ledger_shot_state_name((ShotState)i)) == 0) return &s->shot_count[i];
+    return strcmp(what, "steps") == 0 ? &s->steps : NULL;
+}
+
 static Status count_states(Ledger *l, Snapshot *s)
 {
-    Query q = ledger_sql_query(l, "SELECT state, count(*) FROM clips GROUP BY state", "");
-    while (ledger_sql_next(&q))
-        for (int i = 0; i < CLIP_STATES; i++)
-            if (strcmp(ledger_sql_text(&q, 0), ledger_clip_state_name((ClipState)i)) == 0)
-                s->clip_count[i] = ledger_sql_int(&q, 1);
-    TRY(q.status);
-    q = ledger_sql_query(l, "SELECT state, count(*) FROM shots GROUP BY state", "");
-    while (ledger_sql_next(&q))
-        for (int i = 0; i < SHOT_STATES; i++)
-            if (strcmp(ledger_sql_text(&q, 0), ledger_shot_state_name((ShotState)i)) == 0)
-                s->shot_count[i] = ledger_sql_int(&q, 1);
+    Query q = ledger_sql_query(l, "SELECT what, state, n FROM counts", "");
+    while (ledger_sql_next(&q)) {
+        int64_t *count = count_of(s, ledger_sql_text(&q, 0), ledger_sql_text(&q, 1));
+        if (count) *count = ledger_sql_int(&q, 2);
+    }
     TRY(q.status);
     for (int i = 0; i < CLIP_STATES; i++) s->clips += s->clip_count[i];
     for (int i = 0; i < SHOT_STATES; i++) s->shots += s->shot_count[i];
@@ -45,7 +49,7 @@ static Status count_states(Ledger *l, Snapshot *s)
     s->finished = s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED];
     s->failed = s->clip_count[CLIP_FAILED];
     s->left = s->clips - s->refused - s->finished - s->failed;
-    return ledger_sql_number(l, &s->steps, "SELECT sum(step) FROM shots WHERE step > 0", "");
+    return status_ok();
 }
 
 static Status read_epoch(Ledger *l, Snapshot *s)
@@ -63,11 +67,9 @@ static Status read_epoch(Ledger *l, Snapshot *s)
     }
     ledger_sql_end(&q);
     TRY(q.status);
-    TRY(ledger_sql_number(l, &s->launches, "SELECT count(DISTINCT epoch) FROM leases", ""));
-    q = ledger_sql_query(l,
-                         "SELECT sum(clips), min(given_s), max(ended_s) FROM leases"
-                         " WHERE epoch = (SELECT max(epoch) FROM leases) AND outcome = 'done'",
-                         "");
+    TRY(ledger_sql_number(l, &s->launches, "SELECT count(*) FROM epochs WHERE first_s > 0", ""));
+    q = ledger_sql_query(
+        l, "SELECT finished, first_s, last_s FROM epochs WHERE first_s > 0 ORDER BY epoch DESC LIMIT 1", "");
     if (ledger_sql_next(&q)) {
         s->finished_lately = ledger_sql_int(&q, 0);
         s->first_s = ledger_sql_real(&q, 1);
@@ -142,6 +144,25 @@ double snapshot_clips_per_hour(const Snapshot *s, double now_s)
     return (double)s->finished_lately * 3600 / (until - s->first_s);
 }
 
+Status ledger_check_counts(Ledger *l)
+{
+    Query q =
+        ledger_sql_query(l,
+                         "WITH real AS (SELECT 'clips' AS what, state, count(*) AS n FROM clips GROUP BY state"
+                         " UNION ALL SELECT 'shots', state, count(*) FROM shots GROUP BY state"
+                         " UNION ALL SELECT 'steps', '', sum(step) FROM shots)"
+                         " SELECT what, state, sum(n), sum(kept) FROM"
+                         " (SELECT what, state, n, 0 AS kept FROM real UNION ALL"
+                         "  SELECT what, state, 0, n FROM counts) GROUP BY what, state HAVING sum(n) <> sum(kept)",
+                         "");
+    if (!ledger_sql_next(&q)) return q.status;
+    Status status =
+        status_fail(ERR_FATAL, "%s: counted %lld %s %s, but there are %lld", l->file, (long long)ledger_sql_int(&q, 3),
+                    ledger_sql_text(&q, 0), ledger_sql_text(&q, 1), (long long)ledger_sql_int(&q, 2));
+    ledger_sql_end(&q);
+    return status;
+}
+
 /* ---- rows ---- */
 
 static ClipRow clip_row(const Query *q)
@@ -178,8 +199,21 @@ static ClipRow clip_row(const Query *q)
                      .failures = ledger_sql_int(q, 29)};
 }
 
+/* first and last: the row numbers that clip_id stands for; all of them when it is NULL. */
+static Status find_rows(Ledger *l, const char *clip_id, int64_t *first, int64_t *last)
+{
+    *first = 0;
+    *last = INT64_MAX;
+    if (!clip_id) return status_ok();
+    TRY(ledger_sql_number(l, first, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
+    *last = *first;
+    return status_ok();
+}
+
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
 {
+    int64_t first, last;
+    TRY(find_rows(l, clip_id, &first, &last));
     Query q = ledger_sql_query(
         l,
         "SELECT c.clip, c.clip_id, c.stem, ifnull(c.shot, -1), c.state, c.reason, c.customer, c.file, c.thumbnail, "
@@ -187,12 +221,10 @@ Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
         " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, s.key, s.prompt, s.seed, s.steps, "
         "l.text_s,"
         " l.denoise_s, l.decode_s, l.finish_s, l.given_s, l.ended_s, l.worker, l.steps_resumed,"
-        " o.n, f.n FROM clips c LEFT JOIN shots s ON s.shot = c.shot LEFT JOIN leases l ON l.lease = c.lease"
-        " LEFT JOIN (SELECT shot, count(*) AS n FROM clips WHERE shot >= 0 GROUP BY shot) o ON o.shot = c.shot"
-        " LEFT JOIN (SELECT shot, count(*) AS n FROM leases WHERE outcome IN ('failed', 'lost') GROUP BY shot) f"
-        "   ON f.shot = c.shot"
-        " WHERE ?1 IS NULL OR c.clip_id = ?1 ORDER BY c.clip",
-        "t", clip_id);
+        " s.clips, (SELECT count(*) FROM leases f WHERE f.shot = c.shot AND f.outcome IN ('failed', 'lost'))"
+        " FROM clips c LEFT JOIN shots s ON s.shot = c.shot LEFT JOIN leases l ON l.lease = c.lease"
+        " WHERE c.clip BETWEEN ?1 AND ?2 ORDER BY c.clip",
+        "ii", first, last);
     while (ledger_sql_next(&q)) {
         ClipRow row = clip_row(&q);
         Status status = sink.row(sink.self, &row);

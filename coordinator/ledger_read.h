@@ -26,9 +26,11 @@ typedef struct { /* owns its texts: snapshot_clear */
     WorkerLine *worker; /* [worker_count], of this epoch; texts owned */
 } Snapshot;
 
-/* One consistent view, whatever the writer does meanwhile. */
+/* One consistent view, whatever the writer does meanwhile; a millisecond, however many rows there are (ledger_state.h). */
 Status ledger_read_snapshot(Ledger *l, Snapshot *out);
 void snapshot_clear(Snapshot *s);
+/* Compares the counts that a snapshot shows with the rows (half a second for a million): ERR_FATAL names what differs. */
+Status ledger_check_counts(Ledger *l);
 double snapshot_clips_per_hour(const Snapshot *s, double now_s); /* 0 when not known yet */
 
 typedef struct {        /* one row of the customers table and what became of it; texts borrowed until the next */

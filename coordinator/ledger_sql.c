@@ -21,7 +21,8 @@ static Status find_statement(Ledger *l, const char *sql, sqlite3_stmt **out)
     return status_ok();
 }
 
-static Status bind_values(Ledger *l, sqlite3_stmt *s, const char *types, va_list args)
+/* life: SQLITE_STATIC when the texts outlive the statement's run, else SQLITE_TRANSIENT: SQLite makes copies. */
+static Status bind_values(Ledger *l, sqlite3_stmt *s, sqlite3_destructor_type life, const char *types, va_list args)
 {
     int code = SQLITE_OK;
     for (int i = 1; *types && code == SQLITE_OK; types++, i++) {
@@ -31,7 +32,7 @@ static Status bind_values(Ledger *l, sqlite3_stmt *s, const char *types, va_list
             double value = va_arg(args, double);
             code = sqlite3_bind_double(s, i, isfinite(value) ? value : 0);
         } else {
-            code = sqlite3_bind_text(s, i, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
+            code = sqlite3_bind_text(s, i, va_arg(args, const char *), -1, life);
         }
     }
     return code == SQLITE_OK ? status_ok() : ledger_sql_fail(l, "cannot bind a value");
@@ -43,7 +44,7 @@ Status ledger_sql_run(Ledger *l, const char *sql, const char *types, ...)
     va_list args;
     TRY(find_statement(l, sql, &s));
     va_start(args, types);
-    Status status = bind_values(l, s, types, args);
+    Status status = bind_values(l, s, SQLITE_STATIC, types, args);
     va_end(args);
     if (!failed(status)) {
         int code;
@@ -58,7 +59,7 @@ static Query start_query(Ledger *l, const char *sql, const char *types, va_list 
 {
     Query q = {.ledger = l, .status = status_ok()};
     q.status = find_statement(l, sql, &q.statement);
-    if (!failed(q.status)) q.status = bind_values(l, q.statement, types, args);
+    if (!failed(q.status)) q.status = bind_values(l, q.statement, SQLITE_TRANSIENT, types, args);
     return q;
 }
 

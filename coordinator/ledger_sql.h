@@ -6,7 +6,7 @@
 
 #include "coordinator/ledger.h"
 
-enum { LEDGER_STATEMENTS = 64 };
+enum { LEDGER_STATEMENTS = 128 };
 
 struct Ledger {
     sqlite3 *db;
@@ -14,6 +14,14 @@ struct Ledger {
     int64_t epoch; /* 0: none taken, nothing may be written */
     double now_s;  /* of the round */
     bool in_round;
+    struct { /* differences that this transaction makes: ledger_state.h */
+        int64_t shots[SHOT_STATES], clips[CLIP_STATES], steps;
+    } moved;
+    struct LedgerPace { /* of this epoch: its first lease, its last result, and the clips finished in between */
+        int64_t finished;
+        double first_s, last_s;
+    } pace, kept;   /* kept: as the last commit left it */
+    Lease campaign; /* what every lease says: read once an epoch */
     int statement_count;
     struct {
         const char *sql; /* a literal: known by its address */
@@ -29,7 +37,7 @@ typedef struct {
 
 /* What SQLite says, with the file's name. A full disk, a lost device and a corrupt file are ERR_FATAL. */
 Status ledger_sql_fail(Ledger *l, const char *what);
-/* types: i int64_t, d double, t text (copied; NULL is NULL). sql must be a literal. */
+/* types: i int64_t, d double, t text (NULL is NULL). sql must be a literal. */
 Status ledger_sql_run(Ledger *l, const char *sql, const char *types, ...);
 /* for (Query q = ledger_sql_query(...); ledger_sql_next(&q);) ...; then q.status says how it ended. A loop that is left
  * early calls ledger_sql_end. */

@@ -5,57 +5,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
-#include "coordinator/ledger_sql.h"
-
-/* ---- states, moved by their tables only ---- */
-
-static Status parse_state(Ledger *l, const char *text, const char *(*name)(int), int count, int *state)
-{
-    for (*state = 0; *state < count; ++*state)
-        if (strcmp(text, name(*state)) == 0) return status_ok();
-    return status_fail(ERR_FATAL, "%s: unknown state \"%s\"", l->file, text);
-}
-
-static const char *shot_name(int s) { return ledger_shot_state_name((ShotState)s); }
-static const char *clip_name(int s) { return ledger_clip_state_name((ClipState)s); }
-
-static Status advance_shot(Ledger *l, int64_t shot, LedgerEvent event)
-{
-    int from;
-    ShotState to;
-    Query q = ledger_sql_query(l, "SELECT state FROM shots WHERE shot = ?1", "i", shot);
-    if (!ledger_sql_next(&q))
-        return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no shot %lld", l->file, (long long)shot);
-    Status status = parse_state(l, ledger_sql_text(&q, 0), shot_name, SHOT_STATES, &from);
-    ledger_sql_end(&q);
-    TRY(status);
-    TRY(ledger_next_shot_state((ShotState)from, event, &to));
-    if ((int)to == from) return status_ok();
-    return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", shot_name((int)to), shot);
-}
-
-static Status advance_clip(Ledger *l, int64_t clip, LedgerEvent event)
-{
-    int from;
-    ClipState to;
-    Query q = ledger_sql_query(l, "SELECT state FROM clips WHERE clip = ?1", "i", clip);
-    if (!ledger_sql_next(&q))
-        return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no clip %lld", l->file, (long long)clip);
-    Status status = parse_state(l, ledger_sql_text(&q, 0), clip_name, CLIP_STATES, &from);
-    ledger_sql_end(&q);
-    TRY(status);
-    TRY(ledger_next_clip_state((ClipState)from, event, &to));
-    return ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE clip = ?2", "ti", clip_name((int)to), clip);
-}
-
-/* All clips of a shot that are in `from` go where the event takes them. */
-static Status advance_clips_of(Ledger *l, int64_t shot, ClipState from, LedgerEvent event)
-{
-    ClipState to;
-    TRY(ledger_next_clip_state(from, event, &to));
-    return ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND state = ?3", "tit", clip_name((int)to),
-                          shot, clip_name((int)from));
-}
+#include "coordinator/ledger_state.h"
 
 /* ---- giving work ---- */
 
@@ -100,8 +50,10 @@ static Status read_renditions(Ledger *l, const char *text, Lease *out)
     return good ? status_ok() : status_fail(ERR_FATAL, "%s: damaged list of renditions", l->file);
 }
 
-static Status read_campaign(Ledger *l, Lease *out)
+/* What all leases of an epoch say alike. */
+static Status read_campaign(Ledger *l)
 {
+    Lease *out = &l->campaign;
     Query q = ledger_sql_query(l, "SELECT model_folder, model_hash, renditions, checkpoint_every FROM campaign", "");
     if (!ledger_sql_next(&q)) return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no campaign", l->file);
     out->model_folder = text_copy(ledger_sql_text(&q, 0));
@@ -110,19 +62,32 @@ static Status read_campaign(Ledger *l, Lease *out)
     out->checkpoint_every = (int)ledger_sql_int(&q, 3);
     out->campaign_folder = text_copy(l->folder);
     ledger_sql_end(&q);
+    if (failed(status)) lease_clear(out);
     return status;
 }
 
-static Status read_shot(Ledger *l, int64_t shot, Lease *out)
+static Status start_lease(Ledger *l, Lease *out)
+{
+    if (!l->campaign.model_folder) TRY(read_campaign(l));
+    *out = l->campaign;
+    out->model_folder = text_copy(l->campaign.model_folder);
+    out->campaign_folder = text_copy(l->campaign.campaign_folder);
+    out->epoch = l->epoch;
+    return status_ok();
+}
+
+/* Into the lease, and the shot is leased. */
+static Status take_shot(Ledger *l, int64_t shot, Lease *out, int64_t *retried)
 {
     Query q =
         ledger_sql_query(l,
                          "SELECT key, prompt, negative, seed, width, height, frames, fps, steps, guidance, guidance_2,"
-                         " flow_shift, scheduler FROM shots WHERE shot = ?1",
+                         " flow_shift, scheduler, state, retried FROM shots WHERE shot = ?1",
                          "i", shot);
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no shot %lld", l->file, (long long)shot);
     ShotSpec *s = &out->shot;
+    const char *to = NULL;
     snprintf(out->key, sizeof out->key, "%s", ledger_sql_text(&q, 0));
     *s = (ShotSpec){.prompt = text_copy(ledger_sql_text(&q, 1)),
                     .negative = text_copy(ledger_sql_text(&q, 2)),
@@ -136,57 +101,64 @@ static Status read_shot(Ledger *l, int64_t shot, Lease *out)
                     .guidance_2 = ledger_sql_real(&q, 10),
                     .flow_shift = ledger_sql_real(&q, 11)};
     snprintf(s->scheduler, sizeof s->scheduler, "%s", ledger_sql_text(&q, 12));
+    Status status = ledger_state_of_shot(l, ledger_sql_text(&q, 13), EV_LEASE, &to);
+    *retried = ledger_sql_int(&q, 14);
     ledger_sql_end(&q);
-    return status_ok();
+    TRY(status);
+    return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);
 }
 
-/* The planned clips of the shot join the lease. */
-static Status take_clips(Ledger *l, int64_t shot, Lease *out)
+/* The planned clips of the shot, in memory to free(): their numbers, and what the lease says of them. */
+static Status find_clips(Ledger *l, int64_t shot, Lease *out, int64_t **number)
 {
-    int64_t room = 0;
-    TRY(ledger_sql_number(l, &room, "SELECT min(count(*), ?2) FROM clips WHERE shot = ?1 AND state = 'planned'", "ii",
-                          shot, (int64_t)LEASE_MAX_CLIPS));
-    if (room == 0)
-        return status_fail(ERR_FATAL, "%s: shot %lld is planned, but no clip waits for it", l->file, (long long)shot);
-    int64_t *number = memory_get((size_t)room, sizeof *number);
-    out->clip = memory_get((size_t)room, sizeof *out->clip);
+    int room = 0;
     Query q = ledger_sql_query(
         l, "SELECT clip, clip_id, stem FROM clips WHERE shot = ?1 AND state = 'planned' ORDER BY clip LIMIT ?2", "ii",
-        shot, room);
-    while (out->clip_count < room && ledger_sql_next(&q)) {
-        ClipOrder *order = &out->clip[out->clip_count];
-        number[out->clip_count++] = ledger_sql_int(&q, 0);
-        order->clip_id = text_copy(ledger_sql_text(&q, 1));
-        order->stem = text_copy(ledger_sql_text(&q, 2));
+        shot, (int64_t)LEASE_MAX_CLIPS);
+    while (ledger_sql_next(&q)) {
+        if (out->clip_count == room) {
+            room = 4 * room + 4;
+            out->clip = realloc(out->clip, (size_t)room * sizeof *out->clip);
+            *number = realloc(*number, (size_t)room * sizeof **number);
+            if (!out->clip || !*number) abort();
+        }
+        (*number)[out->clip_count] = ledger_sql_int(&q, 0);
+        out->clip[out->clip_count++] =
+            (ClipOrder){text_copy(ledger_sql_text(&q, 1)), text_copy(ledger_sql_text(&q, 2))};
     }
-    ledger_sql_end(&q);
-    Status status = q.status;
-    for (int i = 0; i < out->clip_count && !failed(status); i++) {
-        status = advance_clip(l, number[i], EV_LEASE);
-        if (!failed(status))
-            status = ledger_sql_run(l, "UPDATE clips SET lease = ?1 WHERE clip = ?2", "ii", out->lease, number[i]);
+    TRY(q.status);
+    if (out->clip_count > 0) return status_ok();
+    return status_fail(ERR_FATAL, "%s: shot %lld is planned, but no clip waits for it", l->file, (long long)shot);
+}
+
+static Status take_clips(Ledger *l, const Lease *out, const int64_t *number)
+{
+    for (int i = 0; i < out->clip_count; i++) {
+        const char *to = NULL;
+        TRY(ledger_state_of_clip(l, ledger_clip_state_name(CLIP_PLANNED), EV_LEASE, &to));
+        TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1, lease = ?2 WHERE clip = ?3", "tii", to, out->lease,
+                           number[i]));
     }
-    free(number);
-    return status;
+    return status_ok();
 }
 
 Status ledger_give_lease(Ledger *l, int64_t shot, const char *worker, Lease *out)
 {
     memset(out, 0, sizeof *out);
+    int64_t *number = NULL, retried = 0;
     Status status = status_ok();
-    TRY_OUT(advance_shot(l, shot, EV_LEASE));
+    TRY_OUT(start_lease(l, out));
+    TRY_OUT(take_shot(l, shot, out, &retried));
+    TRY_OUT(find_clips(l, shot, out, &number));
     TRY_OUT(ledger_sql_run(l,
                            "INSERT INTO leases(epoch, shot, worker, clips, given_s, outcome, retry)"
-                           " SELECT ?1, shot, ?3, 0, ?4, 'running', retried FROM shots WHERE shot = ?2",
-                           "iitd", l->epoch, shot, worker, l->now_s));
-    out->lease = sqlite3_last_insert_rowid(l->db);
-    out->epoch = l->epoch;
-    TRY_OUT(read_campaign(l, out));
-    TRY_OUT(read_shot(l, shot, out));
-    TRY_OUT(take_clips(l, shot, out));
-    TRY_OUT(
-        ledger_sql_run(l, "UPDATE leases SET clips = ?1 WHERE lease = ?2", "ii", (int64_t)out->clip_count, out->lease));
+                           " VALUES(?1, ?2, ?3, ?4, ?5, 'running', ?6)",
+                           "iitidi", l->epoch, shot, worker, (int64_t)out->clip_count, l->now_s, retried));
+    out->lease = sqlite3_last_insert_rowid(l->db); /* above all others: no lease is ever deleted */
+    TRY_OUT(take_clips(l, out, number));
+    if (l->pace.first_s <= 0) l->pace.first_s = l->now_s;
 out:
+    free(number);
     if (failed(status)) lease_clear(out);
     return status;
 }
@@ -217,51 +189,91 @@ static Status close_lease(Ledger *l, int64_t lease, const char *outcome, const L
         r->encode_text_s, r->denoise_s, r->decode_s, r->finish_s);
 }
 
-static Status finish_clip(Ledger *l, int64_t lease, const ClipResult *c)
+typedef struct { /* a running lease as the ledger knows it */
+    int64_t shot, step;
+    char shot_state[16];
+    int count, room;
+    struct RunningClip {
+        int64_t clip;
+        char state[16];
+    } * clip;
+} Running;
+
+static void add_clip(Running *w, const Query *q)
 {
-    int64_t clip = -1;
-    Query q = ledger_sql_query(l, "SELECT clip FROM clips WHERE clip_id = ?1 AND lease = ?2", "ti", c->clip_id, lease);
-    if (ledger_sql_next(&q)) clip = ledger_sql_int(&q, 0);
-    ledger_sql_end(&q);
-    TRY(q.status);
-    TRY(advance_clip(l, clip, EV_DONE));
-    return ledger_sql_run(
-        l,
-        "UPDATE clips SET reason = NULL, file = ?2, thumbnail = ?3, sheet = ?4, sha256 = ?5, duration_s = ?6,"
-        " width = ?7, height = ?8, reviewer = '', decided_s = ?9 WHERE clip = ?1",
-        "ittttdiid", clip, c->file, c->thumbnail, c->sheet, c->sha256, c->duration_s, (int64_t)c->width,
-        (int64_t)c->height, l->now_s);
+    if (w->count == w->room) {
+        w->room = 4 * w->room + 4;
+        w->clip = realloc(w->clip, (size_t)w->room * sizeof *w->clip);
+        if (!w->clip) abort();
+    }
+    w->clip[w->count].clip = ledger_sql_int(q, 3);
+    snprintf(w->clip[w->count++].state, sizeof w->clip->state, "%s", ledger_sql_text(q, 4));
 }
 
-/* Looked at before anything is changed: exactly the clips that were ordered. */
-static Status check_clips(Ledger *l, const LeaseResult *r)
+/* Looked at before anything is changed: exactly the clips that were ordered, in that order. */
+static Status read_running(Ledger *l, const LeaseResult *r, Running *w)
 {
-    int64_t ordered, known;
-    TRY(ledger_sql_number(l, &ordered, "SELECT clips FROM leases WHERE lease = ?1", "i", r->lease));
-    if (ordered != r->clip_count)
-        return status_fail(ERR_RETRY, "the result has %d clips, expected %d", r->clip_count, (int)ordered);
-    for (int i = 0; i < r->clip_count; i++) {
-        TRY(ledger_sql_number(
-            l, &known,
-            "SELECT count(*) FROM clips WHERE clip_id = ?1 AND lease = ?2 AND state IN ('waiting', 'finishing')", "ti",
-            r->clip[i].clip_id, r->lease));
-        if (!known)
-            return status_fail(ERR_RETRY, "the result names clip \"%s\", which was not ordered", r->clip[i].clip_id);
+    const char *strange = NULL;
+    w->shot = -1;
+    Query q = ledger_sql_query(l,
+                               "SELECT s.shot, s.step, s.state, c.clip, c.state, c.clip_id FROM leases l"
+                               " JOIN shots s ON s.shot = l.shot LEFT JOIN clips c ON c.shot = l.shot AND c.lease = "
+                               "l.lease WHERE l.lease = ?1 AND l.epoch = ?2 AND l.outcome = 'running' ORDER BY c.clip",
+                               "ii", r->lease, l->epoch);
+    while (ledger_sql_next(&q)) {
+        w->shot = ledger_sql_int(&q, 0);
+        w->step = ledger_sql_int(&q, 1);
+        snprintf(w->shot_state, sizeof w->shot_state, "%s", ledger_sql_text(&q, 2));
+        const char *given = w->count < r->clip_count ? r->clip[w->count].clip_id : NULL;
+        if (given && !strange && strcmp(given, ledger_sql_text(&q, 5)) != 0) strange = given;
+        add_clip(w, &q);
     }
+    TRY(q.status);
+    if (w->shot < 0) return status_fail(ERR_FATAL, "%s: lease %lld is not running", l->file, (long long)r->lease);
+    if (w->count != r->clip_count)
+        return status_fail(ERR_RETRY, "the result has %d clips, expected %d", r->clip_count, w->count);
+    if (strange) return status_fail(ERR_RETRY, "the result names clip \"%s\", which was not ordered", strange);
     return status_ok();
+}
+
+static Status finish_clip(Ledger *l, const struct RunningClip *is, const ClipResult *c)
+{
+    const char *to = NULL;
+    TRY(ledger_state_of_clip(l, is->state, EV_DONE, &to));
+    return ledger_sql_run(
+        l,
+        "UPDATE clips SET state = ?10, reason = NULL, file = ?2, thumbnail = ?3, sheet = ?4, sha256 = ?5,"
+        " duration_s = ?6, width = ?7, height = ?8, reviewer = '', decided_s = ?9 WHERE clip = ?1",
+        "ittttdiidt", is->clip, c->file, c->thumbnail, c->sheet, c->sha256, c->duration_s, (int64_t)c->width,
+        (int64_t)c->height, l->now_s, to);
+}
+
+static Status finish_shot(Ledger *l, const Running *w, int64_t step, bool more)
+{
+    const char *to = NULL;
+    TRY(ledger_state_of_shot(l, w->shot_state, more ? EV_MORE : EV_DONE, &to));
+    if (step < w->step) step = w->step;
+    l->moved.steps += step - w->step;
+    return ledger_sql_run(l, "UPDATE shots SET state = ?1, step = ?2 WHERE shot = ?3", "tii", to, step, w->shot);
 }
 
 Status ledger_take_result(Ledger *l, const LeaseResult *r, bool *more)
 {
-    int64_t shot, left;
-    TRY(find_lease(l, r->lease, &shot));
-    TRY(check_clips(l, r));
-    for (int i = 0; i < r->clip_count; i++) TRY(finish_clip(l, r->lease, &r->clip[i]));
-    TRY(close_lease(l, r->lease, "done", r, NULL));
-    TRY(ledger_note_step(l, shot, r->steps_resumed + r->steps_done));
-    TRY(ledger_sql_number(l, &left, "SELECT count(*) FROM clips WHERE shot = ?1 AND state = 'planned'", "i", shot));
+    int64_t left = 0;
+    Running w = {0};
+    Status status = status_ok();
+    TRY_OUT(read_running(l, r, &w));
+    for (int i = 0; i < w.count; i++) TRY_OUT(finish_clip(l, &w.clip[i], &r->clip[i]));
+    TRY_OUT(close_lease(l, r->lease, "done", r, NULL));
+    TRY_OUT(
+        ledger_sql_number(l, &left, "SELECT 1 FROM clips WHERE shot = ?1 AND state = 'planned' LIMIT 1", "i", w.shot));
     *more = left > 0;
-    return advance_shot(l, shot, *more ? EV_MORE : EV_DONE);
+    TRY_OUT(finish_shot(l, &w, r->steps_resumed + r->steps_done, *more));
+    l->pace.finished += w.count;
+    l->pace.last_s = l->now_s;
+out:
+    free(w.clip);
+    return status;
 }
 
 Status ledger_end_lease(Ledger *l, int64_t lease, const char *outcome, const LeaseResult *r, const char *reason)
@@ -269,9 +281,9 @@ Status ledger_end_lease(Ledger *l, int64_t lease, const char *outcome, const Lea
     int64_t shot;
     TRY(find_lease(l, lease, &shot));
     TRY(close_lease(l, lease, outcome, r, reason));
-    TRY(advance_shot(l, shot, EV_LOST));
-    TRY(advance_clips_of(l, shot, CLIP_WAITING, EV_LOST));
-    return advance_clips_of(l, shot, CLIP_FINISHING, EV_LOST);
+    TRY(ledger_state_move_shot(l, shot, EV_LOST));
+    TRY(ledger_state_move_clips(l, shot, CLIP_WAITING, EV_LOST));
+    return ledger_state_move_clips(l, shot, CLIP_FINISHING, EV_LOST);
 }
 
 Status ledger_failures(Ledger *l, int64_t shot, int *workers, int *times)
@@ -302,25 +314,30 @@ Status ledger_has_failed(Ledger *l, int64_t shot, const char *worker, bool *yes)
 
 Status ledger_give_up(Ledger *l, int64_t shot, const char *reason)
 {
-    TRY(advance_shot(l, shot, EV_GIVE_UP));
+    TRY(ledger_state_move_shot(l, shot, EV_GIVE_UP));
     TRY(ledger_sql_run(l, "UPDATE shots SET reason = ?1 WHERE shot = ?2", "ti", reason, shot));
     TRY(ledger_sql_run(l, "UPDATE clips SET reason = ?1, decided_s = ?2 WHERE shot = ?3 AND state = 'planned'", "tdi",
                        reason, l->now_s, shot));
-    return advance_clips_of(l, shot, CLIP_PLANNED, EV_GIVE_UP);
+    return ledger_state_move_clips(l, shot, CLIP_PLANNED, EV_GIVE_UP);
 }
 
 Status ledger_note_finishing(Ledger *l, int64_t shot)
 {
-    TRY(advance_shot(l, shot, EV_FINISH));
-    return advance_clips_of(l, shot, CLIP_WAITING, EV_FINISH);
+    ShotState same;
+    TRY(ledger_next_shot_state(SHOT_LEASED, EV_FINISH, &same)); /* the shot's state stays */
+    return ledger_state_move_clips(l, shot, CLIP_WAITING, EV_FINISH);
 }
 
 Status ledger_note_step(Ledger *l, int64_t shot, int step)
 {
-    return ledger_sql_run(l, "UPDATE shots SET step = ?1 WHERE shot = ?2 AND step < ?1", "ii", (int64_t)step, shot);
+    int64_t before;
+    TRY(ledger_sql_number(l, &before, "SELECT step FROM shots WHERE shot = ?1", "i", shot));
+    if (step <= before) return status_ok();
+    l->moved.steps += step - before;
+    return ledger_sql_run(l, "UPDATE shots SET step = ?1 WHERE shot = ?2", "ii", (int64_t)step, shot);
 }
 
-Status ledger_note_delivered(Ledger *l, int64_t clip) { return advance_clip(l, clip, EV_DELIVER); }
+Status ledger_note_delivered(Ledger *l, int64_t clip) { return ledger_state_move_clip(l, clip, EV_DELIVER); }
 
 Status ledger_note_alive(Ledger *l)
 {
@@ -329,7 +346,6 @@ Status ledger_note_alive(Ledger *l)
 
 Status ledger_note_worker(Ledger *l, const WorkerLine *w)
 {
-    TRY(ledger_sql_run(l, "UPDATE epochs SET heard_s = ?1 WHERE epoch = ?2", "di", l->now_s, l->epoch));
     return ledger_sql_run(
         l, "INSERT OR REPLACE INTO workers VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         "iitiitttiiiiiid", l->epoch, (int64_t)w->rank, w->host, (int64_t)w->pid, (int64_t)w->threads, w->state,
@@ -382,9 +398,9 @@ static Status retry(Ledger *l, const char *clip_id, int64_t *count)
         ledger_sql_end(&q);
         TRY(q.status);
         if (shot < 0) return status;
-        TRY(advance_shot(l, shot, EV_RETRY));
+        TRY(ledger_state_move_shot(l, shot, EV_RETRY));
         TRY(ledger_sql_run(l, "UPDATE shots SET retried = retried + 1, reason = NULL WHERE shot = ?1", "i", shot));
-        TRY(advance_clips_of(l, shot, CLIP_FAILED, EV_RETRY));
+        TRY(ledger_state_move_clips(l, shot, CLIP_FAILED, EV_RETRY));
     }
 }
 

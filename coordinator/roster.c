@@ -86,7 +86,6 @@ void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t now_ms)
     m->seen = m->finishing = false;
     m->progress_ms = m->sent_ms = now_ms;
     m->dirty = true;
-    m->written_ms = 0;
 }
 
 void roster_end_lease(Member *m, MemberState state)
@@ -100,7 +99,7 @@ void roster_end_lease(Member *m, MemberState state)
     m->stage[0] = m->clip[0] = 0;
     m->done = m->total = m->clip_count = 0;
     m->dirty = true;
-    m->written_ms = 0;
+    if (state != MEMBER_READY) m->written_ms = 0; /* what is wrong is told at once */
 }
 
 RosterCount roster_count(const Roster *r, int64_t now_ms)

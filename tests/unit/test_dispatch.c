@@ -151,6 +151,7 @@ static Snapshot look(Farm *f)
 {
     Snapshot s;
     assert_good(ledger_read_snapshot(f->ledger, &s));
+    assert_good(ledger_check_counts(f->ledger));
     return s;
 }
 

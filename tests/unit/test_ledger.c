@@ -52,6 +52,7 @@ static Snapshot look(Ledger *l)
 {
     Snapshot s;
     assert_good(ledger_read_snapshot(l, &s));
+    assert_good(ledger_check_counts(l));
     return s;
 }
 
