@@ -235,6 +235,8 @@ static void read_unipc(Fields *f, SchedulerConfig *c)
         fields_fault(f, "final_sigmas_type", " = \"%.40s\", expected \"zero\" or \"sigma_min\"", last);
     if (c->final_sigma_zero && !c->lower_order_final && c->order > 1)
         fields_fault(f, "lower_order_final", " is false: with a last sigma of zero the last step would divide by zero");
+    if (c->final_sigma_zero && !c->bh2)
+        fields_fault(f, "solver_type", " = \"bh1\": with a last sigma of zero the last step would divide by zero");
     if (fields_get(f, "solver_p")) fields_fault(f, "solver_p", " is not supported, expected null");
     int off[64], count = 0;
     if (fields_ints(f, "disable_corrector", 0, 64, 0, 63, off, &count))
@@ -470,7 +472,7 @@ Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s)
     TRY(check_real("guidance", s->guidance, 0, 100));
     TRY(check_real("guidance-2", s->guidance_2, 0, 100));
     TRY(check_real("flow-shift", s->flow_shift, 1e-3, 1e3));
-    if (s->guidance_2 > 0 && c->boundary_ratio <= 0)
+    if (s->guidance_2 > 0 && !c->two_transformers)
         return status_fail(ERR_INPUT, "guidance-2 = %g, but %s has no second transformer", s->guidance_2, c->folder);
     if (strcmp(s->scheduler, "unipc") != 0 && strcmp(s->scheduler, "euler") != 0)
         return status_fail(ERR_INPUT, "scheduler = \"%.15s\", expected unipc or euler", s->scheduler);

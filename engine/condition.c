@@ -60,8 +60,10 @@ static Status check_control(const ModelConfig *c, const ShotSpec *s, const Condi
     if (g->references < 0 || g->references > 16)
         return status_fail(ERR_INPUT, "%d reference pictures, expected at most 16", g->references);
     for (int i = 0; i < g->references; i++) TRY(check_picture(&g->reference[i], "reference"));
-    for (int i = 0; g->video && i < s->frames; i++) TRY(check_picture(&g->video[i], "control video"));
-    for (int i = 0; g->mask && i < s->frames; i++) TRY(check_picture(&g->mask[i], "control mask"));
+    if (g->video && (g->video_frames < 1 || g->video_frames > s->frames))
+        return status_fail(ERR_INPUT, "a control video of %d frames, expected 1 to %d", g->video_frames, s->frames);
+    for (int i = 0; g->video && i < g->video_frames; i++) TRY(check_picture(&g->video[i], "control video"));
+    for (int i = 0; g->mask && i < g->video_frames; i++) TRY(check_picture(&g->mask[i], "control mask"));
     return status_ok();
 }
 
@@ -296,7 +298,7 @@ out:
 
 typedef struct { /* the control video at its size, and which of its pixels are to be generated */
     const Picture *video, *mask;
-    int width, height;
+    int frames, width, height;
     bool reactive; /* this pass keeps what is to be generated; the other keeps the rest */
 } Control;
 
@@ -325,15 +327,16 @@ static void fill_control(const void *self, int frame, float *out)
     free(pixels);
 }
 
-/* The control video's own size if it has no more pixels than the shot, else scaled into it; then cut to whole patches. */
+/* The control video's own size in whole latent pixels if these are no more than the shot's, else scaled into it; then cut to
+ * whole patches. */
 static void control_size(const Maker *m, Control *c)
 {
     const ModelConfig *model = m->e->config;
-    const int base = model->vae.scale_space * model->dit.patch[1];
+    const int unit = model->vae.scale_space, base = unit * model->dit.patch[1];
     c->width = m->shot->width;
     c->height = m->shot->height;
     if (!c->video) return;
-    int width = c->video[0].width, height = c->video[0].height;
+    int width = c->video[0].width / unit * unit, height = c->video[0].height / unit * unit;
     if ((int64_t)width * height > (int64_t)c->width * c->height) {
         const double x = (double)c->width / width, y = (double)c->height / height, scale = x < y ? x : y;
         height = (int)(height * scale);
@@ -380,7 +383,7 @@ static float *reference_canvas(const Maker *m, const Control *c, const Picture *
 /* One mask channel per pixel of a latent pixel; of each group of frames the middle one's (nearest-exact). */
 static void fill_control_mask(const Maker *m, const Control *c, const Condition *out, float *channels)
 {
-    const int unit = m->e->config->vae.scale_space, frames = m->shot->frames;
+    const int unit = m->e->config->vae.scale_space, frames = c->frames;
     const int64_t *dim = out->control_dim, pixels = dim[2] * dim[3];
     const int64_t latent_frames = dim[1] - out->references;
     const float step = (float)frames / (float)latent_frames;
@@ -412,19 +415,21 @@ static Status make_control(Maker *m, Condition *out)
 {
     const ModelConfig *model = m->e->config;
     const int z = model->vae.z_dim, unit = model->vae.scale_space;
-    const int64_t frames = out->dim[1] - m->given->references;
     Control control = {.video = m->given->video, .mask = m->given->mask};
+    control.frames = control.video ? m->given->video_frames : m->shot->frames;
+    const int64_t frames = (control.frames - 1) / model->vae.scale_time + 1;
     control_size(m, &control);
     if (control.width < 1 || control.height < 1)
         return status_fail(ERR_INPUT, "the control video is smaller than one patch of the model");
-    const int64_t dim[4] = {2 * z + unit * unit, out->dim[1], control.height / unit, control.width / unit};
+    const int64_t dim[4] = {2 * z + unit * unit, frames + m->given->references, control.height / unit,
+                            control.width / unit};
     memcpy(out->control_dim, dim, sizeof dim);
     out->references = m->given->references;
     out->control = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *out->control);
     for (int pass = 0; pass < 2; pass++) {
         float *latents = NULL;
         control.reactive = pass == 1;
-        const Footage v = {fill_control, &control, m->shot->frames, control.width, control.height};
+        const Footage v = {fill_control, &control, control.frames, control.width, control.height};
         TRY(encode(m, &v, &latents));
         place_latents(out, pass * z, out->references, frames, latents, z);
         free(latents);

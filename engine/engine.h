@@ -80,7 +80,8 @@ typedef struct {                       /* all zero = nothing; which of it a mode
     const Picture *image, *last_image; /* first and last frame, resized to the shot's size */
     const Picture *reference;          /* VACE: people and things to show, fitted onto a white canvas */
     int references;
-    const Picture *video, *mask; /* VACE: shot->frames frames each, or NULL; white in the mask is generated */
+    const Picture *video, *mask; /* VACE: video_frames each, or NULL; white in the mask is generated */
+    int video_frames;            /* at most the shot's; fewer leave the clip's end uncontrolled */
     const float *control_scale;  /* one per control layer, or one for all, or NULL = 1 */
     int control_scales;
 } Conditions;

@@ -10,9 +10,12 @@
 #include <libswscale/swscale.h>
 
 #include "common/file.h"
+#include "common/log.h"
+#include "worker/exif.h"
+#include "worker/photo.h"
 
 enum { MAX_SIDE = 1 << 14 };
-static const char formats[] = "png_pipe,jpeg_pipe,webp_pipe,mov,mp4,matroska,webm,avi";
+static const char formats[] = "png_pipe,webp_pipe,mov,mp4,matroska,webm,avi";
 
 typedef struct { /* one file being decoded */
     const char *path;
@@ -91,30 +94,75 @@ static bool is_full_range(const AVFrame *f)
     return f->color_range == AVCOL_RANGE_JPEG || d->nb_components < 3 || d->flags & AV_PIX_FMT_FLAG_RGB;
 }
 
-/* Any pixel format -> RGB, 8 bits, packed rows. Transparency is dropped, as Pillow's convert("RGB") does. */
+/* Pixels of 16 bits, as Pillow's convert("RGB") takes them: of colour and of grey with transparency the upper byte, but of plain
+ * grey the value, where 255 and more is white. */
+static bool from_16_bits(const Source *s, uint8_t *rgb)
+{
+    const AVFrame *f = s->frame;
+    const bool grey = f->format == AV_PIX_FMT_GRAY16BE;
+    const int channels = grey                               ? 1
+                         : f->format == AV_PIX_FMT_YA16BE   ? 2
+                         : f->format == AV_PIX_FMT_RGB48BE  ? 3
+                         : f->format == AV_PIX_FMT_RGBA64BE ? 4
+                                                            : 0;
+    if (!channels) return false;
+    if (grey) log_line(LOG_WARNING, "%s: 16 bits of grey; what is above 255 is white, as Pillow reads it", s->path);
+    for (int y = 0; y < f->height; y++)
+        for (int x = 0; x < f->width; x++)
+            for (int c = 0; c < 3; c++) {
+                const uint8_t *at = f->data[0] + y * f->linesize[0] + (x * channels + (channels > 2 ? c : 0)) * 2;
+                *rgb++ = grey ? (at[0] ? 255 : at[1]) : at[0];
+            }
+    return true;
+}
+
+static Status from_other(const Source *s, uint8_t *rgb)
+{
+    const AVFrame *f = s->frame;
+    struct SwsContext *convert =
+        sws_getContext(f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGB24,
+                       SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
+    if (!convert) return status_fail(ERR_INPUT, "%s: pixels of a kind that cannot be converted", s->path);
+    const int *matrix = sws_getCoefficients(f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
+    sws_setColorspaceDetails(convert, matrix, is_full_range(f), matrix, 1, 0, 1 << 16, 1 << 16);
+    sws_scale(convert, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *[]){rgb},
+              (int[]){3 * f->width});
+    sws_freeContext(convert);
+    return status_ok();
+}
+
+/* p is the list's from here on. */
+static void append(ImageList *list, Picture p)
+{
+    Picture *more = realloc(list->picture, (size_t)(list->count + 1) * sizeof *more);
+    if (!more) abort();
+    list->picture = more;
+    list->picture[list->count++] = p;
+}
+
+/* What WebP notes; libav writes it as text. */
+static int orientation_of(const AVFrame *f)
+{
+    const AVDictionaryEntry *e = av_dict_get(f->metadata, "Orientation", NULL, 0);
+    return e ? (int)strtol(e->value, NULL, 10) : 1;
+}
+
+/* Any pixel format -> RGB, 8 bits, packed rows, upright. Transparency is dropped, as Pillow's convert("RGB") does. */
 static Status append_frame(const Source *s, ImageList *list)
 {
     const AVFrame *f = s->frame;
     if (f->width < 1 || f->height < 1 || f->width > MAX_SIDE || f->height > MAX_SIDE)
         return status_fail(ERR_INPUT, "%s: %dx%d pixels, expected 1 to %d a side", s->path, f->width, f->height,
                            MAX_SIDE);
-    uint8_t *rgb = malloc((size_t)f->width * (size_t)f->height * 3);
-    struct SwsContext *convert =
-        sws_getContext(f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGB24,
-                       SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
-    Picture *more = realloc(list->picture, (size_t)(list->count + 1) * sizeof *more);
-    if (more) list->picture = more;
-    Status status = rgb && convert && more ? status_ok() : status_fail(ERR_NODE, "%s: out of memory", s->path);
-    if (!failed(status)) {
-        const int *matrix = sws_getCoefficients(f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
-        sws_setColorspaceDetails(convert, matrix, is_full_range(f), matrix, 1, 0, 1 << 16, 1 << 16);
-        sws_scale(convert, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *[]){rgb},
-                  (int[]){3 * f->width});
-        list->picture[list->count++] = (Picture){f->width, f->height, rgb};
-    } else {
+    uint8_t *rgb = memory_get((size_t)f->width * (size_t)f->height, 3);
+    Picture p = {f->width, f->height, rgb};
+    Status status = from_16_bits(s, rgb) ? status_ok() : from_other(s, rgb);
+    if (failed(status)) {
         free(rgb);
+        return status;
     }
-    sws_freeContext(convert);
+    exif_turn(&p, orientation_of(f));
+    append(list, p);
     return status;
 }
 
@@ -137,8 +185,16 @@ static Status read_file(const char *path, int frames, ImageList *list, int *read
 Status image_read(const char *path, ImageList *list)
 {
     int read;
+    if (photo_is_jpeg(path)) {
+        Picture p;
+        TRY(photo_read(path, MAX_SIDE, &p));
+        append(list, p);
+        return status_ok();
+    }
     TRY(read_file(path, 1, list, &read));
-    return read == 1 ? status_ok() : status_fail(ERR_INPUT, "%s: holds no picture", path);
+    if (read != 1) return status_fail(ERR_INPUT, "%s: holds no picture", path);
+    exif_turn(&list->picture[list->count - 1], exif_of_png(path));
+    return status_ok();
 }
 
 static int is_name(const struct dirent *d) { return d->d_name[0] != '.'; }
@@ -163,6 +219,5 @@ Status image_read_sequence(const char *path, int frames, ImageList *list)
 {
     int read = 0;
     TRY(file_is_folder(path) ? read_folder(path, frames, list, &read) : read_file(path, frames, list, &read));
-    if (read < frames) return status_fail(ERR_INPUT, "%s: %d frames, expected %d as the clip has", path, read, frames);
-    return status_ok();
+    return read > 0 ? status_ok() : status_fail(ERR_INPUT, "%s: holds no picture", path);
 }

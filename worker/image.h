@@ -1,5 +1,6 @@
 /* image.h - pictures from files: what a shot is conditioned on. PNG, JPEG or WebP; a video file, or a folder of pictures in the
- * order of their names. Read through libav, with the formats limited to those, so that a file cannot lead elsewhere. */
+ * order of their names. Pixels and orientation are what Pillow reads. Formats are limited to those, so that a file cannot lead
+ * elsewhere. */
 #ifndef REELWRIGHT_IMAGE_H
 #define REELWRIGHT_IMAGE_H
 
@@ -12,7 +13,7 @@ typedef struct { /* owns its pixels */
 
 /* Appends one picture. ERR_INPUT names the file. */
 Status image_read(const char *path, ImageList *list);
-/* Appends the first `frames` pictures of a folder or of a video; fewer is ERR_INPUT. */
+/* Appends the first pictures of a folder or of a video, at most `frames`; none is ERR_INPUT. */
 Status image_read_sequence(const char *path, int frames, ImageList *list);
 void image_list_clear(ImageList *list);
 

@@ -202,19 +202,35 @@ static Status read_scales(const char *text, const ModelConfig *c, Pictures *p)
     return status_ok();
 }
 
+/* A control video may be shorter than the clip, its mask may not be shorter than it. */
+static Status read_control(const RenderOptions *o, int frames, Pictures *p)
+{
+    if (!o->control_video) return status_ok();
+    TRY(image_read_sequence(o->control_video, frames, &p->video));
+    const int count = p->video.count;
+    if (count < frames)
+        log_line(LOG_WARNING, "%s: %d frames; the clip's other %d follow the prompt alone", o->control_video, count,
+                 frames - count);
+    if (!o->control_mask) return status_ok();
+    TRY(image_read_sequence(o->control_mask, count, &p->mask));
+    if (p->mask.count == count) return status_ok();
+    return status_fail(ERR_INPUT, "--control-mask %s: %d frames, expected %d as the control video has", o->control_mask,
+                       p->mask.count, count);
+}
+
 static Status read_pictures(const RenderOptions *o, const ModelConfig *c, int frames, Pictures *p)
 {
     if (o->image) TRY(image_read(o->image, &p->image));
     if (o->last_image) TRY(image_read(o->last_image, &p->last_image));
     for (int i = 0; i < o->references.count; i++) TRY(image_read(o->references.text[i], &p->reference));
-    if (o->control_video) TRY(image_read_sequence(o->control_video, frames, &p->video));
-    if (o->control_mask) TRY(image_read_sequence(o->control_mask, frames, &p->mask));
+    TRY(read_control(o, frames, p));
     if (o->control_scale) TRY(read_scales(o->control_scale, c, p));
     p->all.image = p->image.picture;
     p->all.last_image = p->last_image.picture;
     p->all.reference = p->reference.picture;
     p->all.references = p->reference.count;
     p->all.video = p->video.picture;
+    p->all.video_frames = p->video.count;
     p->all.mask = p->mask.picture;
     return status_ok();
 }

@@ -131,6 +131,7 @@ static void given_from(const Safetensors *want, json_t *note, int frames, Given 
     if (picture_from(want, "in.reference", &g->reference)) c->reference = &g->reference;
     c->references = c->reference ? 1 : 0;
     c->video = g->video = pictures_from(want, "in.video", frames);
+    c->video_frames = frames;
     c->mask = g->mask = pictures_from(want, "in.mask", frames);
     c->control_scale = g->scale;
     g->scale[0] = (float)json_number_value(scale);

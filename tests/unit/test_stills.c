@@ -141,7 +141,9 @@ static void reads_folders_in_the_order_of_names(void **state)
     assert_string_equal(image_read_sequence("test_stills.dir", 3, &list).message, "");
     assert_int_equal(list.count, 3);
     assert_true(list.picture[0].height > list.picture[1].height);
-    assert_int_equal(image_read_sequence("test_stills.dir", 4, &list).err, ERR_INPUT);
+    image_list_clear(&list);
+    assert_string_equal(image_read_sequence("test_stills.dir", 4, &list).message, ""); /* what there is */
+    assert_int_equal(list.count, 3);
     image_list_clear(&list);
     for (int i = 0; i < 3; i++) {
         char path[64];
