@@ -121,8 +121,75 @@ static void compile_templates(CampaignLoad *l)
     if (f->seed) l->seed = template_new(f->seed, c, place_of(l, "seed"), l->faults);
 }
 
+/* ---- how it is run ---- */
+
+static void check_webhook(CampaignLoad *l, const char *address)
+{
+    Place place = place_of(l, "notify.webhook");
+    size_t scheme = strncmp(address, "https://", 8) == 0 ? 8 : strncmp(address, "http://", 7) == 0 ? 7 : 0;
+    size_t host = scheme ? strcspn(address + scheme, "/?#") : 0;
+    if (host == 0 || strpbrk(address, " \t\r\n"))
+        faults_add(l->faults, place, "%s, expected an address, https://HOST/...", quoted(address).text);
+    else if (memchr(address + scheme, '@', host))
+        faults_add(l->faults, place, "a user or password in the address, expected none; events are signed instead");
+}
+
+static bool is_given(const char *text) { return text && strcmp(text, "none") != 0; }
+
+static void read_notify(CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    NotifySettings *n = &l->campaign->settings.notify;
+    if (is_given(f->webhook)) {
+        check_webhook(l, f->webhook);
+        n->webhook = text_copy(f->webhook);
+    }
+    if (is_given(f->command)) n->command = text_copy(f->command);
+    if (is_given(f->secret_file)) {
+        char *path = path_join(l->campaign->folder, f->secret_file);
+        n->secret_file = realpath(path, NULL);
+        if (!n->secret_file) faults_add(l->faults, place_of(l, "notify.secret_file"), "%s: no such file", path);
+        free(path);
+    }
+    for (int i = 0; i < f->events.count; i++) {
+        int k = 0;
+        while (settings_event[k] && strcmp(settings_event[k], f->events.word[i]) != 0) k++;
+        Place place = place_of(l, "notify.events");
+        if (f->events.line[i]) place.line = f->events.line[i];
+        if (settings_event[k])
+            snprintf(n->event[n->event_count++], NOTIFY_EVENT_BYTES, "%s", settings_event[k]);
+        else
+            faults_add(l->faults, place,
+                       "%s, expected run.finished, run.stopped, run.stuck, run.max_fails, "
+                       "run.waiting, pilot.ready, clip.failed or deadline.at_risk",
+                       quoted(f->events.word[i]).text);
+    }
+}
+
+static void read_settings(CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    Settings *s = &l->campaign->settings;
+    double when;
+    s->priority = f->priority;
+    s->pilot = f->pilot;
+    memcpy(s->limit_s, f->limit_s, sizeof s->limit_s);
+    if (f->max_fails && !max_fails_parse(f->max_fails, &s->max_fails))
+        faults_add(l->faults, place_of(l, "max_fails"), "%s, expected a number of clips, 20, or a share of them, 5%%",
+                   quoted(f->max_fails).text);
+    if (!is_given(f->deadline)) return read_notify(l);
+    if (strlen(f->deadline) >= DEADLINE_BYTES || !deadline_parse(f->deadline, 0, &when)) {
+        faults_add(l->faults, place_of(l, "deadline"), "%s, expected a time of day, \"06:00\", or \"2026-01-31 06:00\"",
+                   quoted(f->deadline).text);
+    } else {
+        snprintf(s->deadline, sizeof s->deadline, "%s", f->deadline);
+    }
+    read_notify(l);
+}
+
 static void check_all(CampaignLoad *l)
 {
+    read_settings(l);
     read_model(l);
     read_customers(l);
     check_settings(l);
@@ -148,7 +215,6 @@ Status campaign_load(const char *file, Campaign **out)
     TRY_OUT(model_config_hash(c->model_folder, c->model_hash)); /* reads every weight: only when all else is right */
     c->name = text_copy(l.file.campaign);
     c->checkpoint_every = l.file.checkpoint_every;
-    c->priority = l.file.priority;
     c->share_shots = l.file.reuse_shots;
     campaign_plan(&l);
     *out = c;
@@ -173,6 +239,7 @@ void campaign_free(Campaign **c)
     free(p->folder);
     free(p->model_folder);
     free(p->customers_file);
+    settings_clear(&p->settings);
     model_config_free(&p->model);
     customers_free(&p->customers);
     for (int64_t i = 0; i < p->clip_count; i++) free(p->clip[i].refusal);

@@ -8,6 +8,7 @@
 #include "common/clip.h"
 #include "common/model_config.h"
 #include "coordinator/customers.h"
+#include "coordinator/settings.h"
 
 typedef struct {   /* one clip to be: what a row asks for after template expansion */
     char *clip_id; /* the row's id, borrowed from Customers */
@@ -34,8 +35,8 @@ typedef struct {
     int rendition_count;
     Rendition rendition[MAX_RENDITIONS];
     int checkpoint_every; /* 0 = auto */
-    int64_t priority;
-    bool share_shots; /* reuse: {shots: true} */
+    Settings settings;    /* how it is run; paths absolute */
+    bool share_shots;     /* reuse: {shots: true} */
     int64_t clip_count, shot_count;
     PlannedClip *clip; /* one per row, in row order */
     PlannedShot *shot; /* distinct, in order of first use */

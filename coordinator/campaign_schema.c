@@ -33,9 +33,27 @@ static const YamlField schema[] = {
      .help = "rows that need the same render share it"},
     {"reuse.trunk_steps", YAML_INTEGER, .max = 1000, .fallback = "0", .unit = "steps", .only = "0",
      .lacks = "share the first steps of different shots", .help = "steps that all variants share"},
-    {"pilot", YAML_INTEGER, .max = 1000, .fallback = "0", .unit = "clips", .only = "0",
-     .lacks = "wait for the approval of a pilot", .help = "clips to approve before the batch"},
-    {"deadline", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "plan for a deadline", .help = "time of day"},
+    {"pilot", YAML_INTEGER, TO(pilot), .max = 1000, .fallback = "0", .unit = "clips",
+     .help = "clips to approve before the batch"},
+    {"deadline", YAML_TEXT, TO(deadline), .fallback = "none", .help = "a time of day, 06:00, or 2026-01-31 06:00"},
+    {"max_fails", YAML_TEXT, TO(max_fails), .fallback = "none", .help = "how many clips may fail, 20 or 5%"},
+    {"limits.load", YAML_INTEGER, TO(limit_s[STAGE_LOAD]), .min = 1, .max = 604800, .words = "auto", .fallback = "auto",
+     .unit = "seconds", .help = "for loading the model"},
+    {"limits.text", YAML_INTEGER, TO(limit_s[STAGE_TEXT]), .min = 1, .max = 604800, .words = "auto", .fallback = "auto",
+     .unit = "seconds", .help = "for encoding the prompt"},
+    {"limits.denoise", YAML_INTEGER, TO(limit_s[STAGE_DENOISE]), .min = 1, .max = 604800, .words = "auto",
+     .fallback = "auto", .unit = "seconds", .help = "for one denoising step"},
+    {"limits.decode", YAML_INTEGER, TO(limit_s[STAGE_DECODE]), .min = 1, .max = 604800, .words = "auto",
+     .fallback = "auto", .unit = "seconds", .help = "for decoding one latent frame"},
+    {"limits.finish", YAML_INTEGER, TO(limit_s[STAGE_FINISH]), .min = 1, .max = 604800, .words = "auto",
+     .fallback = "auto", .unit = "seconds", .help = "for finishing one clip"},
+    {"notify.webhook", YAML_TEXT, TO(webhook), .fallback = "none",
+     .help = "an address, https://..., that events are posted to"},
+    {"notify.secret_file", YAML_TEXT, TO(secret_file), .fallback = "none",
+     .help = "a file with the key that signs them"},
+    {"notify.command", YAML_TEXT, TO(command), .fallback = "none",
+     .help = "a shell command that reads an event on stdin"},
+    {"notify.events", YAML_WORDS, TO(events), .help = "events to tell of"},
     {"cameo.id", YAML_TEXT, .lacks = "show a cameo", .help = "whose likeness"},
     {"cameo.purpose", YAML_TEXT, .lacks = "show a cameo", .help = "what for"},
     {"voice.text", YAML_TEXT, .lacks = "speak", .help = "what is said"},
@@ -92,7 +110,10 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
                   {"model", &c->model},
                   {"customers", &c->customers},
                   {"prompt", &c->prompt},
-                  {"seed", &c->seed}};
+                  {"seed", &c->seed},
+                  {"notify.webhook", &c->webhook},
+                  {"notify.secret_file", &c->secret_file},
+                  {"notify.command", &c->command}};
     for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
         char **text = filled[i].text;
         if (!*text || (*text)[strspn(*text, " \t\n")]) continue;
@@ -122,6 +143,12 @@ void campaign_file_clear(CampaignFile *c)
     free(c->prompt);
     free(c->negative);
     free(c->seed);
+    free(c->deadline);
+    free(c->max_fails);
+    free(c->webhook);
+    free(c->command);
+    free(c->secret_file);
     for (int i = 0; i < c->renditions.count; i++) free(c->renditions.word[i]);
+    for (int i = 0; i < c->events.count; i++) free(c->events.word[i]);
     *c = (CampaignFile){0};
 }

@@ -4,18 +4,21 @@
 #ifndef REELWRIGHT_CAMPAIGN_SCHEMA_H
 #define REELWRIGHT_CAMPAIGN_SCHEMA_H
 
+#include "coordinator/settings.h"
 #include "coordinator/yaml_fields.h"
 
-enum { CAMPAIGN_MAX_KEYS = 48, CAMPAIGN_MAX_NAME_BYTES = 100 };
+enum { CAMPAIGN_MAX_KEYS = 64, CAMPAIGN_MAX_NAME_BYTES = 100 };
 
 typedef struct
 { /* what the file says; a text is NULL and a number 0 where it says nothing and the key has no default */
     char *campaign, *model, *customers, *prompt, *negative, *seed;
+    char *deadline, *max_fails, *webhook, *command, *secret_file;
     int size[2]; /* width, height */
-    int frames, fps, steps, priority, checkpoint_every;
+    int frames, fps, steps, priority, pilot, checkpoint_every;
+    int limit_s[STAGE_COUNT];
     double guidance, guidance_2, flow_shift;
     char scheduler[YAML_CHOICE_BYTES];
-    YamlWords renditions;
+    YamlWords renditions, events;
     bool reuse_shots;
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;

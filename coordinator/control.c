@@ -1,4 +1,4 @@
-/* control.c - `pause`, `resume`, `cancel`, `retry`, `deliver` and `explain`: steering a campaign from another terminal.
+/* control.c - `pause`, `resume`, `cancel`, `retry`, `priority`, `pilot` and `deliver`: steering a campaign from another terminal.
  *
  * Only the coordinator changes states. The steering verbs leave a request in the ledger, which a running coordinator takes
  * up within a second and the next run at its start. */
@@ -9,169 +9,194 @@
 #include "common/moment.h"
 #include "common/options.h"
 #include "coordinator/conclude.h"
-#include "coordinator/deliver.h"
-#include "coordinator/events.h"
+#include "coordinator/ledger_read.h"
 #include "coordinator/verbs.h"
 
-static Status read_words(const Usage *u, int argc, char **argv, const char **folder, const char **clip)
+/* Leaves the request, and says what it means. A request for clips must mean some. */
+static Status leave_request(Ledger *l, const Snapshot *s, const LedgerRequest *r, const char *folder)
 {
-    int first;
-    TRY(options_read(u, argc, argv, &first));
-    *folder = first < 0 ? NULL : argv[first];
-    *clip = first >= 0 && first + 1 < argc ? argv[first + 1] : NULL;
+    Ledger *writer = NULL;
+    int64_t meant = 0, changed = 0;
+    bool clips = *r->clip_id || *r->filter || strcmp(r->verb, "retry") == 0;
+    if (clips) TRY(ledger_count_meant(l, r, &meant, &changed));
+    if (clips && meant == 0 && *r->clip_id)
+        return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
+                           folder, r->clip_id);
+    if (clips && meant == 0) return status_fail(ERR_INPUT, "%s: no clip meets all of these conditions", folder);
+    TRY(ledger_open(folder, LEDGER_WRITE, &writer));
+    Status status = ledger_request(writer, r, moment_wall_s());
+    ledger_close(&writer);
+    TRY(status);
+    printf("%s: %s%s%s", s->name, r->verb, *r->clip_id ? " " : "", r->clip_id);
+    if (clips) printf(", %lld of %lld clips", (long long)changed, (long long)meant);
+    bool running = s->epoch > 0 && s->ended_s <= 0;
+    printf("\n%s", running ? "" : "no run is going on: the next one takes it up\n");
     return status_ok();
 }
 
-/* Asked for with `clip`, which must exist; "" means the campaign. */
-static Status ask(const char *folder, const char *verb, const char *clip)
+/* clip and where: which clips; neither: the campaign. */
+static Status ask(const char *folder, const char *verb, const char *clip, const OptionTexts *where, int number)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    char *filter = NULL;
+    Status status = status_ok();
+    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(ledger_read_snapshot(l, &s));
+    TRY_OUT(ledger_make_filter(l, where ? where->text : NULL, where ? where->count : 0, &filter));
+    LedgerRequest r = {.verb = (char *)(uintptr_t)verb,
+                       .clip_id = (char *)(uintptr_t)(clip ? clip : ""),
+                       .filter = filter,
+                       .number = number};
+    TRY_OUT(leave_request(l, &s, &r, folder));
+    int64_t paused = s.clip_count[CLIP_PAUSED];
+    if (strcmp(verb, "resume") == 0 && !clip && !*filter && paused > 0)
+        printf("%lld clips stay paused; `reelwright resume %s --where state=paused` resumes them\n", (long long)paused,
+               folder);
+out:
+    ledger_close(&l);
+    snapshot_clear(&s);
+    free(filter);
+    return status;
+}
+
+static Status steer(int argc, char **argv, const char *about)
+{
+    OptionTexts where = {0};
+    const Option table[] = {{.name = "where",
+                             .kind = OPTION_TEXTS,
+                             .to = &where,
+                             .value = "COLUMN=VALUE",
+                             .help = "the clips whose row says so; also !=, and state=failed; several: all of them"}};
+    const Usage usage = {.verb = argv[0],
+                         .arguments = "DIR [CLIP | --where COLUMN=VALUE]",
+                         .about = about,
+                         .option = table,
+                         .option_count = 1,
+                         .min_arguments = 1,
+                         .max_arguments = 2};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    return ask(argv[first], argv[0], argv[first + 1], &where, 0); /* argv ends with NULL */
+}
+
+Status verb_pause(int argc, char **argv)
+{
+    return steer(argc, argv,
+                 "No further shot is handed out: of the whole campaign, or of one clip, or of those that meet every\n"
+                 "--where. What is in work is finished. `resume` goes on.");
+}
+
+Status verb_resume(int argc, char **argv)
+{
+    return steer(
+        argc, argv,
+        "Goes on with a campaign that was paused or cancelled, or with clips of it that were. Clips that were\n"
+        "paused by themselves stay so when the campaign is resumed.");
+}
+
+Status verb_cancel(int argc, char **argv)
+{
+    return steer(
+        argc, argv,
+        "Without clips: what is in work is checkpointed and given back, and the run ends; `resume`, then `run`,\n"
+        "goes on. With clips: they are not made, the rest is; in the list they stand as cancelled.");
+}
+
+Status verb_retry(int argc, char **argv)
+{
+    return steer(
+        argc, argv,
+        "Failed clips (all, or the one, or those that meet every --where) are tried again, by the run that goes\n"
+        "on or the next one. What failed together with them, for it shares the render, is tried with them.");
+}
+
+Status verb_priority(int argc, char **argv)
+{
+    const Usage usage = {.verb = "priority",
+                         .arguments = "DIR NUMBER",
+                         .about =
+                             "Of several campaigns in one farm those of higher priority go first, -100 to 100. Holds\n"
+                             "until it is set again, here or by another `priority` in the campaign file.",
+                         .min_arguments = 2,
+                         .max_arguments = 2};
+    int first, number;
+    char *end;
+    /* a negative number is no option: it goes behind the mark that ends them */
+    char *words[5] = {argv[0], (char *)(uintptr_t) "--", argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
+    bool negative = argc == 3 && argv[2][0] == '-' && argv[2][1] >= '0' && argv[2][1] <= '9';
+    TRY(options_read(&usage, negative ? 4 : argc, negative ? words : argv, &first));
+    if (first < 0) return status_ok();
+    char **word = (negative ? words : argv) + first;
+    number = (int)strtol(word[1], &end, 10);
+    if (!*word[1] || *end || strlen(word[1]) > 4 || number < -100 || number > 100)
+        return status_fail(ERR_INPUT, "priority %.40s: expected a whole number from -100 to 100", word[1]);
+    return ask(word[0], "priority", NULL, NULL, number);
+}
+
+/* ---- pilot ---- */
+
+static Status print_pilot_clip(void *self, const ClipRow *r)
+{
+    int64_t *left = self;
+    if (*left == 0 || strcmp(r->state, "refused") == 0) return status_ok();
+    --*left;
+    printf("  %-12s %-10s %s%s%s\n", r->clip_id, r->state, r->file, *r->reason ? "because: " : "", r->reason);
+    return status_ok();
+}
+
+static Status list_pilot(const char *folder)
 {
     Ledger *l = NULL;
     Snapshot s = {0};
     Status status = status_ok();
     TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
     TRY_OUT(ledger_read_snapshot(l, &s));
-    ledger_close(&l);
-    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    TRY_OUT(ledger_request(l, verb, clip, moment_wall_s()));
-    bool running = s.epoch > 0 && s.ended_s <= 0;
-    printf("%s: %s%s%s\n", s.name, verb, *clip ? " " : "", clip);
-    if (!running) printf("no run is going on: the next one takes it up\n");
+    if (s.pilot == PILOT_NONE) TRY_OUT(status_fail(ERR_INPUT, "%s: campaign \"%s\" has no pilot", folder, s.name));
+    bool ready = s.pilot == PILOT_OPEN && s.pilot_left == 0;
+    printf("%s: pilot of %lld clips, %s\n", s.name, (long long)s.pilot_clips,
+           ready                   ? "made, waiting for approval"
+           : s.pilot == PILOT_OPEN ? "being made"
+                                   : ledger_pilot_state_name(s.pilot));
+    int64_t left = s.pilot_clips;
+    TRY_OUT(ledger_read_clips(l, NULL, (ClipSink){print_pilot_clip, &left}));
+    if (ready) printf("look at %s/clips, then: reelwright pilot approve %s, or reject\n", folder, folder);
 out:
     ledger_close(&l);
     snapshot_clear(&s);
     return status;
 }
 
-static Status ask_for_campaign(int argc, char **argv, const char *about)
-{
-    const Usage usage = {.verb = argv[0], .arguments = "DIR", .about = about, .min_arguments = 1, .max_arguments = 1};
-    const char *folder, *clip;
-    TRY(read_words(&usage, argc, argv, &folder, &clip));
-    return folder ? ask(folder, argv[0], "") : status_ok();
-}
-
-Status verb_pause(int argc, char **argv)
-{
-    return ask_for_campaign(argc, argv, "No further shot is handed out; those in work are finished. `resume` goes on.");
-}
-
-Status verb_resume(int argc, char **argv)
-{
-    return ask_for_campaign(argc, argv, "Goes on with a campaign that was paused or cancelled.");
-}
-
-Status verb_cancel(int argc, char **argv)
-{
-    return ask_for_campaign(
-        argc, argv, "Shots in work are checkpointed and given back, and the run ends. `resume`, then `run`, goes on.");
-}
-
-typedef struct {
-    const char *clip_id;
-    int64_t shot;
-    bool found;
-} Wanted;
-
-static Status find_clip(const char *folder, Ledger *l, const char *clip, ClipSink sink, const Wanted *w)
-{
-    TRY(ledger_read_clips(l, clip, sink));
-    if (w->found) return status_ok();
-    return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)", folder,
-                       clip);
-}
-
-static Status note_clip(void *self, const ClipRow *row)
-{
-    Wanted *w = self;
-    w->found = true;
-    w->shot = row->shot;
-    return status_ok();
-}
-
-static Status check_clip(const char *folder, const char *clip)
+static Status decide_pilot(const char *folder, const char *verb)
 {
     Ledger *l = NULL;
-    Wanted w = {.clip_id = clip};
+    Snapshot s = {0};
     TRY(ledger_open(folder, LEDGER_READ, &l));
-    Status status = find_clip(folder, l, clip, (ClipSink){note_clip, &w}, &w);
+    Status status = ledger_read_snapshot(l, &s);
     ledger_close(&l);
-    return status;
+    if (!failed(status) && s.pilot == PILOT_NONE)
+        status = status_fail(ERR_INPUT, "%s: campaign \"%s\" has no pilot", folder, s.name);
+    snapshot_clear(&s);
+    return failed(status) ? status : ask(folder, verb, NULL, NULL, 0);
 }
 
-Status verb_retry(int argc, char **argv)
+Status verb_pilot(int argc, char **argv)
 {
-    const Usage usage = {.verb = "retry",
-                         .arguments = "DIR [CLIP]",
-                         .about =
-                             "Failed clips (all, or the one) are tried again, by the run that goes on or the next one.",
-                         .min_arguments = 1,
-                         .max_arguments = 2};
-    const char *folder, *clip;
-    TRY(read_words(&usage, argc, argv, &folder, &clip));
-    if (!folder) return status_ok();
-    if (clip) TRY(check_clip(folder, clip));
-    return ask(folder, "retry", clip ? clip : "");
-}
-
-/* ---- explain ---- */
-
-static Status print_lease(void *self, const LeaseRow *r)
-{
-    char given[32], *length = NULL;
-    (void)self;
-    events_time(r->given_s, given);
-    size_t bytes = 0;
-    FILE *f = open_memstream(&length, &bytes);
-    if (!f) abort();
-    if (r->ended_s > 0) fprintf(f, " after %.1f s", r->ended_s - r->given_s);
-    fclose(f);
-    printf("  %s  lease %lld to %s: %s%s", given, (long long)r->lease, r->worker, r->outcome, length);
-    if (r->steps_done || r->steps_resumed) printf(", %d steps (%d from a checkpoint)", r->steps_done, r->steps_resumed);
-    printf("%s%s\n", *r->reason ? ": " : "", r->reason);
-    free(length);
-    return status_ok();
-}
-
-static Status print_clip(void *self, const ClipRow *r)
-{
-    Wanted *w = self;
-    char when[32];
-    note_clip(w, r);
-    printf("clip %s: %s%s%s\n", r->clip_id, r->state, *r->reason ? ", because: " : "", r->reason);
-    if (r->decided_s > 0) {
-        events_time(r->decided_s, when);
-        printf("  since    %s\n", when);
-    }
-    if (*r->file)
-        printf("  file     %s (%dx%d, %.2f s)\n  sha256   %s\n", r->file, r->width, r->height, r->duration_s,
-               r->sha256);
-    if (r->shot < 0) return status_ok();
-    printf("  shot     %s, seed %llu, %d steps", r->key, (unsigned long long)r->seed, r->steps);
-    if (r->sharers > 1) printf(", shared by %lld clips", (long long)r->sharers);
-    printf("\n  prompt   %s\n", r->prompt);
-    return status_ok();
-}
-
-Status verb_explain(int argc, char **argv)
-{
-    const Usage usage = {.verb = "explain",
-                         .arguments = "DIR CLIP",
-                         .about = "Why one clip is where it is: its state, its shot, and every attempt at it.",
-                         .min_arguments = 2,
-                         .max_arguments = 2};
-    const char *folder, *clip;
-    Ledger *l = NULL;
-    TRY(read_words(&usage, argc, argv, &folder, &clip));
-    if (!folder) return status_ok();
-    Wanted w = {.clip_id = clip, .shot = -1};
-    TRY(ledger_open(folder, LEDGER_READ, &l));
-    Status status = find_clip(folder, l, clip, (ClipSink){print_clip, &w}, &w);
-    if (!failed(status) && w.shot >= 0) {
-        printf("attempts\n");
-        status = ledger_read_leases(l, w.shot, (LeaseSink){print_lease, NULL});
-    }
-    ledger_close(&l);
-    return status;
+    const Usage usage = {
+        .verb = "pilot",
+        .arguments = "list|approve|reject DIR",
+        .about = "A campaign with `pilot: K` renders its first K clips and waits. `list` shows them, `approve`\n"
+                 "lets the rest be made by the run that waits or the next one, `reject` cancels the campaign.",
+        .min_arguments = 2,
+        .max_arguments = 2};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    const char *what = argv[first], *folder = argv[first + 1];
+    if (strcmp(what, "list") == 0) return list_pilot(folder);
+    if (strcmp(what, "approve") == 0 || strcmp(what, "reject") == 0) return decide_pilot(folder, what);
+    return status_fail(ERR_INPUT, "pilot %.40s: expected list, approve or reject", what);
 }
 
 /* ---- deliver ---- */
@@ -185,7 +210,7 @@ Status verb_deliver(int argc, char **argv)
                  "writes the delivery list there and in DIR. A run does the same at its end.",
         .min_arguments = 1,
         .max_arguments = 1};
-    const char *folder, *clip;
-    TRY(read_words(&usage, argc, argv, &folder, &clip));
-    return folder ? conclude_delivery(folder) : status_ok();
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    return first < 0 ? status_ok() : conclude_delivery(argv[first]);
 }

@@ -12,16 +12,18 @@ enum { WAIT_MS = 100, SHOW_MS = 1000 };
 static const char *outcome_name(DispatchEnd end)
 {
     static const char *const name[] = {
-        [DISPATCH_WORKING] = "working",       [DISPATCH_DONE] = "done",   [DISPATCH_STOPPED] = "stopped",
-        [DISPATCH_NO_WORKERS] = "no workers", [DISPATCH_STUCK] = "stuck", [DISPATCH_CANCELLED] = "cancelled"};
+        [DISPATCH_WORKING] = "working",       [DISPATCH_DONE] = "done",         [DISPATCH_STOPPED] = "stopped",
+        [DISPATCH_NO_WORKERS] = "no workers", [DISPATCH_STUCK] = "stuck",       [DISPATCH_CANCELLED] = "cancelled",
+        [DISPATCH_WAITING] = "waiting",       [DISPATCH_TOO_MANY] = "max fails"};
     return name[end];
 }
 
 static Status end_status(const Dispatch *d)
 {
     static const ErrClass class[] = {
-        [DISPATCH_WORKING] = ERR_FATAL,    [DISPATCH_DONE] = OK,         [DISPATCH_STOPPED] = ERR_STOP,
-        [DISPATCH_NO_WORKERS] = ERR_RETRY, [DISPATCH_STUCK] = ERR_FATAL, [DISPATCH_CANCELLED] = ERR_STOP};
+        [DISPATCH_WORKING] = ERR_FATAL,    [DISPATCH_DONE] = OK,           [DISPATCH_STOPPED] = ERR_STOP,
+        [DISPATCH_NO_WORKERS] = ERR_RETRY, [DISPATCH_STUCK] = ERR_FATAL,   [DISPATCH_CANCELLED] = ERR_STOP,
+        [DISPATCH_WAITING] = ERR_FATAL,    [DISPATCH_TOO_MANY] = ERR_FATAL};
     ErrClass err = class[dispatch_end(d)];
     return err == OK ? status_ok() : status_fail(err, "%s", dispatch_reason(d));
 }
@@ -59,6 +61,16 @@ static Status write_end(Ledger *l, Events *events, DispatchEnd end, const char *
     return events_flush(events);
 }
 
+static Status take_settings(Ledger *l, const Snapshot *s, DispatchOptions *o)
+{
+    Settings settings;
+    TRY(ledger_read_settings(l, &settings));
+    for (int i = 0; i < STAGE_COUNT; i++) o->limit_ms[i] = (int64_t)settings.limit_s[i] * 1000;
+    o->most_failed = max_fails_of(&settings.max_fails, s->clips - s->refused);
+    settings_clear(&settings);
+    return status_ok();
+}
+
 Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bool *clean)
 {
     Ledger *l = NULL;
@@ -69,13 +81,15 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
     DispatchOptions options = {.start_s = moment_wall_s(),
                                .start_ms = moment_ms(),
                                .step_limit_ms = (int64_t)o->step_limit_s * 1000,
-                               .grace_ms = (int64_t)o->grace_s * 1000};
+                               .grace_ms = (int64_t)o->grace_s * 1000,
+                               .wait_ms = o->wait_s < 0 ? -1 : (int64_t)o->wait_s * 1000};
     Status status = status_ok();
     *clean = false;
     gethostname(host, sizeof host - 1);
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), options.start_s));
     TRY_OUT(ledger_read_snapshot(l, &s));
+    TRY_OUT(take_settings(l, &s, &options));
     TRY_OUT(events_open(folder, s.name, &events));
     events_add(events, options.start_s, "job.started", "{s:I,s:s,s:i,s:i,s:I,s:I}", "epoch", ledger_epoch(l), "host",
                host, "pid", (int)getpid(), "workers", link->count - 1, "clips", s.clips, "left", s.left);

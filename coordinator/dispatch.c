@@ -11,7 +11,6 @@
 
 enum {
     WORKER_LINE_MS = 1000, /* status sees a worker's progress at most this old */
-    ASK_MS = 500,          /* how often the requests of other processes are looked at */
     ALIVE_MS = 5000,
     GOODBYE_MS = 5000 /* after the last result is in, for saying goodbye */
 };
@@ -24,6 +23,8 @@ Status dispatch_open(Ledger *ledger, Link *link, Events *events, const DispatchO
     d->asked_ms = d->alive_ms = o->start_ms - ALIVE_MS;
     d->reason = text_copy("");
     roster_open(&d->roster, link->count, o->start_ms, o->step_limit_ms);
+    memcpy(d->roster.stage_limit_ms, o->limit_ms, sizeof o->limit_ms);
+    d->count_failed = true;
     Status status = ledger_planned_shots(ledger, &d->planned, &d->planned_count);
     if (failed(status)) dispatch_close(&d);
     *out = d;
@@ -91,6 +92,13 @@ void dispatch_post_stop(Dispatch *d, Member *m)
     dispatch_post(d, m->rank, &stop);
 }
 
+void dispatch_post_drop(Dispatch *d, const Member *m, int64_t lease)
+{
+    WireMessage stop = {
+        .kind = WIRE_STOP, .epoch = ledger_epoch(d->ledger), .lease = lease, .as.stop = WIRE_STOP_LEASE};
+    dispatch_post(d, m->rank, &stop);
+}
+
 void dispatch_queue_again(Dispatch *d, int64_t shot)
 {
     if (d->again_count == d->again_room) {
@@ -136,7 +144,12 @@ static Status give_up(Dispatch *d, int64_t shot, const char *reason)
 {
     TRY(ledger_give_up(d->ledger, shot, reason));
     log_line(LOG_WARNING, "shot %lld failed: %s", (long long)shot, reason);
-    dispatch_event(d, "shot.failed", "{s:I,s:s}", "shot", shot, "reason", reason);
+    d->count_failed = true;
+    int64_t clips;
+    char *ids;
+    TRY(ledger_name_clips(d->ledger, shot, &clips, &ids));
+    dispatch_event(d, "clip.failed", "{s:s,s:I,s:I,s:s}", "clips", ids, "count", clips, "shot", shot, "reason", reason);
+    free(ids);
     return status_ok();
 }
 
@@ -240,52 +253,25 @@ static Status hand_out_work(Dispatch *d)
     return status_ok();
 }
 
-static Status take_request(Dispatch *d, const LedgerRequest *r)
-{
-    int64_t count = 0;
-    TRY(dispatch_begin_changes(d));
-    TRY(ledger_apply_request(d->ledger, r, &count));
-    dispatch_event(d, "request", "{s:s,s:s}", "verb", r->verb, "clip", r->clip_id);
-    if (count == 0) return status_ok();
-    free(d->planned); /* the shots that can be handed out have changed: read them anew */
-    d->planned_next = d->again_count = 0;
-    return ledger_planned_shots(d->ledger, &d->planned, &d->planned_count);
-}
-
-static Status take_requests(Dispatch *d)
-{
-    ControlState control;
-    if (d->now_ms - d->asked_ms < ASK_MS) return status_ok();
-    d->asked_ms = d->now_ms;
-    for (LedgerRequest r;;) {
-        TRY(ledger_next_request(d->ledger, &r));
-        Status status = r.id ? take_request(d, &r) : status_ok();
-        bool last = r.id == 0;
-        ledger_request_clear(&r);
-        TRY(status);
-        if (last) break;
-    }
-    TRY(ledger_get_control(d->ledger, &control));
-    d->paused = control == CONTROL_PAUSED;
-    if (control == CONTROL_CANCELLED) dispatch_halt(d, DISPATCH_CANCELLED, "cancelled");
-    return status_ok();
-}
-
-static void look_for_the_end(Dispatch *d)
+static Status look_for_the_end(Dispatch *d)
 {
     RosterCount c = roster_count(&d->roster, d->now_ms);
     bool work = d->again_count > 0 || d->planned_next < d->planned_count;
     if (d->end == DISPATCH_WORKING) {
-        if (!work && c.working == 0) dispatch_halt(d, DISPATCH_DONE, "");
+        if (c.working == 0 && (!work || d->paused))
+            TRY(dispatch_rest(d));
+        else
+            d->hold = HOLD_NONE;
         if (work && c.hoped == 0 && c.aside > 0)
             dispatch_halt(d, DISPATCH_STUCK, "every worker failed too many shots and was set aside");
         if (work && c.hoped == 0) dispatch_halt(d, DISPATCH_NO_WORKERS, "no worker is left");
     }
-    if (d->end == DISPATCH_WORKING) return;
+    if (d->end == DISPATCH_WORKING) return status_ok();
     for (int rank = 1; rank < d->roster.count; rank++) {
         Member *m = &d->roster.member[rank];
         if (!m->stop_told && m->state != MEMBER_DEAD && m->state != MEMBER_GONE) dispatch_post_stop(d, m);
     }
+    return status_ok();
 }
 
 /* At the end all lines are written at once: they are the last. */
@@ -330,9 +316,10 @@ Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms)
     d->now_ms = now_ms;
     TRY_OUT(dispatch_hear(d, wait_ms));
     TRY_OUT(give_up_on_silent(d));
-    TRY_OUT(take_requests(d));
+    TRY_OUT(dispatch_take_requests(d));
+    TRY_OUT(dispatch_count_failed(d));
     TRY_OUT(hand_out_work(d));
-    look_for_the_end(d);
+    TRY_OUT(look_for_the_end(d));
     TRY_OUT(note_workers(d));
     if (d->in_round) TRY_OUT(ledger_commit(d->ledger));
     d->in_round = false;

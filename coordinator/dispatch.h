@@ -12,7 +12,8 @@
  *   What was in flight when the whole job died does not count.
  * - A worker that fails three different shots in a row is set aside. When all are, the farm cannot go on.
  * - A full disk stops the farm instead of failing the whole campaign clip by clip.
- * - A step without progress for its limit (roster.h) is a loss. */
+ * - A step without progress for its limit (roster.h) is a loss.
+ * - Where all that is left is held (paused, or waiting for the pilot's approval) the farm waits, workers asleep, for wait_ms. */
 #ifndef REELWRIGHT_DISPATCH_H
 #define REELWRIGHT_DISPATCH_H
 
@@ -30,14 +31,19 @@ typedef enum {
     DISPATCH_STOPPED,    /* dispatch_stop was called, and the workers have given back what they had */
     DISPATCH_NO_WORKERS, /* work is left and nobody to do it: another launch may help */
     DISPATCH_STUCK,      /* every worker was set aside: another launch will not help */
-    DISPATCH_CANCELLED
+    DISPATCH_CANCELLED,
+    DISPATCH_WAITING, /* nothing may be done until somebody resumes or approves, and the wait for that is over */
+    DISPATCH_TOO_MANY /* more clips failed than the campaign allows */
 } DispatchEnd;
 
 typedef struct {
     double start_s; /* wall clock at start_ms; later stamps follow the caller's ms, which never jump back */
     int64_t start_ms;
-    int64_t step_limit_ms; /* 0 = measured */
-    int64_t grace_ms;      /* how long a stop waits for checkpoints */
+    int64_t step_limit_ms;         /* 0 = measured */
+    int64_t limit_ms[STAGE_COUNT]; /* the same of one stage, where it is not 0 */
+    int64_t wait_ms;               /* how long to wait for somebody's word; negative: for ever */
+    int64_t most_failed;           /* clips; negative: any number */
+    int64_t grace_ms;              /* how long a stop waits for checkpoints */
 } DispatchOptions;
 
 /* Everything is borrowed. The ledger has its epoch. */

@@ -4,6 +4,7 @@
 
 #include "common/wire.h"
 #include "coordinator/dispatch.h"
+#include "coordinator/ledger_steer.h"
 #include "coordinator/roster.h"
 
 typedef struct Letter { /* to be sent after the commit */
@@ -26,6 +27,9 @@ struct Dispatch {
     Letter *outbox, **outbox_last;
     int64_t now_ms, asked_ms, alive_ms, ending_ms;
     bool in_round, stopping, paused;
+    bool count_failed; /* clips have failed since they were last counted */
+    Hold hold;         /* why nothing is done, since hold_ms */
+    int64_t hold_ms;
     DispatchEnd end;
     char *reason;
 };
@@ -34,9 +38,17 @@ double dispatch_now_s(const Dispatch *d);
 Status dispatch_begin_changes(Dispatch *d); /* opens the round's transaction, once */
 void dispatch_post(Dispatch *d, int peer, const WireMessage *m);
 void dispatch_post_stop(Dispatch *d, Member *m);
+void dispatch_post_drop(Dispatch *d, const Member *m, int64_t lease); /* give up this lease */
 void dispatch_queue_again(Dispatch *d, int64_t shot);
 void dispatch_event(Dispatch *d, const char *event, const char *pack, ...); /* as events_add */
 void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason);
+
+/* dispatch_steer.c: what people have asked for. */
+Status dispatch_take_requests(Dispatch *d);
+/* Nothing is in work and nothing may be handed out: that is the end, or a wait for somebody's word. */
+Status dispatch_rest(Dispatch *d);
+/* Ends the night when more clips have failed than may. */
+Status dispatch_count_failed(Dispatch *d);
 
 /* Hears everything that has arrived, up to a bound that keeps rounds short. */
 Status dispatch_hear(Dispatch *d, int wait_ms);

@@ -38,13 +38,6 @@ static void hear_ready(Dispatch *d, Member *m, const WireMessage *w)
     if (m->stop_told) dispatch_post_stop(d, m);
 }
 
-static void tell_to_drop(Dispatch *d, Member *m, int64_t lease)
-{
-    WireMessage stop = {
-        .kind = WIRE_STOP, .epoch = ledger_epoch(d->ledger), .lease = lease, .as.stop = WIRE_STOP_LEASE};
-    dispatch_post(d, m->rank, &stop);
-}
-
 static bool holds(const Dispatch *d, const Member *m, int64_t lease, int64_t epoch)
 {
     return m->state == MEMBER_WORKING && m->lease == lease && epoch == ledger_epoch(d->ledger);
@@ -53,7 +46,7 @@ static bool holds(const Dispatch *d, const Member *m, int64_t lease, int64_t epo
 static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
 {
     if (!holds(d, m, w->lease, w->epoch)) {
-        tell_to_drop(d, m, w->lease);
+        dispatch_post_drop(d, m, w->lease);
         return status_ok();
     }
     const char *stage = w->as.progress.stage;

@@ -253,6 +253,13 @@ static Status why_not_again(const Launch *l, const Standing *now, int without)
     if (ran && strcmp(now->outcome, "cancelled") == 0)
         return status_fail(ERR_STOP, "the campaign is cancelled; `reelwright resume %s`, then run, goes on",
                            l->options->folder);
+    if (ran && strcmp(now->outcome, "waiting") == 0)
+        return status_fail(ERR_FATAL,
+                           "the run has ended, because it waits for somebody's word; run it again after that");
+    if (ran && strcmp(now->outcome, "max fails") == 0)
+        return status_fail(ERR_FATAL,
+                           "too many clips failed; `reelwright retry %s` or a larger max_fails, then run, goes on",
+                           l->options->folder);
     if (ran && strcmp(now->outcome, "stuck") == 0)
         return status_fail(ERR_FATAL, "the farm cannot go on; %s/run.log has every message", l->options->folder);
     struct statvfs disk;

@@ -8,6 +8,7 @@
 
 #include "common/file.h"
 #include "coordinator/ledger_state.h"
+#include "coordinator/ledger_steer.h"
 
 enum { FORMAT = 2, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
 
@@ -15,7 +16,8 @@ static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
     "  file TEXT NOT NULL, model_folder TEXT NOT NULL, model_hash TEXT NOT NULL, columns TEXT NOT NULL,"
     "  renditions TEXT NOT NULL, checkpoint_every INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,"
-    "  control INTEGER NOT NULL DEFAULT 0, created_s REAL NOT NULL);"
+    "  control INTEGER NOT NULL DEFAULT 0, created_s REAL NOT NULL, settings TEXT NOT NULL, priority INTEGER NOT NULL,"
+    "  deadline_s REAL NOT NULL, pilot TEXT NOT NULL, pilot_end INTEGER NOT NULL);"
     "CREATE TABLE epochs(epoch INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started_s REAL NOT NULL,"
     "  heard_s REAL NOT NULL, ended_s REAL, outcome TEXT, finished INTEGER NOT NULL DEFAULT 0, first_s REAL, last_s "
     "REAL);"
@@ -41,9 +43,9 @@ static const char schema[] =
     "  clip TEXT, clips INTEGER, lease INTEGER, shot INTEGER, done INTEGER, total INTEGER, finished INTEGER, heard_s "
     "REAL,"
     "  PRIMARY KEY(epoch, rank)) WITHOUT ROWID;"
-    "CREATE TABLE requests(id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, clip_id TEXT NOT NULL, asked_s "
-    "REAL NOT NULL,"
-    "  taken_s REAL);"
+    "CREATE TABLE requests(id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, clip_id TEXT NOT NULL, "
+    "filter TEXT NOT NULL,"
+    "  number INTEGER NOT NULL, asked_s REAL NOT NULL, taken_s REAL);"
     "CREATE INDEX clips_by_shot ON clips(shot);"
     "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"
     "CREATE INDEX leases_by_shot ON leases(shot);"
@@ -57,11 +59,13 @@ static const struct {
     LedgerEvent event;
     ShotState to;
 } shot_table[] = {
-    {SHOT_PLANNED, EV_LEASE, SHOT_LEASED},  {SHOT_LEASED, EV_FINISH, SHOT_LEASED},
-    {SHOT_LEASED, EV_DONE, SHOT_RENDERED},  {SHOT_LEASED, EV_MORE, SHOT_PLANNED},
-    {SHOT_LEASED, EV_LOST, SHOT_PLANNED},   {SHOT_PLANNED, EV_GIVE_UP, SHOT_FAILED},
-    {SHOT_FAILED, EV_RETRY, SHOT_PLANNED},  {SHOT_RENDERED, EV_RETRY, SHOT_PLANNED},
-    {SHOT_PLANNED, EV_RETRY, SHOT_PLANNED},
+    {SHOT_PLANNED, EV_LEASE, SHOT_LEASED},   {SHOT_LEASED, EV_FINISH, SHOT_LEASED},
+    {SHOT_LEASED, EV_DONE, SHOT_RENDERED},   {SHOT_LEASED, EV_MORE, SHOT_PLANNED},
+    {SHOT_LEASED, EV_LOST, SHOT_PLANNED},    {SHOT_PLANNED, EV_GIVE_UP, SHOT_FAILED},
+    {SHOT_FAILED, EV_RETRY, SHOT_PLANNED},   {SHOT_RENDERED, EV_RETRY, SHOT_PLANNED},
+    {SHOT_PLANNED, EV_RETRY, SHOT_PLANNED},  {SHOT_HELD, EV_RETRY, SHOT_PLANNED},
+    {SHOT_PLANNED, EV_HOLD, SHOT_HELD},      {SHOT_HELD, EV_RELEASE, SHOT_PLANNED},
+    {SHOT_FAILED, EV_RELEASE, SHOT_PLANNED}, {SHOT_RENDERED, EV_RELEASE, SHOT_PLANNED},
 };
 
 static const struct {
@@ -74,24 +78,29 @@ static const struct {
     {CLIP_FINISHING, EV_DONE, CLIP_APPROVED},    {CLIP_WAITING, EV_LOST, CLIP_PLANNED},
     {CLIP_FINISHING, EV_LOST, CLIP_PLANNED},     {CLIP_PLANNED, EV_GIVE_UP, CLIP_FAILED},
     {CLIP_APPROVED, EV_DELIVER, CLIP_DELIVERED}, {CLIP_DELIVERED, EV_DELIVER, CLIP_DELIVERED},
-    {CLIP_FAILED, EV_RETRY, CLIP_PLANNED},
+    {CLIP_FAILED, EV_RETRY, CLIP_PLANNED},       {CLIP_PLANNED, EV_PAUSE, CLIP_PAUSED},
+    {CLIP_PAUSED, EV_GIVE_UP, CLIP_FAILED},      {CLIP_PAUSED, EV_RESUME, CLIP_PLANNED},
+    {CLIP_PLANNED, EV_CANCEL, CLIP_CANCELLED},   {CLIP_PAUSED, EV_CANCEL, CLIP_CANCELLED},
+    {CLIP_CANCELLED, EV_RESUME, CLIP_PLANNED},
 };
 
 const char *ledger_shot_state_name(ShotState s)
 {
-    static const char *const name[] = {"planned", "leased", "rendered", "failed"};
+    static const char *const name[] = {"planned", "leased", "rendered", "failed", "held"};
     return name[s];
 }
 
 const char *ledger_clip_state_name(ClipState s)
 {
-    static const char *const name[] = {"planned", "refused", "waiting", "finishing", "approved", "delivered", "failed"};
+    static const char *const name[] = {"planned",   "refused", "waiting", "finishing", "approved",
+                                       "delivered", "failed",  "paused",  "cancelled"};
     return name[s];
 }
 
 static const char *event_name(LedgerEvent e)
 {
-    static const char *const name[] = {"lease", "finish", "done", "more", "lost", "give up", "deliver", "retry"};
+    static const char *const name[] = {"lease", "finish", "done",   "more",   "lost", "give up", "deliver",
+                                       "retry", "pause",  "resume", "cancel", "hold", "release"};
     return name[e];
 }
 
@@ -140,7 +149,10 @@ static Status check_format(Ledger *l, LedgerMode mode)
         return status_fail(ERR_INPUT, "%s: not a ledger of reelwright; expected an empty folder or a campaign's",
                            l->file);
     if (format != FORMAT)
-        return status_fail(ERR_INPUT, "%s: ledger of format %d, expected %d", l->file, (int)format, FORMAT);
+        return status_fail(ERR_INPUT,
+                           "%s: a ledger of format %d, expected %d; finish it with the version that began it, or give "
+                           "another --out",
+                           l->file, (int)format, FORMAT);
     return status_ok();
 }
 
@@ -153,6 +165,7 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
         free(l);
         return status_errno(ERR_INPUT, "%s: expected a campaign folder", folder);
     }
+    l->clips_open = INT64_MAX;
     l->folder = absolute;
     l->file = path_join(absolute, "ledger.db");
     if (mode == LEDGER_READ && !file_exists(l->file))
@@ -268,6 +281,7 @@ Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
     TRY_OUT(ledger_sql_run(l, "INSERT INTO epochs(epoch, host, pid, started_s, heard_s) VALUES(?1, ?2, ?3, ?4, ?4)",
                            "itid", l->epoch, host, (int64_t)pid, now_s));
     TRY_OUT(take_back(l));
+    TRY_OUT(ledger_look_at_pilot(l));
     return ledger_commit(l);
 out:
     ledger_rollback(l);

@@ -22,7 +22,8 @@
 typedef struct Ledger Ledger;
 
 /* With review none a finished clip is approved at once, and the run delivers it at its end. */
-typedef enum { SHOT_PLANNED, SHOT_LEASED, SHOT_RENDERED, SHOT_FAILED, SHOT_STATES } ShotState;
+typedef enum { SHOT_PLANNED, SHOT_LEASED, SHOT_RENDERED, SHOT_FAILED, SHOT_HELD, SHOT_STATES } ShotState;
+/* SHOT_HELD: all clips that still want it are paused or cancelled. */
 typedef enum {
     CLIP_PLANNED,
     CLIP_REFUSED,   /* the row gets no clip; the reason says why */
@@ -31,6 +32,8 @@ typedef enum {
     CLIP_APPROVED,
     CLIP_DELIVERED,
     CLIP_FAILED,
+    CLIP_PAUSED,    /* not made until it is resumed */
+    CLIP_CANCELLED, /* final, unless it is resumed */
     CLIP_STATES
 } ClipState;
 typedef enum {
@@ -41,7 +44,12 @@ typedef enum {
     EV_LOST,    /* the lease ended without result: dead, silent, failed, stopped */
     EV_GIVE_UP, /* too many failures, or one that no other worker would be spared */
     EV_DELIVER,
-    EV_RETRY, /* the user asked for it */
+    EV_RETRY, /* the user asked for this and the following */
+    EV_PAUSE,
+    EV_RESUME,
+    EV_CANCEL,
+    EV_HOLD,    /* no clip of the shot may be made any more */
+    EV_RELEASE, /* one may again */
     EV_COUNT
 } LedgerEvent;
 const char *ledger_shot_state_name(ShotState s);
@@ -77,7 +85,7 @@ Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count);
 /* A new lease of a planned shot for this worker, and all of its clips that are planned (at most LEASE_MAX_CLIPS). */
 enum { LEASE_MAX_CLIPS = 4096 };
 Status ledger_give_lease(Ledger *l, int64_t shot, const char *worker, Lease *out);
-/* The lease's result: shot and clips are done. *more: the shot has further clips and is planned again. ERR_RETRY, with
+/* The lease's result: shot and clips are done. *more: the shot is planned again, for clips that may be made now. ERR_RETRY, with
  * nothing changed, when the clips are not those that were ordered. */
 Status ledger_take_result(Ledger *l, const LeaseResult *r, bool *more);
 /* The lease ended without result; shot and clips are planned again. outcome: "failed", "lost", "stopped". */
@@ -101,18 +109,5 @@ typedef struct { /* what a worker is doing, for status; written at most once a s
 } WorkerLine;
 Status ledger_note_worker(Ledger *l, const WorkerLine *w);
 Status ledger_note_alive(Ledger *l); /* the coordinator is there, although nothing happens */
-
-/* ---- requests: what other processes may write (retry, pause, ...), taken up by the coordinator ---- */
-Status ledger_request(Ledger *l, const char *verb, const char *clip_id, double now_s);
-typedef struct {
-    int64_t id;
-    char *verb, *clip_id;
-} LedgerRequest;
-Status ledger_next_request(Ledger *l, LedgerRequest *r); /* id 0: none; the texts are to be freed */
-void ledger_request_clear(LedgerRequest *r);
-/* Within a round: does what was asked for, and notes that it was. *retried counts clips that are planned again. */
-Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *retried);
-typedef enum { CONTROL_NONE, CONTROL_PAUSED, CONTROL_CANCELLED } ControlState;
-Status ledger_get_control(Ledger *l, ControlState *s);
 
 #endif

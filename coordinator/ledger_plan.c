@@ -6,6 +6,7 @@
 
 #include "common/file.h"
 #include "coordinator/ledger_state.h"
+#include "coordinator/ledger_steer.h"
 
 static char *json_line(json_t *value) /* takes the reference; free() the text */
 {
@@ -41,18 +42,37 @@ static char *renditions_json(const Campaign *c)
     return json_line(list);
 }
 
+/* The pilot's clips are those below this number: the first rows that get one. */
+static int64_t pilot_end(const Campaign *c)
+{
+    int64_t end = 0;
+    for (int left = c->settings.pilot; left > 0 && end < c->clip_count; end++) left -= !c->clip[end].refusal;
+    return end;
+}
+
+static double deadline_of(const Campaign *c, double now_s)
+{
+    double when_s = 0;
+    if (*c->settings.deadline) deadline_parse(c->settings.deadline, now_s, &when_s);
+    return when_s;
+}
+
 static Status insert_campaign(Ledger *l, const Campaign *c)
 {
     char *columns = columns_json(&c->customers), *renditions = renditions_json(c);
-    char *model = realpath(c->model_folder, NULL);
-    Status status = ledger_sql_run(l,
-                                   "INSERT INTO campaign(one, name, fingerprint, file, model_folder, model_hash, "
-                                   "columns, renditions, checkpoint_every,"
-                                   " created_s) VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                                   "tttttttid", c->name, c->fingerprint, c->file, model ? model : c->model_folder,
-                                   c->model_hash, columns, renditions, (int64_t)c->checkpoint_every, l->now_s);
+    char *model = realpath(c->model_folder, NULL), *settings = settings_to_json(&c->settings);
+    PilotState pilot = c->settings.pilot ? PILOT_OPEN : PILOT_NONE;
+    Status status = ledger_sql_run(
+        l,
+        "INSERT INTO campaign(one, name, fingerprint, file, model_folder, model_hash, columns, renditions,"
+        " checkpoint_every, created_s, settings, priority, deadline_s, pilot, pilot_end)"
+        " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "tttttttidtidti", c->name, c->fingerprint, c->file, model ? model : c->model_folder, c->model_hash, columns,
+        renditions, (int64_t)c->checkpoint_every, l->now_s, settings, (int64_t)c->settings.priority,
+        deadline_of(c, l->now_s), ledger_pilot_state_name(pilot), pilot_end(c));
     free(columns);
     free(renditions);
+    free(settings);
     free(model);
     return status;
 }
@@ -98,7 +118,32 @@ static Status insert_plan(Ledger *l, const Campaign *c)
     return status;
 }
 
-/* The model's bytes are part of the fingerprint, its place is not: it may have moved since. */
+/* What a run may bring anew. A priority that was set by the verb, a deadline that was fixed and a pilot that was decided upon
+ * stay as they are until the file says something else than it did. The model's bytes are part of the fingerprint, its place is
+ * not: it may have moved since. */
+static Status update_campaign(Ledger *l, const Campaign *c)
+{
+    Settings before;
+    TRY(ledger_read_settings(l, &before));
+    char *settings = settings_to_json(&c->settings), *model = realpath(c->model_folder, NULL);
+    Status status = ledger_sql_run(l,
+                                   "UPDATE campaign SET model_folder = ?1, file = ?2, checkpoint_every = ?3,"
+                                   " priority = iif(json_extract(settings, '$.priority') = ?4, priority, ?4),"
+                                   " settings = ?5",
+                                   "ttiit", model ? model : c->model_folder, c->file, (int64_t)c->checkpoint_every,
+                                   (int64_t)c->settings.priority, settings);
+    if (!failed(status) && strcmp(before.deadline, c->settings.deadline) != 0)
+        status = ledger_sql_run(l, "UPDATE campaign SET deadline_s = ?1", "d", deadline_of(c, l->now_s));
+    if (!failed(status) && before.pilot != c->settings.pilot)
+        status =
+            ledger_sql_run(l, "UPDATE campaign SET pilot_end = ?1, pilot = ?2 WHERE pilot IN ('none', 'open')", "it",
+                           pilot_end(c), ledger_pilot_state_name(c->settings.pilot ? PILOT_OPEN : PILOT_NONE));
+    settings_clear(&before);
+    free(settings);
+    free(model);
+    return status;
+}
+
 static Status check_campaign(Ledger *l, const Campaign *c)
 {
     Query q = ledger_sql_query(l, "SELECT name, fingerprint FROM campaign", "");
@@ -113,12 +158,7 @@ static Status check_campaign(Ledger *l, const Campaign *c)
         return refused;
     }
     ledger_sql_end(&q);
-    char *model = realpath(c->model_folder, NULL);
-    Status status =
-        ledger_sql_run(l, "UPDATE campaign SET model_folder = ?1, file = ?2 WHERE model_folder <> ?1 OR file <> ?2",
-                       "tt", model ? model : c->model_folder, c->file);
-    free(model);
-    return status;
+    return update_campaign(l, c);
 }
 
 Status ledger_adopt(Ledger *l, const Campaign *c, double now_s)

@@ -9,8 +9,10 @@
 
 static Status read_campaign(Ledger *l, Snapshot *s)
 {
-    Query q = ledger_sql_query(
-        l, "SELECT name, file, model_folder, model_hash, fingerprint, control, epoch, created_s FROM campaign", "");
+    Query q = ledger_sql_query(l,
+                               "SELECT name, file, model_folder, model_hash, fingerprint, control, epoch, created_s,"
+                               " priority, deadline_s, pilot, pilot_end FROM campaign",
+                               "");
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_INPUT, "%s: no campaign in it yet", l->file);
     s->name = text_copy(ledger_sql_text(&q, 0));
@@ -21,8 +23,19 @@ static Status read_campaign(Ledger *l, Snapshot *s)
     s->control = (ControlState)ledger_sql_int(&q, 5);
     s->epoch = ledger_sql_int(&q, 6);
     s->created_s = ledger_sql_real(&q, 7);
+    s->priority = (int)ledger_sql_int(&q, 8);
+    s->deadline_s = ledger_sql_real(&q, 9);
+    for (int i = 0; i <= PILOT_REJECTED; i++)
+        if (strcmp(ledger_sql_text(&q, 10), ledger_pilot_state_name((PilotState)i)) == 0) s->pilot = (PilotState)i;
+    s->pilot_end = ledger_sql_int(&q, 11);
     ledger_sql_end(&q);
-    return status_ok();
+    if (s->pilot == PILOT_NONE) return status_ok();
+    TRY(ledger_sql_number(l, &s->pilot_clips, "SELECT count(*) FROM clips WHERE clip < ?1 AND state <> 'refused'", "i",
+                          s->pilot_end));
+    return ledger_sql_number(
+        l, &s->pilot_left,
+        "SELECT count(*) FROM clips WHERE clip < ?1 AND state IN ('planned', 'waiting', 'finishing')", "i",
+        s->pilot_end);
 }
 
 /* Where the count of this state belongs; NULL for one that no snapshot shows. */
@@ -48,7 +61,8 @@ static Status count_states(Ledger *l, Snapshot *s)
     s->refused = s->clip_count[CLIP_REFUSED];
     s->finished = s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED];
     s->failed = s->clip_count[CLIP_FAILED];
-    s->left = s->clips - s->refused - s->finished - s->failed;
+    s->cancelled = s->clip_count[CLIP_CANCELLED];
+    s->left = s->clips - s->refused - s->finished - s->failed - s->cancelled;
     return status_ok();
 }
 
@@ -110,12 +124,12 @@ static Status read_workers(Ledger *l, Snapshot *s)
 Status ledger_read_snapshot(Ledger *l, Snapshot *s)
 {
     memset(s, 0, sizeof *s);
-    TRY(ledger_sql_run(l, "BEGIN", "")); /* one view for all the queries */
+    if (!l->in_round) TRY(ledger_sql_run(l, "BEGIN", "")); /* one view for all the queries */
     Status status = read_campaign(l, s);
     if (!failed(status)) status = count_states(l, s);
     if (!failed(status)) status = read_epoch(l, s);
     if (!failed(status)) status = read_workers(l, s);
-    sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    if (!l->in_round) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
     if (failed(status)) snapshot_clear(s);
     return status;
 }
@@ -135,6 +149,15 @@ void snapshot_clear(Snapshot *s)
     free(s->host);
     free(s->outcome);
     memset(s, 0, sizeof *s);
+}
+
+const char *snapshot_waits_for(const Snapshot *s)
+{
+    if (s->left == 0) return "";
+    bool in_work = s->clip_count[CLIP_WAITING] + s->clip_count[CLIP_FINISHING] > 0;
+    if (s->control != CONTROL_NONE && s->pilot != PILOT_REJECTED) return "resume";
+    if (s->pilot == PILOT_REJECTED || (s->pilot == PILOT_OPEN && s->pilot_left == 0)) return "approval";
+    return s->left == s->clip_count[CLIP_PAUSED] && !in_work ? "resume" : "";
 }
 
 double snapshot_clips_per_hour(const Snapshot *s, double now_s)
@@ -161,6 +184,13 @@ Status ledger_check_counts(Ledger *l)
                     ledger_sql_text(&q, 0), ledger_sql_text(&q, 1), (long long)ledger_sql_int(&q, 2));
     ledger_sql_end(&q);
     return status;
+}
+
+double snapshot_late_s(const Snapshot *s, double now_s)
+{
+    if (s->deadline_s <= 0 || s->left == 0) return 0;
+    double rate = s->ended_s > 0 ? 0 : snapshot_clips_per_hour(s, now_s);
+    return now_s + (rate > 0 ? (double)s->left * 3600 / rate : 0) - s->deadline_s;
 }
 
 /* ---- rows ---- */
@@ -196,7 +226,8 @@ static ClipRow clip_row(const Query *q)
                      .worker = ledger_sql_text(q, 26),
                      .steps_resumed = (int)ledger_sql_int(q, 27),
                      .sharers = ledger_sql_int(q, 28),
-                     .failures = ledger_sql_int(q, 29)};
+                     .failures = ledger_sql_int(q, 29),
+                     .step = (int)ledger_sql_int(q, 30)};
 }
 
 /* first and last: the row numbers that clip_id stands for; all of them when it is NULL. */
@@ -221,7 +252,7 @@ Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
         " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, s.key, s.prompt, s.seed, s.steps, "
         "l.text_s,"
         " l.denoise_s, l.decode_s, l.finish_s, l.given_s, l.ended_s, l.worker, l.steps_resumed,"
-        " s.clips, (SELECT count(*) FROM leases f WHERE f.shot = c.shot AND f.outcome IN ('failed', 'lost'))"
+        " s.clips, (SELECT count(*) FROM leases f WHERE f.shot = c.shot AND f.outcome IN ('failed', 'lost')), s.step"
         " FROM clips c LEFT JOIN shots s ON s.shot = c.shot LEFT JOIN leases l ON l.lease = c.lease"
         " WHERE c.clip BETWEEN ?1 AND ?2 ORDER BY c.clip",
         "ii", first, last);

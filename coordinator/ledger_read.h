@@ -2,7 +2,7 @@
 #ifndef REELWRIGHT_LEDGER_READ_H
 #define REELWRIGHT_LEDGER_READ_H
 
-#include "coordinator/ledger.h"
+#include "coordinator/ledger_steer.h"
 
 enum { SNAPSHOT_WORKERS = 1024 };
 
@@ -11,9 +11,13 @@ typedef struct { /* owns its texts: snapshot_clear */
     char model_hash[HASH_TEXT], fingerprint[HASH_TEXT];
     ControlState control;
     int64_t clip_count[CLIP_STATES], shot_count[SHOT_STATES];
-    int64_t clips, shots, refused, finished, failed,
-        left;      /* finished: approved or delivered; clips == the sum of the four */
-    int64_t steps; /* sum over shots of the highest step: what a launcher calls progress */
+    int64_t clips, shots, refused, finished, failed, cancelled,
+        left; /* finished: approved or delivered; clips == the sum of the five; paused ones are left */
+    PilotState pilot;
+    int64_t pilot_end, pilot_clips, pilot_left; /* its clips are those below pilot_end; how many, and not final yet */
+    int priority;
+    double deadline_s; /* 0: none */
+    int64_t steps;     /* sum over shots of the highest step: what a launcher calls progress */
     double created_s;
     int64_t epoch;        /* 0: never run */
     int64_t launches;     /* epochs that gave a lease */
@@ -31,7 +35,11 @@ Status ledger_read_snapshot(Ledger *l, Snapshot *out);
 void snapshot_clear(Snapshot *s);
 /* Compares the counts that a snapshot shows with the rows (half a second for a million): ERR_FATAL names what differs. */
 Status ledger_check_counts(Ledger *l);
+/* What must be done before the campaign can go on: "" nothing; "resume"; "approval" of the pilot, whose clips are made. */
+const char *snapshot_waits_for(const Snapshot *s);
 double snapshot_clips_per_hour(const Snapshot *s, double now_s); /* 0 when not known yet */
+/* By how much the deadline is missed if it goes on like this; 0 or less: it is kept, or there is none, or nothing is known. */
+double snapshot_late_s(const Snapshot *s, double now_s);
 
 typedef struct {        /* one row of the customers table and what became of it; texts borrowed until the next */
     int64_t clip, shot; /* shot -1: refused */
@@ -42,7 +50,7 @@ typedef struct {        /* one row of the customers table and what became of it;
     uint64_t seed;
     double text_s, denoise_s, decode_s, finish_s, given_s, ended_s; /* of the lease that made it */
     const char *worker;
-    int steps_resumed;
+    int steps_resumed, step;   /* step: the highest that the shot has reached */
     int64_t sharers, failures; /* clips of the same shot; failed and lost leases of it */
 } ClipRow;
 

@@ -20,8 +20,9 @@ struct Ledger {
     struct LedgerPace { /* of this epoch: its first lease, its last result, and the clips finished in between */
         int64_t finished;
         double first_s, last_s;
-    } pace, kept;   /* kept: as the last commit left it */
-    Lease campaign; /* what every lease says: read once an epoch */
+    } pace, kept;       /* kept: as the last commit left it */
+    Lease campaign;     /* what every lease says: read once an epoch */
+    int64_t clips_open; /* clips below this number may be made: the pilot's, or INT64_MAX */
     int statement_count;
     struct {
         const char *sql; /* a literal: known by its address */

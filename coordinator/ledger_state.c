@@ -107,6 +107,14 @@ Status ledger_state_take_back(Ledger *l)
 void ledger_state_add_shots(Ledger *l, ShotState state, int64_t count) { l->moved.shots[state] += count; }
 void ledger_state_add_clips(Ledger *l, ClipState state, int64_t count) { l->moved.clips[state] += count; }
 
+Status ledger_state_count_clips(Ledger *l, ClipState state, int64_t *count)
+{
+    TRY(ledger_sql_number(l, count, "SELECT n FROM counts WHERE what = 'clips' AND state = ?1", "t",
+                          ledger_clip_state_name(state)));
+    if (l->in_round) *count += l->moved.clips[state];
+    return status_ok();
+}
+
 void ledger_state_begin(Ledger *l)
 {
     memset(&l->moved, 0, sizeof l->moved);

@@ -2,7 +2,7 @@
  *
  * Counts: the number of shots and clips in each state stands in the table `counts`, so that status does not count a million
  * rows. Whoever writes a state does it through these functions, which note the difference; ledger_commit writes the
- * differences in the same transaction. `SET state` stands in ledger_state.c and ledger_work.c only (tools/check_style.sh). */
+ * differences in the same transaction. `SET state` stands in ledger_state.c, ledger_work.c and ledger_steer.c only (tools/check_style.sh). */
 #ifndef REELWRIGHT_LEDGER_STATE_H
 #define REELWRIGHT_LEDGER_STATE_H
 
@@ -22,9 +22,12 @@ Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEv
 /* A new epoch: what the last one left leased, waiting or finishing is planned again. */
 Status ledger_state_take_back(Ledger *l);
 
-/* The plan: so many new rows in this state. */
+/* So many rows more (or fewer) in this state: of a new plan, or by a statement that moves many at once. */
 void ledger_state_add_shots(Ledger *l, ShotState state, int64_t count);
 void ledger_state_add_clips(Ledger *l, ClipState state, int64_t count);
+
+/* How many clips are in this state, within a transaction or without. */
+Status ledger_state_count_clips(Ledger *l, ClipState state, int64_t *count);
 
 void ledger_state_begin(Ledger *l);   /* a transaction begins: nothing has moved yet */
 Status ledger_state_write(Ledger *l); /* what has moved since, into the tables; before the commit */

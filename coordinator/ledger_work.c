@@ -20,8 +20,10 @@ Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count)
     Query q = ledger_sql_query(l,
                                "SELECT shot FROM shots LEFT JOIN (SELECT shot, count(*) AS n FROM leases"
                                " WHERE outcome = 'abandoned' GROUP BY shot) USING(shot)"
-                               " WHERE state = 'planned' ORDER BY ifnull(n, 0), shot",
-                               "");
+                               " WHERE state = 'planned' AND (?1 = ?2 OR EXISTS(SELECT 1 FROM clips"
+                               "  WHERE clips.shot = shots.shot AND clips.state = 'planned' AND clip < ?1))"
+                               " ORDER BY ifnull(n, 0), shot",
+                               "ii", l->clips_open, INT64_MAX);
     while (n < room && ledger_sql_next(&q)) (*shot)[n++] = ledger_sql_int(&q, 0);
     ledger_sql_end(&q);
     *count = n;
@@ -112,9 +114,11 @@ static Status take_shot(Ledger *l, int64_t shot, Lease *out, int64_t *retried)
 static Status find_clips(Ledger *l, int64_t shot, Lease *out, int64_t **number)
 {
     int room = 0;
-    Query q = ledger_sql_query(
-        l, "SELECT clip, clip_id, stem FROM clips WHERE shot = ?1 AND state = 'planned' ORDER BY clip LIMIT ?2", "ii",
-        shot, (int64_t)LEASE_MAX_CLIPS);
+    Query q =
+        ledger_sql_query(l,
+                         "SELECT clip, clip_id, stem FROM clips WHERE shot = ?1 AND state = 'planned' AND clip < ?3"
+                         " ORDER BY clip LIMIT ?2",
+                         "iii", shot, (int64_t)LEASE_MAX_CLIPS, l->clips_open);
     while (ledger_sql_next(&q)) {
         if (out->clip_count == room) {
             room = 4 * room + 4;
@@ -267,8 +271,12 @@ Status ledger_take_result(Ledger *l, const LeaseResult *r, bool *more)
     TRY_OUT(close_lease(l, r->lease, "done", r, NULL));
     TRY_OUT(
         ledger_sql_number(l, &left, "SELECT 1 FROM clips WHERE shot = ?1 AND state = 'planned' LIMIT 1", "i", w.shot));
+    TRY_OUT(finish_shot(l, &w, r->steps_resumed + r->steps_done, left > 0));
+    if (left > 0 && l->clips_open < INT64_MAX) /* more than the pilot's */
+        TRY_OUT(ledger_sql_number(l, &left,
+                                  "SELECT 1 FROM clips WHERE shot = ?1 AND state = 'planned' AND clip < ?2 LIMIT 1",
+                                  "ii", w.shot, l->clips_open));
     *more = left > 0;
-    TRY_OUT(finish_shot(l, &w, r->steps_resumed + r->steps_done, *more));
     l->pace.finished += w.count;
     l->pace.last_s = l->now_s;
 out:
@@ -316,8 +324,10 @@ Status ledger_give_up(Ledger *l, int64_t shot, const char *reason)
 {
     TRY(ledger_state_move_shot(l, shot, EV_GIVE_UP));
     TRY(ledger_sql_run(l, "UPDATE shots SET reason = ?1 WHERE shot = ?2", "ti", reason, shot));
-    TRY(ledger_sql_run(l, "UPDATE clips SET reason = ?1, decided_s = ?2 WHERE shot = ?3 AND state = 'planned'", "tdi",
-                       reason, l->now_s, shot));
+    TRY(ledger_sql_run(
+        l, "UPDATE clips SET reason = ?1, decided_s = ?2 WHERE shot = ?3 AND state IN ('planned', 'paused')", "tdi",
+        reason, l->now_s, shot));
+    TRY(ledger_state_move_clips(l, shot, CLIP_PAUSED, EV_GIVE_UP));
     return ledger_state_move_clips(l, shot, CLIP_PLANNED, EV_GIVE_UP);
 }
 
@@ -351,77 +361,4 @@ Status ledger_note_worker(Ledger *l, const WorkerLine *w)
         "iitiitttiiiiiid", l->epoch, (int64_t)w->rank, w->host, (int64_t)w->pid, (int64_t)w->threads, w->state,
         w->stage, w->clip, (int64_t)w->clip_count, w->lease, w->shot, (int64_t)w->done, (int64_t)w->total,
         (int64_t)w->finished, w->heard_s);
-}
-
-/* ---- requests ---- */
-
-/* The one thing that another process may write: it takes no epoch, and nothing here changes a state. */
-Status ledger_request(Ledger *l, const char *verb, const char *clip_id, double now_s)
-{
-    return ledger_sql_run(l, "INSERT INTO requests(verb, clip_id, asked_s) VALUES(?1, ?2, ?3)", "ttd", verb, clip_id,
-                          now_s);
-}
-
-Status ledger_next_request(Ledger *l, LedgerRequest *r)
-{
-    memset(r, 0, sizeof *r);
-    Query q =
-        ledger_sql_query(l, "SELECT id, verb, clip_id FROM requests WHERE taken_s IS NULL ORDER BY id LIMIT 1", "");
-    if (ledger_sql_next(&q)) {
-        r->id = ledger_sql_int(&q, 0);
-        r->verb = text_copy(ledger_sql_text(&q, 1));
-        r->clip_id = text_copy(ledger_sql_text(&q, 2));
-    }
-    ledger_sql_end(&q);
-    return q.status;
-}
-
-void ledger_request_clear(LedgerRequest *r)
-{
-    free(r->verb);
-    free(r->clip_id);
-    memset(r, 0, sizeof *r);
-}
-
-/* Failed clips (all, or the one) and their shots are planned again. */
-static Status retry(Ledger *l, const char *clip_id, int64_t *count)
-{
-    TRY(ledger_sql_number(l, count, "SELECT count(*) FROM clips WHERE state = 'failed' AND (?1 = '' OR clip_id = ?1)",
-                          "t", clip_id));
-    Status status = status_ok();
-    for (;;) { /* one shot at a time: each leaves the list when its clips are planned again */
-        int64_t shot = -1;
-        Query q = ledger_sql_query(
-            l, "SELECT shot FROM clips WHERE state = 'failed' AND (?1 = '' OR clip_id = ?1) ORDER BY clip LIMIT 1", "t",
-            clip_id);
-        if (ledger_sql_next(&q)) shot = ledger_sql_int(&q, 0);
-        ledger_sql_end(&q);
-        TRY(q.status);
-        if (shot < 0) return status;
-        TRY(ledger_state_move_shot(l, shot, EV_RETRY));
-        TRY(ledger_sql_run(l, "UPDATE shots SET retried = retried + 1, reason = NULL WHERE shot = ?1", "i", shot));
-        TRY(ledger_state_move_clips(l, shot, CLIP_FAILED, EV_RETRY));
-    }
-}
-
-Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *retried)
-{
-    static const struct {
-        const char *verb;
-        ControlState state;
-    } control[] = {{"pause", CONTROL_PAUSED}, {"resume", CONTROL_NONE}, {"cancel", CONTROL_CANCELLED}};
-    *retried = 0;
-    TRY(ledger_sql_run(l, "UPDATE requests SET taken_s = ?1 WHERE id = ?2", "di", l->now_s, r->id));
-    for (size_t i = 0; i < sizeof control / sizeof *control; i++)
-        if (strcmp(r->verb, control[i].verb) == 0)
-            return ledger_sql_run(l, "UPDATE campaign SET control = ?1", "i", (int64_t)control[i].state);
-    return strcmp(r->verb, "retry") == 0 ? retry(l, r->clip_id, retried) : status_ok();
-}
-
-Status ledger_get_control(Ledger *l, ControlState *s)
-{
-    int64_t n;
-    TRY(ledger_sql_number(l, &n, "SELECT control FROM campaign", ""));
-    *s = n == CONTROL_PAUSED || n == CONTROL_CANCELLED ? (ControlState)n : CONTROL_NONE;
-    return status_ok();
 }

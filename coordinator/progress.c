@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -18,11 +19,27 @@ static char *rest_text(const Snapshot *s, double rate)
     return text_format(", %lld:%02lld min left", (long long)rest / 60, (long long)rest % 60);
 }
 
+/* ", due 06:00" while there is work, and by how much it is going to be late. */
+static char *due_text(const Snapshot *s, double now_s)
+{
+    if (s->deadline_s <= 0 || s->left == 0) return text_copy("");
+    char clock[32];
+    time_t due = (time_t)s->deadline_s;
+    struct tm tm;
+    localtime_r(&due, &tm);
+    strftime(clock, sizeof clock, s->deadline_s - now_s < 86400 ? "%H:%M" : "%Y-%m-%d %H:%M", &tm);
+    double late_s = snapshot_late_s(s, now_s);
+    if (late_s <= 0) return text_format(", due %s", clock);
+    return text_format(", due %s, %lld:%02lld h late", clock, (long long)late_s / 3600, (long long)late_s % 3600 / 60);
+}
+
 static const char *state_text(const Snapshot *s, double now_s)
 {
     if (s->left == 0) return "finished";
     if (s->control == CONTROL_CANCELLED) return "cancelled";
     if (s->epoch == 0) return "not started";
+    const char *waits_for = snapshot_waits_for(s);
+    if (strcmp(waits_for, "approval") == 0) return "the pilot waits for approval";
     if (s->ended_s > 0) return strcmp(s->outcome, "died") == 0 ? "interrupted" : s->outcome;
     if (now_s - s->heard_s > STALE_S) return "not heard from";
     return s->control == CONTROL_PAUSED ? "paused" : "running";
@@ -34,20 +51,28 @@ char *progress_line(const Snapshot *s, double now_s)
     char *rest = s->ended_s > 0 ? text_copy("") : rest_text(s, rate);
     char *failed_text = s->failed ? text_format(", %lld failed", (long long)s->failed) : text_copy("");
     char *refused = s->refused ? text_format(", %lld refused", (long long)s->refused) : text_copy("");
+    char *cancelled = s->cancelled ? text_format(", %lld cancelled", (long long)s->cancelled) : text_copy("");
+    int64_t paused_count = s->clip_count[CLIP_PAUSED];
+    char *paused = paused_count ? text_format(", %lld paused", (long long)paused_count) : text_copy("");
     char *speed = rate > 0 ? text_format(", %.*f clips/h", rate < 10 ? 1 : 0, rate) : text_copy("");
-    char *line =
-        text_format("%s: %s, %lld of %lld clips done%s%s%s%s", s->name, state_text(s, now_s), (long long)s->finished,
-                    (long long)(s->clips - s->refused), failed_text, refused, speed, rest);
+    char *due = due_text(s, now_s);
+    char *line = text_format("%s: %s, %lld of %lld clips done%s%s%s%s%s%s%s", s->name, state_text(s, now_s),
+                             (long long)s->finished, (long long)(s->clips - s->refused), failed_text, refused,
+                             cancelled, paused, speed, rest, due);
     free(rest);
     free(failed_text);
     free(refused);
+    free(cancelled);
+    free(paused);
+    free(due);
     free(speed);
     return line;
 }
 
 static void put_bar(FILE *f, const Snapshot *s, int width)
 {
-    int64_t all = s->clips - s->refused, full = all > 0 ? (s->finished + s->failed) * width / all : width;
+    int64_t all = s->clips - s->refused - s->cancelled,
+            full = all > 0 ? (s->finished + s->failed) * width / all : width;
     for (int i = 0; i < width; i++) fputs(i < full ? "█" : "░", f);
     fputs("  ", f);
 }

@@ -23,12 +23,16 @@ void roster_close(Roster *r)
     memset(r, 0, sizeof *r);
 }
 
-int64_t roster_limit_ms(const Roster *r)
+int64_t roster_limit_ms(const Roster *r, const Member *m)
 {
+    int stage = m->stage[0] ? stage_find(m->stage) : STAGE_LOAD;
+    if (stage >= 0 && r->stage_limit_ms[stage] > 0) return r->stage_limit_ms[stage];
     if (r->fixed_limit_ms > 0) return r->fixed_limit_ms;
-    if (r->longest_ms == 0) return ROSTER_FIRST_LIMIT_MS;
     int64_t limit = r->longest_ms * ROSTER_LIMIT_FACTOR;
-    return limit > ROSTER_LEAST_LIMIT_MS ? limit : ROSTER_LEAST_LIMIT_MS;
+    if (limit < ROSTER_LEAST_LIMIT_MS) limit = ROSTER_LEAST_LIMIT_MS;
+    bool loading = m->finished == 0 && !m->seen; /* its first lease begins with the model's weights */
+    if ((loading || r->longest_ms == 0) && limit < ROSTER_FIRST_LIMIT_MS) limit = ROSTER_FIRST_LIMIT_MS;
+    return limit;
 }
 
 void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms)
@@ -44,10 +48,7 @@ void roster_progress(Roster *r, Member *m, const char *stage, int done, int tota
 
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms)
 {
-    int64_t limit = roster_limit_ms(r);
-    bool loading = m->finished == 0 && !m->seen; /* its first lease begins with the model's weights */
-    if (loading && r->fixed_limit_ms == 0 && limit < ROSTER_FIRST_LIMIT_MS) limit = ROSTER_FIRST_LIMIT_MS;
-    return m->state == MEMBER_WORKING && now_ms - m->progress_ms > limit;
+    return m->state == MEMBER_WORKING && now_ms - m->progress_ms > roster_limit_ms(r, m);
 }
 
 bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms)

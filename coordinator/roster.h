@@ -50,14 +50,16 @@ typedef struct {
     int count;      /* ranks, the coordinator's own (0, unused) included */
     Member *member; /* [count] */
     int64_t start_ms;
-    int64_t longest_ms;     /* the longest wait between two signs of progress so far */
-    int64_t fixed_limit_ms; /* 0 = measured */
+    int64_t longest_ms;                  /* the longest wait between two signs of progress so far */
+    int64_t fixed_limit_ms;              /* 0 = measured */
+    int64_t stage_limit_ms[STAGE_COUNT]; /* of one stage, where it is not 0 */
 } Roster;
 
 void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms);
 void roster_close(Roster *r);
 
-int64_t roster_limit_ms(const Roster *r); /* how long a step may take */
+/* How long this worker may be without progress, in the stage that it is in; before its first sign of life it loads. */
+int64_t roster_limit_ms(const Roster *r, const Member *m);
 void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms);
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms);
 bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms); /* ready, trusted, heard of lately */

@@ -20,7 +20,8 @@ enum { LEAST_FREE_BYTES = 16 << 20, CORES_PER_WORKER = 2 };
 
 typedef struct {
     const char *campaign, *out;
-    int workers, step_limit_s, grace_s;
+    const char *max_fails; /* NULL: as the campaign says */
+    int workers, step_limit_s, grace_s, wait_s;
     WorkSettings work;
     bool quiet, take_over;
 } RunOptions;
@@ -68,6 +69,18 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .min = 1,
          .max = 1e6,
          .help = "how long a stop waits for checkpoints (100)"},
+        {.name = "wait",
+         .kind = OPTION_INT,
+         .to = &o->wait_s,
+         .value = "SECONDS",
+         .min = -1,
+         .max = 1e9,
+         .help = "for a pilot's approval or a resume (-1: as long as it takes; 0 in a Slurm job)"},
+        {.name = "max-fails",
+         .kind = OPTION_TEXT,
+         .to = &o->max_fails,
+         .value = "N|P%",
+         .help = "stop when more clips fail than that (what the campaign's max_fails says)"},
         {.name = "take-over",
          .kind = OPTION_FLAG,
          .to = &o->take_over,
@@ -117,6 +130,9 @@ static Status prepare(const RunOptions *o)
     Ledger *l = NULL;
     Status status = status_ok();
     TRY_OUT(campaign_load(o->campaign, &c));
+    if (o->max_fails && !max_fails_parse(o->max_fails, &c->settings.max_fails))
+        TRY_OUT(status_fail(ERR_INPUT, "--max-fails %.40s: expected a number of clips, 20, or a share of them, 5%%",
+                            o->max_fails));
     TRY_OUT(check_folder(o->out));
     TRY_OUT(file_make_folders(o->out));
     TRY_OUT(file_check_space(o->out, LEAST_FREE_BYTES));
@@ -134,7 +150,7 @@ static Status take_requests(const char *folder)
 {
     Ledger *l = NULL;
     LedgerRequest r = {0};
-    int64_t retried = 0;
+    int64_t changed = 0;
     char host[64] = "";
     Status status = status_ok();
     gethostname(host, sizeof host - 1);
@@ -144,7 +160,7 @@ static Status take_requests(const char *folder)
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
     TRY_OUT(ledger_begin(l, moment_wall_s()));
     while (r.id) {
-        TRY_OUT(ledger_apply_request(l, &r, &retried));
+        TRY_OUT(ledger_apply_request(l, &r, &changed));
         ledger_request_clear(&r);
         TRY_OUT(ledger_next_request(l, &r));
     }
@@ -175,27 +191,17 @@ static int threads_of_a_rank(void)
 
 static Status launch(const RunOptions *o)
 {
-    char threads[16], backend[8], dtype[8], limit[16], grace[16], *folder = realpath(o->out, NULL);
+    char threads[16], backend[8], dtype[8], limit[16], grace[16], wait[16], *folder = realpath(o->out, NULL);
     snprintf(threads, sizeof threads, "%d", o->work.threads);
     snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
     snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16"}[o->work.dtype]);
     snprintf(limit, sizeof limit, "%d", o->step_limit_s);
     snprintf(grace, sizeof grace, "%d", o->grace_s);
-    const char *arguments[] = {"run",
-                               o->campaign,
-                               "--out",
-                               folder,
-                               "--threads",
-                               threads,
-                               "--backend",
-                               backend,
-                               "--dtype",
-                               dtype,
-                               "--grace",
-                               grace,
-                               o->step_limit_s ? "--step-limit" : NULL,
-                               limit,
-                               NULL};
+    snprintf(wait, sizeof wait, "%d", o->wait_s);
+    const char *arguments[] = {"run",     o->campaign, "--out",  folder,    "--threads",
+                               threads,   "--backend", backend,  "--dtype", dtype,
+                               "--grace", grace,       "--wait", wait,      o->step_limit_s ? "--step-limit" : NULL,
+                               limit,     NULL};
     LaunchOptions launch_options = {.folder = folder,
                                     .workers = o->workers,
                                     .arguments = (char *const *)(uintptr_t)arguments,
@@ -226,8 +232,11 @@ static Status run_alone(RunOptions *o)
 static Status run_coordinator(const RunOptions *o, Link *link, bool *clean)
 {
     bool launched = launch_is_parent();
-    CoordinateOptions c = {
-        .step_limit_s = o->step_limit_s, .grace_s = o->grace_s, .show = !launched, .quiet = o->quiet};
+    CoordinateOptions c = {.step_limit_s = o->step_limit_s,
+                           .grace_s = o->grace_s,
+                           .wait_s = o->wait_s,
+                           .show = !launched,
+                           .quiet = o->quiet};
     *clean = false;
     if (!launched) TRY(prepare(o)); /* else the launcher has done it */
     Status status = coordinate(o->out, link, &c, clean);
@@ -259,7 +268,7 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
 
 Status run_verb(int argc, char **argv, WorkerMain *worker)
 {
-    RunOptions o = {.grace_s = 100};
+    RunOptions o = {.grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
     bool help;
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status_ok();

@@ -38,13 +38,15 @@ static json_t *workers_json(const Snapshot *s)
 static Status print_json(const Snapshot *s, double now_s)
 {
     static const char *const control[] = {"", "paused", "cancelled"};
-    json_t *page =
-        json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:I,s:s,s:s,s:f,s:f,s:o}", "campaign", s->name,
-                  "fingerprint", s->fingerprint, "clips", (json_int_t)s->clips, "finished", (json_int_t)s->finished,
-                  "failed", (json_int_t)s->failed, "refused", (json_int_t)s->refused, "left", (json_int_t)s->left,
-                  "shots", (json_int_t)s->shots, "states", counts_json(s), "clips_per_hour",
-                  snapshot_clips_per_hour(s, now_s), "epoch", (json_int_t)s->epoch, "outcome", s->outcome, "control",
-                  control[s->control], "started_s", s->started_s, "heard_s", s->heard_s, "workers", workers_json(s));
+    json_t *page = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:I,s:s,s:s,s:s,s:s,s:i,s:f,s:f,s:f,s:o}",
+                             "campaign", s->name, "fingerprint", s->fingerprint, "clips", (json_int_t)s->clips,
+                             "finished", (json_int_t)s->finished, "failed", (json_int_t)s->failed, "refused",
+                             (json_int_t)s->refused, "cancelled", (json_int_t)s->cancelled, "left", (json_int_t)s->left,
+                             "shots", (json_int_t)s->shots, "states", counts_json(s), "clips_per_hour",
+                             snapshot_clips_per_hour(s, now_s), "epoch", (json_int_t)s->epoch, "outcome", s->outcome,
+                             "control", control[s->control], "pilot", ledger_pilot_state_name(s->pilot), "waits_for",
+                             snapshot_waits_for(s), "priority", s->priority, "deadline_s", s->deadline_s, "started_s",
+                             s->started_s, "heard_s", s->heard_s, "workers", workers_json(s));
     char *text = page ? json_dumps(page, JSON_INDENT(2)) : NULL;
     if (!text) abort();
     puts(text);

@@ -11,6 +11,8 @@ Status verb_pause(int argc, char **argv);
 Status verb_resume(int argc, char **argv);
 Status verb_cancel(int argc, char **argv);
 Status verb_retry(int argc, char **argv);
+Status verb_priority(int argc, char **argv);
+Status verb_pilot(int argc, char **argv);
 Status verb_explain(int argc, char **argv);
 Status verb_deliver(int argc, char **argv);
 

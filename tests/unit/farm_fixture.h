@@ -43,6 +43,7 @@ static inline Campaign *fixture_campaign(const char *name, int rows, int rows_pe
     c->model_folder = text_copy("/nowhere/model");
     memset(c->model_hash, 'e', HASH_TEXT - 1);
     hash_bytes(name, strlen(name), c->fingerprint);
+    c->settings.max_fails.count = -1;
     c->rendition_count = 1;
     c->rendition[0] = (Rendition){.name = "reels", .width = 72, .height = 128, .crf = 20, .preset = "fast"};
     c->customers.column_count = 2;

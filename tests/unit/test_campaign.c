@@ -112,7 +112,7 @@ static void test_plan(void **state)
     assert_int_equal(c->rendition_count, 2);
     assert_string_equal(c->rendition[0].name, "preview");
     assert_int_equal(c->rendition[1].width, 64);
-    assert_true(c->priority == -3 && c->checkpoint_every == 7 && c->share_shots);
+    assert_true(c->settings.priority == -3 && c->checkpoint_every == 7 && c->share_shots);
     assert_string_equal(c->clip[1].clip_id, "bob");
     assert_string_equal(c->clip[1].stem, "bob");
     assert_null(c->clip[0].refusal);
@@ -133,7 +133,7 @@ static void test_defaults(void **state)
     assert_true(s->width == d->width && s->height == d->height && s->frames == d->frames && s->fps == d->fps);
     assert_true(s->steps == d->steps && s->guidance == d->guidance && s->flow_shift == d->flow_shift);
     assert_string_equal(s->negative, d->negative);
-    assert_true(c->priority == 0 && c->checkpoint_every == 0 && c->share_shots && c->rendition_count == 1);
+    assert_true(c->settings.priority == 0 && c->checkpoint_every == 0 && c->share_shots && c->rendition_count == 1);
     assert_string_equal(c->rendition[0].name, "reels");
     model_config_free(&m);
     campaign_free(&c);
@@ -322,8 +322,6 @@ static void test_not_in_this_version(void **state)
 {
     (void)state;
     static const char *const refused[] = {
-        "pilot: 4",
-        "deadline: \"06:00\"",
         "cameo: {id: \"{{cameo}}\", purpose: \"summer-escape\"}",
         "voice: {text: \"Hallo {{name}}\", language: de}",
         "overlays:\n  - {text: \"Für {{name}}\", position: lower-third, from: 1.0, to: 4.0}",

@@ -1,0 +1,54 @@
+/* settings.h - how a campaign is to be run, as its file says: what may change from one run to the next without making other
+ * clips. The ledger keeps them as JSON, so that a job's coordinator needs no campaign file. */
+#ifndef REELWRIGHT_SETTINGS_H
+#define REELWRIGHT_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/status.h"
+
+typedef enum { STAGE_LOAD, STAGE_TEXT, STAGE_DENOISE, STAGE_DECODE, STAGE_FINISH, STAGE_COUNT } Stage;
+const char *stage_name(Stage s);  /* as workers report it: "denoise" */
+int stage_find(const char *name); /* -1: none of them */
+
+enum { NOTIFY_MAX_EVENTS = 16, NOTIFY_EVENT_BYTES = 32, DEADLINE_BYTES = 32 };
+
+typedef struct { /* whom to tell, and of what; NULL: nobody */
+    char *webhook, *command;
+    char *secret_file; /* the key that signs webhooks is read from there; NULL: the environment's, if any */
+    int event_count;
+    char event[NOTIFY_MAX_EVENTS][NOTIFY_EVENT_BYTES];
+} NotifySettings;
+
+typedef struct {
+    double count; /* negative: no limit */
+    bool percent; /* of the campaign's clips */
+} MaxFails;
+
+typedef struct { /* owns its texts: settings_clear */
+    int priority;
+    int pilot;                     /* clips to render first; 0: none */
+    char deadline[DEADLINE_BYTES]; /* as the file says it; "" none */
+    MaxFails max_fails;
+    int limit_s[STAGE_COUNT]; /* between two signs of progress; 0: measured */
+    NotifySettings notify;
+} Settings;
+
+void settings_clear(Settings *s);
+/* One line of JSON; free() it. */
+char *settings_to_json(const Settings *s);
+Status settings_from_json(const char *text, Settings *out); /* ERR_FATAL: damaged */
+
+/* "12", "2.5%" or "none". False: neither. */
+bool max_fails_parse(const char *text, MaxFails *out);
+/* Most clips that may fail of so many; -1: any number. */
+int64_t max_fails_of(const MaxFails *m, int64_t clips);
+
+/* The events that can be told of, NULL at the end. Those of events.jsonl are more. */
+extern const char *const settings_event[];
+
+/* "06:00" (the first one after now_s, local time) or "2026-01-31 06:00". False: neither. */
+bool deadline_parse(const char *text, double now_s, double *out_s);
+
+#endif
