@@ -10,6 +10,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/provoke.h"
+
 void *memory_get(size_t count, size_t size)
 {
     void *p = calloc(count ? count : 1, size ? size : 1);
@@ -148,7 +150,9 @@ static Status sync_path(const char *path, int flags)
 Status file_publish(const char *draft, const char *path)
 {
     char *folder = path_folder(path);
-    Status status = sync_path(draft, O_RDONLY);
+    const char *ending = strrchr(path_name(path), '.');
+    Status status = provoke_at("publish", ending ? ending + 1 : "", 0);
+    if (!failed(status)) status = sync_path(draft, O_RDONLY);
     if (!failed(status) && rename(draft, path) != 0)
         status = status_errno(ERR_NODE, "cannot rename %s to %s", draft, path);
     if (failed(status))

@@ -17,6 +17,7 @@
 #include "common/link.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/provoke.h"
 #include "coordinator/progress.h"
 
 enum {
@@ -72,6 +73,10 @@ static void fill_arguments(const LaunchOptions *o, const char *self, const char 
     add(list, &n, "none");
     add(list, &n, "-x");
     add(list, &n, parent_variable);
+    if (getenv(provoke_variable)) {
+        add(list, &n, "-x");
+        add(list, &n, provoke_variable);
+    }
     add(list, &n, "-n");
     add(list, &n, ranks);
     add(list, &n, self);

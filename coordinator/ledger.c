@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/provoke.h"
 #include "coordinator/ledger_state.h"
 #include "coordinator/ledger_steer.h"
 
@@ -236,9 +237,21 @@ Status ledger_begin(Ledger *l, double now_s)
     return status;
 }
 
+/* Where the tests let a coordinator die: each kind of change, before it is durable and after. */
+static Status provoke_changes(const Ledger *l, const char *when)
+{
+    static const char *const other[] = {"plan", "epoch", "close", "request"}; /* LedgerChange */
+    for (int i = 0; i < CHANGE_COUNT; i++) {
+        if (!(l->changes >> i & 1)) continue;
+        TRY(provoke_at(when, i < EV_COUNT ? event_name((LedgerEvent)i) : other[i - EV_COUNT], l->epoch));
+    }
+    return status_ok();
+}
+
 Status ledger_commit(Ledger *l)
 {
     Status status = ledger_state_write(l);
+    if (!failed(status)) status = provoke_changes(l, "before");
     if (!failed(status)) status = ledger_sql_run(l, "COMMIT", "");
     if (failed(status)) {
         char *why = text_copy(status.message);
@@ -247,7 +260,7 @@ Status ledger_commit(Ledger *l)
         free(why);
     }
     l->in_round = false;
-    return status;
+    return failed(status) ? status : provoke_changes(l, "after");
 }
 
 void ledger_rollback(Ledger *l)
@@ -273,6 +286,7 @@ Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
     memset(&l->pace, 0, sizeof l->pace);
     ledger_state_begin(l);
     l->in_round = true;
+    l->changes = 1u << CHANGE_EPOCH;
     l->now_s = now_s;
     lease_clear(&l->campaign); /* the plan may have been adopted from another place since */
     TRY_OUT(ledger_sql_number(l, &l->epoch, "SELECT epoch + 1 FROM campaign", ""));
@@ -291,6 +305,7 @@ out:
 Status ledger_end_epoch(Ledger *l, const char *outcome, double now_s)
 {
     TRY(ledger_begin(l, now_s));
+    l->changes |= 1u << CHANGE_CLOSE;
     Status status = ledger_sql_run(l, "UPDATE epochs SET ended_s = ?1, heard_s = ?1, outcome = ?2 WHERE epoch = ?3",
                                    "dti", now_s, outcome, l->epoch);
     if (!failed(status)) return ledger_commit(l);

@@ -167,6 +167,7 @@ Status ledger_adopt(Ledger *l, const Campaign *c, double now_s)
     TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
     ledger_state_begin(l);
     l->in_round = true;
+    l->changes = 1u << CHANGE_PLAN;
     l->now_s = now_s;
     Status status = ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", "");
     if (!failed(status)) status = there ? check_campaign(l, c) : insert_plan(l, c);

@@ -14,7 +14,8 @@ struct Ledger {
     int64_t epoch; /* 0: none taken, nothing may be written */
     double now_s;  /* of the round */
     bool in_round;
-    struct { /* differences that this transaction makes: ledger_state.h */
+    unsigned changes; /* of the round: a bit for each LedgerEvent or LedgerChange in it */
+    struct {          /* differences that this transaction makes: ledger_state.h */
         int64_t shots[SHOT_STATES], clips[CLIP_STATES], steps;
     } moved;
     struct LedgerPace { /* of this epoch: its first lease, its last result, and the clips finished in between */
@@ -29,6 +30,8 @@ struct Ledger {
         sqlite3_stmt *statement;
     } statement[LEDGER_STATEMENTS];
 };
+
+typedef enum { CHANGE_PLAN = EV_COUNT, CHANGE_EPOCH, CHANGE_CLOSE, CHANGE_REQUEST, CHANGE_COUNT } LedgerChange;
 
 typedef struct {
     Ledger *ledger;

@@ -29,6 +29,7 @@ Status ledger_state_of_shot(Ledger *l, const char *from, LedgerEvent event, cons
     ShotState is = SHOT_PLANNED, follows = SHOT_PLANNED;
     TRY(parse_shot(l, from, &is));
     TRY(ledger_next_shot_state(is, event, &follows));
+    l->changes |= 1u << event;
     l->moved.shots[is]--;
     l->moved.shots[follows]++;
     *to = ledger_shot_state_name(follows);
@@ -40,6 +41,7 @@ Status ledger_state_of_clip(Ledger *l, const char *from, LedgerEvent event, cons
     ClipState is = CLIP_PLANNED, follows = CLIP_PLANNED;
     TRY(parse_clip(l, from, &is));
     TRY(ledger_next_clip_state(is, event, &follows));
+    l->changes |= 1u << event;
     count_clips(l, is, follows, 1);
     *to = ledger_clip_state_name(follows);
     return status_ok();
@@ -75,6 +77,7 @@ Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEv
     TRY(ledger_next_clip_state(from, event, &to));
     TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND state = ?3", "tit",
                        ledger_clip_state_name(to), shot, ledger_clip_state_name(from)));
+    l->changes |= 1u << event;
     count_clips(l, from, to, sqlite3_changes64(l->db));
     return status_ok();
 }
@@ -117,6 +120,7 @@ Status ledger_state_count_clips(Ledger *l, ClipState state, int64_t *count)
 
 void ledger_state_begin(Ledger *l)
 {
+    l->changes = 0;
     memset(&l->moved, 0, sizeof l->moved);
     l->kept = l->pace;
 }

@@ -324,6 +324,7 @@ Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed)
 {
     int verb = find_verb(r->verb);
     *changed = 0;
+    l->changes |= 1u << CHANGE_REQUEST;
     TRY(ledger_sql_run(l, "UPDATE requests SET taken_s = ?1 WHERE id = ?2", "di", l->now_s, r->id));
     if (strcmp(r->verb, "priority") == 0) return ledger_sql_run(l, "UPDATE campaign SET priority = ?1", "i", r->number);
     if (strcmp(r->verb, "approve") == 0 || strcmp(r->verb, "reject") == 0)

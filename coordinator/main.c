@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/provoke.h"
 #include "coordinator/run.h"
 #include "coordinator/verbs.h"
 #include "worker/verbs.h"
@@ -101,7 +102,8 @@ int main(int argc, char **argv)
         return 0;
     }
     const Verb *v = find_verb(argv[1]);
-    Status status = v ? v->run(argc - 1, argv + 1) : unknown_verb(argv[1]);
+    Status status = provoke_order(getenv(provoke_variable));
+    if (!failed(status)) status = v ? v->run(argc - 1, argv + 1) : unknown_verb(argv[1]);
     if (fflush(stdout) != 0 && !failed(status)) status = status_errno(ERR_NODE, "cannot write to standard output");
     if (status.err == ERR_STOP)
         log_line(LOG_INFO, "stopped: %s", status.message);

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/provoke.h"
 #include "coordinator/conclude.h"
 #include "coordinator/coordinate.h"
 #include "coordinator/launch.h"
@@ -251,6 +252,7 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
     if (o->work.threads == 0) o->work.threads = threads_of_a_rank();
     TRY(link_open_mpi(&link));
     moment_catch_stops();
+    provoke_set_rank(link->rank);
     Status status = link->count < 2
                         ? status_fail(ERR_INPUT, "mpirun -n 1: expected at least 2 ranks: a coordinator and a worker")
                     : link->rank == 0 ? run_coordinator(o, link, &clean)

@@ -11,6 +11,7 @@
 #include <libavutil/opt.h>
 
 #include "common/file.h"
+#include "common/provoke.h"
 #include "worker/pixels.h"
 
 struct Encode {
@@ -196,6 +197,7 @@ static void fill_black(AVFrame *f)
 
 static Status put_one(Encode *e, const float *rgb)
 {
+    TRY(provoke_at("encode", NULL, e->count));
     if (av_frame_make_writable(e->frame) < 0) return status_fail(ERR_NODE, "%s: out of memory", e->path);
     fill_black(e->frame);
     TRY(pixels_convert(e->pixels, rgb, e->frame, (e->o.width - e->fit_width) / 2 & ~1,

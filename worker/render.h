@@ -5,8 +5,8 @@
 #include "common/clip.h"
 #include "engine/engine.h"
 
-/* Called before each unit of work ("text", "denoise", "decode", "finish"; done of total). A failure it returns stops the
- * render: ERR_STOP after a checkpoint was written. */
+/* Called before each unit of work (of a lease "load", then "text", "denoise", "decode", "finish"; done of total). A failure it
+ * returns stops the render: ERR_STOP after a checkpoint was written. */
 typedef struct {
     Status (*at)(void *self, const char *stage, int done, int total);
     void *self;

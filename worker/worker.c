@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/provoke.h"
 #include "worker/finish.h"
 
 struct Worker {
@@ -62,7 +63,8 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                      .checkpoint_every = l->checkpoint_every,
                      .resume = true,
                      .progress = progress};
-    Status status = file_make_folders(folder);
+    Status status = progress.at ? progress.at(progress.self, "load", 0, 1) : status_ok(); /* may take minutes */
+    if (!failed(status)) status = file_make_folders(folder);
     if (!failed(status)) status = need_engine(w, l);
     if (!failed(status)) status = render_latents(w->engine, &job, &latents);
     result->encode_text_s = latents.text_s;
@@ -81,6 +83,7 @@ void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResu
     *result = (LeaseResult){.lease = lease->lease, .epoch = lease->epoch};
     memcpy(result->key, lease->key, sizeof result->key);
     Status status = render_lease(w, lease, progress, result);
+    if (!failed(status)) status = provoke_at("report", NULL, 0);
     result->err = (int)status.err;
     result->reason = text_copy(status.message);
 }

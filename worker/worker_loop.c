@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/provoke.h"
 #include "worker/talk.h"
 #include "worker/worker.h"
 
@@ -33,6 +34,7 @@ static Status between_steps(void *self, const char *stage, int done, int total)
 {
     Loop *l = self;
     TRY(talk_progress(&l->talk, stage, done, total));
+    TRY(provoke_at(stage, NULL, done));
     TRY(talk_hear(&l->talk, moment_ms(), 0));
     if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
     if (must_stop(l)) return status_fail(ERR_STOP, "stopped at %s %d of %d", stage, done, total);
@@ -43,7 +45,7 @@ static Status do_lease(Loop *l)
 {
     LeaseResult result;
     Progress progress = {between_steps, l};
-    TRY(talk_progress(&l->talk, "load", 0, 1)); /* the lease was seen; loading the model may take minutes */
+    provoke_set_clip(l->talk.lease.clip_count > 0 ? l->talk.lease.clip[0].clip_id : "");
     worker_do_lease(l->worker, &l->talk.lease, progress, &result);
     if (result.err != OK && result.err != ERR_STOP)
         log_line(LOG_WARNING, "lease %lld: %s", (long long)result.lease, result.reason);
@@ -69,8 +71,9 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     snprintf(who, sizeof who, "worker %d", link->rank);
     log_set_who(who);
     talk_open(&l.talk, link, host, (int)getpid(), settings->threads);
-    while (!failed(status) && !may_leave(&l)) {
-        status = talk_hear(&l.talk, moment_ms(), IDLE_MS);
+    for (int64_t turn = 0; !failed(status) && !may_leave(&l); turn++) {
+        status = provoke_at("ready", NULL, turn);
+        if (!failed(status)) status = talk_hear(&l.talk, moment_ms(), IDLE_MS);
         if (!failed(status) && l.talk.has_lease) status = do_lease(&l);
     }
     if (!failed(status)) status = talk_goodbye(&l.talk);

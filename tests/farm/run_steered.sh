@@ -4,20 +4,28 @@ source "$(dirname "$0")/../fault/farm.sh"
 MPIEXEC=$4
 ROWS=8
 
-campaign steered 1000
+campaign steered 12
+provoke "$HOLD"
+asked() { grep -qs "\"event\":\"request\".*\"verb\":\"$1\"" out-steered/events.jsonl; }
 run steered
-until_true 60 any_works steered
+until_true 120 held steered 2
 "$PROGRAM" pause out-steered >/dev/null
-nobody_works() { [ "$(workers_busy steered)" = 0 ]; }
-until_true 60 nobody_works
-done_then=$(number steered finished)
-sleep 2
-[ "$(number steered finished)" = "$done_then" ] || fail "clips were finished while the campaign was paused"
+until_true 60 asked pause
+release # what is in work is finished, nothing more is handed out
+until_true 120 nobody_works steered
+until_true 60 some_done steered 2
+sleep 1
+[ "$(number steered finished)" = 2 ] || fail "$(number steered finished) clips finished while paused, expected the 2 in work"
 "$PROGRAM" status out-steered | grep -q 'paused' || fail "status does not say that the campaign is paused"
+rm "$WORK/go"
 "$PROGRAM" resume out-steered >/dev/null
-until_true 60 any_works steered
+until_true 120 held steered 2
 "$PROGRAM" cancel out-steered >/dev/null
+until_true 60 asked cancel
+release
 finish 75
+calm_down
+[ "$(number steered finished)" = 2 ] || fail "clips were finished after the campaign was cancelled"
 "$PROGRAM" resume out-steered | grep -q 'the next one takes it up' || fail "resume does not say what happens next"
 
 # a clip that fails wherever it is tried: a folder is where its checkpoint should be written

@@ -24,10 +24,10 @@ campaign() { # NAME STEPS [SEED]: ROWS rows; the last one shares its shot
   printf 'k%s,Zoë,red,city %s\n' "$ROWS" $((ROWS - 1)) >>"$1.csv"
 }
 
-run() { # NAME [options]: in the background; its exit status is waited for by `finish`
+run() { # NAME [options]: by WORKERS (2) workers, in the background; its exit status is waited for by `finish`
   local name=$1
   shift
-  "$PROGRAM" run "$name.yaml" --out "out-$name" --workers 2 "$@" 2>>"$name.err" &
+  "$PROGRAM" run "$name.yaml" --out "out-$name" --workers "${WORKERS:-2}" "$@" 2>>"$name.err" &
   LAUNCHER=$!
 }
 finish() { # STATUS: of the run
@@ -40,7 +40,7 @@ json() { "$PROGRAM" status "out-$1" --json 2>/dev/null || true; }
 number() { json "$1" | sed -n "s/^  \"$2\": \([0-9]*\).*/\1/p"; }
 workers_busy() { json "$1" | grep -c '"state": "working"' || true; }
 worker_pid() { json "$1" | awk -v want="$2" '/"worker":/ {w = $2 + 0} /"pid":/ && w == want {print $2 + 0}'; }
-until_true() { # SECONDS CONDITION...
+until_true() { # SECONDS CONDITION...: the time is there to end a test that hangs, not to be met
   local end=$((SECONDS + $1))
   shift
   until "$@"; do
@@ -48,9 +48,20 @@ until_true() { # SECONDS CONDITION...
     sleep 0.1
   done
 }
-both_work() { [ "$(workers_busy "$1")" = 2 ]; }
-any_works() { [ "$(workers_busy "$1")" -ge 1 ]; }
 some_done() { local n; n=$(number "$1" finished); [ "${n:-0}" -ge "$2" ]; }
+nobody_works() { [ "$(workers_busy "$1")" = 0 ]; }
+happened() { grep -qs "\"event\":\"$2\"" "out-$1/events.jsonl"; } # NAME EVENT
+times() { grep -c "\"event\":\"$2\"" "out-$1/events.jsonl" || true; }
+
+# Nothing here is awaited by luck: workers are held, killed and stopped where the test says (common/provoke.h).
+provoke() { export REELWRIGHT_PROVOKE="$*"; }
+calm_down() { unset REELWRIGHT_PROVOKE; }
+HOLD="at=denoise,step=2,do=hold,until=$WORK/go" # every worker waits in the middle of a shot until `release`
+release() { touch "$WORK/go"; }
+held() { # NAME WORKERS: so many wait there
+  json "$1" | awk -v want="$2" '/"state":/ {state = $2} /"stage":/ {stage = $2}
+    /"done":/ && state ~ /working/ && stage ~ /denoise/ && $2 + 0 >= 2 {n++} END {exit n + 0 != want}'
+}
 
 descendants() { # PID: it and all that came from it
   local child

@@ -6,7 +6,7 @@ mkdir out-small
 mount -t tmpfs -o size=80m tmpfs out-small 2>/dev/null || skip "cannot mount a tmpfs here"
 trap 'umount -l "$WORK/out-small"' EXIT
 
-campaign small 600
+campaign small 12
 head -c 70m /dev/zero >out-small/ballast
 status=0
 "$PROGRAM" run small.yaml --out out-small --workers 2 2>full.err || status=$?
@@ -15,11 +15,13 @@ grep -q 'the disk is full' full.err || fail "the message does not say that the d
 [ ! -e out-small/ledger.db ] || fail "something was started on a full disk"
 
 rm out-small/ballast
-(until [ -s out-small/ledger.db ]; do sleep 0.1; done; sleep 1; cat /dev/zero >out-small/ballast 2>/dev/null) &
-filler=$!
+provoke "$HOLD"
 run small
+until_true 120 held small 2
+cat /dev/zero >out-small/ballast 2>/dev/null || true
+release
 finish 3
-wait $filler || true
+calm_down
 grep -qi 'no space left\|disk is full\|database or disk' small.err || fail "the message does not say why"
 rm out-small/ballast
 run small

@@ -1,51 +1,79 @@
 #!/usr/bin/env bash
-# The same campaign undisturbed, with a worker killed, and with the whole job killed and run again: the same twelve files.
+# The same campaign undisturbed, with a worker killed at every stage, with the whole job killed, with the launcher killed: the
+# same twelve files.
 source "$(dirname "$0")/farm.sh"
 
-campaign calm 400
+campaign calm 8
 run calm
 finish 0
 check_complete calm
+again() { # NAME: the same campaign under another name
+  cp calm.csv "$1.csv"
+  sed "s/calm/$1/" calm.yaml >"$1.yaml"
+}
 
-cp calm.csv worker.csv
-sed 's/calm/worker/' calm.yaml >worker.yaml
-run worker
-until_true 60 some_done worker 2
-until_true 20 both_work worker
-kill -9 "$(worker_pid worker 2)"
-finish 0
-check_complete worker
-same_files calm worker
-grep -q '"event":"worker.died"' out-worker/events.jsonl || fail "nobody noticed the death"
+# Before it introduces itself, before its first lease, and in every stage of one; three workers of four in each run. The first
+# waits until they are dead, so that all get there; checkpoints are at every third step, so that there is one to go on from.
+killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and from which step each one's shot then goes on
+  local orders="" rank=2 name one point step resumed key
+  name=$(printf '%s' "${@%:*}" | tr -d '.:')
+  again "$name"
+  printf 'checkpoint: {every: 3}\n' >>"$name.yaml"
+  for one in "$@"; do
+    IFS=: read -r point step resumed <<<"$one"
+    orders+="at=$point,step=$step,rank=$rank,do=kill,once=$WORK/$name.$rank; at=load,rank=1,do=hold,until=$WORK/$name.$rank; "
+    rank=$((rank + 1))
+  done
+  provoke "$orders"
+  WORKERS=$(($# + 1)) run "$name"
+  finish 0
+  calm_down
+  check_complete "$name"
+  same_files calm "$name"
+  rank=2
+  for one in "$@"; do
+    IFS=: read -r point step resumed <<<"$one"
+    [ -s "$name.$rank" ] || fail "no worker was killed at $point $step"
+    grep -q "\"worker.died\".*\"worker\":$rank," "out-$name/events.jsonl" || fail "nobody noticed the death at $point $step"
+    key=$(sed -n "s/.*\"lease.given\".*\"shot\":\"\([0-9a-f]*\)\",\"worker\":$rank,.*/\1/p" "out-$name/events.jsonl" | tail -1)
+    [ "$resumed" = none ] || grep -q "\"shot.rendered\".*\"$key\".*\"steps_resumed\":$resumed," "out-$name/events.jsonl" ||
+      fail "killed at $point $step: its shot did not go on from step $resumed"
+    rank=$((rank + 1))
+  done
+}
+killed_at ready:0:none ready:1:none load:0:0
+killed_at text:1:0 denoise:5:3 publish.h5:0:0
+killed_at decode:1:8 encode:5:8 publish.mp4:0:8
+killed_at publish.png:0:8 report:0:8
 
-cp calm.csv job.csv
-sed 's/calm/job/' calm.yaml >job.yaml
-for round in 1; do
-  run job
-  until_true 60 some_done job $((3 * round))
-  until_true 20 both_work job
-  mapfile -t pids < <(descendants "$LAUNCHER")
-  [ ${#pids[@]} -ge 5 ] || fail "expected a launcher, mpirun and three ranks, found ${pids[*]}"
-  kill -9 "${pids[@]}"
-  finish 137
-  until_true 10 all_gone "${pids[@]}"
-done
+# the whole job at once
+again job
+provoke "at=denoise,step=2,clip=k4,do=hold,until=$WORK/go; at=denoise,step=2,clip=k5,do=hold,until=$WORK/go"
+run job
+until_true 120 held job 2
+mapfile -t pids < <(descendants "$LAUNCHER")
+[ ${#pids[@]} -ge 5 ] || fail "expected a launcher, mpirun and three ranks, found ${pids[*]}"
+kill -9 "${pids[@]}"
+finish 137
+until_true 30 all_gone "${pids[@]}"
+calm_down
 run job
 finish 0
 check_complete job
 same_files calm job
 
 # only the launcher killed: the job goes with it, nothing lingers, and the next run goes on
-cp calm.csv head.csv
-sed 's/calm/head/' calm.yaml >head.yaml
+again head
+provoke "$HOLD"
 run head
-until_true 60 some_done head 1
+until_true 120 held head 2
 mapfile -t pids < <(descendants "$LAUNCHER")
 kill -9 "$LAUNCHER"
 finish 137
-until_true 15 all_gone "${pids[@]}"
+until_true 30 all_gone "${pids[@]}"
+calm_down
 run head
 finish 0
 check_complete head
 same_files calm head
-echo "four runs, the same twelve clips"
+echo "killed at eleven stages, twice as a whole: the same twelve clips"

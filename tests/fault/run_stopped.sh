@@ -1,36 +1,42 @@
 #!/usr/bin/env bash
-# Signals, a second run, another campaign, bad input, a hung worker, the coordinator's death.
+# Signals, a second run, another campaign, bad input; a worker that hangs for ever, and one that comes back.
 source "$(dirname "$0")/farm.sh"
 ROWS=6
 
-campaign calm 1000 # about 2 s a shot alone on two cores: long enough to be seen at work
+campaign calm 12
 run calm
 finish 0
 check_complete calm
+
 cp calm.csv term.csv
 sed 's/calm/term/' calm.yaml >term.yaml
+provoke "$HOLD"
 for signal in TERM USR1; do
   run term
-  until_true 60 both_work term
-  sleep 0.5
+  until_true 120 held term 2
   kill -$signal "$LAUNCHER"
   finish 75
-  [ "$(workers_busy term)" = 0 ] || fail "a worker still works after $signal"
+  nobody_works term || fail "a worker still works after $signal"
+  [ "$(find out-term/latents -name '*.h5' | wc -l)" -ge 2 ] || fail "$signal left no checkpoint of the shots in work"
 done
 run term
-until_true 60 both_work term
+until_true 120 held term 2
 status=0
 "$PROGRAM" run term.yaml --out out-term 2>second.err || status=$?
 [ $status = 3 ] || fail "a second run in the same folder: status $status, expected 3"
 grep -q 'another run works in this folder' second.err || fail "the second run was refused without saying why"
 "$PROGRAM" status out-term | grep -q 'of 6 clips' || fail "no status beside a run"
+release
 finish 0
 check_complete term
 same_files calm term
+[ "$(grep '"event":"shot.rendered"' out-term/events.jsonl | grep -vc '"steps_resumed":0,')" -ge 2 ] ||
+  fail "the checkpoints of the stopped runs were not used"
 before=$(stat -c %Y.%i out-term/clips/k1.mp4)
 run term
 finish 0
 [ "$before" = "$(stat -c %Y.%i out-term/clips/k1.mp4)" ] || fail "a finished clip was written again"
+calm_down
 
 campaign other 5 8
 status=0
@@ -46,23 +52,30 @@ status=0
 [ ! -e out-bad ] || fail "something was started on bad input"
 
 # a worker that hangs: its shot goes to the other one, and the job ends although it never wakes up
-campaign hung 1000
-run hung --step-limit 4
-until_true 60 both_work hung
-pid=$(worker_pid hung 2)
-kill -STOP "$pid"
+cp calm.csv hung.csv
+sed 's/calm/hung/' calm.yaml >hung.yaml
+provoke "at=denoise,step=2,rank=2,do=stop,once=$WORK/hung; at=load,rank=1,do=hold,until=$WORK/hung"
+run hung --step-limit 5
 finish 0
 check_complete hung
+same_files calm hung
 grep -q 'made no progress' out-hung/events.jsonl || fail "nobody noticed the hung worker"
-until_true 15 all_gone "$pid"
+until_true 30 all_gone "$(cut -d' ' -f1 hung)"
 
-# the coordinator dies: the launcher starts the job again
-campaign head 1000
-run head
-until_true 60 some_done head 1
-pid=$(sed -n 's/.*"job.started".*"pid":\([0-9]*\).*/\1/p' out-head/events.jsonl | tail -1)
-kill -9 "$pid"
+# a worker that hangs and comes back after its lease was given away: what it brings is not taken, then it works on
+cp calm.csv back.csv
+sed 's/calm/back/' calm.yaml >back.yaml
+provoke "at=denoise,step=2,rank=2,do=stop,once=$WORK/asleep; at=load,rank=1,do=hold,until=$WORK/asleep"
+run back --step-limit 5
+until_true 120 test -s asleep
+"$PROGRAM" pause out-back >/dev/null # so that there is work left when it wakes up
+until_true 120 grep -qs 'made no progress' out-back/events.jsonl
+kill -CONT "$(cut -d' ' -f1 asleep)"
+until_true 120 happened back worker.back
+"$PROGRAM" resume out-back >/dev/null
 finish 0
-check_complete head
-[ "$(grep -c '"event":"job.started"' out-head/events.jsonl)" = 2 ] || fail "the job was not started again"
+calm_down
+check_complete back
+same_files calm back
+happened back result.ignored || fail "the result of the lease that was given away was not ignored"
 echo "stopped, resumed, refused, recovered"

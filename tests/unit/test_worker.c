@@ -68,12 +68,12 @@ static Status stop_at(void *self, const char *stage, int done, int total)
 
 static void reports_a_stop_in_any_stage(void **state)
 {
-    static char stage[][8] = {"text", "denoise", "decode", "finish"};
+    static char stage[][8] = {"load", "text", "denoise", "decode", "finish"};
     (void)state;
     char *checkpoint = text_format("%s/latents/%s.h5", folder, lease.key);
     unlink(checkpoint);
     free(checkpoint);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         LeaseResult r;
         worker_do_lease(worker, &lease, (Progress){stop_at, stage[i]}, &r);
         assert_int_equal(r.err, ERR_STOP);
