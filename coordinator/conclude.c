@@ -9,8 +9,10 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "coordinator/claim.h"
 #include "coordinator/deliver.h"
 #include "coordinator/events.h"
+#include "coordinator/ledger_launch.h"
 #include "coordinator/lock.h"
 #include "coordinator/progress.h"
 #include "coordinator/report.h"
@@ -35,6 +37,7 @@ static Status deliver(const char *folder, const Snapshot *s)
     Status status = status_ok(), result;
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
     gethostname(host, sizeof host - 1);
+    ledger_join_launch(l, claim_inherited());
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
     result = deliver_clips(l, &done);
     if (failed(result)) log_line(LOG_ERROR, "%s", result.message);

@@ -4,7 +4,9 @@
 
 #include "common/log.h"
 #include "common/moment.h"
+#include "coordinator/claim.h"
 #include "coordinator/dispatch.h"
+#include "coordinator/ledger_launch.h"
 #include "coordinator/progress.h"
 
 enum { WAIT_MS = 100, SHOW_MS = 1000 };
@@ -87,6 +89,7 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
     *clean = false;
     gethostname(host, sizeof host - 1);
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
+    ledger_join_launch(l, claim_inherited());
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), options.start_s));
     TRY_OUT(ledger_read_snapshot(l, &s));
     TRY_OUT(take_settings(l, &s, &options));

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "common/link.h"
 #include "common/log.h"
 #include "common/moment.h"
-#include "common/provoke.h"
+#include "coordinator/launch_command.h"
+#include "coordinator/ledger_launch.h"
 #include "coordinator/progress.h"
 
 enum {
@@ -25,20 +25,21 @@ enum {
     LEDGER_MS = 1000,   /* how often the ledger is */
     END_MS = 10000,     /* mpirun may take so long after the coordinator's end; MPI_Finalize can hang */
     SILENT_MS = 120000, /* a coordinator that has not written for so long is hung (it writes every 5 s) */
+    PROBES = 20,        /* of the hosts, when none answers: about ten minutes */
+    PROBE_AGAIN_MS = 30000,
     KILL_MS = 5000,     /* between SIGTERM and SIGKILL */
     LEAST_BLOCKS = 256, /* of the file system, free: with fewer no ledger can be written */
-    MOST_ARGUMENTS = 64,
     LINE_BYTES = 4096,
     LAST_LINES = 8
 };
-static const char parent_variable[] = "REELWRIGHT_LAUNCHER";
 
-bool launch_is_parent(void) { return getenv(parent_variable) != NULL; }
+bool launch_is_parent(void) { return claim_inherited() > 0; }
 
 typedef struct {
     const LaunchOptions *options;
-    Ledger *ledger; /* read only */
-    FILE *log;      /* DIR/run.log: everything that the job prints */
+    char self[4096]; /* this program's file */
+    Ledger *ledger;  /* read only */
+    FILE *log;       /* DIR/run.log: everything that the job prints */
     ProgressView view;
     pid_t child; /* mpirun; 0 when none */
     int output;  /* its stdout and stderr */
@@ -53,36 +54,6 @@ typedef struct {
 } Launch;
 
 /* ---- the child ---- */
-
-static void add(char **list, int *n, const char *word)
-{
-    if (*n < MOST_ARGUMENTS - 1) list[(*n)++] = (char *)(uintptr_t)word;
-}
-
-static void fill_arguments(const LaunchOptions *o, const char *self, const char *ranks, char **list)
-{
-    int n = 0;
-    add(list, &n, MPIEXEC);
-    if (link_survives_deaths()) {
-        add(list, &n, "--with-ft");
-        add(list, &n, "ulfm");
-    }
-    if (geteuid() == 0) add(list, &n, "--allow-run-as-root");
-    add(list, &n, "--oversubscribe"); /* the coordinator sleeps: it shares a core */
-    add(list, &n, "--bind-to");
-    add(list, &n, "none");
-    add(list, &n, "-x");
-    add(list, &n, parent_variable);
-    if (getenv(provoke_variable)) {
-        add(list, &n, "-x");
-        add(list, &n, provoke_variable);
-    }
-    add(list, &n, "-n");
-    add(list, &n, ranks);
-    add(list, &n, self);
-    for (char *const *a = o->arguments; *a; a++) add(list, &n, *a);
-    list[n] = NULL;
-}
 
 /* In the child, between fork and exec: only calls that are safe there. */
 static void become_mpirun(char **arguments, int output)
@@ -100,16 +71,12 @@ static void become_mpirun(char **arguments, int output)
 
 static Status start_child(Launch *l)
 {
-    char self[4096], ranks[16], *arguments[MOST_ARGUMENTS];
     int ends[2];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0) return status_errno(ERR_FATAL, "/proc/self/exe");
-    self[n] = 0;
-    snprintf(ranks, sizeof ranks, "%d", l->options->workers + 1);
-    fill_arguments(l->options, self, ranks, arguments);
     if (pipe2(ends, O_CLOEXEC) != 0) return status_errno(ERR_FATAL, "cannot make a pipe");
+    char **command = launch_command_new(l->options, l->self);
     l->child = fork();
-    if (l->child == 0) become_mpirun(arguments, ends[1]);
+    if (l->child == 0) become_mpirun(command, ends[1]);
+    launch_command_free(&command);
     close(ends[1]);
     if (l->child < 0) {
         l->child = 0;
@@ -177,6 +144,7 @@ static Status look_at_ledger(Launch *l)
     int64_t now_ms = moment_ms();
     if (now_ms - l->looked_ms < LEDGER_MS) return status_ok();
     l->looked_ms = now_ms;
+    TRY(ledger_check_launch(l->ledger));
     TRY(ledger_read_snapshot(l->ledger, &s));
     if (s.epoch > l->epoch_before && s.left > 0) progress_view_show(&l->view, &s, moment_wall_s());
     if (s.heard_s > l->heard_s || s.heard_s < l->heard_s) l->changed_ms = now_ms;
@@ -278,12 +246,26 @@ static Status why_not_again(const Launch *l, const Standing *now, int without)
     return status_ok();
 }
 
+/* Hosts that answer, and when none does, after a while: a network that is gone for minutes does not end the night. */
+static Status find_hosts(Launch *l)
+{
+    for (int tries = 1;; tries++) {
+        Status status = hosts_probe(l->options->hosts, l->self, l->options->folder);
+        if (moment_stops() > 0) return status_fail(ERR_STOP, "run the same command again to go on");
+        if (status.err != ERR_RETRY || tries == PROBES) return status;
+        log_line(LOG_WARNING, "%s; asked again in %d s", status.message, PROBE_AGAIN_MS / 1000);
+        moment_sleep_ms(PROBE_AGAIN_MS);
+    }
+}
+
 static Status launch_until_complete(Launch *l)
 {
     Standing before, now;
     TRY(read_standing(l, &before));
     for (int without = 0; !before.complete; before = now) {
         l->epoch_before = before.epoch;
+        TRY(find_hosts(l));
+        TRY(ledger_check_launch(l->ledger));
         TRY(start_child(l));
         TRY(watch_child(l));
         TRY(read_standing(l, &now));
@@ -311,8 +293,11 @@ Status launch_campaign(const LaunchOptions *o)
     progress_view_open(&l.view, o->quiet);
     l.log = fopen(log_file, "ae");
     if (!l.log) TRY_OUT(status_errno(ERR_FATAL, "cannot write %s", log_file));
+    if (readlink("/proc/self/exe", l.self, sizeof l.self - 1) < 0) TRY_OUT(status_errno(ERR_FATAL, "/proc/self/exe"));
     TRY_OUT(ledger_open(o->folder, LEDGER_READ, &l.ledger));
-    if (setenv(parent_variable, "1", 1) != 0 || need_home() != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
+    ledger_join_launch(l.ledger, o->claim->launch);
+    TRY_OUT(claim_export(o->claim));
+    if (need_home() != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
     status = launch_until_complete(&l);
     progress_view_clear(&l.view);
 out:

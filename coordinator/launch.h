@@ -1,19 +1,24 @@
 /* launch.h - mpirun as a child: started, listened to, stopped, and started again when the job died.
  *
  * mpirun's exit status proves nothing (it can be 0 after a node was lost), so the launcher reads the ledger: the epoch's
- * outcome and what is left. It lives outside MPI and survives what kills a job. */
+ * outcome and what is left. It lives outside MPI and survives what kills a job: a node's loss too, which ends a whole job. The
+ * next one starts on the hosts that answer. A launcher whose campaign was taken over ends its job and itself. */
 #ifndef REELWRIGHT_LAUNCH_H
 #define REELWRIGHT_LAUNCH_H
 
 #include <stdbool.h>
 
 #include "common/status.h"
+#include "coordinator/claim.h"
+#include "coordinator/hosts.h"
 
 enum { LAUNCH_MOST_WITHOUT_PROGRESS = 3 };
 
 typedef struct {
     const char *folder; /* of the campaign, with a ledger that has its plan */
-    int workers;
+    const Claim *claim;
+    Hosts *hosts;           /* asked before each launch: it goes to those that answer */
+    int workers;            /* on each of them */
     char *const *arguments; /* of `reelwright`, NULL at the end: what every rank is started with */
     int grace_s;            /* how long a stop waits before the job is killed */
     bool quiet;

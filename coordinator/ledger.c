@@ -8,6 +8,7 @@
 
 #include "common/file.h"
 #include "common/provoke.h"
+#include "coordinator/ledger_launch.h"
 #include "coordinator/ledger_state.h"
 #include "coordinator/ledger_steer.h"
 
@@ -24,6 +25,8 @@ static const char schema[] =
     "REAL);"
     "CREATE TABLE counts(what TEXT NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(what, state)) "
     "WITHOUT ROWID;"
+    "CREATE TABLE launches(launch INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, job TEXT NOT NULL,"
+    "  attempt INTEGER NOT NULL, started_s REAL NOT NULL);"
     "CREATE TABLE shots(shot INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state TEXT NOT NULL, reason TEXT,"
     "  prompt TEXT NOT NULL, negative TEXT NOT NULL, seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT "
     "NULL,"
@@ -216,10 +219,11 @@ int64_t ledger_epoch(const Ledger *l) { return l->epoch; }
 
 /* ---- rounds and epochs ---- */
 
-/* Within BEGIN IMMEDIATE nobody else can take an epoch, so the comparison holds until the commit. */
+/* Within BEGIN IMMEDIATE nobody else can take an epoch or the campaign, so the comparison holds until the commit. */
 static Status check_epoch(Ledger *l)
 {
     int64_t epoch;
+    TRY(ledger_check_launch(l));
     TRY(ledger_sql_number(l, &epoch, "SELECT epoch FROM campaign", ""));
     if (epoch == l->epoch && epoch > 0) return status_ok();
     return status_fail(ERR_FATAL, "%s: fenced: epoch %lld writes it now, this is epoch %lld", l->file, (long long)epoch,
@@ -288,6 +292,7 @@ Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
     l->in_round = true;
     l->changes = 1u << CHANGE_EPOCH;
     l->now_s = now_s;
+    TRY_OUT(ledger_check_launch(l));
     lease_clear(&l->campaign); /* the plan may have been adopted from another place since */
     TRY_OUT(ledger_sql_number(l, &l->epoch, "SELECT epoch + 1 FROM campaign", ""));
     if (l->epoch == 0) TRY_OUT(status_fail(ERR_INPUT, "%s: no campaign in this ledger", l->file));

@@ -11,8 +11,9 @@ enum { LEDGER_STATEMENTS = 128 };
 struct Ledger {
     sqlite3 *db;
     char *folder, *file;
-    int64_t epoch; /* 0: none taken, nothing may be written */
-    double now_s;  /* of the round */
+    int64_t epoch;  /* 0: none taken, nothing may be written */
+    int64_t launch; /* 0: not compared */
+    double now_s;   /* of the round */
     bool in_round;
     unsigned changes; /* of the round: a bit for each LedgerEvent or LedgerChange in it */
     struct {          /* differences that this transaction makes: ledger_state.h */

@@ -11,16 +11,17 @@
 #include "common/moment.h"
 #include "common/options.h"
 #include "common/provoke.h"
+#include "coordinator/claim.h"
 #include "coordinator/conclude.h"
 #include "coordinator/coordinate.h"
 #include "coordinator/launch.h"
+#include "coordinator/ledger_launch.h"
 #include "coordinator/ledger_read.h"
-#include "coordinator/lock.h"
 
 enum { LEAST_FREE_BYTES = 16 << 20, CORES_PER_WORKER = 2 };
 
 typedef struct {
-    const char *campaign, *out;
+    const char *campaign, *out, *hostfile, *agent;
     const char *max_fails; /* NULL: as the campaign says */
     int workers, step_limit_s, grace_s, wait_s;
     WorkSettings work;
@@ -42,7 +43,17 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .value = "N",
          .min = 1,
          .max = 100000,
-         .help = "processes that render (by cores: one for every two, at least 1)"},
+         .help = "processes that render, on each host (by cores: one for every two, at least 1)"},
+        {.name = "hostfile",
+         .kind = OPTION_TEXT,
+         .to = &o->hostfile,
+         .value = "FILE",
+         .help = "the hosts to use, \"NAME [slots=WORKERS]\" a line (Slurm's allocation, or this one)"},
+        {.name = "agent",
+         .kind = OPTION_TEXT,
+         .to = &o->agent,
+         .value = "COMMAND",
+         .help = "what reaches a host of that file, called with the host and a command (ssh)"},
         {.name = "threads",
          .kind = OPTION_INT,
          .to = &o->work.threads,
@@ -147,7 +158,7 @@ out:
 }
 
 /* Requests that came while no run went on. The lock is held. */
-static Status take_requests(const char *folder)
+static Status take_requests(const char *folder, int64_t launch)
 {
     Ledger *l = NULL;
     LedgerRequest r = {0};
@@ -156,6 +167,7 @@ static Status take_requests(const char *folder)
     Status status = status_ok();
     gethostname(host, sizeof host - 1);
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
+    ledger_join_launch(l, launch);
     TRY_OUT(ledger_next_request(l, &r));
     if (r.id == 0) goto out;
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
@@ -180,17 +192,20 @@ static int count_cores(void)
     return n > 0 ? n : 1;
 }
 
-/* Under somebody else's mpirun the ranks of this node share its cores, but for the coordinator, which sleeps. */
+/* The ranks of a host share its cores, but for the coordinator, which sleeps. */
 static int threads_of_a_rank(void)
 {
-    const char *text = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-    int ranks = text ? (int)strtol(text, NULL, 10) : 1, workers = ranks > 1 ? ranks - 1 : 1, cores = count_cores();
-    return cores / workers > 0 ? cores / workers : 1;
+    const char *size = getenv("OMPI_COMM_WORLD_LOCAL_SIZE"), *local = getenv("OMPI_COMM_WORLD_LOCAL_RANK"),
+               *rank = getenv("OMPI_COMM_WORLD_RANK");
+    bool coordinated =
+        local && rank && strcmp(local, rank) == 0; /* ranks count up host by host: rank 0's is this one */
+    int ranks = size ? (int)strtol(size, NULL, 10) : 1, workers = ranks - (coordinated ? 1 : 0), cores = count_cores();
+    return workers > 0 && cores / workers > 0 ? cores / workers : 1;
 }
 
 /* ---- alone: the launcher ---- */
 
-static Status launch(const RunOptions *o)
+static Status launch(const RunOptions *o, Hosts *hosts, const Claim *claim)
 {
     char threads[16], backend[8], dtype[8], limit[16], grace[16], wait[16], *folder = realpath(o->out, NULL);
     snprintf(threads, sizeof threads, "%d", o->work.threads);
@@ -199,11 +214,14 @@ static Status launch(const RunOptions *o)
     snprintf(limit, sizeof limit, "%d", o->step_limit_s);
     snprintf(grace, sizeof grace, "%d", o->grace_s);
     snprintf(wait, sizeof wait, "%d", o->wait_s);
-    const char *arguments[] = {"run",     o->campaign, "--out",  folder,    "--threads",
-                               threads,   "--backend", backend,  "--dtype", dtype,
-                               "--grace", grace,       "--wait", wait,      o->step_limit_s ? "--step-limit" : NULL,
-                               limit,     NULL};
+    const char *arguments[20] = {"run",     o->campaign, "--out",   folder, "--backend", backend,
+                                 "--dtype", dtype,       "--grace", grace,  "--wait",    wait};
+    int n = 12;
+    if (o->step_limit_s) arguments[n++] = "--step-limit", arguments[n++] = limit;
+    if (o->work.threads) arguments[n++] = "--threads", arguments[n++] = threads; /* else each host's cores decide */
     LaunchOptions launch_options = {.folder = folder,
+                                    .claim = claim,
+                                    .hosts = hosts,
                                     .workers = o->workers,
                                     .arguments = (char *const *)(uintptr_t)arguments,
                                     .grace_s = o->grace_s,
@@ -215,49 +233,65 @@ static Status launch(const RunOptions *o)
 
 static Status run_alone(RunOptions *o)
 {
-    int lock = -1, cores = count_cores();
+    Claim claim = {.lock = -1};
+    Hosts hosts = {0};
+    Status status = status_ok();
+    int cores = count_cores();
     if (o->workers == 0) o->workers = cores / CORES_PER_WORKER > 0 ? cores / CORES_PER_WORKER : 1;
-    if (o->work.threads == 0) o->work.threads = cores / o->workers > 0 ? cores / o->workers : 1;
-    TRY(prepare(o));
-    TRY(lock_take(o->out, o->take_over, &lock));
+    TRY_OUT(hosts_open(o->hostfile, o->agent, &hosts));
+    TRY_OUT(prepare(o));
+    TRY_OUT(claim_take(o->out, o->take_over, &claim));
     moment_catch_stops();
-    Status status = take_requests(o->out);
-    if (!failed(status)) status = launch(o);
-    status = conclude(o->out, status, o->quiet);
-    lock_release(&lock);
+    status = take_requests(o->out, claim.launch);
+    if (!failed(status)) status = launch(o, &hosts, &claim);
+    if (claim_holds(o->out, &claim)) status = conclude(o->out, status, o->quiet);
+out:
+    claim_release(&claim);
+    hosts_clear(&hosts);
     return status;
 }
 
 /* ---- one rank of a job ---- */
 
-static Status run_coordinator(const RunOptions *o, Link *link, bool *clean)
+/* Under somebody else's mpirun it prepares, claims and concludes itself. */
+static Status coordinate_alone(const RunOptions *o, Link *link, const CoordinateOptions *c, bool *clean)
 {
-    bool launched = launch_is_parent();
+    Claim claim = {.lock = -1};
+    Status status = status_ok();
+    TRY_OUT(prepare(o));
+    TRY_OUT(claim_take(o->out, o->take_over, &claim));
+    TRY_OUT(claim_export(&claim));
+    status = coordinate(o->out, link, c, clean);
+    if (claim_holds(o->out, &claim)) status = conclude(o->out, status, o->quiet);
+out:
+    claim_release(&claim);
+    return status;
+}
+
+static Status run_coordinator(const RunOptions *o, Link *link, bool launched, bool *clean)
+{
     CoordinateOptions c = {.step_limit_s = o->step_limit_s,
                            .grace_s = o->grace_s,
                            .wait_s = o->wait_s,
                            .show = !launched,
                            .quiet = o->quiet};
     *clean = false;
-    if (!launched) TRY(prepare(o)); /* else the launcher has done it */
-    Status status = coordinate(o->out, link, &c, clean);
-    if (!launched) status = conclude(o->out, status, o->quiet);
-    return status;
+    return launched ? coordinate(o->out, link, &c, clean) : coordinate_alone(o, link, &c, clean);
 }
 
 static Status run_rank(RunOptions *o, WorkerMain *worker)
 {
     Link *link = NULL;
-    bool clean = true;
+    bool clean = true, launched = launch_is_parent();
     if (o->work.threads == 0) o->work.threads = threads_of_a_rank();
     TRY(link_open_mpi(&link));
     moment_catch_stops();
     provoke_set_rank(link->rank);
     Status status = link->count < 2
                         ? status_fail(ERR_INPUT, "mpirun -n 1: expected at least 2 ranks: a coordinator and a worker")
-                    : link->rank == 0 ? run_coordinator(o, link, &clean)
+                    : link->rank == 0 ? run_coordinator(o, link, launched, &clean)
                                       : worker(link, &o->work);
-    if (status.err == ERR_STOP && launch_is_parent()) status = status_ok(); /* the launcher says so, once */
+    if (status.err == ERR_STOP && launched) status = status_ok(); /* the launcher says so, once */
     if (status.err == ERR_FATAL && link->rank > 0) clean = false; /* without a coordinator nobody is left to wait for */
     if (clean) {
         link_close(&link);

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 
+#include "coordinator/ledger_launch.h"
+
 typedef struct {
     char *folder;
     Campaign *campaign;
@@ -322,6 +324,45 @@ static void test_requests_wait_for_the_coordinator(void **state)
     close_fixture(&f);
 }
 
+/* A launcher that was left behind, and everything that it starts, writes nothing after its successor came. */
+static void test_launches(void **state)
+{
+    Fixture f = open_fixture(4, 1);
+    Ledger *old, *new;
+    int64_t launch;
+    bool successor;
+    Launcher first = {"n1", 1, "77", 0}, second = {"n2", 2, "77", 1}, other = {"n3", 3, "", 0};
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &old));
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &new));
+    assert_good(ledger_begin_launch(old, &first, 200, &launch));
+    assert_int_equal(launch, 1);
+    assert_good(ledger_begin_epoch(old, "n1", 1, 201));
+    assert_good(ledger_is_successor(new, &second, &successor));
+    assert_true(successor);
+    assert_good(ledger_is_successor(new, &other, &successor));
+    assert_false(successor);
+    assert_good(ledger_begin_launch(new, &second, 202, &launch));
+    assert_int_equal(launch, 2);
+
+    /* its coordinator, although no new epoch was taken; its next job's; itself, waking up before it claimed anything */
+    assert_int_equal(ledger_begin(old, 203).err, ERR_FATAL);
+    Status fenced = ledger_begin_epoch(old, "n1", 1, 204);
+    assert_int_equal(fenced.err, ERR_FATAL);
+    assert_non_null(strstr(fenced.message, "process 2 on n2"));
+    assert_int_equal(ledger_begin_launch(old, &first, 205, &launch).err, ERR_FATAL);
+    assert_int_equal(ledger_check_launch(old).err, ERR_FATAL);
+
+    assert_good(ledger_begin_epoch(new, "n2", 2, 206));
+    assert_good(ledger_begin(new, 207));
+    assert_good(ledger_commit(new));
+    assert_good(ledger_begin_launch(old, &other, 208, &launch)); /* somebody by hand: the latest has it */
+    assert_int_equal(ledger_begin(new, 209).err, ERR_FATAL);
+    ledger_close(&old);
+    ledger_close(&new);
+    close_fixture(&f);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_a_result_with_other_clips_changes_nothing),
         cmocka_unit_test(test_another_campaign_is_refused),
         cmocka_unit_test(test_an_old_epoch_is_fenced),
+        cmocka_unit_test(test_launches),
         cmocka_unit_test(test_states_change_by_the_table_only),
         cmocka_unit_test(test_failures_retry_and_rollback),
         cmocka_unit_test(test_many_clips_of_one_shot_take_several_leases),

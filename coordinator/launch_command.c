@@ -1,0 +1,117 @@
+#include "launch_command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/link.h"
+
+typedef struct {
+    char **word;
+    int count, room;
+} Words;
+
+static void take(Words *w, char *word) /* owned from now on */
+{
+    if (w->count + 1 >= w->room) {
+        w->room = 2 * w->room + 32;
+        w->word = realloc(w->word, (size_t)w->room * sizeof *w->word);
+        if (!w->word) abort();
+    }
+    w->word[w->count++] = word;
+    w->word[w->count] = NULL;
+}
+
+static void add(Words *w, const char *word) { take(w, text_copy(word)); }
+
+static int workers_on(const LaunchOptions *o, const Host *h) { return h->slots > 0 ? h->slots : o->workers; }
+
+int launch_command_workers(const LaunchOptions *o)
+{
+    int n = o->hosts->count == 0 ? o->workers : 0;
+    for (int i = 0; i < o->hosts->count; i++)
+        if (o->hosts->host[i].answers) n += workers_on(o, &o->hosts->host[i]);
+    return n;
+}
+
+/* What the ranks need of the launcher's environment. On this machine they inherit all of it; a rank on another host has what
+ * its own start-up gives it. Nothing that differs from node to node may be here (CUDA_VISIBLE_DEVICES). */
+static void add_environment(Words *w)
+{
+    static const char *const kind[] = {"REELWRIGHT_", "OMP_", "GOMP_", "NCCL_", "LD_LIBRARY_PATH="};
+    extern char **environ;
+    for (char **e = environ; *e; e++) {
+        for (size_t k = 0; k < sizeof kind / sizeof *kind; k++) {
+            if (strncmp(*e, kind[k], strlen(kind[k])) != 0) continue;
+            add(w, "-x");
+            take(w, text_format("%.*s", (int)strcspn(*e, "="), *e));
+        }
+    }
+}
+
+/* "n1:3,n2:2": the coordinator and the workers of the launcher's machine first. That machine coordinates although nobody works
+ * there when it is none of the hosts; of an allocation it is always one, or the first one coordinates. */
+static char *host_list(const LaunchOptions *o)
+{
+    const Hosts *h = o->hosts;
+    size_t bytes = 0;
+    char *text = NULL;
+    bool coordinates = !h->host[0].here && !h->allocated; /* a rank for the coordinator is listed */
+    FILE *f = open_memstream(&text, &bytes);
+    if (!f) abort();
+    if (coordinates) fputs("localhost:1", f);
+    for (int i = 0; i < h->count; i++) {
+        const Host *host = &h->host[i];
+        if (!host->answers) continue;
+        fprintf(f, "%s%s:%d", coordinates ? "," : "", host->name, workers_on(o, host) + !coordinates);
+        coordinates = true;
+    }
+    fclose(f);
+    return text;
+}
+
+/* Ranks follow each other host by host, so the ranks of a group are neighbours. */
+static void add_hosts(Words *w, const LaunchOptions *o)
+{
+    if (o->hosts->count == 0) {
+        add(w, "--oversubscribe"); /* the coordinator sleeps: it shares a core */
+        return;
+    }
+    add(w, "--map-by");
+    add(w, "slot:oversubscribe");
+    add(w, "--host");
+    take(w, host_list(o));
+    if (o->hosts->allocated) return;
+    add(w, "--prtemca");
+    add(w, "plm_ssh_agent");
+    add(w, o->hosts->agent);
+}
+
+char **launch_command_new(const LaunchOptions *o, const char *program)
+{
+    Words w = {0};
+    add(&w, MPIEXEC);
+    if (link_survives_deaths()) {
+        add(&w, "--with-ft");
+        add(&w, "ulfm");
+    }
+    if (geteuid() == 0) add(&w, "--allow-run-as-root");
+    add_hosts(&w, o);
+    add(&w, "--bind-to");
+    add(&w, "none");
+    add_environment(&w);
+    add(&w, "-n");
+    take(&w, text_format("%d", launch_command_workers(o) + 1));
+    add(&w, program);
+    for (char *const *a = o->arguments; *a; a++) add(&w, *a);
+    return w.word;
+}
+
+void launch_command_free(char ***command)
+{
+    for (char **w = *command; w && *w; w++) free(*w);
+    free(*command);
+    *command = NULL;
+}

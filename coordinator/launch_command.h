@@ -1,0 +1,13 @@
+/* launch_command.h - the command line of mpirun for one launch: on this machine alone, or on the hosts that answer. */
+#ifndef REELWRIGHT_LAUNCH_COMMAND_H
+#define REELWRIGHT_LAUNCH_COMMAND_H
+
+#include "coordinator/launch.h"
+
+/* NULL at the end; launch_command_free. program: the file of this executable. */
+char **launch_command_new(const LaunchOptions *o, const char *program);
+void launch_command_free(char ***command);
+/* How many workers that command starts. */
+int launch_command_workers(const LaunchOptions *o);
+
+#endif

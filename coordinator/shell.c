@@ -1,0 +1,75 @@
+#include "shell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/file.h"
+
+enum { MOST_BYTES = 64 << 10 };
+
+char *shell_quote(const char *word)
+{
+    size_t n = 3;
+    for (const char *p = word; *p; p++) n += *p == '\'' ? 4 : 1;
+    char *quoted = memory_get(n, 1), *to = quoted;
+    *to++ = '\'';
+    for (const char *p = word; *p; p++) {
+        if (*p == '\'') {
+            memcpy(to, "'\\''", 4);
+            to += 4;
+        } else {
+            *to++ = *p;
+        }
+    }
+    *to = '\'';
+    return quoted;
+}
+
+/* In the child: only calls that are safe between fork and exec. */
+static void become(char *const *argv, int output)
+{
+    int nothing = open("/dev/null", O_RDONLY);
+    if (nothing >= 0) dup2(nothing, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    execvp(argv[0], argv);
+    dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+static char *read_all(int fd)
+{
+    char *text = memory_get(MOST_BYTES + 1, 1), rest[4096];
+    size_t have = 0;
+    for (;;) {
+        bool full = have == MOST_BYTES; /* the rest is read too: the program shall not end by SIGPIPE */
+        ssize_t n = full ? read(fd, rest, sizeof rest) : read(fd, text + have, MOST_BYTES - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return text;
+        if (!full) have += (size_t)n;
+    }
+}
+
+Status shell_run(char *const *argv, char **text, int *code)
+{
+    int ends[2], how = 0;
+    *text = NULL;
+    if (pipe2(ends, O_CLOEXEC) != 0) return status_errno(ERR_FATAL, "cannot make a pipe");
+    pid_t child = fork();
+    if (child == 0) become(argv, ends[1]);
+    close(ends[1]);
+    if (child < 0) {
+        close(ends[0]);
+        return status_errno(ERR_FATAL, "cannot start %s", argv[0]);
+    }
+    *text = read_all(ends[0]);
+    close(ends[0]);
+    while (waitpid(child, &how, 0) < 0 && errno == EINTR) continue;
+    *code = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+    return status_ok();
+}
