@@ -175,6 +175,8 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
     if (mode == LEDGER_READ && !file_exists(l->file))
         TRY_OUT(
             status_fail(ERR_INPUT, "%s: no ledger there; expected a campaign folder made by `reelwright run`", folder));
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
+                   0); /* nobody asks, and it takes a lock at every allocation; once is enough */
     int flags = mode == LEDGER_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     if (sqlite3_open_v2(l->file, &l->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         TRY_OUT(status_fail(ERR_INPUT, "cannot open %s: %s", l->file, l->db ? sqlite3_errmsg(l->db) : "out of memory"));

@@ -75,7 +75,8 @@ Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEv
 {
     ClipState to;
     TRY(ledger_next_clip_state(from, event, &to));
-    TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND state = ?3", "tit",
+    /* +state: a partial index on state makes SQLite prepare a plain "state = ?" anew at every binding: 8 of 50 us a shot */
+    TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND +state = ?3", "tit",
                        ledger_clip_state_name(to), shot, ledger_clip_state_name(from)));
     l->changes |= 1u << event;
     count_clips(l, from, to, sqlite3_changes64(l->db));

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# How many groups and rows one coordinator serves: bench_farm in one process with 1,000 simulated workers, and over MPI with 64.
+# Arguments: bench_farm, the model folder, an empty folder to work in, mpiexec. Without REELWRIGHT_LONG it is small and its limits
+# are wide, for a slow machine; REELWRIGHT_LONG=1 plans and dispatches 1,000,000 rows (3 GB of disk, some minutes) against the
+# limits that SCALE.md is about.
+set -euo pipefail
+BENCH=$1 MODEL=$2 WORK=$3 MPIEXEC=$4
+rm -rf "$WORK"
+mkdir -p "$WORK"
+unset "${!OMPI_@}" "${!PMIX_@}" 2>/dev/null || true
+
+if [ -n "${REELWRIGHT_LONG:-}" ]; then
+  local_size=(--rows 1000000)
+  shared_size=(--rows 1000000 --share 2500 --least-rate 100) # 400 shots of 2,500 clips
+  files_size=(--rows 100000 --files --least-rate 1000)
+  mpi_size=(--rows 100000 --step-ms 2 --least-rate 2000)
+else
+  local_size=(--rows 20000 --least-rate 1000 --most-status-ms 10000)
+  shared_size=(--rows 20000 --share 2500 --least-rate 1 --most-status-ms 10000)
+  files_size=(--rows 1000 --files --least-rate 10 --most-status-ms 10000)
+  mpi_size=(--rows 2000 --step-ms 2 --least-rate 20 --most-idle-percent 300)
+fi
+
+echo "== in one process"
+"$BENCH" "$MODEL" "$WORK/local" "${local_size[@]}"
+rm -rf "$WORK/local"
+echo "== many clips of each shot"
+"$BENCH" "$MODEL" "$WORK/shared" "${shared_size[@]}"
+rm -rf "$WORK/shared"
+echo "== with files, delivered"
+"$BENCH" "$MODEL" "$WORK/files" "${files_size[@]}"
+rm -rf "$WORK/files"
+echo "== over MPI"
+options=(--oversubscribe --bind-to none -n 65)
+[ "$(id -u)" != 0 ] || options+=(--allow-run-as-root)
+OMP_NUM_THREADS=1 "$MPIEXEC" "${options[@]}" "$BENCH" "$MODEL" "$WORK/mpi" --mpi "${mpi_size[@]}"
+rm -rf "$WORK/mpi"
