@@ -187,7 +187,7 @@ static Status bench_deliver(const BenchFarm *b)
 
 /* ---- running a stage ---- */
 
-typedef Status Stage(const BenchFarm *b);
+typedef Status FarmStage(const BenchFarm *b);
 typedef struct {
     double wall_s, cpu_s, mb;
 } Cost;
@@ -207,7 +207,7 @@ static Status bench_status(const BenchFarm *b, double *took_s)
 }
 
 /* In a child; meanwhile the status is asked for ten times a second when watch is true. */
-static Status run_stage(const BenchFarm *b, Stage *stage, bool watch, Cost *cost)
+static Status run_stage(const BenchFarm *b, FarmStage *stage, bool watch, Cost *cost)
 {
     double began_s = moment_s(), took_s, longest_s = 0;
     int code = 0, asked = 0;
