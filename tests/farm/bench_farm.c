@@ -70,7 +70,7 @@ typedef struct {
 
 static Status open_farm(const BenchFarm *b, LocalFarm *f)
 {
-    DispatchOptions o = {.start_s = moment_wall_s(), .grace_ms = 60000};
+    DispatchOptions o = {.start_s = moment_wall_s(), .grace_ms = 60000, .wait_ms = -1, .most_failed = -1};
     f->net = local_net_new(b->workers + 1, (LocalFaults){0});
     TRY(ledger_open(b->folder, LEDGER_WRITE, &f->ledger));
     TRY(ledger_begin_epoch(f->ledger, "bench", (int)getpid(), o.start_s));

@@ -80,7 +80,7 @@ static Status measure_idle(MpiFarm *f)
 static Status measure_work(MpiFarm *f)
 {
     double own_s = process_cpu_s((int)getpid()), began_s = moment_s();
-    TRY(ledger_request(f->ledger, "resume", "", moment_wall_s()));
+    TRY(ledger_request(f->ledger, &(LedgerRequest){.verb = "resume"}, moment_wall_s()));
     while (dispatch_end(f->dispatch) == DISPATCH_WORKING) TRY(dispatch_round(f->dispatch, moment_ms(), WAIT_MS));
     double took_s = moment_s() - began_s,
            shots = (double)((f->bench->rows + f->bench->size.share - 1) / f->bench->size.share);
@@ -101,13 +101,14 @@ static Status measure_work(MpiFarm *f)
 static Status coordinate(BenchFarm *b, Link *link, bool *clean)
 {
     MpiFarm f = {.bench = b, .link = link};
-    DispatchOptions o = {.start_s = moment_wall_s(), .start_ms = moment_ms(), .grace_ms = 60000};
+    DispatchOptions o = {
+        .start_s = moment_wall_s(), .start_ms = moment_ms(), .grace_ms = 60000, .wait_ms = -1, .most_failed = -1};
     Status status = status_ok();
     *clean = false;
     TRY_OUT(bench_plan(b));
     TRY_OUT(ledger_open(b->folder, LEDGER_WRITE, &f.ledger));
     TRY_OUT(ledger_begin_epoch(f.ledger, "bench", (int)getpid(), o.start_s));
-    TRY_OUT(ledger_request(f.ledger, "pause", "", o.start_s));
+    TRY_OUT(ledger_request(f.ledger, &(LedgerRequest){.verb = "pause"}, o.start_s));
     TRY_OUT(events_open(b->folder, "scale", &f.events));
     TRY_OUT(dispatch_open(f.ledger, link, f.events, &o, &f.dispatch));
     TRY_OUT(measure_idle(&f));
