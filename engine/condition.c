@@ -158,28 +158,44 @@ static void encode_tiles(Encoding *g)
     free(g->features);
 }
 
+/* On the group's first rank, which alone has the autoencoder. */
+static Status encode_here(Encoding *g)
+{
+    Engine *e = g->m->e;
+    const BackendOptions o = backend_options(e->be);
+    const VaeConfig *c = &e->config->vae;
+    TRY(engine_need_encoder(e));
+    const int64_t pixels = (int64_t)g->v->height * g->v->width * 3 * c->scale_time;
+    const int64_t features = g->dim[2] * g->dim[3] * vae_middle(e->encoder);
+    g->tiles = tiles_choose(c, VAE_ENCODER, &o, g->dim[2], g->dim[3], o.memory_bytes);
+    g->pixels = memory_get((size_t)pixels, sizeof *g->pixels);
+    if (tiles_count(&g->tiles) == 1) {
+        encode_frames(g);
+    } else {
+        g->piece = memory_get((size_t)(pixels > features ? pixels : features), sizeof *g->piece);
+        encode_tiles(g);
+    }
+    free(g->pixels);
+    free(g->piece);
+    return engine_take_failure(e);
+}
+
 /* -> normalised latents [z,F,h,w] in *out (free() them): the mean of what the encoder gives, one latent frame at a time. */
 static Status encode(Maker *m, const Footage *v, float **out)
 {
     const VaeConfig *c = &m->e->config->vae;
-    const BackendOptions o = backend_options(m->e->be);
     const int64_t dim[4] = {c->z_dim, (v->frames - 1) / c->scale_time + 1, v->height / c->scale_space,
                             v->width / c->scale_space};
-    const int64_t per_channel = dim[1] * dim[2] * dim[3], frame = (int64_t)v->height * v->width * 3;
-    TRY(engine_need_encoder(m->e));
+    const int64_t per_channel = dim[1] * dim[2] * dim[3];
+    Coll *group = m->e->group;
     Encoding g = {.m = m, .v = v, .dim = {dim[0], dim[1], dim[2], dim[3]}};
-    g.tiles = tiles_choose(c, VAE_ENCODER, &o, dim[2], dim[3], o.memory_bytes);
-    const int64_t pixels = frame * c->scale_time, features = dim[2] * dim[3] * vae_middle(m->e->encoder);
     float *mean = g.mean = memory_get((size_t)(dim[0] * per_channel), sizeof *mean);
-    g.pixels = memory_get((size_t)pixels, sizeof *g.pixels);
-    if (tiles_count(&g.tiles) == 1) {
-        encode_frames(&g);
-    } else {
-        g.piece = memory_get((size_t)(pixels > features ? pixels : features), sizeof *g.piece);
-        encode_tiles(&g);
+    Status status = coll_agree(group, group->rank == 0 ? encode_here(&g) : status_ok());
+    if (!failed(status)) status = coll_host_broadcast(group, mean, (size_t)(dim[0] * per_channel) * sizeof *mean, 0);
+    if (failed(status)) {
+        free(mean);
+        return status;
     }
-    free(g.pixels);
-    free(g.piece);
     trace_floats(m->trace, mean, 4, dim, "vae.encode.%d.mean", m->encoded++);
     for (int z = 0; z < c->z_dim; z++)
         for (int64_t i = 0; i < per_channel; i++) {
@@ -187,10 +203,7 @@ static Status encode(Maker *m, const Footage *v, float **out)
             *x = (*x - c->mean[z]) * (1.0f / c->std[z]);
         }
     *out = mean;
-    Status status = engine_take_failure(m->e);
-    if (failed(status)) free(mean);
-    if (failed(status)) *out = NULL;
-    return status;
+    return status_ok();
 }
 
 static float *signed_pixels(const Picture *p, int width, int height)
@@ -260,7 +273,8 @@ static Status make_image_tokens(Maker *m, Condition *out)
     trace_floats(m->trace, all, 4, pixel_dim, "image.pixels");
     trace_floats(m->trace, out->image_rows, 3, row_dim, "image.embeds");
     free(all);
-    return engine_take_failure(m->e);
+    TRY(engine_take_failure(m->e));
+    return coll_host_broadcast(m->e->group, out->image_rows, (size_t)count * rows * sizeof(float), 0);
 }
 
 static Status make_image(Maker *m, Condition *out)

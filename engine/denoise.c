@@ -128,17 +128,30 @@ void denoise_end(Denoise **d)
     *d = NULL;
 }
 
+static int branches(const Denoise *d) { return d->guided ? DIT_BRANCHES : 1; }
+
+/* The first rank of those that evaluate a branch: all do, or one half of the group each. */
+static int branch_root(const Denoise *d, int branch)
+{
+    return d->guided && d->e->split.guidance == 2 ? branch * d->e->group->size / 2 : 0;
+}
+
+static bool is_own_branch(const Denoise *d, int branch)
+{
+    return !d->guided || d->e->split.guidance == 1 || d->e->ranks.half == branch;
+}
+
 /* Loads the expert and gives it the prompts, at its first step. */
 static Status need_expert(Denoise *d, int expert)
 {
     TRY(engine_need_dit(d->e, expert));
     if (d->shot[expert]) return status_ok();
     TRY(dit_shot_begin(d->e->dit[expert], d->dim, &d->shot[expert]));
-    for (int i = 0; i < (d->guided ? 2 : 1); i++)
-        TRY(dit_shot_prompt(d->shot[expert], i, d->embeds[i].rows, d->embeds[i].count, TEXT_MAX_TOKENS));
-    if (d->condition.image_rows)
-        TRY(dit_shot_image(d->shot[expert], d->condition.image_rows, d->condition.image_tokens));
-    return status_ok();
+    for (int i = 0; i < branches(d); i++)
+        if (is_own_branch(d, i))
+            dit_shot_prompt(d->shot[expert], i, d->embeds[i].rows, d->embeds[i].count, TEXT_MAX_TOKENS);
+    if (d->condition.image_rows) dit_shot_image(d->shot[expert], d->condition.image_rows, d->condition.image_tokens);
+    return engine_take_failure(d->e);
 }
 
 /* What the transformer is told: a whole number, or one number per token. */
@@ -181,7 +194,6 @@ static Tensor model_input(const Denoise *d)
 static Status evaluate(Denoise *d, int expert, int branch, float *out)
 {
     static const char *const expert_name[MAX_EXPERTS] = {"transformer", "transformer_2"};
-    static const char *const branch_name[DIT_BRANCHES] = {"cond", "uncond"};
     Backend *be = d->e->be;
     const int step = d->sampler.step;
     ArenaMark mark = backend_mark(be);
@@ -200,8 +212,20 @@ static Status evaluate(Denoise *d, int expert, int branch, float *out)
     }
     backend_download(be, dit_forward(d->shot[expert], branch, &in), out);
     backend_release(be, mark);
-    TRY(engine_take_failure(d->e));
-    trace_floats(tracing(d), out, 4, d->dim, "step.%d.%s", step, branch_name[branch]);
+    return engine_take_failure(d->e);
+}
+
+/* Every branch's velocity on every rank, the same bits: v[branch] [C,F,H,W]. */
+static Status evaluate_branches(Denoise *d, int expert, float *const v[DIT_BRANCHES])
+{
+    static const char *const name[DIT_BRANCHES] = {"cond", "uncond"};
+    const size_t bytes = (size_t)latent_count(d) * sizeof(float);
+    for (int i = 0; i < branches(d); i++)
+        if (is_own_branch(d, i)) TRY(evaluate(d, expert, i, v[i]));
+    for (int i = 0; i < branches(d); i++) {
+        TRY(coll_host_broadcast(d->e->group, v[i], bytes, branch_root(d, i)));
+        trace_floats(tracing(d), v[i], 4, d->dim, "step.%d.%s", d->sampler.step, name[i]);
+    }
     return status_ok();
 }
 
@@ -216,10 +240,9 @@ Status denoise_step(Denoise *d)
     const int step = d->sampler.step;
     const int expert = expert_of(d, step);
     TRY(need_expert(d, expert));
-    TRY(evaluate(d, expert, DIT_COND, d->velocity));
+    TRY(evaluate_branches(d, expert, (float *[]){d->velocity, d->other}));
     if (d->guided) {
         const float g = (float)d->guidance[expert];
-        TRY(evaluate(d, expert, DIT_UNCOND, d->other));
         for (int64_t i = 0; i < latent_count(d); i++) d->velocity[i] = d->other[i] + g * (d->velocity[i] - d->other[i]);
     }
     sampler_step(&d->sampler, d->velocity);

@@ -19,7 +19,7 @@ typedef struct { /* one evaluation */
     int64_t zero;   /* tokens at timestep 0 */
     Tensor temb;    /* [times, D] */
     Tensor proj;    /* [times * 6, D] */
-    int64_t *place; /* [T]: which row of a table each token takes */
+    int64_t *place; /* which row of a table each of this rank's tokens takes */
 } DitCall;
 
 /* cos and sin of t / 10000^(i / half), in single precision throughout, as the model was trained */
@@ -43,8 +43,9 @@ static void embed_time(DitCall *c, float timestep)
     float *wave = memory_get((size_t)(c->times * width), sizeof *wave);
     for (int i = 0; i < c->times; i++) fill_frequencies(i + 1 < c->times ? 0.0f : timestep, width, wave + i * width);
     Tensor x = backend_upload(be, wave, 2, (int64_t[]){c->times, width});
-    c->temb = op_linear(be, op_linear(be, x, &d->time1, ACT_SILU), &d->time2, ACT_NONE);
+    c->temb = coll_linear(d->tensor, be, op_linear(be, x, &d->time1, ACT_SILU), &d->time2);
     Tensor proj = op_linear(be, op_activation(be, c->temb, ACT_SILU), &d->time_proj, ACT_NONE);
+    proj = coll_columns(d->tensor, be, proj);
     c->proj = tensor_reshape(proj, 2, (int64_t[]){c->times * MODULATIONS, inner});
     free(wave);
 }
@@ -52,35 +53,85 @@ static void embed_time(DitCall *c, float timestep)
 /* Row i of each timestep's `rows` rows: [D], or [T,D] when tokens differ. */
 static Tensor pick(const DitCall *c, Tensor table, int rows, int i)
 {
+    const DitShot *s = c->s;
     if (c->times == 1) return tensor_rows(table, i, 1);
-    for (int64_t t = 0; t < c->s->tokens; t++) c->place[t] = (t < c->zero ? 0 : rows) + i;
-    return op_embed(c->s->d->be, table, c->place, c->s->tokens);
+    for (int64_t t = 0; t < s->count; t++) c->place[t] = (s->first + t < c->zero ? 0 : rows) + i;
+    return op_embed(s->d->be, table, c->place, s->count);
+}
+
+/* This rank's tokens of [T,...]; and all tokens, for who wants to see them. */
+static Tensor own(const DitCall *c, Tensor tokens) { return tensor_rows(tokens, c->s->first, c->s->count); }
+
+static Tensor seen(const DitCall *c, const DitInput *in, Tensor x)
+{
+    const Dit *d = c->s->d;
+    return in->trace ? coll_all_tokens(d->sequence, d->be, x, c->s->tokens) : x;
 }
 
 /* ---- the block ---------------------------------------------------------------------------------------------------------------- */
 
+/* In the type that attention computes in, which is what travels. */
+static Tensor narrow(Backend *be, Tensor x)
+{
+    if (x.dtype == backend_compute(be)) return x;
+    Tensor y = backend_alloc(be, backend_compute(be), x.ndim, x.dim);
+    op_copy(be, y, x);
+    return y;
+}
+
+/* Each rank has some tokens' q, k and v. Where the ranks divide the heads, each gets all tokens of some heads; else each gets
+ * all keys and values. */
+static Tensor attend(const DitShot *s, Tensor q, Tensor k, Tensor v)
+{
+    const Dit *d = s->d;
+    Backend *be = d->be;
+    Coll *c = d->sequence;
+    const float scale = 1.0f / sqrtf((float)d->config.head_dim);
+    if (d->heads % c->size) {
+        k = coll_all_tokens(c, be, narrow(be, k), s->tokens);
+        v = coll_all_tokens(c, be, narrow(be, v), s->tokens);
+        return op_attention(be, q, k, v, d->heads, scale, (Tensor){0});
+    }
+    q = coll_to_heads(c, be, q, s->tokens, d->heads);
+    k = coll_to_heads(c, be, k, s->tokens, d->heads);
+    v = coll_to_heads(c, be, v, s->tokens, d->heads);
+    Tensor a = op_attention(be, q, k, v, d->heads / c->size, scale, (Tensor){0});
+    return coll_to_tokens(c, be, a, s->tokens, d->heads);
+}
+
+QkNorm dit_norm(const Dit *d, Tensor gain, Tensor sumsq, int row)
+{
+    const int64_t width = (int64_t)d->config.heads * d->config.head_dim;
+    QkNorm n = {.gain = gain, .eps = d->config.eps, .heads = d->heads, .width = width};
+    if (sumsq.data) n.sumsq = tensor_rows(sumsq, row, 1);
+    return n;
+}
+
 static Tensor self_attention(const Dit *d, const DitAttention *w, const DitShot *s, Tensor h)
 {
     Backend *be = d->be;
-    const DitConfig *c = &d->config;
     Tensor q = op_linear(be, h, &w->q, ACT_NONE);
     Tensor k = op_linear(be, h, &w->k, ACT_NONE);
     Tensor v = op_linear(be, h, &w->v, ACT_NONE);
-    op_qk_norm_rope(be, q, &(QkNorm){w->norm_q, c->eps, c->heads, s->cos, s->sin, .width = 0});
-    op_qk_norm_rope(be, k, &(QkNorm){w->norm_k, c->eps, c->heads, s->cos, s->sin, .width = 0});
-    return op_attention(be, q, k, v, c->heads, 1.0f / sqrtf((float)c->head_dim), (Tensor){0});
+    Tensor sumsq = coll_sumsq(d->tensor, be, q, k);
+    QkNorm norm_q = dit_norm(d, w->norm_q, sumsq, 0), norm_k = dit_norm(d, w->norm_k, sumsq, 1);
+    norm_q.cos = norm_k.cos = s->cos;
+    norm_q.sin = norm_k.sin = s->sin;
+    op_qk_norm_rope(be, q, &norm_q);
+    op_qk_norm_rope(be, k, &norm_k);
+    return attend(s, q, k, v);
 }
 
 static Tensor cross_attention(const Dit *d, const DitAttention *w, const DitContext *x, Tensor bias, Tensor h)
 {
     Backend *be = d->be;
-    const DitConfig *c = &d->config;
-    const float scale = 1.0f / sqrtf((float)c->head_dim);
+    const float scale = 1.0f / sqrtf((float)d->config.head_dim);
     Tensor q = op_linear(be, h, &w->q, ACT_NONE);
-    op_qk_norm_rope(be, q, &(QkNorm){.gain = w->norm_q, .eps = c->eps, .heads = c->heads});
-    Tensor a = op_attention(be, q, x->k, x->v, c->heads, scale, bias);
+    const QkNorm norm = dit_norm(d, w->norm_q, coll_sumsq(d->tensor, be, q, (Tensor){0}), 0);
+    op_qk_norm_rope(be, q, &norm);
+    Tensor a = op_attention(be, q, x->k, x->v, d->heads, scale, bias);
     if (x->image_k.data)
-        op_add_to(be, a, op_attention(be, q, x->image_k, x->image_v, c->heads, scale, (Tensor){0}), 1.0f);
+        op_add_to(be, a, op_attention(be, q, x->image_k, x->image_v, d->heads, scale, (Tensor){0}), 1.0f);
     return a;
 }
 
@@ -97,16 +148,17 @@ static void block_forward(const DitCall *call, int index, Tensor x)
 
     Tensor h = op_norm_modulate(be, x, pick(call, m, MODULATIONS, SCALE1), pick(call, m, MODULATIONS, SHIFT1), eps);
     Tensor a = self_attention(d, &b->self, s, h);
-    op_linear_add(be, x, a, &b->self.out, pick(call, m, MODULATIONS, GATE1));
+    coll_linear_add(d->tensor, be, x, a, &b->self.out, pick(call, m, MODULATIONS, GATE1));
     backend_release(be, inner);
 
     h = d->config.cross_norm ? op_layernorm(be, x, b->norm2_gain, b->norm2_bias, eps) : x;
     a = cross_attention(d, &b->cross, &s->context[call->branch][index], s->bias[call->branch], h);
-    op_linear_add(be, x, a, &b->cross.out, (Tensor){0});
+    coll_linear_add(d->tensor, be, x, a, &b->cross.out, (Tensor){0});
     backend_release(be, inner);
 
     h = op_norm_modulate(be, x, pick(call, m, MODULATIONS, SCALE2), pick(call, m, MODULATIONS, SHIFT2), eps);
-    op_linear_add(be, x, op_linear(be, h, &b->up, ACT_GELU_TANH), &b->down, pick(call, m, MODULATIONS, GATE2));
+    a = op_linear(be, h, &b->up, ACT_GELU_TANH);
+    coll_linear_add(d->tensor, be, x, a, &b->down, pick(call, m, MODULATIONS, GATE2));
     backend_release(be, mark);
 }
 
@@ -119,11 +171,16 @@ static Tensor control_begin(const DitCall *call, Tensor control, Tensor x)
     Backend *be = d->be;
     Tensor state = backend_zeros(be, 2, x.dim);
     ArenaMark mark = backend_mark(be);
-    Tensor all = backend_zeros(be, 2, x.dim);
-    Tensor tokens = op_linear(be, op_patchify(be, control, d->config.patch), &d->control_patch, ACT_NONE);
-    op_copy(be, tensor_rows(all, 0, tokens.dim[0]), tokens);
+    Tensor all = backend_zeros(be, 2, x.dim), patches = op_patchify(be, control, d->config.patch);
+    int64_t n = patches.dim[0] - call->s->first;
+    if (n > call->s->count) n = call->s->count;
+    if (n > 0) {
+        patches = tensor_rows(patches, call->s->first, n);
+        op_copy(be, tensor_rows(all, 0, n), op_linear(be, patches, &d->control_patch, ACT_NONE));
+    }
     op_copy(be, state, x);
-    op_linear_add(be, state, all, &d->block[d->config.layers].control_in, (Tensor){0});
+    Tensor more = op_linear(be, all, &d->block[d->config.layers].control_in, ACT_NONE);
+    op_add_to(be, state, coll_columns(d->tensor, be, more), 1.0f);
     backend_release(be, mark);
     return state;
 }
@@ -134,9 +191,9 @@ static Tensor control_hint(const DitCall *call, const DitInput *in, int j, Tenso
     const Dit *d = call->s->d;
     const int index = d->config.layers + j;
     block_forward(call, index, state);
-    Tensor hint = op_linear(d->be, state, &d->block[index].control_out, ACT_NONE);
-    trace_tensor(in->trace, d->be, hint, "trace.%s.vace_block.%d.hint", in->name, j);
-    trace_tensor(in->trace, d->be, state, "trace.%s.vace_block.%d.state", in->name, j);
+    Tensor hint = coll_columns(d->tensor, d->be, op_linear(d->be, state, &d->block[index].control_out, ACT_NONE));
+    trace_tensor(in->trace, d->be, seen(call, in, hint), "trace.%s.vace_block.%d.hint", in->name, j);
+    trace_tensor(in->trace, d->be, seen(call, in, state), "trace.%s.vace_block.%d.state", in->name, j);
     return hint;
 }
 
@@ -149,7 +206,7 @@ static void trace_text(const DitCall *c, const DitInput *in)
 {
     Backend *be = c->s->d->be;
     Tensor text = c->s->text[c->branch];
-    const int n = c->s->count[c->branch];
+    const int n = c->s->rows[c->branch];
     int64_t row[TRACED_TEXT_ROWS];
     for (int i = 0; i < TRACED_TEXT_ROWS; i++) row[i] = i < n ? i : n;
     trace_tensor(in->trace, be, op_embed(be, text, row, TRACED_TEXT_ROWS), "trace.%s.text", in->name);
@@ -162,7 +219,7 @@ static void trace_embeddings(const DitCall *c, const DitInput *in, Tensor x)
     if (!in->trace) return;
     const int64_t inner = s->d->config.heads * s->d->config.head_dim;
     ArenaMark mark = backend_mark(be);
-    Tensor grid = tensor_reshape(x, 4, (int64_t[]){s->grid[0], s->grid[1], s->grid[2], inner});
+    Tensor grid = tensor_reshape(seen(c, in, x), 4, (int64_t[]){s->grid[0], s->grid[1], s->grid[2], inner});
     trace_tensor(in->trace, be, op_to_channels_first(be, grid), "trace.%s.patch_embedding", in->name);
     Tensor temb = tensor_reshape(c->temb, 2, (int64_t[]){c->times, inner});
     Tensor proj = tensor_reshape(c->proj, 2, (int64_t[]){c->times, MODULATIONS * inner});
@@ -195,7 +252,7 @@ static void run_blocks(const DitCall *call, const DitInput *in, Tensor x)
         bool hinted = state.data && next < c->vace_count && c->vace_layers[next] == i;
         Tensor hint = hinted ? control_hint(call, in, next, state) : (Tensor){0};
         block_forward(call, i, x);
-        trace_tensor(in->trace, be, x, "trace.%s.block.%d", in->name, i);
+        trace_tensor(in->trace, be, seen(call, in, x), "trace.%s.block.%d", in->name, i);
         if (hinted) op_add_to(be, x, hint, in->control_scale[next++]);
         backend_release(be, mark);
     }
@@ -207,11 +264,14 @@ static Tensor head(const DitCall *call, const DitInput *in, Tensor x, const int6
     const Dit *d = call->s->d;
     Backend *be = d->be;
     const float eps = d->config.eps;
-    if (in->trace)
-        trace_tensor(in->trace, be, op_layernorm(be, x, (Tensor){0}, (Tensor){0}, eps), "trace.%s.norm_out", in->name);
+    if (in->trace) {
+        Tensor all = seen(call, in, op_layernorm(be, x, (Tensor){0}, (Tensor){0}, eps));
+        trace_tensor(in->trace, be, all, "trace.%s.norm_out", in->name);
+    }
     Tensor m = op_add(be, op_embed(be, call->temb, (const int64_t[]){0, 0, 1, 1}, 2 * call->times), d->table);
     Tensor h = op_norm_modulate(be, x, pick(call, m, 2, 1), pick(call, m, 2, 0), eps);
-    return op_unpatchify(be, op_linear(be, h, &d->proj, ACT_NONE), d->config.patch, dim);
+    Tensor tokens = coll_all_tokens(d->sequence, be, op_linear(be, h, &d->proj, ACT_NONE), call->s->tokens);
+    return op_unpatchify(be, tokens, d->config.patch, dim);
 }
 
 Tensor dit_forward(DitShot *s, int branch, const DitInput *in)
@@ -220,12 +280,12 @@ Tensor dit_forward(DitShot *s, int branch, const DitInput *in)
     Backend *be = d->be;
     DitCall call = {.s = s, .branch = branch, .times = in->frames_at_zero > 0 ? 2 : 1};
     call.zero = in->frames_at_zero * s->grid[1] * s->grid[2] / d->config.patch[0];
-    call.place = memory_get((size_t)s->tokens, sizeof *call.place);
+    call.place = memory_get((size_t)s->count, sizeof *call.place);
     const int64_t dim[4] = {d->config.out_channels, s->dim[1], s->dim[2], s->dim[3]};
 
     Tensor out = backend_zeros(be, 4, dim);
     ArenaMark mark = backend_mark(be);
-    Tensor x = op_linear(be, op_patchify(be, in->latent, d->config.patch), &d->patch, ACT_NONE);
+    Tensor x = op_linear(be, own(&call, op_patchify(be, in->latent, d->config.patch)), &d->patch, ACT_NONE);
     embed_time(&call, in->timestep);
     trace_embeddings(&call, in, x);
     run_blocks(&call, in, x);

@@ -15,11 +15,15 @@
 #include "common/model_config.h"
 #include "engine/engine.h"
 #include "engine/weights.h"
+#include "kernels/coll.h"
 #include "kernels/ops.h"
 
 typedef struct Dit Dit;
 
 Dit *dit_new(const DitConfig *c); /* no weights yet */
+/* Heads and feed-forward columns are divided among the ranks of `tensor`, whose number divides the heads; tokens among those
+ * of `sequence`: before dit_load. Both borrowed. All ranks of both call dit_shot_* and dit_forward together. */
+void dit_divide(Dit *d, Coll *tensor, Coll *sequence);
 const WeightPlan *dit_plan(const Dit *d);
 Status dit_load(Dit *d, WeightSource *s, Backend *be);
 bool dit_is_loaded(const Dit *d);

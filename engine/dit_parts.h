@@ -22,6 +22,8 @@ typedef struct {
 struct Dit {
     DitConfig config;
     Backend *be;
+    Coll *tensor, *sequence;
+    int heads; /* of this rank of `tensor` */
     WeightPlan plan;
     Linear patch, control_patch;
     Linear time1, time2, time_proj, text1, text2;
@@ -33,20 +35,27 @@ struct Dit {
     Linear proj;
 };
 
-typedef struct { /* what one prompt gives to one block: [n + 1, D] (the last row stands for all padding) and [m, D] */
+typedef struct
+{ /* what one prompt gives to one block: [n + 1, D'] (the last row stands for all padding) and [m, D'], D' being the
+                    width of this rank's heads */
     Tensor k, v, image_k, image_v;
 } DitContext;
 
 struct DitShot {
     Dit *d;
     Backend *be; /* outlives the weights */
-    int64_t dim[4], grid[3], tokens;
-    Tensor cos, sin; /* [T, head_dim / 2] */
+    int64_t dim[4], grid[3];
+    int64_t tokens;       /* of all ranks */
+    int64_t first, count; /* tokens of this rank */
+    Tensor cos, sin;      /* [count, head_dim / 2] */
     DitContext *context[DIT_BRANCHES];
     Tensor text[DIT_BRANCHES]; /* [n + 1, D] */
     Tensor bias[DIT_BRANCHES]; /* [n + 1] */
-    int count[DIT_BRANCHES];
-    Tensor image; /* [m, D], for the trace */
+    int rows[DIT_BRANCHES];    /* of the prompt without padding */
+    Tensor image;              /* [m, D], for the trace */
 };
+
+/* The norm of q or k without rotation; sumsq: what coll_sumsq gave, and the row of it. */
+QkNorm dit_norm(const Dit *d, Tensor gain, Tensor sumsq, int row);
 
 #endif

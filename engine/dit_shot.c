@@ -21,7 +21,7 @@ static void fill_rotation(const DitShot *s, float *cosine, float *sine)
 {
     const int head_dim = s->d->config.head_dim, side = 2 * (head_dim / 6);
     const int width[3] = {head_dim - 2 * side, side, side};
-    for (int64_t t = 0; t < s->tokens; t++) {
+    for (int64_t t = s->first; t < s->first + s->count; t++) {
         const int64_t at[3] = {t / (s->grid[1] * s->grid[2]), t / s->grid[2] % s->grid[1], t % s->grid[2]};
         for (int axis = 0; axis < 3; axis++) {
             for (int i = 0; i < width[axis]; i += 2) {
@@ -42,12 +42,14 @@ Status dit_shot_begin(Dit *d, const int64_t dim[4], DitShot **out)
     memcpy(s->dim, dim, sizeof s->dim);
     for (int i = 0; i < 3; i++) s->grid[i] = dim[1 + i] / d->config.patch[i];
     s->tokens = s->grid[0] * s->grid[1] * s->grid[2];
-    const int64_t half = d->config.head_dim / 2, shape[2] = {s->tokens, half};
-    float *table = memory_get((size_t)(2 * s->tokens * half), sizeof *table);
-    fill_rotation(s, table, table + s->tokens * half);
+    s->first = coll_first(d->sequence, d->sequence->rank, s->tokens);
+    s->count = coll_first(d->sequence, d->sequence->rank + 1, s->tokens) - s->first;
+    const int64_t half = d->config.head_dim / 2, shape[2] = {s->count, half};
+    float *table = memory_get((size_t)(2 * s->count * half), sizeof *table);
+    fill_rotation(s, table, table + s->count * half);
     ArenaMark mark = backend_mark(be);
     s->cos = keep(be, F32, backend_upload(be, table, 2, shape));
-    s->sin = keep(be, F32, backend_upload(be, table + s->tokens * half, 2, shape));
+    s->sin = keep(be, F32, backend_upload(be, table + s->count * half, 2, shape));
     backend_release(be, mark);
     free(table);
     *out = s;
@@ -67,16 +69,17 @@ Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int pad
     if (n < padded) bias[n] = logf((float)(padded - n));
     ArenaMark mark = backend_mark(be);
     Tensor x = op_linear(be, backend_upload(be, padded_rows, 2, (int64_t[]){count, width}), &d->text1, ACT_GELU_TANH);
-    Tensor text = op_linear(be, x, &d->text2, ACT_NONE);
+    Tensor text = coll_linear(d->tensor, be, x, &d->text2);
     s->text[branch] = keep(be, F32, text);
     s->bias[branch] = keep(be, F32, backend_upload(be, bias, 1, &count));
-    s->count[branch] = n;
+    s->rows[branch] = n;
     s->context[branch] = memory_get((size_t)d->blocks, sizeof **s->context);
     for (int i = 0; i < d->blocks; i++) {
         const DitAttention *a = &d->block[i].cross;
         ArenaMark inner = backend_mark(be);
         Tensor k = op_linear(be, text, &a->k, ACT_NONE);
-        op_qk_norm_rope(be, k, &(QkNorm){.gain = a->norm_k, .eps = d->config.eps, .heads = d->config.heads});
+        const QkNorm norm = dit_norm(d, a->norm_k, coll_sumsq(d->tensor, be, k, (Tensor){0}), 0);
+        op_qk_norm_rope(be, k, &norm);
         s->context[branch][i].k = keep(be, backend_compute(be), k);
         s->context[branch][i].v = keep(be, backend_compute(be), op_linear(be, text, &a->v, ACT_NONE));
         backend_release(be, inner);
@@ -97,14 +100,15 @@ Status dit_shot_image(DitShot *s, const float *rows, int n)
     Tensor x = backend_upload(be, rows, 2, (int64_t[]){n, d->config.image_dim});
     if (d->image_pos.data) x = op_add(be, x, d->image_pos);
     x = op_layernorm(be, x, d->image_norm1_gain, d->image_norm1_bias, IMAGE_NORM_EPS);
-    x = op_linear(be, op_linear(be, x, &d->image1, ACT_GELU_ERF), &d->image2, ACT_NONE);
+    x = coll_linear(d->tensor, be, op_linear(be, x, &d->image1, ACT_GELU_ERF), &d->image2);
     x = op_layernorm(be, x, d->image_norm2_gain, d->image_norm2_bias, IMAGE_NORM_EPS);
     s->image = keep(be, F32, x);
     for (int i = 0; i < d->blocks; i++) {
         const DitBlock *b = &d->block[i];
         ArenaMark inner = backend_mark(be);
         Tensor k = op_linear(be, x, &b->image_k, ACT_NONE), v = op_linear(be, x, &b->image_v, ACT_NONE);
-        op_qk_norm_rope(be, k, &(QkNorm){.gain = b->image_norm_k, .eps = d->config.eps, .heads = d->config.heads});
+        const QkNorm norm = dit_norm(d, b->image_norm_k, coll_sumsq(d->tensor, be, k, (Tensor){0}), 0);
+        op_qk_norm_rope(be, k, &norm);
         for (int branch = 0; branch < DIT_BRANCHES; branch++) {
             if (!s->context[branch]) continue;
             s->context[branch][i].image_k = keep(be, backend_compute(be), k);

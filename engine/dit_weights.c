@@ -14,11 +14,11 @@ enum { D, FFN, TEXT, FREQ, IN, OUT, PT, PH, PW, D6, IMAGE, KV, POS, CONTROL };
 
 static const WeightRow root_rows[] = {
     {"patch_embedding", ROOT(patch), WEIGHT_LINEAR, SPLIT_NONE, 5, {D, IN, PT, PH, PW}},
-    {"condition_embedder.time_embedder.linear_1", ROOT(time1), WEIGHT_LINEAR, SPLIT_NONE, 2, {D, FREQ}},
-    {"condition_embedder.time_embedder.linear_2", ROOT(time2), WEIGHT_LINEAR, SPLIT_NONE, 2, {D, D}},
-    {"condition_embedder.time_proj", ROOT(time_proj), WEIGHT_LINEAR, SPLIT_NONE, 2, {D6, D}},
-    {"condition_embedder.text_embedder.linear_1", ROOT(text1), WEIGHT_LINEAR, SPLIT_NONE, 2, {D, TEXT}},
-    {"condition_embedder.text_embedder.linear_2", ROOT(text2), WEIGHT_LINEAR, SPLIT_NONE, 2, {D, D}},
+    {"condition_embedder.time_embedder.linear_1", ROOT(time1), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, FREQ}},
+    {"condition_embedder.time_embedder.linear_2", ROOT(time2), WEIGHT_LINEAR, SPLIT_IN, 2, {D, D}},
+    {"condition_embedder.time_proj", ROOT(time_proj), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D6, D}},
+    {"condition_embedder.text_embedder.linear_1", ROOT(text1), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, TEXT}},
+    {"condition_embedder.text_embedder.linear_2", ROOT(text2), WEIGHT_LINEAR, SPLIT_IN, 2, {D, D}},
     {"scale_shift_table", ROOT(table), WEIGHT_VECTOR, SPLIT_NONE, 3, {NUMBER(1), NUMBER(2), D}},
     {"proj_out", ROOT(proj), WEIGHT_LINEAR, SPLIT_NONE, 2, {OUT, D}},
 };
@@ -28,8 +28,8 @@ static const WeightRow control_rows[] = {
 static const WeightRow image_rows[] = {
     {"norm1.weight", ROOT(image_norm1_gain), WEIGHT_VECTOR, SPLIT_NONE, 1, {IMAGE}},
     {"norm1.bias", ROOT(image_norm1_bias), WEIGHT_VECTOR, SPLIT_NONE, 1, {IMAGE}},
-    {"ff.net.0.proj", ROOT(image1), WEIGHT_LINEAR, SPLIT_NONE, 2, {IMAGE, IMAGE}},
-    {"ff.net.2", ROOT(image2), WEIGHT_LINEAR, SPLIT_NONE, 2, {D, IMAGE}},
+    {"ff.net.0.proj", ROOT(image1), WEIGHT_LINEAR, SPLIT_OUT, 2, {IMAGE, IMAGE}},
+    {"ff.net.2", ROOT(image2), WEIGHT_LINEAR, SPLIT_IN, 2, {D, IMAGE}},
     {"norm2.weight", ROOT(image_norm2_gain), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
     {"norm2.bias", ROOT(image_norm2_bias), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
 };
@@ -39,18 +39,18 @@ static const WeightRow image_pos_rows[] = {
 
 static const WeightRow block_rows[] = {
     {"scale_shift_table", BLOCK(table), WEIGHT_VECTOR, SPLIT_NONE, 3, {NUMBER(1), NUMBER(6), D}},
-    {"attn1.to_q", BLOCK(self.q), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"attn1.to_k", BLOCK(self.k), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"attn1.to_v", BLOCK(self.v), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"attn1.to_out.0", BLOCK(self.out), WEIGHT_LINEAR, SPLIT_IN, 2, {D, D}},
-    {"attn1.norm_q.weight", BLOCK(self.norm_q), WEIGHT_VECTOR, SPLIT_OUT, 1, {D}},
-    {"attn1.norm_k.weight", BLOCK(self.norm_k), WEIGHT_VECTOR, SPLIT_OUT, 1, {D}},
-    {"attn2.to_q", BLOCK(cross.q), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"attn2.to_k", BLOCK(cross.k), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"attn2.to_v", BLOCK(cross.v), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"attn2.to_out.0", BLOCK(cross.out), WEIGHT_LINEAR, SPLIT_IN, 2, {D, D}},
-    {"attn2.norm_q.weight", BLOCK(cross.norm_q), WEIGHT_VECTOR, SPLIT_OUT, 1, {D}},
-    {"attn2.norm_k.weight", BLOCK(cross.norm_k), WEIGHT_VECTOR, SPLIT_OUT, 1, {D}},
+    {"attn1.to_q", BLOCK(self.q), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"attn1.to_k", BLOCK(self.k), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"attn1.to_v", BLOCK(self.v), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"attn1.to_out.0", BLOCK(self.out), WEIGHT_LINEAR, SPLIT_IN_HEADS, 2, {D, D}},
+    {"attn1.norm_q.weight", BLOCK(self.norm_q), WEIGHT_VECTOR, SPLIT_OUT_HEADS, 1, {D}},
+    {"attn1.norm_k.weight", BLOCK(self.norm_k), WEIGHT_VECTOR, SPLIT_OUT_HEADS, 1, {D}},
+    {"attn2.to_q", BLOCK(cross.q), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"attn2.to_k", BLOCK(cross.k), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"attn2.to_v", BLOCK(cross.v), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"attn2.to_out.0", BLOCK(cross.out), WEIGHT_LINEAR, SPLIT_IN_HEADS, 2, {D, D}},
+    {"attn2.norm_q.weight", BLOCK(cross.norm_q), WEIGHT_VECTOR, SPLIT_OUT_HEADS, 1, {D}},
+    {"attn2.norm_k.weight", BLOCK(cross.norm_k), WEIGHT_VECTOR, SPLIT_OUT_HEADS, 1, {D}},
     {"ffn.net.0.proj", BLOCK(up), WEIGHT_LINEAR, SPLIT_OUT, 2, {FFN, D}},
     {"ffn.net.2", BLOCK(down), WEIGHT_LINEAR, SPLIT_IN, 2, {D, FFN}},
 };
@@ -59,12 +59,13 @@ static const WeightRow cross_norm_rows[] = {
     {"norm2.bias", BLOCK(norm2_bias), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
 };
 static const WeightRow block_image_rows[] = {
-    {"attn2.add_k_proj", BLOCK(image_k), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, KV}},
-    {"attn2.add_v_proj", BLOCK(image_v), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, KV}},
-    {"attn2.norm_added_k.weight", BLOCK(image_norm_k), WEIGHT_VECTOR, SPLIT_OUT, 1, {D}},
+    {"attn2.add_k_proj", BLOCK(image_k), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, KV}},
+    {"attn2.add_v_proj", BLOCK(image_v), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, KV}},
+    {"attn2.norm_added_k.weight", BLOCK(image_norm_k), WEIGHT_VECTOR, SPLIT_OUT_HEADS, 1, {D}},
 };
-static const WeightRow control_in_rows[] = {{"proj_in", BLOCK(control_in), WEIGHT_LINEAR, SPLIT_NONE, 2, {D, D}}};
-static const WeightRow control_out_rows[] = {{"proj_out", BLOCK(control_out), WEIGHT_LINEAR, SPLIT_NONE, 2, {D, D}}};
+static const WeightRow control_in_rows[] = {{"proj_in", BLOCK(control_in), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}}};
+static const WeightRow control_out_rows[] = {
+    {"proj_out", BLOCK(control_out), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}}};
 
 static const char *const ignored[] = {"norm_added_q",
                                       NULL}; /* published I2V files hold it, the model has no use for it */
@@ -89,6 +90,7 @@ static void add(Dit *d, void *base, const WeightRow *row, int rows, const char *
                             [KV] = c->added_kv_dim,
                             [POS] = c->pos_embed_len,
                             [CONTROL] = c->vace_in};
+    g->heads = c->heads;
     memcpy(g->size, size, sizeof size);
 }
 
@@ -103,6 +105,8 @@ Dit *dit_new(const DitConfig *c)
 {
     Dit *d = memory_get(1, sizeof *d);
     d->config = *c;
+    d->tensor = d->sequence = coll_self();
+    d->heads = c->heads;
     d->blocks = c->layers + c->vace_count;
     d->block = memory_get((size_t)d->blocks, sizeof *d->block);
     d->plan.ignored = ignored;
@@ -118,6 +122,15 @@ Dit *dit_new(const DitConfig *c)
         add(d, b, ROWS(control_out_rows), "vace_blocks", i);
     }
     return d;
+}
+
+void dit_divide(Dit *d, Coll *tensor, Coll *sequence)
+{
+    d->tensor = tensor;
+    d->sequence = sequence;
+    d->plan.rank = tensor->rank;
+    d->plan.ranks = tensor->size;
+    d->heads = (int)weights_share(d->config.heads, d->config.heads, tensor->rank, tensor->size).count;
 }
 
 const WeightPlan *dit_plan(const Dit *d) { return &d->plan; }

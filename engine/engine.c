@@ -31,20 +31,29 @@ static Status check_part(const Engine *e, const char *component, const char *ste
     return status;
 }
 
-Status engine_need_text(Engine *e)
+/* What was read is counted. */
+static void close_source(Engine *e, WeightSource **source)
+{
+    if (*source) e->bytes_read += weights_bytes_read(*source);
+    weights_close(source);
+}
+
+static Status load_text(Engine *e)
 {
     if (e->text_loaded) return status_ok();
     TRY(open_source(e, "text_encoder", TRANSFORMERS_STEM, &e->text_source));
     Status status = text_load(e->text, e->text_source, e->be);
-    if (failed(status)) weights_close(&e->text_source);
+    if (failed(status)) close_source(e, &e->text_source);
     e->text_loaded = !failed(status);
     return status;
 }
 
+Status engine_need_text(Engine *e) { return coll_agree(e->group, load_text(e)); }
+
 void engine_drop_text(Engine *e)
 {
     text_unload(e->text);
-    weights_close(&e->text_source);
+    close_source(e, &e->text_source);
     e->text_loaded = false;
 }
 
@@ -70,23 +79,25 @@ static void make_room(Engine *e, int expert)
 {
     int64_t parameters, bytes;
     const int elem_bytes = (int)dtype_bytes(backend_compute(e->be));
-    weights_measure(dit_plan(e->dit[expert]), 1, elem_bytes, &parameters, &bytes);
+    weights_measure(dit_plan(e->dit[expert]), e->split.tensor, elem_bytes, &parameters, &bytes);
     const int64_t want = bytes + bytes / 4, available = available_bytes();
     if (available == 0 || available > want) return;
     if (e->text_loaded) engine_drop_text(e);
     if (available_bytes() < want) engine_drop_dit(e, 1 - expert);
 }
 
-Status engine_need_dit(Engine *e, int expert)
+static Status load_dit(Engine *e, int expert)
 {
     if (dit_is_loaded(e->dit[expert])) return status_ok();
     make_room(e, expert);
     WeightSource *source = NULL;
     TRY(open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source));
     Status status = dit_load(e->dit[expert], source, e->be);
-    weights_close(&source);
+    close_source(e, &source);
     return status;
 }
+
+Status engine_need_dit(Engine *e, int expert) { return coll_agree(e->group, load_dit(e, expert)); }
 
 static Status need_vae(Engine *e, Vae *v)
 {
@@ -94,7 +105,7 @@ static Status need_vae(Engine *e, Vae *v)
     WeightSource *source = NULL;
     TRY(open_source(e, "vae", DIFFUSERS_STEM, &source));
     Status status = vae_load(v, source, e->be);
-    weights_close(&source);
+    close_source(e, &source);
     return status;
 }
 
@@ -102,20 +113,25 @@ Status engine_need_decoder(Engine *e) { return need_vae(e, e->decoder); }
 
 Status engine_need_encoder(Engine *e) { return need_vae(e, e->encoder); }
 
-Status engine_need_vision(Engine *e)
+static Status load_vision(Engine *e)
 {
     if (vision_is_loaded(e->vision)) return status_ok();
     WeightSource *source = NULL;
     TRY(open_source(e, "image_encoder", TRANSFORMERS_STEM, &source));
     Status status = vision_load(e->vision, source, e->be);
-    weights_close(&source);
+    close_source(e, &source);
     return status;
 }
+
+Status engine_need_vision(Engine *e) { return coll_agree(e->group, load_vision(e)); }
 
 Status engine_take_failure(Engine *e)
 {
     Status status = backend_status(e->be);
-    if (failed(status)) backend_clear(e->be);
+    if (failed(status)) {
+        coll_abort(e->group);
+        backend_clear(e->be);
+    }
     return status;
 }
 
@@ -165,19 +181,49 @@ static Status open_parts(Engine *e)
     return c->has_image_encoder ? open_vision(e) : status_ok();
 }
 
-Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out)
+/* Each part learns its ranks. */
+static Status divide(Engine *e, const Split *split, const ShotSpec *shot)
+{
+    int64_t dim[4];
+    const int *patch = e->config->dit.patch;
+    engine_latent_dims(e->config, shot, dim);
+    const SplitCase question = {.config = e->config,
+                                .ranks = e->group->size,
+                                .tokens = dim[1] * dim[2] * dim[3] / ((int64_t)patch[0] * patch[1] * patch[2]),
+                                .guided = shot->guidance > 1,
+                                .elem_bytes = (int)dtype_bytes(backend_compute(e->be)),
+                                .memory_bytes = backend_options(e->be).memory_bytes};
+    if (split) e->split = *split;
+    TRY(split ? split_check(&question, split) : split_choose(&question, &e->split));
+    TRY(split_open(e->config, &e->split, e->group, &e->ranks));
+    text_divide(e->text, e->ranks.text);
+    for (int i = 0; i < MAX_EXPERTS; i++)
+        if (e->dit[i]) dit_divide(e->dit[i], e->ranks.tensor, e->ranks.sequence);
+    if (e->vision) vision_divide(e->vision, e->ranks.vision);
+    return status_ok();
+}
+
+Status engine_open_group(const char *model_folder, const BackendOptions *o, Coll *group, const Split *split,
+                         const ShotSpec *shot, Engine **out)
 {
     Engine *e = memory_get(1, sizeof *e);
     Status status = status_ok();
     *out = NULL;
+    e->group = group;
     TRY_OUT(model_config_read(model_folder, &e->config));
     TRY_OUT(open_parts(e));
     TRY_OUT(backend_open(o, &e->be));
+    TRY_OUT(divide(e, split, shot ? shot : &e->config->defaults));
+out:
+    status = coll_agree(group, status);
+    if (failed(status)) engine_close(&e);
     *out = e;
     return status;
-out:
-    engine_close(&e);
-    return status;
+}
+
+Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out)
+{
+    return engine_open_group(model_folder, o, coll_self(), NULL, NULL, out);
 }
 
 void engine_close(Engine **e)
@@ -191,6 +237,7 @@ void engine_close(Engine **e)
     vision_free(&(*e)->vision);
     tokenizer_close(&(*e)->tokenizer);
     backend_close(&(*e)->be);
+    split_close(&(*e)->ranks, (*e)->group);
     model_config_free(&(*e)->config);
     free(*e);
     *e = NULL;
@@ -199,6 +246,13 @@ void engine_close(Engine **e)
 const ModelConfig *engine_config(const Engine *e) { return e->config; }
 
 Backend *engine_backend(Engine *e) { return e->be; }
+Coll *engine_group(Engine *e) { return e->group; }
+Split engine_split(const Engine *e) { return e->split; }
+
+int64_t engine_bytes_read(const Engine *e)
+{
+    return e->bytes_read + (e->text_source ? weights_bytes_read(e->text_source) : 0);
+}
 
 void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
 {
@@ -256,6 +310,8 @@ Status engine_encode(Engine *e, const char *text, const char *name, const Trace 
         *out = (PromptEmbeds){memory_get((size_t)tensor_count(rows), sizeof(float)), count, e->config->text.d_model};
         backend_download(e->be, rows, out->rows);
         status = engine_take_failure(e);
+        if (!failed(status))
+            status = coll_host_broadcast(e->group, out->rows, (size_t)tensor_count(rows) * sizeof(float), 0);
     }
     backend_release(e->be, mark);
     if (failed(status)) prompt_embeds_free(out);

@@ -17,6 +17,7 @@
 #include "common/model_config.h"
 #include "common/shot.h"
 #include "common/status.h"
+#include "engine/split.h"
 #include "kernels/ops.h"
 
 typedef struct Engine Engine;
@@ -29,7 +30,15 @@ typedef struct {
 } Trace;
 
 Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out);
+/* One rank's engine of a group that renders together (the group is borrowed and outlives the engine): every rank makes the same
+ * calls, with the same arguments, and gets the same results bit for bit, pixels excepted: those are the first rank's. A Status that
+ * is no failure of one's own is agreed upon. split NULL: chosen for the model and `shot`. */
+Status engine_open_group(const char *model_folder, const BackendOptions *o, Coll *group, const Split *split,
+                         const ShotSpec *shot, Engine **out);
 void engine_close(Engine **e);
+Coll *engine_group(Engine *e);
+Split engine_split(const Engine *e);
+int64_t engine_bytes_read(const Engine *e); /* of weights, from files, so far */
 const ModelConfig *engine_config(const Engine *e);
 Backend *engine_backend(Engine *e);
 
@@ -119,7 +128,7 @@ void denoise_end(Denoise **d);
 
 /* ---- decoding ---- */
 typedef struct Decode Decode;
-/* Starts with the shot's final latents [C,F,H,W] (copied). */
+/* Starts with the shot's final latents [C,F,H,W] (copied). On the first rank of a group: the others have nothing to do. */
 Status decode_begin(Engine *e, const float *latents, const int64_t dim[4], const Trace *trace, Decode **out);
 /* The frames of the next latent frame: *frames [n,H,W,3] fp32 in [0,1], borrowed until the next call; n = 1 for the first,
  * then 4; n = 0 at the end. */

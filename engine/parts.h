@@ -22,9 +22,14 @@ struct Engine {
     Dit *dit[MAX_EXPERTS];  /* the second is for low noise, or NULL */
     Vae *decoder, *encoder; /* encoder: NULL for a text-only model */
     Vision *vision;         /* or NULL */
+    Coll *group;            /* borrowed */
+    Split split;
+    SplitRanks ranks;
+    int64_t bytes_read;
 };
 
 bool engine_encodes(const ModelConfig *c); /* the model looks at pictures */
+/* Loaded on all ranks of the group, or on none; the autoencoder's halves on the calling rank alone. */
 Status engine_need_text(Engine *e);
 Status engine_need_dit(Engine *e, int expert);
 Status engine_need_decoder(Engine *e);
@@ -33,7 +38,7 @@ Status engine_need_vision(Engine *e);
 /* Makes room: frees weights that can be loaded again, the text encoder's and the other expert's. */
 void engine_drop_text(Engine *e);
 void engine_drop_dit(Engine *e, int expert);
-/* The first failure of the back end since the last call, forgotten there. */
+/* The first failure of the back end since the last call, forgotten there. It ends the group: the others wait for this rank. */
 Status engine_take_failure(Engine *e);
 
 #endif

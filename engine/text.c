@@ -10,13 +10,15 @@
 typedef struct {
     Tensor norm_attention, norm_ff;
     Linear q, k, v, o;
-    Tensor distance_bias; /* [buckets, heads]: every layer has its own */
+    Tensor distance_bias; /* [buckets, heads of this rank]: every layer has its own */
     Linear gate, up, down;
 } TextLayer;
 
 struct TextEncoder {
     TextConfig config;
     Backend *be;
+    Coll *tensor;
+    int heads; /* of this rank */
     WeightPlan plan;
     HostTable table; /* [vocab, d_model] */
     TextLayer *layer;
@@ -30,14 +32,14 @@ enum { D, INNER, FF, VOCAB, BUCKETS, HEADS };
 
 static const WeightRow layer_rows[] = {
     {"0.layer_norm.weight", FIELD(norm_attention), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
-    {"0.SelfAttention.q", FIELD(q), WEIGHT_LINEAR_PLAIN, SPLIT_OUT, 2, {INNER, D}},
-    {"0.SelfAttention.k", FIELD(k), WEIGHT_LINEAR_PLAIN, SPLIT_OUT, 2, {INNER, D}},
-    {"0.SelfAttention.v", FIELD(v), WEIGHT_LINEAR_PLAIN, SPLIT_OUT, 2, {INNER, D}},
-    {"0.SelfAttention.o", FIELD(o), WEIGHT_LINEAR_PLAIN, SPLIT_IN, 2, {D, INNER}},
+    {"0.SelfAttention.q", FIELD(q), WEIGHT_LINEAR_PLAIN, SPLIT_OUT_HEADS, 2, {INNER, D}},
+    {"0.SelfAttention.k", FIELD(k), WEIGHT_LINEAR_PLAIN, SPLIT_OUT_HEADS, 2, {INNER, D}},
+    {"0.SelfAttention.v", FIELD(v), WEIGHT_LINEAR_PLAIN, SPLIT_OUT_HEADS, 2, {INNER, D}},
+    {"0.SelfAttention.o", FIELD(o), WEIGHT_LINEAR_PLAIN, SPLIT_IN_HEADS, 2, {D, INNER}},
     {"0.SelfAttention.relative_attention_bias.weight",
      FIELD(distance_bias),
      WEIGHT_VECTOR,
-     SPLIT_NONE,
+     SPLIT_IN_HEADS,
      2,
      {BUCKETS, HEADS}},
     {"1.layer_norm.weight", FIELD(norm_ff), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
@@ -65,7 +67,7 @@ static void set_sizes(WeightGroup *g, const TextConfig *c)
     g->size[FF] = c->d_ff;
     g->size[VOCAB] = c->vocab_size;
     g->size[BUCKETS] = c->buckets;
-    g->size[HEADS] = c->heads;
+    g->size[HEADS] = g->heads = c->heads;
 }
 
 #define ROWS(r) r, (int)(sizeof r / sizeof *r)
@@ -74,12 +76,22 @@ TextEncoder *text_new(const TextConfig *c)
 {
     TextEncoder *e = memory_get(1, sizeof *e);
     e->config = *c;
+    e->tensor = coll_self();
+    e->heads = c->heads;
     e->layer = memory_get((size_t)c->layers, sizeof *e->layer);
     e->plan.ignored = ignored;
     set_sizes(weights_add_group(&e->plan, e, ROWS(root_rows), "%s", ""), c);
     for (int i = 0; i < c->layers; i++)
         set_sizes(weights_add_group(&e->plan, &e->layer[i], ROWS(layer_rows), "encoder.block.%d.layer.", i), c);
     return e;
+}
+
+void text_divide(TextEncoder *e, Coll *tensor)
+{
+    e->tensor = tensor;
+    e->plan.rank = tensor->rank;
+    e->plan.ranks = tensor->size;
+    e->heads = (int)weights_share(e->config.heads, e->config.heads, tensor->rank, tensor->size).count;
 }
 
 const WeightPlan *text_plan(const TextEncoder *e) { return &e->plan; }
@@ -123,7 +135,7 @@ int text_bucket(const TextConfig *c, int distance)
 /* [heads, n, n]: what head h adds to the score of query i and key j */
 static Tensor position_bias(TextEncoder *e, const TextLayer *l, int n)
 {
-    int heads = e->config.heads;
+    int heads = e->heads;
     float *table = memory_get((size_t)e->config.buckets * (size_t)heads, sizeof *table);
     float *row = memory_get(2 * (size_t)n, sizeof *row); /* by distance + n - 1 */
     float *bias = memory_get((size_t)heads * (size_t)n * (size_t)n, sizeof *bias);
@@ -143,7 +155,7 @@ static Tensor position_bias(TextEncoder *e, const TextLayer *l, int n)
 
 /* ---- the encoder -------------------------------------------------------------------------------------------------------------- */
 
-/* x += attention(norm(x)); x += ff(norm(x)). T5 does not scale its scores. */
+/* x += attention(norm(x)); x += ff(norm(x)), each summed over the ranks. T5 does not scale its scores. */
 static void text_layer(TextEncoder *e, const TextLayer *l, Tensor x)
 {
     Backend *be = e->be;
@@ -152,10 +164,10 @@ static void text_layer(TextEncoder *e, const TextLayer *l, Tensor x)
     Tensor q = op_linear(be, h, &l->q, ACT_NONE);
     Tensor k = op_linear(be, h, &l->k, ACT_NONE);
     Tensor v = op_linear(be, h, &l->v, ACT_NONE);
-    Tensor a = op_attention(be, q, k, v, e->config.heads, 1.0f, position_bias(e, l, (int)x.dim[0]));
-    op_linear_add(be, x, a, &l->o, none);
+    Tensor a = op_attention(be, q, k, v, e->heads, 1.0f, position_bias(e, l, (int)x.dim[0]));
+    coll_linear_add(e->tensor, be, x, a, &l->o, none);
     h = op_rmsnorm(be, x, l->norm_ff, e->config.eps);
-    op_linear_add(be, x, op_linear_geglu(be, h, &l->gate, &l->up), &l->down, none);
+    coll_linear_add(e->tensor, be, x, op_linear_geglu(be, h, &l->gate, &l->up), &l->down, none);
 }
 
 static Status embed(TextEncoder *e, const int64_t *ids, int n, Tensor *out)

@@ -7,6 +7,7 @@
 
 #include "common/model_config.h"
 #include "engine/weights.h"
+#include "kernels/coll.h"
 #include "kernels/ops.h"
 
 enum { TEXT_MAX_TOKENS = 512 };
@@ -14,6 +15,9 @@ enum { TEXT_MAX_TOKENS = 512 };
 typedef struct TextEncoder TextEncoder;
 
 TextEncoder *text_new(const TextConfig *c); /* no weights yet */
+/* Heads and feed-forward columns are divided among the ranks of `tensor` (borrowed), of which there are no more than heads: before
+ * text_load. Every rank of it then encodes together, and has the whole result. */
+void text_divide(TextEncoder *e, Coll *tensor);
 const WeightPlan *text_plan(const TextEncoder *e);
 Status text_load(TextEncoder *e, WeightSource *s, Backend *be); /* s stays open as long as the encoder is used */
 void text_unload(TextEncoder *e);                               /* frees the weights; text_load brings them back */

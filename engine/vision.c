@@ -16,6 +16,8 @@ typedef struct {
 struct Vision {
     VisionConfig config;
     Backend *be;
+    Coll *tensor;
+    int heads; /* of this rank */
     WeightPlan plan;
     Tensor class_row, positions, norm_gain, norm_bias;
     Linear patch;
@@ -42,10 +44,10 @@ static const WeightRow root_rows[] = {
 static const WeightRow layer_rows[] = {
     {"layer_norm1.weight", LAYER(norm1_gain), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
     {"layer_norm1.bias", LAYER(norm1_bias), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
-    {"self_attn.q_proj", LAYER(q), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"self_attn.k_proj", LAYER(k), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"self_attn.v_proj", LAYER(v), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, D}},
-    {"self_attn.out_proj", LAYER(out), WEIGHT_LINEAR, SPLIT_IN, 2, {D, D}},
+    {"self_attn.q_proj", LAYER(q), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"self_attn.k_proj", LAYER(k), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"self_attn.v_proj", LAYER(v), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"self_attn.out_proj", LAYER(out), WEIGHT_LINEAR, SPLIT_IN_HEADS, 2, {D, D}},
     {"layer_norm2.weight", LAYER(norm2_gain), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
     {"layer_norm2.bias", LAYER(norm2_bias), WEIGHT_VECTOR, SPLIT_NONE, 1, {D}},
     {"mlp.fc1", LAYER(up), WEIGHT_LINEAR, SPLIT_OUT, 2, {FFN, D}},
@@ -60,12 +62,15 @@ static void set_sizes(WeightGroup *g, const VisionConfig *c)
     g->size[FFN] = c->ffn_dim;
     g->size[TOKENS] = vision_tokens(c);
     g->size[PATCH] = c->patch;
+    g->heads = c->heads;
 }
 
 Vision *vision_new(const VisionConfig *c, const char *prefix)
 {
     Vision *v = memory_get(1, sizeof *v);
     v->config = *c;
+    v->tensor = coll_self();
+    v->heads = c->heads;
     v->layers = c->layers - 1;
     v->layer = memory_get((size_t)c->layers, sizeof *v->layer);
     snprintf(v->last_layer, sizeof v->last_layer, "encoder.layers.%d.", v->layers);
@@ -77,6 +82,14 @@ Vision *vision_new(const VisionConfig *c, const char *prefix)
     for (int i = 0; i < v->layers; i++)
         set_sizes(weights_add_group(&v->plan, &v->layer[i], ROWS(layer_rows), "%sencoder.layers.%d.", prefix, i), c);
     return v;
+}
+
+void vision_divide(Vision *v, Coll *tensor)
+{
+    v->tensor = tensor;
+    v->plan.rank = tensor->rank;
+    v->plan.ranks = tensor->size;
+    v->heads = (int)weights_share(v->config.heads, v->config.heads, tensor->rank, tensor->size).count;
 }
 
 const WeightPlan *vision_plan(const Vision *v) { return &v->plan; }
@@ -138,9 +151,10 @@ static void layer_forward(const Vision *v, const VisionLayer *l, Tensor x)
     Tensor h = op_layernorm(be, x, l->norm1_gain, l->norm1_bias, eps);
     Tensor q = op_linear(be, h, &l->q, ACT_NONE), k = op_linear(be, h, &l->k, ACT_NONE),
            u = op_linear(be, h, &l->v, ACT_NONE);
-    op_linear_add(be, x, op_attention(be, q, k, u, v->config.heads, scale, (Tensor){0}), &l->out, (Tensor){0});
+    Tensor a = op_attention(be, q, k, u, v->heads, scale, (Tensor){0});
+    coll_linear_add(v->tensor, be, x, a, &l->out, (Tensor){0});
     h = op_layernorm(be, x, l->norm2_gain, l->norm2_bias, eps);
-    op_linear_add(be, x, op_linear(be, h, &l->up, ACT_GELU_ERF), &l->down, (Tensor){0});
+    coll_linear_add(v->tensor, be, x, op_linear(be, h, &l->up, ACT_GELU_ERF), &l->down, (Tensor){0});
 }
 
 Tensor vision_encode(Vision *v, const float *pixels)

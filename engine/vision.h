@@ -6,12 +6,14 @@
 #include "common/model_config.h"
 #include "engine/engine.h"
 #include "engine/weights.h"
+#include "kernels/coll.h"
 #include "kernels/ops.h"
 
 typedef struct Vision Vision;
 
 /* prefix: "" or "vision_model.", before every name in the file */
 Vision *vision_new(const VisionConfig *c, const char *prefix); /* no weights yet */
+void vision_divide(Vision *v, Coll *tensor);                   /* as text_divide */
 const WeightPlan *vision_plan(const Vision *v);
 Status vision_load(Vision *v, WeightSource *s, Backend *be);
 bool vision_is_loaded(const Vision *v);

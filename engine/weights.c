@@ -14,6 +14,7 @@ struct WeightSource {
     Safetensors *file; /* NULL = random */
     bool *claimed;     /* per tensor of file */
     uint64_t state;    /* of the random numbers */
+    int64_t bytes_read;
 };
 
 /* ---- plans ----------------------------------------------------------------------------------------------------------- */
@@ -70,6 +71,35 @@ static Tensor bias_shape(Tensor weight)
     return (Tensor){.dtype = F32, .ndim = 1, .dim = {weight.dim[0], 1, 1, 1, 1}};
 }
 
+/* ---- shares ------------------------------------------------------------------------------------------------------------ */
+
+enum { LEAST_UNIT = 16 /* numbers: what vector units and cache lines take at once */ };
+
+WeightShare weights_share(int64_t size, int64_t units, int rank, int ranks)
+{
+    if (units == 0) units = size % LEAST_UNIT == 0 ? size / LEAST_UNIT : size;
+    const int64_t first = rank * units / ranks, end = (rank + 1) * units / ranks;
+    return (WeightShare){first * (size / units), (end - first) * (size / units)};
+}
+
+/* Which dimension of the row's tensor is divided, -1: none. */
+static int split_axis(const WeightRow *r)
+{
+    static const int axis[] = {
+        [SPLIT_NONE] = -1, [SPLIT_OUT] = 0, [SPLIT_IN] = 1, [SPLIT_OUT_HEADS] = 0, [SPLIT_IN_HEADS] = 1};
+    return axis[r->split];
+}
+
+static WeightShare row_share(const WeightGroup *g, const WeightRow *r, int rank, int ranks)
+{
+    const int axis = split_axis(r);
+    const int64_t size = axis < 0 ? 0 : row_dim(g, r, axis);
+    if (axis < 0) return (WeightShare){0, 0};
+    const bool by_heads = r->split == SPLIT_OUT_HEADS || r->split == SPLIT_IN_HEADS;
+    return weights_share(size, by_heads ? g->heads : 0, rank, ranks);
+}
+
+/* The last rank's share is the largest. */
 void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes)
 {
     *parameters = *bytes = 0;
@@ -78,12 +108,12 @@ void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *pa
         for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
             Tensor t = row_shape(g, r);
             int64_t bias = row_has_bias(r) ? t.dim[0] : 0, weight = tensor_count(t);
-            int64_t held = r->split == SPLIT_NONE ? weight : (weight + ranks - 1) / ranks;
-            int64_t held_bias = r->split == SPLIT_OUT ? (bias + ranks - 1) / ranks : bias;
             *parameters += weight + bias;
             if (r->kind == WEIGHT_TABLE) continue; /* stays in its file */
-            *bytes +=
-                held * (r->kind == WEIGHT_VECTOR ? (int)sizeof(float) : elem_bytes) + held_bias * (int)sizeof(float);
+            if (split_axis(r) >= 0) t.dim[split_axis(r)] = row_share(g, r, ranks - 1, ranks).count;
+            if (bias) bias = t.dim[0];
+            weight = tensor_count(t);
+            *bytes += weight * (r->kind == WEIGHT_VECTOR ? (int)sizeof(float) : elem_bytes) + bias * (int)sizeof(float);
         }
     }
 }
@@ -126,6 +156,8 @@ WeightSource *weights_random(void)
     return s;
 }
 
+int64_t weights_bytes_read(const WeightSource *s) { return s->bytes_read; }
+
 bool weights_has(const WeightSource *s, const char *name)
 {
     return !s->file || safetensors_find(s->file, name) != NULL;
@@ -145,6 +177,8 @@ typedef struct {
     Tensor tensor;
     const StoredTensor *stored;
     void *copy; /* when the file's bytes cannot be used in place; or random numbers */
+    int axis;   /* that is divided, -1: none */
+    WeightShare share;
 } Loan;
 
 static void shape_text(char *text, size_t room, int ndim, const int64_t *dim)
@@ -222,19 +256,43 @@ static Status borrow_random(WeightSource *s, const WeightRow *r, Tensor want, Lo
     return status_ok();
 }
 
+/* The loan's tensor becomes its share: where the file has it in one piece and aligned (headers of odd length exist) it stays there,
+ * else it is copied, and nothing but it is read. */
+static Status cut(Loan *loan)
+{
+    Tensor *t = &loan->tensor;
+    const size_t elem = dtype_bytes(t->dtype);
+    const int64_t outer = loan->axis == 1 ? t->dim[0] : 1, whole = tensor_count(*t) / outer;
+    const int64_t one =
+        loan->axis >= 0 ? whole / t->dim[loan->axis] : 0; /* numbers between neighbours along the axis */
+    const int64_t piece = loan->axis >= 0 ? loan->share.count * one : whole;
+    const char *from = (const char *)t->data + (size_t)(loan->share.first * one) * elem;
+    if (loan->axis >= 0) t->dim[loan->axis] = loan->share.count;
+    t->data = (void *)(uintptr_t)from;
+    if (outer == 1 && (uintptr_t)from % elem == 0) return status_ok();
+    char *copy = malloc(tensor_bytes(*t) + 1);
+    if (!copy) return status_fail(ERR_NODE, "out of memory for a weight of %zu bytes", tensor_bytes(*t));
+    for (int64_t i = 0; i < outer; i++)
+        memcpy(copy + (size_t)(i * piece) * elem, from + (size_t)(i * whole) * elem, (size_t)piece * elem);
+    free(loan->copy);
+    loan->copy = t->data = copy;
+    return status_ok();
+}
+
+/* `want` is the whole tensor's shape; share.count = 0: all of it. */
 static Status borrow(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
                      Loan *loan)
 {
-    *loan = (Loan){0};
-    if (!s->file) return borrow_random(s, r, want, loan);
+    if (!s->file) {
+        TRY(borrow_random(s, r, want, loan));
+        return cut(loan);
+    }
     TRY(find_checked(s, g, r, end, want, &loan->stored));
     loan->tensor = want;
     loan->tensor.dtype = loan->stored->type == STORED_F32 ? F32 : loan->stored->type == STORED_BF16 ? BF16 : F16;
-    loan->tensor.data = (void *)loan->stored->data;
-    if ((uintptr_t)loan->stored->data % dtype_bytes(loan->tensor.dtype) == 0) return status_ok();
-    loan->copy = malloc(loan->stored->bytes ? loan->stored->bytes : 1); /* headers of odd length exist */
-    if (!loan->copy) return status_fail(ERR_NODE, "out of memory for tensor \"%s\"", loan->stored->name);
-    loan->tensor.data = memcpy(loan->copy, loan->stored->data, loan->stored->bytes);
+    loan->tensor.data = (void *)(uintptr_t)loan->stored->data;
+    TRY(cut(loan));
+    if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(loan->tensor);
     return status_ok();
 }
 
@@ -312,21 +370,35 @@ static void free_row(const WeightRow *r, Backend *be, void *field)
     }
 }
 
+/* The divided axis and this rank's share of it. */
+static Loan weight_loan(const WeightPlan *p, const WeightGroup *g, const WeightRow *r)
+{
+    Loan loan = {.axis = p->ranks > 1 ? split_axis(r) : -1};
+    if (loan.axis >= 0) loan.share = row_share(g, r, p->rank, p->ranks);
+    return loan;
+}
+
 /* Sizes without numbers: no source is looked at. */
-static Status plan_row(const WeightGroup *g, const WeightRow *r, Backend *be)
+static Status plan_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, Backend *be)
 {
     Tensor shape = row_shape(g, r);
+    const Loan loan = weight_loan(p, g, r);
     if (r->kind == WEIGHT_TABLE) return status_ok();
+    if (loan.axis >= 0) shape.dim[loan.axis] = loan.share.count;
     return pack(r, be, shape, bias_shape(shape), (char *)g->base + r->field);
 }
 
-static Status load_row(const WeightGroup *g, const WeightRow *r, WeightSource *s, Backend *be)
+static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, WeightSource *s, Backend *be)
 {
     Status status = status_ok();
-    Loan weight = {0}, bias = {0};
+    Loan weight = weight_loan(p, g, r), bias = weight;
     Tensor shape = row_shape(g, r);
+    const bool added_elsewhere = bias.axis == 1 && p->rank > 0;
+    if (bias.axis == 1) bias.axis = -1;
     TRY_OUT(borrow(s, g, r, row_end(r), shape, &weight));
-    if (row_has_bias(r)) TRY_OUT(borrow(s, g, r, ".bias", bias_shape(shape), &bias));
+    if (row_has_bias(r) && (!added_elsewhere || !s->file)) /* random numbers are the same on every rank */
+        TRY_OUT(borrow(s, g, r, ".bias", bias_shape(shape), &bias));
+    if (added_elsewhere) bias.tensor = (Tensor){0};
     if (r->kind == WEIGHT_TABLE) {
         keep_table(&weight, (HostTable *)((char *)g->base + r->field));
         return status;
@@ -343,7 +415,7 @@ Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be)
     for (int i = 0; i < p->count; i++) {
         const WeightGroup *g = &p->group[i];
         for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
-            Status status = backend_plans(be) ? plan_row(g, r, be) : load_row(g, r, s, be);
+            Status status = backend_plans(be) ? plan_row(p, g, r, be) : load_row(p, g, r, s, be);
             if (!failed(status)) continue;
             weights_free(p, be);
             return status;

@@ -26,9 +26,9 @@ typedef struct { /* a large table of which few rows are used: 4.2 GB less than a
     void *owned; /* NULL = in the source's file */
 } HostTable;
 
-/* Which dimension of the weight a group of ranks divides among its members (Megatron style: columns of the first product
- * of a pair, rows of the second, where the sum over ranks happens). */
-typedef enum { SPLIT_NONE, SPLIT_OUT, SPLIT_IN } WeightSplit;
+/* Which dimension of the weight a group of ranks divides among its members (Megatron style: outputs of the first product of
+ * a pair, inputs of the second, where the sum over ranks happens; rank 0 alone has the second's bias). */
+typedef enum { SPLIT_NONE, SPLIT_OUT, SPLIT_IN, SPLIT_OUT_HEADS, SPLIT_IN_HEADS /* between heads only */ } WeightSplit;
 
 enum { WEIGHT_SIZES = 16, NUMBER_FIRST = 1000 };
 #define NUMBER(n) (NUMBER_FIRST + (n))
@@ -48,18 +48,25 @@ typedef struct {
     int rows;
     void *base; /* the struct that `field` is an offset into */
     int64_t size[WEIGHT_SIZES];
+    int64_t heads; /* in a dimension that is divided between heads */
 } WeightGroup;
 
 typedef struct { /* everything of one component */
     WeightGroup *group;
     int count, room;
     const char *const *ignored; /* parts of tensor names that the component knows and does not use; NULL-terminated */
+    int rank, ranks;            /* what is bound is the share of this rank; ranks = 0: everything */
 } WeightPlan;
 
 WeightGroup *weights_add_group(WeightPlan *p, void *base, const WeightRow *row, int rows, const char *prefix_fmt, ...)
     __attribute__((format(printf, 5, 6)));
-/* The number of parameters, and of bytes that one of `ranks` ranks holds when each number of a matrix takes elem_bytes (vectors are fp32, a
- * table stays in its file). */
+/* The share of a dimension of `size` numbers in `units` whole pieces (0: sixteens, or numbers). */
+typedef struct {
+    int64_t first, count;
+} WeightShare;
+WeightShare weights_share(int64_t size, int64_t units, int rank, int ranks);
+/* The number of parameters, and of bytes that one of `ranks` ranks holds at most when each number of a matrix takes elem_bytes (vectors are
+ * fp32, a table stays in its file). */
 void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes);
 /* Every tensor by its name in the file (the first of several possible ones) and its shape there. */
 void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name, int ndim, const int64_t *dim),
@@ -71,6 +78,8 @@ typedef struct WeightSource WeightSource;
 Status weights_open(const char *folder, const char *stem, WeightSource **out);
 WeightSource *weights_random(void); /* every tensor exists, with values of a size that keeps activations finite */
 bool weights_has(const WeightSource *s, const char *name);
+int64_t
+weights_bytes_read(const WeightSource *s); /* of the file's tensors, since it was opened; a table's rows do not count */
 void weights_close(WeightSource **s);
 
 /* Every tensor of the plan is there with its shape and a type that can be read, and no other is: nothing is read. */

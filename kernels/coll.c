@@ -46,6 +46,12 @@ static Coll *outermost(Coll *c)
     return c;
 }
 
+void coll_set_idle(Coll *c, Status (*idle)(void *self), void *self)
+{
+    c->idle = idle;
+    c->idle_self = self;
+}
+
 bool coll_is_aborted(const Coll *c)
 {
     while (c->parent) c = c->parent;

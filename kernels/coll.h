@@ -52,10 +52,12 @@ typedef struct {
 struct Coll {
     const CollHome *home;
     int rank, size;
-    Coll *parent; /* of a part, else NULL */
-    bool aborted; /* on the outermost group: no call reaches the home any more, but close */
-    int pending;  /* sums begun */
-    void *own;    /* the home's state */
+    Coll *parent;               /* of a part, else NULL */
+    bool aborted;               /* on the outermost group: no call reaches the home any more, but close */
+    int pending;                /* sums begun */
+    void *own;                  /* the home's state */
+    Status (*idle)(void *self); /* coll_set_idle */
+    void *idle_self;
 };
 
 Coll *coll_new(const CollHome *home, int rank, int size, void *own); /* for homes */
@@ -64,7 +66,12 @@ Coll *coll_new(const CollHome *home, int rank, int size, void *own); /* for home
 Coll *coll_self(void);
 /* Rank `rank` of `size` for a back end that plans: it exchanges nothing and only has the sizes. */
 Coll *coll_planned(int rank, int size);
+/* CPU ranks over MPI, which the link has started: world[size] are ranks of MPI_COMM_WORLD, this process's own among them;
+ * number is the group's, the same on all members and never used twice in a job. Waits for nobody. */
+Status coll_open_mpi(const int *world, int size, int64_t number, Coll **out);
 void coll_close(Coll **c);
+/* idle is called every 20 ms or so while a call waits for other ranks; a failure that it returns ends the group. */
+void coll_set_idle(Coll *c, Status (*idle)(void *self), void *self);
 /* The members of c as a group of their own; c itself when that is all of them, the group of one when it is this one alone. */
 Status coll_part(Coll *c, const int *member, int size, Coll **out);
 

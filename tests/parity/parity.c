@@ -159,7 +159,16 @@ static Status start_again(Engine *e, const ShotSpec *s, const PromptEmbeds p[2],
     return status;
 }
 
-static Status run_shot(Engine *e, const ShotSpec *s, const Given *g, int resume_at, const Trace *trace)
+static uint64_t digest(const void *data, size_t bytes)
+{
+    const unsigned char *p = data;
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < bytes; i++) h = (h ^ p[i]) * 1099511628211u;
+    return h;
+}
+
+static Status run_shot(Engine *e, const ShotSpec *s, const Given *g, int resume_at, const Trace *trace,
+                       ParityReport *report)
 {
     Status status = status_ok();
     PromptEmbeds p[2] = {{0}};
@@ -177,6 +186,8 @@ static Status run_shot(Engine *e, const ShotSpec *s, const Given *g, int resume_
     }
     latents = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *latents);
     denoise_result(d, latents);
+    report->latents = digest(latents, (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof *latents);
+    if (engine_group(e)->rank > 0) goto out; /* the first rank decodes */
     TRY_OUT(decode_begin(e, latents, dim, trace, &decode));
     for (int n = 1; n > 0;) {
         const float *frames;
@@ -203,12 +214,18 @@ static void count_missing(const Comparison *c)
     }
 }
 
-Status parity_run(const char *folder, const BackendOptions *o, int resume_at, bool verbose, ParityReport *report)
+static void put_nowhere(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim)
+{
+    (void)self, (void)name, (void)dtype, (void)data, (void)ndim, (void)dim;
+}
+
+Status parity_run(const char *folder, const ParityRun *run, ParityReport *report)
 {
     Status status = status_ok();
     char *model = path_join(folder, "model"), *note_path = path_join(folder, "reference.json");
     char *want = path_join(folder, "reference.safetensors");
-    Comparison c = {.verbose = verbose, .report = report};
+    Comparison c = {.verbose = run->verbose, .report = report};
+    Coll *group = run->group ? run->group : coll_self();
     Engine *e = NULL;
     ShotSpec shot = {0};
     Given given = {0};
@@ -219,12 +236,14 @@ Status parity_run(const char *folder, const BackendOptions *o, int resume_at, bo
     if (!note) TRY_OUT(status_fail(ERR_INPUT, "%s: not readable", note_path));
     TRY_OUT(safetensors_open_file(want, &c.want));
     c.seen = memory_get((size_t)safetensors_count(c.want), sizeof *c.seen);
-    TRY_OUT(engine_open(model, o, &e));
+    TRY_OUT(engine_open_group(model, &run->backend, group, run->split, NULL, &e));
     shot_from_call(note, engine_config(e), &shot);
-    Trace trace = {put, &c, true};
+    Trace trace = {group->rank == 0 ? put : put_nowhere, &c, true};
     given_from(c.want, note, shot.frames, &given);
-    TRY_OUT(run_shot(e, &shot, &given, resume_at, &trace));
-    count_missing(&c);
+    TRY_OUT(run_shot(e, &shot, &given, run->resume_at, &trace, report));
+    report->bytes_read = engine_bytes_read(e);
+    report->peak_bytes = (int64_t)backend_peak_bytes(engine_backend(e));
+    if (group->rank == 0) count_missing(&c);
     clock_gettime(CLOCK_MONOTONIC, &end);
     report->seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
 out:

@@ -29,11 +29,20 @@ typedef struct {
     int missing; /* recorded in the reference, not produced */
     char missing_name[64];
     double seconds;
+    uint64_t latents; /* FNV-1a of the final latents */
+    int64_t bytes_read, peak_bytes;
 } ParityReport;
+
+typedef struct {
+    BackendOptions backend;
+    int resume_at; /* > 0: stops after that many steps and goes on from a copy of the state in a new Denoise */
+    bool verbose;
+    Coll *group; /* NULL: this process alone. The first rank compares, the others take part */
+    const Split *split;
+} ParityRun;
 
 extern const char *const parity_stage_name[STAGES];
 
-/* resume_at > 0: stops after that many steps and goes on from a copy of the state in a new Denoise. */
-Status parity_run(const char *folder, const BackendOptions *o, int resume_at, bool verbose, ParityReport *report);
+Status parity_run(const char *folder, const ParityRun *run, ParityReport *report);
 
 #endif

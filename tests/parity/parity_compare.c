@@ -18,21 +18,20 @@ static void print(const char *folder, const ParityReport *r)
 
 int main(int argc, char **argv)
 {
-    BackendOptions o = {.kind = BACKEND_REF};
-    int resume_at = 0, failures = 0;
-    bool verbose = false;
+    ParityRun run = {.backend = {.kind = BACKEND_REF}};
+    int failures = 0;
     for (int i = 1; i < argc; i++) {
         ParityReport report;
         if (strcmp(argv[i], "--cpu") == 0) {
-            o.kind = BACKEND_CPU;
+            run.backend.kind = BACKEND_CPU;
         } else if (strcmp(argv[i], "--bf16") == 0) {
-            o.compute = BF16;
+            run.backend.compute = BF16;
         } else if (strcmp(argv[i], "--verbose") == 0) {
-            verbose = true;
+            run.verbose = true;
         } else if (strcmp(argv[i], "--resume-at") == 0 && i + 1 < argc) {
-            resume_at = atoi(argv[++i]);
+            run.resume_at = atoi(argv[++i]);
         } else {
-            Status status = parity_run(argv[i], &o, resume_at, verbose, &report);
+            Status status = parity_run(argv[i], &run, &report);
             if (failed(status)) printf("%s: %s\n", argv[i], status.message);
             if (failed(status)) failures++;
             if (!failed(status)) print(argv[i], &report);

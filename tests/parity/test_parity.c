@@ -25,7 +25,7 @@ static void check(const char *fixture, const BackendOptions *o, int resume_at, c
 {
     char *folder = text_format("%s/%s", FIXTURES, fixture);
     ParityReport r;
-    Status status = parity_run(folder, o, resume_at, false, &r);
+    Status status = parity_run(folder, &(ParityRun){.backend = *o, .resume_at = resume_at}, &r);
     if (failed(status)) fail_msg("%s: %s", fixture, status.message);
     for (int i = 0; i < STAGES; i++) {
         print_message("%s: %-8s %.2e (%s)\n", fixture, parity_stage_name[i], r.worst[i], r.worst_name[i]);
