@@ -163,6 +163,44 @@ Status file_publish(const char *draft, const char *path)
     return status;
 }
 
+/* All that was written to this file system so far is on the disk. */
+static Status sync_all(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return status_errno(ERR_NODE, "cannot open %s", path);
+    Status status = syncfs(fd) != 0 ? status_errno(ERR_NODE, "cannot sync the file system of %s", path) : status_ok();
+    close(fd);
+    return status;
+}
+
+static Status rename_all(char *const *draft, char *const *path, int count, int *done)
+{
+    for (*done = 0; *done < count; ++*done) {
+        const char *ending = strrchr(path_name(path[*done]), '.');
+        TRY(provoke_at("publish", ending ? ending + 1 : "", 0));
+        if (rename(draft[*done], path[*done]) != 0)
+            return status_errno(ERR_NODE, "cannot rename %s to %s", draft[*done], path[*done]);
+    }
+    return status_ok();
+}
+
+Status file_publish_all(char *const *draft, char *const *path, int count)
+{
+    int done = 0;
+    char *last = NULL;
+    Status status = count > 0 ? sync_all(draft[0]) : status_ok();
+    if (!failed(status)) status = rename_all(draft, path, count, &done);
+    for (int i = done; i < count; i++) unlink(draft[i]);
+    for (int i = 0; i < done && !failed(status); i++) { /* each folder once: files of one stand together */
+        char *folder = path_folder(path[i]);
+        if (!last || strcmp(folder, last) != 0) status = sync_path(folder, O_RDONLY | O_DIRECTORY);
+        free(last);
+        last = folder;
+    }
+    free(last);
+    return status;
+}
+
 Status file_replace(const char *path, const void *data, size_t bytes)
 {
     char *draft = file_draft(path);

@@ -1,5 +1,6 @@
 #include "deliver.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,148 +123,169 @@ Status deliver_write_list(Ledger *l, const char *file)
 
 /* ---- the copies ---- */
 
-/* Reads `from` once: what is hashed is what is written. sha256 NULL: not compared. */
-static Status copy_verified(const char *from, const char *to, const char *sha256, int64_t *bytes)
+/* To the draft; reads `from` once: what is hashed is what is written. sha256 NULL: not compared. */
+static Status copy_verified(const char *from, const char *draft, const char *sha256, int64_t *bytes)
 {
     enum { PIECE = 1 << 18 };
-    char *draft = file_draft(to), *piece = memory_get(PIECE, 1), found[HASH_TEXT];
+    char *piece = memory_get(PIECE, 1), found[HASH_TEXT];
     FILE *in = fopen(from, "rbe"), *out = in ? fopen(draft, "wbe") : NULL;
     Status status = !in    ? status_errno(ERR_CLIP, "cannot read %s", from)
-                    : !out ? status_errno(ERR_FATAL, "cannot write %s", to)
+                    : !out ? status_errno(ERR_FATAL, "cannot write %s", draft)
                            : status_ok();
     Hash *h = hash_begin();
     for (size_t n; out && !failed(status) && (n = fread(piece, 1, PIECE, in)) > 0; *bytes += (int64_t)n) {
         hash_add(h, piece, n);
-        if (fwrite(piece, 1, n, out) != n) status = status_errno(ERR_FATAL, "cannot write %s", to);
+        if (fwrite(piece, 1, n, out) != n) status = status_errno(ERR_FATAL, "cannot write %s", draft);
     }
     hash_end(h, found);
     if (in && ferror(in) && !failed(status)) status = status_errno(ERR_CLIP, "cannot read %s", from);
     if (in) fclose(in);
-    if (out && fclose(out) != 0 && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", to);
+    if (out && fclose(out) != 0 && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", draft);
     if (!failed(status) && sha256 && strcmp(found, sha256) != 0)
         status = status_fail(ERR_CLIP, "%s: its SHA-256 is %.12s.., expected %.12s..: changed since it was finished",
                              from, found, sha256);
-    if (!failed(status)) status = file_publish(draft, to);
-    if (failed(status)) unlink(draft);
-    free(draft);
     free(piece);
     return status;
 }
 
-typedef struct { /* one clip to be delivered */
-    int64_t clip;
-    char *file, *thumbnail, *sheet, *sha256;
-} Parcel;
+/* A batch is published by one sync and noted in one transaction: one by one, a million clips would wait hours for the disk. */
+enum { BATCH_CLIPS = 512, BATCH_BYTES = 256 << 20, MOST_FILES = BATCH_CLIPS * (2 + MAX_RENDITIONS) };
 
 typedef struct {
     Ledger *ledger;
     char *from, *to; /* DIR, DIR/delivery */
     json_t *renditions;
-    Parcel *parcel;
-    int64_t count, room;
+    int64_t clip[BATCH_CLIPS]; /* copied, not published yet */
+    char *draft[MOST_FILES], *path[MOST_FILES];
+    int clip_count, file_count;
+    int64_t bytes; /* of the batch */
     Delivery done;
     int64_t bad;
     char *first_bad;
 } Deliverer;
 
-static Status collect(void *self, const ClipRow *r)
+/* Forgets the batch's files from this one on. */
+static void drop_files(Deliverer *d, int from, bool unlink_drafts)
 {
-    Deliverer *d = self;
-    if (strcmp(r->state, "approved") != 0 && strcmp(r->state, "delivered") != 0) return status_ok();
-    char *copy = path_join(d->to, r->file);
-    bool there = strcmp(r->state, "delivered") == 0 && file_exists(copy);
-    free(copy);
-    if (there) return status_ok();
-    if (d->count == d->room) {
-        d->room = 2 * d->room + 64;
-        d->parcel = realloc(d->parcel, (size_t)d->room * sizeof *d->parcel);
-        if (!d->parcel) abort();
+    while (d->file_count > from) {
+        d->file_count--;
+        if (unlink_drafts) unlink(d->draft[d->file_count]);
+        free(d->draft[d->file_count]);
+        free(d->path[d->file_count]);
     }
-    d->parcel[d->count++] =
-        (Parcel){r->clip, text_copy(r->file), text_copy(r->thumbnail), text_copy(r->sheet), text_copy(r->sha256)};
-    return status_ok();
 }
 
-static Status copy_companion(Deliverer *d, const char *relative)
+static Status copy_file(Deliverer *d, const char *relative, const char *sha256)
 {
-    char *from = path_join(d->from, relative), *to = path_join(d->to, relative);
-    Status status = copy_verified(from, to, NULL, &d->done.bytes);
+    assert(d->file_count < MOST_FILES);
+    char *from = path_join(d->from, relative), *to = path_join(d->to, relative), *folder = path_folder(to);
+    d->path[d->file_count] = to;
+    d->draft[d->file_count] = file_draft(to);
+    Status status = file_make_folders(folder);
+    if (!failed(status)) status = copy_verified(from, d->draft[d->file_count], sha256, &d->bytes);
+    d->file_count++;
     free(from);
-    free(to);
+    free(folder);
     return status;
 }
 
-/* The pictures, and the renditions after the first (named as worker/finish.h says), whose hashes are not in the ledger. */
-static Status copy_companions(Deliverer *d, const Parcel *p)
+/* The clip, the pictures, and the renditions after the first (named as worker/finish.h says), whose hashes are not in the
+ * ledger. */
+static Status copy_files(Deliverer *d, const ClipRow *r)
 {
     json_t *item;
     size_t i;
-    if (*p->thumbnail) TRY(copy_companion(d, p->thumbnail));
-    if (*p->sheet) TRY(copy_companion(d, p->sheet));
+    TRY(copy_file(d, r->file, r->sha256));
+    if (*r->thumbnail) TRY(copy_file(d, r->thumbnail, NULL));
+    if (*r->sheet) TRY(copy_file(d, r->sheet, NULL));
     json_array_foreach(d->renditions, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
-        if (i == 0 || !name) continue;
-        char *relative = text_format("%.*s.%s.mp4", (int)(strlen(p->file) - strlen(".mp4")), p->file, name);
-        Status status = copy_companion(d, relative);
+        if (i == 0 || i >= MAX_RENDITIONS || !name) continue;
+        char *relative = text_format("%.*s.%s.mp4", (int)(strlen(r->file) - strlen(".mp4")), r->file, name);
+        Status status = copy_file(d, relative, NULL);
         free(relative);
         TRY(status);
     }
     return status_ok();
 }
 
-static Status deliver_one(Deliverer *d, const Parcel *p)
+static Status deliver_one(void *self, const ClipRow *r)
 {
-    char *from = path_join(d->from, p->file), *to = path_join(d->to, p->file), *folder = path_folder(to);
-    Status status = file_make_folders(folder);
-    if (!failed(status)) status = copy_verified(from, to, p->sha256, &d->done.bytes);
-    if (!failed(status)) status = copy_companions(d, p);
-    free(from);
-    free(to);
-    free(folder);
-    return status;
+    Deliverer *d = self;
+    bool delivered = strcmp(r->state, "delivered") == 0;
+    if (!delivered && strcmp(r->state, "approved") != 0) return status_ok();
+    char *copy = path_join(d->to, r->file);
+    bool there = delivered && file_exists(copy);
+    free(copy);
+    if (there) return status_ok();
+    int files = d->file_count;
+    int64_t bytes = d->bytes;
+    Status status = copy_files(d, r);
+    if (!failed(status)) {
+        d->clip[d->clip_count++] = r->clip;
+        return status;
+    }
+    drop_files(d, files, true);
+    d->bytes = bytes;
+    if (status.err != ERR_CLIP) return status;
+    if (d->bad++ == 0) d->first_bad = text_copy(status.message);
+    return status_ok();
 }
 
-static Status deliver_all(Deliverer *d)
+/* The copies are on disk; only then are the clips delivered. */
+static Status finish_batch(Deliverer *d)
 {
-    for (int64_t i = 0; i < d->count; i++) {
-        Status status = deliver_one(d, &d->parcel[i]);
-        if (failed(status) && status.err != ERR_CLIP) return status;
-        if (failed(status)) {
-            if (d->bad++ == 0) d->first_bad = text_copy(status.message);
-            continue;
-        }
-        TRY(ledger_begin(d->ledger, moment_wall_s())); /* the copy is on disk; only now is the clip delivered */
-        status = ledger_note_delivered(d->ledger, d->parcel[i].clip);
-        if (failed(status)) return ledger_rollback(d->ledger), status;
-        TRY(ledger_commit(d->ledger));
-        d->done.delivered++;
+    if (d->clip_count == 0) return status_ok();
+    Status status = file_publish_all(d->draft, d->path, d->file_count);
+    drop_files(d, 0, false);
+    TRY(status);
+    TRY(ledger_begin(d->ledger, moment_wall_s()));
+    for (int i = 0; i < d->clip_count && !failed(status); i++) status = ledger_note_delivered(d->ledger, d->clip[i]);
+    if (failed(status)) return ledger_rollback(d->ledger), status;
+    TRY(ledger_commit(d->ledger));
+    d->done.delivered += d->clip_count;
+    d->done.bytes += d->bytes;
+    d->bytes = 0;
+    d->clip_count = 0;
+    return status_ok();
+}
+
+static Status deliver_all(Deliverer *d, int64_t rows)
+{
+    enum { STRIDE = 16 }; /* rows read at a time: so often is looked whether the batch is full */
+    for (int64_t row = 0; row < rows; row += STRIDE) {
+        TRY(ledger_read_clip_range(d->ledger, row, row + STRIDE, (ClipSink){deliver_one, d}));
+        if (d->clip_count > BATCH_CLIPS - STRIDE || d->bytes >= BATCH_BYTES) TRY(finish_batch(d));
     }
+    TRY(finish_batch(d));
     if (d->bad == 0) return status_ok();
     return status_fail(ERR_CLIP, "%lld clips cannot be delivered; the first: %s", (long long)d->bad, d->first_bad);
 }
 
 Status deliver_clips(Ledger *l, Delivery *out)
 {
-    Deliverer d = {.ledger = l, .from = text_copy(ledger_folder(l)), .to = path_join(ledger_folder(l), "delivery")};
+    Deliverer *d = memory_get(1, sizeof *d);
+    Snapshot s = {0};
     char *renditions = NULL;
-    Status status = ledger_read_renditions(l, &renditions);
-    d.renditions = json_loads(renditions, 0, NULL);
+    Status status = status_ok();
+    d->ledger = l;
+    d->from = text_copy(ledger_folder(l));
+    d->to = path_join(d->from, "delivery");
+    TRY_OUT(ledger_read_snapshot(l, &s));
+    TRY_OUT(ledger_read_renditions(l, &renditions));
+    d->renditions = json_loads(renditions, 0, NULL);
+    TRY_OUT(file_make_folders(d->to));
+    status = deliver_all(d, s.clips);
+out:
+    *out = d->done;
+    drop_files(d, 0, true);
+    json_decref(d->renditions);
+    snapshot_clear(&s);
     free(renditions);
-    if (!failed(status)) status = ledger_read_clips(l, NULL, (ClipSink){collect, &d});
-    if (!failed(status)) status = file_make_folders(d.to);
-    if (!failed(status)) status = deliver_all(&d);
-    for (int64_t i = 0; i < d.count; i++) {
-        free(d.parcel[i].file);
-        free(d.parcel[i].thumbnail);
-        free(d.parcel[i].sheet);
-        free(d.parcel[i].sha256);
-    }
-    *out = d.done;
-    json_decref(d.renditions);
-    free(d.parcel);
-    free(d.from);
-    free(d.to);
-    free(d.first_bad);
+    free(d->from);
+    free(d->to);
+    free(d->first_bad);
+    free(d);
     return status;
 }

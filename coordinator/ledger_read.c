@@ -230,21 +230,16 @@ static ClipRow clip_row(const Query *q)
                      .step = (int)ledger_sql_int(q, 30)};
 }
 
-/* first and last: the row numbers that clip_id stands for; all of them when it is NULL. */
-static Status find_rows(Ledger *l, const char *clip_id, int64_t *first, int64_t *last)
-{
-    *first = 0;
-    *last = INT64_MAX;
-    if (!clip_id) return status_ok();
-    TRY(ledger_sql_number(l, first, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
-    *last = *first;
-    return status_ok();
-}
-
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
 {
-    int64_t first, last;
-    TRY(find_rows(l, clip_id, &first, &last));
+    int64_t clip;
+    if (!clip_id) return ledger_read_clip_range(l, 0, INT64_MAX, sink);
+    TRY(ledger_sql_number(l, &clip, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
+    return ledger_read_clip_range(l, clip, clip + 1, sink);
+}
+
+Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink sink)
+{
     Query q = ledger_sql_query(
         l,
         "SELECT c.clip, c.clip_id, c.stem, ifnull(c.shot, -1), c.state, c.reason, c.customer, c.file, c.thumbnail, "
@@ -254,8 +249,8 @@ Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
         " l.denoise_s, l.decode_s, l.finish_s, l.given_s, l.ended_s, l.worker, l.steps_resumed,"
         " s.clips, (SELECT count(*) FROM leases f WHERE f.shot = c.shot AND f.outcome IN ('failed', 'lost')), s.step"
         " FROM clips c LEFT JOIN shots s ON s.shot = c.shot LEFT JOIN leases l ON l.lease = c.lease"
-        " WHERE c.clip BETWEEN ?1 AND ?2 ORDER BY c.clip",
-        "ii", first, last);
+        " WHERE c.clip >= ?1 AND c.clip < ?2 ORDER BY c.clip",
+        "ii", first, end);
     while (ledger_sql_next(&q)) {
         ClipRow row = clip_row(&q);
         Status status = sink.row(sink.self, &row);

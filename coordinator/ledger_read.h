@@ -60,6 +60,8 @@ typedef struct {
 } ClipSink;
 /* All rows in the customers' order; only the one with this id when it is not NULL. */
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink);
+/* Those with first <= clip < end. */
+Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink sink);
 /* JSON array of the customers' column names; free() it. */
 Status ledger_read_columns(Ledger *l, char **json);
 /* JSON array of objects, Rendition's fields; free() it. */

@@ -15,9 +15,9 @@ if [ -n "${REELWRIGHT_LONG:-}" ]; then
   files_size=(--rows 100000 --files --least-rate 1000)
   mpi_size=(--rows 100000 --step-ms 2 --least-rate 2000)
 else
-  local_size=(--rows 20000 --least-rate 1000 --most-status-ms 10000)
+  local_size=(--rows 20000 --least-rate 1000 --most-status-ms 10000 --most-plan-s 15 --most-plan-mb 100)
   shared_size=(--rows 20000 --share 2500 --least-rate 1 --most-status-ms 10000)
-  files_size=(--rows 1000 --files --least-rate 10 --most-status-ms 10000)
+  files_size=(--rows 5000 --files --least-rate 10 --most-status-ms 10000)
   mpi_size=(--rows 2000 --step-ms 2 --least-rate 20 --most-idle-percent 300)
 fi
 
