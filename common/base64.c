@@ -1,6 +1,7 @@
 #include "base64.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/evp.h>
 
@@ -14,4 +15,19 @@ char *base64_text(const void *data, size_t bytes)
         to += EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)data + at,
                               (int)(bytes - at < PIECE ? bytes - at : PIECE));
     return text;
+}
+
+unsigned char *base64_bytes(const char *text, size_t *bytes)
+{
+    size_t length = strlen(text), padding = 0;
+    while (padding < 2 && length > padding && text[length - 1 - padding] == '=') padding++;
+    if (length == 0 || length % 4 || length > (1 << 20)) return NULL;
+    unsigned char *data = memory_get(length / 4 * 3 + 1, 1);
+    int n = EVP_DecodeBlock(data, (const unsigned char *)text, (int)length);
+    if (n < (int)padding) {
+        free(data);
+        return NULL;
+    }
+    *bytes = (size_t)n - padding;
+    return data;
 }

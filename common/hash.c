@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "common/file.h"
 
@@ -68,6 +69,12 @@ void hash_bytes(const void *data, size_t bytes, char text[HASH_TEXT])
     Hash *h = hash_begin();
     hash_add(h, data, bytes);
     hash_end(h, text);
+}
+
+void hash_sign(const void *key, size_t key_bytes, const void *data, size_t bytes, unsigned char out[HASH_BYTES])
+{
+    unsigned int n = 0;
+    if (!HMAC(EVP_sha256(), key, (int)key_bytes, data, bytes, out, &n) || n != HASH_BYTES) abort();
 }
 
 Status hash_file(const char *path, char text[HASH_TEXT])

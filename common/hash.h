@@ -17,6 +17,9 @@ void hash_add_field(Hash *h, const char *name, const char *fmt, ...) __attribute
 void hash_end(Hash *h, char text[HASH_TEXT]); /* also frees h */
 
 void hash_bytes(const void *data, size_t bytes, char text[HASH_TEXT]);
+/* HMAC-SHA256 (RFC 2104) */
+enum { HASH_BYTES = 32 };
+void hash_sign(const void *key, size_t key_bytes, const void *data, size_t bytes, unsigned char out[HASH_BYTES]);
 Status hash_file(const char *path, char text[HASH_TEXT]);
 
 #endif

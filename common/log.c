@@ -7,10 +7,13 @@
 
 static LogLevel most_level = LOG_INFO;
 static char who_text[64];
+static Logbook *copy;
 
 void log_set_level(LogLevel most) { most_level = most; }
 
 void log_set_who(const char *who) { snprintf(who_text, sizeof who_text, "%s%s", who, *who ? ": " : ""); }
+
+void log_copy_to(Logbook *book) { copy = book; }
 
 void log_line(LogLevel level, const char *fmt, ...)
 {
@@ -23,6 +26,7 @@ void log_line(LogLevel level, const char *fmt, ...)
     int m = vsnprintf(text + n, sizeof text - (size_t)n - 1, fmt, args);
     va_end(args);
     if (m < 0) return;
+    if (level <= LOG_WARNING) logbook_line(copy, "%s", text + sizeof "reelwright: " - 1);
     n += m < (int)sizeof text - n - 1 ? m : (int)sizeof text - n - 2;
     text[n++] = '\n';
     fwrite(text, 1, (size_t)n, stderr);

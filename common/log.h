@@ -4,10 +4,14 @@
 
 #include <stdbool.h>
 
+#include "common/logbook.h"
+
 typedef enum { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG } LogLevel;
 
 void log_set_level(LogLevel most); /* LOG_INFO at the start; --quiet sets LOG_WARNING */
 void log_set_who(const char *who); /* "" or "worker 2": put before each line */
+/* Warnings and errors of this process go there as well; NULL: no longer. Borrowed. */
+void log_copy_to(Logbook *book);
 void log_line(LogLevel level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

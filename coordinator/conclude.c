@@ -107,6 +107,24 @@ static Status verdict(const Snapshot *s, const char *folder, bool quiet)
                        (long long)(s->clips - s->refused), folder);
 }
 
+/* The last event of a run. Of a run that waits, or in which too much failed, the coordinator has told already. */
+static Status tell_of_end(const char *folder, const Snapshot *s, Status how)
+{
+    Events *events = NULL;
+    bool told = failed(how) && (strcmp(s->outcome, "waiting") == 0 || strcmp(s->outcome, "max fails") == 0);
+    if (!s->name || told) return status_ok();
+    const char *event = how.err == OK || how.err == ERR_CLIP ? "run.finished"
+                        : how.err == ERR_STOP                ? "run.stopped"
+                                                             : "run.stuck";
+    TRY(events_open(folder, s->name, &events));
+    events_add(events, moment_wall_s(), event, "{s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "clips", s->clips, "finished",
+               s->finished, "failed", s->failed, "refused", s->refused, "cancelled", s->cancelled, "left", s->left,
+               "reason", how.message);
+    Status status = events_flush(events);
+    events_close(&events);
+    return status;
+}
+
 Status conclude(const char *folder, Status so_far, bool quiet)
 {
     Snapshot s = {0};
@@ -123,6 +141,7 @@ Status conclude(const char *folder, Status so_far, bool quiet)
     } else if (!failed(status) && complete) {
         status = verdict(&s, folder, quiet);
     }
+    if (failed(tell_of_end(folder, &s, status))) log_line(LOG_WARNING, "%s: cannot write the last event", folder);
     snapshot_clear(&s);
     free(why);
     return status;

@@ -9,7 +9,7 @@
 #include "coordinator/ledger_launch.h"
 #include "coordinator/progress.h"
 
-enum { WAIT_MS = 100, SHOW_MS = 1000 };
+enum { WAIT_MS = 100, SHOW_MS = 1000, LATE_MS = 30000 };
 
 static const char *outcome_name(DispatchEnd end)
 {
@@ -41,15 +41,34 @@ static Status show(Ledger *l, ProgressView *view, int64_t *shown_ms)
     return status_ok();
 }
 
-static Status dispatch_until_the_end(Dispatch *d, Ledger *l, const CoordinateOptions *o)
+/* Tells once, when the deadline is going to be missed at the speed so far. */
+static Status look_at_deadline(Ledger *l, Events *events, int64_t *looked_ms)
+{
+    Snapshot s;
+    if (moment_ms() - *looked_ms < LATE_MS) return status_ok();
+    *looked_ms = moment_ms();
+    TRY(ledger_read_snapshot(l, &s));
+    double late_s = snapshot_late_s(&s, moment_wall_s());
+    if (late_s > 0) {
+        events_add(events, moment_wall_s(), "deadline.at_risk", "{s:f,s:I,s:f}", "late_s", late_s, "left", s.left,
+                   "deadline_s", s.deadline_s);
+        *looked_ms = INT64_MAX;
+    }
+    if (s.deadline_s <= 0) *looked_ms = INT64_MAX;
+    snapshot_clear(&s);
+    return status_ok();
+}
+
+static Status dispatch_until_the_end(Dispatch *d, Ledger *l, Events *events, const CoordinateOptions *o)
 {
     ProgressView view;
-    int64_t shown_ms = moment_ms();
+    int64_t shown_ms = moment_ms(), looked_ms = shown_ms;
     progress_view_open(&view, o->quiet);
     while (dispatch_going(d)) {
         if (moment_stops() > 0) dispatch_stop(d);
         TRY(dispatch_round(d, moment_ms(), WAIT_MS));
         if (o->show) TRY(show(l, &view, &shown_ms));
+        TRY(look_at_deadline(l, events, &looked_ms));
     }
     return status_ok();
 }
@@ -97,7 +116,7 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
     events_add(events, options.start_s, "job.started", "{s:I,s:s,s:i,s:i,s:I,s:I}", "epoch", ledger_epoch(l), "host",
                host, "pid", (int)getpid(), "workers", link->count - 1, "clips", s.clips, "left", s.left);
     TRY_OUT(dispatch_open(l, link, events, &options, &d));
-    TRY_OUT(dispatch_until_the_end(d, l, o));
+    TRY_OUT(dispatch_until_the_end(d, l, events, o));
     *clean = dispatch_clean(d);
     TRY_OUT(write_end(l, events, dispatch_end(d), dispatch_reason(d)));
     status = end_status(d);

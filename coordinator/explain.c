@@ -123,6 +123,28 @@ static Status print_lease(void *self, const LeaseRow *r)
     return status_ok();
 }
 
+enum { TAIL_LINES = 10, TAIL_BYTES = 256 << 10 };
+
+/* The end of what its workers wrote. */
+static void print_log(const Explain *e)
+{
+    char *name = text_format("%s/logs/%s.log", e->folder, e->key), *text;
+    size_t bytes;
+    if (file_exists(name) && !failed(file_read(name, TAIL_BYTES, &text, &bytes))) {
+        size_t at = bytes;
+        for (int lines = 0; at > 0; at--)
+            if (text[at - 1] == '\n' && at < bytes && ++lines == TAIL_LINES) break;
+        printf("log %s\n", name);
+        for (char *line = text + at, *end; *line; line = end) {
+            end = line + strcspn(line, "\n");
+            printf("  %.*s\n", (int)(end - line), line);
+            end += *end == '\n';
+        }
+        free(text);
+    }
+    free(name);
+}
+
 static Status explain(Explain *e, Ledger *l, const char *clip)
 {
     TRY(ledger_read_snapshot(l, &e->now));
@@ -132,7 +154,9 @@ static Status explain(Explain *e, Ledger *l, const char *clip)
                            e->folder, clip);
     if (e->shot < 0) return status_ok();
     printf("attempts\n");
-    return ledger_read_leases(l, e->shot, (LeaseSink){print_lease, NULL});
+    TRY(ledger_read_leases(l, e->shot, (LeaseSink){print_lease, NULL}));
+    print_log(e);
+    return status_ok();
 }
 
 Status verb_explain(int argc, char **argv)

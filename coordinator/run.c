@@ -17,8 +17,9 @@
 #include "coordinator/launch.h"
 #include "coordinator/ledger_launch.h"
 #include "coordinator/ledger_read.h"
+#include "coordinator/notify.h"
 
-enum { LEAST_FREE_BYTES = 16 << 20, CORES_PER_WORKER = 2 };
+enum { LEAST_FREE_BYTES = 16 << 20, CORES_PER_WORKER = 2, NOTIFY_MS = 30000 /* for the last events, at the end */ };
 
 typedef struct {
     const char *campaign, *out, *hostfile, *agent;
@@ -185,6 +186,19 @@ out:
     return status;
 }
 
+static Status start_notify(const char *folder, Notify **out)
+{
+    Ledger *l = NULL;
+    Settings settings = {0};
+    *out = NULL;
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = ledger_read_settings(l, &settings);
+    ledger_close(&l);
+    if (!failed(status)) status = notify_start(folder, &settings.notify, out);
+    settings_clear(&settings);
+    return status;
+}
+
 static int count_cores(void)
 {
     cpu_set_t set;
@@ -235,6 +249,7 @@ static Status run_alone(RunOptions *o)
 {
     Claim claim = {.lock = -1};
     Hosts hosts = {0};
+    Notify *notify = NULL;
     Status status = status_ok();
     int cores = count_cores();
     if (o->workers == 0) o->workers = cores / CORES_PER_WORKER > 0 ? cores / CORES_PER_WORKER : 1;
@@ -242,9 +257,11 @@ static Status run_alone(RunOptions *o)
     TRY_OUT(prepare(o));
     TRY_OUT(claim_take(o->out, o->take_over, &claim));
     moment_catch_stops();
+    TRY_OUT(start_notify(o->out, &notify));
     status = take_requests(o->out, claim.launch);
     if (!failed(status)) status = launch(o, &hosts, &claim);
     if (claim_holds(o->out, &claim)) status = conclude(o->out, status, o->quiet);
+    notify_stop(&notify, NOTIFY_MS);
 out:
     claim_release(&claim);
     hosts_clear(&hosts);
@@ -257,12 +274,15 @@ out:
 static Status coordinate_alone(const RunOptions *o, Link *link, const CoordinateOptions *c, bool *clean)
 {
     Claim claim = {.lock = -1};
+    Notify *notify = NULL;
     Status status = status_ok();
     TRY_OUT(prepare(o));
     TRY_OUT(claim_take(o->out, o->take_over, &claim));
     TRY_OUT(claim_export(&claim));
+    TRY_OUT(start_notify(o->out, &notify));
     status = coordinate(o->out, link, c, clean);
     if (claim_holds(o->out, &claim)) status = conclude(o->out, status, o->quiet);
+    notify_stop(&notify, NOTIFY_MS);
 out:
     claim_release(&claim);
     return status;

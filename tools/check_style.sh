@@ -37,6 +37,8 @@ check_home 'hdf5\.h' 'worker/(checkpoint|trace|h5)'
 check_home 'mpi(-ext)?\.h' 'common/link_mpi|kernels/coll_mpi'
 check_home 'lib(av|sw)' 'worker/'
 check_home 'j(peglib|error)\.h' 'worker/photo'
+check_home 'curl/.*' 'coordinator/webhook'
+check_home 'microhttpd\.h' 'coordinator/serve'
 check_home 'csv\.h' 'coordinator/customers'
 check_home '(c?yaml|cyaml/.*)\.h' 'coordinator/'
 

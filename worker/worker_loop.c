@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/provoke.h"
+#include "worker/diary.h"
 #include "worker/talk.h"
 #include "worker/worker.h"
 
@@ -19,6 +20,7 @@ enum {
 typedef struct {
     Talk talk;
     Worker *worker;
+    Diary diary;
     int64_t stop_ms; /* when the wish to stop was first seen, 0: not yet */
 } Loop;
 
@@ -33,6 +35,7 @@ static bool must_stop(Loop *l)
 static Status between_steps(void *self, const char *stage, int done, int total)
 {
     Loop *l = self;
+    diary_progress(&l->diary, stage, done, total);
     TRY(talk_progress(&l->talk, stage, done, total));
     TRY(provoke_at(stage, NULL, done));
     TRY(talk_hear(&l->talk, moment_ms(), 0));
@@ -46,7 +49,11 @@ static Status do_lease(Loop *l)
     LeaseResult result;
     Progress progress = {between_steps, l};
     provoke_set_clip(l->talk.lease.clip_count > 0 ? l->talk.lease.clip[0].clip_id : "");
+    char who[128];
+    snprintf(who, sizeof who, "worker %d (%s, process %d)", l->talk.link->rank, l->talk.host, l->talk.pid);
+    diary_begin(&l->diary, &l->talk.lease, who);
     worker_do_lease(l->worker, &l->talk.lease, progress, &result);
+    diary_end(&l->diary, &result);
     if (result.err != OK && result.err != ERR_STOP)
         log_line(LOG_WARNING, "lease %lld: %s", (long long)result.lease, result.reason);
     return talk_finish(&l->talk, &result, moment_ms());
