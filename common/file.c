@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -135,7 +137,19 @@ Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes)
     return status;
 }
 
-char *file_draft(const char *path) { return text_format("%s.draft.%ld", path, (long)getpid()); }
+/* Two nodes can have processes of one number at work on one shot: a worker that hung, and the one that took over. */
+static unsigned process_tag(void)
+{
+    static _Atomic unsigned tag;
+    unsigned drawn = 0;
+    if (tag == 0 && getrandom(&drawn, sizeof drawn, GRND_NONBLOCK) == sizeof drawn && drawn != 0) {
+        unsigned none = 0;
+        atomic_compare_exchange_strong(&tag, &none, drawn);
+    }
+    return tag;
+}
+
+char *file_draft(const char *path) { return text_format("%s.draft.%ld.%x", path, (long)getpid(), process_tag()); }
 
 static Status sync_path(const char *path, int flags)
 {

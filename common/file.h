@@ -26,7 +26,8 @@ Status file_check_space(const char *folder, int64_t least_bytes);
 /* The whole file with a 0 byte after it (free() it); ERR_INPUT when it is missing or larger than max_bytes. */
 Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes);
 
-/* The name to write to before file_publish(path): in the same folder, unique to this process; free() it. */
+/* The name to write to before file_publish(path): in the same folder, unique to this process, also among machines that share the
+ * folder; free() it. */
 char *file_draft(const char *path);
 /* fsync draft, rename it to path, fsync the folder. On failure the draft is removed and path is as it was. */
 Status file_publish(const char *draft, const char *path);

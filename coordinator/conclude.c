@@ -32,7 +32,6 @@ static Status deliver(const char *folder, const Snapshot *s)
     Ledger *l = NULL;
     Events *events = NULL;
     Delivery done;
-    char *list = path_join(folder, "delivery");
     char host[64] = "";
     Status status = status_ok(), result;
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
@@ -43,7 +42,6 @@ static Status deliver(const char *folder, const Snapshot *s)
     if (failed(result)) log_line(LOG_ERROR, "%s", result.message);
     TRY_OUT(ledger_end_epoch(l, failed(result) ? "not delivered" : "done", moment_wall_s()));
     TRY_OUT(failed(result) ? status_fail(result.err, "not everything was delivered") : status_ok());
-    TRY_OUT(write_list(l, list));
     TRY_OUT(events_open(folder, s->name, &events));
     events_add(events, moment_wall_s(), "campaign.delivered", "{s:I,s:I}", "clips", done.delivered, "bytes",
                done.bytes);
@@ -51,21 +49,24 @@ static Status deliver(const char *folder, const Snapshot *s)
 out:
     events_close(&events);
     ledger_close(&l);
-    free(list);
     return status;
 }
 
+/* The list beside the delivered clips is written here too, not where they are delivered: a run that ended in between has none. */
 static Status write_pages(const char *folder, Snapshot *s)
 {
     Ledger *l = NULL;
+    char *delivery = path_join(folder, "delivery");
     Status status = status_ok();
     TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
     TRY_OUT(write_list(l, folder));
     TRY_OUT(report_write(l));
     snapshot_clear(s);
     TRY_OUT(ledger_read_snapshot(l, s));
+    if (s->clip_count[CLIP_DELIVERED] > 0) TRY_OUT(write_list(l, delivery));
 out:
     ledger_close(&l);
+    free(delivery);
     return status;
 }
 

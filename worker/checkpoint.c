@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <hdf5.h>
 
@@ -205,6 +206,28 @@ Status checkpoint_write(const char *path, const Checkpoint *c)
     Status status = image ? file_replace(path, image, bytes) : status_fail(ERR_NODE, "%s: out of memory", path);
     free(image);
     return status_at(status, "checkpoint");
+}
+
+CheckpointMark checkpoint_mark(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) return (CheckpointMark){0};
+    return (CheckpointMark){.device = st.st_dev,
+                            .inode = st.st_ino,
+                            .changed_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec};
+}
+
+Status checkpoint_write_since(const char *path, const Checkpoint *c, CheckpointMark *mark)
+{
+    CheckpointMark now = checkpoint_mark(path);
+    Checkpoint there = {0};
+    bool same = now.device == mark->device && now.inode == mark->inode && now.changed_ns == mark->changed_ns;
+    bool further =
+        !same && now.inode && !failed(checkpoint_read(path, &c->owner, &there)) && there.state.step >= c->state.step;
+    checkpoint_clear(&there);
+    Status status = further ? status_ok() : checkpoint_write(path, c);
+    *mark = checkpoint_mark(path);
+    return status;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */

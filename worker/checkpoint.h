@@ -39,6 +39,15 @@ CheckpointOwner checkpoint_owner(const ShotSpec *s, const char *key, const char 
 /* ERR_NODE: could not be written (disk full, folder missing); what was there before is untouched. */
 Status checkpoint_write(const char *path, const Checkpoint *c);
 
+typedef struct { /* which file stands there; all 0: none */
+    uint64_t device, inode;
+    int64_t changed_ns;
+} CheckpointMark;
+CheckpointMark checkpoint_mark(const char *path);
+/* The same, unless another process has put a checkpoint of this shot there since *mark that is as far or further: a worker that
+ * hung and was given up would otherwise set back the one that took over. *mark is then of the file that stands. */
+Status checkpoint_write_since(const char *path, const Checkpoint *c, CheckpointMark *mark);
+
 /* Refuses with ERR_INPUT what is no sound checkpoint, and, unless `expected` is NULL, what belongs to another shot, model or
  * compute type. The tensors of *out are owned: checkpoint_clear. */
 Status checkpoint_read(const char *path, const CheckpointOwner *expected, Checkpoint *out);

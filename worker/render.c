@@ -19,6 +19,7 @@ typedef struct { /* one run of render_latents */
     CheckpointOwner owner;
     int64_t dim[4]; /* of the latents that are denoised: one frame more for each reference picture */
     Denoise *denoise;
+    CheckpointMark mark;     /* of the checkpoint that this run knows */
     int saved_step;          /* of the last checkpoint */
     double saved_at, step_s; /* when it was written; the last step's time */
 } Run;
@@ -51,7 +52,7 @@ static Status write_checkpoint(Run *r)
     if (!r->job->checkpoint || r->saved_step == denoise_steps_done(r->denoise)) return status_ok();
     Checkpoint c = {.owner = r->owner, .state = denoise_state(r->denoise)};
     memcpy(c.dim, r->dim, sizeof c.dim);
-    TRY(checkpoint_write(r->job->checkpoint, &c));
+    TRY(checkpoint_write_since(r->job->checkpoint, &c, &r->mark));
     r->saved_step = c.state.step;
     r->saved_at = moment_s();
     return status_ok();
@@ -148,6 +149,7 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
     if (job->checkpoint)
         r.owner =
             checkpoint_owner(job->shot, job->key, job->model_hash, dtype_name(backend_compute(engine_backend(e))));
+    if (job->checkpoint) r.mark = checkpoint_mark(job->checkpoint);
     Checkpoint c = read_checkpoint(&r);
     if (c.state.step == job->shot->steps &&
         !job->conditions) { /* nothing left to do but to decode: load no more than that */

@@ -186,6 +186,42 @@ static void full_disk_leaves_the_old_file(void **state)
     assert_int_equal(checkpoint_write("no/such/folder/x.h5", &c).err, ERR_NODE);
 }
 
+static int step_on_disk(void)
+{
+    Checkpoint got;
+    assert_int_equal(checkpoint_read(path, NULL, &got).err, OK);
+    int step = got.state.step;
+    checkpoint_clear(&got);
+    return step;
+}
+
+/* A worker hangs at step 1, another takes over and gets to step 3; the first wakes up. */
+static void a_worker_that_wakes_up_sets_nothing_back(void **state)
+{
+    (void)state;
+    unlink(path);
+    Checkpoint c = sample();
+    CheckpointMark slow = checkpoint_mark(path), fast;
+    c.state.step = 1;
+    assert_int_equal(checkpoint_write_since(path, &c, &slow).err, OK);
+    fast = checkpoint_mark(path);
+    c.state.step = 3;
+    assert_int_equal(checkpoint_write_since(path, &c, &fast).err, OK);
+    c.state.step = 2;
+    assert_int_equal(checkpoint_write_since(path, &c, &slow).err, OK);
+    assert_int_equal(step_on_disk(), 3);
+    c.state.step = 4; /* it may still be the first to get to the end */
+    assert_int_equal(checkpoint_write_since(path, &c, &slow).err, OK);
+    assert_int_equal(step_on_disk(), 4);
+    assert_int_equal(file_replace(path, "rubbish", 7).err, OK); /* what is not sound stands in nobody's way */
+    c.state.step = 2;
+    assert_int_equal(checkpoint_write_since(path, &c, &fast).err, OK);
+    assert_int_equal(step_on_disk(), 2);
+    c.state.step = 1; /* its own it may replace as it likes: a render begun anew */
+    assert_int_equal(checkpoint_write_since(path, &c, &fast).err, OK);
+    assert_int_equal(step_on_disk(), 1);
+}
+
 static int remove_file(void **state)
 {
     (void)state;
@@ -204,6 +240,7 @@ int main(void)
         cmocka_unit_test(refuses_foreign_and_missing_files),
         cmocka_unit_test(finds_every_damage),
         cmocka_unit_test(full_disk_leaves_the_old_file),
+        cmocka_unit_test(a_worker_that_wakes_up_sets_nothing_back),
     };
     return cmocka_run_group_tests(tests, NULL, remove_file);
 }
