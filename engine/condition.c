@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/spill.h"
 #include "engine/parts.h"
 #include "engine/picture.h"
 #include "engine/tiles.h"
@@ -92,8 +93,9 @@ typedef struct { /* one encoding at work */
     int64_t dim[4]; /* of the latents */
     Tiles tiles;
     float *pixels;   /* of one latent frame: [n,height,width,3] */
-    float *piece;    /* the window's part of them, and of what the outer part makes of it */
-    float *features; /* [F,h,w,width] of the outer part, with several tiles */
+    float *piece;    /* the window's part of them, and what the outer part makes of it */
+    float *features; /* [h,w,width] of one latent frame */
+    Spill *made;     /* with several tiles, by tile: the windows' [F,h,w,width] of the outer part */
     float *mean;     /* [z,F,h,w] */
 } Encoding;
 
@@ -120,42 +122,66 @@ static void encode_frames(Encoding *g)
     vae_end(&stream);
 }
 
-/* The outer part of one tile, for all frames. */
-static void encode_tile(Encoding *g, int i)
+static int64_t box_count(const Encoding *g, Box b) { return b.h * b.w * vae_middle(g->m->e->encoder); }
+
+/* The outer part of one window, for all frames -> g->made, from byte `at` on. */
+static Status encode_window(Encoding *g, Box w, int64_t at)
 {
     Backend *be = g->m->e->be;
-    Vae *encoder = g->m->e->encoder;
-    const Box tile = tiles_tile(&g->tiles, i), w = tiles_window(&g->tiles, i);
-    const int64_t width = vae_middle(encoder), scale = vae_scale(encoder);
-    VaeStream *stream = vae_begin(encoder);
-    for (int64_t f = 0; f < g->dim[1]; f++) {
+    const int64_t scale = vae_scale(g->m->e->encoder);
+    const size_t bytes = (size_t)box_count(g, w) * sizeof(float);
+    VaeStream *stream = vae_begin(g->m->e->encoder);
+    Status status = status_ok();
+    for (int64_t f = 0; f < g->dim[1] && !failed(status); f++) {
         const int64_t n = fill_pixels(g, f);
         tiles_cut(g->pixels, n, &g->tiles, w, (int)scale, 3, g->piece);
         ArenaMark mark = backend_mark(be);
         Tensor x = backend_upload(be, g->piece, 4, (int64_t[]){n, w.h * scale, w.w * scale, 3});
         backend_download(be, vae_encode_outer(stream, x), g->piece);
         backend_release(be, mark);
-        tiles_paste(g->piece, &g->tiles, w, tile, width, g->features + f * g->dim[2] * g->dim[3] * width);
+        status = engine_take_failure(g->m->e);
+        if (!failed(status)) status = spill_put(g->made, at + f * (int64_t)bytes, g->piece, bytes);
     }
     vae_end(&stream);
+    return status;
 }
 
-static void encode_tiles(Encoding *g)
+/* The frame that the tiles' windows of latent frame f make -> g->features. */
+static Status join_windows(Encoding *g, int64_t f)
+{
+    int64_t at = 0;
+    for (int i = 0; i < tiles_count(&g->tiles); i++) {
+        const Box w = tiles_window(&g->tiles, i);
+        const size_t bytes = (size_t)box_count(g, w) * sizeof(float);
+        TRY(spill_get(g->made, at + f * (int64_t)bytes, g->piece, bytes));
+        tiles_paste(g->piece, &g->tiles, w, tiles_tile(&g->tiles, i), vae_middle(g->m->e->encoder), g->features);
+        at += g->dim[1] * (int64_t)bytes;
+    }
+    return status_ok();
+}
+
+static Status encode_tiles(Encoding *g)
 {
     Backend *be = g->m->e->be;
-    Vae *encoder = g->m->e->encoder;
-    const int64_t width = vae_middle(encoder), count = g->dim[2] * g->dim[3] * width;
-    g->features = memory_get((size_t)(g->dim[1] * count), sizeof *g->features);
-    for (int i = 0; i < tiles_count(&g->tiles); i++) encode_tile(g, i);
-    VaeStream *stream = vae_begin(encoder);
-    for (int64_t f = 0; f < g->dim[1]; f++) {
+    int64_t at = 0;
+    TRY(spill_open(&g->made));
+    for (int i = 0; i < tiles_count(&g->tiles); i++) {
+        const Box w = tiles_window(&g->tiles, i);
+        TRY(encode_window(g, w, at));
+        at += g->dim[1] * box_count(g, w) * (int64_t)sizeof(float);
+    }
+    VaeStream *stream = vae_begin(g->m->e->encoder);
+    Status status = status_ok();
+    for (int64_t f = 0; f < g->dim[1] && !failed(status); f++) {
+        status = join_windows(g, f);
+        if (failed(status)) break;
         ArenaMark mark = backend_mark(be);
-        Tensor x = backend_upload(be, g->features + f * count, 4, (int64_t[]){1, g->dim[2], g->dim[3], width});
-        store_frame(be, vae_encode_middle(stream, x), f, g->dim[1], g->mean);
+        const int64_t dim[4] = {1, g->dim[2], g->dim[3], vae_middle(g->m->e->encoder)};
+        store_frame(be, vae_encode_middle(stream, backend_upload(be, g->features, 4, dim)), f, g->dim[1], g->mean);
         backend_release(be, mark);
     }
     vae_end(&stream);
-    free(g->features);
+    return status;
 }
 
 /* On the group's first rank, which alone has the autoencoder. */
@@ -164,6 +190,7 @@ static Status encode_here(Encoding *g)
     Engine *e = g->m->e;
     const BackendOptions o = backend_options(e->be);
     const VaeConfig *c = &e->config->vae;
+    Status status = status_ok();
     TRY(engine_need_encoder(e));
     const int64_t pixels = (int64_t)g->v->height * g->v->width * 3 * c->scale_time;
     const int64_t features = g->dim[2] * g->dim[3] * vae_middle(e->encoder);
@@ -173,11 +200,15 @@ static Status encode_here(Encoding *g)
         encode_frames(g);
     } else {
         g->piece = memory_get((size_t)(pixels > features ? pixels : features), sizeof *g->piece);
-        encode_tiles(g);
+        g->features = memory_get((size_t)features, sizeof *g->features);
+        status = encode_tiles(g);
     }
+    spill_close(&g->made);
+    free(g->features);
     free(g->pixels);
     free(g->piece);
-    return engine_take_failure(e);
+    const Status computed = engine_take_failure(e);
+    return failed(status) ? status : computed;
 }
 
 /* -> normalised latents [z,F,h,w] in *out (free() them): the mean of what the encoder gives, one latent frame at a time. */

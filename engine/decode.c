@@ -2,13 +2,15 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/spill.h"
 #include "engine/engine.h"
 #include "engine/parts.h"
 #include "engine/tiles.h"
 #include "engine/trace.h"
 
 /* Frames come one latent frame after the other. Where a whole frame would take too much memory, all frames of one tile come before
- * the next tile's, so the first call makes the whole clip, in 16 bits per value: what the encoder takes (worker/pixels.c). */
+ * the next tile's: the first call makes the whole clip and keeps it in a file, 16 bits per value, which is what the encoder
+ * takes (worker/pixels.c). */
 struct Decode {
     Engine *e;
     Trace trace;
@@ -21,8 +23,8 @@ struct Decode {
     int64_t shown;  /* how many */
 
     Tiles tiles;
-    float *middle;   /* [F,h,w,width] of all latent frames, while tiles are made */
-    uint16_t *tiled; /* [frames,H,W,3] of the whole clip, or NULL: not in tiles, or not made yet */
+    Spill *middle; /* [F,h,w,width] fp32 of all latent frames, while tiles are made */
+    Spill *tiled;  /* by tile [frames,h,w,3] of the whole clip, or NULL: not in tiles, or not made yet */
 };
 
 static void denormalise(const VaeConfig *c, float *latents, int64_t per_channel)
@@ -62,8 +64,8 @@ void decode_end(Decode **d)
     free((*d)->latents);
     free((*d)->frames);
     free((*d)->video);
-    free((*d)->middle);
-    free((*d)->tiled);
+    spill_close(&(*d)->middle);
+    spill_close(&(*d)->tiled);
     free(*d);
     *d = NULL;
 }
@@ -108,34 +110,54 @@ static int64_t frames_of(const Decode *d, int64_t latent_frame)
     return latent_frame ? d->e->config->vae.scale_time : 1;
 }
 
+static int64_t middle_count(const Decode *d) { return d->dim[2] * d->dim[3] * vae_middle(d->e->decoder); }
+
+/* Where the tile's part of the clip's frames from `first` on lies in d->tiled, and how many values a frame of it has. */
+static int64_t tiled_at(const Decode *d, Box tile, int64_t first, int64_t *values)
+{
+    const int64_t scale = vae_scale(d->e->decoder), frames = 1 + (d->dim[1] - 1) * frames_of(d, 1);
+    const int64_t before =
+        tile.y * d->dim[3] + tile.x * tile.h; /* latent pixels of the rows of tiles above, and to the left */
+    *values = tile.h * tile.w * scale * scale * 3;
+    return (before * scale * scale * 3 * frames + first * *values) * (int64_t)sizeof(uint16_t);
+}
+
 /* The part that needs whole frames, for all latent frames. */
 static Status make_middle(Decode *d)
 {
     Backend *be = d->e->be;
-    const int64_t count = d->dim[2] * d->dim[3] * vae_middle(d->e->decoder);
-    d->middle = memory_get((size_t)(d->dim[1] * count), sizeof *d->middle);
-    for (int64_t f = 0; f < d->dim[1]; f++) {
+    const size_t bytes = (size_t)middle_count(d) * sizeof(float);
+    float *frame = memory_get(bytes, 1);
+    Status status = spill_open(&d->middle);
+    for (int64_t f = 0; f < d->dim[1] && !failed(status); f++) {
         ArenaMark mark = backend_mark(be);
-        backend_download(be, vae_decode_middle(d->stream, latent_frame(d, f)), d->middle + f * count);
+        backend_download(be, vae_decode_middle(d->stream, latent_frame(d, f)), frame);
         backend_release(be, mark);
+        status = engine_take_failure(d->e);
+        if (!failed(status)) status = spill_put(d->middle, f * (int64_t)bytes, frame, bytes);
     }
     vae_end(&d->stream);
-    return engine_take_failure(d->e);
+    free(frame);
+    return status;
 }
 
-/* The tile's part of n frames of a window -> the clip's frames from `first` on. */
-static void put_tile(Decode *d, float *window, int64_t n, Box from, Box tile, int64_t first)
+/* The tile's part of n frames of a window, as 16 bits -> the clip's frames from `first` on. */
+static Status put_tile(Decode *d, float *window, int64_t n, Box from, Box tile, int64_t first)
 {
-    const int64_t scale = vae_scale(d->e->decoder), line = d->dim[3] * scale * 3, piece = from.w * scale * 3;
+    const int64_t scale = vae_scale(d->e->decoder), piece = from.w * scale * 3;
+    int64_t values;
+    const int64_t at = tiled_at(d, tile, first, &values);
+    uint16_t *all = memory_get((size_t)(n * values), sizeof *all), *out = all;
     to_unit(window, n * from.h * scale * piece);
     for (int64_t f = 0; f < n; f++)
         for (int64_t y = 0; y < tile.h * scale; y++) {
             const float *in =
-                window + (f * from.h + tile.y - from.y) * scale * piece + y * piece + (tile.x - from.x) * scale * 3;
-            uint16_t *out =
-                d->tiled + ((first + f) * d->dim[2] + tile.y) * scale * line + y * line + tile.x * scale * 3;
-            for (int64_t i = 0; i < tile.w * scale * 3; i++) out[i] = (uint16_t)(in[i] * 65535.0f + 0.5f);
+                window + ((f * from.h + tile.y - from.y) * scale + y) * piece + (tile.x - from.x) * scale * 3;
+            for (int64_t i = 0; i < tile.w * scale * 3; i++) *out++ = (uint16_t)(in[i] * 65535.0f + 0.5f);
         }
+    Status status = spill_put(d->tiled, at, all, (size_t)(n * values) * sizeof *all);
+    free(all);
+    return status;
 }
 
 static Status make_tile(Decode *d, int i)
@@ -144,20 +166,24 @@ static Status make_tile(Decode *d, int i)
     const Box tile = tiles_tile(&d->tiles, i), window = tiles_window(&d->tiles, i);
     const int64_t width = vae_middle(d->e->decoder), scale = vae_scale(d->e->decoder);
     const int64_t most = frames_of(d, 1) * window.h * window.w * scale * scale * 3;
-    float *piece = memory_get((size_t)(window.h * window.w * width), sizeof *piece);
+    const size_t bytes = (size_t)middle_count(d) * sizeof(float);
+    float *frame = memory_get(bytes, 1), *piece = memory_get((size_t)(window.h * window.w * width), sizeof *piece);
     float *pixels = memory_get((size_t)most, sizeof *pixels);
     VaeStream *stream = vae_begin(d->e->decoder);
     Status status = status_ok();
     for (int64_t f = 0, first = 0; f < d->dim[1] && !failed(status); first += frames_of(d, f), f++) {
+        TRY_OUT(spill_get(d->middle, f * (int64_t)bytes, frame, bytes));
         ArenaMark mark = backend_mark(be);
-        tiles_cut(d->middle + f * d->dim[2] * d->dim[3] * width, 1, &d->tiles, window, 1, width, piece);
+        tiles_cut(frame, 1, &d->tiles, window, 1, width, piece);
         Tensor x = backend_upload(be, piece, 4, (int64_t[]){1, window.h, window.w, width});
         backend_download(be, vae_decode_outer(stream, x), pixels);
         backend_release(be, mark);
-        status = engine_take_failure(d->e);
-        if (!failed(status)) put_tile(d, pixels, frames_of(d, f), window, tile, first);
+        TRY_OUT(engine_take_failure(d->e));
+        status = put_tile(d, pixels, frames_of(d, f), window, tile, first);
     }
+out:
     vae_end(&stream);
+    free(frame);
     free(piece);
     free(pixels);
     return status;
@@ -165,24 +191,40 @@ static Status make_tile(Decode *d, int i)
 
 static Status make_tiles(Decode *d)
 {
-    const int64_t scale = vae_scale(d->e->decoder), frames = 1 + (d->dim[1] - 1) * frames_of(d, 1);
     TRY(make_middle(d));
-    d->tiled = memory_get((size_t)(frames * d->dim[2] * d->dim[3] * scale * scale * 3), sizeof *d->tiled);
+    TRY(spill_open(&d->tiled));
     for (int i = 0; i < tiles_count(&d->tiles); i++) TRY(make_tile(d, i));
-    free(d->middle);
-    d->middle = NULL;
+    spill_close(&d->middle);
     return status_ok();
 }
 
 /* ---- the next frames -------------------------------------------------------------------------------------------------------------- */
 
+/* The tile's part of the n next frames -> d->frames. */
+static Status get_tile(Decode *d, int i, int64_t n, int64_t first)
+{
+    const int64_t scale = vae_scale(d->e->decoder), line = d->dim[3] * scale * 3;
+    const Box tile = tiles_tile(&d->tiles, i);
+    int64_t values;
+    const int64_t at = tiled_at(d, tile, first, &values);
+    uint16_t *all = memory_get((size_t)(n * values), sizeof *all), *in = all;
+    Status status = spill_get(d->tiled, at, all, (size_t)(n * values) * sizeof *all);
+    for (int64_t f = 0; f < n; f++)
+        for (int64_t y = 0; y < tile.h * scale; y++) {
+            float *out = d->frames + ((f * d->dim[2] + tile.y) * scale + y) * line + tile.x * scale * 3;
+            for (int64_t k = 0; k < tile.w * scale * 3; k++) out[k] = (float)*in++ / 65535.0f;
+        }
+    free(all);
+    return status;
+}
+
 static Status next_of_tiles(Decode *d, int64_t n)
 {
     const int64_t scale = vae_scale(d->e->decoder), frame = d->dim[2] * d->dim[3] * scale * scale * 3;
     const int64_t first = d->next ? 1 + (d->next - 1) * frames_of(d, 1) : 0;
-    if (!d->tiled) TRY(make_tiles(d));
+    if (d->next == 0) TRY(make_tiles(d));
     d->frames = memory_get((size_t)(n * frame), sizeof *d->frames);
-    for (int64_t i = 0; i < n * frame; i++) d->frames[i] = (float)d->tiled[first * frame + i] / 65535.0f;
+    for (int i = 0; i < tiles_count(&d->tiles); i++) TRY(get_tile(d, i, n, first));
     return status_ok();
 }
 

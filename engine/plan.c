@@ -96,16 +96,13 @@ static Status plan_denoise(const ModelConfig *c, const BackendOptions *o, const 
     return status;
 }
 
-/* Of the window that tiles_choose takes, and what lies beside it on the host: the other windows' results. */
+/* Of the largest window that tiles_choose takes. What the others made waits in a file. */
 static void plan_vae(const ModelConfig *c, VaeHalf half, const BackendOptions *o, const ShotSpec *s, int64_t bound,
                      StagePlan *out)
 {
     int64_t dim[4];
     engine_latent_dims(c, s, dim);
-    Vae *v = vae_new(&c->vae, half);
     const Tiles t = tiles_choose(&c->vae, half, o, dim[2], dim[3], bound);
-    const int64_t features = dim[1] * dim[2] * dim[3] * vae_middle(v) * (int64_t)sizeof(float);
-    const int64_t video = (int64_t)s->frames * s->height * s->width * 3 * (int64_t)sizeof(uint16_t);
     Box largest = {0};
     for (int i = 0; i < tiles_count(&t); i++) {
         const Box w = tiles_window(&t, i);
@@ -113,8 +110,6 @@ static void plan_vae(const ModelConfig *c, VaeHalf half, const BackendOptions *o
     }
     vae_measure(&c->vae, half, o, largest.h, largest.w, &out->weights, &out->work);
     out->tiles = tiles_count(&t);
-    if (out->tiles > 1) out->work += features + (half == VAE_DECODER ? video : 0);
-    vae_free(&v);
 }
 
 Status engine_plan(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int64_t bound_bytes,

@@ -104,25 +104,40 @@ static int64_t windows_area(const Tiles *t, int64_t *h, int64_t *w)
     return area;
 }
 
+typedef struct { /* what is to be tiled, and the back end that is planned for */
+    const VaeConfig *c;
+    VaeHalf half;
+    const BackendOptions *o;
+    const Vae *v;
+    int64_t h, w;
+} Frame;
+
+/* The grid of the least work whose windows stay below the bound; false when none does, then *least is what the smallest take. */
+static bool cheapest_grid(const Frame *f, int64_t bound_bytes, Tiles *out, int64_t *least)
+{
+    int64_t best_area = 0;
+    *least = INT64_MAX;
+    for (int rows = 1; rows <= MOST_TILES && rows <= f->h; rows++)
+        for (int columns = 1; columns <= MOST_TILES && columns <= f->w; columns++) {
+            const Tiles t = tiles_grid(f->v, f->h, f->w, rows, columns);
+            int64_t tall, wide, weights, work, area = windows_area(&t, &tall, &wide);
+            if (best_area && area >= best_area) continue;
+            vae_measure(f->c, f->half, f->o, tall, wide, &weights, &work);
+            if (weights + work < *least) *least = weights + work;
+            if (weights + work > bound_bytes) continue;
+            *out = t;
+            best_area = area;
+        }
+    return best_area > 0;
+}
+
 Tiles tiles_choose(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w, int64_t bound_bytes)
 {
     Vae *v = vae_new(c, half);
-    Tiles best = tiles_grid(v, h, w, 1, 1);
-    int64_t best_area = 0, best_bytes = 0;
-    for (int rows = 1; rows <= MOST_TILES && rows <= h; rows++)
-        for (int columns = 1; columns <= MOST_TILES && columns <= w; columns++) {
-            Tiles t = tiles_grid(v, h, w, rows, columns);
-            int64_t tall, wide, weights, work, area = windows_area(&t, &tall, &wide);
-            vae_measure(c, half, o, tall, wide, &weights, &work);
-            const int64_t bytes = weights + work;
-            const bool fits = bytes <= bound_bytes, best_fits = best_bytes && best_bytes <= bound_bytes;
-            if (!best_bytes || (fits && (!best_fits || area < best_area)) || (!best_fits && bytes < best_bytes)) {
-                best = t;
-                best_area = area;
-                best_bytes = bytes;
-            }
-            if (fits && rows == 1 && columns == 1) rows = columns = MOST_TILES;
-        }
+    const Frame f = {c, half, o, v, h, w};
+    Tiles t = tiles_grid(v, h, w, 1, 1);
+    int64_t least, ignored;
+    if (!cheapest_grid(&f, bound_bytes, &t, &least)) cheapest_grid(&f, least + least / 10, &t, &ignored);
     vae_free(&v);
-    return best;
+    return t;
 }

@@ -20,7 +20,7 @@ typedef struct {
 } Tiles;
 
 /* The grid of the least work whose windows stay below bound_bytes, weights included, by a planning back end; one tile when the
- * whole frame does. When none does, the one that takes the least memory. */
+ * whole frame does. When none does, the grid of the least work among those that take little more than the least memory. */
 Tiles tiles_choose(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w,
                    int64_t bound_bytes);
 Tiles tiles_grid(const Vae *v, int64_t h, int64_t w, int rows, int columns);

@@ -29,6 +29,7 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     int checkpoint_every;
     bool resume, trace_blocks;
     int dtype, backend, threads, group_size;
+    double memory_gb;
     bool quiet, json;
 } RenderOptions;
 
@@ -75,6 +76,8 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"threads", OPTION_INT, &o->threads, .value = "N", .min = 1, .max = 4096},
         {"group-size", OPTION_INT, &o->group_size, .value = "T", .min = 1, .max = 4096,
          .help = "CPU threads (all); ranks that share the shot (1)"},
+        {"memory", OPTION_REAL, &o->memory_gb, .value = "GB", .min = 0.001, .max = 1e6,
+         .help = "beyond it frames are decoded in tiles (half the machine)"},
         {.name = "quiet", .kind = OPTION_FLAG, .to = &o->quiet},
         {"json", OPTION_FLAG, &o->json, .help = "no progress on stderr; one JSON object on stdout"},
     };
@@ -388,8 +391,10 @@ static Status prepare(Work *w)
 static Status do_work(Work *w, Progress progress)
 {
     const RenderOptions *o = w->o;
-    const BackendOptions backend = {
-        .kind = backend_kind[o->backend], .compute = compute_type[o->dtype], .threads = o->threads};
+    const BackendOptions backend = {.kind = backend_kind[o->backend],
+                                    .compute = compute_type[o->dtype],
+                                    .threads = o->threads,
+                                    .memory_bytes = (int64_t)(o->memory_gb * 1e9)};
     TRY(prepare(w));
     if (o->checkpoint || o->json) TRY(make_key(w));
     TRY(engine_open(o->model, &backend, &w->engine));
