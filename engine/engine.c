@@ -62,17 +62,6 @@ void engine_drop_dit(Engine *e, int expert)
     if (e->dit[expert]) dit_unload(e->dit[expert]);
 }
 
-/* What the machine could still give, in bytes; 0 = unknown. */
-static int64_t available_bytes(void)
-{
-    char line[128];
-    long long kib = 0;
-    FILE *f = fopen("/proc/meminfo", "r");
-    while (f && kib == 0 && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %lld kB", &kib);
-    if (f) fclose(f);
-    return kib * 1024;
-}
-
 /* A transformer may be several times the rest: when it would not fit beside them (a quarter more for activations), what can be
  * loaded again later makes room. */
 static void make_room(Engine *e, int expert)
@@ -80,10 +69,10 @@ static void make_room(Engine *e, int expert)
     int64_t parameters, bytes;
     const int elem_bytes = (int)dtype_bytes(backend_compute(e->be));
     weights_measure(dit_plan(e->dit[expert]), e->split.tensor, elem_bytes, &parameters, &bytes);
-    const int64_t want = bytes + bytes / 4, available = available_bytes();
+    const int64_t want = bytes + bytes / 4, available = backend_available_bytes(e->be);
     if (available == 0 || available > want) return;
     if (e->text_loaded) engine_drop_text(e);
-    if (available_bytes() < want) engine_drop_dit(e, 1 - expert);
+    if (backend_available_bytes(e->be) < want) engine_drop_dit(e, 1 - expert);
 }
 
 static Status load_dit(Engine *e, int expert)

@@ -1,6 +1,7 @@
 /* Opening a back end, its first failure, and its arena. */
 #include "kernels/backend.h"
 
+#include <dlfcn.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,36 +14,89 @@ enum { ALIGN = 64, BLOCK_MIN = 64 << 20 };
 
 /* ---- life and failure ---------------------------------------------------------------------------------------------- */
 
-/* Half of the machine for a process that has all cores; the processes of a machine share it as they share the cores. It does
- * not depend on what is free at the moment, so that the same clip is made the same way every time. */
-static int64_t memory_share(int threads)
+/* Half of the machine for a process that has all cores; the processes of a machine share it as they share the cores. Of a
+ * device, which a process has to itself, three quarters. It does not depend on what is free at the moment, so that the same
+ * clip is made the same way every time. */
+static int64_t memory_share(const Backend *be)
 {
+    int64_t all = 0, available = 0;
+    if (be->kernels->memory) be->kernels->memory(be, &all, &available);
+    if (all > 0) return all / 4 * 3;
     const int64_t half = (int64_t)sysconf(_SC_PHYS_PAGES) / 2 * sysconf(_SC_PAGESIZE);
-    const int cores = omp_get_num_procs();
+    const int cores = omp_get_num_procs(), threads = be->options.threads;
     return threads >= cores ? half : half / cores * threads;
+}
+
+int64_t backend_available_bytes(const Backend *be)
+{
+    int64_t all = 0, available = 0;
+    char line[128];
+    long long kib = 0;
+    if (be->kernels->memory) {
+        be->kernels->memory(be, &all, &available);
+        return available;
+    }
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && kib == 0 && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %lld kB", &kib);
+    if (f) fclose(f);
+    return kib * 1024;
+}
+
+static const Kernels *cuda; /* loaded at first use, or a test's */
+
+void backend_register_cuda(const Kernels *k) { cuda = k; }
+
+/* The CUDA back end is a module of its own beside the executable: its libraries take a second and 200 MB to load, and a machine
+ * without a device may lack them. */
+static Status load_cuda(void)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 64);
+    while (n > 0 && path[n - 1] != '/') n--;
+    snprintf(path + (n > 0 ? n : 0), 64, "libreelwright_cuda.so");
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+#ifdef REELWRIGHT_CUDA_MODULE
+    if (!module && access(path, F_OK) != 0) module = dlopen(REELWRIGHT_CUDA_MODULE, RTLD_NOW | RTLD_LOCAL);
+    if (!module) return status_fail(ERR_INPUT, "no CUDA back end: %s", dlerror());
+#else
+    if (!module && access(path, F_OK) == 0) return status_fail(ERR_INPUT, "no CUDA back end: %s", dlerror());
+    if (!module)
+        return status_fail(ERR_INPUT, "this build has no CUDA back end: nvcc, cuBLASLt, cuDNN or NCCL was missing");
+#endif
+    cuda = dlsym(module, "cuda_kernels");
+    return cuda ? status_ok() : status_fail(ERR_INPUT, "no CUDA back end: %s", dlerror());
+}
+
+static Status kernels_of(BackendKind kind, const Kernels **out)
+{
+    if (kind == BACKEND_CUDA && !cuda) TRY(load_cuda());
+#ifdef __clang__ /* the fuzzers' build: cpu/ is written for gcc */
+    const Kernels *cpu = &ref_kernels;
+#else
+    const Kernels *cpu = &cpu_kernels;
+#endif
+    *out = kind == BACKEND_CUDA ? cuda : kind == BACKEND_REF ? &ref_kernels : cpu;
+    return status_ok();
 }
 
 Status backend_open(const BackendOptions *o, Backend **out)
 {
-    if (o->kind == BACKEND_CUDA) return status_fail(ERR_INPUT, "this build has no CUDA back end");
+    const Kernels *kernels;
+    TRY(kernels_of(o->kind, &kernels));
     if (o->compute != F32 && o->compute != BF16)
         return status_fail(ERR_INPUT, "computing in %s, expected fp32 or bf16", dtype_name(o->compute));
     Backend *be = calloc(1, sizeof *be);
     if (!be) return status_fail(ERR_NODE, "out of memory");
     be->options = *o;
     if (be->options.threads <= 0) be->options.threads = omp_get_num_procs();
-    if (be->options.memory_bytes <= 0) be->options.memory_bytes = memory_share(be->options.threads);
-#ifdef __clang__ /* the fuzzers' build: cpu/ is written for gcc */
-    be->kernels = &ref_kernels;
-#else
-    be->kernels = o->kind == BACKEND_REF ? &ref_kernels : &cpu_kernels;
-#endif
+    be->kernels = kernels;
     be->first = status_ok();
     Status s = be->kernels->open(be);
     if (failed(s)) {
         free(be);
         return s;
     }
+    if (be->options.memory_bytes <= 0) be->options.memory_bytes = memory_share(be);
     *out = be;
     return s;
 }

@@ -14,6 +14,10 @@ typedef struct {
     const char *name;
     Status (*open)(Backend *be); /* may set be->own */
     void (*close)(Backend *be);
+    /* Of the device, in bytes; 0: unknown. NULL: it computes in the machine's memory. */
+    void (*memory)(const Backend *be, int64_t *all, int64_t *available);
+    /* Which ways were taken where there are several, for records; NULL: there is one. */
+    const char *(*notes)(const Backend *be, char *text, size_t room);
 
     /* device memory, 64-byte aligned at least */
     Status (*memory_new)(Backend *be, size_t bytes, void **out);
@@ -64,6 +68,9 @@ typedef struct {
 } Kernels;
 
 extern const Kernels ref_kernels, cpu_kernels;
+extern const Kernels cuda_kernels; /* in a module that backend_open loads */
+/* k instead of the module's: for programs that have the CUDA back end linked in. */
+void backend_register_cuda(const Kernels *k);
 
 typedef struct {
     char *memory;

@@ -1,7 +1,7 @@
 /* ops.h - every operation the Wan family is made of, on any back end.
  *
  * A Backend is one device with an arena for activations and a table of kernels: `ref` (naive fp32, the specification),
- * `cpu` (own kernels per instruction set, fp32 or bf16), later `cuda`. The model code calls op_* only and never looks at the
+ * `cpu` (own kernels per instruction set, fp32 or bf16), `cuda`. The model code calls op_* only and never looks at the
  * numbers; op_* checks shapes, takes the output from the arena and calls the table.
  *
  * Failures: the first one is kept in the back end and every later op does nothing, so that model code needs no branches;
@@ -29,7 +29,8 @@ typedef struct {
     BackendKind kind;
     DType compute; /* F32 or BF16: type of matrix-product inputs (ref computes in fp32 whatever it is) */
     int threads;   /* 0 = as many as the process may run on */
-    /* What large intermediate results should stay below; 0 = half of the machine's memory for all of its cores. */
+    /* What large intermediate results should stay below; 0 = half of the machine's memory for all of its cores, or three quarters
+     * of the device's. */
     int64_t memory_bytes;
     bool plan; /* count what a run would take (backend_peak_bytes) and neither allocate nor compute anything */
 } BackendOptions;
@@ -39,8 +40,9 @@ void backend_close(Backend **be);
 Status backend_status(const Backend *be); /* the first failure since the last backend_clear, or OK */
 void backend_clear(Backend *be);          /* forget the failure (the caller has dealt with it) */
 DType backend_compute(const Backend *be);
-bool backend_plans(const Backend *be);             /* opened to plan: there are no numbers */
-BackendOptions backend_options(const Backend *be); /* with threads and memory_bytes resolved */
+bool backend_plans(const Backend *be);              /* opened to plan: there are no numbers */
+BackendOptions backend_options(const Backend *be);  /* with threads and memory_bytes resolved */
+int64_t backend_available_bytes(const Backend *be); /* that the machine, or the device, could still give; 0 = unknown */
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 

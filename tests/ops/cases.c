@@ -341,6 +341,8 @@ const Case cases[] = {
     {"attention", run_attention, 5e-6, 6e-3, {230, 333, 3, 10, 2}},
     {"attention", run_attention, 5e-6, 6e-3, {1, 1, 1, 7, 0}},
     {"attention", run_attention, 5e-6, 6e-3, {64, 97, 1, 384, 0}},
+    {"attention", run_attention, 5e-6, 6e-3, {101, 77, 2, 128, 1}},
+    {"attention", run_attention, 5e-6, 6e-3, {50, 50, 2, 64, 2}},
     {"activation gelu", run_activation, 5e-7, 5e-7, {7, 33, ACT_GELU_TANH}}, /* 5e-8: stays fp32 */
     {"activation erf", run_activation, 5e-7, 5e-7, {7, 33, ACT_GELU_ERF}},
     {"activation silu", run_activation, 5e-7, 5e-7, {7, 33, ACT_SILU}},
@@ -353,12 +355,15 @@ const Case cases[] = {
     {"layernorm", run_layernorm, 5e-7, 3e-3, {19, 100, 0}}, /* 6e-8 1.7e-3 */
     {"layernorm", run_layernorm, 5e-7, 3e-3, {19, 1536, 1}},
     {"rmsnorm", run_rmsnorm, 5e-7, 3e-3, {19, 100}},
+    {"rmsnorm", run_rmsnorm, 5e-7, 3e-3, {5, 5120}},
     {"norm_modulate", run_modulate, 5e-7, 3e-3, {19, 100, 0}},
     {"norm_modulate", run_modulate, 5e-7, 3e-3, {19, 100, 1}},
+    {"norm_modulate", run_modulate, 5e-7, 3e-3, {5, 1535, 1}},
     {"qk_norm_rope", run_rope, 5e-7, 5e-7, {19, 4, 24, 1}}, /* 7e-8: in place, stays fp32 */
     {"qk_norm_rope", run_rope, 5e-7, 5e-7, {19, 4, 24, 0}},
     {"qk_norm_rope of a part", run_rope, 5e-7, 5e-7, {19, 4, 24, 1, 2}}, /* 6e-8 */
     {"sumsq", run_sumsq, 5e-7, 5e-7, {19, 1100}},                        /* 6e-8 */
+    {"qk_norm_rope", run_rope, 5e-7, 5e-7, {7, 3, 10, 1}},
     {"patchify", run_patchify, 0, 0, {6, 4, 8, 10}},
     {"unpatchify", run_unpatchify, 0, 0, {6, 4, 8, 10}},
     {"columns", run_columns, 0, 0, {9, 30, 7, 11}},
@@ -368,6 +373,7 @@ const Case cases[] = {
     {"conv 3x3x3", run_conv, 3e-6, 7e-3, {3, 1, 1, 3, 96, 3, 3, CONV_SAME}},
     {"conv 3x3x3", run_conv, 3e-6, 7e-3, {4, 20, 30, 96, 3, 3, 3, CONV_SAME}},
     {"conv_add", run_conv, 3e-6, 7e-3, {4, 7, 8, 33, 17, 3, 3, CONV_ADD}},
+    {"conv_add", run_conv, 3e-6, 7e-3, {3, 7, 8, 32, 16, 3, 3, CONV_ADD}},
     {"conv 1x1x1", run_conv, 2e-6, 4e-3, {2, 9, 11, 8, 13, 1, 1, CONV_SAME}}, /* 3.1e-7 2.3e-3 */
     {"conv 3x1x1", run_conv, 2e-6, 4e-3, {5, 9, 11, 40, 80, 3, 1, CONV_SAME}},
     {"conv 1x3x3", run_conv, 2e-6, 4e-3, {2, 9, 130, 9, 33, 1, 3, CONV_SAME}},
@@ -378,6 +384,7 @@ const Case cases[] = {
     {"conv_upsampled", run_conv, 2e-6, 4e-3, {1, 5, 200, 7, 33, 1, 3, CONV_UPSAMPLED}},
     {"channel_norm", run_channel_norm, 5e-7, 3e-3, {2, 3, 5, 96, 0}}, /* 7e-8 1.7e-3 */
     {"channel_norm silu", run_channel_norm, 5e-7, 3e-3, {2, 3, 5, 96, 1}},
+    {"channel_norm silu", run_channel_norm, 5e-7, 3e-3, {1, 3, 3, 1024, 1}},
     {"time_split", run_time_split, 0, 0, {2, 3, 5, 14}},
     {"concat_time", run_concat_time, 0, 0, {3, 3, 5, 7}},
     {"avg_down", run_avg_down, 1e-7, 1e-7, {5, 8, 12, 8, 16, 2, 2}}, /* the same code */

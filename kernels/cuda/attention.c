@@ -1,0 +1,187 @@
+/* softmax(scale q k^T + bias) v per head.
+ *
+ * By cuDNN where it has an engine: the graph of the operations (its fused attention engines recognise it), or its one
+ * attention operation. Else of two products and a softmax, for so many queries at a time that their scores stay below
+ * SCORES_BYTES: any head dimension, fp32 too, and the proof of the other. */
+#include "kernels/cuda/cudnn_graph.h"
+
+enum { SCORES_BYTES = 256 << 20, LARGEST_HEAD = 256 };
+enum { UID_Q = 1, UID_K, UID_V, UID_SCALE, UID_OUT, UID_BIAS };
+
+typedef struct {
+    Tensor q, k, v, bias, out; /* q, k, v in the compute type */
+    int64_t heads, d, tq, tk;
+    float scale;
+} Attention;
+
+/* ---- by cuDNN --------------------------------------------------------------------------------------------------------------- */
+
+enum { KEY_HEADS, KEY_D, KEY_TQ, KEY_TK, KEY_BIAS_HEADS, KEY_BIAS_QUERIES }; /* no bias: 0 heads */
+
+/* [1, heads, rows, d] in rows of heads * d numbers */
+static GraphShape heads_shape(int64_t heads, int64_t rows, int64_t d)
+{
+    return (GraphShape){4, {1, heads, rows, d}, {rows * heads * d, d, heads * d, 1}};
+}
+
+static GraphShape transposed(GraphShape s)
+{
+    return (GraphShape){
+        4, {s.dim[0], s.dim[1], s.dim[3], s.dim[2]}, {s.stride[0], s.stride[1], s.stride[3], s.stride[2]}};
+}
+
+static GraphShape packed_shape(int64_t heads, int64_t rows, int64_t columns)
+{
+    return (GraphShape){4, {1, heads, rows, columns}, {heads * rows * columns, rows * columns, columns, 1}};
+}
+
+static void build_operations(Graph *g, const int64_t key[PLAN_KEY])
+{
+    const int64_t heads = key[KEY_HEADS], d = key[KEY_D], tq = key[KEY_TQ], tk = key[KEY_TK];
+    const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16, fp32 = CUDNN_DATA_FLOAT;
+    const GraphShape scores = packed_shape(heads, tq, tk), row = packed_shape(heads, tq, 1);
+    Node q = graph_tensor(g, UID_Q, bf16, heads_shape(heads, tq, d));
+    Node k = graph_tensor(g, UID_K, bf16, transposed(heads_shape(heads, tk, d)));
+    Node v = graph_tensor(g, UID_V, bf16, heads_shape(heads, tk, d));
+    Node scale = graph_scalar(g, UID_SCALE), out = graph_tensor(g, UID_OUT, bf16, heads_shape(heads, tq, d));
+    Node s = graph_inner(g, fp32, scores), scaled = graph_inner(g, fp32, scores);
+    graph_product(g, q, k, s);
+    graph_pointwise(g, CUDNN_POINTWISE_MUL, s, scale, scaled);
+    if (key[KEY_BIAS_HEADS]) {
+        Node bias = graph_tensor(g, UID_BIAS, fp32, packed_shape(key[KEY_BIAS_HEADS], key[KEY_BIAS_QUERIES], tk));
+        Node biased = graph_inner(g, fp32, scores);
+        graph_pointwise(g, CUDNN_POINTWISE_ADD, scaled, bias, biased);
+        scaled = biased;
+    }
+    Node highest = graph_inner(g, fp32, row), less = graph_inner(g, fp32, scores), e = graph_inner(g, fp32, scores);
+    Node sum = graph_inner(g, fp32, row), p = graph_inner(g, bf16, scores);
+    graph_reduce(g, CUDNN_REDUCE_TENSOR_MAX, scaled, highest);
+    graph_pointwise(g, CUDNN_POINTWISE_SUB, scaled, highest, less);
+    graph_pointwise(g, CUDNN_POINTWISE_EXP, less, NULL, e);
+    graph_reduce(g, CUDNN_REDUCE_TENSOR_ADD, e, sum);
+    graph_pointwise(g, CUDNN_POINTWISE_DIV, e, sum, p);
+    graph_product(g, p, v, out);
+}
+
+static void build_sdpa(Graph *g, const int64_t key[PLAN_KEY])
+{
+    const int64_t heads = key[KEY_HEADS], d = key[KEY_D], tq = key[KEY_TQ], tk = key[KEY_TK];
+    const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16;
+    Node q = graph_tensor(g, UID_Q, bf16, heads_shape(heads, tq, d));
+    Node k = graph_tensor(g, UID_K, bf16, heads_shape(heads, tk, d));
+    Node v = graph_tensor(g, UID_V, bf16, heads_shape(heads, tk, d));
+    Node scale = graph_scalar(g, UID_SCALE), out = graph_tensor(g, UID_OUT, bf16, heads_shape(heads, tq, d));
+    graph_sdpa(g, q, k, v, scale, out);
+}
+
+static const Plan *find_plan(Backend *be, const Attention *a)
+{
+    Cudnn *c = cuda_of(be)->cudnn;
+    int64_t key[PLAN_KEY] = {[KEY_HEADS] = a->heads, [KEY_D] = a->d, [KEY_TQ] = a->tq, [KEY_TK] = a->tk};
+    if (!c || be->options.compute != BF16 || a->d % 8 || a->d > LARGEST_HEAD) return NULL;
+    if (a->bias.data) {
+        key[KEY_BIAS_HEADS] = a->bias.ndim == 3 ? a->heads : 1;
+        key[KEY_BIAS_QUERIES] = a->bias.ndim == 3 ? a->tq : 1;
+        return cudnn_plan(c, build_operations, key);
+    }
+    const Plan *p = cudnn_plan(c, build_operations, key);
+    return p ? p : cudnn_plan(c, build_sdpa, key);
+}
+
+static Status attention_cudnn(Backend *be, const Plan *plan, const Attention *a)
+{
+    float scale = a->scale;
+    Tensor out = a->out;
+    if (out.dtype != BF16) out = backend_alloc(be, BF16, out.ndim, out.dim);
+    if (failed(be->first)) return be->first;
+    void *const pointer[] = {a->q.data, a->k.data, a->v.data, &scale, out.data, a->bias.data};
+    TRY(cudnn_run(be, plan, a->bias.data ? 6 : 5, pointer));
+    cuda_of(be)->note[NOTE_ATTENTION_CUDNN]++;
+    return cuda_copy(be, a->out, out);
+}
+
+/* ---- of products -------------------------------------------------------------------------------------------------------------- */
+
+static void *moved(Tensor t, int64_t numbers) { return (char *)t.data + (size_t)numbers * dtype_bytes(t.dtype); }
+
+/* `count` queries from `first` on; p: room for the softmax, the scores themselves in fp32 */
+static Status attend(Backend *be, const Attention *a, int64_t first, int64_t count, Tensor scores, Tensor p)
+{
+    const int64_t width = a->heads * a->d;
+    ProductCall s = {.a = moved(a->q, first * width),
+                     .b = a->k.data,
+                     .c = scores.data,
+                     .m = count,
+                     .n = a->tk,
+                     .k = a->d,
+                     .a_row = width,
+                     .b_row = width,
+                     .c_row = a->tk,
+                     .batch = a->heads,
+                     .a_step = a->d,
+                     .b_step = a->d,
+                     .c_step = count * a->tk,
+                     .type = a->q.dtype,
+                     .c_type = F32,
+                     .alpha = a->scale};
+    TRY(product_run(be, &s));
+    const bool full = a->bias.data && a->bias.ndim == 3;
+    scores.dim[1] = p.dim[1] = count;
+    Softmax softmax = {.scores = scores,
+                       .out = p,
+                       .bias = a->bias.data,
+                       .bias_head = full ? a->tq * a->tk : 0,
+                       .bias_query = full ? a->tk : 0};
+    if (full) softmax.bias += first * a->tk;
+    CUDA_TRY(launch_softmax(cuda_of(be)->stream, &softmax));
+    ProductCall o = {.a = p.data,
+                     .b = a->v.data,
+                     .c = moved(a->out, first * width),
+                     .m = count,
+                     .n = a->d,
+                     .k = a->tk,
+                     .a_row = a->tk,
+                     .b_row = width,
+                     .c_row = width,
+                     .batch = a->heads,
+                     .a_step = count * a->tk,
+                     .b_step = a->d,
+                     .c_step = a->d,
+                     .type = p.dtype,
+                     .c_type = a->out.dtype,
+                     .b_plain = true,
+                     .alpha = 1};
+    return product_run(be, &o);
+}
+
+static Status attention_own(Backend *be, const Attention *a)
+{
+    const int64_t bytes_of_query = a->heads * a->tk * (int64_t)(sizeof(float) + dtype_bytes(a->q.dtype));
+    int64_t count = SCORES_BYTES / bytes_of_query;
+    count = count < 1 ? 1 : count > a->tq ? a->tq : count;
+    Tensor scores = backend_alloc(be, F32, 3, (int64_t[]){a->heads, count, a->tk}), p = scores;
+    if (a->q.dtype != F32) p = backend_alloc(be, a->q.dtype, 3, scores.dim);
+    if (failed(be->first)) return be->first;
+    for (int64_t first = 0; first < a->tq; first += count)
+        TRY(attend(be, a, first, a->tq - first < count ? a->tq - first : count, scores, p));
+    cuda_of(be)->note[NOTE_ATTENTION_OWN]++;
+    return status_ok();
+}
+
+Status cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out)
+{
+    const Attention a = {.q = cuda_operand(be, q),
+                         .k = cuda_operand(be, k),
+                         .v = cuda_operand(be, v),
+                         .bias = bias,
+                         .out = out,
+                         .heads = heads,
+                         .d = q.dim[1] / heads,
+                         .tq = q.dim[0],
+                         .tk = k.dim[0],
+                         .scale = scale};
+    if (failed(be->first)) return be->first;
+    if (a.tq == 0) return status_ok();
+    const Plan *plan = find_plan(be, &a);
+    return plan ? attention_cudnn(be, plan, &a) : attention_own(be, &a);
+}

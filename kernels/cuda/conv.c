@@ -1,0 +1,252 @@
+/* Cross-correlation over [T,H,W,C]; zeros around the frame, nothing around time (the caller prepends the history).
+ *
+ * Channels are padded to whole units of 16 bytes, and the weight lies as [Cout][tap][Cin], which is cuDNN's channels-last
+ * filter and a product's B at once. By cuDNN in bf16; else the input's places are laid out as rows of a matrix, a part at a
+ * time, and multiplied. A 1x1x1 convolution is a product as it is. */
+#include <stdlib.h>
+
+#include "kernels/convert.h"
+#include "kernels/cuda/cudnn_graph.h"
+
+enum { CHANNEL_UNIT = 8, MATRIX_BYTES = 256 << 20 };
+
+typedef struct {
+    Tensor weight; /* [Cout padded][taps][Cin padded] in the compute type */
+    Tensor bias;   /* [Cout padded] fp32 */
+    int64_t in, out;
+} CudaConv;
+
+/* ---- weights --------------------------------------------------------------------------------------------------------------- */
+
+static int64_t padded(int64_t channels) { return (channels + CHANNEL_UNIT - 1) / CHANNEL_UNIT * CHANNEL_UNIT; }
+
+static int64_t taps_of(const Conv *c) { return (int64_t)c->kernel[0] * c->kernel[1] * c->kernel[2]; }
+
+int64_t cuda_conv_numbers(const Conv *c) { return padded(c->out) * taps_of(c) * padded(c->in); }
+
+void cuda_conv_free(Backend *be, Conv *c)
+{
+    CudaConv *p = c->packed;
+    backend_drop(be, &p->weight);
+    backend_drop(be, &p->bias);
+    free(p);
+    c->packed = NULL;
+}
+
+/* [Cout,Cin,taps] of the file -> [Cout padded][taps][Cin padded] and the bias, in host memory */
+static void lay_out(const float *file, const Conv *c, float *to)
+{
+    const int64_t taps = taps_of(c), in = padded(c->in);
+    for (int64_t n = 0; n < c->out; n++)
+        for (int64_t i = 0; i < c->in; i++)
+            for (int64_t tap = 0; tap < taps; tap++) to[(n * taps + tap) * in + i] = file[(n * c->in + i) * taps + tap];
+}
+
+static Status pack(Backend *be, Tensor weight, Tensor bias, const Conv *c, CudaConv *p)
+{
+    const int64_t count = tensor_count(weight), numbers = cuda_conv_numbers(c);
+    float *file = malloc((size_t)count * sizeof *file), *laid = calloc((size_t)numbers, sizeof *laid);
+    float *biases = calloc((size_t)p->out, sizeof *biases);
+    Status status = status_ok();
+    if (!file || !laid || !biases) {
+        status = status_fail(ERR_NODE, "out of memory for a weight of %lld numbers", (long long)count);
+    } else {
+        convert_to_float(weight.data, weight.dtype, count, file);
+        if (bias.data) convert_to_float(bias.data, bias.dtype, c->out, biases);
+        lay_out(file, c, laid);
+        status = cuda_weight_new(be, laid, F32, numbers, be->options.compute, &p->weight);
+        if (!failed(status)) status = cuda_weight_new(be, biases, F32, p->out, F32, &p->bias);
+    }
+    free(file);
+    free(laid);
+    free(biases);
+    return status;
+}
+
+Status cuda_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c)
+{
+    CudaConv *p = calloc(1, sizeof *p);
+    if (!p) return status_fail(ERR_NODE, "out of memory");
+    c->packed = p;
+    p->in = padded(c->in);
+    p->out = padded(c->out);
+    Status status = pack(be, weight, bias, c, p);
+    if (failed(status)) cuda_conv_free(be, c);
+    return status;
+}
+
+/* ---- by cuDNN ----------------------------------------------------------------------------------------------------------------- */
+
+enum { UID_X = 1, UID_W, UID_BIAS, UID_Y, UID_ACC }; /* tensors of a plan */
+enum { KEY_T, KEY_H, KEY_W, KEY_IN, KEY_OUT, KEY_KERNEL, KEY_STRIDE = 8, KEY_PAD = 11, KEY_ADD = 13 };
+
+/* [1,C,T,H,W] with the channel fastest */
+static GraphShape video_shape(int64_t c, int64_t t, int64_t h, int64_t w)
+{
+    return (GraphShape){5, {1, c, t, h, w}, {t * h * w * c, 1, h * w * c, w * c, c}};
+}
+
+/* y = conv(x) + bias (+ acc), in fp32 from bf16 */
+static void build_conv(Graph *g, const int64_t key[PLAN_KEY])
+{
+    const int64_t *k = key + KEY_KERNEL, *stride = key + KEY_STRIDE, pad[3] = {0, key[KEY_PAD], key[KEY_PAD + 1]};
+    const int64_t in = key[KEY_IN], out = key[KEY_OUT], t = (key[KEY_T] - k[0]) / stride[0] + 1,
+                  h = (key[KEY_H] + 2 * pad[1] - k[1]) / stride[1] + 1,
+                  w = (key[KEY_W] + 2 * pad[2] - k[2]) / stride[2] + 1;
+    const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16, fp32 = CUDNN_DATA_FLOAT;
+    const GraphShape filter = {
+        5, {out, in, k[0], k[1], k[2]}, {k[0] * k[1] * k[2] * in, 1, k[1] * k[2] * in, k[2] * in, in}};
+    const GraphShape one = {5, {1, out, 1, 1, 1}, {out, 1, out, out, out}}, result = video_shape(out, t, h, w);
+    Node x = graph_tensor(g, UID_X, bf16, video_shape(in, key[KEY_T], key[KEY_H], key[KEY_W]));
+    Node weight = graph_tensor(g, UID_W, bf16, filter), bias = graph_tensor(g, UID_BIAS, fp32, one);
+    Node y = graph_tensor(g, UID_Y, fp32, result), sums = graph_inner(g, fp32, result);
+    graph_conv(g, stride, pad, x, weight, sums);
+    if (!key[KEY_ADD]) {
+        graph_pointwise(g, CUDNN_POINTWISE_ADD, sums, bias, y);
+        return;
+    }
+    Node biased = graph_inner(g, fp32, result), acc = graph_tensor(g, UID_ACC, fp32, result);
+    graph_pointwise(g, CUDNN_POINTWISE_ADD, sums, bias, biased);
+    graph_pointwise(g, CUDNN_POINTWISE_ADD, biased, acc, y);
+}
+
+static const Plan *find_plan(Backend *be, Tensor x, const Conv *c, const CudaConv *p, bool add)
+{
+    Cudnn *cudnn = cuda_of(be)->cudnn;
+    int64_t key[PLAN_KEY] = {
+        [KEY_T] = x.dim[0], [KEY_H] = x.dim[1],       [KEY_W] = x.dim[2],           [KEY_IN] = p->in,
+        [KEY_OUT] = p->out, [KEY_PAD] = c->pad[0][0], [KEY_PAD + 1] = c->pad[1][0], [KEY_ADD] = add};
+    if (!cudnn || be->options.compute != BF16) return NULL;
+    for (int i = 0; i < 2; i++)
+        if (c->pad[i][0] != c->pad[i][1]) return NULL; /* zeros on one side only */
+    for (int i = 0; i < 3; i++) {
+        key[KEY_KERNEL + i] = c->kernel[i];
+        key[KEY_STRIDE + i] = c->stride[i];
+    }
+    return cudnn_plan(cudnn, build_conv, key);
+}
+
+/* out (+)= the first columns of y, which has padded channels */
+static Status cut_columns(Backend *be, Tensor y, Tensor out, bool add)
+{
+    const Places cut = {.kind = PLACE_PAD_CHANNELS,
+                        .in = {y.dim[0], y.dim[1], y.dim[2], y.dim[3]},
+                        .out = {out.dim[0], out.dim[1], out.dim[2], out.dim[3]}};
+    Tensor narrow = add ? backend_alloc(be, F32, 4, out.dim) : out;
+    if (failed(be->first)) return be->first;
+    CUDA_TRY(launch_gather(cuda_of(be)->stream, &cut, y, narrow));
+    if (!add) return status_ok();
+    CUDA_TRY(launch_elements(cuda_of(be)->stream, &(Elements){.kind = ELEMENT_ADD, .out = out, .a = out, .b = narrow}));
+    return status_ok();
+}
+
+/* out (+)= conv(x) + bias; x padded and in bf16. The result of padded channels goes through scratch memory. */
+static Status conv_cudnn(Backend *be, const Plan *plan, Tensor x, const Conv *c, Tensor out, bool add)
+{
+    const CudaConv *p = c->packed;
+    const bool whole = p->out == c->out && out.dtype == F32;
+    Tensor y = out;
+    if (!whole) y = backend_alloc(be, F32, 4, (int64_t[]){out.dim[0], out.dim[1], out.dim[2], p->out});
+    if (failed(be->first)) return be->first;
+    void *const pointer[] = {x.data, p->weight.data, p->bias.data, y.data, y.data};
+    TRY(cudnn_run(be, plan, whole && add ? 5 : 4, pointer));
+    cuda_of(be)->note[NOTE_CONV_CUDNN]++;
+    if (whole) return status_ok();
+    return cut_columns(be, y, out, add);
+}
+
+/* ---- of products -------------------------------------------------------------------------------------------------------------- */
+
+static Status conv_product(Backend *be, const void *rows, int64_t count, int64_t k, const Conv *c, void *out, bool add)
+{
+    const CudaConv *p = c->packed;
+    const ProductCall call = {.a = rows,
+                              .b = p->weight.data,
+                              .c = out,
+                              .m = count,
+                              .n = c->out,
+                              .k = k,
+                              .a_row = k,
+                              .b_row = k,
+                              .c_row = c->out,
+                              .type = be->options.compute,
+                              .c_type = F32,
+                              .add = add,
+                              .alpha = 1};
+    return product_biased(be, call, tensor_rows(p->bias, 0, c->out));
+}
+
+static bool is_pointwise(const Conv *c)
+{
+    bool is = taps_of(c) == 1;
+    for (int i = 0; i < 3; i++) is = is && c->stride[i] == 1;
+    for (int i = 0; i < 2; i++) is = is && c->pad[i][0] == 0 && c->pad[i][1] == 0;
+    return is;
+}
+
+static ConvPlaces conv_places(Tensor x, const Conv *c, Tensor out)
+{
+    ConvPlaces j = {.units = x.dim[3] * (int64_t)dtype_bytes(x.dtype) / 16};
+    for (int i = 0; i < 3; i++) {
+        j.in[i] = x.dim[i];
+        j.out[i] = out.dim[i];
+        j.kernel[i] = c->kernel[i];
+        j.stride[i] = c->stride[i];
+    }
+    for (int i = 0; i < 2; i++) j.pad[i] = c->pad[i][0];
+    return j;
+}
+
+/* x padded and in the compute type; out fp32 */
+static Status conv_own(Backend *be, Tensor x, const Conv *c, Tensor out, bool add)
+{
+    const int64_t places = out.dim[0] * out.dim[1] * out.dim[2], k = taps_of(c) * x.dim[3];
+    const DType type = x.dtype;
+    cuda_of(be)->note[NOTE_CONV_OWN]++;
+    if (is_pointwise(c)) return conv_product(be, x.data, places, k, c, out.data, add);
+    int64_t part = MATRIX_BYTES / (k * (int64_t)dtype_bytes(type));
+    part = part < 1 ? 1 : part > places ? places : part;
+    Tensor matrix = backend_alloc(be, type, 2, (int64_t[]){part, k});
+    if (failed(be->first)) return be->first;
+    ConvPlaces j = conv_places(x, c, out);
+    for (j.first = 0; j.first < places; j.first += part) {
+        const int64_t count = places - j.first < part ? places - j.first : part;
+        CUDA_TRY(launch_conv_rows(cuda_of(be)->stream, &j, x.data, count, matrix.data));
+        TRY(conv_product(be, matrix.data, count, k, c, (float *)out.data + j.first * c->out, add));
+    }
+    return status_ok();
+}
+
+/* ---- the ops ------------------------------------------------------------------------------------------------------------------- */
+
+/* x in the compute type with padded channels, its height and width doubled if asked; itself where it is so already */
+static Tensor conv_input(Backend *be, Tensor x, const CudaConv *p, bool doubled)
+{
+    const DType type = be->options.compute;
+    const int64_t side = doubled ? 2 : 1;
+    if (!doubled && x.dtype == type && x.dim[3] == p->in && (uintptr_t)x.data % 16 == 0) return x;
+    Tensor t = backend_alloc(be, type, 4, (int64_t[]){x.dim[0], side * x.dim[1], side * x.dim[2], p->in});
+    const Places j = {.kind = doubled ? PLACE_DOUBLE : PLACE_PAD_CHANNELS,
+                      .in = {x.dim[0], x.dim[1], x.dim[2], x.dim[3]},
+                      .out = {t.dim[0], t.dim[1], t.dim[2], t.dim[3]}};
+    if (t.data) backend_fail(be, cuda_status(launch_gather(cuda_of(be)->stream, &j, x, t), "launch_gather"));
+    return t;
+}
+
+static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool add, bool doubled)
+{
+    const CudaConv *p = c->packed;
+    x = conv_input(be, x, p, doubled);
+    if (failed(be->first)) return be->first;
+    const Plan *plan = is_pointwise(c) ? NULL : find_plan(be, x, c, p, add && p->out == c->out && out.dtype == F32);
+    return plan ? conv_cudnn(be, plan, x, c, out, add) : conv_own(be, x, c, out, add);
+}
+
+Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out) { return conv_run(be, x, c, out, false, false); }
+
+Status cuda_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c) { return conv_run(be, x, c, acc, true, false); }
+
+Status cuda_conv_upsampled(Backend *be, Tensor x, const Conv *c, Tensor out)
+{
+    return conv_run(be, x, c, out, false, true);
+}

@@ -1,0 +1,86 @@
+/* launch.h - the own kernels, as the C side of the back end calls them. Each function puts its work on the stream and returns
+ * what the launch said; tensors are on the device, contiguous, F32 or BF16 where nothing else is said. Shapes are checked
+ * by ops*.c. */
+#ifndef REELWRIGHT_CUDA_LAUNCH_H
+#define REELWRIGHT_CUDA_LAUNCH_H
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/cuda/places.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "kernels/tensor.h"
+
+/* ---- elements.cu: y[i] from a[i], b[i % b's count], c[i % c's count], in fp32 ------------------------------------------- */
+
+typedef enum {
+    ELEMENT_COPY,      /* a, any type to any type, F16 too */
+    ELEMENT_MUL,       /* a b */
+    ELEMENT_ADD,       /* a + b */
+    ELEMENT_ADD_TIMES, /* a + factor b */
+    ELEMENT_GATED,     /* a + c b */
+    ELEMENT_GEGLU,     /* gelu_tanh(a) b */
+    ELEMENT_BIAS,      /* act(a + b) */
+    ELEMENT_ACT        /* act(a) */
+} ElementKind;
+
+typedef struct {
+    ElementKind kind;
+    Tensor out, a, b, c; /* those that the kind does not name are none; out may be a */
+    float factor;
+    int act; /* Activation of ops.h */
+} Elements;
+
+cudaError_t launch_elements(cudaStream_t stream, const Elements *e);
+
+/* ---- rows.cu ------------------------------------------------------------------------------------------------------------- */
+
+typedef enum { ROWS_LAYER, ROWS_RMS, ROWS_CHANNELS } RowsKind;
+
+typedef struct { /* y = act((x - mean) * r * (gain + more) + bias) over the last dimension */
+    RowsKind kind;
+    Tensor x, out, gain, bias; /* [D] or, if they have as many elements as x, a row each; fp32 or none (1 and 0) */
+    float eps, more;
+    bool silu;
+} Rows;
+
+cudaError_t launch_rows(cudaStream_t stream, const Rows *r);
+
+typedef struct {              /* rms norm over a row, then the rotation of pairs (2i, 2i+1) of each head, in place */
+    Tensor x, gain, cos, sin; /* cos.data NULL: no rotation */
+    Tensor squares; /* [T] fp32: each row's sum of squares over `width` numbers of a group, or none: the row's own */
+    int64_t width;  /* numbers that the norm spans */
+    float eps;
+    int heads; /* in x */
+} Rope;
+
+cudaError_t launch_rope(cudaStream_t stream, const Rope *r);
+/* [T,D] -> [T]: each row's sum of squares */
+cudaError_t launch_squares(cudaStream_t stream, Tensor x, Tensor out);
+
+typedef struct
+{ /* softmax of rows of scores [heads, queries, keys] fp32, already scaled -> numbers that add up to one */
+    Tensor scores, out; /* out: the same shape; may be scores when it is fp32 */
+    const float
+        *bias; /* added first, or NULL: element (head, query, key) at head * bias_head + query * bias_query + key */
+    int64_t bias_head, bias_query;
+} Softmax;
+
+cudaError_t launch_softmax(cudaStream_t stream, const Softmax *s);
+
+/* ---- moves.cu ------------------------------------------------------------------------------------------------------------ */
+
+/* out[i] = in[place_source(places, i)], converted */
+cudaError_t launch_gather(cudaStream_t stream, const Places *places, Tensor in, Tensor out);
+cudaError_t launch_avg_down(cudaStream_t stream, const AvgDown *a, Tensor in, Tensor out);
+/* rows of a table; ids on the device, in range */
+cudaError_t launch_embed(cudaStream_t stream, Tensor table, const int64_t *ids, Tensor out);
+/* `rows` rows of a convolution's matrix; the input and the matrix have whole units of 16 bytes per place */
+cudaError_t launch_conv_rows(cudaStream_t stream, const ConvPlaces *places, const void *in, int64_t rows, void *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,125 @@
+/* y = x W^T + b, alone, with an activation function, added to a residual stream, and as T5's gated unit. */
+#include <stdlib.h>
+
+#include "kernels/cuda/cuda.h"
+
+typedef struct {
+    Tensor weight; /* [N,K] in the compute type */
+    Tensor bias;   /* [N] fp32 */
+    Tensor narrow; /* the same in bf16, for an epilogue that writes bf16 */
+} CudaLinear;
+
+void cuda_linear_free(Backend *be, Linear *l)
+{
+    CudaLinear *p = l->packed;
+    backend_drop(be, &p->weight);
+    backend_drop(be, &p->bias);
+    backend_drop(be, &p->narrow);
+    free(p);
+    l->packed = NULL;
+}
+
+static Status bias_new(Backend *be, Tensor bias, int64_t n, CudaLinear *p)
+{
+    float *zeros = bias.data ? NULL : calloc((size_t)n, sizeof *zeros);
+    if (!bias.data && !zeros) return status_fail(ERR_NODE, "out of memory");
+    const void *host = bias.data ? bias.data : zeros;
+    const DType type = bias.data ? bias.dtype : F32;
+    Status status = cuda_weight_new(be, host, type, n, F32, &p->bias);
+    if (!failed(status)) status = cuda_weight_new(be, host, type, n, BF16, &p->narrow);
+    free(zeros);
+    return status;
+}
+
+Status cuda_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
+{
+    CudaLinear *p = calloc(1, sizeof *p);
+    if (!p) return status_fail(ERR_NODE, "out of memory");
+    l->packed = p;
+    Status status =
+        cuda_weight_new(be, weight.data, weight.dtype, tensor_count(weight), be->options.compute, &p->weight);
+    if (!failed(status)) status = bias_new(be, bias, l->out, p);
+    if (failed(status)) cuda_linear_free(be, l);
+    return status;
+}
+
+/* c (+)= x W^T, without a bias; a NULL after a failure */
+static ProductCall linear_product(Backend *be, Tensor x, const Linear *l, bool add, Tensor c)
+{
+    const CudaLinear *p = l->packed;
+    x = cuda_operand(be, x);
+    return (ProductCall){.a = x.data,
+                         .b = p->weight.data,
+                         .c = c.data,
+                         .m = l->in ? tensor_count(x) / l->in : 0,
+                         .n = l->out,
+                         .k = l->in,
+                         .a_row = l->in,
+                         .b_row = l->in,
+                         .c_row = l->out,
+                         .type = be->options.compute,
+                         .c_type = c.dtype,
+                         .add = add,
+                         .alpha = 1};
+}
+
+/* c (+)= x W^T + b, c fp32 */
+static Status linear_biased(Backend *be, Tensor x, const Linear *l, bool add, Tensor c)
+{
+    const CudaLinear *p = l->packed;
+    const ProductCall call = linear_product(be, x, l, add, c);
+    return failed(be->first) ? be->first : product_biased(be, call, p->bias);
+}
+
+/* out = gelu_tanh(x W^T + b) in one pass, out bf16; ERR_INPUT where the library cannot */
+static Status linear_gelu(Backend *be, Tensor x, const Linear *l, Tensor out)
+{
+    const CudaLinear *p = l->packed;
+    ProductCall call = linear_product(be, x, l, false, out);
+    if (failed(be->first)) return be->first;
+    call.epilogue = EPILOGUE_GELU_BIAS;
+    call.bias = p->narrow.data;
+    return product_run(be, &call);
+}
+
+static Tensor product_room(Backend *be, Tensor x, const Linear *l)
+{
+    return backend_alloc(be, F32, 2, (int64_t[]){l->in ? tensor_count(x) / l->in : 0, l->out});
+}
+
+Status cuda_linear(Backend *be, Tensor x, const Linear *l, Activation act, Tensor out)
+{
+    Cuda *c = cuda_of(be);
+    if (act == ACT_NONE && out.dtype == F32) return linear_biased(be, x, l, false, out);
+    if (act == ACT_GELU_TANH && out.dtype == BF16) {
+        Status status = linear_gelu(be, x, l, out);
+        if (!failed(status)) c->note[NOTE_ACT_FUSED]++;
+        if (status.err != ERR_INPUT) return status;
+    }
+    Tensor y = out.dtype == F32 ? out : product_room(be, x, l);
+    if (failed(be->first)) return be->first;
+    TRY(linear_biased(be, x, l, false, y));
+    CUDA_TRY(launch_elements(c->stream, &(Elements){.kind = ELEMENT_ACT, .out = out, .a = y, .act = (int)act}));
+    return status_ok();
+}
+
+Status cuda_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *l, Tensor gate)
+{
+    if (!gate.data) return linear_biased(be, x, l, true, acc);
+    Tensor y = product_room(be, x, l);
+    if (failed(be->first)) return be->first;
+    TRY(linear_biased(be, x, l, false, y));
+    const Elements e = {.kind = ELEMENT_GATED, .out = acc, .a = acc, .b = y, .c = gate};
+    CUDA_TRY(launch_elements(cuda_of(be)->stream, &e));
+    return status_ok();
+}
+
+Status cuda_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out)
+{
+    Tensor in = cuda_operand(be, x), y = product_room(be, x, a), z = product_room(be, x, b);
+    if (failed(be->first)) return be->first;
+    TRY(linear_biased(be, in, a, false, y));
+    TRY(linear_biased(be, in, b, false, z));
+    CUDA_TRY(launch_elements(cuda_of(be)->stream, &(Elements){.kind = ELEMENT_GEGLU, .out = out, .a = y, .b = z}));
+    return status_ok();
+}

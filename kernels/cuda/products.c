@@ -1,0 +1,224 @@
+/* Matrix products by cuBLASLt. It stores columns one after the other, so a row-major C = A B^T is asked of it as
+ * C^T = B A^T: its first operand is our b, and our rows are its columns. What it prepares for a shape is kept. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/cuda.h"
+
+enum { MOST_PRODUCTS = 512 };
+
+typedef struct { /* what a preparation depends on */
+    int64_t m, n, k, a_row, b_row, c_row, batch, a_step, b_step, c_step;
+    int type, c_type, b_plain, epilogue, add, align_a, align_b, align_c;
+} ProductShape;
+
+struct Product {
+    ProductShape shape;
+    bool refused;
+    cublasLtMatmulDesc_t operation;
+    cublasLtMatrixLayout_t first, second, result;
+    cublasLtMatmulAlgo_t algorithm;
+};
+
+static Status blas_status(cublasStatus_t e, const char *what)
+{
+    if (e == CUBLAS_STATUS_SUCCESS) return status_ok();
+    return status_fail(e == CUBLAS_STATUS_NOT_SUPPORTED || e == CUBLAS_STATUS_INVALID_VALUE ? ERR_INPUT : ERR_NODE,
+                       "%.80s: %s", what, cublasLtGetStatusString(e));
+}
+#define BLAS_TRY(call) TRY(blas_status(call, #call))
+
+static cudaDataType_t blas_type(DType t) { return t == F32 ? CUDA_R_32F : t == BF16 ? CUDA_R_16BF : CUDA_R_16F; }
+
+/* The largest power of two up to 256 that divides the address. */
+static int alignment(const void *p)
+{
+    int a = 256;
+    while ((uintptr_t)p % (uintptr_t)a) a /= 2;
+    return a;
+}
+
+static void product_free(Product *p)
+{
+    if (!p) return;
+    if (p->operation) cublasLtMatmulDescDestroy(p->operation);
+    if (p->first) cublasLtMatrixLayoutDestroy(p->first);
+    if (p->second) cublasLtMatrixLayoutDestroy(p->second);
+    if (p->result) cublasLtMatrixLayoutDestroy(p->result);
+    free(p);
+}
+
+void products_free(Cuda *c)
+{
+    for (int i = 0; i < c->products; i++) product_free(c->product[i]);
+    free(c->product);
+    c->product = NULL;
+    c->products = 0;
+}
+
+/* ---- preparing ----------------------------------------------------------------------------------------------------------- */
+
+static Status layout_new(cublasLtMatrixLayout_t *out, DType type, int64_t rows, int64_t columns, int64_t step_to_next,
+                         int64_t batch, int64_t batch_step)
+{
+    const int32_t count = (int32_t)batch;
+    BLAS_TRY(cublasLtMatrixLayoutCreate(out, blas_type(type), (uint64_t)rows, (uint64_t)columns, step_to_next));
+    if (batch == 1) return status_ok();
+    BLAS_TRY(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
+    BLAS_TRY(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &batch_step,
+                                              sizeof batch_step));
+    return status_ok();
+}
+
+static Status operation_new(const ProductCall *p, cublasLtMatmulDesc_t *out)
+{
+    static const cublasLtEpilogue_t kind[] = {[EPILOGUE_NONE] = CUBLASLT_EPILOGUE_DEFAULT,
+                                              [EPILOGUE_BIAS] = CUBLASLT_EPILOGUE_BIAS,
+                                              [EPILOGUE_GELU_BIAS] = CUBLASLT_EPILOGUE_GELU_BIAS};
+    const cublasOperation_t first = p->b_plain ? CUBLAS_OP_N : CUBLAS_OP_T, second = CUBLAS_OP_N;
+    BLAS_TRY(cublasLtMatmulDescCreate(out, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
+    if (p->epilogue == EPILOGUE_NONE) return status_ok();
+    const cublasLtEpilogue_t epilogue = kind[p->epilogue];
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias));
+    return status_ok();
+}
+
+static Status preference_set(cublasLtMatmulPreference_t preference, const ProductShape *s)
+{
+    const uint64_t workspace = WORKSPACE_BYTES;
+    const struct {
+        cublasLtMatmulPreferenceAttributes_t name;
+        uint32_t bytes;
+    } align[] = {{CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, (uint32_t)s->align_b},
+                 {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, (uint32_t)s->align_a},
+                 {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, (uint32_t)s->align_c},
+                 {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, (uint32_t)s->align_c}};
+    BLAS_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+                                                  sizeof workspace));
+    for (size_t i = 0; i < sizeof align / sizeof *align; i++)
+        BLAS_TRY(
+            cublasLtMatmulPreferenceSetAttribute(preference, align[i].name, &align[i].bytes, sizeof align[i].bytes));
+    return status_ok();
+}
+
+static Status algorithm_choose(Cuda *c, Product *p)
+{
+    cublasLtMatmulPreference_t preference = NULL;
+    cublasLtMatmulHeuristicResult_t found = {.state = CUBLAS_STATUS_NOT_SUPPORTED};
+    int count = 0;
+    BLAS_TRY(cublasLtMatmulPreferenceCreate(&preference));
+    Status status = preference_set(preference, &p->shape);
+    if (!failed(status))
+        status = blas_status(cublasLtMatmulAlgoGetHeuristic(c->blas, p->operation, p->first, p->second, p->result,
+                                                            p->result, preference, 1, &found, &count),
+                             "cublasLtMatmulAlgoGetHeuristic");
+    cublasLtMatmulPreferenceDestroy(preference);
+    TRY(status);
+    if (count < 1 || found.state != CUBLAS_STATUS_SUCCESS)
+        return status_fail(ERR_INPUT, "cuBLASLt has no algorithm for a product [%lld,%lld] x [%lld,%lld]",
+                           (long long)p->shape.m, (long long)p->shape.k, (long long)p->shape.k, (long long)p->shape.n);
+    p->algorithm = found.algo;
+    return status;
+}
+
+static Status product_prepare(Cuda *c, const ProductCall *call, Product *p)
+{
+    const ProductShape *s = &p->shape;
+    TRY(operation_new(call, &p->operation));
+    TRY(layout_new(&p->first, call->type, call->b_plain ? s->n : s->k, call->b_plain ? s->k : s->n, s->b_row, s->batch,
+                   s->b_step));
+    TRY(layout_new(&p->second, call->type, s->k, s->m, s->a_row, s->batch, s->a_step));
+    TRY(layout_new(&p->result, call->c_type, s->n, s->m, s->c_row, s->batch, s->c_step));
+    return algorithm_choose(c, p);
+}
+
+static ProductShape shape_of(const ProductCall *p)
+{
+    ProductShape s;
+    memset(&s, 0, sizeof s); /* compared as bytes */
+    s.m = p->m;
+    s.n = p->n;
+    s.k = p->k;
+    s.a_row = p->a_row;
+    s.b_row = p->b_row;
+    s.c_row = p->c_row;
+    s.batch = p->batch ? p->batch : 1;
+    s.a_step = p->a_step;
+    s.b_step = p->b_step;
+    s.c_step = p->c_step;
+    s.type = (int)p->type;
+    s.c_type = (int)p->c_type;
+    s.b_plain = p->b_plain;
+    s.epilogue = (int)p->epilogue;
+    s.add = p->add;
+    s.align_a = alignment(p->a);
+    s.align_b = alignment(p->b);
+    s.align_c = alignment(p->c);
+    return s;
+}
+
+/* The oldest goes when there is no more room: prompts of every length come by. */
+static Product *product_add(Cuda *c, const ProductShape *s)
+{
+    if (!c->product) c->product = calloc(MOST_PRODUCTS, sizeof *c->product);
+    Product *p = calloc(1, sizeof *p);
+    if (!c->product || !p) {
+        free(p);
+        return NULL;
+    }
+    if (c->products == MOST_PRODUCTS) {
+        product_free(c->product[0]);
+        memmove(c->product, c->product + 1, (MOST_PRODUCTS - 1) * sizeof *c->product);
+        c->products--;
+    }
+    p->shape = *s;
+    c->product[c->products++] = p;
+    return p;
+}
+
+static Status product_find(Cuda *c, const ProductCall *call, Product **out)
+{
+    const ProductShape s = shape_of(call);
+    for (int i = c->products - 1; i >= 0; i--)
+        if (memcmp(&c->product[i]->shape, &s, sizeof s) == 0) {
+            *out = c->product[i];
+            if ((*out)->refused) return status_fail(ERR_INPUT, "cuBLASLt has no algorithm for this product");
+            return status_ok();
+        }
+    *out = product_add(c, &s);
+    if (!*out) return status_fail(ERR_NODE, "out of memory");
+    Status status = product_prepare(c, call, *out);
+    (*out)->refused = failed(status);
+    return status;
+}
+
+Status product_run(Backend *be, const ProductCall *call)
+{
+    Cuda *c = cuda_of(be);
+    Product *p;
+    const float alpha = call->alpha, beta = call->add ? 1.0f : 0.0f;
+    if (call->m == 0 || call->n == 0) return status_ok();
+    TRY(product_find(c, call, &p));
+    if (call->epilogue != EPILOGUE_NONE)
+        BLAS_TRY(cublasLtMatmulDescSetAttribute(p->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &call->bias,
+                                                sizeof call->bias));
+    BLAS_TRY(cublasLtMatmul(c->blas, p->operation, &alpha, call->b, p->first, call->a, p->second, &beta, call->c,
+                            p->result, call->c, p->result, &p->algorithm, c->workspace, WORKSPACE_BYTES, c->stream));
+    return status_ok();
+}
+
+Status product_biased(Backend *be, ProductCall p, Tensor bias)
+{
+    p.bias = bias.data;
+    p.epilogue = EPILOGUE_BIAS;
+    Status status = product_run(be, &p);
+    if (status.err != ERR_INPUT) return status;
+    p.epilogue = EPILOGUE_NONE;
+    TRY(product_run(be, &p));
+    Tensor c = tensor_view(p.c, F32, 2, (int64_t[]){p.m, p.n});
+    CUDA_TRY(launch_elements(cuda_of(be)->stream, &(Elements){.kind = ELEMENT_ADD, .out = c, .a = c, .b = bias}));
+    return status_ok();
+}

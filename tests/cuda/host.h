@@ -1,0 +1,12 @@
+/* host.h - the host's stand-ins for the device's libraries, as the tests steer and question them. */
+#ifndef REELWRIGHT_TESTS_CUDA_HOST_H
+#define REELWRIGHT_TESTS_CUDA_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+extern int64_t host_runs;           /* plans of cuDNN that were run */
+extern bool host_blas_no_epilogues; /* cuBLASLt has no algorithm with a fused epilogue */
+extern bool host_cudnn_no_engines;  /* cuDNN has no engine for any graph */
+
+#endif
