@@ -274,28 +274,29 @@ static Status look_for_the_end(Dispatch *d)
     return status_ok();
 }
 
-/* At the end all lines are written at once: they are the last. */
-static bool line_is_due(const Dispatch *d, const Member *m)
+static Status note_worker(Dispatch *d, Member *m)
 {
-    bool old = m->written_ms == 0 || d->now_ms - m->written_ms >= WORKER_LINE_MS;
-    return m->dirty && (old || d->end != DISPATCH_WORKING);
+    WorkerLine line = roster_line(m, dispatch_now_s(d), d->now_ms);
+    TRY(dispatch_begin_changes(d));
+    TRY(ledger_note_worker(d->ledger, &line));
+    m->dirty = m->urgent = false;
+    if (m->state != MEMBER_WORKING || strcmp(m->stage, "denoise") != 0) return status_ok();
+    return ledger_note_step(d->ledger, m->shot, m->done);
 }
 
+/* Progress is written once a second, that of all workers together: with a line for itself each of a thousand workers would
+ * have the disk synced all the time. At the end every line is written: it is the last. */
 static Status note_workers(Dispatch *d)
 {
+    bool all = d->now_ms - d->lines_ms >= WORKER_LINE_MS || d->end != DISPATCH_WORKING;
     bool alive = d->now_ms - d->alive_ms >= ALIVE_MS;
     for (int rank = 1; rank < d->roster.count; rank++) {
         Member *m = &d->roster.member[rank];
-        if (!line_is_due(d, m)) continue;
-        WorkerLine line = roster_line(m, dispatch_now_s(d), d->now_ms);
-        TRY(dispatch_begin_changes(d));
-        TRY(ledger_note_worker(d->ledger, &line));
-        if (m->state == MEMBER_WORKING && strcmp(m->stage, "denoise") == 0)
-            TRY(ledger_note_step(d->ledger, m->shot, m->done));
-        m->dirty = false;
-        m->written_ms = d->now_ms;
+        if (!m->dirty || !(all || m->urgent)) continue;
+        TRY(note_worker(d, m));
         alive = true;
     }
+    if (all) d->lines_ms = d->now_ms;
     if (!alive) return status_ok();
     d->alive_ms = d->now_ms;
     TRY(dispatch_begin_changes(d));

@@ -25,7 +25,7 @@ struct Dispatch {
     int64_t *again; /* shots that came back, oldest first; they go first, to a worker that has not failed at them */
     int64_t again_count, again_room;
     Letter *outbox, **outbox_last;
-    int64_t now_ms, asked_ms, alive_ms, ending_ms;
+    int64_t now_ms, asked_ms, alive_ms, lines_ms, ending_ms;
     bool in_round, stopping, paused;
     bool count_failed; /* clips have failed since they were last counted */
     Hold hold;         /* why nothing is done, since hold_ms */

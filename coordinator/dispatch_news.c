@@ -25,8 +25,7 @@ static void greet(Dispatch *d, Member *m, const WireMessage *w)
         return;
     }
     m->state = MEMBER_READY;
-    m->dirty = true;
-    m->written_ms = 0;
+    m->dirty = m->urgent = true;
 }
 
 static void hear_ready(Dispatch *d, Member *m, const WireMessage *w)

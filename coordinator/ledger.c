@@ -54,6 +54,7 @@ static const char schema[] =
     "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"
     "CREATE INDEX leases_by_shot ON leases(shot);"
     "CREATE INDEX leases_running ON leases(epoch) WHERE outcome = 'running';"
+    "CREATE INDEX leases_abandoned ON leases(shot) WHERE outcome = 'abandoned';"
     "CREATE INDEX requests_open ON requests(id) WHERE taken_s IS NULL;";
 
 /* ---- states ---- */

@@ -9,25 +9,46 @@
 
 /* ---- giving work ---- */
 
+typedef struct {
+    int64_t *shot, count, room;
+} ShotList;
+
+static Status add_shots(ShotList *list, Query q)
+{
+    while (ledger_sql_next(&q)) {
+        if (list->count == list->room) {
+            list->room = 2 * list->room + 1024;
+            list->shot = realloc(list->shot, (size_t)list->room * sizeof *list->shot);
+            if (!list->shot) abort();
+        }
+        list->shot[list->count++] = ledger_sql_int(&q, 0);
+    }
+    return q.status;
+}
+
+#define MAY_BE_MADE                                                                                                    \
+    " state = 'planned' AND (?1 = ?2 OR EXISTS(SELECT 1 FROM clips"                                                    \
+    "  WHERE clips.shot = shots.shot AND clips.state = 'planned' AND clip < ?1))"
+
+/* A shot that was in work when a whole job died may be what killed it: the others first, so that they are safe. Those few are
+ * asked for apart, because sorting a million by it takes longer than reading them. */
 Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count)
 {
-    int64_t room = 0, n = 0;
-    *shot = NULL;
-    *count = 0;
-    TRY(ledger_sql_number(l, &room, "SELECT count(*) FROM shots WHERE state = 'planned'", ""));
-    *shot = memory_get((size_t)room, sizeof **shot);
-    /* A shot that was in work when a whole job died may be what killed it: the others first, so that they are safe. */
-    Query q = ledger_sql_query(l,
-                               "SELECT shot FROM shots LEFT JOIN (SELECT shot, count(*) AS n FROM leases"
-                               " WHERE outcome = 'abandoned' GROUP BY shot) USING(shot)"
-                               " WHERE state = 'planned' AND (?1 = ?2 OR EXISTS(SELECT 1 FROM clips"
-                               "  WHERE clips.shot = shots.shot AND clips.state = 'planned' AND clip < ?1))"
-                               " ORDER BY ifnull(n, 0), shot",
-                               "ii", l->clips_open, INT64_MAX);
-    while (n < room && ledger_sql_next(&q)) (*shot)[n++] = ledger_sql_int(&q, 0);
-    ledger_sql_end(&q);
-    *count = n;
-    return q.status;
+    ShotList list = {0};
+    Status status = add_shots(&list, ledger_sql_query(l,
+                                                      "SELECT shot FROM shots WHERE" MAY_BE_MADE
+                                                      " AND shot NOT IN (SELECT shot FROM leases WHERE outcome = "
+                                                      "'abandoned') ORDER BY shot",
+                                                      "ii", l->clips_open, INT64_MAX));
+    if (!failed(status))
+        status = add_shots(&list, ledger_sql_query(l,
+                                                   "SELECT shot FROM (SELECT shot, count(*) AS n FROM leases"
+                                                   " WHERE outcome = 'abandoned' GROUP BY shot) JOIN shots USING(shot)"
+                                                   " WHERE" MAY_BE_MADE " ORDER BY n, shot",
+                                                   "ii", l->clips_open, INT64_MAX));
+    *shot = list.shot;
+    *count = failed(status) ? 0 : list.count;
+    return status;
 }
 
 static Status read_renditions(Ledger *l, const char *text, Lease *out)

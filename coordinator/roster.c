@@ -100,7 +100,7 @@ void roster_end_lease(Member *m, MemberState state)
     m->stage[0] = m->clip[0] = 0;
     m->done = m->total = m->clip_count = 0;
     m->dirty = true;
-    if (state != MEMBER_READY) m->written_ms = 0; /* what is wrong is told at once */
+    m->urgent = m->urgent || state != MEMBER_READY; /* what is wrong is told at once */
 }
 
 RosterCount roster_count(const Roster *r, int64_t now_ms)

@@ -42,8 +42,7 @@ typedef struct {
     int bad_count;
     unsigned char *lease_data; /* of the lease in work, to send it again */
     size_t lease_bytes;
-    bool dirty;
-    int64_t written_ms;
+    bool dirty, urgent; /* its line in the ledger is old; and must be new at once */
 } Member;
 
 typedef struct {
