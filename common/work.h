@@ -14,4 +14,8 @@ typedef struct {
  * coordinator is gone. */
 typedef Status WorkerMain(Link *link, const WorkSettings *settings);
 
+/* Starts this program on `ranks` ranks of this machine with these arguments (NULL at the end) and waits for them. The ranks'
+ * stdout is this process's; what the first one fails with is returned. */
+typedef Status LaunchRanks(int ranks, char *const *arguments);
+
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,27 +54,13 @@ typedef struct {
 
 /* ---- the child ---- */
 
-/* In the child, between fork and exec: only calls that are safe there. */
-static void become_mpirun(char **arguments, int output)
-{
-    int nothing = open("/dev/null", O_RDONLY);
-    setpgid(0, 0);                    /* a terminal's Ctrl-C goes to the launcher alone, which stops the job in order */
-    prctl(PR_SET_PDEATHSIG, SIGTERM); /* a killed launcher takes the job with it */
-    if (nothing >= 0) dup2(nothing, STDIN_FILENO);
-    dup2(output, STDOUT_FILENO);
-    dup2(output, STDERR_FILENO);
-    execv(arguments[0], arguments);
-    dprintf(STDERR_FILENO, "reelwright: error: cannot start %s: %s\n", arguments[0], strerror(errno));
-    _exit(127);
-}
-
 static Status start_child(Launch *l)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return status_errno(ERR_FATAL, "cannot make a pipe");
     char **command = launch_command_new(l->options, l->self);
     l->child = fork();
-    if (l->child == 0) become_mpirun(command, ends[1]);
+    if (l->child == 0) launch_command_become(command, ends[1], ends[1]);
     launch_command_free(&command);
     close(ends[1]);
     if (l->child < 0) {
@@ -278,13 +263,6 @@ static Status launch_until_complete(Launch *l)
     return status_ok();
 }
 
-/* Open MPI does not start without a home directory, which cron jobs and some containers do not have. */
-static int need_home(void)
-{
-    const struct passwd *user = getpwuid(geteuid());
-    return setenv("HOME", user && user->pw_dir ? user->pw_dir : "/", 0);
-}
-
 Status launch_campaign(const LaunchOptions *o)
 {
     Launch l = {.options = o};
@@ -297,7 +275,7 @@ Status launch_campaign(const LaunchOptions *o)
     TRY_OUT(ledger_open(o->folder, LEDGER_READ, &l.ledger));
     ledger_join_launch(l.ledger, o->claim->launch);
     TRY_OUT(claim_export(o->claim));
-    if (need_home() != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
+    if (launch_command_need_home() != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
     status = launch_until_complete(&l);
     progress_view_clear(&l.view);
 out:

@@ -1,8 +1,13 @@
 #include "launch_command.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -107,6 +112,26 @@ char **launch_command_new(const LaunchOptions *o, const char *program)
     add(&w, program);
     for (char *const *a = o->arguments; *a; a++) add(&w, *a);
     return w.word;
+}
+
+/* Only calls that are safe between fork and exec. */
+void launch_command_become(char **command, int output, int errors)
+{
+    int nothing = open("/dev/null", O_RDONLY);
+    setpgid(0, 0);                    /* a terminal's Ctrl-C goes to the launcher alone, which stops the job in order */
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* a killed launcher takes the job with it */
+    if (nothing >= 0) dup2(nothing, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    dup2(errors, STDERR_FILENO);
+    execv(command[0], command);
+    dprintf(STDERR_FILENO, "reelwright: error: cannot start %s: %s\n", command[0], strerror(errno));
+    _exit(127);
+}
+
+int launch_command_need_home(void)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    return setenv("HOME", user && user->pw_dir ? user->pw_dir : "/", 0);
 }
 
 void launch_command_free(char ***command)

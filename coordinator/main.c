@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/provoke.h"
+#include "coordinator/launch_ranks.h"
 #include "coordinator/run.h"
 #include "coordinator/verbs.h"
 #include "worker/verbs.h"
@@ -21,6 +22,7 @@ typedef struct {
 
 /* The two places where the farm's two halves meet: who runs a campaign also works, and a ledger is the coordinator's. */
 static Status verb_run(int argc, char **argv) { return run_verb(argc, argv, worker_loop); }
+static Status verb_render_any(int argc, char **argv) { return verb_render(argc, argv, launch_ranks); }
 
 static Status verb_inspect_any(int argc, char **argv)
 {
@@ -34,7 +36,7 @@ static Status verb_inspect_any(int argc, char **argv)
 }
 
 static const Verb verbs[] = {
-    {"render", "one clip from a prompt", verb_render},
+    {"render", "one clip from a prompt", verb_render_any},
     {"check", "validate a campaign and show what it would do", verb_check},
     {"run", "render a campaign, or go on with one", verb_run},
     {"status", "a campaign as it stands", verb_status},

@@ -238,9 +238,10 @@ static Status await(Coll *c, Batch *b)
     while (outermost->parent) outermost = outermost->parent;
     for (int look = 0;; look++) {
         bool over;
-        TRY(test_all(b, &over));
+        Status data = test_all(b, &over), ends = over ? status_ok() : look_at_ends(g); /* which knows who it was */
+        if (failed(data) && !failed(ends)) ends = look_at_ends(g);
+        TRY(failed(ends) ? ends : data);
         if (over) return status_ok();
-        TRY(look_at_ends(g));
         nap(look, &us);
         if (!outermost->idle || moment_ms() - idle_ms < IDLE_MS) continue;
         idle_ms = moment_ms();

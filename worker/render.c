@@ -22,12 +22,22 @@ typedef struct { /* one run of render_latents */
     CheckpointMark mark;     /* of the checkpoint that this run knows */
     int saved_step;          /* of the last checkpoint */
     double saved_at, step_s; /* when it was written; the last step's time */
+    Status saved;            /* how the last writing went: the first rank writes, all hear of it at the next step */
 } Run;
 
 static Status progress_at(const Progress *p, const char *stage, int done, int total)
 {
     return p->at ? p->at(p->self, stage, done, total) : status_ok();
 }
+
+/* The same in a group: it goes on together or stops together. */
+static Status progress_of_all(const Run *r, const char *stage, int done, int total)
+{
+    Status own = failed(r->saved) ? r->saved : progress_at(&r->job->progress, stage, done, total);
+    return coll_agree(engine_group(r->e), own);
+}
+
+static bool is_first(const Run *r) { return engine_group(r->e)->rank == 0; }
 
 /* ---- checkpoints --------------------------------------------------------------------------------------------------- */
 
@@ -36,7 +46,7 @@ static Checkpoint read_checkpoint(const Run *r)
 {
     Checkpoint c = {0};
     const char *path = r->job->checkpoint;
-    if (!path || !r->job->resume || !file_exists(path)) return c;
+    if (!path || !r->job->resume || !is_first(r) || !file_exists(path)) return c;
     Status status = checkpoint_read(path, &r->owner, &c);
     if (!failed(status) && memcmp(c.dim, r->dim, sizeof c.dim) != 0)
         status = status_fail(ERR_INPUT, "%s: latents of another shape than the model's", path);
@@ -47,9 +57,29 @@ static Checkpoint read_checkpoint(const Run *r)
     return c;
 }
 
+/* What the first rank read, on all: state.latents stays NULL when it was nothing. */
+static Status share_checkpoint(const Run *r, Checkpoint *c)
+{
+    Coll *group = engine_group(r->e);
+    const size_t bytes = (size_t)(r->dim[0] * r->dim[1] * r->dim[2] * r->dim[3]) * sizeof(float);
+    DenoiseState head = c->state;
+    TRY(coll_host_broadcast(group, &head, sizeof head, 0));
+    if (!head.latents) return status_ok(); /* the first rank's address, good for nothing else */
+    for (int i = -1; i < head.solver_count; i++) {
+        float **to = i < 0 ? &c->state.latents : &c->state.solver[i];
+        if (!*to) *to = memory_get(bytes, 1);
+        TRY(coll_host_broadcast(group, *to, bytes, 0));
+    }
+    memcpy(c->dim, r->dim, sizeof c->dim);
+    c->state.step = head.step;
+    c->state.solver_count = head.solver_count;
+    c->state.lower_order_nums = head.lower_order_nums;
+    return status_ok();
+}
+
 static Status write_checkpoint(Run *r)
 {
-    if (!r->job->checkpoint || r->saved_step == denoise_steps_done(r->denoise)) return status_ok();
+    if (!r->job->checkpoint || !is_first(r) || r->saved_step == denoise_steps_done(r->denoise)) return status_ok();
     Checkpoint c = {.owner = r->owner, .state = denoise_state(r->denoise)};
     memcpy(c.dim, r->dim, sizeof c.dim);
     TRY(checkpoint_write_since(r->job->checkpoint, &c, &r->mark));
@@ -76,10 +106,10 @@ static Status begin_denoise(Run *r, const float *noise, double *text_s)
     double start = moment_s();
     PromptEmbeds prompt = {0}, negative = {0};
     Status status = status_ok();
-    TRY_OUT(progress_at(&r->job->progress, "text", 0, guided ? 2 : 1));
+    TRY_OUT(progress_of_all(r, "text", 0, guided ? 2 : 1));
     TRY_OUT(engine_encode(r->e, s->prompt, "prompt", r->job->trace, &prompt));
     if (guided) {
-        TRY_OUT(progress_at(&r->job->progress, "text", 1, 2));
+        TRY_OUT(progress_of_all(r, "text", 1, 2));
         TRY_OUT(engine_encode(r->e, s->negative, "negative", r->job->trace, &negative));
     }
     *text_s = moment_s() - start;
@@ -97,15 +127,15 @@ static Status denoise_all(Run *r)
     const int steps = r->job->shot->steps;
     r->saved_at = moment_s();
     for (int done; (done = denoise_steps_done(r->denoise)) < steps;) {
-        Status stop = progress_at(&r->job->progress, "denoise", done, steps);
+        Status stop = progress_of_all(r, "denoise", done, steps);
         if (stop.err == ERR_STOP && done > 0) TRY(write_checkpoint(r));
         TRY(stop);
         double start = moment_s();
         TRY(denoise_step(r->denoise));
         r->step_s = moment_s() - start;
-        if (checkpoint_is_due(r)) TRY(write_checkpoint(r));
+        if (checkpoint_is_due(r)) r->saved = write_checkpoint(r);
     }
-    return status_ok();
+    return coll_agree(engine_group(r->e), r->saved);
 }
 
 static void take_up(Run *r, const Checkpoint *c, RenderedLatents *out)
@@ -134,9 +164,20 @@ static Status take_result(const Run *r, const Checkpoint *finished, RenderedLate
     return status_ok();
 }
 
+/* By the first rank, for all. */
+static Status read_noise(const Run *r, float **noise)
+{
+    Coll *group = engine_group(r->e);
+    const size_t bytes = (size_t)(r->dim[0] * r->dim[1] * r->dim[2] * r->dim[3]) * sizeof(float);
+    Status status = is_first(r) ? trace_read_noise(r->job->noise_file, r->dim, noise) : status_ok();
+    status = coll_agree(group, status);
+    if (!failed(status) && !*noise) *noise = memory_get(bytes, 1);
+    return failed(status) ? status : coll_host_broadcast(group, *noise, bytes, 0);
+}
+
 Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
 {
-    Run r = {.e = e, .job = job};
+    Run r = {.e = e, .job = job, .saved = status_ok()};
     float *noise = NULL;
     double start = moment_s();
     Status status = status_ok();
@@ -145,12 +186,13 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
     engine_latent_dims(engine_config(e), job->shot, out->dim);
     memcpy(r.dim, out->dim, sizeof r.dim);
     if (job->conditions) r.dim[1] += job->conditions->references;
-    if (job->noise_file) TRY(trace_read_noise(job->noise_file, r.dim, &noise));
+    if (job->noise_file) TRY(read_noise(&r, &noise));
     if (job->checkpoint)
         r.owner =
             checkpoint_owner(job->shot, job->key, job->model_hash, dtype_name(backend_compute(engine_backend(e))));
     if (job->checkpoint) r.mark = checkpoint_mark(job->checkpoint);
     Checkpoint c = read_checkpoint(&r);
+    TRY_OUT(share_checkpoint(&r, &c));
     if (c.state.step == job->shot->steps &&
         !job->conditions) { /* nothing left to do but to decode: load no more than that */
         out->steps_resumed = c.state.step;

@@ -32,11 +32,13 @@ typedef struct {
     double text_s, denoise_s;
 } RenderedLatents;
 
-/* A checkpoint of the finished shot (step == steps) is written too, so that a later resume only decodes. */
+/* A checkpoint of the finished shot (step == steps) is written too, so that a later resume only decodes. On the ranks of a group
+ * (engine_open_group) all call it, with the same job; the first one alone reads and writes files, and a checkpoint says nothing of
+ * the group: another number of ranks goes on from it. */
 Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out);
 void render_latents_free(RenderedLatents *r);
 
-/* Decodes and hands over frames as they come: [n,H,W,3] fp32 in [0,1]. */
+/* By the first rank of a group alone. Decodes and hands over frames as they come: [n,H,W,3] fp32 in [0,1]. */
 typedef struct {
     Status (*put)(void *self, const float *frames, int n, int height, int width);
     void *self;

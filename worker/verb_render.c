@@ -12,9 +12,11 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/provoke.h"
 #include "worker/encode.h"
 #include "worker/image.h"
 #include "worker/render.h"
+#include "worker/render_group.h"
 #include "worker/trace.h"
 #include "worker/verbs.h"
 
@@ -25,7 +27,7 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     uint64_t seed;
     const char *noise, *image, *last_image, *control_video, *control_mask, *control_scale;
     OptionTexts references;
-    const char *checkpoint, *trace;
+    const char *checkpoint, *trace, *split;
     int checkpoint_every;
     bool resume, trace_blocks;
     int dtype, backend, threads, group_size;
@@ -74,10 +76,12 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"dtype", OPTION_CHOICE, &o->dtype, .value = "fp32|bf16"},
         {"backend", OPTION_CHOICE, &o->backend, .value = "cpu|cuda|ref", .help = "what computes, and in which type"},
         {"threads", OPTION_INT, &o->threads, .value = "N", .min = 1, .max = 4096},
-        {"group-size", OPTION_INT, &o->group_size, .value = "T", .min = 1, .max = 4096,
-         .help = "CPU threads (all); ranks that share the shot (1)"},
+        {"group-size", OPTION_INT, &o->group_size, .value = "T", .min = 1, .max = COLL_MAX_RANKS,
+         .help = "CPU threads (all, of each rank its share); ranks that share the shot (1)"},
+        {"split", OPTION_TEXT, &o->split, .value = "GxSxT",
+         .help = "how they share it: guidance halves x token parts x weight parts (chosen)"},
         {"memory", OPTION_REAL, &o->memory_gb, .value = "GB", .min = 0.001, .max = 1e6,
-         .help = "beyond it frames are decoded in tiles (half the machine)"},
+         .help = "a rank takes for large results and weights: else in tiles, divided (half the machine)"},
         {.name = "quiet", .kind = OPTION_FLAG, .to = &o->quiet},
         {"json", OPTION_FLAG, &o->json, .help = "no progress on stderr; one JSON object on stdout"},
     };
@@ -135,9 +139,10 @@ static Status check_folder_of(const char *option, const char *path)
 
 static Status check_options(const RenderOptions *o)
 {
-    if (o->group_size > 1)
-        return status_fail(ERR_INPUT, "--group-size %d: this build renders a shot on one rank; expected 1",
-                           o->group_size);
+    Split split;
+    if (o->split) TRY(split_parse(o->split, &split));
+    if (o->split && split.guidance * split.sequence * split.tensor != o->group_size)
+        return status_fail(ERR_INPUT, "--split %s: the product is not --group-size %d", o->split, o->group_size);
     if (o->resume && !o->checkpoint)
         return status_fail(ERR_INPUT, "--resume: expected --checkpoint FILE.h5 to go on from");
     if (o->checkpoint_every && !o->checkpoint)
@@ -256,6 +261,7 @@ static void hash_pictures(Hash *h, const char *name, const ImageList *list)
 
 typedef struct {
     const RenderOptions *o;
+    bool quiet;
     bool terminal, open; /* open: a line on the terminal has no end yet */
     char stage[16];
     double stage_began, said; /* seconds */
@@ -309,14 +315,15 @@ static Status progress_at(void *self, const char *stage, int done, int total)
                            s->o->checkpoint ? "--resume goes on from the checkpoint"
                                             : "there is no --checkpoint to go on from");
     }
-    if (!s->o->quiet) show_progress(s, stage, done, total);
-    return status_ok();
+    if (!s->quiet) show_progress(s, stage, done, total);
+    return provoke_at(stage, NULL, done);
 }
 
 /* ---- the work ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const RenderOptions *o;
+    RenderGroup group;
     ShotSpec shot;
     char key[HASH_TEXT], model_hash[HASH_TEXT];
     Pictures pictures;
@@ -388,17 +395,45 @@ static Status prepare(Work *w)
     return status;
 }
 
-static Status do_work(Work *w, Progress progress)
+static Status open_engine(Work *w)
 {
     const RenderOptions *o = w->o;
     const BackendOptions backend = {.kind = backend_kind[o->backend],
                                     .compute = compute_type[o->dtype],
-                                    .threads = o->threads,
+                                    .threads = o->threads ? o->threads : w->group.threads,
                                     .memory_bytes = (int64_t)(o->memory_gb * 1e9)};
-    TRY(prepare(w));
+    Split split;
+    if (o->split) TRY(split_parse(o->split, &split));
+    TRY(engine_open_group(o->model, &backend, w->group.coll, o->split ? &split : NULL, &w->shot, &w->engine));
+    split = engine_split(w->engine);
+    if (o->group_size > 1)
+        log_line(LOG_INFO, "%d ranks, --split %dx%dx%d", o->group_size, split.guidance, split.sequence, split.tensor);
+    return status_ok();
+}
+
+static void trace_nowhere(void *self, const char *name, const char *dtype, const void *data, int ndim,
+                          const int64_t *dim)
+{
+    (void)self, (void)name, (void)dtype, (void)data, (void)ndim, (void)dim;
+}
+
+/* What only the first rank of a group does before the work, and the others must hear of. */
+static Status open_files(Work *w)
+{
+    const RenderOptions *o = w->o;
+    if (!render_group_is_first(&w->group)) return status_ok();
     if (o->checkpoint || o->json) TRY(make_key(w));
-    TRY(engine_open(o->model, &backend, &w->engine));
-    if (o->trace) TRY(trace_open(o->trace, o->trace_blocks, &w->trace));
+    return o->trace ? trace_open(o->trace, o->trace_blocks, &w->trace) : status_ok();
+}
+
+static Status do_work(Work *w, Progress progress)
+{
+    const RenderOptions *o = w->o;
+    const Trace others = {.put = trace_nowhere, .blocks = o->trace_blocks}; /* take part, and see nothing */
+    TRY(coll_agree(w->group.coll, prepare(w)));
+    TRY(open_engine(w));
+    TRY(coll_agree(w->group.coll, open_files(w)));
+    const Trace *trace = w->trace ? trace_sink(w->trace) : o->trace ? &others : NULL;
     const RenderJob job = {.shot = &w->shot,
                            .key = w->key,
                            .model_hash = w->model_hash,
@@ -407,10 +442,10 @@ static Status do_work(Work *w, Progress progress)
                            .resume = o->resume,
                            .noise_file = o->noise,
                            .conditions = any_pictures(&w->pictures) ? &w->pictures.all : NULL,
-                           .trace = w->trace ? trace_sink(w->trace) : NULL,
+                           .trace = trace,
                            .progress = progress};
     TRY(render_latents(w->engine, &job, &w->latents));
-    return make_file(w, progress);
+    return render_group_is_first(&w->group) ? make_file(w, progress) : status_ok();
 }
 
 static Status print_json(const Work *w)
@@ -437,29 +472,47 @@ static Status print_json(const Work *w)
     return printed ? status_ok() : status_errno(ERR_NODE, "cannot write to standard output");
 }
 
-Status verb_render(int argc, char **argv)
+/* Started alone: the ranks get the same arguments, when there is nothing wrong with them. */
+static Status launch_ranks(const RenderOptions *o, int argc, char **argv, LaunchRanks *launch)
 {
-    RenderOptions o = {.guidance = NAN, .guidance_2 = NAN, .flow_shift = NAN, .group_size = 1};
-    int first;
-    TRY(read_options(&o, argc, argv, &first));
-    if (first < 0) return status_ok();
-    TRY(check_options(&o));
-    if (o.quiet) log_set_level(LOG_WARNING);
-    catch_stops();
-    Show show = {.o = &o, .terminal = isatty(STDERR_FILENO)};
-    Work w = {.o = &o};
-    double start = moment_s();
-    Status status = do_work(&w, (Progress){progress_at, &show});
-    w.total_s = moment_s() - start;
-    end_line(&show);
-    if (!failed(status) && o.json) status = print_json(&w);
-    if (!failed(status))
-        log_line(LOG_INFO, "%s: %.1f s of video in %.1f s", o.output, (double)w.shot.frames / w.shot.fps, w.total_s);
-    encode_abandon(&w.encode);
-    trace_abandon(&w.trace);
-    render_latents_free(&w.latents);
-    engine_close(&w.engine);
+    Work w = {.o = o};
+    Status status = prepare(&w);
     pictures_clear(&w.pictures);
     shot_clear(&w.shot);
-    return status;
+    return failed(status) ? status : render_group_launch(o->group_size, o->threads, argc, argv, launch);
+}
+
+static void clear_work(Work *w)
+{
+    encode_abandon(&w->encode);
+    trace_abandon(&w->trace);
+    render_latents_free(&w->latents);
+    engine_close(&w->engine);
+    pictures_clear(&w->pictures);
+    shot_clear(&w->shot);
+}
+
+Status verb_render(int argc, char **argv, LaunchRanks *launch)
+{
+    RenderOptions o = {.guidance = NAN, .guidance_2 = NAN, .flow_shift = NAN, .group_size = 1};
+    int next;
+    TRY(read_options(&o, argc, argv, &next));
+    if (next < 0) return status_ok();
+    TRY(check_options(&o));
+    if (o.quiet) log_set_level(LOG_WARNING);
+    if (o.group_size > 1 && !link_under_launcher()) return launch_ranks(&o, argc, argv, launch);
+    Work w = {.o = &o};
+    double start = moment_s();
+    Status status = render_group_join(o.group_size, &w.group);
+    catch_stops();
+    const bool first = render_group_is_first(&w.group);
+    Show show = {.o = &o, .quiet = o.quiet || !first, .terminal = isatty(STDERR_FILENO)};
+    if (!failed(status)) status = do_work(&w, (Progress){progress_at, &show});
+    w.total_s = moment_s() - start;
+    end_line(&show);
+    if (!failed(status) && o.json && first) status = print_json(&w);
+    if (!failed(status))
+        log_line(LOG_INFO, "%s: %.1f s of video in %.1f s", o.output, (double)w.shot.frames / w.shot.fps, w.total_s);
+    clear_work(&w);
+    return render_group_leave(&w.group, status);
 }

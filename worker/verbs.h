@@ -3,9 +3,9 @@
 #ifndef REELWRIGHT_WORKER_VERBS_H
 #define REELWRIGHT_WORKER_VERBS_H
 
-#include "common/status.h"
+#include "common/work.h"
 
-Status verb_render(int argc, char **argv);
+Status verb_render(int argc, char **argv, LaunchRanks *launch);
 Status verb_inspect(int argc, char **argv);
 Status verb_bench(int argc, char **argv);
 

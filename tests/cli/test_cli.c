@@ -115,7 +115,7 @@ static void refuses_bad_input_before_anything_starts(void **state)
         {{"--width", "50"}, "width = 50, expected a multiple of 16"},
         {{"--steps", "0"}, "--steps 0: expected 1 to 1000"},
         {{"--guidance-2", "3"}, "no second transformer"},
-        {{"--group-size", "2"}, "this build renders a shot on one rank"},
+        {{"--split", "2x1x1"}, "the product is not --group-size 1"},
         {{"--image", "x.png"}, "--image"},
         {{"--reference", "x.png"}, "--reference"},
         {{"--backend", "gpu"}, "--backend gpu: expected cpu|cuda|ref"},

@@ -1,0 +1,54 @@
+/* How the ranks of a launched group ended, whatever order they say it in, and when they say nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/outcome.h"
+
+static void the_first_rank_decides(void **state)
+{
+    (void)state;
+    char *path;
+    assert_int_equal(outcome_begin(&path).err, OK);
+    outcome_tell(2, status_fail(ERR_RETRY, "rank 1 died"));
+    outcome_tell(0, status_fail(ERR_CLIP, "two\nlines"));
+    outcome_tell(1, status_ok());
+    Status s = outcome_end(&path, "");
+    assert_null(path);
+    assert_int_equal(s.err, ERR_CLIP);
+    assert_string_equal(s.message, "two lines");
+    assert_int_equal(outcome_begin(&path).err, OK);
+    outcome_tell(1, status_ok());
+    outcome_tell(0, status_ok());
+    assert_int_equal(outcome_end(&path, "").err, OK);
+}
+
+static void without_it_a_death_explains_most(void **state)
+{
+    (void)state;
+    char *path;
+    assert_int_equal(outcome_begin(&path).err, OK);
+    outcome_tell(3, status_fail(ERR_RETRY, "rank 2 gave up"));
+    outcome_tell(1, status_fail(ERR_RETRY, "rank 0 died"));
+    assert_string_equal(outcome_end(&path, "").message, "rank 0 died");
+    assert_int_equal(outcome_begin(&path).err, OK);
+    outcome_tell(1, status_ok()); /* but of the first rank nothing is known */
+    assert_int_equal(outcome_end(&path, "no slots").err, ERR_NODE);
+    assert_int_equal(outcome_begin(&path).err, OK);
+    char *gone = text_copy(path);
+    assert_non_null(strstr(outcome_end(&path, "no slots").message, "no slots"));
+    assert_false(file_exists(gone));
+    free(gone);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_first_rank_decides),
+                                       cmocka_unit_test(without_it_a_death_explains_most)};
+    return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
+}
