@@ -7,7 +7,7 @@ complain() { printf 'style: %s\n' "$1"; printf '%s\n' "$2" | head -20; bad=1; }
 
 sources=$(find common coordinator worker engine kernels tests tools -name '*.[ch]' -o -name '*.cc' | sort)
 if command -v clang-format-14 >/dev/null; then
-  list=$(for f in $sources; do clang-format-14 --output-replacements-xml "$f" | grep -q '<replacement ' && echo "$f"; done)
+  list=$(echo "$sources" | xargs clang-format-14 --dry-run 2>&1 | sed -n 's/:[0-9]*:[0-9]*: warning: .*//p' | sort -u)
   [ -z "$list" ] || complain 'not formatted (clang-format-14 -i FILE):' "$list"
 else
   echo 'style: clang-format-14 is not installed, formatting not checked'
