@@ -24,6 +24,8 @@ typedef struct {
     char *stem;    /* file name without folder, rendition and ending; safe for any file system */
 } ClipOrder;
 
+enum { LEASE_MAX_RANKS = 64 /* of a group */ };
+
 typedef struct {         /* what a worker is asked to do: one shot and the clips that are made of it */
     int64_t lease;       /* number of this lease, unique in the ledger */
     int64_t epoch;       /* of the coordinator that gave it */
@@ -37,6 +39,9 @@ typedef struct {         /* what a worker is asked to do: one shot and the clips
     Rendition rendition[MAX_RENDITIONS];
     int clip_count;
     ClipOrder *clip;
+    int64_t group; /* number of the group that renders it, unique in the job: it is formed anew when this changes */
+    int member_count;
+    int member[LEASE_MAX_RANKS]; /* its ranks in the job; the first one answers for all */
 } Lease;
 
 typedef struct { /* one clip, finished: all paths relative to the campaign folder */

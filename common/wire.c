@@ -162,6 +162,9 @@ static void pass_lease(Codec *c, Lease *l)
         pass_text(c, &l->clip[i].clip_id, "clip id");
         pass_text(c, &l->clip[i].stem, "stem");
     }
+    pass_int64(c, &l->group, "group");
+    pass_count(c, &l->member_count, LEASE_MAX_RANKS, "number of members");
+    for (int i = 0; i < l->member_count; i++) pass_int(c, &l->member[i], "member");
 }
 
 static void pass_clip_result(Codec *c, ClipResult *r)

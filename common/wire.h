@@ -9,6 +9,9 @@
  *                                          <-  STOP (a lease in work ends at its next step, with a checkpoint)
  *   BYE                                    ->
  *
+ * A lease goes to every rank of the group that renders it. The first of them speaks for all; the others take part, send neither
+ * PROGRESS nor RESULT, and are READY again when it is over.
+ *
  * Every message may be lost, late, doubled or overtaken. Leases are numbered, upwards, by the ledger: a worker does each
  * number at most once and answers a second asking with the result that it has; the coordinator takes the first result of
  * a lease that still runs and acknowledges, without any other effect, every other one.
@@ -24,7 +27,7 @@
 #include "common/clip.h"
 #include "common/status.h"
 
-enum { WIRE_VERSION = 1 };
+enum { WIRE_VERSION = 2 };
 
 typedef enum { WIRE_READY = 1, WIRE_LEASE, WIRE_PROGRESS, WIRE_RESULT, WIRE_ACK, WIRE_STOP, WIRE_BYE } WireKind;
 

@@ -5,9 +5,10 @@
 #include "common/link.h"
 
 typedef struct {
-    int threads; /* 0 = as many as the process may run on */
-    int backend; /* index into "cpu|cuda|ref" */
-    int dtype;   /* index into "fp32|bf16" */
+    int threads;       /* 0 = as many as the process may run on */
+    int backend;       /* index into "cpu|cuda|ref" */
+    int dtype;         /* index into "fp32|bf16" */
+    const char *split; /* how the ranks of a group share a shot, "GxSxT", or NULL: chosen */
 } WorkSettings;
 
 /* Works until told to stop. OK: no more work. ERR_STOP: stopped, everything checkpointed and reported. ERR_FATAL: the

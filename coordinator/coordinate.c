@@ -103,6 +103,7 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
                                .start_ms = moment_ms(),
                                .step_limit_ms = (int64_t)o->step_limit_s * 1000,
                                .grace_ms = (int64_t)o->grace_s * 1000,
+                               .group_size = o->group_size,
                                .wait_ms = o->wait_s < 0 ? -1 : (int64_t)o->wait_s * 1000};
     Status status = status_ok();
     *clean = false;

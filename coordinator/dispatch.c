@@ -23,6 +23,7 @@ Status dispatch_open(Ledger *ledger, Link *link, Events *events, const DispatchO
     d->asked_ms = d->alive_ms = o->start_ms - ALIVE_MS;
     d->reason = text_copy("");
     roster_open(&d->roster, link->count, o->start_ms, o->step_limit_ms);
+    if (o->group_size > 1) d->roster.group_size = o->group_size;
     memcpy(d->roster.stage_limit_ms, o->limit_ms, sizeof o->limit_ms);
     d->count_failed = true;
     Status status = ledger_planned_shots(ledger, &d->planned, &d->planned_count);
@@ -128,12 +129,13 @@ void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason)
     d->stopping = true; /* what is in work comes back with a checkpoint */
 }
 
+/* A failure is the first rank's of a group. */
 static bool tried_by_all(Dispatch *d, int64_t shot, Status *status)
 {
     for (int rank = 1; rank < d->roster.count && !failed(*status); rank++) {
         const Member *m = &d->roster.member[rank];
-        bool yes = true;
-        if (!m->aside && (m->state == MEMBER_READY || m->state == MEMBER_WORKING))
+        bool yes = true, helper = m->group ? m->lead != rank : d->roster.group_size > 1;
+        if (!m->aside && !helper && (m->state == MEMBER_READY || m->state == MEMBER_WORKING))
             *status = ledger_has_failed(d->ledger, shot, m->name, &yes);
         if (!yes) return false;
     }
@@ -172,10 +174,22 @@ static Status judge(Dispatch *d, Member *m, int64_t shot, int err, const char *r
     return status_ok();
 }
 
+/* Its members may be waiting for each other, so all are told; of one that does not come back nobody knows whether it can. */
+void dispatch_end_group(Dispatch *d, Member *lead, bool lost)
+{
+    for (Member *m = NULL; (m = roster_next_member(&d->roster, lead, m));) {
+        if (lost && lead->lease) dispatch_post_drop(d, m, lead->lease);
+        m->progress_ms = d->now_ms;
+        if (lost && m->state == MEMBER_HELPING) roster_end_lease(m, MEMBER_LOST);
+    }
+    roster_end_group(&d->roster, lead->group);
+}
+
 Status dispatch_lose(Dispatch *d, Member *m, MemberState next, const char *outcome, const LeaseResult *r,
                      const char *reason)
 {
     int64_t shot = m->shot, lease = m->lease;
+    dispatch_end_group(d, m, !r);
     TRY(ledger_end_lease(d->ledger, lease, outcome, r, reason));
     dispatch_event(d, "lease.ended", "{s:I,s:I,s:i,s:s,s:s}", "lease", lease, "shot", shot, "worker", m->rank,
                    "outcome", outcome, "reason", reason);
@@ -196,6 +210,10 @@ static Status give_up_on_silent(Dispatch *d)
         snprintf(reason, sizeof reason, "worker %d (%s) made no progress for %lld s (%s %d of %d)", rank, m->name,
                  (long long)(d->now_ms - m->progress_ms) / 1000, m->stage[0] ? m->stage : "start", m->done, m->total);
         log_line(LOG_WARNING, "%s", reason);
+        if (m->state == MEMBER_HELPING) {
+            roster_end_lease(m, MEMBER_LOST);
+            continue;
+        }
         TRY(dispatch_begin_changes(d));
         TRY(dispatch_lose(d, m, MEMBER_LOST, "lost", NULL, reason));
     }
@@ -219,21 +237,36 @@ static Status choose_shot(Dispatch *d, const Member *m, int64_t *shot)
     return status_ok();
 }
 
+static void send_lease(Dispatch *d, Member *m, const unsigned char *data, size_t bytes)
+{
+    Letter *letter = add_letter(d, m->rank);
+    free(m->lease_data);
+    m->lease_data = memory_get(bytes, 1);
+    letter->data = memory_get(bytes, 1);
+    m->lease_bytes = letter->bytes = bytes;
+    memcpy(m->lease_data, data, bytes);
+    memcpy(letter->data, data, bytes);
+}
+
+/* To the group that m is the first of. */
 static Status give_lease(Dispatch *d, Member *m, int64_t shot)
 {
     WireMessage w = {.kind = WIRE_LEASE};
+    unsigned char *data;
+    size_t bytes;
     TRY(ledger_give_lease(d->ledger, shot, m->name, &w.as.lease));
     w.lease = w.as.lease.lease;
     w.epoch = w.as.lease.epoch;
-    roster_start_lease(m, &w.as.lease, shot, d->now_ms);
+    roster_fill_group(&d->roster, m, &w.as.lease);
     dispatch_event(d, "lease.given", "{s:I,s:s,s:i,s:i}", "lease", w.lease, "shot", w.as.lease.key, "worker", m->rank,
                    "clips", w.as.lease.clip_count);
-    free(m->lease_data);
-    wire_encode(&w, &m->lease_data, &m->lease_bytes);
-    Letter *letter = add_letter(d, m->rank);
-    letter->data = memory_get(m->lease_bytes, 1);
-    letter->bytes = m->lease_bytes;
-    memcpy(letter->data, m->lease_data, m->lease_bytes);
+    wire_encode(&w, &data, &bytes);
+    for (Member *each = NULL; (each = roster_next_member(&d->roster, m, each));) {
+        roster_start_lease(each, &w.as.lease, each == m ? shot : -1, d->now_ms);
+        if (each != m) each->state = MEMBER_HELPING;
+        send_lease(d, each, data, bytes);
+    }
+    free(data);
     wire_clear(&w);
     return status_ok();
 }
@@ -241,11 +274,12 @@ static Status give_lease(Dispatch *d, Member *m, int64_t shot)
 static Status hand_out_work(Dispatch *d)
 {
     if (d->end != DISPATCH_WORKING || d->paused) return status_ok();
+    roster_form_groups(&d->roster, d->now_ms);
     for (int rank = 1; rank < d->roster.count; rank++) {
         Member *m = &d->roster.member[rank];
         int64_t shot;
         if (d->again_count == 0 && d->planned_next == d->planned_count) break;
-        if (!roster_can_work(&d->roster, m, d->now_ms)) continue;
+        if (!roster_group_can_work(&d->roster, m, d->now_ms)) continue;
         TRY(dispatch_begin_changes(d));
         TRY(choose_shot(d, m, &shot));
         if (shot >= 0) TRY(give_lease(d, m, shot));
@@ -257,6 +291,7 @@ static Status look_for_the_end(Dispatch *d)
 {
     RosterCount c = roster_count(&d->roster, d->now_ms);
     bool work = d->again_count > 0 || d->planned_next < d->planned_count;
+    if (c.hoped < d->roster.group_size) c.hoped = 0; /* too few for a group */
     if (d->end == DISPATCH_WORKING) {
         if (c.working == 0 && (!work || d->paused))
             TRY(dispatch_rest(d));

@@ -13,6 +13,8 @@
  * - A worker that fails three different shots in a row is set aside. When all are, the farm cannot go on.
  * - A full disk stops the farm instead of failing the whole campaign clip by clip.
  * - A step without progress for its limit (roster.h) is a loss.
+ * - A lease goes to all ranks of a group (roster.h) and is the first one's; it is lost with any of them. The others give it up and
+ *   are free for a new group as soon as they are ready: survivors that are enough for a group go on in this job, fewer wait.
  * - Where all that is left is held (paused, or waiting for the pilot's approval) the farm waits, workers asleep, for wait_ms. */
 #ifndef REELWRIGHT_DISPATCH_H
 #define REELWRIGHT_DISPATCH_H
@@ -44,6 +46,7 @@ typedef struct {
     int64_t wait_ms;               /* how long to wait for somebody's word; negative: for ever */
     int64_t most_failed;           /* clips; negative: any number */
     int64_t grace_ms;              /* how long a stop waits for checkpoints */
+    int group_size;                /* ranks that render a shot together; 0 = 1 */
 } DispatchOptions;
 
 /* Everything is borrowed. The ledger has its epoch. */

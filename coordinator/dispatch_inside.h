@@ -39,6 +39,8 @@ Status dispatch_begin_changes(Dispatch *d); /* opens the round's transaction, on
 void dispatch_post(Dispatch *d, int peer, const WireMessage *m);
 void dispatch_post_stop(Dispatch *d, Member *m);
 void dispatch_post_drop(Dispatch *d, const Member *m, int64_t lease); /* give up this lease */
+/* The group of `lead` is no more. lost: its lease was not given back, so its members are told to give it up. */
+void dispatch_end_group(Dispatch *d, Member *lead, bool lost);
 void dispatch_queue_again(Dispatch *d, int64_t shot);
 void dispatch_event(Dispatch *d, const char *event, const char *pack, ...); /* as events_add */
 void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason);

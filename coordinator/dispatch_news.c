@@ -31,7 +31,9 @@ static void greet(Dispatch *d, Member *m, const WireMessage *w)
 static void hear_ready(Dispatch *d, Member *m, const WireMessage *w)
 {
     greet(d, m, w);
-    if (m->state == MEMBER_WORKING && w->lease < m->lease && d->now_ms - m->sent_ms >= DISPATCH_RESEND_MS) {
+    if (m->state == MEMBER_HELPING && w->lease >= m->lease) roster_end_lease(m, MEMBER_READY);
+    if ((m->state == MEMBER_WORKING || m->state == MEMBER_HELPING) && w->lease < m->lease &&
+        d->now_ms - m->sent_ms >= DISPATCH_RESEND_MS) {
         m->sent_ms = d->now_ms;
         link_send(d->link, m->rank, m->lease_data, m->lease_bytes); /* committed in an earlier round */
     }
@@ -139,11 +141,14 @@ static Status hear_death(Dispatch *d, Member *m, bool goodbye)
         log_line(LOG_WARNING, "%s", reason);
         dispatch_event(d, "worker.died", "{s:i,s:s}", "worker", m->rank, "reason", reason);
     }
-    if (m->state == MEMBER_WORKING) {
+    Member *lead = m->group ? &d->roster.member[m->lead] : m;
+    if (lead->state == MEMBER_WORKING) { /* a group's lease is lost with any of its ranks */
         TRY(dispatch_begin_changes(d));
-        return dispatch_lose(d, m, next, goodbye ? "stopped" : "lost", NULL, reason);
+        TRY(dispatch_lose(d, lead, lead == m ? next : MEMBER_LOST, goodbye ? "stopped" : "lost", NULL, reason));
+    } else {
+        dispatch_end_group(d, lead, true);
     }
-    roster_end_lease(m, next);
+    if (m->state < MEMBER_DEAD) roster_end_lease(m, next);
     return status_ok();
 }
 

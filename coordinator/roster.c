@@ -8,7 +8,7 @@
 
 void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms)
 {
-    *r = (Roster){.count = count, .start_ms = now_ms, .fixed_limit_ms = fixed_limit_ms};
+    *r = (Roster){.count = count, .group_size = 1, .start_ms = now_ms, .fixed_limit_ms = fixed_limit_ms};
     r->member = memory_get((size_t)count, sizeof *r->member);
     for (int rank = 0; rank < count; rank++) {
         r->member[rank].rank = rank;
@@ -46,8 +46,10 @@ void roster_progress(Roster *r, Member *m, const char *stage, int done, int tota
     m->dirty = true;
 }
 
+/* A helper is overdue when its group is no more and it does not come back. */
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms)
 {
+    if (m->state == MEMBER_HELPING) return m->group == 0 && now_ms - m->progress_ms > roster_limit_ms(r, m);
     return m->state == MEMBER_WORKING && now_ms - m->progress_ms > roster_limit_ms(r, m);
 }
 
@@ -121,7 +123,7 @@ RosterCount roster_count(const Roster *r, int64_t now_ms)
 
 static const char *state_name(const Member *m)
 {
-    static const char *const name[] = {"absent", "ready", "working", "lost", "dead", "gone"};
+    static const char *const name[] = {"absent", "ready", "helping", "working", "lost", "dead", "gone"};
     return m->aside && m->state == MEMBER_READY ? "aside" : name[m->state];
 }
 

@@ -11,6 +11,7 @@
 typedef enum {
     MEMBER_ABSENT, /* not heard yet */
     MEMBER_READY,
+    MEMBER_HELPING, /* in a lease of its group's first rank, or not yet back from one */
     MEMBER_WORKING,
     MEMBER_LOST, /* made no progress: its lease is given away; it may come back */
     MEMBER_DEAD,
@@ -34,6 +35,8 @@ typedef struct {
     char host[64], name[96]; /* name: host:pid, one life of one process */
     int64_t heard_ms, progress_ms, sent_ms;
     int64_t lease, shot; /* while it works */
+    int64_t group;       /* number of the group it is in; 0: none */
+    int lead, next;      /* the rank of its first; the one after this, 0: none */
     bool seen;           /* it has answered to the lease */
     bool finishing;
     char stage[16], clip[64];
@@ -47,6 +50,8 @@ typedef struct {
 
 typedef struct {
     int count;      /* ranks, the coordinator's own (0, unused) included */
+    int group_size; /* ranks that render a shot together */
+    int64_t groups; /* formed so far */
     Member *member; /* [count] */
     int64_t start_ms;
     int64_t longest_ms;                  /* the longest wait between two signs of progress so far */
@@ -67,6 +72,17 @@ bool roster_count_failure(Member *m, int64_t shot);
 void roster_count_success(Member *m);
 void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t now_ms);
 void roster_end_lease(Member *m, MemberState state);
+
+/* ---- groups (roster_groups.c) ----
+ * Neighbours form one: ranks 1 to T, T + 1 to 2T, and so on, as soon as all are ready. Where that cannot be, because one of them is
+ * lost, dead or set aside (or T does not divide the workers), the rest are spares, of which any T form one. A group lasts until a
+ * lease of it ends in any way but well, or a member is lost; then its members are free for another. */
+void roster_form_groups(Roster *r, int64_t now_ms);
+bool roster_group_can_work(const Roster *r, const Member *lead, int64_t now_ms);
+/* The next member after `m` (NULL: the first) of the lead's group, in the order of ranks, which is their order in the group. */
+Member *roster_next_member(const Roster *r, const Member *lead, const Member *m);
+void roster_fill_group(const Roster *r, const Member *lead, Lease *l);
+void roster_end_group(Roster *r, int64_t group);
 
 typedef struct {
     int hoped;                  /* ready, working, or not heard yet but still waited for */

@@ -24,7 +24,7 @@ enum { LEAST_FREE_BYTES = 16 << 20, CORES_PER_WORKER = 2, NOTIFY_MS = 30000 /* f
 typedef struct {
     const char *campaign, *out, *hostfile, *agent;
     const char *max_fails; /* NULL: as the campaign says */
-    int workers, step_limit_s, grace_s, wait_s;
+    int workers, group_size, step_limit_s, grace_s, wait_s;
     WorkSettings work;
     bool quiet, take_over;
 } RunOptions;
@@ -45,6 +45,17 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .min = 1,
          .max = 100000,
          .help = "processes that render, on each host (by cores: one for every two, at least 1)"},
+        {.name = "group-size",
+         .kind = OPTION_INT,
+         .to = &o->group_size,
+         .value = "T",
+         .min = 1,
+         .max = LEASE_MAX_RANKS},
+        {.name = "split",
+         .kind = OPTION_TEXT,
+         .to = &o->work.split,
+         .value = "GxSxT",
+         .help = "of them, so many render each shot together (1), and how they share it (`render --help`)"},
         {.name = "hostfile",
          .kind = OPTION_TEXT,
          .to = &o->hostfile,
@@ -221,17 +232,20 @@ static int threads_of_a_rank(void)
 
 static Status launch(const RunOptions *o, Hosts *hosts, const Claim *claim)
 {
-    char threads[16], backend[8], dtype[8], limit[16], grace[16], wait[16], *folder = realpath(o->out, NULL);
+    char threads[16], backend[8], dtype[8], limit[16], grace[16], wait[16], group[16], *folder = realpath(o->out, NULL);
     snprintf(threads, sizeof threads, "%d", o->work.threads);
     snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
     snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16"}[o->work.dtype]);
     snprintf(limit, sizeof limit, "%d", o->step_limit_s);
     snprintf(grace, sizeof grace, "%d", o->grace_s);
     snprintf(wait, sizeof wait, "%d", o->wait_s);
-    const char *arguments[20] = {"run",     o->campaign, "--out",   folder, "--backend", backend,
+    snprintf(group, sizeof group, "%d", o->group_size);
+    const char *arguments[24] = {"run",     o->campaign, "--out",   folder, "--backend", backend,
                                  "--dtype", dtype,       "--grace", grace,  "--wait",    wait};
     int n = 12;
     if (o->step_limit_s) arguments[n++] = "--step-limit", arguments[n++] = limit;
+    if (o->group_size > 1) arguments[n++] = "--group-size", arguments[n++] = group;
+    if (o->work.split) arguments[n++] = "--split", arguments[n++] = o->work.split;
     if (o->work.threads) arguments[n++] = "--threads", arguments[n++] = threads; /* else each host's cores decide */
     LaunchOptions launch_options = {.folder = folder,
                                     .claim = claim,
@@ -253,6 +267,7 @@ static Status run_alone(RunOptions *o)
     Status status = status_ok();
     int cores = count_cores();
     if (o->workers == 0) o->workers = cores / CORES_PER_WORKER > 0 ? cores / CORES_PER_WORKER : 1;
+    if (o->workers < o->group_size && !o->hostfile) o->workers = o->group_size;
     TRY_OUT(hosts_open(o->hostfile, o->agent, &hosts));
     TRY_OUT(prepare(o));
     TRY_OUT(claim_take(o->out, o->take_over, &claim));
@@ -293,6 +308,7 @@ static Status run_coordinator(const RunOptions *o, Link *link, bool launched, bo
     CoordinateOptions c = {.step_limit_s = o->step_limit_s,
                            .grace_s = o->grace_s,
                            .wait_s = o->wait_s,
+                           .group_size = o->group_size,
                            .show = !launched,
                            .quiet = o->quiet};
     *clean = false;
@@ -307,10 +323,12 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
     TRY(link_open_mpi(&link));
     moment_catch_stops();
     provoke_set_rank(link->rank);
-    Status status = link->count < 2
-                        ? status_fail(ERR_INPUT, "mpirun -n 1: expected at least 2 ranks: a coordinator and a worker")
-                    : link->rank == 0 ? run_coordinator(o, link, launched, &clean)
-                                      : worker(link, &o->work);
+    Status status =
+        link->count <= o->group_size
+            ? status_fail(ERR_INPUT, "mpirun -n %d: expected at least %d ranks: a coordinator and a worker%s",
+                          link->count, o->group_size + 1, o->group_size > 1 ? "s' group" : "")
+        : link->rank == 0 ? run_coordinator(o, link, launched, &clean)
+                          : worker(link, &o->work);
     if (status.err == ERR_STOP && launched) status = status_ok(); /* the launcher says so, once */
     if (status.err == ERR_FATAL && link->rank > 0) clean = false; /* without a coordinator nobody is left to wait for */
     if (clean) {
@@ -324,7 +342,7 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
 
 Status run_verb(int argc, char **argv, WorkerMain *worker)
 {
-    RunOptions o = {.grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
+    RunOptions o = {.group_size = 1, .grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
     bool help;
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status_ok();

@@ -50,10 +50,15 @@ typedef struct {
     size_t room;
 } Block;
 
+typedef struct {
+    MPI_Request request;
+    int world; /* the other rank */
+} Message;
+
 typedef struct Batch { /* messages that belong together, and the memory they use */
     struct Batch *next;
     Block out, in;
-    MPI_Request *request;
+    Message *message;
     int count, room;
     int64_t numbers; /* of a sum */
     Tensor tensor;
@@ -64,6 +69,7 @@ typedef struct { /* what a group and its parts share */
     int world[COLL_MAX_RANKS];
     MPI_Request end[COLL_MAX_RANKS]; /* standing receives, by rank of the outermost group */
     int said[COLL_MAX_RANKS];        /* what they receive: nothing that is looked at */
+    bool over[COLL_MAX_RANKS], died[COLL_MAX_RANKS];
     Block spare[SPARE_BLOCKS];
     Batch *working;
 } Group;
@@ -127,7 +133,7 @@ static void batch_end(Group *g, Batch *b)
     if (*at) *at = b->next;
     block_give_back(g, b->out);
     block_give_back(g, b->in);
-    free(b->request);
+    free(b->message);
     free(b);
 }
 
@@ -135,7 +141,7 @@ static bool batch_is_over(Batch *b)
 {
     for (int i = 0; i < b->count; i++) {
         int done = 0;
-        if (MPI_Test(&b->request[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done) return false;
+        if (MPI_Test(&b->message[i].request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done) return false;
     }
     return true;
 }
@@ -151,22 +157,22 @@ static void look_at_graves(void)
         *at = b->next;
         free(b->out.data);
         free(b->in.data);
-        free(b->request);
+        free(b->message);
         free(b);
     }
 }
 
 /* ---- messages ---------------------------------------------------------------------------------------------------------- */
 
-static MPI_Request *next_request(Batch *b)
+static MPI_Request *next_request(Batch *b, int world)
 {
     if (b->count == b->room) {
         b->room = b->room ? 2 * b->room : 8;
-        b->request = realloc(b->request, (size_t)b->room * sizeof *b->request);
-        if (!b->request) abort();
+        b->message = realloc(b->message, (size_t)b->room * sizeof *b->message);
+        if (!b->message) abort();
     }
-    b->request[b->count] = MPI_REQUEST_NULL;
-    return &b->request[b->count++];
+    b->message[b->count] = (Message){MPI_REQUEST_NULL, world};
+    return &b->message[b->count++].request;
 }
 
 static bool is_failure(int code)
@@ -186,7 +192,7 @@ static Status post(const Mine *m, Batch *b, int peer, char *data, size_t bytes, 
     const int world = m->world[peer], tag = m->group->tag + TAG_DATA;
     for (size_t at = 0; at < bytes; at += MOST_BYTES) {
         const int n = (int)(bytes - at < MOST_BYTES ? bytes - at : MOST_BYTES);
-        MPI_Request *r = next_request(b);
+        MPI_Request *r = next_request(b, world);
         int code = send ? MPI_Isend(data + at, n, MPI_BYTE, world, tag, MPI_COMM_WORLD, r)
                         : MPI_Irecv(data + at, n, MPI_BYTE, world, tag, MPI_COMM_WORLD, r);
         if (is_failure(code)) return peer_gone(world);
@@ -194,26 +200,42 @@ static Status post(const Mine *m, Batch *b, int peer, char *data, size_t bytes, 
     return status_ok();
 }
 
-/* Whether another rank died or gave up, by the standing receives. */
-static Status look_at_ends(Group *g)
+/* Who died or gave up, by the standing receives. */
+static void look_at_ends(Group *g)
 {
     for (int r = 0; r < g->size; r++) {
         int done = 0;
-        if (g->end[r] == MPI_REQUEST_NULL) continue;
-        if (is_failure(MPI_Test(&g->end[r], &done, MPI_STATUS_IGNORE))) return peer_gone(g->world[r]);
-        if (done) return status_fail(ERR_RETRY, "rank %d, which shared the shot, gave up", g->world[r]);
+        if (g->end[r] == MPI_REQUEST_NULL || g->over[r]) continue;
+        g->died[r] = is_failure(MPI_Test(&g->end[r], &done, MPI_STATUS_IGNORE));
+        g->over[r] = g->died[r] || done;
     }
-    return status_ok();
 }
 
-static Status test_all(Batch *b, bool *over)
+/* Messages to and from a rank that gave up may still be on their way: it said all that it had to say before. */
+static Status blame(const Group *g, int world)
+{
+    for (int r = 0; r < g->size; r++)
+        if (g->world[r] == world && g->over[r] && !g->died[r])
+            return status_fail(ERR_RETRY, "rank %d, which shared the shot, gave up", world);
+    return peer_gone(world);
+}
+
+static bool has_ended(const Group *g, int world)
+{
+    for (int r = 0; r < g->size; r++)
+        if (g->world[r] == world) return g->over[r];
+    return false;
+}
+
+static Status test_all(const Group *g, Batch *b, bool *over)
 {
     *over = true;
     for (int i = 0; i < b->count; i++) {
+        Message *m = &b->message[i];
         int done = 0;
-        if (b->request[i] == MPI_REQUEST_NULL) continue;
-        if (is_failure(MPI_Test(&b->request[i], &done, MPI_STATUS_IGNORE)))
-            return status_fail(ERR_RETRY, "a rank that shared the shot died");
+        if (m->request == MPI_REQUEST_NULL) continue;
+        const bool ended = has_ended(g, m->world); /* before the look */
+        if (is_failure(MPI_Test(&m->request, &done, MPI_STATUS_IGNORE)) || (!done && ended)) return blame(g, m->world);
         if (!done) *over = false;
     }
     return status_ok();
@@ -238,10 +260,9 @@ static Status await(Coll *c, Batch *b)
     while (outermost->parent) outermost = outermost->parent;
     for (int look = 0;; look++) {
         bool over;
-        Status data = test_all(b, &over), ends = over ? status_ok() : look_at_ends(g); /* which knows who it was */
-        if (failed(data) && !failed(ends)) ends = look_at_ends(g);
-        TRY(failed(ends) ? ends : data);
+        TRY(test_all(g, b, &over));
         if (over) return status_ok();
+        look_at_ends(g);
         nap(look, &us);
         if (!outermost->idle || moment_ms() - idle_ms < IDLE_MS) continue;
         idle_ms = moment_ms();
@@ -420,7 +441,8 @@ static void mpi_abort(Coll *c)
         Batch *b = g->working;
         g->working = b->next;
         for (int i = 0; i < b->count; i++)
-            if (b->request[i] != MPI_REQUEST_NULL) MPI_Cancel(&b->request[i]); /* receives; sends stay */
+            if (b->message[i].request != MPI_REQUEST_NULL)
+                MPI_Cancel(&b->message[i].request); /* receives; sends stay */
         b->next = buried;
         buried = b;
     }

@@ -111,6 +111,14 @@ Status talk_finish(Talk *t, LeaseResult *r, int64_t now_ms)
     return say_what_is_due(t, now_ms);
 }
 
+Status talk_leave(Talk *t, int64_t now_ms)
+{
+    lease_clear(&t->lease);
+    t->has_lease = t->drop = false;
+    t->said_ms = now_ms - TALK_REPEAT_MS;
+    return say_what_is_due(t, now_ms);
+}
+
 Status talk_goodbye(Talk *t)
 {
     WireMessage m = {.kind = WIRE_BYE, .lease = t->seen};

@@ -34,6 +34,8 @@ Status talk_hear(Talk *t, int64_t now_ms, int wait_ms);
 Status talk_progress(Talk *t, const char *stage, int done, int total);
 /* The lease in work has ended so. Takes the result over. */
 Status talk_finish(Talk *t, LeaseResult *r, int64_t now_ms);
+/* The same on a rank that only took part: it owes nothing, and is ready. */
+Status talk_leave(Talk *t, int64_t now_ms);
 Status talk_goodbye(Talk *t);
 
 #endif

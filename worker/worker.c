@@ -9,6 +9,8 @@
 
 struct Worker {
     BackendOptions backend;
+    Coll *group;
+    const char *split;
     Engine *engine;
     char *model_folder; /* of engine */
     char model_hash[HASH_TEXT];
@@ -18,6 +20,7 @@ Worker *worker_new(const BackendOptions *o)
 {
     Worker *w = memory_get(1, sizeof *w);
     w->backend = *o;
+    w->group = coll_self();
     return w;
 }
 
@@ -28,6 +31,13 @@ static void close_engine(Worker *w)
     w->model_folder = NULL;
 }
 
+void worker_join(Worker *w, Coll *group, const char *split)
+{
+    if (group != w->group) close_engine(w);
+    w->group = group;
+    w->split = split;
+}
+
 void worker_free(Worker **w)
 {
     if (!*w) return;
@@ -36,18 +46,25 @@ void worker_free(Worker **w)
     *w = NULL;
 }
 
+static Status check_model(Worker *w, const Lease *l)
+{
+    TRY(model_config_hash(l->model_folder, w->model_hash));
+    if (strcmp(w->model_hash, l->model_hash) == 0) return status_ok();
+    return status_fail(ERR_NODE, "%s: not the model of the campaign (%.12s, expected %.12s)", l->model_folder,
+                       w->model_hash, l->model_hash);
+}
+
 /* Loading a model costs more than a shot: it stays until a lease wants another. Its files are compared with what the
  * campaign was planned with: a node with other weights under the same name would make other clips, and nobody would see. */
 static Status need_engine(Worker *w, const Lease *l)
 {
     if (w->engine && strcmp(w->model_folder, l->model_folder) == 0 && strcmp(w->model_hash, l->model_hash) == 0)
         return status_ok();
+    Split split;
     close_engine(w);
-    TRY(model_config_hash(l->model_folder, w->model_hash));
-    if (strcmp(w->model_hash, l->model_hash) != 0)
-        return status_fail(ERR_NODE, "%s: not the model of the campaign (%.12s, expected %.12s)", l->model_folder,
-                           w->model_hash, l->model_hash);
-    TRY(engine_open(l->model_folder, &w->backend, &w->engine));
+    TRY(coll_agree(w->group, check_model(w, l)));
+    if (w->split) TRY(split_parse(w->split, &split));
+    TRY(engine_open_group(l->model_folder, &w->backend, w->group, w->split ? &split : NULL, &l->shot, &w->engine));
     w->model_folder = text_copy(l->model_folder);
     return status_ok();
 }
@@ -65,13 +82,14 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                      .progress = progress};
     Status status = progress.at ? progress.at(progress.self, "load", 0, 1) : status_ok(); /* may take minutes */
     if (!failed(status)) status = file_make_folders(folder);
+    status = coll_agree(w->group, status);
     if (!failed(status)) status = need_engine(w, l);
     if (!failed(status)) status = render_latents(w->engine, &job, &latents);
     result->encode_text_s = latents.text_s;
     result->denoise_s = latents.denoise_s;
     result->steps_resumed = latents.steps_resumed;
     result->steps_done = latents.steps_done;
-    if (!failed(status)) status = finish_clips(w->engine, &latents, l, progress, result);
+    if (!failed(status) && w->group->rank == 0) status = finish_clips(w->engine, &latents, l, progress, result);
     render_latents_free(&latents);
     free(file);
     free(folder);
@@ -84,6 +102,7 @@ void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResu
     memcpy(result->key, lease->key, sizeof result->key);
     Status status = render_lease(w, lease, progress, result);
     if (!failed(status)) status = provoke_at("report", NULL, 0);
+    if (failed(status)) coll_abort(w->group); /* whoever waits for this rank would wait for ever */
     result->err = (int)status.err;
     result->reason = text_copy(status.message);
 }

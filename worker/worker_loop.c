@@ -20,6 +20,9 @@ enum {
 typedef struct {
     Talk talk;
     Worker *worker;
+    Coll *group;
+    int64_t group_number;
+    const char *split;
     Diary diary;
     int64_t stop_ms; /* when the wish to stop was first seen, 0: not yet */
 } Loop;
@@ -36,7 +39,7 @@ static Status between_steps(void *self, const char *stage, int done, int total)
 {
     Loop *l = self;
     diary_progress(&l->diary, stage, done, total);
-    TRY(talk_progress(&l->talk, stage, done, total));
+    if (l->group->rank == 0) TRY(talk_progress(&l->talk, stage, done, total));
     TRY(provoke_at(stage, NULL, done));
     TRY(talk_hear(&l->talk, moment_ms(), 0));
     if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
@@ -44,9 +47,37 @@ static Status between_steps(void *self, const char *stage, int done, int total)
     return status_ok();
 }
 
+/* While the group waits for one of its ranks. Only what cannot wait for the next step is a reason to end it. */
+static Status while_waiting(void *self)
+{
+    Loop *l = self;
+    TRY(talk_hear(&l->talk, moment_ms(), 0));
+    if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
+    if (l->talk.alone) return status_fail(ERR_STOP, "the coordinator is gone");
+    return status_ok();
+}
+
+/* The group that the lease is for: the present one, or a new one. A worker that was alone and stays so keeps its engine. */
+static Status join_group(Loop *l)
+{
+    const Lease *lease = &l->talk.lease;
+    if (lease->group == l->group_number || (lease->member_count <= 1 && l->group->size == 1)) return status_ok();
+    Coll *before = l->group;
+    l->group_number = lease->group;
+    l->group = coll_self();
+    Status status = lease->member_count <= 1
+                        ? status_ok()
+                        : coll_open_mpi(lease->member, lease->member_count, lease->group, &l->group);
+    worker_join(l->worker, l->group, l->split); /* closes the engine, which may use the old one */
+    coll_close(&before);
+    if (!failed(status) && l->group->size > 1) coll_set_idle(l->group, while_waiting, l);
+    return status;
+}
+
 static Status do_lease(Loop *l)
 {
     LeaseResult result;
+    TRY(join_group(l));
     Progress progress = {between_steps, l};
     provoke_set_clip(l->talk.lease.clip_count > 0 ? l->talk.lease.clip[0].clip_id : "");
     char who[128];
@@ -56,7 +87,9 @@ static Status do_lease(Loop *l)
     diary_end(&l->diary, &result);
     if (result.err != OK && result.err != ERR_STOP)
         log_line(LOG_WARNING, "lease %lld: %s", (long long)result.lease, result.reason);
-    return talk_finish(&l->talk, &result, moment_ms());
+    if (l->group->rank == 0) return talk_finish(&l->talk, &result, moment_ms());
+    lease_result_clear(&result);
+    return talk_leave(&l->talk, moment_ms());
 }
 
 static bool may_leave(Loop *l)
@@ -72,7 +105,7 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     BackendOptions o = {
         .kind = kind[settings->backend], .compute = compute[settings->dtype], .threads = settings->threads};
     char host[64] = "", who[32];
-    Loop l = {.worker = worker_new(&o)};
+    Loop l = {.worker = worker_new(&o), .group = coll_self(), .split = settings->split};
     Status status = status_ok();
     gethostname(host, sizeof host - 1);
     snprintf(who, sizeof who, "worker %d", link->rank);
@@ -89,5 +122,6 @@ Status worker_loop(Link *link, const WorkSettings *settings)
         status = status_fail(ERR_STOP, "stopped in order to be resumed");
     talk_close(&l.talk);
     worker_free(&l.worker);
+    coll_close(&l.group);
     return status;
 }

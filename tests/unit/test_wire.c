@@ -15,7 +15,14 @@
 
 static void fill_lease(Lease *l)
 {
-    *l = (Lease){.lease = 1ll << 40, .epoch = 3, .checkpoint_every = 5, .rendition_count = 1, .clip_count = 2};
+    *l = (Lease){.lease = 1ll << 40,
+                 .epoch = 3,
+                 .checkpoint_every = 5,
+                 .rendition_count = 1,
+                 .clip_count = 2,
+                 .group = 12,
+                 .member_count = 3,
+                 .member = {4, 9, 5}};
     memset(l->key, 'a', HASH_TEXT - 1);
     memset(l->model_hash, 'b', HASH_TEXT - 1);
     l->model_folder = text_copy("models/pocket");
@@ -121,6 +128,7 @@ static void test_fields_of_a_lease_and_a_result(void **state)
     assert_string_equal(l->shot.prompt, "ein \"roter\" Ballon");
     assert_string_equal(l->rendition[0].name, "reels");
     assert_string_equal(l->clip[1].stem, "kunde-1");
+    assert_true(l->group == 12 && l->member_count == 3 && l->member[1] == 9);
     wire_clear(&m);
     wire_clear(&back);
     free(data);
@@ -164,7 +172,7 @@ static void test_foreign_bytes_are_named(void **state)
     make_message(WIRE_LEASE, &m);
     wire_encode(&m, &data, &bytes);
     data[4]++;
-    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 2, expected 1"));
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 3, expected 2"));
     data[4]--, data[6] = 99;
     assert_non_null(strstr(wire_decode(data, bytes, &back).message, "unknown kind 99"));
     data[6] = WIRE_RESULT;
