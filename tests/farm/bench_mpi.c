@@ -12,7 +12,7 @@
 #include "coordinator/dispatch.h"
 #include "coordinator/ledger_read.h"
 
-enum { WAIT_MS = 100, IDLE_MS = 3000, ARRIVE_MS = 60000 };
+enum { WAIT_MS = 100, IDLE_MS = 3000, ARRIVE_MS = 600000 };
 
 typedef struct {
     const BenchFarm *bench;
