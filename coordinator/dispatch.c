@@ -191,6 +191,7 @@ Status dispatch_lose(Dispatch *d, Member *m, MemberState next, const char *outco
     int64_t shot = m->shot, lease = m->lease;
     dispatch_end_group(d, m, !r);
     TRY(ledger_end_lease(d->ledger, lease, outcome, r, reason));
+    d->moved += m->clip_count;
     dispatch_event(d, "lease.ended", "{s:I,s:I,s:i,s:s,s:s}", "lease", lease, "shot", shot, "worker", m->rank,
                    "outcome", outcome, "reason", reason);
     roster_end_lease(m, next);
@@ -279,6 +280,7 @@ static Status hand_out_work(Dispatch *d)
         Member *m = &d->roster.member[rank];
         int64_t shot;
         if (d->again_count == 0 && d->planned_next == d->planned_count) break;
+        if (d->moved >= DISPATCH_ROUND_CLIPS) break;
         if (!roster_group_can_work(&d->roster, m, d->now_ms)) continue;
         TRY(dispatch_begin_changes(d));
         TRY(choose_shot(d, m, &shot));
@@ -350,6 +352,8 @@ Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms)
 {
     Status status = status_ok();
     d->now_ms = now_ms;
+    if (d->moved >= DISPATCH_ROUND_CLIPS) wait_ms = 0; /* the last round left work */
+    d->moved = 0;
     TRY_OUT(dispatch_hear(d, wait_ms));
     TRY_OUT(give_up_on_silent(d));
     TRY_OUT(dispatch_take_requests(d));

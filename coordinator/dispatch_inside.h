@@ -7,6 +7,10 @@
 #include "coordinator/ledger_steer.h"
 #include "coordinator/roster.h"
 
+/* A round ends early once so many clips have changed their state: those of some hundred large leases are a million, and would
+ * hold up everybody for ten seconds. What is left is the next round's, which does not wait. */
+enum { DISPATCH_ROUND_CLIPS = 16384 };
+
 typedef struct Letter { /* to be sent after the commit */
     struct Letter *next;
     int peer;
@@ -26,6 +30,7 @@ struct Dispatch {
     int64_t again_count, again_room;
     Letter *outbox, **outbox_last;
     int64_t now_ms, asked_ms, alive_ms, lines_ms, ending_ms;
+    int64_t moved; /* clips, in this round */
     bool in_round, stopping, paused;
     bool count_failed; /* clips have failed since they were last counted */
     Hold hold;         /* why nothing is done, since hold_ms */

@@ -57,6 +57,7 @@ static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
     bool finishing = strcmp(stage, "decode") == 0 || strcmp(stage, "finish") == 0;
     if (!finishing || m->finishing) return status_ok();
     m->finishing = true;
+    d->moved += m->clip_count;
     TRY(dispatch_begin_changes(d));
     return ledger_note_finishing(d->ledger, m->shot);
 }
@@ -93,6 +94,7 @@ static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
         return status;
     }
     TRY(status);
+    d->moved += r->clip_count;
     tell_of_clips(d, m, r);
     if (more) dispatch_queue_again(d, m->shot);
     roster_count_success(m);
@@ -183,7 +185,7 @@ static Status hear_message(Dispatch *d, Member *m, const News *news)
 
 Status dispatch_hear(Dispatch *d, int wait_ms)
 {
-    for (int i = 0; i < MOST_NEWS; i++) {
+    for (int i = 0; i < MOST_NEWS && d->moved < DISPATCH_ROUND_CLIPS; i++) {
         News news;
         TRY(link_hear(d->link, i == 0 ? wait_ms : 0, &news));
         if (news.kind == NEWS_NONE) break;

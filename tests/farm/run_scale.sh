@@ -11,7 +11,7 @@ unset "${!OMPI_@}" "${!PMIX_@}" 2>/dev/null || true
 
 if [ -n "${REELWRIGHT_LONG:-}" ]; then
   local_size=(--rows 1000000)
-  shared_size=(--rows 1000000 --share 2500 --least-rate 100) # 400 shots of 2,500 clips
+  shared_size=(--rows 1000000 --share 2500 --least-rate 20) # 400 shots of 2,500 clips
   files_size=(--rows 100000 --files --least-rate 1000)
   mpi_size=(--rows 100000 --step-ms 2 --least-rate 2000)
 else

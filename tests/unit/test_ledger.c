@@ -363,6 +363,52 @@ static void test_launches(void **state)
     (void)state;
 }
 
+/* ---- the write-ahead log: bounded, also after somebody read for long ---- */
+
+static int64_t log_bytes(const Fixture *f)
+{
+    int64_t bytes = 0;
+    char *log = path_join(f->folder, "ledger.db-wal");
+    assert_good(file_size(log, &bytes));
+    free(log);
+    return bytes;
+}
+
+static void write_rounds(Fixture *f, int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        WorkerLine w = {.rank = i % 50, .host = "h", .state = "working", .stage = "denoise", .clip = "c", .done = i};
+        assert_good(ledger_begin(f->ledger, 200 + i));
+        assert_good(ledger_note_worker(f->ledger, &w));
+        assert_good(ledger_note_alive(f->ledger));
+        assert_good(ledger_commit(f->ledger));
+    }
+}
+
+static Status write_meanwhile(void *self, const ClipRow *row)
+{
+    if (row->clip == 0) write_rounds(self, 6000); /* the first of several rows: the reader is not done */
+    return status_ok();
+}
+
+static void test_the_log_stays_bounded(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(5, 1);
+    Ledger *reader;
+    const int64_t page = 4096 + 24, checkpoint = 4096 * page; /* where the writer moves the log into the file */
+    write_rounds(&f, 6000);
+    assert_in_range(log_bytes(&f), 1, checkpoint + 100 * page);
+    assert_good(ledger_open(f.folder, LEDGER_READ, &reader));
+    assert_good(ledger_read_clips(reader, NULL, (ClipSink){write_meanwhile, &f})); /* holds the log back: it grows */
+    ledger_close(&reader);
+    int64_t grown = log_bytes(&f);
+    assert_true(grown > checkpoint + 100 * page);
+    write_rounds(&f, 6000); /* and then it is used from its beginning again */
+    assert_true(log_bytes(&f) <= grown + 100 * page);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_ledger_is_refused),
         cmocka_unit_test(test_rows_come_in_the_customers_order),
         cmocka_unit_test(test_requests_wait_for_the_coordinator),
+        cmocka_unit_test(test_the_log_stays_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
