@@ -47,7 +47,7 @@ typedef struct {
     int64_t epoch_before; /* of the ledger, when the job was started */
     int64_t looked_ms, changed_ms, ended_ms, stop_ms, term_ms;
     double heard_s;
-    bool told_stop, killed;
+    bool told_stop, killed, yielded;
     char last_words[LAST_LINES][160]; /* of mpirun or a library: shown when a job never began */
     int last_count;
 } Launch;
@@ -139,15 +139,22 @@ static Status look_at_ledger(Launch *l)
     return status_ok();
 }
 
+static void stop_job(Launch *l, const char *why)
+{
+    progress_view_clear(&l->view);
+    log_line(LOG_INFO, "%s: every shot in work is checkpointed at its next step", why);
+    l->told_stop = true;
+    l->stop_ms = moment_ms();
+    kill(l->child, SIGUSR1); /* mpirun passes it on to every rank */
+}
+
 static void watch_limits(Launch *l)
 {
     int64_t now_ms = moment_ms();
-    if (moment_stops() > 0 && !l->told_stop) {
-        progress_view_clear(&l->view);
-        log_line(LOG_INFO, "stopping: every shot in work is checkpointed at its next step (once more to stop at once)");
-        l->told_stop = true;
-        l->stop_ms = now_ms;
-        kill(l->child, SIGUSR1); /* mpirun passes it on to every rank */
+    if (moment_stops() > 0 && !l->told_stop) stop_job(l, "stopping (once more to stop at once)");
+    if (!l->told_stop && l->options->must_yield && l->options->must_yield(l->options->self)) {
+        l->yielded = true;
+        stop_job(l, "a campaign of higher priority is ready");
     }
     if (l->ended_ms && now_ms - l->ended_ms > END_MS) kill_job(l, NULL);
     if (!l->ended_ms && now_ms - l->changed_ms > SILENT_MS) kill_job(l, "the coordinator is silent");
@@ -190,8 +197,10 @@ static Status read_standing(Launch *l, Standing *out)
 {
     Snapshot s;
     TRY(ledger_read_snapshot(l->ledger, &s));
-    *out = (Standing){
-        .final = s.finished + s.failed + s.refused, .steps = s.steps, .epoch = s.epoch, .complete = s.left == 0};
+    *out = (Standing){.final = s.finished + s.failed + s.refused + s.cancelled,
+                      .steps = s.steps,
+                      .epoch = s.epoch,
+                      .complete = s.left == 0};
     snprintf(out->outcome, sizeof out->outcome, "%s", s.ended_s > 0 ? s.outcome : "");
     snapshot_clear(&s);
     return status_ok();
@@ -206,6 +215,7 @@ static void show_last_words(const Launch *l)
 static Status why_not_again(const Launch *l, const Standing *now, int without)
 {
     bool ran = now->epoch > l->epoch_before;
+    if (l->yielded) return status_fail(ERR_STOP, "it goes on after a campaign of higher priority");
     if (moment_stops() > 0 || (ran && strcmp(now->outcome, "stopped") == 0))
         return status_fail(ERR_STOP, "run the same command again to go on");
     if (ran && strcmp(now->outcome, "cancelled") == 0)
@@ -263,7 +273,7 @@ static Status launch_until_complete(Launch *l)
     return status_ok();
 }
 
-Status launch_campaign(const LaunchOptions *o)
+Status launch_campaign(const LaunchOptions *o, bool *yielded)
 {
     Launch l = {.options = o};
     char *log_file = path_join(o->folder, "run.log");
@@ -279,6 +289,7 @@ Status launch_campaign(const LaunchOptions *o)
     status = launch_until_complete(&l);
     progress_view_clear(&l.view);
 out:
+    *yielded = l.yielded;
     if (l.log) fclose(l.log);
     ledger_close(&l.ledger);
     free(log_file);

@@ -22,11 +22,14 @@ typedef struct {
     char *const *arguments; /* of `reelwright`, NULL at the end: what every rank is started with */
     int grace_s;            /* how long a stop waits before the job is killed */
     bool quiet;
+    /* Asked now and then, when it is not NULL: true stops the job with checkpoints, for another campaign. */
+    bool (*must_yield)(void *self);
+    void *self;
 } LaunchOptions;
 
 /* Until the campaign is complete. OK: nothing is left to render. ERR_STOP: a signal stopped it (or it was cancelled).
- * ERR_FATAL: the farm could not go on; the message says why and where the log is. */
-Status launch_campaign(const LaunchOptions *o);
+ * ERR_FATAL: the farm could not go on; the message says why and where the log is. *yielded: it was stopped by must_yield. */
+Status launch_campaign(const LaunchOptions *o, bool *yielded);
 
 /* True in a process whose launcher is launch_campaign (and shows progress, writes lists, knows the plan is in the ledger). */
 bool launch_is_parent(void);

@@ -162,7 +162,8 @@ const char *snapshot_waits_for(const Snapshot *s)
 
 double snapshot_clips_per_hour(const Snapshot *s, double now_s)
 {
-    double until = s->ended_s > 0 ? s->last_s : now_s;
+    bool rests = s->ended_s > 0 || *snapshot_waits_for(s);
+    double until = rests ? s->last_s : now_s;
     if (s->finished_lately <= 0 || until <= s->first_s) return 0;
     return (double)s->finished_lately * 3600 / (until - s->first_s);
 }

@@ -13,7 +13,7 @@ enum { BAR_LEAST = 6, BAR_MOST = 24, PLAIN_EVERY_S = 30, STALE_S = 30 };
 
 static char *rest_text(const Snapshot *s, double rate)
 {
-    if (s->left == 0 || rate <= 0) return text_copy("");
+    if (s->left == 0 || rate <= 0 || *snapshot_waits_for(s)) return text_copy("");
     int64_t rest = (int64_t)((double)s->left * 3600 / rate + 0.5);
     if (rest >= 3600) return text_format(", %lld:%02lld h left", (long long)rest / 3600, (long long)rest % 3600 / 60);
     return text_format(", %lld:%02lld min left", (long long)rest / 60, (long long)rest % 60);

@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "common/moment.h"
 #include "coordinator/events.h"
+#include "coordinator/html.h"
 
 enum { MOST_CARDS = 240, MOST_ROWS = 5000, MOST_PICTURE_BYTES = 24 << 20, ONE_PICTURE_BYTES = 4 << 20 };
 
@@ -26,43 +27,8 @@ typedef struct {
     double first_s, last_s;
 } Report;
 
-static void put(Report *r, const char *text) /* escaped */
-{
-    for (const char *p = text; *p; p++) {
-        switch (*p) {
-        case '&':
-            fputs("&amp;", r->file);
-            break;
-        case '<':
-            fputs("&lt;", r->file);
-            break;
-        case '>':
-            fputs("&gt;", r->file);
-            break;
-        case '"':
-            fputs("&quot;", r->file);
-            break;
-        case '\'':
-            fputs("&#39;", r->file);
-            break;
-        default:
-            putc(*p, r->file);
-        }
-    }
-}
-
-/* A relative address: everything but the plainest characters is %-encoded, byte by byte. */
-static void put_address(Report *r, const char *path)
-{
-    for (const char *p = path; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("/-_.~", c);
-        if (plain)
-            putc(c, r->file);
-        else
-            fprintf(r->file, "%%%02X", c);
-    }
-}
+static void put(Report *r, const char *text) { html_put(r->file, text); }
+static void put_address(Report *r, const char *path) { html_put_address(r->file, path); }
 
 static void put_duration(Report *r, double s)
 {
@@ -178,6 +144,19 @@ static Status measure(void *self, const ClipRow *c)
     return status_ok();
 }
 
+/* A link to what the shot's workers wrote, where they did. */
+static void put_log(Report *r, const ClipRow *c)
+{
+    char *name = text_format("logs/%s.log", c->key), *whole = path_join(ledger_folder(r->ledger), name);
+    if (*c->key && file_exists(whole)) {
+        fputs("<a href='../", r->file);
+        put_address(r, name);
+        fputs("'>log</a>", r->file);
+    }
+    free(whole);
+    free(name);
+}
+
 static Status put_failure(void *self, const ClipRow *c)
 {
     Report *r = self;
@@ -186,7 +165,8 @@ static Status put_failure(void *self, const ClipRow *c)
     put(r, c->clip_id);
     fprintf(r->file, "<td>%s<td class=why>", c->state);
     put(r, c->reason);
-    fprintf(r->file, "<td class=n>%lld", (long long)c->failures);
+    fprintf(r->file, "<td class=n>%lld<td>", (long long)c->failures);
+    put_log(r, c);
     return status_ok();
 }
 
@@ -244,6 +224,8 @@ static Status put_card(void *self, const ClipRow *c)
     fprintf(r->file, " &middot; seed %llu", (unsigned long long)c->seed);
     if (c->steps_resumed) fprintf(r->file, " &middot; resumed at step %d", c->steps_resumed);
     if (c->failures) fprintf(r->file, " &middot; %lld attempts lost", (long long)c->failures);
+    fputs(" &middot; ", r->file);
+    put_log(r, c);
     fputs("</p></div></article>", r->file);
     return status_ok();
 }
@@ -271,9 +253,9 @@ static Status put_row(void *self, const ClipRow *c)
 static Status put_failures(Report *r)
 {
     if (r->failures == 0) return status_ok();
-    fputs(
-        "<h2>What failed, and why</h2><div class=wide><table><tr><th>clip<th>state<th>reason<th class=n>attempts lost",
-        r->file);
+    fputs("<h2>What failed, and why</h2><div class=wide><table><tr><th>clip<th>state<th>reason<th class=n>attempts "
+          "lost<th>log",
+          r->file);
     r->rows = 0;
     TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_failure, r}));
     fputs("</table></div>", r->file);

@@ -1,12 +1,9 @@
 #include "run.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
@@ -15,19 +12,8 @@
 #include "coordinator/conclude.h"
 #include "coordinator/coordinate.h"
 #include "coordinator/launch.h"
-#include "coordinator/ledger_launch.h"
-#include "coordinator/ledger_read.h"
-#include "coordinator/notify.h"
-
-enum { LEAST_FREE_BYTES = 16 << 20, CORES_PER_WORKER = 2, NOTIFY_MS = 30000 /* for the last events, at the end */ };
-
-typedef struct {
-    const char *campaign, *out, *hostfile, *agent;
-    const char *max_fails; /* NULL: as the campaign says */
-    int workers, group_size, step_limit_s, grace_s, wait_s;
-    WorkSettings work;
-    bool quiet, take_over;
-} RunOptions;
+#include "coordinator/run_inside.h"
+#include "coordinator/serve.h"
 
 static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
 {
@@ -105,6 +91,11 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .to = &o->max_fails,
          .value = "N|P%",
          .help = "stop when more clips fail than that (what the campaign's max_fails says)"},
+        {.name = "listen",
+         .kind = OPTION_TEXT,
+         .to = &o->listen,
+         .value = "PORT",
+         .help = "show a status page and /metrics on 127.0.0.1:PORT; ADDRESS:PORT listens elsewhere"},
         {.name = "take-over",
          .kind = OPTION_FLAG,
          .to = &o->take_over,
@@ -113,108 +104,22 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
     };
     const Usage usage = {
         .verb = "run",
-        .arguments = "CAMPAIGN.yaml --out DIR [options]",
+        .arguments = "CAMPAIGN.yaml... --out DIR [options]",
         .about = "Renders a campaign: one clip per customer, with a delivery list and a report. Started alone it\n"
-                 "launches mpirun itself; under mpirun rank 0 coordinates and the rest work. Run again, it\n"
-                 "resumes: what is finished is not rendered again. SIGTERM, SIGUSR1 or Ctrl-C checkpoint and\n"
-                 "end it with 75.",
+                 "launches mpirun itself; under mpirun rank 0 coordinates and the rest work. Run again, it resumes:\n"
+                 "what is finished is not rendered again. SIGTERM, SIGUSR1 or Ctrl-C checkpoint and end it with 75.\n"
+                 "Several campaigns share the farm by their priority, each in DIR/NAME of its file.",
         .option = table,
         .option_count = sizeof table / sizeof *table,
         .min_arguments = 1,
-        .max_arguments = 1};
+        .max_arguments = RUN_MOST_CAMPAIGNS};
     int first;
     TRY(options_read(&usage, argc, argv, &first));
     *help = first < 0;
-    if (first >= 0) o->campaign = argv[first];
+    if (first < 0) return status_ok();
+    o->campaign = argv + first;
+    while (o->campaign[o->campaign_count]) o->campaign_count++;
     return status_ok();
-}
-
-/* ---- before anything starts ---- */
-
-/* A ledger of another campaign must be recognised before anything is written, so it is opened for reading first. */
-static Status check_folder(const char *folder)
-{
-    char *ledger = path_join(folder, "ledger.db");
-    Status status = status_ok();
-    if (file_exists(folder) && !file_is_folder(folder))
-        status = status_fail(ERR_INPUT, "%s: expected a folder", folder);
-    else if (file_exists(ledger)) {
-        Ledger *l = NULL;
-        status = ledger_open(folder, LEDGER_READ, &l);
-        ledger_close(&l);
-    }
-    free(ledger);
-    return status;
-}
-
-/* The plan goes into the ledger, or is found there. What fails here is the user's to mend: nothing was started. */
-static Status prepare(const RunOptions *o)
-{
-    Campaign *c = NULL;
-    Ledger *l = NULL;
-    Status status = status_ok();
-    TRY_OUT(campaign_load(o->campaign, &c));
-    if (o->max_fails && !max_fails_parse(o->max_fails, &c->settings.max_fails))
-        TRY_OUT(status_fail(ERR_INPUT, "--max-fails %.40s: expected a number of clips, 20, or a share of them, 5%%",
-                            o->max_fails));
-    TRY_OUT(check_folder(o->out));
-    TRY_OUT(file_make_folders(o->out));
-    TRY_OUT(file_check_space(o->out, LEAST_FREE_BYTES));
-    TRY_OUT(ledger_open(o->out, LEDGER_WRITE, &l));
-    TRY_OUT(ledger_adopt(l, c, moment_wall_s()));
-out:
-    ledger_close(&l);
-    campaign_free(&c);
-    if (status.err == ERR_FATAL || status.err == ERR_NODE) status.err = ERR_INPUT;
-    return status;
-}
-
-/* Requests that came while no run went on. The lock is held. */
-static Status take_requests(const char *folder, int64_t launch)
-{
-    Ledger *l = NULL;
-    LedgerRequest r = {0};
-    int64_t changed = 0;
-    char host[64] = "";
-    Status status = status_ok();
-    gethostname(host, sizeof host - 1);
-    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    ledger_join_launch(l, launch);
-    TRY_OUT(ledger_next_request(l, &r));
-    if (r.id == 0) goto out;
-    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
-    TRY_OUT(ledger_begin(l, moment_wall_s()));
-    while (r.id) {
-        TRY_OUT(ledger_apply_request(l, &r, &changed));
-        ledger_request_clear(&r);
-        TRY_OUT(ledger_next_request(l, &r));
-    }
-    TRY_OUT(ledger_commit(l));
-    TRY_OUT(ledger_end_epoch(l, "requests", moment_wall_s()));
-out:
-    ledger_request_clear(&r);
-    ledger_close(&l);
-    return status;
-}
-
-static Status start_notify(const char *folder, Notify **out)
-{
-    Ledger *l = NULL;
-    Settings settings = {0};
-    *out = NULL;
-    TRY(ledger_open(folder, LEDGER_READ, &l));
-    Status status = ledger_read_settings(l, &settings);
-    ledger_close(&l);
-    if (!failed(status)) status = notify_start(folder, &settings.notify, out);
-    settings_clear(&settings);
-    return status;
-}
-
-static int count_cores(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? n : 1;
 }
 
 /* The ranks of a host share its cores, but for the coordinator, which sleeps. */
@@ -224,63 +129,9 @@ static int threads_of_a_rank(void)
                *rank = getenv("OMPI_COMM_WORLD_RANK");
     bool coordinated =
         local && rank && strcmp(local, rank) == 0; /* ranks count up host by host: rank 0's is this one */
-    int ranks = size ? (int)strtol(size, NULL, 10) : 1, workers = ranks - (coordinated ? 1 : 0), cores = count_cores();
+    int ranks = size ? (int)strtol(size, NULL, 10) : 1, workers = ranks - (coordinated ? 1 : 0),
+        cores = run_count_cores();
     return workers > 0 && cores / workers > 0 ? cores / workers : 1;
-}
-
-/* ---- alone: the launcher ---- */
-
-static Status launch(const RunOptions *o, Hosts *hosts, const Claim *claim)
-{
-    char threads[16], backend[8], dtype[8], limit[16], grace[16], wait[16], group[16], *folder = realpath(o->out, NULL);
-    snprintf(threads, sizeof threads, "%d", o->work.threads);
-    snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
-    snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16"}[o->work.dtype]);
-    snprintf(limit, sizeof limit, "%d", o->step_limit_s);
-    snprintf(grace, sizeof grace, "%d", o->grace_s);
-    snprintf(wait, sizeof wait, "%d", o->wait_s);
-    snprintf(group, sizeof group, "%d", o->group_size);
-    const char *arguments[24] = {"run",     o->campaign, "--out",   folder, "--backend", backend,
-                                 "--dtype", dtype,       "--grace", grace,  "--wait",    wait};
-    int n = 12;
-    if (o->step_limit_s) arguments[n++] = "--step-limit", arguments[n++] = limit;
-    if (o->group_size > 1) arguments[n++] = "--group-size", arguments[n++] = group;
-    if (o->work.split) arguments[n++] = "--split", arguments[n++] = o->work.split;
-    if (o->work.threads) arguments[n++] = "--threads", arguments[n++] = threads; /* else each host's cores decide */
-    LaunchOptions launch_options = {.folder = folder,
-                                    .claim = claim,
-                                    .hosts = hosts,
-                                    .workers = o->workers,
-                                    .arguments = (char *const *)(uintptr_t)arguments,
-                                    .grace_s = o->grace_s,
-                                    .quiet = o->quiet};
-    Status status = folder ? launch_campaign(&launch_options) : status_errno(ERR_FATAL, "%s", o->out);
-    free(folder);
-    return status;
-}
-
-static Status run_alone(RunOptions *o)
-{
-    Claim claim = {.lock = -1};
-    Hosts hosts = {0};
-    Notify *notify = NULL;
-    Status status = status_ok();
-    int cores = count_cores();
-    if (o->workers == 0) o->workers = cores / CORES_PER_WORKER > 0 ? cores / CORES_PER_WORKER : 1;
-    if (o->workers < o->group_size && !o->hostfile) o->workers = o->group_size;
-    TRY_OUT(hosts_open(o->hostfile, o->agent, &hosts));
-    TRY_OUT(prepare(o));
-    TRY_OUT(claim_take(o->out, o->take_over, &claim));
-    moment_catch_stops();
-    TRY_OUT(start_notify(o->out, &notify));
-    status = take_requests(o->out, claim.launch);
-    if (!failed(status)) status = launch(o, &hosts, &claim);
-    if (claim_holds(o->out, &claim)) status = conclude(o->out, status, o->quiet);
-    notify_stop(&notify, NOTIFY_MS);
-out:
-    claim_release(&claim);
-    hosts_clear(&hosts);
-    return status;
 }
 
 /* ---- one rank of a job ---- */
@@ -290,15 +141,21 @@ static Status coordinate_alone(const RunOptions *o, Link *link, const Coordinate
 {
     Claim claim = {.lock = -1};
     Notify *notify = NULL;
+    Serve *serve = NULL;
     Status status = status_ok();
-    TRY_OUT(prepare(o));
+    if (o->campaign_count > 1)
+        TRY_OUT(status_fail(ERR_INPUT,
+                            "several campaigns under mpirun: start `reelwright run` by itself, it starts mpirun"));
+    TRY_OUT(run_prepare(o, o->campaign[0], o->out));
     TRY_OUT(claim_take(o->out, o->take_over, &claim));
     TRY_OUT(claim_export(&claim));
-    TRY_OUT(start_notify(o->out, &notify));
+    TRY_OUT(run_start_notify(o->out, &notify));
+    if (o->listen) TRY_OUT(serve_start(o->listen, &o->out, 1, &serve));
     status = coordinate(o->out, link, c, clean);
     if (claim_holds(o->out, &claim)) status = conclude(o->out, status, o->quiet);
-    notify_stop(&notify, NOTIFY_MS);
 out:
+    notify_stop(&notify, RUN_NOTIFY_MS);
+    serve_stop(&serve);
     claim_release(&claim);
     return status;
 }

@@ -1,0 +1,41 @@
+#include "html.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+void html_put(FILE *f, const char *text)
+{
+    for (const char *p = text; *p; p++) {
+        switch (*p) {
+        case '&':
+            fputs("&amp;", f);
+            break;
+        case '<':
+            fputs("&lt;", f);
+            break;
+        case '>':
+            fputs("&gt;", f);
+            break;
+        case '"':
+            fputs("&quot;", f);
+            break;
+        case '\'':
+            fputs("&#39;", f);
+            break;
+        default:
+            putc(*p, f);
+        }
+    }
+}
+
+void html_put_address(FILE *f, const char *path)
+{
+    for (const char *p = path; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("/-_.~", c);
+        if (plain)
+            putc(c, f);
+        else
+            fprintf(f, "%%%02X", c);
+    }
+}
