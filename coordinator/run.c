@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clip.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"

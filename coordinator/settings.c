@@ -96,7 +96,9 @@ bool max_fails_parse(const char *text, MaxFails *out)
 {
     char *end;
     if (strcmp(text, "none") == 0) return *out = (MaxFails){.count = -1}, true;
-    if (strspn(text, "0123456789.") == 0) return false;
+    size_t digits = strspn(text, "0123456789.");
+    if (digits == 0 || (text[digits] && strcmp(text + digits, "%") != 0))
+        return false; /* no hexadecimal, no exponent */
     double n = strtod(text, &end);
     bool percent = *end == '%';
     if (percent) end++;

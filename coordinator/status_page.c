@@ -93,7 +93,7 @@ static void put_part(FILE *f, const StatusPart *part, double now_s)
     fputs("<section><h1>", f);
     html_put(f, s->name);
     fputs("</h1><p>", f);
-    html_put(f, line);
+    html_put(f, line + strlen(s->name) + 2); /* without the name */
     fprintf(f, "</p><progress max=%lld value=%lld></progress>", (long long)(all > 0 ? all : 1),
             (long long)(all > 0 ? s->finished + s->failed : 1));
     free(line);

@@ -292,6 +292,17 @@ static void test_types_and_ranges(void **state)
         {"checkpoint: 5", "checkpoint: \"5\", expected a table of keys, {key: value}"},
         {"checkpoint: {every: 0}", "checkpoint.every: \"0\", expected auto or a whole number from 1 to 1000 steps"},
         {"checkpoint: {evry: 1}", "checkpoint.evry: unknown key; did you mean checkpoint.every?"},
+        {"pilot: 1001", "pilot: \"1001\", expected a whole number from 0 to 1000 clips"},
+        {"deadline: \"25:00\"", "deadline: \"25:00\", expected a time of day, \"06:00\", or \"2026-01-31 06:00\""},
+        {"max_fails: 5 %", "max_fails: \"5 %\", expected a number of clips, 20, or a share of them, 5%"},
+        {"limits: {denoise: 0}", "limits.denoise: \"0\", expected auto or a whole number from 1 to 604800 seconds"},
+        {"notify: {webhook: \"ftp://x/\"}", "notify.webhook: \"ftp://x/\", expected an address, https://HOST/..."},
+        {"notify: {webhook: \"https://me:pw@x/\"}",
+         "notify.webhook: a user or password in the address, expected none; events are signed instead"},
+        {"notify: {secret_file: nowhere}", "notify.secret_file: nowhere: no such file"},
+        {"notify: {events: [run.begun]}", "notify.events: \"run.begun\", expected run.finished, run.stopped, "
+                                          "run.stuck, run.max_fails, run.waiting, pilot.ready, "
+                                          "clip.failed or deadline.at_risk"},
         {"priority: 101", "priority: \"101\", expected a whole number from -100 to 100"},
         {"renditions: []", "renditions: a list, expected a list of 1 to 16 names, [a, b]"},
         {"renditions: {a: b}", "renditions: a table, expected a list of 1 to 16 names, [a, b]"},
