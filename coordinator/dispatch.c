@@ -258,6 +258,7 @@ static Status give_lease(Dispatch *d, Member *m, int64_t shot)
     TRY(ledger_give_lease(d->ledger, shot, m->name, &w.as.lease));
     w.lease = w.as.lease.lease;
     w.epoch = w.as.lease.epoch;
+    d->moved += w.as.lease.clip_count;
     roster_fill_group(&d->roster, m, &w.as.lease);
     dispatch_event(d, "lease.given", "{s:I,s:s,s:i,s:i}", "lease", w.lease, "shot", w.as.lease.key, "worker", m->rank,
                    "clips", w.as.lease.clip_count);
