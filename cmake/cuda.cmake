@@ -52,6 +52,7 @@ message(STATUS "CUDA back end: ${NVCC}, sm_${REELWRIGHT_CUDA_ARCHITECTURES}, ${C
 
 # cuda_compile(OUT file.cu...): object files. nvcc is called as it is: CMake's own CUDA language compiles test programs for
 # architectures of its choice first, which takes longer than all of ours.
+get_filename_component(cuda_source_root ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 function(cuda_compile out)
   set(targets "")
   foreach(arch IN LISTS REELWRIGHT_CUDA_ARCHITECTURES)
@@ -63,7 +64,7 @@ function(cuda_compile out)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/cuda_${stem}.o)
     add_custom_command(
       OUTPUT ${object}
-      COMMAND ${NVCC} -std=c++17 -O3 -lineinfo ${targets} -I${CMAKE_SOURCE_DIR} -Xcompiler=-fPIC -MD -MF ${object}.d
+      COMMAND ${NVCC} -std=c++17 -O3 -lineinfo ${targets} -I${cuda_source_root} -Xcompiler=-fPIC -MD -MF ${object}.d
               -c ${source} -o ${object}
       DEPENDS ${source}
       DEPFILE ${object}.d

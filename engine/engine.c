@@ -192,19 +192,22 @@ static Status divide(Engine *e, const Split *split, const ShotSpec *shot)
     return status_ok();
 }
 
+static Status prepare(Engine *e, const char *model_folder, const BackendOptions *o)
+{
+    TRY(model_config_read(model_folder, &e->config));
+    TRY(open_parts(e));
+    return backend_open(o, &e->be);
+}
+
 Status engine_open_group(const char *model_folder, const BackendOptions *o, Coll *group, const Split *split,
                          const ShotSpec *shot, Engine **out)
 {
     Engine *e = memory_get(1, sizeof *e);
-    Status status = status_ok();
     *out = NULL;
-    e->group = group;
-    TRY_OUT(model_config_read(model_folder, &e->config));
-    TRY_OUT(open_parts(e));
-    TRY_OUT(backend_open(o, &e->be));
-    TRY_OUT(divide(e, split, shot ? shot : &e->config->defaults));
-out:
-    status = coll_agree(group, status);
+    e->group = e->processes = group;
+    Status status = coll_agree(group, prepare(e, model_folder, o));
+    if (!failed(status)) status = coll_agree(group, coll_on_device(group, e->be, &e->group));
+    if (!failed(status)) status = coll_agree(group, divide(e, split, shot ? shot : &e->config->defaults));
     if (failed(status)) engine_close(&e);
     *out = e;
     return status;
@@ -225,8 +228,9 @@ void engine_close(Engine **e)
     vae_free(&(*e)->encoder);
     vision_free(&(*e)->vision);
     tokenizer_close(&(*e)->tokenizer);
-    backend_close(&(*e)->be);
     split_close(&(*e)->ranks, (*e)->group);
+    if ((*e)->group != (*e)->processes) coll_close(&(*e)->group);
+    backend_close(&(*e)->be);
     model_config_free(&(*e)->config);
     free(*e);
     *e = NULL;

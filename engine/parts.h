@@ -22,7 +22,8 @@ struct Engine {
     Dit *dit[MAX_EXPERTS];  /* the second is for low noise, or NULL */
     Vae *decoder, *encoder; /* encoder: NULL for a text-only model */
     Vision *vision;         /* or NULL */
-    Coll *group;            /* borrowed */
+    Coll *processes;        /* borrowed */
+    Coll *group;            /* the same ranks, for tensors of the back end; `processes` itself on a CPU */
     Split split;
     SplitRanks ranks;
     int64_t bytes_read;

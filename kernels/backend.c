@@ -126,6 +126,11 @@ void backend_close(Backend **be)
 }
 
 Status backend_status(const Backend *be) { return be->first; }
+Status backend_finish(Backend *be)
+{
+    if (be->kernels->finish && !be->options.plan) backend_fail(be, be->kernels->finish(be));
+    return be->first;
+}
 void backend_clear(Backend *be) { be->first = status_ok(); }
 DType backend_compute(const Backend *be) { return be->options.compute; }
 bool backend_plans(const Backend *be) { return be->options.plan; }

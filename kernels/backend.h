@@ -8,7 +8,7 @@
 #ifndef REELWRIGHT_BACKEND_H
 #define REELWRIGHT_BACKEND_H
 
-#include "kernels/ops.h"
+#include "kernels/coll.h"
 
 typedef struct {
     const char *name;
@@ -18,6 +18,9 @@ typedef struct {
     void (*memory)(const Backend *be, int64_t *all, int64_t *available);
     /* Which ways were taken where there are several, for records; NULL: there is one. */
     const char *(*notes)(const Backend *be, char *text, size_t room);
+    Status (*finish)(Backend *be); /* NULL: nothing is ever on its way */
+    /* A group for tensors on the device, of the processes of `host`, which is borrowed; NULL: `host` itself does it. */
+    Status (*coll)(Backend *be, Coll *host, Coll **out);
 
     /* device memory, 64-byte aligned at least */
     Status (*memory_new)(Backend *be, size_t bytes, void **out);

@@ -66,6 +66,13 @@ void coll_abort(Coll *c)
     if (group->home->abort) group->home->abort(group);
 }
 
+Status coll_on_device(Coll *c, Backend *be, Coll **out)
+{
+    *out = c;
+    if (c->size == 1 || !be->kernels->coll || backend_plans(be)) return status_ok();
+    return be->kernels->coll(be, c, out);
+}
+
 /* ---- what all calls have in common --------------------------------------------------------------------------------- */
 
 static Status gone(void) { return status_fail(ERR_RETRY, "the group was given up: one of its ranks failed or died"); }
@@ -79,6 +86,14 @@ static bool reaches(Coll *c, Backend *be)
     else if (coll_is_aborted(c))
         backend_fail(be, gone());
     return !coll_is_aborted(c);
+}
+
+Status coll_look(Coll *c)
+{
+    Coll *group = outermost(c);
+    if (group->aborted) return gone();
+    if (group->home->look) TRY(group->home->look(group));
+    return group->idle ? group->idle(group->idle_self) : status_ok();
 }
 
 static Status finish(Coll *c, Status s)

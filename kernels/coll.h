@@ -45,8 +45,9 @@ typedef struct {
     /* The ranks of c listed in member[size], this one among them, as a group of their own. It ends with its parent: an abort
      * of either is one of both. Collective over the members. */
     Status (*part)(Coll *c, const int *member, int size, Coll *part);
-    void (*abort)(Coll *c); /* now; never waits for a peer */
-    void (*close)(Coll *c); /* frees `own`; after an abort too */
+    Status (*look)(Coll *c); /* ERR_RETRY when a rank has died or given up; never waits. NULL: nobody can */
+    void (*abort)(Coll *c);  /* now; never waits for a peer */
+    void (*close)(Coll *c);  /* frees `own`; after an abort too */
 } CollHome;
 
 struct Coll {
@@ -74,6 +75,13 @@ void coll_close(Coll **c);
 void coll_set_idle(Coll *c, Status (*idle)(void *self), void *self);
 /* The members of c as a group of their own; c itself when that is all of them, the group of one when it is this one alone. */
 Status coll_part(Coll *c, const int *member, int size, Coll **out);
+
+/* c for tensors of this back end: c itself where they lie in host memory, else a group of its own home (NCCL), to be closed before
+ * the back end and c. Collective. */
+Status coll_on_device(Coll *c, Backend *be, Coll **out);
+
+/* What a home does while it waits elsewhere than in the group's calls: `idle`, and whether all ranks are still there. */
+Status coll_look(Coll *c);
 
 /* Every rank's later and waiting calls on this group, its parts and its parent end with ERR_RETRY. */
 void coll_abort(Coll *c);

@@ -470,6 +470,8 @@ static Status mpi_part(Coll *c, const int *member, int size, Coll *part)
     return status_ok();
 }
 
+static Status mpi_look(Coll *c) { return look_at_ends(((Mine *)c->own)->group); }
+
 static const CollHome mpi_home = {.name = "mpi",
                                   .sum_begin = mpi_sum_begin,
                                   .wait = mpi_wait,
@@ -478,6 +480,7 @@ static const CollHome mpi_home = {.name = "mpi",
                                   .host_gather = mpi_host_gather,
                                   .host_broadcast = mpi_host_broadcast,
                                   .part = mpi_part,
+                                  .look = mpi_look,
                                   .abort = mpi_abort,
                                   .close = mpi_close};
 

@@ -38,6 +38,7 @@ typedef struct {
 Status backend_open(const BackendOptions *o, Backend **out);
 void backend_close(Backend **be);
 Status backend_status(const Backend *be); /* the first failure since the last backend_clear, or OK */
+Status backend_finish(Backend *be);       /* waits until all that was issued is done; then as backend_status */
 void backend_clear(Backend *be);          /* forget the failure (the caller has dealt with it) */
 DType backend_compute(const Backend *be);
 bool backend_plans(const Backend *be);              /* opened to plan: there are no numbers */

@@ -143,7 +143,7 @@ static Status evaluate_transformer(void *self)
     DitInput in = {.latent = backend_upload(b->be, b->input, 4, b->dim), .timestep = 500};
     dit_forward(b->shot, DIT_COND, &in);
     backend_release(b->be, mark);
-    return backend_status(b->be);
+    return backend_finish(b->be);
 }
 
 static Status bench_transformer(Bench *b, BenchResult *out)
@@ -188,7 +188,7 @@ static Status evaluate_vae(void *self)
         backend_release(b->be, mark);
     }
     vae_end(&s);
-    return backend_status(b->be);
+    return backend_finish(b->be);
 }
 
 static Status bench_autoencoder(Bench *b, BenchResult *out)
@@ -222,7 +222,7 @@ static Status evaluate_text(void *self)
     ArenaMark mark = backend_mark(b->be);
     TRY(text_encode(b->text, b->ids, b->request->tokens, &out));
     backend_release(b->be, mark);
-    return backend_status(b->be);
+    return backend_finish(b->be);
 }
 
 static Status bench_text_encoder(Bench *b, BenchResult *out)

@@ -45,6 +45,9 @@ typedef struct {
     int products;
     Cudnn *cudnn; /* NULL: not used */
     int64_t note[NOTES];
+    struct Nccl *groups; /* that exchange on this device: coll_nccl.c */
+    int naps;
+    Status (*watch)(Backend *be); /* whether they are well, while the host waits; NULL without any */
 } Cuda;
 
 static inline Cuda *cuda_of(const Backend *be) { return be->own; }
@@ -69,6 +72,7 @@ Status cuda_upload(Backend *be, const float *host, Tensor out);
 Status cuda_download(Backend *be, Tensor x, float *host);
 Status cuda_copy(Backend *be, Tensor dst, Tensor src);
 Status cuda_zero(Backend *be, Tensor out);
+Status cuda_finish(Backend *be); /* waits for the device, or for the failure of a group that its work waits for */
 /* Numbers in host memory of any type -> device memory in the compute type, outside the arena and counted. */
 Status cuda_weight_new(Backend *be, const void *host, DType type, int64_t count, DType kept_type, Tensor *out);
 /* x in the compute type: itself, or a copy in scratch memory; data NULL after a failure */
@@ -95,6 +99,9 @@ Status product_run(Backend *be, const ProductCall *p);
 /* One product of whole rows into fp32 with `bias` [n] fp32 added: in the epilogue, or apart where the library cannot. */
 Status product_biased(Backend *be, ProductCall p, Tensor bias);
 void products_free(Cuda *c);
+
+/* ---- coll_nccl.c: the group `host` of processes, for tensors of this back end ------------------------------------------------ */
+Status cuda_coll_open(Backend *be, Coll *host, Coll **out);
 
 /* ---- the table ---------------------------------------------------------------------------------------------------------------- */
 Status cuda_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l);

@@ -1,7 +1,10 @@
 /* Device memory, and numbers on their way up and down. */
 #include <string.h>
+#include <time.h>
 
 #include "kernels/cuda/cuda.h"
+
+enum { NAP_US = 50 };
 
 Status cuda_status(cudaError_t e, const char *what)
 {
@@ -102,6 +105,7 @@ Status cuda_send(Backend *be, const void *host, size_t bytes, void *device)
             c->next_small = (c->next_small + 1) % SMALL_SLOTS;
         else
             c->next_large = (c->next_large + 1) % LARGE_SLOTS;
+        if (c->watch && cudaEventQuery(s->copied) == cudaErrorNotReady) TRY(cuda_finish(be));
         CUDA_TRY(cudaEventSynchronize(s->copied));
         copy_parallel(s->memory, (const char *)host + i, n, be->options.threads);
         CUDA_TRY(cudaMemcpyAsync((char *)device + i, s->memory, n, cudaMemcpyHostToDevice, c->stream));
@@ -131,9 +135,26 @@ Status cuda_download(Backend *be, Tensor x, float *host)
         if (failed(be->first)) return be->first;
         TRY(cuda_copy(be, numbers, x));
     }
+    if (c->watch) TRY(cuda_finish(be)); /* a copy to ordinary memory waits, deaf to the group */
     CUDA_TRY(cudaMemcpyAsync(host, numbers.data, tensor_bytes(numbers), cudaMemcpyDeviceToHost, c->stream));
     CUDA_TRY(cudaStreamSynchronize(c->stream));
     return status_ok();
+}
+
+Status cuda_finish(Backend *be)
+{
+    Cuda *c = cuda_of(be);
+    if (!c->watch) {
+        CUDA_TRY(cudaStreamSynchronize(c->stream));
+        return status_ok();
+    }
+    cudaError_t e = cudaStreamQuery(c->stream);
+    for (; e == cudaErrorNotReady; e = cudaStreamQuery(c->stream)) {
+        TRY(c->watch(be));
+        nanosleep(&(struct timespec){.tv_nsec = NAP_US * 1000}, NULL);
+    }
+    TRY(cuda_status(e, "cudaStreamQuery"));
+    return c->watch(be);
 }
 
 Status cuda_copy(Backend *be, Tensor dst, Tensor src)

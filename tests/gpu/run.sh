@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# run.sh OUT - the proof on a GPU, in eight minutes, from a bare checkout: OUT/record.txt to read, OUT/record.json for programs.
+#
+# Needs nvcc, cuBLASLt, cuDNN, NCCL, cmake, a C compiler, python3 with PyTorch; cuDNN and NCCL may be the Python packages that
+# PyTorch brings. No MPI, HDF5, libav. A part that fails is recorded and the others run; the record is written after each part,
+# so an interrupted run leaves what it had.
+#
+#   GPU_BACKEND=cpu tests/gpu/run.sh OUT    the same on the CPU back end, tiny shapes: proves this script
+#   GPU_BACKEND=host tests/gpu/run.sh OUT   the CUDA back end's code with tests/cuda in place of the device: needs nvcc's headers
+#   GPU_PARTS="ops parity" ...              only these parts (build always): ops parity torch bench ranks decode sanitizer
+#   GPU_SECONDS=480                         all parts together
+set -u
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+root=$(cd "$here/../.." && pwd)
+[ $# = 1 ] || { sed -n '2,14p' "$0"; exit 2; }
+mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 2
+backend=${GPU_BACKEND:-cuda}
+tiny=; [ "$backend" = cuda ] || tiny=1
+export OMP_WAIT_POLICY=passive
+parts=${GPU_PARTS:-ops parity torch bench ranks decode sanitizer}
+deadline=$((SECONDS + ${GPU_SECONDS:-480} - 10))
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+lines=$out/lines.jsonl
+: >"$lines"
+: >"$out/log.txt"
+
+# ---- recording ---------------------------------------------------------------------------------------------------------------
+
+record() { python3 "$here/record.py" "$lines" "$out" >>"$out/log.txt" 2>&1 || true; }
+
+note() { printf '%s\n' "$1" >>"$lines"; } # a JSON object
+
+wanted() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
+
+# step NAME SECONDS COMMAND...: JSON lines of its output go into the record, everything into the log.
+step() {
+  local name=$1 limit=$2 left=$((deadline - SECONDS)) rc begun=$SECONDS
+  shift 2
+  [ "$limit" -lt "$left" ] || limit=$left
+  if [ "$limit" -lt 3 ]; then
+    note "{\"part\": \"step\", \"name\": \"$name\", \"rc\": -1, \"why\": \"no time left\"}"
+    return 1
+  fi
+  printf '\n== %s: %s\n' "$name" "$*" | tee -a "$out/log.txt"
+  timeout -k 5 "$limit" "$@" >"$work/step.out" 2>"$work/step.err"
+  rc=$?
+  grep -a '^{' "$work/step.out" >>"$lines"
+  cat "$work/step.out" "$work/step.err" >>"$out/log.txt"
+  tail -c 400 "$work/step.err"
+  note "{\"part\": \"step\", \"name\": \"$name\", \"rc\": $rc, \"seconds\": $((SECONDS - begun))}"
+  echo "   rc $rc after $((SECONDS - begun)) s, $((deadline - SECONDS)) s left"
+  record
+  return $rc
+}
+
+# ---- this machine ---------------------------------------------------------------------------------------------------------------
+
+gpu() { nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -1; }
+
+commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo "${COMMIT:-unknown}")
+sources=$(cd "$root" && find common kernels engine worker tests cmake -type f \( -name '*.[ch]' -o -name '*.cu*' -o -name '*.cmake' \) | LC_ALL=C sort |
+  xargs cat | sha256sum | cut -c1-16)
+note "{\"part\": \"machine\", \"gpu\": \"$(gpu name)\", \"driver\": \"$(gpu driver_version)\", \"memory\": \"$(gpu memory.total)\",
+ \"commit\": \"$commit\", \"sources\": \"$sources\", \"when\": \"$(date -u +%Y-%m-%dT%H:%M:%SZ)\", \"backend\": \"$backend\",
+ \"nvcc\": \"$(nvcc --version 2>/dev/null | grep -o 'release [^,]*' | cut -d' ' -f2)\", \"cores\": $(nproc)}"
+sed -i -z 's/,\n /, /g' "$lines" # one line
+
+# ---- building ---------------------------------------------------------------------------------------------------------------------
+
+capability=$(gpu compute_cap | tr -d .)
+roots=$(python3 "$here/roots.py" 2>/dev/null)
+build() {
+  cmake -S "$here" -B "$work/build" -DREELWRIGHT_GPU_BACKEND="$backend" -DREELWRIGHT_CUDA_ARCHITECTURES="${capability:-90}" \
+    -DREELWRIGHT_CUDA_ROOTS="$roots" && cmake --build "$work/build" -j "$(nproc)"
+}
+export -f build
+export here work backend capability roots
+if ! step build 150 bash -c build; then
+  echo "run.sh: not built; see $out/log.txt" >&2
+  exit 1
+fi
+program=$work/build/reelwright_gpu
+fixtures=$root/tests/parity/fixtures
+references=("$fixtures"/t2v-0 "$fixtures"/i2v_a14b-0 "$fixtures"/ti2v5b_i2v-0 "$fixtures"/flf2v-0 "$fixtures"/vace-0)
+
+# ---- numbers ------------------------------------------------------------------------------------------------------------------------
+
+if wanted ops; then
+  step "ops bf16" 40 "$program" ops
+  step "ops fp32" 40 "$program" ops --fp32
+  [ "$backend" = cpu ] || step "ops without cuDNN" 40 "$program" ops --no-cudnn
+fi
+if wanted parity; then
+  step "parity bf16" 60 "$program" parity "${references[@]}"
+  step "parity fp32" 60 "$program" parity --fp32 "${references[@]}"
+fi
+
+# ---- speed ----------------------------------------------------------------------------------------------------------------------------
+
+if wanted torch; then step torch 60 python3 "$here/torch_rates.py" ${tiny:+cpu}; fi
+if wanted bench; then
+  if [ $tiny ]; then
+    step "transformer tiny" 60 "$program" bench --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
+  else
+    step "rate ffn 14b" 20 "$program" rate 75600 13824 5120
+    step "transformer 14b 720p" 60 "$program" bench --shape 14b --latent 21x90x160 --layers 2
+    step "transformer 14b 720p by op" 60 "$program" bench --shape 14b --latent 21x90x160 --layers 2 --profile
+    step "transformer 14b 480p" 40 "$program" bench --shape 14b --latent 21x60x104 --layers 2
+    step "transformer 5b 720p" 40 "$program" bench --shape 5b --latent 31x44x80 --layers 4
+    step "transformer 1.3b 480p" 60 "$program" bench --shape 1.3b --latent 21x60x104
+  fi
+fi
+if wanted ranks; then
+  step "two ranks" 60 "$program" ranks "$fixtures/t2v-0" 2
+  step "four ranks" 60 "$program" ranks "$fixtures/vace-0" 4
+fi
+if wanted decode; then
+  if [ $tiny ]; then
+    step "decode tiny" 60 "$program" bench --stage vae-decode --shape 1.3b --latent 1x2x2 --repeat 1
+  else
+    step "decode 480p" 40 "$program" bench --stage vae-decode --shape 14b --latent 5x60x104 --repeat 1 --profile
+    step "decode 720p" 40 "$program" bench --stage vae-decode --shape 14b --latent 3x90x160 --repeat 1
+    step "decode 720p z48" 40 "$program" bench --stage vae-decode --shape 5b --latent 3x44x80 --repeat 1
+  fi
+fi
+
+# ---- memory and races -----------------------------------------------------------------------------------------------------------------
+
+if wanted sanitizer && [ ! $tiny ]; then
+  sanitizer=$(command -v compute-sanitizer || echo "$(dirname "$(readlink -f "$(command -v nvcc)")")/compute-sanitizer")
+  step "sanitizer memcheck" 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$program" ops --no-cudnn
+  for op in layernorm qk_norm_rope sumsq channel_norm attention; do
+    step "sanitizer racecheck $op" 40 "$sanitizer" --tool racecheck --error-exitcode 9 "$program" ops --no-cudnn --only $op
+  done
+fi
+
+record
+cat "$out/record.txt"
+! grep -qE '"ok": false|"rc": [1-9-]' "$lines"
