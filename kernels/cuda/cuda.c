@@ -259,7 +259,7 @@ static Status cuda_avg_down(Backend *be, Tensor x, int factor_t, int factor_s, T
 {
     AvgDown a = {.ft = factor_t,
                  .fs = factor_s,
-                 .group = x.dim[3] * factor_t * factor_s * factor_s / out.dim[3],
+                 .group = (int)(x.dim[3] * factor_t * factor_s * factor_s / out.dim[3]),
                  .before = out.dim[0] * factor_t - x.dim[0]};
     memcpy(a.in, x.dim, sizeof a.in);
     memcpy(a.out, out.dim, sizeof a.out);

@@ -19,7 +19,7 @@ __global__ void __launch_bounds__(THREADS) avg_down(AvgDown a, const void *in, D
     if (i >= count) return;
     const Place o = place_of(i, a.out);
     float sum = 0;
-    for (int64_t k = 0; k < a.group; k++) {
+    for (int k = 0; k < a.group; k++) {
         const int64_t from = place_avg_down(&a, o, k);
         if (from >= 0) sum += load_one(in, type, from);
     }

@@ -110,14 +110,17 @@ PLACES int64_t place_source(const Places *j, int64_t i)
     }
 }
 
-/* AvgDown3D: element k of the block that the output element at o is the mean of; zeros stand in front of the first frame. */
+/* AvgDown3D: element k of the block that the output element at o is the mean of; zeros stand in front of the first frame. A block's
+ * elements are counted in 32 bits: divisions of 64 cost a subroutine with registers of its own. */
 typedef struct {
-    int64_t in[4], out[4], ft, fs, group, before;
+    int64_t in[4], out[4], before;
+    int ft, fs, group;
 } AvgDown;
 
-PLACES int64_t place_avg_down(const AvgDown *j, Place o, int64_t k)
+PLACES int64_t place_avg_down(const AvgDown *j, Place o, int k)
 {
-    const int64_t n = o.c * j->group + k, fs = j->fs, t = o.t * j->ft + n / (fs * fs) % j->ft - j->before;
+    const int n = (int)o.c * j->group + k, fs = j->fs;
+    const int64_t t = o.t * j->ft + n / (fs * fs) % j->ft - j->before;
     if (t < 0) return NOWHERE;
     return place_index(j->in, t, o.h * fs + n / fs % fs, o.w * fs + n % fs, n / (j->ft * fs * fs));
 }
