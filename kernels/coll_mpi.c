@@ -470,7 +470,14 @@ static Status mpi_part(Coll *c, const int *member, int size, Coll *part)
     return status_ok();
 }
 
-static Status mpi_look(Coll *c) { return look_at_ends(((Mine *)c->own)->group); }
+static Status mpi_look(Coll *c)
+{
+    Group *g = ((Mine *)c->own)->group;
+    look_at_ends(g);
+    for (int r = 0; r < g->size; r++)
+        if (g->over[r]) return blame(g, g->world[r]);
+    return status_ok();
+}
 
 static const CollHome mpi_home = {.name = "mpi",
                                   .sum_begin = mpi_sum_begin,

@@ -78,7 +78,7 @@ Status cuda_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c)
 /* ---- by cuDNN ----------------------------------------------------------------------------------------------------------------- */
 
 enum { UID_X = 1, UID_W, UID_BIAS, UID_Y, UID_ACC }; /* tensors of a plan */
-enum { KEY_T, KEY_H, KEY_W, KEY_IN, KEY_OUT, KEY_KERNEL, KEY_STRIDE = 8, KEY_PAD = 11, KEY_ADD = 13 };
+enum { KEY_T, KEY_H, KEY_W, KEY_IN, KEY_OUT, KEY_KERNEL, KEY_STRIDE = 8, KEY_PAD = 11, KEY_ADD = 13, KEY_NARROW };
 
 /* [1,C,T,H,W] with the channel fastest */
 static GraphShape video_shape(int64_t c, int64_t t, int64_t h, int64_t w)
@@ -86,7 +86,7 @@ static GraphShape video_shape(int64_t c, int64_t t, int64_t h, int64_t w)
     return (GraphShape){5, {1, c, t, h, w}, {t * h * w * c, 1, h * w * c, w * c, c}};
 }
 
-/* y = conv(x) + bias (+ acc), in fp32 from bf16 */
+/* y = conv(x) + bias (+ acc), in fp32 from bf16; KEY_NARROW: conv(x) alone, in bf16, which more engines can do */
 static void build_conv(Graph *g, const int64_t key[PLAN_KEY])
 {
     const int64_t *k = key + KEY_KERNEL, *stride = key + KEY_STRIDE, pad[3] = {0, key[KEY_PAD], key[KEY_PAD + 1]};
@@ -98,7 +98,12 @@ static void build_conv(Graph *g, const int64_t key[PLAN_KEY])
         5, {out, in, k[0], k[1], k[2]}, {k[0] * k[1] * k[2] * in, 1, k[1] * k[2] * in, k[2] * in, in}};
     const GraphShape one = {5, {1, out, 1, 1, 1}, {out, 1, out, out, out}}, result = video_shape(out, t, h, w);
     Node x = graph_tensor(g, UID_X, bf16, video_shape(in, key[KEY_T], key[KEY_H], key[KEY_W]));
-    Node weight = graph_tensor(g, UID_W, bf16, filter), bias = graph_tensor(g, UID_BIAS, fp32, one);
+    Node weight = graph_tensor(g, UID_W, bf16, filter);
+    if (key[KEY_NARROW]) {
+        graph_conv(g, stride, pad, x, weight, graph_tensor(g, UID_BIAS, bf16, result));
+        return;
+    }
+    Node bias = graph_tensor(g, UID_BIAS, fp32, one);
     Node y = graph_tensor(g, UID_Y, fp32, result), sums = graph_inner(g, fp32, result);
     graph_conv(g, stride, pad, x, weight, sums);
     if (!key[KEY_ADD]) {
@@ -110,12 +115,13 @@ static void build_conv(Graph *g, const int64_t key[PLAN_KEY])
     graph_pointwise(g, CUDNN_POINTWISE_ADD, biased, acc, y);
 }
 
-static const Plan *find_plan(Backend *be, Tensor x, const Conv *c, const CudaConv *p, bool add)
+static const Plan *find_plan(Backend *be, Tensor x, const Conv *c, const CudaConv *p, bool add, bool narrow)
 {
     Cudnn *cudnn = cuda_of(be)->cudnn;
     int64_t key[PLAN_KEY] = {
-        [KEY_T] = x.dim[0], [KEY_H] = x.dim[1],       [KEY_W] = x.dim[2],           [KEY_IN] = p->in,
-        [KEY_OUT] = p->out, [KEY_PAD] = c->pad[0][0], [KEY_PAD + 1] = c->pad[1][0], [KEY_ADD] = add};
+        [KEY_T] = x.dim[0],   [KEY_H] = x.dim[1],       [KEY_W] = x.dim[2],           [KEY_IN] = p->in,
+        [KEY_OUT] = p->out,   [KEY_PAD] = c->pad[0][0], [KEY_PAD + 1] = c->pad[1][0], [KEY_ADD] = add && !narrow,
+        [KEY_NARROW] = narrow};
     if (!cudnn || be->options.compute != BF16) return NULL;
     for (int i = 0; i < 2; i++)
         if (c->pad[i][0] != c->pad[i][1]) return NULL; /* zeros on one side only */
@@ -153,6 +159,22 @@ static Status conv_cudnn(Backend *be, const Plan *plan, Tensor x, const Conv *c,
     cuda_of(be)->note[NOTE_CONV_CUDNN]++;
     if (whole) return status_ok();
     return cut_columns(be, y, out, add);
+}
+
+/* The same by a plan that gives conv(x) in bf16 as its third tensor: the bias is added apart. */
+static Status conv_narrow(Backend *be, const Plan *plan, Tensor x, const Conv *c, Tensor out, bool add)
+{
+    const CudaConv *p = c->packed;
+    const cudaStream_t stream = cuda_of(be)->stream;
+    const int64_t dim[4] = {out.dim[0], out.dim[1], out.dim[2], p->out};
+    const bool direct = p->out == c->out && !add;
+    Tensor narrow = backend_alloc(be, BF16, 4, dim), y = direct ? out : backend_alloc(be, F32, 4, dim);
+    if (failed(be->first)) return be->first;
+    void *const pointer[] = {x.data, p->weight.data, narrow.data};
+    TRY(cudnn_run(be, plan, 3, pointer));
+    cuda_of(be)->note[NOTE_CONV_CUDNN]++;
+    CUDA_TRY(launch_elements(stream, &(Elements){.kind = ELEMENT_ADD, .out = y, .a = narrow, .b = p->bias}));
+    return direct ? status_ok() : cut_columns(be, y, out, add);
 }
 
 /* ---- of products -------------------------------------------------------------------------------------------------------------- */
@@ -238,8 +260,11 @@ static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool ad
     const CudaConv *p = c->packed;
     x = conv_input(be, x, p, doubled);
     if (failed(be->first)) return be->first;
-    const Plan *plan = is_pointwise(c) ? NULL : find_plan(be, x, c, p, add && p->out == c->out && out.dtype == F32);
-    return plan ? conv_cudnn(be, plan, x, c, out, add) : conv_own(be, x, c, out, add);
+    if (is_pointwise(c)) return conv_own(be, x, c, out, add);
+    const Plan *plan = find_plan(be, x, c, p, add && p->out == c->out && out.dtype == F32, false);
+    if (plan) return conv_cudnn(be, plan, x, c, out, add);
+    plan = find_plan(be, x, c, p, add, true);
+    return plan ? conv_narrow(be, plan, x, c, out, add) : conv_own(be, x, c, out, add);
 }
 
 Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out) { return conv_run(be, x, c, out, false, false); }

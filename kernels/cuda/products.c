@@ -30,11 +30,12 @@ static Status blas_status(cublasStatus_t e, const char *what)
 
 static cudaDataType_t blas_type(DType t) { return t == F32 ? CUDA_R_32F : t == BF16 ? CUDA_R_16BF : CUDA_R_16F; }
 
-/* The largest power of two up to 256 that divides the address. */
-static int alignment(const void *p)
+/* The largest power of two up to 256 that divides the address of every matrix of the batch. */
+static int alignment(const void *p, int64_t step, DType type)
 {
+    const uintptr_t bits = (uintptr_t)p | (uintptr_t)((size_t)step * dtype_bytes(type));
     int a = 256;
-    while ((uintptr_t)p % (uintptr_t)a) a /= 2;
+    while (bits % (uintptr_t)a) a /= 2;
     return a;
 }
 
@@ -154,9 +155,9 @@ static ProductShape shape_of(const ProductCall *p)
     s.b_plain = p->b_plain;
     s.epilogue = (int)p->epilogue;
     s.add = p->add;
-    s.align_a = alignment(p->a);
-    s.align_b = alignment(p->b);
-    s.align_c = alignment(p->c);
+    s.align_a = alignment(p->a, p->a_step, p->type);
+    s.align_b = alignment(p->b, p->b_step, p->type);
+    s.align_c = alignment(p->c, p->c_step, p->c_type);
     return s;
 }
 

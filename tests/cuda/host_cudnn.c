@@ -8,7 +8,7 @@
 #include "kernels/convert.h"
 #include "tests/cuda/host.h"
 
-bool host_cudnn_no_engines;
+bool host_cudnn_no_engines, host_cudnn_no_fusion;
 
 enum { MOST_ATTRIBUTES = 12, MOST_DIMS = 5, MOST_TENSORS = 64 };
 
@@ -126,8 +126,10 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudn
         return CUDNN_STATUS_SUCCESS;
     }
     if (name != CUDNN_ATTR_ENGINEHEUR_RESULTS || room < 1) return CUDNN_STATUS_BAD_PARAM;
-    *count = !host_cudnn_no_engines;
-    (*(Descriptor **)values)->graph = linked(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+    Descriptor *graph = linked(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+    const bool fused = find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS)->count > 1;
+    *count = !host_cudnn_no_engines && !(fused && host_cudnn_no_fusion);
+    (*(Descriptor **)values)->graph = graph;
     return CUDNN_STATUS_SUCCESS;
 }
 

@@ -96,6 +96,18 @@ static void test_bf16_without_cudnn(void **state)
     assert_int_equal(host_runs, 0);
 }
 
+/* The one attention operation, and convolutions without their bias. */
+static void test_bf16_without_fusion(void **state)
+{
+    (void)state;
+    host_runs = 0;
+    host_cudnn_no_fusion = true;
+    check(BF16, "no fusion", "conv");
+    check(BF16, "no fusion", "attention");
+    host_cudnn_no_fusion = false;
+    assert_true(host_runs > 10);
+}
+
 static void test_without_epilogues(void **state)
 {
     (void)state;
@@ -108,8 +120,8 @@ static void test_without_epilogues(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fp32), cmocka_unit_test(test_bf16),
-                                       cmocka_unit_test(test_bf16_without_cudnn),
-                                       cmocka_unit_test(test_without_epilogues)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fp32), cmocka_unit_test(test_bf16), cmocka_unit_test(test_bf16_without_cudnn),
+        cmocka_unit_test(test_bf16_without_fusion), cmocka_unit_test(test_without_epilogues)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,6 +69,9 @@ sed -i -z 's/,\n /, /g' "$lines" # one line
 
 capability=$(gpu compute_cap | tr -d .)
 roots=$(python3 "$here/roots.py" 2>/dev/null)
+for folder in ${roots//;/ }; do # cuDNN loads parts of itself, and nvrtc, by name
+  export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder/lib:$folder/lib64
+done
 build() {
   cmake -S "$here" -B "$work/build" -DREELWRIGHT_GPU_BACKEND="$backend" -DREELWRIGHT_CUDA_ARCHITECTURES="${capability:-90}" \
     -DREELWRIGHT_CUDA_ROOTS="$roots" && cmake --build "$work/build" -j "$(nproc)"
