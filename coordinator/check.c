@@ -88,6 +88,19 @@ static void print_settings(const Campaign *c, const CheckSummary *sum, FILE *to)
     fprintf(to, ", %s\n", s->scheduler);
 }
 
+/* What holds the run back or ends it; nothing where nothing does. */
+static void print_limits(const Campaign *c, const CheckSummary *sum, FILE *to)
+{
+    const Settings *s = &c->settings;
+    int64_t most = max_fails_of(&s->max_fails, c->clip_count - sum->refused);
+    if (s->pilot) fprintf(to, "  pilot       the first %d clips, then `reelwright pilot approve DIR`\n", s->pilot);
+    if (*s->deadline) fprintf(to, "  deadline    %s\n", s->deadline);
+    if (most >= 0) fprintf(to, "  max_fails   stops when more than %s clips have failed\n", count_text(most).text);
+    if (s->notify.webhook || s->notify.command)
+        fprintf(to, "  notify      %s%s%s\n", s->notify.webhook ? "a webhook" : "",
+                s->notify.webhook && s->notify.command ? " and " : "", s->notify.command ? "a command" : "");
+}
+
 static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     fprintf(to, "  shots       %s to render", count_text(c->shot_count).text);
@@ -139,6 +152,7 @@ void check_print(const Campaign *c, FILE *to)
     fprintf(to, "%s: nothing is wrong with it\n\n", c->name);
     print_settings(c, &sum, to);
     print_counts(c, &sum, to);
+    print_limits(c, &sum, to);
     print_rows(c, &sum, to);
     fprintf(to, "\nreelwright run %s --out DIR    renders it\n", c->file);
 }

@@ -308,14 +308,16 @@ void ledger_request_clear(LedgerRequest *r)
     memset(r, 0, sizeof *r);
 }
 
-/* An approval opens the gate, a rejection closes it and the campaign. Neither means anything where there is no pilot. */
+/* An approval opens the gate, and takes back what a rejection did, which is to close the gate and the campaign. Neither means
+ * anything where there is no pilot. */
 static Status decide_pilot(Ledger *l, bool approved, int64_t *changed)
 {
     PilotState to = approved ? PILOT_APPROVED : PILOT_REJECTED;
     TRY(ledger_sql_run(l,
-                       "UPDATE campaign SET pilot = ?1, control = CASE WHEN ?2 THEN control ELSE ?3 END"
-                       " WHERE pilot <> 'none'",
-                       "tii", ledger_pilot_state_name(to), (int64_t)approved, (int64_t)CONTROL_CANCELLED));
+                       "UPDATE campaign SET pilot = ?1, control = CASE WHEN NOT ?2 THEN ?3"
+                       "  WHEN pilot = 'rejected' THEN ?4 ELSE control END WHERE pilot <> 'none'",
+                       "tiii", ledger_pilot_state_name(to), (int64_t)approved, (int64_t)CONTROL_CANCELLED,
+                       (int64_t)CONTROL_NONE));
     *changed += sqlite3_changes64(l->db);
     return ledger_look_at_pilot(l);
 }

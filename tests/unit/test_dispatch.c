@@ -629,6 +629,12 @@ static void test_a_rejected_pilot_cancels_the_campaign(void **state)
     run_farm(&f, 60);
     assert_int_equal(dispatch_end(f.dispatch), DISPATCH_CANCELLED);
     assert_counts(&f, 2, 0, 4);
+    end_job(&f); /* and a change of mind goes on with it */
+    start_job(&f, 2, (LocalFaults){0});
+    ask(&f, (LedgerRequest){.verb = "approve"});
+    run_farm(&f, 60);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+    assert_counts(&f, 6, 0, 0);
     close_farm(&f);
 }
 
