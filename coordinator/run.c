@@ -123,6 +123,20 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
     return status_ok();
 }
 
+/* ---- before anything starts ---- */
+
+static Status check_split(const RunOptions *o)
+{
+    int n[3];
+    char rest;
+    if (!o->work.split) return status_ok();
+    if (sscanf(o->work.split, "%4dx%4dx%4d%c", &n[0], &n[1], &n[2], &rest) == 3 && n[0] * n[1] * n[2] == o->group_size)
+        return status_ok();
+    return status_fail(ERR_INPUT,
+                       "--split %.40s: expected GUIDANCExSEQUENCExTENSOR, with --group-size %d as their product",
+                       o->work.split, o->group_size);
+}
+
 /* The ranks of a host share its cores, but for the coordinator, which sleeps. */
 static int threads_of_a_rank(void)
 {
@@ -204,6 +218,7 @@ Status run_verb(int argc, char **argv, WorkerMain *worker)
     bool help;
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status_ok();
+    TRY(check_split(&o));
     if (o.quiet) log_set_level(LOG_WARNING);
     return link_under_launcher() ? run_rank(&o, worker) : run_alone(&o);
 }

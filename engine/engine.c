@@ -270,12 +270,15 @@ int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart p
     Dit *dit = dit_new(&c->dit);
     Vae *decoder = vae_new(&c->vae, VAE_DECODER), *encoder = vae_new(&c->vae, VAE_ENCODER);
     Vision *vision = c->has_image_encoder ? vision_new(&c->vision, "") : NULL;
-    measure("text_encoder", text_plan(text), ranks, elem_bytes, &part[n++]);
+    const int tensor = split_most_tensor(c, ranks).tensor;
+    measure("text_encoder", text_plan(text), split_encoder_ranks(c->text.heads, ranks), elem_bytes, &part[n++]);
     for (int i = 0; i < (c->two_transformers ? 2 : 1); i++)
-        measure(dit_folder[i], dit_plan(dit), ranks, elem_bytes, &part[n++]);
+        measure(dit_folder[i], dit_plan(dit), tensor, elem_bytes, &part[n++]);
     measure("vae decoder", vae_plan(decoder), ranks, elem_bytes, &part[n++]);
     measure("vae encoder", vae_plan(encoder), ranks, elem_bytes, &part[n++]);
-    if (vision) measure("image_encoder", vision_plan(vision), ranks, elem_bytes, &part[n++]);
+    if (vision)
+        measure("image_encoder", vision_plan(vision), split_encoder_ranks(c->vision.heads, ranks), elem_bytes,
+                &part[n++]);
     text_free(&text);
     dit_free(&dit);
     vae_free(&decoder);

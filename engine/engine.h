@@ -49,6 +49,7 @@ typedef struct {
     int64_t rank_bytes; /* what one of `ranks` ranks holds in memory when each number of a matrix takes elem_bytes */
 } EnginePart;
 enum { ENGINE_MAX_PARTS = 6 };
+/* Divided by tensor as far as `ranks` ranks can (split_most_tensor); the autoencoder is the first rank's. */
 int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart part[ENGINE_MAX_PARTS]);
 
 /* What one shot takes on this back end, by stage: bytes of the weights, and of everything else at most. The stages follow each other, and
@@ -63,6 +64,9 @@ typedef struct {
 } EnginePlan;
 Status engine_plan(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int64_t bound_bytes,
                    EnginePlan *out);
+/* The same of the rank with the largest share of a group that divides the shot so; encode and decode are the first rank's. */
+Status engine_plan_rank(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, const Split *split,
+                        int64_t bound_bytes, EnginePlan *out);
 
 /* ---- text: UMT5 ---- */
 typedef struct {

@@ -8,6 +8,8 @@
 
 typedef struct {
     Backend *be;
+    const SplitRanks *ranks;
+    int halves; /* of the guidance, on so many halves of the group */
     StagePlan *out;
 } Planning;
 
@@ -15,7 +17,7 @@ static Status plan_begin(const BackendOptions *o, StagePlan *out, Planning *p)
 {
     BackendOptions planning = *o;
     planning.plan = true;
-    *p = (Planning){.out = out};
+    p->out = out;
     return backend_open(&planning, &p->be);
 }
 
@@ -29,13 +31,13 @@ static Status plan_end(Planning *p, Status status)
 }
 
 /* One prompt of the greatest length. The table of embeddings stays in its file. */
-static Status plan_text(const ModelConfig *c, const BackendOptions *o, StagePlan *out)
+static Status plan_text(const ModelConfig *c, const BackendOptions *o, Planning p, StagePlan *out)
 {
     int64_t ids[TEXT_MAX_TOKENS] = {0};
-    Planning p;
     Tensor rows;
     TRY(plan_begin(o, out, &p));
     TextEncoder *text = text_new(&c->text);
+    text_divide(text, p.ranks->text);
     Status status = text_load(text, NULL, p.be);
     plan_loaded(&p);
     if (!failed(status)) status = text_encode(text, ids, TEXT_MAX_TOKENS, &rows);
@@ -46,12 +48,12 @@ static Status plan_text(const ModelConfig *c, const BackendOptions *o, StagePlan
 }
 
 /* What the prompts and a picture leave in the shot: both branches of the guidance, at the greatest length. */
-static Status plan_context(const ModelConfig *c, DitShot *shot)
+static Status plan_context(const ModelConfig *c, const Planning *p, DitShot *shot)
 {
     const int image_tokens = c->has_image_encoder ? 2 * vision_tokens(&c->vision) : 0; /* first and last frame */
     float *rows = memory_get((size_t)TEXT_MAX_TOKENS * (size_t)c->text.d_model, sizeof *rows);
     Status status = status_ok();
-    for (int i = 0; i < DIT_BRANCHES && !failed(status); i++)
+    for (int i = 0; i < DIT_BRANCHES / p->halves && !failed(status); i++)
         status = dit_shot_prompt(shot, i, rows, TEXT_MAX_TOKENS, TEXT_MAX_TOKENS);
     free(rows);
     if (failed(status) || !c->dit.image_dim || !image_tokens) return status;
@@ -67,7 +69,7 @@ static Status plan_evaluation(const ModelConfig *c, Planning *p, Dit *dit, const
     float scale[VACE_MAX_LAYERS] = {0};
     DitShot *shot = NULL;
     TRY(dit_shot_begin(dit, dim, &shot));
-    Status status = plan_context(c, shot);
+    Status status = plan_context(c, p, shot);
     if (!failed(status)) {
         DitInput in = {.frames_at_zero = c->expand_timesteps ? 1 : 0, .control_scale = scale};
         in.latent = backend_zeros(p->be, 4, (int64_t[]){c->dit.in_channels, dim[1], dim[2], dim[3]});
@@ -79,14 +81,14 @@ static Status plan_evaluation(const ModelConfig *c, Planning *p, Dit *dit, const
     return status;
 }
 
-static Status plan_denoise(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, StagePlan *out)
+static Status plan_denoise(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, Planning p, StagePlan *out)
 {
     int64_t dim[4];
-    Planning p;
     engine_latent_dims(c, s, dim);
     if (c->dit.vace_count) dim[1]++; /* one reference picture */
     TRY(plan_begin(o, out, &p));
     Dit *dit = dit_new(&c->dit);
+    dit_divide(dit, p.ranks->tensor, p.ranks->sequence);
     Status status = dit_load(dit, NULL, p.be);
     plan_loaded(&p);
     if (!failed(status)) status = plan_evaluation(c, &p, dit, dim);
@@ -112,14 +114,30 @@ static void plan_vae(const ModelConfig *c, VaeHalf half, const BackendOptions *o
     out->tiles = tiles_count(&t);
 }
 
-Status engine_plan(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int64_t bound_bytes,
-                   EnginePlan *out)
+Status engine_plan_rank(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, const Split *split,
+                        int64_t bound_bytes, EnginePlan *out)
 {
+    const int size = split->guidance * split->sequence * split->tensor;
+    SplitRanks ranks;
+    Coll *group = size > 1 ? coll_planned(size - 1, size) : coll_self(); /* the last rank has the largest share */
+    Planning p = {.ranks = &ranks, .halves = split->guidance};
     memset(out, 0, sizeof *out);
-    TRY(model_config_check_shot(c, s));
-    TRY(plan_text(c, o, &out->text));
-    TRY(plan_denoise(c, o, s, &out->denoise));
+    Status status = model_config_check_shot(c, s);
+    if (!failed(status)) status = split_open(c, split, group, &ranks);
+    if (!failed(status)) {
+        status = plan_text(c, o, p, &out->text);
+        if (!failed(status)) status = plan_denoise(c, o, s, p, &out->denoise);
+        split_close(&ranks, group);
+    }
+    coll_close(&group);
+    TRY(status);
     plan_vae(c, VAE_DECODER, o, s, bound_bytes, &out->decode);
     if (engine_encodes(c)) plan_vae(c, VAE_ENCODER, o, s, bound_bytes, &out->encode);
     return status_ok();
+}
+
+Status engine_plan(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int64_t bound_bytes,
+                   EnginePlan *out)
+{
+    return engine_plan_rank(c, o, s, &(Split){1, 1, 1}, bound_bytes, out);
 }

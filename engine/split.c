@@ -90,6 +90,13 @@ Status split_parse(const char *text, Split *out)
     return status_ok();
 }
 
+Split split_most_tensor(const ModelConfig *c, int ranks)
+{
+    int tensor = ranks;
+    while (ranks % tensor || c->dit.heads % tensor) tensor--;
+    return (Split){1, ranks / tensor, tensor};
+}
+
 int split_encoder_ranks(int heads, int ranks)
 {
     int n = ranks;

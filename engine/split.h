@@ -50,7 +50,8 @@ Status split_parse(const char *text, Split *out);
 
 int64_t split_traffic_bytes(const SplitCase *c, const Split *s); /* that a rank sends in a step */
 int64_t split_weight_bytes(const SplitCase *c, const Split *s);  /* of a rank's transformers */
-int split_encoder_ranks(int heads, int ranks); /* the largest divisor of `ranks` that is at most `heads` */
+Split split_most_tensor(const ModelConfig *c, int ranks); /* the fewest weights: 1xSxT with the largest T that can be */
+int split_encoder_ranks(int heads, int ranks);            /* the largest divisor of `ranks` that is at most `heads` */
 
 /* The groups that this rank belongs to. Parts of `group`, closed by split_close; `group` itself is borrowed. */
 typedef struct {

@@ -131,30 +131,37 @@ static json_t *describe_stage(const StagePlan *s)
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Of one rank in a group of `ranks`: each part's bytes, and the stage that takes most, since stages follow each other. The
- * autoencoder is whole on every rank; what is computed with is counted as if it were, too. */
-static json_t *describe_rank(const ModelConfig *c, const EnginePlan *p, int ranks, int elem_bytes, int64_t memory)
+/* Of one rank in a group of `ranks` that divides the weights as far as it can: each part's bytes, and the stage that takes most, since
+ * stages follow each other. The first rank also encodes and decodes pictures. */
+static Status describe_rank(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int ranks, json_t *list)
 {
+    const Split split = split_most_tensor(c, ranks);
+    const int64_t memory = o->memory_bytes ? o->memory_bytes : INT64_MAX;
     EnginePart part[ENGINE_MAX_PARTS];
-    const int count = engine_measure(c, ranks, elem_bytes, part);
-    json_t *j = json_pack("{s:i}", "ranks", ranks);
-    int64_t need = larger(p->decode.weights + p->decode.work, p->encode.weights + p->encode.work);
+    EnginePlan p;
+    TRY(engine_plan_rank(c, o, s, &split, memory, &p));
+    char *text = text_format("%dx%dx%d", split.guidance, split.sequence, split.tensor);
+    json_t *j = json_pack("{s:i, s:s}", "ranks", ranks, "split", text);
+    free(text);
+    const int count = engine_measure(c, ranks, (int)dtype_bytes(o->compute), part);
     for (int i = 0; i < count; i++) {
-        const bool text = strcmp(part[i].name, "text_encoder") == 0;
         if (strncmp(part[i].name, "vae", 3) == 0) continue;
         char *name = text_format("%s_bytes", part[i].name);
         json_object_set_new(j, name, json_integer(part[i].rank_bytes));
         free(name);
-        need = larger(need, part[i].rank_bytes + (text ? p->text.work : p->denoise.work));
     }
-    json_object_set_new(j, "need_bytes", json_integer(need));
-    if (memory) json_object_set_new(j, "fits", json_boolean(need <= memory));
-    return j;
+    const int64_t each = larger(p.text.weights + p.text.work, p.denoise.weights + p.denoise.work);
+    const int64_t first = larger(p.decode.weights + p.decode.work, p.encode.weights + p.encode.work);
+    json_object_set_new(j, "work_bytes", json_integer(p.denoise.work));
+    json_object_set_new(j, "need_bytes", json_integer(each));
+    json_object_set_new(j, "first_needs_bytes", json_integer(larger(each, first)));
+    if (o->memory_bytes) json_object_set_new(j, "fits", json_boolean(larger(each, first) <= memory));
+    json_array_append_new(list, j);
+    return status_ok();
 }
 
 static Status describe_memory(const ModelConfig *c, const InspectOptions *o, json_t *out)
 {
-    const int elem_bytes = o->dtype ? 2 : 4;
     const int64_t memory = (int64_t)(o->memory_gb * 1e9);
     BackendOptions be = {.kind = BACKEND_CPU, .compute = o->dtype ? BF16 : F32, .memory_bytes = memory};
     ShotSpec shot = c->defaults;
@@ -167,7 +174,13 @@ static Status describe_memory(const ModelConfig *c, const InspectOptions *o, jso
                                describe_stage(&p.denoise), "decode", describe_stage(&p.decode));
     if (p.encode.weights) json_object_set_new(stages, "encode", describe_stage(&p.encode));
     json_t *ranks = json_array();
-    for (int n = 1; n <= 8; n *= 2) json_array_append_new(ranks, describe_rank(c, &p, n, elem_bytes, memory));
+    Status status = status_ok();
+    for (int n = 1; n <= 8 && !failed(status); n *= 2) status = describe_rank(c, &be, &shot, n, ranks);
+    if (failed(status)) {
+        json_decref(stages);
+        json_decref(ranks);
+        return status;
+    }
     json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o}", "dtype", o->dtype ? "bf16" : "fp32", "width", shot.width,
                           "height", shot.height, "frames", shot.frames, "stages", stages, "group", ranks);
     if (memory) json_object_set_new(j, "memory_bytes", json_integer(memory));
