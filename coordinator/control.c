@@ -29,6 +29,7 @@ static Status leave_request(Ledger *l, const Snapshot *s, const LedgerRequest *r
     TRY(status);
     printf("%s: %s%s%s", s->name, r->verb, *r->clip_id ? " " : "", r->clip_id);
     if (clips) printf(", %lld of %lld clips", (long long)changed, (long long)meant);
+    if (strcmp(r->verb, "priority") == 0) printf(" %lld", (long long)r->number);
     bool running = s->epoch > 0 && s->ended_s <= 0;
     printf("\n%s", running ? "" : "no run is going on: the next one takes it up\n");
     return status_ok();

@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static char *due_text(const Snapshot *s, double now_s)
     time_t due = (time_t)s->deadline_s;
     struct tm tm;
     localtime_r(&due, &tm);
-    strftime(clock, sizeof clock, s->deadline_s - now_s < 86400 ? "%H:%M" : "%Y-%m-%d %H:%M", &tm);
+    strftime(clock, sizeof clock, fabs(s->deadline_s - now_s) < 86400 ? "%H:%M" : "%Y-%m-%d %H:%M", &tm);
     double late_s = snapshot_late_s(s, now_s);
     if (late_s <= 0) return text_format(", due %s", clock);
     return text_format(", due %s, %lld:%02lld h late", clock, (long long)late_s / 3600, (long long)late_s % 3600 / 60);

@@ -78,7 +78,6 @@ static Status open_lots(Alone *a)
     if (taken)
         return status_fail(
             ERR_INPUT, "%s: holds one campaign; expected a folder for several, each in a folder of its own", o->out);
-    TRY(name_lots(a));
     for (int i = 0; i < a->count; i++) TRY(run_prepare(o, a->lot[i].campaign, a->lot[i].folder));
     for (int i = 0; i < a->count; i++) TRY(claim_take(a->lot[i].folder, o->take_over, &a->lot[i].claim));
     for (int i = 0; i < a->count; i++) TRY(run_start_notify(a->lot[i].folder, &a->lot[i].notify));
@@ -296,8 +295,10 @@ Status run_alone(RunOptions *o)
     if (o->workers == 0) o->workers = cores / CORES_PER_WORKER > 0 ? cores / CORES_PER_WORKER : 1;
     if (o->workers < o->group_size && !o->hostfile) o->workers = o->group_size;
     TRY_OUT(hosts_open(o->hostfile, o->agent, &a.hosts));
+    TRY_OUT(name_lots(&a));
+    if (o->listen)
+        TRY_OUT(listen_for_all(&a, &serve)); /* an address that is taken is known before anything is written */
     TRY_OUT(open_lots(&a));
-    if (o->listen) TRY_OUT(listen_for_all(&a, &serve));
     moment_catch_stops();
     conclude_rest(&a, take_turns(&a));
     status = end_of_all(&a);
