@@ -395,12 +395,13 @@ Status ledger_describe_failures(Ledger *l, int most, char **text)
     size_t bytes;
     FILE *f = open_memstream(text, &bytes);
     if (!f) abort();
-    Query q = ledger_sql_query(l,
-                               "SELECT ifnull(r, ''), (SELECT group_concat(clip_id, ', ') FROM (SELECT clip_id FROM"
-                               "  clips WHERE state = 'failed' AND reason IS r ORDER BY clip LIMIT ?2)), n FROM"
-                               " (SELECT reason AS r, count(*) AS n FROM clips WHERE state = 'failed' GROUP BY reason"
-                               "  ORDER BY n DESC, min(clip) LIMIT ?1)",
-                               "ii", (int64_t)most, (int64_t)NAMED);
+    Query q = ledger_sql_query(
+        l,
+        "SELECT ifnull(r, ''), (SELECT group_concat(clip_id, ', ') FROM (SELECT clip_id FROM"
+        "  clips INDEXED BY clips_failed WHERE state = 'failed' AND reason IS r ORDER BY clip LIMIT ?2)), n FROM"
+        " (SELECT reason AS r, count(*) AS n FROM clips WHERE state = 'failed' GROUP BY reason"
+        "  ORDER BY n DESC, min(clip) LIMIT ?1)",
+        "ii", (int64_t)most, (int64_t)NAMED);
     for (const char *separator = ""; ledger_sql_next(&q); separator = "; ") put_reason(f, separator, &q);
     fclose(f);
     return q.status;
