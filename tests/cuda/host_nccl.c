@@ -21,8 +21,8 @@ typedef struct {
 
 struct ncclComm {
     Shared *shared;
-    int rank, size;
-    bool failed;
+    int rank, size, round;
+    bool failed, waits; /* waits: for the others to join or to leave, since `round` */
     char name[64];
 };
 
@@ -41,23 +41,37 @@ static int queue, depth;
 const char *ncclGetErrorString(ncclResult_t e) { return e == ncclSuccess ? "success" : "a failure"; }
 const char *ncclGetLastError(ncclComm_t comm) { return comm && comm->failed ? "a rank gave up" : ""; }
 
-/* All ranks have come, or one has given up. */
-static ncclResult_t meet(ncclComm_t c)
+static void arrive(ncclComm_t c)
 {
     Shared *s = c->shared;
-    const int round = atomic_load(&s->round);
-    if (atomic_fetch_add(&s->arrived, 1) + 1 == c->size) {
-        atomic_store(&s->arrived, 0);
-        atomic_fetch_add(&s->round, 1);
-    }
-    while (atomic_load(&s->round) == round) {
-        if (atomic_load(&s->aborted)) {
-            c->failed = true;
-            return ncclRemoteError;
-        }
-        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
-    }
-    return ncclSuccess;
+    c->round = atomic_load(&s->round);
+    if (atomic_fetch_add(&s->arrived, 1) + 1 < c->size) return;
+    atomic_store(&s->arrived, 0);
+    atomic_fetch_add(&s->round, 1);
+}
+
+/* ncclSuccess when all ranks have come */
+static ncclResult_t have_come(ncclComm_t c)
+{
+    if (atomic_load(&c->shared->round) != c->round) return ncclSuccess;
+    if (!c->failed && !atomic_load(&c->shared->aborted)) return ncclInProgress;
+    c->failed = true;
+    return ncclRemoteError;
+}
+
+static ncclResult_t meet(ncclComm_t c)
+{
+    ncclResult_t e;
+    for (arrive(c); (e = have_come(c)) == ncclInProgress;) nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    return e;
+}
+
+/* As a non-blocking communicator does it: ncclCommGetAsyncError says when it is over. */
+static ncclResult_t begin_to_meet(ncclComm_t c)
+{
+    c->waits = true;
+    arrive(c);
+    return ncclInProgress;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------ */
@@ -84,7 +98,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
     c->size = size;
     snprintf(c->name, sizeof c->name, "%s", id.internal);
     *comm = c;
-    return c->shared == MAP_FAILED ? ncclSystemError : meet(c);
+    return c->shared == MAP_FAILED ? ncclSystemError : begin_to_meet(c);
 }
 
 static void leave(ncclComm_t c)
@@ -102,7 +116,7 @@ ncclResult_t ncclCommAbort(ncclComm_t c)
     return ncclSuccess;
 }
 
-ncclResult_t ncclCommFinalize(ncclComm_t c) { return meet(c); }
+ncclResult_t ncclCommFinalize(ncclComm_t c) { return begin_to_meet(c); }
 
 ncclResult_t ncclCommDestroy(ncclComm_t c)
 {
@@ -112,7 +126,8 @@ ncclResult_t ncclCommDestroy(ncclComm_t c)
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t c, ncclResult_t *e)
 {
-    *e = c->failed || atomic_load(&c->shared->aborted) ? ncclRemoteError : ncclSuccess;
+    *e = c->waits ? have_come(c) : c->failed || atomic_load(&c->shared->aborted) ? ncclRemoteError : ncclSuccess;
+    if (*e == ncclSuccess) c->waits = false;
     return ncclSuccess;
 }
 
