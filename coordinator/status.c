@@ -1,4 +1,5 @@
 /* status.c - `reelwright status DIR`: the campaign as it stands, read beside a coordinator that goes on writing. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,28 +66,36 @@ static Status print_page(const Snapshot *s, double now_s)
     return status_ok();
 }
 
-Status verb_status(int argc, char **argv)
+static Status show(const char *folder, bool json)
 {
-    bool json = false;
-    const Option table[] = {{.name = "json", .kind = OPTION_FLAG, .to = &json, .help = "for a program"}};
-    const Usage usage = {
-        .verb = "status",
-        .arguments = "DIR [--json]",
-        .about = "The campaign in folder DIR as it stands: done, failed, left, speed, and what each worker does.",
-        .option = table,
-        .option_count = 1,
-        .min_arguments = 1,
-        .max_arguments = 1};
-    int first;
     Ledger *l = NULL;
     Snapshot s;
-    TRY(options_read(&usage, argc, argv, &first));
-    if (first < 0) return status_ok();
-    TRY(ledger_open(argv[first], LEDGER_READ, &l));
+    TRY(ledger_open(folder, LEDGER_READ, &l));
     Status status = ledger_read_snapshot(l, &s);
     ledger_close(&l);
     TRY(status);
     status = json ? print_json(&s, moment_wall_s()) : print_page(&s, moment_wall_s());
     snapshot_clear(&s);
     return status;
+}
+
+Status verb_status(int argc, char **argv)
+{
+    bool json = false;
+    const Option table[] = {{.name = "json",
+                             .kind = OPTION_FLAG,
+                             .to = &json,
+                             .help = "for a program; of several campaigns one object each"}};
+    const Usage usage = {
+        .verb = "status",
+        .arguments = "DIR... [--json]",
+        .about = "The campaign in folder DIR as it stands: done, failed, left, speed, and what each worker does.",
+        .option = table,
+        .option_count = 1,
+        .min_arguments = 1,
+        .max_arguments = INT_MAX};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    for (char **folder = argv + first; first >= 0 && *folder; folder++) TRY(show(*folder, json));
+    return status_ok();
 }

@@ -101,5 +101,6 @@ release
 finish 0
 check_complete low
 check_complete high
+[ "$("$PROGRAM" status both/* --json | grep -c '"finished": 6')" = 2 ] || fail "status does not show both campaigns"
 [ "$(times low job.started)" = 2 ] && [ "$(times high job.started)" = 1 ] || fail "the turns were not low, high, low"
 echo "steered clip by clip, piloted, stopped by failures, and by turns"
