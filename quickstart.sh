@@ -76,7 +76,7 @@ run_tests() {
   say "checking style"
   tools/check_style.sh
   say "testing modules and parsers under address and undefined-behaviour sanitizers"
-  ctest --test-dir build-asan --output-on-failure -R '^(unit|fuzz)' --timeout 600
+  ctest --test-dir build-asan --output-on-failure -R '^(unit|fuzz|torture)' --timeout 600
   say "testing"
   ctest --test-dir build --output-on-failure --timeout 900
 }

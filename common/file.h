@@ -13,9 +13,13 @@ char *path_join(const char *a, const char *b);
 char *path_folder(const char *path);     /* "a/b" -> "a", "b" -> "."; free() it */
 const char *path_name(const char *path); /* the part after the last slash */
 char *text_format(const char *fmt, ...)
-    __attribute__((format(printf, 1, 2)));   /* like asprintf; aborts when out of memory */
-char *text_copy(const char *text);           /* strdup that aborts when out of memory */
-void *memory_get(size_t count, size_t size); /* calloc that aborts when out of memory: for small things only */
+    __attribute__((format(printf, 1, 2))); /* like asprintf; aborts when out of memory */
+char *text_copy(const char *text);         /* strdup that aborts when out of memory */
+/* calloc that aborts when out of memory: for small things only, a name, a struct, a list of rows. Linux refuses those when the
+ * process is as good as dead; an abort is a death like any other, which the farm takes (the ledger and every file are whole at
+ * each moment, DESIGN 5), while a Status from each of them would be a thousand paths that no night ever walks. What is large
+ * (tensors, files, messages) is asked for with malloc and refused with a Status. */
+void *memory_get(size_t count, size_t size);
 
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);

@@ -112,8 +112,8 @@ static Status verdict(const Snapshot *s, const char *folder, bool quiet)
 static Status tell_of_end(const char *folder, const Snapshot *s, Status how)
 {
     Events *events = NULL;
-    bool told = failed(how) && (strcmp(s->outcome, "waiting") == 0 || strcmp(s->outcome, "max fails") == 0);
-    if (!s->name || told) return status_ok();
+    if (!s->name) return status_ok(); /* the ledger could not be read: nothing is known that could be told */
+    if (failed(how) && (strcmp(s->outcome, "waiting") == 0 || strcmp(s->outcome, "max fails") == 0)) return status_ok();
     const char *event = how.err == OK || how.err == ERR_CLIP ? "run.finished"
                         : how.err == ERR_STOP                ? "run.stopped"
                                                              : "run.stuck";
@@ -142,7 +142,10 @@ Status conclude(const char *folder, Status so_far, bool quiet)
     } else if (!failed(status) && complete) {
         status = verdict(&s, folder, quiet);
     }
+    free(why);
+    why = text_copy(status.message);
     if (failed(tell_of_end(folder, &s, status))) log_line(LOG_WARNING, "%s: cannot write the last event", folder);
+    if (failed(status)) status = status_fail(status.err, "%s", why);
     snapshot_clear(&s);
     free(why);
     return status;

@@ -186,11 +186,12 @@ static char *copy_image(hid_t file, hid_t access, size_t *bytes)
 static char *compose(const Checkpoint *c, size_t *bytes)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = H5Pcreate(H5P_FILE_CREATE);
-    H5Pset_fapl_core(access, IMAGE_GROWTH, false);
+    /* without it HDF5 would make a file on disk, and what it calls its memory would be none */
+    bool in_memory = H5Pset_fapl_core(access, IMAGE_GROWTH, false) >= 0;
     /* from 1.8 on metadata carry checksums; 1.10's superblock would say "open for writing" while it is copied */
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     H5Pset_obj_track_times(create, false);
-    hid_t file = H5Fcreate("checkpoint", H5F_ACC_TRUNC, create, access);
+    hid_t file = in_memory ? H5Fcreate("checkpoint", H5F_ACC_TRUNC, create, access) : -1;
     char *image = file >= 0 && put_all(file, c) ? copy_image(file, access, bytes) : NULL;
     if (file >= 0) H5Fclose(file);
     H5Pclose(create);
@@ -407,8 +408,8 @@ Status checkpoint_parse(const void *bytes, size_t count, Checkpoint *out)
     count -= SEAL_BYTES;
     silence();
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = -1;
-    H5Pset_fapl_core(access, IMAGE_GROWTH, false);
-    if (H5Pset_file_image(access, (void *)(uintptr_t)bytes, count) >= 0)
+    if (H5Pset_fapl_core(access, IMAGE_GROWTH, false) >= 0 &&
+        H5Pset_file_image(access, (void *)(uintptr_t)bytes, count) >= 0)
         file = H5Fopen("checkpoint", H5F_ACC_RDONLY, access);
     if (file < 0) TRY_OUT(damaged("no HDF5 file"));
     TRY_OUT(get_all(file, count, out));

@@ -7,11 +7,6 @@ campaign calm 8
 run calm
 finish 0
 check_complete calm
-again() { # NAME: the same campaign under another name
-  cp calm.csv "$1.csv"
-  sed "s/calm/$1/" calm.yaml >"$1.yaml"
-}
-
 # Before it introduces itself, before its first lease, and in every stage of one; three workers of four in each run. The first
 # waits until they are dead, so that all get there; checkpoints are at every third step, so that there is one to go on from.
 killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and from which step each one's shot then goes on

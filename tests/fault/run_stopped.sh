@@ -8,8 +8,7 @@ run calm
 finish 0
 check_complete calm
 
-cp calm.csv term.csv
-sed 's/calm/term/' calm.yaml >term.yaml
+again term
 provoke "$HOLD"
 for signal in TERM USR1; do
   run term
@@ -52,8 +51,7 @@ status=0
 [ ! -e out-bad ] || fail "something was started on bad input"
 
 # a worker that hangs: its shot goes to the other one, and the job ends although it never wakes up
-cp calm.csv hung.csv
-sed 's/calm/hung/' calm.yaml >hung.yaml
+again hung
 provoke "at=denoise,step=2,rank=2,do=stop,once=$WORK/hung; at=load,rank=1,do=hold,until=$WORK/hung"
 run hung --step-limit 5
 finish 0
@@ -63,8 +61,7 @@ grep -q 'made no progress' out-hung/events.jsonl || fail "nobody noticed the hun
 until_true 30 all_gone "$(cut -d' ' -f1 hung)"
 
 # a worker that hangs and comes back after its lease was given away: what it brings is not taken, then it works on
-cp calm.csv back.csv
-sed 's/calm/back/' calm.yaml >back.yaml
+again back
 provoke "at=denoise,step=2,rank=2,do=stop,once=$WORK/asleep; at=load,rank=1,do=hold,until=$WORK/asleep"
 run back --step-limit 5
 until_true 120 test -s asleep

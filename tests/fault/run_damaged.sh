@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Checkpoints that are cut, flipped, another shot's, of another version; a slow disk; a clip that kills every worker; a worker that
+# fails whatever it gets.
+source "$(dirname "$0")/farm.sh"
+ROWS=8
+
+campaign calm 8
+run calm
+finish 0
+check_complete calm
+
+# four shots stopped in the middle, each checkpoint damaged in its own way
+again bad
+provoke "$HOLD"
+WORKERS=4 run bad
+until_true 240 held bad 4
+kill -TERM "$LAUNCHER"
+finish 75
+calm_down
+mapfile -t file < <(find out-bad/latents -name '*.h5' | sort)
+[ ${#file[@]} = 4 ] || fail "expected 4 checkpoints, found ${#file[@]}"
+cp "${file[3]}" other.h5
+truncate -s -100 "${file[0]}"
+printf '\377' | dd of="${file[1]}" bs=1 seek=3000 conv=notrunc status=none
+cp other.h5 "${file[2]}"
+sed -i 's/ 0001 sha256 / 0007 sha256 /' "${file[3]}"
+WORKERS=4 run bad
+finish 0
+check_complete bad
+same_files calm bad
+for reason in 'cut short' 'do not match its checksum' 'checkpoint of another' 'version 7, expected 1'; do
+  grep -q "$reason.*the shot starts again" out-bad/run.log || fail "nothing says \"$reason\""
+done
+grep '"event":"shot.rendered"' out-bad/events.jsonl | grep -vq '"steps_resumed":0,' && fail "a damaged checkpoint was used"
+
+# a disk that takes its time: nobody is lost for it
+again slow
+provoke "at=publish.h5,do=sleep,ms=300; at=publish.mp4,do=sleep,ms=300; at=publish.png,do=sleep,ms=300"
+run slow
+finish 0
+calm_down
+check_complete slow
+same_files calm slow
+[ "$(grep -c '"outcome":"lost"' out-slow/events.jsonl)" = 0 ] || fail "a worker was given up for a slow disk"
+
+# a clip that kills whoever takes it: it fails, after three workers, and the others are made
+again poison
+provoke "at=denoise,step=3,clip=k3,do=kill"
+run poison
+finish 1
+calm_down
+[ "$(number poison failed)" = 1 ] && [ "$(number poison finished)" = $((ROWS - 1)) ] || fail "poison: not all but one are finished"
+grep -q ',k3,failed,' out-poison/delivery.csv || fail "another clip than k3 failed"
+[ "$(grep -c '"outcome":"lost"' out-poison/events.jsonl)" = 3 ] || fail "k3 was not given up after three workers"
+"$PROGRAM" retry out-poison k3 >/dev/null
+run poison
+finish 0
+check_complete poison
+same_files calm poison
+
+# a worker that fails three different shots is set aside; the other one makes them
+again broken
+provoke "at=load,rank=2,do=fail.node; at=load,rank=1,do=hold,until=$WORK/broken.go"
+run broken
+until_true 120 happened broken worker.aside
+touch broken.go
+finish 0
+calm_down
+check_complete broken
+same_files calm broken
+[ "$(grep -c '"outcome":"failed"' out-broken/events.jsonl)" = 3 ] || fail "the worker was not set aside after three failures"
+echo "started again, waited, given up, set aside"
