@@ -46,7 +46,7 @@ Status dit_shot_begin(Dit *d, const int64_t dim[4], DitShot **out)
     s->count = coll_first(d->sequence, d->sequence->rank + 1, s->tokens) - s->first;
     const int64_t half = d->config.head_dim / 2, shape[2] = {s->count, half};
     float *table = memory_get((size_t)(2 * s->count * half), sizeof *table);
-    fill_rotation(s, table, table + s->count * half);
+    if (!backend_plans(be)) fill_rotation(s, table, table + s->count * half);
     ArenaMark mark = backend_mark(be);
     s->cos = keep(be, F32, backend_upload(be, table, 2, shape));
     s->sin = keep(be, F32, backend_upload(be, table + s->count * half, 2, shape));

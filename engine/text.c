@@ -136,6 +136,7 @@ int text_bucket(const TextConfig *c, int distance)
 static Tensor position_bias(TextEncoder *e, const TextLayer *l, int n)
 {
     int heads = e->heads;
+    if (backend_plans(e->be)) return backend_alloc(e->be, F32, 3, (int64_t[]){heads, n, n});
     float *table = memory_get((size_t)e->config.buckets * (size_t)heads, sizeof *table);
     float *row = memory_get(2 * (size_t)n, sizeof *row); /* by distance + n - 1 */
     float *bias = memory_get((size_t)heads * (size_t)n * (size_t)n, sizeof *bias);

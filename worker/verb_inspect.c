@@ -90,6 +90,18 @@ static Status describe_weights(const char *folder, const char *component, const 
     return status_ok();
 }
 
+static json_t *describe_transformer(const ModelConfig *c)
+{
+    const DitConfig *d = &c->dit;
+    json_t *j = json_pack("{s:i, s:i, s:i, s:i, s:[i,i,i], s:i, s:i, s:i, s:b}", "layers", d->layers, "width",
+                          d->heads * d->head_dim, "heads", d->heads, "ffn", d->ffn_dim, "patch", d->patch[0],
+                          d->patch[1], d->patch[2], "channels_in", d->in_channels, "channels_out", d->out_channels,
+                          "control_layers", d->vace_count, "two_experts", c->two_transformers);
+    if (c->two_transformers) json_object_set_new(j, "boundary_ratio", json_real(c->boundary_ratio));
+    json_object_set_new(j, "timestep_per_token", json_boolean(c->expand_timesteps));
+    return j;
+}
+
 static json_t *describe_config(const ModelConfig *c)
 {
     const ShotSpec *d = &c->defaults;
@@ -97,11 +109,12 @@ static json_t *describe_config(const ModelConfig *c)
     json_object_set_new(j, "text_encoder",
                         json_pack("{s:i, s:i, s:i, s:i}", "layers", c->text.layers, "width", c->text.d_model, "heads",
                                   c->text.heads, "vocabulary", c->text.vocab_size));
-    json_object_set_new(j, "transformer",
-                        json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "layers", c->dit.layers, "width",
-                                  c->dit.heads * c->dit.head_dim, "heads", c->dit.heads, "ffn", c->dit.ffn_dim,
-                                  "channels_in", c->dit.in_channels, "control_layers", c->dit.vace_count, "two_experts",
-                                  c->two_transformers));
+    if (c->has_image_encoder)
+        json_object_set_new(j, "image_encoder",
+                            json_pack("{s:i, s:i, s:i, s:i, s:i}", "layers", c->vision.layers, "width", c->vision.width,
+                                      "heads", c->vision.heads, "image_size", c->vision.image_size, "patch",
+                                      c->vision.patch));
+    json_object_set_new(j, "transformer", describe_transformer(c));
     json_object_set_new(j, "vae",
                         json_pack("{s:i, s:i, s:i, s:i}", "channels", c->vae.z_dim, "base", c->vae.base_dim,
                                   "scale_space", c->vae.scale_space, "scale_time", c->vae.scale_time));
@@ -294,27 +307,60 @@ static Status inspect_clip(const char *path, json_t **out)
 
 /* ---- the verb -------------------------------------------------------------------------------------------------------------------- */
 
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), e = strlen(end);
+    return n >= e && strcmp(text + n - e, end) == 0;
+}
+
+static char *bytes_text(double bytes)
+{
+    return text_format(bytes < 1e9 ? "%.0f MB" : "%.1f GB", bytes < 1e9 ? bytes / 1e6 : bytes / 1e9);
+}
+
 /* "weights_bytes": 123 as it is, and in a unit that a person reads. */
 static void print_number(const char *name, const json_t *v, int indent, int width)
 {
-    const double bytes = json_number_value(v);
-    const size_t length = strlen(name);
     char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(7) | JSON_COMPACT);
-    printf("%*s%-*s %s", indent, "", width, name, text ? text : "");
-    if (length >= 5 && strcmp(name + length - 5, "bytes") == 0)
-        printf(bytes < 1e9 ? "  (%.0f MB)" : "  (%.1f GB)", bytes < 1e9 ? bytes / 1e6 : bytes / 1e9);
-    putchar('\n');
+    char *bytes = ends_with(name, "bytes") ? bytes_text(json_number_value(v)) : NULL;
+    printf("%*s%-*s %s%s%s%s\n", indent, "", width, name, text ? text : "", bytes ? "  (" : "", bytes ? bytes : "",
+           bytes ? ")" : "");
+    free(bytes);
     free(text);
+}
+
+/* Objects with the same keys: a line each under their names. */
+static void print_table(const char *name, const json_t *rows, int indent)
+{
+    size_t i;
+    json_t *row, *v;
+    const char *key;
+    printf("%*s%s:\n%*s", indent, "", name, indent + 2, "");
+    json_object_foreach(json_array_get(rows, 0), key, v)
+        printf("%-16.*s", (int)(strlen(key) - (ends_with(key, "_bytes") ? strlen("_bytes") : 0)), key);
+    json_array_foreach(rows, i, row)
+    {
+        printf("\n%*s", indent + 2, "");
+        json_object_foreach(row, key, v)
+        {
+            char *text = ends_with(key, "_bytes") ? bytes_text(json_number_value(v)) : json_dumps(v, JSON_ENCODE_ANY);
+            printf("%-16s", text ? text : "");
+            free(text);
+        }
+    }
+    putchar('\n');
 }
 
 static void print_value(const char *name, const json_t *v, int depth)
 {
     size_t i;
-    const char *key;
     json_t *inner;
+    const char *key;
     if (json_is_object(v)) {
         if (name) printf("%*s%s:\n", 2 * depth, "", name);
-        json_object_foreach((json_t *)v, key, inner) print_value(key, inner, name ? depth + 1 : depth);
+        json_object_foreach((json_t *)(uintptr_t)v, key, inner) print_value(key, inner, name ? depth + 1 : depth);
+    } else if (json_is_array(v) && json_is_object(json_array_get(v, 0)) && strcmp(name, "group") == 0) {
+        print_table(name, v, 2 * depth);
     } else if (json_is_array(v) && json_is_object(json_array_get(v, 0))) {
         json_array_foreach(v, i, inner) print_value(name, inner, depth);
     } else {
