@@ -100,7 +100,7 @@ static void shot_from_call(json_t *note, const ModelConfig *c, ShotSpec *s)
 /* The pictures that the run was given; they are recorded as they were read from the files. */
 typedef struct {
     Conditions conditions;
-    Picture image, last, reference, *video, *mask;
+    Picture image, last, reference[16], *video, *mask;
     float scale[VACE_MAX_LAYERS];
 } Given;
 
@@ -122,17 +122,30 @@ static Picture *pictures_from(const Safetensors *want, const char *name, int fra
     return all;
 }
 
-static void given_from(const Safetensors *want, json_t *note, int frames, Given *g)
+/* One is called in.reference, several in.reference.0 and so on. */
+static void references_from(const Safetensors *want, Given *g)
+{
+    Conditions *c = &g->conditions;
+    char name[32];
+    c->reference = g->reference;
+    if (picture_from(want, "in.reference", &g->reference[0])) c->references = 1;
+    for (int i = 0; i < (int)(sizeof g->reference / sizeof *g->reference); i++) {
+        snprintf(name, sizeof name, "in.reference.%d", i);
+        if (picture_from(want, name, &g->reference[i])) c->references = i + 1;
+    }
+}
+
+static void given_from(const Safetensors *want, json_t *note, Given *g)
 {
     Conditions *c = &g->conditions;
     json_t *scale = json_object_get(json_object_get(note, "call"), "conditioning_scale");
     if (picture_from(want, "in.image", &g->image)) c->image = &g->image;
     if (picture_from(want, "in.last_image", &g->last)) c->last_image = &g->last;
-    if (picture_from(want, "in.reference", &g->reference)) c->reference = &g->reference;
-    c->references = c->reference ? 1 : 0;
-    c->video = g->video = pictures_from(want, "in.video", frames);
-    c->video_frames = frames;
-    c->mask = g->mask = pictures_from(want, "in.mask", frames);
+    references_from(want, g);
+    const StoredTensor *video = safetensors_find(want, "in.video");
+    c->video_frames = video ? (int)video->dim[0] : 0;
+    c->video = g->video = pictures_from(want, "in.video", c->video_frames);
+    c->mask = g->mask = pictures_from(want, "in.mask", c->video_frames);
     c->control_scale = g->scale;
     g->scale[0] = (float)json_number_value(scale);
     c->control_scales = json_is_number(scale) ? 1 : (int)json_array_size(scale);
@@ -239,7 +252,7 @@ Status parity_run(const char *folder, const ParityRun *run, ParityReport *report
     TRY_OUT(engine_open_group(model, &run->backend, group, run->split, NULL, &e));
     shot_from_call(note, engine_config(e), &shot);
     Trace trace = {group->rank == 0 ? put : put_nowhere, &c, true};
-    given_from(c.want, note, shot.frames, &given);
+    given_from(c.want, note, &given);
     TRY_OUT(run_shot(e, &shot, &given, run->resume_at, &trace, report));
     report->bytes_read = engine_bytes_read(e);
     report->peak_bytes = (int64_t)backend_peak_bytes(engine_backend(e));

@@ -13,6 +13,12 @@
 /* z16 and fp32; two experts and fp16; z48, one timestep per token and bf16; image encoder; control branch */
 static const char *const fixtures[] = {"t2v-0", "i2v_a14b-0", "ti2v5b_i2v-0", "flf2v-0", "vace-0"};
 
+/* Other calls of the same models: no guidance, one step, one frame, empty and long prompts, other scripts, several steps by each
+ * expert, pictures of other sizes, control videos that are larger, smaller, shorter than the clip, or none. */
+static const char *const calls[] = {"unguided",    "one-step",    "empty",       "scripts",     "long",
+                                    "experts",     "first-frame", "ends",        "prompt-only", "references",
+                                    "short-video", "odd-video",   "large-video", "small-video"};
+
 /* fp32: what the references require. Measured over 36 references: embeds 6.3e-7 (3.4e-6 with 512 tokens), model 4.8e-6,
  * latents 3.7e-6, encode 1.9e-6, video 2.5e-6, inside 8.9e-6. */
 static const double fp32_most[STAGES] = {0, 1e-5, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4};
@@ -51,6 +57,17 @@ static void on_cpu(void **state)
     for (size_t i = 0; i < sizeof fixtures / sizeof *fixtures; i++) check(fixtures[i], &o, 0, fp32_most);
 }
 
+static void other_calls(void **state)
+{
+    const BackendOptions o = {.kind = BACKEND_CPU};
+    (void)state;
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        char *folder = text_format("calls/%s", calls[i]);
+        check(folder, &o, 0, fp32_most);
+        free(folder);
+    }
+}
+
 static void in_bf16(void **state)
 {
     const BackendOptions o = {.kind = BACKEND_CPU, .compute = BF16};
@@ -68,7 +85,8 @@ static void resumed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(on_ref), cmocka_unit_test(on_cpu), cmocka_unit_test(in_bf16),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(on_ref), cmocka_unit_test(on_cpu),
+                                       cmocka_unit_test(other_calls), cmocka_unit_test(in_bf16),
                                        cmocka_unit_test(resumed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
