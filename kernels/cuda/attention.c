@@ -5,7 +5,11 @@
  * SCORES_BYTES: any head dimension, fp32 too, and the proof of the other. */
 #include "kernels/cuda/cudnn_graph.h"
 
-enum { SCORES_BYTES = 256 << 20, LARGEST_HEAD = 256 };
+enum {
+    SCORES_BYTES = 256 << 20,
+    LARGEST_HEAD = 256,
+    LEAST_WORK = 1 << 26 /* multiplications: a plan takes up to seconds to build */
+};
 enum { UID_Q = 1, UID_K, UID_V, UID_SCALE, UID_OUT, UID_BIAS };
 
 typedef struct {
@@ -79,6 +83,7 @@ static const Plan *find_plan(Backend *be, const Attention *a)
     Cudnn *c = cuda_of(be)->cudnn;
     int64_t key[PLAN_KEY] = {[KEY_HEADS] = a->heads, [KEY_D] = a->d, [KEY_TQ] = a->tq, [KEY_TK] = a->tk};
     if (!c || be->options.compute != BF16 || a->d % 8 || a->d > LARGEST_HEAD) return NULL;
+    if (a->heads * a->d * a->tq * a->tk < LEAST_WORK && !cuda_of(be)->always_cudnn) return NULL;
     if (a->bias.data) {
         key[KEY_BIAS_HEADS] = a->bias.ndim == 3 ? a->heads : 1;
         key[KEY_BIAS_QUERIES] = a->bias.ndim == 3 ? a->tq : 1;

@@ -8,7 +8,11 @@
 #include "kernels/convert.h"
 #include "kernels/cuda/cudnn_graph.h"
 
-enum { CHANNEL_UNIT = 8, MATRIX_BYTES = 256 << 20 };
+enum {
+    CHANNEL_UNIT = 8,
+    MATRIX_BYTES = 256 << 20,
+    LEAST_WORK = 1 << 28 /* multiplications: a plan takes up to seconds to build */
+};
 
 typedef struct {
     Tensor weight; /* [Cout padded][taps][Cin padded] in the compute type */
@@ -260,7 +264,8 @@ static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool ad
     const CudaConv *p = c->packed;
     x = conv_input(be, x, p, doubled);
     if (failed(be->first)) return be->first;
-    if (is_pointwise(c)) return conv_own(be, x, c, out, add);
+    const int64_t work = out.dim[0] * out.dim[1] * out.dim[2] * cuda_conv_numbers(c);
+    if (is_pointwise(c) || (work < LEAST_WORK && !cuda_of(be)->always_cudnn)) return conv_own(be, x, c, out, add);
     const Plan *plan = find_plan(be, x, c, p, add && p->out == c->out && out.dtype == F32, false);
     if (plan) return conv_cudnn(be, plan, x, c, out, add);
     plan = find_plan(be, x, c, p, add, true);

@@ -84,6 +84,8 @@ void cuda_avoid_cudnn(Backend *be, bool avoid)
         backend_fail(be, cudnn_open(c->stream, &c->cudnn));
 }
 
+void cuda_always_cudnn(Backend *be) { cuda_of(be)->always_cudnn = true; }
+
 const char *cuda_notes(const Backend *be, char *text, size_t room)
 {
     const Cuda *c = cuda_of(be);

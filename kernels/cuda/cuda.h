@@ -43,7 +43,8 @@ typedef struct {
     int next_small, next_large;
     Product **product;
     int products;
-    Cudnn *cudnn; /* NULL: not used */
+    Cudnn *cudnn;      /* NULL: not used */
+    bool always_cudnn; /* for small shapes too */
     int64_t note[NOTES];
     struct Nccl *groups; /* that exchange on this device: coll_nccl.c */
     int naps;
@@ -59,6 +60,8 @@ Status cuda_status(cudaError_t e, const char *what);
 const char *cuda_notes(const Backend *be, char *text, size_t room);
 /* Without cuDNN from now on (true), or with it where it can: for comparing the two. */
 void cuda_avoid_cudnn(Backend *be, bool avoid);
+/* cuDNN for small shapes too, where building a plan takes longer than the op will ever: to prove it on small shapes. */
+void cuda_always_cudnn(Backend *be);
 
 /* ---- memory.c ------------------------------------------------------------------------------------------------------------- */
 Status cuda_memory_new(Backend *be, size_t bytes, void **out);

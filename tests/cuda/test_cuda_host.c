@@ -50,6 +50,7 @@ static double difference(const float *a, const float *b, int64_t count)
 static void check(DType compute, const char *name, const char *op)
 {
     Backend *ref = opened(BACKEND_REF, F32), *be = opened(BACKEND_CUDA, compute);
+    cuda_always_cudnn(be);
     int bad = 0;
     for (int i = 0; i < case_count; i++) {
         const Case *c = &cases[i];

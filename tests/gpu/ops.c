@@ -69,6 +69,7 @@ int part_ops(int argc, char **argv)
         return 3;
     }
 #ifdef REELWRIGHT_GPU_CUDA
+    cuda_always_cudnn(be);
     if (avoid) cuda_avoid_cudnn(be, true);
 #endif
     const char *how = compute == F32 ? "fp32" : avoid ? "bf16, without cuDNN" : "bf16";

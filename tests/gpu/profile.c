@@ -82,6 +82,18 @@ static Status profiled_finish(Backend *be)
     return s;
 }
 
+/* Which ways were taken; a back end that only planned has none. */
+static void profiled_close(Backend *be)
+{
+    char notes[1024];
+    if (be->own) {
+        printf("{\"part\": \"notes\", \"notes\": ");
+        gpu_print_text(cuda_kernels.notes(be, notes, sizeof notes));
+        printf("}\n");
+    }
+    cuda_kernels.close(be);
+}
+
 #define WRAP(op, x, more, parameters, arguments)                                                                       \
     static Status profiled_##op parameters                                                                             \
     {                                                                                                                  \
@@ -116,7 +128,7 @@ void profile_begin(void)
     gpu_backend();
     wrapped = cuda_kernels;
 #define USE(op) wrapped.op = profiled_##op
-    USE(finish), USE(copy), USE(zero), USE(linear), USE(linear_add), USE(add), USE(add_to), USE(layernorm);
+    USE(close), USE(finish), USE(copy), USE(zero), USE(linear), USE(linear_add), USE(add), USE(add_to), USE(layernorm);
     USE(norm_modulate), USE(qk_norm_rope), USE(attention), USE(patchify), USE(unpatchify), USE(conv), USE(conv_add);
     USE(conv_upsampled), USE(channel_norm), USE(time_split), USE(columns);
     backend_register_cuda(&wrapped);

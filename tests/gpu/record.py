@@ -68,6 +68,8 @@ def table_of_times(lines, text):
     for x in lines:
         if x["part"] == "bench" and x["profiled"]:
             text.append(f"  {x['stage']} {x['shape']}:")
+        if x["part"] == "notes":
+            text.append(f"    {x['notes']}")
         if x["part"] == "profile" and x["ms"] >= 0.01:
             text.append(f"    {x['ms']:10.3f} {x['calls']:6.1f}  {x['op']}")
 

@@ -15,6 +15,7 @@ root=$(cd "$here/../.." && pwd)
 [ $# = 1 ] || { sed -n '2,14p' "$0"; exit 2; }
 mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 2
 backend=${GPU_BACKEND:-cuda}
+[ "$backend" != host ] || parts=${GPU_PARTS:-ops parity ranks} # the others are too large for it
 tiny=; [ "$backend" = cuda ] || tiny=1
 export OMP_WAIT_POLICY=passive
 parts=${GPU_PARTS:-ops parity torch bench ranks decode sanitizer}
@@ -69,33 +70,34 @@ sed -i -z 's/,\n /, /g' "$lines" # one line
 
 capability=$(gpu compute_cap | tr -d .)
 roots=$(python3 "$here/roots.py" 2>/dev/null)
-for folder in ${roots//;/ }; do # cuDNN loads parts of itself, and nvrtc, by name
-  export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder/lib:$folder/lib64
-done
+libraries=${LD_LIBRARY_PATH:-} # cuDNN loads parts of itself, and nvrtc, by name; PyTorch must find its own: not for all steps
+for folder in ${roots//;/ }; do libraries=${libraries:+$libraries:}$folder/lib:$folder/lib64; done
+generator=$(command -v ninja >/dev/null && echo Ninja || echo "Unix Makefiles")
 build() {
-  cmake -S "$here" -B "$work/build" -DREELWRIGHT_GPU_BACKEND="$backend" -DREELWRIGHT_CUDA_ARCHITECTURES="${capability:-90}" \
+  cmake -S "$here" -B "$work/build" -G "$generator" -DREELWRIGHT_GPU_BACKEND="$backend" -DREELWRIGHT_CUDA_ARCHITECTURES="${capability:-90}" \
     -DREELWRIGHT_CUDA_ROOTS="$roots" && cmake --build "$work/build" -j "$(nproc)"
 }
 export -f build
-export here work backend capability roots
+export here work backend capability roots generator
 if ! step build 150 bash -c build; then
   echo "run.sh: not built; see $out/log.txt" >&2
   exit 1
 fi
-program=$work/build/reelwright_gpu
+binary=$work/build/reelwright_gpu
+program=(env "LD_LIBRARY_PATH=$libraries" "$binary")
 fixtures=$root/tests/parity/fixtures
 references=("$fixtures"/t2v-0 "$fixtures"/i2v_a14b-0 "$fixtures"/ti2v5b_i2v-0 "$fixtures"/flf2v-0 "$fixtures"/vace-0)
 
 # ---- numbers ------------------------------------------------------------------------------------------------------------------------
 
 if wanted ops; then
-  step "ops bf16" 40 "$program" ops
-  step "ops fp32" 40 "$program" ops --fp32
-  [ "$backend" = cpu ] || step "ops without cuDNN" 40 "$program" ops --no-cudnn
+  step "ops bf16" 90 "${program[@]}" ops
+  step "ops fp32" 40 "${program[@]}" ops --fp32
+  [ "$backend" = cpu ] || step "ops without cuDNN" 40 "${program[@]}" ops --no-cudnn
 fi
 if wanted parity; then
-  step "parity bf16" 60 "$program" parity "${references[@]}"
-  step "parity fp32" 60 "$program" parity --fp32 "${references[@]}"
+  step "parity bf16" 80 "${program[@]}" parity "${references[@]}"
+  step "parity fp32" 50 "${program[@]}" parity --fp32 "${references[@]}"
 fi
 
 # ---- speed ----------------------------------------------------------------------------------------------------------------------------
@@ -103,27 +105,27 @@ fi
 if wanted torch; then step torch 60 python3 "$here/torch_rates.py" ${tiny:+cpu}; fi
 if wanted bench; then
   if [ $tiny ]; then
-    step "transformer tiny" 60 "$program" bench --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
+    step "transformer tiny" 60 "${program[@]}" bench --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
   else
-    step "rate ffn 14b" 20 "$program" rate 75600 13824 5120
-    step "transformer 14b 720p" 60 "$program" bench --shape 14b --latent 21x90x160 --layers 2
-    step "transformer 14b 720p by op" 60 "$program" bench --shape 14b --latent 21x90x160 --layers 2 --profile
-    step "transformer 14b 480p" 40 "$program" bench --shape 14b --latent 21x60x104 --layers 2
-    step "transformer 5b 720p" 40 "$program" bench --shape 5b --latent 31x44x80 --layers 4
-    step "transformer 1.3b 480p" 60 "$program" bench --shape 1.3b --latent 21x60x104
+    step "rate ffn 14b" 20 "${program[@]}" rate 75600 13824 5120
+    step "transformer 14b 720p" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2
+    step "transformer 14b 720p by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --profile
+    step "transformer 14b 480p" 40 "${program[@]}" bench --shape 14b --latent 21x60x104 --layers 2
+    step "transformer 5b 720p" 40 "${program[@]}" bench --shape 5b --latent 31x44x80 --layers 4
+    step "transformer 1.3b 480p" 60 "${program[@]}" bench --shape 1.3b --latent 21x60x104
   fi
 fi
 if wanted ranks; then
-  step "two ranks" 60 "$program" ranks "$fixtures/t2v-0" 2
-  step "four ranks" 60 "$program" ranks "$fixtures/vace-0" 4
+  step "two ranks" 60 "${program[@]}" ranks "$fixtures/t2v-0" 2
+  step "four ranks" 60 "${program[@]}" ranks "$fixtures/vace-0" 4
 fi
 if wanted decode; then
   if [ $tiny ]; then
-    step "decode tiny" 60 "$program" bench --stage vae-decode --shape 1.3b --latent 1x2x2 --repeat 1
+    step "decode tiny" 60 "${program[@]}" bench --stage vae-decode --shape 1.3b --latent 1x2x2 --repeat 1
   else
-    step "decode 480p" 40 "$program" bench --stage vae-decode --shape 14b --latent 5x60x104 --repeat 1 --profile
-    step "decode 720p" 40 "$program" bench --stage vae-decode --shape 14b --latent 3x90x160 --repeat 1
-    step "decode 720p z48" 40 "$program" bench --stage vae-decode --shape 5b --latent 3x44x80 --repeat 1
+    step "decode 480p" 60 "${program[@]}" bench --stage vae-decode --shape 14b --latent 5x60x104 --repeat 1 --profile
+    step "decode 720p" 40 "${program[@]}" bench --stage vae-decode --shape 14b --latent 3x90x160 --repeat 1
+    step "decode 720p z48" 40 "${program[@]}" bench --stage vae-decode --shape 5b --latent 3x44x80 --repeat 1
   fi
 fi
 
@@ -131,9 +133,9 @@ fi
 
 if wanted sanitizer && [ ! $tiny ]; then
   sanitizer=$(command -v compute-sanitizer || echo "$(dirname "$(readlink -f "$(command -v nvcc)")")/compute-sanitizer")
-  step "sanitizer memcheck" 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$program" ops --no-cudnn
+  step "sanitizer memcheck" 90 env "LD_LIBRARY_PATH=$libraries" "$sanitizer" --tool memcheck --error-exitcode 9 "$binary" ops --no-cudnn
   for op in layernorm qk_norm_rope sumsq channel_norm attention; do
-    step "sanitizer racecheck $op" 40 "$sanitizer" --tool racecheck --error-exitcode 9 "$program" ops --no-cudnn --only $op
+    step "sanitizer racecheck $op" 40 env "LD_LIBRARY_PATH=$libraries" "$sanitizer" --tool racecheck --error-exitcode 9 "$binary" ops --no-cudnn --only $op
   done
 fi
 
