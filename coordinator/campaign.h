@@ -8,6 +8,7 @@
 #include "common/clip.h"
 #include "common/model_config.h"
 #include "coordinator/customers.h"
+#include "coordinator/part.h"
 #include "coordinator/settings.h"
 
 typedef struct {   /* one clip to be: what a row asks for after template expansion */
@@ -37,6 +38,7 @@ typedef struct {
     int checkpoint_every; /* 0 = auto */
     Settings settings;    /* how it is run; paths absolute */
     bool share_shots;     /* reuse: {shots: true} */
+    Part part; /* what of the plan goes into the ledger: all of it, or one part */
     int64_t clip_count, shot_count;
     PlannedClip *clip; /* one per row, in row order */
     PlannedShot *shot; /* distinct, in order of first use */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/ledger_launch.h"
@@ -24,10 +25,10 @@ Status claim_export(const Claim *c)
     return setenv(claim_variable, text, 1) == 0 ? status_ok() : status_errno(ERR_FATAL, "setenv");
 }
 
-static Launcher this_launcher(char host[64])
+static Launcher this_launcher(char host[HOST_BYTES])
 {
     const char *job = getenv("SLURM_JOB_ID"), *attempt = getenv("SLURM_RESTART_COUNT");
-    gethostname(host, 63);
+    host_name(host);
     return (Launcher){.host = host,
                       .pid = (int)getpid(),
                       .job = job ? job : "",
@@ -36,7 +37,7 @@ static Launcher this_launcher(char host[64])
 
 Status claim_take(const char *folder, bool take_over, Claim *out)
 {
-    char host[64] = "";
+    char host[HOST_BYTES] = "";
     Launcher who = this_launcher(host);
     Ledger *l = NULL;
     bool successor = false;

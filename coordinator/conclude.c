@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/claim.h"
@@ -32,10 +33,10 @@ static Status deliver(const char *folder, const Snapshot *s)
     Ledger *l = NULL;
     Events *events = NULL;
     Delivery done;
-    char host[64] = "";
+    char host[HOST_BYTES] = "";
     Status status = status_ok(), result;
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    gethostname(host, sizeof host - 1);
+    host_name(host);
     ledger_join_launch(l, claim_inherited());
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
     result = deliver_clips(l, &done);
@@ -99,8 +100,12 @@ static Status verdict(const Snapshot *s, const char *folder, bool quiet)
     if (!quiet) {
         char *line = progress_line(s, moment_wall_s());
         log_line(LOG_INFO, "%s", line);
-        log_line(LOG_INFO, "clips in %s/delivery, list in %s/delivery.csv, report in %s/report/index.html", folder,
-                 folder, folder);
+        if (s->part.count > 1)
+            log_line(LOG_INFO, "part %d of %d is complete; `reelwright merge` delivers when all are", s->part.number,
+                     s->part.count);
+        else
+            log_line(LOG_INFO, "clips in %s/delivery, list in %s/delivery.csv, report in %s/report/index.html", folder,
+                     folder, folder);
         free(line);
     }
     if (s->failed == 0) return status_ok();
@@ -131,10 +136,11 @@ Status conclude(const char *folder, Status so_far, bool quiet)
     Snapshot s = {0};
     char *why = text_copy(so_far.message); /* the text of so_far may be overwritten by what follows */
     Status status = read_now(folder, &s);
-    bool complete = !failed(status) && s.left == 0;
-    if (complete && s.clip_count[CLIP_APPROVED] > 0) status = deliver(folder, &s);
+    bool complete = !failed(status) && s.left == 0,
+         whole = s.part.count <= 1; /* of a part the rest is left to `merge` */
+    if (complete && whole && s.clip_count[CLIP_APPROVED] > 0) status = deliver(folder, &s);
     if (!failed(status)) status = write_pages(folder, &s);
-    if (complete) sweep_drafts(folder);
+    if (complete && whole) sweep_drafts(folder);
     ledger_settle(folder);
     if (failed(so_far)) {
         if (failed(status)) log_line(LOG_WARNING, "%s", status.message);
@@ -156,6 +162,11 @@ Status conclude_delivery(const char *folder)
     Snapshot s = {0};
     int lock = -1;
     TRY(read_now(folder, &s));
+    if (s.part.count > 1) {
+        snapshot_clear(&s);
+        return status_fail(ERR_INPUT, "%s: a part of a campaign; expected the whole: `reelwright merge` makes it",
+                           folder);
+    }
     Status status = lock_take(folder, false, &lock); /* delivering takes an epoch: a run that goes on would be fenced */
     if (!failed(status)) status = deliver(folder, &s);
     if (!failed(status)) status = write_pages(folder, &s);

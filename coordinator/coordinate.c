@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/claim.h"
@@ -98,7 +99,7 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
     Events *events = NULL;
     Dispatch *d = NULL;
     Snapshot s = {0};
-    char host[64] = "";
+    char host[HOST_BYTES] = "";
     DispatchOptions options = {.start_s = moment_wall_s(),
                                .start_ms = moment_ms(),
                                .step_limit_ms = (int64_t)o->step_limit_s * 1000,
@@ -107,7 +108,7 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
                                .wait_ms = o->wait_s < 0 ? -1 : (int64_t)o->wait_s * 1000};
     Status status = status_ok();
     *clean = false;
-    gethostname(host, sizeof host - 1);
+    host_name(host);
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
     ledger_join_launch(l, claim_inherited());
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), options.start_s));

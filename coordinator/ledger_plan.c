@@ -65,11 +65,12 @@ static Status insert_campaign(Ledger *l, const Campaign *c)
     Status status = ledger_sql_run(
         l,
         "INSERT INTO campaign(one, name, fingerprint, file, model_folder, model_hash, columns, renditions,"
-        " checkpoint_every, created_s, settings, priority, deadline_s, pilot, pilot_end)"
-        " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        "tttttttidtidti", c->name, c->fingerprint, c->file, model ? model : c->model_folder, c->model_hash, columns,
+        " checkpoint_every, created_s, settings, priority, deadline_s, pilot, pilot_end, part, parts)"
+        " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        "tttttttidtidtiii", c->name, c->fingerprint, c->file, model ? model : c->model_folder, c->model_hash, columns,
         renditions, (int64_t)c->checkpoint_every, l->now_s, settings, (int64_t)c->settings.priority,
-        deadline_of(c, l->now_s), ledger_pilot_state_name(pilot), pilot_end(c));
+        deadline_of(c, l->now_s), ledger_pilot_state_name(pilot), pilot_end(c),
+        (int64_t)(c->part.count > 1 ? c->part.number : 1), (int64_t)(c->part.count > 1 ? c->part.count : 1));
     free(columns);
     free(renditions);
     free(settings);
@@ -111,9 +112,13 @@ static Status insert_plan(Ledger *l, const Campaign *c)
     for (int64_t i = 0; i < c->clip_count; i++)
         if (!c->clip[i].refusal) clips[c->clip[i].shot]++;
     Status status = insert_campaign(l, c);
-    for (int64_t i = 0; i < c->shot_count && !failed(status); i++) status = insert_shot(l, i, &c->shot[i], clips[i]);
-    for (int64_t i = 0; i < c->clip_count && !failed(status); i++) status = insert_clip(l, i, c);
-    ledger_state_add_shots(l, SHOT_PLANNED, c->shot_count);
+    for (int64_t i = 0; i < c->shot_count && !failed(status); i++) {
+        if (!part_has(c->part, i)) continue;
+        status = insert_shot(l, i, &c->shot[i], clips[i]);
+        ledger_state_add_shots(l, SHOT_PLANNED, 1);
+    }
+    for (int64_t i = 0; i < c->clip_count && !failed(status); i++)
+        if (part_has(c->part, c->clip[i].shot >= 0 ? c->clip[i].shot : i)) status = insert_clip(l, i, c);
     free(clips);
     return status;
 }

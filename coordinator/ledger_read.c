@@ -11,7 +11,7 @@ static Status read_campaign(Ledger *l, Snapshot *s)
 {
     Query q = ledger_sql_query(l,
                                "SELECT name, file, model_folder, model_hash, fingerprint, control, epoch, created_s,"
-                               " priority, deadline_s, pilot, pilot_end FROM campaign",
+                               " priority, deadline_s, pilot, pilot_end, part, parts FROM campaign",
                                "");
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_INPUT, "%s: no campaign in it yet", l->file);
@@ -28,6 +28,7 @@ static Status read_campaign(Ledger *l, Snapshot *s)
     for (int i = 0; i <= PILOT_REJECTED; i++)
         if (strcmp(ledger_sql_text(&q, 10), ledger_pilot_state_name((PilotState)i)) == 0) s->pilot = (PilotState)i;
     s->pilot_end = ledger_sql_int(&q, 11);
+    s->part = (Part){(int)ledger_sql_int(&q, 12), (int)ledger_sql_int(&q, 13)};
     ledger_sql_end(&q);
     if (s->pilot == PILOT_NONE) return status_ok();
     TRY(ledger_sql_number(l, &s->pilot_clips, "SELECT count(*) FROM clips WHERE clip < ?1 AND state <> 'refused'", "i",

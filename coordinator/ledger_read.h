@@ -9,6 +9,7 @@ enum { SNAPSHOT_WORKERS = 1024 };
 typedef struct { /* owns its texts: snapshot_clear */
     char *name, *file, *model_folder;
     char model_hash[HASH_TEXT], fingerprint[HASH_TEXT];
+    Part part; /* 1 of 1: the whole campaign */
     ControlState control;
     int64_t clip_count[CLIP_STATES], shot_count[SHOT_STATES];
     int64_t clips, shots, refused, finished, failed, cancelled,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/host.h"
 
 static Status refuse(const char *folder, int fd)
 {
@@ -21,8 +22,8 @@ static Status refuse(const char *folder, int fd)
 
 static Status sign(const char *path, int fd)
 {
-    char host[64] = "", text[128];
-    gethostname(host, sizeof host - 1);
+    char host[HOST_BYTES] = "", text[128];
+    host_name(host);
     int n = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
     bool good = ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n;
     return good ? status_ok() : status_errno(ERR_INPUT, "cannot write %s", path);

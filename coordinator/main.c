@@ -41,6 +41,8 @@ static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render_any},
     {"check", "validate a campaign and show what it would do", verb_check},
     {"run", "render a campaign, or go on with one", verb_run},
+    {"submit", "have Slurm run a campaign, tonight, on several nodes", verb_submit},
+    {"merge", "make one campaign of its parts", verb_merge},
     {"status", "a campaign as it stands", verb_status},
     {"pause", "hold a campaign, or clips of it", verb_pause},
     {"resume", "go on with what was paused or cancelled", verb_resume},

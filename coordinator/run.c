@@ -97,6 +97,11 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .to = &o->listen,
          .value = "PORT",
          .help = "show a status page and /metrics on 127.0.0.1:PORT; ADDRESS:PORT listens elsewhere"},
+        {.name = "part",
+         .kind = OPTION_TEXT,
+         .to = &o->part_text,
+         .value = "I/N",
+         .help = "one of N parts, each a run of its own in DIR/parts; `merge` makes one campaign of them"},
         {.name = "take-over",
          .kind = OPTION_FLAG,
          .to = &o->take_over,
@@ -212,13 +217,29 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
     return status;
 }
 
+/* The part's folder takes the place of --out; it is to be freed. */
+static Status choose_part(RunOptions *o, char **folder)
+{
+    if (!o->part_text) return status_ok();
+    if (o->campaign_count > 1)
+        return status_fail(ERR_INPUT, "--part: expected one campaign, not %d", o->campaign_count);
+    TRY(part_parse(o->part_text, &o->part));
+    o->whole = o->out;
+    o->out = *folder = part_folder(o->whole, o->part);
+    return status_ok();
+}
+
 Status run_verb(int argc, char **argv, WorkerMain *worker)
 {
     RunOptions o = {.group_size = 1, .grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
+    char *part = NULL;
     bool help;
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status_ok();
     TRY(check_split(&o));
+    TRY(choose_part(&o, &part));
     if (o.quiet) log_set_level(LOG_WARNING);
-    return link_under_launcher() ? run_rank(&o, worker) : run_alone(&o);
+    Status status = link_under_launcher() ? run_rank(&o, worker) : run_alone(&o);
+    free(part);
+    return status;
 }

@@ -9,6 +9,7 @@
 #include "common/status.h"
 #include "common/work.h"
 #include "coordinator/notify.h"
+#include "coordinator/part.h"
 
 enum {
     RUN_MOST_CAMPAIGNS = 64,
@@ -19,6 +20,8 @@ typedef struct {
     char *const *campaign; /* files, [campaign_count] */
     int campaign_count;
     const char *out, *hostfile, *agent, *listen;
+    const char *part_text, *whole; /* with --part: of what, and the folder of the whole campaign; out is the part's */
+    Part part;
     const char *max_fails; /* NULL: as the campaign says */
     int workers, group_size, step_limit_s, grace_s, wait_s;
     WorkSettings work;

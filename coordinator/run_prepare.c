@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/host.h"
 #include "common/moment.h"
 #include "coordinator/campaign.h"
 #include "coordinator/ledger_launch.h"
@@ -16,6 +17,12 @@ enum { LEAST_FREE_BYTES = 16 << 20 };
 /* A ledger of another campaign must be recognised before anything is written, so it is opened for reading first. */
 static Status check_folder(const char *folder)
 {
+    int parts;
+    TRY(part_count(folder, &parts));
+    if (parts > 0)
+        return status_fail(ERR_INPUT,
+                           "%s: its campaign is divided into %d parts; expected --part I/%d, or `reelwright merge`",
+                           folder, parts, parts);
     char *ledger = path_join(folder, "ledger.db");
     Status status = status_ok();
     if (file_exists(folder) && !file_is_folder(folder))
@@ -29,6 +36,16 @@ static Status check_folder(const char *folder)
     return status;
 }
 
+static Status open_part(const RunOptions *o, Campaign *c)
+{
+    if (c->settings.pilot > 0)
+        return status_fail(ERR_INPUT,
+                           "%s: pilot: %d: expected none with --part; a pilot is one run's, of the whole campaign",
+                           c->file, c->settings.pilot);
+    c->part = o->part;
+    return part_open(o->whole, o->part);
+}
+
 Status run_prepare(const RunOptions *o, const char *campaign, const char *folder)
 {
     Campaign *c = NULL;
@@ -38,6 +55,7 @@ Status run_prepare(const RunOptions *o, const char *campaign, const char *folder
     if (o->max_fails && !max_fails_parse(o->max_fails, &c->settings.max_fails))
         TRY_OUT(status_fail(ERR_INPUT, "--max-fails %.40s: expected a number of clips, 20, or a share of them, 5%%",
                             o->max_fails));
+    if (o->whole) TRY_OUT(open_part(o, c));
     TRY_OUT(check_folder(folder));
     TRY_OUT(file_make_folders(folder));
     TRY_OUT(file_check_space(folder, LEAST_FREE_BYTES));
@@ -55,9 +73,9 @@ Status run_take_requests(const char *folder, int64_t launch)
     Ledger *l = NULL;
     LedgerRequest r = {0};
     int64_t changed = 0;
-    char host[64] = "";
+    char host[HOST_BYTES] = "";
     Status status = status_ok();
-    gethostname(host, sizeof host - 1);
+    host_name(host);
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
     ledger_join_launch(l, launch);
     TRY_OUT(ledger_next_request(l, &r));

@@ -6,6 +6,8 @@
 #include "common/status.h"
 
 Status verb_check(int argc, char **argv);
+Status verb_submit(int argc, char **argv);
+Status verb_merge(int argc, char **argv);
 Status verb_status(int argc, char **argv);
 Status verb_pause(int argc, char **argv);
 Status verb_resume(int argc, char **argv);

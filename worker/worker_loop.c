@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/provoke.h"
@@ -104,10 +105,10 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     static const DType compute[] = {F32, BF16};
     BackendOptions o = {
         .kind = kind[settings->backend], .compute = compute[settings->dtype], .threads = settings->threads};
-    char host[64] = "", who[32];
+    char host[HOST_BYTES] = "", who[32];
     Loop l = {.worker = worker_new(&o), .group = coll_self(), .split = settings->split};
     Status status = status_ok();
-    gethostname(host, sizeof host - 1);
+    host_name(host);
     snprintf(who, sizeof who, "worker %d", link->rank);
     log_set_who(who);
     talk_open(&l.talk, link, host, (int)getpid(), settings->threads);

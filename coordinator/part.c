@@ -1,0 +1,81 @@
+#include "part.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/file.h"
+
+Status part_parse(const char *text, Part *out)
+{
+    int used = 0;
+    if (sscanf(text, "%4d/%4d%n", &out->number, &out->count, &used) == 2 && !text[used] && out->number >= 1 &&
+        out->number <= out->count && out->count <= PARTS_MAX)
+        return status_ok();
+    return status_fail(ERR_INPUT, "--part %.40s: expected I/N with 1 <= I <= N <= %d, as in 2/4", text, PARTS_MAX);
+}
+
+char *part_folder(const char *folder, Part p) { return text_format("%s/parts/%d-of-%d", folder, p.number, p.count); }
+
+Status part_count(const char *folder, int *count)
+{
+    char *parts = path_join(folder, "parts");
+    DIR *dir = opendir(parts);
+    Status status = status_ok();
+    *count = 0;
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        int number = 0, of = 0, used = 0;
+        if (sscanf(e->d_name, "%4d-of-%4d%n", &number, &of, &used) != 2 || e->d_name[used]) continue;
+        if (*count && of != *count)
+            status =
+                status_fail(ERR_INPUT, "%s: there are parts of %d and of %d; expected one division", parts, *count, of);
+        *count = of;
+    }
+    if (dir) closedir(dir);
+    free(parts);
+    return status;
+}
+
+/* DIR/parts/I-of-N/clips -> ../../clips */
+static Status link_shared(const char *folder, const char *part, const char *name)
+{
+    char *shared = path_join(folder, name), *link = path_join(part, name), *to = text_format("../../%s", name);
+    Status status = file_make_folders(shared);
+    if (!failed(status) && symlink(to, link) != 0 && errno != EEXIST)
+        status = status_errno(ERR_INPUT, "cannot make %s", link);
+    free(shared);
+    free(link);
+    free(to);
+    return status;
+}
+
+static Status check_division(const char *folder, Part p)
+{
+    char *whole = path_join(folder, "ledger.db");
+    bool there = file_exists(whole);
+    int count = 0;
+    free(whole);
+    if (there)
+        return status_fail(ERR_INPUT,
+                           "%s: a run of the whole campaign has this folder; go on without --part, or give "
+                           "another --out",
+                           folder);
+    TRY(part_count(folder, &count));
+    if (count == 0 || count == p.count) return status_ok();
+    return status_fail(ERR_INPUT, "%s: its campaign is divided into %d parts, expected --part I/%d", folder, count,
+                       count);
+}
+
+Status part_open(const char *folder, Part p)
+{
+    static const char *const shared[] = {"clips", "latents"};
+    char *part = part_folder(folder, p);
+    Status status = check_division(folder, p);
+    if (!failed(status)) status = file_make_folders(part);
+    for (size_t i = 0; i < sizeof shared / sizeof *shared && !failed(status); i++)
+        status = link_shared(folder, part, shared[i]);
+    free(part);
+    return status;
+}
