@@ -26,6 +26,8 @@ enum {
     SILENT_MS = 120000, /* a coordinator that has not written for so long is hung (it writes every 5 s) */
     PROBES = 20,        /* of the hosts, when none answers: about ten minutes */
     PROBE_AGAIN_MS = 30000,
+    FIRST_PAUSE_MS = 2000, /* after a job that never began on several hosts; then twice as long */
+    LAST_PAUSE_MS = 120000,
     KILL_MS = 5000,     /* between SIGTERM and SIGKILL */
     LEAST_BLOCKS = 256, /* of the file system, free: with fewer no ledger can be written */
     LINE_BYTES = 4096,
@@ -234,8 +236,9 @@ static Status why_not_again(const Launch *l, const Standing *now, int without)
     if (statvfs(l->options->folder, &disk) == 0 && disk.f_bavail < LEAST_BLOCKS)
         return status_fail(ERR_FATAL, "%s: the disk is full; run the same command again when there is room",
                            l->options->folder);
-    if (without >= LAUNCH_MOST_WITHOUT_PROGRESS && !ran) show_last_words(l);
-    if (without >= LAUNCH_MOST_WITHOUT_PROGRESS)
+    int most = l->options->hosts->count > 1 ? LAUNCH_MOST_ON_HOSTS : LAUNCH_MOST_WITHOUT_PROGRESS;
+    if (without >= most && !ran) show_last_words(l);
+    if (without >= most)
         return status_fail(ERR_FATAL, "the job ended %d times without progress; %s/run.log has its messages", without,
                            l->options->folder);
     return status_ok();
@@ -250,6 +253,19 @@ static Status find_hosts(Launch *l)
         if (status.err != ERR_RETRY || tries == PROBES) return status;
         log_line(LOG_WARNING, "%s; asked again in %d s", status.message, PROBE_AGAIN_MS / 1000);
         moment_sleep_ms(PROBE_AGAIN_MS);
+    }
+}
+
+/* On several hosts a job that does not begin is often a node that has just died: the network and the batch system need time
+ * to know. */
+static void pause_before(const Launch *l, int without, bool ran)
+{
+    int ms = FIRST_PAUSE_MS;
+    if (l->options->hosts->count <= 1 || without == 0 || ran) return;
+    for (int i = 1; i < without && ms < LAST_PAUSE_MS; i++) ms *= 2;
+    for (int64_t end_ms = moment_ms() + (ms < LAST_PAUSE_MS ? ms : LAST_PAUSE_MS); moment_ms() < end_ms;) {
+        if (moment_stops() > 0) return;
+        moment_sleep_ms(LOOK_MS);
     }
 }
 
@@ -269,6 +285,7 @@ static Status launch_until_complete(Launch *l)
         TRY(why_not_again(l, &now, without));
         log_line(LOG_WARNING, "the job ended (%s) with work left; it is started again",
                  now.epoch > before.epoch ? now.outcome[0] ? now.outcome : "died" : "before it began");
+        pause_before(l, without, now.epoch > before.epoch);
     }
     return status_ok();
 }

@@ -12,7 +12,10 @@
 #include "coordinator/claim.h"
 #include "coordinator/hosts.h"
 
-enum { LAUNCH_MOST_WITHOUT_PROGRESS = 3 };
+enum {
+    LAUNCH_MOST_WITHOUT_PROGRESS = 3, /* on this machine alone */
+    LAUNCH_MOST_ON_HOSTS = 8          /* with growing pauses, about five minutes in all */
+};
 
 typedef struct {
     const char *folder; /* of the campaign, with a ledger that has its plan */

@@ -70,7 +70,7 @@ static Status check_division(const char *folder, Part p)
 
 Status part_open(const char *folder, Part p)
 {
-    static const char *const shared[] = {"clips", "latents"};
+    static const char *const shared[] = {"clips", "latents", "logs"};
     char *part = part_folder(folder, p);
     Status status = check_division(folder, p);
     if (!failed(status)) status = file_make_folders(part);

@@ -1,7 +1,7 @@
 /* part.h - a campaign that several runs share: part I of N renders every N-th shot, with all of its clips.
  *
- *   DIR/clips, DIR/latents     of all parts: file names are unique in the whole campaign
- *   DIR/parts/I-of-N/          of one: ledger, lists, report, log; its clips/ and latents/ are links to DIR's
+ *   DIR/clips, latents, logs   of all parts: file names are unique in the whole campaign
+ *   DIR/parts/I-of-N/          of one: ledger, lists, report, events; its clips/, latents/ and logs/ are links to DIR's
  *
  * So a part is a campaign folder like any other, with its own one writer, and `merge` has no file to move: it makes one ledger
  * of the parts' (ledger_merge.h) and leaves the folder that a run of the whole campaign would have left. */

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Campaigns under a real Slurm: preempted and requeued, a node killed, an old attempt left running, the first node killed, in parts.
+# Each time the clips are those of an undisturbed run without Slurm. Where something is disturbed, every worker is held at a step
+# until the file `go` is there (common/provoke.h), so nothing here depends on how fast the machine is.
+source "$(dirname "$0")/../fault/farm.sh"
+source "$(dirname "$0")/cluster.sh"
+SCRIPTS=$(cd "$(dirname "$0")/../../slurm" && pwd)
+ROWS=4
+start_cluster
+export REELWRIGHT=$PROGRAM REELWRIGHT_HOME=$(dirname "$SCRIPTS") REELWRIGHT_GUARD_S=1 REELWRIGHT_ENV=/nonexistent
+
+campaign calm 12
+run calm
+finish 0
+check_complete calm
+copy() { cp calm.csv "$1.csv" && sed "s/calm/$1/" calm.yaml >"$1.yaml"; }
+submit() { # NAME [options]: JOB
+  "$PROGRAM" submit "$1.yaml" --out "out-$1" "${@:2}" -- --workers 1 >"$1.submit" 2>"$1.err" || fail "submit $1"
+  JOB=$(sed -n 's/^submitted job \([0-9]*\):.*/\1/p' "$1.submit")
+  [ -n "$JOB" ] || fail "submit does not say which job it is"
+}
+log_of() { cat "out-$1"/slurm-*.log 2>/dev/null || true; }
+show_log() { log_of "$1" >"$1.err"; }
+ends_well() { # JOB NAME
+  until_true 120 job_over "$1"
+  show_log "$2"
+  job_is "$1" COMPLETED || fail "job $1 of $2 ended as $(job_says "$1" JobState)"
+  check_complete "$2"
+  same_files calm "$2"
+}
+says() { log_of "$1" | grep -q "$2"; }
+
+# -- preempted and requeued; then a node is killed, and it goes on in the same allocation
+copy night
+provoke "$HOLD"
+submit night --nodes 2 --time 30 --deadline 23:59
+grep -q '2 nodes, at most 0:[0-9]* h an attempt, until 23:59' night.submit || fail "$(cat night.submit)"
+until_true 90 held night 2
+sbatch --partition=urgent --nodes=2 --exclusive --output=/dev/null --wrap true >/dev/null
+until_true 90 attempt_is "$JOB" 1
+says night 'every shot in work is checkpointed' || fail "the preempted job did not stop in order"
+says night 'requeued; attempt 1' || fail "the preempted job did not requeue itself"
+[ -n "$(find out-night/latents -name '*.h5')" ] || fail "nothing was checkpointed"
+until_true 90 held night 2
+kill_node n2
+goes_on() { [ "$(times night job.started)" = 3 ] && held night 1; }
+until_true 90 goes_on
+attempt_is "$JOB" 1 || fail "the job did not go on in the same allocation"
+says night 'job ended (died) with work left' || fail "the launcher did not notice the node's death"
+says night 'host n2 is left out: it does not answer' || fail "the node that was killed is not named"
+release
+ends_well "$JOB" night
+
+# -- Slurm gives a node up and requeues; the old script and its launcher run on there, and are fenced
+rm go
+revive_node n2
+copy old
+submit old
+until_true 90 held old 1
+NODE=$(job_says "$JOB" NodeList)
+launcher_of() { # JOB: a rank has other options
+  local p
+  for p in $(job_processes "SLURM_JOB_ID=$1"); do
+    tr '\0' ' ' <"/proc/$p/cmdline" | grep -q '^[^ ]*reelwright run .*--workers' && echo "$p"
+  done
+}
+OLD=$(launcher_of "$JOB")
+kill -STOP "$OLD" # it sleeps through what happens, and wakes up when its successor works
+kill_daemon "$NODE"
+until_true 90 attempt_is "$JOB" 1
+until_true 90 held old 1
+kill -CONT "$OLD"
+until_true 90 says old 'took this campaign over'
+until_true 90 says old 'ended with status 3'
+release
+ends_well "$JOB" old
+[ "$(times old job.started)" = 2 ] || fail "the old attempt started another job"
+
+# -- the first node, which has the script, is killed: the guard on the other one requeues the job
+rm go
+revive_node "$NODE"
+copy first
+submit first --nodes 2
+until_true 90 held first 2
+guard_there() { squeue -h -s -j "$JOB" | grep -q 'bash.* n2'; }
+until_true 60 guard_there
+kill_node n1
+requeued() { [ "$(job_says "$JOB" Restarts)" = 1 ]; }
+until_true 90 requeued
+revive_node n1
+release
+ends_well "$JOB" first
+calm_down
+
+# -- in parts: an array, and the job that merges
+copy parts
+submit parts --parts 2
+MERGE=$(sed -n 's/.*job \([0-9]*\) merges.*/\1/p' parts.submit)
+ends_well "$MERGE" parts
+[ ! -e out-parts/parts ] && [ -s out-parts/events.2-of-2.jsonl ] || fail "the parts are still there"
+
+# -- before the night: every node works, and how fast
+export REELWRIGHT_SMOKE_CAMPAIGN=$WORK/calm.yaml
+sbatch --wait --nodes=2 --output=smoke.err "$SCRIPTS/smoke.sbatch" --workers 1 >/dev/null || fail "smoke.sbatch"
+grep -q '2 nodes work' smoke.err || fail "smoke.sbatch does not say that both nodes work"
+sbatch --wait --nodes=2 --output=bench.err "$SCRIPTS/bench.sbatch" --stage transformer --shape 1.3b --layers 1 --latent 1x4x4 >/dev/null ||
+  fail "bench.sbatch"
+[ "$(grep -c '^n[12] .* times the fastest' bench.err)" = 2 ] || fail "bench.sbatch does not time both nodes"
+
+# -- past its deadline a job ends at once, and what Slurm refuses is said
+REELWRIGHT_DEADLINE=$(($(date +%s) - 60)) sbatch --wait --output=late.err "$SCRIPTS/campaign.sbatch" calm.yaml out-late >/dev/null || true
+grep -q 'the deadline has passed' late.err && [ ! -e out-late ] || fail "a job past its deadline did not end"
+status=0
+"$PROGRAM" submit calm.yaml --out out-no --partition nowhere >no.out 2>no.err || status=$?
+[ $status = 2 ] && grep -q 'sbatch refused.*invalid partition' no.err || fail "a refusal of sbatch: status $status"
+status=0
+sed 's/^steps.*/stepps: 4/' calm.yaml >bad.yaml
+"$PROGRAM" submit bad.yaml --out out-bad >bad.out 2>bad.err || status=$?
+[ $status = 2 ] && grep -q 'stepps' bad.err && [ ! -e out-bad ] || fail "a bad campaign was submitted"
+echo "preempted, requeued, a node killed, an attempt fenced, the first node killed, in parts: the same clips"
