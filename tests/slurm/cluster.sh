@@ -127,10 +127,12 @@ node_is_idle() { sinfo -h -N -n "$1" -p night -o %T | grep -qx idle; }
 
 # What Slurm concludes after SlurmdTimeout, at once.
 node_is_down() { scontrol update NodeName="$1" State=DOWN Reason=test; }
-kill_node() { # everything on it, at the same time
+kill_node() { # everything on it: stopped first, so that none of it acts on another's death (srun ends a step whose srun died)
   local all
   mapfile -t all < <(job_processes "SLURMD_NODENAME=$1")
-  kill -9 "$(pid_in "slurmd.$1")" $(step_daemons "${all[@]}") "${all[@]}" 2>/dev/null || true
+  all+=("$(pid_in "slurmd.$1")" $(step_daemons "${all[@]}"))
+  kill -STOP "${all[@]}" 2>/dev/null || true
+  kill -9 "${all[@]}" 2>/dev/null || true
   node_is_down "$1"
 }
 kill_daemon() { # what it started runs on

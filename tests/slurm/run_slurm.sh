@@ -61,10 +61,12 @@ NODE=$(job_says "$JOB" NodeList)
 launcher_of() { # JOB: a rank has other options
   local p
   for p in $(job_processes "SLURM_JOB_ID=$1"); do
-    tr '\0' ' ' <"/proc/$p/cmdline" | grep -q '^[^ ]*reelwright run .*--workers' && echo "$p"
+    { tr '\0' ' ' <"/proc/$p/cmdline"; } 2>/dev/null | grep -q '^[^ ]*reelwright run .*--workers' && echo "$p"
   done
+  return 0
 }
 OLD=$(launcher_of "$JOB")
+[ -n "$OLD" ] || fail "no launcher found"
 kill -STOP "$OLD" # it sleeps through what happens, and wakes up when its successor works
 kill_daemon "$NODE"
 until_true 90 attempt_is "$JOB" 1
