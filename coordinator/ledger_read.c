@@ -301,3 +301,29 @@ Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)
     }
     return q.status;
 }
+
+const char *ledger_outcome_name(int outcome)
+{
+    static const char *const name[] = {"done", "failed", "lost", "stopped", "abandoned"};
+    return name[outcome];
+}
+
+Status ledger_read_totals(Ledger *l, LeaseTotals *out)
+{
+    memset(out, 0, sizeof *out);
+    Query q = ledger_sql_query(l,
+                               "SELECT outcome, count(*), total(text_s), total(denoise_s), total(decode_s),"
+                               " total(finish_s) FROM leases GROUP BY outcome",
+                               "");
+    while (ledger_sql_next(&q))
+        for (int i = 0; i < LEASE_OUTCOMES; i++) {
+            if (strcmp(ledger_sql_text(&q, 0), ledger_outcome_name(i)) != 0) continue;
+            out->count[i] = ledger_sql_int(&q, 1);
+            if (i != LEASE_DONE) continue;
+            out->text_s = ledger_sql_real(&q, 2);
+            out->denoise_s = ledger_sql_real(&q, 3);
+            out->decode_s = ledger_sql_real(&q, 4);
+            out->finish_s = ledger_sql_real(&q, 5);
+        }
+    return q.status;
+}

@@ -42,6 +42,14 @@ double snapshot_clips_per_hour(const Snapshot *s, double now_s); /* 0 when not k
 /* By how much the deadline is missed if it goes on like this; 0 or less: it is kept, or there is none, or nothing is known. */
 double snapshot_late_s(const Snapshot *s, double now_s);
 
+enum { LEASE_DONE, LEASE_FAILED, LEASE_LOST, LEASE_STOPPED, LEASE_ABANDONED, LEASE_OUTCOMES };
+const char *ledger_outcome_name(int outcome);
+typedef struct { /* of all leases that have ended */
+    int64_t count[LEASE_OUTCOMES];
+    double text_s, denoise_s, decode_s, finish_s; /* of the done ones */
+} LeaseTotals;
+Status ledger_read_totals(Ledger *l, LeaseTotals *out); /* reads every lease: half a second for a million */
+
 typedef struct {        /* one row of the customers table and what became of it; texts borrowed until the next */
     int64_t clip, shot; /* shot -1: refused */
     const char *clip_id, *stem, *state, *reason, *customer; /* customer: JSON array of the row's values */

@@ -5,7 +5,8 @@
 /* Every family is written once, with the samples of all campaigns: the format wants them together. */
 typedef struct {
     FILE *f;
-    const Snapshot *s; /* [count] */
+    const Snapshot *s;         /* [count] */
+    const LeaseTotals *totals; /* [count] */
     int count;
     double now_s;
 } Page;
@@ -135,12 +136,37 @@ static void put_info(const Page *p)
     }
 }
 
-void metrics_write(FILE *f, const Snapshot *s, int count, double now_s)
+static void put_totals(const Page *p)
 {
-    Page p = {f, s, count, now_s};
+    begin(p, "leases", "counter", "", "Attempts at a shot, by how they ended.");
+    for (int k = 0; k < p->count; k++)
+        for (int i = 0; i < LEASE_OUTCOMES; i++) {
+            put_name(p, "leases_total", &p->s[k]);
+            fprintf(p->f, ",outcome=\"%s\"", ledger_outcome_name(i));
+            put_value(p, (double)p->totals[k].count[i]);
+        }
+    begin(p, "stage_seconds", "counter", "seconds", "Time that finished shots have spent in each stage.");
+    for (int k = 0; k < p->count; k++) {
+        const LeaseTotals *t = &p->totals[k];
+        const struct {
+            const char *stage;
+            double s;
+        } spent[] = {{"text", t->text_s}, {"denoise", t->denoise_s}, {"decode", t->decode_s}, {"finish", t->finish_s}};
+        for (size_t i = 0; i < sizeof spent / sizeof *spent; i++) {
+            put_name(p, "stage_seconds_total", &p->s[k]);
+            fprintf(p->f, ",stage=\"%s\"", spent[i].stage);
+            put_value(p, spent[i].s);
+        }
+    }
+}
+
+void metrics_write(FILE *f, const Snapshot *s, const LeaseTotals *totals, int count, double now_s)
+{
+    Page p = {f, s, totals, count, now_s};
     put_info(&p);
     put_states(&p);
     put_workers(&p);
+    put_totals(&p);
     put_singles(&p);
     fputs("# EOF\n", f);
 }

@@ -8,6 +8,7 @@
 
 #define METRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-void metrics_write(FILE *f, const Snapshot *s, int count, double now_s);
+/* s and totals: [count], of the same campaigns */
+void metrics_write(FILE *f, const Snapshot *s, const LeaseTotals *totals, int count, double now_s);
 
 #endif

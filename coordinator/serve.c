@@ -37,7 +37,7 @@ struct Serve {
 
 /* ---- what is shown ---- */
 
-static Status read_part(const char *folder, StatusPart *part)
+static Status read_part(const char *folder, StatusPart *part, LeaseTotals *totals)
 {
     Ledger *l = NULL;
     part->folder = folder;
@@ -45,7 +45,9 @@ static Status read_part(const char *folder, StatusPart *part)
     Status status = ledger_open(folder, LEDGER_READ, &l);
     if (!failed(status)) status = ledger_read_snapshot(l, &part->now);
     if (!failed(status)) {
-        status = part->now.failed ? ledger_describe_failures(l, REASONS_SHOWN, &part->failures) : status_ok();
+        status = totals             ? ledger_read_totals(l, totals)
+                 : part->now.failed ? ledger_describe_failures(l, REASONS_SHOWN, &part->failures)
+                                    : status_ok();
         if (failed(status)) snapshot_clear(&part->now);
     }
     ledger_close(&l);
@@ -54,11 +56,11 @@ static Status read_part(const char *folder, StatusPart *part)
     return status;
 }
 
-static int read_parts(const Serve *s, StatusPart *part)
+static int read_parts(const Serve *s, StatusPart *part, LeaseTotals *totals) /* totals NULL: not wanted */
 {
     int n = 0;
     for (int i = 0; i < s->count; i++)
-        if (!failed(read_part(s->folder[i], &part[n]))) n++;
+        if (!failed(read_part(s->folder[i], &part[n], totals ? &totals[n] : NULL))) n++;
     return n;
 }
 
@@ -68,13 +70,14 @@ static void make(Serve *s, Made *made, bool metrics)
     if (made->text && moment_ms() - made->made_ms < FRESH_MS) return;
     StatusPart part[MOST_FOLDERS];
     Snapshot now[MOST_FOLDERS];
-    int count = read_parts(s, part);
+    LeaseTotals totals[MOST_FOLDERS];
+    int count = read_parts(s, part, metrics ? totals : NULL);
     free(made->text);
     FILE *f = open_memstream(&made->text, &made->bytes);
     if (!f) abort();
     for (int i = 0; i < count; i++) now[i] = part[i].now;
     if (metrics)
-        metrics_write(f, now, count, moment_wall_s());
+        metrics_write(f, now, totals, count, moment_wall_s());
     else
         status_page_write(f, part, count, moment_wall_s());
     fclose(f);

@@ -283,6 +283,24 @@ static void test_whose_turn_it_is(void **state)
     assert_int_equal(turn_of(&s).state, TURN_OVER);
 }
 
+/* Ten clips in an hour, five left: half an hour more. */
+static void test_how_late_it_is_going_to_be(void **state)
+{
+    (void)state;
+    Snapshot s = {.left = 5, .epoch = 1, .finished_lately = 10, .first_s = 1000, .deadline_s = 4600 + 900};
+    assert_true(snapshot_late_s(&s, 4600) == 900);
+    s.deadline_s = 4600 + 3600;
+    assert_true(snapshot_late_s(&s, 4600) == -1800);
+    s.left = 0; /* done */
+    assert_true(snapshot_late_s(&s, 4600) == 0);
+    s.left = 5;
+    s.deadline_s = 0; /* none */
+    assert_true(snapshot_late_s(&s, 4600) == 0);
+    s.deadline_s = 4000; /* past, and nothing goes on */
+    s.ended_s = 4500;
+    assert_true(snapshot_late_s(&s, 4600) == 600);
+}
+
 static void test_a_ledger_of_an_older_version_is_refused(void **state)
 {
     (void)state;
@@ -309,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_settings_survive_the_ledger),
         cmocka_unit_test(test_numbers_shares_and_times),
         cmocka_unit_test(test_whose_turn_it_is),
+        cmocka_unit_test(test_how_late_it_is_going_to_be),
         cmocka_unit_test(test_a_ledger_of_an_older_version_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
