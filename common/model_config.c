@@ -375,7 +375,7 @@ static Status read_defaults(ModelConfig *c)
                     .width = clip_size(c, 2, 832),
                     .height = clip_size(c, 1, 480),
                     .frames = clip_frames(c, 81),
-                    .fps = 16,
+                    .fps = c->expand_timesteps ? 24 : 16, /* what TI2V-5B was trained at, and the others */
                     .steps = 50,
                     .guidance = 5.0,
                     .flow_shift = c->scheduler.flow_shift};
