@@ -80,7 +80,7 @@ run_tests() {
   tools/check_style.sh
   say "testing modules and parsers under address and undefined-behaviour sanitizers"
   ctest --test-dir build-asan --output-on-failure -R '^(unit|fuzz|torture)' --timeout 600
-  say "testing"
+  say "testing (pocket.smoke, which trains: $(tests/pocket/smoke.sh check))"
   ctest --test-dir build --output-on-failure --timeout 900
 }
 

@@ -1,6 +1,6 @@
 """Encodes training clips once and records the latents' mean and deviation in the autoencoder's configuration.
 
-    python latents.py --work WORK --count 1600
+    python latents.py --work WORK --count 2000
 
 Afterwards the autoencoder must not change: the transformer is trained on what is cached here.
 """
@@ -62,7 +62,7 @@ def load(work):
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
     p.add_argument("--work", default="work")
-    p.add_argument("--count", type=int, default=1600)
+    p.add_argument("--count", type=int, default=2000)
     p.add_argument("--processes", type=int, default=2)
     args = p.parse_args()
     launch(encode, args, args.processes)

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
@@ -22,6 +23,7 @@ from captions import random_caption
 from muon import Muon
 from team import launch
 from tokenizer import meanings
+from world import COLOURS, FRAMES, HEIGHT, OBJECTS, WIDTH
 
 TEXT_LENGTH, TOKENS = 512, 24
 TRANSFORMER = dict(patch_size=(1, 2, 2), num_attention_heads=4, attention_head_dim=48, in_channels=16, out_channels=16,
@@ -29,6 +31,7 @@ TRANSFORMER = dict(patch_size=(1, 2, 2), num_attention_heads=4, attention_head_d
 TEXT_ENCODER = dict(d_model=128, d_kv=32, d_ff=256, num_layers=2, num_heads=4, feed_forward_proj="gated-gelu",
                     relative_attention_num_buckets=32, relative_attention_max_distance=128, dropout_rate=0.0,
                     tie_word_embeddings=True, is_encoder_decoder=False, use_cache=False)
+GRID = ((FRAMES - 1) // 4 + 1, HEIGHT // 16, WIDTH // 16)   # the transformer's tokens: frames, rows, columns
 SHIFT = 3.0
 SCHEDULER = dict(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT, num_train_timesteps=1000)
 
@@ -70,10 +73,42 @@ def build(folder, tokenizer):
     return torch.nn.ModuleDict({"transformer": transformer, "encoder": encoder}), False
 
 
+class Hints(torch.nn.Module):
+    """Linear readers of the transformer's inner states, for training only; the published model has none of them.
+
+    Nothing but the rotary embedding says where in the clip a token stands, and without help that is learned last: objects
+    then move as often the wrong way as the right one. One reader asks the states after an early block for the token's
+    frame, row and column; another asks those after a late block whether the object shows there, and which.
+    """
+    EARLY, LATE = 1, 4   # read after these blocks
+
+    def __init__(self, transformer):
+        super().__init__()
+        width = transformer.config.num_attention_heads * transformer.config.attention_head_dim
+        self.place = torch.nn.Linear(width, sum(GRID))
+        self.thing = torch.nn.Linear(width, 1 + len(OBJECTS) + len(COLOURS))
+        self.states = {}
+        for k in (self.EARLY, self.LATE):
+            transformer.blocks[k].register_forward_hook(lambda _, __, out, k=k: self.states.__setitem__(k, out))
+
+    def loss(self, share, kinds, colours):
+        """Cross-entropies of place and thing; share [B,f,h,w] of latent cells, kinds and colours [B]."""
+        count = share.shape[0]
+        cells = torch.cartesian_prod(*(torch.arange(n) for n in GRID)).to(share.device)
+        read = self.place(self.states[self.EARLY]).split(GRID, -1)
+        place = sum(F.cross_entropy(r.flatten(0, 1), cells[:, k].repeat(count)) for k, r in enumerate(read))
+        shown = share.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).amax((3, 5)).flatten(1)
+        here, kind, colour = self.thing(self.states[self.LATE]).split([1, len(OBJECTS), len(COLOURS)], -1)
+        there = F.binary_cross_entropy_with_logits(here[..., 0], shown)
+        what = sum((F.cross_entropy(r.transpose(1, 2), label[:, None].expand_as(shown), reduction="none") * shown).mean()
+                   for r, label in ((kind, kinds), (colour, colours)))
+        return place, there + what
+
+
 def random_sigma(count):
-    """Half uniform, half logit-normal, shifted towards noise as the sampler's steps are."""
-    t = torch.rand(count)
-    t[: count // 2] = torch.sigmoid(torch.randn(count // 2))
+    """Half uniform, half logit-normal, shifted towards noise as the sampler's steps are; spread evenly within a batch."""
+    even = [(torch.arange(n) + torch.rand(n)) / n for n in (count - count // 2, count // 2)]
+    t = torch.cat([even[0], torch.sigmoid(torch.special.ndtri(even[1].clamp(1e-4, 1 - 1e-4)))])
     return SHIFT * t / (1 + (SHIFT - 1) * t)
 
 
@@ -84,63 +119,70 @@ def train(args, team):
     both, known = build(folder, tokenizer)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     both.to(device)
-    parameters = list(both.parameters())
+    hints = Hints(both.transformer).to(device)
+    published = list(both.parameters())
+    parameters = [*published, *hints.parameters()]
     optimizer, step = Muon(parameters, args.lr, team), 0
-    average = [p.detach().clone() for p in parameters]
+    average = [p.detach().clone() for p in published]
     if os.path.exists(state_file):
         state = torch.load(state_file, map_location=device)
         both.load_state_dict(state["both"])
+        hints.load_state_dict(state["hints"])
         optimizer.load_state_dict(state["optimizer"])
         average, step, known = state["average"], state["step"], state["known"]
     ramp_steps = 1 if known else args.ramp
     latents, shown, scenes = data.load(args.work)
+    kinds = torch.tensor([OBJECTS.index(s.object) for s in scenes])
+    colours = torch.tensor([list(COLOURS).index(s.colour) for s in scenes])
     for block in both.transformer.blocks:
         block.attn2.set_processor(PadAware())
         if args.compile:
-            block.compile(dynamic=False)
+            block.forward = torch.compile(block.forward, dynamic=False)   # not block.compile(): the readers' hooks stay outside
     rng = np.random.default_rng([step, team.rank])
     torch.manual_seed(10 * step + team.rank)
     if team.chief:
         print({k: f"{sum(p.numel() for p in m.parameters()) / 1e6:.2f}M" for k, m in both.items()}, len(scenes), "clips", flush=True)
 
     def save():
-        live = [p.detach().clone() for p in parameters]
+        live = [p.detach().clone() for p in published]
         os.makedirs(os.path.dirname(state_file), exist_ok=True)
-        torch.save({"both": both.state_dict(), "optimizer": optimizer.state_dict(), "average": average, "step": step, "known": known},
-                   state_file + ".new")
+        torch.save({"both": both.state_dict(), "hints": hints.state_dict(), "optimizer": optimizer.state_dict(), "average": average,
+                    "step": step, "known": known}, state_file + ".new")
         os.replace(state_file + ".new", state_file)
         with torch.no_grad():
-            torch._foreach_copy_(parameters, average)
+            torch._foreach_copy_(published, average)
         both.transformer.save_pretrained(f"{folder}/transformer")
         both.encoder.save_pretrained(f"{folder}/text_encoder")
         UniPCMultistepScheduler(**SCHEDULER).save_pretrained(f"{folder}/scheduler")
         with torch.no_grad():
-            torch._foreach_copy_(parameters, live)
+            torch._foreach_copy_(published, live)
 
     losses, start = [], time.time()
     while step < args.steps:
         pick = rng.integers(len(scenes), size=args.batch)
         texts = ["" if rng.random() < args.drop else random_caption(rng, scenes[i]) for i in pick]
         x0 = latents[pick].float().to(device)
-        weight = 1 + args.emphasis * shown[pick].float()[:, None].to(device)
+        share = shown[pick].float().to(device)
+        weight = 1 + args.emphasis * share[:, None]
         noise, sigma = torch.randn_like(x0), random_sigma(args.batch).to(device)
         s = sigma.view(-1, 1, 1, 1, 1)
         text, PadAware.bias = encode_text(both.encoder, tokenizer, texts, min(1, step / ramp_steps))
         v = both.transformer((1 - s) * x0 + s * noise, sigma * 1000, text, return_dict=False)[0]
         error = (v - (noise - x0)).square()
         loss = (error * weight).mean() / weight.mean()
+        place, thing = hints.loss(share, kinds[pick].to(device), colours[pick].to(device))
         optimizer.zero_grad()
-        loss.backward()
+        (loss + args.hint * (place + thing)).backward()
         team.mean_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         progress = step / args.steps
         optimizer.step(args.lr * min(1, (step + 1) / 50) * min(1, max(0.03, (1 - progress) / 0.5)))
         step += 1
         with torch.no_grad():
-            torch._foreach_lerp_(average, parameters, 1 - min(args.ema, (1 + step) / (10 + step)))
-        losses.append([loss.item(), error.mean().item()])
+            torch._foreach_lerp_(average, published, 1 - min(args.ema, (1 + step) / (10 + step)))
+        losses.append([loss.item(), error.mean().item(), place.item(), thing.item()])
         if team.chief and step % 25 == 0:
-            print(f"step {step} loss %.4f even %.4f  {(time.time() - start) / len(losses):.2f} s/step" % tuple(np.mean(losses[-25:], 0)), flush=True)
+            print(f"step {step} loss %.4f even %.4f place %.3f thing %.4f  {(time.time() - start) / len(losses):.2f} s/step" % tuple(np.mean(losses[-25:], 0)), flush=True)
         if team.chief and step % 50 == 0:
             save()
     if team.chief:
@@ -153,9 +195,10 @@ if __name__ == "__main__":
     p.add_argument("--steps", type=int, default=2600)
     p.add_argument("--batch", type=int, default=6, help="clips per process and step")
     p.add_argument("--compile", type=int, default=1, help="a quarter faster, after a minute or two")
-    p.add_argument("--lr", type=float, default=3e-3)
+    p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--drop", type=float, default=0.1, help="share of captions left out, for guidance")
-    p.add_argument("--emphasis", type=float, default=2.0, help="extra weight of the object in the loss")
+    p.add_argument("--emphasis", type=float, default=4.0, help="extra weight of the object in the loss")
+    p.add_argument("--hint", type=float, default=0.1, help="weight of the readers of inner states")
     p.add_argument("--ema", type=float, default=0.995)
     p.add_argument("--ramp", type=int, default=500)
     p.add_argument("--processes", type=int, default=2)

@@ -164,7 +164,7 @@ if __name__ == "__main__":
     p.add_argument("--steps", type=int, default=1600)
     p.add_argument("--pictures", type=int, default=400, help="steps on single frames before the clips")
     p.add_argument("--decoder-only", action="store_true", help="leave the encoder, and so the latents, as they are")
-    p.add_argument("--clips", type=int, default=1600)
+    p.add_argument("--clips", type=int, default=2000)
     p.add_argument("--lr", type=float, default=4e-3)
     p.add_argument("--kl", type=float, default=3e-4)
     p.add_argument("--processes", type=int, default=2)
