@@ -3,10 +3,13 @@
     python measure.py --prompts 200 > prompts.csv                 prompts of combinations never trained (file,prompt,seed)
     python measure.py prompts.csv --json out.json --sheet out.png measures the clips that the list names
     python measure.py --truth 200                                 the same on clips drawn by the world: the ruler's own error
+    python measure.py --prompts 100 --faces DIR > DIR/prompts.csv prompts with a reference picture of a face for each, in DIR
+    python measure.py --truth 100 --faces                         the ruler's own error on faces
 
-A list has the columns file and prompt, files relative to the list: an mp4 (read with the ffmpeg command) or a folder of
-PNG frames. Place, time and occluder are the nearest drawn scenery; colour is voted by the pixels that move; the object
-is the drawn shape that explains those pixels best; motion is the track of their centre.
+A list has the columns file and prompt, perhaps reference, files relative to the list: a clip is an mp4 (read with the
+ffmpeg command) or a folder of PNG frames. Place, time and occluder are the nearest drawn scenery; colour is voted by the pixels that move; the object
+is the drawn shape that explains those pixels best; motion is the track of their centre. The face is that of 100, which
+training never showed, whose drawing is nearest in the foreground; right is the one nearest to the reference picture.
 """
 import argparse
 import csv
@@ -22,10 +25,11 @@ from PIL import Image
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "training"))
 import captions  # noqa: E402
+import faces  # noqa: E402
 import world  # noqa: E402
 from world import FRAMES, HEIGHT, WIDTH  # noqa: E402
 
-ATTRIBUTES = ["colour", "object", "place", "time", "motion", "permanence"]
+ATTRIBUTES = ["colour", "object", "place", "time", "motion", "permanence", "face"]
 
 
 # ---------------------------------------------------------------- reading
@@ -143,10 +147,15 @@ def name_object(clip, still, mask, points, scene):
     return min(cost, key=cost.get) if len(chosen) else None
 
 
+@lru_cache(1)
+def blank():
+    return world.Canvas(WIDTH, HEIGHT)
+
+
 def misfit(frame, still, hidden, kind, scene, x, y, dx, dy):
     s = world.Scene(scene["place"], scene["time"], kind, scene["colour"], scene["motion"] or "right", "none")
-    drawn = world.Canvas(WIDTH, HEIGHT)
-    drawn.rgb = still.astype(np.float32).copy()
+    drawn = blank().copy()
+    drawn.rgb[:] = still
     world.draw_object(drawn.window(x + dx - 0.22, y + dy - 0.24, x + dx + 0.22, y + dy + 0.4), s, x + dx, y + dy, 0)
     drawn.rgb[hidden] = still[hidden]
     top, bottom = (int(np.clip((y + d) * WIDTH, 0, HEIGHT)) for d in (-0.45, 0.5))
@@ -166,6 +175,37 @@ def reappears(clip, still, mask):
     return bool(hidden and before is not None and before == after)
 
 
+# ---------------------------------------------------------------- faces
+
+@lru_cache(1)
+def gallery():
+    """The faces to choose from, each as it stands in a clip at nine heights and places: colours and coverage, head only."""
+    x, y, r = *faces.AT, faces.RADIUS
+    part = np.s_[int((y - 2.1 * r) * WIDTH):int((y + 1.5 * r) * WIDTH), :int((x + 1.8 * r) * WIDTH)]
+    drawn = [[faces.cutout(f, dx, dy) for dx in (-0.016, 0, 0.016) for dy in (-0.024, 0, 0.024)] for f in faces.gallery()]
+    colours = np.stack([[c[part] for c, _ in places] for places in drawn]).astype(np.float32)
+    cover = np.stack([[a[part] for _, a in places] for places in drawn]).astype(np.float32)[..., None]
+    return part, colours, cover
+
+
+def nearest_face(clip, still):
+    """Which face of the gallery, drawn over the clip's scenery, explains the foreground best; None where none stands."""
+    part, colours, cover = gallery()
+    scenery = still[part]
+    drawn = colours + (1 - cover) * scenery
+    frames = clip[::6][:, part[0], part[1]]
+    cost = np.stack([np.abs(drawn - f).mean((2, 3, 4)).min(1) for f in frames]).mean(0)
+    empty = np.mean([np.abs(scenery - f).mean() for f in frames])
+    return int(cost.argmin()) if cost.min() < 0.7 * empty else None
+
+
+def named_face(picture):
+    """Which face of the gallery a reference picture (a file) shows."""
+    size = (faces.REFERENCE, faces.REFERENCE)
+    given = np.asarray(Image.open(picture).convert("RGB").resize(size, Image.BOX), np.float32)
+    return int(np.argmin([np.square(faces.reference(f) - given).mean() for f in faces.gallery()]))
+
+
 # ---------------------------------------------------------------- verdicts
 
 def look(clip):
@@ -183,12 +223,14 @@ def look(clip):
     return seen
 
 
-def judge(seen, prompt):
-    """Right or wrong for every attribute that the prompt names."""
+def judge(seen, prompt, face=None):
+    """Right or wrong for every attribute that the prompt names, and for the face if there is to be one."""
     wanted = captions.parse(prompt)
     right = {k: seen[k] == getattr(wanted, k) for k in ATTRIBUTES[:5] if getattr(wanted, k) is not None}
     if wanted.occluder != "none":
         right["permanence"] = seen["reappears"]
+    if face is not None:
+        right["face"] = seen["face"] == face
     return right
 
 
@@ -197,7 +239,7 @@ def summary(rows, clips):
     for k in ATTRIBUTES:
         v = [r["right"][k] for r in rows if k in r["right"]]
         figures[k] = {"right": int(sum(v)), "of": len(v)}
-    figures["everything"] = {"right": sum(all(v for k, v in r["right"].items() if k != "permanence") for r in rows), "of": len(rows)}
+    figures["everything"] = {"right": sum(all(v for k, v in r["right"].items() if k in ATTRIBUTES[:5]) for r in rows), "of": len(rows)}
     figures["flicker"] = round(float(np.mean([r["seen"]["flicker"] for r in rows])), 3)
     figures["distinctness"] = distinctness(rows, clips)
     return figures
@@ -224,40 +266,66 @@ def held_out(count, seen=False, seed=5):
 def show(figures):
     for k in ATTRIBUTES + ["everything"]:
         f = figures[k]
+        if k == "face" and not f["of"]:
+            continue
         print(f"{k:12} {f['right']:4}/{f['of']:<4} {100 * f['right'] / max(f['of'], 1):5.1f} %")
     print(f"flicker      {figures['flicker']} of 255; nearest other clip {figures['distinctness']}")
 
 
+def print_list(args):
+    """A list of held-out prompts, with reference pictures where faces are wanted."""
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(["file", "prompt", "seed", *(["reference"] if args.faces else [])])
+    for i, (_, text) in enumerate(held_out(args.prompts, args.seen)):
+        row = [f"{i:03}.mp4", text, 1000 + i]
+        if args.faces:
+            row.append(f"face{i % 100:02}.png")
+            Image.fromarray(faces.reference(faces.gallery()[i % 100])).save(os.path.join(args.faces, row[-1]))
+        out.writerow(row)
+
+
+def drawn_jobs(args):
+    """(name, prompt, clip, face) of clips that the world draws itself."""
+    for i, (s, text) in enumerate(held_out(args.truth, args.seen)):
+        face = i % 100 if args.faces else None
+        clip = faces.render(s, faces.gallery()[face], i)[0] if args.faces else world.render(s, i)[0]
+        yield f"drawn {i}", text, clip.astype(np.float32) / 255, face
+
+
+def listed_jobs(path):
+    """The same of the clips that a list names."""
+    folder = os.path.dirname(path)
+    for r in csv.DictReader(open(path)):
+        face = named_face(os.path.join(folder, r["reference"])) if r.get("reference") else None
+        yield r["file"], r["prompt"], read_clip(os.path.join(folder, r["file"])), face
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("list", nargs="?", help="CSV with the columns file and prompt")
+    p.add_argument("list", nargs="?", help="CSV with the columns file and prompt, perhaps reference")
     p.add_argument("--prompts", type=int, metavar="N", help="print a list of N prompts and end")
     p.add_argument("--truth", type=int, metavar="N", help="measure N drawn clips instead")
+    p.add_argument("--faces", nargs="?", const=".", metavar="DIR", help="with faces; a list's reference pictures go to DIR")
     p.add_argument("--seen", action="store_true", help="combinations that training shows")
     p.add_argument("--json", help="write figures and every clip's verdict here")
     p.add_argument("--sheet", help="write a contact sheet (PNG) here")
     args = p.parse_args()
     if args.prompts:
-        out = csv.writer(sys.stdout, lineterminator="\n")
-        out.writerow(["file", "prompt", "seed"])
-        out.writerows([f"{i:03}.mp4", text, 1000 + i] for i, (_, text) in enumerate(held_out(args.prompts, args.seen)))
+        print_list(args)
         return
-    if args.truth:
-        pairs = held_out(args.truth, args.seen)
-        jobs = [(f"drawn {i}", t, world.render(s, i)[0].astype(np.float32) / 255) for i, (s, t) in enumerate(pairs)]
-    else:
-        if not args.list:
-            p.error("a list, --prompts or --truth is needed")
-        folder = os.path.dirname(args.list)
-        jobs = [(r["file"], r["prompt"], read_clip(os.path.join(folder, r["file"]))) for r in csv.DictReader(open(args.list))]
+    if not args.truth and not args.list:
+        p.error("a list, --prompts or --truth is needed")
+    jobs = list(drawn_jobs(args) if args.truth else listed_jobs(args.list))
     rows = []
-    for name, prompt, clip in jobs:
+    for name, prompt, clip, face in jobs:
         seen = look(clip)
-        rows.append({"file": name, "prompt": prompt, "seen": seen, "right": judge(seen, prompt)})
+        if face is not None:
+            seen["face"] = nearest_face(clip, find_scenery(clip)[1])
+        rows.append({"file": name, "prompt": prompt, "seen": seen, "right": judge(seen, prompt, face)})
         wrong = [f"{k} {seen.get(k, '')}".strip() for k, ok in rows[-1]["right"].items() if not ok]
         if wrong:
             print(f"  {name}: {prompt}: {', '.join(wrong)}", file=sys.stderr)
-    clips = [c for _, _, c in jobs]
+    clips = [clip for _, _, clip, _ in jobs]
     figures = {"clips": len(rows), **summary(rows, clips)}
     show(figures)
     if args.json:
