@@ -15,18 +15,19 @@ enum { WAIT_MS = 100, SHOW_MS = 1000, LATE_MS = 30000 };
 static const char *outcome_name(DispatchEnd end)
 {
     static const char *const name[] = {
-        [DISPATCH_WORKING] = "working",       [DISPATCH_DONE] = "done",         [DISPATCH_STOPPED] = "stopped",
-        [DISPATCH_NO_WORKERS] = "no workers", [DISPATCH_STUCK] = "stuck",       [DISPATCH_CANCELLED] = "cancelled",
-        [DISPATCH_WAITING] = "waiting",       [DISPATCH_TOO_MANY] = "max fails"};
+        [DISPATCH_WORKING] = "working",       [DISPATCH_DONE] = "done",          [DISPATCH_STOPPED] = "stopped",
+        [DISPATCH_NO_WORKERS] = "no workers", [DISPATCH_STUCK] = "stuck",        [DISPATCH_CANCELLED] = "cancelled",
+        [DISPATCH_WAITING] = "waiting",       [DISPATCH_TOO_MANY] = "max fails", [DISPATCH_REPLACE] = "workers lost"};
     return name[end];
 }
 
 static Status end_status(const Dispatch *d)
 {
-    static const ErrClass class[] = {
-        [DISPATCH_WORKING] = ERR_FATAL,    [DISPATCH_DONE] = OK,           [DISPATCH_STOPPED] = ERR_STOP,
-        [DISPATCH_NO_WORKERS] = ERR_RETRY, [DISPATCH_STUCK] = ERR_FATAL,   [DISPATCH_CANCELLED] = ERR_STOP,
-        [DISPATCH_WAITING] = ERR_FATAL,    [DISPATCH_TOO_MANY] = ERR_FATAL};
+    static const ErrClass class[] = {[DISPATCH_WORKING] = ERR_FATAL, [DISPATCH_DONE] = OK,
+                                     [DISPATCH_STOPPED] = ERR_STOP,  [DISPATCH_NO_WORKERS] = ERR_RETRY,
+                                     [DISPATCH_STUCK] = ERR_FATAL,   [DISPATCH_CANCELLED] = ERR_STOP,
+                                     [DISPATCH_WAITING] = ERR_FATAL, [DISPATCH_TOO_MANY] = ERR_FATAL,
+                                     [DISPATCH_REPLACE] = ERR_STOP};
     ErrClass err = class[dispatch_end(d)];
     return err == OK ? status_ok() : status_fail(err, "%s", dispatch_reason(d));
 }
@@ -105,6 +106,7 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
                                .step_limit_ms = (int64_t)o->step_limit_s * 1000,
                                .grace_ms = (int64_t)o->grace_s * 1000,
                                .group_size = o->group_size,
+                               .replace = o->replace,
                                .wait_ms = o->wait_s < 0 ? -1 : (int64_t)o->wait_s * 1000};
     Status status = status_ok();
     *clean = false;

@@ -9,7 +9,8 @@ typedef struct {
     int grace_s;      /* how long a stop waits for checkpoints */
     int wait_s;       /* how long a campaign that may not go on waits for somebody's word; negative: for ever */
     int group_size;   /* ranks that render a shot together */
-    bool show;        /* progress on stderr; false when the launcher shows it */
+    bool replace; /* a launcher starts the job again when it ends with work left: lost workers can be brought back */
+    bool show;    /* progress on stderr; false when the launcher shows it */
     bool quiet;
 } CoordinateOptions;
 

@@ -304,6 +304,7 @@ static Status look_for_the_end(Dispatch *d)
             dispatch_halt(d, DISPATCH_STUCK, "every worker failed too many shots and was set aside");
         if (work && c.hoped == 0) dispatch_halt(d, DISPATCH_NO_WORKERS, "no worker is left");
     }
+    dispatch_replace(d);
     if (d->end == DISPATCH_WORKING) return status_ok();
     for (int rank = 1; rank < d->roster.count; rank++) {
         Member *m = &d->roster.member[rank];

@@ -13,6 +13,8 @@
  * - A worker that fails three different shots in a row is set aside. When all are, the farm cannot go on.
  * - A full disk stops the farm instead of failing the whole campaign clip by clip.
  * - A step without progress for its limit (roster.h) is a loss.
+ * - Lost workers are replaced by another launch, when the rest of the night gains more by it than it costs
+ *   (dispatch_replace.c); what is in work then comes back with its checkpoint, as in a stop.
  * - A lease goes to all ranks of a group (roster.h) and is the first one's; it is lost with any of them. The others give it up and
  *   are free for a new group as soon as they are ready: survivors that are enough for a group go on in this job, fewer wait.
  * - Where all that is left is held (paused, or waiting for the pilot's approval) the farm waits, workers asleep, for wait_ms. */
@@ -34,8 +36,9 @@ typedef enum {
     DISPATCH_NO_WORKERS, /* work is left and nobody to do it: another launch may help */
     DISPATCH_STUCK,      /* every worker was set aside: another launch will not help */
     DISPATCH_CANCELLED,
-    DISPATCH_WAITING, /* nothing may be done until somebody resumes or approves, and the wait for that is over */
-    DISPATCH_TOO_MANY /* more clips failed than the campaign allows */
+    DISPATCH_WAITING,  /* nothing may be done until somebody resumes or approves, and the wait for that is over */
+    DISPATCH_TOO_MANY, /* more clips failed than the campaign allows */
+    DISPATCH_REPLACE   /* another launch is worth its while: it brings back the workers that were lost */
 } DispatchEnd;
 
 typedef struct {
@@ -45,6 +48,7 @@ typedef struct {
     int64_t limit_ms[STAGE_COUNT]; /* the same of one stage, where it is not 0 */
     int64_t wait_ms;               /* how long to wait for somebody's word; negative: for ever */
     int64_t most_failed;           /* clips; negative: any number */
+    bool replace;                  /* a launcher waits for the job's end, and starts it again while work is left */
     int64_t grace_ms;              /* how long a stop waits for checkpoints */
     int group_size;                /* ranks that render a shot together; 0 = 1 */
 } DispatchOptions;

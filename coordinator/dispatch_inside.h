@@ -35,6 +35,7 @@ struct Dispatch {
     bool count_failed; /* clips have failed since they were last counted */
     Hold hold;         /* why nothing is done, since hold_ms */
     int64_t hold_ms;
+    int64_t begun_ms, weighed_ms; /* the first shot was begun; a replacement was thought about */
     DispatchEnd end;
     char *reason;
 };
@@ -54,6 +55,8 @@ void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason);
 Status dispatch_take_requests(Dispatch *d);
 /* Nothing is in work and nothing may be handed out: that is the end, or a wait for somebody's word. */
 Status dispatch_rest(Dispatch *d);
+/* dispatch_replace.c: ends the job when another launch, with all its workers, is worth its while. */
+void dispatch_replace(Dispatch *d);
 /* Ends the night when more clips have failed than may. */
 Status dispatch_count_failed(Dispatch *d);
 

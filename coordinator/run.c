@@ -186,6 +186,7 @@ static Status run_coordinator(const RunOptions *o, Link *link, bool launched, bo
                            .grace_s = o->grace_s,
                            .wait_s = o->wait_s,
                            .group_size = o->group_size,
+                           .replace = launched,
                            .show = !launched,
                            .quiet = o->quiet};
     *clean = false;

@@ -10,7 +10,7 @@ check_complete calm
 # Before it introduces itself, before its first lease, and in every stage of one; three workers of four in each run. The first
 # waits until they are dead, so that all get there; checkpoints are at every third step, so that there is one to go on from.
 killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and from which step each one's shot then goes on
-  local orders="" rank=2 name one point step resumed key
+  local orders="" rank=2 name one point step resumed lease key
   name=$(printf '%s' "${@%:*}" | tr -d '.:')
   again "$name"
   printf 'checkpoint: {every: 3}\n' >>"$name.yaml"
@@ -30,7 +30,8 @@ killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and fro
     IFS=: read -r point step resumed <<<"$one"
     [ -s "$name.$rank" ] || fail "no worker was killed at $point $step"
     grep -q "\"worker.died\".*\"worker\":$rank," "out-$name/events.jsonl" || fail "nobody noticed the death at $point $step"
-    key=$(sed -n "s/.*\"lease.given\".*\"shot\":\"\([0-9a-f]*\)\",\"worker\":$rank,.*/\1/p" "out-$name/events.jsonl" | tail -1)
+    lease=$(sed -n "s/.*\"lease.ended\".*\"lease\":\([0-9]*\),.*\"worker\":$rank,\"outcome\":\"lost\".*/\1/p" "out-$name/events.jsonl" | head -1)
+    key=$(sed -n "s/.*\"lease.given\".*\"lease\":$lease,\"shot\":\"\([0-9a-f]*\)\".*/\1/p" "out-$name/events.jsonl")
     [ "$resumed" = none ] || grep -q "\"shot.rendered\".*\"$key\".*\"steps_resumed\":$resumed," "out-$name/events.jsonl" ||
       fail "killed at $point $step: its shot did not go on from step $resumed"
     rank=$((rank + 1))

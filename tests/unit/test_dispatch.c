@@ -32,7 +32,8 @@ struct Farm {
     int64_t now_ms;
     /* how a lease ends (class and reason); NULL: well. May kill the worker. */
     ErrClass (*fate)(Farm *f, Sim *s, const char **reason);
-    int fast; /* report success with too few steps, this many times */
+    bool replace; /* there is a launcher */
+    int fast;     /* report success with too few steps, this many times */
 };
 
 static void start_job(Farm *f, int workers, LocalFaults faults)
@@ -41,6 +42,7 @@ static void start_job(Farm *f, int workers, LocalFaults faults)
                          .start_ms = f->now_ms,
                          .grace_ms = 60000,
                          .wait_ms = -1,
+                         .replace = f->replace,
                          .most_failed = -1};
     f->workers = workers;
     memset(f->sim, 0, sizeof f->sim);
@@ -458,6 +460,47 @@ static void test_success_faster_than_possible_is_a_failure(void **state)
     close_farm(&f);
 }
 
+/* Of 3 workers one dies after some shots; as the launcher does, another job follows. Returns how many shots that one had left. */
+static int night_with_a_loss(int rows, bool launcher, int die_after_ms, DispatchEnd *end)
+{
+    Farm f = open_farm(rows, 1, 3, (LocalFaults){0});
+    end_job(&f);
+    f.replace = launcher;
+    start_job(&f, 3, (LocalFaults){0});
+    while (f.now_ms < die_after_ms) tick(&f);
+    kill_worker(&f, &f.sim[3]);
+    run_farm(&f, 600);
+    *end = dispatch_end(f.dispatch);
+    Snapshot s = look(&f);
+    int left = (int)s.left;
+    snapshot_clear(&s);
+    end_job(&f);
+    start_job(&f, 3, (LocalFaults){0});
+    run_farm(&f, 600);
+    assert_counts(&f, rows, 0, 0);
+    Outcomes o = outcomes(&f);
+    assert_int_equal(o.done, rows);
+    assert_int_equal(o.failed, 0);
+    close_farm(&f);
+    return left;
+}
+
+static void test_a_lost_worker_is_replaced_when_it_pays(void **state)
+{
+    (void)state;
+    DispatchEnd end;
+    int left = night_with_a_loss(120, true, 8000, &end);
+    assert_int_equal(end, DISPATCH_REPLACE);
+    assert_in_range(left, 40, 118);                 /* soon after the loss, not at the end */
+    left = night_with_a_loss(120, true, 100, &end); /* at once, before anything was rendered: a while later */
+    assert_int_equal(end, DISPATCH_REPLACE);
+    assert_in_range(left, 40, 117);
+    night_with_a_loss(5, true, 600, &end); /* too little is left */
+    assert_int_equal(end, DISPATCH_DONE);
+    night_with_a_loss(120, false, 8000, &end); /* nobody would start it again */
+    assert_int_equal(end, DISPATCH_DONE);
+}
+
 static void test_no_worker_is_left(void **state)
 {
     (void)state;
@@ -810,6 +853,7 @@ int main(void)
         cmocka_unit_test(test_stop_and_resume),
         cmocka_unit_test(test_the_whole_job_dies_and_starts_again),
         cmocka_unit_test(test_success_faster_than_possible_is_a_failure),
+        cmocka_unit_test(test_a_lost_worker_is_replaced_when_it_pays),
         cmocka_unit_test(test_no_worker_is_left),
         cmocka_unit_test(test_pause_resume_retry),
         cmocka_unit_test(test_clips_are_paused_and_cancelled_one_by_one),
