@@ -16,7 +16,13 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/launch.h"
 
-enum { SMALL_SLOTS = 64, SMALL_BYTES = 256 << 10, LARGE_SLOTS = 3, LARGE_BYTES = 32 << 20, WORKSPACE_BYTES = 64 << 20 };
+enum {
+    SMALL_SLOTS = 64,
+    SMALL_BYTES = 256 << 10,
+    LARGE_SLOTS = 3,
+    LARGE_BYTES = 32 << 20,
+    WORKSPACE_BYTES = 256 << 20
+};
 
 typedef struct { /* pinned host memory on its way to the device */
     char *memory;

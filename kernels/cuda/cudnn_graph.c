@@ -255,7 +255,13 @@ static void plan_build(Cudnn *c, Plan *p)
     set(g, operations, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &c->handle);
     set(g, operations, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, g->ops, g->op);
     finish(g, operations, "a graph");
-    if (!failed(g->status)) p->plan = first_plan(g, CUDNN_HEUR_MODE_A, operations, &p->workspace_bytes);
+    if (!failed(g->status)) {
+        p->plan = first_plan(g, CUDNN_HEUR_MODE_A, operations, &p->workspace_bytes);
+        if (!p->plan) { /* slower engines that ask for less */
+            g->status = status_ok();
+            p->plan = first_plan(g, CUDNN_HEUR_MODE_FALLBACK, operations, &p->workspace_bytes);
+        }
+    }
     if (p->plan) return;
     snprintf(c->refusal, sizeof c->refusal, "%s", g->status.message);
     graph_free(&p->graph);
