@@ -1,4 +1,4 @@
-/* jansson.h - for machines without libjansson: the part of its interface that configs and safetensors headers are read with
+/* jansson.h - in place of libjansson, which a GPU machine may lack: the part of its interface that configs and safetensors headers are read with
  * (https://jansson.readthedocs.io), read-only. tests/gpu alone uses it; the program has the library. */
 #ifndef REELWRIGHT_TESTS_GPU_JANSSON_H
 #define REELWRIGHT_TESTS_GPU_JANSSON_H

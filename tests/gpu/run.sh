@@ -79,7 +79,7 @@ build() {
 }
 export -f build
 export here work backend capability roots generator
-if ! step build 150 bash -c build; then
+if ! step build 400 bash -c build; then
   echo "run.sh: not built; see $out/log.txt" >&2
   exit 1
 fi
