@@ -62,6 +62,7 @@ typedef struct { /* how a lease ended */
     double encode_text_s, denoise_s, decode_s, finish_s; /* wall seconds spent in each stage */
     int steps_done;                                      /* of this attempt */
     int steps_resumed;                                   /* taken over from the checkpoint */
+    int group_over;                                      /* 1: the group that rendered it cannot go on as it is */
     int clip_count;
     ClipResult *clip;
 } LeaseResult;

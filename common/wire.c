@@ -193,6 +193,7 @@ static void pass_result(Codec *c, LeaseResult *r)
     pass_real(c, &r->finish_s, "finish_s");
     pass_int(c, &r->steps_done, "steps_done");
     pass_int(c, &r->steps_resumed, "steps_resumed");
+    pass_int(c, &r->group_over, "group_over");
     pass_count(c, &r->clip_count, (c->end - c->at) / MIN_RESULT_BYTES, "number of clips");
     if (!c->writing) r->clip = memory_get((size_t)r->clip_count, sizeof *r->clip);
     for (int i = 0; i < r->clip_count; i++) pass_clip_result(c, &r->clip[i]);

@@ -189,7 +189,7 @@ Status dispatch_lose(Dispatch *d, Member *m, MemberState next, const char *outco
                      const char *reason)
 {
     int64_t shot = m->shot, lease = m->lease;
-    dispatch_end_group(d, m, !r);
+    if (!r || r->group_over) dispatch_end_group(d, m, !r);
     TRY(ledger_end_lease(d->ledger, lease, outcome, r, reason));
     d->moved += m->clip_count;
     dispatch_event(d, "lease.ended", "{s:I,s:I,s:i,s:s,s:s}", "lease", lease, "shot", shot, "worker", m->rank,

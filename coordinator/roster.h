@@ -75,8 +75,8 @@ void roster_end_lease(Member *m, MemberState state);
 
 /* ---- groups (roster_groups.c) ----
  * Neighbours form one: ranks 1 to T, T + 1 to 2T, and so on, as soon as all are ready. Where that cannot be, because one of them is
- * lost, dead or set aside (or T does not divide the workers), the rest are spares, of which any T form one. A group lasts until a
- * lease of it ends in any way but well, or a member is lost; then its members are free for another. */
+ * lost, dead or set aside (or T does not divide the workers), the rest are spares, of which any T form one. A group lasts until one
+ * of its ranks failed or is lost; then its members are free for another. */
 void roster_form_groups(Roster *r, int64_t now_ms);
 bool roster_group_can_work(const Roster *r, const Member *lead, int64_t now_ms);
 /* The next member after `m` (NULL: the first) of the lead's group, in the order of ranks, which is their order in the group. */

@@ -102,7 +102,9 @@ void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResu
     memcpy(result->key, lease->key, sizeof result->key);
     Status status = render_lease(w, lease, progress, result);
     if (!failed(status)) status = provoke_at("report", NULL, 0);
-    if (failed(status)) coll_abort(w->group); /* whoever waits for this rank would wait for ever */
+    if (failed(status) && status.err != ERR_CLIP && status.err != ERR_STOP) /* of which all ranks know */
+        coll_abort(w->group); /* whoever waits for this rank would wait for ever */
+    result->group_over = coll_is_aborted(w->group);
     result->err = (int)status.err;
     result->reason = text_copy(status.message);
 }

@@ -12,7 +12,7 @@ typedef struct Worker Worker;
 Worker *worker_new(const BackendOptions *o);
 /* From the next lease on this worker is a rank of this group (borrowed; another one than before: the engine is opened anew). split:
  * "GxSxT" (borrowed), or NULL: chosen. Without this call it works alone. All ranks of a group do each lease together; the first
- * one's result counts. A lease that ends otherwise than well ends the group. */
+ * one's result counts, and says whether the group can go on: a clip that cannot be made, or a stop, does not end it. */
 void worker_join(Worker *w, Coll *group, const char *split);
 void worker_free(Worker **w);
 void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result);
