@@ -163,7 +163,7 @@ void events_vadd(Events *e, double time_s, const char *event, const char *pack, 
     keep(e, ",\"campaign\":", 12);
     keep_text(e, e->campaign);
     va_copy(fields, args);
-    for (const char *p = pack; *p && *p != '}'; p += 4) { /* "{s:T" or ",s:T" */
+    for (const char *p = pack; *p && *p != '}' && p[1] != '}'; p += 4) { /* "{s:T" or ",s:T" */
         assert(p[1] == 's' && p[2] == ':' && p[3]);
         keep(e, ",", 1);
         keep_text(e, va_arg(fields, const char *));
