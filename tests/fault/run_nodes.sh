@@ -62,13 +62,12 @@ run_on 1 head "1 2"
 OLD=$LAUNCHER
 until_true 90 held head 2
 coordinator=$(sed -n 's/.*"job.started".*"pid":\([0-9]*\).*/\1/p' out-head/events.jsonl)
-sleeper=$(descendants "$OLD" | while read -r p; do tr '\0' ' ' <"/proc/$p/cmdline" | grep -q 'run head.yaml.*--hostfile' && echo "$p"; done | tail -1)
-kill -STOP "$sleeper"
+kill -STOP "$OLD"
 cut_off 1
 run_on 3 head "2 3" --take-over
 until_true 90 launched head 2 2
 until_true 60 all_gone "$coordinator" # fenced by its own ledger, not ended by its launcher
-kill -CONT "$sleeper"
+kill -CONT "$OLD"
 status=0
 wait "$OLD" || status=$?
 [ $status = 3 ] || fail "the old launcher ended with $status, expected 3"

@@ -28,7 +28,7 @@ step_daemons() { # of these processes; they write over their environment
 stop_cluster() {
   local status=$? p
   trap - EXIT INT TERM
-  [ $status = 0 ] || [ $status = 77 ] || tail -n 10 "$CLUSTER"/log/slurm*.log >&2
+  if [ $status != 0 ] && [ $status != 77 ]; then { squeue; sinfo -N; tail -n 10 "$CLUSTER"/log/slurm*.log; } >&2; fi
   timeout 5 scancel --user="$(id -un)" 2>/dev/null
   for p in slurmctld slurmd.n1 slurmd.n2; do p=$(pid_in $p); [ -z "$p" ] || kill -9 "$p" 2>/dev/null; done
   for p in /proc/[0-9]*; do # daemons and steps work in their log's folder

@@ -90,6 +90,7 @@ kill_node n1
 requeued() { [ "$(job_says "$JOB" Restarts)" = 1 ]; }
 until_true 90 requeued
 revive_node n1
+scontrol reconfigure # Slurm 22.05 can keep cores of a job that lost a node; reading the configuration again frees them
 release
 ends_well "$JOB" first
 calm_down
