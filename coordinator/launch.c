@@ -39,7 +39,7 @@ bool launch_is_parent(void) { return claim_inherited() > 0; }
 typedef struct {
     const LaunchOptions *options;
     char self[4096]; /* this program's file */
-    Ledger *ledger;  /* read only */
+    Ledger *ledger;  /* only read */
     FILE *log;       /* DIR/run.log: everything that the job prints */
     ProgressView view;
     pid_t child; /* mpirun; 0 when none */
@@ -299,7 +299,8 @@ Status launch_campaign(const LaunchOptions *o, bool *yielded)
     l.log = fopen(log_file, "ae");
     if (!l.log) TRY_OUT(status_errno(ERR_FATAL, "cannot write %s", log_file));
     if (readlink("/proc/self/exe", l.self, sizeof l.self - 1) < 0) TRY_OUT(status_errno(ERR_FATAL, "/proc/self/exe"));
-    TRY_OUT(ledger_open(o->folder, LEDGER_READ, &l.ledger));
+    /* to read; but with a rollback journal the next one who opens it takes back what a killed coordinator left half-written */
+    TRY_OUT(ledger_open(o->folder, LEDGER_WRITE, &l.ledger));
     ledger_join_launch(l.ledger, o->claim->launch);
     TRY_OUT(claim_export(o->claim));
     if (launch_command_need_home() != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));

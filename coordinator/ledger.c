@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -162,6 +163,32 @@ static Status check_format(Ledger *l, LedgerMode mode)
     return status_ok();
 }
 
+/* Several machines may see this folder: shared memory, which WAL needs, is then not shared by all who open the ledger. */
+static bool is_on_network(const char *folder)
+{
+    static const uint32_t kind[] = {
+        0x6969 /* NFS */,        0x0bd00bd0 /* Lustre */, 0x47504653 /* GPFS */, 0x19830326 /* BeeGFS */,
+        0x00c36400 /* CephFS */, 0xff534d42 /* CIFS */,   0xfe534d42 /* SMB */,  0x65735546 /* FUSE */};
+    struct statfs fs;
+    if (statfs(folder, &fs) != 0) return false;
+    for (size_t i = 0; i < sizeof kind / sizeof *kind; i++)
+        if ((uint32_t)fs.f_type == kind[i]) return true;
+    return false;
+}
+
+/* The rollback journal needs file locks only; a commit waits for readers and takes longer. */
+static Status set_journal(Ledger *l)
+{
+    const char *wanted = getenv("REELWRIGHT_JOURNAL"); /* "wal" or "rollback": where the kind of file system misleads */
+    bool rollback = wanted && *wanted ? strcmp(wanted, "rollback") == 0 : is_on_network(l->folder);
+    TRY(run_text(l, rollback ? "PRAGMA journal_mode = TRUNCATE" : "PRAGMA journal_mode = WAL",
+                 "cannot set its journal"));
+    return run_text(l,
+                    "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
+                    "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;",
+                    "cannot use its journal");
+}
+
 Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
 {
     Ledger *l = memory_get(1, sizeof *l);
@@ -185,11 +212,7 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
     sqlite3_busy_timeout(l->db, BUSY_MS);
     sqlite3_extended_result_codes(l->db, 1);
     TRY_OUT(check_format(l, mode));
-    if (mode == LEDGER_WRITE)
-        TRY_OUT(run_text(l,
-                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
-                         "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;",
-                         "cannot use WAL"));
+    if (mode == LEDGER_WRITE) TRY_OUT(set_journal(l));
 out:
     if (failed(status)) ledger_close(&l);
     *out = l;

@@ -9,8 +9,9 @@
  * - States change by the tables in ledger.c {state, event, state'} and in no other way.
  * - A new epoch takes back what the last one left in flight: its running leases are "abandoned" and count as no failure.
  *
- * Readers (status, report) open it LEDGER_READ at any time; WAL gives them the last commit without holding up the writer. WAL
- * lives in shared memory: on a network file system all of them run on the coordinator's machine. */
+ * Readers (status, report) open it LEDGER_READ at any time. On a local disk the journal is a WAL: they see the last commit
+ * without holding up the writer. WAL lives in shared memory, so on a network file system (or with REELWRIGHT_JOURNAL=rollback) it
+ * is a rollback journal, which needs nothing but file locks that work between the machines. */
 #ifndef REELWRIGHT_LEDGER_H
 #define REELWRIGHT_LEDGER_H
 

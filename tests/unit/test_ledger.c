@@ -409,6 +409,34 @@ static void test_the_log_stays_bounded(void **state)
     close_fixture(&f);
 }
 
+/* On a network file system there is no WAL: a reader and a writer get along by locks, and the fence holds. */
+static void test_without_shared_memory(void **state)
+{
+    assert_int_equal(setenv("REELWRIGHT_JOURNAL", "rollback", 1), 0);
+    Fixture f = open_fixture(4, 1);
+    Ledger *reader;
+    Lease lease;
+    char *wal = path_join(f.folder, "ledger.db-wal");
+    assert_good(ledger_begin(f.ledger, 102));
+    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    assert_good(ledger_open(f.folder, LEDGER_READ, &reader));
+    Snapshot s = look(reader);
+    assert_int_equal(s.shot_count[SHOT_LEASED], 0); /* not committed */
+    snapshot_clear(&s);
+    assert_good(ledger_commit(f.ledger));
+    s = look(reader);
+    assert_int_equal(s.shot_count[SHOT_LEASED], 1);
+    snapshot_clear(&s);
+    assert_false(file_exists(wal));
+    lease_clear(&lease);
+    ledger_close(&reader);
+    free(wal);
+    close_fixture(&f);
+    test_launches(state);
+    test_an_old_epoch_is_fenced(state);
+    assert_int_equal(unsetenv("REELWRIGHT_JOURNAL"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_another_campaign_is_refused),
         cmocka_unit_test(test_an_old_epoch_is_fenced),
         cmocka_unit_test(test_launches),
+        cmocka_unit_test(test_without_shared_memory),
         cmocka_unit_test(test_states_change_by_the_table_only),
         cmocka_unit_test(test_failures_retry_and_rollback),
         cmocka_unit_test(test_many_clips_of_one_shot_take_several_leases),
