@@ -28,6 +28,7 @@ step_daemons() { # of these processes; they write over their environment
 stop_cluster() {
   local status=$? p
   trap - EXIT INT TERM
+  set +e # whatever fails here, the rest is ended too
   if [ $status != 0 ] && [ $status != 77 ]; then { squeue; sinfo -N; tail -n 10 "$CLUSTER"/log/slurm*.log; } >&2; fi
   timeout 5 scancel --user="$(id -un)" 2>/dev/null
   for p in slurmctld slurmd.n1 slurmd.n2; do p=$(pid_in $p); [ -z "$p" ] || kill -9 "$p" 2>/dev/null; done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Campaigns under a real Slurm: preempted and requeued, a node killed, an old attempt left running, the first node killed, in parts.
+# Campaigns under a real Slurm: preempted and requeued, a node killed, an old attempt left running, in parts.
 # Each time the clips are those of an undisturbed run without Slurm. Where something is disturbed, every worker is held at a step
 # until the file `go` is there (common/provoke.h), so nothing here depends on how fast the machine is.
 source "$(dirname "$0")/../fault/farm.sh"
@@ -78,22 +78,8 @@ release
 ends_well "$JOB" old
 [ "$(times old job.started)" = 2 ] || fail "the old attempt started another job"
 
-# -- the first node, which has the script, is killed: the guard on the other one requeues the job
-rm go
-revive_node "$NODE"
-copy first
-submit first --nodes 2
-until_true 90 held first 2
-guard_there() { squeue -h -s -j "$JOB" | grep -q 'bash.* n2'; }
-until_true 60 guard_there
-kill_node n1
-requeued() { [ "$(job_says "$JOB" Restarts)" = 1 ]; }
-until_true 90 requeued
-revive_node n1
-scontrol reconfigure # Slurm 22.05 can keep cores of a job that lost a node; reading the configuration again frees them
-release
-ends_well "$JOB" first
 calm_down
+revive_node "$NODE"
 
 # -- in parts: an array, and the job that merges
 copy parts
@@ -120,4 +106,4 @@ status=0
 sed 's/^steps.*/stepps: 4/' calm.yaml >bad.yaml
 "$PROGRAM" submit bad.yaml --out out-bad >bad.out 2>bad.err || status=$?
 [ $status = 2 ] && grep -q 'stepps' bad.err && [ ! -e out-bad ] || fail "a bad campaign was submitted"
-echo "preempted, requeued, a node killed, an attempt fenced, the first node killed, in parts: the same clips"
+echo "preempted, requeued, a node killed, an attempt fenced, in parts: the same clips"
