@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A disk that is full from the start (2), and one that fills up in the middle (3, and the run goes on once there is room).
+# A disk that is full from the start (2), one that fills up in the middle (3, and the run goes on once there is room), one that can
+# only be read (2).
 source "$(dirname "$0")/farm.sh"
 [ "$(id -u)" = 0 ] || skip "needs root to mount a small file system"
 mkdir out-small
@@ -27,4 +28,12 @@ rm out-small/ballast
 run small
 finish 0
 check_complete small
-echo "refused, stopped, finished"
+
+mount -o remount,ro "$WORK/out-small"
+status=0
+"$PROGRAM" run small.yaml --out out-small --workers 2 2>readonly.err || status=$?
+[ $status = 2 ] || fail "a read-only folder: status $status, expected 2"
+grep -qi 'read-\?only' readonly.err || fail "the message does not say that the folder is read-only: $(cat readonly.err)"
+[ "$(number small finished)" = $ROWS ] || fail "what was finished cannot be looked at in a read-only folder"
+mount -o remount,rw "$WORK/out-small"
+echo "refused, stopped, finished, refused"
