@@ -11,6 +11,11 @@ typedef struct {
     const char *split; /* how the ranks of a group share a shot, "GxSxT", or NULL: chosen */
 } WorkSettings;
 
+enum { WORK_CPU, WORK_CUDA, WORK_REF }; /* WorkSettings.backend */
+enum { WORK_FP32, WORK_BF16 };          /* WorkSettings.dtype */
+/* What computes when no --dtype says: bf16 on GPUs, whose matrix units and memory are made for it; fp32 elsewhere. */
+static inline int work_default_dtype(int backend) { return backend == WORK_CUDA ? WORK_BF16 : WORK_FP32; }
+
 /* Works until told to stop. OK: no more work. ERR_STOP: stopped, everything checkpointed and reported. ERR_FATAL: the
  * coordinator is gone. */
 typedef Status WorkerMain(Link *link, const WorkSettings *settings);

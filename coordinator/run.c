@@ -31,7 +31,7 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .value = "N",
          .min = 1,
          .max = 100000,
-         .help = "processes that render, on each host (by cores: one for every two, at least 1)"},
+         .help = "processes that render, on each host (one for every two cores; one a GPU with --backend cuda)"},
         {.name = "group-size",
          .kind = OPTION_INT,
          .to = &o->group_size,
@@ -65,7 +65,7 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .kind = OPTION_CHOICE,
          .to = &o->work.dtype,
          .value = "fp32|bf16",
-         .help = "what computes, and in which type"},
+         .help = "what computes (cpu), and in which type (fp32; bf16 on cuda)"},
         {.name = "step-limit",
          .kind = OPTION_INT,
          .to = &o->step_limit_s,
@@ -232,11 +232,12 @@ static Status choose_part(RunOptions *o, char **folder)
 
 Status run_verb(int argc, char **argv, WorkerMain *worker)
 {
-    RunOptions o = {.group_size = 1, .grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
+    RunOptions o = {.work.dtype = -1, .group_size = 1, .grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
     char *part = NULL;
     bool help;
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status_ok();
+    if (o.work.dtype < 0) o.work.dtype = work_default_dtype(o.work.backend);
     TRY(check_split(&o));
     TRY(choose_part(&o, &part));
     if (o.quiet) log_set_level(LOG_WARNING);

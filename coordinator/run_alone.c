@@ -4,6 +4,7 @@
  * one of the highest priority goes first (turn.h). When another one becomes more important while a job works (it was resumed, its
  * pilot approved, its priority raised) the job is stopped at the next step, with checkpoints, and goes on later: that costs what
  * loading a model costs, and no finished step. A campaign that waits for a person does not hold up the others. */
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,15 +287,54 @@ static Status end_of_all(const Alone *a)
     return status_fail(a->lot[worst].end, "%s", a->lot[worst].message);
 }
 
+/* The GPUs of this machine, which the others of a run are taken to be like. What a job may use counts before what there is. */
+static int count_gpus(void)
+{
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES"), *given = getenv("SLURM_GPUS_ON_NODE");
+    glob_t found = {0};
+    int count = 0;
+    if (visible && *visible) {
+        for (count = 1; *visible; visible++) count += *visible == ',';
+        return count;
+    }
+    if (given && strtol(given, NULL, 10) > 0) return (int)strtol(given, NULL, 10);
+    if (glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0) count = (int)found.gl_pathc;
+    globfree(&found);
+    return count;
+}
+
+/* On each host: one worker a GPU, else one for every few cores. */
+static int default_workers(const RunOptions *o)
+{
+    const int units = o->work.backend == WORK_CUDA ? count_gpus() : run_count_cores() / CORES_PER_WORKER;
+    return units > 0 ? units : 1;
+}
+
+/* A group's ranks exchange tensors all the time: they are neighbours on one host, or fill whole ones. */
+static Status check_groups(const RunOptions *o, const Hosts *hosts)
+{
+    for (int i = 0; i < hosts->count && hosts->count > 1; i++) {
+        const Host *h = &hosts->host[i];
+        const int workers = h->slots > 0 ? h->slots : o->workers;
+        if (workers % o->group_size != 0 && o->group_size % workers != 0)
+            return status_fail(
+                ERR_INPUT,
+                "host %s: %d workers, expected a multiple of --group-size %d (or a part of it): a group does "
+                "not straddle hosts; see --workers, and slots= of the host file",
+                h->name, workers, o->group_size);
+    }
+    return status_ok();
+}
+
 Status run_alone(RunOptions *o)
 {
     Alone a = {.options = o, .working = -1};
     Serve *serve = NULL;
     Status status = status_ok();
-    int cores = run_count_cores();
-    if (o->workers == 0) o->workers = cores / CORES_PER_WORKER > 0 ? cores / CORES_PER_WORKER : 1;
+    if (o->workers == 0) o->workers = default_workers(o);
     if (o->workers < o->group_size && !o->hostfile) o->workers = o->group_size;
     TRY_OUT(hosts_open(o->hostfile, o->agent, &a.hosts));
+    TRY_OUT(check_groups(o, &a.hosts));
     TRY_OUT(name_lots(&a));
     if (o->listen)
         TRY_OUT(listen_for_all(&a, &serve)); /* an address that is taken is known before anything is written */

@@ -74,7 +74,8 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"trace", OPTION_TEXT, &o->trace, .value = "FILE.h5"},
         {"trace-blocks", OPTION_FLAG, &o->trace_blocks, .help = "write every stage; embeddings and blocks too"},
         {"dtype", OPTION_CHOICE, &o->dtype, .value = "fp32|bf16"},
-        {"backend", OPTION_CHOICE, &o->backend, .value = "cpu|cuda|ref", .help = "what computes, and in which type"},
+        {"backend", OPTION_CHOICE, &o->backend, .value = "cpu|cuda|ref",
+         .help = "what computes (cpu), in which type (fp32; bf16 on cuda)"},
         {"threads", OPTION_INT, &o->threads, .value = "N", .min = 1, .max = 4096},
         {"group-size", OPTION_INT, &o->group_size, .value = "T", .min = 1, .max = COLL_MAX_RANKS,
          .help = "CPU threads (all, of each rank its share); ranks that share the shot (1)"},
@@ -494,10 +495,11 @@ static void clear_work(Work *w)
 
 Status verb_render(int argc, char **argv, LaunchRanks *launch)
 {
-    RenderOptions o = {.guidance = NAN, .guidance_2 = NAN, .flow_shift = NAN, .group_size = 1};
+    RenderOptions o = {.dtype = -1, .guidance = NAN, .guidance_2 = NAN, .flow_shift = NAN, .group_size = 1};
     int next;
     TRY(read_options(&o, argc, argv, &next));
     if (next < 0) return status_ok();
+    if (o.dtype < 0) o.dtype = work_default_dtype(o.backend);
     TRY(check_options(&o));
     if (o.quiet) log_set_level(LOG_WARNING);
     if (o.group_size > 1 && !link_under_launcher()) return launch_ranks(&o, argc, argv, launch);

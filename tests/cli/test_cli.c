@@ -142,6 +142,23 @@ static void refuses_bad_input_before_anything_starts(void **state)
     }
 }
 
+static void keeps_a_group_on_one_host(void **state)
+{
+    (void)state;
+    FILE *f = fopen("groups.hosts", "w");
+    assert_non_null(f);
+    fprintf(f, "here slots=4\nthere slots=3\n");
+    assert_int_equal(fclose(f), 0);
+    int status = wait_for(start_program(
+        WORDS("run", CAMPAIGNS "/postcards.yaml", "--out", "groups", "--hostfile", "groups.hosts", "--group-size", "2"),
+        "out", "err"));
+    char *text = text_of("err");
+    assert_int_equal(status, 2);
+    assert_non_null(strstr(text, "host there: 3 workers"));
+    assert_false(file_exists("groups"));
+    free(text);
+}
+
 static void suggests_the_verb_that_was_meant(void **state)
 {
     (void)state;
@@ -353,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_bad_input_before_anything_starts),
+        cmocka_unit_test(keeps_a_group_on_one_host),
         cmocka_unit_test(suggests_the_verb_that_was_meant),
         cmocka_unit_test(traces_what_diffusers_computes),
         cmocka_unit_test(renders_from_pictures_what_diffusers_renders),
