@@ -8,7 +8,9 @@ run calm
 finish 0
 check_complete calm
 # Before it introduces itself, before its first lease, and in every stage of one; three workers of four in each run. The first
-# waits until they are dead, so that all get there; checkpoints are at every third step, so that there is one to go on from.
+# waits until the coordinator knows that they are dead: so all get there, and the run does not end before a death is told. Checkpoints
+# are at every third step, so that there is one to go on from.
+deaths() { [ "$(times "$1" worker.died)" = "$2" ]; } # NAME WORKERS: so many are known to be dead
 killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and from which step each one's shot then goes on
   local orders="" rank=2 name one point step resumed lease key
   name=$(printf '%s' "${@%:*}" | tr -d '.:')
@@ -16,11 +18,13 @@ killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and fro
   printf 'checkpoint: {every: 3}\n' >>"$name.yaml"
   for one in "$@"; do
     IFS=: read -r point step resumed <<<"$one"
-    orders+="at=$point,step=$step,rank=$rank,do=kill,once=$WORK/$name.$rank; at=load,rank=1,do=hold,until=$WORK/$name.$rank; "
+    orders+="at=$point,step=$step,rank=$rank,do=kill,once=$WORK/$name.$rank; "
     rank=$((rank + 1))
   done
-  provoke "$orders"
+  provoke "$orders at=load,rank=1,do=hold,until=$WORK/$name.go"
   WORKERS=$(($# + 1)) run "$name"
+  until_true 120 deaths "$name" $#
+  touch "$name.go"
   finish 0
   calm_down
   check_complete "$name"
