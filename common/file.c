@@ -103,6 +103,12 @@ Status file_check_space(const char *folder, int64_t least_bytes)
                        (long long)kb, (long long)(least_bytes + 1023) / 1024);
 }
 
+Status file_check_writable(const char *folder)
+{
+    if (access(folder, W_OK) == 0 || (errno != EROFS && errno != EACCES)) return status_ok();
+    return status_errno(ERR_FATAL, "%s cannot be written", folder);
+}
+
 Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes)
 {
     *data = NULL;

@@ -27,6 +27,8 @@ Status file_size(const char *path, int64_t *bytes);
 Status file_make_folders(const char *path); /* mkdir -p */
 /* ERR_INPUT when the file system of this folder has less room than that: better known before the work than after it. */
 Status file_check_space(const char *folder, int64_t least_bytes);
+/* ERR_FATAL when this process may not write to a folder that is there: its file system is read-only, or it lacks the right. */
+Status file_check_writable(const char *folder);
 /* The whole file with a 0 byte after it (free() it); ERR_INPUT when it is missing or larger than max_bytes. */
 Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes);
 

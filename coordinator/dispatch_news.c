@@ -108,12 +108,26 @@ static bool is_disk_full(const char *reason)
     return strstr(reason, strerror(ENOSPC)) || strstr(reason, strerror(EDQUOT));
 }
 
+/* A folder that only the worker cannot write to is its node's fault; one that the coordinator cannot either is everybody's. */
+static Status check_folders(const Dispatch *d)
+{
+    static const char *const place[] = {"", "clips", "latents"};
+    Status status = status_ok();
+    for (size_t i = 0; i < sizeof place / sizeof *place && !failed(status); i++) {
+        char *inside = *place[i] ? path_join(ledger_folder(d->ledger), place[i]) : text_copy(ledger_folder(d->ledger));
+        status = file_check_writable(inside);
+        free(inside);
+    }
+    return status;
+}
+
 static Status take_failure(Dispatch *d, Member *m, const LeaseResult *r)
 {
     if (r->err == ERR_STOP) return dispatch_lose(d, m, MEMBER_READY, "stopped", r, r->reason);
-    if (r->err != ERR_FATAL && !is_disk_full(r->reason))
+    Status folders = r->err == ERR_CLIP ? status_ok() : check_folders(d);
+    if (r->err != ERR_FATAL && !is_disk_full(r->reason) && !failed(folders))
         return dispatch_lose(d, m, MEMBER_READY, "failed", r, r->reason);
-    dispatch_halt(d, DISPATCH_STUCK, r->reason);
+    dispatch_halt(d, DISPATCH_STUCK, failed(folders) ? folders.message : r->reason);
     return dispatch_lose(d, m, MEMBER_READY, "stopped", r, r->reason);
 }
 

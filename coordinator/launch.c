@@ -230,6 +230,7 @@ static Status why_not_again(const Launch *l, const Standing *now, int without)
         return status_fail(ERR_FATAL,
                            "too many clips failed; `reelwright retry %s` or a larger max_fails, then run, goes on",
                            l->options->folder);
+    TRY(status_at(file_check_writable(l->options->folder), "the farm cannot go on"));
     if (ran && strcmp(now->outcome, "stuck") == 0)
         return status_fail(ERR_FATAL, "the farm cannot go on; %s/run.log has every message", l->options->folder);
     struct statvfs disk;

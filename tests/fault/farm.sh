@@ -56,7 +56,7 @@ until_true() { # SECONDS CONDITION...: the time is there to end a test that hang
 some_done() { local n; n=$(number "$1" finished); [ "${n:-0}" -ge "$2" ]; }
 nobody_works() { [ "$(workers_busy "$1")" = 0 ]; }
 happened() { grep -qs "\"event\":\"$2\"" "out-$1/events.jsonl"; } # NAME EVENT
-times() { grep -c "\"event\":\"$2\"" "out-$1/events.jsonl" || true; }
+times() { grep -cs "\"event\":\"$2\"" "out-$1/events.jsonl" || true; }
 
 # Nothing here is awaited by luck: workers are held, killed and stopped where the test says (common/provoke.h).
 provoke() { export REELWRIGHT_PROVOKE="$*"; }

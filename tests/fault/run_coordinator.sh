@@ -64,4 +64,4 @@ run plan
 finish 0
 check_complete plan
 same_files calm plan
-echo "the coordinator killed at sixteen commits, the launcher at four: the same twelve clips"
+echo "the coordinator killed at fifteen commits, the launcher at four: the same twelve clips"
