@@ -88,6 +88,11 @@ def random_caption(rng, s):
     return text
 
 
+def leave_out(kind, text):
+    """The caption without the words that name an attribute of this kind, "colour" for instance."""
+    return " ".join(w for w in text.split() if MEANING.get(w.lower(), ("",))[0] != kind)
+
+
 def parse(prompt):
     """The Scene that a prompt of this grammar describes; attributes it does not name are None ("none" for occluder)."""
     found = dict(place=None, time=None, object=None, colour=None, motion=None, occluder=OCCLUDERS[0])

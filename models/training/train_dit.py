@@ -19,7 +19,7 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
 
 import latents as data
-from captions import random_caption
+from captions import leave_out, random_caption
 from muon import Muon
 from team import launch
 from tokenizer import meanings
@@ -105,6 +105,15 @@ class Hints(torch.nn.Module):
         return place, there + what
 
 
+def vague_caption(rng, scene, no_colour, no_object):
+    """A caption that leaves out the colour or the object, each in its share of the cases: so that the colour's word does not
+    come to stand for the shapes it was seen with, nor the object's for their colours."""
+    text, u = random_caption(rng, scene), rng.random()
+    if u < no_colour:
+        return leave_out("colour", text)
+    return leave_out("object", text) if u < no_colour + no_object else text
+
+
 def random_sigma(count):
     """Half uniform, half logit-normal, shifted towards noise as the sampler's steps are; spread evenly within a batch."""
     even = [(torch.arange(n) + torch.rand(n)) / n for n in (count - count // 2, count // 2)]
@@ -160,7 +169,7 @@ def train(args, team):
     losses, start = [], time.time()
     while step < args.steps:
         pick = rng.integers(len(scenes), size=args.batch)
-        texts = ["" if rng.random() < args.drop else random_caption(rng, scenes[i]) for i in pick]
+        texts = ["" if rng.random() < args.drop else vague_caption(rng, scenes[i], args.no_colour, args.no_object) for i in pick]
         x0 = latents[pick].float().to(device)
         share = shown[pick].float().to(device)
         weight = 1 + args.emphasis * share[:, None]
@@ -197,6 +206,8 @@ if __name__ == "__main__":
     p.add_argument("--compile", type=int, default=1, help="a quarter faster, after a minute or two")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--drop", type=float, default=0.1, help="share of captions left out, for guidance")
+    p.add_argument("--no-colour", type=float, default=0.33, help="share of captions without the colour's word")
+    p.add_argument("--no-object", type=float, default=0.2, help="share of captions without the object's word")
     p.add_argument("--emphasis", type=float, default=4.0, help="extra weight of the object in the loss")
     p.add_argument("--hint", type=float, default=0.1, help="weight of the readers of inner states")
     p.add_argument("--ema", type=float, default=0.995)
