@@ -1,5 +1,5 @@
 /* test_steer.c - which clips a condition means, what a run's settings say, and whose turn it is. */
-#include "farm_fixture.h"
+#include "ledger_fixture.h"
 
 #include <time.h>
 
@@ -7,28 +7,6 @@
 
 #include "coordinator/ledger_steer.h"
 #include "coordinator/turn.h"
-
-typedef struct {
-    char *folder;
-    Campaign *campaign;
-    Ledger *ledger;
-} Fixture;
-
-static Fixture open_fixture(int rows, int rows_per_shot)
-{
-    Fixture f = {.folder = fixture_folder(), .campaign = fixture_campaign("summer", rows, rows_per_shot)};
-    assert_good(ledger_open(f.folder, LEDGER_WRITE, &f.ledger));
-    assert_good(ledger_adopt(f.ledger, f.campaign, 100));
-    assert_good(ledger_begin_epoch(f.ledger, "host", 1, 101));
-    return f;
-}
-
-static void close_fixture(Fixture *f)
-{
-    ledger_close(&f->ledger);
-    fixture_campaign_free(f->campaign);
-    fixture_remove(f->folder);
-}
 
 static char *filter_of(Fixture *f, const char *const *where, int count)
 {
