@@ -1,6 +1,6 @@
 /* softmax(scale q k^T + bias) v per head.
  *
- * By cuDNN where it has an engine: the graph of the operations (its fused attention engines recognise it), or its one
+ * By cuDNN where it has an engine: the graph of the operations, with or without those that training would add, or its one
  * attention operation. Else of two products and a softmax, for so many queries at a time that their scores stay below
  * SCORES_BYTES: any head dimension, fp32 too, and the proof of the other. */
 #include "kernels/cuda/cudnn_graph.h"
@@ -39,11 +39,31 @@ static GraphShape packed_shape(int64_t heads, int64_t rows, int64_t columns)
     return (GraphShape){4, {1, heads, rows, columns}, {heads * rows * columns, rows * columns, columns, 1}};
 }
 
-static void build_operations(Graph *g, const int64_t key[PLAN_KEY])
+/* p = softmax of the rows of s, as cuDNN's own front end writes it, with the logarithm of the sum that training would keep: its
+ * engines recognise attention by these operations. */
+static void add_softmax(Graph *g, Node s, Node p, int64_t heads, const int64_t rows[2], bool logarithm)
+{
+    const cudnnDataType_t fp32 = CUDNN_DATA_FLOAT;
+    const GraphShape scores = packed_shape(heads, rows[0], rows[1]), row = packed_shape(heads, rows[0], 1);
+    Node highest = graph_inner(g, fp32, row), less = graph_inner(g, fp32, scores), e = graph_inner(g, fp32, scores);
+    Node sum = graph_inner(g, fp32, row);
+    graph_reduce(g, CUDNN_REDUCE_TENSOR_MAX, s, highest);
+    graph_pointwise(g, CUDNN_POINTWISE_SUB, s, highest, less);
+    graph_pointwise(g, CUDNN_POINTWISE_EXP, less, NULL, e);
+    graph_reduce(g, CUDNN_REDUCE_TENSOR_ADD, e, sum);
+    if (logarithm) {
+        Node log_sum = graph_inner(g, fp32, row);
+        graph_pointwise(g, CUDNN_POINTWISE_LOG, sum, NULL, log_sum);
+        graph_pointwise(g, CUDNN_POINTWISE_ADD, highest, log_sum, graph_inner(g, fp32, row));
+    }
+    graph_pointwise(g, CUDNN_POINTWISE_DIV, e, sum, p);
+}
+
+static void add_operations(Graph *g, const int64_t key[PLAN_KEY], bool logarithm)
 {
     const int64_t heads = key[KEY_HEADS], d = key[KEY_D], tq = key[KEY_TQ], tk = key[KEY_TK];
     const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16, fp32 = CUDNN_DATA_FLOAT;
-    const GraphShape scores = packed_shape(heads, tq, tk), row = packed_shape(heads, tq, 1);
+    const GraphShape scores = packed_shape(heads, tq, tk);
     Node q = graph_tensor(g, UID_Q, bf16, heads_shape(heads, tq, d));
     Node k = graph_tensor(g, UID_K, bf16, transposed(heads_shape(heads, tk, d)));
     Node v = graph_tensor(g, UID_V, bf16, heads_shape(heads, tk, d));
@@ -57,15 +77,14 @@ static void build_operations(Graph *g, const int64_t key[PLAN_KEY])
         graph_pointwise(g, CUDNN_POINTWISE_ADD, scaled, bias, biased);
         scaled = biased;
     }
-    Node highest = graph_inner(g, fp32, row), less = graph_inner(g, fp32, scores), e = graph_inner(g, fp32, scores);
-    Node sum = graph_inner(g, fp32, row), p = graph_inner(g, bf16, scores);
-    graph_reduce(g, CUDNN_REDUCE_TENSOR_MAX, scaled, highest);
-    graph_pointwise(g, CUDNN_POINTWISE_SUB, scaled, highest, less);
-    graph_pointwise(g, CUDNN_POINTWISE_EXP, less, NULL, e);
-    graph_reduce(g, CUDNN_REDUCE_TENSOR_ADD, e, sum);
-    graph_pointwise(g, CUDNN_POINTWISE_DIV, e, sum, p);
+    Node p = graph_inner(g, bf16, scores);
+    add_softmax(g, scaled, p, heads, (int64_t[]){tq, tk}, logarithm);
     graph_product(g, p, v, out);
 }
+
+static void build_operations(Graph *g, const int64_t key[PLAN_KEY]) { add_operations(g, key, true); }
+
+static void build_fewer_operations(Graph *g, const int64_t key[PLAN_KEY]) { add_operations(g, key, false); }
 
 static void build_sdpa(Graph *g, const int64_t key[PLAN_KEY])
 {
@@ -78,22 +97,23 @@ static void build_sdpa(Graph *g, const int64_t key[PLAN_KEY])
     graph_sdpa(g, q, k, v, scale, out);
 }
 
-static const Plan *find_plan(Backend *be, const Attention *a)
+static Plan *find_plan(Backend *be, const Attention *a)
 {
+    static const GraphBuild build[] = {build_operations, build_fewer_operations, build_sdpa /* knows no bias */};
     Cudnn *c = cuda_of(be)->cudnn;
     int64_t key[PLAN_KEY] = {[KEY_HEADS] = a->heads, [KEY_D] = a->d, [KEY_TQ] = a->tq, [KEY_TK] = a->tk};
+    Plan *p = NULL;
     if (!c || be->options.compute != BF16 || a->d % 8 || a->d > LARGEST_HEAD) return NULL;
     if (a->heads * a->d * a->tq * a->tk < LEAST_WORK && !cuda_of(be)->always_cudnn) return NULL;
     if (a->bias.data) {
         key[KEY_BIAS_HEADS] = a->bias.ndim == 3 ? a->heads : 1;
         key[KEY_BIAS_QUERIES] = a->bias.ndim == 3 ? a->tq : 1;
-        return cudnn_plan(c, build_operations, key);
     }
-    const Plan *p = cudnn_plan(c, build_operations, key);
-    return p ? p : cudnn_plan(c, build_sdpa, key);
+    for (int i = 0; i < (a->bias.data ? 2 : 3) && !p; i++) p = cudnn_plan(c, build[i], key);
+    return p;
 }
 
-static Status attention_cudnn(Backend *be, const Plan *plan, const Attention *a)
+static Status attention_cudnn(Backend *be, Plan *plan, const Attention *a)
 {
     float scale = a->scale;
     Tensor out = a->out;
@@ -187,6 +207,7 @@ Status cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, floa
                          .scale = scale};
     if (failed(be->first)) return be->first;
     if (a.tq == 0) return status_ok();
-    const Plan *plan = find_plan(be, &a);
-    return plan ? attention_cudnn(be, plan, &a) : attention_own(be, &a);
+    Plan *plan = find_plan(be, &a);
+    Status status = plan ? attention_cudnn(be, plan, &a) : status_ok();
+    return plan && status.err != ERR_INPUT ? status : attention_own(be, &a);
 }

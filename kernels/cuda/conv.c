@@ -119,7 +119,7 @@ static void build_conv(Graph *g, const int64_t key[PLAN_KEY])
     graph_pointwise(g, CUDNN_POINTWISE_ADD, biased, acc, y);
 }
 
-static const Plan *find_plan(Backend *be, Tensor x, const Conv *c, const CudaConv *p, bool add, bool narrow)
+static Plan *find_plan(Backend *be, Tensor x, const Conv *c, const CudaConv *p, bool add, bool narrow)
 {
     Cudnn *cudnn = cuda_of(be)->cudnn;
     int64_t key[PLAN_KEY] = {
@@ -151,7 +151,7 @@ static Status cut_columns(Backend *be, Tensor y, Tensor out, bool add)
 }
 
 /* out (+)= conv(x) + bias; x padded and in bf16. The result of padded channels goes through scratch memory. */
-static Status conv_cudnn(Backend *be, const Plan *plan, Tensor x, const Conv *c, Tensor out, bool add)
+static Status conv_cudnn(Backend *be, Plan *plan, Tensor x, const Conv *c, Tensor out, bool add)
 {
     const CudaConv *p = c->packed;
     const bool whole = p->out == c->out && out.dtype == F32;
@@ -166,7 +166,7 @@ static Status conv_cudnn(Backend *be, const Plan *plan, Tensor x, const Conv *c,
 }
 
 /* The same by a plan that gives conv(x) in bf16 as its third tensor: the bias is added apart. */
-static Status conv_narrow(Backend *be, const Plan *plan, Tensor x, const Conv *c, Tensor out, bool add)
+static Status conv_narrow(Backend *be, Plan *plan, Tensor x, const Conv *c, Tensor out, bool add)
 {
     const CudaConv *p = c->packed;
     const cudaStream_t stream = cuda_of(be)->stream;
@@ -251,6 +251,7 @@ static Tensor conv_input(Backend *be, Tensor x, const CudaConv *p, bool doubled)
     const DType type = be->options.compute;
     const int64_t side = doubled ? 2 : 1;
     if (!doubled && x.dtype == type && x.dim[3] == p->in && (uintptr_t)x.data % 16 == 0) return x;
+    if (!doubled && x.dim[3] == p->in && x.dtype != type) return cuda_operand(be, x);
     Tensor t = backend_alloc(be, type, 4, (int64_t[]){x.dim[0], side * x.dim[1], side * x.dim[2], p->in});
     const Places j = {.kind = doubled ? PLACE_DOUBLE : PLACE_PAD_CHANNELS,
                       .in = {x.dim[0], x.dim[1], x.dim[2], x.dim[3]},
@@ -266,10 +267,12 @@ static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool ad
     if (failed(be->first)) return be->first;
     const int64_t work = out.dim[0] * out.dim[1] * out.dim[2] * cuda_conv_numbers(c);
     if (is_pointwise(c) || (work < LEAST_WORK && !cuda_of(be)->always_cudnn)) return conv_own(be, x, c, out, add);
-    const Plan *plan = find_plan(be, x, c, p, add && p->out == c->out && out.dtype == F32, false);
-    if (plan) return conv_cudnn(be, plan, x, c, out, add);
+    Plan *plan = find_plan(be, x, c, p, add && p->out == c->out && out.dtype == F32, false);
+    Status status = plan ? conv_cudnn(be, plan, x, c, out, add) : status_fail(ERR_INPUT, "no plan");
+    if (status.err != ERR_INPUT) return status;
     plan = find_plan(be, x, c, p, add, true);
-    return plan ? conv_narrow(be, plan, x, c, out, add) : conv_own(be, x, c, out, add);
+    status = plan ? conv_narrow(be, plan, x, c, out, add) : status_fail(ERR_INPUT, "no plan");
+    return status.err != ERR_INPUT ? status : conv_own(be, x, c, out, add);
 }
 
 Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out) { return conv_run(be, x, c, out, false, false); }

@@ -93,8 +93,7 @@ const char *cuda_notes(const Backend *be, char *text, size_t room)
     snprintf(text, room, "attention: cudnn %lld, own %lld; conv: cudnn %lld, own %lld; fused activations %lld%s%s",
              (long long)n[NOTE_ATTENTION_CUDNN], (long long)n[NOTE_ATTENTION_OWN], (long long)n[NOTE_CONV_CUDNN],
              (long long)n[NOTE_CONV_OWN], (long long)n[NOTE_ACT_FUSED],
-             c->cudnn && *cudnn_refusal(c->cudnn) ? "; last refusal of cuDNN: " : "",
-             c->cudnn ? cudnn_refusal(c->cudnn) : "");
+             c->cudnn && *cudnn_refusal(c->cudnn) ? "; cuDNN refused: " : "", c->cudnn ? cudnn_refusal(c->cudnn) : "");
     return text;
 }
 

@@ -62,7 +62,7 @@ static inline Cuda *cuda_of(const Backend *be) { return be->own; }
 Status cuda_status(cudaError_t e, const char *what);
 #define CUDA_TRY(call) TRY(cuda_status(call, #call))
 
-/* How often each way was taken since the back end was opened, "attention cudnn 40, own 2; ...", and cuDNN's last refusal. */
+/* How often each way was taken since the back end was opened, "attention cudnn 40, own 2; ...", and why cuDNN refused. */
 const char *cuda_notes(const Backend *be, char *text, size_t room);
 /* Without cuDNN from now on (true), or with it where it can: for comparing the two. */
 void cuda_avoid_cudnn(Backend *be, bool avoid);

@@ -19,7 +19,7 @@ struct Cudnn {
     cudnnHandle_t handle;
     Plan *plan[MOST_PLANS];
     int plans;
-    char refusal[512];
+    char refusal[1536]; /* why there is no plan, each reason once */
 };
 
 /* ---- descriptors ---------------------------------------------------------------------------------------------------------- */
@@ -27,9 +27,15 @@ struct Cudnn {
 static Status cudnn_failure(cudnnStatus_t e, const char *what)
 {
     if (e == CUDNN_STATUS_SUCCESS) return status_ok();
-    char detail[256] = "";
+    char detail[512] = "";
     cudnnGetLastErrorString(detail, sizeof detail);
-    return status_fail(ERR_NODE, "%.60s: %s %.200s", what, cudnnGetErrorString(e), detail);
+    return status_fail(ERR_NODE, "%.60s: %s %s", what, cudnnGetErrorString(e), detail);
+}
+
+static void refuse(Cudnn *c, const char *reason)
+{
+    const size_t at = strlen(c->refusal);
+    if (!strstr(c->refusal, reason)) snprintf(c->refusal + at, sizeof c->refusal - at, "%s%s", at ? "; " : "", reason);
 }
 
 static void keep(Graph *g, cudnnStatus_t e, const char *what)
@@ -203,14 +209,10 @@ static void graph_free(Graph **g)
     *g = NULL;
 }
 
-/* The engine's plan, or NULL if it cannot be built here. */
-static Node try_engine(Graph *g, Node engine, int64_t *workspace_bytes)
+static Status plan_finish(Graph *g, Node plan, Node engine, int64_t *workspace_bytes)
 {
-    Node plan = NULL;
-    int64_t count = 0;
-    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) != CUDNN_STATUS_SUCCESS)
-        return NULL;
     cudnnHandle_t handle = g->cudnn->handle;
+    int64_t count = 0;
     cudnnStatus_t e = cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
     if (e == CUDNN_STATUS_SUCCESS)
         e = cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
@@ -219,8 +221,19 @@ static Node try_engine(Graph *g, Node engine, int64_t *workspace_bytes)
     if (e == CUDNN_STATUS_SUCCESS)
         e = cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count,
                                      workspace_bytes);
-    if (e == CUDNN_STATUS_SUCCESS && *workspace_bytes <= WORKSPACE_BYTES) return plan;
-    cudnnBackendDestroyDescriptor(plan);
+    if (e == CUDNN_STATUS_SUCCESS && *workspace_bytes > WORKSPACE_BYTES)
+        return status_fail(ERR_NODE, "a plan wants %lld bytes of workspace", (long long)*workspace_bytes);
+    return cudnn_failure(e, "a plan");
+}
+
+/* The engine's plan, or NULL if it cannot be built here: *why says why. */
+static Node try_engine(Graph *g, Node engine, int64_t *workspace_bytes, Status *why)
+{
+    Node plan = NULL;
+    *why = cudnn_failure(cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan), "a descriptor");
+    if (!failed(*why)) *why = plan_finish(g, plan, engine, workspace_bytes);
+    if (!failed(*why)) return plan;
+    if (plan) cudnnBackendDestroyDescriptor(plan);
     return NULL;
 }
 
@@ -228,6 +241,7 @@ static Node first_plan(Graph *g, cudnnBackendHeurMode_t mode, Node operations, i
 {
     Node heuristic = create(g, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR), engine[MOST_ENGINES], plan = NULL;
     int64_t count = 0;
+    Status why = status_ok();
     set_node(g, heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, operations);
     set(g, heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
     finish(g, heuristic, "the choice of engines");
@@ -237,10 +251,12 @@ static Node first_plan(Graph *g, cudnnBackendHeurMode_t mode, Node operations, i
          cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST_ENGINES,
                                   &count, engine),
          "the engines");
-    for (int64_t i = 0; i < count && !failed(g->status) && !plan; i++) plan = try_engine(g, engine[i], workspace_bytes);
-    if (!failed(g->status) && !plan)
-        g->status = status_fail(ERR_NODE, "none of %lld engines can be built", (long long)count);
-    return plan;
+    for (int64_t i = 0; i < count && !failed(g->status) && !plan; i++)
+        plan = try_engine(g, engine[i], workspace_bytes, &why);
+    if (failed(g->status) || plan) return plan;
+    if (count == 0) g->status = status_fail(ERR_NODE, "no engines");
+    if (count > 0) g->status = status_at(why, "none of %lld engines, the last", (long long)count);
+    return NULL;
 }
 
 static void plan_build(Cudnn *c, Plan *p)
@@ -258,12 +274,13 @@ static void plan_build(Cudnn *c, Plan *p)
     if (!failed(g->status)) {
         p->plan = first_plan(g, CUDNN_HEUR_MODE_A, operations, &p->workspace_bytes);
         if (!p->plan) { /* slower engines that ask for less */
+            refuse(c, g->status.message);
             g->status = status_ok();
             p->plan = first_plan(g, CUDNN_HEUR_MODE_FALLBACK, operations, &p->workspace_bytes);
         }
     }
     if (p->plan) return;
-    snprintf(c->refusal, sizeof c->refusal, "%s", g->status.message);
+    refuse(c, g->status.message);
     graph_free(&p->graph);
 }
 
@@ -274,7 +291,7 @@ static void plan_free(Plan *p)
     free(p);
 }
 
-const Plan *cudnn_plan(Cudnn *c, GraphBuild build, const int64_t key[PLAN_KEY])
+Plan *cudnn_plan(Cudnn *c, GraphBuild build, const int64_t key[PLAN_KEY])
 {
     for (int i = c->plans - 1; i >= 0; i--) {
         Plan *p = c->plan[i];
@@ -309,7 +326,7 @@ static cudnnStatus_t fill_pack(Node pack, int count, void *const *pointer, void 
     return e == CUDNN_STATUS_SUCCESS ? cudnnBackendFinalize(pack) : e;
 }
 
-Status cudnn_run(Backend *be, const Plan *p, int count, void *const *pointer)
+Status cudnn_run(Backend *be, Plan *p, int count, void *const *pointer)
 {
     Cuda *c = cuda_of(be);
     Node pack = NULL;
@@ -318,7 +335,10 @@ Status cudnn_run(Backend *be, const Plan *p, int count, void *const *pointer)
     if (e == CUDNN_STATUS_SUCCESS) e = cudnnBackendExecute(c->cudnn->handle, p->plan, pack);
     Status status = cudnn_failure(e, "running a cuDNN plan");
     cudnnBackendDestroyDescriptor(pack);
-    return status;
+    if (!failed(status)) return status;
+    p->refused = true;
+    refuse(c->cudnn, status.message);
+    return status_fail(ERR_INPUT, "%s", cudnn_refusal(c->cudnn));
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 
 #include "kernels/cuda/cuda.h"
 
-enum { GRAPH_MAX = 80, PLAN_KEY = 24, PLAN_POINTERS = 8 };
+enum { GRAPH_MAX = 128, PLAN_KEY = 24, PLAN_POINTERS = 8 };
 
 typedef struct { /* under construction; the first failure is kept, later calls do nothing */
     Cudnn *cudnn;
@@ -46,9 +46,9 @@ typedef void (*GraphBuild)(Graph *g, const int64_t key[PLAN_KEY]);
 Status cudnn_open(cudaStream_t stream, Cudnn **out);
 void cudnn_close(Cudnn **c);
 /* The plan of this key, built at first use; NULL when cuDNN has none: cudnn_refusal says why. */
-const Plan *cudnn_plan(Cudnn *c, GraphBuild build, const int64_t key[PLAN_KEY]);
+Plan *cudnn_plan(Cudnn *c, GraphBuild build, const int64_t key[PLAN_KEY]);
 const char *cudnn_refusal(const Cudnn *c);
-/* pointer[i] for the tensor with uid i + 1 */
-Status cudnn_run(Backend *be, const Plan *p, int count, void *const *pointer);
+/* pointer[i] for the tensor with uid i + 1. ERR_INPUT when the plan could not be run: it is not offered again. */
+Status cudnn_run(Backend *be, Plan *p, int count, void *const *pointer);
 
 #endif

@@ -118,9 +118,7 @@ static Status algorithm_choose(Cuda *c, Product *p)
                              "cublasLtMatmulAlgoGetHeuristic");
     cublasLtMatmulPreferenceDestroy(preference);
     TRY(status);
-    if (count < 1 || found.state != CUBLAS_STATUS_SUCCESS)
-        return status_fail(ERR_INPUT, "cuBLASLt has no algorithm for a product [%lld,%lld] x [%lld,%lld]",
-                           (long long)p->shape.m, (long long)p->shape.k, (long long)p->shape.k, (long long)p->shape.n);
+    if (count < 1 || found.state != CUBLAS_STATUS_SUCCESS) return status_fail(ERR_INPUT, "cuBLASLt has no algorithm");
     p->algorithm = found.algo;
     return status;
 }
@@ -180,6 +178,13 @@ static Product *product_add(Cuda *c, const ProductShape *s)
     return p;
 }
 
+static Status product_named(Status s, const ProductCall *p)
+{
+    return status_at(s, "%lld products [%lld,%lld] x [%lld,%lld], %s to %s, epilogue %d", (long long)p->batch,
+                     (long long)p->m, (long long)p->k, (long long)p->k, (long long)p->n, dtype_name(p->type),
+                     dtype_name(p->c_type), (int)p->epilogue);
+}
+
 static Status product_find(Cuda *c, const ProductCall *call, Product **out)
 {
     const ProductShape s = shape_of(call);
@@ -193,7 +198,7 @@ static Status product_find(Cuda *c, const ProductCall *call, Product **out)
     if (!*out) return status_fail(ERR_NODE, "out of memory");
     Status status = product_prepare(c, call, *out);
     (*out)->refused = failed(status);
-    return status;
+    return product_named(status, call);
 }
 
 Status product_run(Backend *be, const ProductCall *call)
@@ -206,9 +211,11 @@ Status product_run(Backend *be, const ProductCall *call)
     if (call->epilogue != EPILOGUE_NONE)
         BLAS_TRY(cublasLtMatmulDescSetAttribute(p->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &call->bias,
                                                 sizeof call->bias));
-    BLAS_TRY(cublasLtMatmul(c->blas, p->operation, &alpha, call->b, p->first, call->a, p->second, &beta, call->c,
-                            p->result, call->c, p->result, &p->algorithm, c->workspace, WORKSPACE_BYTES, c->stream));
-    return status_ok();
+    Status status = blas_status(cublasLtMatmul(c->blas, p->operation, &alpha, call->b, p->first, call->a, p->second,
+                                               &beta, call->c, p->result, call->c, p->result, &p->algorithm,
+                                               c->workspace, WORKSPACE_BYTES, c->stream),
+                                "cublasLtMatmul");
+    return product_named(status, call);
 }
 
 Status product_biased(Backend *be, ProductCall p, Tensor bias)

@@ -252,6 +252,7 @@ static void run_pointwise(cudnnPointwiseMode_t mode, const Numbers *x, const Num
             : mode == CUDNN_POINTWISE_SUB ? p - q
             : mode == CUDNN_POINTWISE_DIV ? p / q
             : mode == CUDNN_POINTWISE_EXP ? exp(p)
+            : mode == CUDNN_POINTWISE_LOG ? log(p)
                                           : NAN);
     }
 }

@@ -46,7 +46,7 @@ int part_bench(int argc, char **argv)
     BenchResult b;
     if (!read_request(argc, argv, &r)) return 2;
     const bool profiled = gpu_flag(argc, argv, "--profile");
-    if (profiled) profile_begin();
+    profile_begin(profiled);
     Status status = bench_run(&r, &b);
     printf(
         "{\"part\": \"bench\", \"stage\": \"%s\", \"shape\": \"%s\", \"latent\": [%lld, %lld, %lld], \"profiled\": %s",

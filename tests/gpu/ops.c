@@ -78,7 +78,7 @@ int part_ops(int argc, char **argv)
         bad += !check(ref, be, i, how);
         done++;
     }
-    char notes[1024] = "";
+    char notes[2048] = "";
     if (be->kernels->notes) be->kernels->notes(be, notes, sizeof notes);
     printf("{\"part\": \"ops\", \"how\": \"%s\", \"cases\": %d, \"bad\": %d, \"notes\": ", how, done, bad);
     gpu_print_text(notes);

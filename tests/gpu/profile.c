@@ -85,7 +85,7 @@ static Status profiled_finish(Backend *be)
 /* Which ways were taken; a back end that only planned has none. */
 static void profiled_close(Backend *be)
 {
-    char notes[1024];
+    char notes[2048];
     if (be->own) {
         printf("{\"part\": \"notes\", \"notes\": ");
         gpu_print_text(cuda_kernels.notes(be, notes, sizeof notes));
@@ -123,15 +123,17 @@ WRAP(channel_norm, x, 0, (Backend * be, Tensor x, Tensor gain, bool silu, Tensor
 WRAP(time_split, x, 0, (Backend * be, Tensor x, Tensor out), (be, x, out))
 WRAP(columns, x, 0, (Backend * be, Tensor x, int64_t first, int64_t count, Tensor out), (be, x, first, count, out))
 
-void profile_begin(void)
+void profile_begin(bool times)
 {
     gpu_backend();
     wrapped = cuda_kernels;
 #define USE(op) wrapped.op = profiled_##op
-    USE(close), USE(finish), USE(copy), USE(zero), USE(linear), USE(linear_add), USE(add), USE(add_to), USE(layernorm);
+    USE(close);
+    backend_register_cuda(&wrapped);
+    if (!times) return;
+    USE(finish), USE(copy), USE(zero), USE(linear), USE(linear_add), USE(add), USE(add_to), USE(layernorm);
     USE(norm_modulate), USE(qk_norm_rope), USE(attention), USE(patchify), USE(unpatchify), USE(conv), USE(conv_add);
     USE(conv_upsampled), USE(channel_norm), USE(time_split), USE(columns);
-    backend_register_cuda(&wrapped);
 }
 
 static int longer(const void *a, const void *b)
@@ -150,7 +152,7 @@ void profile_print(int evaluations)
 
 #else
 
-void profile_begin(void) {}
+void profile_begin(bool times) { (void)times; }
 void profile_print(int evaluations) { (void)evaluations; }
 
 #endif

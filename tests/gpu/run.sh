@@ -8,11 +8,12 @@
 #   GPU_BACKEND=cpu tests/gpu/run.sh OUT    the same on the CPU back end, tiny shapes: proves this script
 #   GPU_BACKEND=host tests/gpu/run.sh OUT   the CUDA back end's code with tests/cuda in place of the device: needs nvcc's headers
 #   GPU_PARTS="ops parity" ...              only these parts (build always): ops parity torch bench ranks decode sanitizer
+#   GPU_STEPS='bf16|14b 720p' ...           of these parts only the steps whose names match this regular expression
 #   GPU_SECONDS=480                         all parts together
 set -u
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 root=$(cd "$here/../.." && pwd)
-[ $# = 1 ] || { sed -n '2,14p' "$0"; exit 2; }
+[ $# = 1 ] || { sed -n '2,15p' "$0"; exit 2; }
 mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 2
 backend=${GPU_BACKEND:-cuda}
 [ "$backend" != host ] || parts=${GPU_PARTS:-ops parity ranks} # the others are too large for it
@@ -37,6 +38,7 @@ wanted() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 step() {
   local name=$1 limit=$2 left=$((deadline - SECONDS)) rc begun=$SECONDS
   shift 2
+  [[ $name =~ ${GPU_STEPS:-.} ]] || [ "$name" = build ] || return 0
   [ "$limit" -lt "$left" ] || limit=$left
   if [ "$limit" -lt 3 ]; then
     note "{\"part\": \"step\", \"name\": \"$name\", \"rc\": -1, \"why\": \"no time left\"}"
@@ -47,7 +49,7 @@ step() {
   rc=$?
   grep -a '^{' "$work/step.out" >>"$lines"
   cat "$work/step.out" "$work/step.err" >>"$out/log.txt"
-  tail -c 400 "$work/step.err"
+  tail -c 1500 "$work/step.err"
   note "{\"part\": \"step\", \"name\": \"$name\", \"rc\": $rc, \"seconds\": $((SECONDS - begun))}"
   echo "   rc $rc after $((SECONDS - begun)) s, $((deadline - SECONDS)) s left"
   record
@@ -102,7 +104,6 @@ fi
 
 # ---- speed ----------------------------------------------------------------------------------------------------------------------------
 
-if wanted torch; then step torch 60 python3 "$here/torch_rates.py" ${tiny:+cpu}; fi
 if wanted bench; then
   if [ $tiny ]; then
     step "transformer tiny" 60 "${program[@]}" bench --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
@@ -115,6 +116,7 @@ if wanted bench; then
     step "transformer 1.3b 480p" 60 "${program[@]}" bench --shape 1.3b --latent 21x60x104
   fi
 fi
+if wanted torch; then step torch 60 python3 "$here/torch_rates.py" ${tiny:+cpu}; fi
 if wanted ranks; then
   step "two ranks" 60 "${program[@]}" ranks "$fixtures/t2v-0" 2
   step "four ranks" 60 "${program[@]}" ranks "$fixtures/vace-0" 4
