@@ -12,13 +12,15 @@
 #include "coordinator/ledger_read.h"
 #include "coordinator/verbs.h"
 
-/* Leaves the request, and says what it means. A request for clips must mean some. */
-static Status leave_request(Ledger *l, const Snapshot *s, const LedgerRequest *r, const char *folder)
+/* Leaves the request, and says what it means. A request for clips must mean some. *l is closed: who writes and is the last to have
+ * the ledger open then settles what a killed run left in the write-ahead log, which readers had to go through. */
+static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *r, const char *folder)
 {
     Ledger *writer = NULL;
     int64_t meant = 0, changed = 0;
     bool clips = *r->clip_id || *r->filter || strcmp(r->verb, "retry") == 0;
-    if (clips) TRY(ledger_count_meant(l, r, &meant, &changed));
+    if (clips) TRY(ledger_count_meant(*l, r, &meant, &changed));
+    ledger_close(l);
     if (clips && meant == 0 && *r->clip_id)
         return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
                            folder, r->clip_id);
@@ -49,7 +51,7 @@ static Status ask(const char *folder, const char *verb, const char *clip, const 
                        .clip_id = (char *)(uintptr_t)(clip ? clip : ""),
                        .filter = filter,
                        .number = number};
-    TRY_OUT(leave_request(l, &s, &r, folder));
+    TRY_OUT(leave_request(&l, &s, &r, folder));
     int64_t paused = s.clip_count[CLIP_PAUSED];
     if (strcmp(verb, "resume") == 0 && !clip && !*filter && paused > 0)
         printf("%lld clips stay paused; `reelwright resume %s --where state=paused` resumes them\n", (long long)paused,

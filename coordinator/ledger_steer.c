@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "common/file.h"
-#include "coordinator/ledger_read.h"
+#include "coordinator/ledger_meant.h"
 #include "coordinator/ledger_state.h"
 
 enum { NAMED = 3 }; /* clips of each reason, in a message */
@@ -18,114 +16,9 @@ const char *ledger_pilot_state_name(PilotState s)
     return name[s];
 }
 
-/* ---- which clips are meant ---- */
-
-/* The clips of a request: ?1 .. ?2 is the range of their numbers (one clip, or all), ?3 the filter. */
-#define MEANT                                                                                                          \
-    " clip BETWEEN ?1 AND ?2 AND (?3 = '' OR NOT EXISTS(SELECT 1 FROM json_each(?3) f WHERE"                           \
-    " ((CASE json_extract(f.value, '$[0]') WHEN 'state' THEN clips.state"                                              \
-    "   ELSE ifnull(json_extract(clips.customer, json_extract(f.value, '$[0]')), '') END"                              \
-    "  = json_extract(f.value, '$[2]')) <> (json_extract(f.value, '$[1]') = '='))))"
-
-typedef struct {
-    int64_t first, last;
-    const char *filter;
-} Meant;
-
-static Status find_meant(Ledger *l, const LedgerRequest *r, Meant *out)
-{
-    *out = (Meant){0, INT64_MAX, r->filter ? r->filter : ""};
-    if (!r->clip_id || !*r->clip_id) return status_ok();
-    out->first = out->last = -1; /* no such clip: nothing is meant */
-    Query q = ledger_sql_query(l, "SELECT clip FROM clips WHERE clip_id = ?1", "t", r->clip_id);
-    if (ledger_sql_next(&q)) out->first = out->last = ledger_sql_int(&q, 0);
-    ledger_sql_end(&q);
-    return q.status;
-}
-
 static bool is_for_campaign(const LedgerRequest *r)
 {
     return (!r->clip_id || !*r->clip_id) && (!r->filter || !*r->filter);
-}
-
-static int find_column(const json_t *columns, const char *name, size_t length)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach(columns, i, item)
-    {
-        const char *text = json_string_value(item);
-        if (text && strlen(text) == length && memcmp(text, name, length) == 0) return (int)i;
-    }
-    return -1;
-}
-
-static Status no_column(const json_t *columns, const char *name, size_t length)
-{
-    char list[400] = "state";
-    size_t i;
-    json_t *item;
-    json_array_foreach(columns, i, item)
-    {
-        size_t n = strlen(list);
-        if (n > sizeof list - 100) break;
-        snprintf(list + n, sizeof list - n, ", %.60s", json_string_value(item));
-    }
-    return status_fail(ERR_INPUT, "--where %.*s: no such column; expected one of %s", (int)(length > 60 ? 60 : length),
-                       name, list);
-}
-
-static bool is_state(const char *name)
-{
-    for (int i = 0; i < CLIP_STATES; i++)
-        if (strcmp(name, ledger_clip_state_name((ClipState)i)) == 0) return true;
-    return false;
-}
-
-static Status no_state(const char *name)
-{
-    char list[256] = "";
-    for (int i = 0; i < CLIP_STATES; i++) {
-        size_t n = strlen(list);
-        snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", ledger_clip_state_name((ClipState)i));
-    }
-    return status_fail(ERR_INPUT, "--where state: \"%.40s\" is none; expected %s", name, list);
-}
-
-static Status add_condition(json_t *filter, const json_t *columns, const char *where)
-{
-    size_t length = strcspn(where, "=");
-    bool differs = length > 0 && where[length] && where[length - 1] == '!';
-    size_t name = differs ? length - 1 : length;
-    if (!where[length] || name == 0)
-        return status_fail(ERR_INPUT, "--where %.60s: expected COLUMN=VALUE or COLUMN!=VALUE", where);
-    const char *value = where + length + 1;
-    int column = find_column(columns, where, name);
-    bool own = (column < 0 && name == 5 && memcmp(where, "state", 5) == 0) ||
-               (name == 10 && memcmp(where, "clip.state", 10) == 0);
-    char path[32] = "state";
-    if (!own && column < 0) return no_column(columns, where, name);
-    if (own && !is_state(value)) return no_state(value);
-    if (!own) snprintf(path, sizeof path, "$[%d]", column);
-    json_t *condition = json_pack("[s,s,s]", path, differs ? "!=" : "=", value);
-    if (!condition) return status_fail(ERR_INPUT, "--where %.60s: not UTF-8", where);
-    json_array_append_new(filter, condition);
-    return status_ok();
-}
-
-Status ledger_make_filter(Ledger *l, const char *const *where, int count, char **json)
-{
-    char *text = NULL;
-    json_t *filter = json_array();
-    *json = NULL;
-    Status status = ledger_read_columns(l, &text);
-    json_t *columns = failed(status) ? NULL : json_loads(text, 0, NULL);
-    for (int i = 0; i < count && !failed(status); i++) status = add_condition(filter, columns, where[i]);
-    if (!failed(status)) *json = count ? json_dumps(filter, JSON_COMPACT) : text_copy("");
-    json_decref(columns);
-    json_decref(filter);
-    free(text);
-    return status;
 }
 
 /* ---- what a verb does to clips ---- */
@@ -147,133 +40,132 @@ static int find_verb(const char *verb)
     return -1;
 }
 
-static bool may(ClipState from, LedgerEvent event, ClipState *to)
+typedef struct {
+    bool moves[CLIP_STATES]; /* whether the verb's event moves a clip of that state */
+    int64_t meant, changed;
+    MeantClips clips; /* those that it moves */
+} MeantMove;
+
+static MeantMove move_by(LedgerEvent event)
 {
-    return !failed(ledger_next_clip_state(from, event, to));
+    MeantMove m = {0};
+    ClipState to;
+    for (int i = 0; i < CLIP_STATES; i++) m.moves[i] = !failed(ledger_next_clip_state((ClipState)i, event, &to));
+    return m;
+}
+
+static void count_one(void *self, const MeantClip *c)
+{
+    MeantMove *m = self;
+    m->meant++;
+    m->changed += m->moves[c->state];
+}
+
+static void collect_one(void *self, const MeantClip *c)
+{
+    MeantMove *m = self;
+    if (m->moves[c->state]) ledger_meant_add(&m->clips, c);
 }
 
 Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed)
 {
-    Meant m;
     int verb = find_verb(r->verb);
-    *meant = *changed = 0;
-    TRY(find_meant(l, r, &m));
-    Query q = ledger_sql_query(l, "SELECT state, count(*) FROM clips WHERE" MEANT " GROUP BY state", "iit", m.first,
-                               m.last, m.filter);
-    while (ledger_sql_next(&q)) {
-        *meant += ledger_sql_int(&q, 1);
-        for (int i = 0; i < CLIP_STATES && verb >= 0; i++) {
-            ClipState to;
-            bool in_work = (i == CLIP_WAITING || i == CLIP_FINISHING) && steering[verb].event == EV_CANCEL;
-            if (strcmp(ledger_sql_text(&q, 0), ledger_clip_state_name((ClipState)i)) == 0 &&
-                (in_work || may((ClipState)i, steering[verb].event, &to)))
-                *changed += ledger_sql_int(&q, 1);
-        }
-    }
-    return q.status;
+    MeantMove m = {0};
+    if (verb >= 0) m = move_by(steering[verb].event);
+    if (verb >= 0 && steering[verb].event == EV_CANCEL) /* what is in work comes back first */
+        m.moves[CLIP_WAITING] = m.moves[CLIP_FINISHING] = true;
+    Status status = ledger_meant_read(l, r, MEANT_OF_ALL, (MeantSink){count_one, &m});
+    *meant = m.meant;
+    *changed = m.changed;
+    return status;
 }
 
-static void note_moved(Ledger *l, ClipState from, ClipState to, int64_t *changed)
+static Status move_clip(Ledger *l, const MeantClip *c, LedgerEvent event)
 {
-    int64_t count = sqlite3_changes64(l->db);
-    ledger_state_add_clips(l, from, -count);
-    ledger_state_add_clips(l, to, count);
-    *changed += count;
-}
-
-static Status advance_meant(Ledger *l, const Meant *m, LedgerEvent event, const char *reason, int64_t *changed)
-{
-    for (int from = 0; from < CLIP_STATES; from++) {
-        ClipState to;
-        if (!may((ClipState)from, event, &to)) continue;
-        TRY(ledger_sql_run(l, "UPDATE clips SET state = ?4, reason = ?6, decided_s = ?7 WHERE state = ?5 AND" MEANT,
-                           "iittttd", m->first, m->last, m->filter, ledger_clip_state_name(to),
-                           ledger_clip_state_name((ClipState)from), reason, l->now_s));
-        note_moved(l, (ClipState)from, to, changed);
-    }
-    return status_ok();
+    const char *to = NULL, *reason = event == EV_CANCEL ? "cancelled" : event == EV_PAUSE ? "paused" : NULL;
+    TRY(ledger_state_of_clip(l, ledger_clip_state_name(c->state), event, &to));
+    return ledger_sql_run(l, "UPDATE clips SET state = ?1, reason = ?2, decided_s = ?3 WHERE clip = ?4", "ttdi", to,
+                          reason, l->now_s, c->clip);
 }
 
 /* What failed together (the clips of one shot, by one cause) is tried again together. */
-static Status retry_meant(Ledger *l, const Meant *m, int64_t *changed)
+static Status retry_shot(Ledger *l, int64_t shot, int64_t *changed)
 {
-    ClipState to;
-    TRY(ledger_next_clip_state(CLIP_FAILED, EV_RETRY, &to));
-    TRY(ledger_sql_run(l,
-                       "UPDATE clips SET state = ?4, reason = NULL, decided_s = NULL WHERE state = 'failed' AND"
-                       " shot IN (SELECT shot FROM clips WHERE state = 'failed' AND" MEANT ")",
-                       "iitt", m->first, m->last, m->filter, ledger_clip_state_name(to)));
-    note_moved(l, CLIP_FAILED, to, changed);
-    return status_ok();
+    TRY(ledger_sql_run(l, "UPDATE clips SET reason = NULL, decided_s = NULL WHERE shot = ?1 AND +state = 'failed'", "i",
+                       shot));
+    *changed += sqlite3_changes64(l->db);
+    return ledger_state_move_clips(l, shot, CLIP_FAILED, EV_RETRY);
 }
 
-static Status note_shots(Ledger *l, ShotState from, ShotState to)
+/* A shot follows its clips: held when none may be made, planned when one may again. A failed shot that is wanted again begins
+ * anew: its failures no longer count. */
+static Status follow_clips(Ledger *l, int64_t shot)
 {
-    int64_t count = sqlite3_changes64(l->db);
-    ledger_state_add_shots(l, from, -count);
-    ledger_state_add_shots(l, to, count);
-    return status_ok();
+    const char *to = NULL;
+    char from[16];
+    Query q = ledger_sql_query(l,
+                               "SELECT state, EXISTS(SELECT 1 FROM clips WHERE clips.shot = shots.shot AND"
+                               " +clips.state = 'planned') FROM shots WHERE shot = ?1",
+                               "i", shot);
+    if (!ledger_sql_next(&q)) return q.status;
+    snprintf(from, sizeof from, "%s", ledger_sql_text(&q, 0));
+    bool wanted = ledger_sql_int(&q, 1) != 0, planned = strcmp(from, ledger_shot_state_name(SHOT_PLANNED)) == 0;
+    ledger_sql_end(&q);
+    if (wanted == planned || strcmp(from, ledger_shot_state_name(SHOT_LEASED)) == 0) return status_ok();
+    TRY(ledger_state_of_shot(l, from, wanted ? EV_RELEASE : EV_HOLD, &to));
+    if (!wanted) return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);
+    return ledger_sql_run(l,
+                          "UPDATE shots SET retried = retried + (state = 'failed'), state = ?1, reason = NULL"
+                          " WHERE shot = ?2",
+                          "ti", to, shot);
 }
 
-/* Shots follow their clips: held when none may be made, planned when one may again. A failed shot that is wanted again begins
- * anew: its failures no longer count. Of one clip, only its own shot is looked at. */
-static Status follow_clips(Ledger *l, const Meant *m)
+static int by_shot(const void *a, const void *b)
 {
-    static const ShotState back[] = {SHOT_HELD, SHOT_RENDERED, SHOT_FAILED};
-    ShotState to;
-    int64_t first = 0, last = INT64_MAX;
-    if (m->first == m->last) {
-        TRY(ledger_sql_number(l, &first, "SELECT ifnull(shot, -1) FROM clips WHERE clip = ?1", "i", m->first));
-        last = first;
+    const MeantClip *x = a, *y = b;
+    return (x->shot > y->shot) - (x->shot < y->shot);
+}
+
+/* Each shot of the clips, once; they are sorted by it. */
+static Status for_each_shot(Ledger *l, MeantClips *clips, LedgerEvent event, int64_t *changed)
+{
+    Status status = status_ok();
+    qsort(clips->clip, (size_t)clips->count, sizeof *clips->clip, by_shot);
+    for (int64_t i = 0; i < clips->count && !failed(status); i++) {
+        int64_t shot = clips->clip[i].shot;
+        if (i > 0 && clips->clip[i - 1].shot == shot) continue;
+        if (event == EV_RETRY) status = retry_shot(l, shot, changed);
+        if (!failed(status)) status = follow_clips(l, shot);
     }
-    TRY(ledger_next_shot_state(SHOT_PLANNED, EV_HOLD, &to));
-    TRY(ledger_sql_run(l,
-                       "UPDATE shots SET state = ?1 WHERE state = 'planned' AND shot BETWEEN ?2 AND ?3 AND NOT EXISTS("
-                       "SELECT 1 FROM clips WHERE clips.shot = shots.shot AND clips.state = 'planned')",
-                       "tii", ledger_shot_state_name(to), first, last));
-    TRY(note_shots(l, SHOT_PLANNED, to));
-    for (size_t i = 0; i < sizeof back / sizeof *back; i++) {
-        TRY(ledger_next_shot_state(back[i], EV_RELEASE, &to));
-        TRY(ledger_sql_run(l,
-                           "UPDATE shots SET state = ?1, retried = retried + (?2 = 'failed'), reason = NULL"
-                           " WHERE state = ?2 AND shot BETWEEN ?3 AND ?4 AND EXISTS("
-                           "SELECT 1 FROM clips WHERE clips.shot = shots.shot AND clips.state = 'planned')",
-                           "ttii", ledger_shot_state_name(to), ledger_shot_state_name(back[i]), first, last));
-        TRY(note_shots(l, back[i], to));
-    }
-    return status_ok();
+    return status;
 }
 
 static Status steer_clips(Ledger *l, const LedgerRequest *r, LedgerEvent event, int64_t *changed)
 {
-    Meant m;
-    TRY(find_meant(l, r, &m));
-    if (event == EV_RETRY)
-        TRY(retry_meant(l, &m, changed));
-    else
-        TRY(advance_meant(l, &m, event,
-                          event == EV_CANCEL  ? "cancelled"
-                          : event == EV_PAUSE ? "paused"
-                                              : NULL,
-                          changed));
-    return *changed ? follow_clips(l, &m) : status_ok();
+    MeantMove m = move_by(event);
+    Status status =
+        ledger_meant_read(l, r, event == EV_RETRY ? MEANT_OF_FAILED : MEANT_OF_ALL, (MeantSink){collect_one, &m});
+    for (int64_t i = 0; i < m.clips.count && event != EV_RETRY && !failed(status); i++, ++*changed)
+        status = move_clip(l, &m.clips.clip[i], event);
+    if (!failed(status)) status = for_each_shot(l, &m.clips, event, changed);
+    free(m.clips.clip);
+    return status;
 }
+
+static void collect_lease(void *self, const MeantClip *c) { ledger_meant_add(self, c); }
 
 Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease, int64_t *count)
 {
-    Meant m;
-    int64_t room = 0;
+    MeantClips found = {0};
     *lease = NULL;
     *count = 0;
     if (strcmp(r->verb, "cancel") != 0 || is_for_campaign(r)) return status_ok();
-    TRY(find_meant(l, r, &m));
-    TRY(ledger_sql_number(l, &room, "SELECT count(*) FROM leases WHERE outcome = 'running'", ""));
-    *lease = memory_get((size_t)room + 1, sizeof **lease);
-    Query q = ledger_sql_query(l, "SELECT DISTINCT lease FROM clips WHERE state IN ('waiting', 'finishing') AND" MEANT,
-                               "iit", m.first, m.last, m.filter);
-    while (*count < room && ledger_sql_next(&q)) (*lease)[(*count)++] = ledger_sql_int(&q, 0);
-    ledger_sql_end(&q);
-    return q.status;
+    Status status = ledger_meant_read(l, r, MEANT_OF_RUNNING, (MeantSink){collect_lease, &found});
+    *lease = memory_get((size_t)found.count + 1, sizeof **lease);
+    for (int64_t i = 0; i < found.count; i++) /* those of one lease follow each other */
+        if (i == 0 || found.clip[i - 1].lease != found.clip[i].lease) (*lease)[(*count)++] = found.clip[i].lease;
+    free(found.clip);
+    return status;
 }
 
 /* ---- requests ---- */

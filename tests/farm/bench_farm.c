@@ -70,7 +70,8 @@ typedef struct {
 
 static Status open_farm(const BenchFarm *b, LocalFarm *f)
 {
-    DispatchOptions o = {.start_s = moment_wall_s(), .grace_ms = 60000, .wait_ms = -1, .most_failed = -1};
+    DispatchOptions o = {
+        .start_s = moment_wall_s(), .grace_ms = 60000, .wait_ms = -1, .most_failed = -1, .group_size = b->group};
     f->net = local_net_new(b->workers + 1, (LocalFaults){0});
     TRY(ledger_open(b->folder, LEDGER_WRITE, &f->ledger));
     TRY(ledger_begin_epoch(f->ledger, "bench", (int)getpid(), o.start_s));
@@ -78,7 +79,7 @@ static Status open_farm(const BenchFarm *b, LocalFarm *f)
     TRY(dispatch_open(f->ledger, local_net_link(f->net, 0), f->events, &o, &f->dispatch));
     f->worker = memory_get((size_t)b->workers, sizeof *f->worker);
     for (int i = 0; i < b->workers; i++) {
-        sim_worker_open(&f->worker[i], local_net_link(f->net, i + 1), i + 1, 1 + i % 3);
+        sim_worker_open(&f->worker[i], local_net_link(f->net, i + 1), i + 1, 1 + i / b->group % 3);
         f->worker[i].write_to = b->files ? b->folder : NULL;
     }
     return status_ok();
@@ -260,6 +261,8 @@ static Status run_stages(const BenchFarm *b)
     print_cost("plan", c);
     printf("             ledger.db %.0f MB\n", bench_file_mb(b->folder, "ledger.db"));
     TRY(check_plan(b, c));
+    TRY(run_stage(b, bench_steer, true, &c));
+    print_cost("             ", c);
     TRY(run_stage(b, bench_dispatch, true, &c));
     print_cost("             ", c);
     printf("             ledger.db %.0f MB, events.jsonl %.0f MB\n", bench_file_mb(b->folder, "ledger.db"),
@@ -305,6 +308,13 @@ static Status read_options(BenchFarm *b, int argc, char **argv, int *first)
          .min = 1,
          .max = 100000,
          .help = "in process (1000)"},
+        {.name = "group",
+         .kind = OPTION_INT,
+         .to = &b->group,
+         .value = "T",
+         .min = 1,
+         .max = LEASE_MAX_RANKS,
+         .help = "of them render each shot together (1)"},
         {.name = "files", .kind = OPTION_FLAG, .to = &b->files, .help = "write small clips, and deliver them"},
         {.name = "mpi", .kind = OPTION_FLAG, .to = &b->mpi, .help = "one rank of an MPI job"},
         {.name = "step-ms",
@@ -334,6 +344,12 @@ static Status read_options(BenchFarm *b, int argc, char **argv, int *first)
          .value = "MS",
          .max = 1e6,
          .help = "(1000)"},
+        {.name = "most-steer-ms",
+         .kind = OPTION_INT,
+         .to = &b->most_steer_ms,
+         .value = "MS",
+         .max = 1e6,
+         .help = "one clip by a condition (1000)"},
         {.name = "most-idle-percent",
          .kind = OPTION_INT,
          .to = &b->most_idle_percent,
@@ -361,7 +377,8 @@ Status bench_prepare(BenchFarm *b, const char *model, const char *folder)
     if (!b->folder) return status_errno(ERR_INPUT, "%s", folder);
     b->size.rows = b->rows;
     TRY(bench_campaign_write(b->folder, model, b->size, &b->campaign));
-    printf("%d rows, %d to a shot, %d steps, %d workers\n", b->rows, b->size.share, b->size.steps, b->workers);
+    printf("%d rows, %d to a shot, %d steps, %d workers in groups of %d\n", b->rows, b->size.share, b->size.steps,
+           b->workers, b->group);
     return status_ok();
 }
 
@@ -380,11 +397,13 @@ int main(int argc, char **argv)
     BenchFarm b = {.rows = 1000000,
                    .size = {.share = 1, .steps = 4},
                    .workers = 1000,
+                   .group = 1,
                    .step_ms = 20,
                    .least_rate = 20000,
                    .most_plan_s = 60,
                    .most_plan_mb = 1000,
                    .most_status_ms = 1000,
+                   .most_steer_ms = 1000,
                    .most_idle_percent = 50};
     log_set_level(LOG_ERROR);
     Status status = run(&b, argc, argv);

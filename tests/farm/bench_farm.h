@@ -10,13 +10,14 @@
 typedef struct {
     char *folder, *campaign; /* where everything is written; the campaign's file */
     CampaignSize size;
-    int rows, workers, step_ms;
+    int rows, workers, group, step_ms; /* group: ranks that render a shot together */
     bool files, mpi;
-    int least_rate, most_plan_s, most_plan_mb, most_status_ms, most_idle_percent; /* limits */
+    int least_rate, most_plan_s, most_plan_mb, most_status_ms, most_steer_ms, most_idle_percent; /* limits */
 } BenchFarm;
 
 Status bench_prepare(BenchFarm *b, const char *model, const char *folder); /* writes the campaign */
 Status bench_plan(const BenchFarm *b);                                     /* reads and plans it into a new ledger */
+Status bench_steer(const BenchFarm *b); /* by conditions; leaves everything as it was */
 double bench_file_mb(const char *folder, const char *name);
 /* One rank of an MPI job; leaves it. */
 Status bench_mpi(BenchFarm *b, const char *model, const char *folder);

@@ -42,9 +42,17 @@ static Status make_clip(const SimWorker *w, const Lease *l, const ClipOrder *ord
     return write_file(w, out->thumbnail);
 }
 
+/* The first of a group speaks for it; the others take part, and are ready again when it is over. */
+static bool helps(const SimWorker *w)
+{
+    const Lease *l = &w->talk.lease;
+    return l->member_count > 1 && l->member[0] != w->talk.link->rank;
+}
+
 static Status finish_lease(SimWorker *w, int64_t now_ms)
 {
     const Lease *l = &w->talk.lease;
+    if (helps(w)) return talk_leave(&w->talk, now_ms);
     bool stopped = w->talk.drop || w->talk.stop;
     LeaseResult r = {.lease = l->lease,
                      .epoch = l->epoch,
@@ -72,6 +80,7 @@ static Status finish_lease(SimWorker *w, int64_t now_ms)
 static Status take_step(SimWorker *w)
 {
     int steps = w->talk.lease.shot.steps, step = w->step++;
+    if (helps(w)) return status_ok();
     if (step == 0) return talk_progress(&w->talk, "load", 0, 1);
     if (step <= steps) return talk_progress(&w->talk, "denoise", step - 1, steps);
     return talk_progress(&w->talk, "decode", 0, 1);

@@ -67,6 +67,59 @@ static void test_conditions_mean_the_rows_that_meet_all_of_them(void **state)
     close_fixture(&f);
 }
 
+/* Rows are compared as the plan wrote them, without being parsed: what JSON writes otherwise must still be found, and nothing else. */
+static void test_conditions_find_every_value(void **state)
+{
+    (void)state;
+    static const char *const value[] = {
+        "",     "a",       "a\\",    "\"", ",", "\",\"", "\\\"", "[\"a\"]", "]", "é\x01\t\n", "\xf0\x9f\x8e\x88",
+        "null", "a\",\"b", "\\u0041"};
+    enum { VALUES = (int)(sizeof value / sizeof *value) };
+    char *folder = fixture_folder();
+    Campaign *c = fixture_campaign("values", VALUES, 1);
+    for (int i = 0; i < VALUES; i++) {
+        free(c->customers.value[2 * i + 1]);
+        c->customers.value[2 * i + 1] = text_copy(value[i]);
+    }
+    Fixture f = {.folder = folder, .campaign = c};
+    assert_good(ledger_open(folder, LEDGER_WRITE, &f.ledger));
+    assert_good(ledger_adopt(f.ledger, c, 100));
+    assert_good(ledger_begin_epoch(f.ledger, "host", 1, 101));
+    for (int i = 0; i < VALUES; i++) {
+        char *equal = text_format("na\"me=%s", value[i]), *other = text_format("na\"me!=%s", value[i]);
+        char *is = filter_of(&f, (const char *const *)&equal, 1),
+             *is_not = filter_of(&f, (const char *const *)&other, 1);
+        assert_int_equal(changed_by(&f, "pause", "", is), 1);
+        assert_int_equal(changed_by(&f, "cancel", "", is_not), VALUES - 1);
+        assert_int_equal(changed_by(&f, "resume", "", is), 1);
+        assert_int_equal(changed_by(&f, "resume", "", is_not), VALUES - 1);
+        free(equal);
+        free(other);
+        free(is);
+        free(is_not);
+    }
+    close_fixture(&f);
+}
+
+static void test_damaged_filters_are_refused(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(2, 1);
+    static const char *const wrong[] = {"[",
+                                        "{}",
+                                        "[1]",
+                                        "[[\"state\",\"=\",1]]",
+                                        "[[\"$[x]\",\"=\",\"a\"]]",
+                                        "[[\"$[0]z\",\"=\",\"a\"]]",
+                                        "[[\"$[-1]\",\"=\",\"a\"]]"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        int64_t meant, changed;
+        LedgerRequest r = {.verb = (char *)(uintptr_t) "pause", .filter = (char *)(uintptr_t)wrong[i]};
+        assert_refused(ledger_count_meant(f.ledger, &r, &meant, &changed), ERR_FATAL, "damaged filter");
+    }
+    close_fixture(&f);
+}
+
 static void test_conditions_that_mean_nothing_are_refused(void **state)
 {
     (void)state;
@@ -298,6 +351,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conditions_mean_the_rows_that_meet_all_of_them),
+        cmocka_unit_test(test_conditions_find_every_value),
+        cmocka_unit_test(test_damaged_filters_are_refused),
         cmocka_unit_test(test_conditions_that_mean_nothing_are_refused),
         cmocka_unit_test(test_a_column_named_state_comes_first),
         cmocka_unit_test(test_clips_of_one_shot_go_different_ways),
