@@ -110,9 +110,9 @@ QkNorm dit_norm(const Dit *d, Tensor gain, Tensor sumsq, int row)
 static Tensor self_attention(const Dit *d, const DitAttention *w, const DitShot *s, Tensor h)
 {
     Backend *be = d->be;
-    Tensor q = op_linear(be, h, &w->q, ACT_NONE);
-    Tensor k = op_linear(be, h, &w->k, ACT_NONE);
-    Tensor v = op_linear(be, h, &w->v, ACT_NONE);
+    Tensor q = op_project(be, h, &w->q);
+    Tensor k = op_project(be, h, &w->k);
+    Tensor v = op_project(be, h, &w->v);
     Tensor sumsq = coll_sumsq(d->tensor, be, q, k);
     QkNorm norm_q = dit_norm(d, w->norm_q, sumsq, 0), norm_k = dit_norm(d, w->norm_k, sumsq, 1);
     norm_q.cos = norm_k.cos = s->cos;
@@ -126,7 +126,7 @@ static Tensor cross_attention(const Dit *d, const DitAttention *w, const DitCont
 {
     Backend *be = d->be;
     const float scale = 1.0f / sqrtf((float)d->config.head_dim);
-    Tensor q = op_linear(be, h, &w->q, ACT_NONE);
+    Tensor q = op_project(be, h, &w->q);
     const QkNorm norm = dit_norm(d, w->norm_q, coll_sumsq(d->tensor, be, q, (Tensor){0}), 0);
     op_qk_norm_rope(be, q, &norm);
     Tensor a = op_attention(be, q, x->k, x->v, d->heads, scale, bias);

@@ -77,11 +77,11 @@ Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int pad
     for (int i = 0; i < d->blocks; i++) {
         const DitAttention *a = &d->block[i].cross;
         ArenaMark inner = backend_mark(be);
-        Tensor k = op_linear(be, text, &a->k, ACT_NONE);
+        Tensor k = op_project(be, text, &a->k);
         const QkNorm norm = dit_norm(d, a->norm_k, coll_sumsq(d->tensor, be, k, (Tensor){0}), 0);
         op_qk_norm_rope(be, k, &norm);
         s->context[branch][i].k = keep(be, backend_compute(be), k);
-        s->context[branch][i].v = keep(be, backend_compute(be), op_linear(be, text, &a->v, ACT_NONE));
+        s->context[branch][i].v = keep(be, backend_compute(be), op_project(be, text, &a->v));
         backend_release(be, inner);
     }
     backend_release(be, mark);
@@ -106,7 +106,7 @@ Status dit_shot_image(DitShot *s, const float *rows, int n)
     for (int i = 0; i < d->blocks; i++) {
         const DitBlock *b = &d->block[i];
         ArenaMark inner = backend_mark(be);
-        Tensor k = op_linear(be, x, &b->image_k, ACT_NONE), v = op_linear(be, x, &b->image_v, ACT_NONE);
+        Tensor k = op_project(be, x, &b->image_k), v = op_project(be, x, &b->image_v);
         const QkNorm norm = dit_norm(d, b->image_norm_k, coll_sumsq(d->tensor, be, k, (Tensor){0}), 0);
         op_qk_norm_rope(be, k, &norm);
         for (int branch = 0; branch < DIT_BRANCHES; branch++) {

@@ -14,6 +14,7 @@ typedef struct {
     const char *name;
     Status (*open)(Backend *be); /* may set be->own */
     void (*close)(Backend *be);
+    bool projects_narrow; /* op_project gives the compute type: its product is rounded once, as it is written */
     /* Of the device, in bytes; 0: unknown. NULL: it computes in the machine's memory. */
     void (*memory)(const Backend *be, int64_t *all, int64_t *available);
     /* Which ways were taken where there are several, for records; NULL: there is one. */

@@ -18,15 +18,25 @@ void op_zero(Backend *be, Tensor t) { BACKEND_RUN(be, zero(be, t)); }
 
 /* ---- products ------------------------------------------------------------------------------------------------------ */
 
-/* What an activation function made goes into the next product: the compute type. Without one the result may be a residual
- * stream or a model's output: fp32. */
-Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act)
+static Tensor linear_to(Backend *be, Tensor x, const Linear *w, Activation act, DType type)
 {
-    Tensor out = shape_with_last(x, w->out, act == ACT_NONE ? F32 : backend_branch(be));
+    Tensor out = shape_with_last(x, w->out, type);
     if (!shape_check(be, x.ndim > 0 && shape_last(x) == w->in, "op_linear", x, linear_shape(w))) return out;
     out = shape_alloc(be, out);
     BACKEND_RUN(be, linear(be, x, w, act, out));
     return out;
+}
+
+/* What an activation function made goes into the next product: the compute type. Without one the result may be a residual
+ * stream or a model's output: fp32. */
+Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act)
+{
+    return linear_to(be, x, w, act, act == ACT_NONE ? F32 : backend_branch(be));
+}
+
+Tensor op_project(Backend *be, Tensor x, const Linear *w)
+{
+    return linear_to(be, x, w, ACT_NONE, be->kernels->projects_narrow ? backend_branch(be) : F32);
 }
 
 void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate)

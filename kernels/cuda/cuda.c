@@ -270,6 +270,7 @@ static Status cuda_avg_down(Backend *be, Tensor x, int factor_t, int factor_s, T
 
 __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .name = "cuda",
+    .projects_narrow = true,
     .open = cuda_open,
     .close = cuda_close,
     .memory = cuda_memory,

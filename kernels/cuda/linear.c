@@ -71,13 +71,13 @@ static Status linear_biased(Backend *be, Tensor x, const Linear *l, bool add, Te
     return failed(be->first) ? be->first : product_biased(be, call, p->bias);
 }
 
-/* out = gelu_tanh(x W^T + b) in one pass, out bf16; ERR_INPUT where the library cannot */
-static Status linear_gelu(Backend *be, Tensor x, const Linear *l, Tensor out)
+/* out = x W^T + b, or gelu_tanh of it, in one pass, out bf16; ERR_INPUT where the library cannot */
+static Status linear_narrow(Backend *be, Tensor x, const Linear *l, Epilogue epilogue, Tensor out)
 {
     const CudaLinear *p = l->packed;
     ProductCall call = linear_product(be, x, l, false, out);
     if (failed(be->first)) return be->first;
-    call.epilogue = EPILOGUE_GELU_BIAS;
+    call.epilogue = epilogue;
     call.bias = p->narrow.data;
     return product_run(be, &call);
 }
@@ -91,9 +91,9 @@ Status cuda_linear(Backend *be, Tensor x, const Linear *l, Activation act, Tenso
 {
     Cuda *c = cuda_of(be);
     if (act == ACT_NONE && out.dtype == F32) return linear_biased(be, x, l, false, out);
-    if (act == ACT_GELU_TANH && out.dtype == BF16) {
-        Status status = linear_gelu(be, x, l, out);
-        if (!failed(status)) c->note[NOTE_ACT_FUSED]++;
+    if ((act == ACT_GELU_TANH || act == ACT_NONE) && out.dtype == BF16) {
+        Status status = linear_narrow(be, x, l, act == ACT_NONE ? EPILOGUE_BIAS : EPILOGUE_GELU_BIAS, out);
+        if (!failed(status)) c->note[NOTE_ACT_FUSED] += act != ACT_NONE;
         if (status.err != ERR_INPUT) return status;
     }
     Tensor y = out.dtype == F32 ? out : product_room(be, x, l);

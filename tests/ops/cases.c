@@ -78,6 +78,18 @@ static Tensor run_linear(Backend *be, const int64_t *p)
     return y;
 }
 
+/* p: T, K, N; then the norm of q and k, in place, in the type that the product has */
+static Tensor run_project(Backend *be, const int64_t *p)
+{
+    Linear l = drawn_linear(be, p[2], p[1], true);
+    Tensor y, x = op_layernorm(be, DRAWN(be, 1, p[0], p[1]), (Tensor){0}, (Tensor){0}, 1e-6f);
+    const QkNorm norm = {.gain = DRAWN(be, 1, p[2]), .eps = 1e-6f, .heads = 2};
+    TIMED(y = op_project(be, x, &l));
+    op_qk_norm_rope(be, y, &norm);
+    linear_free(be, &l);
+    return y;
+}
+
 /* p: T, K, N, gate: 0 none, 1 [N], 2 [T,N]; x in the type between two ops of a branch */
 static Tensor run_linear_add(Backend *be, const int64_t *p)
 {
@@ -331,6 +343,7 @@ const Case cases[] = {
     {"linear silu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_SILU, 1}},
     {"linear gelu erf", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_GELU_ERF, 1}},
     {"linear relu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_RELU, 1}},
+    {"project", run_project, 1e-6, 5e-3, {37, 96, 48}},          /* 8.9e-8 3.5e-3 */
     {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 96, 50, 0}}, /* 1.1e-7 1.3e-3 */
     {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 95, 50, 1}},
     {"linear_add", run_linear_add, 1e-6, 4e-3, {300, 96, 33, 2}},
