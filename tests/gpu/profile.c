@@ -94,16 +94,18 @@ static void profiled_close(Backend *be)
     cuda_kernels.close(be);
 }
 
-#define WRAP(op, x, more, parameters, arguments)                                                                       \
+#define WRAP_AS(op, name, x, more, parameters, arguments)                                                              \
     static Status profiled_##op parameters                                                                             \
     {                                                                                                                  \
-        const int i = begin_call(be, #op, x, more);                                                                    \
+        const int i = begin_call(be, name, x, more);                                                                   \
         return end_call(be, i, cuda_kernels.op arguments);                                                             \
     }
+#define WRAP(op, x, more, parameters, arguments) WRAP_AS(op, #op, x, more, parameters, arguments)
 WRAP(copy, src, 0, (Backend * be, Tensor dst, Tensor src), (be, dst, src))
 WRAP(zero, out, 0, (Backend * be, Tensor out), (be, out))
 WRAP(linear, x, w->out, (Backend * be, Tensor x, const Linear *w, Activation act, Tensor out), (be, x, w, act, out))
-WRAP(linear_add, x, w->out, (Backend * be, Tensor acc, Tensor x, const Linear *w, Tensor gate), (be, acc, x, w, gate))
+WRAP_AS(linear_add, gate.data ? "linear_add gated" : "linear_add", x, w->out,
+        (Backend * be, Tensor acc, Tensor x, const Linear *w, Tensor gate), (be, acc, x, w, gate))
 WRAP(add, a, 0, (Backend * be, Tensor a, Tensor b, Tensor out), (be, a, b, out))
 WRAP(add_to, x, 0, (Backend * be, Tensor acc, Tensor x, float factor), (be, acc, x, factor))
 WRAP(layernorm, x, 0, (Backend * be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out),
