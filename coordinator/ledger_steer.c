@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/provoke.h"
 #include "coordinator/ledger_meant.h"
 #include "coordinator/ledger_state.h"
 
@@ -172,8 +173,10 @@ Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease,
 
 Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s)
 {
-    return ledger_sql_run(l, "INSERT INTO requests(verb, clip_id, filter, number, asked_s) VALUES(?1, ?2, ?3, ?4, ?5)",
-                          "tttid", r->verb, r->clip_id ? r->clip_id : "", r->filter ? r->filter : "", r->number, now_s);
+    TRY(provoke_at("before", "ask", 0));
+    TRY(ledger_sql_run(l, "INSERT INTO requests(verb, clip_id, filter, number, asked_s) VALUES(?1, ?2, ?3, ?4, ?5)",
+                       "tttid", r->verb, r->clip_id ? r->clip_id : "", r->filter ? r->filter : "", r->number, now_s));
+    return provoke_at("after", "ask", 0);
 }
 
 Status ledger_next_request(Ledger *l, LedgerRequest *r)

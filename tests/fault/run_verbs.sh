@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# The verbs that steer, and who takes their requests up, killed before and after each commit: the ledger is whole, what it says is what
+# it said before or what the undisturbed verb leaves behind, and the verb run again ends in the latter. Nothing goes on meanwhile, so that
+# the launcher takes the requests up, in the commit that a coordinator makes of them.
+source "$(dirname "$0")/farm.sh"
+ROWS=4
+trap 'kill "${LAUNCHER:-}" 2>/dev/null || true' EXIT
+
+says() { # FOLDER: what a verb may change, and that SQLite finds the file whole
+  python3 - "$1" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect("file:%s/ledger.db?mode=ro" % sys.argv[1], uri=True)
+for sql in ("PRAGMA integrity_check", "SELECT control, priority, pilot FROM campaign", "SELECT clip_id, state, reason FROM clips",
+            "SELECT shot, state, retried, reason FROM shots", "SELECT * FROM counts WHERE n <> 0",
+            "SELECT state, count(*) FROM clips GROUP BY state", "SELECT state, count(*) FROM shots GROUP BY state"):
+    for row in db.execute(sql): print(*row)
+PY
+}
+launch() { # FOLDER CAMPAIGN POINT: the launcher takes requests up and dies there
+  local status=0
+  { REELWRIGHT_PROVOKE="at=$3,do=kill" "$PROGRAM" run "$2.yaml" --out "$1" --workers 2 || status=$?; } 2>>"$2.err"
+  [ $status = 137 ] || fail "$1: nobody died at $3 (status $status)"
+}
+ask() { "$PROGRAM" ${VERB//DIR/$1} >/dev/null 2>>ask.err || fail "$VERB: refused"; } # FOLDER
+ask_and_die() {                                                                      # FOLDER POINT
+  local status=0
+  { REELWRIGHT_PROVOKE="at=$2,do=kill" "$PROGRAM" ${VERB//DIR/$1} >/dev/null || status=$?; } 2>>ask.err
+  [ $status = 137 ] || fail "$VERB: nobody died at $2"
+}
+expect() { # FOLDER FILE WHEN
+  says "$1" >now.txt
+  cmp -s now.txt "$2" || fail "$VERB, $3: $(diff "$2" now.txt)"
+}
+
+verb() { # BASE VERB POINT: a change in the commit that takes it up
+  local base=$1 folder=out-verb point=$3
+  VERB=$2
+  rm -rf calm-verb $folder
+  cp -r "out-$base" calm-verb
+  cp -r "out-$base" $folder
+  says calm-verb >before.txt
+  ask calm-verb
+  launch calm-verb "$base" after.close
+  says calm-verb >after.txt
+  ! cmp -s before.txt after.txt || fail "$VERB changes nothing"
+
+  ask_and_die $folder before.ask
+  expect $folder before.txt "killed before it asked"
+  ask_and_die $folder after.ask
+  launch $folder "$base" "before.$point"
+  expect $folder before.txt "killed before.$point"
+  launch $folder "$base" "after.$point"
+  expect $folder after.txt "killed after.$point"
+  ask $folder
+  launch $folder "$base" after.close
+  expect $folder after.txt "asked again"
+}
+
+campaign fresh 2
+launch out-fresh fresh after.plan
+for base in piloted paused stopped cancelled; do sed "s/fresh/$base/" fresh.yaml >$base.yaml && cp fresh.csv $base.csv; done
+printf 'pilot: 2\n' >>piloted.yaml
+for base in piloted paused stopped cancelled; do launch out-$base $base after.plan; done
+begin() { VERB=$2 && ask "out-$1" && launch "out-$1" "$1" after.close; }
+begin paused "pause DIR k1"
+begin stopped "pause DIR"
+begin cancelled "cancel DIR --where id!=k2"
+campaign poor 2
+provoke "at=text,clip=k1,do=fail.clip;at=text,clip=k3,do=fail.clip"
+run poor
+finish 1
+calm_down
+
+verb fresh "pause DIR k1" hold
+verb fresh "pause DIR --where color=red" pause
+verb fresh "pause DIR" request
+verb paused "resume DIR k1" release
+verb stopped "resume DIR" request
+verb fresh "cancel DIR k2" cancel
+verb fresh "cancel DIR" request
+verb cancelled "resume DIR --where id!=k2" resume
+verb poor "retry DIR" release
+verb poor "retry DIR k3" retry
+verb fresh "priority DIR 7" request
+verb piloted "pilot approve DIR" request
+verb piloted "pilot reject DIR" request
+
+echo "thirteen verbs killed before and after their commits"
