@@ -7,14 +7,21 @@
 typedef struct {
     int threads;       /* 0 = as many as the process may run on */
     int backend;       /* index into "cpu|cuda|ref" */
-    int dtype;         /* index into "fp32|bf16" */
+    int dtype;         /* index into "fp32|bf16|fp8" */
     const char *split; /* how the ranks of a group share a shot, "GxSxT", or NULL: chosen */
 } WorkSettings;
 
 enum { WORK_CPU, WORK_CUDA, WORK_REF }; /* WorkSettings.backend */
-enum { WORK_FP32, WORK_BF16 };          /* WorkSettings.dtype */
+/* WorkSettings.dtype; fp8: bf16 but for the products of the transformer's blocks, e4m3 with a scale a row (cuda only) */
+enum { WORK_FP32, WORK_BF16, WORK_FP8 };
 /* What computes when no --dtype says: bf16 on GPUs, whose matrix units and memory are made for it; fp32 elsewhere. */
 static inline int work_default_dtype(int backend) { return backend == WORK_CUDA ? WORK_BF16 : WORK_FP32; }
+
+static inline Status work_check_dtype(int backend, int dtype)
+{
+    if (dtype != WORK_FP8 || backend == WORK_CUDA) return status_ok();
+    return status_fail(ERR_INPUT, "--dtype fp8: only GPUs compute in it: add --backend cuda, or take bf16");
+}
 
 /* Works until told to stop. OK: no more work. ERR_STOP: stopped, everything checkpointed and reported. ERR_FATAL: the
  * coordinator is gone. */

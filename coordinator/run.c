@@ -64,8 +64,8 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
         {.name = "dtype",
          .kind = OPTION_CHOICE,
          .to = &o->work.dtype,
-         .value = "fp32|bf16",
-         .help = "what computes (cpu), and in which type (fp32; bf16 on cuda)"},
+         .value = "fp32|bf16|fp8",
+         .help = "what computes (cpu), and in which type (fp32; bf16 on cuda, which can fp8)"},
         {.name = "step-limit",
          .kind = OPTION_INT,
          .to = &o->step_limit_s,
@@ -238,6 +238,7 @@ Status run_verb(int argc, char **argv, WorkerMain *worker)
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status_ok();
     if (o.work.dtype < 0) o.work.dtype = work_default_dtype(o.work.backend);
+    TRY(work_check_dtype(o.work.backend, o.work.dtype));
     TRY(check_split(&o));
     TRY(choose_part(&o, &part));
     if (o.quiet) log_set_level(LOG_WARNING);

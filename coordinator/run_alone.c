@@ -158,7 +158,7 @@ static Status launch(Alone *a, int index, bool *yielded)
         *folder = realpath(lot->folder, NULL);
     snprintf(threads, sizeof threads, "%d", o->work.threads);
     snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
-    snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16"}[o->work.dtype]);
+    snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16", "fp8"}[o->work.dtype]);
     snprintf(limit, sizeof limit, "%d", o->step_limit_s);
     snprintf(grace, sizeof grace, "%d", o->grace_s);
     snprintf(wait, sizeof wait, "%d", wait_of(a, index));

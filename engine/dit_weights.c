@@ -91,6 +91,7 @@ static void add(Dit *d, void *base, const WeightRow *row, int rows, const char *
                             [POS] = c->pos_embed_len,
                             [CONTROL] = c->vace_in};
     g->heads = c->heads;
+    g->quantize = number >= 0; /* the blocks' products: nearly all of the arithmetic, and the least sensitive */
     memcpy(g->size, size, sizeof size);
 }
 

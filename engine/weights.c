@@ -331,11 +331,12 @@ static Tensor flat_vector(Tensor t)
     return tensor_reshape(t, n, dim);
 }
 
-static Status pack(const WeightRow *r, Backend *be, Tensor weight, Tensor bias, void *field)
+static Status pack(const WeightGroup *g, const WeightRow *r, Backend *be, Tensor weight, Tensor bias, void *field)
 {
     if (r->kind == WEIGHT_VECTOR) return vector_pack(be, flat_vector(weight), field);
     if (r->kind == WEIGHT_LINEAR || r->kind == WEIGHT_LINEAR_PLAIN) {
         const int64_t dim[2] = {weight.dim[0], tensor_count(weight) / weight.dim[0]};
+        ((Linear *)field)->quantize = g->quantize;
         return linear_pack(be, tensor_reshape(weight, 2, dim), bias, field);
     }
     *(Conv *)field = conv_geometry(r, weight);
@@ -385,7 +386,7 @@ static Status plan_row(const WeightPlan *p, const WeightGroup *g, const WeightRo
     const Loan loan = weight_loan(p, g, r);
     if (r->kind == WEIGHT_TABLE) return status_ok();
     if (loan.axis >= 0) shape.dim[loan.axis] = loan.share.count;
-    return pack(r, be, shape, bias_shape(shape), (char *)g->base + r->field);
+    return pack(g, r, be, shape, bias_shape(shape), (char *)g->base + r->field);
 }
 
 static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, WeightSource *s, Backend *be)
@@ -403,7 +404,8 @@ static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRo
         keep_table(&weight, (HostTable *)((char *)g->base + r->field));
         return status;
     }
-    status = status_at(pack(r, be, weight.tensor, bias.tensor, (char *)g->base + r->field), "%s%s", g->prefix, r->name);
+    status =
+        status_at(pack(g, r, be, weight.tensor, bias.tensor, (char *)g->base + r->field), "%s%s", g->prefix, r->name);
 out:
     give_back(s, &weight);
     give_back(s, &bias);

@@ -49,6 +49,7 @@ typedef struct {
     void *base; /* the struct that `field` is an offset into */
     int64_t size[WEIGHT_SIZES];
     int64_t heads; /* in a dimension that is divided between heads */
+    bool quantize; /* its products may be: Linear.quantize */
 } WeightGroup;
 
 typedef struct { /* everything of one component */

@@ -10,7 +10,7 @@
 
 #include "kernels/convert.h"
 
-enum { ALIGN = 64, BLOCK_MIN = 64 << 20 };
+enum { ALIGN = 64, BLOCK_MIN = 64 << 20, FP8_UNIT = 16 /* sizes of an fp8 product */ };
 
 /* ---- life and failure ---------------------------------------------------------------------------------------------- */
 
@@ -85,6 +85,8 @@ Status backend_open(const BackendOptions *o, Backend **out)
     TRY(kernels_of(o->kind, &kernels));
     if (o->compute != F32 && o->compute != BF16)
         return status_fail(ERR_INPUT, "computing in %s, expected fp32 or bf16", dtype_name(o->compute));
+    if (o->fp8 && (o->kind != BACKEND_CUDA || o->compute != BF16))
+        return status_fail(ERR_INPUT, "fp8 is computed by the CUDA back end beside bf16; use bf16 or fp32 here");
     Backend *be = calloc(1, sizeof *be);
     if (!be) return status_fail(ERR_NODE, "out of memory");
     be->options = *o;
@@ -133,6 +135,7 @@ Status backend_finish(Backend *be)
 }
 void backend_clear(Backend *be) { be->first = status_ok(); }
 DType backend_compute(const Backend *be) { return be->options.compute; }
+const char *backend_dtype(const Backend *be) { return be->options.fp8 ? "fp8" : dtype_name(be->options.compute); }
 bool backend_plans(const Backend *be) { return be->options.plan; }
 BackendOptions backend_options(const Backend *be) { return be->options; }
 
@@ -279,12 +282,21 @@ static Status plan_weight(Backend *be, int64_t numbers, int64_t bias)
     return status_ok();
 }
 
+static Status plan_quantized(Backend *be, const Linear *l)
+{
+    backend_count(be, (size_t)(l->in * l->out) + 2 * (size_t)l->out * sizeof(float), 0);
+    return status_ok();
+}
+
 Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out)
 {
     if (weight.ndim != 2 || (bias.data && (bias.ndim != 1 || bias.dim[0] != weight.dim[0])))
         return status_fail(ERR_INPUT, "linear: the weight has %d dimensions and %lld rows, the bias %lld", weight.ndim,
                            (long long)weight.dim[0], (long long)tensor_count(bias));
-    *out = (Linear){.in = weight.dim[1], .out = weight.dim[0]};
+    const bool quantize =
+        out->quantize && be->options.fp8 && weight.dim[0] % FP8_UNIT == 0 && weight.dim[1] % FP8_UNIT == 0;
+    *out = (Linear){.in = weight.dim[1], .out = weight.dim[0], .quantize = quantize};
+    if (be->options.plan && quantize) return plan_quantized(be, out);
     if (be->options.plan) return plan_weight(be, out->in * out->out, out->out);
     return be->kernels->linear_pack(be, weight, bias, out);
 }

@@ -1,4 +1,4 @@
-/* convert.h - numbers of 16 bits in host memory.
+/* convert.h - numbers of 16 and 8 bits in host memory.
  *
  * bf16 is the upper half of an fp32; rounding is to nearest, ties to even, as the processors' own instructions and PyTorch
  * do it, so that a value rounds to the same bits on every back end. */
@@ -25,6 +25,12 @@ static inline uint16_t convert_float_to_bf16(float f)
     if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((bits >> 16) | 0x40); /* NaN stays NaN */
     return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1)) >> 16);
 }
+
+/* e4m3 has 4 bits of exponent (bias 7) and 3 of mantissa: steps of 1/8 between 1 and 2, at most 448, no infinity (OCP "8-bit
+ * Floating Point Specification"). Rounding as above; what is larger becomes 448, NaN stays NaN. */
+enum { E4M3_MOST = 448 };
+uint8_t convert_float_to_e4m3(float f);
+float convert_e4m3_to_float(uint8_t v);
 
 /* count numbers of the given type <-> fp32 */
 void convert_to_float(const void *from, DType dtype, int64_t count, float *to);

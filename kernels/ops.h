@@ -28,7 +28,10 @@ typedef enum { BACKEND_REF, BACKEND_CPU, BACKEND_CUDA } BackendKind;
 typedef struct {
     BackendKind kind;
     DType compute; /* F32 or BF16: type of matrix-product inputs (ref computes in fp32 whatever it is) */
-    int threads;   /* 0 = as many as the process may run on */
+    /* Products with weights that may be quantised (Linear.quantize) take e4m3 numbers, one scale for each row of the weight, made
+     * when it is packed, and one for each row of x, made at every product. With compute BF16 on `cuda` only. */
+    bool fp8;
+    int threads; /* 0 = as many as the process may run on */
     /* What large intermediate results should stay below; 0 = half of the machine's memory for all of its cores, or three quarters
      * of the device's. */
     int64_t memory_bytes;
@@ -41,6 +44,7 @@ Status backend_status(const Backend *be); /* the first failure since the last ba
 Status backend_finish(Backend *be);       /* waits until all that was issued is done; then as backend_status */
 void backend_clear(Backend *be);          /* forget the failure (the caller has dealt with it) */
 DType backend_compute(const Backend *be);
+const char *backend_dtype(const Backend *be);       /* "fp32", "bf16" or "fp8", as it was asked for */
 bool backend_plans(const Backend *be);              /* opened to plan: there are no numbers */
 BackendOptions backend_options(const Backend *be);  /* with threads and memory_bytes resolved */
 int64_t backend_available_bytes(const Backend *be); /* that the machine, or the device, could still give; 0 = unknown */
@@ -70,6 +74,8 @@ void op_zero(Backend *be, Tensor t);
 
 typedef struct Linear { /* y = x W^T + b */
     int64_t in, out;
+    bool
+        quantize; /* may be, where BackendOptions.fp8 asks for it and both sizes are whole sixteens: set before linear_pack */
     void *packed; /* the back end's own form; the file's bytes are not needed any more */
 } Linear;
 /* weight [N,K] and bias [N] (bias.data may be NULL) of any dtype in host memory, copied. */

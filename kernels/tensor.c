@@ -2,11 +2,11 @@
 
 #include <assert.h>
 
-size_t dtype_bytes(DType t) { return t == F32 ? 4 : 2; }
+size_t dtype_bytes(DType t) { return t == F32 ? 4 : t == E4M3 ? 1 : 2; }
 
 const char *dtype_name(DType t)
 {
-    static const char *const name[] = {[F32] = "fp32", [BF16] = "bf16", [F16] = "fp16"};
+    static const char *const name[] = {[F32] = "fp32", [BF16] = "bf16", [F16] = "fp16", [E4M3] = "e4m3"};
     return name[t];
 }
 

@@ -188,8 +188,7 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
     if (job->conditions) r.dim[1] += job->conditions->references;
     if (job->noise_file) TRY(read_noise(&r, &noise));
     if (job->checkpoint)
-        r.owner =
-            checkpoint_owner(job->shot, job->key, job->model_hash, dtype_name(backend_compute(engine_backend(e))));
+        r.owner = checkpoint_owner(job->shot, job->key, job->model_hash, backend_dtype(engine_backend(e)));
     if (job->checkpoint) r.mark = checkpoint_mark(job->checkpoint);
     Checkpoint c = read_checkpoint(&r);
     TRY_OUT(share_checkpoint(&r, &c));

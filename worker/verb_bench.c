@@ -36,6 +36,8 @@ static Status check_request(const BenchRequest *r, const char *latent)
     return status_ok();
 }
 
+static const char *dtype_text(const BackendOptions *o) { return o->fp8 ? "fp8" : dtype_name(o->compute); }
+
 static Status print_json(const BenchRequest *r, const BenchResult *b)
 {
     struct rusage usage;
@@ -44,7 +46,7 @@ static Status print_json(const BenchRequest *r, const BenchResult *b)
                           bench_stage_name[r->stage], "shape", bench_shape_name[r->shape], "layers", b->layers,
                           "seconds", "median", b->median, "min", b->min, "max", b->max, "flop", b->flop, "flop_per_s",
                           b->flop / b->median, "peak_rss_bytes", (json_int_t)usage.ru_maxrss * 1024, "backend",
-                          backend_name[r->backend.kind], "dtype", dtype_name(r->backend.compute));
+                          backend_name[r->backend.kind], "dtype", dtype_text(&r->backend));
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;
     json_decref(j);
     if (!text) return status_fail(ERR_NODE, "out of memory");
@@ -97,8 +99,8 @@ static const Option option[] = {
     {.name = "dtype",
      .kind = OPTION_CHOICE,
      .to = &given.dtype,
-     .value = "fp32|bf16",
-     .help = "of matrix products (fp32)"},
+     .value = "fp32|bf16|fp8",
+     .help = "of matrix products (fp32); fp8: of the blocks, on cuda"},
     {.name = "backend", .kind = OPTION_CHOICE, .to = &given.backend, .value = "cpu|cuda|ref", .help = "(cpu)"},
     {.name = "threads",
      .kind = OPTION_INT,
@@ -133,13 +135,14 @@ Status verb_bench(int argc, char **argv)
     r->shape = (BenchShape)given.shape;
     r->backend.kind = (BackendKind[]){BACKEND_CPU, BACKEND_CUDA, BACKEND_REF}[given.backend];
     r->backend.compute = given.dtype ? BF16 : F32;
+    r->backend.fp8 = given.dtype == 2;
     if (given.latent) TRY(read_latent(given.latent, r->latent));
     TRY(check_request(r, given.latent));
     BenchResult b;
     TRY(bench_run(r, &b));
     if (given.json) return print_json(r, &b);
     printf("%s %s %s on %s: %.4g s (%.4g to %.4g), %.1f GFLOP/s\n", bench_stage_name[r->stage],
-           bench_shape_name[r->shape], dtype_name(r->backend.compute), backend_name[r->backend.kind], b.median, b.min,
-           b.max, b.flop / b.median / 1e9);
+           bench_shape_name[r->shape], dtype_text(&r->backend), backend_name[r->backend.kind], b.median, b.min, b.max,
+           b.flop / b.median / 1e9);
     return status_ok();
 }

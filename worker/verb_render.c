@@ -37,7 +37,6 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
 
 static const BackendKind backend_kind[] = {BACKEND_CPU, BACKEND_CUDA,
                                            BACKEND_REF}; /* in the order of the option's words */
-static const DType compute_type[] = {F32, BF16};
 
 static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
 {
@@ -73,9 +72,9 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
          .help = "keep the state every N steps (else about every minute), go on from it"},
         {"trace", OPTION_TEXT, &o->trace, .value = "FILE.h5"},
         {"trace-blocks", OPTION_FLAG, &o->trace_blocks, .help = "write every stage; embeddings and blocks too"},
-        {"dtype", OPTION_CHOICE, &o->dtype, .value = "fp32|bf16"},
+        {"dtype", OPTION_CHOICE, &o->dtype, .value = "fp32|bf16|fp8"},
         {"backend", OPTION_CHOICE, &o->backend, .value = "cpu|cuda|ref",
-         .help = "what computes (cpu), in which type (fp32; bf16 on cuda)"},
+         .help = "what computes (cpu), in which type (fp32; bf16 on cuda, which can fp8)"},
         {"threads", OPTION_INT, &o->threads, .value = "N", .min = 1, .max = 4096},
         {"group-size", OPTION_INT, &o->group_size, .value = "T", .min = 1, .max = COLL_MAX_RANKS,
          .help = "CPU threads (all, of each rank its share); ranks that share the shot (1)"},
@@ -400,7 +399,8 @@ static Status open_engine(Work *w)
 {
     const RenderOptions *o = w->o;
     const BackendOptions backend = {.kind = backend_kind[o->backend],
-                                    .compute = compute_type[o->dtype],
+                                    .compute = o->dtype == WORK_FP32 ? F32 : BF16,
+                                    .fp8 = o->dtype == WORK_FP8,
                                     .threads = o->threads ? o->threads : w->group.threads,
                                     .memory_bytes = (int64_t)(o->memory_gb * 1e9)};
     Split split;
@@ -460,7 +460,7 @@ static Status print_json(const Work *w)
                           w->o->output, "sha256", sha256, "bytes", (json_int_t)bytes, "width", s->width, "height",
                           s->height, "frames", s->frames, "fps", s->fps, "duration_s", (double)s->frames / s->fps,
                           "steps", s->steps, "steps_resumed", w->latents.steps_resumed, "shot", w->key, "model",
-                          w->model_hash, "dtype", dtype_name(backend_compute(engine_backend(w->engine))), "backend",
+                          w->model_hash, "dtype", backend_dtype(engine_backend(w->engine)), "backend",
                           (const char *[]){"cpu", "cuda", "ref"}[w->o->backend]);
     json_t *seconds = json_pack("{s:f, s:f, s:f, s:f, s:f}", "text", w->latents.text_s, "denoise", w->latents.denoise_s,
                                 "decode", w->decode_s, "encode", w->encode_s, "total", w->total_s);
@@ -500,6 +500,7 @@ Status verb_render(int argc, char **argv, LaunchRanks *launch)
     TRY(read_options(&o, argc, argv, &next));
     if (next < 0) return status_ok();
     if (o.dtype < 0) o.dtype = work_default_dtype(o.backend);
+    TRY(work_check_dtype(o.backend, o.dtype));
     TRY(check_options(&o));
     if (o.quiet) log_set_level(LOG_WARNING);
     if (o.group_size > 1 && !link_under_launcher()) return launch_ranks(&o, argc, argv, launch);

@@ -102,9 +102,10 @@ static bool may_leave(Loop *l)
 Status worker_loop(Link *link, const WorkSettings *settings)
 {
     static const BackendKind kind[] = {BACKEND_CPU, BACKEND_CUDA, BACKEND_REF};
-    static const DType compute[] = {F32, BF16};
-    BackendOptions o = {
-        .kind = kind[settings->backend], .compute = compute[settings->dtype], .threads = settings->threads};
+    BackendOptions o = {.kind = kind[settings->backend],
+                        .compute = settings->dtype == WORK_FP32 ? F32 : BF16,
+                        .fp8 = settings->dtype == WORK_FP8,
+                        .threads = settings->threads};
     char host[HOST_BYTES] = "", who[32];
     Loop l = {.worker = worker_new(&o), .group = coll_self(), .split = settings->split};
     Status status = status_ok();

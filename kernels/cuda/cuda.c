@@ -90,10 +90,13 @@ const char *cuda_notes(const Backend *be, char *text, size_t room)
 {
     const Cuda *c = cuda_of(be);
     const int64_t *n = c->note;
-    snprintf(text, room, "attention: cudnn %lld, own %lld; conv: cudnn %lld, own %lld; fused activations %lld%s%s",
+    snprintf(text, room,
+             "attention: cudnn %lld, own %lld; conv: cudnn %lld, own %lld; fused activations %lld; fp8 %lld, scaled "
+             "apart %lld%s%s",
              (long long)n[NOTE_ATTENTION_CUDNN], (long long)n[NOTE_ATTENTION_OWN], (long long)n[NOTE_CONV_CUDNN],
-             (long long)n[NOTE_CONV_OWN], (long long)n[NOTE_ACT_FUSED],
-             c->cudnn && *cudnn_refusal(c->cudnn) ? "; cuDNN refused: " : "", c->cudnn ? cudnn_refusal(c->cudnn) : "");
+             (long long)n[NOTE_CONV_OWN], (long long)n[NOTE_ACT_FUSED], (long long)n[NOTE_FP8],
+             (long long)n[NOTE_FP8_SCALED_APART], c->cudnn && *cudnn_refusal(c->cudnn) ? "; cuDNN refused: " : "",
+             c->cudnn ? cudnn_refusal(c->cudnn) : "");
     return text;
 }
 

@@ -3,7 +3,7 @@
  *
  * Memory comes from the device's stream-ordered pool. The host waits for the device when it downloads, and when more than
  * the staging slots are on their way up; nowhere else. Products take bf16 (or, computing in fp32, fp32: no TF32) and add up
- * in fp32; norms, softmax and the residual stream are fp32.
+ * in fp32; norms, softmax and the residual stream are fp32. Products with quantised weights (fp8) take e4m3, a scale a row.
  *
  * Where cuDNN has no engine for a shape (head dimensions above its own, odd channels, fp32) the same op is made of
  * products and own kernels: attention.c, conv.c. cuda_notes counts what took which way. */
@@ -38,6 +38,8 @@ typedef enum {
     NOTE_CONV_CUDNN,
     NOTE_CONV_OWN,
     NOTE_ACT_FUSED,
+    NOTE_FP8,
+    NOTE_FP8_SCALED_APART,
     NOTES
 } CudaNote;
 
@@ -82,6 +84,9 @@ Status cuda_download(Backend *be, Tensor x, float *host);
 Status cuda_copy(Backend *be, Tensor dst, Tensor src);
 Status cuda_zero(Backend *be, Tensor out);
 Status cuda_finish(Backend *be); /* waits for the device, or for the failure of a group that its work waits for */
+/* Rows in host memory of any type -> e4m3 [rows,d] and their scales [rows] */
+Status cuda_weight_quantized(Backend *be, const void *host, DType type, const int64_t dim[2], Tensor *out,
+                             Tensor *scale);
 /* Numbers in host memory of any type -> device memory in the compute type, outside the arena and counted. */
 Status cuda_weight_new(Backend *be, const void *host, DType type, int64_t count, DType kept_type, Tensor *out);
 /* x in the compute type: itself, or a copy in scratch memory; data NULL after a failure */
@@ -91,13 +96,14 @@ Tensor cuda_operand(Backend *be, Tensor x);
 typedef enum { EPILOGUE_NONE, EPILOGUE_BIAS, EPILOGUE_GELU_BIAS } Epilogue;
 
 typedef struct {
-    const void *a, *b; /* a [m,k]; b [n,k], or [k,n] if b_plain */
-    void *c;           /* [m,n]; also added if `add` */
-    const void *bias;  /* [n], of the type of c */
+    const void *a, *b;              /* a [m,k]; b [n,k], or [k,n] if b_plain */
+    void *c;                        /* [m,n]; also added if `add` */
+    const void *bias;               /* [n], of bias_type */
+    const float *a_scale, *b_scale; /* of e4m3: [m] and [n], both or none */
     int64_t m, n, k;
     int64_t a_row, b_row, c_row; /* numbers from one row to the next */
     int64_t batch, a_step, b_step, c_step;
-    DType type, c_type;
+    DType type, c_type, bias_type;
     bool b_plain, add;
     Epilogue epilogue;
     float alpha;

@@ -5,6 +5,7 @@
 #define REELWRIGHT_CUDA_LAUNCH_H
 
 #include <cuda_runtime_api.h>
+#include <stdbool.h>
 
 #include "kernels/cuda/places.h"
 
@@ -69,6 +70,14 @@ typedef struct
 } Softmax;
 
 cudaError_t launch_softmax(cudaStream_t stream, const Softmax *s);
+
+/* ---- quantize.cu --------------------------------------------------------------------------------------------------------- */
+
+/* x [...,D], any type -> out the same shape in e4m3, and [rows] fp32: x is about out * scale, the largest of a row exactly */
+cudaError_t launch_quantize(cudaStream_t stream, Tensor x, void *out, float *scale);
+/* out (+)= y * row * column + bias, all fp32: y, out [T,N], row [T], column and bias [N] */
+cudaError_t launch_scale_product(cudaStream_t stream, Tensor y, const float *row, const float *column, Tensor bias,
+                                 Tensor out, bool add);
 
 /* ---- moves.cu ------------------------------------------------------------------------------------------------------------ */
 

@@ -1,18 +1,23 @@
-/* y = x W^T + b, alone, with an activation function, added to a residual stream, and as T5's gated unit. */
+/* y = x W^T + b, alone, with an activation function, added to a residual stream, and as T5's gated unit.
+ *
+ * A quantised weight is e4m3 with a scale for each row, and so is x made at every product: the library multiplies the sums by
+ * both scales where it can, else a kernel does. */
 #include <stdlib.h>
 
 #include "kernels/cuda/cuda.h"
 
 typedef struct {
-    Tensor weight; /* [N,K] in the compute type */
+    Tensor weight; /* [N,K] in the compute type, or e4m3 */
+    Tensor scale;  /* [N] fp32 of e4m3, else none */
     Tensor bias;   /* [N] fp32 */
-    Tensor narrow; /* the same in bf16, for an epilogue that writes bf16 */
+    Tensor narrow; /* the same in bf16, for an epilogue that takes bf16 */
 } CudaLinear;
 
 void cuda_linear_free(Backend *be, Linear *l)
 {
     CudaLinear *p = l->packed;
     backend_drop(be, &p->weight);
+    backend_drop(be, &p->scale);
     backend_drop(be, &p->bias);
     backend_drop(be, &p->narrow);
     free(p);
@@ -36,8 +41,10 @@ Status cuda_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
     CudaLinear *p = calloc(1, sizeof *p);
     if (!p) return status_fail(ERR_NODE, "out of memory");
     l->packed = p;
-    Status status =
-        cuda_weight_new(be, weight.data, weight.dtype, tensor_count(weight), be->options.compute, &p->weight);
+    const DType type = be->options.compute;
+    Status status = l->quantize
+                        ? cuda_weight_quantized(be, weight.data, weight.dtype, weight.dim, &p->weight, &p->scale)
+                        : cuda_weight_new(be, weight.data, weight.dtype, tensor_count(weight), type, &p->weight);
     if (!failed(status)) status = bias_new(be, bias, l->out, p);
     if (failed(status)) cuda_linear_free(be, l);
     return status;
@@ -47,26 +54,75 @@ Status cuda_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
 static ProductCall linear_product(Backend *be, Tensor x, const Linear *l, bool add, Tensor c)
 {
     const CudaLinear *p = l->packed;
-    x = cuda_operand(be, x);
-    return (ProductCall){.a = x.data,
-                         .b = p->weight.data,
-                         .c = c.data,
-                         .m = l->in ? tensor_count(x) / l->in : 0,
-                         .n = l->out,
-                         .k = l->in,
-                         .a_row = l->in,
-                         .b_row = l->in,
-                         .c_row = l->out,
-                         .type = be->options.compute,
-                         .c_type = c.dtype,
-                         .add = add,
-                         .alpha = 1};
+    const int64_t rows = l->in ? tensor_count(x) / l->in : 0;
+    ProductCall call = {.b = p->weight.data,
+                        .c = c.data,
+                        .m = rows,
+                        .n = l->out,
+                        .k = l->in,
+                        .a_row = l->in,
+                        .b_row = l->in,
+                        .c_row = l->out,
+                        .type = l->quantize ? E4M3 : be->options.compute,
+                        .c_type = c.dtype,
+                        .add = add,
+                        .alpha = 1};
+    if (!l->quantize) {
+        call.a = cuda_operand(be, x).data;
+        return call;
+    }
+    Tensor a = backend_alloc(be, E4M3, 2, (int64_t[]){rows, l->in}), scale = backend_alloc(be, F32, 1, &rows);
+    if (failed(be->first)) return call;
+    backend_fail(
+        be, cuda_status(launch_quantize(cuda_of(be)->stream, x, a.data, scale.data), "quantising a product's rows"));
+    call.a = a.data;
+    call.a_scale = scale.data;
+    call.b_scale = p->scale.data;
+    return call;
+}
+
+static Tensor product_room(Backend *be, Tensor x, const Linear *l)
+{
+    return backend_alloc(be, F32, 2, (int64_t[]){l->in ? tensor_count(x) / l->in : 0, l->out});
+}
+
+/* out (+)= x W^T + b of fp8, out fp32 or bf16, in one pass; ERR_INPUT where the library cannot */
+static Status quantized_at_once(Backend *be, ProductCall call, const Linear *l, Epilogue epilogue)
+{
+    const CudaLinear *p = l->packed;
+    call.epilogue = epilogue;
+    call.bias = p->narrow.data;
+    call.bias_type = BF16;
+    Status status = product_run(be, &call);
+    if (!failed(status)) cuda_of(be)->note[NOTE_FP8]++;
+    return status;
+}
+
+/* out (+)= x W^T + b of fp8, out fp32 */
+static Status quantized_biased(Backend *be, Tensor x, const Linear *l, bool add, Tensor out)
+{
+    const CudaLinear *p = l->packed;
+    ProductCall call = linear_product(be, x, l, add, out);
+    if (failed(be->first)) return be->first;
+    Status status = quantized_at_once(be, call, l, EPILOGUE_BIAS);
+    if (status.err != ERR_INPUT) return status;
+    Tensor y = add ? product_room(be, x, l) : out;
+    const float *a_scale = call.a_scale;
+    if (failed(be->first)) return be->first;
+    call.a_scale = call.b_scale = NULL;
+    call.add = false;
+    call.c = y.data;
+    TRY(product_run(be, &call));
+    cuda_of(be)->note[NOTE_FP8_SCALED_APART]++;
+    CUDA_TRY(launch_scale_product(cuda_of(be)->stream, y, a_scale, p->scale.data, p->bias, out, add));
+    return status_ok();
 }
 
 /* c (+)= x W^T + b, c fp32 */
 static Status linear_biased(Backend *be, Tensor x, const Linear *l, bool add, Tensor c)
 {
     const CudaLinear *p = l->packed;
+    if (l->quantize) return quantized_biased(be, x, l, add, c);
     const ProductCall call = linear_product(be, x, l, add, c);
     return failed(be->first) ? be->first : product_biased(be, call, p->bias);
 }
@@ -77,14 +133,11 @@ static Status linear_narrow(Backend *be, Tensor x, const Linear *l, Epilogue epi
     const CudaLinear *p = l->packed;
     ProductCall call = linear_product(be, x, l, false, out);
     if (failed(be->first)) return be->first;
+    if (l->quantize) return quantized_at_once(be, call, l, epilogue);
     call.epilogue = epilogue;
     call.bias = p->narrow.data;
+    call.bias_type = BF16;
     return product_run(be, &call);
-}
-
-static Tensor product_room(Backend *be, Tensor x, const Linear *l)
-{
-    return backend_alloc(be, F32, 2, (int64_t[]){l->in ? tensor_count(x) / l->in : 0, l->out});
 }
 
 Status cuda_linear(Backend *be, Tensor x, const Linear *l, Activation act, Tensor out)
@@ -116,7 +169,8 @@ Status cuda_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *l, Tenso
 
 Status cuda_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out)
 {
-    Tensor in = cuda_operand(be, x), y = product_room(be, x, a), z = product_room(be, x, b);
+    Tensor in = a->quantize || b->quantize ? x : cuda_operand(be, x);
+    Tensor y = product_room(be, x, a), z = product_room(be, x, b);
     if (failed(be->first)) return be->first;
     TRY(linear_biased(be, in, a, false, y));
     TRY(linear_biased(be, in, b, false, z));

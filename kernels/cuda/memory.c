@@ -200,6 +200,29 @@ Status cuda_weight_new(Backend *be, const void *host, DType type, int64_t count,
     return status;
 }
 
+/* A counted tensor outside the arena */
+static Status kept_new(Backend *be, DType type, int ndim, const int64_t *dim, Tensor *out)
+{
+    *out = tensor_view(NULL, type, ndim, dim);
+    TRY(cuda_memory_new(be, tensor_bytes(*out), &out->data));
+    backend_count(be, tensor_bytes(*out), 0);
+    return status_ok();
+}
+
+Status cuda_weight_quantized(Backend *be, const void *host, DType type, const int64_t dim[2], Tensor *out,
+                             Tensor *scale)
+{
+    Tensor sent = tensor_view(NULL, type, 2, dim);
+    TRY(kept_new(be, E4M3, 2, dim, out));
+    TRY(kept_new(be, F32, 1, dim, scale));
+    TRY(cuda_memory_new(be, tensor_bytes(sent), &sent.data));
+    Status status = cuda_send(be, host, tensor_bytes(sent), sent.data);
+    if (!failed(status))
+        status = cuda_status(launch_quantize(cuda_of(be)->stream, sent, out->data, scale->data), "launch_quantize");
+    cuda_memory_free(be, sent.data, tensor_bytes(sent));
+    return status; /* after a failure the caller drops both */
+}
+
 Tensor cuda_operand(Backend *be, Tensor x)
 {
     if (x.dtype == be->options.compute) return x;

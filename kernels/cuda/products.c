@@ -9,7 +9,7 @@ enum { MOST_PRODUCTS = 512 };
 
 typedef struct { /* what a preparation depends on */
     int64_t m, n, k, a_row, b_row, c_row, batch, a_step, b_step, c_step;
-    int type, c_type, b_plain, epilogue, add, align_a, align_b, align_c;
+    int type, c_type, bias_type, scaled, b_plain, epilogue, add, align_a, align_b, align_c;
 } ProductShape;
 
 struct Product {
@@ -28,7 +28,10 @@ static Status blas_status(cublasStatus_t e, const char *what)
 }
 #define BLAS_TRY(call) TRY(blas_status(call, #call))
 
-static cudaDataType_t blas_type(DType t) { return t == F32 ? CUDA_R_32F : t == BF16 ? CUDA_R_16BF : CUDA_R_16F; }
+static cudaDataType_t blas_type(DType t)
+{
+    return t == F32 ? CUDA_R_32F : t == BF16 ? CUDA_R_16BF : t == F16 ? CUDA_R_16F : CUDA_R_8F_E4M3;
+}
 
 /* The largest power of two up to 256 that divides the address of every matrix of the batch. */
 static int alignment(const void *p, int64_t step, DType type)
@@ -71,6 +74,30 @@ static Status layout_new(cublasLtMatrixLayout_t *out, DType type, int64_t rows, 
     return status_ok();
 }
 
+/* Of e4m3: one scale for each row of a and of b, or none. Sums in the tensor cores' own precision, as inference has them. */
+static Status operation_scale(const ProductCall *p, cublasLtMatmulDesc_t d)
+{
+    const int32_t mode = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    const int8_t fast = 1;
+    if (p->type != E4M3) return status_ok();
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_FAST_ACCUM, &fast, sizeof fast));
+    if (!p->a_scale) return status_ok();
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &mode, sizeof mode));
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &mode, sizeof mode));
+    return status_ok();
+}
+
+/* What differs from call to call. */
+static Status operation_point(const ProductCall *p, cublasLtMatmulDesc_t d)
+{
+    if (p->epilogue != EPILOGUE_NONE)
+        BLAS_TRY(cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias));
+    if (!p->a_scale) return status_ok();
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &p->b_scale, sizeof p->b_scale));
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(d, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &p->a_scale, sizeof p->a_scale));
+    return status_ok();
+}
+
 static Status operation_new(const ProductCall *p, cublasLtMatmulDesc_t *out)
 {
     static const cublasLtEpilogue_t kind[] = {[EPILOGUE_NONE] = CUBLASLT_EPILOGUE_DEFAULT,
@@ -80,11 +107,13 @@ static Status operation_new(const ProductCall *p, cublasLtMatmulDesc_t *out)
     BLAS_TRY(cublasLtMatmulDescCreate(out, CUBLAS_COMPUTE_32F, CUDA_R_32F));
     BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
     BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
-    if (p->epilogue == EPILOGUE_NONE) return status_ok();
+    TRY(operation_scale(p, *out));
+    if (p->epilogue == EPILOGUE_NONE) return operation_point(p, *out);
     const cublasLtEpilogue_t epilogue = kind[p->epilogue];
+    const cudaDataType_t bias_type = blas_type(p->bias_type);
     BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
-    BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias));
-    return status_ok();
+    BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type, sizeof bias_type));
+    return operation_point(p, *out);
 }
 
 static Status preference_set(cublasLtMatmulPreference_t preference, const ProductShape *s)
@@ -150,6 +179,8 @@ static ProductShape shape_of(const ProductCall *p)
     s.c_step = p->c_step;
     s.type = (int)p->type;
     s.c_type = (int)p->c_type;
+    s.bias_type = (int)p->bias_type;
+    s.scaled = p->a_scale != NULL;
     s.b_plain = p->b_plain;
     s.epilogue = (int)p->epilogue;
     s.add = p->add;
@@ -208,9 +239,7 @@ Status product_run(Backend *be, const ProductCall *call)
     const float alpha = call->alpha, beta = call->add ? 1.0f : 0.0f;
     if (call->m == 0 || call->n == 0) return status_ok();
     TRY(product_find(c, call, &p));
-    if (call->epilogue != EPILOGUE_NONE)
-        BLAS_TRY(cublasLtMatmulDescSetAttribute(p->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &call->bias,
-                                                sizeof call->bias));
+    TRY(operation_point(call, p->operation));
     Status status = blas_status(cublasLtMatmul(c->blas, p->operation, &alpha, call->b, p->first, call->a, p->second,
                                                &beta, call->c, p->result, call->c, p->result, &p->algorithm,
                                                c->workspace, WORKSPACE_BYTES, c->stream),
@@ -221,6 +250,7 @@ Status product_run(Backend *be, const ProductCall *call)
 Status product_biased(Backend *be, ProductCall p, Tensor bias)
 {
     p.bias = bias.data;
+    p.bias_type = F32;
     p.epilogue = EPILOGUE_BIAS;
     Status status = product_run(be, &p);
     if (status.err != ERR_INPUT) return status;

@@ -7,6 +7,7 @@
 
 extern int64_t host_runs;           /* plans of cuDNN that were run */
 extern bool host_blas_no_epilogues; /* cuBLASLt has no algorithm with a fused epilogue */
+extern bool host_blas_no_scales;    /* ... with a scale for each row */
 extern bool host_cudnn_no_fusion;   /* ... for a graph of more than one operation */
 extern bool host_cudnn_no_engines;  /* cuDNN has no engine for any graph */
 

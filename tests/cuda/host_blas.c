@@ -8,7 +8,7 @@
 #include "kernels/convert.h"
 #include "tests/cuda/host.h"
 
-bool host_blas_no_epilogues;
+bool host_blas_no_epilogues, host_blas_no_scales;
 
 typedef struct {
     cudaDataType_t type;
@@ -19,7 +19,10 @@ typedef struct {
 typedef struct {
     cublasOperation_t a, b;
     cublasLtEpilogue_t epilogue;
+    cudaDataType_t bias_type;
     const void *bias;
+    int32_t a_mode, b_mode; /* of scales: 0 one for all, here 1; or one a row */
+    const float *a_scale, *b_scale;
 } Operation;
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *h)
@@ -91,6 +94,18 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t operation, cu
         memcpy(&o->epilogue, value, bytes);
     else if (name == CUBLASLT_MATMUL_DESC_BIAS_POINTER && bytes == sizeof o->bias)
         memcpy(&o->bias, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE && bytes == sizeof o->bias_type)
+        memcpy(&o->bias_type, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_A_SCALE_MODE && bytes == sizeof o->a_mode)
+        memcpy(&o->a_mode, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_B_SCALE_MODE && bytes == sizeof o->b_mode)
+        memcpy(&o->b_mode, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_A_SCALE_POINTER && bytes == sizeof o->a_scale)
+        memcpy(&o->a_scale, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_B_SCALE_POINTER && bytes == sizeof o->b_scale)
+        memcpy(&o->b_scale, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_FAST_ACCUM && bytes == sizeof(int8_t))
+        return CUBLAS_STATUS_SUCCESS;
     else
         return CUBLAS_STATUS_INVALID_VALUE;
     return CUBLAS_STATUS_SUCCESS;
@@ -133,11 +148,20 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmul
     const bool fits = k == kb && d->rows == m && d->columns == n && a->batch == b->batch && a->batch == d->batch;
     memset(found, 0, sizeof *found);
     found->state = CUBLAS_STATUS_SUCCESS;
-    *count = fits && !(host_blas_no_epilogues && o->epilogue != CUBLASLT_EPILOGUE_DEFAULT);
+    const bool fp8 =
+        a->type == CUDA_R_8F_E4M3; /* both stored along what is added up, in whole sixteens; the bias bf16 */
+    const bool fp8_fits = o->a == CUBLAS_OP_T && o->b == CUBLAS_OP_N && m % 16 == 0 && k % 16 == 0 &&
+                          (o->epilogue == CUBLASLT_EPILOGUE_DEFAULT || o->bias_type == CUDA_R_16BF) &&
+                          !(host_blas_no_scales && o->a_mode);
+    *count = fits && a->type == b->type && (!fp8 || fp8_fits) &&
+             !(host_blas_no_epilogues && o->epilogue != CUBLASLT_EPILOGUE_DEFAULT);
     return *count ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
-static DType type_of(cudaDataType_t t) { return t == CUDA_R_32F ? F32 : t == CUDA_R_16BF ? BF16 : F16; }
+static DType type_of(cudaDataType_t t)
+{
+    return t == CUDA_R_32F ? F32 : t == CUDA_R_16BF ? BF16 : t == CUDA_R_16F ? F16 : E4M3;
+}
 
 static float number(const void *p, cudaDataType_t type, int64_t i)
 {
@@ -164,9 +188,9 @@ static double dot(const float *a, const float *b, int64_t k)
     return sum;
 }
 
-static float finished(const Operation *o, cudaDataType_t type, double sum, int64_t row)
+static float finished(const Operation *o, double sum, int64_t row)
 {
-    if (o->epilogue & CUBLASLT_EPILOGUE_BIAS) sum += (double)number(o->bias, type, row);
+    if (o->epilogue & CUBLASLT_EPILOGUE_BIAS) sum += (double)number(o->bias, o->bias_type, row);
     if (o->epilogue & CUBLASLT_EPILOGUE_GELU)
         sum = 0.5 * sum * (1 + tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
     return (float)sum;
@@ -191,8 +215,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t operation
         for (int64_t j = 0; j < ld->columns; j++)
             for (int64_t i = 0; i < ld->rows; i++) {
                 double sum = times * dot(rows + i * k, columns + j * k, k);
+                if (o->a_mode) sum *= (double)o->a_scale[i] * (double)o->b_scale[j];
                 if (old != 0) sum += old * (double)number(c, lc->type, batch * lc->batch_step + j * lc->step + i);
-                const float v = finished(o, ld->type, sum, i);
+                const float v = finished(o, sum, i);
                 const int64_t to = batch * ld->batch_step + j * ld->step + i;
                 convert_from_float(&v, type_of(ld->type), 1, (char *)d + (size_t)to * dtype_bytes(type_of(ld->type)));
             }

@@ -11,15 +11,19 @@
 
 #include <cmocka.h>
 
+#include "kernels/convert.h"
 #include "kernels/cuda/cuda.h"
 #include "tests/cuda/host.h"
 #include "tests/ops/cases.h"
+
+static bool fp8; /* ask for it */
 
 static Backend *opened(BackendKind kind, DType compute)
 {
     Backend *be = NULL;
     backend_register_cuda(&cuda_kernels);
-    Status s = backend_open(&(BackendOptions){.kind = kind, .compute = compute}, &be);
+    const BackendOptions options = {.kind = kind, .compute = compute, .fp8 = fp8 && kind == BACKEND_CUDA};
+    Status s = backend_open(&options, &be);
     if (failed(s)) fail_msg("%s", s.message);
     return be;
 }
@@ -58,7 +62,9 @@ static void check(DType compute, const char *name, const char *op)
         Tensor want, got;
         float *w = result_of(ref, c, &want), *g = result_of(be, c, &got);
         assert_memory_equal(want.dim, got.dim, sizeof want.dim);
-        const double d = difference(g, w, tensor_count(want)), limit = compute == F32 ? c->fp32 : c->bf16;
+        const double d = difference(g, w, tensor_count(want)), limit = compute == F32 ? c->fp32
+                                                                       : fp8          ? CASE_FP8
+                                                                                      : c->bf16;
         if (getenv("OPS_VERBOSE")) printf("%-12s %-18s #%-3d %.1e of %.1e\n", name, c->op, i, d, limit);
         if (!(d <= limit)) {
             print_error("%s, case %d, %s: off by %.2e, allowed %.2e\n", name, i, c->op, d, limit);
@@ -119,10 +125,71 @@ static void test_without_epilogues(void **state)
     host_blas_no_epilogues = false;
 }
 
+static void test_fp8(void **state)
+{
+    (void)state;
+    fp8 = true;
+    check(BF16, "fp8", "linear");
+    check(BF16, "fp8", "project");
+    host_blas_no_scales = true;
+    check(BF16, "fp8 apart", "linear");
+    check(BF16, "fp8 apart", "project");
+    host_blas_no_scales = fp8 = false;
+}
+
+/* Rows as launch_quantize makes them, by plain code. */
+static void quantize(const float *x, int rows, int d, float *out)
+{
+    for (int i = 0; i < rows; i++) {
+        float most = 0;
+        for (int j = 0; j < d; j++) most = fmaxf(most, fabsf(x[i * d + j]));
+        for (int j = 0; j < d; j++) {
+            const uint8_t v = convert_float_to_e4m3(x[i * d + j] * (E4M3_MOST / most));
+            out[i * d + j] = convert_e4m3_to_float(v) * (most / E4M3_MOST);
+        }
+    }
+}
+
+/* The product of fp8 is the product of these very numbers. */
+static void test_fp8_numbers(void **state)
+{
+    enum { T = 5, K = 48, N = 32 };
+    float x[T * K], w[N * K], x8[T * K], w8[N * K], got[T * N];
+    Linear l = {.quantize = true};
+    (void)state;
+    fp8 = true;
+    Backend *be = opened(BACKEND_CUDA, BF16);
+    fp8 = false;
+    for (int i = 0; i < T * K; i++) x[i] = sinf((float)(i * i % 97)) * (float)(1 + i % 7);
+    for (int i = 0; i < N * K; i++) w[i] = cosf((float)(i * 7 % 101)) / (float)(1 + i % 5);
+    quantize(x, T, K, x8);
+    quantize(w, N, K, w8);
+    assert_int_equal(linear_pack(be, tensor_view(w, F32, 2, (int64_t[]){N, K}), (Tensor){0}, &l).err, OK);
+    assert_true(l.quantize);
+    Tensor y = op_linear(be, backend_upload(be, x, 2, (int64_t[]){T, K}), &l, ACT_NONE);
+    backend_download(be, y, got);
+    assert_int_equal(backend_status(be).err, OK);
+    for (int i = 0; i < T * N; i++) {
+        double sum = 0, size = 0;
+        for (int k = 0; k < K; k++) {
+            const double term = (double)x8[i / N * K + k] * (double)w8[i % N * K + k];
+            sum += term;
+            size += fabs(term);
+        }
+        assert_true(fabs(sum - (double)got[i]) <= 1e-6 * size);
+    }
+    linear_free(be, &l);
+    backend_close(&be);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fp32), cmocka_unit_test(test_bf16), cmocka_unit_test(test_bf16_without_cudnn),
-        cmocka_unit_test(test_bf16_without_fusion), cmocka_unit_test(test_without_epilogues)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fp32),
+                                       cmocka_unit_test(test_bf16),
+                                       cmocka_unit_test(test_bf16_without_cudnn),
+                                       cmocka_unit_test(test_bf16_without_fusion),
+                                       cmocka_unit_test(test_without_epilogues),
+                                       cmocka_unit_test(test_fp8),
+                                       cmocka_unit_test(test_fp8_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,7 +36,7 @@ static bool read_request(int argc, char **argv, BenchRequest *r)
                         .layers = (int)strtol(gpu_value(argc, argv, "--layers", "0"), NULL, 10),
                         .tokens = (int)strtol(gpu_value(argc, argv, "--tokens", "120"), NULL, 10),
                         .repeat = (int)strtol(gpu_value(argc, argv, "--repeat", "3"), NULL, 10),
-                        .backend = {.kind = gpu_backend(), .compute = BF16}};
+                        .backend = {.kind = gpu_backend(), .compute = BF16, .fp8 = gpu_flag(argc, argv, "--fp8")}};
     return r->tokens > 0 && r->repeat > 0;
 }
 
@@ -48,10 +48,10 @@ int part_bench(int argc, char **argv)
     const bool profiled = gpu_flag(argc, argv, "--profile");
     profile_begin(profiled);
     Status status = bench_run(&r, &b);
-    printf(
-        "{\"part\": \"bench\", \"stage\": \"%s\", \"shape\": \"%s\", \"latent\": [%lld, %lld, %lld], \"profiled\": %s",
-        bench_stage_name[r.stage], bench_shape_name[r.shape], (long long)r.latent[0], (long long)r.latent[1],
-        (long long)r.latent[2], profiled ? "true" : "false");
+    printf("{\"part\": \"bench\", \"dtype\": \"%s\", \"stage\": \"%s\", \"shape\": \"%s\", \"latent\": [%lld, %lld, "
+           "%lld], \"profiled\": %s",
+           r.backend.fp8 ? "fp8" : "bf16", bench_stage_name[r.stage], bench_shape_name[r.shape], (long long)r.latent[0],
+           (long long)r.latent[1], (long long)r.latent[2], profiled ? "true" : "false");
     if (failed(status)) {
         printf(", \"error\": ");
         gpu_print_text(status.message);

@@ -1,8 +1,8 @@
 /* reelwright_gpu PART ... - the parts of the GPU proof, one JSON object a line on stdout; run.sh runs them and makes the record.
  *
- *   ops [--fp32] [--no-cudnn] [--only PREFIX]       every case of tests/ops against ref
- *   parity FOLDER... [--fp32]                       every stage of a reference within its tolerance
- *   bench --stage S --shape S --latent FxHxW [--layers N] [--tokens N] [--repeat N] [--profile] [--no-cudnn]
+ *   ops [--fp32|--fp8] [--no-cudnn] [--only PREFIX]       every case of tests/ops against ref
+ *   parity FOLDER... [--fp32|--fp8]                       every stage of a reference within its tolerance
+ *   bench --stage S --shape S --latent FxHxW [--layers N] [--tokens N] [--repeat N] [--profile] [--fp8]
  *   ranks FOLDER SIZE [--fp32] [--seconds N]        the fixture on SIZE processes that share the device, over NCCL, each split
  *   rate M N K                                      TFLOP/s of one bf16 product through the back end
  *

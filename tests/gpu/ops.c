@@ -42,7 +42,9 @@ static double difference(const float *a, const float *b, int64_t count)
 static bool check(Backend *ref, Backend *be, int i, const char *how)
 {
     const Case *c = &cases[i];
-    const double limit = backend_compute(be) == F32 ? c->fp32 : c->bf16;
+    const bool quantized =
+        backend_options(be).fp8 && (strncmp(c->op, "linear", 6) == 0 || strcmp(c->op, "project") == 0);
+    const double limit = backend_compute(be) == F32 ? c->fp32 : quantized ? CASE_FP8 : c->bf16;
     Tensor want, got;
     float *w = result_of(ref, c, &want), *g = result_of(be, c, &got);
     double d = 1e30;
@@ -58,12 +60,13 @@ static bool check(Backend *ref, Backend *be, int i, const char *how)
 int part_ops(int argc, char **argv)
 {
     const DType compute = gpu_flag(argc, argv, "--fp32") ? F32 : BF16;
-    const bool avoid = gpu_flag(argc, argv, "--no-cudnn");
+    const bool avoid = gpu_flag(argc, argv, "--no-cudnn"), fp8 = gpu_flag(argc, argv, "--fp8");
     const char *only = gpu_value(argc, argv, "--only", "");
     Backend *ref = NULL, *be = NULL;
     int bad = 0, done = 0;
     Status status = backend_open(&(BackendOptions){.kind = BACKEND_REF}, &ref);
-    if (!failed(status)) status = backend_open(&(BackendOptions){.kind = gpu_backend(), .compute = compute}, &be);
+    if (!failed(status))
+        status = backend_open(&(BackendOptions){.kind = gpu_backend(), .compute = compute, .fp8 = fp8}, &be);
     if (failed(status)) {
         fprintf(stderr, "%s\n", status.message);
         return 3;
@@ -72,7 +75,7 @@ int part_ops(int argc, char **argv)
     cuda_always_cudnn(be);
     if (avoid) cuda_avoid_cudnn(be, true);
 #endif
-    const char *how = compute == F32 ? "fp32" : avoid ? "bf16, without cuDNN" : "bf16";
+    const char *how = compute == F32 ? "fp32" : fp8 ? "fp8" : avoid ? "bf16, without cuDNN" : "bf16";
     for (int i = 0; i < case_count; i++) {
         if (strncmp(cases[i].op, only, strlen(only)) != 0) continue;
         bad += !check(ref, be, i, how);

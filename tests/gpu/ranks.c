@@ -14,8 +14,6 @@
 #include "tests/gpu/tokenizer_recorded.h"
 #include "tests/parity/parity.h"
 
-bool parity_part_print(const char *folder, const char *how, DType compute, Status status, const ParityReport *r);
-
 /* ---- processes ---------------------------------------------------------------------------------------------------------------- */
 
 static int render(const char *folder, int rank, int size, const Split *split, DType compute, const char *how)
@@ -32,7 +30,7 @@ static int render(const char *folder, int rank, int size, const Split *split, DT
     tokenizer_recorded_use(folder);
     Status status = parity_run(folder, &run, &report);
     uint64_t latents[BOXES_MOST];
-    bool ok = rank != 0 || parity_part_print(folder, how, compute, status, &report);
+    bool ok = rank != 0 || parity_part_print(folder, how, compute == F32 ? PARITY_FP32 : PARITY_BF16, status, &report);
     if (!failed(status)) status = coll_host_gather(group, &report.latents, sizeof report.latents, latents);
     for (int r = 1; r < size && !failed(status); r++)
         if (latents[r] != latents[0]) {

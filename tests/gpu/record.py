@@ -58,7 +58,8 @@ def table_of_rates(lines, text, rate):
             text.append(f"  product {x['m']} x {x['n']} x {x['k']} with GELU: {x['tflop_per_s']} TFLOP/s{share}")
             continue
         size = "x".join(str(d) for d in x["latent"])
-        text.append(f"  {x['stage']} {x['shape']} {size}, {x['layers']} layers{', with events' if x['profiled'] else ''}: "
+        dtype = " fp8" if x.get("dtype") == "fp8" else ""
+        text.append(f"  {x['stage']} {x['shape']}{dtype} {size}, {x['layers']} layers{', with events' if x['profiled'] else ''}: "
                     f"{x['seconds'][1]:.4f} s ({x['seconds'][0]:.4f} to {x['seconds'][2]:.4f}), {x['tflop']:.2f} TFLOP, "
                     f"{x['tflop_per_s']:.1f} TFLOP/s{share}")
 
@@ -67,7 +68,7 @@ def table_of_times(lines, text):
     text.append("\nWhere the time goes, by op (milliseconds per evaluation, calls)")
     for x in lines:
         if x["part"] == "bench" and x["profiled"]:
-            text.append(f"  {x['stage']} {x['shape']}:")
+            text.append(f"  {x['stage']} {x['shape']} {x.get('dtype', '')}:")
         if x["part"] == "notes":
             text.append(f"    {x['notes']}")
         if x["part"] == "profile" and x["ms"] >= 0.01:

@@ -95,11 +95,13 @@ references=("$fixtures"/t2v-0 "$fixtures"/i2v_a14b-0 "$fixtures"/ti2v5b_i2v-0 "$
 if wanted ops; then
   step "ops bf16" 90 "${program[@]}" ops
   step "ops fp32" 40 "${program[@]}" ops --fp32
+  [ "$backend" = cpu ] || step "ops fp8" 40 "${program[@]}" ops --fp8
   [ "$backend" = cpu ] || step "ops without cuDNN" 40 "${program[@]}" ops --no-cudnn
 fi
 if wanted parity; then
   step "parity bf16" 80 "${program[@]}" parity "${references[@]}"
   step "parity fp32" 50 "${program[@]}" parity --fp32 "${references[@]}"
+  [ "$backend" = cpu ] || step "parity fp8" 50 "${program[@]}" parity --fp8 "${references[@]}"
 fi
 
 # ---- speed ----------------------------------------------------------------------------------------------------------------------------
@@ -111,6 +113,8 @@ if wanted bench; then
     step "rate ffn 14b" 20 "${program[@]}" rate 75600 13824 5120
     step "transformer 14b 720p" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2
     step "transformer 14b 720p by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --profile
+    step "transformer 14b 720p fp8" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --fp8
+    step "transformer 14b 720p fp8 by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --fp8 --profile
     step "transformer 14b 480p" 40 "${program[@]}" bench --shape 14b --latent 21x60x104 --layers 2
     step "transformer 5b 720p" 40 "${program[@]}" bench --shape 5b --latent 31x44x80 --layers 4
     step "transformer 1.3b 480p" 60 "${program[@]}" bench --shape 1.3b --latent 21x60x104

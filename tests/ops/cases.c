@@ -57,7 +57,7 @@ static Tensor drawn(Backend *be, float scale, int ndim, const int64_t *dim)
 
 static Linear drawn_linear(Backend *be, int64_t out, int64_t in, bool with_bias)
 {
-    Linear l = {0};
+    Linear l = {.quantize = true}; /* where the back end's options ask for it */
     float *v = malloc((size_t)(out * in + out) * sizeof *v);
     draw(v, out * in + out, 1.0f / (float)(in > 64 ? 16 : 4));
     Tensor bias = with_bias ? tensor_view(v + out * in, F32, 1, &out) : (Tensor){0};
@@ -339,11 +339,15 @@ const Case cases[] = {
     {"linear", run_linear, 3e-6, 4e-3, {37, 33, 16, ACT_NONE, 0}},
     {"linear", run_linear, 3e-6, 4e-3, {29, 5001, 33, ACT_NONE, 1}},
     {"linear", run_linear, 3e-6, 4e-3, {301, 64, 100, ACT_NONE, 1}},
+    {"linear", run_linear, 3e-6, 4e-3, {64, 96, 48, ACT_NONE, 1}},
+    {"linear gelu", run_linear, 1e-6, 5e-3, {37, 96, 48, ACT_GELU_TANH, 1}},
     {"linear gelu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_GELU_TANH, 1}}, /* 2.2e-7 3.0e-3 */
     {"linear silu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_SILU, 1}},
     {"linear gelu erf", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_GELU_ERF, 1}},
     {"linear relu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_RELU, 1}},
-    {"project", run_project, 1e-6, 5e-3, {37, 96, 48}},          /* 8.9e-8 3.5e-3 */
+    {"project", run_project, 1e-6, 5e-3, {37, 96, 48}}, /* 8.9e-8 3.5e-3 */
+    {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 96, 48, 0}},
+    {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 96, 48, 1}},
     {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 96, 50, 0}}, /* 1.1e-7 1.3e-3 */
     {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 95, 50, 1}},
     {"linear_add", run_linear_add, 1e-6, 4e-3, {300, 96, 33, 2}},
