@@ -117,13 +117,14 @@ Status verb_retry(int argc, char **argv)
 
 Status verb_priority(int argc, char **argv)
 {
-    const Usage usage = {.verb = "priority",
-                         .arguments = "DIR NUMBER",
-                         .about =
-                             "Of several campaigns in one farm those of higher priority go first, -100 to 100. Holds\n"
-                             "until it is set again, here or by another `priority` in the campaign file.",
-                         .min_arguments = 2,
-                         .max_arguments = 2};
+    const Usage usage = {
+        .verb = "priority",
+        .arguments = "DIR NUMBER",
+        .about = "Of several campaigns in one run those of higher priority go first, -100 to 100, one at a\n"
+                 "time; one that comes to be above the one that works takes over at its next step. Holds\n"
+                 "until it is set again, here or by another `priority` in the campaign file.",
+        .min_arguments = 2,
+        .max_arguments = 2};
     int first, number;
     char *end;
     /* a negative number is no option: it goes behind the mark that ends them */

@@ -114,7 +114,7 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
         .about = "Renders a campaign: one clip per customer, with a delivery list and a report. Started alone it\n"
                  "launches mpirun itself; under mpirun rank 0 coordinates and the rest work. Run again, it resumes:\n"
                  "what is finished is not rendered again. SIGTERM, SIGUSR1 or Ctrl-C checkpoint and end it with 75.\n"
-                 "Several campaigns share the farm by their priority, each in DIR/NAME of its file.",
+                 "Several campaigns take turns by their priority, with all workers, each in DIR/NAME of its file.",
         .option = table,
         .option_count = sizeof table / sizeof *table,
         .min_arguments = 1,

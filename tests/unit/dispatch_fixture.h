@@ -1,0 +1,207 @@
+/* dispatch_fixture.h - the real coordinator and the real protocol against workers that work on a clock the test owns. */
+#ifndef REELWRIGHT_TESTS_DISPATCH_FIXTURE_H
+#define REELWRIGHT_TESTS_DISPATCH_FIXTURE_H
+
+#include "farm_fixture.h"
+
+#include <errno.h>
+
+#include "common/log.h"
+#include "coordinator/dispatch.h"
+#include "worker/talk.h"
+
+enum { MAX_WORKERS = 9, TICK_MS = 20, STEP_MS = 100 };
+
+typedef struct Farm Farm;
+
+typedef struct { /* a worker whose leases take steps * STEP_MS on the farm's clock */
+    Talk talk;
+    int rank;
+    int64_t step_at_ms;
+    int step;
+    bool dead, hung, gone;
+    int leases_done;
+} Sim;
+
+struct Farm {
+    char *folder;
+    Campaign *campaign;
+    Ledger *ledger;
+    Events *events;
+    LocalNet *net;
+    Dispatch *dispatch;
+    int workers;
+    Sim sim[MAX_WORKERS];
+    int64_t now_ms;
+    /* how a lease ends (class and reason); NULL: well. May kill the worker. */
+    ErrClass (*fate)(Farm *f, Sim *s, const char **reason);
+    bool replace; /* there is a launcher */
+    int fast;     /* report success with too few steps, this many times */
+};
+
+static inline void start_job(Farm *f, int workers, LocalFaults faults)
+{
+    DispatchOptions o = {.start_s = 1e9 + (double)f->now_ms / 1000,
+                         .start_ms = f->now_ms,
+                         .grace_ms = 60000,
+                         .wait_ms = -1,
+                         .replace = f->replace,
+                         .most_failed = -1};
+    f->workers = workers;
+    memset(f->sim, 0, sizeof f->sim);
+    f->net = local_net_new(workers + 1, faults);
+    assert_good(ledger_open(f->folder, LEDGER_WRITE, &f->ledger));
+    assert_good(ledger_adopt(f->ledger, f->campaign, o.start_s));
+    assert_good(ledger_begin_epoch(f->ledger, "here", 1, o.start_s));
+    assert_good(events_open(f->folder, f->campaign->name, &f->events));
+    assert_good(dispatch_open(f->ledger, local_net_link(f->net, 0), f->events, &o, &f->dispatch));
+    for (int i = 1; i <= workers; i++) {
+        f->sim[i].rank = i;
+        talk_open(&f->sim[i].talk, local_net_link(f->net, i), "sim", (int)ledger_epoch(f->ledger) * 100 + i, 1);
+    }
+}
+
+static inline void end_job(Farm *f)
+{
+    for (int i = 1; i <= f->workers; i++) talk_close(&f->sim[i].talk);
+    dispatch_close(&f->dispatch);
+    events_close(&f->events);
+    ledger_close(&f->ledger);
+    local_net_free(&f->net);
+}
+
+static inline Farm open_farm(int rows, int rows_per_shot, int workers, LocalFaults faults)
+{
+    Farm f = {.folder = fixture_folder(), .campaign = fixture_campaign("night", rows, rows_per_shot)};
+    start_job(&f, workers, faults);
+    return f;
+}
+
+static inline void close_farm(Farm *f)
+{
+    end_job(f);
+    fixture_campaign_free(f->campaign);
+    fixture_remove(f->folder);
+}
+
+static inline void kill_worker(Farm *f, Sim *s)
+{
+    s->dead = true;
+    local_net_kill(f->net, s->rank);
+}
+
+static inline void finish_lease(Farm *f, Sim *s)
+{
+    const Lease *l = &s->talk.lease;
+    const char *reason = "";
+    ErrClass err = s->talk.drop || s->talk.stop ? ERR_STOP : f->fate ? f->fate(f, s, &reason) : OK;
+    if (s->dead) return;
+    LeaseResult r = {.lease = l->lease,
+                     .epoch = l->epoch,
+                     .err = (int)err,
+                     .reason = text_copy(reason),
+                     .denoise_s = 1,
+                     .steps_done = s->step};
+    memcpy(r.key, l->key, HASH_TEXT);
+    if (err == OK) {
+        r.clip_count = l->clip_count;
+        r.clip = memory_get((size_t)l->clip_count, sizeof *r.clip);
+        for (int i = 0; i < l->clip_count; i++)
+            r.clip[i] = (ClipResult){.clip_id = text_copy(l->clip[i].clip_id),
+                                     .file = text_copy("f"),
+                                     .thumbnail = text_copy(""),
+                                     .sheet = text_copy(""),
+                                     .duration_s = 1,
+                                     .width = 1,
+                                     .height = 1};
+        if (f->fast > 0 && f->fast--) r.steps_done = 1;
+        s->leases_done++;
+    }
+    assert_good(talk_finish(&s->talk, &r, f->now_ms));
+}
+
+static inline void tick_worker(Farm *f, Sim *s)
+{
+    if (s->dead || s->hung || s->gone) return;
+    bool had = s->talk.has_lease;
+    assert_good(talk_hear(&s->talk, f->now_ms, 0));
+    if (!s->talk.has_lease) {
+        s->gone = s->talk.stop && !s->talk.owes_result;
+        if (s->gone) assert_good(talk_goodbye(&s->talk));
+        return;
+    }
+    if (!had) s->step = 0, s->step_at_ms = f->now_ms;
+    if (f->now_ms < s->step_at_ms && !s->talk.drop && !s->talk.stop) return;
+    if (s->step == s->talk.lease.shot.steps || s->talk.drop || s->talk.stop) {
+        finish_lease(f, s);
+        return;
+    }
+    assert_good(talk_progress(&s->talk, s->step == 3 ? "decode" : "denoise", s->step, s->talk.lease.shot.steps));
+    s->step++;
+    s->step_at_ms += STEP_MS;
+}
+
+static inline void tick(Farm *f)
+{
+    f->now_ms += TICK_MS;
+    for (int i = 1; i <= f->workers; i++) tick_worker(f, &f->sim[i]);
+    assert_good(dispatch_round(f->dispatch, f->now_ms, 0));
+}
+
+static inline void run_farm(Farm *f, int64_t most_s)
+{
+    for (int64_t end = f->now_ms + most_s * 1000; dispatch_going(f->dispatch);) {
+        if (f->now_ms > end) fail_msg("still going after %d s of the test's clock", (int)most_s);
+        tick(f);
+    }
+}
+
+static inline Snapshot look(Farm *f)
+{
+    Snapshot s;
+    assert_good(ledger_read_snapshot(f->ledger, &s));
+    assert_good(ledger_check_counts(f->ledger));
+    return s;
+}
+
+typedef struct {
+    int done, failed, lost, stopped, abandoned, running;
+} Outcomes;
+
+static inline Status count_lease(void *self, const LeaseRow *row)
+{
+    Outcomes *o = self;
+    o->done += strcmp(row->outcome, "done") == 0;
+    o->failed += strcmp(row->outcome, "failed") == 0;
+    o->lost += strcmp(row->outcome, "lost") == 0;
+    o->stopped += strcmp(row->outcome, "stopped") == 0;
+    o->abandoned += strcmp(row->outcome, "abandoned") == 0;
+    o->running += strcmp(row->outcome, "running") == 0;
+    return status_ok();
+}
+
+static inline Outcomes outcomes(Farm *f)
+{
+    Outcomes o = {0};
+    assert_good(ledger_read_leases(f->ledger, -1, (LeaseSink){count_lease, &o}));
+    return o;
+}
+
+static inline void assert_counts(Farm *f, int finished, int failed_clips, int left)
+{
+    Snapshot s = look(f);
+    assert_int_equal(s.finished, finished);
+    assert_int_equal(s.failed, failed_clips);
+    assert_int_equal(s.left, left);
+    snapshot_clear(&s);
+    assert_good(ledger_check_counts(f->ledger));
+}
+
+static inline ErrClass shot_2_is_poison(Farm *f, Sim *s, const char **reason)
+{
+    (void)f;
+    *reason = "prompt of 600 tokens, expected at most 512";
+    return s->talk.lease.shot.seed == 2 ? ERR_CLIP : OK;
+}
+
+#endif
