@@ -4,6 +4,7 @@ Training draws from `captions`; the measuring program knows a clip's prompt only
 words that name an attribute wherever they stand.
 """
 import re
+from functools import lru_cache
 
 from world import ON_GROUND, OCCLUDERS, Scene
 
@@ -79,15 +80,21 @@ def captions(s):
     return [*english(s), *german(s)]
 
 
+@lru_cache(None)
+def spoken(s, language):
+    return tuple(language(s))
+
+
 def random_caption(rng, s):
     """English twice as often as German; now and then written as a sentence."""
-    choices = list(english(s) if rng.random() < 0.65 else german(s))
+    choices = spoken(s, english if rng.random() < 0.65 else german)
     text = choices[rng.integers(len(choices))]
     if rng.random() < 0.2:
         text = text[0].upper() + text[1:] + "."
     return text
 
 
+@lru_cache(None)
 def leave_out(kind, text):
     """The caption without the words that name an attribute of this kind, "colour" for instance."""
     return " ".join(w for w in text.split() if MEANING.get(w.lower(), ("",))[0] != kind)

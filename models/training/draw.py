@@ -28,8 +28,10 @@ class Canvas:
         return other
 
     def blend(self, alpha, colour):
-        alpha = alpha[..., None]
-        self.rgb += (np.asarray(colour, np.float32) - self.rgb) * alpha
+        colour = np.asarray(colour, np.float32)
+        if self.rgb.shape[-1] == 4:   # premultiplied colours and coverage
+            colour = np.append(colour, np.float32(1))
+        self.rgb += (colour - self.rgb) * alpha[..., None]
 
     def fill(self, distance, colour, alpha=1.0):
         self.blend(np.clip(0.5 - distance * self.px, 0, 1) * alpha, colour)

@@ -103,14 +103,11 @@ def reference(face, size=REFERENCE):
 
 def cutout(face, dx, dy):
     """The face as it stands in a clip, moved by (dx, dy): colours [h,w,3], times the coverage [h,w] that follows."""
-    layers = []
-    for ground in (0.0, 1.0):
-        c = Canvas(world.WIDTH, world.HEIGHT)
-        c.rgb[:] = ground
-        draw_face(c, face, AT[0] + dx, AT[1] + dy, RADIUS)
-        layers.append(c.rgb)
-    alpha = 1 - (layers[1] - layers[0]).mean(-1)
-    return layers[0], alpha
+    x, y, r = AT[0] + dx, AT[1] + dy, RADIUS
+    c = Canvas(world.WIDTH, world.HEIGHT)
+    c.rgb = np.zeros((*c.rgb.shape[:2], 4), np.float32)
+    draw_face(c.window(x - 1.6 * r, y - 2.1 * r, x + 1.6 * r, world.BOTTOM), face, x, y, r)
+    return c.rgb[..., :3], c.rgb[..., 3]
 
 
 def render(scene, face, seed):

@@ -37,7 +37,9 @@ def time_conv(m, x):
 
 
 def norm(m, x):
-    return F.normalize(x, dim=-1) * (m.scale * m.gamma.flatten())
+    """WanRMS_norm; its result has the type of x, which halves what bf16 moves."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).clamp(min=1e-12)
+    return x * (m.scale / length).to(x.dtype) * m.gamma.flatten().to(x.dtype)
 
 
 def residual(m, x):

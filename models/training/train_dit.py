@@ -9,9 +9,9 @@ learned to look past them.
 """
 import argparse
 import os
-import time
+from dataclasses import replace
+from functools import lru_cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
@@ -20,9 +20,9 @@ from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
 
 import latents as data
 from captions import leave_out, random_caption
-from muon import Muon
 from team import launch
 from tokenizer import meanings
+from trainer import Trainer, device, options, precision
 from world import COLOURS, FRAMES, HEIGHT, OBJECTS, WIDTH
 
 TEXT_LENGTH, TOKENS = 512, 24
@@ -46,11 +46,20 @@ class PadAware(WanAttnProcessor):
         return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
 
 
+@lru_cache(None)
+def pieces(tokenizer, text):
+    return tokenizer(text, truncation=True, max_length=TOKENS).input_ids
+
+
 def encode_text(encoder, tokenizer, texts, ramp=1.0):
     """Embeddings with zeroed pads, as the pipeline makes them, and the matching key bias [batch,1,1,TOKENS]."""
-    batch = tokenizer(texts, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").to(encoder.device)
-    mask = batch.attention_mask
-    out = encoder(batch.input_ids, mask).last_hidden_state * mask[..., None]
+    ids = torch.zeros((len(texts), TOKENS), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, used, text in zip(ids, mask, texts):
+        found = pieces(tokenizer, text)
+        row[:len(found)], used[:len(found)] = torch.tensor(found), 1
+    ids, mask = ids.to(encoder.device), mask.to(encoder.device)
+    out = encoder(ids, mask).last_hidden_state * mask[..., None]
     used = mask.sum(1, keepdim=True)
     stand_for = ((TEXT_LENGTH - used) / (TOKENS - used).clamp(min=1)).log()
     bias = torch.where(mask.bool(), 0.0, stand_for * ramp - 4.0 * (1 - ramp))
@@ -92,7 +101,7 @@ class Hints(torch.nn.Module):
             transformer.blocks[k].register_forward_hook(lambda _, __, out, k=k: self.states.__setitem__(k, out))
 
     def loss(self, share, kinds, colours):
-        """Cross-entropies of place and thing; share [B,f,h,w] of latent cells, kinds and colours [B]."""
+        """Cross-entropies of place and thing; share [B,f,h,w] of latent cells, kinds and colours [B], -1 for a nameless one."""
         count = share.shape[0]
         cells = torch.cartesian_prod(*(torch.arange(n) for n in GRID)).to(share.device)
         read = self.place(self.states[self.EARLY]).split(GRID, -1)
@@ -100,14 +109,16 @@ class Hints(torch.nn.Module):
         shown = share.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).amax((3, 5)).flatten(1)
         here, kind, colour = self.thing(self.states[self.LATE]).split([1, len(OBJECTS), len(COLOURS)], -1)
         there = F.binary_cross_entropy_with_logits(here[..., 0], shown)
-        what = sum((F.cross_entropy(r.transpose(1, 2), label[:, None].expand_as(shown), reduction="none") * shown).mean()
+        what = sum((F.cross_entropy(r.transpose(1, 2), label[:, None].expand(shown.shape), reduction="none", ignore_index=-1) * shown).mean()
                    for r, label in ((kind, kinds), (colour, colours)))
         return place, there + what
 
 
 def vague_caption(rng, scene, no_colour, no_object):
     """A caption that leaves out the colour or the object, each in its share of the cases: so that the colour's word does not
-    come to stand for the shapes it was seen with, nor the object's for their colours."""
+    come to stand for the shapes it was seen with, nor the object's for their colours. A nameless colour is never named."""
+    if scene.colour not in COLOURS:
+        return leave_out("colour", random_caption(rng, replace(scene, colour="white")))
     text, u = random_caption(rng, scene), rng.random()
     if u < no_colour:
         return leave_out("colour", text)
@@ -123,95 +134,58 @@ def random_sigma(count):
 
 def train(args, team):
     torch.manual_seed(0)
-    folder, state_file = f"{args.work}/model", f"{args.work}/state/dit.pt"
+    folder = f"{args.work}/model"
     tokenizer = T5TokenizerFast.from_pretrained(f"{folder}/tokenizer")
     both, known = build(folder, tokenizer)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    both.to(device)
-    hints = Hints(both.transformer).to(device)
-    published = list(both.parameters())
-    parameters = [*published, *hints.parameters()]
-    optimizer, step = Muon(parameters, args.lr, team), 0
-    average = [p.detach().clone() for p in published]
-    if os.path.exists(state_file):
-        state = torch.load(state_file, map_location=device)
-        both.load_state_dict(state["both"])
-        hints.load_state_dict(state["hints"])
-        optimizer.load_state_dict(state["optimizer"])
-        average, step, known = state["average"], state["step"], state["known"]
-    ramp_steps = 1 if known else args.ramp
+    both.to(device())
+    hints = Hints(both.transformer).to(device())
+    trained = dict(torch.nn.ModuleDict({**both, "hints": hints}).named_parameters())
+
+    def publish():
+        both.transformer.save_pretrained(f"{folder}/transformer")
+        both.encoder.save_pretrained(f"{folder}/text_encoder")
+        UniPCMultistepScheduler(**SCHEDULER).save_pretrained(f"{folder}/scheduler")
+    course = Trainer(args, team, "dit", trained, publish, known=known)
+    ramp_steps = 1 if course.facts["known"] else args.ramp
     latents, shown, scenes = data.load(args.work)
-    kinds = torch.tensor([OBJECTS.index(s.object) for s in scenes])
-    colours = torch.tensor([list(COLOURS).index(s.colour) for s in scenes])
+    latents, shown = latents.to(device()), shown.to(device())
+    kinds = torch.tensor([OBJECTS.index(s.object) for s in scenes], device=device())
+    colours = torch.tensor([list(COLOURS).index(s.colour) if s.colour in COLOURS else -1 for s in scenes], device=device())
     for block in both.transformer.blocks:
         block.attn2.set_processor(PadAware())
         if args.compile:
             block.forward = torch.compile(block.forward, dynamic=False)   # not block.compile(): the readers' hooks stay outside
-    rng = np.random.default_rng([step, team.rank])
-    torch.manual_seed(10 * step + team.rank)
     if team.chief:
         print({k: f"{sum(p.numel() for p in m.parameters()) / 1e6:.2f}M" for k, m in both.items()}, len(scenes), "clips", flush=True)
-
-    def save():
-        live = [p.detach().clone() for p in published]
-        os.makedirs(os.path.dirname(state_file), exist_ok=True)
-        torch.save({"both": both.state_dict(), "hints": hints.state_dict(), "optimizer": optimizer.state_dict(), "average": average,
-                    "step": step, "known": known}, state_file + ".new")
-        os.replace(state_file + ".new", state_file)
-        with torch.no_grad():
-            torch._foreach_copy_(published, average)
-        both.transformer.save_pretrained(f"{folder}/transformer")
-        both.encoder.save_pretrained(f"{folder}/text_encoder")
-        UniPCMultistepScheduler(**SCHEDULER).save_pretrained(f"{folder}/scheduler")
-        with torch.no_grad():
-            torch._foreach_copy_(published, live)
-
-    losses, start = [], time.time()
-    while step < args.steps:
+    rng = course.rng
+    while course.running():
         pick = rng.integers(len(scenes), size=args.batch)
         texts = ["" if rng.random() < args.drop else vague_caption(rng, scenes[i], args.no_colour, args.no_object) for i in pick]
-        x0 = latents[pick].float().to(device)
-        share = shown[pick].float().to(device)
+        pick = torch.from_numpy(pick).to(device())
+        x0, share = latents[pick].float(), shown[pick].float()
         weight = 1 + args.emphasis * share[:, None]
-        noise, sigma = torch.randn_like(x0), random_sigma(args.batch).to(device)
+        noise, sigma = torch.randn_like(x0), random_sigma(args.batch).to(device())
         s = sigma.view(-1, 1, 1, 1, 1)
-        text, PadAware.bias = encode_text(both.encoder, tokenizer, texts, min(1, step / ramp_steps))
-        v = both.transformer((1 - s) * x0 + s * noise, sigma * 1000, text, return_dict=False)[0]
-        error = (v - (noise - x0)).square()
+        with precision():
+            text, PadAware.bias = encode_text(both.encoder, tokenizer, texts, min(1, course.step / ramp_steps))
+            v = both.transformer((1 - s) * x0 + s * noise, sigma * 1000, text, return_dict=False)[0]
+            place, thing = hints.loss(share, kinds[pick], colours[pick])
+        error = (v.float() - (noise - x0)).square()
         loss = (error * weight).mean() / weight.mean()
-        place, thing = hints.loss(share, kinds[pick].to(device), colours[pick].to(device))
-        optimizer.zero_grad()
-        (loss + args.hint * (place + thing)).backward()
-        team.mean_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        progress = step / args.steps
-        optimizer.step(args.lr * min(1, (step + 1) / 50) * min(1, max(0.03, (1 - progress) / 0.5)))
-        step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(average, published, 1 - min(args.ema, (1 + step) / (10 + step)))
-        losses.append([loss.item(), error.mean().item(), place.item(), thing.item()])
-        if team.chief and step % 25 == 0:
-            print(f"step {step} loss %.4f even %.4f place %.3f thing %.4f  {(time.time() - start) / len(losses):.2f} s/step" % tuple(np.mean(losses[-25:], 0)), flush=True)
-        if team.chief and step % 50 == 0:
-            save()
-    if team.chief:
-        save()
+        course.descend(loss + args.hint * (place + thing), {"loss": loss, "even": error.mean(), "place": place, "thing": thing})
+    course.save()
 
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
-    p.add_argument("--work", default="work")
-    p.add_argument("--steps", type=int, default=2600)
+    options(p, steps=2600, lr=2e-3)
     p.add_argument("--batch", type=int, default=6, help="clips per process and step")
     p.add_argument("--compile", type=int, default=1, help="a quarter faster, after a minute or two")
-    p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--drop", type=float, default=0.1, help="share of captions left out, for guidance")
     p.add_argument("--no-colour", type=float, default=0.33, help="share of captions without the colour's word")
     p.add_argument("--no-object", type=float, default=0.2, help="share of captions without the object's word")
     p.add_argument("--emphasis", type=float, default=4.0, help="extra weight of the object in the loss")
     p.add_argument("--hint", type=float, default=0.1, help="weight of the readers of inner states")
-    p.add_argument("--ema", type=float, default=0.995)
     p.add_argument("--ramp", type=int, default=500)
-    p.add_argument("--processes", type=int, default=2)
     args = p.parse_args()
     launch(train, args, args.processes)

@@ -6,7 +6,6 @@
 import argparse
 import math
 import os
-import time
 
 import numpy as np
 import torch
@@ -14,13 +13,15 @@ from diffusers import AutoencoderKLWan
 
 import clips as data
 import fast_vae
-from muon import Muon
+import faces
 from team import launch
+from trainer import Trainer, device, options, precision
 
 CONFIG = dict(base_dim=16, decoder_base_dim=24, z_dim=16, dim_mult=[1, 2, 4], num_res_blocks=1, attn_scales=[],
               temperal_downsample=[True, True], in_channels=12, out_channels=12, patch_size=2,
               scale_factor_spatial=8, scale_factor_temporal=4, latents_mean=[0.0] * 16, latents_std=[1.0] * 16)
 PICTURES = (4, 1, 64, 64)   # single frames first: cheap, and they teach the spatial layers quickly
+WHOLE = 20   # on a GPU: clips per step, whole ones
 CROPS = [  # clips per process, frames, height, width: about equal work, from many small views to one whole picture
     (2, 9, 48, 48), (2, 9, 48, 48), (1, 17, 48, 48), (2, 9, 48, 48), (1, 9, 112, 64), (1, 33, 32, 48)]
 
@@ -63,28 +64,41 @@ def start_weights(vae, logvar=-4.0):
     vae.decoder.conv_out.weight *= 0.2
 
 
-def to_tensor(pixels):
+def to_tensor(pixels, where="cpu"):
     """uint8 [..., F, h, w, 3] to float [..., 3, F, h, w] in -1..1."""
-    return torch.from_numpy(np.array(pixels)).movedim(-1, -4).float() / 127.5 - 1
+    return torch.as_tensor(pixels if torch.is_tensor(pixels) else np.array(pixels)).to(where).movedim(-1, -4).float() / 127.5 - 1
 
 
 def random_crops(rng, clips, masks, count, frames, height, width):
-    """Crops, most of them around the object, and a weight for every pixel: the object covers a few per cent of the
-    picture, and an even loss would leave it a colourless smear."""
-    parts, weights = [], []
+    """Crops [n,F,h,w,3], most of them around the object, and where it shows: it covers a few per cent of the picture."""
+    parts, shows = [], []
     for _ in range(count):
         i, t = rng.integers(len(clips)), rng.integers(clips.shape[1] - frames + 1)
         clip, shown = clips[i, t:t + frames], masks[i, t:t + frames]
         y = rng.integers(clip.shape[1] // 8 - height // 8 + 1) * 8
         x = rng.integers(clip.shape[2] // 8 - width // 8 + 1) * 8
-        if shown.any() and rng.random() < 0.7:
+        if height < clip.shape[1] and shown.any() and rng.random() < 0.7:
             _, ys, xs = np.nonzero(shown)
             k = rng.integers(len(ys))
             y = np.clip((ys[k] - rng.integers(height)) // 8 * 8, 0, clip.shape[1] - height)
             x = np.clip((xs[k] - rng.integers(width)) // 8 * 8, 0, clip.shape[2] - width)
-        parts.append(to_tensor(clip[:, y:y + height, x:x + width]))
-        weights.append(1 + 4 * torch.from_numpy(shown[:, y:y + height, x:x + width].astype(np.float32))[None])
-    return torch.stack(parts), torch.stack(weights)
+        parts.append(clip[:, y:y + height, x:x + width])
+        shows.append(shown[:, y:y + height, x:x + width])
+    return np.stack(parts), np.stack(shows)
+
+
+def batch(rng, sets, portraits, args, step):
+    """What this step looks at, and where its object shows: crops (whole clips on a GPU, where the sets lie), single frames
+    first, and a reference picture now and then."""
+    if portraits and step % 10 == 4:
+        parts = np.stack([portraits[k] for k in rng.integers(len(portraits), size=16)])
+        return torch.from_numpy(parts), torch.zeros(parts.shape[:-1], dtype=torch.bool)
+    clips, masks = sets[1] if len(sets) > 1 and step % 3 == 2 else sets[0]
+    if torch.is_tensor(clips):
+        pick = torch.from_numpy(rng.integers(len(clips), size=WHOLE)).to(clips.device)
+        return clips[pick], masks[pick]
+    pictures = step < args.pictures and not args.decoder_only
+    return [torch.from_numpy(v) for v in random_crops(rng, clips, masks, *(PICTURES if pictures else CROPS[step % len(CROPS)]))]
 
 
 def edge_loss(a, b):
@@ -98,75 +112,50 @@ def psnr(a, b):
 
 def train(args, team):
     torch.manual_seed(0)
-    folder, state_file = f"{args.work}/model/vae", f"{args.work}/state/vae.pt"
+    folder = f"{args.work}/model/vae"
     known = os.path.exists(f"{folder}/config.json")
     vae = AutoencoderKLWan.from_pretrained(folder).float() if known else AutoencoderKLWan(**CONFIG)
     if not known:
         start_weights(vae)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    vae.to(device)
+    vae.to(device())
     if args.decoder_only:
-        state_file = f"{args.work}/state/decoder.pt"
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
-    trained = [p for p in vae.parameters() if p.requires_grad]
-    optimizer, step = Muon(trained, args.lr, team), 0
-    average = [p.detach().clone() for p in trained]
-    if os.path.exists(state_file):
-        state = torch.load(state_file, map_location=device)
-        vae.load_state_dict(state["vae"])
-        optimizer.load_state_dict(state["optimizer"])
-        average, step = state["average"], state["step"]
-    clips, masks = data.load(f"{args.work}/data", args.clips)
-    rng = np.random.default_rng([step, team.rank])
-    torch.manual_seed(step * 10 + team.rank)
-
-    def save():
-        live = {k: v.clone() for k, v in vae.state_dict().items()}
-        os.makedirs(os.path.dirname(state_file), exist_ok=True)
-        torch.save({"vae": live, "optimizer": optimizer.state_dict(), "average": average, "step": step}, state_file + ".new")
-        os.replace(state_file + ".new", state_file)
-        with torch.no_grad():
-            torch._foreach_copy_(trained, average)
-        vae.save_pretrained(folder)
-        vae.load_state_dict(live)
-
-    seen, start = [], time.time()
-    while step < args.steps:
-        x, weight = random_crops(rng, clips, masks, *(PICTURES if step < args.pictures and not args.decoder_only else CROPS[step % len(CROPS)]))
-        x, weight = x.to(device), weight.to(device)
-        mean, logvar = fast_vae.encode(vae, x)
-        y = fast_vae.decode(vae, mean + torch.randn_like(mean) * (0.5 * logvar).exp())
+    trained = {k: p for k, p in vae.named_parameters() if p.requires_grad}
+    course = Trainer(args, team, "decoder" if args.decoder_only else "vae", trained, lambda: vae.save_pretrained(folder))
+    sets, portraits = [data.load(f"{args.work}/data", args.clips)], []
+    if args.faces:
+        sets.append(data.load(f"{args.work}/data-faces", args.faces, with_faces=True))
+        portraits = [data.canvas(faces.reference(f)) for f in data.cast(args.faces)[:200]]
+    if device() == "cuda":
+        sets = [[torch.from_numpy(np.asarray(v)).to(device()) for v in s] for s in sets]
+    while course.running():
+        x, shown = batch(course.rng, sets, portraits, args, course.step)
+        x = to_tensor(x, device())
+        weight = 1 + args.emphasis * shown.to(device()).float()[:, None]   # an even loss would leave it a colourless smear
+        with precision():
+            mean, logvar = fast_vae.encode(vae, x)
+            y = fast_vae.decode(vae, mean + torch.randn_like(mean) * (0.5 * logvar).exp())
+        mean, logvar, y = mean.float(), logvar.float(), y.float()
         error = (y - x).abs()
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        loss = ((error + error.square()) * weight).mean() / weight.mean() + 0.2 * edge_loss(y, x) + args.kl * kl
-        optimizer.zero_grad()
-        loss.backward()
-        team.mean_gradients(trained)
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step(args.lr * min(1, (step + 1) / 20) * (1 - 0.97 * step / args.steps))
-        step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(average, trained, 1 - min(0.995, (1 + step) / (10 + step)))
-        seen.append([error.mean().item(), kl.item(), psnr(y.detach(), x)])
-        if team.chief and step % 30 == 0:
-            l1, k, p = np.mean(seen[-30:], 0)
-            print(f"step {step} l1 {l1:.4f} kl {k:.2f} psnr {p:.2f}  {(time.time() - start) / len(seen):.2f} s/step", flush=True)
-        if team.chief and step % 150 == 0:
-            save()
-    if team.chief:
-        save()
+        loss = ((error + args.square * error.square()) * weight).mean() / weight.mean() + 0.2 * edge_loss(y, x) + args.kl * kl
+        square = ((y.detach().clamp(-1, 1) - x) / 2).square().mean(1, keepdim=True)
+        there = weight > 1
+        course.descend(loss, {"l1": error.mean(), "kl": kl, "psnr": -10 * square.mean().log10(),
+                              "thing": -10 * ((square * there).sum() / there.sum().clamp(min=1)).clamp(min=1e-6).log10()})
+    course.save()
 
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
-    p.add_argument("--work", default="work")
-    p.add_argument("--steps", type=int, default=1600)
+    options(p, steps=1600, lr=4e-3)
     p.add_argument("--pictures", type=int, default=400, help="steps on single frames before the clips")
     p.add_argument("--decoder-only", action="store_true", help="leave the encoder, and so the latents, as they are")
     p.add_argument("--clips", type=int, default=2000)
-    p.add_argument("--lr", type=float, default=4e-3)
+    p.add_argument("--faces", type=int, default=0, help="as many clips with a face, every third step, for a cameo")
+    p.add_argument("--emphasis", type=float, default=4.0, help="extra weight of the object in the loss")
     p.add_argument("--kl", type=float, default=3e-4)
-    p.add_argument("--processes", type=int, default=2)
+    p.add_argument("--square", type=float, default=1.0, help="weight of the squared error beside the absolute one")
     args = p.parse_args()
     launch(train, args, args.processes)

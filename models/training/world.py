@@ -175,8 +175,13 @@ def background(place, when, shift, width=WIDTH, height=HEIGHT):
 
 # ---------------------------------------------------------------- what moves, and what hides it
 
+def pigment(colour):
+    """Red, green and blue, 0..1, of a colour's name or of "#rrggbb"."""
+    return COLOURS[colour] if colour in COLOURS else tuple(v / 255 for v in bytes.fromhex(colour[1:]))
+
+
 def draw_object(c, s, x, y, travelled):
-    rgb = np.array(COLOURS[s.colour], np.float32) * (0.88 if s.time == "night" else 1.0)
+    rgb = np.array(pigment(s.colour), np.float32) * (0.88 if s.time == "night" else 1.0)
     dark, pale = rgb * 0.68, rgb * 0.6 + 0.4
     face = -1 if s.motion == "left" else 1
     if s.object == "ball":

@@ -19,8 +19,9 @@ export PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1
 "$python" captions.py
 "$python" tokenizer.py "$work/model/tokenizer" | tee "$work/tokens"
 if grep -q DIFFERENT "$work/tokens"; then echo "the two tokenizers differ"; exit 1; fi
-"$python" train_vae.py --work "$work" --clips 8 --pictures 1 --steps 3 --processes 1
-"$python" latents.py --work "$work" --count 8 --processes 1
+"$python" train_vae.py --work "$work" --clips 8 --faces 4 --pictures 1 --steps 5 --processes 1
+"$python" latents.py --work "$work" --count 8 --processes 2
+"$python" latents.py --work "$work" --count 4 --faces --processes 1
 for steps in 2 4; do    # the second run resumes the first
     "$python" train_dit.py --work "$work" --steps $steps --batch 2 --compile 0 --processes 2
 done
@@ -28,7 +29,7 @@ rm -r "$work/state"     # and a later one can start from the weights alone
 "$python" train_dit.py --work "$work" --steps 1 --batch 2 --compile 0 --processes 1
 "$python" train_vae.py --work "$work" --clips 8 --steps 1 --decoder-only --processes 1
 "$python" export.py --work "$work" --to "$work/exported"
-"$python" train_cameo.py --work "$work" --clips 4 --steps 2 --batch 2 --compile 0 --processes 2
+"$python" train_cameo.py --work "$work" --steps 2 --batch 2 --compile 0 --processes 2
 "$python" export.py --work "$work" --to "$work/exported-cameo" --cameo-of "$work/exported"
 mkdir "$work/faces"
 "$python" ../measure.py --prompts 1 --faces "$work/faces" > "$work/faces/prompts.csv"
