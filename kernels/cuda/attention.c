@@ -20,7 +20,15 @@ typedef struct {
 
 /* ---- by cuDNN --------------------------------------------------------------------------------------------------------------- */
 
-enum { KEY_HEADS, KEY_D, KEY_TQ, KEY_TK, KEY_BIAS_HEADS, KEY_BIAS_QUERIES }; /* no bias: 0 heads */
+enum {
+    KEY_HEADS,
+    KEY_D,
+    KEY_TQ,
+    KEY_TK,
+    KEY_BIAS_HEADS,
+    KEY_BIAS_QUERIES,
+    KEY_SKIPS = PLAN_SKIPS
+}; /* no bias: 0 heads */
 
 /* [1, heads, rows, d] in rows of heads * d numbers */
 static GraphShape heads_shape(int64_t heads, int64_t rows, int64_t d)
@@ -102,14 +110,17 @@ static Plan *find_plan(Backend *be, const Attention *a)
     static const GraphBuild build[] = {build_operations, build_fewer_operations, build_sdpa /* knows no bias */};
     Cudnn *c = cuda_of(be)->cudnn;
     int64_t key[PLAN_KEY] = {[KEY_HEADS] = a->heads, [KEY_D] = a->d, [KEY_TQ] = a->tq, [KEY_TK] = a->tk};
+    const int form = cuda_of(be)->attention_form, forms = a->bias.data ? 2 : 3;
     Plan *p = NULL;
+    key[KEY_SKIPS] = cuda_of(be)->attention_skips;
     if (!c || be->options.compute != BF16 || a->d % 8 || a->d > LARGEST_HEAD) return NULL;
     if (a->heads * a->d * a->tq * a->tk < LEAST_WORK && !cuda_of(be)->always_cudnn) return NULL;
     if (a->bias.data) {
         key[KEY_BIAS_HEADS] = a->bias.ndim == 3 ? a->heads : 1;
         key[KEY_BIAS_QUERIES] = a->bias.ndim == 3 ? a->tq : 1;
     }
-    for (int i = 0; i < (a->bias.data ? 2 : 3) && !p; i++) p = cudnn_plan(c, build[i], key);
+    for (int i = 0; i < forms && !p; i++)
+        if (form == 0 || form == i + 1) p = cudnn_plan(c, build[i], key);
     return p;
 }
 
@@ -208,6 +219,7 @@ Status cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, floa
     if (failed(be->first)) return be->first;
     if (a.tq == 0) return status_ok();
     Plan *plan = find_plan(be, &a);
+    if (!plan && cuda_of(be)->attention_form) return status_fail(ERR_INPUT, "no engine for this form of attention");
     Status status = plan ? attention_cudnn(be, plan, &a) : status_ok();
     return plan && status.err != ERR_INPUT ? status : attention_own(be, &a);
 }

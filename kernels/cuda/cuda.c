@@ -86,6 +86,12 @@ void cuda_avoid_cudnn(Backend *be, bool avoid)
 
 void cuda_always_cudnn(Backend *be) { cuda_of(be)->always_cudnn = true; }
 
+void cuda_choose_attention(Backend *be, int form, int skips)
+{
+    cuda_of(be)->attention_form = form;
+    cuda_of(be)->attention_skips = skips;
+}
+
 const char *cuda_notes(const Backend *be, char *text, size_t room)
 {
     const Cuda *c = cuda_of(be);

@@ -51,8 +51,9 @@ typedef struct {
     int next_small, next_large;
     Product **product;
     int products;
-    Cudnn *cudnn;      /* NULL: not used */
-    bool always_cudnn; /* for small shapes too */
+    Cudnn *cudnn;                        /* NULL: not used */
+    bool always_cudnn;                   /* for small shapes too */
+    int attention_form, attention_skips; /* cuda_choose_attention */
     int64_t note[NOTES];
     struct Nccl *groups; /* that exchange on this device: coll_nccl.c */
     int naps;
@@ -70,6 +71,10 @@ const char *cuda_notes(const Backend *be, char *text, size_t room);
 void cuda_avoid_cudnn(Backend *be, bool avoid);
 /* cuDNN for small shapes too, where building a plan takes longer than the op will ever: to prove it on small shapes. */
 void cuda_always_cudnn(Backend *be);
+
+/* Attention by one form of its graph (1 on; 0: the first that has a plan) and the first engine after `skips` that cuDNN offers:
+ * for comparing their speeds. A chosen form that has no plan is a failure. */
+void cuda_choose_attention(Backend *be, int form, int skips);
 
 /* ---- memory.c ------------------------------------------------------------------------------------------------------------- */
 Status cuda_memory_new(Backend *be, size_t bytes, void **out);

@@ -237,7 +237,7 @@ static Node try_engine(Graph *g, Node engine, int64_t *workspace_bytes, Status *
     return NULL;
 }
 
-static Node first_plan(Graph *g, cudnnBackendHeurMode_t mode, Node operations, int64_t *workspace_bytes)
+static Node first_plan(Graph *g, cudnnBackendHeurMode_t mode, Node operations, int64_t skips, int64_t *workspace_bytes)
 {
     Node heuristic = create(g, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR), engine[MOST_ENGINES], plan = NULL;
     int64_t count = 0;
@@ -251,7 +251,7 @@ static Node first_plan(Graph *g, cudnnBackendHeurMode_t mode, Node operations, i
          cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST_ENGINES,
                                   &count, engine),
          "the engines");
-    for (int64_t i = 0; i < count && !failed(g->status) && !plan; i++)
+    for (int64_t i = skips; i < count && !failed(g->status) && !plan; i++)
         plan = try_engine(g, engine[i], workspace_bytes, &why);
     if (failed(g->status) || plan) return plan;
     if (count == 0) g->status = status_fail(ERR_NODE, "no engines");
@@ -272,11 +272,11 @@ static void plan_build(Cudnn *c, Plan *p)
     set(g, operations, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, g->ops, g->op);
     finish(g, operations, "a graph");
     if (!failed(g->status)) {
-        p->plan = first_plan(g, CUDNN_HEUR_MODE_A, operations, &p->workspace_bytes);
-        if (!p->plan) { /* slower engines that ask for less */
+        p->plan = first_plan(g, CUDNN_HEUR_MODE_A, operations, p->key[PLAN_SKIPS], &p->workspace_bytes);
+        if (!p->plan && p->key[PLAN_SKIPS] == 0) { /* slower engines that ask for less */
             refuse(c, g->status.message);
             g->status = status_ok();
-            p->plan = first_plan(g, CUDNN_HEUR_MODE_FALLBACK, operations, &p->workspace_bytes);
+            p->plan = first_plan(g, CUDNN_HEUR_MODE_FALLBACK, operations, 0, &p->workspace_bytes);
         }
     }
     if (p->plan) return;

@@ -10,7 +10,12 @@
 
 #include "kernels/cuda/cuda.h"
 
-enum { GRAPH_MAX = 128, PLAN_KEY = 24, PLAN_POINTERS = 8 };
+enum {
+    GRAPH_MAX = 128,
+    PLAN_KEY = 24,
+    PLAN_SKIPS = PLAN_KEY - 1 /* of the key: engines to pass over */,
+    PLAN_POINTERS = 8
+};
 
 typedef struct { /* under construction; the first failure is kept, later calls do nothing */
     Cudnn *cudnn;

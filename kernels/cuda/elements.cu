@@ -8,6 +8,7 @@ struct ElementJob {
     const void *a, *b, *c;
     void *out;
     int64_t count, b_count, c_count;
+    int64_t row; // numbers of a that share one of b; 0: ELEMENT_MUL_ROWS alone has rows
     float factor;
     DType a_type, b_type, c_type, out_type;
     int kind, act;
@@ -35,6 +36,7 @@ __device__ float element(const ElementJob &j, float a, float b, float c)
 {
     switch (j.kind) {
     case ELEMENT_MUL:
+    case ELEMENT_MUL_ROWS:
         return a * b;
     case ELEMENT_ADD:
         return a + b;
@@ -65,7 +67,12 @@ template <int N> __global__ void __launch_bounds__(THREADS) elements(ElementJob 
     if (i >= j.count) return;
     float a[N], b[N] = {0}, c[N] = {0};
     load<N>(j.a, j.a_type, i, a);
-    if (j.b) load<N>(j.b, j.b_type, wrapped(i, j.count, j.b_count), b);
+    if (j.row) {
+#pragma unroll
+        for (int k = 0; k < N; k++) b[k] = load_one(j.b, j.b_type, (i + k) / j.row);
+    } else if (j.b) {
+        load<N>(j.b, j.b_type, wrapped(i, j.count, j.b_count), b);
+    }
     if (j.c) load<N>(j.c, j.c_type, wrapped(i, j.count, j.c_count), c);
 #pragma unroll
     for (int k = 0; k < N; k++) a[k] = element(j, a[k], b[k], c[k]);
@@ -90,6 +97,7 @@ cudaError_t launch_elements(cudaStream_t stream, const Elements *e)
     j.c_type = e->c.dtype;
     j.out_type = e->out.dtype;
     j.kind = e->kind;
+    j.row = e->kind == ELEMENT_MUL_ROWS ? j.count / j.b_count : 0;
     j.act = e->act;
     if (j.count == 0) return cudaSuccess;
     const bool four = by_four(e->a, j.count) && by_four(e->out, j.count) && by_four(e->b, j.b_count) &&

@@ -19,6 +19,7 @@ extern "C" {
 typedef enum {
     ELEMENT_COPY,      /* a, any type to any type, F16 too */
     ELEMENT_MUL,       /* a b */
+    ELEMENT_MUL_ROWS,  /* a b[row], b a number for each row of a */
     ELEMENT_ADD,       /* a + b */
     ELEMENT_ADD_TIMES, /* a + factor b */
     ELEMENT_GATED,     /* a + c b */

@@ -8,6 +8,9 @@
 #include "tests/gpu/parts.h"
 #include "tests/gpu/profile.h"
 #include "worker/bench.h"
+#ifdef REELWRIGHT_GPU_CUDA
+#include "kernels/cuda/cuda.h"
+#endif
 
 static double bench_seconds(void)
 {
@@ -65,42 +68,120 @@ int part_bench(int argc, char **argv)
     return failed(status);
 }
 
-/* One product [m,k] x [k,n] as the transformer makes it, repeated. */
-int part_rate(int argc, char **argv)
+static float *numbers(int64_t count)
 {
-    const int64_t m = strtol(argc > 2 ? argv[2] : "4096", NULL, 10), n = strtol(argc > 3 ? argv[3] : "4096", NULL, 10);
-    const int64_t k = strtol(argc > 4 ? argv[4] : "4096", NULL, 10);
-    enum { REPEAT = 20 };
-    Backend *be;
-    Status status = backend_open(&(BackendOptions){.kind = gpu_backend(), .compute = BF16}, &be);
-    if (failed(status)) {
-        fprintf(stderr, "%s\n", status.message);
-        return 3;
-    }
-    float *v = malloc((size_t)((m > n ? m : n) * k) * sizeof *v);
+    float *v = malloc((size_t)count * sizeof *v);
     uint32_t state = 1;
-    for (int64_t i = 0; i < (m > n ? m : n) * k; i++) {
+    for (int64_t i = 0; i < count; i++) {
         state = state * 1664525u + 1013904223u;
         v[i] = (float)(int32_t)state * 0x1p-31f;
     }
-    Linear l = {0};
-    status = linear_pack(be, tensor_view(v, F32, 2, (int64_t[]){n, k}), (Tensor){0}, &l);
-    Tensor x =
-        op_layernorm(be, backend_upload(be, v, 2, (int64_t[]){m, k}), (Tensor){0}, (Tensor){0}, 1e-6f); /* bf16 */
-    double seconds = 0;
-    for (int i = 0; i <= REPEAT && !failed(status); i++) {
-        if (i == 1) seconds = bench_seconds();
+    return v;
+}
+
+/* [rows,width] in bf16, each row of variance one */
+static Tensor normal(Backend *be, const float *v, int64_t rows, int64_t width)
+{
+    return op_layernorm(be, backend_upload(be, v, 2, (int64_t[]){rows, width}), (Tensor){0}, (Tensor){0}, 1e-6f);
+}
+
+/* Seconds of one of `repeat` calls after one that warms up. */
+static double timed(Backend *be, int repeat, void (*call)(Backend *be, void *self), void *self)
+{
+    double begin = 0;
+    for (int i = 0; i <= repeat; i++) {
+        if (i == 1) begin = bench_seconds();
         ArenaMark mark = backend_mark(be);
-        op_linear(be, x, &l, ACT_GELU_TANH);
+        call(be, self);
         backend_release(be, mark);
-        if (i == 0 || i == REPEAT) status = backend_finish(be);
+        if (i == 0 || i == repeat) backend_finish(be);
     }
-    seconds = (bench_seconds() - seconds) / REPEAT;
-    printf("{\"part\": \"rate\", \"m\": %lld, \"n\": %lld, \"k\": %lld, \"tflop_per_s\": %.1f, \"ok\": %s}\n",
-           (long long)m, (long long)n, (long long)k, 2e-12 * (double)m * (double)n * (double)k / seconds,
-           failed(status) ? "false" : "true");
-    if (l.packed) linear_free(be, &l);
-    backend_close(&be);
+    return (bench_seconds() - begin) / repeat;
+}
+
+typedef struct {
+    Tensor x;
+    Linear l;
+} RateProduct;
+
+static void run_product(Backend *be, void *self)
+{
+    RateProduct *p = self;
+    op_linear(be, p->x, &p->l, ACT_GELU_TANH);
+}
+
+/* One product [m,k] x [k,n] as the transformer makes it, repeated. */
+static Status rate_product(Backend *be, int64_t m, int64_t n, int64_t k)
+{
+    RateProduct p = {.l = {.quantize = true}};
+    float *v = numbers((m > n ? m : n) * k);
+    Status status = linear_pack(be, tensor_view(v, F32, 2, (int64_t[]){n, k}), (Tensor){0}, &p.l);
+    p.x = normal(be, v, m, k);
+    if (!failed(status)) {
+        const double seconds = timed(be, 20, run_product, &p);
+        status = backend_status(be);
+        printf("{\"part\": \"rate\", \"dtype\": \"%s\", \"m\": %lld, \"n\": %lld, \"k\": %lld, \"tflop_per_s\": %.1f, "
+               "\"ok\": %s}\n",
+               backend_dtype(be), (long long)m, (long long)n, (long long)k,
+               2e-12 * (double)m * (double)n * (double)k / seconds, failed(status) ? "false" : "true");
+    }
+    linear_free(be, &p.l);
     free(v);
+    return status;
+}
+
+#ifdef REELWRIGHT_GPU_CUDA
+typedef struct {
+    Tensor q, k;
+    int heads;
+} RateAttention;
+
+static void run_attention(Backend *be, void *self)
+{
+    const RateAttention *a = self;
+    op_attention(be, a->q, a->k, a->k, a->heads, 0.088f, (Tensor){0});
+}
+
+/* Every form of cuDNN's attention and every engine that it offers for it. */
+static Status rate_attention(Backend *be, int heads, int64_t queries, int64_t keys)
+{
+    enum { HEAD = 128, FORMS = 3, MOST_SKIPS = 4 };
+    float *v = numbers((queries > keys ? queries : keys) * heads * HEAD);
+    const RateAttention a = {normal(be, v, queries, heads * HEAD), normal(be, v, keys, heads * HEAD), heads};
+    for (int form = 1; form <= FORMS; form++) {
+        for (int skips = 0; skips < MOST_SKIPS; skips++) {
+            cuda_choose_attention(be, form, skips);
+            const double seconds = timed(be, 3, run_attention, (void *)&a);
+            if (failed(backend_status(be))) break;
+            printf("{\"part\": \"rate attention\", \"heads\": %d, \"queries\": %lld, \"keys\": %lld, \"form\": %d, "
+                   "\"engine\": %d, \"tflop_per_s\": %.1f}\n",
+                   heads, (long long)queries, (long long)keys, form, skips,
+                   4e-12 * heads * (double)queries * (double)keys * HEAD / seconds);
+        }
+        if (backend_status(be).err == ERR_INPUT) backend_clear(be); /* no more engines */
+    }
+    free(v);
+    return backend_status(be);
+}
+#endif
+
+int part_rate(int argc, char **argv)
+{
+    Backend *be = NULL;
+    const BackendOptions options = {.kind = gpu_backend(), .compute = BF16, .fp8 = gpu_flag(argc, argv, "--fp8")};
+    int64_t size[3];
+    for (int i = 0; i < 3; i++) size[i] = argc > 2 + i ? strtol(argv[2 + i], NULL, 10) : 4096;
+    Status status = backend_open(&options, &be);
+    if (!failed(status)) {
+#ifdef REELWRIGHT_GPU_CUDA
+        const bool attention = gpu_flag(argc, argv, "--attention");
+        status = attention ? rate_attention(be, (int)size[0], size[1], size[2])
+                           : rate_product(be, size[0], size[1], size[2]);
+#else
+        status = rate_product(be, size[0], size[1], size[2]);
+#endif
+    }
+    if (failed(status)) fprintf(stderr, "%s\n", status.message);
+    backend_close(&be);
     return failed(status);
 }

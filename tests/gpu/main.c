@@ -4,7 +4,8 @@
  *   parity FOLDER... [--fp32|--fp8]                       every stage of a reference within its tolerance
  *   bench --stage S --shape S --latent FxHxW [--layers N] [--tokens N] [--repeat N] [--profile] [--fp8]
  *   ranks FOLDER SIZE [--fp32] [--seconds N]        the fixture on SIZE processes that share the device, over NCCL, each split
- *   rate M N K                                      TFLOP/s of one bf16 product through the back end
+ *   rate M N K [--fp8]                              TFLOP/s of one product through the back end
+ *   rate HEADS QUERIES KEYS --attention             of attention, by every form and engine that cuDNN has for it
  *
  * Built without CUDA every part runs on the CPU back end: that proves this program, not the kernels. */
 #include <stdio.h>

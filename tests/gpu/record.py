@@ -48,6 +48,9 @@ def table_of_rates(lines, text, rate):
                         f"{x['ms']} ms")
         elif x["what"] == "copy":
             text.append(f"  copy: {x['tb_per_s']} TB/s read and written")
+    for x in (x for x in lines if x["part"] == "rate attention"):
+        text.append(f"  this program's attention, graph {x['form']}, engine {x['engine']}: {x['heads']} heads, "
+                    f"{x['queries']} x {x['keys']}: {x['tflop_per_s']} TFLOP/s")
     text.append(f"\nThis program (per cent of {rate or '?'} TFLOP/s, the measured rate of an 8192^3 bf16 product)")
     for x in (x for x in lines if x["part"] in ("bench", "rate")):
         if "error" in x:
@@ -55,7 +58,7 @@ def table_of_rates(lines, text, rate):
             continue
         share = f" {100 * x['tflop_per_s'] / rate:5.1f} %" if rate else ""
         if x["part"] == "rate":
-            text.append(f"  product {x['m']} x {x['n']} x {x['k']} with GELU: {x['tflop_per_s']} TFLOP/s{share}")
+            text.append(f"  product {x['dtype']} {x['m']} x {x['n']} x {x['k']} with GELU: {x['tflop_per_s']} TFLOP/s{share}")
             continue
         size = "x".join(str(d) for d in x["latent"])
         dtype = " fp8" if x.get("dtype") == "fp8" else ""

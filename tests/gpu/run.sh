@@ -111,6 +111,8 @@ if wanted bench; then
     step "transformer tiny" 60 "${program[@]}" bench --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
   else
     step "rate ffn 14b" 20 "${program[@]}" rate 75600 13824 5120
+    step "rate ffn 14b fp8" 20 "${program[@]}" rate 75600 13824 5120 --fp8
+    step "rate attention" 60 "${program[@]}" rate 40 75600 75600 --attention
     step "transformer 14b 720p" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2
     step "transformer 14b 720p by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --profile
     step "transformer 14b 720p fp8" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --fp8
