@@ -17,6 +17,7 @@ typedef struct { /* one evaluation */
     int branch;
     int times;      /* different timesteps: 1, or 2 when the first frames are at 0 */
     int64_t zero;   /* tokens at timestep 0 */
+    Tensor wave;    /* [times, freq_dim]: cos and sin of the timesteps */
     Tensor temb;    /* [times, D] */
     Tensor proj;    /* [times * 6, D] */
     int64_t *place; /* which row of a table each of this rank's tokens takes */
@@ -34,20 +35,26 @@ static void fill_frequencies(float t, int width, float *out)
     }
 }
 
-static void embed_time(DitCall *c, float timestep)
+static Tensor upload_time(const DitCall *c, float timestep)
+{
+    const Dit *d = c->s->d;
+    const int width = d->config.freq_dim;
+    float *wave = memory_get((size_t)(c->times * width), sizeof *wave);
+    for (int i = 0; i < c->times; i++) fill_frequencies(i + 1 < c->times ? 0.0f : timestep, width, wave + i * width);
+    Tensor x = backend_upload(d->be, wave, 2, (int64_t[]){c->times, width});
+    free(wave);
+    return x;
+}
+
+static void embed_time(DitCall *c)
 {
     const Dit *d = c->s->d;
     Backend *be = d->be;
-    const int width = d->config.freq_dim;
     const int64_t inner = d->config.heads * d->config.head_dim;
-    float *wave = memory_get((size_t)(c->times * width), sizeof *wave);
-    for (int i = 0; i < c->times; i++) fill_frequencies(i + 1 < c->times ? 0.0f : timestep, width, wave + i * width);
-    Tensor x = backend_upload(be, wave, 2, (int64_t[]){c->times, width});
-    c->temb = coll_linear(d->tensor, be, op_linear(be, x, &d->time1, ACT_SILU), &d->time2);
+    c->temb = coll_linear(d->tensor, be, op_linear(be, c->wave, &d->time1, ACT_SILU), &d->time2);
     Tensor proj = op_linear(be, op_activation(be, c->temb, ACT_SILU), &d->time_proj, ACT_NONE);
     proj = coll_columns(d->tensor, be, proj);
     c->proj = tensor_reshape(proj, 2, (int64_t[]){c->times * MODULATIONS, inner});
-    free(wave);
 }
 
 /* Row i of each timestep's `rows` rows: [D], or [T,D] when tokens differ. */
@@ -268,11 +275,36 @@ static Tensor head(const DitCall *call, const DitInput *in, Tensor x, const int6
         Tensor all = seen(call, in, op_layernorm(be, x, (Tensor){0}, (Tensor){0}, eps));
         trace_tensor(in->trace, be, all, "trace.%s.norm_out", in->name);
     }
-    Tensor m = op_add(be, op_embed(be, call->temb, (const int64_t[]){0, 0, 1, 1}, 2 * call->times), d->table);
+    Tensor m = call->times == 1 ? op_add(be, d->table, call->temb)
+                                : op_add(be, op_embed(be, call->temb, (const int64_t[]){0, 0, 1, 1}, 4), d->table);
     Tensor h = op_norm_modulate(be, x, pick(call, m, 2, 1), pick(call, m, 2, 0), eps);
     Tensor tokens = coll_all_tokens(d->sequence, be, op_linear(be, h, &d->proj, ACT_NONE), call->s->tokens);
     return op_unpatchify(be, tokens, d->config.patch, dim);
 }
+
+typedef struct {
+    DitCall *call;
+    const DitInput *in;
+    Tensor out;
+} Evaluation;
+
+/* Nothing but ops on the device, unless it is traced or tokens differ in their timestep. */
+static void evaluate(void *self)
+{
+    const Evaluation *e = self;
+    DitCall *call = e->call;
+    const Dit *d = call->s->d;
+    Backend *be = d->be;
+    ArenaMark mark = backend_mark(be);
+    Tensor x = op_linear(be, own(call, op_patchify(be, e->in->latent, d->config.patch)), &d->patch, ACT_NONE);
+    embed_time(call);
+    trace_embeddings(call, e->in, x);
+    run_blocks(call, e->in, x);
+    op_copy(be, e->out, head(call, e->in, x, e->out.dim));
+    backend_release(be, mark);
+}
+
+static int64_t address(Tensor t) { return (int64_t)(uintptr_t)t.data; }
 
 Tensor dit_forward(DitShot *s, int branch, const DitInput *in)
 {
@@ -285,11 +317,14 @@ Tensor dit_forward(DitShot *s, int branch, const DitInput *in)
 
     Tensor out = backend_zeros(be, 4, dim);
     ArenaMark mark = backend_mark(be);
-    Tensor x = op_linear(be, own(&call, op_patchify(be, in->latent, d->config.patch)), &d->patch, ACT_NONE);
-    embed_time(&call, in->timestep);
-    trace_embeddings(&call, in, x);
-    run_blocks(&call, in, x);
-    op_copy(be, out, head(&call, in, x, dim));
+    call.wave = upload_time(&call, in->timestep);
+    Evaluation e = {&call, in, out};
+    const int64_t key[REPEAT_KEY] = {(int64_t)(uintptr_t)s, branch,      address(in->latent), address(in->control),
+                                     address(call.wave),    address(out)};
+    if (in->trace || call.times > 1 || d->tensor->size > 1 || d->sequence->size > 1)
+        evaluate(&e);
+    else
+        backend_repeat(be, key, evaluate, &e);
     backend_release(be, mark);
     free(call.place);
     return out;

@@ -274,6 +274,19 @@ void backend_plan_scratch(Backend *be, size_t bytes)
     backend_release(be, mark);
 }
 
+void backend_repeat(Backend *be, const int64_t key[REPEAT_KEY], void (*body)(void *self), void *self)
+{
+    int64_t whole[REPEAT_KEY + 2];
+    if (failed(be->first) || be->options.plan || !be->kernels->repeat) {
+        body(self);
+        return;
+    }
+    memcpy(whole, key, REPEAT_KEY * sizeof *key);
+    whole[REPEAT_KEY] = (int64_t)be->top.block;
+    whole[REPEAT_KEY + 1] = (int64_t)be->top.used;
+    backend_fail(be, be->kernels->repeat(be, whole, body, self));
+}
+
 /* ---- weights ------------------------------------------------------------------------------------------------------- */
 
 static Status plan_weight(Backend *be, int64_t numbers, int64_t bias)

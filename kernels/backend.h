@@ -20,6 +20,8 @@ typedef struct {
     /* Which ways were taken where there are several, for records; NULL: there is one. */
     const char *(*notes)(const Backend *be, char *text, size_t room);
     Status (*finish)(Backend *be); /* NULL: nothing is ever on its way */
+    /* backend_repeat; NULL: body is run every time. The key has the arena's state behind the caller's. */
+    Status (*repeat)(Backend *be, const int64_t key[REPEAT_KEY + 2], void (*body)(void *self), void *self);
     /* A group for tensors on the device, of the processes of `host`, which is borrowed; NULL: `host` itself does it. */
     Status (*coll)(Backend *be, Coll *host, Coll **out);
 

@@ -67,6 +67,12 @@ void backend_download(Backend *be, Tensor t, float *host);                      
 /* A tensor outside the arena (KV caches, causal history): the caller frees it. */
 Tensor backend_keep(Backend *be, DType dtype, int ndim, const int64_t *dim);
 void backend_drop(Backend *be, Tensor *t);
+/* Runs body(self). Where launches cost time (cuda: a CUDA graph) it is recorded at the second call with the same key and replayed
+ * from then on without calling body, which therefore does nothing but ops, on tensors whose addresses the key and the arena's state
+ * determine, and takes no numbers from the host. What cannot be recorded is run as it is, with a message. */
+enum { REPEAT_KEY = 8 };
+void backend_repeat(Backend *be, const int64_t key[REPEAT_KEY], void (*body)(void *self), void *self);
+
 void op_copy(Backend *be, Tensor dst, Tensor src); /* same count; converts the dtype */
 void op_zero(Backend *be, Tensor t);
 

@@ -42,7 +42,7 @@ static Status open_device(Cuda *c)
     CUDA_TRY(cudaMallocAsync(&c->workspace, WORKSPACE_BYTES, c->stream));
     TRY(cuda_staging_new(c));
     if (cublasLtCreate(&c->blas) != CUBLAS_STATUS_SUCCESS) return status_fail(ERR_NODE, "cublasLtCreate failed");
-    return cudnn_open(c->stream, &c->cudnn);
+    return cudnn_open(c->stream, &c->generation, &c->cudnn);
 }
 
 static void cuda_close(Backend *be)
@@ -50,6 +50,7 @@ static void cuda_close(Backend *be)
     Cuda *c = be->own;
     if (!c) return; /* it only planned */
     if (c->stream) cudaStreamSynchronize(c->stream);
+    replays_free(c);
     products_free(c);
     cudnn_close(&c->cudnn);
     if (c->blas) cublasLtDestroy(c->blas);
@@ -81,7 +82,7 @@ void cuda_avoid_cudnn(Backend *be, bool avoid)
     if (avoid)
         cudnn_close(&c->cudnn);
     else if (!c->cudnn)
-        backend_fail(be, cudnn_open(c->stream, &c->cudnn));
+        backend_fail(be, cudnn_open(c->stream, &c->generation, &c->cudnn));
 }
 
 void cuda_always_cudnn(Backend *be) { cuda_of(be)->always_cudnn = true; }
@@ -98,11 +99,11 @@ const char *cuda_notes(const Backend *be, char *text, size_t room)
     const int64_t *n = c->note;
     snprintf(text, room,
              "attention: cudnn %lld, own %lld; conv: cudnn %lld, own %lld; fused activations %lld; fp8 %lld, scaled "
-             "apart %lld%s%s",
+             "apart %lld; graphs %lld%s%s",
              (long long)n[NOTE_ATTENTION_CUDNN], (long long)n[NOTE_ATTENTION_OWN], (long long)n[NOTE_CONV_CUDNN],
              (long long)n[NOTE_CONV_OWN], (long long)n[NOTE_ACT_FUSED], (long long)n[NOTE_FP8],
-             (long long)n[NOTE_FP8_SCALED_APART], c->cudnn && *cudnn_refusal(c->cudnn) ? "; cuDNN refused: " : "",
-             c->cudnn ? cudnn_refusal(c->cudnn) : "");
+             (long long)n[NOTE_FP8_SCALED_APART], (long long)n[NOTE_GRAPHS],
+             c->cudnn && *cudnn_refusal(c->cudnn) ? "; cuDNN refused: " : "", c->cudnn ? cudnn_refusal(c->cudnn) : "");
     return text;
 }
 
@@ -285,6 +286,7 @@ __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .memory = cuda_memory,
     .notes = cuda_notes,
     .finish = cuda_finish,
+    .repeat = cuda_repeat,
     .coll = cuda_coll_open,
     .memory_new = cuda_memory_new,
     .memory_free = cuda_memory_free,

@@ -40,6 +40,7 @@ typedef enum {
     NOTE_ACT_FUSED,
     NOTE_FP8,
     NOTE_FP8_SCALED_APART,
+    NOTE_GRAPHS,
     NOTES
 } CudaNote;
 
@@ -54,6 +55,9 @@ typedef struct {
     Cudnn *cudnn;                        /* NULL: not used */
     bool always_cudnn;                   /* for small shapes too */
     int attention_form, attention_skips; /* cuda_choose_attention */
+    int64_t generation;                  /* counts device memory taken and given back, and plans that went */
+    bool captures;                       /* what is put on the stream goes into a graph */
+    struct Replays *replays;
     int64_t note[NOTES];
     struct Nccl *groups; /* that exchange on this device: coll_nccl.c */
     int naps;
@@ -119,6 +123,11 @@ Status product_run(Backend *be, const ProductCall *p);
 /* One product of whole rows into fp32 with `bias` [n] fp32 added: in the epilogue, or apart where the library cannot. */
 Status product_biased(Backend *be, ProductCall p, Tensor bias);
 void products_free(Cuda *c);
+
+/* ---- graphs.c ----------------------------------------------------------------------------------------------------------- */
+Status cuda_repeat(Backend *be, const int64_t key[REPEAT_KEY + 2], void (*body)(void *self), void *self);
+void replays_free(Cuda *c);
+Status cuda_no_capture(const Backend *be, const char *what); /* a failure while a graph is captured */
 
 /* ---- coll_nccl.c: the group `host` of processes, for tensors of this back end ------------------------------------------------ */
 Status cuda_coll_open(Backend *be, Coll *host, Coll **out);

@@ -17,6 +17,7 @@ struct Plan {
 
 struct Cudnn {
     cudnnHandle_t handle;
+    int64_t *generation;
     Plan *plan[MOST_PLANS];
     int plans;
     char refusal[1536]; /* why there is no plan, each reason once */
@@ -299,6 +300,7 @@ Plan *cudnn_plan(Cudnn *c, GraphBuild build, const int64_t key[PLAN_KEY])
     }
     if (c->plans == MOST_PLANS) { /* the oldest goes */
         plan_free(c->plan[0]);
+        ++*c->generation;
         memmove(c->plan, c->plan + 1, (MOST_PLANS - 1) * sizeof *c->plan);
         c->plans--;
     }
@@ -343,10 +345,11 @@ Status cudnn_run(Backend *be, Plan *p, int count, void *const *pointer)
 
 /* ---- life -------------------------------------------------------------------------------------------------------------------------- */
 
-Status cudnn_open(cudaStream_t stream, Cudnn **out)
+Status cudnn_open(cudaStream_t stream, int64_t *generation, Cudnn **out)
 {
     Cudnn *c = calloc(1, sizeof *c);
     if (!c) return status_fail(ERR_NODE, "out of memory");
+    c->generation = generation;
     cudnnStatus_t e = cudnnCreate(&c->handle);
     if (e == CUDNN_STATUS_SUCCESS) e = cudnnSetStream(c->handle, stream);
     Status status = cudnn_failure(e, "cudnnCreate");
@@ -358,6 +361,7 @@ Status cudnn_open(cudaStream_t stream, Cudnn **out)
 void cudnn_close(Cudnn **c)
 {
     if (!*c) return;
+    ++*(*c)->generation;
     for (int i = 0; i < (*c)->plans; i++) plan_free((*c)->plan[i]);
     if ((*c)->handle) cudnnDestroy((*c)->handle);
     free(*c);

@@ -48,7 +48,8 @@ typedef struct Plan Plan;
 /* Fills g with what `key` stands for. */
 typedef void (*GraphBuild)(Graph *g, const int64_t key[PLAN_KEY]);
 
-Status cudnn_open(cudaStream_t stream, Cudnn **out);
+/* *generation is counted on when a plan goes that a CUDA graph may use */
+Status cudnn_open(cudaStream_t stream, int64_t *generation, Cudnn **out);
 void cudnn_close(Cudnn **c);
 /* The plan of this key, built at first use; NULL when cuDNN has none: cudnn_refusal says why. */
 Plan *cudnn_plan(Cudnn *c, GraphBuild build, const int64_t key[PLAN_KEY]);

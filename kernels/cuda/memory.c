@@ -15,6 +15,8 @@ Status cuda_status(cudaError_t e, const char *what)
 
 Status cuda_memory_new(Backend *be, size_t bytes, void **out)
 {
+    TRY(cuda_no_capture(be, "device memory that is new"));
+    cuda_of(be)->generation++;
     cudaError_t e = cudaMallocAsync(out, bytes, cuda_of(be)->stream);
     if (e == cudaSuccess) return status_ok();
     int64_t all, available;
@@ -27,6 +29,7 @@ Status cuda_memory_new(Backend *be, size_t bytes, void **out)
 void cuda_memory_free(Backend *be, void *memory, size_t bytes)
 {
     (void)bytes;
+    cuda_of(be)->generation++;
     if (memory) cudaFreeAsync(memory, cuda_of(be)->stream);
 }
 
@@ -97,6 +100,7 @@ Status cuda_send(Backend *be, const void *host, size_t bytes, void *device)
 {
     Cuda *c = cuda_of(be);
     const bool small = bytes <= SMALL_BYTES;
+    TRY(cuda_no_capture(be, "numbers from the host"));
     const size_t room = small ? SMALL_BYTES : LARGE_BYTES;
     for (size_t i = 0; i < bytes; i += room) {
         Slot *s = small ? &c->small[c->next_small] : &c->large[c->next_large];
@@ -130,6 +134,7 @@ Status cuda_download(Backend *be, Tensor x, float *host)
 {
     Cuda *c = cuda_of(be);
     Tensor numbers = x;
+    TRY(cuda_no_capture(be, "numbers for the host"));
     if (x.dtype != F32) {
         numbers = backend_alloc(be, F32, x.ndim, x.dim);
         if (failed(be->first)) return be->first;

@@ -196,33 +196,58 @@ static float finished(const Operation *o, double sum, int64_t row)
     return (float)sum;
 }
 
+typedef struct {
+    Operation operation;
+    Layout first, second, third, result;
+    const void *a, *b, *c;
+    void *d;
+    float alpha, beta;
+} Matmul;
+
+static void run_matmul(const void *what)
+{
+    const Matmul *p = what;
+    const Operation *o = &p->operation;
+    const Layout *la = &p->first, *lb = &p->second, *lc = &p->third, *ld = &p->result;
+    const int64_t k = o->a == CUBLAS_OP_N ? la->columns : la->rows;
+    for (int64_t batch = 0; batch < ld->batch; batch++) {
+        float *rows = operand(p->a, la, batch, o->a == CUBLAS_OP_T, ld->rows, k);
+        float *columns = operand(p->b, lb, batch, o->b == CUBLAS_OP_N, ld->columns, k);
+#pragma omp parallel for schedule(static)
+        for (int64_t j = 0; j < ld->columns; j++)
+            for (int64_t i = 0; i < ld->rows; i++) {
+                double sum = (double)p->alpha * dot(rows + i * k, columns + j * k, k);
+                if (o->a_mode) sum *= (double)o->a_scale[i] * (double)o->b_scale[j];
+                if (p->beta != 0)
+                    sum += (double)p->beta * (double)number(p->c, lc->type, batch * lc->batch_step + j * lc->step + i);
+                const float v = finished(o, sum, i);
+                const int64_t to = batch * ld->batch_step + j * ld->step + i;
+                const DType type = type_of(ld->type);
+                convert_from_float(&v, type, 1, (char *)p->d + (size_t)to * dtype_bytes(type));
+            }
+        free(rows);
+        free(columns);
+    }
+}
+
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t operation, const void *alpha, const void *a,
                               cublasLtMatrixLayout_t first, const void *b, cublasLtMatrixLayout_t second,
                               const void *beta, const void *c, cublasLtMatrixLayout_t third, void *d,
                               cublasLtMatrixLayout_t result, const cublasLtMatmulAlgo_t *algorithm, void *workspace,
                               size_t workspace_bytes, cudaStream_t stream)
 {
-    const Operation *o = (const Operation *)operation;
-    const Layout *la = (const Layout *)first, *lb = (const Layout *)second, *lc = (const Layout *)third,
-                 *ld = (const Layout *)result;
-    const int64_t k = o->a == CUBLAS_OP_N ? la->columns : la->rows;
-    const double times = (double)*(const float *)alpha, old = (double)*(const float *)beta;
+    const Matmul p = {*(const Operation *)operation,
+                      *(const Layout *)first,
+                      *(const Layout *)second,
+                      *(const Layout *)third,
+                      *(const Layout *)result,
+                      a,
+                      b,
+                      c,
+                      d,
+                      *(const float *)alpha,
+                      *(const float *)beta};
     (void)h, (void)algorithm, (void)workspace, (void)workspace_bytes, (void)stream;
-    for (int64_t batch = 0; batch < ld->batch; batch++) {
-        float *rows = operand(a, la, batch, o->a == CUBLAS_OP_T, ld->rows, k);
-        float *columns = operand(b, lb, batch, o->b == CUBLAS_OP_N, ld->columns, k);
-#pragma omp parallel for schedule(static)
-        for (int64_t j = 0; j < ld->columns; j++)
-            for (int64_t i = 0; i < ld->rows; i++) {
-                double sum = times * dot(rows + i * k, columns + j * k, k);
-                if (o->a_mode) sum *= (double)o->a_scale[i] * (double)o->b_scale[j];
-                if (old != 0) sum += old * (double)number(c, lc->type, batch * lc->batch_step + j * lc->step + i);
-                const float v = finished(o, sum, i);
-                const int64_t to = batch * ld->batch_step + j * ld->step + i;
-                convert_from_float(&v, type_of(ld->type), 1, (char *)d + (size_t)to * dtype_bytes(type_of(ld->type)));
-            }
-        free(rows);
-        free(columns);
-    }
+    if (!host_keep(run_matmul, &p, sizeof p)) run_matmul(&p);
     return CUBLAS_STATUS_SUCCESS;
 }

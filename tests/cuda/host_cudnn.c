@@ -10,7 +10,7 @@
 
 bool host_cudnn_no_engines, host_cudnn_no_fusion;
 
-enum { MOST_ATTRIBUTES = 12, MOST_DIMS = 5, MOST_TENSORS = 64 };
+enum { MOST_ATTRIBUTES = 12, MOST_DIMS = 5, MOST_TENSORS = 64, MOST_POINTERS = 16 };
 
 typedef struct {
     cudnnBackendAttributeName_t name;
@@ -362,16 +362,57 @@ static void run_op(Run *r, const Descriptor *op)
     }
 }
 
-cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack)
+/* Whether one of the graph's operations names a tensor with this uid that is given by value. */
+static bool is_by_value(const Descriptor *graph, int64_t uid)
 {
-    Run r = {.uids = find(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS),
-             .pointers = find(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS)};
-    const Descriptor *graph = linked(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG)->graph;
     const Attribute *ops = find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS);
-    (void)h;
+    for (int64_t i = 0; i < ops->count; i++) {
+        const Descriptor *op = ((Descriptor **)ops->values)[i];
+        const Descriptor *b = linked(op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
+        if (!b) b = linked(op, CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC);
+        if (b && find(b, CUDNN_ATTR_TENSOR_IS_BY_VALUE) &&
+            *(int64_t *)find(b, CUDNN_ATTR_TENSOR_UNIQUE_ID)->values == uid)
+            return true;
+    }
+    return false;
+}
+
+typedef struct {
+    const Descriptor *graph;
+    int64_t count, uid[MOST_POINTERS];
+    void *pointer[MOST_POINTERS];
+    float by_value;   /* what a pointer to host memory shows: it is read when the call is made */
+    int64_t value_at; /* which, -1: none */
+} Execution;
+
+static void run_graph(const void *what)
+{
+    Execution x = *(const Execution *)what;
+    if (x.value_at >= 0) x.pointer[x.value_at] = &x.by_value;
+    const Attribute uids = {.count = x.count, .values = x.uid}, pointers = {.count = x.count, .values = x.pointer};
+    Run r = {.uids = &uids, .pointers = &pointers};
+    const Attribute *ops = find(x.graph, CUDNN_ATTR_OPERATIONGRAPH_OPS);
     for (int64_t i = 0; i < ops->count; i++) run_op(&r, ((Descriptor **)ops->values)[i]);
     for (int i = 0; i < r.tensors; i++)
         if (r.tensor[i].inner) free(r.tensor[i].data);
     host_runs++;
+}
+
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack)
+{
+    const Attribute *uids = find(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS),
+                    *pointers = find(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
+    Execution x = {
+        .graph = linked(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG)->graph, .count = uids->count, .value_at = -1};
+    (void)h;
+    if (x.count > MOST_POINTERS) return CUDNN_STATUS_BAD_PARAM;
+    memcpy(x.uid, uids->values, (size_t)x.count * sizeof *x.uid);
+    memcpy(x.pointer, pointers->values, (size_t)x.count * sizeof *x.pointer);
+    for (int64_t i = 0; i < x.count; i++)
+        if (is_by_value(x.graph, x.uid[i])) {
+            x.value_at = i;
+            x.by_value = *(const float *)x.pointer[i];
+        }
+    if (!host_keep(run_graph, &x, sizeof x)) run_graph(&x);
     return CUDNN_STATUS_SUCCESS;
 }

@@ -11,6 +11,9 @@
 #include <math.h>
 #include <stdint.h>
 
+#include <tuple>
+#include <type_traits>
+
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
@@ -28,15 +31,36 @@ typedef void (*HostThread)(const void *call);
 /* Runs thread(call) for every thread of every block. */
 void host_launch(HostThread thread, const void *call, int64_t blocks, int threads);
 
-template <typename Body> static void host_thread(const void *call) { (*(const Body *)call)(); }
+extern "C" bool host_keep(void (*run)(const void *what), const void *what, size_t bytes); // host.h
 
-template <typename Body> static cudaError_t host_run(const Body &body, int64_t blocks, int threads)
+// A launch with its arguments as they were when it was made.
+template <typename Body, typename... Arguments> struct HostCall {
+    Body body;
+    int64_t blocks;
+    int threads;
+    std::tuple<Arguments...> arguments;
+    static void thread(const void *what)
+    {
+        const HostCall *call = (const HostCall *)what;
+        std::apply(call->body, call->arguments);
+    }
+    static void run(const void *what)
+    {
+        const HostCall *call = (const HostCall *)what;
+        host_launch(thread, call, call->blocks, call->threads);
+    }
+};
+
+template <typename Body, typename... Arguments>
+static cudaError_t host_run(const Body &body, int64_t blocks, int threads, Arguments... arguments)
 {
-    host_launch(host_thread<Body>, &body, blocks, threads);
+    static_assert((std::is_trivially_copyable<Arguments>::value && ...), "kept as bytes");
+    const HostCall<Body, Arguments...> call = {body, blocks, threads, {arguments...}};
+    if (!host_keep(call.run, &call, sizeof call)) call.run(&call);
     return cudaSuccess;
 }
 
 #define LAUNCH(kernel, blocks, threads, stream, ...)                                                                   \
-    ((void)(stream), host_run([=]() { kernel(__VA_ARGS__); }, blocks, threads))
+    ((void)(stream), host_run([](auto... argument) { kernel(argument...); }, blocks, threads, __VA_ARGS__))
 
 #endif

@@ -182,6 +182,104 @@ static void test_fp8_numbers(void **state)
     backend_close(&be);
 }
 
+/* ---- ops that come again ---------------------------------------------------------------------------------------------------- */
+
+enum { ROWS = 8, WIDTH = 64 };
+
+typedef struct {
+    Backend *be;
+    Linear l;
+    Tensor in, out;
+    bool uploads; /* takes a number from the host */
+    int runs;
+} Repeated;
+
+static void repeated(void *self)
+{
+    Repeated *r = self;
+    const float one = 1;
+    r->runs++;
+    ArenaMark mark = backend_mark(r->be);
+    Tensor x = op_norm_modulate(r->be, r->in, tensor_rows(r->in, 0, 1), tensor_rows(r->in, 1, 1), 1e-6f);
+    Tensor q = op_project(r->be, x, &r->l), a = op_attention(r->be, q, q, x, 2, 0.2f, (Tensor){0});
+    op_copy(r->be, r->out, a);
+    op_linear_add(r->be, r->out, x, &r->l, tensor_rows(r->in, 2, 1));
+    if (r->uploads)
+        op_add_to(r->be, tensor_rows(tensor_reshape(r->out, 1, (int64_t[]){ROWS * WIDTH}), 0, 1),
+                  backend_upload(r->be, &one, 1, (int64_t[]){1}), 1);
+    backend_release(r->be, mark);
+}
+
+/* The same by calling body, and by backend_repeat with fresh numbers at the same addresses. */
+static void check_repeated(Repeated *r, int step)
+{
+    float v[ROWS * WIDTH], want[ROWS * WIDTH], got[ROWS * WIDTH];
+    const int64_t dim[2] = {ROWS, WIDTH}, key[REPEAT_KEY] = {7, r->uploads};
+    ArenaMark mark = backend_mark(r->be);
+    for (int i = 0; i < ROWS * WIDTH; i++) v[i] = sinf((float)(i * (step + 3) % 89));
+    r->in = backend_upload(r->be, v, 2, dim);
+    r->out = backend_zeros(r->be, 2, dim);
+    repeated(r);
+    backend_download(r->be, r->out, want);
+    op_zero(r->be, r->out);
+    r->runs = 0;
+    backend_repeat(r->be, key, repeated, r);
+    backend_download(r->be, r->out, got);
+    assert_int_equal(backend_status(r->be).err, OK);
+    assert_memory_equal(want, got, sizeof want);
+    backend_release(r->be, mark);
+}
+
+static void repeat_begin(Repeated *r, bool uploads)
+{
+    float w[WIDTH * WIDTH];
+    for (int i = 0; i < WIDTH * WIDTH; i++) w[i] = cosf((float)(i * 7 % 101)) / 8;
+    *r = (Repeated){.be = opened(BACKEND_CUDA, BF16), .uploads = uploads};
+    cuda_always_cudnn(r->be);
+    assert_int_equal(linear_pack(r->be, tensor_view(w, F32, 2, (int64_t[]){WIDTH, WIDTH}), (Tensor){0}, &r->l).err, OK);
+    host_graphs = 0;
+}
+
+static void repeat_end(Repeated *r)
+{
+    linear_free(r->be, &r->l);
+    backend_close(&r->be);
+}
+
+static void test_repeat(void **state)
+{
+    static const int runs[] = {1, 1 /* captured */, 0, 0}; /* of body, by backend_repeat */
+    Repeated r;
+    (void)state;
+    repeat_begin(&r, false);
+    for (int step = 0; step < 4; step++) {
+        check_repeated(&r, step);
+        assert_int_equal(r.runs, runs[step]);
+    }
+    assert_int_equal(host_graphs, 3);
+    Tensor other = backend_keep(r.be, F32, 1, (int64_t[]){1}); /* memory changed hands: all of it again */
+    for (int step = 0; step < 4; step++) {
+        check_repeated(&r, step);
+        assert_int_equal(r.runs, runs[step]);
+    }
+    backend_drop(r.be, &other);
+    repeat_end(&r);
+}
+
+/* What takes numbers from the host is run as it is, every time. */
+static void test_repeat_refused(void **state)
+{
+    Repeated r;
+    (void)state;
+    repeat_begin(&r, true);
+    for (int step = 0; step < 4; step++) {
+        check_repeated(&r, step);
+        assert_int_equal(r.runs, step == 1 ? 2 : 1); /* tried once */
+    }
+    assert_int_equal(host_graphs, 0);
+    repeat_end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_fp32),
@@ -190,6 +288,8 @@ int main(void)
                                        cmocka_unit_test(test_bf16_without_fusion),
                                        cmocka_unit_test(test_without_epilogues),
                                        cmocka_unit_test(test_fp8),
-                                       cmocka_unit_test(test_fp8_numbers)};
+                                       cmocka_unit_test(test_fp8_numbers),
+                                       cmocka_unit_test(test_repeat),
+                                       cmocka_unit_test(test_repeat_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,7 @@ void profile_begin(bool times)
     USE(close);
     backend_register_cuda(&wrapped);
     if (!times) return;
+    wrapped.repeat = NULL; /* calls in a graph have no times of their own */
     USE(finish), USE(copy), USE(zero), USE(linear), USE(linear_add), USE(add), USE(add_to), USE(layernorm);
     USE(norm_modulate), USE(qk_norm_rope), USE(attention), USE(patchify), USE(unpatchify), USE(conv), USE(conv_add);
     USE(conv_upsampled), USE(channel_norm), USE(time_split), USE(columns);
