@@ -1,7 +1,9 @@
 /* host_nccl.c - what the CUDA back end calls of NCCL, between processes of one machine: a communicator is a file with
- * a board for each rank. A call is done when it returns. A rank that aborts is seen by the others at their next look. */
+ * a board for each rank. A call is done when it returns. A rank that aborts is seen by the others at their next look, and so is one
+ * whose process is gone. */
 #include <fcntl.h>
 #include <nccl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@ enum { MOST_RANKS = 8, BOARD_BYTES = 16 << 20, MOST_QUEUED = 64 };
 
 typedef struct {
     atomic_int arrived, round, aborted, left;
+    atomic_int process[MOST_RANKS];
     size_t count[MOST_RANKS][MOST_RANKS]; /* bytes from a rank to another */
     char board[MOST_RANKS][BOARD_BYTES];
 } Shared;
@@ -50,11 +53,21 @@ static void arrive(ncclComm_t c)
     atomic_fetch_add(&s->round, 1);
 }
 
+static bool all_live(const Shared *s)
+{
+    bool live = true;
+    for (int r = 0; r < MOST_RANKS; r++) {
+        const int process = atomic_load(&s->process[r]);
+        live = live && (process == 0 || kill(process, 0) == 0);
+    }
+    return live;
+}
+
 /* ncclSuccess when all ranks have come */
 static ncclResult_t have_come(ncclComm_t c)
 {
     if (atomic_load(&c->shared->round) != c->round) return ncclSuccess;
-    if (!c->failed && !atomic_load(&c->shared->aborted)) return ncclInProgress;
+    if (!c->failed && !atomic_load(&c->shared->aborted) && all_live(c->shared)) return ncclInProgress;
     c->failed = true;
     return ncclRemoteError;
 }
@@ -96,6 +109,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int size, ncclUniqueId id,
     close(fd);
     c->rank = rank;
     c->size = size;
+    if (c->shared != MAP_FAILED) atomic_store(&c->shared->process[rank], (int)getpid());
     snprintf(c->name, sizeof c->name, "%s", id.internal);
     *comm = c;
     return c->shared == MAP_FAILED ? ncclSystemError : begin_to_meet(c);

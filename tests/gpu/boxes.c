@@ -182,6 +182,8 @@ void boxes_new(void)
     memset(boxes, 0, sizeof *boxes);
 }
 
+void boxes_end(void) { atomic_store(&boxes->ended, 1); }
+
 Coll *boxes_open(int rank, int size)
 {
     Boxed *own = calloc(1, sizeof *own);

@@ -7,6 +7,7 @@
 enum { BOXES_MOST = 4 }; /* processes */
 
 void boxes_new(void); /* empty boxes, before the processes are forked */
+void boxes_end(void); /* tells all groups that a process died */
 Coll *boxes_open(int rank, int size);
 
 #endif

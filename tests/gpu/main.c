@@ -4,6 +4,7 @@
  *   parity FOLDER... [--fp32|--fp8]                       every stage of a reference within its tolerance
  *   bench --stage S --shape S --latent FxHxW [--layers N] [--tokens N] [--repeat N] [--profile] [--fp8]
  *   ranks FOLDER SIZE [--fp32] [--seconds N]        the fixture on SIZE processes that share the device, over NCCL, each split
+ *   fault                                           a rank dies in a sum: the other knows, and forms a new group
  *   rate M N K [--fp8]                              TFLOP/s of one product through the back end
  *   rate HEADS QUERIES KEYS --attention             of attention, by every form and engine that cuDNN has for it
  *
@@ -52,11 +53,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } part[] = {
-        {"ops", part_ops}, {"parity", part_parity}, {"bench", part_bench}, {"ranks", part_ranks}, {"rate", part_rate}};
+    } part[] = {{"ops", part_ops},     {"parity", part_parity}, {"bench", part_bench},
+                {"ranks", part_ranks}, {"rate", part_rate},     {"fault", part_fault}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; argc > 1 && i < sizeof part / sizeof *part; i++)
         if (strcmp(argv[1], part[i].name) == 0) return part[i].run(argc, argv);
-    fprintf(stderr, "reelwright_gpu ops|parity|bench|ranks|rate ...\n");
+    fprintf(stderr, "reelwright_gpu ops|parity|bench|ranks|fault|rate ...\n");
     return 2;
 }

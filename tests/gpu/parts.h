@@ -10,6 +10,7 @@ int part_parity(int argc, char **argv);
 int part_bench(int argc, char **argv);
 int part_ranks(int argc, char **argv);
 int part_rate(int argc, char **argv);
+int part_fault(int argc, char **argv);
 
 /* One reference's line, with the tolerances of a type; whether it is within them. */
 typedef enum { PARITY_FP32, PARITY_BF16, PARITY_FP8 } ParityType;

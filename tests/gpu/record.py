@@ -33,7 +33,7 @@ def table_of_parity(lines, text):
         text.append(f"  {'ok ' if x['ok'] else 'BAD'} {x['reference']:14} {x['how']:30} {stages}{x.get('error', '')}")
     for x in lines:
         if x["part"] == "ranks":
-            text.append(f"  BAD {x['how']} {x.get('error', '')}")
+            text.append(f"  {'ok ' if x.get('ok') else 'BAD'} {x['how']} {x.get('error', '')}")
 
 
 def table_of_rates(lines, text, rate):

@@ -10,10 +10,11 @@
 #   GPU_PARTS="ops parity" ...              only these parts (build always): ops parity torch bench ranks decode sanitizer
 #   GPU_STEPS='bf16|14b 720p' ...           of these parts only the steps whose names match this regular expression
 #   GPU_SECONDS=480                         all parts together
+#   COMMIT=HASH                             what the record names, where the checkout has no history of its own
 set -u
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 root=$(cd "$here/../.." && pwd)
-[ $# = 1 ] || { sed -n '2,15p' "$0"; exit 2; }
+[ $# = 1 ] || { sed -n '2,16p' "$0"; exit 2; }
 mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 2
 backend=${GPU_BACKEND:-cuda}
 [ "$backend" != host ] || parts=${GPU_PARTS:-ops parity ranks} # the others are too large for it
@@ -60,7 +61,7 @@ step() {
 
 gpu() { nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -1; }
 
-commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo "${COMMIT:-unknown}")
+commit=${COMMIT:-$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)}
 sources=$(cd "$root" && find common kernels engine worker tests cmake -type f \( -name '*.[ch]' -o -name '*.cu*' -o -name '*.cmake' \) | LC_ALL=C sort |
   xargs cat | sha256sum | cut -c1-16)
 note "{\"part\": \"machine\", \"gpu\": \"$(gpu name)\", \"driver\": \"$(gpu driver_version)\", \"memory\": \"$(gpu memory.total)\",
@@ -125,6 +126,7 @@ fi
 if wanted torch; then step torch 60 python3 "$here/torch_rates.py" ${tiny:+cpu}; fi
 if wanted ranks; then
   step "two ranks" 60 "${program[@]}" ranks "$fixtures/t2v-0" 2
+  step "a rank dies" 60 "${program[@]}" fault
   step "four ranks" 60 "${program[@]}" ranks "$fixtures/vace-0" 4
 fi
 if wanted decode; then
