@@ -1,13 +1,8 @@
 #include "launch.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,20 +12,17 @@
 #include "common/moment.h"
 #include "coordinator/launch_command.h"
 #include "coordinator/ledger_launch.h"
+#include "coordinator/mpirun.h"
 #include "coordinator/progress.h"
 
 enum {
-    LOOK_MS = 200,      /* how often output, signals and the child are looked at */
-    LEDGER_MS = 1000,   /* how often the ledger is */
-    END_MS = 10000,     /* mpirun may take so long after the coordinator's end; MPI_Finalize can hang */
-    SILENT_MS = 120000, /* a coordinator that has not written for so long is hung (it writes every 5 s) */
-    PROBES = 20,        /* of the hosts, when none answers: about ten minutes */
+    LOOK_MS = 200,    /* how often output, signals and the child are looked at */
+    LEDGER_MS = 1000, /* how often the ledger is */
+    PROBES = 20,      /* of the hosts, when none answers: about ten minutes */
     PROBE_AGAIN_MS = 30000,
     FIRST_PAUSE_MS = 2000, /* after a job that never began on several hosts; then twice as long */
     LAST_PAUSE_MS = 120000,
-    KILL_MS = 5000,     /* between SIGTERM and SIGKILL */
     LEAST_BLOCKS = 256, /* of the file system, free: with fewer no ledger can be written */
-    LINE_BYTES = 4096,
     LAST_LINES = 8
 };
 
@@ -42,85 +34,46 @@ typedef struct {
     Ledger *ledger;  /* only read */
     FILE *log;       /* DIR/run.log: everything that the job prints */
     ProgressView view;
-    pid_t child; /* mpirun; 0 when none */
-    int output;  /* its stdout and stderr */
-    char line[LINE_BYTES];
-    size_t line_bytes;
+    Mpirun mpirun;
     int64_t epoch_before; /* of the ledger, when the job was started */
-    int64_t looked_ms, changed_ms, ended_ms, stop_ms, term_ms;
+    int64_t looked_ms, changed_ms, ended_ms, stop_ms;
     double heard_s;
-    bool told_stop, killed, yielded;
+    bool told_stop, yielded;
     char last_words[LAST_LINES][160]; /* of mpirun or a library: shown when a job never began */
     int last_count;
 } Launch;
 
 /* ---- the child ---- */
 
+/* Lines of reelwright's own are for people; mpirun's notices and a library's last words go to the log only. */
+static void take_line(void *self, const char *line)
+{
+    static const char own[] = "reelwright: ";
+    Launch *l = self;
+    fprintf(l->log, "%s\n", line);
+    fflush(l->log);
+    if (strncmp(line, own, sizeof own - 1) == 0) {
+        progress_view_clear(&l->view);
+        fprintf(stderr, "%s\n", line);
+    } else if (line[strspn(line, "- ")]) {
+        snprintf(l->last_words[l->last_count++ % LAST_LINES], sizeof *l->last_words, "%s", line);
+    }
+}
+
 static Status start_child(Launch *l)
 {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return status_errno(ERR_FATAL, "cannot make a pipe");
-    char **command = launch_command_new(l->options, l->self);
-    l->child = fork();
-    if (l->child == 0) launch_command_become(command, ends[1], ends[1]);
-    launch_command_free(&command);
-    close(ends[1]);
-    if (l->child < 0) {
-        l->child = 0;
-        close(ends[0]);
-        return status_errno(ERR_FATAL, "cannot start a process");
-    }
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    l->output = ends[0];
-    l->changed_ms = moment_ms();
-    l->ended_ms = l->term_ms = 0;
-    l->told_stop = l->killed = false;
+    l->mpirun = (Mpirun){.take = take_line, .self = l};
+    TRY(mpirun_start(&l->mpirun, l->options, l->self));
+    l->changed_ms = l->mpirun.started_ms;
+    l->ended_ms = 0;
+    l->told_stop = false;
     l->last_count = 0;
     return status_ok();
 }
 
-/* Lines of reelwright's own are for people; mpirun's notices and a library's last words go to the log only. */
-static void take_line(Launch *l)
+static void end_job(Launch *l, const char *why)
 {
-    static const char own[] = "reelwright: ";
-    l->line[l->line_bytes] = 0;
-    fprintf(l->log, "%s\n", l->line);
-    if (strncmp(l->line, own, sizeof own - 1) == 0) {
-        progress_view_clear(&l->view);
-        fprintf(stderr, "%s\n", l->line);
-    } else if (strspn(l->line, "- ") < l->line_bytes) {
-        snprintf(l->last_words[l->last_count++ % LAST_LINES], sizeof *l->last_words, "%s", l->line);
-    }
-    l->line_bytes = 0;
-}
-
-static void take_output(Launch *l, int wait_ms)
-{
-    struct pollfd p = {.fd = l->output, .events = POLLIN};
-    char piece[4096];
-    poll(&p, 1, wait_ms);
-    for (ssize_t n; (n = read(l->output, piece, sizeof piece)) > 0;) {
-        for (ssize_t i = 0; i < n; i++) {
-            if (piece[i] == '\n' || l->line_bytes == LINE_BYTES - 1) take_line(l);
-            if (piece[i] != '\n') l->line[l->line_bytes++] = piece[i];
-        }
-    }
-    fflush(l->log);
-    if (p.revents & POLLHUP) moment_sleep_ms(wait_ms); /* closed: poll no longer waits */
-}
-
-/* First politely: mpirun then ends its ranks, stopped ones too. Ranks die with their mpirun (link_mpi.c). */
-static void kill_job(Launch *l, const char *why)
-{
-    int64_t now_ms = moment_ms();
-    if (l->term_ms == 0) {
-        if (why) log_line(LOG_WARNING, "%s; the job is ended", why);
-        l->term_ms = now_ms;
-        kill(l->child, SIGTERM);
-    } else if (now_ms - l->term_ms > KILL_MS && !l->killed) {
-        l->killed = true;
-        kill(l->child, SIGKILL);
-    }
+    if (mpirun_end(&l->mpirun) && why) log_line(LOG_WARNING, "%s; the job is ended", why);
 }
 
 /* ---- watching ---- */
@@ -147,7 +100,7 @@ static void stop_job(Launch *l, const char *why)
     log_line(LOG_INFO, "%s: every shot in work is checkpointed at its next step", why);
     l->told_stop = true;
     l->stop_ms = moment_ms();
-    kill(l->child, SIGUSR1); /* mpirun passes it on to every rank */
+    mpirun_stop(&l->mpirun);
 }
 
 static void watch_limits(Launch *l)
@@ -158,32 +111,26 @@ static void watch_limits(Launch *l)
         l->yielded = true;
         stop_job(l, "a campaign of higher priority is ready");
     }
-    if (l->ended_ms && now_ms - l->ended_ms > END_MS) kill_job(l, NULL);
-    if (!l->ended_ms && now_ms - l->changed_ms > SILENT_MS) kill_job(l, "the coordinator is silent");
-    if (moment_stops() > 1) kill_job(l, NULL);
+    if (l->ended_ms && now_ms - l->ended_ms > MPIRUN_END_MS) end_job(l, NULL);
+    if (!l->ended_ms && now_ms - l->changed_ms > MPIRUN_SILENT_MS) end_job(l, "the coordinator is silent");
+    if (moment_stops() > 1) end_job(l, NULL);
     if (l->told_stop && now_ms - l->stop_ms > (int64_t)(l->options->grace_s + 10) * 1000)
-        kill_job(l, "the stop takes too long");
+        end_job(l, "the stop takes too long");
 }
 
 /* Until mpirun has ended and been waited for. */
 static Status watch_child(Launch *l)
 {
     Status status = status_ok();
-    int how = 0;
-    for (;;) {
-        pid_t gone = waitpid(l->child, &how, WNOHANG);
-        if (gone == l->child || (gone < 0 && errno == ECHILD)) break;
-        take_output(l, LOOK_MS);
+    while (mpirun_listen(&l->mpirun, LOOK_MS)) {
         if (!failed(status)) status = look_at_ledger(l);
-        if (failed(status)) kill_job(l, status.message);
+        if (failed(status)) end_job(l, status.message);
         watch_limits(l);
     }
-    l->child = 0;
-    take_output(l, 0);
-    if (l->line_bytes) take_line(l);
-    close(l->output);
+    const int how = l->mpirun.how;
     fprintf(l->log, "-- mpirun ended: %s %d\n", WIFSIGNALED(how) ? "signal" : "status",
             WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
+    fflush(l->log);
     return status;
 }
 

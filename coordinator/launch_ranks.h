@@ -4,8 +4,8 @@
 
 #include "common/work.h"
 
-/* A signal is passed on: the ranks stop after a checkpoint; a second one ends them. ERR_NODE: the ranks ended without a
- * word. */
+/* A signal is passed on: the ranks stop after a checkpoint; a second one, or one before all ranks have begun, ends them.
+ * ERR_STOP then. ERR_NODE: the ranks ended without a word, or never began. */
 LaunchRanks launch_ranks;
 
 #endif

@@ -51,6 +51,7 @@ Status render_group_join(int size, RenderGroup *g)
         return status_fail(ERR_INPUT, "--group-size %d: mpirun started %d ranks", size, g->link->count);
     for (int i = 0; i < size; i++) world[i] = i;
     TRY(coll_open_mpi(world, size, 1, &g->coll));
+    outcome_join(g->link->rank);
     const char *here = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
     g->threads = share_of_cores(here ? (int)strtol(here, NULL, 10) : size);
     if (g->coll->rank == 0) return status_ok();

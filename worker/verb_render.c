@@ -467,7 +467,8 @@ static Status print_json(const Work *w)
     char *seed = text_format("%" PRIu64, s->seed); /* JSON's integers end at 2^63 */
     json_object_set_new(j, "seed", s->seed <= INT64_MAX ? json_integer((json_int_t)s->seed) : json_string(seed));
     json_object_set_new(j, "seconds", seconds);
-    bool printed = json_dumpf(j, stdout, JSON_REAL_PRECISION(6)) == 0 && putchar('\n') != EOF;
+    /* flushed: what ends a group of ranks may end the process too */
+    bool printed = json_dumpf(j, stdout, JSON_REAL_PRECISION(6)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
     json_decref(j);
     free(seed);
     return printed ? status_ok() : status_errno(ERR_NODE, "cannot write to standard output");
@@ -503,11 +504,11 @@ Status verb_render(int argc, char **argv, LaunchRanks *launch)
     TRY(work_check_dtype(o.backend, o.dtype));
     TRY(check_options(&o));
     if (o.quiet) log_set_level(LOG_WARNING);
+    catch_stops();
     if (o.group_size > 1 && !link_under_launcher()) return launch_ranks(&o, argc, argv, launch);
     Work w = {.o = &o};
     double start = moment_s();
     Status status = render_group_join(o.group_size, &w.group);
-    catch_stops();
     const bool first = render_group_is_first(&w.group);
     Show show = {.o = &o, .quiet = o.quiet || !first, .terminal = isatty(STDERR_FILENO)};
     if (!failed(status)) status = do_work(&w, (Progress){progress_at, &show});

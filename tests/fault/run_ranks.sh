@@ -3,17 +3,13 @@
 # end at once, nothing hangs and nothing is left over, and another number of ranks goes on from the checkpoint.
 source "$(dirname "$(readlink -f "$0")")/farm.sh"
 
-ranks() { # T [options]
-  local t=$1
-  shift
-  timeout 60 "$PROGRAM" render --model "$MODEL" --prompt "a balloon" --output clip.mp4 --width 48 --height 32 --frames 9 --steps 8 \
-    --checkpoint c.h5 --checkpoint-every 2 --resume --group-size "$t" "$@" 2>>ranks.err
-}
+RENDER=(timeout 120 "$PROGRAM" render --model "$MODEL" --prompt "a balloon" --output clip.mp4 --width 48 --height 32 --frames 9 --steps 8
+  --checkpoint c.h5 --checkpoint-every 2 --resume --group-size)
 expect() { # STATUS TEXT T [options]: the render ends with the status, the text is in its last words
   local want=$1 text=$2 status=0
   shift 2
   : >ranks.err
-  ranks "$@" >/dev/null || status=$?
+  "${RENDER[@]}" "$@" >/dev/null 2>>ranks.err || status=$?
   [ "$status" = "$want" ] || fail "exit status $status, expected $want"
   grep -q "$text" ranks.err || fail "nobody said \"$text\""
 }
@@ -26,18 +22,53 @@ export REELWRIGHT_PROVOKE="at=denoise,step=5,rank=3,do=fail.node"
 expect 3 'a failure was ordered' 4 --split 1x2x2
 [ ! -e clip.mp4 ] || fail "a render that failed left a clip"
 
-export REELWRIGHT_PROVOKE="at=denoise,step=7,rank=1,do=hold,until=never"
-ranks 2 --split 2x1x1 >/dev/null &
-JOB=$!
-held() { grep -qs 'denoise' ranks.err; }
-until_true 30 held
-sleep 1
-pkill -TERM -P "$JOB" -f 'render --model' || kill -TERM "$JOB"
-status=0
-wait "$JOB" || status=$?
-[ "$status" = 75 ] || fail "exit status $status after a stop, expected 75"
+begin() { # T [options]: in the background, by LAUNCHER and its MPIRUN
+  : >ranks.err
+  rm -f held.* go
+  "${RENDER[@]}" "$@" >/dev/null 2>>ranks.err &
+  JOB=$!
+  until_true 60 find_launcher
+}
+find_launcher() { LAUNCHER=$(pgrep -P "$JOB") && MPIRUN=$(pgrep -P "$LAUNCHER"); }
+ended_with() { # STATUS WHEN
+  local status=0
+  wait "$JOB" || status=$?
+  [ "$status" = "$1" ] || fail "exit status $status $2, expected $1"
+}
+alive_ranks() { pgrep -P "$MPIRUN" -f 'render --model' || true; }
+hold() { export REELWRIGHT_PROVOKE="at=denoise,step=6,rank=0,do=hold,until=go,once=held.0; at=denoise,step=6,rank=1,do=hold,until=go,once=held.1"; }
+all_held() { [ -s held.0 ] && [ -s held.1 ]; }
+
+# A stop before the ranks have begun, and one in the middle: the rank that waits there goes on, and the step is checkpointed.
+begin 2
+kill -TERM "$LAUNCHER"
+ended_with 75 "after an early stop"
+hold
+begin 2 --split 2x1x1
+until_true 60 all_held
+kill -TERM "$LAUNCHER"
+ended_with 75 "after a stop"
 
 unset REELWRIGHT_PROVOKE
-ranks 1 --json >one.json || fail "one rank does not go on where four stopped"
+"${RENDER[@]}" 1 --json >one.json 2>>ranks.err || fail "one rank does not go on where two stopped"
 grep -q '"steps_resumed": [4-7]' one.json || fail "nothing was resumed: $(cat one.json)"
 [ -s clip.mp4 ] || fail "no clip"
+
+# An mpirun that does not end by itself (here it is stopped): without ranks, and with ranks that are done and wait for it.
+hang() { # [options]
+  rm -f c.h5 clip.mp4
+  hold
+  begin 2 "$@"
+  until_true 60 all_held
+  kill -STOP "$MPIRUN"
+}
+hang
+kill -KILL $(alive_ranks)
+ended_with 3 "when all ranks were killed"
+grep -q 'without a word' ranks.err || fail "nobody said that the ranks are gone"
+hang
+LEFT=$(alive_ranks)
+touch go
+ended_with 0 "of ranks that were done"
+[ -s clip.mp4 ] || fail "no clip of ranks that were done"
+until_true 10 all_gone $LEFT

@@ -9,7 +9,7 @@ CLUSTER=$(mktemp -d "${TMPDIR:-/tmp}/reelwright-slurm.XXXXXX")
 chmod 755 "$CLUSTER"
 
 pid_in() { cat "$CLUSTER/run/$1.pid" 2>/dev/null || true; }
-environment_has() { { tr '\0' '\n' <"/proc/$1/environ"; } 2>/dev/null | grep -qx "$2"; }
+environment_has() { grep -qszx "$2" "/proc/$1/environ"; } # no pipe: `grep -q` in one breaks it off, which pipefail takes for "no"
 job_processes() { # LINE of their environment, besides SLURM_CONF
   local p
   for p in /proc/[0-9]*; do
@@ -119,9 +119,12 @@ start_cluster() {
   done
 }
 start_node() { slurmd -f "$SLURM_CONF" -N "$1" || skip "slurmd does not start here"; }
-revive_node() {
+return_node() {
   start_node "$1"
   until scontrol update NodeName="$1" State=RESUME 2>/dev/null; do sleep 0.2; done
+}
+revive_node() {
+  return_node "$1"
   until_true 60 node_is_idle "$1"
 }
 node_is_idle() { sinfo -h -N -n "$1" -p night -o %T | grep -qx idle; }

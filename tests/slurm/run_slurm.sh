@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Campaigns under a real Slurm: preempted and requeued, a node killed, an old attempt left running, in parts.
+# Campaigns under a real Slurm: preempted and requeued, each node killed, an old attempt left running, in parts.
 # Each time the clips are those of an undisturbed run without Slurm. Where something is disturbed, every worker is held at a step
 # until the file `go` is there (common/provoke.h), so nothing here depends on how fast the machine is.
 source "$(dirname "$0")/../fault/farm.sh"
@@ -78,6 +78,34 @@ release
 ends_well "$JOB" old
 [ "$(times old job.started)" = 2 ] || fail "the old attempt started another job"
 
+# -- the node with the batch script is lost, its sruns a moment before the rest: a guard on the other one requeues the job
+rm go
+revive_node "$NODE"
+copy first
+submit first --nodes 2
+until_true 90 held first 2
+NODE=$(job_says "$JOB" BatchHost)
+sruns() { # on that node
+  local p
+  for p in $(job_processes "SLURMD_NODENAME=$NODE"); do
+    [ "$(cat "/proc/$p/comm" 2>/dev/null)" = srun ] && echo "$p"
+  done
+  return 0
+}
+guard_stands_alone() { # the job's first srun was the guard's, and is gone
+  [ "$(squeue -h -s -j "$JOB" -o %i | grep -c "^$JOB\.0$")" = 1 ] && ! grep -lsz -- '^--exclude' $(sruns | sed 's:.*:/proc/&/cmdline:') /dev/null
+}
+until_true 60 guard_stands_alone
+for p in $(sruns); do # the first of each pair: its child is left to see it
+  [ "$(cat "/proc/$(awk '/^PPid/ {print $2}' "/proc/$p/status")/comm")" = srun ] || kill -9 "$p"
+done
+sleep 1
+kill_node "$NODE"
+return_node "$NODE"
+until_true 90 attempt_is "$JOB" 1
+release
+ends_well "$JOB" first
+
 calm_down
 revive_node "$NODE"
 
@@ -106,4 +134,4 @@ status=0
 sed 's/^steps.*/stepps: 4/' calm.yaml >bad.yaml
 "$PROGRAM" submit bad.yaml --out out-bad >bad.out 2>bad.err || status=$?
 [ $status = 2 ] && grep -q 'stepps' bad.err && [ ! -e out-bad ] || fail "a bad campaign was submitted"
-echo "preempted, requeued, a node killed, an attempt fenced, in parts: the same clips"
+echo "preempted, requeued, nodes killed, an attempt fenced, in parts: the same clips"

@@ -1,9 +1,12 @@
 /* How the ranks of a launched group ended, whatever order they say it in, and when they say nothing. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -46,9 +49,44 @@ static void without_it_a_death_explains_most(void **state)
     free(gone);
 }
 
+/* A child joins, and is there until it is killed. */
+static void a_rank_is_seen_as_long_as_it_lives(void **state)
+{
+    (void)state;
+    char *path, word;
+    int ends[2];
+    assert_int_equal(outcome_begin(&path).err, OK);
+    assert_int_equal(outcome_look(path).joined, 0);
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        outcome_join(1);
+        if (write(ends[1], "j", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    assert_int_equal(read(ends[0], &word, 1), 1);
+    OutcomeSoFar now = outcome_look(path);
+    assert_int_equal(now.joined, 1);
+    assert_true(now.alive);
+    assert_false(now.told);
+    kill(child, SIGKILL);
+    siginfo_t how;
+    waitid(P_PID, (id_t)child, &how, WEXITED | WNOWAIT); /* nobody has waited for it: it is a zombie */
+    now = outcome_look(path);
+    assert_int_equal(now.joined, 1);
+    assert_false(now.alive);
+    waitpid(child, NULL, 0);
+    outcome_tell(0, status_ok());
+    assert_true(outcome_look(path).told);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(outcome_end(&path, "-").err, OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_first_rank_decides),
-                                       cmocka_unit_test(without_it_a_death_explains_most)};
+                                       cmocka_unit_test(without_it_a_death_explains_most),
+                                       cmocka_unit_test(a_rank_is_seen_as_long_as_it_lives)};
     return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
 }
