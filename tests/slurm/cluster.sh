@@ -148,3 +148,31 @@ job_says() { scontrol show job --oneliner "$1" 2>/dev/null | sed -n "s/.* $2=\([
 job_is() { [ "$(job_says "$1" JobState)" = "$2" ]; } # JOB STATE
 attempt_is() { [ "$(job_says "$1" Restarts)" = "$2" ] && job_is "$1" RUNNING; } # JOB NUMBER
 job_over() { case $(job_says "$1" JobState) in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL) ;; *) false ;; esac; }
+
+# Campaigns on it. The first one runs without Slurm and without disturbance: the others' clips are compared with its.
+SCRIPTS=$(cd "$(dirname "$0")/../../slurm" && pwd)
+calm_campaign() {
+  start_cluster
+  export REELWRIGHT=$PROGRAM REELWRIGHT_HOME=$(dirname "$SCRIPTS") REELWRIGHT_GUARD_S=1 REELWRIGHT_ENV=/nonexistent
+
+  campaign calm 12
+  run calm
+  finish 0
+  check_complete calm
+}
+copy() { cp calm.csv "$1.csv" && sed "s/calm/$1/" calm.yaml >"$1.yaml"; }
+submit() { # NAME [options]: JOB
+  "$PROGRAM" submit "$1.yaml" --out "out-$1" "${@:2}" -- --workers 1 >"$1.submit" 2>"$1.err" || fail "submit $1"
+  JOB=$(sed -n 's/^submitted job \([0-9]*\):.*/\1/p' "$1.submit")
+  [ -n "$JOB" ] || fail "submit does not say which job it is"
+}
+log_of() { cat "out-$1"/slurm-*.log 2>/dev/null || true; }
+show_log() { log_of "$1" >"$1.err"; }
+ends_well() { # JOB NAME
+  until_true 120 job_over "$1"
+  show_log "$2"
+  job_is "$1" COMPLETED || fail "job $1 of $2 ended as $(job_says "$1" JobState)"
+  check_complete "$2"
+  same_files calm "$2"
+}
+says() { log_of "$1" | grep -q "$2"; }

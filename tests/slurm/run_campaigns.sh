@@ -1,34 +1,11 @@
 #!/usr/bin/env bash
-# Campaigns under a real Slurm: preempted and requeued, each node killed, an old attempt left running, in parts.
+# Campaigns under a real Slurm: preempted and requeued, a node killed, an old attempt left running, in parts.
 # Each time the clips are those of an undisturbed run without Slurm. Where something is disturbed, every worker is held at a step
 # until the file `go` is there (common/provoke.h), so nothing here depends on how fast the machine is.
 source "$(dirname "$0")/../fault/farm.sh"
 source "$(dirname "$0")/cluster.sh"
-SCRIPTS=$(cd "$(dirname "$0")/../../slurm" && pwd)
 ROWS=4
-start_cluster
-export REELWRIGHT=$PROGRAM REELWRIGHT_HOME=$(dirname "$SCRIPTS") REELWRIGHT_GUARD_S=1 REELWRIGHT_ENV=/nonexistent
-
-campaign calm 12
-run calm
-finish 0
-check_complete calm
-copy() { cp calm.csv "$1.csv" && sed "s/calm/$1/" calm.yaml >"$1.yaml"; }
-submit() { # NAME [options]: JOB
-  "$PROGRAM" submit "$1.yaml" --out "out-$1" "${@:2}" -- --workers 1 >"$1.submit" 2>"$1.err" || fail "submit $1"
-  JOB=$(sed -n 's/^submitted job \([0-9]*\):.*/\1/p' "$1.submit")
-  [ -n "$JOB" ] || fail "submit does not say which job it is"
-}
-log_of() { cat "out-$1"/slurm-*.log 2>/dev/null || true; }
-show_log() { log_of "$1" >"$1.err"; }
-ends_well() { # JOB NAME
-  until_true 120 job_over "$1"
-  show_log "$2"
-  job_is "$1" COMPLETED || fail "job $1 of $2 ended as $(job_says "$1" JobState)"
-  check_complete "$2"
-  same_files calm "$2"
-}
-says() { log_of "$1" | grep -q "$2"; }
+calm_campaign
 
 # -- preempted and requeued; then a node is killed, and it goes on in the same allocation
 copy night
@@ -78,34 +55,6 @@ release
 ends_well "$JOB" old
 [ "$(times old job.started)" = 2 ] || fail "the old attempt started another job"
 
-# -- the node with the batch script is lost, its sruns a moment before the rest: a guard on the other one requeues the job
-rm go
-revive_node "$NODE"
-copy first
-submit first --nodes 2
-until_true 90 held first 2
-NODE=$(job_says "$JOB" BatchHost)
-sruns() { # on that node
-  local p
-  for p in $(job_processes "SLURMD_NODENAME=$NODE"); do
-    [ "$(cat "/proc/$p/comm" 2>/dev/null)" = srun ] && echo "$p"
-  done
-  return 0
-}
-guard_stands_alone() { # the job's first srun was the guard's, and is gone
-  [ "$(squeue -h -s -j "$JOB" -o %i | grep -c "^$JOB\.0$")" = 1 ] && ! grep -lsz -- '^--exclude' $(sruns | sed 's:.*:/proc/&/cmdline:') /dev/null
-}
-until_true 60 guard_stands_alone
-for p in $(sruns); do # the first of each pair: its child is left to see it
-  [ "$(cat "/proc/$(awk '/^PPid/ {print $2}' "/proc/$p/status")/comm")" = srun ] || kill -9 "$p"
-done
-sleep 1
-kill_node "$NODE"
-return_node "$NODE"
-until_true 90 attempt_is "$JOB" 1
-release
-ends_well "$JOB" first
-
 calm_down
 revive_node "$NODE"
 
@@ -134,4 +83,4 @@ status=0
 sed 's/^steps.*/stepps: 4/' calm.yaml >bad.yaml
 "$PROGRAM" submit bad.yaml --out out-bad >bad.out 2>bad.err || status=$?
 [ $status = 2 ] && grep -q 'stepps' bad.err && [ ! -e out-bad ] || fail "a bad campaign was submitted"
-echo "preempted, requeued, nodes killed, an attempt fenced, in parts: the same clips"
+echo "preempted, requeued, a node killed, an attempt fenced, in parts: the same clips"

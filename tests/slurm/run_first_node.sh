@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The node with the batch script is lost, its sruns a moment before the rest: a guard on the other node requeues the job, which
+# goes on when there are two nodes again.
+source "$(dirname "$0")/../fault/farm.sh"
+source "$(dirname "$0")/cluster.sh"
+ROWS=4
+calm_campaign
+
+provoke "$HOLD"
+copy first
+submit first --nodes 2
+until_true 90 held first 2
+NODE=$(job_says "$JOB" BatchHost)
+sruns() { # on that node
+  local p
+  for p in $(job_processes "SLURMD_NODENAME=$NODE"); do
+    [ "$(cat "/proc/$p/comm" 2>/dev/null)" = srun ] && echo "$p"
+  done
+  return 0
+}
+guard_stands_alone() { # the job's first srun was the guard's, and is gone
+  [ "$(squeue -h -s -j "$JOB" -o %i | grep -c "^$JOB\.0$")" = 1 ] && ! grep -lsz -- '^--exclude' $(sruns | sed 's:.*:/proc/&/cmdline:') /dev/null
+}
+until_true 60 guard_stands_alone
+for p in $(sruns); do # the first of each pair: its child is left to see it
+  [ "$(cat "/proc/$(awk '/^PPid/ {print $2}' "/proc/$p/status")/comm")" = srun ] || kill -9 "$p"
+done
+sleep 1
+kill_node "$NODE"
+requeued() { [ "$(job_says "$JOB" Restarts)" = 1 ] && job_is "$JOB" PENDING; }
+until_true 60 requeued
+return_node "$NODE"
+until_true 90 attempt_is "$JOB" 1
+release
+ends_well "$JOB" first
+echo "the first node lost: the same clips"
