@@ -1,6 +1,6 @@
 /* softmax(scale q k^T + bias) v per head.
  *
- * By cuDNN where it has an engine: the graph of the operations, with or without those that training would add, or its one
+ * By cuDNN where it has an engine: the graph of the operations (its fused attention engines recognise it), or its one
  * attention operation. Else of two products and a softmax, for so many queries at a time that their scores stay below
  * SCORES_BYTES: any head dimension, fp32 too, and the proof of the other. */
 #include "kernels/cuda/cudnn_graph.h"
@@ -20,15 +20,8 @@ typedef struct {
 
 /* ---- by cuDNN --------------------------------------------------------------------------------------------------------------- */
 
-enum {
-    KEY_HEADS,
-    KEY_D,
-    KEY_TQ,
-    KEY_TK,
-    KEY_BIAS_HEADS,
-    KEY_BIAS_QUERIES,
-    KEY_SKIPS = PLAN_SKIPS
-}; /* no bias: 0 heads */
+/* no bias: 0 heads of it */
+enum { KEY_HEADS, KEY_D, KEY_TQ, KEY_TK, KEY_BIAS_HEADS, KEY_BIAS_QUERIES };
 
 /* [1, heads, rows, d] in rows of heads * d numbers */
 static GraphShape heads_shape(int64_t heads, int64_t rows, int64_t d)
@@ -48,26 +41,23 @@ static GraphShape packed_shape(int64_t heads, int64_t rows, int64_t columns)
 }
 
 /* p = softmax of the rows of s, as cuDNN's own front end writes it, with the logarithm of the sum that training would keep: its
- * engines recognise attention by these operations. */
-static void add_softmax(Graph *g, Node s, Node p, int64_t heads, const int64_t rows[2], bool logarithm)
+ * engines recognise attention by these operations (9.19 has none without the last two). */
+static void add_softmax(Graph *g, Node s, Node p, int64_t heads, const int64_t rows[2])
 {
     const cudnnDataType_t fp32 = CUDNN_DATA_FLOAT;
     const GraphShape scores = packed_shape(heads, rows[0], rows[1]), row = packed_shape(heads, rows[0], 1);
     Node highest = graph_inner(g, fp32, row), less = graph_inner(g, fp32, scores), e = graph_inner(g, fp32, scores);
-    Node sum = graph_inner(g, fp32, row);
+    Node sum = graph_inner(g, fp32, row), log_sum = graph_inner(g, fp32, row);
     graph_reduce(g, CUDNN_REDUCE_TENSOR_MAX, s, highest);
     graph_pointwise(g, CUDNN_POINTWISE_SUB, s, highest, less);
     graph_pointwise(g, CUDNN_POINTWISE_EXP, less, NULL, e);
     graph_reduce(g, CUDNN_REDUCE_TENSOR_ADD, e, sum);
-    if (logarithm) {
-        Node log_sum = graph_inner(g, fp32, row);
-        graph_pointwise(g, CUDNN_POINTWISE_LOG, sum, NULL, log_sum);
-        graph_pointwise(g, CUDNN_POINTWISE_ADD, highest, log_sum, graph_inner(g, fp32, row));
-    }
+    graph_pointwise(g, CUDNN_POINTWISE_LOG, sum, NULL, log_sum);
+    graph_pointwise(g, CUDNN_POINTWISE_ADD, highest, log_sum, graph_inner(g, fp32, row));
     graph_pointwise(g, CUDNN_POINTWISE_DIV, e, sum, p);
 }
 
-static void add_operations(Graph *g, const int64_t key[PLAN_KEY], bool logarithm)
+static void build_operations(Graph *g, const int64_t key[PLAN_KEY])
 {
     const int64_t heads = key[KEY_HEADS], d = key[KEY_D], tq = key[KEY_TQ], tk = key[KEY_TK];
     const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16, fp32 = CUDNN_DATA_FLOAT;
@@ -86,13 +76,9 @@ static void add_operations(Graph *g, const int64_t key[PLAN_KEY], bool logarithm
         scaled = biased;
     }
     Node p = graph_inner(g, bf16, scores);
-    add_softmax(g, scaled, p, heads, (int64_t[]){tq, tk}, logarithm);
+    add_softmax(g, scaled, p, heads, (int64_t[]){tq, tk});
     graph_product(g, p, v, out);
 }
-
-static void build_operations(Graph *g, const int64_t key[PLAN_KEY]) { add_operations(g, key, true); }
-
-static void build_fewer_operations(Graph *g, const int64_t key[PLAN_KEY]) { add_operations(g, key, false); }
 
 static void build_sdpa(Graph *g, const int64_t key[PLAN_KEY])
 {
@@ -107,12 +93,12 @@ static void build_sdpa(Graph *g, const int64_t key[PLAN_KEY])
 
 static Plan *find_plan(Backend *be, const Attention *a)
 {
-    static const GraphBuild build[] = {build_operations, build_fewer_operations, build_sdpa /* knows no bias */};
+    static const GraphBuild build[] = {build_operations, build_sdpa /* knows no bias */};
     Cudnn *c = cuda_of(be)->cudnn;
     int64_t key[PLAN_KEY] = {[KEY_HEADS] = a->heads, [KEY_D] = a->d, [KEY_TQ] = a->tq, [KEY_TK] = a->tk};
-    const int form = cuda_of(be)->attention_form, forms = a->bias.data ? 2 : 3;
+    const int form = cuda_of(be)->attention_form, forms = a->bias.data ? 1 : 2;
     Plan *p = NULL;
-    key[KEY_SKIPS] = cuda_of(be)->attention_skips;
+    key[PLAN_SKIPS] = cuda_of(be)->attention_skips;
     if (!c || be->options.compute != BF16 || a->d % 8 || a->d > LARGEST_HEAD) return NULL;
     if (a->heads * a->d * a->tq * a->tk < LEAST_WORK && !cuda_of(be)->always_cudnn) return NULL;
     if (a->bias.data) {

@@ -132,22 +132,24 @@ static Status rate_product(Backend *be, int64_t m, int64_t n, int64_t k)
 
 #ifdef REELWRIGHT_GPU_CUDA
 typedef struct {
-    Tensor q, k;
+    Tensor q, k, v;
     int heads;
 } RateAttention;
 
 static void run_attention(Backend *be, void *self)
 {
     const RateAttention *a = self;
-    op_attention(be, a->q, a->k, a->k, a->heads, 0.088f, (Tensor){0});
+    op_attention(be, a->q, a->k, a->v, a->heads, 0.088f, (Tensor){0});
 }
 
 /* Every form of cuDNN's attention and every engine that it offers for it. */
 static Status rate_attention(Backend *be, int heads, int64_t queries, int64_t keys)
 {
-    enum { HEAD = 128, FORMS = 3, MOST_SKIPS = 4 };
-    float *v = numbers((queries > keys ? queries : keys) * heads * HEAD);
-    const RateAttention a = {normal(be, v, queries, heads * HEAD), normal(be, v, keys, heads * HEAD), heads};
+    enum { HEAD = 128, FORMS = 2, MOST_SKIPS = 4 };
+    const int64_t width = (int64_t)heads * HEAD;
+    float *v = numbers((queries + 2 * keys) * width);
+    const RateAttention a = {normal(be, v, queries, width), normal(be, v + queries * width, keys, width),
+                             normal(be, v + (queries + keys) * width, keys, width), heads};
     for (int form = 1; form <= FORMS; form++) {
         for (int skips = 0; skips < MOST_SKIPS; skips++) {
             cuda_choose_attention(be, form, skips);

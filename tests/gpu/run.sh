@@ -121,6 +121,7 @@ if wanted bench; then
     step "transformer 14b 480p" 40 "${program[@]}" bench --shape 14b --latent 21x60x104 --layers 2
     step "transformer 5b 720p" 40 "${program[@]}" bench --shape 5b --latent 31x44x80 --layers 4
     step "transformer 1.3b 480p" 60 "${program[@]}" bench --shape 1.3b --latent 21x60x104
+    step "transformer 1.3b 480p by op" 60 "${program[@]}" bench --shape 1.3b --latent 21x60x104 --profile
   fi
 fi
 if wanted torch; then step torch 60 python3 "$here/torch_rates.py" ${tiny:+cpu}; fi
