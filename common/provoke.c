@@ -27,6 +27,8 @@ static Order order[MOST_ORDERS];
 static int order_count;
 static int my_rank = -1;
 static char my_clip[64];
+static bool (*hold_over)(void *self);
+static void *hold_self;
 
 /* ---- reading the orders ---- */
 
@@ -118,6 +120,12 @@ Status provoke_order(const char *orders)
 
 /* ---- carrying them out ---- */
 
+void provoke_set_hold(bool (*over)(void *self), void *self)
+{
+    hold_over = over;
+    hold_self = self;
+}
+
 void provoke_set_rank(int rank) { my_rank = rank; }
 void provoke_set_clip(const char *clip) { snprintf(my_clip, sizeof my_clip, "%s", clip); }
 
@@ -143,7 +151,8 @@ static Status carry_out(const Order *o, int64_t step)
         raise(SIGSTOP);
         break;
     case DO_HOLD:
-        while (access(o->until, F_OK) != 0 && moment_stops() == 0) moment_sleep_ms(HOLD_LOOK_MS);
+        while (access(o->until, F_OK) != 0 && moment_stops() == 0 && !(hold_over && hold_over(hold_self)))
+            moment_sleep_ms(HOLD_LOOK_MS);
         break;
     case DO_SLEEP:
         moment_sleep_ms((int)o->ms);

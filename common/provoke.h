@@ -4,7 +4,7 @@
  *
  * Orders are separated by ";", their fields by ",":
  *     at=POINT     where (below)
- *     do=ACTION    kill | stop (SIGKILL, SIGSTOP to itself), hold (until `until` exists or the process is asked to stop),
+ *     do=ACTION    kill | stop (SIGKILL, SIGSTOP to itself), hold (until `until` exists, or nobody waits for it any more),
  *                  sleep (ms), fail.clip | fail.retry | fail.node | fail.fatal (the point fails with that class)
  *     step=N       only from step N of the point on (any)           rank=N   only in this rank of the job (any)
  *     clip=ID      only with the lease whose first clip this is     ms=N     of a sleep
@@ -28,6 +28,8 @@ extern const char provoke_variable[]; /* the environment's name for the orders *
 
 /* Replaces the orders; NULL or "" means none. ERR_INPUT says what is wrong with them; then there are none. */
 Status provoke_order(const char *orders);
+/* Asked all through a hold: whether it is over before its time, because nobody is left to wait for. NULL: nobody is asked. */
+void provoke_set_hold(bool (*over)(void *self), void *self);
 void provoke_set_rank(int rank);         /* of this process in its job */
 void provoke_set_clip(const char *clip); /* the first of the lease in work, "" when there is none; copied */
 /* Does what is ordered for this point, if anything is. `ending` joins it after a dot; NULL: none. */

@@ -1,5 +1,6 @@
 #include "launch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/launch_command.h"
@@ -37,6 +39,7 @@ typedef struct {
     Mpirun mpirun;
     int64_t epoch_before; /* of the ledger, when the job was started */
     int64_t looked_ms, changed_ms, ended_ms, stop_ms;
+    int seen_alive; /* the coordinator's process, on this host */
     double heard_s;
     bool told_stop, yielded;
     char last_words[LAST_LINES][160]; /* of mpirun or a library: shown when a job never began */
@@ -78,6 +81,30 @@ static void end_job(Launch *l, const char *why)
 
 /* ---- watching ---- */
 
+/* Also not when its end was not waited for. */
+static bool is_alive(int pid)
+{
+    char path[32], state = 'Z';
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "re");
+    if (!f) return errno != ENOENT;
+    if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1) state = 'Z';
+    fclose(f);
+    return state != 'Z';
+}
+
+/* Without a word, for then its epoch would have ended. mpirun may stay for ever after that, asleep and without a rank (seen twice in some
+ * fifty such deaths). Its process number means something on this host only, and only if it was seen before; but an mpirun that has
+ * begun and has no children is at its end whatever the number says. */
+static bool coordinator_died(Launch *l, const Snapshot *s)
+{
+    char host[HOST_BYTES] = "";
+    host_name(host);
+    if (s->epoch <= l->epoch_before || strcmp(s->host, host) != 0) return false;
+    if (is_alive(s->pid)) l->seen_alive = s->pid;
+    return !is_alive(s->pid) && (l->seen_alive == s->pid || mpirun_has_nobody(&l->mpirun));
+}
+
 static Status look_at_ledger(Launch *l)
 {
     Snapshot s;
@@ -90,6 +117,7 @@ static Status look_at_ledger(Launch *l)
     if (s.heard_s > l->heard_s || s.heard_s < l->heard_s) l->changed_ms = now_ms;
     l->heard_s = s.heard_s;
     if (l->ended_ms == 0 && s.epoch > l->epoch_before && s.ended_s > 0) l->ended_ms = now_ms;
+    if (l->ended_ms == 0 && coordinator_died(l, &s)) l->ended_ms = now_ms;
     snapshot_clear(&s);
     return status_ok();
 }

@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/file.h"
 #include "common/moment.h"
 #include "coordinator/launch_command.h"
 
@@ -68,6 +71,23 @@ bool mpirun_listen(Mpirun *m, int wait_ms)
     close(m->output);
     m->child = 0;
     return false;
+}
+
+bool mpirun_has_nobody(const Mpirun *m)
+{
+    char *pattern = text_format("/proc/%d/task/*/children", (int)m->child);
+    glob_t threads = {0};
+    size_t silent = 0;
+    bool known = glob(pattern, GLOB_NOSORT, NULL, &threads) == 0;
+    for (size_t i = 0; known && i < threads.gl_pathc; i++) {
+        FILE *f = fopen(threads.gl_pathv[i], "re");
+        silent += f && fgetc(f) == EOF;
+        if (f) fclose(f);
+    }
+    known = known && silent == threads.gl_pathc;
+    globfree(&threads);
+    free(pattern);
+    return known;
 }
 
 void mpirun_stop(const Mpirun *m) { kill(m->child, SIGUSR1); }

@@ -48,6 +48,13 @@ static Status between_steps(void *self, const char *stage, int done, int total)
     return status_ok();
 }
 
+/* A worker that a test holds hears that its coordinator has died, as it would at its next step. */
+static bool hold_is_over(void *self)
+{
+    Loop *l = self;
+    return failed(talk_hear(&l->talk, moment_ms(), 0)) || l->talk.alone;
+}
+
 /* While the group waits for one of its ranks. Only what cannot wait for the next step is a reason to end it. */
 static Status while_waiting(void *self)
 {
@@ -113,6 +120,7 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     snprintf(who, sizeof who, "worker %d", link->rank);
     log_set_who(who);
     talk_open(&l.talk, link, host, (int)getpid(), settings->threads);
+    provoke_set_hold(hold_is_over, &l);
     for (int64_t turn = 0; !failed(status) && !may_leave(&l); turn++) {
         status = provoke_at("ready", NULL, turn);
         if (!failed(status)) status = talk_hear(&l.talk, moment_ms(), IDLE_MS);
@@ -122,6 +130,7 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     if (!failed(status) && l.talk.alone) status = status_fail(ERR_FATAL, "the coordinator is gone");
     if (!failed(status) && (!l.talk.stop || l.talk.stop_why == WIRE_STOP_PREEMPT))
         status = status_fail(ERR_STOP, "stopped in order to be resumed");
+    provoke_set_hold(NULL, NULL);
     talk_close(&l.talk);
     worker_free(&l.worker);
     coll_close(&l.group);

@@ -52,6 +52,19 @@ calm_down
 [ "$(number given failed)" = 1 ] && [ "$(number given finished)" = $((ROWS - 1)) ] || fail "given: not all but one are finished"
 [ "$(times given shot.failed)" -le 1 ] || fail "given: the shot was given up twice"
 
+# with both workers stopped nobody ends the job when the coordinator dies: the launcher sees it, and does not wait for a sign of life
+again alone
+provoke "at=denoise,step=2,rank=1,do=stop,once=$WORK/s1; at=denoise,step=2,rank=2,do=stop,once=$WORK/s2; at=after.request,rank=0,do=kill,once=$WORK/s0"
+run alone
+until_true 120 held alone 2
+"$PROGRAM" priority out-alone 1 >/dev/null
+finish 0
+calm_down
+[ -s s0 ] || fail "alone: the coordinator did not die"
+! grep -q 'the coordinator is silent' alone.err || fail "alone: a dead coordinator was waited for"
+check_complete alone
+same_files calm alone
+
 # the launcher, which plans and delivers
 again plan
 for point in before.plan after.plan before.deliver after.deliver; do

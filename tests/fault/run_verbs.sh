@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The verbs that steer, and who takes their requests up, killed before and after each commit: the ledger is whole, what it says is what
-# it said before or what the undisturbed verb leaves behind, and the verb run again ends in the latter. Nothing goes on meanwhile, so that
-# the launcher takes the requests up, in the commit that a coordinator makes of them.
+# it said before or what the undisturbed verb leaves behind, and the verb run again ends in the latter. First with nothing going on,
+# when the launcher takes requests up; then with a coordinator at work.
 source "$(dirname "$0")/farm.sh"
 ROWS=4
 trap 'kill "${LAUNCHER:-}" 2>/dev/null || true' EXIT
+
+# ---- nothing goes on ----
 
 says() { # FOLDER: what a verb may change, and that SQLite finds the file whole
   python3 - "$1" <<'PY'
@@ -85,4 +87,56 @@ verb fresh "priority DIR 7" request
 verb piloted "pilot approve DIR" request
 verb piloted "pilot reject DIR" request
 
-echo "thirteen verbs killed before and after their commits"
+# ---- a coordinator is at work, with both workers in the middle of a shot ----
+
+is() { "$PROGRAM" explain "out-$1" "$2" | grep "^clip $2: $3" >/dev/null; } # NAME CLIP STATE
+is_made() { "$PROGRAM" explain "out-$1" "$2" | grep '^  worker .*denoise' >/dev/null; }
+jobs() { [ "$(times "$1" job.started)" -ge "$2" ]; } # NAME COUNT
+asked() { # NAME VERB CLIP STATE: rank 0 dies as it takes this up; what was asked for stands all the same
+  local before
+  before=$(times "$1" job.started)
+  VERB="$2 DIR $3"
+  ask "out-$1"
+  until_true 60 test -s "$WORK/$1.$2"
+  until_true 60 jobs "$1" $((before + 1))
+  until_true 60 is "$1" "$3" "$4"
+}
+
+ROWS=6
+campaign calm 5
+run calm
+finish 0
+check_complete calm
+live() { # NAME PAUSE CANCEL RETRY MORE: whether rank 0 dies before or after each; k5 and k6 share a shot
+  local name=$1 point orders
+  again "$name"
+  rm -f go go5
+  orders="$HOLD; at=denoise,step=4,clip=k5,do=hold,until=$WORK/go5; at=text,clip=k1,do=fail.clip,once=$WORK/$name.failed"
+  for point in "$2.pause" "$3.cancel" "$4.retry" "$5.more"; do
+    orders+="; at=$point,rank=0,do=kill,once=$WORK/$name.${point#*.}"
+  done
+  provoke "$orders"
+  run "$name"
+  until_true 60 held "$name" 2
+  asked "$name" pause k6 paused
+  until_true 60 held "$name" 2
+  asked "$name" cancel k4 cancelled
+  release # all but k5
+  until_true 60 is "$name" k1 failed
+  until_true 60 is_made "$name" k5
+  asked "$name" retry k1 ''
+  until_true 60 is_made "$name" k5
+  VERB="resume DIR k6" && ask "out-$name"
+  until_true 60 is "$name" k6 planned
+  touch go5
+  finish 0
+  calm_down
+  [ -s "$name.more" ] || fail "$name: nobody died when k6 was left over"
+  [ "$(grep -c ',delivered,' "out-$name/delivery.csv")" = 5 ] || fail "$name: not all but k4 are delivered"
+  [ "$(grep -c '"event":"clip.approved"' "out-$name/events.jsonl")" -le 5 ] || fail "$name: a clip was finished twice"
+  (cd "out-$name" && find clips -name '*.mp4' | sort | xargs sha256sum) >"$name.sums"
+  grep -v clips/k4.mp4 calm.sums | cmp - "$name.sums" || fail "$name: the clips differ"
+}
+live one before after before after
+live two after before after before
+echo "thirteen verbs killed before and after their commits, the coordinator at eight that took them up"
