@@ -101,8 +101,12 @@ static Status measure_work(MpiFarm *f)
 static Status coordinate(BenchFarm *b, Link *link, bool *clean)
 {
     MpiFarm f = {.bench = b, .link = link};
-    DispatchOptions o = {
-        .start_s = moment_wall_s(), .start_ms = moment_ms(), .grace_ms = 60000, .wait_ms = -1, .most_failed = -1};
+    DispatchOptions o = {.start_s = moment_wall_s(),
+                         .start_ms = moment_ms(),
+                         .grace_ms = 60000,
+                         .wait_ms = -1,
+                         .most_failed = -1,
+                         .group_size = b->group};
     Status status = status_ok();
     *clean = false;
     TRY_OUT(bench_plan(b));

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# How many groups and rows one coordinator serves: bench_farm in one process with 1,000 simulated workers, and over MPI with 64.
+# How many groups and rows one coordinator serves: bench_farm in one process with 1,000 simulated workers, then with groups of
+# several, and over MPI with 64.
 # Arguments: bench_farm, the model folder, an empty folder to work in, mpiexec. Without REELWRIGHT_LONG it is small and its limits
 # are wide, for a slow machine; REELWRIGHT_LONG=1 plans and dispatches 1,000,000 rows (3 GB of disk, some minutes) against the
 # limits that SCALE.md is about.
@@ -12,12 +13,15 @@ unset "${!OMPI_@}" "${!PMIX_@}" 2>/dev/null || true
 if [ -n "${REELWRIGHT_LONG:-}" ]; then
   local_size=(--rows 1000000)
   shared_size=(--rows 1000000 --share 2500 --least-rate 20) # 400 shots of 2,500 clips
+  group_size=(--rows 300000 --group 2 --workers 2000 --least-rate 15000)
   files_size=(--rows 100000 --files --least-rate 1000)
   mpi_size=(--rows 100000 --step-ms 2 --least-rate 2000)
 else
-  local_size=(--rows 20000 --least-rate 1000 --most-status-ms 10000 --most-plan-s 15 --most-plan-mb 100)
-  shared_size=(--rows 20000 --share 2500 --least-rate 1 --most-status-ms 10000)
-  files_size=(--rows 5000 --files --least-rate 10 --most-status-ms 10000)
+  slow=(--most-status-ms 10000 --most-steer-ms 10000)
+  local_size=(--rows 20000 --least-rate 1000 --most-plan-s 15 --most-plan-mb 100 "${slow[@]}")
+  shared_size=(--rows 20000 --share 2500 --least-rate 1 "${slow[@]}")
+  group_size=(--rows 10000 --group 3 --workers 999 --least-rate 500 "${slow[@]}")
+  files_size=(--rows 5000 --files --least-rate 10 "${slow[@]}")
   mpi_size=(--rows 2000 --step-ms 2 --least-rate 20 --most-idle-percent 300)
 fi
 
@@ -27,6 +31,9 @@ rm -rf "$WORK/local"
 echo "== many clips of each shot"
 "$BENCH" "$MODEL" "$WORK/shared" "${shared_size[@]}"
 rm -rf "$WORK/shared"
+echo "== in groups"
+"$BENCH" "$MODEL" "$WORK/group" "${group_size[@]}"
+rm -rf "$WORK/group"
 echo "== with files, delivered"
 "$BENCH" "$MODEL" "$WORK/files" "${files_size[@]}"
 rm -rf "$WORK/files"
