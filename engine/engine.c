@@ -67,8 +67,8 @@ void engine_drop_dit(Engine *e, int expert)
 static void make_room(Engine *e, int expert)
 {
     int64_t parameters, bytes;
-    const int elem_bytes = (int)dtype_bytes(backend_compute(e->be));
-    weights_measure(dit_plan(e->dit[expert]), e->split.tensor, elem_bytes, &parameters, &bytes);
+    const BackendOptions o = backend_options(e->be);
+    weights_measure(dit_plan(e->dit[expert]), e->split.tensor, backend_elem_bytes(&o), &parameters, &bytes);
     const int64_t want = bytes + bytes / 4, available = backend_available_bytes(e->be);
     if (available == 0 || available > want) return;
     if (e->text_loaded) engine_drop_text(e);
@@ -176,12 +176,13 @@ static Status divide(Engine *e, const Split *split, const ShotSpec *shot)
     int64_t dim[4];
     const int *patch = e->config->dit.patch;
     engine_latent_dims(e->config, shot, dim);
+    const BackendOptions o = backend_options(e->be);
     const SplitCase question = {.config = e->config,
                                 .ranks = e->group->size,
                                 .tokens = dim[1] * dim[2] * dim[3] / ((int64_t)patch[0] * patch[1] * patch[2]),
                                 .guided = shot->guidance > 1,
-                                .elem_bytes = (int)dtype_bytes(backend_compute(e->be)),
-                                .memory_bytes = backend_options(e->be).memory_bytes};
+                                .elem_bytes = backend_elem_bytes(&o),
+                                .memory_bytes = o.memory_bytes};
     if (split) e->split = *split;
     TRY(split ? split_check(&question, split) : split_choose(&question, &e->split));
     TRY(split_open(e->config, &e->split, e->group, &e->ranks));

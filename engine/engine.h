@@ -46,7 +46,8 @@ Backend *engine_backend(Engine *e);
 typedef struct {
     const char *name; /* the folder: "text_encoder", "transformer", ... */
     int64_t parameters;
-    int64_t rank_bytes; /* what one of `ranks` ranks holds in memory when each number of a matrix takes elem_bytes */
+    int64_t
+        rank_bytes; /* what one of `ranks` ranks holds in memory when each number of a matrix takes elem_bytes (backend_elem_bytes) */
 } EnginePart;
 enum { ENGINE_MAX_PARTS = 6 };
 /* Divided by tensor as far as `ranks` ranks can (split_most_tensor); the autoencoder is the first rank's. */

@@ -37,7 +37,7 @@ typedef struct { /* what a choice is made from */
     int ranks;
     int64_t tokens;       /* of one evaluation */
     bool guided;          /* a step has two evaluations */
-    int elem_bytes;       /* of a weight */
+    int elem_bytes;       /* of a weight: backend_elem_bytes */
     int64_t memory_bytes; /* of a rank, for weights */
 } SplitCase;
 

@@ -85,7 +85,7 @@ Status backend_open(const BackendOptions *o, Backend **out)
     TRY(kernels_of(o->kind, &kernels));
     if (o->compute != F32 && o->compute != BF16)
         return status_fail(ERR_INPUT, "computing in %s, expected fp32 or bf16", dtype_name(o->compute));
-    if (o->fp8 && (o->kind != BACKEND_CUDA || o->compute != BF16))
+    if (o->fp8 && ((o->kind != BACKEND_CUDA && !o->plan) || o->compute != BF16))
         return status_fail(ERR_INPUT, "fp8 is computed by the CUDA back end beside bf16; use bf16 or fp32 here");
     Backend *be = calloc(1, sizeof *be);
     if (!be) return status_fail(ERR_NODE, "out of memory");

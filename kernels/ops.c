@@ -18,11 +18,18 @@ void op_zero(Backend *be, Tensor t) { BACKEND_RUN(be, zero(be, t)); }
 
 /* ---- products ------------------------------------------------------------------------------------------------------ */
 
+/* When planning: x quantised, and its scales. */
+static void plan_quantized(Backend *be, Tensor x, const Linear *w)
+{
+    if (w->quantize) backend_plan_scratch(be, (size_t)tensor_count(x) + (size_t)shape_rows(x) * sizeof(float));
+}
+
 static Tensor linear_to(Backend *be, Tensor x, const Linear *w, Activation act, DType type)
 {
     Tensor out = shape_with_last(x, w->out, type);
     if (!shape_check(be, x.ndim > 0 && shape_last(x) == w->in, "op_linear", x, linear_shape(w))) return out;
     out = shape_alloc(be, out);
+    plan_quantized(be, x, w);
     BACKEND_RUN(be, linear(be, x, w, act, out));
     return out;
 }
@@ -46,6 +53,7 @@ void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor ga
     int64_t n = tensor_count(gate);
     fits = !gate.data || (gate.dtype == F32 && (n == w->out || n == tensor_count(acc)));
     if (!shape_check(be, fits, "op_linear_add", acc, gate)) return;
+    plan_quantized(be, x, w);
     BACKEND_RUN(be, linear_add(be, acc, x, w, gate));
 }
 

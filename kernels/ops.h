@@ -29,7 +29,7 @@ typedef struct {
     BackendKind kind;
     DType compute; /* F32 or BF16: type of matrix-product inputs (ref computes in fp32 whatever it is) */
     /* Products with weights that may be quantised (Linear.quantize) take e4m3 numbers, one scale for each row of the weight, made
-     * when it is packed, and one for each row of x, made at every product. With compute BF16 on `cuda` only. */
+     * when it is packed, and one for each row of x, made at every product. With compute BF16 on `cuda` only; any back end plans it. */
     bool fp8;
     int threads; /* 0 = as many as the process may run on */
     /* What large intermediate results should stay below; 0 = half of the machine's memory for all of its cores, or three quarters
@@ -38,6 +38,8 @@ typedef struct {
     bool plan; /* count what a run would take (backend_peak_bytes) and neither allocate nor compute anything */
 } BackendOptions;
 
+/* Of a number of the transformer's large matrices: 4, 2, or 1 in fp8. */
+static inline int backend_elem_bytes(const BackendOptions *o) { return o->fp8 ? 1 : (int)dtype_bytes(o->compute); }
 Status backend_open(const BackendOptions *o, Backend **out);
 void backend_close(Backend **be);
 Status backend_status(const Backend *be); /* the first failure since the last backend_clear, or OK */

@@ -130,7 +130,7 @@ static json_t *describe_config(const ModelConfig *c)
 
 typedef struct { /* what the verb was asked */
     bool as_json, hash;
-    int dtype; /* 0 fp32, 1 bf16 */
+    int dtype; /* index into "fp32|bf16|fp8" */
     int width, height, frames;
     double memory_gb;
 } InspectOptions;
@@ -156,7 +156,7 @@ static Status describe_rank(const ModelConfig *c, const BackendOptions *o, const
     char *text = text_format("%dx%dx%d", split.guidance, split.sequence, split.tensor);
     json_t *j = json_pack("{s:i, s:s}", "ranks", ranks, "split", text);
     free(text);
-    const int count = engine_measure(c, ranks, (int)dtype_bytes(o->compute), part);
+    const int count = engine_measure(c, ranks, backend_elem_bytes(o), part);
     for (int i = 0; i < count; i++) {
         if (strncmp(part[i].name, "vae", 3) == 0) continue;
         char *name = text_format("%s_bytes", part[i].name);
@@ -176,7 +176,8 @@ static Status describe_rank(const ModelConfig *c, const BackendOptions *o, const
 static Status describe_memory(const ModelConfig *c, const InspectOptions *o, json_t *out)
 {
     const int64_t memory = (int64_t)(o->memory_gb * 1e9);
-    BackendOptions be = {.kind = BACKEND_CPU, .compute = o->dtype ? BF16 : F32, .memory_bytes = memory};
+    BackendOptions be = {
+        .kind = BACKEND_CPU, .compute = o->dtype ? BF16 : F32, .fp8 = o->dtype == 2, .memory_bytes = memory};
     ShotSpec shot = c->defaults;
     EnginePlan p;
     if (o->width) shot.width = o->width;
@@ -194,8 +195,9 @@ static Status describe_memory(const ModelConfig *c, const InspectOptions *o, jso
         json_decref(ranks);
         return status;
     }
-    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o}", "dtype", o->dtype ? "bf16" : "fp32", "width", shot.width,
-                          "height", shot.height, "frames", shot.frames, "stages", stages, "group", ranks);
+    json_t *j =
+        json_pack("{s:s, s:i, s:i, s:i, s:o, s:o}", "dtype", (const char *[]){"fp32", "bf16", "fp8"}[o->dtype], "width",
+                  shot.width, "height", shot.height, "frames", shot.frames, "stages", stages, "group", ranks);
     if (memory) json_object_set_new(j, "memory_bytes", json_integer(memory));
     json_object_set_new(out, "takes", j);
     return status_ok();
@@ -394,7 +396,7 @@ Status verb_inspect(int argc, char **argv)
         {.name = "dtype",
          .kind = OPTION_CHOICE,
          .to = &o.dtype,
-         .value = "fp32|bf16",
+         .value = "fp32|bf16|fp8",
          .help = "of a model: what its matrices are computed in (bf16)"},
         {.name = "width", .kind = OPTION_INT, .to = &o.width, .value = "W", .min = 1, .max = 1 << 16},
         {.name = "height", .kind = OPTION_INT, .to = &o.height, .value = "H", .min = 1, .max = 1 << 16},
