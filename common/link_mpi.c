@@ -3,7 +3,9 @@
  * Traps, all met with Open MPI 5.0.11:
  * - MPI_Send to a stopped process blocks for messages above the eager limit, so everything is sent by MPI_Isend from a copy;
  * - MPI_Finalize hangs when a rank is stopped (measured) and can hang after a death (ompi 11404), with async_mpi_finalize too;
- *   MPI_Abort then ends the job, stopped ranks included, and mpirun returns its code;
+ *   MPI_Abort then ends the job, stopped ranks included, and mpirun returns its code; but ranks that hang in MPI_Finalize survive
+ *   it, busily, until mpirun is ended ten seconds later. So none begins it after a death: that a process ends without it does the
+ *   others no harm then (with ULFM);
  * - a death shows as MPIX_ERR_PROC_FAILED_PENDING from a probe of any source until it is acknowledged; of several at one time it
  *   may not (seen: one of three was told, though MPI's own list had all), so the list is also asked now and then. */
 #include "link.h"
@@ -164,6 +166,14 @@ static Status mpi_hear(Link *l, News *news)
     return status_ok();
 }
 
+static bool any_dead(MpiLink *m)
+{
+    if (failed(learn_deaths(m))) return true;
+    for (int rank = 0; rank < m->link.count; rank++)
+        if (m->dead[rank]) return true;
+    return false;
+}
+
 static void mpi_close(Link *l)
 {
     MpiLink *m = (MpiLink *)l;
@@ -176,7 +186,7 @@ static void mpi_close(Link *l)
         MPI_Request_free(&m->parcels->request);
         m->parcels = m->parcels->next;
     }
-    MPI_Finalize();
+    if (!any_dead(m)) MPI_Finalize();
     free(m->dead);
     free(m->told);
     free(m);

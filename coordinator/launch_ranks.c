@@ -1,7 +1,6 @@
 #include "launch_ranks.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,7 +10,10 @@
 #include "coordinator/launch_command.h"
 #include "coordinator/mpirun.h"
 
-enum { LOOK_MS = 100 };
+enum {
+    LOOK_MS = 100,
+    MOST_TRIES = 3 /* mpirun itself sometimes does not start on a busy machine ("listener thread failed to start") */
+};
 
 typedef struct {
     int count;
@@ -69,23 +71,33 @@ static void watch_end(Ranks *r, const OutcomeSoFar *now)
     if (never || (r->ended_ms && now_ms - r->ended_ms > MPIRUN_END_MS)) mpirun_end(&r->mpirun);
 }
 
+/* *begun: a rank has joined or said why it does not. */
+static Status launch_once(Ranks *r, char *const *arguments, bool *begun)
+{
+    OutcomeSoFar now;
+    *r->other = 0;
+    TRY(start(r, arguments));
+    do {
+        now = outcome_look(r->outcome);
+        watch_end(r, &now);
+        watch_stops(r, &now);
+    } while (mpirun_listen(&r->mpirun, LOOK_MS));
+    now = outcome_look(r->outcome);
+    *begun = now.joined > 0 || now.told;
+    return status_ok();
+}
+
 Status launch_ranks(int ranks, char *const *arguments)
 {
     Ranks r = {.count = ranks};
+    bool begun = false;
     moment_catch_stops();
     TRY(outcome_begin(&r.outcome));
-    Status status = start(&r, arguments);
-    if (failed(status)) {
-        unlink(r.outcome);
-        free(r.outcome);
-        return status;
-    }
-    while (mpirun_listen(&r.mpirun, LOOK_MS)) {
-        const OutcomeSoFar now = outcome_look(r.outcome);
-        watch_end(&r, &now);
-        watch_stops(&r, &now);
-    }
-    status = outcome_end(&r.outcome, r.other);
-    if (failed(status) && r.cut_short) return status_fail(ERR_STOP, "by a signal, without waiting for a step's end");
-    return status;
+    Status status = status_ok();
+    for (int tries = 0; !failed(status) && !begun && !r.cut_short && tries < MOST_TRIES; tries++)
+        status = launch_once(&r, arguments, &begun);
+    Status said = outcome_end(&r.outcome, r.other);
+    if (failed(status)) return status;
+    if (failed(said) && r.cut_short) return status_fail(ERR_STOP, "by a signal, without waiting for a step's end");
+    return said;
 }

@@ -1,5 +1,6 @@
-/* mpirun.h - mpirun as a child: started, listened to, and ended when it does not end by itself. It sometimes does not: after a
- * rank's death, or when a rank hangs in MPI_Finalize (link_mpi.c). So its launcher learns from elsewhere that the ranks are at their
+/* mpirun.h - mpirun as a child: started, listened to, and ended when it does not end by itself. It sometimes does not: when a rank
+ * hangs in MPI_Finalize (link_mpi.c), or after a rank's death, when its main thread waits for ever for a lock and hears no SIGTERM
+ * (PRRTE of Open MPI 5.0.11: 2 of about 200 deaths of a first rank). So its launcher learns from elsewhere that the ranks are at their
  * end (the ledger; outcome.h), leaves it MPIRUN_END_MS from then, and ends it. Ranks die with their mpirun. */
 #ifndef REELWRIGHT_MPIRUN_H
 #define REELWRIGHT_MPIRUN_H
