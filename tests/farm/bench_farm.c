@@ -349,7 +349,7 @@ static Status read_options(BenchFarm *b, int argc, char **argv, int *first)
          .to = &b->most_steer_ms,
          .value = "MS",
          .max = 1e6,
-         .help = "one clip by a condition (1000)"},
+         .help = "of processor, for one clip by a condition (1500)"},
         {.name = "most-idle-percent",
          .kind = OPTION_INT,
          .to = &b->most_idle_percent,
@@ -403,7 +403,7 @@ int main(int argc, char **argv)
                    .most_plan_s = 60,
                    .most_plan_mb = 1000,
                    .most_status_ms = 1000,
-                   .most_steer_ms = 1000,
+                   .most_steer_ms = 1500,
                    .most_idle_percent = 50};
     log_set_level(LOG_ERROR);
     Status status = run(&b, argc, argv);
