@@ -1,14 +1,17 @@
 """Trains the cameo: VACE blocks over the frozen transformer, so that the face of a reference picture appears in the clip.
 
-    python train_cameo.py --work WORK --steps 3000      resumes; needs the finished WORK/model
+    python train_cameo.py --work WORK --steps 3000      resumes; with the state gone it starts from the WORK/cameo weights, or
+                                                        from nothing; needs the finished WORK/model
 
 As WanVACEPipeline feeds it: the reference, on a white canvas, is one more latent frame in front, noised and denoised with
 the others; the control channels hold its clean latents there, and behind it a grey video that is to be drawn anew.
 """
 import argparse
+import os
 
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel, WanVACETransformer3DModel
+from safetensors.torch import load_file
 from transformers import T5TokenizerFast, UMT5EncoderModel
 
 import fast_vae
@@ -37,9 +40,9 @@ def control(reference, grey):
     return torch.cat([head, torch.cat([body, body.new_ones(shape)], 1)], 2)
 
 
-def build(folder):
-    """The published transformer with VACE blocks that begin as copies of its own and add nothing yet."""
-    base = WanTransformer3DModel.from_pretrained(f"{folder}/transformer").float()
+def build(work):
+    """The finished transformer with the VACE blocks of WORK/cameo, or with ones that begin as copies of its own and add nothing."""
+    base = WanTransformer3DModel.from_pretrained(f"{work}/model/transformer").float()
     config = {k: v for k, v in base.config.items() if not k.startswith("_")}
     model = WanVACETransformer3DModel(**config, **VACE)
     model.load_state_dict(base.state_dict(), strict=False)
@@ -50,6 +53,9 @@ def build(folder):
                 if m is not None:
                     m.weight.zero_(), m.bias.zero_()
         model.vace_patch_embedding.weight[:, :config["in_channels"]] = base.patch_embedding.weight
+    known = f"{work}/cameo/diffusion_pytorch_model.safetensors"
+    if os.path.exists(known):
+        model.load_state_dict({k: v for k, v in load_file(known).items() if k.startswith("vace")}, strict=False)
     for name, p in model.named_parameters():
         p.requires_grad_(name.startswith("vace"))
     for block in (*model.blocks, *model.vace_blocks):
@@ -64,7 +70,7 @@ def train(args, team):
     encoder = UMT5EncoderModel.from_pretrained(f"{folder}/text_encoder").float().to(device())
     latents, person, scenes = data.load(args.work, with_faces=True)
     latents, person, grey = latents.to(device()), person.to(device()), grey_video(args.work).to(device())
-    model = build(folder).to(device())
+    model = build(args.work).to(device())
     trained = {k: p for k, p in model.named_parameters() if p.requires_grad}
     course = Trainer(args, team, "cameo", trained, lambda: model.save_pretrained(f"{args.work}/cameo"))
     if args.compile:
