@@ -16,14 +16,14 @@ run night --listen 0
 until_true 60 waits_for night approval
 [ "$(number night finished)" = 2 ] || fail "$(number night finished) clips of the pilot, expected 2"
 explains night k4 "waits for the pilot's approval" || fail "explain k4 does not say what it waits for"
-"$PROGRAM" status out-night | grep -q 'the pilot waits for approval' || fail "status does not say what is waited for"
-"$PROGRAM" pilot list out-night | grep -q '^  k2 .*clips/k2.mp4' || fail "the pilot's clips are not listed"
+"$PROGRAM" status out-night | grep 'the pilot waits for approval' >/dev/null || fail "status does not say what is waited for"
+"$PROGRAM" pilot list out-night | grep '^  k2 .*clips/k2.mp4' >/dev/null || fail "the pilot's clips are not listed"
 port=$(sed -n 's/.*status page and metrics on port //p' night.err)
 get "$port" /metrics >metrics.txt
 grep -q '^reelwright_waiting{campaign="night"} 1$' metrics.txt || fail "the metrics do not say that it waits"
 get "$port" / >page.html
 grep -q 'pilot approve' page.html || fail "the page does not say what to do"
-"$PROGRAM" pause out-night --where 'place=city 5' | grep -q 'pause, 2 of 2 clips' || fail "not the clips of city 5"
+"$PROGRAM" pause out-night --where 'place=city 5' | grep 'pause, 2 of 2 clips' >/dev/null || fail "not the clips of city 5"
 "$PROGRAM" pilot approve out-night >/dev/null
 k3_works() { explains night k3 '^  worker .*denoise'; }
 until_true 60 k3_works
@@ -62,7 +62,7 @@ calm_down
 SLURM_JOB_ID=1 run batch
 finish 3
 grep -q 'waits for approval' batch.err || fail "the run ended without saying what for"
-"$PROGRAM" pilot approve out-batch | grep -q 'the next one takes it up' || fail "approve does not say what happens next"
+"$PROGRAM" pilot approve out-batch | grep 'the next one takes it up' >/dev/null || fail "approve does not say what happens next"
 SLURM_JOB_ID=1 run batch
 finish 0
 check_complete batch
@@ -72,7 +72,7 @@ campaign poor 2
 provoke "at=text,clip=k1,do=fail.clip;at=text,clip=k2,do=fail.clip;at=text,clip=k3,do=fail.clip"
 run poor --max-fails 1
 finish 3
-grep -q 'clips failed, and at most 1 may (max_fails): k1, k2' poor.err || fail "it does not say which clips failed"
+grep -q 'clips failed, and at most 1 may (max_fails): k[123], k[123]' poor.err || fail "it does not say which clips failed"
 happened poor run.max_fails || fail "no event of it"
 calm_down
 "$PROGRAM" retry out-poor --where state=failed >/dev/null

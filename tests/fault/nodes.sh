@@ -34,7 +34,7 @@ start_nodes() { # COUNT
 # AGENT HOST COMMAND...: what ssh does, by a namespace. A node whose link is down does not answer.
 node=\${1##*.}
 shift
-ip -n "$FARM-\$node" link show eth0 | grep -q LOWER_UP || exit 255
+ip -n "$FARM-\$node" link show eth0 | grep LOWER_UP >/dev/null || exit 255
 exec ip netns exec "$FARM-\$node" unshare --uts sh -c "hostname node-\$node; \$*"
 END
   chmod +x agent

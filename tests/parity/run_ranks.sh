@@ -7,5 +7,5 @@ export HOME=${HOME:-/} OMP_WAIT_POLICY=passive # threads that wait sleep: there 
 unset "${!OMPI_@}" "${!PMIX_@}" 2>/dev/null || true
 options=(--oversubscribe --bind-to none)
 [ "$(id -u)" != 0 ] || options+=(--allow-run-as-root)
-! "$mpirun" --version | grep -q 'Open MPI) 5' || options+=(--with-ft ulfm)
+! "$mpirun" --version | grep 'Open MPI) 5' >/dev/null || options+=(--with-ft ulfm)
 exec timeout 280 "$mpirun" "${options[@]}" -n "$ranks" "$@"

@@ -127,7 +127,7 @@ revive_node() {
   return_node "$1"
   until_true 60 node_is_idle "$1"
 }
-node_is_idle() { sinfo -h -N -n "$1" -p night -o %T | grep -qx idle; }
+node_is_idle() { sinfo -h -N -n "$1" -p night -o %T | grep -x idle >/dev/null; }
 
 # What Slurm concludes after SlurmdTimeout, at once.
 node_is_down() { scontrol update NodeName="$1" State=DOWN Reason=test; }
@@ -175,4 +175,4 @@ ends_well() { # JOB NAME
   check_complete "$2"
   same_files calm "$2"
 }
-says() { log_of "$1" | grep -q "$2"; }
+says() { log_of "$1" | grep "$2" >/dev/null; }

@@ -38,7 +38,7 @@ NODE=$(job_says "$JOB" NodeList)
 launcher_of() { # JOB: a rank has other options
   local p
   for p in $(job_processes "SLURM_JOB_ID=$1"); do
-    { tr '\0' ' ' <"/proc/$p/cmdline"; } 2>/dev/null | grep -q '^[^ ]*reelwright run .*--workers' && echo "$p"
+    { tr '\0' ' ' <"/proc/$p/cmdline"; } 2>/dev/null | grep '^[^ ]*reelwright run .*--workers' >/dev/null && echo "$p"
   done
   return 0
 }
