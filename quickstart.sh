@@ -79,9 +79,9 @@ run_tests() {
   say "checking style"
   tools/check_style.sh
   say "testing modules and parsers under address and undefined-behaviour sanitizers"
-  ctest --test-dir build-asan --output-on-failure -R '^(unit|fuzz|torture)' --timeout 600
+  ctest --test-dir build-asan --output-on-failure -j2 -R '^(unit|fuzz|torture)' --timeout 600
   say "testing (pocket.smoke, which trains: $(tests/pocket/smoke.sh check))"
-  ctest --test-dir build --output-on-failure --timeout 900
+  ctest --test-dir build --output-on-failure -j2 --timeout 900 # those of processes say themselves that they want to be alone
 }
 
 case "${1:-run}" in
