@@ -180,6 +180,7 @@ void dispatch_end_group(Dispatch *d, Member *lead, bool lost)
     for (Member *m = NULL; (m = roster_next_member(&d->roster, lead, m));) {
         if (lost && lead->lease) dispatch_post_drop(d, m, lead->lease);
         m->progress_ms = d->now_ms;
+        if (lost && d->roster.group_size > 1) m->awaited_ms = d->now_ms + ROSTER_BACK_MS;
         if (lost && m->state == MEMBER_HELPING) roster_end_lease(m, MEMBER_LOST);
     }
     roster_end_group(&d->roster, lead->group);

@@ -111,10 +111,11 @@ RosterCount roster_count(const Roster *r, int64_t now_ms)
     for (int rank = 1; rank < r->count; rank++) {
         const Member *m = &r->member[rank];
         bool late = m->state == MEMBER_ABSENT && now_ms - r->start_ms > ROSTER_ABSENT_MS;
+        bool awaited = m->state == MEMBER_LOST && now_ms < m->awaited_ms;
         if (m->state == MEMBER_WORKING) c.working++;
         if (m->aside && m->state == MEMBER_READY)
             c.aside++;
-        else if (m->state <= MEMBER_WORKING && !late)
+        else if ((m->state <= MEMBER_WORKING && !late) || awaited)
             c.hoped++;
         if (m->state == MEMBER_LOST || m->state == MEMBER_DEAD || late) c.silent++;
     }

@@ -22,6 +22,7 @@ enum {
     ROSTER_BAD_SHOTS = 3,            /* different shots failed in a row: the worker is set aside */
     ROSTER_IDLE_MS = 10000,          /* an idle worker says so every second; one that does not gets no work */
     ROSTER_ABSENT_MS = 120000,       /* a worker that has not introduced itself by then is not waited for */
+    ROSTER_BACK_MS = 30000,          /* nor, so long after its group lost a rank, is one that has not come back */
     ROSTER_FIRST_LIMIT_MS = 1800000, /* for a step, before any was measured: it includes loading the model */
     ROSTER_LEAST_LIMIT_MS = 120000,
     ROSTER_LIMIT_FACTOR = 20 /* a step that takes so many times the longest so far is not going to end */
@@ -34,6 +35,7 @@ typedef struct {
     bool stop_told;          /* has been asked to end */
     char host[64], name[96]; /* name: host:pid, one life of one process */
     int64_t heard_ms, progress_ms, sent_ms;
+    int64_t awaited_ms;  /* lost with its group, and expected back until then */
     int64_t lease, shot; /* while it works */
     int64_t group;       /* number of the group it is in; 0: none */
     int lead, next;      /* the rank of its first; the one after this, 0: none */
@@ -85,7 +87,7 @@ void roster_fill_group(const Roster *r, const Member *lead, Lease *l);
 void roster_end_group(Roster *r, int64_t group);
 
 typedef struct {
-    int hoped;                  /* ready, working, or not heard yet but still waited for */
+    int hoped;                  /* ready, working, or still waited for: not heard yet, or not back yet */
     int aside, working, silent; /* silent: lost or dead or never heard: the job cannot be left in order */
 } RosterCount;
 RosterCount roster_count(const Roster *r, int64_t now_ms);

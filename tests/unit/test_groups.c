@@ -103,6 +103,21 @@ static void a_helper_that_does_not_come_back_is_overdue(void **state)
     roster_close(&roster);
 }
 
+/* Two groups lose a rank each, and a spare: the two that are left of them are as good as back, so the job is not over. */
+static void those_left_of_a_lost_group_are_waited_for(void **state)
+{
+    (void)state;
+    open_roster(5, 2);
+    set(1, 4, MEMBER_LOST);
+    set(2, 3, MEMBER_DEAD);
+    set(5, 5, MEMBER_READY);
+    assert_int_equal(roster_count(&roster, 0).hoped, 1); /* lost by itself, which it may be for ever */
+    for (int rank = 1; rank <= 4; rank++) roster.member[rank].awaited_ms = ROSTER_BACK_MS;
+    assert_int_equal(roster_count(&roster, ROSTER_BACK_MS - 1).hoped, 3);
+    assert_int_equal(roster_count(&roster, ROSTER_BACK_MS).hoped, 1);
+    roster_close(&roster);
+}
+
 static void groups_of_one_are_everybody(void **state)
 {
     (void)state;
@@ -120,9 +135,11 @@ static void groups_of_one_are_everybody(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(neighbours_wait_for_each_other), cmocka_unit_test(survivors_and_spares_form_new_ones),
-        cmocka_unit_test(who_does_not_come_is_not_waited_for),
-        cmocka_unit_test(a_helper_that_does_not_come_back_is_overdue), cmocka_unit_test(groups_of_one_are_everybody)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(neighbours_wait_for_each_other),
+                                       cmocka_unit_test(survivors_and_spares_form_new_ones),
+                                       cmocka_unit_test(who_does_not_come_is_not_waited_for),
+                                       cmocka_unit_test(a_helper_that_does_not_come_back_is_overdue),
+                                       cmocka_unit_test(those_left_of_a_lost_group_are_waited_for),
+                                       cmocka_unit_test(groups_of_one_are_everybody)};
     return cmocka_run_group_tests_name("groups", tests, NULL, NULL);
 }
