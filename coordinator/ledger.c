@@ -104,6 +104,13 @@ const char *ledger_clip_state_name(ClipState s)
     return name[s];
 }
 
+bool ledger_find_clip_state(const char *name, ClipState *s)
+{
+    for (int i = 0; i < CLIP_STATES; i++)
+        if (strcmp(name, ledger_clip_state_name((ClipState)i)) == 0) return *s = (ClipState)i, true;
+    return false;
+}
+
 static const char *event_name(LedgerEvent e)
 {
     static const char *const name[] = {"lease", "finish", "done",   "more",   "lost", "give up", "deliver",

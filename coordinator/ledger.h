@@ -55,6 +55,7 @@ typedef enum {
 } LedgerEvent;
 const char *ledger_shot_state_name(ShotState s);
 const char *ledger_clip_state_name(ClipState s);
+bool ledger_find_clip_state(const char *name, ClipState *s); /* false: no state is called so */
 /* The state that follows, or ERR_FATAL when the table has no such line. */
 Status ledger_next_shot_state(ShotState from, LedgerEvent event, ShotState *to);
 Status ledger_next_clip_state(ClipState from, LedgerEvent event, ClipState *to);

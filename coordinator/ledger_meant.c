@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "coordinator/ledger_read.h"
+#include "coordinator/ledger_state.h"
 
 /* ---- a filter: [["$[2]","=","beach"],["state","!=","failed"]], all of which must hold ---- */
 
@@ -97,13 +98,6 @@ static bool meets(const Filter *f, const char *state, const char *row)
 
 /* ---- the clips ---- */
 
-static Status parse_state(const Ledger *l, const char *text, ClipState *s)
-{
-    for (int i = 0; i < CLIP_STATES; i++)
-        if (strcmp(text, ledger_clip_state_name((ClipState)i)) == 0) return *s = (ClipState)i, status_ok();
-    return status_fail(ERR_FATAL, "%s: unknown state \"%s\" of a clip", l->file, text);
-}
-
 /* One clip, or all. */
 static Status find_range(Ledger *l, const LedgerRequest *r, int64_t *first, int64_t *last)
 {
@@ -136,7 +130,7 @@ Status ledger_meant_read(Ledger *l, const LedgerRequest *r, MeantOf of, MeantSin
         const char *state = ledger_sql_text(&q, 3);
         if (!meets(&f, state, f.count ? ledger_sql_text(&q, 4) : "")) continue;
         MeantClip c = {ledger_sql_int(&q, 0), ledger_sql_int(&q, 1), ledger_sql_int(&q, 2), CLIP_PLANNED};
-        status = parse_state(l, state, &c.state);
+        status = ledger_state_parse_clip(l, state, &c.state);
         if (!failed(status)) sink.clip(sink.self, &c);
     }
     ledger_sql_end(&q);
@@ -183,13 +177,6 @@ static Status no_column(const json_t *columns, const char *name, size_t length)
                        name, list);
 }
 
-static bool is_state(const char *name)
-{
-    for (int i = 0; i < CLIP_STATES; i++)
-        if (strcmp(name, ledger_clip_state_name((ClipState)i)) == 0) return true;
-    return false;
-}
-
 static Status no_state(const char *name)
 {
     char list[256] = "";
@@ -212,8 +199,9 @@ static Status add_condition(json_t *filter, const json_t *columns, const char *w
     bool own = (column < 0 && name == 5 && memcmp(where, "state", 5) == 0) ||
                (name == 10 && memcmp(where, "clip.state", 10) == 0);
     char path[32] = "state";
+    ClipState state;
     if (!own && column < 0) return no_column(columns, where, name);
-    if (own && !is_state(value)) return no_state(value);
+    if (own && !ledger_find_clip_state(value, &state)) return no_state(value);
     if (!own) snprintf(path, sizeof path, "$[%d]", column);
     json_t *condition = json_pack("[s,s,s]", path, differs ? "!=" : "=", value);
     if (!condition) return status_fail(ERR_INPUT, "--where %.60s: not UTF-8", where);

@@ -42,8 +42,8 @@ static Status read_campaign(Ledger *l, Snapshot *s)
 /* Where the count of this state belongs; NULL for one that no snapshot shows. */
 static int64_t *count_of(Snapshot *s, const char *what, const char *state)
 {
-    for (int i = 0; i < CLIP_STATES && strcmp(what, "clips") == 0; i++)
-        if (strcmp(state, ledger_clip_state_name((ClipState)i)) == 0) return &s->clip_count[i];
+    ClipState clip;
+    if (strcmp(what, "clips") == 0 && ledger_find_clip_state(state, &clip)) return &s->clip_count[clip];
     for (int i = 0; i < SHOT_STATES && strcmp(what, "shots") == 0; i++)
         if (strcmp(state, ledger_shot_state_name((ShotState)i)) == 0) return &s->shot_count[i];
     return strcmp(what, "steps") == 0 ? &s->steps : NULL;

@@ -11,10 +11,9 @@ static Status parse_shot(Ledger *l, const char *text, ShotState *s)
     return status_fail(ERR_FATAL, "%s: unknown state \"%s\" of a shot", l->file, text);
 }
 
-static Status parse_clip(Ledger *l, const char *text, ClipState *s)
+Status ledger_state_parse_clip(const Ledger *l, const char *text, ClipState *s)
 {
-    for (int i = 0; i < CLIP_STATES; i++)
-        if (strcmp(text, ledger_clip_state_name((ClipState)i)) == 0) return *s = (ClipState)i, status_ok();
+    if (ledger_find_clip_state(text, s)) return status_ok();
     return status_fail(ERR_FATAL, "%s: unknown state \"%s\" of a clip", l->file, text);
 }
 
@@ -39,7 +38,7 @@ Status ledger_state_of_shot(Ledger *l, const char *from, LedgerEvent event, cons
 Status ledger_state_of_clip(Ledger *l, const char *from, LedgerEvent event, const char **to)
 {
     ClipState is = CLIP_PLANNED, follows = CLIP_PLANNED;
-    TRY(parse_clip(l, from, &is));
+    TRY(ledger_state_parse_clip(l, from, &is));
     TRY(ledger_next_clip_state(is, event, &follows));
     l->changes |= 1u << event;
     count_clips(l, is, follows, 1);

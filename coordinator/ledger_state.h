@@ -13,6 +13,9 @@
 Status ledger_state_of_shot(Ledger *l, const char *from, LedgerEvent event, const char **to);
 Status ledger_state_of_clip(Ledger *l, const char *from, LedgerEvent event, const char **to);
 
+/* A state as the ledger spells it; ERR_FATAL when there is none of that name. */
+Status ledger_state_parse_clip(const Ledger *l, const char *text, ClipState *s);
+
 /* Reads the state, and writes the one that follows. */
 Status ledger_state_move_shot(Ledger *l, int64_t shot, LedgerEvent event);
 Status ledger_state_move_clip(Ledger *l, int64_t clip, LedgerEvent event);
