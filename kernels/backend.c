@@ -135,7 +135,7 @@ Status backend_finish(Backend *be)
 }
 void backend_clear(Backend *be) { be->first = status_ok(); }
 DType backend_compute(const Backend *be) { return be->options.compute; }
-const char *backend_dtype(const Backend *be) { return be->options.fp8 ? "fp8" : dtype_name(be->options.compute); }
+const char *backend_dtype(const Backend *be) { return backend_dtype_name(&be->options); }
 bool backend_plans(const Backend *be) { return be->options.plan; }
 BackendOptions backend_options(const Backend *be) { return be->options; }
 

@@ -40,13 +40,18 @@ typedef struct {
 
 /* Of a number of the transformer's large matrices: 4, 2, or 1 in fp8. */
 static inline int backend_elem_bytes(const BackendOptions *o) { return o->fp8 ? 1 : (int)dtype_bytes(o->compute); }
+/* "fp32", "bf16" or "fp8", as it was asked for */
+static inline const char *backend_dtype_name(const BackendOptions *o)
+{
+    return o->fp8 ? "fp8" : dtype_name(o->compute);
+}
 Status backend_open(const BackendOptions *o, Backend **out);
 void backend_close(Backend **be);
 Status backend_status(const Backend *be); /* the first failure since the last backend_clear, or OK */
 Status backend_finish(Backend *be);       /* waits until all that was issued is done; then as backend_status */
 void backend_clear(Backend *be);          /* forget the failure (the caller has dealt with it) */
 DType backend_compute(const Backend *be);
-const char *backend_dtype(const Backend *be);       /* "fp32", "bf16" or "fp8", as it was asked for */
+const char *backend_dtype(const Backend *be);       /* backend_dtype_name of its options */
 bool backend_plans(const Backend *be);              /* opened to plan: there are no numbers */
 BackendOptions backend_options(const Backend *be);  /* with threads and memory_bytes resolved */
 int64_t backend_available_bytes(const Backend *be); /* that the machine, or the device, could still give; 0 = unknown */

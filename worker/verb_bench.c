@@ -7,6 +7,7 @@
 #include "common/options.h"
 #include "worker/bench.h"
 #include "worker/verbs.h"
+#include "worker/worker.h"
 
 static const char *const backend_name[] = {[BACKEND_REF] = "ref", [BACKEND_CPU] = "cpu", [BACKEND_CUDA] = "cuda"};
 
@@ -36,8 +37,6 @@ static Status check_request(const BenchRequest *r, const char *latent)
     return status_ok();
 }
 
-static const char *dtype_text(const BackendOptions *o) { return o->fp8 ? "fp8" : dtype_name(o->compute); }
-
 static Status print_json(const BenchRequest *r, const BenchResult *b)
 {
     struct rusage usage;
@@ -46,7 +45,7 @@ static Status print_json(const BenchRequest *r, const BenchResult *b)
                           bench_stage_name[r->stage], "shape", bench_shape_name[r->shape], "layers", b->layers,
                           "seconds", "median", b->median, "min", b->min, "max", b->max, "flop", b->flop, "flop_per_s",
                           b->flop / b->median, "peak_rss_bytes", (json_int_t)usage.ru_maxrss * 1024, "backend",
-                          backend_name[r->backend.kind], "dtype", dtype_text(&r->backend));
+                          backend_name[r->backend.kind], "dtype", backend_dtype_name(&r->backend));
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;
     json_decref(j);
     if (!text) return status_fail(ERR_NODE, "out of memory");
@@ -133,16 +132,16 @@ Status verb_bench(int argc, char **argv)
     BenchRequest *r = &given.request;
     r->stage = (BenchStage)given.stage;
     r->shape = (BenchShape)given.shape;
-    r->backend.kind = (BackendKind[]){BACKEND_CPU, BACKEND_CUDA, BACKEND_REF}[given.backend];
-    r->backend.compute = given.dtype ? BF16 : F32;
-    r->backend.fp8 = given.dtype == 2;
+    const int threads = r->backend.threads;
+    r->backend = worker_backend(given.backend, given.dtype);
+    r->backend.threads = threads;
     if (given.latent) TRY(read_latent(given.latent, r->latent));
     TRY(check_request(r, given.latent));
     BenchResult b;
     TRY(bench_run(r, &b));
     if (given.json) return print_json(r, &b);
     printf("%s %s %s on %s: %.4g s (%.4g to %.4g), %.1f GFLOP/s\n", bench_stage_name[r->stage],
-           bench_shape_name[r->shape], dtype_text(&r->backend), backend_name[r->backend.kind], b.median, b.min, b.max,
-           b.flop / b.median / 1e9);
+           bench_shape_name[r->shape], backend_dtype_name(&r->backend), backend_name[r->backend.kind], b.median, b.min,
+           b.max, b.flop / b.median / 1e9);
     return status_ok();
 }

@@ -17,6 +17,7 @@
 #include "engine/safetensors.h"
 #include "worker/checkpoint.h"
 #include "worker/verbs.h"
+#include "worker/worker.h"
 
 /* ---- checkpoint ------------------------------------------------------------------------------------------------------------ */
 
@@ -130,7 +131,7 @@ static json_t *describe_config(const ModelConfig *c)
 
 typedef struct { /* what the verb was asked */
     bool as_json, hash;
-    int dtype; /* index into "fp32|bf16|fp8" */
+    int dtype; /* as WorkSettings has it */
     int width, height, frames;
     double memory_gb;
 } InspectOptions;
@@ -176,8 +177,8 @@ static Status describe_rank(const ModelConfig *c, const BackendOptions *o, const
 static Status describe_memory(const ModelConfig *c, const InspectOptions *o, json_t *out)
 {
     const int64_t memory = (int64_t)(o->memory_gb * 1e9);
-    BackendOptions be = {
-        .kind = BACKEND_CPU, .compute = o->dtype ? BF16 : F32, .fp8 = o->dtype == 2, .memory_bytes = memory};
+    BackendOptions be = worker_backend(WORK_CPU, o->dtype);
+    be.memory_bytes = memory;
     ShotSpec shot = c->defaults;
     EnginePlan p;
     if (o->width) shot.width = o->width;
@@ -195,9 +196,8 @@ static Status describe_memory(const ModelConfig *c, const InspectOptions *o, jso
         json_decref(ranks);
         return status;
     }
-    json_t *j =
-        json_pack("{s:s, s:i, s:i, s:i, s:o, s:o}", "dtype", (const char *[]){"fp32", "bf16", "fp8"}[o->dtype], "width",
-                  shot.width, "height", shot.height, "frames", shot.frames, "stages", stages, "group", ranks);
+    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o}", "dtype", backend_dtype_name(&be), "width", shot.width,
+                          "height", shot.height, "frames", shot.frames, "stages", stages, "group", ranks);
     if (memory) json_object_set_new(j, "memory_bytes", json_integer(memory));
     json_object_set_new(out, "takes", j);
     return status_ok();

@@ -19,6 +19,7 @@
 #include "worker/render_group.h"
 #include "worker/trace.h"
 #include "worker/verbs.h"
+#include "worker/worker.h"
 
 typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, and the model folder's default holds */
     const char *model, *prompt, *negative, *output;
@@ -34,9 +35,6 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     double memory_gb;
     bool quiet, json;
 } RenderOptions;
-
-static const BackendKind backend_kind[] = {BACKEND_CPU, BACKEND_CUDA,
-                                           BACKEND_REF}; /* in the order of the option's words */
 
 static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
 {
@@ -398,11 +396,9 @@ static Status prepare(Work *w)
 static Status open_engine(Work *w)
 {
     const RenderOptions *o = w->o;
-    const BackendOptions backend = {.kind = backend_kind[o->backend],
-                                    .compute = o->dtype == WORK_FP32 ? F32 : BF16,
-                                    .fp8 = o->dtype == WORK_FP8,
-                                    .threads = o->threads ? o->threads : w->group.threads,
-                                    .memory_bytes = (int64_t)(o->memory_gb * 1e9)};
+    BackendOptions backend = worker_backend(o->backend, o->dtype);
+    backend.threads = o->threads ? o->threads : w->group.threads;
+    backend.memory_bytes = (int64_t)(o->memory_gb * 1e9);
     Split split;
     if (o->split) TRY(split_parse(o->split, &split));
     TRY(engine_open_group(o->model, &backend, w->group.coll, o->split ? &split : NULL, &w->shot, &w->engine));

@@ -96,6 +96,13 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     return status;
 }
 
+BackendOptions worker_backend(int backend, int dtype)
+{
+    static const BackendKind kind[] = {[WORK_CPU] = BACKEND_CPU, [WORK_CUDA] = BACKEND_CUDA, [WORK_REF] = BACKEND_REF};
+    return (BackendOptions){
+        .kind = kind[backend], .compute = dtype == WORK_FP32 ? F32 : BF16, .fp8 = dtype == WORK_FP8};
+}
+
 void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result)
 {
     *result = (LeaseResult){.lease = lease->lease, .epoch = lease->epoch};

@@ -3,8 +3,12 @@
 #define REELWRIGHT_WORKER_H
 
 #include "common/clip.h"
+#include "common/work.h"
 #include "kernels/ops.h"
 #include "worker/render.h"
+
+/* What the options' words ask for: WorkSettings' backend and dtype. */
+BackendOptions worker_backend(int backend, int dtype);
 
 /* A lease from beginning to end on this process's engine (opened for the lease's model at its first use and kept):
  * resume from latents/KEY.h5, render, checkpoint, finish. Never fails itself: what went wrong stands in the result. */

@@ -108,12 +108,9 @@ static bool may_leave(Loop *l)
 
 Status worker_loop(Link *link, const WorkSettings *settings)
 {
-    static const BackendKind kind[] = {BACKEND_CPU, BACKEND_CUDA, BACKEND_REF};
-    BackendOptions o = {.kind = kind[settings->backend],
-                        .compute = settings->dtype == WORK_FP32 ? F32 : BF16,
-                        .fp8 = settings->dtype == WORK_FP8,
-                        .threads = settings->threads};
+    BackendOptions o = worker_backend(settings->backend, settings->dtype);
     char host[HOST_BYTES] = "", who[32];
+    o.threads = settings->threads;
     Loop l = {.worker = worker_new(&o), .group = coll_self(), .split = settings->split};
     Status status = status_ok();
     host_name(host);

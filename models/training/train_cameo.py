@@ -18,7 +18,7 @@ import fast_vae
 import latents as data
 import world
 from team import launch
-from train_dit import PadAware, encode_text, random_sigma, vague_caption
+from train_dit import PadAware, encode_text, noised, vague_caption
 from trainer import Trainer, device, options, precision
 
 VACE = dict(vace_layers=[0, 2, 4], vace_in_channels=2 * 16 + 64)
@@ -84,13 +84,12 @@ def train(args, team):
         x0 = latents[pick].float()
         share = torch.nn.functional.pad(person[pick].float(), (0, 0, 0, 0, 1, 0))[:, None]
         weight = 1 + args.emphasis * share
-        noise, sigma = torch.randn_like(x0), random_sigma(args.batch).to(device())
-        s = sigma.view(-1, 1, 1, 1, 1)
+        x, timestep, velocity = noised(x0)
         with precision():
             with torch.no_grad():
                 text, PadAware.bias = encode_text(encoder, tokenizer, texts)
-            v = model((1 - s) * x0 + s * noise, sigma * 1000, text, None, control(x0[:, :, :1], grey), return_dict=False)[0]
-        error = (v.float() - (noise - x0)).square()
+            v = model(x, timestep, text, None, control(x0[:, :, :1], grey), return_dict=False)[0]
+        error = (v.float() - velocity).square()
         loss = (error * weight).mean() / weight.mean()
         course.descend(loss, {"loss": loss, "person": (error * share).sum() / (share.sum() * error.shape[1])})
     course.save()

@@ -132,6 +132,13 @@ def random_sigma(count):
     return SHIFT * t / (1 + (SHIFT - 1) * t)
 
 
+def noised(x0):
+    """Latents on their way to noise, their timesteps, and the velocity that is to be learned there."""
+    noise, sigma = torch.randn_like(x0), random_sigma(len(x0)).to(x0.device)
+    s = sigma.view(-1, 1, 1, 1, 1)
+    return (1 - s) * x0 + s * noise, sigma * 1000, noise - x0
+
+
 def train(args, team):
     torch.manual_seed(0)
     folder = f"{args.work}/model"
@@ -164,13 +171,12 @@ def train(args, team):
         pick = torch.from_numpy(pick).to(device())
         x0, share = latents[pick].float(), shown[pick].float()
         weight = 1 + args.emphasis * share[:, None]
-        noise, sigma = torch.randn_like(x0), random_sigma(args.batch).to(device())
-        s = sigma.view(-1, 1, 1, 1, 1)
+        x, timestep, velocity = noised(x0)
         with precision():
             text, PadAware.bias = encode_text(both.encoder, tokenizer, texts, min(1, course.step / ramp_steps))
-            v = both.transformer((1 - s) * x0 + s * noise, sigma * 1000, text, return_dict=False)[0]
+            v = both.transformer(x, timestep, text, return_dict=False)[0]
             place, thing = hints.loss(share, kinds[pick], colours[pick])
-        error = (v.float() - (noise - x0)).square()
+        error = (v.float() - velocity).square()
         loss = (error * weight).mean() / weight.mean()
         course.descend(loss + args.hint * (place + thing), {"loss": loss, "even": error.mean(), "place": place, "thing": thing})
     course.save()
