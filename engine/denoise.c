@@ -5,7 +5,7 @@
 #include "engine/condition.h"
 #include "engine/engine.h"
 #include "engine/parts.h"
-#include "engine/sampler.h"
+#include "engine/step.h"
 #include "engine/trace.h"
 
 struct Denoise {
@@ -13,14 +13,13 @@ struct Denoise {
     Trace trace;
     bool traced[MAX_EXPERTS]; /* the inside of this expert has been shown */
     double guidance[MAX_EXPERTS];
-    bool guided;
     double boundary; /* timesteps from here on (downwards) go to the second expert; 0 = none do */
     int64_t dim[4];  /* of the latents, reference frames included */
     Condition condition;
-    Sampler sampler;
+    Step step;
     PromptEmbeds embeds[DIT_BRANCHES]; /* kept for the expert that comes later */
     DitShot *shot[MAX_EXPERTS];
-    float *velocity, *other; /* [C,F,H,W] each */
+    float *shown; /* denoise_state's copies: latents, then history; NULL until the first */
 };
 
 static PromptEmbeds copy_embeds(const PromptEmbeds *p)
@@ -37,10 +36,11 @@ static const Trace *tracing(const Denoise *d) { return d->trace.put ? &d->trace 
 
 static void trace_schedule(const Denoise *d)
 {
-    const Schedule *s = &d->sampler.schedule;
+    const Sampler *sampler = &d->step.sampler;
+    const Schedule *s = &sampler->schedule;
     const int64_t batch[5] = {1, d->dim[0], d->dim[1], d->dim[2], d->dim[3]}, sigmas = s->steps + 1, steps = s->steps;
     if (!tracing(d)) return;
-    trace_floats(tracing(d), d->sampler.latents, 5, batch, "noise");
+    trace_tensor(tracing(d), d->e->be, tensor_reshape(sampler->latents, 5, batch), "noise");
     trace_floats(tracing(d), s->sigma, 1, &sigmas, "sigmas");
     if (!s->whole) {
         trace_floats(tracing(d), s->timestep, 1, &steps, "timesteps");
@@ -62,15 +62,14 @@ static Status check_embeds(const Engine *e, const PromptEmbeds *p, const char *n
     return status_ok();
 }
 
-static void begin_sampler(Denoise *d, const ShotSpec *s, const float *noise)
+static void begin_step(Denoise *d, const ShotSpec *s, const float *noise)
 {
     float *drawn = NULL;
     if (!noise) {
         drawn = memory_get((size_t)latent_count(d), sizeof *drawn);
         noise_fill(s->seed, drawn, latent_count(d));
     }
-    sampler_begin(&d->sampler, &d->e->config->scheduler, s->scheduler, s->steps, s->flow_shift, noise ? noise : drawn,
-                  latent_count(d));
+    step_begin(&d->step, d->e->be, &d->e->config->scheduler, s, &d->condition, noise ? noise : drawn);
     free(drawn);
 }
 
@@ -78,7 +77,6 @@ static void begin_sampler(Denoise *d, const ShotSpec *s, const float *noise)
 static void begin_guidance(Denoise *d, const ShotSpec *s)
 {
     const ModelConfig *c = d->e->config;
-    d->guided = s->guidance > 1;
     d->guidance[0] = s->guidance;
     d->guidance[1] = s->guidance_2 > 0 ? s->guidance_2 : s->guidance;
     d->boundary = c->boundary_ratio * c->scheduler.train_steps;
@@ -99,14 +97,14 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
     if (trace) d->trace = *trace;
     memcpy(d->dim, condition.dim, sizeof d->dim);
     begin_guidance(d, s);
-    begin_sampler(d, s, noise);
+    begin_step(d, s, noise);
     d->embeds[DIT_COND] = copy_embeds(prompt);
-    if (d->guided) d->embeds[DIT_UNCOND] = copy_embeds(negative);
-    d->velocity = memory_get((size_t)latent_count(d), sizeof *d->velocity);
-    d->other = memory_get((size_t)latent_count(d), sizeof *d->other);
+    if (d->step.branches > 1) d->embeds[DIT_UNCOND] = copy_embeds(negative);
     trace_schedule(d);
+    Status status = engine_take_failure(e);
+    if (failed(status)) denoise_end(&d);
     *out = d;
-    return status_ok();
+    return status;
 }
 
 Status denoise_begin(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
@@ -120,25 +118,24 @@ void denoise_end(Denoise **d)
     if (!*d) return;
     for (int i = 0; i < MAX_EXPERTS; i++) dit_shot_end(&(*d)->shot[i]);
     for (int i = 0; i < DIT_BRANCHES; i++) prompt_embeds_free(&(*d)->embeds[i]);
-    sampler_end(&(*d)->sampler);
+    step_end(&(*d)->step);
     condition_clear(&(*d)->condition);
-    free((*d)->velocity);
-    free((*d)->other);
+    free((*d)->shown);
     free(*d);
     *d = NULL;
 }
 
-static int branches(const Denoise *d) { return d->guided ? DIT_BRANCHES : 1; }
+static bool is_guided(const Denoise *d) { return d->step.branches > 1; }
 
 /* The first rank of those that evaluate a branch: all do, or one half of the group each. */
 static int branch_root(const Denoise *d, int branch)
 {
-    return d->guided && d->e->split.guidance == 2 ? branch * d->e->group->size / 2 : 0;
+    return is_guided(d) && d->e->split.guidance == 2 ? branch * d->e->group->size / 2 : 0;
 }
 
 static bool is_own_branch(const Denoise *d, int branch)
 {
-    return !d->guided || d->e->split.guidance == 1 || d->e->ranks.half == branch;
+    return !is_guided(d) || d->e->split.guidance == 1 || d->e->ranks.half == branch;
 }
 
 /* Loads the expert and gives it the prompts, at its first step. */
@@ -147,7 +144,7 @@ static Status need_expert(Denoise *d, int expert)
     TRY(engine_need_dit(d->e, expert));
     if (d->shot[expert]) return status_ok();
     TRY(dit_shot_begin(d->e->dit[expert], d->dim, &d->shot[expert]));
-    for (int i = 0; i < branches(d); i++)
+    for (int i = 0; i < d->step.branches; i++)
         if (is_own_branch(d, i))
             dit_shot_prompt(d->shot[expert], i, d->embeds[i].rows, d->embeds[i].count, TEXT_MAX_TOKENS);
     if (d->condition.image_rows) dit_shot_image(d->shot[expert], d->condition.image_rows, d->condition.image_tokens);
@@ -157,12 +154,12 @@ static Status need_expert(Denoise *d, int expert)
 /* What the transformer is told: a whole number, or one number per token. */
 static void trace_timestep(const Denoise *d, const DitInput *in)
 {
-    const int step = d->sampler.step;
+    const int step = d->step.sampler.step;
+    const bool is_whole = d->step.sampler.schedule.whole;
     const int64_t whole = (int64_t)in->timestep;
     if (!tracing(d)) return;
-    if (!in->per_token && d->sampler.schedule.whole) trace_ints(tracing(d), &whole, 0, NULL, "step.%d.timestep", step);
-    if (!in->per_token && !d->sampler.schedule.whole)
-        trace_floats(tracing(d), &in->timestep, 0, NULL, "step.%d.timestep", step);
+    if (!in->per_token && is_whole) trace_ints(tracing(d), &whole, 0, NULL, "step.%d.timestep", step);
+    if (!in->per_token && !is_whole) trace_floats(tracing(d), &in->timestep, 0, NULL, "step.%d.timestep", step);
     if (!in->per_token) return;
     const int *patch = d->e->config->dit.patch;
     const int64_t per_frame = d->dim[2] / patch[1] * (d->dim[3] / patch[2]), tokens = d->dim[1] / patch[0] * per_frame;
@@ -172,117 +169,111 @@ static void trace_timestep(const Denoise *d, const DitInput *in)
     free(t);
 }
 
-/* The latents with what the shot is conditioned on: a given first frame in its place, further channels behind. */
-static Tensor model_input(const Denoise *d)
-{
-    Backend *be = d->e->be;
-    const Condition *c = &d->condition;
-    const int64_t dim[4] = {d->dim[0] + c->extra, d->dim[1], d->dim[2], d->dim[3]}, pixels = dim[2] * dim[3];
-    const size_t own = (size_t)latent_count(d), more = (size_t)(c->extra * dim[1] * pixels);
-    if (!c->extra && !c->first) return backend_upload(be, d->sampler.latents, 4, dim);
-    float *all = memory_get(own + more, sizeof *all);
-    memcpy(all, d->sampler.latents, own * sizeof *all);
-    if (c->extra) memcpy(all + own, c->channels, more * sizeof *all);
-    for (int64_t z = 0; c->first && z < dim[0]; z++)
-        memcpy(all + z * dim[1] * pixels, c->first + z * pixels, (size_t)pixels * sizeof *all);
-    Tensor t = backend_upload(be, all, 4, dim);
-    free(all);
-    return t;
-}
-
-/* The model's velocity for one branch of the guidance -> out [C,F,H,W] */
-static Status evaluate(Denoise *d, int expert, int branch, float *out)
+/* The model's velocity for one branch of the guidance -> step.velocity[branch] */
+static void evaluate(Denoise *d, int expert, int branch, Tensor latent)
 {
     static const char *const expert_name[MAX_EXPERTS] = {"transformer", "transformer_2"};
     Backend *be = d->e->be;
-    const int step = d->sampler.step;
-    ArenaMark mark = backend_mark(be);
-    DitInput in = {.latent = model_input(d),
+    const Sampler *s = &d->step.sampler;
+    DitInput in = {.latent = latent,
                    .frames_at_zero = d->condition.first ? 1 : 0,
+                   .control = d->step.control,
                    .control_scale = d->condition.control_scale,
-                   .timestep = d->sampler.schedule.timestep[step],
+                   .timestep = s->schedule.timestep[s->step],
                    .name = expert_name[expert],
                    .per_token = d->e->config->expand_timesteps};
-    if (d->condition.control) in.control = backend_upload(be, d->condition.control, 4, d->condition.control_dim);
     if (branch == DIT_COND) trace_timestep(d, &in);
     if (!d->traced[expert]) {
-        trace_tensor(tracing(d), be, in.latent, "step.%d.input", step);
+        trace_tensor(tracing(d), be, in.latent, "step.%d.input", s->step);
         if (d->trace.blocks) in.trace = tracing(d);
         d->traced[expert] = true;
     }
-    backend_download(be, dit_forward(d->shot[expert], branch, &in), out);
-    backend_release(be, mark);
-    return engine_take_failure(d->e);
+    dit_forward(d->shot[expert], branch, &in, d->step.velocity[branch]);
 }
 
-/* Every branch's velocity on every rank, the same bits: v[branch] [C,F,H,W]. */
-static Status evaluate_branches(Denoise *d, int expert, float *const v[DIT_BRANCHES])
+/* Every branch's velocity on every rank, the same bits. */
+static void evaluate_branches(Denoise *d, int expert)
 {
     static const char *const name[DIT_BRANCHES] = {"cond", "uncond"};
-    const size_t bytes = (size_t)latent_count(d) * sizeof(float);
-    for (int i = 0; i < branches(d); i++)
-        if (is_own_branch(d, i)) TRY(evaluate(d, expert, i, v[i]));
-    for (int i = 0; i < branches(d); i++) {
-        TRY(coll_host_broadcast(d->e->group, v[i], bytes, branch_root(d, i)));
-        trace_floats(tracing(d), v[i], 4, d->dim, "step.%d.%s", d->sampler.step, name[i]);
+    Backend *be = d->e->be;
+    const Tensor latent = step_input(&d->step);
+    for (int i = 0; i < d->step.branches; i++)
+        if (is_own_branch(d, i)) evaluate(d, expert, i, latent);
+    for (int i = 0; i < d->step.branches; i++) {
+        coll_broadcast(d->e->group, be, d->step.velocity[i], branch_root(d, i));
+        trace_tensor(tracing(d), be, d->step.velocity[i], "step.%d.%s", d->step.sampler.step, name[i]);
     }
-    return status_ok();
 }
 
 static int expert_of(const Denoise *d, int step)
 {
-    return d->boundary > 0 && d->sampler.schedule.timestep[step] < d->boundary ? 1 : 0;
+    return d->boundary > 0 && d->step.sampler.schedule.timestep[step] < d->boundary ? 1 : 0;
 }
 
 /* v = u + g (c - u); z -> next z. (step, latents, solver history) is a whole checkpoint. */
 Status denoise_step(Denoise *d)
 {
-    const int step = d->sampler.step;
+    const int step = d->step.sampler.step;
     const int expert = expert_of(d, step);
     TRY(need_expert(d, expert));
-    TRY(evaluate_branches(d, expert, (float *[]){d->velocity, d->other}));
-    if (d->guided) {
-        const float g = (float)d->guidance[expert];
-        for (int64_t i = 0; i < latent_count(d); i++) d->velocity[i] = d->other[i] + g * (d->velocity[i] - d->other[i]);
-    }
-    sampler_step(&d->sampler, d->velocity);
-    trace_floats(tracing(d), d->sampler.latents, 4, d->dim, "step.%d.latents", step);
-    return status_ok();
+    evaluate_branches(d, expert);
+    step_update(&d->step, d->guidance[expert]);
+    trace_tensor(tracing(d), d->e->be, d->step.sampler.latents, "step.%d.latents", step);
+    return engine_take_failure(d->e);
 }
 
-int denoise_steps_done(const Denoise *d) { return d->sampler.step; }
+Status denoise_finish(Denoise *d)
+{
+    backend_finish(d->e->be);
+    return engine_take_failure(d->e);
+}
 
-const float *denoise_latents(const Denoise *d) { return d->sampler.latents; }
+int denoise_steps_done(const Denoise *d) { return d->step.sampler.step; }
 
 void denoise_dims(const Denoise *d, int64_t dim[4]) { memcpy(dim, d->dim, sizeof d->dim); }
 
-void denoise_result(const Denoise *d, float *latents)
+/* ---- what others see ----------------------------------------------------------------------------------------------- */
+
+Status denoise_result(Denoise *d, float *latents)
 {
     const Condition *c = &d->condition;
     const int64_t pixels = d->dim[2] * d->dim[3], frames = d->dim[1] - c->references;
+    float *all = memory_get((size_t)latent_count(d), sizeof *all);
+    backend_download(d->e->be, d->step.sampler.latents, all);
     for (int64_t z = 0; z < d->dim[0]; z++) {
-        const float *from = d->sampler.latents + (z * d->dim[1] + c->references) * pixels;
+        const float *from = all + (z * d->dim[1] + c->references) * pixels;
         memcpy(latents + z * frames * pixels, from, (size_t)(frames * pixels) * sizeof *latents);
         if (c->first) memcpy(latents + z * frames * pixels, c->first + z * pixels, (size_t)pixels * sizeof *latents);
     }
+    free(all);
+    return engine_take_failure(d->e);
 }
 
-DenoiseState denoise_state(const Denoise *d)
+Status denoise_state(Denoise *d, DenoiseState *out)
 {
-    DenoiseState s = {.step = d->sampler.step, .latents = d->sampler.latents};
-    s.solver_count = sampler_history(&d->sampler, s.solver);
-    s.lower_order_nums = s.solver_count ? s.solver_count - 1 : 0;
-    return s;
+    const Sampler *s = &d->step.sampler;
+    const int64_t count = latent_count(d);
+    Tensor history[SAMPLER_MAX_HISTORY];
+    const int n = sampler_history(s, history);
+    if (!d->shown) d->shown = memory_get((size_t)((1 + SAMPLER_MAX_HISTORY) * count), sizeof *d->shown);
+    *out = (DenoiseState){.step = s->step, .latents = d->shown, .solver_count = n, .lower_order_nums = n ? n - 1 : 0};
+    backend_download(d->e->be, s->latents, out->latents);
+    for (int i = 0; i < n; i++) {
+        out->solver[i] = d->shown + (1 + i) * count;
+        backend_download(d->e->be, history[i], out->solver[i]);
+    }
+    return engine_take_failure(d->e);
 }
 
 Status denoise_restore(Denoise *d, const DenoiseState *s)
 {
-    if (s->step < 0 || s->step > d->sampler.schedule.steps)
-        return status_fail(ERR_INPUT, "step = %d, expected 0 to %d", s->step, d->sampler.schedule.steps);
-    const int want = sampler_history_count(&d->sampler, s->step);
+    Sampler *sampler = &d->step.sampler;
+    if (s->step < 0 || s->step > sampler->schedule.steps)
+        return status_fail(ERR_INPUT, "step = %d, expected 0 to %d", s->step, sampler->schedule.steps);
+    const int want = sampler_history_count(sampler, s->step);
     if (s->solver_count != want)
         return status_fail(ERR_INPUT, "%d solver tensors after step %d, expected %d", s->solver_count, s->step, want);
     for (int i = 0; i < s->step; i++) d->traced[expert_of(d, i)] = true; /* by the run that is resumed */
-    sampler_restore(&d->sampler, s->step, s->latents, s->solver);
-    return status_ok();
+    sampler_restore(sampler, s->step, s->latents, s->solver);
+    return engine_take_failure(d->e);
 }

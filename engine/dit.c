@@ -306,26 +306,22 @@ static void evaluate(void *self)
 
 static int64_t address(Tensor t) { return (int64_t)(uintptr_t)t.data; }
 
-Tensor dit_forward(DitShot *s, int branch, const DitInput *in)
+void dit_forward(DitShot *s, int branch, const DitInput *in, Tensor velocity)
 {
     Dit *d = s->d;
     Backend *be = d->be;
     DitCall call = {.s = s, .branch = branch, .times = in->frames_at_zero > 0 ? 2 : 1};
     call.zero = in->frames_at_zero * s->grid[1] * s->grid[2] / d->config.patch[0];
     call.place = memory_get((size_t)s->count, sizeof *call.place);
-    const int64_t dim[4] = {d->config.out_channels, s->dim[1], s->dim[2], s->dim[3]};
-
-    Tensor out = backend_zeros(be, 4, dim);
     ArenaMark mark = backend_mark(be);
     call.wave = upload_time(&call, in->timestep);
-    Evaluation e = {&call, in, out};
-    const int64_t key[REPEAT_KEY] = {(int64_t)(uintptr_t)s, branch,      address(in->latent), address(in->control),
-                                     address(call.wave),    address(out)};
+    Evaluation e = {&call, in, velocity};
+    const int64_t key[REPEAT_KEY] = {(int64_t)(uintptr_t)s, branch,           address(in->latent), address(in->control),
+                                     address(call.wave),    address(velocity)};
     if (in->trace || call.times > 1 || d->tensor->size > 1 || d->sequence->size > 1)
         evaluate(&e);
     else
         backend_repeat(be, key, evaluate, &e);
     backend_release(be, mark);
     free(call.place);
-    return out;
 }

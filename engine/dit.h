@@ -53,7 +53,7 @@ typedef struct {
     bool per_token;             /* the trace shows one time embedding per token: the first and the last */
 } DitInput;
 
-/* -> velocity [out_channels,F,H,W] fp32 in the arena. Failures stay in the back end. */
-Tensor dit_forward(DitShot *s, int branch, const DitInput *in);
+/* -> velocity [out_channels,F,H,W] fp32. Failures stay in the back end. */
+void dit_forward(DitShot *s, int branch, const DitInput *in, Tensor velocity);
 
 #endif

@@ -106,7 +106,7 @@ typedef struct Denoise Denoise;
 /* Everything that a resumed run needs besides the shot: a whole checkpoint is (step, latents, solver). */
 typedef struct {
     int step;         /* steps done */
-    float *latents;   /* [C,F,H,W] */
+    float *latents;   /* [C,F,H,W], on the host */
     int solver_count; /* solver history tensors of the latents' shape, oldest first, and small scalars */
     float *solver[4];
     int lower_order_nums;
@@ -122,12 +122,14 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
 void denoise_dims(const Denoise *d, int64_t dim[4]);
 /* What is to be decoded when all steps are done: the latents with the given first frame put back and the reference frames
  * dropped. latents has room for engine_latent_dims. */
-void denoise_result(const Denoise *d, float *latents);
-Status denoise_step(Denoise *d); /* one step: up to two transformer evaluations and the solver update */
+Status denoise_result(Denoise *d, float *latents);
+/* One step: up to two transformer evaluations and the solver update. On a GPU it may return before the work is done:
+ * denoise_finish waits for it, as do those who ask for numbers. */
+Status denoise_step(Denoise *d);
+Status denoise_finish(Denoise *d);
 int denoise_steps_done(const Denoise *d);
-const float *denoise_latents(const Denoise *d); /* [C,F,H,W], borrowed, valid until the next step */
-/* A view of the state (borrowed pointers), and going on from a copy of one: bit for bit what an undisturbed run gives. */
-DenoiseState denoise_state(const Denoise *d);
+/* The state (borrowed pointers, valid until the next call), and going on from one: bit for bit what an undisturbed run gives. */
+Status denoise_state(Denoise *d, DenoiseState *out);
 Status denoise_restore(Denoise *d, const DenoiseState *state);
 void denoise_end(Denoise **d);
 

@@ -4,6 +4,7 @@
 
 #include "common/file.h"
 #include "engine/parts.h"
+#include "engine/step.h"
 #include "engine/tiles.h"
 
 typedef struct {
@@ -64,19 +65,30 @@ static Status plan_context(const ModelConfig *c, const Planning *p, DitShot *sho
     return status;
 }
 
-static Status plan_evaluation(const ModelConfig *c, Planning *p, Dit *dit, const int64_t dim[4])
+/* With everything that the model can be given. */
+static Status plan_step(const ModelConfig *c, const ShotSpec *s, Planning *p, Dit *dit, const int64_t dim[4])
 {
-    float scale[VACE_MAX_LAYERS] = {0};
+    float nowhere[VACE_MAX_LAYERS] = {0}; /* numbers that nobody reads */
+    Condition given = {.dim = {dim[0], dim[1], dim[2], dim[3]},
+                       .extra = c->dit.in_channels - c->vae.z_dim,
+                       .channels = nowhere,
+                       .first = c->expand_timesteps ? nowhere : NULL,
+                       .control = c->dit.vace_count ? nowhere : NULL,
+                       .control_dim = {c->dit.vace_in, dim[1], dim[2], dim[3]}};
     DitShot *shot = NULL;
+    Step step;
     TRY(dit_shot_begin(dit, dim, &shot));
     Status status = plan_context(c, p, shot);
+    step_begin(&step, p->be, &c->scheduler, s, &given, nowhere);
     if (!failed(status)) {
-        DitInput in = {.frames_at_zero = c->expand_timesteps ? 1 : 0, .control_scale = scale};
-        in.latent = backend_zeros(p->be, 4, (int64_t[]){c->dit.in_channels, dim[1], dim[2], dim[3]});
-        if (c->dit.vace_count)
-            in.control = backend_zeros(p->be, 4, (int64_t[]){c->dit.vace_in, dim[1], dim[2], dim[3]});
-        dit_forward(shot, DIT_COND, &in);
+        const DitInput in = {.latent = step_input(&step),
+                             .frames_at_zero = c->expand_timesteps ? 1 : 0,
+                             .control = step.control,
+                             .control_scale = nowhere};
+        dit_forward(shot, DIT_COND, &in, step.velocity[DIT_COND]);
+        step_update(&step, s->guidance);
     }
+    step_end(&step);
     dit_shot_end(&shot);
     return status;
 }
@@ -91,7 +103,7 @@ static Status plan_denoise(const ModelConfig *c, const BackendOptions *o, const 
     dit_divide(dit, p.ranks->tensor, p.ranks->sequence);
     Status status = dit_load(dit, NULL, p.be);
     plan_loaded(&p);
-    if (!failed(status)) status = plan_evaluation(c, &p, dit, dim);
+    if (!failed(status)) status = plan_step(c, s, &p, dit, dim);
     status = plan_end(&p, status);
     dit_free(&dit);
     backend_close(&p.be);

@@ -1,32 +1,26 @@
 #include "sampler.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/file.h"
-
-static float *new_latent(int64_t count) { return memory_get((size_t)count, sizeof(float)); }
-
-static void copy(float *to, const float *from, int64_t count) { memcpy(to, from, (size_t)count * sizeof *to); }
-
-void sampler_begin(Sampler *s, const SchedulerConfig *c, const char *kind, int steps, double flow_shift,
-                   const float *noise, int64_t count)
+void sampler_begin(Sampler *s, Backend *be, const SchedulerConfig *c, const ShotSpec *shot, const int64_t dim[4],
+                   const float *noise)
 {
-    *s = (Sampler){.config = c, .euler = strcmp(kind, "euler") == 0, .count = count};
-    schedule_make(c, kind, steps, flow_shift, &s->schedule);
-    s->latents = new_latent(count);
-    copy(s->latents, noise, count);
-    for (int i = 0; i < c->order; i++) s->prediction[i] = new_latent(count);
-    s->last = new_latent(count);
+    *s = (Sampler){.config = c, .euler = strcmp(shot->scheduler, "euler") == 0, .be = be};
+    schedule_make(c, shot->scheduler, shot->steps, shot->flow_shift, &s->schedule);
+    s->latents = backend_keep(be, F32, 4, dim);
+    backend_put(be, noise, s->latents);
+    if (s->euler) return;
+    for (int i = 0; i <= c->order; i++) s->prediction[i] = backend_keep(be, F32, 4, dim);
+    s->last = backend_keep(be, F32, 4, dim);
 }
 
 void sampler_end(Sampler *s)
 {
     schedule_free(&s->schedule);
-    free(s->latents);
-    for (int i = 0; i < SAMPLER_MAX_ORDER; i++) free(s->prediction[i]);
-    free(s->last);
+    backend_drop(s->be, &s->latents);
+    for (int i = 0; i <= SAMPLER_MAX_ORDER; i++) backend_drop(s->be, &s->prediction[i]);
+    backend_drop(s->be, &s->last);
     *s = (Sampler){0};
 }
 
@@ -104,15 +98,21 @@ static Update unipc_update(const Sampler *s, int from, int order, bool corrector
     return u;
 }
 
-/* out = keep x + weighted predictions + next m; the newest prediction is the last of s->prediction. out may be x. */
-static void apply(const Sampler *s, const Update *u, int order, const float *x, const float *m, float *out)
+/* out = keep last + weighted predictions + next m; the newest prediction is the last that is filled, m the one behind. */
+static void apply(const Sampler *s, const Update *u, int order, bool corrector, Tensor out)
 {
-    for (int64_t i = 0; i < s->count; i++) {
-        double sum = u->keep * (double)x[i];
-        for (int k = 0; k < order; k++) sum += u->weight[k] * (double)s->prediction[s->predictions - 1 - k][i];
-        if (m) sum += u->next * (double)m[i];
-        out[i] = (float)sum;
+    Tensor x[COMBINE_MOST] = {s->last};
+    double weight[COMBINE_MOST] = {u->keep};
+    int n = 1;
+    for (int k = 0; k < order; k++, n++) {
+        x[n] = s->prediction[s->predictions - 1 - k];
+        weight[n] = u->weight[k];
     }
+    if (corrector) {
+        x[n] = s->prediction[s->predictions];
+        weight[n++] = u->next;
+    }
+    op_combine(s->be, out, n, x, weight);
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------------------------------- */
@@ -124,44 +124,44 @@ static int step_order(const Sampler *s, int step)
     return s->config->lower_order_final && left < order ? left : order;
 }
 
-static void push_prediction(Sampler *s, float *m)
+/* What was written behind the predictions is the newest; the oldest, when there are enough, makes room for the next. */
+static void push_prediction(Sampler *s)
 {
     if (s->predictions < s->config->order) {
-        float *spare = s->prediction[s->predictions];
-        s->prediction[s->predictions++] = m;
-        free(spare);
+        s->predictions++;
         return;
     }
-    free(s->prediction[0]);
-    memmove(s->prediction, s->prediction + 1, (size_t)(s->config->order - 1) * sizeof *s->prediction);
-    s->prediction[s->config->order - 1] = m;
+    const Tensor oldest = s->prediction[0];
+    memmove(s->prediction, s->prediction + 1, (size_t)s->config->order * sizeof oldest);
+    s->prediction[s->config->order] = oldest;
 }
 
-static void unipc_step(Sampler *s, const float *velocity)
+static void unipc_step(Sampler *s, Tensor velocity)
 {
     const int i = s->step;
-    float *m = new_latent(s->count); /* clean latent = x - sigma v */
-    for (int64_t k = 0; k < s->count; k++) m[k] = s->latents[k] - s->schedule.sigma[i] * velocity[k];
+    const double minus_sigma = -(double)s->schedule.sigma[i];
+    /* clean latent = x - sigma v */
+    op_combine(s->be, s->prediction[s->predictions], 2, (Tensor[]){s->latents, velocity}, (double[]){1, minus_sigma});
     if (i > 0 && (i > 64 || !s->config->disable_corrector[i - 1])) {
         int order = step_order(s, i - 1);
         Update u = unipc_update(s, i - 1, order, true);
-        apply(s, &u, order, s->last, m, s->latents);
+        apply(s, &u, order, true, s->last);
+    } else {
+        op_copy(s->be, s->last, s->latents);
     }
-    push_prediction(s, m);
-    copy(s->last, s->latents, s->count);
+    push_prediction(s);
     int order = step_order(s, i);
     Update u = unipc_update(s, i, order, false);
-    apply(s, &u, order, s->last, NULL, s->latents);
+    apply(s, &u, order, false, s->latents);
 }
 
-void sampler_step(Sampler *s, const float *velocity)
+void sampler_step(Sampler *s, Tensor velocity)
 {
-    if (s->euler) {
-        const float dt = s->schedule.sigma[s->step + 1] - s->schedule.sigma[s->step];
-        for (int64_t i = 0; i < s->count; i++) s->latents[i] += dt * velocity[i];
-    } else {
+    const float dt = s->schedule.sigma[s->step + 1] - s->schedule.sigma[s->step];
+    if (s->euler)
+        op_combine(s->be, s->latents, 2, (Tensor[]){s->latents, velocity}, (double[]){1, (double)dt});
+    else
         unipc_step(s, velocity);
-    }
     s->step++;
 }
 
@@ -173,7 +173,7 @@ int sampler_history_count(const Sampler *s, int step)
     return (step < s->config->order ? step : s->config->order) + 1;
 }
 
-int sampler_history(const Sampler *s, float *history[SAMPLER_MAX_HISTORY])
+int sampler_history(const Sampler *s, Tensor history[SAMPLER_MAX_HISTORY])
 {
     int n = sampler_history_count(s, s->step);
     for (int i = 0; i < n; i++) history[i] = i < s->predictions ? s->prediction[i] : s->last;
@@ -184,7 +184,7 @@ void sampler_restore(Sampler *s, int step, const float *latents, float *const *h
 {
     int n = sampler_history_count(s, step);
     s->step = step;
-    copy(s->latents, latents, s->count);
     s->predictions = n > 0 ? n - 1 : 0;
-    for (int i = 0; i < n; i++) copy(i < s->predictions ? s->prediction[i] : s->last, history[i], s->count);
+    backend_put(s->be, latents, s->latents);
+    for (int i = 0; i < n; i++) backend_put(s->be, history[i], i < s->predictions ? s->prediction[i] : s->last);
 }

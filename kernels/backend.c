@@ -238,9 +238,11 @@ Tensor backend_zeros(Backend *be, int ndim, const int64_t *dim)
 Tensor backend_upload(Backend *be, const float *host, int ndim, const int64_t *dim)
 {
     Tensor t = backend_alloc(be, F32, ndim, dim);
-    BACKEND_RUN(be, upload(be, host, t));
+    backend_put(be, host, t);
     return t;
 }
+
+void backend_put(Backend *be, const float *host, Tensor t) { BACKEND_RUN(be, upload(be, host, t)); }
 
 void backend_download(Backend *be, Tensor t, float *host) { BACKEND_RUN(be, download(be, t, host)); }
 
@@ -351,7 +353,7 @@ Status vector_pack(Backend *be, Tensor weight, Tensor *out)
     if (!host) return status_fail(ERR_NODE, "out of memory");
     convert_to_float(weight.data, weight.dtype, tensor_count(weight), host);
     *out = backend_keep(be, F32, weight.ndim, weight.dim);
-    BACKEND_RUN(be, upload(be, host, *out));
+    backend_put(be, host, *out);
     free(host);
     return be->first;
 }

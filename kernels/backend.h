@@ -47,6 +47,7 @@ typedef struct {
     Status (*mul)(Backend *be, Tensor a, Tensor b, Tensor out);
     Status (*add)(Backend *be, Tensor a, Tensor b, Tensor out);
     Status (*add_to)(Backend *be, Tensor acc, Tensor x, float factor);
+    Status (*combine)(Backend *be, Tensor out, int count, const Tensor *x, const double *weight);
     Status (*embed)(Backend *be, Tensor table, const int64_t *ids, int64_t n, Tensor out);
     Status (*layernorm)(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out);
     Status (*rmsnorm)(Backend *be, Tensor x, Tensor gain, float eps, Tensor out);

@@ -141,6 +141,16 @@ static void gather(Coll *c, Backend *be, Tensor x, Tensor all, const int64_t *co
     if (reaches(c, be)) tensors_done(c, be, c->home->gather(c, be, x, all, count));
 }
 
+/* A gather to which one rank alone has something to give. */
+void coll_broadcast(Coll *c, Backend *be, Tensor x, int root)
+{
+    const int64_t all = tensor_count(x);
+    int64_t count[COLL_MAX_RANKS] = {0};
+    count[root] = all;
+    x = tensor_reshape(x, 1, &all);
+    gather(c, be, tensor_rows(x, 0, count[c->rank]), x, count);
+}
+
 /* ---- split products -------------------------------------------------------------------------------------------------- */
 
 enum { MOST_PIECES = 4, LEAST_ROWS = 256 /* with fewer a product is slower for it */ };

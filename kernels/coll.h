@@ -91,7 +91,8 @@ bool coll_is_aborted(const Coll *c);
 
 void coll_sum(Coll *c, Backend *be, Tensor x);
 void coll_sum_begin(Coll *c, Backend *be, Tensor x);
-void coll_wait(Coll *c, Backend *be); /* the oldest sum begun */
+void coll_wait(Coll *c, Backend *be);                          /* the oldest sum begun */
+void coll_broadcast(Coll *c, Backend *be, Tensor x, int root); /* x of rank `root` into x of all */
 
 /* acc += gate * (sum over ranks of x W^T, + bias), x and W being each rank's share of the columns; rank 0's W alone has the
  * bias. In pieces of rows, so that a piece is summed while the next is computed. In a group of one: op_linear_add. */

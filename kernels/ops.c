@@ -1,6 +1,8 @@
 /* Tokens: check, take the output from the arena, call the back end's kernel. */
 #include "kernels/ops.h"
 
+#include <assert.h>
+
 #include "kernels/shape.h"
 
 static Tensor linear_shape(const Linear *w) { return tensor_view(NULL, F32, 2, (int64_t[]){w->out, w->in}); }
@@ -124,6 +126,16 @@ void op_add_to(Backend *be, Tensor acc, Tensor x, float factor)
 {
     if (shape_check(be, tensor_count(acc) == tensor_count(x), "op_add_to", acc, x))
         BACKEND_RUN(be, add_to(be, acc, x, factor));
+}
+
+void op_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight)
+{
+    assert(count >= 1 && count <= COMBINE_MOST);
+    for (int i = 0; i < count; i++) {
+        const bool fits = out.dtype == F32 && x[i].dtype == F32 && tensor_count(x[i]) == tensor_count(out);
+        if (!shape_check(be, fits, "op_combine", out, x[i])) return;
+    }
+    BACKEND_RUN(be, combine(be, out, count, x, weight));
 }
 
 Tensor op_embed(Backend *be, Tensor table, const int64_t *ids, int64_t n)

@@ -70,6 +70,7 @@ size_t backend_kept_bytes(const Backend *be); /* of it, what lives outside the a
 Tensor backend_alloc(Backend *be, DType dtype, int ndim, const int64_t *dim); /* in the arena, undefined contents */
 Tensor backend_zeros(Backend *be, int ndim, const int64_t *dim);              /* fp32 in the arena */
 Tensor backend_upload(Backend *be, const float *host, int ndim, const int64_t *dim); /* fp32 copy in the arena */
+void backend_put(Backend *be, const float *host, Tensor t);                          /* fp32 from the host into t */
 void backend_download(Backend *be, Tensor t, float *host);                           /* any dtype -> fp32 on the host */
 /* A tensor outside the arena (KV caches, causal history): the caller frees it. */
 Tensor backend_keep(Backend *be, DType dtype, int ndim, const int64_t *dim);
@@ -124,6 +125,10 @@ Tensor op_activation(Backend *be, Tensor x, Activation act);
 Tensor op_mul(Backend *be, Tensor a, Tensor b); /* same shape */
 Tensor op_add(Backend *be, Tensor a, Tensor b); /* b: same shape, or its rows repeat (fewer elements) */
 void op_add_to(Backend *be, Tensor acc, Tensor x, float factor); /* acc += factor * x */
+enum { COMBINE_MOST = 5 };
+/* out = sum of weight[i] * x[i], each number added up in double, in this order, and rounded once. All are fp32 and of one size;
+ * out may be one of x. */
+void op_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight);
 Tensor op_embed(Backend *be, Tensor table, const int64_t *ids,
                 int64_t n); /* [V,D] -> [n,D] fp32; ids on the host, in range */
 /* T5 gated unit: gelu_tanh(x A^T) * (x B^T), [T,K] -> [T,N] */

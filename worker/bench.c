@@ -141,7 +141,7 @@ static Status evaluate_transformer(void *self)
     Bench *b = self;
     ArenaMark mark = backend_mark(b->be);
     DitInput in = {.latent = backend_upload(b->be, b->input, 4, b->dim), .timestep = 500};
-    dit_forward(b->shot, DIT_COND, &in);
+    dit_forward(b->shot, DIT_COND, &in, backend_alloc(b->be, F32, 4, b->dim));
     backend_release(b->be, mark);
     return backend_finish(b->be);
 }

@@ -80,7 +80,8 @@ static Status share_checkpoint(const Run *r, Checkpoint *c)
 static Status write_checkpoint(Run *r)
 {
     if (!r->job->checkpoint || !is_first(r) || r->saved_step == denoise_steps_done(r->denoise)) return status_ok();
-    Checkpoint c = {.owner = r->owner, .state = denoise_state(r->denoise)};
+    Checkpoint c = {.owner = r->owner};
+    TRY(denoise_state(r->denoise, &c.state));
     memcpy(c.dim, r->dim, sizeof c.dim);
     TRY(checkpoint_write_since(r->job->checkpoint, &c, &r->mark));
     r->saved_step = c.state.step;
@@ -121,7 +122,8 @@ out:
     return status;
 }
 
-/* From wherever the state stands to the last step. Told to stop, it leaves a checkpoint of the last whole step. */
+/* From wherever the state stands to the last step. Told to stop, it leaves a checkpoint of the last whole step. It waits for each
+ * step before it reports the next: a GPU that is hours behind would make a lie of progress, and a stop take as long. */
 static Status denoise_all(Run *r)
 {
     const int steps = r->job->shot->steps;
@@ -132,6 +134,7 @@ static Status denoise_all(Run *r)
         TRY(stop);
         double start = moment_s();
         TRY(denoise_step(r->denoise));
+        TRY(denoise_finish(r->denoise));
         r->step_s = moment_s() - start;
         if (checkpoint_is_due(r)) r->saved = write_checkpoint(r);
     }
@@ -156,7 +159,7 @@ static Status take_result(const Run *r, const Checkpoint *finished, RenderedLate
     out->latents = malloc((size_t)count * sizeof *out->latents);
     if (!out->latents) return status_fail(ERR_NODE, "out of memory for the latents");
     if (r->denoise)
-        denoise_result(r->denoise, out->latents);
+        TRY(denoise_result(r->denoise, out->latents));
     else
         memcpy(out->latents, finished->state.latents, (size_t)count * sizeof *out->latents);
     for (int64_t i = 0; i < count; i++)

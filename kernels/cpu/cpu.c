@@ -51,6 +51,7 @@ const Kernels cpu_kernels = {
     .mul = cpu_mul,
     .add = cpu_add,
     .add_to = cpu_add_to,
+    .combine = cpu_combine,
     .embed = ref_embed,
     .layernorm = cpu_layernorm,
     .rmsnorm = cpu_rmsnorm,

@@ -88,6 +88,7 @@ Status cpu_activation(Backend *be, Tensor x, Activation act, Tensor out);
 Status cpu_mul(Backend *be, Tensor a, Tensor b, Tensor out);
 Status cpu_add(Backend *be, Tensor a, Tensor b, Tensor out);
 Status cpu_add_to(Backend *be, Tensor acc, Tensor x, float factor);
+Status cpu_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight);
 Status cpu_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out);
 Status cpu_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps, Tensor out);
 Status cpu_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps, Tensor out);

@@ -186,3 +186,20 @@ Status cpu_add_to(Backend *be, Tensor acc, Tensor x, float factor)
 {
     return each_run(be, &(Each){.kind = EACH_ADD, .factor = factor}, acc, x, acc);
 }
+
+Status cpu_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight)
+{
+    const int64_t numbers = tensor_count(out);
+#pragma omp parallel for schedule(static) num_threads(be->options.threads)
+    for (int64_t first = 0; first < numbers; first += CHUNK) {
+        double sum[CHUNK] = {0};
+        const int64_t n = numbers - first < CHUNK ? numbers - first : CHUNK;
+        for (int k = 0; k < count; k++) {
+            const float *in = (const float *)x[k].data + first;
+            for (int64_t i = 0; i < n; i++) sum[i] += weight[k] * (double)in[i];
+        }
+        float *y = (float *)out.data + first;
+        for (int64_t i = 0; i < n; i++) y[i] = (float)sum[i];
+    }
+    return status_ok();
+}

@@ -141,6 +141,16 @@ static Status cuda_add_to(Backend *be, Tensor acc, Tensor x, float factor)
     return run_elements(be, (Elements){.kind = ELEMENT_ADD_TIMES, .out = acc, .a = acc, .b = x, .factor = factor});
 }
 
+static Status cuda_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight)
+{
+    _Static_assert((int)COMBINE_TERMS == (int)COMBINE_MOST, "as many on both sides");
+    Combine c = {.out = out, .count = count};
+    memcpy(c.x, x, (size_t)count * sizeof *x);
+    memcpy(c.weight, weight, (size_t)count * sizeof *weight);
+    CUDA_TRY(launch_combine(cuda_of(be)->stream, &c));
+    return status_ok();
+}
+
 static Status cuda_embed(Backend *be, Tensor table, const int64_t *ids, int64_t n, Tensor out)
 {
     Tensor sent = backend_alloc(be, F32, 1, (int64_t[]){2 * n}); /* 8 bytes each */
@@ -306,6 +316,7 @@ __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .mul = cuda_mul,
     .add = cuda_add,
     .add_to = cuda_add_to,
+    .combine = cuda_combine,
     .embed = cuda_embed,
     .layernorm = cuda_layernorm,
     .rmsnorm = cuda_rmsnorm,

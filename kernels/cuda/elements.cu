@@ -79,6 +79,30 @@ template <int N> __global__ void __launch_bounds__(THREADS) elements(ElementJob 
     store<N>(j.out, j.out_type, i, a);
 }
 
+struct CombineJob {
+    const float *x[COMBINE_TERMS];
+    float *out;
+    double weight[COMBINE_TERMS];
+    int64_t count;
+    int terms;
+};
+
+template <int N> __global__ void __launch_bounds__(THREADS) combine(CombineJob j)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    if (i >= j.count) return;
+    double sum[N] = {0};
+    float x[N];
+    for (int t = 0; t < j.terms; t++) {
+        load<N>(j.x[t], F32, i, x);
+#pragma unroll
+        for (int k = 0; k < N; k++) sum[k] += j.weight[t] * (double)x[k];
+    }
+#pragma unroll
+    for (int k = 0; k < N; k++) x[k] = (float)sum[k];
+    store<N>(j.out, F32, i, x);
+}
+
 } // namespace
 
 cudaError_t launch_elements(cudaStream_t stream, const Elements *e)
@@ -104,4 +128,21 @@ cudaError_t launch_elements(cudaStream_t stream, const Elements *e)
                       by_four(e->c, j.c_count);
     if (four) return LAUNCH(elements<4>, blocks_for(j.count / 4, THREADS), THREADS, stream, j);
     return LAUNCH(elements<1>, blocks_for(j.count, THREADS), THREADS, stream, j);
+}
+
+cudaError_t launch_combine(cudaStream_t stream, const Combine *c)
+{
+    CombineJob j = {};
+    j.out = (float *)c->out.data;
+    j.count = tensor_count(c->out);
+    j.terms = c->count;
+    bool four = by_four(c->out, j.count);
+    for (int i = 0; i < c->count; i++) {
+        j.x[i] = (const float *)c->x[i].data;
+        j.weight[i] = c->weight[i];
+        four = four && by_four(c->x[i], j.count);
+    }
+    if (j.count == 0) return cudaSuccess;
+    if (four) return LAUNCH(combine<4>, blocks_for(j.count / 4, THREADS), THREADS, stream, j);
+    return LAUNCH(combine<1>, blocks_for(j.count, THREADS), THREADS, stream, j);
 }

@@ -37,6 +37,16 @@ typedef struct {
 
 cudaError_t launch_elements(cudaStream_t stream, const Elements *e);
 
+enum { COMBINE_TERMS = 5 }; /* COMBINE_MOST of ops.h */
+
+typedef struct { /* out = sum of weight[i] * x[i] in double; all fp32 and of one size, out may be one of x */
+    Tensor out, x[COMBINE_TERMS];
+    double weight[COMBINE_TERMS];
+    int count;
+} Combine;
+
+cudaError_t launch_combine(cudaStream_t stream, const Combine *c);
+
 /* ---- rows.cu ------------------------------------------------------------------------------------------------------------- */
 
 typedef enum { ROWS_LAYER, ROWS_RMS, ROWS_CHANNELS } RowsKind;

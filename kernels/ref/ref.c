@@ -60,6 +60,7 @@ const Kernels ref_kernels = {
     .mul = ref_mul,
     .add = ref_add,
     .add_to = ref_add_to,
+    .combine = ref_combine,
     .embed = ref_embed,
     .layernorm = ref_layernorm,
     .rmsnorm = ref_rmsnorm,

@@ -27,6 +27,7 @@ Status ref_activation(Backend *be, Tensor x, Activation act, Tensor out);
 Status ref_mul(Backend *be, Tensor a, Tensor b, Tensor out);
 Status ref_add(Backend *be, Tensor a, Tensor b, Tensor out);
 Status ref_add_to(Backend *be, Tensor acc, Tensor x, float factor);
+Status ref_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight);
 Status ref_embed(Backend *be, Tensor table, const int64_t *ids, int64_t n, Tensor out);
 Status ref_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out);
 Status ref_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps, Tensor out);

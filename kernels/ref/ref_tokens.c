@@ -49,6 +49,19 @@ Status ref_add_to(Backend *be, Tensor acc, Tensor x, float factor)
     return status_ok();
 }
 
+Status ref_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight)
+{
+    float *y = out.data;
+    const int64_t numbers = tensor_count(out);
+    (void)be;
+    for (int64_t i = 0; i < numbers; i++) {
+        double sum = 0;
+        for (int k = 0; k < count; k++) sum += weight[k] * (double)((const float *)x[k].data)[i];
+        y[i] = (float)sum;
+    }
+    return status_ok();
+}
+
 Status ref_embed(Backend *be, Tensor table, const int64_t *ids, int64_t n, Tensor out)
 {
     for (int64_t i = 0; i < n; i++) {

@@ -16,4 +16,7 @@ extern bool host_cudnn_no_engines;  /* cuDNN has no engine for any graph */
 bool host_keep(void (*run)(const void *what), const void *what, size_t bytes);
 extern int64_t host_graphs; /* that were launched */
 
+extern int64_t host_waits;    /* of the host for the device's stream, and copies down, which wait too */
+extern int64_t host_up_bytes; /* that were sent to the device */
+
 #endif

@@ -22,7 +22,7 @@ typedef struct {
 } HostGraph;
 
 static HostGraph *captured;
-int64_t host_graphs;
+int64_t host_graphs, host_waits, host_up_bytes;
 
 bool host_keep(void (*run)(const void *what), const void *what, size_t bytes)
 {
@@ -133,6 +133,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
     const HostCopy c = {.to = to, .from = from, .width = bytes, .rows = 1};
     (void)stream;
     if (captured && kind != cudaMemcpyDeviceToDevice) return cudaErrorStreamCaptureUnsupported;
+    if (kind == cudaMemcpyDeviceToHost) host_waits++;
+    if (kind == cudaMemcpyHostToDevice) host_up_bytes += (int64_t)bytes;
     if (!host_keep(copy, &c, sizeof c)) copy(&c);
     return cudaSuccess;
 }
@@ -209,6 +211,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     (void)stream;
+    host_waits++;
     return captured ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 

@@ -53,6 +53,15 @@ static void check_sums(Coll *c, Backend *be)
     expect(holds(be, narrow, size, size), "a sum in bf16", c->rank);
 }
 
+static void check_broadcasts(Coll *c, Backend *be)
+{
+    for (int root = 0; root < c->size; root++) {
+        Tensor x = filled(be, 3, WIDTH, 5 + (float)c->rank, 1);
+        coll_broadcast(c, be, x, root);
+        expect(holds(be, x, 5 + (float)root, 1), "a broadcast", c->rank);
+    }
+}
+
 /* Rank r has columns or tokens of its own share; together they count from 0 on. */
 static void check_parts(Coll *c, Backend *be)
 {
@@ -93,11 +102,13 @@ static int run_rank(int rank)
         return 1;
     }
     check_sums(c, be);
+    check_broadcasts(c, be);
     check_parts(c, be);
     if (rank != 1) {
         status = coll_part(c, (const int[]){0, 2}, 2, &part);
         expect(!failed(status), status.message, rank);
         if (!failed(status)) check_sums(part, be);
+        if (!failed(status)) check_broadcasts(part, be);
         coll_close(&part);
     }
     int here[RANKS];

@@ -151,6 +151,17 @@ static Tensor run_add_to(Backend *be, const int64_t *p)
     return a;
 }
 
+/* p: numbers, terms, which of them is the result too (-1: none) */
+static Tensor run_combine(Backend *be, const int64_t *p)
+{
+    static const double weight[COMBINE_MOST] = {0.7, -1.9, 0.003, 4, -0.25};
+    Tensor x[COMBINE_MOST];
+    for (int i = 0; i < p[1]; i++) x[i] = DRAWN(be, 1, p[0]);
+    Tensor y = p[2] < 0 ? backend_zeros(be, 1, p) : x[p[2]];
+    TIMED(op_combine(be, y, (int)p[1], x, weight));
+    return y;
+}
+
 static Tensor run_embed(Backend *be, const int64_t *p)
 {
     int64_t ids[5] = {3, 0, 3, p[0] - 1, 1};
@@ -367,7 +378,10 @@ const Case cases[] = {
     {"add", run_add, 0, 0, {7, 33, 7}},
     {"add rows", run_add, 0, 0, {900, 33, 1}},
     {"mul", run_mul, 0, 0, {200, 33}},
-    {"add_to", run_add_to, 1e-7, 1e-7, {200, 33}}, /* 2e-8: fused or not */
+    {"add_to", run_add_to, 1e-7, 1e-7, {200, 33}},    /* 2e-8: fused or not */
+    {"combine", run_combine, 1e-8, 1e-8, {1, 1, -1}}, /* 0: rounded once, from double */
+    {"combine", run_combine, 1e-8, 1e-8, {9000, 5, -1}},
+    {"combine", run_combine, 1e-8, 1e-8, {4099, 3, 1}},
     {"embed", run_embed, 0, 0, {9, 33}},
     {"layernorm", run_layernorm, 5e-7, 3e-3, {19, 100, 0}}, /* 6e-8 1.7e-3 */
     {"layernorm", run_layernorm, 5e-7, 3e-3, {19, 1536, 1}},

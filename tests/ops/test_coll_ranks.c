@@ -79,6 +79,17 @@ static void sums(Coll *c)
     }
 }
 
+static void broadcasts(Coll *c)
+{
+    for (int root = 0; root < RANKS; root++) {
+        ArenaMark mark = backend_mark(be);
+        Tensor x = filled(rank, root == 1 ? BF16 : F32, 7, 5), want = filled(root, x.dtype, 7, 5);
+        coll_broadcast(c, be, x, root);
+        CHECK(!failed(backend_status(be)) && memcmp(x.data, want.data, tensor_bytes(x)) == 0);
+        backend_release(be, mark);
+    }
+}
+
 /* 10 tokens, 4 heads of 2 numbers: neither is divided evenly. */
 static void tokens_and_heads(Coll *c)
 {
@@ -170,6 +181,7 @@ int main(void)
     if (failed(backend_open(&(BackendOptions){.kind = BACKEND_CPU, .threads = 1}, &be))) return 1;
     Coll *c = open_group(RANKS);
     sums(c);
+    broadcasts(c);
     tokens_and_heads(c);
     host_memory(c);
     parts(c);

@@ -160,7 +160,8 @@ static Status start_again(Engine *e, const ShotSpec *s, const PromptEmbeds p[2],
     int64_t dim[4];
     denoise_dims(*d, dim);
     const size_t bytes = (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof(float);
-    DenoiseState state = denoise_state(*d);
+    DenoiseState state;
+    TRY(denoise_state(*d, &state));
     float *copy[5] = {0};
     for (int i = 0; i < state.solver_count; i++)
         copy[i] = state.solver[i] = memcpy(malloc(bytes), state.solver[i], bytes);
@@ -198,7 +199,7 @@ static Status run_shot(Engine *e, const ShotSpec *s, const Given *g, int resume_
         if (denoise_steps_done(d) == resume_at) TRY_OUT(start_again(e, s, p, g, trace, &d));
     }
     latents = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *latents);
-    denoise_result(d, latents);
+    TRY_OUT(denoise_result(d, latents));
     report->latents = digest(latents, (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof *latents);
     if (engine_group(e)->rank > 0) goto out; /* the first rank decodes */
     TRY_OUT(decode_begin(e, latents, dim, trace, &decode));

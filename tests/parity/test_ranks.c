@@ -121,7 +121,7 @@ static Status render_pocket(const int *world, const Split *s, float **latents, i
     denoise_dims(d, dim);
     *count = dim[0] * dim[1] * dim[2] * dim[3];
     *latents = memory_get((size_t)*count, sizeof **latents);
-    memcpy(*latents, denoise_latents(d), (size_t)*count * sizeof **latents);
+    TRY_OUT(denoise_result(d, *latents));
 out:
     denoise_end(&d);
     prompt_embeds_free(&p[0]);

@@ -208,6 +208,36 @@ static void near(const char *what, int64_t planned, int64_t taken)
         fail_msg("%s: planned %lld bytes, taken %lld", what, (long long)planned, (long long)taken);
 }
 
+/* What a shot keeps from step to step: UniPC four tensors of the latents' size more than Euler, in the plan as in the engine. */
+static void what_steps_keep_is_planned(void **state)
+{
+    int64_t planned[2], kept[2], dim[4];
+    (void)state;
+    Engine *e = open_fixture("t2v-0", 0);
+    const BackendOptions o = backend_options(engine_backend(e));
+    ShotSpec s = engine_config(e)->defaults;
+    PromptEmbeds p = {memory_get((size_t)engine_config(e)->text.d_model, sizeof(float)), 1,
+                      engine_config(e)->text.d_model};
+    for (int euler = 0; euler < 2; euler++) {
+        EnginePlan plan;
+        Denoise *d;
+        snprintf(s.scheduler, sizeof s.scheduler, euler ? "euler" : "unipc");
+        assert_int_equal(engine_plan(engine_config(e), &o, &s, INT64_MAX, &plan).err, OK);
+        planned[euler] = plan.denoise.work;
+        kept[euler] = -(int64_t)backend_kept_bytes(engine_backend(e));
+        assert_int_equal(denoise_begin(e, &s, &p, &p, NULL, NULL, &d).err, OK);
+        denoise_dims(d, dim);
+        kept[euler] += (int64_t)backend_kept_bytes(engine_backend(e));
+        denoise_end(&d);
+    }
+    const int64_t latent = dim[0] * dim[1] * dim[2] * dim[3] * (int64_t)sizeof(float);
+    assert_int_equal(kept[1], 3 * latent); /* itself, and a velocity for each branch */
+    assert_int_equal(kept[0] - kept[1], 4 * latent);
+    assert_int_equal(planned[0] - planned[1], 4 * latent);
+    prompt_embeds_free(&p);
+    engine_close(&e);
+}
+
 /* The plan leaves out what each thread takes for itself: it may be below, by a part that shrinks as the shot grows. */
 static void what_is_planned_is_taken(void **state)
 {
@@ -253,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decoded_tiles_are_the_frame), cmocka_unit_test(encoded_tiles_are_the_frame),
-        cmocka_unit_test(decoding_does_not_grow_with_the_clip), cmocka_unit_test(what_is_planned_is_taken)};
+        cmocka_unit_test(decoding_does_not_grow_with_the_clip), cmocka_unit_test(what_is_planned_is_taken),
+        cmocka_unit_test(what_steps_keep_is_planned)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
