@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -64,6 +63,13 @@ static int utf8_length(const unsigned char *p)
     return surrogate || overlong ? 0 : n;
 }
 
+/* A name is a literal of ours: nothing in it is escaped. */
+static void keep_name(Events *e, const char *before, const char *name)
+{
+    keep(e, before, strlen(before));
+    keep(e, name, strlen(name));
+}
+
 /* As JSON. A reason may be any bytes that a worker sent: what is not UTF-8 becomes U+FFFD. */
 static void keep_text(Events *e, const char *text)
 {
@@ -71,7 +77,7 @@ static void keep_text(Events *e, const char *text)
     keep(e, "\"", 1);
     while (*p) {
         size_t plain = 0; /* most texts are nothing else */
-        while (p[plain] >= 0x20 && p[plain] < 0x80 && p[plain] != '"' && p[plain] != '\\') plain++;
+        while (p[plain] - 0x20u < 0x60u && p[plain] != '"' && p[plain] != '\\') plain++;
         keep(e, (const char *)p, plain);
         p += plain;
         if (!*p) break;
@@ -88,13 +94,31 @@ static void keep_text(Events *e, const char *text)
     keep(e, "\"", 1);
 }
 
-static void keep_number(Events *e, const char *fmt, ...)
+static void keep_int(Events *e, int64_t value)
 {
-    va_list args;
-    va_start(args, fmt);
-    make_room(e, 40);
-    e->used += (size_t)vsnprintf(e->text + e->used, 40, fmt, args);
-    va_end(args);
+    char digits[24], *p = digits + sizeof digits;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        *--p = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (value < 0) *--p = '-';
+    keep(e, p, (size_t)(digits + sizeof digits - p));
+}
+
+/* To a millionth: times in seconds. printf's own way takes ten times as long, for digits that mean nothing here. */
+static void keep_real(Events *e, double value)
+{
+    if (!(fabs(value) < 1e12)) value = 0; /* neither is a NaN */
+    int64_t millionths = llround(value * 1e6), part = llabs(millionths % 1000000);
+    if (millionths < 0 && millionths > -1000000) keep(e, "-", 1);
+    keep_int(e, millionths / 1000000);
+    if (part == 0) return;
+    char digits[8] = ".000000";
+    size_t length = 7;
+    for (int i = 6; part; i--, part /= 10) digits[i] = (char)('0' + part % 10);
+    while (digits[length - 1] == '0') length--;
+    keep(e, digits, length);
 }
 
 Status events_open(const char *folder, const char *campaign, Events **out)
@@ -141,13 +165,12 @@ static void keep_field(Events *e, char type, va_list *args)
         const char *text = va_arg(*args, const char *);
         keep_text(e, text ? text : "");
     } else if (type == 'i') {
-        keep_number(e, "%d", va_arg(*args, int));
+        keep_int(e, va_arg(*args, int));
     } else if (type == 'I') {
-        keep_number(e, "%" PRId64, va_arg(*args, int64_t));
+        keep_int(e, va_arg(*args, int64_t));
     } else {
         assert(type == 'f');
-        double value = va_arg(*args, double);
-        keep_number(e, "%.15g", isfinite(value) ? value : 0);
+        keep_real(e, va_arg(*args, double));
     }
 }
 
@@ -156,18 +179,15 @@ void events_vadd(Events *e, double time_s, const char *event, const char *pack, 
     va_list fields; /* a copy: passing on a va_list by address needs one of our own */
     if (time_s != e->time_s || !*e->when) events_time(time_s, e->when);
     e->time_s = time_s;
-    keep(e, "{\"time\":", 8);
-    keep_text(e, e->when);
-    keep(e, ",\"event\":", 9);
-    keep_text(e, event);
-    keep(e, ",\"campaign\":", 12);
+    keep_name(e, "{\"time\":\"", e->when);
+    keep_name(e, "\",\"event\":\"", event);
+    keep(e, "\",\"campaign\":", 13);
     keep_text(e, e->campaign);
     va_copy(fields, args);
     for (const char *p = pack; *p && *p != '}' && p[1] != '}'; p += 4) { /* "{s:T" or ",s:T" */
         assert(p[1] == 's' && p[2] == ':' && p[3]);
-        keep(e, ",", 1);
-        keep_text(e, va_arg(fields, const char *));
-        keep(e, ":", 1);
+        keep_name(e, ",\"", va_arg(fields, const char *));
+        keep(e, "\":", 2);
         keep_field(e, p[3], &fields);
     }
     va_end(fields);

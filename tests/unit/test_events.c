@@ -78,8 +78,33 @@ static void test_numbers_and_rounds(void **state)
     fixture_remove(folder);
 }
 
+static void test_real_numbers(void **state)
+{
+    static const double cases[][2] = {{0, 0},         {1, 1},
+                                      {-0.5, -0.5},   {-1.5, -1.5},
+                                      {0.01, 0.01},   {12.345678, 12.345678},
+                                      {1e-6, 1e-6},   {4e-7, 0},
+                                      {0.9999999, 1}, {-0.9999999, -1},
+                                      {1e11, 1e11},   {1e300, 0},
+                                      {INFINITY, 0},  {86400.000001, 86400.000001}};
+    (void)state;
+    char *folder = fixture_folder();
+    Events *e;
+    assert_good(events_open(folder, "night", &e));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        events_add(e, 1, "test", "{s:f}", "s", cases[i][0]);
+        assert_good(events_flush(e));
+        json_t *o = last_line(folder);
+        assert_true(json_number_value(json_object_get(o, "s")) == cases[i][1]);
+        json_decref(o);
+    }
+    events_close(&e);
+    fixture_remove(folder);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_numbers_and_rounds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_numbers_and_rounds),
+                                       cmocka_unit_test(test_real_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
