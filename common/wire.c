@@ -1,6 +1,7 @@
 /* wire.c - one pass over a message's fields serves both directions, so that what is written and what is read cannot differ. */
 #include "wire.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +19,18 @@ typedef struct {
     const char *bad; /* the first field that did not fit, or NULL */
 } Codec;
 
-static void pass_bytes(Codec *c, void *value, size_t bytes, const char *field)
+static void make_room(Codec *c, size_t bytes)
+{
+    c->end = 2 * c->end + bytes + 512;
+    c->data = realloc(c->data, c->end);
+    if (!c->data) abort();
+}
+
+/* inline: with the size of a number known, copying it is one instruction, and a message has a hundred of them */
+static inline void pass_bytes(Codec *c, void *value, size_t bytes, const char *field)
 {
     if (c->writing) {
-        if (c->end - c->at < bytes) {
-            c->end = 2 * c->end + bytes + 128;
-            c->data = realloc(c->data, c->end);
-            if (!c->data) abort();
-        }
+        if (c->end - c->at < bytes) make_room(c, bytes);
         memcpy(c->data + c->at, value, bytes);
     } else if (c->bad || c->end - c->at < bytes) {
         if (!c->bad) c->bad = field;
@@ -37,13 +42,11 @@ static void pass_bytes(Codec *c, void *value, size_t bytes, const char *field)
     c->at += bytes;
 }
 
-static void pass_number(Codec *c, uint64_t *value, size_t bytes, const char *field)
+static inline void pass_number(Codec *c, uint64_t *value, size_t bytes, const char *field)
 {
-    unsigned char raw[8];
-    for (size_t i = 0; i < bytes; i++) raw[i] = (unsigned char)(*value >> (8 * i));
-    pass_bytes(c, raw, bytes, field);
-    *value = 0;
-    for (size_t i = 0; i < bytes; i++) *value |= (uint64_t)raw[i] << (8 * i);
+    uint64_t raw = c->writing ? htole64(*value) : 0;
+    pass_bytes(c, &raw, bytes, field);
+    if (!c->writing) *value = le64toh(raw);
 }
 
 static void pass_int(Codec *c, int *value, const char *field)
