@@ -321,7 +321,7 @@ static Status note_worker(Dispatch *d, Member *m)
     TRY(ledger_note_worker(d->ledger, &line));
     m->dirty = m->urgent = false;
     if (m->state != MEMBER_WORKING || strcmp(m->stage, "denoise") != 0) return status_ok();
-    return ledger_note_step(d->ledger, m->shot, m->done);
+    return ledger_note_step(d->ledger, m->lease, m->done);
 }
 
 /* Progress is written once a second, that of all workers together: with a line for itself each of a thousand workers would

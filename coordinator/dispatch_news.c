@@ -58,8 +58,20 @@ static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
     if (!finishing || m->finishing) return status_ok();
     m->finishing = true;
     d->moved += m->clip_count;
-    TRY(dispatch_begin_changes(d));
-    return ledger_note_finishing(d->ledger, m->shot);
+    return status_ok();
+}
+
+/* After everything that has arrived was heard: a shot whose result is among it is done, which is one change instead of two. */
+static Status note_finishing(Dispatch *d)
+{
+    for (int rank = 1; rank < d->roster.count; rank++) {
+        Member *m = &d->roster.member[rank];
+        if (!m->finishing || m->finishing_noted) continue;
+        TRY(dispatch_begin_changes(d));
+        TRY(ledger_note_finishing(d->ledger, m->lease));
+        m->finishing_noted = true;
+    }
+    return status_ok();
 }
 
 /* What a result must say before it is believed: a success faster than physics allows is a fault. */
@@ -211,5 +223,5 @@ Status dispatch_hear(Dispatch *d, int wait_ms)
         news_clear(&news);
         TRY(status);
     }
-    return status_ok();
+    return note_finishing(d);
 }

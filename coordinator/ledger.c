@@ -10,10 +10,11 @@
 #include "common/file.h"
 #include "common/provoke.h"
 #include "coordinator/ledger_launch.h"
+#include "coordinator/ledger_running.h"
 #include "coordinator/ledger_state.h"
 #include "coordinator/ledger_steer.h"
 
-enum { FORMAT = 2, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
+enum { FORMAT = 3, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
 
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -29,13 +30,15 @@ static const char schema[] =
     "WITHOUT ROWID;"
     "CREATE TABLE launches(launch INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, job TEXT NOT NULL,"
     "  attempt INTEGER NOT NULL, started_s REAL NOT NULL);"
-    "CREATE TABLE shots(shot INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state TEXT NOT NULL, reason TEXT,"
-    "  prompt TEXT NOT NULL, negative TEXT NOT NULL, seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT "
+    /* what becomes of a shot is apart from what it is: each update writes its row anew, and reads it first */
+    "CREATE TABLE specs(shot INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, prompt TEXT NOT NULL, negative TEXT NOT "
     "NULL,"
-    "  frames INTEGER NOT NULL, fps INTEGER NOT NULL, steps INTEGER NOT NULL, guidance REAL NOT NULL, guidance_2 REAL "
+    "  seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, frames INTEGER NOT NULL, fps INTEGER "
     "NOT NULL,"
-    "  flow_shift REAL NOT NULL, scheduler TEXT NOT NULL, step INTEGER NOT NULL DEFAULT 0, retried INTEGER NOT NULL "
-    "DEFAULT 0, clips INTEGER NOT NULL);"
+    "  steps INTEGER NOT NULL, guidance REAL NOT NULL, guidance_2 REAL NOT NULL, flow_shift REAL NOT NULL, scheduler "
+    "TEXT NOT NULL);"
+    "CREATE TABLE shots(shot INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT, step INTEGER NOT NULL DEFAULT 0,"
+    "  retried INTEGER NOT NULL DEFAULT 0, clips INTEGER NOT NULL);"
     "CREATE TABLE clips(clip INTEGER PRIMARY KEY, clip_id TEXT NOT NULL UNIQUE, stem TEXT NOT NULL UNIQUE, shot "
     "INTEGER,"
     "  state TEXT NOT NULL, reason TEXT, customer TEXT NOT NULL, file TEXT, thumbnail TEXT, sheet TEXT, sha256 TEXT,"
@@ -55,8 +58,6 @@ static const char schema[] =
     "CREATE INDEX clips_by_shot ON clips(shot);"
     "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"
     "CREATE INDEX leases_by_shot ON leases(shot);"
-    "CREATE INDEX leases_running ON leases(epoch) WHERE outcome = 'running';"
-    "CREATE INDEX leases_abandoned ON leases(shot) WHERE outcome = 'abandoned';"
     "CREATE INDEX requests_open ON requests(id) WHERE taken_s IS NULL;";
 
 /* ---- states ---- */
@@ -230,9 +231,10 @@ void ledger_close(Ledger **l)
 {
     if (!*l) return;
     ledger_rollback(*l);
-    for (int i = 0; i < (*l)->statement_count; i++) sqlite3_finalize((*l)->statement[i].statement);
+    for (int i = 0; i < LEDGER_STATEMENTS; i++) sqlite3_finalize((*l)->statement[i].statement);
     sqlite3_close((*l)->db);
     lease_clear(&(*l)->campaign);
+    ledger_running_clear(*l);
     free((*l)->folder);
     free((*l)->file);
     free(*l);
@@ -304,7 +306,10 @@ Status ledger_commit(Ledger *l)
 void ledger_rollback(Ledger *l)
 {
     if (l->in_round && l->db && !sqlite3_get_autocommit(l->db)) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
-    if (l->in_round) ledger_state_forget(l);
+    if (l->in_round) {
+        ledger_state_forget(l);
+        ledger_running_clear(l);
+    }
     l->in_round = false;
 }
 
@@ -322,6 +327,7 @@ Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
     Status status = status_ok();
     TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
     memset(&l->pace, 0, sizeof l->pace);
+    ledger_running_clear(l);
     ledger_state_begin(l);
     l->in_round = true;
     l->changes = 1u << CHANGE_EPOCH;

@@ -96,9 +96,9 @@ Status ledger_end_lease(Ledger *l, int64_t lease, const char *outcome, const Lea
 Status ledger_failures(Ledger *l, int64_t shot, int *workers, int *times);
 Status ledger_has_failed(Ledger *l, int64_t shot, const char *worker, bool *yes);
 Status ledger_give_up(Ledger *l, int64_t shot, const char *reason); /* shot and clips are failed */
-Status ledger_note_finishing(Ledger *l, int64_t shot);
-/* shot's highest step so far: what a launcher calls progress */
-Status ledger_note_step(Ledger *l, int64_t shot, int step);
+Status ledger_note_finishing(Ledger *l, int64_t lease);             /* its clips are */
+/* Its shot's highest step so far: what a launcher calls progress. */
+Status ledger_note_step(Ledger *l, int64_t lease, int step);
 Status ledger_note_delivered(Ledger *l, int64_t clip);
 
 typedef struct { /* what a worker is doing, for status; written at most once a second */

@@ -117,7 +117,7 @@ Status ledger_meant_read(Ledger *l, const LedgerRequest *r, MeantOf of, MeantSin
         [MEANT_OF_FAILED] = "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, customer FROM clips"
                             " INDEXED BY clips_failed WHERE state = 'failed' AND clip BETWEEN ?1 AND ?2",
         [MEANT_OF_RUNNING] = "SELECT c.clip, c.shot, c.lease, c.state, c.customer"
-                             " FROM leases l INDEXED BY leases_running CROSS JOIN clips c ON c.shot = l.shot"
+                             " FROM leases l CROSS JOIN clips c ON c.shot = l.shot"
                              " WHERE l.outcome = 'running' AND c.lease = l.lease AND"
                              " c.state IN ('waiting', 'finishing') AND c.clip BETWEEN ?1 AND ?2"};
     Filter f;

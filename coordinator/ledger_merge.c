@@ -39,6 +39,7 @@ static Status take_rows(Ledger *l, int number, int count)
     char *sql = text_format(
         "BEGIN IMMEDIATE;"
         "INSERT OR IGNORE INTO campaign SELECT * FROM part.campaign;"
+        "INSERT INTO specs SELECT * FROM part.specs;"
         "INSERT INTO shots SELECT * FROM part.shots;"
         "INSERT INTO clips SELECT * FROM part.clips;"
         "UPDATE clips SET lease = lease * %1$d + %2$d WHERE clip IN (SELECT clip FROM part.clips);"

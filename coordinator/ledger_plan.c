@@ -81,14 +81,11 @@ static Status insert_campaign(Ledger *l, const Campaign *c)
 static Status insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64_t clips)
 {
     const ShotSpec *s = &p->spec;
-    return ledger_sql_run(
-        l,
-        "INSERT INTO shots(shot, key, state, prompt, negative, seed, width, height, frames, fps, steps,"
-        " guidance, guidance_2, flow_shift, scheduler, clips)"
-        " VALUES(?1, ?2, 'planned', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-        "itttiiiiiidddti", number, p->key, s->prompt, s->negative, (int64_t)s->seed, (int64_t)s->width,
-        (int64_t)s->height, (int64_t)s->frames, (int64_t)s->fps, (int64_t)s->steps, s->guidance, s->guidance_2,
-        s->flow_shift, s->scheduler, clips);
+    TRY(ledger_sql_run(l, "INSERT INTO specs VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                       "itttiiiiiidddt", number, p->key, s->prompt, s->negative, (int64_t)s->seed, (int64_t)s->width,
+                       (int64_t)s->height, (int64_t)s->frames, (int64_t)s->fps, (int64_t)s->steps, s->guidance,
+                       s->guidance_2, s->flow_shift, s->scheduler));
+    return ledger_sql_run(l, "INSERT INTO shots(shot, state, clips) VALUES(?1, 'planned', ?2)", "ii", number, clips);
 }
 
 static Status insert_clip(Ledger *l, int64_t number, const Campaign *c)

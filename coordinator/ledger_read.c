@@ -246,11 +246,12 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
         l,
         "SELECT c.clip, c.clip_id, c.stem, ifnull(c.shot, -1), c.state, c.reason, c.customer, c.file, c.thumbnail, "
         "c.sheet,"
-        " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, s.key, s.prompt, s.seed, s.steps, "
+        " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, p.key, p.prompt, p.seed, p.steps, "
         "l.text_s,"
         " l.denoise_s, l.decode_s, l.finish_s, l.given_s, l.ended_s, l.worker, l.steps_resumed,"
         " s.clips, (SELECT count(*) FROM leases f WHERE f.shot = c.shot AND f.outcome IN ('failed', 'lost')), s.step"
-        " FROM clips c LEFT JOIN shots s ON s.shot = c.shot LEFT JOIN leases l ON l.lease = c.lease"
+        " FROM clips c LEFT JOIN specs p ON p.shot = c.shot LEFT JOIN shots s ON s.shot = c.shot"
+        " LEFT JOIN leases l ON l.lease = c.lease"
         " WHERE c.clip >= ?1 AND c.clip < ?2 ORDER BY c.clip",
         "ii", first, end);
     while (ledger_sql_next(&q)) {

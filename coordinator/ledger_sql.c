@@ -11,13 +11,15 @@ Status ledger_sql_fail(Ledger *l, const char *what)
 
 static Status find_statement(Ledger *l, const char *sql, sqlite3_stmt **out)
 {
-    for (int i = 0; i < l->statement_count; i++)
-        if (l->statement[i].sql == sql) return *out = l->statement[i].statement, status_ok();
-    if (l->statement_count == LEDGER_STATEMENTS) return status_fail(ERR_FATAL, "%s: too many statements", l->file);
+    size_t at = ((uintptr_t)sql >> 3) % LEDGER_STATEMENTS, looked = 0;
+    for (; l->statement[at].sql; at = (at + 1) % LEDGER_STATEMENTS) {
+        if (l->statement[at].sql == sql) return *out = l->statement[at].statement, status_ok();
+        if (++looked == LEDGER_STATEMENTS / 2) return status_fail(ERR_FATAL, "%s: too many statements", l->file);
+    }
     if (sqlite3_prepare_v3(l->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) != SQLITE_OK)
         return ledger_sql_fail(l, "cannot read or write");
-    l->statement[l->statement_count].sql = sql;
-    l->statement[l->statement_count++].statement = *out;
+    l->statement[at].sql = sql;
+    l->statement[at].statement = *out;
     return status_ok();
 }
 

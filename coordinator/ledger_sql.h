@@ -6,7 +6,7 @@
 
 #include "coordinator/ledger.h"
 
-enum { LEDGER_STATEMENTS = 128 };
+enum { LEDGER_STATEMENTS = 256 };
 
 struct Ledger {
     sqlite3 *db;
@@ -22,11 +22,12 @@ struct Ledger {
     struct LedgerPace { /* of this epoch: its first lease, its last result, and the clips finished in between */
         int64_t finished;
         double first_s, last_s;
-    } pace, kept;       /* kept: as the last commit left it */
-    Lease campaign;     /* what every lease says: read once an epoch */
-    int64_t clips_open; /* clips below this number may be made: the pilot's, or INT64_MAX */
-    int statement_count;
-    struct {
+    } pace, kept;                  /* kept: as the last commit left it */
+    Lease campaign;                /* what every lease says: read once an epoch */
+    struct RunningLease **running; /* [running_count], by number: ledger_running.h */
+    int running_count, running_room;
+    int64_t clips_open;  /* clips below this number may be made: the pilot's, or INT64_MAX */
+    struct {             /* where its address leads, or the next free place after that */
         const char *sql; /* a literal: known by its address */
         sqlite3_stmt *statement;
     } statement[LEDGER_STATEMENTS];

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "coordinator/ledger_running.h"
 #include "coordinator/ledger_state.h"
 
 /* ---- giving work ---- */
@@ -100,13 +101,13 @@ static Status start_lease(Ledger *l, Lease *out)
 }
 
 /* Into the lease, and the shot is leased. */
-static Status take_shot(Ledger *l, int64_t shot, Lease *out, int64_t *retried)
+static Status take_shot(Ledger *l, int64_t shot, Lease *out, RunningLease *running, int64_t *retried)
 {
-    Query q =
-        ledger_sql_query(l,
-                         "SELECT key, prompt, negative, seed, width, height, frames, fps, steps, guidance, guidance_2,"
-                         " flow_shift, scheduler, state, retried FROM shots WHERE shot = ?1",
-                         "i", shot);
+    Query q = ledger_sql_query(
+        l,
+        "SELECT key, prompt, negative, seed, width, height, frames, fps, steps, guidance, guidance_2,"
+        " flow_shift, scheduler, state, retried, step, clips FROM specs JOIN shots USING(shot) WHERE shot = ?1",
+        "i", shot);
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no shot %lld", l->file, (long long)shot);
     ShotSpec *s = &out->shot;
@@ -126,6 +127,7 @@ static Status take_shot(Ledger *l, int64_t shot, Lease *out, int64_t *retried)
     snprintf(s->scheduler, sizeof s->scheduler, "%s", ledger_sql_text(&q, 12));
     Status status = ledger_state_of_shot(l, ledger_sql_text(&q, 13), EV_LEASE, &to);
     *retried = ledger_sql_int(&q, 14);
+    *running = (RunningLease){.shot = shot, .step = ledger_sql_int(&q, 15), .shot_clips = ledger_sql_int(&q, 16)};
     ledger_sql_end(&q);
     TRY(status);
     return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);
@@ -156,8 +158,9 @@ static Status find_clips(Ledger *l, int64_t shot, Lease *out, int64_t **number)
     return status_fail(ERR_FATAL, "%s: shot %lld is planned, but no clip waits for it", l->file, (long long)shot);
 }
 
-static Status take_clips(Ledger *l, const Lease *out, const int64_t *number)
+static Status take_clips(Ledger *l, const Lease *out, const int64_t *number, ClipState *follows)
 {
+    TRY(ledger_next_clip_state(CLIP_PLANNED, EV_LEASE, follows));
     for (int i = 0; i < out->clip_count; i++) {
         const char *to = NULL;
         TRY(ledger_state_of_clip(l, ledger_clip_state_name(CLIP_PLANNED), EV_LEASE, &to));
@@ -171,16 +174,18 @@ Status ledger_give_lease(Ledger *l, int64_t shot, const char *worker, Lease *out
 {
     memset(out, 0, sizeof *out);
     int64_t *number = NULL, retried = 0;
+    RunningLease running = {0};
     Status status = status_ok();
     TRY_OUT(start_lease(l, out));
-    TRY_OUT(take_shot(l, shot, out, &retried));
+    TRY_OUT(take_shot(l, shot, out, &running, &retried));
     TRY_OUT(find_clips(l, shot, out, &number));
     TRY_OUT(ledger_sql_run(l,
                            "INSERT INTO leases(epoch, shot, worker, clips, given_s, outcome, retry)"
                            " VALUES(?1, ?2, ?3, ?4, ?5, 'running', ?6)",
                            "iitidi", l->epoch, shot, worker, (int64_t)out->clip_count, l->now_s, retried));
-    out->lease = sqlite3_last_insert_rowid(l->db); /* above all others: no lease is ever deleted */
-    TRY_OUT(take_clips(l, out, number));
+    out->lease = running.lease = sqlite3_last_insert_rowid(l->db); /* above all others: no lease is ever deleted */
+    TRY_OUT(take_clips(l, out, number, &running.state));
+    ledger_running_add(l, &running, out, number);
     if (l->pace.first_s <= 0) l->pace.first_s = l->now_s;
 out:
     free(number);
@@ -189,18 +194,6 @@ out:
 }
 
 /* ---- taking results ---- */
-
-static Status find_lease(Ledger *l, int64_t lease, int64_t *shot)
-{
-    *shot = -1;
-    Query q = ledger_sql_query(l, "SELECT shot FROM leases WHERE lease = ?1 AND epoch = ?2 AND outcome = 'running'",
-                               "ii", lease, l->epoch);
-    if (ledger_sql_next(&q)) *shot = ledger_sql_int(&q, 0);
-    ledger_sql_end(&q);
-    TRY(q.status);
-    return *shot >= 0 ? status_ok()
-                      : status_fail(ERR_FATAL, "%s: lease %lld is not running", l->file, (long long)lease);
-}
 
 static Status close_lease(Ledger *l, int64_t lease, const char *outcome, const LeaseResult *r, const char *reason)
 {
@@ -214,105 +207,76 @@ static Status close_lease(Ledger *l, int64_t lease, const char *outcome, const L
         r->encode_text_s, r->denoise_s, r->decode_s, r->finish_s);
 }
 
-typedef struct { /* a running lease as the ledger knows it */
-    int64_t shot, step;
-    char shot_state[16];
-    int count, room;
-    struct RunningClip {
-        int64_t clip;
-        char state[16];
-    } * clip;
-} Running;
-
-static void add_clip(Running *w, const Query *q)
+/* Before anything is changed: exactly the clips that were ordered, in that order. */
+static Status check_clips(const RunningLease *w, const LeaseResult *r)
 {
-    if (w->count == w->room) {
-        w->room = 4 * w->room + 4;
-        w->clip = realloc(w->clip, (size_t)w->room * sizeof *w->clip);
-        if (!w->clip) abort();
-    }
-    w->clip[w->count].clip = ledger_sql_int(q, 3);
-    snprintf(w->clip[w->count++].state, sizeof w->clip->state, "%s", ledger_sql_text(q, 4));
-}
-
-/* Looked at before anything is changed: exactly the clips that were ordered, in that order. */
-static Status read_running(Ledger *l, const LeaseResult *r, Running *w)
-{
-    const char *strange = NULL;
-    w->shot = -1;
-    Query q = ledger_sql_query(l,
-                               "SELECT s.shot, s.step, s.state, c.clip, c.state, c.clip_id FROM leases l"
-                               " JOIN shots s ON s.shot = l.shot LEFT JOIN clips c ON c.shot = l.shot AND c.lease = "
-                               "l.lease WHERE l.lease = ?1 AND l.epoch = ?2 AND l.outcome = 'running' ORDER BY c.clip",
-                               "ii", r->lease, l->epoch);
-    while (ledger_sql_next(&q)) {
-        w->shot = ledger_sql_int(&q, 0);
-        w->step = ledger_sql_int(&q, 1);
-        snprintf(w->shot_state, sizeof w->shot_state, "%s", ledger_sql_text(&q, 2));
-        const char *given = w->count < r->clip_count ? r->clip[w->count].clip_id : NULL;
-        if (given && !strange && strcmp(given, ledger_sql_text(&q, 5)) != 0) strange = given;
-        add_clip(w, &q);
-    }
-    TRY(q.status);
-    if (w->shot < 0) return status_fail(ERR_FATAL, "%s: lease %lld is not running", l->file, (long long)r->lease);
     if (w->count != r->clip_count)
         return status_fail(ERR_RETRY, "the result has %d clips, expected %d", r->clip_count, w->count);
-    if (strange) return status_fail(ERR_RETRY, "the result names clip \"%s\", which was not ordered", strange);
+    for (int i = 0; i < w->count; i++)
+        if (strcmp(r->clip[i].clip_id, w->clip[i].clip_id) != 0)
+            return status_fail(ERR_RETRY, "the result names clip \"%s\", which was not ordered", r->clip[i].clip_id);
     return status_ok();
 }
 
-static Status finish_clip(Ledger *l, const struct RunningClip *is, const ClipResult *c)
+static Status finish_clip(Ledger *l, int64_t clip, ClipState is, const ClipResult *c)
 {
     const char *to = NULL;
-    TRY(ledger_state_of_clip(l, is->state, EV_DONE, &to));
+    TRY(ledger_state_of_clip(l, ledger_clip_state_name(is), EV_DONE, &to));
     return ledger_sql_run(
         l,
         "UPDATE clips SET state = ?10, reason = NULL, file = ?2, thumbnail = ?3, sheet = ?4, sha256 = ?5,"
         " duration_s = ?6, width = ?7, height = ?8, reviewer = '', decided_s = ?9 WHERE clip = ?1",
-        "ittttdiidt", is->clip, c->file, c->thumbnail, c->sheet, c->sha256, c->duration_s, (int64_t)c->width,
+        "ittttdiidt", clip, c->file, c->thumbnail, c->sheet, c->sha256, c->duration_s, (int64_t)c->width,
         (int64_t)c->height, l->now_s, to);
 }
 
-static Status finish_shot(Ledger *l, const Running *w, int64_t step, bool more)
+static Status finish_shot(Ledger *l, const RunningLease *w, int64_t step, bool more)
 {
     const char *to = NULL;
-    TRY(ledger_state_of_shot(l, w->shot_state, more ? EV_MORE : EV_DONE, &to));
+    TRY(ledger_state_of_shot(l, ledger_shot_state_name(SHOT_LEASED), more ? EV_MORE : EV_DONE, &to));
     if (step < w->step) step = w->step;
     l->moved.steps += step - w->step;
     return ledger_sql_run(l, "UPDATE shots SET state = ?1, step = ?2 WHERE shot = ?3", "tii", to, step, w->shot);
 }
 
+/* The shot has clips that wait, those of a pilot that may be made now, or any. */
+static Status find_more(Ledger *l, const RunningLease *w, int64_t end, bool *more)
+{
+    int64_t found = 0;
+    if (w->shot_clips > w->count)
+        TRY(ledger_sql_number(l, &found,
+                              "SELECT 1 FROM clips WHERE shot = ?1 AND state = 'planned' AND clip < ?2 LIMIT 1", "ii",
+                              w->shot, end));
+    *more = found > 0;
+    return status_ok();
+}
+
 Status ledger_take_result(Ledger *l, const LeaseResult *r, bool *more)
 {
-    int64_t left = 0;
-    Running w = {0};
-    Status status = status_ok();
-    TRY_OUT(read_running(l, r, &w));
-    for (int i = 0; i < w.count; i++) TRY_OUT(finish_clip(l, &w.clip[i], &r->clip[i]));
-    TRY_OUT(close_lease(l, r->lease, "done", r, NULL));
-    TRY_OUT(
-        ledger_sql_number(l, &left, "SELECT 1 FROM clips WHERE shot = ?1 AND state = 'planned' LIMIT 1", "i", w.shot));
-    TRY_OUT(finish_shot(l, &w, r->steps_resumed + r->steps_done, left > 0));
-    if (left > 0 && l->clips_open < INT64_MAX) /* more than the pilot's */
-        TRY_OUT(ledger_sql_number(l, &left,
-                                  "SELECT 1 FROM clips WHERE shot = ?1 AND state = 'planned' AND clip < ?2 LIMIT 1",
-                                  "ii", w.shot, l->clips_open));
-    *more = left > 0;
-    l->pace.finished += w.count;
+    RunningLease *w = NULL;
+    bool left = false;
+    TRY(ledger_running_find(l, r->lease, &w));
+    TRY(check_clips(w, r));
+    for (int i = 0; i < w->count; i++) TRY(finish_clip(l, w->clip[i].clip, w->state, &r->clip[i]));
+    TRY(close_lease(l, r->lease, "done", r, NULL));
+    TRY(find_more(l, w, INT64_MAX, &left));
+    TRY(finish_shot(l, w, r->steps_resumed + r->steps_done, left));
+    TRY(find_more(l, w, l->clips_open, more));
+    l->pace.finished += w->count;
     l->pace.last_s = l->now_s;
-out:
-    free(w.clip);
-    return status;
+    ledger_running_end(l, r->lease);
+    return status_ok();
 }
 
 Status ledger_end_lease(Ledger *l, int64_t lease, const char *outcome, const LeaseResult *r, const char *reason)
 {
-    int64_t shot;
-    TRY(find_lease(l, lease, &shot));
+    RunningLease *w = NULL;
+    TRY(ledger_running_find(l, lease, &w));
     TRY(close_lease(l, lease, outcome, r, reason));
-    TRY(ledger_state_move_shot(l, shot, EV_LOST));
-    TRY(ledger_state_move_clips(l, shot, CLIP_WAITING, EV_LOST));
-    return ledger_state_move_clips(l, shot, CLIP_FINISHING, EV_LOST);
+    TRY(ledger_state_move_shot(l, w->shot, EV_LOST));
+    TRY(ledger_state_move_clips(l, w->shot, w->state, EV_LOST));
+    ledger_running_end(l, lease);
+    return status_ok();
 }
 
 Status ledger_failures(Ledger *l, int64_t shot, int *workers, int *times)
@@ -352,20 +316,24 @@ Status ledger_give_up(Ledger *l, int64_t shot, const char *reason)
     return ledger_state_move_clips(l, shot, CLIP_PLANNED, EV_GIVE_UP);
 }
 
-Status ledger_note_finishing(Ledger *l, int64_t shot)
+Status ledger_note_finishing(Ledger *l, int64_t lease)
 {
+    RunningLease *w = NULL;
     ShotState same;
+    TRY(ledger_running_find(l, lease, &w));
     TRY(ledger_next_shot_state(SHOT_LEASED, EV_FINISH, &same)); /* the shot's state stays */
-    return ledger_state_move_clips(l, shot, CLIP_WAITING, EV_FINISH);
+    TRY(ledger_state_move_clips(l, w->shot, w->state, EV_FINISH));
+    return ledger_next_clip_state(w->state, EV_FINISH, &w->state);
 }
 
-Status ledger_note_step(Ledger *l, int64_t shot, int step)
+Status ledger_note_step(Ledger *l, int64_t lease, int step)
 {
-    int64_t before;
-    TRY(ledger_sql_number(l, &before, "SELECT step FROM shots WHERE shot = ?1", "i", shot));
-    if (step <= before) return status_ok();
-    l->moved.steps += step - before;
-    return ledger_sql_run(l, "UPDATE shots SET step = ?1 WHERE shot = ?2", "ii", (int64_t)step, shot);
+    RunningLease *w = NULL;
+    TRY(ledger_running_find(l, lease, &w));
+    if (step <= w->step) return status_ok();
+    l->moved.steps += step - w->step;
+    w->step = step;
+    return ledger_sql_run(l, "UPDATE shots SET step = ?1 WHERE shot = ?2", "ii", (int64_t)step, w->shot);
 }
 
 Status ledger_note_delivered(Ledger *l, int64_t clip) { return ledger_state_move_clip(l, clip, EV_DELIVER); }

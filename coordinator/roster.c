@@ -40,7 +40,7 @@ void roster_progress(Roster *r, Member *m, const char *stage, int done, int tota
     if (m->seen && now_ms - m->progress_ms > r->longest_ms) r->longest_ms = now_ms - m->progress_ms;
     m->seen = true;
     m->progress_ms = now_ms;
-    snprintf(m->stage, sizeof m->stage, "%s", stage);
+    if (strcmp(m->stage, stage) != 0) snprintf(m->stage, sizeof m->stage, "%s", stage);
     m->done = done;
     m->total = total;
     m->dirty = true;
@@ -86,7 +86,7 @@ void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t now_ms)
     snprintf(m->clip, sizeof m->clip, "%s", l->clip_count ? l->clip[0].clip_id : "");
     m->stage[0] = 0;
     m->done = m->total = 0;
-    m->seen = m->finishing = false;
+    m->seen = false;
     m->progress_ms = m->sent_ms = now_ms;
     m->dirty = true;
 }
@@ -101,6 +101,7 @@ void roster_end_lease(Member *m, MemberState state)
     m->shot = -1;
     m->stage[0] = m->clip[0] = 0;
     m->done = m->total = m->clip_count = 0;
+    m->finishing = m->finishing_noted = false;
     m->dirty = true;
     m->urgent = m->urgent || state != MEMBER_READY; /* what is wrong is told at once */
 }

@@ -35,12 +35,12 @@ typedef struct {
     bool stop_told;          /* has been asked to end */
     char host[64], name[96]; /* name: host:pid, one life of one process */
     int64_t heard_ms, progress_ms, sent_ms;
-    int64_t awaited_ms;  /* lost with its group, and expected back until then */
-    int64_t lease, shot; /* while it works */
-    int64_t group;       /* number of the group it is in; 0: none */
-    int lead, next;      /* the rank of its first; the one after this, 0: none */
-    bool seen;           /* it has answered to the lease */
-    bool finishing;
+    int64_t awaited_ms;              /* lost with its group, and expected back until then */
+    int64_t lease, shot;             /* while it works */
+    int64_t group;                   /* number of the group it is in; 0: none */
+    int lead, next;                  /* the rank of its first; the one after this, 0: none */
+    bool seen;                       /* it has answered to the lease */
+    bool finishing, finishing_noted; /* denoised; and the ledger says so */
     char stage[16], clip[64];
     int done, total, clip_count, steps, finished;
     int64_t bad_shot[ROSTER_BAD_SHOTS];

@@ -141,7 +141,7 @@ static Status render_one(Ledger *l)
     TRY_OUT(ledger_commit(l));
     result = result_for(&lease);
     TRY_OUT(ledger_begin(l, 1e9 + 1));
-    TRY_OUT(ledger_note_finishing(l, shot[0]));
+    TRY_OUT(ledger_note_finishing(l, lease.lease));
     TRY_OUT(ledger_take_result(l, &result, &more));
     TRY_OUT(ledger_note_alive(l));
     TRY_OUT(ledger_commit(l));

@@ -55,7 +55,7 @@ static void test_lease_to_result(void **state)
     assert_true(lease.epoch == 1 && lease.shot.seed == 1);
     LeaseResult r = result_of(&lease);
     assert_good(ledger_begin(f.ledger, 103));
-    assert_good(ledger_note_finishing(f.ledger, shot[1]));
+    assert_good(ledger_note_finishing(f.ledger, lease.lease));
     assert_good(ledger_take_result(f.ledger, &r, &more));
     assert_good(ledger_commit(f.ledger));
     assert_false(more);
