@@ -4,11 +4,11 @@
 #include <time.h>
 
 #include "common/file.h"
-#include "engine/dit.h"
+#include "engine/step.h"
 #include "engine/text.h"
 #include "engine/vae.h"
 
-const char *const bench_stage_name[] = {"transformer", "vae-decode", "vae-encode", "text"};
+const char *const bench_stage_name[] = {"transformer", "step", "vae-decode", "vae-encode", "text"};
 const char *const bench_shape_name[] = {"1.3b", "5b", "14b"};
 
 enum { PADDED_PROMPT = 512, BENCH_VOCABULARY = 1024 /* rows of the embedding table: only looked up, so few will do */ };
@@ -78,6 +78,8 @@ static TextConfig bench_text(const BenchRequest *r)
     return c;
 }
 
+static const ShotSpec bench_shot = {.guidance = 5, .flow_shift = 5, .scheduler = "unipc"};
+
 /* ---- measuring --------------------------------------------------------------------------------------------------------------- */
 
 static double seconds_now(void)
@@ -129,6 +131,7 @@ typedef struct {
     Backend *be;
     const BenchRequest *request;
     DitShot *shot;
+    Step step;
     Vae *vae;
     TextEncoder *text;
     float *input;
@@ -136,37 +139,67 @@ typedef struct {
     int64_t dim[4];
 } Bench;
 
+static void evaluate_branch(Bench *b, int branch, Tensor latent)
+{
+    const Sampler *s = &b->step.sampler;
+    const DitInput in = {.latent = latent, .timestep = s->schedule.timestep[s->step]};
+    dit_forward(b->shot, branch, &in, b->step.velocity[branch]);
+}
+
 static Status evaluate_transformer(void *self)
 {
     Bench *b = self;
-    ArenaMark mark = backend_mark(b->be);
-    DitInput in = {.latent = backend_upload(b->be, b->input, 4, b->dim), .timestep = 500};
-    dit_forward(b->shot, DIT_COND, &in, backend_alloc(b->be, F32, 4, b->dim));
-    backend_release(b->be, mark);
+    evaluate_branch(b, DIT_COND, step_input(&b->step));
     return backend_finish(b->be);
+}
+
+static Status evaluate_step(void *self)
+{
+    Bench *b = self;
+    const Tensor latent = step_input(&b->step);
+    for (int i = 0; i < DIT_BRANCHES; i++) evaluate_branch(b, i, latent);
+    step_update(&b->step, bench_shot.guidance);
+    return backend_finish(b->be);
+}
+
+/* As many steps as are measured, and the one that warms up. */
+static void begin_step(Bench *b, const int64_t dim[4])
+{
+    static const SchedulerConfig unipc = {.train_steps = 1000,
+                                          .order = 2,
+                                          .lower_order_final = true,
+                                          .predict_x0 = true,
+                                          .bh2 = true,
+                                          .final_sigma_zero = true};
+    ShotSpec shot = bench_shot;
+    shot.steps = b->request->repeat + 1;
+    b->input = some_numbers(dim[0] * dim[1] * dim[2] * dim[3]);
+    const Condition given = {.dim = {dim[0], dim[1], dim[2], dim[3]}};
+    step_begin(&b->step, b->be, &unipc, &shot, &given, b->input);
 }
 
 static Status bench_transformer(Bench *b, BenchResult *out)
 {
     const BenchRequest *r = b->request;
+    const int branches = r->stage == BENCH_STEP ? DIT_BRANCHES : 1;
     DitConfig c = bench_dit(r);
     Dit *d = dit_new(&c);
     WeightSource *source = weights_random();
     const int64_t dim[4] = {c.in_channels, r->latent[0], r->latent[1], r->latent[2]};
-    for (int i = 0; i < 4; i++) b->dim[i] = dim[i];
-    b->input = some_numbers(dim[0] * dim[1] * dim[2] * dim[3]);
     float *rows = some_numbers((int64_t)r->tokens * c.text_dim);
     Status status;
+    begin_step(b, dim);
     TRY_OUT(dit_load(d, source, b->be));
     TRY_OUT(dit_shot_begin(d, dim, &b->shot));
-    TRY_OUT(dit_shot_prompt(b->shot, DIT_COND, rows, r->tokens, PADDED_PROMPT));
+    for (int i = 0; i < branches; i++) TRY_OUT(dit_shot_prompt(b->shot, i, rows, r->tokens, PADDED_PROMPT));
     out->layers = c.layers;
-    out->flop = bench_flop_transformer(&c, r->latent, r->tokens < PADDED_PROMPT ? r->tokens + 1 : r->tokens);
-    TRY_OUT(measure(r, evaluate_transformer, b, out));
+    out->flop = branches * bench_flop_transformer(&c, r->latent, r->tokens < PADDED_PROMPT ? r->tokens + 1 : r->tokens);
+    TRY_OUT(measure(r, r->stage == BENCH_STEP ? evaluate_step : evaluate_transformer, b, out));
 out:
     free(rows);
     weights_close(&source);
     dit_shot_end(&b->shot);
+    step_end(&b->step);
     dit_free(&d);
     return status;
 }
@@ -248,6 +281,7 @@ out:
 Status bench_run(const BenchRequest *r, BenchResult *out)
 {
     static Status (*const run[])(Bench *, BenchResult *) = {[BENCH_TRANSFORMER] = bench_transformer,
+                                                            [BENCH_STEP] = bench_transformer,
                                                             [BENCH_VAE_DECODE] = bench_autoencoder,
                                                             [BENCH_VAE_ENCODE] = bench_autoencoder,
                                                             [BENCH_TEXT] = bench_text_encoder};

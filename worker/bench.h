@@ -8,7 +8,8 @@
 #include "common/model_config.h"
 #include "kernels/ops.h"
 
-typedef enum { BENCH_TRANSFORMER, BENCH_VAE_DECODE, BENCH_VAE_ENCODE, BENCH_TEXT } BenchStage;
+/* STEP: a denoising step with guidance: both evaluations of the transformer, and the solver's update (UniPC) */
+typedef enum { BENCH_TRANSFORMER, BENCH_STEP, BENCH_VAE_DECODE, BENCH_VAE_ENCODE, BENCH_TEXT, BENCH_STAGES } BenchStage;
 typedef enum {
     BENCH_1_3B,
     BENCH_5B,

@@ -32,7 +32,7 @@ static Status check_request(const BenchRequest *r, const char *latent)
 {
     if (r->stage == BENCH_TEXT) return status_ok();
     if (!latent) return status_fail(ERR_INPUT, "--latent FxHxW is missing: the size that the stage is measured at");
-    if (r->stage == BENCH_TRANSFORMER && (r->latent[1] % 2 || r->latent[2] % 2))
+    if ((r->stage == BENCH_TRANSFORMER || r->stage == BENCH_STEP) && (r->latent[1] % 2 || r->latent[2] % 2))
         return status_fail(ERR_INPUT, "--latent %s: height and width must be even, a patch is 1x2x2", latent);
     return status_ok();
 }
@@ -67,7 +67,7 @@ static const Option option[] = {
     {.name = "stage",
      .kind = OPTION_CHOICE,
      .to = &given.stage,
-     .value = "transformer|vae-decode|vae-encode|text",
+     .value = "transformer|step|vae-decode|vae-encode|text",
      .required = true,
      .help = "what to evaluate"},
     {.name = "shape",

@@ -28,7 +28,7 @@ static int choice(const char *value, const char *const *name, int count)
 
 static bool read_request(int argc, char **argv, BenchRequest *r)
 {
-    const int stage = choice(gpu_value(argc, argv, "--stage", "transformer"), bench_stage_name, 4);
+    const int stage = choice(gpu_value(argc, argv, "--stage", "transformer"), bench_stage_name, BENCH_STAGES);
     const int shape = choice(gpu_value(argc, argv, "--shape", "1.3b"), bench_shape_name, 3);
     long long f, h, w;
     if (stage < 0 || shape < 0 || sscanf(gpu_value(argc, argv, "--latent", "1x8x8"), "%lldx%lldx%lld", &f, &h, &w) != 3)

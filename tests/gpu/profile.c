@@ -108,6 +108,8 @@ WRAP_AS(linear_add, gate.data ? "linear_add gated" : "linear_add", x, w->out,
         (Backend * be, Tensor acc, Tensor x, const Linear *w, Tensor gate), (be, acc, x, w, gate))
 WRAP(add, a, 0, (Backend * be, Tensor a, Tensor b, Tensor out), (be, a, b, out))
 WRAP(add_to, x, 0, (Backend * be, Tensor acc, Tensor x, float factor), (be, acc, x, factor))
+WRAP(combine, out, count, (Backend * be, Tensor out, int count, const Tensor *x, const double *weight),
+     (be, out, count, x, weight))
 WRAP(layernorm, x, 0, (Backend * be, Tensor x, Tensor gain, Tensor bias, float eps, Tensor out),
      (be, x, gain, bias, eps, out))
 WRAP(norm_modulate, x, 0, (Backend * be, Tensor x, Tensor scale, Tensor shift, float eps, Tensor out),
@@ -124,6 +126,7 @@ WRAP(conv_upsampled, x, c->out, (Backend * be, Tensor x, const Conv *c, Tensor o
 WRAP(channel_norm, x, 0, (Backend * be, Tensor x, Tensor gain, bool silu, Tensor out), (be, x, gain, silu, out))
 WRAP(time_split, x, 0, (Backend * be, Tensor x, Tensor out), (be, x, out))
 WRAP(columns, x, 0, (Backend * be, Tensor x, int64_t first, int64_t count, Tensor out), (be, x, first, count, out))
+WRAP(put_columns, x, 0, (Backend * be, Tensor dst, Tensor x, int64_t first), (be, dst, x, first))
 
 void profile_begin(bool times)
 {
@@ -134,9 +137,10 @@ void profile_begin(bool times)
     backend_register_cuda(&wrapped);
     if (!times) return;
     wrapped.repeat = NULL; /* calls in a graph have no times of their own */
-    USE(finish), USE(copy), USE(zero), USE(linear), USE(linear_add), USE(add), USE(add_to), USE(layernorm);
-    USE(norm_modulate), USE(qk_norm_rope), USE(attention), USE(patchify), USE(unpatchify), USE(conv), USE(conv_add);
-    USE(conv_upsampled), USE(channel_norm), USE(time_split), USE(columns);
+    USE(finish), USE(copy), USE(zero), USE(linear), USE(linear_add), USE(add), USE(add_to), USE(combine);
+    USE(layernorm), USE(norm_modulate), USE(qk_norm_rope), USE(attention), USE(patchify), USE(unpatchify), USE(conv),
+        USE(conv_add);
+    USE(conv_upsampled), USE(channel_norm), USE(time_split), USE(columns), USE(put_columns);
 }
 
 static int longer(const void *a, const void *b)

@@ -68,7 +68,7 @@ def table_of_rates(lines, text, rate):
 
 
 def table_of_times(lines, text):
-    text.append("\nWhere the time goes, by op (milliseconds per evaluation, calls)")
+    text.append("\nWhere the time goes, by op (milliseconds per evaluation, or step; calls)")
     for x in lines:
         if x["part"] == "bench" and x["profiled"]:
             text.append(f"  {x['stage']} {x['shape']} {x.get('dtype', '')}:")

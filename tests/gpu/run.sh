@@ -110,18 +110,21 @@ fi
 if wanted bench; then
   if [ $tiny ]; then
     step "transformer tiny" 60 "${program[@]}" bench --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
+    step "step tiny" 60 "${program[@]}" bench --stage step --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
   else
     step "rate ffn 14b" 20 "${program[@]}" rate 75600 13824 5120
     step "rate ffn 14b fp8" 20 "${program[@]}" rate 75600 13824 5120 --fp8
     step "rate attention" 60 "${program[@]}" rate 40 75600 75600 --attention
     step "transformer 14b 720p" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2
     step "transformer 14b 720p by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --profile
+    step "step 14b 720p" 60 "${program[@]}" bench --stage step --shape 14b --latent 21x90x160 --layers 2
     step "transformer 14b 720p fp8" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --fp8
     step "transformer 14b 720p fp8 by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --fp8 --profile
     step "transformer 14b 480p" 40 "${program[@]}" bench --shape 14b --latent 21x60x104 --layers 2
     step "transformer 5b 720p" 40 "${program[@]}" bench --shape 5b --latent 31x44x80 --layers 4
     step "transformer 1.3b 480p" 60 "${program[@]}" bench --shape 1.3b --latent 21x60x104
-    step "transformer 1.3b 480p by op" 60 "${program[@]}" bench --shape 1.3b --latent 21x60x104 --profile
+    step "step 1.3b 480p" 60 "${program[@]}" bench --stage step --shape 1.3b --latent 21x60x104
+    step "step 1.3b 480p by op" 60 "${program[@]}" bench --stage step --shape 1.3b --latent 21x60x104 --profile
   fi
 fi
 if wanted torch; then step torch 60 python3 "$here/torch_rates.py" ${tiny:+cpu}; fi
