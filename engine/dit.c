@@ -117,23 +117,23 @@ QkNorm dit_norm(const Dit *d, Tensor gain, Tensor sumsq, int row)
 static Tensor self_attention(const Dit *d, const DitAttention *w, const DitShot *s, Tensor h)
 {
     Backend *be = d->be;
-    Tensor q = op_project(be, h, &w->q);
-    Tensor k = op_project(be, h, &w->k);
-    Tensor v = op_project(be, h, &w->v);
-    Tensor sumsq = coll_sumsq(d->tensor, be, q, k);
+    Tensor qkv[3];
+    op_project(be, h, 3, (const Linear *[]){&w->q, &w->k, &w->v}, qkv);
+    Tensor sumsq = coll_sumsq(d->tensor, be, qkv[0], qkv[1]);
     QkNorm norm_q = dit_norm(d, w->norm_q, sumsq, 0), norm_k = dit_norm(d, w->norm_k, sumsq, 1);
     norm_q.cos = norm_k.cos = s->cos;
     norm_q.sin = norm_k.sin = s->sin;
-    op_qk_norm_rope(be, q, &norm_q);
-    op_qk_norm_rope(be, k, &norm_k);
-    return attend(s, q, k, v);
+    op_qk_norm_rope(be, qkv[0], &norm_q);
+    op_qk_norm_rope(be, qkv[1], &norm_k);
+    return attend(s, qkv[0], qkv[1], qkv[2]);
 }
 
 static Tensor cross_attention(const Dit *d, const DitAttention *w, const DitContext *x, Tensor bias, Tensor h)
 {
     Backend *be = d->be;
     const float scale = 1.0f / sqrtf((float)d->config.head_dim);
-    Tensor q = op_project(be, h, &w->q);
+    Tensor q;
+    op_project(be, h, 1, (const Linear *[]){&w->q}, &q);
     const QkNorm norm = dit_norm(d, w->norm_q, coll_sumsq(d->tensor, be, q, (Tensor){0}), 0);
     op_qk_norm_rope(be, q, &norm);
     Tensor a = op_attention(be, q, x->k, x->v, d->heads, scale, bias);

@@ -77,11 +77,12 @@ Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int pad
     for (int i = 0; i < d->blocks; i++) {
         const DitAttention *a = &d->block[i].cross;
         ArenaMark inner = backend_mark(be);
-        Tensor k = op_project(be, text, &a->k);
-        const QkNorm norm = dit_norm(d, a->norm_k, coll_sumsq(d->tensor, be, k, (Tensor){0}), 0);
-        op_qk_norm_rope(be, k, &norm);
-        s->context[branch][i].k = keep(be, backend_compute(be), k);
-        s->context[branch][i].v = keep(be, backend_compute(be), op_project(be, text, &a->v));
+        Tensor kv[2];
+        op_project(be, text, 2, (const Linear *[]){&a->k, &a->v}, kv);
+        const QkNorm norm = dit_norm(d, a->norm_k, coll_sumsq(d->tensor, be, kv[0], (Tensor){0}), 0);
+        op_qk_norm_rope(be, kv[0], &norm);
+        s->context[branch][i].k = keep(be, backend_compute(be), kv[0]);
+        s->context[branch][i].v = keep(be, backend_compute(be), kv[1]);
         backend_release(be, inner);
     }
     backend_release(be, mark);
@@ -106,13 +107,14 @@ Status dit_shot_image(DitShot *s, const float *rows, int n)
     for (int i = 0; i < d->blocks; i++) {
         const DitBlock *b = &d->block[i];
         ArenaMark inner = backend_mark(be);
-        Tensor k = op_project(be, x, &b->image_k), v = op_project(be, x, &b->image_v);
-        const QkNorm norm = dit_norm(d, b->image_norm_k, coll_sumsq(d->tensor, be, k, (Tensor){0}), 0);
-        op_qk_norm_rope(be, k, &norm);
+        Tensor kv[2];
+        op_project(be, x, 2, (const Linear *[]){&b->image_k, &b->image_v}, kv);
+        const QkNorm norm = dit_norm(d, b->image_norm_k, coll_sumsq(d->tensor, be, kv[0], (Tensor){0}), 0);
+        op_qk_norm_rope(be, kv[0], &norm);
         for (int branch = 0; branch < DIT_BRANCHES; branch++) {
             if (!s->context[branch]) continue;
-            s->context[branch][i].image_k = keep(be, backend_compute(be), k);
-            s->context[branch][i].image_v = keep(be, backend_compute(be), v);
+            s->context[branch][i].image_k = keep(be, backend_compute(be), kv[0]);
+            s->context[branch][i].image_v = keep(be, backend_compute(be), kv[1]);
         }
         backend_release(be, inner);
     }

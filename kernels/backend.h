@@ -14,7 +14,6 @@ typedef struct {
     const char *name;
     Status (*open)(Backend *be); /* may set be->own */
     void (*close)(Backend *be);
-    bool projects_narrow; /* op_project gives the compute type: its product is rounded once, as it is written */
     /* Of the device, in bytes; 0: unknown. NULL: it computes in the machine's memory. */
     void (*memory)(const Backend *be, int64_t *all, int64_t *available);
     /* Which ways were taken where there are several, for records; NULL: there is one. */
@@ -41,6 +40,8 @@ typedef struct {
 
     /* tokens */
     Status (*linear)(Backend *be, Tensor x, const Linear *w, Activation act, Tensor out);
+    /* Products of one x that give the compute type, rounded once, as they are written; NULL: `linear` of each, fp32. */
+    Status (*project)(Backend *be, Tensor x, int count, const Linear *const *w, const Tensor *out);
     Status (*linear_add)(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate);
     Status (*linear_geglu)(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out);
     Status (*activation)(Backend *be, Tensor x, Activation act, Tensor out);

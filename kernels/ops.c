@@ -26,26 +26,36 @@ static void plan_quantized(Backend *be, Tensor x, const Linear *w)
     if (w->quantize) backend_plan_scratch(be, (size_t)tensor_count(x) + (size_t)shape_rows(x) * sizeof(float));
 }
 
-static Tensor linear_to(Backend *be, Tensor x, const Linear *w, Activation act, DType type)
+/* The result's place; whether there is one. */
+static bool linear_room(Backend *be, const char *op, Tensor x, const Linear *w, DType type, Tensor *out)
 {
-    Tensor out = shape_with_last(x, w->out, type);
-    if (!shape_check(be, x.ndim > 0 && shape_last(x) == w->in, "op_linear", x, linear_shape(w))) return out;
-    out = shape_alloc(be, out);
-    plan_quantized(be, x, w);
-    BACKEND_RUN(be, linear(be, x, w, act, out));
-    return out;
+    *out = shape_with_last(x, w->out, type);
+    if (!shape_check(be, x.ndim > 0 && shape_last(x) == w->in, op, x, linear_shape(w))) return false;
+    *out = shape_alloc(be, *out);
+    return true;
 }
 
 /* What an activation function made goes into the next product: the compute type. Without one the result may be a residual
  * stream or a model's output: fp32. */
 Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act)
 {
-    return linear_to(be, x, w, act, act == ACT_NONE ? F32 : backend_branch(be));
+    Tensor out;
+    if (!linear_room(be, "op_linear", x, w, act == ACT_NONE ? F32 : backend_branch(be), &out)) return out;
+    plan_quantized(be, x, w);
+    BACKEND_RUN(be, linear(be, x, w, act, out));
+    return out;
 }
 
-Tensor op_project(Backend *be, Tensor x, const Linear *w)
+void op_project(Backend *be, Tensor x, int count, const Linear *const *w, Tensor *out)
 {
-    return linear_to(be, x, w, ACT_NONE, be->kernels->projects_narrow ? backend_branch(be) : F32);
+    const bool narrow = be->kernels->project != NULL;
+    bool fits = true;
+    for (int i = 0; i < count; i++)
+        fits = linear_room(be, "op_project", x, w[i], narrow ? backend_branch(be) : F32, &out[i]) && fits;
+    if (!fits) return;
+    plan_quantized(be, x, w[0]);
+    if (narrow) BACKEND_RUN(be, project(be, x, count, w, out));
+    for (int i = 0; i < count && !narrow; i++) BACKEND_RUN(be, linear(be, x, w[i], ACT_NONE, out[i]));
 }
 
 void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate)
@@ -62,7 +72,8 @@ void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor ga
 Tensor op_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b)
 {
     Tensor out = shape_with_last(x, a->out, backend_branch(be));
-    bool fits = x.ndim > 0 && shape_last(x) == a->in && a->in == b->in && a->out == b->out;
+    bool fits =
+        x.ndim > 0 && shape_last(x) == a->in && a->in == b->in && a->out == b->out && a->quantize == b->quantize;
     if (!shape_check(be, fits, "op_linear_geglu", x, linear_shape(a))) return out;
     out = shape_alloc(be, out);
     BACKEND_RUN(be, linear_geglu(be, x, a, b, out));

@@ -116,8 +116,9 @@ Status vector_pack(Backend *be, Tensor weight, Tensor *out);
 typedef enum { ACT_NONE, ACT_GELU_TANH, ACT_SILU, ACT_GELU_ERF, ACT_RELU } Activation;
 
 Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act); /* [T,K] -> [T,N] */
-/* x W^T + b for attention's queries, keys and values: in the compute type where the back end writes products so */
-Tensor op_project(Backend *be, Tensor x, const Linear *w);
+/* x W^T + b for attention's queries, keys and values, of `count` weights: in the compute type where the back end writes products so.
+ * x is made what a product takes once for all. */
+void op_project(Backend *be, Tensor x, int count, const Linear *const *w, Tensor *out);
 void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w,
                    Tensor gate); /* acc += gate * (x W^T + b); gate [N],
                                                                                         [T,N] or none */

@@ -98,11 +98,11 @@ const char *cuda_notes(const Backend *be, char *text, size_t room)
     const Cuda *c = cuda_of(be);
     const int64_t *n = c->note;
     snprintf(text, room,
-             "attention: cudnn %lld, own %lld; conv: cudnn %lld, own %lld; fused activations %lld; fp8 %lld, scaled "
-             "apart %lld; graphs %lld%s%s",
+             "attention: cudnn %lld, own %lld; conv: cudnn %lld, own %lld; fused activations %lld; fp8 %lld of "
+             "%lld quantised, scaled apart %lld; graphs %lld%s%s",
              (long long)n[NOTE_ATTENTION_CUDNN], (long long)n[NOTE_ATTENTION_OWN], (long long)n[NOTE_CONV_CUDNN],
              (long long)n[NOTE_CONV_OWN], (long long)n[NOTE_ACT_FUSED], (long long)n[NOTE_FP8],
-             (long long)n[NOTE_FP8_SCALED_APART], (long long)n[NOTE_GRAPHS],
+             (long long)n[NOTE_FP8_QUANTIZED], (long long)n[NOTE_FP8_SCALED_APART], (long long)n[NOTE_GRAPHS],
              c->cudnn && *cudnn_refusal(c->cudnn) ? "; cuDNN refused: " : "", c->cudnn ? cudnn_refusal(c->cudnn) : "");
     return text;
 }
@@ -290,7 +290,6 @@ static Status cuda_avg_down(Backend *be, Tensor x, int factor_t, int factor_s, T
 
 __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .name = "cuda",
-    .projects_narrow = true,
     .open = cuda_open,
     .close = cuda_close,
     .memory = cuda_memory,
@@ -310,6 +309,7 @@ __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .conv_numbers = cuda_conv_numbers,
     .conv_free = cuda_conv_free,
     .linear = cuda_linear,
+    .project = cuda_project,
     .linear_add = cuda_linear_add,
     .linear_geglu = cuda_linear_geglu,
     .activation = cuda_activation,

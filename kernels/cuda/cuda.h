@@ -39,6 +39,7 @@ typedef enum {
     NOTE_CONV_OWN,
     NOTE_ACT_FUSED,
     NOTE_FP8,
+    NOTE_FP8_QUANTIZED, /* a product's other side */
     NOTE_FP8_SCALED_APART,
     NOTE_GRAPHS,
     NOTES
@@ -136,6 +137,7 @@ Status cuda_coll_open(Backend *be, Coll *host, Coll **out);
 Status cuda_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l);
 void cuda_linear_free(Backend *be, Linear *l);
 Status cuda_linear(Backend *be, Tensor x, const Linear *w, Activation act, Tensor out);
+Status cuda_project(Backend *be, Tensor x, int count, const Linear *const *w, const Tensor *out);
 Status cuda_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate);
 Status cuda_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out);
 Status cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out);

@@ -50,111 +50,129 @@ Status cuda_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
     return status;
 }
 
-/* c (+)= x W^T, without a bias; a NULL after a failure */
-static ProductCall linear_product(Backend *be, Tensor x, const Linear *l, bool add, Tensor c)
+/* ---- products -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct { /* x as a product takes it: made once, for all the weights that it meets */
+    Tensor numbers;
+    Tensor scale; /* [rows] fp32 of e4m3, else none */
+    int64_t rows;
+} Operand;
+
+/* In the compute type, or as l's weight is quantised; numbers.data NULL after a failure */
+static Operand operand_of(Backend *be, Tensor x, const Linear *l)
 {
-    const CudaLinear *p = l->packed;
-    const int64_t rows = l->in ? tensor_count(x) / l->in : 0;
-    ProductCall call = {.b = p->weight.data,
-                        .c = c.data,
-                        .m = rows,
-                        .n = l->out,
-                        .k = l->in,
-                        .a_row = l->in,
-                        .b_row = l->in,
-                        .c_row = l->out,
-                        .type = l->quantize ? E4M3 : be->options.compute,
-                        .c_type = c.dtype,
-                        .add = add,
-                        .alpha = 1};
+    Operand o = {.rows = l->in ? tensor_count(x) / l->in : 0};
     if (!l->quantize) {
-        call.a = cuda_operand(be, x).data;
-        return call;
+        o.numbers = cuda_operand(be, x);
+        return o;
     }
-    Tensor a = backend_alloc(be, E4M3, 2, (int64_t[]){rows, l->in}), scale = backend_alloc(be, F32, 1, &rows);
-    if (failed(be->first)) return call;
-    backend_fail(
-        be, cuda_status(launch_quantize(cuda_of(be)->stream, x, a.data, scale.data), "quantising a product's rows"));
-    call.a = a.data;
-    call.a_scale = scale.data;
-    call.b_scale = p->scale.data;
-    return call;
+    o.numbers = backend_alloc(be, E4M3, 2, (int64_t[]){o.rows, l->in});
+    o.scale = backend_alloc(be, F32, 1, &o.rows);
+    if (failed(be->first)) return o;
+    cuda_of(be)->note[NOTE_FP8_QUANTIZED]++;
+    backend_fail(be, cuda_status(launch_quantize(cuda_of(be)->stream, x, o.numbers.data, o.scale.data),
+                                 "quantising a product's rows"));
+    return o;
 }
 
-static Tensor product_room(Backend *be, Tensor x, const Linear *l)
-{
-    return backend_alloc(be, F32, 2, (int64_t[]){l->in ? tensor_count(x) / l->in : 0, l->out});
-}
-
-/* out (+)= x W^T + b of fp8, out fp32 or bf16, in one pass; ERR_INPUT where the library cannot */
-static Status quantized_at_once(Backend *be, ProductCall call, const Linear *l, Epilogue epilogue)
+/* c (+)= x W^T, without a bias */
+static ProductCall linear_product(const Operand *x, const Linear *l, bool add, Tensor c)
 {
     const CudaLinear *p = l->packed;
+    return (ProductCall){.a = x->numbers.data,
+                         .b = p->weight.data,
+                         .c = c.data,
+                         .a_scale = x->scale.data,
+                         .b_scale = p->scale.data,
+                         .m = x->rows,
+                         .n = l->out,
+                         .k = l->in,
+                         .a_row = l->in,
+                         .b_row = l->in,
+                         .c_row = l->out,
+                         .type = x->numbers.dtype,
+                         .c_type = c.dtype,
+                         .add = add,
+                         .alpha = 1};
+}
+
+static Tensor product_room(Backend *be, int64_t rows, const Linear *l)
+{
+    return backend_alloc(be, F32, 2, (int64_t[]){rows, l->out});
+}
+
+/* out (+)= x W^T + b, or gelu_tanh of it, in one pass, the bias in bf16; ERR_INPUT where the library cannot */
+static Status linear_at_once(Backend *be, const Operand *x, const Linear *l, Epilogue epilogue, bool add, Tensor out)
+{
+    const CudaLinear *p = l->packed;
+    ProductCall call = linear_product(x, l, add, out);
     call.epilogue = epilogue;
     call.bias = p->narrow.data;
     call.bias_type = BF16;
     Status status = product_run(be, &call);
-    if (!failed(status)) cuda_of(be)->note[NOTE_FP8]++;
+    if (!failed(status) && l->quantize) cuda_of(be)->note[NOTE_FP8]++;
     return status;
 }
 
 /* out (+)= x W^T + b of fp8, out fp32 */
-static Status quantized_biased(Backend *be, Tensor x, const Linear *l, bool add, Tensor out)
+static Status quantized_biased(Backend *be, const Operand *x, const Linear *l, bool add, Tensor out)
 {
     const CudaLinear *p = l->packed;
-    ProductCall call = linear_product(be, x, l, add, out);
-    if (failed(be->first)) return be->first;
-    Status status = quantized_at_once(be, call, l, EPILOGUE_BIAS);
+    Status status = linear_at_once(be, x, l, EPILOGUE_BIAS, add, out);
     if (status.err != ERR_INPUT) return status;
-    Tensor y = add ? product_room(be, x, l) : out;
-    const float *a_scale = call.a_scale;
+    Tensor y = add ? product_room(be, x->rows, l) : out;
     if (failed(be->first)) return be->first;
+    ProductCall call = linear_product(x, l, false, y);
     call.a_scale = call.b_scale = NULL;
-    call.add = false;
-    call.c = y.data;
     TRY(product_run(be, &call));
     cuda_of(be)->note[NOTE_FP8_SCALED_APART]++;
-    CUDA_TRY(launch_scale_product(cuda_of(be)->stream, y, a_scale, p->scale.data, p->bias, out, add));
+    CUDA_TRY(launch_scale_product(cuda_of(be)->stream, y, x->scale.data, p->scale.data, p->bias, out, add));
     return status_ok();
 }
 
 /* c (+)= x W^T + b, c fp32 */
-static Status linear_biased(Backend *be, Tensor x, const Linear *l, bool add, Tensor c)
+static Status linear_biased(Backend *be, const Operand *x, const Linear *l, bool add, Tensor c)
 {
     const CudaLinear *p = l->packed;
-    if (l->quantize) return quantized_biased(be, x, l, add, c);
-    const ProductCall call = linear_product(be, x, l, add, c);
-    return failed(be->first) ? be->first : product_biased(be, call, p->bias);
-}
-
-/* out = x W^T + b, or gelu_tanh of it, in one pass, out bf16; ERR_INPUT where the library cannot */
-static Status linear_narrow(Backend *be, Tensor x, const Linear *l, Epilogue epilogue, Tensor out)
-{
-    const CudaLinear *p = l->packed;
-    ProductCall call = linear_product(be, x, l, false, out);
     if (failed(be->first)) return be->first;
-    if (l->quantize) return quantized_at_once(be, call, l, epilogue);
-    call.epilogue = epilogue;
-    call.bias = p->narrow.data;
-    call.bias_type = BF16;
-    return product_run(be, &call);
+    return l->quantize ? quantized_biased(be, x, l, add, c) : product_biased(be, linear_product(x, l, add, c), p->bias);
 }
 
-Status cuda_linear(Backend *be, Tensor x, const Linear *l, Activation act, Tensor out)
+static Status linear_of(Backend *be, const Operand *x, const Linear *l, Activation act, Tensor out)
 {
     Cuda *c = cuda_of(be);
     if (act == ACT_NONE && out.dtype == F32) return linear_biased(be, x, l, false, out);
+    if (failed(be->first)) return be->first;
     if ((act == ACT_GELU_TANH || act == ACT_NONE) && out.dtype == BF16) {
-        Status status = linear_narrow(be, x, l, act == ACT_NONE ? EPILOGUE_BIAS : EPILOGUE_GELU_BIAS, out);
+        Status status = linear_at_once(be, x, l, act == ACT_NONE ? EPILOGUE_BIAS : EPILOGUE_GELU_BIAS, false, out);
         if (!failed(status)) c->note[NOTE_ACT_FUSED] += act != ACT_NONE;
         if (status.err != ERR_INPUT) return status;
     }
-    Tensor y = out.dtype == F32 ? out : product_room(be, x, l);
-    if (failed(be->first)) return be->first;
+    Tensor y = out.dtype == F32 ? out : product_room(be, x->rows, l);
     TRY(linear_biased(be, x, l, false, y));
     CUDA_TRY(launch_elements(c->stream, &(Elements){.kind = ELEMENT_ACT, .out = out, .a = y, .act = (int)act}));
     return status_ok();
 }
+
+Status cuda_linear(Backend *be, Tensor x, const Linear *l, Activation act, Tensor out)
+{
+    const Operand operand = operand_of(be, x, l);
+    return linear_of(be, &operand, l, act, out);
+}
+
+Status cuda_project(Backend *be, Tensor x, int count, const Linear *const *l, const Tensor *out)
+{
+    Operand operand;
+    for (int i = 0; i < count; i++) {
+        if (i == 0 || l[i]->quantize != l[i - 1]->quantize) operand = operand_of(be, x, l[i]);
+        ArenaMark mark = backend_mark(be);
+        TRY(linear_of(be, &operand, l[i], ACT_NONE, out[i]));
+        backend_release(be, mark);
+    }
+    return status_ok();
+}
+
+/* ---- with a gate, in pairs ------------------------------------------------------------------------------------------------- */
 
 static Status times(Backend *be, ElementKind kind, Tensor a, Tensor b, Tensor out)
 {
@@ -184,16 +202,17 @@ static Status gated(Backend *be, const CudaLinear *p, Tensor gate, CudaLinear *o
 
 Status cuda_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *l, Tensor gate)
 {
-    if (!gate.data) return linear_biased(be, x, l, true, acc);
+    const Operand operand = operand_of(be, x, l);
+    if (!gate.data) return linear_biased(be, &operand, l, true, acc);
     if (tensor_count(gate) == l->out) {
         CudaLinear p;
         TRY(gated(be, l->packed, gate, &p));
-        return linear_biased(be, x, &(Linear){.in = l->in, .out = l->out, .quantize = l->quantize, .packed = &p}, true,
-                             acc);
+        Linear with_gate = *l;
+        with_gate.packed = &p;
+        return linear_biased(be, &operand, &with_gate, true, acc);
     }
-    Tensor y = product_room(be, x, l);
-    if (failed(be->first)) return be->first;
-    TRY(linear_biased(be, x, l, false, y));
+    Tensor y = product_room(be, operand.rows, l);
+    TRY(linear_biased(be, &operand, l, false, y));
     const Elements e = {.kind = ELEMENT_GATED, .out = acc, .a = acc, .b = y, .c = gate};
     CUDA_TRY(launch_elements(cuda_of(be)->stream, &e));
     return status_ok();
@@ -201,11 +220,10 @@ Status cuda_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *l, Tenso
 
 Status cuda_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out)
 {
-    Tensor in = a->quantize || b->quantize ? x : cuda_operand(be, x);
-    Tensor y = product_room(be, x, a), z = product_room(be, x, b);
-    if (failed(be->first)) return be->first;
-    TRY(linear_biased(be, in, a, false, y));
-    TRY(linear_biased(be, in, b, false, z));
+    const Operand operand = operand_of(be, x, a);
+    Tensor y = product_room(be, operand.rows, a), z = product_room(be, operand.rows, b);
+    TRY(linear_biased(be, &operand, a, false, y));
+    TRY(linear_biased(be, &operand, b, false, z));
     CUDA_TRY(launch_elements(cuda_of(be)->stream, &(Elements){.kind = ELEMENT_GEGLU, .out = out, .a = y, .b = z}));
     return status_ok();
 }

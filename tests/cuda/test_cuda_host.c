@@ -178,6 +178,12 @@ static void test_fp8_numbers(void **state)
         }
         assert_true(fabs(sum - (double)got[i]) <= 1e-6 * size);
     }
+    const int64_t *note = cuda_of(be)->note;
+    assert_true(note[NOTE_FP8] == 1 && note[NOTE_FP8_QUANTIZED] == 1);
+    Tensor qkv[3]; /* the same x for three products: quantised once */
+    op_project(be, backend_upload(be, x, 2, (int64_t[]){T, K}), 3, (const Linear *[]){&l, &l, &l}, qkv);
+    assert_int_equal(backend_status(be).err, OK);
+    assert_true(note[NOTE_FP8] == 4 && note[NOTE_FP8_QUANTIZED] == 2);
     linear_free(be, &l);
     backend_close(&be);
 }
@@ -201,7 +207,9 @@ static void repeated(void *self)
     r->runs++;
     ArenaMark mark = backend_mark(r->be);
     Tensor x = op_norm_modulate(r->be, r->in, tensor_rows(r->in, 0, 1), tensor_rows(r->in, 1, 1), 1e-6f);
-    Tensor q = op_project(r->be, x, &r->l), a = op_attention(r->be, q, q, x, 2, 0.2f, (Tensor){0});
+    Tensor q, a;
+    op_project(r->be, x, 1, (const Linear *[]){&r->l}, &q);
+    a = op_attention(r->be, q, q, x, 2, 0.2f, (Tensor){0});
     op_copy(r->be, r->out, a);
     op_linear_add(r->be, r->out, x, &r->l, tensor_rows(r->in, 2, 1));
     if (r->uploads)

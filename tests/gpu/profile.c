@@ -104,6 +104,8 @@ static void profiled_close(Backend *be)
 WRAP(copy, src, 0, (Backend * be, Tensor dst, Tensor src), (be, dst, src))
 WRAP(zero, out, 0, (Backend * be, Tensor out), (be, out))
 WRAP(linear, x, w->out, (Backend * be, Tensor x, const Linear *w, Activation act, Tensor out), (be, x, w, act, out))
+WRAP(project, x, count *w[0]->out, (Backend * be, Tensor x, int count, const Linear *const *w, const Tensor *out),
+     (be, x, count, w, out))
 WRAP_AS(linear_add, gate.data ? "linear_add gated" : "linear_add", x, w->out,
         (Backend * be, Tensor acc, Tensor x, const Linear *w, Tensor gate), (be, acc, x, w, gate))
 WRAP(add, a, 0, (Backend * be, Tensor a, Tensor b, Tensor out), (be, a, b, out))
@@ -137,7 +139,7 @@ void profile_begin(bool times)
     backend_register_cuda(&wrapped);
     if (!times) return;
     wrapped.repeat = NULL; /* calls in a graph have no times of their own */
-    USE(finish), USE(copy), USE(zero), USE(linear), USE(linear_add), USE(add), USE(add_to), USE(combine);
+    USE(finish), USE(copy), USE(zero), USE(linear), USE(project), USE(linear_add), USE(add), USE(add_to), USE(combine);
     USE(layernorm), USE(norm_modulate), USE(qk_norm_rope), USE(attention), USE(patchify), USE(unpatchify), USE(conv),
         USE(conv_add);
     USE(conv_upsampled), USE(channel_norm), USE(time_split), USE(columns), USE(put_columns);

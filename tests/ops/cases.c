@@ -78,16 +78,22 @@ static Tensor run_linear(Backend *be, const int64_t *p)
     return y;
 }
 
-/* p: T, K, N; then the norm of q and k, in place, in the type that the product has */
+/* p: T, K, N, how many; then the norm of q and k, in place, in the type that the product has -> side by side */
 static Tensor run_project(Backend *be, const int64_t *p)
 {
-    Linear l = drawn_linear(be, p[2], p[1], true);
-    Tensor y, x = op_layernorm(be, DRAWN(be, 1, p[0], p[1]), (Tensor){0}, (Tensor){0}, 1e-6f);
+    enum { MOST = 3 };
+    Linear l[MOST];
+    Tensor y[MOST], x = op_layernorm(be, DRAWN(be, 1, p[0], p[1]), (Tensor){0}, (Tensor){0}, 1e-6f);
     const QkNorm norm = {.gain = DRAWN(be, 1, p[2]), .eps = 1e-6f, .heads = 2};
-    TIMED(y = op_project(be, x, &l));
-    op_qk_norm_rope(be, y, &norm);
-    linear_free(be, &l);
-    return y;
+    for (int i = 0; i < p[3]; i++) l[i] = drawn_linear(be, p[2], p[1], true);
+    TIMED(op_project(be, x, (int)p[3], (const Linear *[]){&l[0], &l[1], &l[2]}, y));
+    Tensor all = backend_alloc(be, y[0].dtype, 2, (int64_t[]){p[0], p[2] * p[3]});
+    for (int i = 0; i < p[3]; i++) {
+        op_qk_norm_rope(be, y[i], &norm);
+        op_put_columns(be, all, y[i], i * p[2]);
+        linear_free(be, &l[i]);
+    }
+    return all;
 }
 
 /* p: T, K, N, gate: 0 none, 1 [N], 2 [T,N]; x in the type between two ops of a branch */
@@ -356,7 +362,8 @@ const Case cases[] = {
     {"linear silu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_SILU, 1}},
     {"linear gelu erf", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_GELU_ERF, 1}},
     {"linear relu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_RELU, 1}},
-    {"project", run_project, 1e-6, 5e-3, {37, 96, 48}}, /* 8.9e-8 3.5e-3 */
+    {"project", run_project, 1e-6, 5e-3, {37, 96, 48, 1}}, /* 8.9e-8 3.5e-3 */
+    {"project", run_project, 1e-6, 5e-3, {37, 96, 48, 3}},
     {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 96, 48, 0}},
     {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 96, 48, 1}},
     {"linear_add", run_linear_add, 1e-6, 4e-3, {37, 96, 50, 0}}, /* 1.1e-7 1.3e-3 */
