@@ -57,12 +57,12 @@ install_mpi() {
   fi
 }
 
-build() { # FOLDER [cmake options]
-  local folder=$1
-  shift
+build() { # FOLDER TARGET [cmake options]
+  local folder=$1 target=$2
+  shift 2
   say "building $folder"
   cmake -S . -B "$folder" -G Ninja -DMPI_HOME="$MPI_HOME" "$@" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }
-  ninja -C "$folder"
+  ninja -C "$folder" "$target"
 }
 
 render_sample() {
@@ -81,19 +81,19 @@ run_tests() {
   say "testing modules and parsers under address and undefined-behaviour sanitizers"
   ctest --test-dir build-asan --output-on-failure -j2 -R '^(unit|fuzz|torture)' --timeout 600
   say "testing (pocket.smoke, which trains: $(tests/pocket/smoke.sh check))"
-  ctest --test-dir build --output-on-failure -j2 --timeout 900 # those of processes say themselves that they want to be alone
+  ctest --test-dir build --output-on-failure -j2 --timeout 900 # those that measure say themselves that they want to be alone
 }
 
 case "${1:-run}" in
   run)
-    install_packages "${PACKAGES[@]}"; install_mpi; build build; render_sample ;;
+    install_packages "${PACKAGES[@]}"; install_mpi; build build all; render_sample ;;
   build)
-    install_packages "${PACKAGES[@]}"; install_mpi; build build
+    install_packages "${PACKAGES[@]}"; install_mpi; build build all
     say "built build/reelwright" ;;
   test)
     install_packages "${PACKAGES[@]}" "${TEST_PACKAGES[@]}"; install_mpi
-    build build -DREELWRIGHT_WERROR=ON
-    build build-asan -DREELWRIGHT_SANITIZE="address;undefined"
+    build build all -DREELWRIGHT_WERROR=ON
+    build build-asan module_tests -DREELWRIGHT_SANITIZE="address;undefined"
     run_tests ;;
   *)
     sed -n '2,10p' "$0"; exit 2 ;;

@@ -196,18 +196,20 @@ int main(int argc, char **argv)
 {
     char memory[] = "/dev/shm/reelwright-torture-XXXXXX", disk[] = "/tmp/reelwright-torture-XXXXXX";
     char *folder = access("/dev/shm", W_OK) == 0 ? memory : disk; /* a thousand ledgers, each with its fsyncs */
-    bool good = true;
+    bool good = true, any = false;
     log_set_level(LOG_ERROR);
     setenv("OMPI_MCA_opal_signal", "11", 1); /* no stack of an abort that is expected */
     told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (told == MAP_FAILED || !mkdtemp(folder) || chdir(folder) != 0) return 1;
     for (int i = 0; i < operation_count; i++) {
         bool wanted = argc < 2 || strcmp(argv[1], operations[i].name) == 0;
+        any |= wanted;
         if (wanted && argc == 4) return one_in_this_process(&operations[i], argv[2], argv[3]);
         for (int kind = 0; wanted && kind < KINDS; kind++)
             if (operations[i].kinds >> kind & 1) good &= torture(&operations[i], (CallKind)kind);
     }
     empty_folder();
     rmdir(folder);
-    return good ? 0 : 1;
+    if (!any) fprintf(stderr, "torture: no operation \"%s\"\n", argv[1]);
+    return good && any ? 0 : 1;
 }
