@@ -14,7 +14,7 @@ int64_t split_traffic_bytes(const SplitCase *c, const Split *s)
     const int64_t evaluations = c->guided ? 2 / s->guidance : 1, layers = d->layers + d->vace_count;
     const int64_t sums = 3 * 2 * (s->tensor - 1) * own * width * (int64_t)sizeof(float) / s->tensor;
     const bool by_heads = d->heads / s->tensor % s->sequence == 0;
-    const int64_t part = (s->sequence - 1) * own * (width / s->tensor) * (c->elem_bytes == 1 ? 2 : c->elem_bytes);
+    const int64_t part = (s->sequence - 1) * own * (width / s->tensor) * backend_plain_bytes(c->elem_bytes);
     const int64_t attention = by_heads ? 4 * part / s->sequence : 2 * part;
     const int64_t velocity = (s->guidance - 1) * c->tokens * d->out_channels * d->patch[1] * d->patch[2] * 4;
     return evaluations * layers * (sums + attention) + velocity;

@@ -105,7 +105,7 @@ void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *pa
     *parameters = *bytes = 0;
     for (int i = 0; i < p->count; i++) {
         const WeightGroup *g = &p->group[i];
-        const int each = elem_bytes == 1 && !g->quantize ? 2 : elem_bytes;
+        const int each = g->quantize ? elem_bytes : backend_plain_bytes(elem_bytes);
         for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
             Tensor t = row_shape(g, r);
             int64_t bias = row_has_bias(r) ? t.dim[0] : 0, weight = tensor_count(t);

@@ -66,8 +66,8 @@ typedef struct {
     int64_t first, count;
 } WeightShare;
 WeightShare weights_share(int64_t size, int64_t units, int rank, int ranks);
-/* The number of parameters, and of bytes that one of `ranks` ranks holds at most when each number of a matrix takes elem_bytes (1: of those that are quantised, 2 of the others; vectors are
- * fp32, a table stays in its file). */
+/* The number of parameters, and of bytes that one of `ranks` ranks holds at most when a number of a matrix that is quantised takes
+ * elem_bytes (backend_elem_bytes), of another backend_plain_bytes; vectors are fp32, a table stays in its file. */
 void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes);
 /* Every tensor by its name in the file (the first of several possible ones) and its shape there. */
 void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name, int ndim, const int64_t *dim),

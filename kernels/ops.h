@@ -40,6 +40,8 @@ typedef struct {
 
 /* Of a number of the transformer's large matrices: 4, 2, or 1 in fp8. */
 static inline int backend_elem_bytes(const BackendOptions *o) { return o->fp8 ? 1 : (int)dtype_bytes(o->compute); }
+/* ... and of every other matrix, and of what goes into attention: fp8 stands beside bf16. */
+static inline int backend_plain_bytes(int elem_bytes) { return elem_bytes == 1 ? 2 : elem_bytes; }
 /* "fp32", "bf16" or "fp8", as it was asked for */
 static inline const char *backend_dtype_name(const BackendOptions *o)
 {

@@ -15,6 +15,7 @@ Status cuda_status(cudaError_t e, const char *what)
 
 Status cuda_memory_new(Backend *be, size_t bytes, void **out)
 {
+    *out = NULL;
     TRY(cuda_no_capture(be, "device memory that is new"));
     cuda_of(be)->generation++;
     cudaError_t e = cudaMallocAsync(out, bytes, cuda_of(be)->stream);
@@ -181,30 +182,6 @@ Status cuda_zero(Backend *be, Tensor out)
 
 /* ---- weights, operands ------------------------------------------------------------------------------------------------------ */
 
-Status cuda_weight_new(Backend *be, const void *host, DType type, int64_t count, DType kept_type, Tensor *out)
-{
-    const size_t bytes = (size_t)count * dtype_bytes(kept_type);
-    Tensor kept = tensor_view(NULL, kept_type, 1, &count), sent = tensor_view(NULL, type, 1, &count);
-    *out = kept;
-    TRY(cuda_memory_new(be, bytes, &kept.data));
-    Status status = status_ok();
-    if (type == kept_type) {
-        status = cuda_send(be, host, bytes, kept.data);
-    } else {
-        status = cuda_memory_new(be, tensor_bytes(sent), &sent.data);
-        if (!failed(status)) status = cuda_send(be, host, tensor_bytes(sent), sent.data);
-        if (!failed(status)) status = cuda_copy(be, kept, sent);
-        cuda_memory_free(be, sent.data, tensor_bytes(sent));
-    }
-    if (failed(status)) {
-        cuda_memory_free(be, kept.data, bytes);
-        return status;
-    }
-    backend_count(be, bytes, 0);
-    *out = kept;
-    return status;
-}
-
 /* A counted tensor outside the arena */
 static Status kept_new(Backend *be, DType type, int ndim, const int64_t *dim, Tensor *out)
 {
@@ -214,17 +191,45 @@ static Status kept_new(Backend *be, DType type, int ndim, const int64_t *dim, Te
     return status_ok();
 }
 
+/* The host's numbers as they are, in memory that the caller gives back, after a failure too. */
+static Status sent_new(Backend *be, const void *host, DType type, int ndim, const int64_t *dim, Tensor *out)
+{
+    *out = tensor_view(NULL, type, ndim, dim);
+    TRY(cuda_memory_new(be, tensor_bytes(*out), &out->data));
+    return cuda_send(be, host, tensor_bytes(*out), out->data);
+}
+
+static void sent_free(Backend *be, Tensor *t)
+{
+    if (t->data) cuda_memory_free(be, t->data, tensor_bytes(*t));
+}
+
+Status cuda_weight_new(Backend *be, const void *host, DType type, int64_t count, DType kept_type, Tensor *out)
+{
+    Tensor sent = {0};
+    Status status = kept_new(be, kept_type, 1, &count, out);
+    if (failed(status)) return status;
+    if (type == kept_type) {
+        status = cuda_send(be, host, tensor_bytes(*out), out->data);
+    } else {
+        status = sent_new(be, host, type, 1, &count, &sent);
+        if (!failed(status)) status = cuda_copy(be, *out, sent);
+        sent_free(be, &sent);
+    }
+    if (failed(status)) backend_drop(be, out);
+    return status;
+}
+
 Status cuda_weight_quantized(Backend *be, const void *host, DType type, const int64_t dim[2], Tensor *out,
                              Tensor *scale)
 {
-    Tensor sent = tensor_view(NULL, type, 2, dim);
+    Tensor sent;
     TRY(kept_new(be, E4M3, 2, dim, out));
     TRY(kept_new(be, F32, 1, dim, scale));
-    TRY(cuda_memory_new(be, tensor_bytes(sent), &sent.data));
-    Status status = cuda_send(be, host, tensor_bytes(sent), sent.data);
+    Status status = sent_new(be, host, type, 2, dim, &sent);
     if (!failed(status))
         status = cuda_status(launch_quantize(cuda_of(be)->stream, sent, out->data, scale->data), "launch_quantize");
-    cuda_memory_free(be, sent.data, tensor_bytes(sent));
+    sent_free(be, &sent);
     return status; /* after a failure the caller drops both */
 }
 

@@ -14,7 +14,7 @@ typedef struct { /* what a preparation depends on */
 
 struct Product {
     ProductShape shape;
-    bool refused;
+    enum { PRODUCT_NEW, PRODUCT_READY, PRODUCT_REFUSED } state;
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t first, second, result;
     cublasLtMatmulAlgo_t algorithm;
@@ -87,7 +87,7 @@ static Status operation_scale(const ProductCall *p, cublasLtMatmulDesc_t d)
     return status_ok();
 }
 
-/* What differs from call to call. */
+/* What differs from call to call; an algorithm is chosen with a first call's. */
 static Status operation_point(const ProductCall *p, cublasLtMatmulDesc_t d)
 {
     if (p->epilogue != EPILOGUE_NONE)
@@ -108,12 +108,12 @@ static Status operation_new(const ProductCall *p, cublasLtMatmulDesc_t *out)
     BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
     BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
     TRY(operation_scale(p, *out));
-    if (p->epilogue == EPILOGUE_NONE) return operation_point(p, *out);
+    if (p->epilogue == EPILOGUE_NONE) return status_ok();
     const cublasLtEpilogue_t epilogue = kind[p->epilogue];
     const cudaDataType_t bias_type = blas_type(p->bias_type);
     BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
     BLAS_TRY(cublasLtMatmulDescSetAttribute(*out, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type, sizeof bias_type));
-    return operation_point(p, *out);
+    return status_ok();
 }
 
 static Status preference_set(cublasLtMatmulPreference_t preference, const ProductShape *s)
@@ -152,15 +152,14 @@ static Status algorithm_choose(Cuda *c, Product *p)
     return status;
 }
 
-static Status product_prepare(Cuda *c, const ProductCall *call, Product *p)
+static Status product_prepare(const ProductCall *call, Product *p)
 {
     const ProductShape *s = &p->shape;
     TRY(operation_new(call, &p->operation));
     TRY(layout_new(&p->first, call->type, call->b_plain ? s->n : s->k, call->b_plain ? s->k : s->n, s->b_row, s->batch,
                    s->b_step));
     TRY(layout_new(&p->second, call->type, s->k, s->m, s->a_row, s->batch, s->a_step));
-    TRY(layout_new(&p->result, call->c_type, s->n, s->m, s->c_row, s->batch, s->c_step));
-    return algorithm_choose(c, p);
+    return layout_new(&p->result, call->c_type, s->n, s->m, s->c_row, s->batch, s->c_step);
 }
 
 static ProductShape shape_of(const ProductCall *p)
@@ -216,34 +215,41 @@ static Status product_named(Status s, const ProductCall *p)
                      dtype_name(p->c_type), (int)p->epilogue);
 }
 
-static Status product_find(Cuda *c, const ProductCall *call, Product **out)
+/* The prepared product of the call's shape, or a new one that is not prepared yet; NULL without memory. */
+static Product *product_find(Cuda *c, const ProductCall *call)
 {
     const ProductShape s = shape_of(call);
     for (int i = c->products - 1; i >= 0; i--)
-        if (memcmp(&c->product[i]->shape, &s, sizeof s) == 0) {
-            *out = c->product[i];
-            if ((*out)->refused) return status_fail(ERR_INPUT, "cuBLASLt has no algorithm for this product");
-            return status_ok();
-        }
-    *out = product_add(c, &s);
-    if (!*out) return status_fail(ERR_NODE, "out of memory");
-    Status status = product_prepare(c, call, *out);
-    (*out)->refused = failed(status);
-    return product_named(status, call);
+        if (memcmp(&c->product[i]->shape, &s, sizeof s) == 0) return c->product[i];
+    return product_add(c, &s);
+}
+
+/* Prepared, and pointed at the call's numbers. */
+static Status product_ready(Cuda *c, const ProductCall *call, Product *p)
+{
+    const bool fresh = p->state == PRODUCT_NEW;
+    if (p->state == PRODUCT_REFUSED) return status_fail(ERR_INPUT, "cuBLASLt has no algorithm for this product");
+    if (fresh) p->state = PRODUCT_REFUSED; /* unless all of it can be had */
+    if (fresh) TRY(product_prepare(call, p));
+    TRY(operation_point(call, p->operation));
+    if (fresh) TRY(algorithm_choose(c, p));
+    p->state = PRODUCT_READY;
+    return status_ok();
 }
 
 Status product_run(Backend *be, const ProductCall *call)
 {
     Cuda *c = cuda_of(be);
-    Product *p;
     const float alpha = call->alpha, beta = call->add ? 1.0f : 0.0f;
     if (call->m == 0 || call->n == 0) return status_ok();
-    TRY(product_find(c, call, &p));
-    TRY(operation_point(call, p->operation));
-    Status status = blas_status(cublasLtMatmul(c->blas, p->operation, &alpha, call->b, p->first, call->a, p->second,
-                                               &beta, call->c, p->result, call->c, p->result, &p->algorithm,
-                                               c->workspace, WORKSPACE_BYTES, c->stream),
-                                "cublasLtMatmul");
+    Product *p = product_find(c, call);
+    if (!p) return status_fail(ERR_NODE, "out of memory");
+    Status status = product_ready(c, call, p);
+    if (!failed(status))
+        status = blas_status(cublasLtMatmul(c->blas, p->operation, &alpha, call->b, p->first, call->a, p->second, &beta,
+                                            call->c, p->result, call->c, p->result, &p->algorithm, c->workspace,
+                                            WORKSPACE_BYTES, c->stream),
+                             "cublasLtMatmul");
     return product_named(status, call);
 }
 
