@@ -18,62 +18,22 @@
 
 static bool fp8; /* ask for it */
 
-static Backend *opened(BackendKind kind, DType compute)
+static Backend *opened(DType compute)
 {
     Backend *be = NULL;
     backend_register_cuda(&cuda_kernels);
-    const BackendOptions options = {.kind = kind, .compute = compute, .fp8 = fp8 && kind == BACKEND_CUDA};
+    const BackendOptions options = {.kind = BACKEND_CUDA, .compute = compute, .fp8 = fp8};
     Status s = backend_open(&options, &be);
     if (failed(s)) fail_msg("%s", s.message);
     return be;
 }
 
-static float *result_of(Backend *be, const Case *c, Tensor *shape)
-{
-    ArenaMark mark = backend_mark(be);
-    case_begin();
-    *shape = c->run(be, c->p);
-    if (failed(backend_status(be))) fail_msg("%s: %s", c->op, backend_status(be).message);
-    float *v = malloc((size_t)tensor_count(*shape) * sizeof *v);
-    backend_download(be, *shape, v);
-    backend_release(be, mark);
-    return v;
-}
-
-static double difference(const float *a, const float *b, int64_t count)
-{
-    double d = 0, size = 0;
-    for (int64_t i = 0; i < count; i++) {
-        d += pow((double)a[i] - (double)b[i], 2);
-        size += pow((double)b[i], 2);
-    }
-    return sqrt(d / (size > 0 ? size : 1));
-}
-
 /* The cases whose op begins with `op`. */
 static void check(DType compute, const char *name, const char *op)
 {
-    Backend *ref = opened(BACKEND_REF, F32), *be = opened(BACKEND_CUDA, compute);
+    Backend *be = opened(compute);
     cuda_always_cudnn(be);
-    int bad = 0;
-    for (int i = 0; i < case_count; i++) {
-        const Case *c = &cases[i];
-        if (strncmp(c->op, op, strlen(op)) != 0) continue;
-        Tensor want, got;
-        float *w = result_of(ref, c, &want), *g = result_of(be, c, &got);
-        assert_memory_equal(want.dim, got.dim, sizeof want.dim);
-        const double d = difference(g, w, tensor_count(want)), limit = compute == F32 ? c->fp32
-                                                                       : fp8          ? CASE_FP8
-                                                                                      : c->bf16;
-        if (getenv("OPS_VERBOSE")) printf("%-12s %-18s #%-3d %.1e of %.1e\n", name, c->op, i, d, limit);
-        if (!(d <= limit)) {
-            print_error("%s, case %d, %s: off by %.2e, allowed %.2e\n", name, i, c->op, d, limit);
-            bad++;
-        }
-        free(w);
-        free(g);
-    }
-    backend_close(&ref);
+    const int bad = case_compare_all(be, name, op);
     backend_close(&be);
     assert_int_equal(bad, 0);
 }
@@ -158,7 +118,7 @@ static void test_fp8_numbers(void **state)
     Linear l = {.quantize = true};
     (void)state;
     fp8 = true;
-    Backend *be = opened(BACKEND_CUDA, BF16);
+    Backend *be = opened(BF16);
     fp8 = false;
     for (int i = 0; i < T * K; i++) x[i] = sinf((float)(i * i % 97)) * (float)(1 + i % 7);
     for (int i = 0; i < N * K; i++) w[i] = cosf((float)(i * 7 % 101)) / (float)(1 + i % 5);
@@ -242,7 +202,7 @@ static void repeat_begin(Repeated *r, bool uploads)
 {
     float w[WIDTH * WIDTH];
     for (int i = 0; i < WIDTH * WIDTH; i++) w[i] = cosf((float)(i * 7 % 101)) / 8;
-    *r = (Repeated){.be = opened(BACKEND_CUDA, BF16), .uploads = uploads};
+    *r = (Repeated){.be = opened(BF16), .uploads = uploads};
     cuda_always_cudnn(r->be);
     assert_int_equal(linear_pack(r->be, tensor_view(w, F32, 2, (int64_t[]){WIDTH, WIDTH}), (Tensor){0}, &r->l).err, OK);
     host_graphs = 0;

@@ -23,4 +23,16 @@ extern const int case_count;
 void case_begin(void);
 double case_op_seconds(void); /* in ops since case_begin */
 
+/* ---- compare.c ---- */
+
+/* The case's result as fp32 in new memory, and its shape; NULL after a failure, which stays in the back end. */
+float *case_result(const Case *c, Backend *be, Tensor *shape);
+/* How far the back end's result is from ref's, as `fp32` and `bf16` have it; numbers that are none are very far. A failure of either
+ * is returned, and forgotten there. */
+Status case_compare(const Case *c, Backend *ref, Backend *be, double *off);
+double case_allowed(const Case *c, Backend *be);
+/* The cases whose op begins with `op`, against a ref of its own -> how many are too far or failed, each with a line on stderr. With
+ * OPS_VERBOSE in the environment every case has one. */
+int case_compare_all(Backend *be, const char *name, const char *op);
+
 #endif

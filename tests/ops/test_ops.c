@@ -32,56 +32,12 @@ static Backend *opened_as(const Isa *isa, DType compute)
     return be;
 }
 
-/* The case's result as fp32 in new memory. */
-static float *result_of(Backend *be, const Case *c, Tensor *shape)
-{
-    ArenaMark mark = backend_mark(be);
-    case_begin();
-    *shape = c->run(be, c->p);
-    if (failed(backend_status(be))) fail_msg("%s: %s", c->op, backend_status(be).message);
-    float *v = malloc((size_t)tensor_count(*shape) * sizeof *v);
-    backend_download(be, *shape, v);
-    backend_release(be, mark);
-    return v;
-}
-
-static double difference(const float *a, const float *b, int64_t count)
-{
-    double d = 0, size = 0;
-    for (int64_t i = 0; i < count; i++) {
-        d += pow((double)a[i] - (double)b[i], 2);
-        size += pow((double)b[i], 2);
-    }
-    return sqrt(d / (size > 0 ? size : 1));
-}
-
-static void compare_with_ref(Backend *be, const char *name, bool narrow)
-{
-    Backend *ref = opened(BACKEND_REF, F32, 0);
-    int bad = 0;
-    for (int i = 0; i < case_count; i++) {
-        const Case *c = &cases[i];
-        Tensor want, got;
-        float *w = result_of(ref, c, &want), *g = result_of(be, c, &got);
-        assert_memory_equal(want.dim, got.dim, sizeof want.dim);
-        double d = difference(g, w, tensor_count(want)), limit = narrow ? c->bf16 : c->fp32;
-        if (getenv("OPS_VERBOSE")) printf("%-12s %-18s #%-3d %.1e of %.1e\n", name, c->op, i, d, limit);
-        if (!(d <= limit)) {
-            print_error("%s, case %d, %s: off by %.2e, allowed %.2e\n", name, i, c->op, d, limit);
-            bad++;
-        }
-        free(w);
-        free(g);
-    }
-    backend_close(&ref);
-    assert_int_equal(bad, 0);
-}
-
 static void check(const Isa *isa, DType compute)
 {
     Backend *be = isa ? opened_as(isa, compute) : opened(BACKEND_CPU, compute, 2);
-    compare_with_ref(be, isa ? isa->name : cpu_of(be)->isa->name, compute != F32);
+    const int bad = case_compare_all(be, isa ? isa->name : cpu_of(be)->isa->name, "");
     backend_close(&be);
+    assert_int_equal(bad, 0);
 }
 
 static void test_fp32(void **state)
@@ -122,7 +78,8 @@ static void test_threads_do_not_change_bits(void **state)
         Backend *one = opened(BACKEND_CPU, (DType)compute, 1), *three = opened(BACKEND_CPU, (DType)compute, 3);
         for (int i = 0; i < case_count; i++) {
             Tensor a, b;
-            float *x = result_of(one, &cases[i], &a), *y = result_of(three, &cases[i], &b);
+            float *x = case_result(&cases[i], one, &a), *y = case_result(&cases[i], three, &b);
+            assert_true(x && y);
             if (memcmp(x, y, (size_t)tensor_count(a) * sizeof *x) != 0) fail_msg("case %d, %s", i, cases[i].op);
             free(x);
             free(y);
@@ -147,7 +104,7 @@ static void print_times(void)
             double best = INFINITY;
             for (int k = 0; k < 5; k++) {
                 Tensor t;
-                free(result_of(column[j].be, &cases[i], &t));
+                free(case_result(&cases[i], column[j].be, &t));
                 best = fmin(best, case_op_seconds());
             }
             printf("  %s %9.4f ms", column[j].name, 1e3 * best);
