@@ -20,6 +20,7 @@
 typedef struct {
     const char *name, *summary;
     Status (*run)(int argc, char **argv);
+    bool computes; /* here or in processes that it starts */
 } Verb;
 
 /* The two places where the farm's two halves meet: who runs a campaign also works, and a ledger is the coordinator's. */
@@ -38,22 +39,22 @@ static Status verb_inspect_any(int argc, char **argv)
 }
 
 static const Verb verbs[] = {
-    {"render", "one clip from a prompt", verb_render_any},
-    {"check", "validate a campaign and show what it would do", verb_check},
-    {"run", "render a campaign, or go on with one", verb_run},
-    {"submit", "have Slurm run a campaign, tonight, on several nodes", verb_submit},
-    {"merge", "make one campaign of its parts", verb_merge},
-    {"status", "a campaign as it stands", verb_status},
-    {"pause", "hold a campaign, or clips of it", verb_pause},
-    {"resume", "go on with what was paused or cancelled", verb_resume},
-    {"cancel", "end a campaign's run, or leave clips of it out", verb_cancel},
-    {"retry", "try failed clips again", verb_retry},
-    {"priority", "which of several campaigns goes first", verb_priority},
-    {"pilot", "look at a campaign's first clips, and approve or reject them", verb_pilot},
-    {"explain", "why one clip is where it is", verb_explain},
-    {"deliver", "copy approved clips and write the delivery list", verb_deliver},
-    {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any},
-    {"bench", "time one stage of the engine on this machine", verb_bench},
+    {"render", "one clip from a prompt", verb_render_any, true},
+    {"check", "validate a campaign and show what it would do", verb_check, false},
+    {"run", "render a campaign, or go on with one", verb_run, true},
+    {"submit", "have Slurm run a campaign, tonight, on several nodes", verb_submit, false},
+    {"merge", "make one campaign of its parts", verb_merge, false},
+    {"status", "a campaign as it stands", verb_status, false},
+    {"pause", "hold a campaign, or clips of it", verb_pause, false},
+    {"resume", "go on with what was paused or cancelled", verb_resume, false},
+    {"cancel", "end a campaign's run, or leave clips of it out", verb_cancel, false},
+    {"retry", "try failed clips again", verb_retry, false},
+    {"priority", "which of several campaigns goes first", verb_priority, false},
+    {"pilot", "look at a campaign's first clips, and approve or reject them", verb_pilot, false},
+    {"explain", "why one clip is where it is", verb_explain, false},
+    {"deliver", "copy approved clips and write the delivery list", verb_deliver, false},
+    {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},
+    {"bench", "time one stage of the engine on this machine", verb_bench, true},
 };
 enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };
 
@@ -85,7 +86,7 @@ static Status unknown_verb(const char *name)
 
 /* Threads that wait for each other shall sleep, not spin: with other work on the same two cores a render of 0.4 s of processor
  * time took 4 to 16 s of the clock, spinning, and 0.4 to 0.5 s asleep. libgomp reads the setting when it is loaded, before main,
- * so the program starts itself once more with it. The user's own setting wins. */
+ * so the program starts itself once more with it, for the verbs that compute. The user's own setting wins. */
 static void let_threads_sleep(char **argv)
 {
     char self[4096];
@@ -102,7 +103,6 @@ static void *json_memory(size_t bytes) { return memory_get(bytes, 1); }
 int main(int argc, char **argv)
 {
     json_set_alloc_funcs(json_memory, free);
-    let_threads_sleep(argv);
     if (argc < 2) {
         print_help(stderr);
         return 2;
@@ -112,6 +112,7 @@ int main(int argc, char **argv)
         return 0;
     }
     const Verb *v = find_verb(argv[1]);
+    if (v && v->computes) let_threads_sleep(argv);
     Status status = provoke_order(getenv(provoke_variable));
     if (!failed(status)) status = v ? v->run(argc - 1, argv + 1) : unknown_verb(argv[1]);
     if (fflush(stdout) != 0 && !failed(status)) status = status_errno(ERR_NODE, "cannot write to standard output");
