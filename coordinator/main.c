@@ -1,5 +1,6 @@
 /* main.c - `reelwright VERB ...`: finds the verb, runs it, turns its Status into a message on stderr and an exit code.
  * A new verb is one function, declared in verbs.h of its folder, and one line of the table below. */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,43 @@ typedef struct {
     bool computes; /* here or in processes that it starts */
 } Verb;
 
-/* The two places where the farm's two halves meet: who runs a campaign also works, and a ledger is the coordinator's. */
-static Status verb_run(int argc, char **argv) { return run_verb(argc, argv, worker_loop); }
-static Status verb_render_any(int argc, char **argv) { return verb_render(argc, argv, launch_ranks); }
+/* What works is a module beside the executable, loaded when there is work: with libav and HDF5 come 130 libraries, which take
+ * 0.1 s of processor to load, five times as long as the rest of a `status`. */
+static Status worker_symbol(const char *name, void *function)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 64);
+    while (n > 0 && path[n - 1] != '/') n--;
+    snprintf(path + (n > 0 ? n : 0), 64, "libreelwright_worker.so");
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL), *found = module ? dlsym(module, name) : NULL;
+    if (!found)
+        return status_fail(ERR_NODE, "no worker: %s; libreelwright_worker.so belongs beside the program", dlerror());
+    memcpy(function, &found, sizeof found);
+    return status_ok();
+}
+
+static Status work(Link *link, const WorkSettings *settings)
+{
+    WorkerMain *loop;
+    TRY(worker_symbol("worker_loop", &loop));
+    return loop(link, settings);
+}
+
+static Status verb_run(int argc, char **argv) { return run_verb(argc, argv, work); }
+
+static Status verb_render_any(int argc, char **argv)
+{
+    typeof(&verb_render) render;
+    TRY(worker_symbol("verb_render", &render));
+    return render(argc, argv, launch_ranks);
+}
+
+static Status verb_bench_any(int argc, char **argv)
+{
+    typeof(&verb_bench) bench;
+    TRY(worker_symbol("verb_bench", &bench));
+    return bench(argc, argv);
+}
 
 static Status verb_inspect_any(int argc, char **argv)
 {
@@ -35,7 +70,9 @@ static Status verb_inspect_any(int argc, char **argv)
         free(ledger);
         if (is_campaign) return verb_status(argc, argv);
     }
-    return verb_inspect(argc, argv);
+    typeof(&verb_inspect) inspect;
+    TRY(worker_symbol("verb_inspect", &inspect));
+    return inspect(argc, argv);
 }
 
 static const Verb verbs[] = {
@@ -54,7 +91,7 @@ static const Verb verbs[] = {
     {"explain", "why one clip is where it is", verb_explain, false},
     {"deliver", "copy approved clips and write the delivery list", verb_deliver, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},
-    {"bench", "time one stage of the engine on this machine", verb_bench, true},
+    {"bench", "time one stage of the engine on this machine", verb_bench_any, true},
 };
 enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };
 
