@@ -5,7 +5,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.."
 bad=0
 for arch in 80 90 100; do
   for source in kernels/cuda/*.cu; do
-    report=$("${NVCC:-nvcc}" -std=c++17 -O3 -arch=sm_$arch -I. -Xptxas -v -c "$source" -o /dev/null 2>&1) || { echo "$report"; exit 1; }
+    report=$("${NVCC:-nvcc}" -std=c++17 -O3 -arch=sm_$arch -I. -Xptxas -v -cubin "$source" -o /dev/null 2>&1) || { echo "$report"; exit 1; }
     spills=$(echo "$report" | grep -B2 -E '[1-9][0-9]* bytes spill' | grep -oE "Function properties for \S+|[0-9]+ bytes spill stores")
     registers=$(echo "$report" | grep -oE 'Used [0-9]+ registers' | sort -t' ' -k2 -n | tail -1)
     echo "sm_$arch $(basename "$source"): $(echo "$report" | grep -c 'Compiling entry') kernels, at most ${registers#Used }${spills:+, SPILLS: $spills}"
