@@ -24,9 +24,10 @@ campaign() { # NAME STEPS [SEED]: ROWS rows; the last one shares its shot
   printf 'k%s,Zoë,red,city %s\n' "$ROWS" $((ROWS - 1)) >>"$1.csv"
 }
 
-again() { # NAME: the campaign calm once more, under this name
-  cp calm.csv "$1.csv"
-  sed "s/calm/$1/" calm.yaml >"$1.yaml"
+again() { # NAME [OF]: the campaign OF (calm) once more, under this name
+  local of=${2:-calm}
+  cp "$of.csv" "$1.csv"
+  sed "/^model:/! s/$of/$1/" "$of.yaml" >"$1.yaml"
 }
 
 run() { # NAME [options]: by WORKERS (2) workers, in the background; its exit status is waited for by `finish`

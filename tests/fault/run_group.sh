@@ -10,10 +10,6 @@ printf 'checkpoint: {every: 2}\n' >>calm.yaml
 WORKERS=2 run calm "${SPLIT[@]}"
 finish 0
 check_complete calm
-again() { # NAME: the same campaign under another name
-  cp calm.csv "$1.csv"
-  sed "s/calm/$1/" calm.yaml >"$1.yaml"
-}
 
 # Two groups and a spare. Ranks 2 and 3 die in the middle of their groups' first shots, 4 fails after that; 1, 4 and 5 are enough
 # to go on.

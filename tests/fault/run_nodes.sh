@@ -10,12 +10,11 @@ campaign calm 12
 run calm
 finish 0
 check_complete calm
-copy() { cp calm.csv "$1.csv" && sed "s/calm/$1/" calm.yaml >"$1.yaml"; }
 launched() { [ "$(times "$1" job.started)" = "$2" ] && held "$1" "$3"; } # NAME TIMES WORKERS
 ends_well() { finish 0; check_complete "$1"; same_files calm "$1"; }
 
 # a machine dies: mpirun ends with its daemon, and the next job starts on those that answer
-copy dead
+again dead
 provoke "$HOLD"
 run_on 1 dead "1 2 3"
 until_true 90 held dead 3
@@ -26,7 +25,7 @@ release
 ends_well dead
 
 # a machine is cut off and says nothing: its shot goes to others after the step limit, the job ends although it cannot be told
-copy cut
+again cut
 rm go
 ip link set "$FARM.2" up
 provoke "at=denoise,step=2,rank=3,do=hold,until=$WORK/go"
@@ -43,7 +42,7 @@ check_complete cut
 same_files calm cut
 
 # the connection itself is watched: mpirun gives up, and the next job starts on those that answer
-copy watched
+again watched
 rm go
 ip link set "$FARM.3" up
 provoke "$HOLD"
@@ -55,7 +54,7 @@ release
 ends_well watched
 
 # the coordinator's machine is cut off with a launcher that sleeps: another takes over, and the old one, awake, may write nothing
-copy head
+again head
 rm go
 ip link set "$FARM.3" up
 run_on 1 head "1 2"

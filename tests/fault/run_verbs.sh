@@ -60,7 +60,7 @@ verb() { # BASE VERB POINT: a change in the commit that takes it up
 
 campaign fresh 2
 launch out-fresh fresh after.plan
-for base in piloted paused stopped cancelled; do sed "s/fresh/$base/" fresh.yaml >$base.yaml && cp fresh.csv $base.csv; done
+for base in piloted paused stopped cancelled; do again $base fresh; done
 printf 'pilot: 2\n' >>piloted.yaml
 for base in piloted paused stopped cancelled; do launch out-$base $base after.plan; done
 begin() { VERB=$2 && ask "out-$1" && launch "out-$1" "$1" after.close; }

@@ -160,7 +160,6 @@ calm_campaign() {
   finish 0
   check_complete calm
 }
-copy() { cp calm.csv "$1.csv" && sed "s/calm/$1/" calm.yaml >"$1.yaml"; }
 submit() { # NAME [options]: JOB
   "$PROGRAM" submit "$1.yaml" --out "out-$1" "${@:2}" -- --workers 1 >"$1.submit" 2>"$1.err" || fail "submit $1"
   JOB=$(sed -n 's/^submitted job \([0-9]*\):.*/\1/p' "$1.submit")

@@ -8,7 +8,7 @@ ROWS=4
 calm_campaign
 
 # -- preempted and requeued; then a node is killed, and it goes on in the same allocation
-copy night
+again night
 provoke "$HOLD"
 submit night --nodes 2 --time 30 --deadline 23:59
 grep -q '2 nodes, at most 0:[0-9]* h an attempt, until 23:59' night.submit || fail "$(cat night.submit)"
@@ -31,7 +31,7 @@ ends_well "$JOB" night
 # -- Slurm gives a node up and requeues; the old script and its launcher run on there, and are fenced
 rm go
 revive_node n2
-copy old
+again old
 submit old
 until_true 90 held old 1
 NODE=$(job_says "$JOB" NodeList)
@@ -59,7 +59,7 @@ calm_down
 revive_node "$NODE"
 
 # -- in parts: an array, and the job that merges
-copy parts
+again parts
 submit parts --parts 2
 MERGE=$(sed -n 's/.*job \([0-9]*\) merges.*/\1/p' parts.submit)
 ends_well "$MERGE" parts

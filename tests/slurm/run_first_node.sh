@@ -7,7 +7,7 @@ ROWS=4
 calm_campaign
 
 provoke "$HOLD"
-copy first
+again first
 submit first --nodes 2
 until_true 90 held first 2
 NODE=$(job_says "$JOB" BatchHost)
