@@ -15,12 +15,11 @@ enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2, MODULATIONS };
 typedef struct { /* one evaluation */
     const DitShot *s;
     int branch;
-    int times;      /* different timesteps: 1, or 2 when the first frames are at 0 */
-    int64_t zero;   /* tokens at timestep 0 */
-    Tensor wave;    /* [times, freq_dim]: cos and sin of the timesteps */
-    Tensor temb;    /* [times, D] */
-    Tensor proj;    /* [times * 6, D] */
-    int64_t *place; /* which row of a table each of this rank's tokens takes */
+    int times;    /* different timesteps: 1, or 2 when the first frames are at 0 */
+    int64_t zero; /* the first of this rank's tokens, which are at timestep 0 when there are 2 */
+    Tensor wave;  /* [times, freq_dim]: cos and sin of the timesteps */
+    Tensor temb;  /* [times, D] */
+    Tensor proj;  /* [times * 6, D] */
 } DitCall;
 
 /* cos and sin of t / 10000^(i / half), in single precision throughout, as the model was trained */
@@ -57,13 +56,32 @@ static void embed_time(DitCall *c)
     c->proj = tensor_reshape(proj, 2, (int64_t[]){c->times * MODULATIONS, inner});
 }
 
-/* Row i of each timestep's `rows` rows: [D], or [T,D] when tokens differ. */
-static Tensor pick(const DitCall *c, Tensor table, int rows, int i)
+/* The rows of this rank's tokens that are at one of the timesteps. */
+static Tensor at_time(const DitCall *c, Tensor x, int time)
 {
-    const DitShot *s = c->s;
-    if (c->times == 1) return tensor_rows(table, i, 1);
-    for (int64_t t = 0; t < s->count; t++) c->place[t] = (s->first + t < c->zero ? 0 : rows) + i;
-    return op_embed(s->d->be, table, c->place, s->count);
+    const int64_t first = time == 0 ? 0 : c->zero, end = time == c->times - 1 ? c->s->count : c->zero;
+    return tensor_rows(x, first, end - first);
+}
+
+/* norm(x) * (1 + scale) + shift, which are rows of the `rows` rows that `table` has for each timestep */
+static Tensor modulated(const DitCall *c, Tensor x, Tensor table, int rows, int scale, int shift)
+{
+    const Dit *d = c->s->d;
+    Tensor out = backend_alloc(d->be, backend_compute(d->be), x.ndim, x.dim);
+    for (int t = 0; t < c->times; t++)
+        op_norm_modulate(d->be, at_time(c, x, t), tensor_rows(table, t * rows + scale, 1),
+                         tensor_rows(table, t * rows + shift, 1), d->config.eps, at_time(c, out, t));
+    return out;
+}
+
+/* x += gate * (a W^T + b) */
+static void add_gated(const DitCall *c, Tensor x, Tensor a, const Linear *w, Tensor table, int gate)
+{
+    const Dit *d = c->s->d;
+    for (int t = 0; t < c->times; t++) {
+        const Tensor row = tensor_rows(table, t * MODULATIONS + gate, 1);
+        coll_linear_add(d->tensor, d->be, at_time(c, x, t), at_time(c, a, t), w, row);
+    }
 }
 
 /* This rank's tokens of [T,...]; and all tokens, for who wants to see them. */
@@ -153,9 +171,9 @@ static void block_forward(const DitCall *call, int index, Tensor x)
     Tensor m = op_add(be, call->proj, b->table);
     ArenaMark inner = backend_mark(be);
 
-    Tensor h = op_norm_modulate(be, x, pick(call, m, MODULATIONS, SCALE1), pick(call, m, MODULATIONS, SHIFT1), eps);
+    Tensor h = modulated(call, x, m, MODULATIONS, SCALE1, SHIFT1);
     Tensor a = self_attention(d, &b->self, s, h);
-    coll_linear_add(d->tensor, be, x, a, &b->self.out, pick(call, m, MODULATIONS, GATE1));
+    add_gated(call, x, a, &b->self.out, m, GATE1);
     backend_release(be, inner);
 
     h = d->config.cross_norm ? op_layernorm(be, x, b->norm2_gain, b->norm2_bias, eps) : x;
@@ -163,9 +181,9 @@ static void block_forward(const DitCall *call, int index, Tensor x)
     coll_linear_add(d->tensor, be, x, a, &b->cross.out, (Tensor){0});
     backend_release(be, inner);
 
-    h = op_norm_modulate(be, x, pick(call, m, MODULATIONS, SCALE2), pick(call, m, MODULATIONS, SHIFT2), eps);
+    h = modulated(call, x, m, MODULATIONS, SCALE2, SHIFT2);
     a = op_linear(be, h, &b->up, ACT_GELU_TANH);
-    coll_linear_add(d->tensor, be, x, a, &b->down, pick(call, m, MODULATIONS, GATE2));
+    add_gated(call, x, a, &b->down, m, GATE2);
     backend_release(be, mark);
 }
 
@@ -275,9 +293,10 @@ static Tensor head(const DitCall *call, const DitInput *in, Tensor x, const int6
         Tensor all = seen(call, in, op_layernorm(be, x, (Tensor){0}, (Tensor){0}, eps));
         trace_tensor(in->trace, be, all, "trace.%s.norm_out", in->name);
     }
-    Tensor m = call->times == 1 ? op_add(be, d->table, call->temb)
-                                : op_add(be, op_embed(be, call->temb, (const int64_t[]){0, 0, 1, 1}, 4), d->table);
-    Tensor h = op_norm_modulate(be, x, pick(call, m, 2, 1), pick(call, m, 2, 0), eps);
+    Tensor m = backend_alloc(be, F32, 2, (int64_t[]){call->times * 2, d->table.dim[1]});
+    for (int t = 0; t < call->times; t++)
+        op_copy(be, tensor_rows(m, t * 2, 2), op_add(be, d->table, tensor_rows(call->temb, t, 1)));
+    Tensor h = modulated(call, x, m, 2, 1, 0);
     Tensor tokens = coll_all_tokens(d->sequence, be, op_linear(be, h, &d->proj, ACT_NONE), call->s->tokens);
     return op_unpatchify(be, tokens, d->config.patch, dim);
 }
@@ -288,7 +307,7 @@ typedef struct {
     Tensor out;
 } Evaluation;
 
-/* Nothing but ops on the device, unless it is traced or tokens differ in their timestep. */
+/* Nothing but ops on the device, unless it is traced. */
 static void evaluate(void *self)
 {
     const Evaluation *e = self;
@@ -311,17 +330,16 @@ void dit_forward(DitShot *s, int branch, const DitInput *in, Tensor velocity)
     Dit *d = s->d;
     Backend *be = d->be;
     DitCall call = {.s = s, .branch = branch, .times = in->frames_at_zero > 0 ? 2 : 1};
-    call.zero = in->frames_at_zero * s->grid[1] * s->grid[2] / d->config.patch[0];
-    call.place = memory_get((size_t)s->count, sizeof *call.place);
+    call.zero = in->frames_at_zero * s->grid[1] * s->grid[2] / d->config.patch[0] - s->first;
+    call.zero = call.zero < 0 ? 0 : call.zero > s->count ? s->count : call.zero;
     ArenaMark mark = backend_mark(be);
     call.wave = upload_time(&call, in->timestep);
     Evaluation e = {&call, in, velocity};
     const int64_t key[REPEAT_KEY] = {(int64_t)(uintptr_t)s, branch,           address(in->latent), address(in->control),
                                      address(call.wave),    address(velocity)};
-    if (in->trace || call.times > 1 || d->tensor->size > 1 || d->sequence->size > 1)
+    if (in->trace || d->tensor->size > 1 || d->sequence->size > 1)
         evaluate(&e);
     else
         backend_repeat(be, key, evaluate, &e);
     backend_release(be, mark);
-    free(call.place);
 }

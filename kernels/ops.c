@@ -66,7 +66,7 @@ void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor ga
     fits = !gate.data || (gate.dtype == F32 && (n == w->out || n == tensor_count(acc)));
     if (!shape_check(be, fits, "op_linear_add", acc, gate)) return;
     plan_quantized(be, x, w);
-    BACKEND_RUN(be, linear_add(be, acc, x, w, gate));
+    if (shape_rows(x) > 0) BACKEND_RUN(be, linear_add(be, acc, x, w, gate));
 }
 
 Tensor op_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b)
@@ -184,16 +184,13 @@ Tensor op_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps)
     return out;
 }
 
-Tensor op_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps)
+void op_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps, Tensor out)
 {
-    int64_t d = shape_last(x), n = tensor_count(scale);
-    Tensor out = shape_with_last(x, d, backend_branch(be));
-    bool fits =
-        scale.data && shift.data && (n == d || n == tensor_count(x)) && vector_fits(scale, n) && vector_fits(shift, n);
-    if (!shape_check(be, fits, "op_norm_modulate", x, scale)) return out;
-    out = shape_alloc(be, out);
-    BACKEND_RUN(be, norm_modulate(be, x, scale, shift, eps, out));
-    return out;
+    const int64_t d = shape_last(x);
+    const bool fits = scale.data && shift.data && vector_fits(scale, d) && vector_fits(shift, d);
+    if (!shape_check(be, fits, "op_norm_modulate", x, scale)) return;
+    if (!shape_check(be, shape_same(x, out), "op_norm_modulate", x, out)) return;
+    if (shape_rows(x) > 0) BACKEND_RUN(be, norm_modulate(be, x, scale, shift, eps, out));
 }
 
 void op_sumsq(Backend *be, Tensor x, Tensor out)

@@ -141,8 +141,8 @@ Tensor op_layernorm(Backend *be, Tensor x, Tensor gain, Tensor bias,
                     float eps);                                   /* over the last dimension; gain and bias may
                                                                                      be none */
 Tensor op_rmsnorm(Backend *be, Tensor x, Tensor gain, float eps); /* x / sqrt(mean(x^2) + eps) * gain */
-/* layernorm(x) * (1 + scale) + shift; scale, shift [D] or [T,D] */
-Tensor op_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps);
+/* out = layernorm(x) * (1 + scale) + shift; scale, shift [D]. Given, because tokens differ in them: out may be rows of a larger tensor. */
+void op_norm_modulate(Backend *be, Tensor x, Tensor scale, Tensor shift, float eps, Tensor out);
 /* The sum of squares of each row, [T,D] -> out [T] fp32 (given: it may be a row of a larger tensor). */
 void op_sumsq(Backend *be, Tensor x, Tensor out);
 typedef struct {

@@ -166,7 +166,8 @@ static void repeated(void *self)
     const float one = 1;
     r->runs++;
     ArenaMark mark = backend_mark(r->be);
-    Tensor x = op_norm_modulate(r->be, r->in, tensor_rows(r->in, 0, 1), tensor_rows(r->in, 1, 1), 1e-6f);
+    Tensor x = backend_alloc(r->be, backend_compute(r->be), r->in.ndim, r->in.dim);
+    op_norm_modulate(r->be, r->in, tensor_rows(r->in, 0, 1), tensor_rows(r->in, 1, 1), 1e-6f, x);
     Tensor q, a;
     op_project(r->be, x, 1, (const Linear *[]){&r->l}, &q);
     a = op_attention(r->be, q, q, x, 2, 0.2f, (Tensor){0});

@@ -18,7 +18,7 @@ enum {
     STEPS = 4,
     HISTORY = 3 /* of UniPC of order 2 */,
     TOKENS = 7,
-    UP_BYTES = 1024 /* the embedding of a timestep */
+    UP_BYTES = 2048 /* the embeddings of two timesteps */
 };
 
 typedef struct {
@@ -42,20 +42,24 @@ static PromptEmbeds some_prompt(const Engine *e, double seed)
     return p;
 }
 
-static void denoise(BackendKind kind, Denoised *out)
+/* image: the first frame is given, and its tokens are at another timestep. */
+static void denoise(BackendKind kind, const char *folder, bool image, Denoised *out)
 {
+    static uint8_t rgb[32 * 32 * 3] = {200, 30, 90};
+    const Picture picture = {32, 32, rgb};
+    const Conditions given = {.image = image ? &picture : NULL};
     const BackendOptions o = {.kind = kind};
     Engine *e;
     Denoise *d;
     int64_t dim[4];
-    ok(engine_open(SOURCE_DIR "/tests/parity/fixtures/t2v-0/model", &o, &e));
+    ok(engine_open(folder, &o, &e));
     ShotSpec s = engine_config(e)->defaults;
     s.width = s.height = 32;
     s.frames = 5;
     s.steps = STEPS;
     s.guidance = 3;
     PromptEmbeds p[2] = {some_prompt(e, 0.3), some_prompt(e, 0.7)};
-    ok(denoise_begin(e, &s, &p[0], &p[1], NULL, NULL, &d));
+    ok(denoise_begin_with(e, &s, &p[0], &p[1], &given, NULL, NULL, &d));
     for (int i = 0; i < STEPS; i++) {
         if (i == 1) host_waits = host_up_bytes = host_graphs = 0; /* the first loads the weights */
         ok(denoise_step(d));
@@ -68,20 +72,19 @@ static void denoise(BackendKind kind, Denoised *out)
     out->count = dim[0] * dim[1] * dim[2] * dim[3];
     out->latents = malloc((size_t)out->count * sizeof *out->latents);
     ok(denoise_result(d, out->latents));
-    assert_memory_equal(out->latents, out->state.latents, (size_t)out->count * sizeof *out->latents);
+    if (!image) assert_memory_equal(out->latents, out->state.latents, (size_t)out->count * sizeof *out->latents);
     denoise_end(&d);
     for (int i = 0; i < 2; i++) prompt_embeds_free(&p[i]);
     engine_close(&e);
 }
 
-static void test_step(void **state)
+static void check(const char *folder, bool image)
 {
     Denoised cuda, cpu;
     double difference = 0, size = 0;
-    (void)state;
     backend_register_cuda(&cuda_kernels);
-    denoise(BACKEND_CUDA, &cuda);
-    denoise(BACKEND_CPU, &cpu);
+    denoise(BACKEND_CUDA, folder, image, &cuda);
+    denoise(BACKEND_CPU, folder, image, &cpu);
     assert_int_equal(cuda.waits, 0);
     assert_true(cuda.up_bytes <= 2 * (STEPS - 1) * UP_BYTES);
     assert_true(cuda.graphs >= 2 * (STEPS - 2)); /* both branches, but for the step that captures them */
@@ -97,8 +100,20 @@ static void test_step(void **state)
     free(cpu.latents);
 }
 
+static void test_step(void **state)
+{
+    (void)state;
+    check(SOURCE_DIR "/tests/parity/fixtures/t2v-0/model", false);
+}
+
+static void test_given_frame(void **state)
+{
+    (void)state;
+    check(SOURCE_DIR "/tests/parity/fixtures/ti2v5b_i2v-0/model", true);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_step)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_step), cmocka_unit_test(test_given_frame)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

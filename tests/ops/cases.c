@@ -192,12 +192,14 @@ static Tensor run_rmsnorm(Backend *be, const int64_t *p)
     return y;
 }
 
-/* p: T, D, one modulation per row */
+/* p: T, D, of which rows 1 .. are modulated by themselves */
 static Tensor run_modulate(Backend *be, const int64_t *p)
 {
-    Tensor y, x = DRAWN(be, 2, p[0], p[1]), scale = DRAWN(be, 1, p[2] ? p[0] : 1, p[1]);
-    Tensor shift = DRAWN(be, 1, p[2] ? p[0] : 1, p[1]);
-    TIMED(y = op_norm_modulate(be, x, scale, shift, 1e-6f));
+    Tensor x = DRAWN(be, 2, p[0], p[1]), scale = DRAWN(be, 1, p[1]), shift = DRAWN(be, 1, p[1]);
+    Tensor y = backend_alloc(be, backend_compute(be), 2, p);
+    op_copy(be, y, x);
+    TIMED(op_norm_modulate(be, tensor_rows(x, p[2], p[0] - p[2]), scale, shift, 1e-6f,
+                           tensor_rows(y, p[2], p[0] - p[2])));
     return y;
 }
 
