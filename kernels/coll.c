@@ -163,7 +163,6 @@ void coll_linear_add(Coll *c, Backend *be, Tensor acc, Tensor x, const Linear *w
     }
     const int64_t rows = shape_rows(acc), width = shape_last(acc), share = (rows + MOST_PIECES - 1) / MOST_PIECES;
     const int64_t most = share > LEAST_ROWS ? share : rows < LEAST_ROWS ? rows : LEAST_ROWS;
-    const bool gate_rows = gate.data && tensor_count(gate) == tensor_count(acc);
     Tensor sum[2], before = {0};
     ArenaMark mark = backend_mark(be);
     for (int i = 0; i < 2; i++) sum[i] = backend_alloc(be, F32, 2, (int64_t[]){most, width});
@@ -171,7 +170,7 @@ void coll_linear_add(Coll *c, Backend *be, Tensor acc, Tensor x, const Linear *w
         const int64_t n = rows - first < most ? rows - first : most;
         Tensor piece = tensor_rows(sum[i % 2], 0, n);
         op_zero(be, piece);
-        op_linear_add(be, piece, tensor_rows(x, first, n), w, gate_rows ? tensor_rows(gate, first, n) : gate);
+        op_linear_add(be, piece, tensor_rows(x, first, n), w, gate);
         coll_sum_begin(c, be, piece);
         if (i > 0) {
             coll_wait(c, be);

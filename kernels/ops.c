@@ -62,8 +62,7 @@ void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor ga
 {
     bool fits = x.ndim > 0 && shape_last(x) == w->in && shape_last(acc) == w->out && shape_rows(x) == shape_rows(acc);
     if (!shape_check(be, fits && acc.dtype == F32, "op_linear_add", x, linear_shape(w))) return;
-    int64_t n = tensor_count(gate);
-    fits = !gate.data || (gate.dtype == F32 && (n == w->out || n == tensor_count(acc)));
+    fits = !gate.data || (gate.dtype == F32 && tensor_count(gate) == w->out);
     if (!shape_check(be, fits, "op_linear_add", acc, gate)) return;
     plan_quantized(be, x, w);
     if (shape_rows(x) > 0) BACKEND_RUN(be, linear_add(be, acc, x, w, gate));

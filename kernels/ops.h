@@ -121,9 +121,8 @@ Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act); /* [T,
 /* x W^T + b for attention's queries, keys and values, of `count` weights: in the compute type where the back end writes products so.
  * x is made what a product takes once for all. */
 void op_project(Backend *be, Tensor x, int count, const Linear *const *w, Tensor *out);
-void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w,
-                   Tensor gate); /* acc += gate * (x W^T + b); gate [N],
-                                                                                        [T,N] or none */
+/* acc += gate * (x W^T + b); gate [N] or none */
+void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate);
 Tensor op_activation(Backend *be, Tensor x, Activation act);
 Tensor op_mul(Backend *be, Tensor a, Tensor b); /* same shape */
 Tensor op_add(Backend *be, Tensor a, Tensor b); /* b: same shape, or its rows repeat (fewer elements) */

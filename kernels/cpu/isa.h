@@ -41,10 +41,9 @@ typedef struct {
     const float *bias; /* [columns] or NULL */
     Activation act;
     const float *other; /* gated unit: the result is act(c) * other, same tile layout as c; or NULL */
-    const float *gate;  /* [columns], or with gate_stride one row per row; NULL = 1 */
-    int64_t gate_stride;
-    bool add;    /* out += result (out is fp32), else out = result */
-    DType dtype; /* of out */
+    const float *gate;  /* [columns]; NULL = 1 */
+    bool add;           /* out += result (out is fp32), else out = result */
+    DType dtype;        /* of out */
 } IsaEpilogue;
 
 typedef struct { /* y = act((x - less) * times * (gain + more) + bias) */

@@ -378,14 +378,13 @@ static void softmax(float *s, int64_t keys, float times, const float *bias, IsaS
     state->highest = highest;
 }
 
-INLINE void finish_vec(const float *c, const float *other, const IsaEpilogue *e, int64_t row, int64_t at, int64_t n,
-                       void *out)
+INLINE void finish_vec(const float *c, const float *other, const IsaEpilogue *e, int64_t at, int64_t n, void *out)
 {
     Vec v = vec_load(c);
     if (e->bias) v += vec_some(e->bias + at, n);
     v = vec_activate(v, e->act);
     if (other) v *= vec_load(other);
-    if (e->gate) v *= vec_some(e->gate + row * e->gate_stride + at, n);
+    if (e->gate) v *= vec_some(e->gate + at, n);
     if (e->add) v += vec_some(out, n);
     vec_put(v, n, e->dtype, out);
 }
@@ -397,7 +396,7 @@ static void finish(const float *c, int64_t c_stride, int64_t rows, int64_t colum
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j += LANES) {
             int64_t at = i * c_stride + j;
-            finish_vec(c + at, e->other ? e->other + at : NULL, e, i, j, columns - j,
+            finish_vec(c + at, e->other ? e->other + at : NULL, e, j, columns - j,
                        (char *)out + (size_t)(i * out_stride + j) * bytes);
         }
 }

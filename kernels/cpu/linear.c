@@ -130,7 +130,7 @@ static void linear_finish(const Cpu *c, const LinearJob *j, int64_t row, int64_t
     int64_t first = panel * c->width, n = j->columns - first < c->width ? j->columns - first : c->width;
     IsaEpilogue e = j->epilogue;
     if (e.bias) e.bias += first;
-    if (e.gate) e.gate += row * e.gate_stride + first;
+    if (e.gate) e.gate += first;
     if (j->second) e.other = other;
     char *out = (char *)j->out + (size_t)(row * j->columns + first) * dtype_bytes(e.dtype);
     c->isa->finish(sums, c->width, rows, n, &e, out, j->columns);
@@ -226,7 +226,6 @@ Status cpu_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor
     LinearJob j = linear_job(x, w, acc);
     j.epilogue.add = true;
     j.epilogue.gate = gate.data;
-    j.epilogue.gate_stride = tensor_count(gate) > w->out ? w->out : 0;
     return linear_run(be, &j);
 }
 

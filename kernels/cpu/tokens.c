@@ -30,7 +30,7 @@ typedef enum { NORM_LAYER, NORM_RMS, NORM_CHANNELS } NormKind;
 typedef struct {
     NormKind kind;
     float eps, more;
-    Tensor gain, bias; /* [D] or, if they have that many elements, [T,D] */
+    Tensor gain, bias; /* [D] or none */
     Activation act;
     const float *squares; /* NORM_RMS: of rows `width` wide, of which x is a part; or NULL */
     int64_t width;
@@ -38,13 +38,7 @@ typedef struct {
 
 static void norm_row(const Isa *isa, const Norm *n, const float *x, int64_t d, int64_t t, DType dtype, void *out)
 {
-    const float *gain = n->gain.data, *bias = n->bias.data;
-    bool per_row = gain && tensor_count(n->gain) > d;
-    IsaAffine f = {.more = n->more, .gain = gain, .bias = bias, .act = n->act};
-    if (per_row) {
-        f.gain = gain + t * d;
-        f.bias = bias ? bias + t * d : NULL;
-    }
+    IsaAffine f = {.more = n->more, .gain = n->gain.data, .bias = n->bias.data, .act = n->act};
     if (n->kind == NORM_LAYER) f.less = (float)(isa->sum(x, d) / (double)d);
     double squares = n->squares ? (double)n->squares[t] : isa->sum_squares(x, d, f.less);
     if (n->kind == NORM_CHANNELS)

@@ -1,16 +1,16 @@
-// One element at a time: y[i] from a[i], b and c, four elements a thread where they lie so.
+// One element at a time: y[i] from a[i] and b, four elements a thread where they lie so.
 #include "kernels/cuda/device.cuh"
 
 namespace
 {
 
 struct ElementJob {
-    const void *a, *b, *c;
+    const void *a, *b;
     void *out;
-    int64_t count, b_count, c_count;
+    int64_t count, b_count;
     int64_t row; // numbers of a that share one of b; 0: ELEMENT_MUL_ROWS alone has rows
     float factor;
-    DType a_type, b_type, c_type, out_type;
+    DType a_type, b_type, out_type;
     int kind, act;
 };
 
@@ -32,7 +32,7 @@ __device__ float activated(float x, int act)
     }
 }
 
-__device__ float element(const ElementJob &j, float a, float b, float c)
+__device__ float element(const ElementJob &j, float a, float b)
 {
     switch (j.kind) {
     case ELEMENT_MUL:
@@ -42,8 +42,6 @@ __device__ float element(const ElementJob &j, float a, float b, float c)
         return a + b;
     case ELEMENT_ADD_TIMES:
         return a + j.factor * b;
-    case ELEMENT_GATED:
-        return a + c * b;
     case ELEMENT_GEGLU:
         return gelu_tanh(a) * b;
     case ELEMENT_BIAS:
@@ -65,7 +63,7 @@ template <int N> __global__ void __launch_bounds__(THREADS) elements(ElementJob 
 {
     const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
     if (i >= j.count) return;
-    float a[N], b[N] = {0}, c[N] = {0};
+    float a[N], b[N] = {0};
     load<N>(j.a, j.a_type, i, a);
     if (j.row) {
 #pragma unroll
@@ -73,9 +71,8 @@ template <int N> __global__ void __launch_bounds__(THREADS) elements(ElementJob 
     } else if (j.b) {
         load<N>(j.b, j.b_type, wrapped(i, j.count, j.b_count), b);
     }
-    if (j.c) load<N>(j.c, j.c_type, wrapped(i, j.count, j.c_count), c);
 #pragma unroll
-    for (int k = 0; k < N; k++) a[k] = element(j, a[k], b[k], c[k]);
+    for (int k = 0; k < N; k++) a[k] = element(j, a[k], b[k]);
     store<N>(j.out, j.out_type, i, a);
 }
 
@@ -110,22 +107,18 @@ cudaError_t launch_elements(cudaStream_t stream, const Elements *e)
     ElementJob j = {};
     j.a = e->a.data;
     j.b = e->b.data;
-    j.c = e->c.data;
     j.out = e->out.data;
     j.count = tensor_count(e->out);
     j.b_count = tensor_count(e->b);
-    j.c_count = tensor_count(e->c);
     j.factor = e->factor;
     j.a_type = e->a.dtype;
     j.b_type = e->b.dtype;
-    j.c_type = e->c.dtype;
     j.out_type = e->out.dtype;
     j.kind = e->kind;
     j.row = e->kind == ELEMENT_MUL_ROWS ? j.count / j.b_count : 0;
     j.act = e->act;
     if (j.count == 0) return cudaSuccess;
-    const bool four = by_four(e->a, j.count) && by_four(e->out, j.count) && by_four(e->b, j.b_count) &&
-                      by_four(e->c, j.c_count);
+    const bool four = by_four(e->a, j.count) && by_four(e->out, j.count) && by_four(e->b, j.b_count);
     if (four) return LAUNCH(elements<4>, blocks_for(j.count / 4, THREADS), THREADS, stream, j);
     return LAUNCH(elements<1>, blocks_for(j.count, THREADS), THREADS, stream, j);
 }

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 #include "kernels/tensor.h"
 
-/* ---- elements.cu: y[i] from a[i], b[i % b's count], c[i % c's count], in fp32 ------------------------------------------- */
+/* ---- elements.cu: y[i] from a[i] and b[i % b's count], in fp32 ------------------------------------------- */
 
 typedef enum {
     ELEMENT_COPY,      /* a, any type to any type, F16 too */
@@ -22,7 +22,6 @@ typedef enum {
     ELEMENT_MUL_ROWS,  /* a b[row], b a number for each row of a */
     ELEMENT_ADD,       /* a + b */
     ELEMENT_ADD_TIMES, /* a + factor b */
-    ELEMENT_GATED,     /* a + c b */
     ELEMENT_GEGLU,     /* gelu_tanh(a) b */
     ELEMENT_BIAS,      /* act(a + b) */
     ELEMENT_ACT        /* act(a) */
@@ -30,7 +29,7 @@ typedef enum {
 
 typedef struct {
     ElementKind kind;
-    Tensor out, a, b, c; /* those that the kind does not name are none; out may be a */
+    Tensor out, a, b; /* b is none where the kind does not name it; out may be a */
     float factor;
     int act; /* Activation of ops.h */
 } Elements;
@@ -53,7 +52,7 @@ typedef enum { ROWS_LAYER, ROWS_RMS, ROWS_CHANNELS } RowsKind;
 
 typedef struct { /* y = act((x - mean) * r * (gain + more) + bias) over the last dimension */
     RowsKind kind;
-    Tensor x, out, gain, bias; /* [D] or, if they have as many elements as x, a row each; fp32 or none (1 and 0) */
+    Tensor x, out, gain, bias; /* gain, bias: [D] fp32 or none (1 and 0) */
     float eps, more;
     bool silu;
 } Rows;

@@ -203,19 +203,13 @@ static Status gated(Backend *be, const CudaLinear *p, Tensor gate, CudaLinear *o
 Status cuda_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *l, Tensor gate)
 {
     const Operand operand = operand_of(be, x, l);
-    if (!gate.data) return linear_biased(be, &operand, l, true, acc);
-    if (tensor_count(gate) == l->out) {
-        CudaLinear p;
+    Linear with_gate = *l;
+    CudaLinear p;
+    if (gate.data) {
         TRY(gated(be, l->packed, gate, &p));
-        Linear with_gate = *l;
         with_gate.packed = &p;
-        return linear_biased(be, &operand, &with_gate, true, acc);
     }
-    Tensor y = product_room(be, operand.rows, l);
-    TRY(linear_biased(be, &operand, l, false, y));
-    const Elements e = {.kind = ELEMENT_GATED, .out = acc, .a = acc, .b = y, .c = gate};
-    CUDA_TRY(launch_elements(cuda_of(be)->stream, &e));
-    return status_ok();
+    return linear_biased(be, &operand, &with_gate, true, acc);
 }
 
 Status cuda_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out)

@@ -10,7 +10,7 @@ enum { WARP_ROW = 512 };
 struct RowJob {
     const void *x, *gain, *bias;
     void *out;
-    int64_t rows, d, gain_row, bias_row; // numbers from one row's gain to the next's: 0 or d
+    int64_t rows, d;
     DType x_type, out_type;
     float eps, more;
     int kind;
@@ -57,8 +57,8 @@ template <int LANES, int N> __global__ void __launch_bounds__(THREADS) norm_rows
     for (int64_t i = threadIdx.x % LANES * N; i < j.d; i += LANES * N) {
         float v[N], gain[N], bias[N];
         load<N>(j.x, j.x_type, at + i, v);
-        if (j.gain) load<N>(j.gain, F32, row * j.gain_row + i, gain);
-        if (j.bias) load<N>(j.bias, F32, row * j.bias_row + i, bias);
+        if (j.gain) load<N>(j.gain, F32, i, gain);
+        if (j.bias) load<N>(j.bias, F32, i, bias);
 #pragma unroll
         for (int k = 0; k < N; k++) {
             v[k] = (v[k] - mean) * r;
@@ -174,8 +174,6 @@ cudaError_t launch_rows(cudaStream_t stream, const Rows *r)
     j.out = r->out.data;
     j.d = last(r->x);
     j.rows = j.d ? tensor_count(r->x) / j.d : 0;
-    j.gain_row = j.gain && tensor_count(r->gain) > j.d ? j.d : 0;
-    j.bias_row = j.bias && tensor_count(r->bias) > j.d ? j.d : 0;
     j.x_type = r->x.dtype;
     j.out_type = r->out.dtype;
     j.eps = r->eps;
