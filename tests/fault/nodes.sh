@@ -29,6 +29,7 @@ start_nodes() { # COUNT
     ip -n "$FARM-$n" link set eth0 up
     ip -n "$FARM-$n" link set lo up
   done
+  ip netns exec "$FARM-1" true 2>/dev/null || skip "cannot run commands in network namespaces here: / is not a mount point, as in a chroot?"
   cat >agent <<END
 #!/bin/sh
 # AGENT HOST COMMAND...: what ssh does, by a namespace. A node whose link is down does not answer.
