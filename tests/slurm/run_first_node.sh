@@ -22,9 +22,12 @@ guard_stands_alone() { # the job's first srun was the guard's, and is gone
   [ "$(squeue -h -s -j "$JOB" -o %i | grep -c "^$JOB\.0$")" = 1 ] && ! grep -lsz -- '^--exclude' $(sruns | sed 's:.*:/proc/&/cmdline:') /dev/null
 }
 until_true 60 guard_stands_alone
-for p in $(sruns); do # the first of each pair: its child is left to see it
-  [ "$(cat "/proc/$(awk '/^PPid/ {print $2}' "/proc/$p/status")/comm")" = srun ] || kill -9 "$p"
+first=() # of each pair, found before any is killed: its child is left to see it
+for p in $(sruns); do
+  [ "$(cat "/proc/$(awk '/^PPid/ {print $2}' "/proc/$p/status")/comm")" = srun ] || first+=("$p")
 done
+[ ${#first[@]} -gt 0 ] || fail "no srun of the job on $NODE"
+kill -9 "${first[@]}"
 sleep 1
 kill_node "$NODE"
 requeued() { [ "$(job_says "$JOB" Restarts)" = 1 ] && job_is "$JOB" PENDING; }
