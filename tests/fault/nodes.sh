@@ -49,4 +49,11 @@ run_on() { # NODE NAME HOSTS [options]: `run` from that node, on those, one work
   LAUNCHER=$!
 }
 cut_off() { ip link set "$FARM.$1" down; }         # silently: no connection is closed
-kill_node() { cut_off "$1"; ip netns pids "$FARM-$1" | xargs -r kill -9; }
+kill_node() {
+  cut_off "$1"
+  until_true 30 node_is_empty "$1"
+}
+node_is_empty() { # one that ended by itself since it was listed is no failure
+  ip netns pids "$FARM-$1" | xargs -r kill -9 2>/dev/null || true
+  [ -z "$(ip netns pids "$FARM-$1")" ]
+}
