@@ -57,15 +57,12 @@ void dispatch_close(Dispatch **d)
 
 /* ---- what both halves use ---- */
 
-double dispatch_now_s(const Dispatch *d)
-{
-    return d->options.start_s + (double)(d->now_ms - d->options.start_ms) / 1000;
-}
+static double now_s(const Dispatch *d) { return d->options.start_s + (double)(d->now_ms - d->options.start_ms) / 1000; }
 
 Status dispatch_begin_changes(Dispatch *d)
 {
     if (d->in_round) return status_ok();
-    TRY(ledger_begin(d->ledger, dispatch_now_s(d)));
+    TRY(ledger_begin(d->ledger, now_s(d)));
     d->in_round = true;
     return status_ok();
 }
@@ -114,7 +111,7 @@ void dispatch_event(Dispatch *d, const char *event, const char *pack, ...)
 {
     va_list args;
     va_start(args, pack);
-    events_vadd(d->events, dispatch_now_s(d), event, pack, args);
+    events_vadd(d->events, now_s(d), event, pack, args);
     va_end(args);
 }
 
@@ -316,7 +313,7 @@ static Status look_for_the_end(Dispatch *d)
 
 static Status note_worker(Dispatch *d, Member *m)
 {
-    WorkerLine line = roster_line(m, dispatch_now_s(d), d->now_ms);
+    WorkerLine line = roster_line(m, now_s(d), d->now_ms);
     TRY(dispatch_begin_changes(d));
     TRY(ledger_note_worker(d->ledger, &line));
     m->dirty = m->urgent = false;

@@ -40,7 +40,6 @@ struct Dispatch {
     char *reason;
 };
 
-double dispatch_now_s(const Dispatch *d);
 Status dispatch_begin_changes(Dispatch *d); /* opens the round's transaction, once */
 void dispatch_post(Dispatch *d, int peer, const WireMessage *m);
 void dispatch_post_stop(Dispatch *d, Member *m);

@@ -23,7 +23,8 @@ void roster_close(Roster *r)
     memset(r, 0, sizeof *r);
 }
 
-int64_t roster_limit_ms(const Roster *r, const Member *m)
+/* How long this worker may be without progress, in the stage that it is in; before its first sign of life it loads. */
+static int64_t limit_ms(const Roster *r, const Member *m)
 {
     int stage = m->stage[0] ? stage_find(m->stage) : STAGE_LOAD;
     if (stage >= 0 && r->stage_limit_ms[stage] > 0) return r->stage_limit_ms[stage];
@@ -49,8 +50,8 @@ void roster_progress(Roster *r, Member *m, const char *stage, int done, int tota
 /* A helper is overdue when its group is no more and it does not come back. */
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms)
 {
-    if (m->state == MEMBER_HELPING) return m->group == 0 && now_ms - m->progress_ms > roster_limit_ms(r, m);
-    return m->state == MEMBER_WORKING && now_ms - m->progress_ms > roster_limit_ms(r, m);
+    if (m->state == MEMBER_HELPING) return m->group == 0 && now_ms - m->progress_ms > limit_ms(r, m);
+    return m->state == MEMBER_WORKING && now_ms - m->progress_ms > limit_ms(r, m);
 }
 
 bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms)

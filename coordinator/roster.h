@@ -64,8 +64,6 @@ typedef struct {
 void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms);
 void roster_close(Roster *r);
 
-/* How long this worker may be without progress, in the stage that it is in; before its first sign of life it loads. */
-int64_t roster_limit_ms(const Roster *r, const Member *m);
 void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms);
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms);
 bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms); /* ready, trusted, heard of lately */
