@@ -121,9 +121,10 @@ void text_free(TextEncoder **e)
 
 /* ---- relative positions ----------------------------------------------------------------------------------------------------- */
 
-/* Half of the buckets for keys behind, half ahead; in each, the near half one distance each, the far half in logarithmic
- * steps up to max_distance. The logarithm is single precision because the boundaries are where the model has them. */
-int text_bucket(const TextConfig *c, int distance)
+/* Of the key `distance` tokens after (negative: before) the query. Half of the buckets for keys behind, half ahead; in each,
+ * the near half one distance each, the far half in logarithmic steps up to max_distance. The logarithm is single precision
+ * because the boundaries are where the model has them. */
+static int bucket_of(const TextConfig *c, int distance)
 {
     int half = c->buckets / 2, exact = half / 2, far = abs(distance), base = distance > 0 ? half : 0;
     if (far < exact) return base + far;
@@ -142,7 +143,7 @@ static Tensor position_bias(TextEncoder *e, const TextLayer *l, int n)
     float *bias = memory_get((size_t)heads * (size_t)n * (size_t)n, sizeof *bias);
     backend_download(e->be, l->distance_bias, table);
     for (int h = 0; h < heads; h++) {
-        for (int d = 1 - n; d < n; d++) row[d + n - 1] = table[text_bucket(&e->config, d) * heads + h];
+        for (int d = 1 - n; d < n; d++) row[d + n - 1] = table[bucket_of(&e->config, d) * heads + h];
         for (int i = 0; i < n; i++)
             for (int j = 0; j < n; j++)
                 bias[((size_t)h * (size_t)n + (size_t)i) * (size_t)n + (size_t)j] = row[j - i + n - 1];

@@ -25,7 +25,5 @@ void text_free(TextEncoder **e);
 
 /* ids[n] -> [n, d_model] in the arena. Failures stay in the back end, but for ERR_INPUT: an id outside the table. */
 Status text_encode(TextEncoder *e, const int64_t *ids, int n, Tensor *out);
-/* Bucket of the key `distance` tokens after (negative: before) the query. */
-int text_bucket(const TextConfig *c, int distance);
 
 #endif
