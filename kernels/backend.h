@@ -45,7 +45,6 @@ typedef struct {
     Status (*linear_add)(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate);
     Status (*linear_geglu)(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out);
     Status (*activation)(Backend *be, Tensor x, Activation act, Tensor out);
-    Status (*mul)(Backend *be, Tensor a, Tensor b, Tensor out);
     Status (*add)(Backend *be, Tensor a, Tensor b, Tensor out);
     Status (*add_to)(Backend *be, Tensor acc, Tensor x, float factor);
     Status (*combine)(Backend *be, Tensor out, int count, const Tensor *x, const double *weight);
@@ -71,7 +70,6 @@ typedef struct {
     Status (*dup_up)(Backend *be, Tensor x, int factor_t, int factor_s, bool first_chunk, Tensor out);
     Status (*pixel_shuffle)(Backend *be, Tensor x, int p, Tensor out);
     Status (*pixel_unshuffle)(Backend *be, Tensor x, int p, Tensor out);
-    Status (*to_channels_last)(Backend *be, Tensor x, Tensor out);
     Status (*to_channels_first)(Backend *be, Tensor x, Tensor out);
 } Kernels;
 

@@ -112,15 +112,6 @@ Tensor op_activation(Backend *be, Tensor x, Activation act)
     return out;
 }
 
-Tensor op_mul(Backend *be, Tensor a, Tensor b)
-{
-    Tensor out = shape_with_last(a, shape_last(a), wider(a, b));
-    if (!shape_check(be, shape_same(a, b), "op_mul", a, b)) return out;
-    out = shape_alloc(be, out);
-    BACKEND_RUN(be, mul(be, a, b, out));
-    return out;
-}
-
 Tensor op_add(Backend *be, Tensor a, Tensor b)
 {
     Tensor out = shape_with_last(a, shape_last(a), wider(a, b));

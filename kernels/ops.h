@@ -124,7 +124,6 @@ void op_project(Backend *be, Tensor x, int count, const Linear *const *w, Tensor
 /* acc += gate * (x W^T + b); gate [N] or none */
 void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate);
 Tensor op_activation(Backend *be, Tensor x, Activation act);
-Tensor op_mul(Backend *be, Tensor a, Tensor b); /* same shape */
 Tensor op_add(Backend *be, Tensor a, Tensor b); /* b: same shape, or its rows repeat (fewer elements) */
 void op_add_to(Backend *be, Tensor acc, Tensor x, float factor); /* acc += factor * x */
 enum { COMBINE_MOST = 5 };
@@ -187,8 +186,7 @@ Tensor op_dup_up(Backend *be, Tensor x, int64_t out_channels, int factor_t, int 
  * diffusers' patchify/unpatchify has it */
 Tensor op_pixel_shuffle(Backend *be, Tensor x, int p);
 Tensor op_pixel_unshuffle(Backend *be, Tensor x, int p);
-/* [C,T,H,W] <-> [T,H,W,C] */
-Tensor op_to_channels_last(Backend *be, Tensor x);
+/* [T,H,W,C] -> [C,T,H,W] */
 Tensor op_to_channels_first(Backend *be, Tensor x);
 
 #endif

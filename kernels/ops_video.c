@@ -135,15 +135,6 @@ Tensor op_pixel_unshuffle(Backend *be, Tensor x, int p)
     return out;
 }
 
-Tensor op_to_channels_last(Backend *be, Tensor x)
-{
-    Tensor out = video_shape(x.dtype, x.dim[1], x.dim[2], x.dim[3], x.dim[0]);
-    if (!shape_check(be, x.ndim == 4, "op_to_channels_last", x, out)) return out;
-    out = shape_alloc(be, out);
-    BACKEND_RUN(be, to_channels_last(be, x, out));
-    return out;
-}
-
 Tensor op_to_channels_first(Backend *be, Tensor x)
 {
     Tensor out = video_shape(x.dtype, x.dim[3], x.dim[0], x.dim[1], x.dim[2]);

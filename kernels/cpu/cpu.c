@@ -48,7 +48,6 @@ const Kernels cpu_kernels = {
     .linear_add = cpu_linear_add,
     .linear_geglu = cpu_linear_geglu,
     .activation = cpu_activation,
-    .mul = cpu_mul,
     .add = cpu_add,
     .add_to = cpu_add_to,
     .combine = cpu_combine,
@@ -72,6 +71,5 @@ const Kernels cpu_kernels = {
     .dup_up = ref_dup_up,
     .pixel_shuffle = ref_pixel_shuffle,
     .pixel_unshuffle = ref_pixel_unshuffle,
-    .to_channels_last = ref_to_channels_last,
     .to_channels_first = ref_to_channels_first,
 };

@@ -68,9 +68,6 @@ static inline const char *cpu_panel(const Cpu *c, const CpuPanels *p, int64_t pa
 /* Weights: packed once, owned, counted; pairs unless the back end computes in fp32. */
 Status cpu_panels_new(Backend *be, int64_t columns, int64_t k, CpuColumn column, const void *source, CpuPanels *out);
 void cpu_panels_free(Backend *be, CpuPanels *p);
-/* `width` rows of k numbers, k_stride apart -> one panel; rows beyond `columns` are zero. */
-void cpu_panel_pack(const Cpu *c, const float *rows, int64_t k_stride, int64_t columns, int64_t k, bool pairs,
-                    char *panel);
 
 /* C (+)= A B with B the panel's steps from number `first` of k on; the caller sets what concerns A and C in *p. `room`:
  * scratch of cpu_unpack_bytes(all numbers of the segments). */
@@ -85,7 +82,6 @@ Status cpu_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b,
 Status cpu_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out);
 
 Status cpu_activation(Backend *be, Tensor x, Activation act, Tensor out);
-Status cpu_mul(Backend *be, Tensor a, Tensor b, Tensor out);
 Status cpu_add(Backend *be, Tensor a, Tensor b, Tensor out);
 Status cpu_add_to(Backend *be, Tensor acc, Tensor x, float factor);
 Status cpu_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight);

@@ -26,8 +26,9 @@ void cpu_operands(const Cpu *c, const void *from, DType dtype, int64_t n, void *
     if (cpu_padded(c, n) > n) ((float *)to)[n] = 0;
 }
 
-void cpu_panel_pack(const Cpu *c, const float *rows, int64_t k_stride, int64_t columns, int64_t k, bool pairs,
-                    char *panel)
+/* `width` rows of k numbers, k_stride apart -> one panel; rows beyond `columns` are zero. */
+static void pack_panel(const Cpu *c, const float *rows, int64_t k_stride, int64_t columns, int64_t k, bool pairs,
+                       char *panel)
 {
     int width = columns <= c->isa->lanes ? c->isa->lanes : c->width;
     uint16_t half[PACK_CHUNK];
@@ -74,7 +75,7 @@ Status cpu_panels_new(Backend *be, int64_t columns, int64_t k, CpuColumn column,
             float *mine = rows + (size_t)part * room;
             int64_t first = panel * c->width, n = columns - first < c->width ? columns - first : c->width;
             for (int64_t i = 0; i < n; i++) column(source, first + i, mine + i * padded);
-            cpu_panel_pack(c, mine, padded, n, padded, pairs, (char *)cpu_panel(c, &p, panel));
+            pack_panel(c, mine, padded, n, padded, pairs, (char *)cpu_panel(c, &p, panel));
         }
     free(rows);
     *out = p;

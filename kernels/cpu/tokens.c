@@ -120,7 +120,7 @@ Status cpu_qk_norm_rope(Backend *be, Tensor x, const QkNorm *norm)
 
 /* ---- one element at a time ----------------------------------------------------------------------------------------- */
 
-typedef enum { EACH_ACTIVATION, EACH_MUL, EACH_ADD } EachKind;
+typedef enum { EACH_ACTIVATION, EACH_ADD } EachKind;
 
 typedef struct {
     EachKind kind;
@@ -139,10 +139,7 @@ static void each_chunk(const Cpu *c, const Each *e, const float *a, Tensor b, in
         int64_t at = (first + i) % repeat;
         run = repeat - at < n - i ? repeat - at : n - i;
         c->isa->load(tokens_out(b, at), b.dtype, run, room);
-        if (e->kind == EACH_MUL)
-            for (int64_t j = 0; j < run; j++) y[i + j] *= room[j];
-        else
-            for (int64_t j = 0; j < run; j++) y[i + j] += e->factor * room[j];
+        for (int64_t j = 0; j < run; j++) y[i + j] += e->factor * room[j];
     }
 }
 
@@ -164,11 +161,6 @@ static Status each_run(Backend *be, const Each *e, Tensor a, Tensor b, Tensor ou
 Status cpu_activation(Backend *be, Tensor x, Activation act, Tensor out)
 {
     return each_run(be, &(Each){.kind = EACH_ACTIVATION, .act = act}, x, (Tensor){0}, out);
-}
-
-Status cpu_mul(Backend *be, Tensor a, Tensor b, Tensor out)
-{
-    return each_run(be, &(Each){.kind = EACH_MUL}, a, b, out);
 }
 
 Status cpu_add(Backend *be, Tensor a, Tensor b, Tensor out)

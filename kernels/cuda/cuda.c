@@ -126,11 +126,6 @@ static Status cuda_activation(Backend *be, Tensor x, Activation act, Tensor out)
     return run_elements(be, (Elements){.kind = ELEMENT_ACT, .out = out, .a = x, .act = (int)act});
 }
 
-static Status cuda_mul(Backend *be, Tensor a, Tensor b, Tensor out)
-{
-    return run_elements(be, (Elements){.kind = ELEMENT_MUL, .out = out, .a = a, .b = b});
-}
-
 static Status cuda_add(Backend *be, Tensor a, Tensor b, Tensor out)
 {
     return run_elements(be, (Elements){.kind = ELEMENT_ADD, .out = out, .a = a, .b = b});
@@ -260,11 +255,6 @@ static Status cuda_pixel_unshuffle(Backend *be, Tensor x, int p, Tensor out)
     return run_gather(be, (Places){.kind = PLACE_UNSHUFFLE, .p = {p}}, x, out);
 }
 
-static Status cuda_to_channels_last(Backend *be, Tensor x, Tensor out)
-{
-    return run_gather(be, (Places){.kind = PLACE_CHANNELS_LAST}, x, out);
-}
-
 static Status cuda_to_channels_first(Backend *be, Tensor x, Tensor out)
 {
     return run_gather(be, (Places){.kind = PLACE_CHANNELS_FIRST}, x, out);
@@ -313,7 +303,6 @@ __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .linear_add = cuda_linear_add,
     .linear_geglu = cuda_linear_geglu,
     .activation = cuda_activation,
-    .mul = cuda_mul,
     .add = cuda_add,
     .add_to = cuda_add_to,
     .combine = cuda_combine,
@@ -337,6 +326,5 @@ __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .dup_up = cuda_dup_up,
     .pixel_shuffle = cuda_pixel_shuffle,
     .pixel_unshuffle = cuda_pixel_unshuffle,
-    .to_channels_last = cuda_to_channels_last,
     .to_channels_first = cuda_to_channels_first,
 };

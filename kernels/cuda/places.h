@@ -19,7 +19,6 @@ typedef enum {
     PLACE_TIME_SPLIT,
     PLACE_SHUFFLE,
     PLACE_UNSHUFFLE,
-    PLACE_CHANNELS_LAST,
     PLACE_CHANNELS_FIRST,
     PLACE_DUP_UP,
     PLACE_PATCHIFY,
@@ -101,8 +100,6 @@ PLACES int64_t place_source(const Places *j, int64_t i)
         return place_index(j->in, o.t, o.h / p, o.w / p, (o.c * p + o.w % p) * p + o.h % p);
     case PLACE_UNSHUFFLE:
         return place_index(j->in, o.t, o.h * p + o.c % p, o.w * p + o.c / p % p, o.c / (p * p));
-    case PLACE_CHANNELS_LAST: /* out [T,H,W,C], in [C,T,H,W] */
-        return place_index(j->in, o.c, o.t, o.h, o.w);
     case PLACE_CHANNELS_FIRST: /* out [C,T,H,W], in [T,H,W,C] */
         return place_index(j->in, o.h, o.w, o.c, o.t);
     default:

@@ -57,7 +57,6 @@ const Kernels ref_kernels = {
     .linear_add = ref_linear_add,
     .linear_geglu = ref_linear_geglu,
     .activation = ref_activation,
-    .mul = ref_mul,
     .add = ref_add,
     .add_to = ref_add_to,
     .combine = ref_combine,
@@ -81,6 +80,5 @@ const Kernels ref_kernels = {
     .dup_up = ref_dup_up,
     .pixel_shuffle = ref_pixel_shuffle,
     .pixel_unshuffle = ref_pixel_unshuffle,
-    .to_channels_last = ref_to_channels_last,
     .to_channels_first = ref_to_channels_first,
 };

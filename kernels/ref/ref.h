@@ -24,7 +24,6 @@ Status ref_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor
 Status ref_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b, Tensor out);
 
 Status ref_activation(Backend *be, Tensor x, Activation act, Tensor out);
-Status ref_mul(Backend *be, Tensor a, Tensor b, Tensor out);
 Status ref_add(Backend *be, Tensor a, Tensor b, Tensor out);
 Status ref_add_to(Backend *be, Tensor acc, Tensor x, float factor);
 Status ref_combine(Backend *be, Tensor out, int count, const Tensor *x, const double *weight);
@@ -52,7 +51,6 @@ Status ref_avg_down(Backend *be, Tensor x, int factor_t, int factor_s, Tensor ou
 Status ref_dup_up(Backend *be, Tensor x, int factor_t, int factor_s, bool first_chunk, Tensor out);
 Status ref_pixel_shuffle(Backend *be, Tensor x, int p, Tensor out);
 Status ref_pixel_unshuffle(Backend *be, Tensor x, int p, Tensor out);
-Status ref_to_channels_last(Backend *be, Tensor x, Tensor out);
 Status ref_to_channels_first(Backend *be, Tensor x, Tensor out);
 
 #endif

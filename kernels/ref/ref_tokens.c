@@ -16,17 +16,6 @@ Status ref_activation(Backend *be, Tensor x, Activation act, Tensor out)
     return status_ok();
 }
 
-Status ref_mul(Backend *be, Tensor a, Tensor b, Tensor out)
-{
-    const float *p = ref_floats(be, a), *q = ref_floats(be, b);
-    float *y = ref_room(be, out);
-    if (failed(be->first)) return be->first;
-    int64_t count = tensor_count(out);
-    for (int64_t i = 0; i < count; i++) y[i] = p[i] * q[i];
-    ref_store(out, y);
-    return status_ok();
-}
-
 Status ref_add(Backend *be, Tensor a, Tensor b, Tensor out)
 {
     const float *p = ref_floats(be, a), *q = ref_floats(be, b);

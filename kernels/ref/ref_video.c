@@ -65,8 +65,6 @@ Status ref_pixel_unshuffle(Backend *be, Tensor x, int p, Tensor out)
     REF_REARRANGE(ref_index(x, o.t, o.h * p + o.c % p, o.w * p + o.c / p % p, o.c / (p * p)));
 }
 
-Status ref_to_channels_last(Backend *be, Tensor x, Tensor out) { REF_REARRANGE(ref_index(x, o.c, o.t, o.h, o.w)); }
-
 Status ref_to_channels_first(Backend *be, Tensor x, Tensor out) { REF_REARRANGE(ref_index(x, o.h, o.w, o.c, o.t)); }
 
 /* DupUp3D: channels repeat until there are C' * ft * fs * fs of them, which are laid out as (c', t, h, w). The first chunk of
