@@ -8,6 +8,7 @@ NET=10.$((RANDOM % 200 + 20)).$((RANDOM % 250))
 down() {
   local status=$? n
   trap - EXIT INT TERM
+  set +e # what is not there need not be taken down
   for n in 1 2 3; do
     ip netns pids "$FARM-$n" 2>/dev/null | xargs -r kill -9 2>/dev/null
     ip netns del "$FARM-$n" 2>/dev/null
@@ -23,13 +24,13 @@ start_nodes() { # COUNT
   ip link add "$FARM" type bridge 2>/dev/null && ip link set "$FARM" up || skip "cannot make a network bridge here"
   for ((n = 1; n <= $1; n++)); do
     ip netns add "$FARM-$n" 2>/dev/null || skip "cannot make network namespaces here"
+    ip netns exec "$FARM-$n" true 2>/dev/null || skip "cannot enter network namespaces here: / is not a mount point, as in a chroot?"
     ip link add "$FARM.$n" type veth peer name eth0 netns "$FARM-$n"
     ip link set "$FARM.$n" master "$FARM" up
     ip -n "$FARM-$n" addr add "$NET.$n/24" dev eth0
     ip -n "$FARM-$n" link set eth0 up
     ip -n "$FARM-$n" link set lo up
   done
-  ip netns exec "$FARM-1" true 2>/dev/null || skip "cannot run commands in network namespaces here: / is not a mount point, as in a chroot?"
   cat >agent <<END
 #!/bin/sh
 # AGENT HOST COMMAND...: what ssh does, by a namespace. A node whose link is down does not answer.
