@@ -35,13 +35,12 @@ Status ledger_state_of_shot(Ledger *l, const char *from, LedgerEvent event, cons
     return status_ok();
 }
 
-Status ledger_state_of_clip(Ledger *l, const char *from, LedgerEvent event, const char **to)
+Status ledger_state_of_clip(Ledger *l, ClipState from, LedgerEvent event, const char **to)
 {
-    ClipState is = CLIP_PLANNED, follows = CLIP_PLANNED;
-    TRY(ledger_state_parse_clip(l, from, &is));
-    TRY(ledger_next_clip_state(is, event, &follows));
+    ClipState follows = CLIP_PLANNED;
+    TRY(ledger_next_clip_state(from, event, &follows));
     l->changes |= 1u << event;
-    count_clips(l, is, follows, 1);
+    count_clips(l, from, follows, 1);
     *to = ledger_clip_state_name(follows);
     return status_ok();
 }
@@ -64,7 +63,9 @@ Status ledger_state_move_clip(Ledger *l, int64_t clip, LedgerEvent event)
     Query q = ledger_sql_query(l, "SELECT state FROM clips WHERE clip = ?1", "i", clip);
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no clip %lld", l->file, (long long)clip);
-    Status status = ledger_state_of_clip(l, ledger_sql_text(&q, 0), event, &to);
+    ClipState is = CLIP_PLANNED;
+    Status status = ledger_state_parse_clip(l, ledger_sql_text(&q, 0), &is);
+    if (!failed(status)) status = ledger_state_of_clip(l, is, event, &to);
     ledger_sql_end(&q);
     TRY(status);
     return ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE clip = ?2", "ti", to, clip);

@@ -9,9 +9,9 @@
 #include "coordinator/ledger_sql.h"
 
 /* The state that follows, for a statement that writes it together with other columns: the counts take it as written.
- * from: as the ledger spells it. */
+ * A shot's is given as the ledger spells it. *to: so too. */
 Status ledger_state_of_shot(Ledger *l, const char *from, LedgerEvent event, const char **to);
-Status ledger_state_of_clip(Ledger *l, const char *from, LedgerEvent event, const char **to);
+Status ledger_state_of_clip(Ledger *l, ClipState from, LedgerEvent event, const char **to);
 
 /* A state as the ledger spells it; ERR_FATAL when there is none of that name. */
 Status ledger_state_parse_clip(const Ledger *l, const char *text, ClipState *s);

@@ -84,7 +84,7 @@ Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int
 static Status move_clip(Ledger *l, const MeantClip *c, LedgerEvent event)
 {
     const char *to = NULL, *reason = event == EV_CANCEL ? "cancelled" : event == EV_PAUSE ? "paused" : NULL;
-    TRY(ledger_state_of_clip(l, ledger_clip_state_name(c->state), event, &to));
+    TRY(ledger_state_of_clip(l, c->state, event, &to));
     return ledger_sql_run(l, "UPDATE clips SET state = ?1, reason = ?2, decided_s = ?3 WHERE clip = ?4", "ttdi", to,
                           reason, l->now_s, c->clip);
 }

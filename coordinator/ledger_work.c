@@ -163,7 +163,7 @@ static Status take_clips(Ledger *l, const Lease *out, const int64_t *number, Cli
     TRY(ledger_next_clip_state(CLIP_PLANNED, EV_LEASE, follows));
     for (int i = 0; i < out->clip_count; i++) {
         const char *to = NULL;
-        TRY(ledger_state_of_clip(l, ledger_clip_state_name(CLIP_PLANNED), EV_LEASE, &to));
+        TRY(ledger_state_of_clip(l, CLIP_PLANNED, EV_LEASE, &to));
         TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1, lease = ?2 WHERE clip = ?3", "tii", to, out->lease,
                            number[i]));
     }
@@ -221,7 +221,7 @@ static Status check_clips(const RunningLease *w, const LeaseResult *r)
 static Status finish_clip(Ledger *l, int64_t clip, ClipState is, const ClipResult *c)
 {
     const char *to = NULL;
-    TRY(ledger_state_of_clip(l, ledger_clip_state_name(is), EV_DONE, &to));
+    TRY(ledger_state_of_clip(l, is, EV_DONE, &to));
     return ledger_sql_run(
         l,
         "UPDATE clips SET state = ?10, reason = NULL, file = ?2, thumbnail = ?3, sheet = ?4, sha256 = ?5,"
@@ -261,7 +261,8 @@ Status ledger_take_result(Ledger *l, const LeaseResult *r, bool *more)
     TRY(close_lease(l, r->lease, "done", r, NULL));
     TRY(find_more(l, w, INT64_MAX, &left));
     TRY(finish_shot(l, w, r->steps_resumed + r->steps_done, left));
-    TRY(find_more(l, w, l->clips_open, more));
+    *more = left;
+    if (left && l->clips_open < INT64_MAX) TRY(find_more(l, w, l->clips_open, more)); /* more than the pilot's */
     l->pace.finished += w->count;
     l->pace.last_s = l->now_s;
     ledger_running_end(l, r->lease);

@@ -182,9 +182,11 @@ int sampler_history(const Sampler *s, Tensor history[SAMPLER_MAX_HISTORY])
 
 void sampler_restore(Sampler *s, int step, const float *latents, float *const *history)
 {
-    int n = sampler_history_count(s, step);
+    Tensor place[SAMPLER_MAX_HISTORY];
+    const int n = sampler_history_count(s, step);
     s->step = step;
     s->predictions = n > 0 ? n - 1 : 0;
     backend_put(s->be, latents, s->latents);
-    for (int i = 0; i < n; i++) backend_put(s->be, history[i], i < s->predictions ? s->prediction[i] : s->last);
+    sampler_history(s, place);
+    for (int i = 0; i < n; i++) backend_put(s->be, history[i], place[i]);
 }
