@@ -21,6 +21,13 @@ void *memory_get(size_t count, size_t size)
     return p;
 }
 
+void *memory_resize(void *old, size_t count, size_t size)
+{
+    void *p = realloc(old, count * size);
+    if (!p) abort();
+    return p;
+}
+
 char *text_copy(const char *text)
 {
     size_t n = strlen(text) + 1;

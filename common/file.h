@@ -20,6 +20,7 @@ char *text_copy(const char *text);         /* strdup that aborts when out of mem
  * each moment, DESIGN 5), while a Status from each of them would be a thousand paths that no night ever walks. What is large
  * (tensors, files, messages) is asked for with malloc and refused with a Status. */
 void *memory_get(size_t count, size_t size);
+void *memory_resize(void *old, size_t count, size_t size); /* realloc likewise; what is new holds anything */
 
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);

@@ -22,8 +22,7 @@ typedef struct {
 static void make_room(Codec *c, size_t bytes)
 {
     c->end = 2 * c->end + bytes + 512;
-    c->data = realloc(c->data, c->end);
-    if (!c->data) abort();
+    c->data = memory_resize(c->data, c->end, 1);
 }
 
 /* inline: with the size of a number known, copying it is one instruction, and a message has a hundred of them */

@@ -101,8 +101,7 @@ void dispatch_queue_again(Dispatch *d, int64_t shot)
 {
     if (d->again_count == d->again_room) {
         d->again_room = 2 * d->again_room + 16;
-        d->again = realloc(d->again, (size_t)d->again_room * sizeof *d->again);
-        if (!d->again) abort();
+        d->again = memory_resize(d->again, (size_t)d->again_room, sizeof *d->again);
     }
     d->again[d->again_count++] = shot;
 }

@@ -41,8 +41,7 @@ static void make_room(Events *e, size_t bytes)
 {
     if (e->room - e->used >= bytes) return;
     e->room = 2 * e->room + bytes;
-    e->text = realloc(e->text, e->room);
-    if (!e->text) abort();
+    e->text = memory_resize(e->text, e->room, 1);
 }
 
 static void keep(Events *e, const char *text, size_t bytes)

@@ -43,8 +43,7 @@ static Status add_host(Hosts *h, const char *name, int slots)
     if (h->count == MOST_HOSTS) return status_fail(ERR_INPUT, "more than %d hosts", MOST_HOSTS);
     if (name[0] == '-' || name[strcspn(name, " \t'\"\\$`;|&<>(),:@")])
         return status_fail(ERR_INPUT, "\"%.60s\": expected the name or the IPv4 address of a host", name);
-    h->host = realloc(h->host, (size_t)(h->count + 1) * sizeof *h->host);
-    if (!h->host) abort();
+    h->host = memory_resize(h->host, (size_t)(h->count + 1), sizeof *h->host);
     h->host[h->count++] = (Host){.name = text_copy(name), .slots = slots};
     return status_ok();
 }

@@ -22,8 +22,7 @@ static void take(Words *w, char *word) /* owned from now on */
 {
     if (w->count + 1 >= w->room) {
         w->room = 2 * w->room + 32;
-        w->word = realloc(w->word, (size_t)w->room * sizeof *w->word);
-        if (!w->word) abort();
+        w->word = memory_resize(w->word, (size_t)w->room, sizeof *w->word);
     }
     w->word[w->count++] = word;
     w->word[w->count] = NULL;

@@ -142,8 +142,7 @@ void ledger_meant_add(MeantClips *list, const MeantClip *c)
 {
     if (list->count == list->room) {
         list->room = 2 * list->room + 64;
-        list->clip = realloc(list->clip, (size_t)list->room * sizeof *list->clip);
-        if (!list->clip) abort();
+        list->clip = memory_resize(list->clip, (size_t)list->room, sizeof *list->clip);
     }
     list->clip[list->count++] = *c;
 }

@@ -13,8 +13,7 @@ void ledger_running_add(Ledger *l, const RunningLease *head, const Lease *lease,
     for (int i = 0; i < w->count; i++) w->clip[i] = (struct RunningClip){clip[i], text_copy(lease->clip[i].clip_id)};
     if (l->running_count == l->running_room) {
         l->running_room = 2 * l->running_room + 16;
-        l->running = realloc(l->running, (size_t)l->running_room * sizeof *l->running);
-        if (!l->running) abort();
+        l->running = memory_resize(l->running, (size_t)l->running_room, sizeof *l->running);
     }
     l->running[l->running_count++] = w;
 }

@@ -19,8 +19,7 @@ static Status add_shots(ShotList *list, Query q)
     while (ledger_sql_next(&q)) {
         if (list->count == list->room) {
             list->room = 2 * list->room + 1024;
-            list->shot = realloc(list->shot, (size_t)list->room * sizeof *list->shot);
-            if (!list->shot) abort();
+            list->shot = memory_resize(list->shot, (size_t)list->room, sizeof *list->shot);
         }
         list->shot[list->count++] = ledger_sql_int(&q, 0);
     }
@@ -145,9 +144,8 @@ static Status find_clips(Ledger *l, int64_t shot, Lease *out, int64_t **number)
     while (ledger_sql_next(&q)) {
         if (out->clip_count == room) {
             room = 4 * room + 4;
-            out->clip = realloc(out->clip, (size_t)room * sizeof *out->clip);
-            *number = realloc(*number, (size_t)room * sizeof **number);
-            if (!out->clip || !*number) abort();
+            out->clip = memory_resize(out->clip, (size_t)room, sizeof *out->clip);
+            *number = memory_resize(*number, (size_t)room, sizeof **number);
         }
         (*number)[out->clip_count] = ledger_sql_int(&q, 0);
         out->clip[out->clip_count++] =

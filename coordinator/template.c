@@ -129,8 +129,7 @@ static void put(char **buffer, size_t *room, size_t length, const char *text, si
 {
     if (length + bytes + 1 > *room) {
         *room = 2 * (length + bytes + 1);
-        *buffer = realloc(*buffer, *room);
-        if (!*buffer) abort();
+        *buffer = memory_resize(*buffer, *room, 1);
     }
     memcpy(*buffer + length, text, bytes);
     (*buffer)[length + bytes] = 0;

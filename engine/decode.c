@@ -95,8 +95,7 @@ static void show_frames(Decode *d, int64_t n, int64_t height, int64_t width)
 {
     if (!d->trace.put) return;
     const size_t frame = (size_t)(height * width * 3);
-    d->video = realloc(d->video, (size_t)(d->shown + n) * frame * sizeof *d->video);
-    if (!d->video) abort();
+    d->video = memory_resize(d->video, (size_t)(d->shown + n) * frame, sizeof *d->video);
     memcpy(d->video + (size_t)d->shown * frame, d->frames, (size_t)n * frame * sizeof *d->video);
     d->shown += n;
     const int64_t dim[4] = {d->shown, height, width, 3};

@@ -23,8 +23,7 @@ WeightGroup *weights_add_group(WeightPlan *p, void *base, const WeightRow *row, 
 {
     if (p->count == p->room) {
         p->room = p->room ? 2 * p->room : 16;
-        p->group = realloc(p->group, (size_t)p->room * sizeof *p->group);
-        if (!p->group) abort();
+        p->group = memory_resize(p->group, (size_t)p->room, sizeof *p->group);
     }
     WeightGroup *g = &p->group[p->count++];
     memset(g, 0, sizeof *g);

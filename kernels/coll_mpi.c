@@ -168,8 +168,7 @@ static MPI_Request *next_request(Batch *b, int world)
 {
     if (b->count == b->room) {
         b->room = b->room ? 2 * b->room : 8;
-        b->message = realloc(b->message, (size_t)b->room * sizeof *b->message);
-        if (!b->message) abort();
+        b->message = memory_resize(b->message, (size_t)b->room, sizeof *b->message);
     }
     b->message[b->count] = (Message){MPI_REQUEST_NULL, world};
     return &b->message[b->count++].request;
