@@ -1,4 +1,4 @@
-/* work.h - how the farm starts a worker's half of a job: coordinator/run.c knows only this, main.c puts the halves together. */
+/* work.h - how the farm starts a worker's half of a job: coordinator/launch/run.c knows only this, main.c puts the halves together. */
 #ifndef REELWRIGHT_WORK_H
 #define REELWRIGHT_WORK_H
 

@@ -12,11 +12,11 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/provoke.h"
-#include "coordinator/launch_ranks.h"
-#include "coordinator/run.h"
-#include "coordinator/verbs.h"
-#include "worker/verbs.h"
-#include "worker/worker_loop.h"
+#include "coordinator/launch/launch_ranks.h"
+#include "coordinator/launch/run.h"
+#include "coordinator/verbs/verbs.h"
+#include "worker/render/worker_loop.h"
+#include "worker/verbs/verbs.h"
 
 typedef struct {
     const char *name, *summary;

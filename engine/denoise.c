@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "engine/condition.h"
 #include "engine/engine.h"
-#include "engine/parts.h"
-#include "engine/step.h"
+#include "engine/sample/step.h"
 #include "engine/trace.h"
+#include "engine/wan/condition.h"
+#include "engine/wan/parts.h"
 
 struct Denoise {
     Engine *e;

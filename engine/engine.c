@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "engine/parts.h"
 #include "engine/trace.h"
+#include "engine/wan/parts.h"
 
 static const char *const dit_folder[MAX_EXPERTS] = {"transformer", "transformer_2"};
 static const char DIFFUSERS_STEM[] = "diffusion_pytorch_model", TRANSFORMERS_STEM[] = "model";

@@ -17,7 +17,7 @@
 #include "common/model_config.h"
 #include "common/shot.h"
 #include "common/status.h"
-#include "engine/split.h"
+#include "engine/wan/split.h"
 #include "kernels/ops.h"
 
 typedef struct Engine Engine;

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "engine/parts.h"
-#include "engine/step.h"
-#include "engine/tiles.h"
+#include "engine/sample/step.h"
+#include "engine/wan/parts.h"
+#include "engine/wan/tiles.h"
 
 typedef struct {
     Backend *be;

@@ -18,7 +18,7 @@
  * waits already, and so does every later call: an aborted group is closed and formed anew. Outside tensors (a file that
  * cannot be read, a stop that was asked for) ranks agree: coll_agree gives all of them the worst Status of any.
  *
- * Theory of the split (Megatron-LM, arXiv:1909.08053; DeepSpeed-Ulysses, arXiv:2309.14509): engine/split.h. */
+ * Theory of the split (Megatron-LM, arXiv:1909.08053; DeepSpeed-Ulysses, arXiv:2309.14509): engine/wan/split.h. */
 #ifndef REELWRIGHT_COLL_H
 #define REELWRIGHT_COLL_H
 

@@ -26,6 +26,16 @@ check_includes engine 'common|kernels|engine'
 check_includes worker 'common|kernels|engine|worker'
 check_includes coordinator 'common|coordinator'
 
+# The rooms of the coordinator, from below: each knows itself and those before it.
+below='common'
+for room in campaign ledger watch 'dispatch deliver' launch verbs; do
+  for one in $room; do
+    list=$(grep -rnE '#include "coordinator/' coordinator/$one --include='*.[ch]' | grep -vE "#include \"coordinator/($below|$one)/")
+    [ -z "$list" ] || complain "coordinator/$one may include $below and itself only:" "$list"
+  done
+  below="$below|${room// /|}"
+done
+
 # a vendor library has one home
 check_home() {
   local header=$1 home=$2 list
@@ -33,17 +43,17 @@ check_home() {
   [ -z "$list" ] || complain "<$header> is at home in $home only:" "$list"
 }
 check_home 'sqlite3\.h' 'coordinator/ledger'
-check_home 'hdf5\.h' 'worker/(checkpoint|trace|h5)'
+check_home 'hdf5\.h' 'worker/render/(checkpoint|trace|h5)'
 check_home 'mpi(-ext)?\.h' 'common/link_mpi|kernels/coll_mpi'
 check_home 'lib(av|sw)' 'worker/'
-check_home 'j(peglib|error)\.h' 'worker/photo'
-check_home 'curl/.*' 'coordinator/webhook'
-check_home 'microhttpd\.h' 'coordinator/serve'
-check_home 'csv\.h' 'coordinator/customers'
-check_home '(c?yaml|cyaml/.*)\.h' 'coordinator/'
+check_home 'j(peglib|error)\.h' 'worker/pictures/photo'
+check_home 'curl/.*' 'coordinator/watch/webhook'
+check_home 'microhttpd\.h' 'coordinator/watch/serve'
+check_home 'csv\.h' 'coordinator/campaign/customers'
+check_home '(c?yaml|cyaml/.*)\.h' 'coordinator/campaign/'
 
-list=$(grep -rn 'SET state' coordinator --include='*.c' | grep -vE '^coordinator/ledger_(state|work|steer)\.c:')
-[ -z "$list" ] || complain 'states are written in ledger_state.c, ledger_work.c and ledger_steer.c only, with their counts (ledger_state.h):' "$list"
+list=$(grep -rn 'SET state' coordinator --include='*.c' | grep -vE '^coordinator/ledger/(counts|work|steer)\.c:')
+[ -z "$list" ] || complain 'states are written in coordinator/ledger/: counts.c, work.c and steer.c only, with their counts (counts.h):' "$list"
 
 list=$(grep -rnE '[^_a-z](strcpy|strcat|sprintf|gets|tmpnam|atoi|atof|strtok)[ ]*\(' common coordinator worker engine kernels --include='*.[ch]' --include='*.cc')
 [ -z "$list" ] || complain 'banned function (unbounded, or fails silently):' "$list"

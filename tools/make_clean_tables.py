@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes engine/clean_tables.c (what ftfy and Python know about characters) and engine/tokenizer_breaks.c (where user-perceived
+"""Writes engine/text/clean_tables.c (what ftfy and Python know about characters) and engine/text/tokenizer_breaks.c (where user-perceived
 characters end). Needs ftfy 6.3.1, regex and Python 3.11 (its unicodedata is Unicode 14).
 
     python tools/make_clean_tables.py            from the repository root
@@ -214,7 +214,7 @@ def write_breaks(out):
 
 def main():
     assert ftfy.__version__ == "6.3.1" and unicodedata.unidata_version == "14.0.0", "these versions make the tables"
-    with open("engine/clean_tables.c", "w") as out:
+    with open("engine/text/clean_tables.c", "w") as out:
         out.write(HEAD.format(name="clean_tables.c", include='#include "clean_tables.h"\n\n',
                               what=f"Facts of ftfy {ftfy.__version__}, Python's html and unicodedata {unicodedata.unidata_version}."))
         write_kinds(out)
@@ -222,7 +222,7 @@ def main():
         write_encodings(out)
         write_characters(out)
         write_entities(out)
-    with open("engine/tokenizer_breaks.c", "w") as out:
+    with open("engine/text/tokenizer_breaks.c", "w") as out:
         out.write(HEAD.format(name="tokenizer_breaks.c", include='#include "tokenizer_breaks.h"\n\n',
                               what="Grapheme cluster properties of Unicode."))
         write_breaks(out)

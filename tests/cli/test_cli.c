@@ -18,7 +18,7 @@
 
 #include "common/file.h"
 #include "common/hash.h"
-#include "engine/safetensors.h"
+#include "engine/weights/safetensors.h"
 
 enum { MAX_ARGUMENTS = 64 };
 #define FIXTURE FIXTURES "/t2v-0"

@@ -21,11 +21,11 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
-#include "coordinator/campaign.h"
-#include "coordinator/deliver.h"
-#include "coordinator/dispatch.h"
-#include "coordinator/ledger_read.h"
-#include "coordinator/report.h"
+#include "coordinator/campaign/campaign.h"
+#include "coordinator/deliver/deliver.h"
+#include "coordinator/deliver/report.h"
+#include "coordinator/dispatch/dispatch.h"
+#include "coordinator/ledger/view.h"
 
 static double cpu_s(clockid_t clock)
 {

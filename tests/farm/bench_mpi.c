@@ -9,8 +9,8 @@
 #include "bench_farm.h"
 #include "common/file.h"
 #include "common/moment.h"
-#include "coordinator/dispatch.h"
-#include "coordinator/ledger_read.h"
+#include "coordinator/dispatch/dispatch.h"
+#include "coordinator/ledger/view.h"
 
 enum { WAIT_MS = 100, IDLE_MS = 3000, ARRIVE_MS = 600000 };
 

@@ -7,7 +7,7 @@
 #include "bench_farm.h"
 #include "common/file.h"
 #include "common/moment.h"
-#include "coordinator/ledger_steer.h"
+#include "coordinator/ledger/steer.h"
 
 static double now_ms(clockid_t clock)
 {

@@ -3,7 +3,7 @@
 #ifndef REELWRIGHT_TESTS_FARM_SIM_WORKER_H
 #define REELWRIGHT_TESTS_FARM_SIM_WORKER_H
 
-#include "worker/talk.h"
+#include "worker/render/talk.h"
 
 typedef struct {
     Talk talk;

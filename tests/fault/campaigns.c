@@ -14,8 +14,8 @@
 
 #include "common/log.h"
 #include "common/provoke.h"
-#include "coordinator/conclude.h"
-#include "coordinator/ledger_read.h"
+#include "coordinator/deliver/conclude.h"
+#include "coordinator/ledger/view.h"
 
 enum { MOST_SHARED = 3 };
 

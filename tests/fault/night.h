@@ -4,10 +4,10 @@
 #define REELWRIGHT_TESTS_NIGHT_H
 
 #include "../unit/farm_fixture.h"
-#include "coordinator/dispatch.h"
-#include "coordinator/ledger_steer.h"
-#include "worker/checkpoint.h"
-#include "worker/talk.h"
+#include "coordinator/dispatch/dispatch.h"
+#include "coordinator/ledger/steer.h"
+#include "worker/render/checkpoint.h"
+#include "worker/render/talk.h"
 
 enum { NIGHT_STEPS = 6, NIGHT_EVERY = 2, MOST_SIMS = 6, MOST_ROWS = 24, TICK_MS = 25, UNIT_MS = 100, LIMIT_MS = 2000 };
 

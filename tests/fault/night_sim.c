@@ -80,7 +80,7 @@ static char *clip_path(const Sim *s, int clip, const char *ending)
     return text_format("%s/clips/%s.%s", s->talk.lease.campaign_folder, s->talk.lease.clip[clip].stem, ending);
 }
 
-/* The first clip's files, then another name of each for every other clip: as worker/finish.c does. */
+/* The first clip's files, then another name of each for every other clip: as worker/finish/finish.c does. */
 static void encode(Night *n, Sim *s, int clip)
 {
     static const char *const ending[] = {"mp4", "png", "sheet.png"};

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run_replaced.sh PROGRAM MODEL FOLDER - a worker dies early in a night: the others go on, and when it pays the launcher starts the
 # job again with a new worker in its place, which renders too; nothing that was done is done twice, and the clips are the same.
-# How long that takes grows with the job's start (dispatch_replace.c), so the others wait in their shots until it is decided.
+# How long that takes grows with the job's start (dispatch/replace.c), so the others wait in their shots until it is decided.
 source "$(dirname "$(readlink -f "$0")")/farm.sh"
 
 campaign calm 8

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/campaign_schema.h"
-#include "coordinator/rendition.h"
+#include "coordinator/campaign/rendition.h"
+#include "coordinator/campaign/schema.h"
 
 static void check_campaign(const CampaignFile *f)
 {

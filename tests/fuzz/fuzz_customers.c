@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/customers.h"
+#include "coordinator/campaign/customers.h"
 
 static void check(const Customers *c, const Faults *faults)
 {

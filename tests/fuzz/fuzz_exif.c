@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/exif.h"
+#include "worker/pictures/exif.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "coordinator/template.h"
+#include "coordinator/campaign/template.h"
 
 static const char table[] = "id,a,longer name\n1,,\"{{a}} \\{{\"\n2,x,\n";
 

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/clean.h"
-#include "engine/tokenizer_json.h"
-#include "engine/tokenizer_normal.h"
-#include "engine/tokenizer_spiece.h"
+#include "engine/text/clean.h"
+#include "engine/text/tokenizer_json.h"
+#include "engine/text/tokenizer_normal.h"
+#include "engine/text/tokenizer_spiece.h"
 
 static void check_id(void *context, int64_t id)
 {

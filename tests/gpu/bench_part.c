@@ -1,4 +1,4 @@
-/* One stage at the shape of a published model, random weights, timed as worker/bench.c times it; and where the time goes: the
+/* One stage at the shape of a published model, random weights, timed as worker/verbs/bench.c times it; and where the time goes: the
  * back end's kernels with a pair of events around each call. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "tests/gpu/parts.h"
 #include "tests/gpu/profile.h"
-#include "worker/bench.h"
+#include "worker/verbs/bench.h"
 #ifdef REELWRIGHT_GPU_CUDA
 #include "kernels/cuda/cuda.h"
 #endif

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "engine/safetensors.h"
-#include "engine/tokenizer.h"
+#include "engine/text/tokenizer.h"
+#include "engine/weights/safetensors.h"
 
 static char reference[4096];
 

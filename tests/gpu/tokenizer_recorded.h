@@ -1,4 +1,4 @@
-/* tokenizer_recorded.h - engine/tokenizer.h for programs that are built without utf8proc: prompts have the token ids that the
+/* tokenizer_recorded.h - engine/text/tokenizer.h for programs that are built without utf8proc: prompts have the token ids that the
  * reference recorded. Text is no matter of the GPU; tests/unit and tests/parity prove the tokenizer. */
 #ifndef REELWRIGHT_TESTS_GPU_TOKENIZER_RECORDED_H
 #define REELWRIGHT_TESTS_GPU_TOKENIZER_RECORDED_H

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "common/file.h"
-#include "engine/safetensors.h"
+#include "engine/weights/safetensors.h"
 
 const char *const parity_stage_name[STAGES] = {"exact", "embeds", "model", "latents", "encode", "video", "inside"};
 

@@ -6,12 +6,12 @@
 #include "calls.h"
 #include "common/link.h"
 #include "common/moment.h"
-#include "coordinator/conclude.h"
-#include "coordinator/events.h"
-#include "coordinator/lock.h"
-#include "worker/checkpoint.h"
-#include "worker/finish.h"
-#include "worker/worker.h"
+#include "coordinator/deliver/conclude.h"
+#include "coordinator/ledger/lock.h"
+#include "coordinator/watch/events.h"
+#include "worker/finish/finish.h"
+#include "worker/render/checkpoint.h"
+#include "worker/render/worker.h"
 
 #define MODEL     SOURCE_DIR "/tests/parity/fixtures/t2v-0/model"
 #define BIT(kind) (1u << (kind))

@@ -7,8 +7,8 @@
 #include <errno.h>
 
 #include "common/log.h"
-#include "coordinator/dispatch.h"
-#include "worker/talk.h"
+#include "coordinator/dispatch/dispatch.h"
+#include "worker/render/talk.h"
 
 enum { MAX_WORKERS = 9, TICK_MS = 20, STEP_MS = 100 };
 

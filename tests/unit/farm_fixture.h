@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "coordinator/ledger.h"
-#include "coordinator/ledger_read.h"
+#include "coordinator/ledger/ledger.h"
+#include "coordinator/ledger/view.h"
 
 static inline char *fixture_folder(void)
 {

@@ -1,11 +1,11 @@
 /* Batch scripts filled in, parts, and their ledgers merged. */
-#include "coordinator/batch.h"
+#include "coordinator/launch/batch.h"
 
 #include <sys/stat.h>
 
-#include "coordinator/ledger_merge.h"
-#include "coordinator/part.h"
-#include "coordinator/shell.h"
+#include "common/shell.h"
+#include "coordinator/campaign/part.h"
+#include "coordinator/ledger/merge.h"
 #include "farm_fixture.h"
 
 static char *no_options[] = {NULL};

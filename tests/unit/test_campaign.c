@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "coordinator/campaign.h"
-#include "coordinator/campaign_schema.h"
-#include "coordinator/check.h"
+#include "coordinator/campaign/campaign.h"
+#include "coordinator/campaign/schema.h"
+#include "coordinator/verbs/check.h"
 
 #define MODEL  SOURCE_DIR "/tests/parity/fixtures/t2v-0/model"
 #define HEAD   "campaign: test\nmodel: " MODEL "\ncustomers: c.csv\n"

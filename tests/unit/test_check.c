@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
-#include "coordinator/check.h"
+#include "coordinator/verbs/check.h"
 
 /* Three rows, of which the last is refused and the others share a shot. */
 static Campaign *make_campaign(void)

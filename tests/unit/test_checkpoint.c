@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "worker/checkpoint.h"
+#include "worker/render/checkpoint.h"
 
 enum { C = 2, F = 3, H = 4, W = 5, COUNT = C * F * H * W };
 static const char path[] = "test_checkpoint.h5";

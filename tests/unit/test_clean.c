@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
-#include "engine/clean.h"
+#include "engine/text/clean.h"
 
 static void check(const char *text, const char *expected)
 {

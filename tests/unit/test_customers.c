@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "coordinator/customers.h"
+#include "coordinator/campaign/customers.h"
 
 typedef struct {
     Customers c;

@@ -2,7 +2,7 @@
 #include "farm_fixture.h"
 
 #include "common/log.h"
-#include "worker/diary.h"
+#include "worker/render/diary.h"
 
 static Lease lease_in(char *folder)
 {

@@ -1,7 +1,7 @@
 /* test_dispatch_steer.c - a night that people steer: paused, piloted, cancelled clip by clip, with limits of their own. */
 #include "dispatch_fixture.h"
 
-#include "coordinator/ledger_steer.h"
+#include "coordinator/ledger/steer.h"
 
 static void request(Farm *f, const char *verb, const char *clip)
 {

@@ -16,7 +16,7 @@
 
 #include "common/file.h"
 #include "common/hash.h"
-#include "worker/encode.h"
+#include "worker/finish/encode.h"
 
 static const char path[] = "test_encode.mp4";
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "engine/parts.h"
+#include "engine/wan/parts.h"
 
 static const char fixture[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";
 

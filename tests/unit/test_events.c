@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "coordinator/events.h"
+#include "coordinator/watch/events.h"
 
 static json_t *last_line(const char *folder)
 {

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "worker/finish.h"
+#include "worker/finish/finish.h"
 
 enum { WIDTH = 64, HEIGHT = 112, FRAMES = 9 };
 static const char folder[] = "test_finish.out";

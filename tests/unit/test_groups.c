@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "coordinator/roster.h"
+#include "coordinator/dispatch/roster.h"
 
 static Roster roster;
 

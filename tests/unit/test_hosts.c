@@ -1,8 +1,8 @@
 /* Host files, the words of a shell, and which hosts answer. */
-#include "coordinator/hosts.h"
+#include "coordinator/launch/hosts.h"
 
-#include "coordinator/launch_command.h"
-#include "coordinator/shell.h"
+#include "common/shell.h"
+#include "coordinator/launch/launch_command.h"
 #include "farm_fixture.h"
 
 static char *folder;

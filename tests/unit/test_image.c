@@ -12,8 +12,8 @@
 
 #include "common/file.h"
 #include "common/hash.h"
-#include "worker/exif.h"
-#include "worker/image.h"
+#include "worker/pictures/exif.h"
+#include "worker/pictures/image.h"
 
 static const char pictures[] = SOURCE_DIR "/tests/parity/fixtures/pictures";
 

@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 
-#include "coordinator/ledger_launch.h"
+#include "coordinator/ledger/owner.h"
 
 static LeaseResult result_of(const Lease *l)
 {

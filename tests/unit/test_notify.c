@@ -12,9 +12,9 @@
 #include "common/log.h"
 #include "common/logbook.h"
 #include "common/moment.h"
-#include "coordinator/events.h"
-#include "coordinator/notify.h"
-#include "coordinator/webhook.h"
+#include "coordinator/watch/events.h"
+#include "coordinator/watch/notify.h"
+#include "coordinator/watch/webhook.h"
 
 enum { MOST = 8 };
 

@@ -1,9 +1,9 @@
 /* test_pages.c - what people and spreadsheets read: the delivery list, the report, progress, and the copies. */
 #include "farm_fixture.h"
 
-#include "coordinator/deliver.h"
-#include "coordinator/progress.h"
-#include "coordinator/report.h"
+#include "coordinator/deliver/deliver.h"
+#include "coordinator/deliver/report.h"
+#include "coordinator/watch/progress.h"
 
 typedef struct {
     char *folder;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/hash.h"
-#include "engine/picture.h"
+#include "engine/wan/picture.h"
 
 enum { WIDTH = 40, HEIGHT = 30 };
 

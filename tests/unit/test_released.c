@@ -19,11 +19,11 @@
 
 #include "common/file.h"
 #include "common/hash.h"
-#include "engine/dit.h"
 #include "engine/engine.h"
-#include "engine/text.h"
-#include "engine/vae.h"
-#include "engine/vision.h"
+#include "engine/text/text.h"
+#include "engine/wan/dit.h"
+#include "engine/wan/vae.h"
+#include "engine/wan/vision.h"
 
 enum { MOST_TENSORS = 2048, PLANS = 2 };
 static const int64_t SHARD_BYTES = 5000000000; /* what the published folders were cut with */

@@ -12,8 +12,8 @@
 
 #include "common/file.h"
 #include "common/log.h"
-#include "worker/checkpoint.h"
-#include "worker/render.h"
+#include "worker/render/checkpoint.h"
+#include "worker/render/render.h"
 
 enum { STEPS = 5 };
 static const char path[] = "test_render.h5", model_folder[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "coordinator/rendition.h"
+#include "coordinator/campaign/rendition.h"
 
 static const Place place = {"c.yaml", 9, "renditions"};
 

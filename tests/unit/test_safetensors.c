@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "engine/safetensors.h"
+#include "engine/weights/safetensors.h"
 
 typedef struct {
     char bytes[4096];

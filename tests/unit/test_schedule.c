@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-#include "engine/sampler.h"
+#include "engine/sample/sampler.h"
 
 static const struct {
     const char *kind;

@@ -7,11 +7,11 @@
 #include <time.h>
 
 #include "common/log.h"
-#include "coordinator/ledger_steer.h"
-#include "coordinator/metrics.h"
-#include "coordinator/progress.h"
-#include "coordinator/serve.h"
-#include "coordinator/status_page.h"
+#include "coordinator/ledger/steer.h"
+#include "coordinator/watch/metrics.h"
+#include "coordinator/watch/progress.h"
+#include "coordinator/watch/serve.h"
+#include "coordinator/watch/status_page.h"
 
 typedef struct {
     char *folder;

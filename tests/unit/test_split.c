@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "engine/split.h"
-#include "engine/weights.h"
+#include "engine/wan/split.h"
+#include "engine/weights/weights.h"
 
 static ModelConfig model(int heads, int layers, int ffn)
 {

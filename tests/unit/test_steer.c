@@ -5,8 +5,8 @@
 
 #include <sqlite3.h>
 
-#include "coordinator/ledger_steer.h"
-#include "coordinator/turn.h"
+#include "coordinator/launch/turn.h"
+#include "coordinator/ledger/steer.h"
 
 static char *filter_of(Fixture *f, const char *const *where, int count)
 {

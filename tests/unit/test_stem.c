@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/hash.h"
-#include "coordinator/stem.h"
+#include "coordinator/campaign/stem.h"
 
 static void becomes(const char *id, const char *expected)
 {

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "worker/image.h"
-#include "worker/stills.h"
+#include "worker/finish/stills.h"
+#include "worker/pictures/image.h"
 
 enum { FRAMES = 15 };
 static const char thumbnail[] = "test_stills.png", sheet[] = "test_stills.sheet.png";

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "coordinator/template.h"
+#include "coordinator/campaign/template.h"
 
 static const char table[] = "id,name,colour,empty,odd\n"
                             "1,Anna,red,,{{id}}\n"

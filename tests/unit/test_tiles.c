@@ -10,8 +10,8 @@
 #include <malloc.h>
 
 #include "common/file.h"
-#include "engine/parts.h"
-#include "engine/tiles.h"
+#include "engine/wan/parts.h"
+#include "engine/wan/tiles.h"
 #include "kernels/backend.h"
 
 static const char fixtures[] = SOURCE_DIR "/tests/parity/fixtures";

@@ -13,7 +13,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
-#include "engine/tokenizer.h"
+#include "engine/text/tokenizer.h"
 
 #define FIXTURES SOURCE_DIR "/tests/parity/fixtures/text"
 

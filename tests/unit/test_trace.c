@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "worker/trace.h"
+#include "worker/render/trace.h"
 
 static const char path[] = "test_trace.h5";
 static const int64_t dim[4] = {2, 1, 2, 3}, batched[5] = {1, 2, 1, 2, 3};

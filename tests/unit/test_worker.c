@@ -13,7 +13,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
-#include "worker/worker.h"
+#include "worker/render/worker.h"
 
 enum { STEPS = 3 };
 static const char folder[] = "test_worker.out", model_folder[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";

@@ -1,0 +1,253 @@
+#include "campaign.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "coordinator/campaign/load.h"
+#include "coordinator/campaign/rendition.h"
+
+static Place place_of(const CampaignLoad *l, const char *key)
+{
+    return (Place){l->campaign->file, campaign_file_line(&l->file, key), key};
+}
+
+static void read_model(CampaignLoad *l)
+{
+    if (!l->file.model) return;
+    l->campaign->model_folder = path_join(l->campaign->folder, l->file.model);
+    Status s = model_config_read(l->campaign->model_folder, &l->campaign->model);
+    if (failed(s)) faults_add(l->faults, place_of(l, "model"), "%s", s.message);
+}
+
+static void read_customers(CampaignLoad *l)
+{
+    l->campaign->customers.id_column = -1;
+    if (!l->file.customers) return;
+    char *file = l->campaign->customers_file = path_join(l->campaign->folder, l->file.customers);
+    if (file_exists(file))
+        customers_read(file, l->faults, &l->campaign->customers);
+    else
+        faults_add(l->faults, place_of(l, "customers"), "%s: no such file", file);
+}
+
+/* ---- settings of the shots ---- */
+
+static void set_size(const CampaignFile *f, ShotSpec *s)
+{
+    s->width = f->size[0];
+    s->height = f->size[1];
+}
+static void set_frames(const CampaignFile *f, ShotSpec *s) { s->frames = f->frames; }
+static void set_fps(const CampaignFile *f, ShotSpec *s) { s->fps = f->fps; }
+static void set_steps(const CampaignFile *f, ShotSpec *s) { s->steps = f->steps; }
+static void set_guidance(const CampaignFile *f, ShotSpec *s) { s->guidance = f->guidance; }
+static void set_guidance_2(const CampaignFile *f, ShotSpec *s) { s->guidance_2 = f->guidance_2; }
+static void set_flow_shift(const CampaignFile *f, ShotSpec *s) { s->flow_shift = f->flow_shift; }
+static void set_scheduler(const CampaignFile *f, ShotSpec *s)
+{
+    snprintf(s->scheduler, sizeof s->scheduler, "%s", f->scheduler);
+}
+
+static const struct {
+    const char *key;
+    void (*set)(const CampaignFile *f, ShotSpec *s);
+} setting[] = {{"size", set_size},
+               {"frames", set_frames},
+               {"fps", set_fps},
+               {"steps", set_steps},
+               {"guidance", set_guidance},
+               {"guidance_2", set_guidance_2},
+               {"flow_shift", set_flow_shift},
+               {"scheduler", set_scheduler}};
+enum { SETTING_COUNT = (int)(sizeof setting / sizeof *setting) };
+
+/* "frames = 30, expected ..." is said at the key's own line, so its name need not be said again. */
+static void add_model_fault(CampaignLoad *l, Place place, const char *message)
+{
+    size_t n = place.field ? strlen(place.field) : 0;
+    bool named = n && strncmp(message, place.field, n) == 0 && strncmp(message + n, " = ", 3) == 0;
+    faults_add(l->faults, place, "%s", named ? message + n + 3 : message);
+}
+
+/* The model's defaults with the file's keys in their place. Each key is tried alone first, because the check stops
+ * at the first fault. */
+static void check_settings(CampaignLoad *l)
+{
+    const ModelConfig *m = l->campaign->model;
+    int64_t before = faults_count(l->faults);
+    if (!m) return;
+    l->base = m->defaults;
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        Place place = place_of(l, setting[i].key);
+        if (!campaign_file_has(&l->file, setting[i].key)) continue;
+        ShotSpec alone = m->defaults;
+        setting[i].set(&l->file, &alone);
+        setting[i].set(&l->file, &l->base);
+        Status s = model_config_check_shot(m, &alone);
+        if (failed(s)) add_model_fault(l, place, s.message);
+    }
+    Status s = model_config_check_shot(m, &l->base);
+    if (failed(s) && faults_count(l->faults) == before) add_model_fault(l, place_of(l, "model"), s.message);
+}
+
+static void check_renditions(CampaignLoad *l)
+{
+    Campaign *c = l->campaign;
+    const YamlWords *words = &l->file.renditions;
+    for (int i = 0; i < words->count; i++) {
+        Place place = place_of(l, "renditions");
+        if (words->line[i]) place.line = words->line[i];
+        bool again = false;
+        for (int k = 0; k < i; k++) again = again || strcmp(words->word[k], words->word[i]) == 0;
+        if (again)
+            faults_add(l->faults, place, "%s is there twice", quoted(words->word[i]).text);
+        else if (c->rendition_count == MAX_RENDITIONS)
+            faults_add(l->faults, place, "more than %d of them", MAX_RENDITIONS);
+        else if (rendition_find(words->word[i], l->base.width, l->base.height, place, l->faults,
+                                &c->rendition[c->rendition_count]))
+            c->rendition_count++;
+    }
+}
+
+static void compile_templates(CampaignLoad *l)
+{
+    const Customers *c = &l->campaign->customers;
+    const CampaignFile *f = &l->file;
+    const char *negative = f->negative ? f->negative : l->campaign->model ? l->campaign->model->defaults.negative : "";
+    l->prompt = template_new(f->prompt ? f->prompt : "", c, place_of(l, "prompt"), l->faults);
+    l->negative = template_new(negative, c, place_of(l, "negative"), l->faults);
+    if (f->seed) l->seed = template_new(f->seed, c, place_of(l, "seed"), l->faults);
+}
+
+/* ---- how it is run ---- */
+
+static void check_webhook(CampaignLoad *l, const char *address)
+{
+    Place place = place_of(l, "notify.webhook");
+    size_t scheme = strncmp(address, "https://", 8) == 0 ? 8 : strncmp(address, "http://", 7) == 0 ? 7 : 0;
+    size_t host = scheme ? strcspn(address + scheme, "/?#") : 0;
+    if (host == 0 || strpbrk(address, " \t\r\n"))
+        faults_add(l->faults, place, "%s, expected an address, https://HOST/...", quoted(address).text);
+    else if (memchr(address + scheme, '@', host))
+        faults_add(l->faults, place, "a user or password in the address, expected none; events are signed instead");
+}
+
+static bool is_given(const char *text) { return text && strcmp(text, "none") != 0; }
+
+static void read_notify(CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    NotifySettings *n = &l->campaign->settings.notify;
+    if (is_given(f->webhook)) {
+        check_webhook(l, f->webhook);
+        n->webhook = text_copy(f->webhook);
+    }
+    if (is_given(f->command)) n->command = text_copy(f->command);
+    if (is_given(f->secret_file)) {
+        char *path = path_join(l->campaign->folder, f->secret_file);
+        n->secret_file = realpath(path, NULL);
+        if (!n->secret_file) faults_add(l->faults, place_of(l, "notify.secret_file"), "%s: no such file", path);
+        free(path);
+    }
+    for (int i = 0; i < f->events.count; i++) {
+        int k = 0;
+        while (settings_event[k] && strcmp(settings_event[k], f->events.word[i]) != 0) k++;
+        Place place = place_of(l, "notify.events");
+        if (f->events.line[i]) place.line = f->events.line[i];
+        if (settings_event[k])
+            snprintf(n->event[n->event_count++], NOTIFY_EVENT_BYTES, "%s", settings_event[k]);
+        else
+            faults_add(l->faults, place,
+                       "%s, expected run.finished, run.stopped, run.stuck, run.max_fails, "
+                       "run.waiting, pilot.ready, clip.failed or deadline.at_risk",
+                       quoted(f->events.word[i]).text);
+    }
+}
+
+static void read_settings(CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    Settings *s = &l->campaign->settings;
+    double when;
+    s->priority = f->priority;
+    s->pilot = f->pilot;
+    memcpy(s->limit_s, f->limit_s, sizeof s->limit_s);
+    if (f->max_fails && !max_fails_parse(f->max_fails, &s->max_fails))
+        faults_add(l->faults, place_of(l, "max_fails"), "%s, expected a number of clips, 20, or a share of them, 5%%",
+                   quoted(f->max_fails).text);
+    if (!is_given(f->deadline)) return read_notify(l);
+    if (strlen(f->deadline) >= DEADLINE_BYTES || !deadline_parse(f->deadline, 0, &when)) {
+        faults_add(l->faults, place_of(l, "deadline"), "%s, expected a time of day, \"06:00\", or \"2026-01-31 06:00\"",
+                   quoted(f->deadline).text);
+    } else {
+        snprintf(s->deadline, sizeof s->deadline, "%s", f->deadline);
+    }
+    read_notify(l);
+}
+
+static void check_all(CampaignLoad *l)
+{
+    read_settings(l);
+    read_model(l);
+    read_customers(l);
+    check_settings(l);
+    check_renditions(l);
+    compile_templates(l);
+    if (l->file.prompt) campaign_check_rows(l);
+}
+
+Status campaign_load(const char *file, Campaign **out)
+{
+    char *text = NULL;
+    size_t bytes;
+    *out = NULL;
+    if (file_is_folder(file)) return status_fail(ERR_INPUT, "%s is a folder, expected a campaign file", file);
+    TRY(file_read(file, YAML_MAX_BYTES, &text, &bytes));
+    Campaign *c = memory_get(1, sizeof *c);
+    CampaignLoad l = {.campaign = c, .faults = faults_new()};
+    c->file = text_copy(file);
+    c->folder = path_folder(file);
+    Status status = status_ok();
+    if (campaign_file_parse(file, text, bytes, l.faults, &l.file)) check_all(&l);
+    TRY_OUT(faults_status(l.faults));
+    TRY_OUT(model_config_hash(c->model_folder, c->model_hash)); /* reads every weight: only when all else is right */
+    c->name = text_copy(l.file.campaign);
+    c->checkpoint_every = l.file.checkpoint_every;
+    c->share_shots = l.file.reuse_shots;
+    campaign_plan(&l);
+    *out = c;
+    c = NULL;
+out:
+    free(text);
+    campaign_free(&c);
+    template_free(&l.prompt);
+    template_free(&l.negative);
+    template_free(&l.seed);
+    campaign_file_clear(&l.file);
+    faults_free(&l.faults);
+    return status;
+}
+
+void campaign_free(Campaign **c)
+{
+    if (!*c) return;
+    Campaign *p = *c;
+    free(p->file);
+    free(p->name);
+    free(p->folder);
+    free(p->model_folder);
+    free(p->customers_file);
+    settings_clear(&p->settings);
+    model_config_free(&p->model);
+    customers_free(&p->customers);
+    for (int64_t i = 0; i < p->clip_count; i++) free(p->clip[i].refusal);
+    free(p->clip);
+    free(p->shot);
+    texts_free(&p->plan_text);
+    free(p);
+    *c = NULL;
+    malloc_trim(0); /* a million rows were 600 MB, and the process may live all night */
+}

@@ -1,0 +1,23 @@
+/* load.h - between the two halves of campaign_load: what the file says once everything it names is read and
+ * checked (campaign.c), and the plan that is made of it (plan.c). */
+#ifndef REELWRIGHT_CAMPAIGN_LOAD_H
+#define REELWRIGHT_CAMPAIGN_LOAD_H
+
+#include "coordinator/campaign/campaign.h"
+#include "coordinator/campaign/schema.h"
+#include "coordinator/campaign/template.h"
+
+typedef struct {
+    Campaign *campaign; /* being filled */
+    CampaignFile file;
+    Faults *faults;
+    ShotSpec base; /* the settings that all shots share: the model's defaults and the file's keys; no texts, no seed */
+    Template *prompt, *negative, *seed; /* seed NULL: derived from campaign and row */
+} CampaignLoad;
+
+/* Adds what is wrong with the rows' prompts and seeds to the faults. */
+void campaign_check_rows(CampaignLoad *l);
+/* Needs input without faults: clips, shots, stems, fingerprint. */
+void campaign_plan(CampaignLoad *l);
+
+#endif

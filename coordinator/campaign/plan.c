@@ -1,0 +1,205 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define uthash_fatal(message) abort()
+#include <uthash.h>
+
+#include "common/file.h"
+#include "coordinator/campaign/load.h"
+#include "coordinator/campaign/stem.h"
+
+typedef struct { /* the expanded texts of one row; they grow and are used again for the next */
+    char *prompt, *negative, *seed;
+    size_t prompt_room, negative_room, seed_room;
+} RowTexts;
+
+static void free_texts(RowTexts *t)
+{
+    free(t->prompt);
+    free(t->negative);
+    free(t->seed);
+}
+
+/* ---- checks of the rows ---- */
+
+static bool parse_seed(const char *text, uint64_t *seed)
+{
+    size_t n = strlen(text);
+    if (n < 1 || n > 19 || strspn(text, "0123456789") != n) return false;
+    *seed = strtoull(text, NULL, 10); /* 19 digits fit */
+    return *seed <= INT64_MAX;
+}
+
+/* Where a fault of this row is told: in the customers' line, at the first column of the template; at the key if it
+ * has none. */
+static Place row_place(const CampaignLoad *l, const Template *t, const char *key, int64_t row)
+{
+    const Customers *c = &l->campaign->customers;
+    int column = template_first_column(t);
+    if (column < 0) return (Place){l->campaign->file, campaign_file_line(&l->file, key), key};
+    return (Place){l->campaign->customers_file, c->line[row], c->column[column]};
+}
+
+/* The row gives every variable of the template a value. */
+static bool check_values(const CampaignLoad *l, const Template *t, const char *key, int64_t row)
+{
+    const Customers *c = &l->campaign->customers;
+    int missing = template_missing(t, c, row);
+    if (missing < 0) return true;
+    Place place = {l->campaign->customers_file, c->line[row], c->column[missing]};
+    faults_add(l->faults, place, "empty, and %s in %s:%d has no fallback; expected a value, or {{%.60s|...}} there",
+               key, path_name(l->campaign->file), campaign_file_line(&l->file, key), c->column[missing]);
+    return false;
+}
+
+static void check_prompt(const CampaignLoad *l, RowTexts *t, int64_t row)
+{
+    if (!check_values(l, l->prompt, "prompt", row)) return;
+    size_t n = template_expand(l->prompt, &l->campaign->customers, row, &t->prompt, &t->prompt_room);
+    Place place = row_place(l, l->prompt, "prompt", row);
+    if (t->prompt[strspn(t->prompt, " \t\r\n")] == 0)
+        faults_add(l->faults, place, "the prompt is empty; expected what the clip shows");
+    else if (n > CAMPAIGN_MAX_PROMPT_BYTES)
+        faults_add(l->faults, place, "the prompt has %zu bytes, expected at most %d", n, CAMPAIGN_MAX_PROMPT_BYTES);
+}
+
+static void check_seed(const CampaignLoad *l, RowTexts *t, int64_t row)
+{
+    uint64_t seed;
+    if (!l->seed || !check_values(l, l->seed, "seed", row)) return;
+    template_expand(l->seed, &l->campaign->customers, row, &t->seed, &t->seed_room);
+    if (!parse_seed(t->seed, &seed))
+        faults_add(l->faults, row_place(l, l->seed, "seed", row), "%s%s, expected a whole number from 0 to %" PRId64,
+                   quoted(t->seed).text, template_is_constant(l->seed) ? "" : " as the seed", INT64_MAX);
+}
+
+void campaign_check_rows(CampaignLoad *l)
+{
+    RowTexts t = {0};
+    int64_t rows = l->campaign->customers.row_count;
+    /* a template that no row changes is checked once */
+    int64_t prompt_rows = template_is_constant(l->prompt) ? rows > 0 : rows;
+    int64_t seed_rows = !l->seed || template_is_constant(l->seed) ? rows > 0 : rows;
+    for (int64_t row = 0; row < rows; row++) {
+        if (row < prompt_rows) check_prompt(l, &t, row);
+        check_values(l, l->negative, "negative", row);
+        if (row < seed_rows) check_seed(l, &t, row);
+    }
+    free_texts(&t);
+}
+
+/* ---- the plan ---- */
+
+typedef struct {
+    CampaignLoad *l;
+    RowTexts texts;
+    Stems *stems;
+    struct ShotEntry *entry, *known; /* by key */
+    const char *last_negative;       /* kept already; most campaigns have one */
+} Planner;
+
+typedef struct ShotEntry {
+    UT_hash_handle hh;
+} ShotEntry;
+
+static char *keep(Campaign *c, const char *text) { return texts_keep(c->plan_text, text, strlen(text)); }
+
+static uint64_t derive_seed(const char *campaign, const char *id)
+{
+    char digest[HASH_TEXT];
+    Hash *h = hash_begin();
+    hash_add_field(h, "campaign", "%s", campaign);
+    hash_add_field(h, "id", "%s", id);
+    hash_end(h, digest);
+    digest[16] = 0;
+    return strtoull(digest, NULL, 16) >> 1;
+}
+
+/* The row's shot with borrowed texts, and its key. */
+static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spec, char key[HASH_TEXT])
+{
+    CampaignLoad *l = p->l;
+    const Customers *c = &l->campaign->customers;
+    RowTexts *t = &p->texts;
+    *spec = l->base;
+    template_expand(l->prompt, c, row, &t->prompt, &t->prompt_room);
+    template_expand(l->negative, c, row, &t->negative, &t->negative_room);
+    spec->prompt = t->prompt;
+    spec->negative = t->negative;
+    if (l->seed) {
+        template_expand(l->seed, c, row, &t->seed, &t->seed_room);
+        if (!parse_seed(t->seed, &spec->seed)) abort(); /* campaign_check_rows has seen it */
+    } else {
+        spec->seed = derive_seed(l->campaign->name, id);
+    }
+    shot_key(spec, l->campaign->model_hash, key);
+    if (l->campaign->share_shots) return;
+    Hash *h = hash_begin();
+    hash_add_field(h, "shot", "%s", key);
+    hash_add_field(h, "id", "%s", id);
+    hash_end(h, key);
+}
+
+/* Index of the shot with this key; a new one keeps copies of the texts. */
+static int64_t find_shot(Planner *p, const ShotSpec *spec, const char *key)
+{
+    Campaign *c = p->l->campaign;
+    ShotEntry *entry;
+    HASH_FIND(hh, p->known, key, HASH_TEXT - 1, entry);
+    if (entry) return entry - p->entry;
+    PlannedShot *shot = &c->shot[c->shot_count];
+    memcpy(shot->key, key, HASH_TEXT);
+    shot->spec = *spec;
+    shot->spec.prompt = keep(c, spec->prompt);
+    if (!p->last_negative || strcmp(p->last_negative, spec->negative) != 0) p->last_negative = keep(c, spec->negative);
+    shot->spec.negative = (char *)p->last_negative;
+    entry = &p->entry[c->shot_count];
+    HASH_ADD_KEYPTR(hh, p->known, shot->key, HASH_TEXT - 1, entry);
+    return c->shot_count++;
+}
+
+static void take_fingerprint(Campaign *c, int fps)
+{
+    Hash *h = hash_begin();
+    hash_add_field(h, "campaign", "%s", c->name);
+    hash_add_field(h, "model", "%s", c->model_hash);
+    hash_add_field(h, "fps", "%d", fps);
+    for (int i = 0; i < c->rendition_count; i++) {
+        const Rendition *r = &c->rendition[i];
+        hash_add_field(h, "rendition", "%s %dx%d crf %d %s %d kbps", r->name, r->width, r->height, r->crf, r->preset,
+                       r->max_kbps);
+    }
+    for (int64_t i = 0; i < c->clip_count; i++) {
+        hash_add_field(h, "id", "%s", c->clip[i].clip_id);
+        hash_add_field(h, "stem", "%s", c->clip[i].stem);
+        hash_add(h, c->shot[c->clip[i].shot].key, HASH_TEXT - 1);
+    }
+    hash_end(h, c->fingerprint);
+}
+
+void campaign_plan(CampaignLoad *l)
+{
+    Campaign *c = l->campaign;
+    size_t rows = (size_t)c->customers.row_count;
+    c->clip = memory_get(rows, sizeof *c->clip);
+    c->shot = memory_get(rows, sizeof *c->shot); /* pages that no shot uses are never touched */
+    c->plan_text = texts_new();
+    Planner p = {.l = l, .stems = stems_new((int64_t)rows), .entry = memory_get(rows, sizeof *p.entry)};
+    for (; c->clip_count < (int64_t)rows; c->clip_count++) {
+        ShotSpec spec;
+        char key[HASH_TEXT], stem[STEM_BYTES];
+        char *id = c->customers.value[c->clip_count * c->customers.column_count + c->customers.id_column];
+        describe_shot(&p, c->clip_count, id, &spec, key);
+        int64_t shot = find_shot(&p, &spec, key);
+        stems_take(p.stems, id, stem);
+        c->clip[c->clip_count] = (PlannedClip){id, keep(c, stem), shot, NULL};
+    }
+    HASH_CLEAR(hh, p.known);
+    free(p.entry);
+    free_texts(&p.texts);
+    stems_free(&p.stems);
+    PlannedShot *fit = realloc(c->shot, (size_t)c->shot_count * sizeof *c->shot);
+    if (fit) c->shot = fit;
+    take_fingerprint(c, l->base.fps);
+}

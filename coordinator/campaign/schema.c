@@ -1,0 +1,154 @@
+#include "schema.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TO(member) .to = offsetof(CampaignFile, member)
+
+/* Ranges are those that hold for any model; what one model can render, it says itself (model_config_check_shot).
+ * A row with .lacks becomes usable by taking that out and giving it a member. */
+static const YamlField schema[] = {
+    {"campaign", YAML_TEXT, TO(campaign), .required = true, .help = "the campaign's name"},
+    {"model", YAML_TEXT, TO(model), .required = true, .help = "the model's folder, relative to this file"},
+    {"customers", YAML_TEXT, TO(customers), .required = true,
+     .help = "a CSV or JSON Lines file, relative to this file"},
+    {"prompt", YAML_TEXT, TO(prompt), .required = true,
+     .help = "what the clip shows, with {{columns}} of the customers"},
+    {"negative", YAML_TEXT, TO(negative), .help = "what it must not show"},
+    {"seed", YAML_TEXT, TO(seed), .help = "a whole number or {{column}}"},
+    {"size", YAML_SIZE, TO(size), .min = 16, .max = 8192, .unit = "pixels", .help = "width and height of the render"},
+    {"frames", YAML_INTEGER, TO(frames), .min = 1, .max = 65536, .unit = "frames", .help = "length of the clip"},
+    {"fps", YAML_INTEGER, TO(fps), .min = 1, .max = 240, .unit = "frames per second", .help = "speed of the clip"},
+    {"steps", YAML_INTEGER, TO(steps), .min = 1, .max = 1000, .unit = "steps", .help = "denoising steps"},
+    {"guidance", YAML_NUMBER, TO(guidance), .min = 0, .max = 100, .help = "how closely to follow the prompt"},
+    {"guidance_2", YAML_NUMBER, TO(guidance_2), .min = 0, .max = 100,
+     .help = "the same for a model's second transformer"},
+    {"flow_shift", YAML_NUMBER, TO(flow_shift), .min = 1e-3, .max = 1e3, .help = "shift of the sigma schedule"},
+    {"scheduler", YAML_CHOICE, TO(scheduler), .words = "unipc|euler", .help = "the solver"},
+    {"priority", YAML_INTEGER, TO(priority), .min = -100, .max = 100, .fallback = "0", .help = "higher goes first"},
+    {"renditions", YAML_WORDS, TO(renditions), .fallback = "reels", .help = "formats to deliver"},
+    {"checkpoint.every", YAML_INTEGER, TO(checkpoint_every), .min = 1, .max = 1000, .words = "auto", .fallback = "auto",
+     .unit = "steps", .help = "how often latents are saved"},
+    {"reuse.shots", YAML_SWITCH, TO(reuse_shots), .fallback = "true",
+     .help = "rows that need the same render share it"},
+    {"reuse.trunk_steps", YAML_INTEGER, .max = 1000, .fallback = "0", .unit = "steps", .only = "0",
+     .lacks = "share the first steps of different shots", .help = "steps that all variants share"},
+    {"pilot", YAML_INTEGER, TO(pilot), .max = 1000, .fallback = "0", .unit = "clips",
+     .help = "clips to approve before the batch"},
+    {"deadline", YAML_TEXT, TO(deadline), .fallback = "none", .help = "a time of day, 06:00, or 2026-01-31 06:00"},
+    {"max_fails", YAML_TEXT, TO(max_fails), .fallback = "none", .help = "how many clips may fail, 20 or 5%"},
+    {"limits.load", YAML_INTEGER, TO(limit_s[STAGE_LOAD]), .min = 1, .max = 604800, .words = "auto", .fallback = "auto",
+     .unit = "seconds", .help = "for loading the model"},
+    {"limits.text", YAML_INTEGER, TO(limit_s[STAGE_TEXT]), .min = 1, .max = 604800, .words = "auto", .fallback = "auto",
+     .unit = "seconds", .help = "for encoding the prompt"},
+    {"limits.denoise", YAML_INTEGER, TO(limit_s[STAGE_DENOISE]), .min = 1, .max = 604800, .words = "auto",
+     .fallback = "auto", .unit = "seconds", .help = "for one denoising step"},
+    {"limits.decode", YAML_INTEGER, TO(limit_s[STAGE_DECODE]), .min = 1, .max = 604800, .words = "auto",
+     .fallback = "auto", .unit = "seconds", .help = "for decoding one latent frame"},
+    {"limits.finish", YAML_INTEGER, TO(limit_s[STAGE_FINISH]), .min = 1, .max = 604800, .words = "auto",
+     .fallback = "auto", .unit = "seconds", .help = "for finishing one clip"},
+    {"notify.webhook", YAML_TEXT, TO(webhook), .fallback = "none",
+     .help = "an address, https://..., that events are posted to"},
+    {"notify.secret_file", YAML_TEXT, TO(secret_file), .fallback = "none",
+     .help = "a file with the key that signs them"},
+    {"notify.command", YAML_TEXT, TO(command), .fallback = "none",
+     .help = "a shell command that reads an event on stdin"},
+    {"notify.events", YAML_WORDS, TO(events), .help = "events to tell of"},
+    {"cameo.id", YAML_TEXT, .lacks = "show a cameo", .help = "whose likeness"},
+    {"cameo.purpose", YAML_TEXT, .lacks = "show a cameo", .help = "what for"},
+    {"voice.text", YAML_TEXT, .lacks = "speak", .help = "what is said"},
+    {"voice.language", YAML_TEXT, .lacks = "speak", .help = "its language"},
+    {"overlays", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "write texts over the picture",
+     .help = "texts over the picture"},
+    {"label.text", YAML_TEXT, .lacks = "label the picture", .help = "the label's text"},
+    {"label.position", YAML_TEXT, .lacks = "label the picture", .help = "where it stands"},
+    {"gates", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "run quality gates", .help = "a set of gates"},
+    {"review.policy", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "hold clips for review",
+     .help = "all, sample or none"},
+    {"review.aql", YAML_NUMBER, .max = 100, .lacks = "hold clips for review", .help = "acceptable quality level"},
+    {"credentials.certificate", YAML_TEXT, .lacks = "sign clips", .help = "certificate chain"},
+    {"credentials.key", YAML_TEXT, .lacks = "sign clips", .help = "its private key"},
+};
+enum { KEY_COUNT = (int)(sizeof schema / sizeof *schema) };
+_Static_assert((int)KEY_COUNT <= (int)CAMPAIGN_MAX_KEYS, "CampaignFile.line has a place for every key");
+
+const YamlField *campaign_schema(int *count)
+{
+    *count = KEY_COUNT;
+    return schema;
+}
+
+static int signed_line(const CampaignFile *c, const char *key)
+{
+    for (int i = 0; i < KEY_COUNT; i++)
+        if (strcmp(schema[i].name, key) == 0) return c->line[i];
+    abort(); /* a key that is not in the table */
+}
+
+int campaign_file_line(const CampaignFile *c, const char *key) { return abs(signed_line(c, key)); }
+
+bool campaign_file_has(const CampaignFile *c, const char *key) { return signed_line(c, key) > 0; }
+
+static void check_name(const CampaignFile *c, Place place, Faults *faults)
+{
+    if (strlen(c->campaign) > CAMPAIGN_MAX_NAME_BYTES)
+        faults_add(faults, place, "%zu bytes long, expected at most %d", strlen(c->campaign), CAMPAIGN_MAX_NAME_BYTES);
+    for (const char *p = c->campaign; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f) {
+            faults_add(faults, place, "%s holds a line break or another control character", quoted(c->campaign).text);
+            return;
+        }
+}
+
+/* A text that is there but empty is a fault, and then as good as not given. */
+static void check_texts(const char *file, CampaignFile *c, Faults *faults)
+{
+    const struct {
+        const char *key;
+        char **text;
+    } filled[] = {{"campaign", &c->campaign},
+                  {"model", &c->model},
+                  {"customers", &c->customers},
+                  {"prompt", &c->prompt},
+                  {"seed", &c->seed},
+                  {"notify.webhook", &c->webhook},
+                  {"notify.secret_file", &c->secret_file},
+                  {"notify.command", &c->command}};
+    for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
+        char **text = filled[i].text;
+        if (!*text || (*text)[strspn(*text, " \t\n")]) continue;
+        faults_add(faults, (Place){file, campaign_file_line(c, filled[i].key), filled[i].key}, "empty; expected text");
+        free(*text);
+        *text = NULL;
+    }
+    if (c->campaign) check_name(c, (Place){file, campaign_file_line(c, "campaign"), "campaign"}, faults);
+}
+
+bool campaign_file_parse(const char *file, const char *text, size_t bytes, Faults *faults, CampaignFile *out)
+{
+    *out = (CampaignFile){0};
+    Yaml *y = yaml_open(file, text, bytes, faults);
+    if (!y) return false;
+    yaml_read_fields(y, schema, KEY_COUNT, out, out->line);
+    yaml_close(&y);
+    check_texts(file, out, faults);
+    return true;
+}
+
+void campaign_file_clear(CampaignFile *c)
+{
+    free(c->campaign);
+    free(c->model);
+    free(c->customers);
+    free(c->prompt);
+    free(c->negative);
+    free(c->seed);
+    free(c->deadline);
+    free(c->max_fails);
+    free(c->webhook);
+    free(c->command);
+    free(c->secret_file);
+    for (int i = 0; i < c->renditions.count; i++) free(c->renditions.word[i]);
+    for (int i = 0; i < c->events.count; i++) free(c->events.word[i]);
+    *c = (CampaignFile){0};
+}

@@ -1,0 +1,35 @@
+/* schema.h - the keys of a campaign file, in one table: type, range, default, unit, meaning, and whether
+ * this version can do it. configs/campaign.reference.yaml documents the same keys for the user; a test holds the two
+ * together. */
+#ifndef REELWRIGHT_CAMPAIGN_SCHEMA_H
+#define REELWRIGHT_CAMPAIGN_SCHEMA_H
+
+#include "coordinator/campaign/settings.h"
+#include "coordinator/campaign/yaml_fields.h"
+
+enum { CAMPAIGN_MAX_KEYS = 64, CAMPAIGN_MAX_NAME_BYTES = 100 };
+
+typedef struct
+{ /* what the file says; a text is NULL and a number 0 where it says nothing and the key has no default */
+    char *campaign, *model, *customers, *prompt, *negative, *seed;
+    char *deadline, *max_fails, *webhook, *command, *secret_file;
+    int size[2]; /* width, height */
+    int frames, fps, steps, priority, pilot, checkpoint_every;
+    int limit_s[STAGE_COUNT];
+    double guidance, guidance_2, flow_shift;
+    char scheduler[YAML_CHOICE_BYTES];
+    YamlWords renditions, events;
+    bool reuse_shots;
+    int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
+} CampaignFile;
+
+const YamlField *campaign_schema(int *count);
+/* Reads `text` and adds what is wrong to faults; false when it is no YAML table at all. campaign_file_clear(out) in
+ * every case. */
+bool campaign_file_parse(const char *file, const char *text, size_t bytes, Faults *faults, CampaignFile *out);
+void campaign_file_clear(CampaignFile *c);
+/* Line of a key of the table, 0 when the file does not give it. */
+int campaign_file_line(const CampaignFile *c, const char *key);
+bool campaign_file_has(const CampaignFile *c, const char *key); /* it is given, and not refused */
+
+#endif

@@ -1,0 +1,344 @@
+#include "report.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base64.h"
+#include "common/file.h"
+#include "common/moment.h"
+#include "coordinator/watch/events.h"
+#include "coordinator/watch/html.h"
+
+enum { MOST_CARDS = 240, MOST_ROWS = 5000, MOST_PICTURE_BYTES = 24 << 20, ONE_PICTURE_BYTES = 4 << 20 };
+
+typedef struct {
+    Ledger *ledger;
+    FILE *file;
+    Snapshot now;
+    unsigned char *seen; /* [shots]: has a card */
+    int cards;
+    int64_t rows, failures;
+    size_t picture_bytes; /* embedded so far */
+    double longest_s;     /* of a shot: the scale of the bars */
+    double render_s;      /* sum over shots */
+    double first_s, last_s;
+} Report;
+
+static void put(Report *r, const char *text) { html_put(r->file, text); }
+static void put_address(Report *r, const char *path) { html_put_address(r->file, path); }
+
+static void put_duration(Report *r, double s)
+{
+    if (s >= 3600)
+        fprintf(r->file, "%.0f:%02.0f h", floor(s / 3600), floor(fmod(s, 3600) / 60));
+    else if (s >= 100)
+        fprintf(r->file, "%.0f:%02.0f min", floor(s / 60), floor(fmod(s, 60)));
+    else
+        fprintf(r->file, s < 10 ? "%.1f s" : "%.0f s", s);
+}
+
+static const char style[] =
+    ":root{--ink:#1c1b19;--soft:#6b675f;--line:#e4e0d8;--paper:#faf8f4;--card:#fff;--good:#2f7d4f;--bad:#b3372b;"
+    "--a:#d9a441;--b:#2f6f8f;--c:#7d5a8c;--d:#5d8a5a}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#ece8e0;--soft:#a39d92;--line:#37342f;--paper:#191816;--card:#"
+    "22201d;"
+    "--good:#6fc08f;--bad:#ef8a7e;--a:#d9a441;--b:#6fb0d0;--c:#b795c6;--d:#8fbf8b}}"
+    "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}"
+    "main{max-width:1180px;margin:0 auto;padding:28px 20px "
+    "64px}h1{font-size:clamp(28px,5vw,42px);line-height:1.1;margin:0 0 6px;"
+    "letter-spacing:-.02em;overflow-wrap:anywhere}h2{font-size:20px;margin:40px 0 "
+    "12px}p{margin:0}.soft{color:var(--soft)}"
+    ".verdict{font-size:18px;margin-bottom:22px}.good{color:var(--good)}.bad{color:var(--bad)}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));border:1px solid var(--line);"
+    "border-radius:10px;background:var(--card);overflow:hidden}.tile{padding:14px 16px;border-right:1px solid "
+    "var(--line);"
+    "border-bottom:1px solid var(--line);margin:0 -1px -1px 0}.tile "
+    "b{display:block;font-size:26px;line-height:1.2;font-weight:600;"
+    "font-variant-numeric:tabular-nums}.tile span{color:var(--soft);font-size:14px}"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:18px}"
+    ".card{background:var(--card);border:1px solid "
+    "var(--line);border-radius:10px;overflow:hidden;display:flex;flex-direction:column}"
+    ".card img{display:block;width:100%;height:auto;background:#000}.card>div{padding:12px 14px}.card h3{margin:0 0 "
+    "2px;font-size:16px;"
+    "overflow-wrap:anywhere}.card p{font-size:14px;overflow-wrap:anywhere}a{color:inherit;text-underline-offset:3px}"
+    ".bar{display:flex;height:8px;border-radius:4px;overflow:hidden;background:var(--line);margin:10px 0 4px}.bar "
+    "i{display:block}"
+    ".a{background:var(--a)}.b{background:var(--b)}.c{background:var(--c)}.d{background:var(--d)}"
+    ".key{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:14px;color:var(--soft);margin:0 0 14px}.key "
+    "i{display:inline-block;"
+    "width:10px;height:10px;border-radius:2px;margin-right:6px}"
+    ".wide{overflow-x:auto;border:1px solid var(--line);border-radius:10px;background:var(--card)}"
+    "table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}th{font-weight:600;"
+    "text-align:left;"
+    "color:var(--soft)}th,td{padding:8px 12px;border-bottom:1px solid var(--line);vertical-align:top}tr:last-child "
+    "td{border-bottom:0}"
+    ".n{text-align:right;white-space:nowrap}td.why{min-width:220px;overflow-wrap:anywhere}"
+    "dl{display:grid;grid-template-columns:max-content 1fr;gap:4px "
+    "18px;margin:0;font-size:14px}dt{color:var(--soft)}dd{margin:0;"
+    "overflow-wrap:anywhere}@media(max-width:520px){.tile "
+    "b{font-size:22px}dl{grid-template-columns:1fr}dd{margin-bottom:6px}}";
+
+static void put_tile(Report *r, const char *name, const char *fmt, double value)
+{
+    fputs("<div class=tile><b>", r->file);
+    if (fmt)
+        fprintf(r->file, fmt, value);
+    else
+        put_duration(r, value);
+    fprintf(r->file, "</b><span>%s</span></div>", name);
+}
+
+static void put_head(Report *r)
+{
+    const Snapshot *s = &r->now;
+    int64_t wanted = s->clips - s->refused;
+    char when[32];
+    events_time(moment_wall_s(), when);
+    fputs("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+          "content='width=device-width,initial-scale=1'><title>",
+          r->file);
+    put(r, s->name);
+    fprintf(r->file, " - report</title><style>%s</style><main><h1>", style);
+    put(r, s->name);
+    fputs("</h1><p class=verdict>", r->file);
+    if (s->left > 0)
+        fprintf(r->file, "<span class=bad>Not finished</span>: %lld of %lld clips are still to be made",
+                (long long)s->left, (long long)wanted);
+    else if (s->failed > 0)
+        fprintf(r->file, "Finished, but <span class=bad>%lld of %lld clips failed</span>", (long long)s->failed,
+                (long long)wanted);
+    else
+        fprintf(r->file, "<span class=good>All %lld clips are done</span>", (long long)wanted);
+    fprintf(r->file, " <span class=soft>&middot; %.10s %.5s UTC</span></p><section class=tiles>", when, when + 11);
+    put_tile(r, "clips done", "%.0f", (double)s->finished);
+    put_tile(r, "failed", "%.0f", (double)s->failed);
+    if (s->refused) put_tile(r, "refused", "%.0f", (double)s->refused);
+    put_tile(r, "shots rendered", "%.0f", (double)s->shot_count[SHOT_RENDERED]);
+    put_tile(r, "renders saved by sharing", "%.0f", (double)(wanted - s->shots));
+    double rate = snapshot_clips_per_hour(s, moment_wall_s());
+    if (rate > 0) put_tile(r, "clips per hour", rate < 10 ? "%.1f" : "%.0f", rate);
+    if (r->last_s > r->first_s) put_tile(r, "from first to last", NULL, r->last_s - r->first_s);
+    if (s->shot_count[SHOT_RENDERED]) put_tile(r, "per shot", NULL, r->render_s / (double)s->shot_count[SHOT_RENDERED]);
+    fputs("</section>", r->file);
+}
+
+/* ---- rows ---- */
+
+static double spent_s(const ClipRow *c) { return c->text_s + c->denoise_s + c->decode_s + c->finish_s; }
+static bool is_failed(const ClipRow *c) { return strcmp(c->state, "failed") == 0 || strcmp(c->state, "refused") == 0; }
+
+/* First pass: totals, and the scale of the bars. */
+static Status measure(void *self, const ClipRow *c)
+{
+    Report *r = self;
+    if (c->given_s > 0 && (r->first_s <= 0 || c->given_s < r->first_s)) r->first_s = c->given_s;
+    if (c->ended_s > r->last_s) r->last_s = c->ended_s;
+    if (is_failed(c)) r->failures++;
+    if (!*c->file || c->shot < 0 || c->shot >= r->now.shots || r->seen[c->shot]) return status_ok();
+    r->seen[c->shot] = 1;
+    r->render_s += spent_s(c);
+    if (spent_s(c) > r->longest_s) r->longest_s = spent_s(c);
+    return status_ok();
+}
+
+/* A link to what the shot's workers wrote, where they did. */
+static void put_log(Report *r, const ClipRow *c)
+{
+    char *name = text_format("logs/%s.log", c->key), *whole = path_join(ledger_folder(r->ledger), name);
+    if (*c->key && file_exists(whole)) {
+        fputs("<a href='../", r->file);
+        put_address(r, name);
+        fputs("'>log</a>", r->file);
+    }
+    free(whole);
+    free(name);
+}
+
+static Status put_failure(void *self, const ClipRow *c)
+{
+    Report *r = self;
+    if (!is_failed(c) || r->rows++ >= MOST_ROWS) return status_ok();
+    fputs("<tr><td>", r->file);
+    put(r, c->clip_id);
+    fprintf(r->file, "<td>%s<td class=why>", c->state);
+    put(r, c->reason);
+    fprintf(r->file, "<td class=n>%lld<td>", (long long)c->failures);
+    put_log(r, c);
+    return status_ok();
+}
+
+static void put_bar(Report *r, const ClipRow *c)
+{
+    const double part[] = {c->text_s, c->denoise_s, c->decode_s, c->finish_s};
+    fputs("<div class=bar>", r->file);
+    for (int i = 0; i < 4 && r->longest_s > 0; i++)
+        fprintf(r->file, "<i class=%c style='width:%.1f%%'></i>", "abcd"[i], 100 * part[i] / r->longest_s);
+    fputs("</div>", r->file);
+}
+
+static void put_picture(Report *r, const char *path)
+{
+    char *whole = path_join(ledger_folder(r->ledger), path), *data = NULL;
+    size_t bytes = 0, n = strlen(path);
+    bool jpeg = n > 4 && strcmp(path + n - 4, ".jpg") == 0;
+    bool inside = r->picture_bytes < MOST_PICTURE_BYTES && !failed(file_read(whole, ONE_PICTURE_BYTES, &data, &bytes));
+    fputs("<img loading=lazy alt='contact sheet' src='", r->file);
+    if (inside) {
+        char *text = base64_text(data, bytes);
+        fprintf(r->file, "data:image/%s;base64,%s", jpeg ? "jpeg" : "png", text);
+        r->picture_bytes += bytes;
+        free(text);
+    } else {
+        fputs("../", r->file);
+        put_address(r, path);
+    }
+    fputs("'>", r->file);
+    free(data);
+    free(whole);
+}
+
+static Status put_card(void *self, const ClipRow *c)
+{
+    Report *r = self;
+    if (!*c->file || c->shot < 0 || c->shot >= r->now.shots || r->seen[c->shot] || r->cards >= MOST_CARDS)
+        return status_ok();
+    r->seen[c->shot] = 1;
+    r->cards++;
+    fputs("<article class=card>", r->file);
+    if (*c->sheet || *c->thumbnail) put_picture(r, *c->sheet ? c->sheet : c->thumbnail);
+    fputs("<div><h3><a href='../", r->file);
+    put_address(r, c->file);
+    fputs("'>", r->file);
+    put(r, c->clip_id);
+    fputs("</a>", r->file);
+    if (c->sharers > 1) fprintf(r->file, " <span class=soft>and %lld more</span>", (long long)c->sharers - 1);
+    fputs("</h3><p>", r->file);
+    put(r, c->prompt);
+    fputs("</p>", r->file);
+    put_bar(r, c);
+    fputs("<p class=soft>", r->file);
+    put_duration(r, spent_s(c));
+    fprintf(r->file, " &middot; seed %llu", (unsigned long long)c->seed);
+    if (c->steps_resumed) fprintf(r->file, " &middot; resumed at step %d", c->steps_resumed);
+    if (c->failures) fprintf(r->file, " &middot; %lld attempts lost", (long long)c->failures);
+    fputs(" &middot; ", r->file);
+    put_log(r, c);
+    fputs("</p></div></article>", r->file);
+    return status_ok();
+}
+
+static Status put_row(void *self, const ClipRow *c)
+{
+    Report *r = self;
+    if (r->rows++ >= MOST_ROWS) return status_ok();
+    fputs("<tr><td>", r->file);
+    put(r, c->clip_id);
+    fprintf(r->file, "<td>%s<td>", c->state);
+    put(r, c->worker);
+    const double part[] = {c->text_s, c->denoise_s, c->decode_s, c->finish_s};
+    for (int i = 0; i < 4; i++) fprintf(r->file, *c->file ? "<td class=n>%.2f" : "<td>", part[i]);
+    if (*c->file)
+        fprintf(r->file, "<td class=n>%dx%d<td class=n>%.2f<td class=n>%.8s", c->width, c->height, c->duration_s,
+                c->key);
+    else
+        fprintf(r->file, "<td><td><td class=n>%.8s", c->key);
+    return status_ok();
+}
+
+/* ---- the page ---- */
+
+static Status put_failures(Report *r)
+{
+    if (r->failures == 0) return status_ok();
+    fputs("<h2>What failed, and why</h2><div class=wide><table><tr><th>clip<th>state<th>reason<th class=n>attempts "
+          "lost<th>log",
+          r->file);
+    r->rows = 0;
+    TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_failure, r}));
+    fputs("</table></div>", r->file);
+    return status_ok();
+}
+
+static Status put_sheets(Report *r)
+{
+    if (r->now.shot_count[SHOT_RENDERED] == 0) return status_ok();
+    fputs("<h2>Contact sheets</h2><p class=key><span><i class=a></i>text</span><span><i "
+          "class=b></i>denoising</span><span><i class=c>"
+          "</i>decoding</span><span><i class=d></i>encoding</span></p><section class=cards>",
+          r->file);
+    memset(r->seen, 0, (size_t)r->now.shots + 1);
+    TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_card, r}));
+    fputs("</section>", r->file);
+    if (r->now.shot_count[SHOT_RENDERED] > r->cards)
+        fprintf(r->file, "<p class=soft>The first %d of %lld shots.</p>", r->cards,
+                (long long)r->now.shot_count[SHOT_RENDERED]);
+    return status_ok();
+}
+
+static Status put_clips(Report *r)
+{
+    fputs("<h2>Every clip</h2><div class=wide><table><tr><th>clip<th>state<th>worker<th class=n>text s<th "
+          "class=n>denoising s"
+          "<th class=n>decoding s<th class=n>encoding s<th class=n>size<th class=n>length s<th class=n>shot",
+          r->file);
+    r->rows = 0;
+    TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_row, r}));
+    fputs("</table></div>", r->file);
+    if (r->rows > MOST_ROWS)
+        fprintf(r->file, "<p class=soft>The first %d of %lld rows; delivery.csv has all.</p>", MOST_ROWS,
+                (long long)r->rows);
+    return status_ok();
+}
+
+static void put_foot(Report *r)
+{
+    const Snapshot *s = &r->now;
+    fputs("<h2>Made with</h2><dl><dt>model<dd>", r->file);
+    put(r, path_name(s->model_folder));
+    fprintf(r->file, " <span class=soft>SHA-256 %s</span><dt>campaign file<dd>", s->model_hash);
+    put(r, s->file);
+    fprintf(r->file, "<dt>fingerprint<dd class=soft>%s<dt>jobs started<dd>%lld</dl></main></html>\n", s->fingerprint,
+            (long long)s->launches);
+}
+
+static Status put_page(Report *r)
+{
+    TRY(ledger_read_snapshot(r->ledger, &r->now));
+    r->seen = memory_get((size_t)r->now.shots + 1, 1);
+    TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){measure, r}));
+    put_head(r);
+    TRY(put_failures(r));
+    TRY(put_sheets(r));
+    TRY(put_clips(r));
+    put_foot(r);
+    return status_ok();
+}
+
+Status report_write(Ledger *l)
+{
+    Report r = {.ledger = l};
+    char *folder = path_join(ledger_folder(l), "report"), *page = path_join(folder, "index.html"),
+         *draft = file_draft(page);
+    Status status = file_make_folders(folder);
+    r.file = failed(status) ? NULL : fopen(draft, "wbe");
+    if (r.file) {
+        status = put_page(&r);
+        bool bad = ferror(r.file) != 0;
+        if ((fclose(r.file) != 0 || bad) && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", page);
+        if (failed(status))
+            unlink(draft);
+        else
+            status = file_publish(draft, page);
+    } else if (!failed(status)) {
+        status = status_errno(ERR_FATAL, "cannot write %s", page);
+    }
+    snapshot_clear(&r.now);
+    free(r.seen);
+    free(folder);
+    free(page);
+    free(draft);
+    return status;
+}

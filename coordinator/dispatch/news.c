@@ -1,0 +1,227 @@
+/* news.c - what the workers say, and what it changes. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "coordinator/dispatch/inside.h"
+
+/* Of one round, some 500 shots: enough that a commit (4 ms of fsync) costs less than the work, and 20 ms at most to wait. */
+enum { MOST_NEWS = 16384 };
+
+static void greet(Dispatch *d, Member *m, const WireMessage *w)
+{
+    if (m->state == MEMBER_ABSENT) {
+        snprintf(m->host, sizeof m->host, "%s", w->as.ready.host);
+        m->pid = w->as.ready.pid;
+        m->threads = w->as.ready.threads;
+        snprintf(m->name, sizeof m->name, "%s:%d", m->host, m->pid);
+        dispatch_event(d, "worker.ready", "{s:i,s:s,s:i}", "worker", m->rank, "host", m->host, "pid", m->pid);
+    } else if (m->state == MEMBER_LOST) {
+        dispatch_event(d, "worker.back", "{s:i}", "worker", m->rank);
+    } else {
+        return;
+    }
+    m->state = MEMBER_READY;
+    m->dirty = m->urgent = true;
+}
+
+static void hear_ready(Dispatch *d, Member *m, const WireMessage *w)
+{
+    greet(d, m, w);
+    if (m->state == MEMBER_HELPING && w->lease >= m->lease) roster_end_lease(m, MEMBER_READY);
+    if ((m->state == MEMBER_WORKING || m->state == MEMBER_HELPING) && w->lease < m->lease &&
+        d->now_ms - m->sent_ms >= DISPATCH_RESEND_MS) {
+        m->sent_ms = d->now_ms;
+        link_send(d->link, m->rank, m->lease_data, m->lease_bytes); /* committed in an earlier round */
+    }
+    if (m->stop_told) dispatch_post_stop(d, m);
+}
+
+static bool holds(const Dispatch *d, const Member *m, int64_t lease, int64_t epoch)
+{
+    return m->state == MEMBER_WORKING && m->lease == lease && epoch == ledger_epoch(d->ledger);
+}
+
+static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
+{
+    if (!holds(d, m, w->lease, w->epoch)) {
+        dispatch_post_drop(d, m, w->lease);
+        return status_ok();
+    }
+    const char *stage = w->as.progress.stage;
+    roster_progress(&d->roster, m, stage, w->as.progress.done, w->as.progress.total, d->now_ms);
+    if (m->stop_told) dispatch_post_stop(d, m);
+    bool finishing = strcmp(stage, "decode") == 0 || strcmp(stage, "finish") == 0;
+    if (!finishing || m->finishing) return status_ok();
+    m->finishing = true;
+    d->moved += m->clip_count;
+    return status_ok();
+}
+
+/* After everything that has arrived was heard: a shot whose result is among it is done, which is one change instead of two. */
+static Status note_finishing(Dispatch *d)
+{
+    for (int rank = 1; rank < d->roster.count; rank++) {
+        Member *m = &d->roster.member[rank];
+        if (!m->finishing || m->finishing_noted) continue;
+        TRY(dispatch_begin_changes(d));
+        TRY(ledger_note_finishing(d->ledger, m->lease));
+        m->finishing_noted = true;
+    }
+    return status_ok();
+}
+
+/* What a result must say before it is believed: a success faster than physics allows is a fault. */
+static Status check_result(const Member *m, const LeaseResult *r)
+{
+    if (r->steps_done < 0 || r->steps_resumed < 0 || r->steps_done + r->steps_resumed != m->steps)
+        return status_fail(ERR_NODE, "reported done after %d of %d steps", r->steps_done + r->steps_resumed, m->steps);
+    if (r->steps_done > 0 && !(r->denoise_s > 0))
+        return status_fail(ERR_NODE, "reported %d steps in no time", r->steps_done);
+    return status_ok();
+}
+
+static void tell_of_clips(Dispatch *d, const Member *m, const LeaseResult *r)
+{
+    dispatch_event(d, "shot.rendered", "{s:s,s:i,s:I,s:i,s:i,s:f,s:f,s:f,s:f}", "shot", r->key, "worker", m->rank,
+                   "lease", r->lease, "steps", r->steps_done, "steps_resumed", r->steps_resumed, "text_s",
+                   r->encode_text_s, "denoise_s", r->denoise_s, "decode_s", r->decode_s, "finish_s", r->finish_s);
+    for (int i = 0; i < r->clip_count; i++)
+        dispatch_event(d, "clip.approved", "{s:s,s:s,s:s,s:s}", "clip", r->clip[i].clip_id, "shot", r->key, "file",
+                       r->clip[i].file, "sha256", r->clip[i].sha256);
+}
+
+static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
+{
+    bool more = false;
+    Status status = check_result(m, r);
+    if (!failed(status)) status = ledger_take_result(d->ledger, r, &more);
+    if (failed(status) && status.err != ERR_FATAL) {
+        char *reason = text_copy(status.message);
+        status = dispatch_lose(d, m, MEMBER_READY, "failed", r, reason);
+        free(reason);
+        return status;
+    }
+    TRY(status);
+    d->moved += r->clip_count;
+    tell_of_clips(d, m, r);
+    if (more) dispatch_queue_again(d, m->shot);
+    roster_count_success(m);
+    roster_end_lease(m, MEMBER_READY);
+    return status_ok();
+}
+
+/* The class of a worker's failure does not say "disk full", its words do: they are strerror's in this very program. */
+static bool is_disk_full(const char *reason)
+{
+    return strstr(reason, strerror(ENOSPC)) || strstr(reason, strerror(EDQUOT));
+}
+
+/* A folder that only the worker cannot write to is its node's fault; one that the coordinator cannot either is everybody's. */
+static Status check_folders(const Dispatch *d)
+{
+    static const char *const place[] = {"", "clips", "latents"};
+    Status status = status_ok();
+    for (size_t i = 0; i < sizeof place / sizeof *place && !failed(status); i++) {
+        char *inside = *place[i] ? path_join(ledger_folder(d->ledger), place[i]) : text_copy(ledger_folder(d->ledger));
+        status = file_check_writable(inside);
+        free(inside);
+    }
+    return status;
+}
+
+static Status take_failure(Dispatch *d, Member *m, const LeaseResult *r)
+{
+    if (r->err == ERR_STOP) return dispatch_lose(d, m, MEMBER_READY, "stopped", r, r->reason);
+    Status folders = r->err == ERR_CLIP ? status_ok() : check_folders(d);
+    if (r->err != ERR_FATAL && !is_disk_full(r->reason) && !failed(folders))
+        return dispatch_lose(d, m, MEMBER_READY, "failed", r, r->reason);
+    dispatch_halt(d, DISPATCH_STUCK, failed(folders) ? folders.message : r->reason);
+    return dispatch_lose(d, m, MEMBER_READY, "stopped", r, r->reason);
+}
+
+static Status hear_result(Dispatch *d, Member *m, const WireMessage *w)
+{
+    const LeaseResult *r = &w->as.result;
+    WireMessage ack = {.kind = WIRE_ACK, .epoch = ledger_epoch(d->ledger), .lease = r->lease};
+    if (holds(d, m, r->lease, r->epoch)) {
+        TRY(dispatch_begin_changes(d));
+        TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));
+    } else if (m->state == MEMBER_LOST) {
+        dispatch_event(d, "result.ignored", "{s:i,s:I}", "worker", m->rank, "lease", r->lease);
+    }
+    dispatch_post(d, m->rank, &ack);
+    if (m->stop_told) dispatch_post_stop(d, m);
+    return status_ok();
+}
+
+static Status hear_death(Dispatch *d, Member *m, bool goodbye)
+{
+    char reason[192];
+    snprintf(reason, sizeof reason, "worker %d (%s) %s", m->rank, m->name[0] ? m->name : "not introduced",
+             goodbye ? "left with its work undone" : "died");
+    MemberState next = goodbye ? MEMBER_GONE : MEMBER_DEAD;
+    if (m->state >= MEMBER_DEAD) return status_ok();
+    if (!goodbye) {
+        log_line(LOG_WARNING, "%s", reason);
+        dispatch_event(d, "worker.died", "{s:i,s:s}", "worker", m->rank, "reason", reason);
+    }
+    Member *lead = m->group ? &d->roster.member[m->lead] : m;
+    if (lead->state == MEMBER_WORKING) { /* a group's lease is lost with any of its ranks */
+        TRY(dispatch_begin_changes(d));
+        TRY(dispatch_lose(d, lead, lead == m ? next : MEMBER_LOST, goodbye ? "stopped" : "lost", NULL, reason));
+    } else {
+        dispatch_end_group(d, lead, true);
+    }
+    if (m->state < MEMBER_DEAD) roster_end_lease(m, next);
+    return status_ok();
+}
+
+static Status hear_message(Dispatch *d, Member *m, const News *news)
+{
+    WireMessage w;
+    Status status = wire_decode(news->data, news->bytes, &w);
+    if (failed(status)) {
+        log_line(LOG_WARNING, "from worker %d: %s", m->rank, status.message);
+        return status_ok();
+    }
+    m->heard_ms = d->now_ms;
+    switch (w.kind) {
+    case WIRE_READY:
+        hear_ready(d, m, &w);
+        break;
+    case WIRE_PROGRESS:
+        status = hear_progress(d, m, &w);
+        break;
+    case WIRE_RESULT:
+        status = hear_result(d, m, &w);
+        break;
+    case WIRE_BYE:
+        status = hear_death(d, m, true);
+        break;
+    default:
+        break; /* a worker sends no other kind */
+    }
+    wire_clear(&w);
+    return status;
+}
+
+Status dispatch_hear(Dispatch *d, int wait_ms)
+{
+    for (int i = 0; i < MOST_NEWS && d->moved < DISPATCH_ROUND_CLIPS; i++) {
+        News news;
+        TRY(link_hear(d->link, i == 0 ? wait_ms : 0, &news));
+        if (news.kind == NEWS_NONE) break;
+        Status status = status_ok();
+        if (news.peer > 0 && news.peer < d->roster.count) {
+            Member *m = &d->roster.member[news.peer];
+            status = news.kind == NEWS_DEATH ? hear_death(d, m, false) : hear_message(d, m, &news);
+        }
+        news_clear(&news);
+        TRY(status);
+    }
+    return note_finishing(d);
+}

@@ -1,0 +1,95 @@
+/* roster.h - who works: what each worker does, since when, and how far it can be trusted. In memory only: a new epoch
+ * starts with an empty roster, and the workers introduce themselves. */
+#ifndef REELWRIGHT_ROSTER_H
+#define REELWRIGHT_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coordinator/ledger/ledger.h"
+
+typedef enum {
+    MEMBER_ABSENT, /* not heard yet */
+    MEMBER_READY,
+    MEMBER_HELPING, /* in a lease of its group's first rank, or not yet back from one */
+    MEMBER_WORKING,
+    MEMBER_LOST, /* made no progress: its lease is given away; it may come back */
+    MEMBER_DEAD,
+    MEMBER_GONE /* said goodbye */
+} MemberState;
+
+enum {
+    ROSTER_BAD_SHOTS = 3,            /* different shots failed in a row: the worker is set aside */
+    ROSTER_IDLE_MS = 10000,          /* an idle worker says so every second; one that does not gets no work */
+    ROSTER_ABSENT_MS = 120000,       /* a worker that has not introduced itself by then is not waited for */
+    ROSTER_BACK_MS = 30000,          /* nor, so long after its group lost a rank, is one that has not come back */
+    ROSTER_FIRST_LIMIT_MS = 1800000, /* for a step, before any was measured: it includes loading the model */
+    ROSTER_LEAST_LIMIT_MS = 120000,
+    ROSTER_LIMIT_FACTOR = 20 /* a step that takes so many times the longest so far is not going to end */
+};
+
+typedef struct {
+    int rank, pid, threads;
+    MemberState state;
+    bool aside;              /* failed too much: gets no more work */
+    bool stop_told;          /* has been asked to end */
+    char host[64], name[96]; /* name: host:pid, one life of one process */
+    int64_t heard_ms, progress_ms, sent_ms;
+    int64_t awaited_ms;              /* lost with its group, and expected back until then */
+    int64_t lease, shot;             /* while it works */
+    int64_t group;                   /* number of the group it is in; 0: none */
+    int lead, next;                  /* the rank of its first; the one after this, 0: none */
+    bool seen;                       /* it has answered to the lease */
+    bool finishing, finishing_noted; /* denoised; and the ledger says so */
+    char stage[16], clip[64];
+    int done, total, clip_count, steps, finished;
+    int64_t bad_shot[ROSTER_BAD_SHOTS];
+    int bad_count;
+    unsigned char *lease_data; /* of the lease in work, to send it again */
+    size_t lease_bytes;
+    bool dirty, urgent; /* its line in the ledger is old; and must be new at once */
+} Member;
+
+typedef struct {
+    int count;      /* ranks, the coordinator's own (0, unused) included */
+    int group_size; /* ranks that render a shot together */
+    int64_t groups; /* formed so far */
+    Member *member; /* [count] */
+    int64_t start_ms;
+    int64_t longest_ms;                  /* the longest wait between two signs of progress so far */
+    int64_t fixed_limit_ms;              /* 0 = measured */
+    int64_t stage_limit_ms[STAGE_COUNT]; /* of one stage, where it is not 0 */
+} Roster;
+
+void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms);
+void roster_close(Roster *r);
+
+void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms);
+bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms);
+bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms); /* ready, trusted, heard of lately */
+/* A failed shot counts against its worker; true when that was one too many (it is now aside). Success forgets them. */
+bool roster_count_failure(Member *m, int64_t shot);
+void roster_count_success(Member *m);
+void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t now_ms);
+void roster_end_lease(Member *m, MemberState state);
+
+/* ---- groups (roster_groups.c) ----
+ * Neighbours form one: ranks 1 to T, T + 1 to 2T, and so on, as soon as all are ready. Where that cannot be, because one of them is
+ * lost, dead or set aside (or T does not divide the workers), the rest are spares, of which any T form one. A group lasts until one
+ * of its ranks failed or is lost; then its members are free for another. */
+void roster_form_groups(Roster *r, int64_t now_ms);
+bool roster_group_can_work(const Roster *r, const Member *lead, int64_t now_ms);
+/* The next member after `m` (NULL: the first) of the lead's group, in the order of ranks, which is their order in the group. */
+Member *roster_next_member(const Roster *r, const Member *lead, const Member *m);
+void roster_fill_group(const Roster *r, const Member *lead, Lease *l);
+void roster_end_group(Roster *r, int64_t group);
+
+typedef struct {
+    int hoped;                  /* ready, working, or still waited for: not heard yet, or not back yet */
+    int aside, working, silent; /* silent: lost or dead or never heard: the job cannot be left in order */
+} RosterCount;
+RosterCount roster_count(const Roster *r, int64_t now_ms);
+/* As the ledger keeps it; borrows from m. */
+WorkerLine roster_line(const Member *m, double now_s, int64_t now_ms);
+
+#endif

@@ -1,0 +1,136 @@
+/* steer.c - what people ask of the farm while it runs, and what it does when it may do nothing. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "coordinator/dispatch/inside.h"
+#include "coordinator/ledger/view.h"
+
+enum { ASK_MS = 500 /* how often the requests of other processes are looked at */, REASONS_TOLD = 5 };
+
+/* ---- requests ---- */
+
+static Member *find_worker_of(Dispatch *d, int64_t lease)
+{
+    for (int rank = 1; rank < d->roster.count; rank++) {
+        Member *m = &d->roster.member[rank];
+        if (m->state == MEMBER_WORKING && m->lease == lease) return m;
+    }
+    return NULL;
+}
+
+/* What is in work is given back with a checkpoint before a clip of it is cancelled: other clips may share the shot. The worker
+ * drops it at its next step; its late result is ignored, because the lease has ended. */
+static Status end_cancelled_leases(Dispatch *d, const LedgerRequest *r)
+{
+    int64_t *lease, count;
+    Status status = ledger_request_leases(d->ledger, r, &lease, &count);
+    for (int64_t i = 0; i < count && !failed(status); i++) {
+        Member *m = find_worker_of(d, lease[i]);
+        if (!m) continue;
+        dispatch_post_drop(d, m, lease[i]);
+        status = dispatch_lose(d, m, MEMBER_READY, "stopped", NULL, "a clip of it was cancelled");
+    }
+    free(lease);
+    return status;
+}
+
+static Status take_request(Dispatch *d, const LedgerRequest *r)
+{
+    int64_t changed = 0;
+    TRY(dispatch_begin_changes(d));
+    TRY(end_cancelled_leases(d, r));
+    TRY(ledger_apply_request(d->ledger, r, &changed));
+    dispatch_event(d, "request", "{s:s,s:s,s:s,s:I,s:I}", "verb", r->verb, "clip", r->clip_id, "filter", r->filter,
+                   "number", r->number, "changed", changed);
+    d->count_failed = true;
+    if (changed == 0) return status_ok();
+    free(d->planned); /* the shots that can be handed out have changed: read them anew */
+    d->planned = NULL;
+    d->planned_next = d->planned_count = d->again_count = 0;
+    return ledger_planned_shots(d->ledger, &d->planned, &d->planned_count);
+}
+
+Status dispatch_take_requests(Dispatch *d)
+{
+    ControlState control;
+    if (d->now_ms - d->asked_ms < ASK_MS) return status_ok();
+    d->asked_ms = d->now_ms;
+    for (LedgerRequest r;;) {
+        TRY(ledger_next_request(d->ledger, &r));
+        Status status = r.id ? take_request(d, &r) : status_ok();
+        bool last = r.id == 0;
+        ledger_request_clear(&r);
+        TRY(status);
+        if (last) break;
+    }
+    TRY(ledger_get_control(d->ledger, &control));
+    d->paused = control == CONTROL_PAUSED;
+    if (control == CONTROL_CANCELLED) dispatch_halt(d, DISPATCH_CANCELLED, "cancelled");
+    return status_ok();
+}
+
+/* ---- waiting for somebody's word ---- */
+
+static const char *hold_text(const Dispatch *d)
+{
+    if (d->hold == HOLD_PILOT) return "the pilot is made and waits for approval: `reelwright pilot approve`";
+    return d->paused ? "the campaign is paused: `reelwright resume`"
+                     : "the clips that are left are paused: `reelwright resume --where state=paused`";
+}
+
+static Status tell_of_hold(Dispatch *d)
+{
+    Snapshot s;
+    TRY(ledger_read_snapshot(d->ledger, &s));
+    if (d->hold == HOLD_PILOT)
+        dispatch_event(d, "pilot.ready", "{s:I,s:I,s:I}", "clips", s.pilot_clips, "finished", s.finished, "failed",
+                       s.failed);
+    else
+        dispatch_event(d, "run.waiting", "{s:I,s:s}", "left", s.left, "reason", hold_text(d));
+    log_line(LOG_INFO, "%s %s", hold_text(d), ledger_folder(d->ledger));
+    snapshot_clear(&s);
+    return status_ok();
+}
+
+Status dispatch_rest(Dispatch *d)
+{
+    Hold hold = HOLD_PAUSED;
+    if (!d->paused) TRY(ledger_get_hold(d->ledger, &hold));
+    if (hold == HOLD_NONE) {
+        dispatch_halt(d, DISPATCH_DONE, "");
+        return status_ok();
+    }
+    if (hold != d->hold) {
+        d->hold = hold;
+        d->hold_ms = d->now_ms;
+        TRY(tell_of_hold(d));
+    }
+    if (d->options.wait_ms >= 0 && d->now_ms - d->hold_ms >= d->options.wait_ms)
+        dispatch_halt(d, DISPATCH_WAITING, hold_text(d));
+    return status_ok();
+}
+
+/* ---- too much fails ---- */
+
+Status dispatch_count_failed(Dispatch *d)
+{
+    int64_t count;
+    char *what = NULL;
+    if (!d->count_failed || d->options.most_failed < 0 || d->end != DISPATCH_WORKING) return status_ok();
+    d->count_failed = false;
+    TRY(ledger_count_failed(d->ledger, &count));
+    if (count <= d->options.most_failed) return status_ok();
+    Status status = ledger_describe_failures(d->ledger, REASONS_TOLD, &what);
+    if (!failed(status)) {
+        char *reason = text_format("%lld clips failed, and at most %lld may (max_fails): %s", (long long)count,
+                                   (long long)d->options.most_failed, what);
+        dispatch_event(d, "run.max_fails", "{s:I,s:I,s:s}", "failed", count, "most", d->options.most_failed, "reason",
+                       reason);
+        dispatch_halt(d, DISPATCH_TOO_MANY, reason);
+        free(reason);
+    }
+    free(what);
+    return status;
+}

@@ -1,0 +1,271 @@
+#include "hosts.h"
+
+#include <ifaddrs.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "common/shell.h"
+
+enum {
+    MOST_FILE_BYTES = 4 << 20,
+    MOST_HOSTS = 10000,
+    MOST_SLOTS = 1024,
+    AT_ONCE = 128,    /* probes that run at the same time */
+    PROBE_MS = 30000, /* for each: a node that is so busy is of no use */
+    LOOK_MS = 20,
+    NO_PROGRAM = 41, /* exit statuses of the probe, above those of test and below ssh's 255 */
+    NO_FOLDER = 42
+};
+
+const char hosts_default_agent[] = "ssh -o BatchMode=yes -o ConnectTimeout=10";
+
+/* ---- the list ---- */
+
+static Host *find_host(const Hosts *h, const char *name)
+{
+    for (int i = 0; i < h->count; i++)
+        if (strcmp(h->host[i].name, name) == 0) return &h->host[i];
+    return NULL;
+}
+
+static Status add_host(Hosts *h, const char *name, int slots)
+{
+    if (find_host(h, name)) return status_fail(ERR_INPUT, "%s is there twice", name);
+    if (h->count == MOST_HOSTS) return status_fail(ERR_INPUT, "more than %d hosts", MOST_HOSTS);
+    if (name[0] == '-' || name[strcspn(name, " \t'\"\\$`;|&<>(),:@")])
+        return status_fail(ERR_INPUT, "\"%.60s\": expected the name or the IPv4 address of a host", name);
+    h->host = memory_resize(h->host, (size_t)(h->count + 1), sizeof *h->host);
+    h->host[h->count++] = (Host){.name = text_copy(name), .slots = slots};
+    return status_ok();
+}
+
+/* "NAME [slots=N] [max_slots=N]"; other words of Open MPI's format change nothing for a run, which says how many it wants. */
+static Status read_line(Hosts *h, char *line)
+{
+    char *words = line, *name = strsep(&words, " "), *end;
+    long slots = 0;
+    for (char *word; (word = strsep(&words, " "));) {
+        if (strncmp(word, "slots=", 6) != 0) continue;
+        slots = strtol(word + 6, &end, 10);
+        if (end == word + 6 || *end || slots < 1 || slots > MOST_SLOTS)
+            return status_fail(ERR_INPUT, "%s, expected a number from 1 to %d", word, MOST_SLOTS);
+    }
+    return add_host(h, name, (int)slots);
+}
+
+static Status read_file(Hosts *h, const char *file)
+{
+    char *text = NULL, *rest, *line;
+    size_t bytes;
+    int number = 0;
+    TRY(file_read(file, MOST_FILE_BYTES, &text, &bytes));
+    Status status =
+        strlen(text) == bytes ? status_ok() : status_fail(ERR_INPUT, "%s: expected a text file with hosts", file);
+    for (rest = text; !failed(status) && (line = strsep(&rest, "\n"));) {
+        number++;
+        line[strcspn(line, "#\r")] = 0;
+        for (char *p = line; *p; p++)
+            if (*p == '\t') *p = ' ';
+        line += strspn(line, " ");
+        if (*line) status = status_at(read_line(h, line), "%s:%d", file, number);
+    }
+    free(text);
+    if (!failed(status) && h->count == 0) return status_fail(ERR_INPUT, "%s: no host in it", file);
+    return status;
+}
+
+/* Slurm's own tool expands "n[1-4,7]". */
+static Status read_allocation(Hosts *h)
+{
+    char *list = getenv("SLURM_JOB_NODELIST"), *text = NULL, *line;
+    char *const argv[] = {"scontrol", "show", "hostnames", list, NULL};
+    int code;
+    if (!getenv("SLURM_JOB_ID") || !list) return status_ok();
+    TRY(shell_run(argv, &text, &code));
+    Status status = status_ok();
+    if (code != 0)
+        status = status_fail(ERR_INPUT, "SLURM_JOB_NODELIST=%s: scontrol cannot say which hosts these are: %.200s",
+                             list, text);
+    for (char *rest = text; !failed(status) && (line = strsep(&rest, "\n"));)
+        if (*line) status = add_host(h, line, 0);
+    h->allocated = h->count > 0;
+    free(text);
+    return status;
+}
+
+/* ---- this machine ---- */
+
+static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
+{
+    if (!a || !b || a->sa_family != b->sa_family) return false;
+    if (a->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr ==
+               ((const struct sockaddr_in *)(const void *)b)->sin_addr.s_addr;
+    return a->sa_family == AF_INET6 &&
+           memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
+                  &((const struct sockaddr_in6 *)(const void *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+static bool has_own_address(const char *name, const struct ifaddrs *own)
+{
+    struct addrinfo *list = NULL;
+    bool found = false;
+    if (getaddrinfo(name, NULL, NULL, &list) != 0) return false;
+    for (struct addrinfo *a = list; a; a = a->ai_next)
+        for (const struct ifaddrs *i = own; i; i = i->ifa_next) found = found || same_address(a->ai_addr, i->ifa_addr);
+    freeaddrinfo(list);
+    return found;
+}
+
+static bool is_here(const Hosts *h, const char *name, const struct ifaddrs *own)
+{
+    char host[256] = "";
+    const char *node = getenv("SLURMD_NODENAME");
+    if (h->allocated && node) return strcmp(name, node) == 0;
+    gethostname(host, sizeof host - 1);
+    size_t n = strcspn(host, ".");
+    if (strcmp(name, host) == 0 || (strlen(name) == n && strncmp(name, host, n) == 0)) return true;
+    return has_own_address(name, own);
+}
+
+/* The launcher's machine comes first, so that rank 0 is there. */
+static void find_here(Hosts *h)
+{
+    struct ifaddrs *own = NULL;
+    if (getifaddrs(&own) != 0) own = NULL;
+    for (int i = 0; i < h->count; i++) {
+        if (!is_here(h, h->host[i].name, own)) continue;
+        Host here = h->host[i];
+        memmove(&h->host[1], &h->host[0], (size_t)i * sizeof *h->host);
+        here.here = true;
+        h->host[0] = here;
+        break;
+    }
+    if (own) freeifaddrs(own);
+}
+
+Status hosts_open(const char *hostfile, const char *agent, Hosts *out)
+{
+    *out = (Hosts){.agent = agent ? agent : hosts_default_agent};
+    Status status = hostfile ? read_file(out, hostfile) : read_allocation(out);
+    if (failed(status))
+        hosts_clear(out);
+    else
+        find_here(out);
+    for (int i = 0; i < out->count; i++) out->host[i].answers = true; /* until asked */
+    return status;
+}
+
+void hosts_clear(Hosts *h)
+{
+    for (int i = 0; i < h->count; i++) free(h->host[i].name);
+    free(h->host);
+    *h = (Hosts){0};
+}
+
+/* ---- asking ---- */
+
+typedef struct {
+    pid_t pid; /* 0: not running */
+    int64_t end_ms;
+    int code; /* -1: it did not answer in time */
+} Probe;
+
+static void become_probe(const Hosts *h, const char *host, const char *question)
+{
+    static const char step[] = "exec srun --overlap --quiet --nodes=1 --ntasks=1 --input=none --chdir=/ "
+                               "--nodelist=\"$1\" sh -c \"$2\"";
+    char *command = h->allocated ? text_copy(step) : text_format("exec %s \"$1\" \"$2\"", h->agent);
+    setpgid(0, 0);
+    if (!freopen("/dev/null", "r", stdin) || !freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+        _exit(126);
+    execl("/bin/sh", "sh", "-c", command, "sh", host, question, (char *)NULL);
+    _exit(127);
+}
+
+static void end_probe(Probe *p)
+{
+    kill(-p->pid, SIGKILL);
+    waitpid(p->pid, NULL, 0);
+    p->code = -1;
+    p->pid = 0;
+}
+
+static void look_at_probe(Probe *p, int64_t now_ms)
+{
+    int how;
+    if (p->pid <= 0) return;
+    pid_t gone = waitpid(p->pid, &how, WNOHANG);
+    if (gone == p->pid) {
+        p->code = WIFEXITED(how) ? WEXITSTATUS(how) : 128;
+        p->pid = 0;
+    } else if (gone < 0 || now_ms > p->end_ms || moment_stops() > 0) {
+        end_probe(p);
+    }
+}
+
+static Probe start_probe(const Hosts *h, const Host *host, const char *question)
+{
+    Probe p = {.end_ms = moment_ms() + PROBE_MS, .code = -1};
+    p.pid = fork();
+    if (p.pid == 0) become_probe(h, host->name, question);
+    if (p.pid < 0) p.pid = 0;
+    return p;
+}
+
+static void ask_all(const Hosts *h, const char *question, Probe *probe)
+{
+    int next = 0, running = 1;
+    while (next < h->count || running > 0) {
+        running = 0;
+        for (int i = 0; i < next; i++) {
+            look_at_probe(&probe[i], moment_ms());
+            running += probe[i].pid > 0;
+        }
+        for (; next < h->count && running < AT_ONCE; next++) {
+            if (h->host[next].here) continue;
+            probe[next] = start_probe(h, &h->host[next], question);
+            running++;
+        }
+        if (running > 0) moment_sleep_ms(LOOK_MS);
+    }
+}
+
+static const char *why_not(int code)
+{
+    return code == NO_PROGRAM  ? "it has not this program at the same path"
+           : code == NO_FOLDER ? "it cannot write in the campaign's folder; is the shared file system mounted there?"
+                               : "it does not answer";
+}
+
+Status hosts_probe(Hosts *h, const char *program, const char *folder)
+{
+    char *p = shell_quote(program), *f = shell_quote(folder);
+    char *question = text_format("test -x %s || exit %d; test -w %s || exit %d", p, (int)NO_PROGRAM, f, (int)NO_FOLDER);
+    Probe *probe = memory_get((size_t)h->count, sizeof *probe);
+    int good = 0;
+    ask_all(h, question, probe);
+    for (int i = 0; i < h->count; i++) {
+        bool answers = probe[i].code == 0;
+        if (!answers && h->host[i].answers && moment_stops() == 0)
+            log_line(LOG_WARNING, "host %s is left out: %s", h->host[i].name, why_not(probe[i].code));
+        if (answers && !h->host[i].answers) log_line(LOG_INFO, "host %s is back", h->host[i].name);
+        h->host[i].answers = answers;
+        good += answers;
+    }
+    free(probe);
+    free(question);
+    free(p);
+    free(f);
+    if (h->count == 0 || good > 0) return status_ok();
+    return status_fail(ERR_RETRY, "none of the %d hosts answers", h->count);
+}

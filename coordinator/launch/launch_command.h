@@ -1,0 +1,17 @@
+/* launch_command.h - the command line of mpirun for one launch: on this machine alone, or on the hosts that answer. */
+#ifndef REELWRIGHT_LAUNCH_COMMAND_H
+#define REELWRIGHT_LAUNCH_COMMAND_H
+
+#include "coordinator/launch/launch.h"
+
+/* NULL at the end; launch_command_free. program: the file of this executable. */
+char **launch_command_new(const LaunchOptions *o, const char *program);
+void launch_command_free(char ***command);
+/* In the child, between fork and exec: becomes mpirun, which writes to these two. Does not return. */
+void launch_command_become(char **command, int output, int errors);
+/* Open MPI does not start without a home directory, which cron jobs and some containers do not have. Not 0: errno. */
+int launch_command_need_home(void);
+/* How many workers that command starts. */
+int launch_command_workers(const LaunchOptions *o);
+
+#endif

@@ -1,0 +1,49 @@
+/* mpirun.h - mpirun as a child: started, listened to, and ended when it does not end by itself. It sometimes does not: when a rank
+ * hangs in MPI_Finalize (link_mpi.c), or after a rank's death, when its main thread waits for ever for a lock and hears no SIGTERM
+ * (PRRTE of Open MPI 5.0.11: 2 of about 200 deaths of a first rank). So its launcher learns from elsewhere that the ranks are at their
+ * end (the ledger; outcome.h), leaves it MPIRUN_END_MS from then, and ends it. Ranks die with their mpirun. */
+#ifndef REELWRIGHT_MPIRUN_H
+#define REELWRIGHT_MPIRUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/status.h"
+#include "coordinator/launch/launch.h"
+
+enum {
+    MPIRUN_END_MS = 10000,     /* it may take so long after the ranks' end */
+    MPIRUN_SILENT_MS = 120000, /* ranks that have not begun after so long will not; a coordinator writes every 5 s */
+    MPIRUN_LINE_BYTES = 8192
+};
+
+typedef struct {
+    /* Set by the caller, before the start. */
+    void (*take)(void *self, const char *line); /* each line that it and the ranks print */
+    void *self;
+    bool errors_only; /* lines are those of stderr; its stdout is the caller's own */
+    /* Looked at by the caller. */
+    int64_t started_ms;
+    int how; /* it ended, as waitpid says */
+    /* Its own. */
+    pid_t child; /* 0 when none */
+    int output;
+    char line[MPIRUN_LINE_BYTES];
+    size_t line_bytes;
+    int64_t term_ms;
+    bool killed;
+} Mpirun;
+
+/* With the command of launch_command.h for these options. program: the file of this executable. */
+Status mpirun_start(Mpirun *m, const LaunchOptions *o, const char *program);
+/* Waits for output, at most so long, and gives its lines to `take`. False: it has ended, and the last line is given. */
+bool mpirun_listen(Mpirun *m, int wait_ms);
+/* It has no process of its own any more: no rank on this host, nor what holds those of others. False where the kernel does not say. */
+bool mpirun_has_nobody(const Mpirun *m);
+void mpirun_stop(const Mpirun *m); /* SIGUSR1, which it passes on to every rank */
+/* To be called again and again. First politely: it then ends its ranks, stopped ones too. True the first time. */
+bool mpirun_end(Mpirun *m);
+
+#endif

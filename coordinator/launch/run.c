@@ -1,0 +1,248 @@
+#include "run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clip.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "common/options.h"
+#include "common/provoke.h"
+#include "coordinator/deliver/conclude.h"
+#include "coordinator/dispatch/coordinate.h"
+#include "coordinator/launch/launch.h"
+#include "coordinator/launch/run_inside.h"
+#include "coordinator/ledger/claim.h"
+#include "coordinator/watch/serve.h"
+
+static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
+{
+    const Option table[] = {
+        {.name = "out",
+         .kind = OPTION_TEXT,
+         .to = &o->out,
+         .value = "DIR",
+         .required = true,
+         .help = "the campaign's folder: ledger, clips, lists, report"},
+        {.name = "workers",
+         .kind = OPTION_INT,
+         .to = &o->workers,
+         .value = "N",
+         .min = 1,
+         .max = 100000,
+         .help = "processes that render, on each host (one for every two cores; one a GPU with --backend cuda)"},
+        {.name = "group-size",
+         .kind = OPTION_INT,
+         .to = &o->group_size,
+         .value = "T",
+         .min = 1,
+         .max = LEASE_MAX_RANKS},
+        {.name = "split",
+         .kind = OPTION_TEXT,
+         .to = &o->work.split,
+         .value = "GxSxT",
+         .help = "of them, so many render each shot together (1), and how they share it (`render --help`)"},
+        {.name = "hostfile",
+         .kind = OPTION_TEXT,
+         .to = &o->hostfile,
+         .value = "FILE",
+         .help = "the hosts to use, \"NAME [slots=WORKERS]\" a line (Slurm's allocation, or this one)"},
+        {.name = "agent",
+         .kind = OPTION_TEXT,
+         .to = &o->agent,
+         .value = "COMMAND",
+         .help = "what reaches a host of that file, called with the host and a command (ssh)"},
+        {.name = "threads",
+         .kind = OPTION_INT,
+         .to = &o->work.threads,
+         .value = "N",
+         .min = 1,
+         .max = 4096,
+         .help = "of each worker (cores / workers)"},
+        {.name = "backend", .kind = OPTION_CHOICE, .to = &o->work.backend, .value = "cpu|cuda|ref"},
+        {.name = "dtype",
+         .kind = OPTION_CHOICE,
+         .to = &o->work.dtype,
+         .value = "fp32|bf16|fp8",
+         .help = "what computes (cpu), and in which type (fp32; bf16 on cuda, which can fp8)"},
+        {.name = "step-limit",
+         .kind = OPTION_INT,
+         .to = &o->step_limit_s,
+         .value = "SECONDS",
+         .min = 1,
+         .max = 1e6,
+         .help = "a worker without progress for so long is lost (20 times the longest step so far, at least 120)"},
+        {.name = "grace",
+         .kind = OPTION_INT,
+         .to = &o->grace_s,
+         .value = "SECONDS",
+         .min = 1,
+         .max = 1e6,
+         .help = "how long a stop waits for checkpoints (100)"},
+        {.name = "wait",
+         .kind = OPTION_INT,
+         .to = &o->wait_s,
+         .value = "SECONDS",
+         .min = -1,
+         .max = 1e9,
+         .help = "for a pilot's approval or a resume (-1: as long as it takes; 0 in a Slurm job)"},
+        {.name = "max-fails",
+         .kind = OPTION_TEXT,
+         .to = &o->max_fails,
+         .value = "N|P%",
+         .help = "stop when more clips fail than that (what the campaign's max_fails says)"},
+        {.name = "listen",
+         .kind = OPTION_TEXT,
+         .to = &o->listen,
+         .value = "PORT",
+         .help = "show a status page and /metrics on 127.0.0.1:PORT; ADDRESS:PORT listens elsewhere"},
+        {.name = "part",
+         .kind = OPTION_TEXT,
+         .to = &o->part_text,
+         .value = "I/N",
+         .help = "one of N parts, each a run of its own in DIR/parts; `merge` makes one campaign of them"},
+        {.name = "take-over",
+         .kind = OPTION_FLAG,
+         .to = &o->take_over,
+         .help = "go on although another run seems to use the folder; that one is fenced and ends"},
+        {.name = "quiet", .kind = OPTION_FLAG, .to = &o->quiet, .help = "no progress, only warnings"},
+    };
+    const Usage usage = {
+        .verb = "run",
+        .arguments = "CAMPAIGN.yaml... --out DIR [options]",
+        .about = "Renders a campaign: one clip per customer, with a delivery list and a report. Started alone it\n"
+                 "launches mpirun itself; under mpirun rank 0 coordinates and the rest work. Run again, it resumes:\n"
+                 "what is finished is not rendered again. SIGTERM, SIGUSR1 or Ctrl-C checkpoint and end it with 75.\n"
+                 "Several campaigns take turns by their priority, with all workers, each in DIR/NAME of its file.",
+        .option = table,
+        .option_count = sizeof table / sizeof *table,
+        .min_arguments = 1,
+        .max_arguments = RUN_MOST_CAMPAIGNS};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    *help = first < 0;
+    if (first < 0) return status_ok();
+    o->campaign = argv + first;
+    while (o->campaign[o->campaign_count]) o->campaign_count++;
+    return status_ok();
+}
+
+/* ---- before anything starts ---- */
+
+static Status check_split(const RunOptions *o)
+{
+    int n[3];
+    char rest;
+    if (!o->work.split) return status_ok();
+    if (sscanf(o->work.split, "%4dx%4dx%4d%c", &n[0], &n[1], &n[2], &rest) == 3 && n[0] * n[1] * n[2] == o->group_size)
+        return status_ok();
+    return status_fail(ERR_INPUT,
+                       "--split %.40s: expected GUIDANCExSEQUENCExTENSOR, with --group-size %d as their product",
+                       o->work.split, o->group_size);
+}
+
+/* The ranks of a host share its cores, but for the coordinator, which sleeps. */
+static int threads_of_a_rank(void)
+{
+    const char *size = getenv("OMPI_COMM_WORLD_LOCAL_SIZE"), *local = getenv("OMPI_COMM_WORLD_LOCAL_RANK"),
+               *rank = getenv("OMPI_COMM_WORLD_RANK");
+    bool coordinated =
+        local && rank && strcmp(local, rank) == 0; /* ranks count up host by host: rank 0's is this one */
+    int ranks = size ? (int)strtol(size, NULL, 10) : 1, workers = ranks - (coordinated ? 1 : 0),
+        cores = run_count_cores();
+    return workers > 0 && cores / workers > 0 ? cores / workers : 1;
+}
+
+/* ---- one rank of a job ---- */
+
+/* Under somebody else's mpirun it prepares, claims and concludes itself. */
+static Status coordinate_alone(const RunOptions *o, Link *link, const CoordinateOptions *c, bool *clean)
+{
+    Claim claim = {.lock = -1};
+    Notify *notify = NULL;
+    Serve *serve = NULL;
+    Status status = status_ok();
+    if (o->campaign_count > 1)
+        TRY_OUT(status_fail(ERR_INPUT,
+                            "several campaigns under mpirun: start `reelwright run` by itself, it starts mpirun"));
+    TRY_OUT(run_prepare(o, o->campaign[0], o->out));
+    TRY_OUT(claim_take(o->out, o->take_over, &claim));
+    TRY_OUT(claim_export(&claim));
+    TRY_OUT(run_start_notify(o->out, &notify));
+    if (o->listen) TRY_OUT(serve_start(o->listen, &o->out, 1, &serve));
+    status = coordinate(o->out, link, c, clean);
+    if (claim_holds(o->out, &claim)) status = conclude(o->out, status, o->quiet);
+out:
+    notify_stop(&notify, RUN_NOTIFY_MS);
+    serve_stop(&serve);
+    claim_release(&claim);
+    return status;
+}
+
+static Status run_coordinator(const RunOptions *o, Link *link, bool launched, bool *clean)
+{
+    CoordinateOptions c = {.step_limit_s = o->step_limit_s,
+                           .grace_s = o->grace_s,
+                           .wait_s = o->wait_s,
+                           .group_size = o->group_size,
+                           .replace = launched,
+                           .show = !launched,
+                           .quiet = o->quiet};
+    *clean = false;
+    return launched ? coordinate(o->out, link, &c, clean) : coordinate_alone(o, link, &c, clean);
+}
+
+static Status run_rank(RunOptions *o, WorkerMain *worker)
+{
+    Link *link = NULL;
+    bool clean = true, launched = launch_is_parent();
+    if (o->work.threads == 0) o->work.threads = threads_of_a_rank();
+    TRY(link_open_mpi(&link));
+    moment_catch_stops();
+    provoke_set_rank(link->rank);
+    Status status =
+        link->count <= o->group_size
+            ? status_fail(ERR_INPUT, "mpirun -n %d: expected at least %d ranks: a coordinator and a worker%s",
+                          link->count, o->group_size + 1, o->group_size > 1 ? "s' group" : "")
+        : link->rank == 0 ? run_coordinator(o, link, launched, &clean)
+                          : worker(link, &o->work);
+    if (status.err == ERR_STOP && launched) status = status_ok(); /* the launcher says so, once */
+    if (status.err == ERR_FATAL && link->rank > 0) clean = false; /* without a coordinator nobody is left to wait for */
+    if (clean) {
+        link_close(&link);
+        return status;
+    }
+    if (failed(status)) log_line(status.err == ERR_STOP ? LOG_INFO : LOG_ERROR, "%s", status.message);
+    link_abort(&link, status_exit_code(status));
+    return status;
+}
+
+/* The part's folder takes the place of --out; it is to be freed. */
+static Status choose_part(RunOptions *o, char **folder)
+{
+    if (!o->part_text) return status_ok();
+    if (o->campaign_count > 1)
+        return status_fail(ERR_INPUT, "--part: expected one campaign, not %d", o->campaign_count);
+    TRY(part_parse(o->part_text, &o->part));
+    o->whole = o->out;
+    o->out = *folder = part_folder(o->whole, o->part);
+    return status_ok();
+}
+
+Status run_verb(int argc, char **argv, WorkerMain *worker)
+{
+    RunOptions o = {.work.dtype = -1, .group_size = 1, .grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
+    char *part = NULL;
+    bool help;
+    TRY(read_options(&o, argc, argv, &help));
+    if (help) return status_ok();
+    if (o.work.dtype < 0) o.work.dtype = work_default_dtype(o.work.backend);
+    TRY(work_check_dtype(o.work.backend, o.work.dtype));
+    TRY(check_split(&o));
+    TRY(choose_part(&o, &part));
+    if (o.quiet) log_set_level(LOG_WARNING);
+    Status status = link_under_launcher() ? run_rank(&o, worker) : run_alone(&o);
+    free(part);
+    return status;
+}

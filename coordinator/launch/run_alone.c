@@ -1,0 +1,350 @@
+/* run_alone.c - `run` outside mpirun: one launcher for one campaign or for several, which take turns.
+ *
+ * Each campaign has its own folder, ledger and coordinator; one job works at a time, with all workers. Of those that are ready the
+ * one of the highest priority goes first (turn.h). When another one becomes more important while a job works (it was resumed, its
+ * pilot approved, its priority raised) the job is stopped at the next step, with checkpoints, and goes on later: that costs what
+ * loading a model costs, and no finished step. A campaign that waits for a person does not hold up the others. */
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "coordinator/deliver/conclude.h"
+#include "coordinator/launch/launch.h"
+#include "coordinator/launch/run_inside.h"
+#include "coordinator/launch/turn.h"
+#include "coordinator/watch/serve.h"
+
+enum { CORES_PER_WORKER = 2, LOOK_MS = 1000, IDLE_MS = 500 };
+
+typedef struct {
+    const char *campaign; /* file */
+    char *folder;
+    Claim claim; /* lock -1: not taken */
+    Notify *notify;
+    bool over; /* concluded, with this: */
+    ErrClass end;
+    char *message;
+} Lot;
+
+typedef struct {
+    const RunOptions *options;
+    Hosts hosts;
+    Lot lot[RUN_MOST_CAMPAIGNS];
+    Turn turn[RUN_MOST_CAMPAIGNS];
+    int count, working; /* working: whose job goes on */
+    int64_t looked_ms, idle_ms;
+} Alone;
+
+/* ---- before anything starts ---- */
+
+/* One campaign has DIR to itself; of several each has DIR/NAME, after its file. */
+static char *folder_of(const RunOptions *o, const char *campaign)
+{
+    if (o->campaign_count == 1) return text_copy(o->out);
+    const char *name = path_name(campaign), *dot = strrchr(name, '.');
+    char *stem = text_format("%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
+    char *folder = path_join(o->out, stem);
+    free(stem);
+    return folder;
+}
+
+static Status name_lots(Alone *a)
+{
+    const RunOptions *o = a->options;
+    for (a->count = 0; a->count < o->campaign_count; a->count++) {
+        Lot *lot = &a->lot[a->count];
+        *lot =
+            (Lot){.campaign = o->campaign[a->count], .folder = folder_of(o, o->campaign[a->count]), .claim.lock = -1};
+        for (int i = 0; i < a->count; i++)
+            if (strcmp(a->lot[i].folder, lot->folder) == 0) {
+                a->count++;
+                return status_fail(ERR_INPUT,
+                                   "%s and %s: expected files of different names, each has a folder of that name",
+                                   a->lot[i].campaign, lot->campaign);
+            }
+    }
+    return status_ok();
+}
+
+static Status open_lots(Alone *a)
+{
+    const RunOptions *o = a->options;
+    char *ledger = path_join(o->out, "ledger.db");
+    bool taken = o->campaign_count > 1 && file_exists(ledger);
+    free(ledger);
+    if (taken)
+        return status_fail(
+            ERR_INPUT, "%s: holds one campaign; expected a folder for several, each in a folder of its own", o->out);
+    for (int i = 0; i < a->count; i++) TRY(run_prepare(o, a->lot[i].campaign, a->lot[i].folder));
+    for (int i = 0; i < a->count; i++) TRY(claim_take(a->lot[i].folder, o->take_over, &a->lot[i].claim));
+    for (int i = 0; i < a->count; i++) TRY(run_start_notify(a->lot[i].folder, &a->lot[i].notify));
+    return status_ok();
+}
+
+static void close_lots(Alone *a)
+{
+    for (int i = 0; i < a->count; i++) {
+        notify_stop(&a->lot[i].notify, RUN_NOTIFY_MS);
+        if (a->lot[i].claim.lock >= 0) claim_release(&a->lot[i].claim);
+        free(a->lot[i].folder);
+        free(a->lot[i].message);
+    }
+}
+
+static Status listen_for_all(const Alone *a, Serve **out)
+{
+    const char *folder[RUN_MOST_CAMPAIGNS];
+    for (int i = 0; i < a->count; i++) folder[i] = a->lot[i].folder;
+    TRY(serve_start(a->options->listen, folder, a->count, out));
+    log_line(LOG_INFO, "status page and metrics on port %d", serve_port(*out));
+    return status_ok();
+}
+
+/* ---- turns ---- */
+
+static Status look_at(const Lot *lot, Turn *turn)
+{
+    Ledger *l = NULL;
+    Snapshot s;
+    TRY(ledger_open(lot->folder, LEDGER_READ, &l));
+    Status status = ledger_read_snapshot(l, &s);
+    ledger_close(&l);
+    TRY(status);
+    *turn = turn_of(&s);
+    snapshot_clear(&s);
+    return status_ok();
+}
+
+/* Of all but the one that works: its requests are its coordinator's. */
+static Status look_at_all(Alone *a)
+{
+    for (int i = 0; i < a->count; i++) {
+        if (!a->lot[i].over && i != a->working) TRY(run_take_requests(a->lot[i].folder, a->lot[i].claim.launch));
+        if (a->lot[i].over)
+            a->turn[i].state = TURN_OVER;
+        else
+            TRY(look_at(&a->lot[i], &a->turn[i]));
+    }
+    return status_ok();
+}
+
+static bool must_yield(void *self)
+{
+    Alone *a = self;
+    if (moment_ms() - a->looked_ms < LOOK_MS) return false;
+    a->looked_ms = moment_ms();
+    Status status = look_at_all(a);
+    if (failed(status)) log_line(LOG_WARNING, "%s", status.message); /* the job that works is none the worse for it */
+    return !failed(status) && turn_must_yield(a->turn, a->count, a->working);
+}
+
+/* While others could work instead, a job does not wait for a person. */
+static int wait_of(const Alone *a, int index)
+{
+    for (int i = 0; i < a->count; i++)
+        if (i != index && !a->lot[i].over) return 0;
+    return a->options->wait_s;
+}
+
+static Status launch(Alone *a, int index, bool *yielded)
+{
+    const RunOptions *o = a->options;
+    const Lot *lot = &a->lot[index];
+    char threads[16], backend[8], dtype[8], limit[16], grace[16], wait[16], group[16],
+        *folder = realpath(lot->folder, NULL);
+    snprintf(threads, sizeof threads, "%d", o->work.threads);
+    snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
+    snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16", "fp8"}[o->work.dtype]);
+    snprintf(limit, sizeof limit, "%d", o->step_limit_s);
+    snprintf(grace, sizeof grace, "%d", o->grace_s);
+    snprintf(wait, sizeof wait, "%d", wait_of(a, index));
+    snprintf(group, sizeof group, "%d", o->group_size);
+    const char *arguments[24] = {"run",     lot->campaign, "--out",   folder, "--backend", backend,
+                                 "--dtype", dtype,         "--grace", grace,  "--wait",    wait};
+    int n = 12;
+    if (o->step_limit_s) arguments[n++] = "--step-limit", arguments[n++] = limit;
+    if (o->group_size > 1) arguments[n++] = "--group-size", arguments[n++] = group;
+    if (o->work.split) arguments[n++] = "--split", arguments[n++] = o->work.split;
+    if (o->work.threads) arguments[n++] = "--threads", arguments[n++] = threads; /* else each host's cores decide */
+    LaunchOptions launch_options = {.folder = folder,
+                                    .claim = &lot->claim,
+                                    .hosts = &a->hosts,
+                                    .workers = o->workers,
+                                    .arguments = (char *const *)(uintptr_t)arguments,
+                                    .grace_s = o->grace_s,
+                                    .quiet = o->quiet,
+                                    .must_yield = a->count > 1 ? must_yield : NULL,
+                                    .self = a};
+    *yielded = false;
+    a->working = index;
+    Status status = folder ? launch_campaign(&launch_options, yielded) : status_errno(ERR_FATAL, "%s", lot->folder);
+    a->working = -1;
+    free(folder);
+    return status;
+}
+
+/* Lists, report, the last event; how the campaign ended is kept. */
+static void conclude_lot(Alone *a, int index, Status how)
+{
+    Lot *lot = &a->lot[index];
+    if (claim_holds(lot->folder, &lot->claim)) how = conclude(lot->folder, how, a->options->quiet);
+    lot->over = true;
+    lot->end = how.err;
+    lot->message = a->count > 1 ? text_format("%s: %s", lot->folder, how.message) : text_copy(how.message);
+    if (failed(how) && a->count > 1) log_line(LOG_WARNING, "%s", lot->message);
+}
+
+static Status take_turn(Alone *a, int index)
+{
+    bool yielded;
+    Turn after = a->turn[index];
+    if (a->count > 1) log_line(LOG_INFO, "%s: its turn, priority %d", a->lot[index].folder, a->turn[index].priority);
+    Status status = launch(a, index, &yielded);
+    if (yielded || moment_stops() > 0) return status_ok();
+    if (status.err == ERR_FATAL && a->count > 1) {
+        char *why = text_copy(status.message);
+        Status looked = look_at(&a->lot[index], &after);
+        status = status_fail(ERR_FATAL, "%s", why);
+        free(why);
+        if (!failed(looked) && after.state == TURN_WAITS) return status_ok(); /* the others first */
+    }
+    conclude_lot(a, index, status);
+    return status_ok();
+}
+
+/* Nobody is ready. True: somebody may become so, and it was waited a little for that. */
+static bool wait_for_word(Alone *a)
+{
+    bool any = false;
+    for (int i = 0; i < a->count; i++) any = any || (!a->lot[i].over && a->turn[i].state == TURN_WAITS);
+    if (!any) return false;
+    if (a->idle_ms == 0) {
+        a->idle_ms = moment_ms();
+        log_line(LOG_INFO, "every campaign that is left waits for a person: see `reelwright status`");
+    }
+    if (a->options->wait_s >= 0 && moment_ms() - a->idle_ms >= (int64_t)a->options->wait_s * 1000) return false;
+    moment_sleep_ms(IDLE_MS);
+    return true;
+}
+
+static Status take_turns(Alone *a)
+{
+    while (moment_stops() == 0) {
+        TRY(look_at_all(a));
+        int next = turn_next(a->turn, a->count);
+        if (a->count == 1 && !a->lot[0].over) next = 0; /* alone it may wait in its job, or find that it is complete */
+        if (next >= 0) {
+            a->idle_ms = 0;
+            TRY(take_turn(a, next));
+        } else if (!wait_for_word(a)) {
+            break;
+        }
+    }
+    return status_ok();
+}
+
+/* What was begun and is not over: stopped, cancelled, or waiting for longer than was allowed. */
+static void conclude_rest(Alone *a, Status so_far)
+{
+    char *why = text_copy(so_far.message);
+    for (int i = 0; i < a->count; i++) {
+        if (a->lot[i].over) continue;
+        Status how = failed(so_far)       ? status_fail(so_far.err, "%s", why)
+                     : moment_stops() > 0 ? status_fail(ERR_STOP, "run the same command again to go on")
+                     : a->turn[i].state == TURN_WAITS
+                         ? status_fail(ERR_FATAL, "it waits for somebody's word; run it again after that")
+                         : status_ok();
+        Snapshot s;
+        Ledger *l = NULL;
+        bool cancelled = false;
+        if (!failed(how) && !failed(ledger_open(a->lot[i].folder, LEDGER_READ, &l)) &&
+            !failed(ledger_read_snapshot(l, &s))) {
+            cancelled = s.left > 0;
+            snapshot_clear(&s);
+        }
+        ledger_close(&l);
+        if (cancelled)
+            how = status_fail(ERR_STOP, "the campaign is cancelled; `reelwright resume %s`, then run, goes on",
+                              a->lot[i].folder);
+        conclude_lot(a, i, how);
+    }
+    free(why);
+}
+
+/* Of several the gravest: the farm, a stop, failed clips. */
+static Status end_of_all(const Alone *a)
+{
+    static const int gravity[] = {
+        [OK] = 0, [ERR_CLIP] = 1, [ERR_STOP] = 2, [ERR_RETRY] = 3, [ERR_NODE] = 3, [ERR_FATAL] = 3, [ERR_INPUT] = 3};
+    int worst = 0;
+    for (int i = 1; i < a->count; i++)
+        if (gravity[a->lot[i].end] > gravity[a->lot[worst].end]) worst = i;
+    if (a->lot[worst].end == OK) return status_ok();
+    return status_fail(a->lot[worst].end, "%s", a->lot[worst].message);
+}
+
+/* The GPUs of this machine, which the others of a run are taken to be like. What a job may use counts before what there is. */
+static int count_gpus(void)
+{
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES"), *given = getenv("SLURM_GPUS_ON_NODE");
+    glob_t found = {0};
+    int count = 0;
+    if (visible && *visible) {
+        for (count = 1; *visible; visible++) count += *visible == ',';
+        return count;
+    }
+    if (given && strtol(given, NULL, 10) > 0) return (int)strtol(given, NULL, 10);
+    if (glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0) count = (int)found.gl_pathc;
+    globfree(&found);
+    return count;
+}
+
+/* On each host: one worker a GPU, else one for every few cores. */
+static int default_workers(const RunOptions *o)
+{
+    const int units = o->work.backend == WORK_CUDA ? count_gpus() : run_count_cores() / CORES_PER_WORKER;
+    return units > 0 ? units : 1;
+}
+
+/* A group's ranks exchange tensors all the time: they are neighbours on one host, or fill whole ones. */
+static Status check_groups(const RunOptions *o, const Hosts *hosts)
+{
+    for (int i = 0; i < hosts->count && hosts->count > 1; i++) {
+        const Host *h = &hosts->host[i];
+        const int workers = h->slots > 0 ? h->slots : o->workers;
+        if (workers % o->group_size != 0 && o->group_size % workers != 0)
+            return status_fail(
+                ERR_INPUT,
+                "host %s: %d workers, expected a multiple of --group-size %d (or a part of it): a group does "
+                "not straddle hosts; see --workers, and slots= of the host file",
+                h->name, workers, o->group_size);
+    }
+    return status_ok();
+}
+
+Status run_alone(RunOptions *o)
+{
+    Alone a = {.options = o, .working = -1};
+    Serve *serve = NULL;
+    Status status = status_ok();
+    if (o->workers == 0) o->workers = default_workers(o);
+    if (o->workers < o->group_size && !o->hostfile) o->workers = o->group_size;
+    TRY_OUT(hosts_open(o->hostfile, o->agent, &a.hosts));
+    TRY_OUT(check_groups(o, &a.hosts));
+    TRY_OUT(name_lots(&a));
+    if (o->listen)
+        TRY_OUT(listen_for_all(&a, &serve)); /* an address that is taken is known before anything is written */
+    TRY_OUT(open_lots(&a));
+    moment_catch_stops();
+    conclude_rest(&a, take_turns(&a));
+    status = end_of_all(&a);
+out:
+    serve_stop(&serve);
+    close_lots(&a);
+    hosts_clear(&a.hosts);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* run_inside.h - what the parts of `run` share: run.c (options, ranks), run_prepare.c (before anything starts), run_alone.c (the
+ * launcher's side, with several campaigns). */
+#ifndef REELWRIGHT_RUN_INSIDE_H
+#define REELWRIGHT_RUN_INSIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/status.h"
+#include "common/work.h"
+#include "coordinator/campaign/part.h"
+#include "coordinator/watch/notify.h"
+
+enum {
+    RUN_MOST_CAMPAIGNS = 64,
+    RUN_NOTIFY_MS = 30000 /* for the last events, at the end */
+};
+
+typedef struct {
+    char *const *campaign; /* files, [campaign_count] */
+    int campaign_count;
+    const char *out, *hostfile, *agent, *listen;
+    const char *part_text, *whole; /* with --part: of what, and the folder of the whole campaign; out is the part's */
+    Part part;
+    const char *max_fails; /* NULL: as the campaign says */
+    int workers, group_size, step_limit_s, grace_s, wait_s;
+    WorkSettings work;
+    bool quiet, take_over;
+} RunOptions;
+
+/* The plan goes into the folder's ledger, or is found there. What fails here is the user's to mend: nothing was started. */
+Status run_prepare(const RunOptions *o, const char *campaign, const char *folder);
+/* Requests that came while no job went on. The claim is held. */
+Status run_take_requests(const char *folder, int64_t launch);
+Status run_start_notify(const char *folder, Notify **out);
+int run_count_cores(void);
+
+/* Outside mpirun: starts it, again and again, until the campaigns are complete or cannot go on. */
+Status run_alone(RunOptions *o);
+
+#endif

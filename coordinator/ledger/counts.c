@@ -1,0 +1,153 @@
+#include "counts.h"
+
+#include <string.h>
+
+/* ---- one state ---- */
+
+static Status parse_shot(Ledger *l, const char *text, ShotState *s)
+{
+    for (int i = 0; i < SHOT_STATES; i++)
+        if (strcmp(text, ledger_shot_state_name((ShotState)i)) == 0) return *s = (ShotState)i, status_ok();
+    return status_fail(ERR_FATAL, "%s: unknown state \"%s\" of a shot", l->file, text);
+}
+
+Status ledger_state_parse_clip(const Ledger *l, const char *text, ClipState *s)
+{
+    if (ledger_find_clip_state(text, s)) return status_ok();
+    return status_fail(ERR_FATAL, "%s: unknown state \"%s\" of a clip", l->file, text);
+}
+
+static void count_clips(Ledger *l, ClipState from, ClipState to, int64_t count)
+{
+    l->moved.clips[from] -= count;
+    l->moved.clips[to] += count;
+}
+
+Status ledger_state_of_shot(Ledger *l, const char *from, LedgerEvent event, const char **to)
+{
+    ShotState is = SHOT_PLANNED, follows = SHOT_PLANNED;
+    TRY(parse_shot(l, from, &is));
+    TRY(ledger_next_shot_state(is, event, &follows));
+    l->changes |= 1u << event;
+    l->moved.shots[is]--;
+    l->moved.shots[follows]++;
+    *to = ledger_shot_state_name(follows);
+    return status_ok();
+}
+
+Status ledger_state_of_clip(Ledger *l, ClipState from, LedgerEvent event, const char **to)
+{
+    ClipState follows = CLIP_PLANNED;
+    TRY(ledger_next_clip_state(from, event, &follows));
+    l->changes |= 1u << event;
+    count_clips(l, from, follows, 1);
+    *to = ledger_clip_state_name(follows);
+    return status_ok();
+}
+
+Status ledger_state_move_shot(Ledger *l, int64_t shot, LedgerEvent event)
+{
+    const char *to = NULL;
+    Query q = ledger_sql_query(l, "SELECT state FROM shots WHERE shot = ?1", "i", shot);
+    if (!ledger_sql_next(&q))
+        return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no shot %lld", l->file, (long long)shot);
+    Status status = ledger_state_of_shot(l, ledger_sql_text(&q, 0), event, &to);
+    ledger_sql_end(&q);
+    TRY(status);
+    return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);
+}
+
+Status ledger_state_move_clip(Ledger *l, int64_t clip, LedgerEvent event)
+{
+    const char *to = NULL;
+    Query q = ledger_sql_query(l, "SELECT state FROM clips WHERE clip = ?1", "i", clip);
+    if (!ledger_sql_next(&q))
+        return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no clip %lld", l->file, (long long)clip);
+    ClipState is = CLIP_PLANNED;
+    Status status = ledger_state_parse_clip(l, ledger_sql_text(&q, 0), &is);
+    if (!failed(status)) status = ledger_state_of_clip(l, is, event, &to);
+    ledger_sql_end(&q);
+    TRY(status);
+    return ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE clip = ?2", "ti", to, clip);
+}
+
+Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event)
+{
+    ClipState to;
+    TRY(ledger_next_clip_state(from, event, &to));
+    /* +state: a partial index on state makes SQLite prepare a plain "state = ?" anew at every binding: 8 of 50 us a shot */
+    TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND +state = ?3", "tit",
+                       ledger_clip_state_name(to), shot, ledger_clip_state_name(from)));
+    l->changes |= 1u << event;
+    count_clips(l, from, to, sqlite3_changes64(l->db));
+    return status_ok();
+}
+
+Status ledger_state_take_back(Ledger *l)
+{
+    static const ClipState in_work[] = {CLIP_WAITING, CLIP_FINISHING};
+    ShotState shot;
+    ClipState clip;
+    TRY(ledger_next_shot_state(SHOT_LEASED, EV_LOST, &shot));
+    TRY(ledger_sql_run(l,
+                       "UPDATE shots SET state = ?1 WHERE state = ?2 AND shot IN (SELECT shot FROM leases WHERE "
+                       "outcome = 'running')",
+                       "tt", ledger_shot_state_name(shot), ledger_shot_state_name(SHOT_LEASED)));
+    l->moved.shots[SHOT_LEASED] -= sqlite3_changes64(l->db);
+    l->moved.shots[shot] += sqlite3_changes64(l->db);
+    for (size_t i = 0; i < sizeof in_work / sizeof *in_work; i++) {
+        TRY(ledger_next_clip_state(in_work[i], EV_LOST, &clip));
+        TRY(ledger_sql_run(l,
+                           "UPDATE clips SET state = ?1 WHERE state = ?2 AND shot IN (SELECT shot FROM leases WHERE "
+                           "outcome = 'running')",
+                           "tt", ledger_clip_state_name(clip), ledger_clip_state_name(in_work[i])));
+        count_clips(l, in_work[i], clip, sqlite3_changes64(l->db));
+    }
+    return status_ok();
+}
+
+/* ---- what a transaction has moved ---- */
+
+void ledger_state_add_shots(Ledger *l, ShotState state, int64_t count) { l->moved.shots[state] += count; }
+void ledger_state_add_clips(Ledger *l, ClipState state, int64_t count) { l->moved.clips[state] += count; }
+
+Status ledger_state_count_clips(Ledger *l, ClipState state, int64_t *count)
+{
+    TRY(ledger_sql_number(l, count, "SELECT n FROM counts WHERE what = 'clips' AND state = ?1", "t",
+                          ledger_clip_state_name(state)));
+    if (l->in_round) *count += l->moved.clips[state];
+    return status_ok();
+}
+
+void ledger_state_begin(Ledger *l)
+{
+    l->changes = 0;
+    memset(&l->moved, 0, sizeof l->moved);
+    l->kept = l->pace;
+}
+
+void ledger_state_forget(Ledger *l)
+{
+    memset(&l->moved, 0, sizeof l->moved);
+    l->pace = l->kept;
+}
+
+static Status write_count(Ledger *l, const char *what, const char *state, int64_t more)
+{
+    if (more == 0) return status_ok();
+    return ledger_sql_run(
+        l, "INSERT INTO counts(what, state, n) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = n + excluded.n", "tti",
+        what, state, more);
+}
+
+Status ledger_state_write(Ledger *l)
+{
+    for (int i = 0; i < SHOT_STATES; i++)
+        TRY(write_count(l, "shots", ledger_shot_state_name((ShotState)i), l->moved.shots[i]));
+    for (int i = 0; i < CLIP_STATES; i++)
+        TRY(write_count(l, "clips", ledger_clip_state_name((ClipState)i), l->moved.clips[i]));
+    TRY(write_count(l, "steps", "", l->moved.steps));
+    if (memcmp(&l->pace, &l->kept, sizeof l->pace) == 0) return status_ok();
+    return ledger_sql_run(l, "UPDATE epochs SET finished = ?1, first_s = ?2, last_s = ?3 WHERE epoch = ?4", "iddi",
+                          l->pace.finished, l->pace.first_s, l->pace.last_s, l->epoch);
+}

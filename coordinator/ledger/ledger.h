@@ -1,0 +1,115 @@
+/* ledger.h - the durable state of one campaign: DIR/ledger.db (SQLite, WAL, synchronous=FULL), and the only SQL there is.
+ *
+ * Theory of operation
+ * - The ledger is written before the world is told: all changes of one dispatch round are one transaction (ledger_begin ..
+ *   ledger_commit); messages, events and pages follow its commit. What the ledger says has happened, has happened.
+ * - One writer. Each process that writes takes an epoch (ledger_begin_epoch), a number above all earlier ones. Every
+ *   transaction begins by comparing it: a writer whose epoch is old is refused everything (ERR_FATAL "fenced") and ends.
+ * - A folder belongs to one campaign, known by its fingerprint; another one is refused (ERR_INPUT) and changes nothing.
+ * - States change by the tables in ledger.c {state, event, state'} and in no other way.
+ * - A new epoch takes back what the last one left in flight: its running leases are "abandoned" and count as no failure.
+ *
+ * Readers (status, report) open it LEDGER_READ at any time. On a local disk the journal is a WAL: they see the last commit
+ * without holding up the writer. WAL lives in shared memory, so on a network file system (or with REELWRIGHT_JOURNAL=rollback) it
+ * is a rollback journal, which needs nothing but file locks that work between the machines. */
+#ifndef REELWRIGHT_LEDGER_H
+#define REELWRIGHT_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coordinator/campaign/campaign.h"
+
+typedef struct Ledger Ledger;
+
+/* With review none a finished clip is approved at once, and the run delivers it at its end. */
+typedef enum { SHOT_PLANNED, SHOT_LEASED, SHOT_RENDERED, SHOT_FAILED, SHOT_HELD, SHOT_STATES } ShotState;
+/* SHOT_HELD: all clips that still want it are paused or cancelled. */
+typedef enum {
+    CLIP_PLANNED,
+    CLIP_REFUSED,   /* the row gets no clip; the reason says why */
+    CLIP_WAITING,   /* for its shot, which is being rendered */
+    CLIP_FINISHING, /* its shot is being decoded and encoded */
+    CLIP_APPROVED,
+    CLIP_DELIVERED,
+    CLIP_FAILED,
+    CLIP_PAUSED,    /* not made until it is resumed */
+    CLIP_CANCELLED, /* final, unless it is resumed */
+    CLIP_STATES
+} ClipState;
+typedef enum {
+    EV_LEASE,   /* a worker is asked to render the shot */
+    EV_FINISH,  /* the worker says that it decodes */
+    EV_DONE,    /* rendered, and every clip of the lease finished */
+    EV_MORE,    /* rendered, and more clips than one lease takes still wait for it */
+    EV_LOST,    /* the lease ended without result: dead, silent, failed, stopped */
+    EV_GIVE_UP, /* too many failures, or one that no other worker would be spared */
+    EV_DELIVER,
+    EV_RETRY, /* the user asked for this and the following */
+    EV_PAUSE,
+    EV_RESUME,
+    EV_CANCEL,
+    EV_HOLD,    /* no clip of the shot may be made any more */
+    EV_RELEASE, /* one may again */
+    EV_COUNT
+} LedgerEvent;
+const char *ledger_shot_state_name(ShotState s);
+const char *ledger_clip_state_name(ClipState s);
+bool ledger_find_clip_state(const char *name, ClipState *s); /* false: no state is called so */
+/* The state that follows, or ERR_FATAL when the table has no such line. */
+Status ledger_next_shot_state(ShotState from, LedgerEvent event, ShotState *to);
+Status ledger_next_clip_state(ClipState from, LedgerEvent event, ClipState *to);
+
+typedef enum { LEDGER_READ, LEDGER_WRITE } LedgerMode; /* LEDGER_WRITE makes the file when it is missing */
+/* ERR_INPUT: no ledger in that folder, not a ledger, or of another version. */
+Status ledger_open(const char *folder, LedgerMode mode, Ledger **out);
+void ledger_close(Ledger **l);
+/* Moves what is in the write-ahead log into ledger.db, so that this one file is the whole ledger. When nobody else has it open. */
+void ledger_settle(const char *folder);
+const char *ledger_folder(const Ledger *l); /* absolute */
+
+/* Writes the plan of a new campaign, or checks that the ledger is this campaign's: ERR_INPUT names both when it is not. */
+Status ledger_adopt(Ledger *l, const Campaign *c, double now_s);
+/* Takes the next epoch and takes back what was in flight. */
+Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s);
+Status ledger_end_epoch(Ledger *l, const char *outcome, double now_s);
+int64_t ledger_epoch(const Ledger *l);
+
+/* One dispatch round's changes, whole or not at all. now_s (wall clock) stamps all of them. */
+Status ledger_begin(Ledger *l, double now_s);
+Status ledger_commit(Ledger *l);
+void ledger_rollback(Ledger *l); /* harmless when nothing was begun */
+
+/* ---- inside a round ---- */
+
+/* The shots that wait for a worker, in plan order, those last that were in work when a job died. *shot is to be freed. */
+Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count);
+/* A new lease of a planned shot for this worker, and all of its clips that are planned (at most LEASE_MAX_CLIPS). */
+enum { LEASE_MAX_CLIPS = 4096 };
+Status ledger_give_lease(Ledger *l, int64_t shot, const char *worker, Lease *out);
+/* The lease's result: shot and clips are done. *more: the shot is planned again, for clips that may be made now. ERR_RETRY, with
+ * nothing changed, when the clips are not those that were ordered. */
+Status ledger_take_result(Ledger *l, const LeaseResult *r, bool *more);
+/* The lease ended without result; shot and clips are planned again. outcome: "failed", "lost", "stopped". */
+Status ledger_end_lease(Ledger *l, int64_t lease, const char *outcome, const LeaseResult *r, const char *reason);
+/* How many different workers have failed at this shot or were lost with it, and how often, since it was last retried. */
+Status ledger_failures(Ledger *l, int64_t shot, int *workers, int *times);
+Status ledger_has_failed(Ledger *l, int64_t shot, const char *worker, bool *yes);
+Status ledger_give_up(Ledger *l, int64_t shot, const char *reason); /* shot and clips are failed */
+Status ledger_note_finishing(Ledger *l, int64_t lease);             /* its clips are */
+/* Its shot's highest step so far: what a launcher calls progress. */
+Status ledger_note_step(Ledger *l, int64_t lease, int step);
+Status ledger_note_delivered(Ledger *l, int64_t clip);
+
+typedef struct { /* what a worker is doing, for status; written at most once a second */
+    int rank, pid, threads;
+    const char *host, *state; /* "ready", "working", "aside", "lost", "gone" */
+    const char *stage, *clip; /* "" when it does nothing; clip: the first of its lease */
+    int64_t lease, shot;
+    int done, total, clip_count, finished; /* finished: leases done */
+    double heard_s;
+} WorkerLine;
+Status ledger_note_worker(Ledger *l, const WorkerLine *w);
+Status ledger_note_alive(Ledger *l); /* the coordinator is there, although nothing happens */
+
+#endif

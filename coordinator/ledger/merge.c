@@ -1,0 +1,91 @@
+#include "merge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "coordinator/ledger/sql.h"
+#include "coordinator/ledger/view.h"
+
+static Status run_all(Ledger *l, const char *sql)
+{
+    return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? status_ok() : ledger_sql_fail(l, "cannot merge");
+}
+
+static Status check_part(const char *folder, int number, int count, char fingerprint[HASH_TEXT])
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    Status status = status_ok();
+    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(ledger_read_snapshot(l, &s));
+    if (s.part.number != number || s.part.count != count)
+        TRY_OUT(status_fail(ERR_INPUT, "%s: holds part %d of %d, expected %d of %d", folder, s.part.number,
+                            s.part.count, number, count));
+    if (!*fingerprint) memcpy(fingerprint, s.fingerprint, HASH_TEXT);
+    if (strcmp(fingerprint, s.fingerprint) != 0)
+        TRY_OUT(status_fail(ERR_INPUT, "%s: a part of another campaign (fingerprint %.12s, expected %.12s)", folder,
+                            s.fingerprint, fingerprint));
+out:
+    ledger_close(&l);
+    snapshot_clear(&s);
+    return status;
+}
+
+/* The part is attached as `part`; numbers are moved apart so that nothing collides. The tables of one format have the same
+ * columns (ledger_open has compared the formats). */
+static Status take_rows(Ledger *l, int number, int count)
+{
+    char *sql = text_format(
+        "BEGIN IMMEDIATE;"
+        "INSERT OR IGNORE INTO campaign SELECT * FROM part.campaign;"
+        "INSERT INTO specs SELECT * FROM part.specs;"
+        "INSERT INTO shots SELECT * FROM part.shots;"
+        "INSERT INTO clips SELECT * FROM part.clips;"
+        "UPDATE clips SET lease = lease * %1$d + %2$d WHERE clip IN (SELECT clip FROM part.clips);"
+        "CREATE TEMP TABLE moved_leases AS SELECT * FROM part.leases;"
+        "UPDATE moved_leases SET lease = lease * %1$d + %2$d, epoch = epoch * %1$d + %2$d;"
+        "INSERT INTO leases SELECT * FROM moved_leases; DROP TABLE moved_leases;"
+        "CREATE TEMP TABLE moved_epochs AS SELECT * FROM part.epochs;"
+        "UPDATE moved_epochs SET epoch = epoch * %1$d + %2$d;"
+        "INSERT INTO epochs SELECT * FROM moved_epochs; DROP TABLE moved_epochs;"
+        "CREATE TEMP TABLE moved_launches AS SELECT * FROM part.launches;"
+        "UPDATE moved_launches SET launch = launch * %1$d + %2$d;"
+        "INSERT INTO launches SELECT * FROM moved_launches; DROP TABLE moved_launches;"
+        "INSERT INTO counts SELECT * FROM part.counts WHERE true"
+        "  ON CONFLICT(what, state) DO UPDATE SET n = n + excluded.n;"
+        "UPDATE campaign SET part = 1, parts = 1, created_s = min(created_s, (SELECT created_s FROM part.campaign)),"
+        "  epoch = (SELECT ifnull(max(epoch), 0) FROM epochs);"
+        "COMMIT;",
+        count, number - 1);
+    Status status = run_all(l, sql);
+    if (failed(status)) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    free(sql);
+    return status;
+}
+
+static Status take_part(Ledger *l, const char *folder, int number, int count)
+{
+    char *file = path_join(folder, "ledger.db");
+    Status status = ledger_sql_run(l, "ATTACH ?1 AS part", "t", file);
+    if (!failed(status)) {
+        status = status_at(take_rows(l, number, count), "%s", file);
+        sqlite3_exec(l->db, "DETACH part", NULL, NULL, NULL);
+    }
+    free(file);
+    return status;
+}
+
+Status ledger_merge(const char *folder, char *const *part, int count)
+{
+    Ledger *l = NULL;
+    char fingerprint[HASH_TEXT] = "";
+    Status status = status_ok();
+    for (int i = 0; i < count; i++) TRY(check_part(part[i], i + 1, count, fingerprint));
+    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
+    for (int i = 0; i < count; i++) TRY_OUT(take_part(l, part[i], i + 1, count));
+    TRY_OUT(ledger_check_counts(l));
+out:
+    ledger_close(&l);
+    return status;
+}

@@ -1,0 +1,59 @@
+/* sql.h - within the ledger: statements, prepared once, with their values bound by type letters. */
+#ifndef REELWRIGHT_LEDGER_SQL_H
+#define REELWRIGHT_LEDGER_SQL_H
+
+#include <sqlite3.h>
+
+#include "coordinator/ledger/ledger.h"
+
+enum { LEDGER_STATEMENTS = 256 };
+
+struct Ledger {
+    sqlite3 *db;
+    char *folder, *file;
+    int64_t epoch;  /* 0: none taken, nothing may be written */
+    int64_t launch; /* 0: not compared */
+    double now_s;   /* of the round */
+    bool in_round;
+    unsigned changes; /* of the round: a bit for each LedgerEvent or LedgerChange in it */
+    struct {          /* differences that this transaction makes: counts.h */
+        int64_t shots[SHOT_STATES], clips[CLIP_STATES], steps;
+    } moved;
+    struct LedgerPace { /* of this epoch: its first lease, its last result, and the clips finished in between */
+        int64_t finished;
+        double first_s, last_s;
+    } pace, kept;                  /* kept: as the last commit left it */
+    Lease campaign;                /* what every lease says: read once an epoch */
+    struct RunningLease **running; /* [running_count], by number: running.h */
+    int running_count, running_room;
+    int64_t clips_open;  /* clips below this number may be made: the pilot's, or INT64_MAX */
+    struct {             /* where its address leads, or the next free place after that */
+        const char *sql; /* a literal: known by its address */
+        sqlite3_stmt *statement;
+    } statement[LEDGER_STATEMENTS];
+};
+
+typedef enum { CHANGE_PLAN = EV_COUNT, CHANGE_EPOCH, CHANGE_CLOSE, CHANGE_REQUEST, CHANGE_COUNT } LedgerChange;
+
+typedef struct {
+    Ledger *ledger;
+    sqlite3_stmt *statement;
+    Status status;
+} Query;
+
+/* What SQLite says, with the file's name. A full disk, a lost device and a corrupt file are ERR_FATAL. */
+Status ledger_sql_fail(Ledger *l, const char *what);
+/* types: i int64_t, d double, t text (NULL is NULL). sql must be a literal. */
+Status ledger_sql_run(Ledger *l, const char *sql, const char *types, ...);
+/* for (Query q = ledger_sql_query(...); ledger_sql_next(&q);) ...; then q.status says how it ended. A loop that is left
+ * early calls ledger_sql_end. */
+Query ledger_sql_query(Ledger *l, const char *sql, const char *types, ...);
+bool ledger_sql_next(Query *q);
+void ledger_sql_end(Query *q);
+int64_t ledger_sql_int(const Query *q, int column);
+double ledger_sql_real(const Query *q, int column);
+const char *ledger_sql_text(const Query *q, int column); /* "" for NULL; borrowed until the next row */
+/* One number; 0 when there is no row. */
+Status ledger_sql_number(Ledger *l, int64_t *value, const char *sql, const char *types, ...);
+
+#endif

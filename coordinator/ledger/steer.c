@@ -1,0 +1,316 @@
+#include "steer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/provoke.h"
+#include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/select.h"
+
+enum { NAMED = 3 }; /* clips of each reason, in a message */
+
+const char *ledger_pilot_state_name(PilotState s)
+{
+    static const char *const name[] = {"none", "open", "approved", "rejected"};
+    return name[s];
+}
+
+static bool is_for_campaign(const LedgerRequest *r)
+{
+    return (!r->clip_id || !*r->clip_id) && (!r->filter || !*r->filter);
+}
+
+/* ---- what a verb does to clips ---- */
+
+static const struct {
+    const char *verb;
+    LedgerEvent event;
+    ControlState control; /* when the whole campaign is meant */
+} steering[] = {{"pause", EV_PAUSE, CONTROL_PAUSED},
+                {"resume", EV_RESUME, CONTROL_NONE},
+                {"cancel", EV_CANCEL, CONTROL_CANCELLED},
+                {"retry", EV_RETRY, CONTROL_NONE}};
+enum { STEERING_COUNT = (int)(sizeof steering / sizeof *steering) };
+
+static int find_verb(const char *verb)
+{
+    for (int i = 0; i < STEERING_COUNT; i++)
+        if (strcmp(steering[i].verb, verb) == 0) return i;
+    return -1;
+}
+
+typedef struct {
+    bool moves[CLIP_STATES]; /* whether the verb's event moves a clip of that state */
+    int64_t meant, changed;
+    MeantClips clips; /* those that it moves */
+} MeantMove;
+
+static MeantMove move_by(LedgerEvent event)
+{
+    MeantMove m = {0};
+    ClipState to;
+    for (int i = 0; i < CLIP_STATES; i++) m.moves[i] = !failed(ledger_next_clip_state((ClipState)i, event, &to));
+    return m;
+}
+
+static void count_one(void *self, const MeantClip *c)
+{
+    MeantMove *m = self;
+    m->meant++;
+    m->changed += m->moves[c->state];
+}
+
+static void collect_one(void *self, const MeantClip *c)
+{
+    MeantMove *m = self;
+    if (m->moves[c->state]) ledger_meant_add(&m->clips, c);
+}
+
+Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed)
+{
+    int verb = find_verb(r->verb);
+    MeantMove m = {0};
+    if (verb >= 0) m = move_by(steering[verb].event);
+    if (verb >= 0 && steering[verb].event == EV_CANCEL) /* what is in work comes back first */
+        m.moves[CLIP_WAITING] = m.moves[CLIP_FINISHING] = true;
+    Status status = ledger_meant_read(l, r, MEANT_OF_ALL, (MeantSink){count_one, &m});
+    *meant = m.meant;
+    *changed = m.changed;
+    return status;
+}
+
+static Status move_clip(Ledger *l, const MeantClip *c, LedgerEvent event)
+{
+    const char *to = NULL, *reason = event == EV_CANCEL ? "cancelled" : event == EV_PAUSE ? "paused" : NULL;
+    TRY(ledger_state_of_clip(l, c->state, event, &to));
+    return ledger_sql_run(l, "UPDATE clips SET state = ?1, reason = ?2, decided_s = ?3 WHERE clip = ?4", "ttdi", to,
+                          reason, l->now_s, c->clip);
+}
+
+/* What failed together (the clips of one shot, by one cause) is tried again together. */
+static Status retry_shot(Ledger *l, int64_t shot, int64_t *changed)
+{
+    TRY(ledger_sql_run(l, "UPDATE clips SET reason = NULL, decided_s = NULL WHERE shot = ?1 AND +state = 'failed'", "i",
+                       shot));
+    *changed += sqlite3_changes64(l->db);
+    return ledger_state_move_clips(l, shot, CLIP_FAILED, EV_RETRY);
+}
+
+/* A shot follows its clips: held when none may be made, planned when one may again. A failed shot that is wanted again begins
+ * anew: its failures no longer count. */
+static Status follow_clips(Ledger *l, int64_t shot)
+{
+    const char *to = NULL;
+    char from[16];
+    Query q = ledger_sql_query(l,
+                               "SELECT state, EXISTS(SELECT 1 FROM clips WHERE clips.shot = shots.shot AND"
+                               " +clips.state = 'planned') FROM shots WHERE shot = ?1",
+                               "i", shot);
+    if (!ledger_sql_next(&q)) return q.status;
+    snprintf(from, sizeof from, "%s", ledger_sql_text(&q, 0));
+    bool wanted = ledger_sql_int(&q, 1) != 0, planned = strcmp(from, ledger_shot_state_name(SHOT_PLANNED)) == 0;
+    ledger_sql_end(&q);
+    if (wanted == planned || strcmp(from, ledger_shot_state_name(SHOT_LEASED)) == 0) return status_ok();
+    TRY(ledger_state_of_shot(l, from, wanted ? EV_RELEASE : EV_HOLD, &to));
+    if (!wanted) return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);
+    return ledger_sql_run(l,
+                          "UPDATE shots SET retried = retried + (state = 'failed'), state = ?1, reason = NULL"
+                          " WHERE shot = ?2",
+                          "ti", to, shot);
+}
+
+static int by_shot(const void *a, const void *b)
+{
+    const MeantClip *x = a, *y = b;
+    return (x->shot > y->shot) - (x->shot < y->shot);
+}
+
+/* Each shot of the clips, once; they are sorted by it. */
+static Status for_each_shot(Ledger *l, MeantClips *clips, LedgerEvent event, int64_t *changed)
+{
+    Status status = status_ok();
+    qsort(clips->clip, (size_t)clips->count, sizeof *clips->clip, by_shot);
+    for (int64_t i = 0; i < clips->count && !failed(status); i++) {
+        int64_t shot = clips->clip[i].shot;
+        if (i > 0 && clips->clip[i - 1].shot == shot) continue;
+        if (event == EV_RETRY) status = retry_shot(l, shot, changed);
+        if (!failed(status)) status = follow_clips(l, shot);
+    }
+    return status;
+}
+
+static Status steer_clips(Ledger *l, const LedgerRequest *r, LedgerEvent event, int64_t *changed)
+{
+    MeantMove m = move_by(event);
+    Status status =
+        ledger_meant_read(l, r, event == EV_RETRY ? MEANT_OF_FAILED : MEANT_OF_ALL, (MeantSink){collect_one, &m});
+    for (int64_t i = 0; i < m.clips.count && event != EV_RETRY && !failed(status); i++, ++*changed)
+        status = move_clip(l, &m.clips.clip[i], event);
+    if (!failed(status)) status = for_each_shot(l, &m.clips, event, changed);
+    free(m.clips.clip);
+    return status;
+}
+
+static void collect_lease(void *self, const MeantClip *c) { ledger_meant_add(self, c); }
+
+Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease, int64_t *count)
+{
+    MeantClips found = {0};
+    *lease = NULL;
+    *count = 0;
+    if (strcmp(r->verb, "cancel") != 0 || is_for_campaign(r)) return status_ok();
+    Status status = ledger_meant_read(l, r, MEANT_OF_RUNNING, (MeantSink){collect_lease, &found});
+    *lease = memory_get((size_t)found.count + 1, sizeof **lease);
+    for (int64_t i = 0; i < found.count; i++) /* those of one lease follow each other */
+        if (i == 0 || found.clip[i - 1].lease != found.clip[i].lease) (*lease)[(*count)++] = found.clip[i].lease;
+    free(found.clip);
+    return status;
+}
+
+/* ---- requests ---- */
+
+Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s)
+{
+    TRY(provoke_at("before", "ask", 0));
+    TRY(ledger_sql_run(l, "INSERT INTO requests(verb, clip_id, filter, number, asked_s) VALUES(?1, ?2, ?3, ?4, ?5)",
+                       "tttid", r->verb, r->clip_id ? r->clip_id : "", r->filter ? r->filter : "", r->number, now_s));
+    return provoke_at("after", "ask", 0);
+}
+
+Status ledger_next_request(Ledger *l, LedgerRequest *r)
+{
+    memset(r, 0, sizeof *r);
+    Query q = ledger_sql_query(
+        l, "SELECT id, verb, clip_id, filter, number FROM requests WHERE taken_s IS NULL ORDER BY id LIMIT 1", "");
+    if (ledger_sql_next(&q)) {
+        r->id = ledger_sql_int(&q, 0);
+        r->verb = text_copy(ledger_sql_text(&q, 1));
+        r->clip_id = text_copy(ledger_sql_text(&q, 2));
+        r->filter = text_copy(ledger_sql_text(&q, 3));
+        r->number = ledger_sql_int(&q, 4);
+    }
+    ledger_sql_end(&q);
+    return q.status;
+}
+
+void ledger_request_clear(LedgerRequest *r)
+{
+    free(r->verb);
+    free(r->clip_id);
+    free(r->filter);
+    memset(r, 0, sizeof *r);
+}
+
+/* An approval opens the gate, and takes back what a rejection did, which is to close the gate and the campaign. Neither means
+ * anything where there is no pilot. */
+static Status decide_pilot(Ledger *l, bool approved, int64_t *changed)
+{
+    PilotState to = approved ? PILOT_APPROVED : PILOT_REJECTED;
+    TRY(ledger_sql_run(l,
+                       "UPDATE campaign SET pilot = ?1, control = CASE WHEN NOT ?2 THEN ?3"
+                       "  WHEN pilot = 'rejected' THEN ?4 ELSE control END WHERE pilot <> 'none'",
+                       "tiii", ledger_pilot_state_name(to), (int64_t)approved, (int64_t)CONTROL_CANCELLED,
+                       (int64_t)CONTROL_NONE));
+    *changed += sqlite3_changes64(l->db);
+    return ledger_look_at_pilot(l);
+}
+
+Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed)
+{
+    int verb = find_verb(r->verb);
+    *changed = 0;
+    l->changes |= 1u << CHANGE_REQUEST;
+    TRY(ledger_sql_run(l, "UPDATE requests SET taken_s = ?1 WHERE id = ?2", "di", l->now_s, r->id));
+    if (strcmp(r->verb, "priority") == 0) return ledger_sql_run(l, "UPDATE campaign SET priority = ?1", "i", r->number);
+    if (strcmp(r->verb, "approve") == 0 || strcmp(r->verb, "reject") == 0)
+        return decide_pilot(l, strcmp(r->verb, "approve") == 0, changed);
+    if (verb < 0) return status_ok(); /* of a later version */
+    if (is_for_campaign(r) && steering[verb].event != EV_RETRY)
+        return ledger_sql_run(l, "UPDATE campaign SET control = ?1", "i", (int64_t)steering[verb].control);
+    return steer_clips(l, r, steering[verb].event, changed);
+}
+
+/* ---- what holds work back ---- */
+
+Status ledger_get_control(Ledger *l, ControlState *s)
+{
+    int64_t n;
+    TRY(ledger_sql_number(l, &n, "SELECT control FROM campaign", ""));
+    *s = n == CONTROL_PAUSED || n == CONTROL_CANCELLED ? (ControlState)n : CONTROL_NONE;
+    return status_ok();
+}
+
+Status ledger_look_at_pilot(Ledger *l)
+{
+    return ledger_sql_number(l, &l->clips_open,
+                             "SELECT CASE WHEN pilot IN ('open', 'rejected') THEN pilot_end"
+                             " ELSE 9223372036854775807 END FROM campaign",
+                             "");
+}
+
+Status ledger_get_hold(Ledger *l, Hold *h)
+{
+    int64_t planned, paused;
+    *h = HOLD_NONE;
+    TRY(ledger_state_count_clips(l, CLIP_PLANNED, &planned));
+    TRY(ledger_state_count_clips(l, CLIP_PAUSED, &paused));
+    if (planned > 0 && l->clips_open < INT64_MAX)
+        *h = HOLD_PILOT;
+    else if (paused > 0)
+        *h = HOLD_PAUSED;
+    return status_ok();
+}
+
+Status ledger_read_settings(Ledger *l, Settings *out)
+{
+    memset(out, 0, sizeof *out);
+    Query q = ledger_sql_query(l, "SELECT settings, priority FROM campaign", "");
+    if (!ledger_sql_next(&q)) return failed(q.status) ? q.status : status_fail(ERR_INPUT, "%s: no campaign", l->file);
+    Status status = settings_from_json(ledger_sql_text(&q, 0), out);
+    out->priority = (int)ledger_sql_int(&q, 1);
+    ledger_sql_end(&q);
+    return status_at(status, "%s", l->file);
+}
+
+Status ledger_count_failed(Ledger *l, int64_t *clips) { return ledger_state_count_clips(l, CLIP_FAILED, clips); }
+
+static void put_reason(FILE *f, const char *separator, const Query *q)
+{
+    const char *ids = ledger_sql_text(q, 1);
+    int64_t count = ledger_sql_int(q, 2);
+    fprintf(f, "%s%s", separator, ids);
+    if (count > NAMED) fprintf(f, " and %lld more", (long long)(count - NAMED));
+    fprintf(f, ": %.200s", ledger_sql_text(q, 0));
+}
+
+Status ledger_describe_failures(Ledger *l, int most, char **text)
+{
+    size_t bytes;
+    FILE *f = open_memstream(text, &bytes);
+    if (!f) abort();
+    Query q = ledger_sql_query(
+        l,
+        "SELECT ifnull(r, ''), (SELECT group_concat(clip_id, ', ') FROM (SELECT clip_id FROM"
+        "  clips INDEXED BY clips_failed WHERE state = 'failed' AND reason IS r ORDER BY clip LIMIT ?2)), n FROM"
+        " (SELECT reason AS r, count(*) AS n FROM clips WHERE state = 'failed' GROUP BY reason"
+        "  ORDER BY n DESC, min(clip) LIMIT ?1)",
+        "ii", (int64_t)most, (int64_t)NAMED);
+    for (const char *separator = ""; ledger_sql_next(&q); separator = "; ") put_reason(f, separator, &q);
+    fclose(f);
+    return q.status;
+}
+
+Status ledger_name_clips(Ledger *l, int64_t shot, int64_t *count, char **ids)
+{
+    Query q = ledger_sql_query(l,
+                               "SELECT count(*), (SELECT group_concat(clip_id, ', ') FROM (SELECT clip_id FROM clips"
+                               " WHERE shot = ?1 ORDER BY clip LIMIT ?2)) FROM clips WHERE shot = ?1",
+                               "ii", shot, (int64_t)NAMED);
+    bool there = ledger_sql_next(&q);
+    *count = there ? ledger_sql_int(&q, 0) : 0;
+    *ids = text_copy(there ? ledger_sql_text(&q, 1) : "");
+    ledger_sql_end(&q);
+    return q.status;
+}

@@ -1,0 +1,53 @@
+/* steer.h - what people ask of a campaign while it runs: requests, the clips that they mean, and what holds work back.
+ *
+ * A verb writes a request, the one thing that a process without an epoch may write. The coordinator takes it up within a
+ * second; when none runs, the next run does before it starts. Only then do states change, by the tables in ledger.c. */
+#ifndef REELWRIGHT_LEDGER_STEER_H
+#define REELWRIGHT_LEDGER_STEER_H
+
+#include "coordinator/ledger/ledger.h"
+
+typedef enum { CONTROL_NONE, CONTROL_PAUSED, CONTROL_CANCELLED } ControlState;
+typedef enum { PILOT_NONE, PILOT_OPEN, PILOT_APPROVED, PILOT_REJECTED } PilotState;
+const char *ledger_pilot_state_name(PilotState s);
+
+typedef struct {
+    int64_t id;     /* 0: none */
+    char *verb;     /* "pause", "resume", "cancel", "retry", "priority", "approve", "reject" */
+    char *clip_id;  /* "": not one clip */
+    char *filter;   /* "": no filter; else as ledger_make_filter makes it */
+    int64_t number; /* the new priority */
+} LedgerRequest;
+
+/* "place=beach", "state!=failed": conditions that a clip must all meet, on the customers' columns and, as `state` (and always as
+ * `clip.state`), the clip's own state. ERR_INPUT names the columns there are. *json is to be freed. */
+Status ledger_make_filter(Ledger *l, const char *const *where, int count, char **json);
+/* How many clips are meant, and how many of them the verb changes now; those in work count. */
+Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed);
+
+Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s);
+Status ledger_next_request(Ledger *l, LedgerRequest *r); /* id 0: none; ledger_request_clear */
+void ledger_request_clear(LedgerRequest *r);
+
+/* ---- inside a round ---- */
+
+/* The running leases that hold clips which this request cancels: they must be ended before it is applied. Free *lease. */
+Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease, int64_t *count);
+/* Does what was asked for, and notes that it was. *changed: clips or the pilot's gate changed what may be handed out. */
+Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed);
+
+Status ledger_get_control(Ledger *l, ControlState *s);
+/* What an empty queue means: nothing is left, or what is left waits for the pilot's approval or to be resumed. */
+typedef enum { HOLD_NONE, HOLD_PILOT, HOLD_PAUSED } Hold;
+Status ledger_get_hold(Ledger *l, Hold *h);
+/* The campaign's settings as its file gave them (settings_clear); priority as it was set last. */
+Status ledger_read_settings(Ledger *l, Settings *out);
+Status ledger_count_failed(Ledger *l, int64_t *clips); /* without the ones that were tried again */
+/* What failed, for a message: "k7, k9 and 3 more: disk full; k2: ..."; at most `most` reasons. free() it. */
+Status ledger_describe_failures(Ledger *l, int most, char **text);
+/* The clips of a shot, for an event: how many, and the first ids, "k7, k8". free() *ids. */
+Status ledger_name_clips(Ledger *l, int64_t shot, int64_t *count, char **ids);
+/* Within ledger_begin_epoch: which clips the pilot lets be made. */
+Status ledger_look_at_pilot(Ledger *l);
+
+#endif

@@ -1,0 +1,330 @@
+#include "view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "coordinator/ledger/sql.h"
+
+static Status read_campaign(Ledger *l, Snapshot *s)
+{
+    Query q = ledger_sql_query(l,
+                               "SELECT name, file, model_folder, model_hash, fingerprint, control, epoch, created_s,"
+                               " priority, deadline_s, pilot, pilot_end, part, parts FROM campaign",
+                               "");
+    if (!ledger_sql_next(&q))
+        return failed(q.status) ? q.status : status_fail(ERR_INPUT, "%s: no campaign in it yet", l->file);
+    s->name = text_copy(ledger_sql_text(&q, 0));
+    s->file = text_copy(ledger_sql_text(&q, 1));
+    s->model_folder = text_copy(ledger_sql_text(&q, 2));
+    snprintf(s->model_hash, sizeof s->model_hash, "%s", ledger_sql_text(&q, 3));
+    snprintf(s->fingerprint, sizeof s->fingerprint, "%s", ledger_sql_text(&q, 4));
+    s->control = (ControlState)ledger_sql_int(&q, 5);
+    s->epoch = ledger_sql_int(&q, 6);
+    s->created_s = ledger_sql_real(&q, 7);
+    s->priority = (int)ledger_sql_int(&q, 8);
+    s->deadline_s = ledger_sql_real(&q, 9);
+    for (int i = 0; i <= PILOT_REJECTED; i++)
+        if (strcmp(ledger_sql_text(&q, 10), ledger_pilot_state_name((PilotState)i)) == 0) s->pilot = (PilotState)i;
+    s->pilot_end = ledger_sql_int(&q, 11);
+    s->part = (Part){(int)ledger_sql_int(&q, 12), (int)ledger_sql_int(&q, 13)};
+    ledger_sql_end(&q);
+    if (s->pilot == PILOT_NONE) return status_ok();
+    TRY(ledger_sql_number(l, &s->pilot_clips, "SELECT count(*) FROM clips WHERE clip < ?1 AND state <> 'refused'", "i",
+                          s->pilot_end));
+    return ledger_sql_number(
+        l, &s->pilot_left,
+        "SELECT count(*) FROM clips WHERE clip < ?1 AND state IN ('planned', 'waiting', 'finishing')", "i",
+        s->pilot_end);
+}
+
+/* Where the count of this state belongs; NULL for one that no snapshot shows. */
+static int64_t *count_of(Snapshot *s, const char *what, const char *state)
+{
+    ClipState clip;
+    if (strcmp(what, "clips") == 0 && ledger_find_clip_state(state, &clip)) return &s->clip_count[clip];
+    for (int i = 0; i < SHOT_STATES && strcmp(what, "shots") == 0; i++)
+        if (strcmp(state, ledger_shot_state_name((ShotState)i)) == 0) return &s->shot_count[i];
+    return strcmp(what, "steps") == 0 ? &s->steps : NULL;
+}
+
+static Status count_states(Ledger *l, Snapshot *s)
+{
+    Query q = ledger_sql_query(l, "SELECT what, state, n FROM counts", "");
+    while (ledger_sql_next(&q)) {
+        int64_t *count = count_of(s, ledger_sql_text(&q, 0), ledger_sql_text(&q, 1));
+        if (count) *count = ledger_sql_int(&q, 2);
+    }
+    TRY(q.status);
+    for (int i = 0; i < CLIP_STATES; i++) s->clips += s->clip_count[i];
+    for (int i = 0; i < SHOT_STATES; i++) s->shots += s->shot_count[i];
+    s->refused = s->clip_count[CLIP_REFUSED];
+    s->finished = s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED];
+    s->failed = s->clip_count[CLIP_FAILED];
+    s->cancelled = s->clip_count[CLIP_CANCELLED];
+    s->left = s->clips - s->refused - s->finished - s->failed - s->cancelled;
+    return status_ok();
+}
+
+static Status read_epoch(Ledger *l, Snapshot *s)
+{
+    Query q = ledger_sql_query(l, "SELECT host, pid, started_s, heard_s, ended_s, outcome FROM epochs WHERE epoch = ?1",
+                               "i", s->epoch);
+    bool there = ledger_sql_next(&q);
+    s->host = text_copy(there ? ledger_sql_text(&q, 0) : "");
+    s->outcome = text_copy(there ? ledger_sql_text(&q, 5) : "");
+    if (there) {
+        s->pid = (int)ledger_sql_int(&q, 1);
+        s->started_s = ledger_sql_real(&q, 2);
+        s->heard_s = ledger_sql_real(&q, 3);
+        s->ended_s = ledger_sql_real(&q, 4);
+    }
+    ledger_sql_end(&q);
+    TRY(q.status);
+    TRY(ledger_sql_number(l, &s->launches, "SELECT count(*) FROM epochs WHERE first_s > 0", ""));
+    q = ledger_sql_query(
+        l, "SELECT finished, first_s, last_s FROM epochs WHERE first_s > 0 ORDER BY epoch DESC LIMIT 1", "");
+    if (ledger_sql_next(&q)) {
+        s->finished_lately = ledger_sql_int(&q, 0);
+        s->first_s = ledger_sql_real(&q, 1);
+        s->last_s = ledger_sql_real(&q, 2);
+    }
+    ledger_sql_end(&q);
+    return q.status;
+}
+
+static Status read_workers(Ledger *l, Snapshot *s)
+{
+    s->worker = memory_get(SNAPSHOT_WORKERS, sizeof *s->worker);
+    Query q = ledger_sql_query(
+        l,
+        "SELECT rank, host, pid, threads, state, stage, clip, clips, lease, shot, done, total, finished,"
+        " heard_s FROM workers WHERE epoch = ?1 ORDER BY rank",
+        "i", s->epoch);
+    while (s->worker_count < SNAPSHOT_WORKERS && ledger_sql_next(&q)) {
+        s->worker[s->worker_count++] = (WorkerLine){.rank = (int)ledger_sql_int(&q, 0),
+                                                    .host = text_copy(ledger_sql_text(&q, 1)),
+                                                    .pid = (int)ledger_sql_int(&q, 2),
+                                                    .threads = (int)ledger_sql_int(&q, 3),
+                                                    .state = text_copy(ledger_sql_text(&q, 4)),
+                                                    .stage = text_copy(ledger_sql_text(&q, 5)),
+                                                    .clip = text_copy(ledger_sql_text(&q, 6)),
+                                                    .clip_count = (int)ledger_sql_int(&q, 7),
+                                                    .lease = ledger_sql_int(&q, 8),
+                                                    .shot = ledger_sql_int(&q, 9),
+                                                    .done = (int)ledger_sql_int(&q, 10),
+                                                    .total = (int)ledger_sql_int(&q, 11),
+                                                    .finished = (int)ledger_sql_int(&q, 12),
+                                                    .heard_s = ledger_sql_real(&q, 13)};
+    }
+    ledger_sql_end(&q);
+    return q.status;
+}
+
+Status ledger_read_snapshot(Ledger *l, Snapshot *s)
+{
+    memset(s, 0, sizeof *s);
+    if (!l->in_round) TRY(ledger_sql_run(l, "BEGIN", "")); /* one view for all the queries */
+    Status status = read_campaign(l, s);
+    if (!failed(status)) status = count_states(l, s);
+    if (!failed(status)) status = read_epoch(l, s);
+    if (!failed(status)) status = read_workers(l, s);
+    if (!l->in_round) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    if (failed(status)) snapshot_clear(s);
+    return status;
+}
+
+void snapshot_clear(Snapshot *s)
+{
+    for (int i = 0; i < s->worker_count; i++) {
+        free((char *)(uintptr_t)s->worker[i].host);
+        free((char *)(uintptr_t)s->worker[i].state);
+        free((char *)(uintptr_t)s->worker[i].stage);
+        free((char *)(uintptr_t)s->worker[i].clip);
+    }
+    free(s->worker);
+    free(s->name);
+    free(s->file);
+    free(s->model_folder);
+    free(s->host);
+    free(s->outcome);
+    memset(s, 0, sizeof *s);
+}
+
+const char *snapshot_waits_for(const Snapshot *s)
+{
+    if (s->left == 0) return "";
+    bool in_work = s->clip_count[CLIP_WAITING] + s->clip_count[CLIP_FINISHING] > 0;
+    if (s->control != CONTROL_NONE && s->pilot != PILOT_REJECTED) return "resume";
+    if (s->pilot == PILOT_REJECTED || (s->pilot == PILOT_OPEN && s->pilot_left == 0)) return "approval";
+    return s->left == s->clip_count[CLIP_PAUSED] && !in_work ? "resume" : "";
+}
+
+double snapshot_clips_per_hour(const Snapshot *s, double now_s)
+{
+    bool rests = s->ended_s > 0 || *snapshot_waits_for(s);
+    double until = rests ? s->last_s : now_s;
+    if (s->finished_lately <= 0 || until <= s->first_s) return 0;
+    return (double)s->finished_lately * 3600 / (until - s->first_s);
+}
+
+Status ledger_check_counts(Ledger *l)
+{
+    Query q =
+        ledger_sql_query(l,
+                         "WITH real AS (SELECT 'clips' AS what, state, count(*) AS n FROM clips GROUP BY state"
+                         " UNION ALL SELECT 'shots', state, count(*) FROM shots GROUP BY state"
+                         " UNION ALL SELECT 'steps', '', sum(step) FROM shots)"
+                         " SELECT what, state, sum(n), sum(kept) FROM"
+                         " (SELECT what, state, n, 0 AS kept FROM real UNION ALL"
+                         "  SELECT what, state, 0, n FROM counts) GROUP BY what, state HAVING sum(n) <> sum(kept)",
+                         "");
+    if (!ledger_sql_next(&q)) return q.status;
+    Status status =
+        status_fail(ERR_FATAL, "%s: counted %lld %s %s, but there are %lld", l->file, (long long)ledger_sql_int(&q, 3),
+                    ledger_sql_text(&q, 0), ledger_sql_text(&q, 1), (long long)ledger_sql_int(&q, 2));
+    ledger_sql_end(&q);
+    return status;
+}
+
+double snapshot_late_s(const Snapshot *s, double now_s)
+{
+    if (s->deadline_s <= 0 || s->left == 0) return 0;
+    double rate = s->ended_s > 0 ? 0 : snapshot_clips_per_hour(s, now_s);
+    return now_s + (rate > 0 ? (double)s->left * 3600 / rate : 0) - s->deadline_s;
+}
+
+/* ---- rows ---- */
+
+static ClipRow clip_row(const Query *q)
+{
+    return (ClipRow){.clip = ledger_sql_int(q, 0),
+                     .clip_id = ledger_sql_text(q, 1),
+                     .stem = ledger_sql_text(q, 2),
+                     .shot = ledger_sql_int(q, 3),
+                     .state = ledger_sql_text(q, 4),
+                     .reason = ledger_sql_text(q, 5),
+                     .customer = ledger_sql_text(q, 6),
+                     .file = ledger_sql_text(q, 7),
+                     .thumbnail = ledger_sql_text(q, 8),
+                     .sheet = ledger_sql_text(q, 9),
+                     .sha256 = ledger_sql_text(q, 10),
+                     .duration_s = ledger_sql_real(q, 11),
+                     .width = (int)ledger_sql_int(q, 12),
+                     .height = (int)ledger_sql_int(q, 13),
+                     .reviewer = ledger_sql_text(q, 14),
+                     .decided_s = ledger_sql_real(q, 15),
+                     .key = ledger_sql_text(q, 16),
+                     .prompt = ledger_sql_text(q, 17),
+                     .seed = (uint64_t)ledger_sql_int(q, 18),
+                     .steps = (int)ledger_sql_int(q, 19),
+                     .text_s = ledger_sql_real(q, 20),
+                     .denoise_s = ledger_sql_real(q, 21),
+                     .decode_s = ledger_sql_real(q, 22),
+                     .finish_s = ledger_sql_real(q, 23),
+                     .given_s = ledger_sql_real(q, 24),
+                     .ended_s = ledger_sql_real(q, 25),
+                     .worker = ledger_sql_text(q, 26),
+                     .steps_resumed = (int)ledger_sql_int(q, 27),
+                     .sharers = ledger_sql_int(q, 28),
+                     .failures = ledger_sql_int(q, 29),
+                     .step = (int)ledger_sql_int(q, 30)};
+}
+
+Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
+{
+    int64_t clip;
+    if (!clip_id) return ledger_read_clip_range(l, 0, INT64_MAX, sink);
+    TRY(ledger_sql_number(l, &clip, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
+    return ledger_read_clip_range(l, clip, clip + 1, sink);
+}
+
+Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink sink)
+{
+    Query q = ledger_sql_query(
+        l,
+        "SELECT c.clip, c.clip_id, c.stem, ifnull(c.shot, -1), c.state, c.reason, c.customer, c.file, c.thumbnail, "
+        "c.sheet,"
+        " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, p.key, p.prompt, p.seed, p.steps, "
+        "l.text_s,"
+        " l.denoise_s, l.decode_s, l.finish_s, l.given_s, l.ended_s, l.worker, l.steps_resumed,"
+        " s.clips, (SELECT count(*) FROM leases f WHERE f.shot = c.shot AND f.outcome IN ('failed', 'lost')), s.step"
+        " FROM clips c LEFT JOIN specs p ON p.shot = c.shot LEFT JOIN shots s ON s.shot = c.shot"
+        " LEFT JOIN leases l ON l.lease = c.lease"
+        " WHERE c.clip >= ?1 AND c.clip < ?2 ORDER BY c.clip",
+        "ii", first, end);
+    while (ledger_sql_next(&q)) {
+        ClipRow row = clip_row(&q);
+        Status status = sink.row(sink.self, &row);
+        if (failed(status)) return ledger_sql_end(&q), status;
+    }
+    return q.status;
+}
+
+static Status read_json(Query q, char **json)
+{
+    *json = text_copy(ledger_sql_next(&q) ? ledger_sql_text(&q, 0) : "[]");
+    ledger_sql_end(&q);
+    return q.status;
+}
+
+Status ledger_read_columns(Ledger *l, char **json)
+{
+    return read_json(ledger_sql_query(l, "SELECT columns FROM campaign", ""), json);
+}
+
+Status ledger_read_renditions(Ledger *l, char **json)
+{
+    return read_json(ledger_sql_query(l, "SELECT renditions FROM campaign", ""), json);
+}
+
+Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)
+{
+    Query q = ledger_sql_query(
+        l,
+        "SELECT lease, epoch, shot, worker, outcome, reason, given_s, ended_s, steps_done, steps_resumed"
+        " FROM leases WHERE ?1 < 0 OR shot = ?1 ORDER BY lease",
+        "i", shot);
+    while (ledger_sql_next(&q)) {
+        LeaseRow row = {.lease = ledger_sql_int(&q, 0),
+                        .epoch = ledger_sql_int(&q, 1),
+                        .shot = ledger_sql_int(&q, 2),
+                        .worker = ledger_sql_text(&q, 3),
+                        .outcome = ledger_sql_text(&q, 4),
+                        .reason = ledger_sql_text(&q, 5),
+                        .given_s = ledger_sql_real(&q, 6),
+                        .ended_s = ledger_sql_real(&q, 7),
+                        .steps_done = (int)ledger_sql_int(&q, 8),
+                        .steps_resumed = (int)ledger_sql_int(&q, 9)};
+        Status status = sink.row(sink.self, &row);
+        if (failed(status)) return ledger_sql_end(&q), status;
+    }
+    return q.status;
+}
+
+const char *ledger_outcome_name(int outcome)
+{
+    static const char *const name[] = {"done", "failed", "lost", "stopped", "abandoned"};
+    return name[outcome];
+}
+
+Status ledger_read_totals(Ledger *l, LeaseTotals *out)
+{
+    memset(out, 0, sizeof *out);
+    Query q = ledger_sql_query(l,
+                               "SELECT outcome, count(*), total(text_s), total(denoise_s), total(decode_s),"
+                               " total(finish_s) FROM leases GROUP BY outcome",
+                               "");
+    while (ledger_sql_next(&q))
+        for (int i = 0; i < LEASE_OUTCOMES; i++) {
+            if (strcmp(ledger_sql_text(&q, 0), ledger_outcome_name(i)) != 0) continue;
+            out->count[i] = ledger_sql_int(&q, 1);
+            if (i != LEASE_DONE) continue;
+            out->text_s = ledger_sql_real(&q, 2);
+            out->denoise_s = ledger_sql_real(&q, 3);
+            out->decode_s = ledger_sql_real(&q, 4);
+            out->finish_s = ledger_sql_real(&q, 5);
+        }
+    return q.status;
+}

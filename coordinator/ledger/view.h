@@ -1,0 +1,92 @@
+/* view.h - what pages and lists want to know of a ledger: a snapshot for status, and rows, one at a time. */
+#ifndef REELWRIGHT_LEDGER_READ_H
+#define REELWRIGHT_LEDGER_READ_H
+
+#include "coordinator/ledger/steer.h"
+
+enum { SNAPSHOT_WORKERS = 1024 };
+
+typedef struct { /* owns its texts: snapshot_clear */
+    char *name, *file, *model_folder;
+    char model_hash[HASH_TEXT], fingerprint[HASH_TEXT];
+    Part part; /* 1 of 1: the whole campaign */
+    ControlState control;
+    int64_t clip_count[CLIP_STATES], shot_count[SHOT_STATES];
+    int64_t clips, shots, refused, finished, failed, cancelled,
+        left; /* finished: approved or delivered; clips == the sum of the five; paused ones are left */
+    PilotState pilot;
+    int64_t pilot_end, pilot_clips, pilot_left; /* its clips are those below pilot_end; how many, and not final yet */
+    int priority;
+    double deadline_s; /* 0: none */
+    int64_t steps;     /* sum over shots of the highest step: what a launcher calls progress */
+    double created_s;
+    int64_t epoch;        /* 0: never run */
+    int64_t launches;     /* epochs that gave a lease */
+    char *host, *outcome; /* of the epoch; outcome "" while it lasts */
+    int pid;
+    double started_s, heard_s, ended_s;
+    int64_t finished_lately; /* clips, in the last epoch that gave a lease */
+    double first_s, last_s;  /* its first lease and last result: the time that the rate is taken over */
+    int worker_count;
+    WorkerLine *worker; /* [worker_count], of this epoch; texts owned */
+} Snapshot;
+
+/* One consistent view, whatever the writer does meanwhile; a millisecond, however many rows there are (counts.h). */
+Status ledger_read_snapshot(Ledger *l, Snapshot *out);
+void snapshot_clear(Snapshot *s);
+/* Compares the counts that a snapshot shows with the rows (half a second for a million): ERR_FATAL names what differs. */
+Status ledger_check_counts(Ledger *l);
+/* What must be done before the campaign can go on: "" nothing; "resume"; "approval" of the pilot, whose clips are made. */
+const char *snapshot_waits_for(const Snapshot *s);
+double snapshot_clips_per_hour(const Snapshot *s, double now_s); /* 0 when not known yet */
+/* By how much the deadline is missed if it goes on like this; 0 or less: it is kept, or there is none, or nothing is known. */
+double snapshot_late_s(const Snapshot *s, double now_s);
+
+enum { LEASE_DONE, LEASE_FAILED, LEASE_LOST, LEASE_STOPPED, LEASE_ABANDONED, LEASE_OUTCOMES };
+const char *ledger_outcome_name(int outcome);
+typedef struct { /* of all leases that have ended */
+    int64_t count[LEASE_OUTCOMES];
+    double text_s, denoise_s, decode_s, finish_s; /* of the done ones */
+} LeaseTotals;
+Status ledger_read_totals(Ledger *l, LeaseTotals *out); /* reads every lease: half a second for a million */
+
+typedef struct {        /* one row of the customers table and what became of it; texts borrowed until the next */
+    int64_t clip, shot; /* shot -1: refused */
+    const char *clip_id, *stem, *state, *reason, *customer; /* customer: JSON array of the row's values */
+    const char *file, *thumbnail, *sheet, *sha256, *reviewer, *key, *prompt;
+    double duration_s, decided_s;
+    int width, height, steps;
+    uint64_t seed;
+    double text_s, denoise_s, decode_s, finish_s, given_s, ended_s; /* of the lease that made it */
+    const char *worker;
+    int steps_resumed, step;   /* step: the highest that the shot has reached */
+    int64_t sharers, failures; /* clips of the same shot; failed and lost leases of it */
+} ClipRow;
+
+typedef struct {
+    Status (*row)(void *self, const ClipRow *row);
+    void *self;
+} ClipSink;
+/* All rows in the customers' order; only the one with this id when it is not NULL. */
+Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink);
+/* Those with first <= clip < end. */
+Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink sink);
+/* JSON array of the customers' column names; free() it. */
+Status ledger_read_columns(Ledger *l, char **json);
+/* JSON array of objects, Rendition's fields; free() it. */
+Status ledger_read_renditions(Ledger *l, char **json);
+
+typedef struct { /* texts borrowed */
+    int64_t lease, epoch, shot;
+    const char *worker, *outcome, *reason;
+    double given_s, ended_s;
+    int steps_done, steps_resumed;
+} LeaseRow;
+typedef struct {
+    Status (*row)(void *self, const LeaseRow *row);
+    void *self;
+} LeaseSink;
+/* In the order they were given; of one shot when shot >= 0. */
+Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink);
+
+#endif

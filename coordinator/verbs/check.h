@@ -1,0 +1,22 @@
+/* check.h - what a campaign would do, for people and for programs. Nothing is rendered and nothing is written. */
+#ifndef REELWRIGHT_CHECK_H
+#define REELWRIGHT_CHECK_H
+
+#include <stdio.h>
+
+#include "coordinator/campaign/campaign.h"
+
+typedef struct {
+    int64_t refused;      /* clips that will not be made */
+    int64_t shared;       /* clips that need no render of their own */
+    int64_t videos;       /* files: clips times renditions */
+    double duration_s;    /* of one clip */
+    double video_bytes;   /* of all videos: see check.c on how far to trust it */
+    double latents_bytes; /* of the checkpoints of all finished shots; exact but for HDF5's 2 kB each */
+} CheckSummary;
+
+void check_summarise(const Campaign *c, CheckSummary *out);
+void check_print(const Campaign *c, FILE *to);
+void check_print_json(const Campaign *c, FILE *to);
+
+#endif

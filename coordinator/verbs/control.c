@@ -1,0 +1,220 @@
+/* control.c - `pause`, `resume`, `cancel`, `retry`, `priority`, `pilot` and `deliver`: steering a campaign from another terminal.
+ *
+ * Only the coordinator changes states. The steering verbs leave a request in the ledger, which a running coordinator takes
+ * up within a second and the next run at its start. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/moment.h"
+#include "common/options.h"
+#include "coordinator/deliver/conclude.h"
+#include "coordinator/ledger/view.h"
+#include "coordinator/verbs/verbs.h"
+
+/* Leaves the request, and says what it means. A request for clips must mean some. *l is closed: who writes and is the last to have
+ * the ledger open then settles what a killed run left in the write-ahead log, which readers had to go through. */
+static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *r, const char *folder)
+{
+    Ledger *writer = NULL;
+    int64_t meant = 0, changed = 0;
+    bool clips = *r->clip_id || *r->filter || strcmp(r->verb, "retry") == 0;
+    if (clips) TRY(ledger_count_meant(*l, r, &meant, &changed));
+    ledger_close(l);
+    if (clips && meant == 0 && *r->clip_id)
+        return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
+                           folder, r->clip_id);
+    if (clips && meant == 0) return status_fail(ERR_INPUT, "%s: no clip meets all of these conditions", folder);
+    TRY(ledger_open(folder, LEDGER_WRITE, &writer));
+    Status status = ledger_request(writer, r, moment_wall_s());
+    ledger_close(&writer);
+    TRY(status);
+    printf("%s: %s%s%s", s->name, r->verb, *r->clip_id ? " " : "", r->clip_id);
+    if (clips) printf(", %lld of %lld clips", (long long)changed, (long long)meant);
+    if (strcmp(r->verb, "priority") == 0) printf(" %lld", (long long)r->number);
+    bool running = s->epoch > 0 && s->ended_s <= 0;
+    printf("\n%s", running ? "" : "no run is going on: the next one takes it up\n");
+    return status_ok();
+}
+
+/* clip and where: which clips; neither: the campaign. */
+static Status ask(const char *folder, const char *verb, const char *clip, const OptionTexts *where, int number)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    char *filter = NULL;
+    Status status = status_ok();
+    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(ledger_read_snapshot(l, &s));
+    TRY_OUT(ledger_make_filter(l, where ? where->text : NULL, where ? where->count : 0, &filter));
+    LedgerRequest r = {.verb = (char *)(uintptr_t)verb,
+                       .clip_id = (char *)(uintptr_t)(clip ? clip : ""),
+                       .filter = filter,
+                       .number = number};
+    TRY_OUT(leave_request(&l, &s, &r, folder));
+    int64_t paused = s.clip_count[CLIP_PAUSED];
+    if (strcmp(verb, "resume") == 0 && !clip && !*filter && paused > 0)
+        printf("%lld clips stay paused; `reelwright resume %s --where state=paused` resumes them\n", (long long)paused,
+               folder);
+out:
+    ledger_close(&l);
+    snapshot_clear(&s);
+    free(filter);
+    return status;
+}
+
+static Status steer(int argc, char **argv, const char *about)
+{
+    OptionTexts where = {0};
+    const Option table[] = {{.name = "where",
+                             .kind = OPTION_TEXTS,
+                             .to = &where,
+                             .value = "COLUMN=VALUE",
+                             .help = "the clips whose row says so; also !=, and state=failed; several: all of them"}};
+    const Usage usage = {.verb = argv[0],
+                         .arguments = "DIR [CLIP | --where COLUMN=VALUE]",
+                         .about = about,
+                         .option = table,
+                         .option_count = 1,
+                         .min_arguments = 1,
+                         .max_arguments = 2};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    return ask(argv[first], argv[0], argv[first + 1], &where, 0); /* argv ends with NULL */
+}
+
+Status verb_pause(int argc, char **argv)
+{
+    return steer(argc, argv,
+                 "No further shot is handed out: of the whole campaign, or of one clip, or of those that meet every\n"
+                 "--where. What is in work is finished. `resume` goes on.");
+}
+
+Status verb_resume(int argc, char **argv)
+{
+    return steer(
+        argc, argv,
+        "Goes on with a campaign that was paused or cancelled, or with clips of it that were. Clips that were\n"
+        "paused by themselves stay so when the campaign is resumed.");
+}
+
+Status verb_cancel(int argc, char **argv)
+{
+    return steer(
+        argc, argv,
+        "Without clips: what is in work is checkpointed and given back, and the run ends; `resume`, then `run`,\n"
+        "goes on. With clips: they are not made, the rest is; in the list they stand as cancelled.");
+}
+
+Status verb_retry(int argc, char **argv)
+{
+    return steer(
+        argc, argv,
+        "Failed clips (all, or the one, or those that meet every --where) are tried again, by the run that goes\n"
+        "on or the next one. What failed together with them, for it shares the render, is tried with them.");
+}
+
+Status verb_priority(int argc, char **argv)
+{
+    const Usage usage = {
+        .verb = "priority",
+        .arguments = "DIR NUMBER",
+        .about = "Of several campaigns in one run those of higher priority go first, -100 to 100, one at a\n"
+                 "time; one that comes to be above the one that works takes over at its next step. Holds\n"
+                 "until it is set again, here or by another `priority` in the campaign file.",
+        .min_arguments = 2,
+        .max_arguments = 2};
+    int first, number;
+    char *end;
+    /* a negative number is no option: it goes behind the mark that ends them */
+    char *words[5] = {argv[0], (char *)(uintptr_t) "--", argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
+    bool negative = argc == 3 && argv[2][0] == '-' && argv[2][1] >= '0' && argv[2][1] <= '9';
+    TRY(options_read(&usage, negative ? 4 : argc, negative ? words : argv, &first));
+    if (first < 0) return status_ok();
+    char **word = (negative ? words : argv) + first;
+    number = (int)strtol(word[1], &end, 10);
+    if (!*word[1] || *end || strlen(word[1]) > 4 || number < -100 || number > 100)
+        return status_fail(ERR_INPUT, "priority %.40s: expected a whole number from -100 to 100", word[1]);
+    return ask(word[0], "priority", NULL, NULL, number);
+}
+
+/* ---- pilot ---- */
+
+static Status print_pilot_clip(void *self, const ClipRow *r)
+{
+    int64_t *left = self;
+    if (*left == 0 || strcmp(r->state, "refused") == 0) return status_ok();
+    --*left;
+    printf("  %-12s %-10s %s%s%s\n", r->clip_id, r->state, r->file, *r->reason ? "because: " : "", r->reason);
+    return status_ok();
+}
+
+static Status list_pilot(const char *folder)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    Status status = status_ok();
+    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(ledger_read_snapshot(l, &s));
+    if (s.pilot == PILOT_NONE) TRY_OUT(status_fail(ERR_INPUT, "%s: campaign \"%s\" has no pilot", folder, s.name));
+    bool ready = s.pilot == PILOT_OPEN && s.pilot_left == 0;
+    printf("%s: pilot of %lld clips, %s\n", s.name, (long long)s.pilot_clips,
+           ready                   ? "made, waiting for approval"
+           : s.pilot == PILOT_OPEN ? "being made"
+                                   : ledger_pilot_state_name(s.pilot));
+    int64_t left = s.pilot_clips;
+    TRY_OUT(ledger_read_clips(l, NULL, (ClipSink){print_pilot_clip, &left}));
+    if (ready) printf("look at %s/clips, then: reelwright pilot approve %s, or reject\n", folder, folder);
+out:
+    ledger_close(&l);
+    snapshot_clear(&s);
+    return status;
+}
+
+static Status decide_pilot(const char *folder, const char *verb)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = ledger_read_snapshot(l, &s);
+    ledger_close(&l);
+    if (!failed(status) && s.pilot == PILOT_NONE)
+        status = status_fail(ERR_INPUT, "%s: campaign \"%s\" has no pilot", folder, s.name);
+    snapshot_clear(&s);
+    return failed(status) ? status : ask(folder, verb, NULL, NULL, 0);
+}
+
+Status verb_pilot(int argc, char **argv)
+{
+    const Usage usage = {
+        .verb = "pilot",
+        .arguments = "list|approve|reject DIR",
+        .about = "A campaign with `pilot: K` renders its first K clips and waits. `list` shows them, `approve`\n"
+                 "lets the rest be made by the run that waits or the next one, `reject` cancels the campaign.",
+        .min_arguments = 2,
+        .max_arguments = 2};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    const char *what = argv[first], *folder = argv[first + 1];
+    if (strcmp(what, "list") == 0) return list_pilot(folder);
+    if (strcmp(what, "approve") == 0 || strcmp(what, "reject") == 0) return decide_pilot(folder, what);
+    return status_fail(ERR_INPUT, "pilot %.40s: expected list, approve or reject", what);
+}
+
+/* ---- deliver ---- */
+
+Status verb_deliver(int argc, char **argv)
+{
+    const Usage usage = {
+        .verb = "deliver",
+        .arguments = "DIR",
+        .about = "Copies approved clips into DIR/delivery, compares their hashes with the ledger's while copying, and\n"
+                 "writes the delivery list there and in DIR. A run does the same at its end.",
+        .min_arguments = 1,
+        .max_arguments = 1};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    return first < 0 ? status_ok() : conclude_delivery(argv[first]);
+}

@@ -1,0 +1,196 @@
+/* merge.c - `merge`: the parts of a campaign become the campaign.
+ *
+ * When every part is complete, DIR is what a run of the whole campaign would have left, and DIR/parts is gone. The ledger is
+ * made beside its place and renamed, and only then are the parts removed: a merge that is killed is run again. Before that it
+ * shows how far the parts are: the list has a line for each row all the same. */
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "common/options.h"
+#include "coordinator/campaign/part.h"
+#include "coordinator/deliver/conclude.h"
+#include "coordinator/deliver/deliver.h"
+#include "coordinator/deliver/report.h"
+#include "coordinator/ledger/lock.h"
+#include "coordinator/ledger/merge.h"
+#include "coordinator/ledger/view.h"
+#include "coordinator/verbs/verbs.h"
+#include "coordinator/watch/events.h"
+#include "coordinator/watch/progress.h"
+
+typedef struct {
+    const char *folder;
+    int count;
+    char *part[PARTS_MAX];
+    int lock[PARTS_MAX]; /* of those that do not run: nobody starts them meanwhile */
+    int open;            /* parts that are not complete, or still run */
+    int64_t left;        /* clips of them */
+    char *draft;         /* the folder that the ledger is made in */
+} Merge;
+
+/* ---- what there is ---- */
+
+static Status look_at_part(Merge *m, int i)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    Status status = status_ok();
+    TRY_OUT(ledger_open(m->part[i], LEDGER_READ, &l));
+    TRY_OUT(ledger_read_snapshot(l, &s));
+    bool runs = failed(lock_take(m->part[i], false, &m->lock[i]));
+    char *line = progress_line(&s, moment_wall_s());
+    printf("part %d of %d: %s%s\n", i + 1, m->count, line, runs ? " (it runs)" : "");
+    free(line);
+    m->open += s.left > 0 || runs;
+    m->left += s.left;
+out:
+    ledger_close(&l);
+    snapshot_clear(&s);
+    return status;
+}
+
+static Status find_parts(Merge *m)
+{
+    TRY(part_count(m->folder, &m->count));
+    if (m->count == 0 || m->count > PARTS_MAX)
+        return status_fail(ERR_INPUT, "%s: no parts there; expected the --out of `reelwright run --part`", m->folder);
+    for (int i = 0; i < m->count; i++) {
+        m->part[i] = part_folder(m->folder, (Part){i + 1, m->count});
+        char *ledger = path_join(m->part[i], "ledger.db");
+        bool there = file_exists(ledger);
+        free(ledger);
+        if (!there)
+            return status_fail(ERR_INPUT,
+                               "%s: part %d of %d was never run; `reelwright run CAMPAIGN.yaml --out %s "
+                               "--part %d/%d` does it",
+                               m->folder, i + 1, m->count, m->folder, i + 1, m->count);
+    }
+    for (int i = 0; i < m->count; i++) TRY(look_at_part(m, i));
+    return status_ok();
+}
+
+/* ---- making it ---- */
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+/* Links are removed, not followed: the clips stay. */
+static Status remove_tree(const char *path)
+{
+    if (!file_exists(path) || nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0) return status_ok();
+    return status_errno(ERR_FATAL, "cannot remove %s", path);
+}
+
+static Status make_ledger(Merge *m)
+{
+    m->draft = path_join(m->folder, "parts/merged");
+    TRY(remove_tree(m->draft));
+    TRY(file_make_folders(m->draft));
+    TRY(ledger_merge(m->draft, m->part, m->count));
+    ledger_settle(m->draft); /* all of it is in the one file now */
+    return status_ok();
+}
+
+/* DIR/parts/2-of-4/events.jsonl -> DIR/events.2-of-4.jsonl */
+static void keep_file(const Merge *m, int i, const char *stem, const char *ending)
+{
+    char *from = text_format("%s/%s.%s", m->part[i], stem, ending);
+    char *to = text_format("%s/%s.%d-of-%d.%s", m->folder, stem, i + 1, m->count, ending);
+    if (file_exists(from) && rename(from, to) != 0) log_line(LOG_WARNING, "%s was not kept", from);
+    free(from);
+    free(to);
+}
+
+static Status remove_parts(const Merge *m)
+{
+    char *parts = path_join(m->folder, "parts");
+    for (int i = 0; i < m->count; i++) {
+        keep_file(m, i, "events", "jsonl");
+        keep_file(m, i, "run", "log");
+    }
+    Status status = remove_tree(parts);
+    free(parts);
+    return status;
+}
+
+static Status finish(Merge *m)
+{
+    char *whole = path_join(m->folder, "ledger.db");
+    Status status = status_ok();
+    if (!file_exists(whole)) { /* else an earlier merge came as far as this */
+        char *made = NULL;
+        status = make_ledger(m);
+        if (!failed(status)) made = path_join(m->draft, "ledger.db");
+        if (!failed(status)) status = file_publish(made, whole);
+        free(made);
+    }
+    free(whole);
+    TRY(status);
+    status = conclude(m->folder, status_ok(), false);
+    if (status.err != OK && status.err != ERR_CLIP) return status;
+    char *why = text_copy(status.message);
+    Status removed = remove_parts(m);
+    if (!failed(removed) && failed(status)) status = status_fail(status.err, "%s", why);
+    free(why);
+    return failed(removed) ? removed : status;
+}
+
+/* Nobody decides anything on this ledger: the next merge makes it anew. */
+static Status show(Merge *m)
+{
+    Ledger *l = NULL;
+    char *list = path_join(m->folder, "delivery.csv"), *clips = NULL;
+    Status status = make_ledger(m);
+    if (!failed(status)) status = ledger_open(m->draft, LEDGER_READ, &l);
+    if (!failed(status)) status = deliver_write_list(l, list);
+    clips = path_join(m->draft, "clips");
+    if (!failed(status) && symlink("../../clips", clips) != 0)
+        status = status_errno(ERR_FATAL, "cannot make %s", clips);
+    if (!failed(status)) status = report_write(l);
+    ledger_close(&l);
+    free(clips);
+    if (!failed(status))
+        status =
+            status_fail(ERR_CLIP,
+                        "%d of %d parts are not complete, %lld clips are missing; %s and %s/report/index.html show "
+                        "what is there; merge again when they are",
+                        m->open, m->count, (long long)m->left, list, m->draft);
+    free(list);
+    return status;
+}
+
+Status verb_merge(int argc, char **argv)
+{
+    const Usage usage = {
+        .verb = "merge",
+        .arguments = "DIR",
+        .about =
+            "Makes one campaign of the parts that `run --part I/N` rendered in DIR: one ledger, one delivery list,\n"
+            "one report, the clips delivered. While parts are not complete it writes the list and a report of what\n"
+            "is there, and ends with 1.",
+        .min_arguments = 1,
+        .max_arguments = 1};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    Merge *m = memory_get(1, sizeof *m);
+    m->folder = argv[first];
+    for (int i = 0; i < PARTS_MAX; i++) m->lock[i] = -1;
+    Status status = find_parts(m);
+    if (!failed(status)) status = m->open > 0 ? show(m) : finish(m);
+    for (int i = 0; i < m->count; i++) {
+        lock_release(&m->lock[i]);
+        free(m->part[i]);
+    }
+    free(m->draft);
+    free(m);
+    return status;
+}

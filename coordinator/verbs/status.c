@@ -1,0 +1,101 @@
+/* status.c - `reelwright status DIR`: the campaign as it stands, read beside a coordinator that goes on writing. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "common/moment.h"
+#include "common/options.h"
+#include "coordinator/verbs/verbs.h"
+#include "coordinator/watch/progress.h"
+
+static json_t *counts_json(const Snapshot *s)
+{
+    json_t *clips = json_object(), *shots = json_object();
+    for (int i = 0; i < CLIP_STATES; i++)
+        json_object_set_new(clips, ledger_clip_state_name((ClipState)i), json_integer(s->clip_count[i]));
+    for (int i = 0; i < SHOT_STATES; i++)
+        json_object_set_new(shots, ledger_shot_state_name((ShotState)i), json_integer(s->shot_count[i]));
+    return json_pack("{s:o,s:o}", "clips", clips, "shots", shots);
+}
+
+static json_t *workers_json(const Snapshot *s)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < s->worker_count; i++) {
+        const WorkerLine *w = &s->worker[i];
+        json_array_append_new(list, json_pack("{s:i,s:s,s:i,s:s,s:s,s:i,s:i,s:s,s:i,s:i,s:f}", "worker", w->rank,
+                                              "host", w->host, "pid", w->pid, "state", w->state, "stage", w->stage,
+                                              "done", w->done, "total", w->total, "clip", w->clip, "clips",
+                                              w->clip_count, "shots_done", w->finished, "heard_s", w->heard_s));
+    }
+    return list;
+}
+
+static Status print_json(const Snapshot *s, double now_s)
+{
+    static const char *const control[] = {"", "paused", "cancelled"};
+    json_t *page = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:I,s:s,s:s,s:s,s:s,s:i,s:f,s:f,s:f,s:o}",
+                             "campaign", s->name, "fingerprint", s->fingerprint, "clips", (json_int_t)s->clips,
+                             "finished", (json_int_t)s->finished, "failed", (json_int_t)s->failed, "refused",
+                             (json_int_t)s->refused, "cancelled", (json_int_t)s->cancelled, "left", (json_int_t)s->left,
+                             "shots", (json_int_t)s->shots, "states", counts_json(s), "clips_per_hour",
+                             snapshot_clips_per_hour(s, now_s), "epoch", (json_int_t)s->epoch, "outcome", s->outcome,
+                             "control", control[s->control], "pilot", ledger_pilot_state_name(s->pilot), "waits_for",
+                             snapshot_waits_for(s), "priority", s->priority, "deadline_s", s->deadline_s, "started_s",
+                             s->started_s, "heard_s", s->heard_s, "workers", workers_json(s));
+    char *text = page ? json_dumps(page, JSON_INDENT(2)) : NULL;
+    if (!text) abort();
+    puts(text);
+    free(text);
+    json_decref(page);
+    return status_ok();
+}
+
+static Status print_page(const Snapshot *s, double now_s)
+{
+    struct winsize size = {0};
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    char *page = progress_page(s, now_s, known ? size.ws_col : 100, SNAPSHOT_WORKERS + 2);
+    fputs(page, stdout);
+    free(page);
+    return status_ok();
+}
+
+static Status show(const char *folder, bool json)
+{
+    Ledger *l = NULL;
+    Snapshot s;
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = ledger_read_snapshot(l, &s);
+    ledger_close(&l);
+    TRY(status);
+    status = json ? print_json(&s, moment_wall_s()) : print_page(&s, moment_wall_s());
+    snapshot_clear(&s);
+    return status;
+}
+
+Status verb_status(int argc, char **argv)
+{
+    bool json = false;
+    const Option table[] = {{.name = "json",
+                             .kind = OPTION_FLAG,
+                             .to = &json,
+                             .help = "for a program; of several campaigns one object each"}};
+    const Usage usage = {
+        .verb = "status",
+        .arguments = "DIR... [--json]",
+        .about = "The campaign in folder DIR as it stands: done, failed, left, speed, and what each worker does.",
+        .option = table,
+        .option_count = 1,
+        .min_arguments = 1,
+        .max_arguments = INT_MAX};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    for (char **folder = argv + first; first >= 0 && *folder; folder++) TRY(show(*folder, json));
+    return status_ok();
+}

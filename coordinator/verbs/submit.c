@@ -1,0 +1,252 @@
+/* submit.c - `submit`: a campaign is checked here and now, and rendered by Slurm when there is room. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "coordinator/campaign/campaign.h"
+#include "coordinator/launch/batch.h"
+#include "coordinator/ledger/view.h"
+#include "coordinator/verbs/verbs.h"
+
+enum { DEFAULT_MINUTES = 480, LEAST_MINUTES = 5, MOST_NODES = 10000, MOST_PARTS = 1000, MOST_RUN_OPTIONS = 60 };
+
+typedef struct {
+    const char *campaign, *out, *deadline;
+    int minutes; /* 0: until the deadline */
+    bool dry_run;
+    Batch batch;
+} SubmitOptions;
+
+static Status read_options(SubmitOptions *o, int argc, char **argv, bool *help)
+{
+    Batch *b = &o->batch;
+    const Option table[] = {
+        {.name = "out",
+         .kind = OPTION_TEXT,
+         .to = &o->out,
+         .value = "DIR",
+         .required = true,
+         .help = "the campaign's folder, on a file system that every node sees"},
+        {.name = "nodes",
+         .kind = OPTION_INT,
+         .to = &b->nodes,
+         .value = "N",
+         .min = 1,
+         .max = MOST_NODES,
+         .help = "whole nodes of the job, or of each part's (1)"},
+        {.name = "deadline",
+         .kind = OPTION_TEXT,
+         .to = &o->deadline,
+         .value = "HH:MM",
+         .help = "the job ends by then and is not requeued after it (the campaign's)"},
+        {.name = "time",
+         .kind = OPTION_INT,
+         .to = &o->minutes,
+         .value = "MINUTES",
+         .min = LEAST_MINUTES,
+         .max = 100000,
+         .help = "time limit of one attempt (until the deadline, or 480)"},
+        {.name = "parts",
+         .kind = OPTION_INT,
+         .to = &b->parts,
+         .value = "N",
+         .min = 1,
+         .max = MOST_PARTS,
+         .help = "so many jobs with a part of the campaign each, and one that merges them (1)"},
+        {.name = "partition", .kind = OPTION_TEXT, .to = &b->partition, .value = "NAME"},
+        {.name = "account", .kind = OPTION_TEXT, .to = &b->account, .value = "NAME"},
+        {.name = "qos", .kind = OPTION_TEXT, .to = &b->qos, .value = "NAME", .help = "of Slurm"},
+        {.name = "sbatch",
+         .kind = OPTION_TEXTS,
+         .to = &b->sbatch,
+         .value = "OPTION",
+         .help = "a further option of sbatch: --sbatch=--constraint=h100; again for more"},
+        {.name = "dry-run", .kind = OPTION_FLAG, .to = &o->dry_run, .help = "prints the script and submits nothing"},
+    };
+    const Usage usage = {
+        .verb = "submit",
+        .arguments = "CAMPAIGN.yaml --out DIR [options] [-- options of `run`]",
+        .about = "Checks a campaign as `check` does, fills in slurm/campaign.sbatch, submits it, and says what it\n"
+                 "submitted. The job stops in order when it is preempted or its time is over, is requeued and goes on.",
+        .option = table,
+        .option_count = sizeof table / sizeof *table,
+        .min_arguments = 1,
+        .max_arguments = MOST_RUN_OPTIONS};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    *help = first < 0;
+    if (first < 0) return status_ok();
+    o->campaign = argv[first];
+    b->run_options = argv + first + 1;
+    return status_ok();
+}
+
+/* ---- before anything is submitted ---- */
+
+/* The folder must be this campaign's or nobody's, or the job would find that out at night. */
+static Status check_ledger(const char *folder, const Campaign *c)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    Status status = status_ok();
+    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(ledger_read_snapshot(l, &s));
+    if (strcmp(s.fingerprint, c->fingerprint) != 0)
+        status = status_fail(ERR_INPUT,
+                             "%s: this folder holds campaign \"%s\" (fingerprint %.12s), expected \"%s\" "
+                             "(%.12s) unchanged, or another --out",
+                             folder, s.name, s.fingerprint, c->name, c->fingerprint);
+out:
+    ledger_close(&l);
+    snapshot_clear(&s);
+    return status;
+}
+
+static Status check_folder(const SubmitOptions *o, const Campaign *c)
+{
+    char *ledger = path_join(o->out, "ledger.db");
+    Status status = status_ok();
+    if (file_exists(o->out) && !file_is_folder(o->out))
+        status = status_fail(ERR_INPUT, "%s: expected a folder", o->out);
+    else if (file_exists(ledger))
+        status = check_ledger(o->out, c);
+    free(ledger);
+    return status;
+}
+
+static Status set_limits(SubmitOptions *o, const Campaign *c, double now_s)
+{
+    const char *text = o->deadline ? o->deadline : *c->settings.deadline ? c->settings.deadline : NULL;
+    double when_s = 0;
+    int until = 0;
+    if (text && !deadline_parse(text, now_s, &when_s))
+        return status_fail(ERR_INPUT, "--deadline %.40s: expected a time of day, 06:00, or \"2026-01-31 06:00\"", text);
+    if (text && when_s - now_s < LEAST_MINUTES * 60)
+        return status_fail(ERR_INPUT, "the deadline %s is less than %d minutes away, or over", text, LEAST_MINUTES);
+    if (text) until = when_s - now_s > 1e8 ? 1000000 : (int)((when_s - now_s) / 60);
+    o->batch.deadline = (long long)when_s;
+    o->batch.minutes = o->minutes && (!until || o->minutes < until) ? o->minutes : until ? until : DEFAULT_MINUTES;
+    return status_ok();
+}
+
+/* Where the folder is or will be: a dry run does not make it. */
+static char *absolute(const char *path)
+{
+    char *real = realpath(path, NULL), here[4096];
+    if (real) return real;
+    return getcwd(here, sizeof here) ? path_join(here, path) : NULL;
+}
+
+static Status set_places(SubmitOptions *o, char **campaign, char **folder, char **program, char **home)
+{
+    if (!o->dry_run) TRY(file_make_folders(o->out));
+    *campaign = realpath(o->campaign, NULL);
+    *folder = absolute(o->out);
+    *program = realpath("/proc/self/exe", NULL);
+    if (!*campaign || !*folder || !*program) return status_errno(ERR_FATAL, "%s", o->out);
+    char *build = path_folder(*program), *script = NULL;
+    *home = path_folder(build);
+    script = path_join(*home, "slurm/env.sh");
+    if (!file_exists(script)) { /* installed elsewhere: without a site's settings */
+        free(*home);
+        *home = NULL;
+    }
+    free(build);
+    free(script);
+    o->batch.campaign = *campaign;
+    o->batch.folder = *folder;
+    o->batch.program = *program;
+    o->batch.home = *home;
+    return status_ok();
+}
+
+/* ---- submitting ---- */
+
+static void print_submitted(const SubmitOptions *o, const Campaign *c, const char *job, const char *merge)
+{
+    const Batch *b = &o->batch;
+    char until[64] = "";
+    time_t when = (time_t)b->deadline;
+    struct tm t;
+    if (b->deadline && localtime_r(&when, &t)) strftime(until, sizeof until, ", until %H:%M on %-d %B", &t);
+    printf("submitted job %s: %s, %lld clips in %lld renders\n", job, c->name, (long long)c->clip_count,
+           (long long)c->shot_count);
+    printf("  %d node%s%s, at most %d:%02d h an attempt%s\n", b->nodes, b->nodes == 1 ? "" : "s",
+           b->parts > 1 ? " for each part" : "", b->minutes / 60, b->minutes % 60, until);
+    if (b->parts > 1) printf("  %d parts as an array; job %s merges them when all have ended\n", b->parts, merge);
+    printf("  script   %s/campaign.sbatch (sbatch it to go on after the job has ended)\n", b->folder);
+    printf("  queue    squeue --job %s\n", job);
+    printf("  log      %s/slurm-%s%s.log\n", b->folder, job, b->parts > 1 ? "_PART" : "");
+    printf("  status   reelwright status %s%s\n", b->folder, b->parts > 1 ? "/parts/PART" : "");
+    printf("  stop     scancel --batch --signal=USR1 %s (checkpoints and requeues), scancel %s (ends it)\n", job, job);
+    printf("  list     %s/delivery.csv\n", b->folder);
+}
+
+static Status write_script(const Batch *b, const char *name, const char *text, char **file)
+{
+    *file = path_join(b->folder, name);
+    return file_replace(*file, text, strlen(text));
+}
+
+static Status submit(const SubmitOptions *o, const Campaign *c)
+{
+    const Batch *b = &o->batch;
+    char *text = NULL, *merge_text = NULL, *script = NULL, *merge_script = NULL, *job = NULL, *merge = NULL;
+    Status status = status_ok();
+    TRY_OUT(batch_fill(b, &text));
+    TRY_OUT(batch_fill_merge(b, &merge_text));
+    if (o->dry_run) {
+        fputs(text, stdout);
+        log_line(LOG_INFO, "nothing was submitted");
+        goto out;
+    }
+    TRY_OUT(write_script(b, "campaign.sbatch", text, &script));
+    TRY_OUT(batch_submit(script, NULL, &job));
+    if (b->parts > 1) {
+        TRY_OUT(write_script(b, "merge.sbatch", merge_text, &merge_script));
+        status = status_at(batch_submit(merge_script, job, &merge), "job %s was submitted, its merge was not", job);
+        if (failed(status)) goto out;
+    }
+    print_submitted(o, c, job, merge);
+out:
+    free(text);
+    free(merge_text);
+    free(script);
+    free(merge_script);
+    free(job);
+    free(merge);
+    return status;
+}
+
+Status verb_submit(int argc, char **argv)
+{
+    SubmitOptions o = {.batch = {.nodes = 1, .parts = 1}};
+    Campaign *c = NULL;
+    char *campaign = NULL, *folder = NULL, *program = NULL, *home = NULL;
+    bool help;
+    Status status = status_ok();
+    TRY(read_options(&o, argc, argv, &help));
+    if (help) return status;
+    TRY_OUT(campaign_load(o.campaign, &c));
+    if (o.batch.parts > 1 && c->settings.pilot > 0)
+        TRY_OUT(status_fail(ERR_INPUT,
+                            "%s: pilot: %d: expected none with --parts; a pilot is one run's, of the whole campaign",
+                            o.campaign, c->settings.pilot));
+    TRY_OUT(set_limits(&o, c, moment_wall_s()));
+    TRY_OUT(check_folder(&o, c));
+    TRY_OUT(set_places(&o, &campaign, &folder, &program, &home));
+    o.batch.name = c->name;
+    TRY_OUT(submit(&o, c));
+out:
+    campaign_free(&c);
+    free(campaign);
+    free(folder);
+    free(program);
+    free(home);
+    return status;
+}

@@ -1,0 +1,525 @@
+#include "condition.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/spill.h"
+#include "engine/trace.h"
+#include "engine/wan/parts.h"
+#include "engine/wan/picture.h"
+#include "engine/wan/tiles.h"
+
+typedef struct { /* one call */
+    Engine *e;
+    const ShotSpec *shot;
+    const Conditions *given;
+    const Trace *trace;
+    int encoded; /* videos so far, for the trace */
+} Maker;
+
+/* ---- which model takes what ---------------------------------------------------------------------------------------------- */
+
+static bool is_pipeline(const ModelConfig *c, const char *name) { return strcmp(c->pipeline, name) == 0; }
+
+static Status check_picture(const Picture *p, const char *name)
+{
+    if (p && (p->width < 1 || p->height < 1 || p->width > 1 << 14 || p->height > 1 << 14 || !p->rgb))
+        return status_fail(ERR_INPUT, "%s: %d x %d pixels, expected 1 to %d a side", name, p->width, p->height,
+                           1 << 14);
+    return status_ok();
+}
+
+static Status check_image(const ModelConfig *c, const Conditions *g)
+{
+    const bool own = is_pipeline(c, "WanImageToVideoPipeline"),
+               may = own || (is_pipeline(c, "WanPipeline") && c->expand_timesteps);
+    TRY(check_picture(g->image, "image"));
+    TRY(check_picture(g->last_image, "last image"));
+    if (g->image && !may)
+        return status_fail(ERR_INPUT, "an image is given, but %s takes none (%s)", c->folder, c->pipeline);
+    if (!g->image && own) return status_fail(ERR_INPUT, "%s needs an image (%s)", c->folder, c->pipeline);
+    if (!g->last_image) {
+        if (c->dit.pos_embed_len) return status_fail(ERR_INPUT, "%s needs an image and a last image", c->folder);
+        return status_ok();
+    }
+    if (!own || c->expand_timesteps || (c->dit.image_dim && !c->dit.pos_embed_len))
+        return status_fail(ERR_INPUT, "a last image is given, but %s takes none", c->folder);
+    return status_ok();
+}
+
+static Status check_control(const ModelConfig *c, const ShotSpec *s, const Conditions *g)
+{
+    const bool any = g->references || g->video || g->mask || g->control_scales;
+    if (any && !c->dit.vace_count)
+        return status_fail(ERR_INPUT, "references or a control video are given, but %s takes none (%s)", c->folder,
+                           c->pipeline);
+    if (g->mask && !g->video) return status_fail(ERR_INPUT, "a control mask is given without a control video");
+    if (g->control_scales && g->control_scales != 1 && g->control_scales != c->dit.vace_count)
+        return status_fail(ERR_INPUT, "%d control scales, expected 1 or %d", g->control_scales, c->dit.vace_count);
+    if (g->references < 0 || g->references > 16)
+        return status_fail(ERR_INPUT, "%d reference pictures, expected at most 16", g->references);
+    for (int i = 0; i < g->references; i++) TRY(check_picture(&g->reference[i], "reference"));
+    if (g->video && (g->video_frames < 1 || g->video_frames > s->frames))
+        return status_fail(ERR_INPUT, "a control video of %d frames, expected 1 to %d", g->video_frames, s->frames);
+    for (int i = 0; g->video && i < g->video_frames; i++) TRY(check_picture(&g->video[i], "control video"));
+    for (int i = 0; g->mask && i < g->video_frames; i++) TRY(check_picture(&g->mask[i], "control mask"));
+    return status_ok();
+}
+
+/* ---- encoding ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {                                           /* a video that is made frame by frame */
+    void (*fill)(const void *self, int frame, float *out); /* out [height,width,3] in [-1,1] */
+    const void *self;
+    int frames, width, height;
+} Footage;
+
+/* [1,H,W,C] on the device -> channel planes of frame f of out [C,F,H,W] */
+static void store_frame(Backend *be, Tensor mean, int64_t f, int64_t frames, float *out)
+{
+    const int64_t channels = mean.dim[3], pixels = mean.dim[1] * mean.dim[2];
+    float *rows = memory_get((size_t)tensor_count(mean), sizeof *rows);
+    backend_download(be, mean, rows);
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t p = 0; p < pixels; p++) out[(c * frames + f) * pixels + p] = rows[p * channels + c];
+    free(rows);
+}
+
+typedef struct { /* one encoding at work */
+    Maker *m;
+    const Footage *v;
+    int64_t dim[4]; /* of the latents */
+    Tiles tiles;
+    float *pixels;   /* of one latent frame: [n,height,width,3] */
+    float *piece;    /* the window's part of them, and what the outer part makes of it */
+    float *features; /* [h,w,width] of one latent frame */
+    Spill *made;     /* with several tiles, by tile: the windows' [F,h,w,width] of the outer part */
+    float *mean;     /* [z,F,h,w] */
+} Encoding;
+
+/* The frames that latent frame f stands for; returns how many. */
+static int64_t fill_pixels(Encoding *g, int64_t f)
+{
+    const int64_t time = g->m->e->config->vae.scale_time, n = f ? time : 1, first = f ? 1 + (f - 1) * time : 0;
+    const int64_t frame = (int64_t)g->v->height * g->v->width * 3;
+    for (int64_t i = 0; i < n; i++) g->v->fill(g->v->self, (int)(first + i), g->pixels + i * frame);
+    return n;
+}
+
+static void encode_frames(Encoding *g)
+{
+    Backend *be = g->m->e->be;
+    VaeStream *stream = vae_begin(g->m->e->encoder);
+    for (int64_t f = 0; f < g->dim[1]; f++) {
+        const int64_t n = fill_pixels(g, f);
+        ArenaMark mark = backend_mark(be);
+        Tensor x = backend_upload(be, g->pixels, 4, (int64_t[]){n, g->v->height, g->v->width, 3});
+        store_frame(be, vae_encode(stream, x), f, g->dim[1], g->mean);
+        backend_release(be, mark);
+    }
+    vae_end(&stream);
+}
+
+static int64_t box_count(const Encoding *g, Box b) { return b.h * b.w * vae_middle(g->m->e->encoder); }
+
+/* The outer part of one window, for all frames -> g->made, from byte `at` on. */
+static Status encode_window(Encoding *g, Box w, int64_t at)
+{
+    Backend *be = g->m->e->be;
+    const int64_t scale = vae_scale(g->m->e->encoder);
+    const size_t bytes = (size_t)box_count(g, w) * sizeof(float);
+    VaeStream *stream = vae_begin(g->m->e->encoder);
+    Status status = status_ok();
+    for (int64_t f = 0; f < g->dim[1] && !failed(status); f++) {
+        const int64_t n = fill_pixels(g, f);
+        tiles_cut(g->pixels, n, &g->tiles, w, (int)scale, 3, g->piece);
+        ArenaMark mark = backend_mark(be);
+        Tensor x = backend_upload(be, g->piece, 4, (int64_t[]){n, w.h * scale, w.w * scale, 3});
+        backend_download(be, vae_encode_outer(stream, x), g->piece);
+        backend_release(be, mark);
+        status = engine_take_failure(g->m->e);
+        if (!failed(status)) status = spill_put(g->made, at + f * (int64_t)bytes, g->piece, bytes);
+    }
+    vae_end(&stream);
+    return status;
+}
+
+/* The frame that the tiles' windows of latent frame f make -> g->features. */
+static Status join_windows(Encoding *g, int64_t f)
+{
+    int64_t at = 0;
+    for (int i = 0; i < tiles_count(&g->tiles); i++) {
+        const Box w = tiles_window(&g->tiles, i);
+        const size_t bytes = (size_t)box_count(g, w) * sizeof(float);
+        TRY(spill_get(g->made, at + f * (int64_t)bytes, g->piece, bytes));
+        tiles_paste(g->piece, &g->tiles, w, tiles_tile(&g->tiles, i), vae_middle(g->m->e->encoder), g->features);
+        at += g->dim[1] * (int64_t)bytes;
+    }
+    return status_ok();
+}
+
+static Status encode_tiles(Encoding *g)
+{
+    Backend *be = g->m->e->be;
+    int64_t at = 0;
+    TRY(spill_open(&g->made));
+    for (int i = 0; i < tiles_count(&g->tiles); i++) {
+        const Box w = tiles_window(&g->tiles, i);
+        TRY(encode_window(g, w, at));
+        at += g->dim[1] * box_count(g, w) * (int64_t)sizeof(float);
+    }
+    VaeStream *stream = vae_begin(g->m->e->encoder);
+    Status status = status_ok();
+    for (int64_t f = 0; f < g->dim[1] && !failed(status); f++) {
+        status = join_windows(g, f);
+        if (failed(status)) break;
+        ArenaMark mark = backend_mark(be);
+        const int64_t dim[4] = {1, g->dim[2], g->dim[3], vae_middle(g->m->e->encoder)};
+        store_frame(be, vae_encode_middle(stream, backend_upload(be, g->features, 4, dim)), f, g->dim[1], g->mean);
+        backend_release(be, mark);
+    }
+    vae_end(&stream);
+    return status;
+}
+
+/* On the group's first rank, which alone has the autoencoder. */
+static Status encode_here(Encoding *g)
+{
+    Engine *e = g->m->e;
+    const BackendOptions o = backend_options(e->be);
+    const VaeConfig *c = &e->config->vae;
+    Status status = status_ok();
+    TRY(engine_need_encoder(e));
+    const int64_t pixels = (int64_t)g->v->height * g->v->width * 3 * c->scale_time;
+    const int64_t features = g->dim[2] * g->dim[3] * vae_middle(e->encoder);
+    g->tiles = tiles_choose(c, VAE_ENCODER, &o, g->dim[2], g->dim[3], o.memory_bytes);
+    g->pixels = memory_get((size_t)pixels, sizeof *g->pixels);
+    if (tiles_count(&g->tiles) == 1) {
+        encode_frames(g);
+    } else {
+        g->piece = memory_get((size_t)(pixels > features ? pixels : features), sizeof *g->piece);
+        g->features = memory_get((size_t)features, sizeof *g->features);
+        status = encode_tiles(g);
+    }
+    spill_close(&g->made);
+    free(g->features);
+    free(g->pixels);
+    free(g->piece);
+    const Status computed = engine_take_failure(e);
+    return failed(status) ? status : computed;
+}
+
+/* -> normalised latents [z,F,h,w] in *out (free() them): the mean of what the encoder gives, one latent frame at a time. */
+static Status encode(Maker *m, const Footage *v, float **out)
+{
+    const VaeConfig *c = &m->e->config->vae;
+    const int64_t dim[4] = {c->z_dim, (v->frames - 1) / c->scale_time + 1, v->height / c->scale_space,
+                            v->width / c->scale_space};
+    const int64_t per_channel = dim[1] * dim[2] * dim[3];
+    Coll *group = m->e->group;
+    Encoding g = {.m = m, .v = v, .dim = {dim[0], dim[1], dim[2], dim[3]}};
+    float *mean = g.mean = memory_get((size_t)(dim[0] * per_channel), sizeof *mean);
+    Status status = coll_agree(group, group->rank == 0 ? encode_here(&g) : status_ok());
+    if (!failed(status)) status = coll_host_broadcast(group, mean, (size_t)(dim[0] * per_channel) * sizeof *mean, 0);
+    if (failed(status)) {
+        free(mean);
+        return status;
+    }
+    trace_floats(m->trace, mean, 4, dim, "vae.encode.%d.mean", m->encoded++);
+    for (int z = 0; z < c->z_dim; z++)
+        for (int64_t i = 0; i < per_channel; i++) {
+            float *x = &mean[z * per_channel + i];
+            *x = (*x - c->mean[z]) * (1.0f / c->std[z]);
+        }
+    *out = mean;
+    return status_ok();
+}
+
+static float *signed_pixels(const Picture *p, int width, int height)
+{
+    const size_t count = (size_t)width * (size_t)height * 3;
+    uint8_t *rgb = picture_resize(p, width, height, PICTURE_LANCZOS);
+    float *out = memory_get(count, sizeof *out);
+    for (size_t i = 0; i < count; i++) out[i] = picture_signed(rgb[i]);
+    free(rgb);
+    return out;
+}
+
+/* ---- image to video ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    float *first, *last; /* last may be NULL */
+    size_t count;
+    int frames;
+} Ends;
+
+/* The first and last frames as given, zeros (mid grey) between. */
+static void fill_ends(const void *self, int frame, float *out)
+{
+    const Ends *ends = self;
+    const float *from = frame == 0 ? ends->first : frame == ends->frames - 1 ? ends->last : NULL;
+    if (from)
+        memcpy(out, from, ends->count * sizeof *out);
+    else
+        memset(out, 0, ends->count * sizeof *out);
+}
+
+/* One mask channel per frame of a latent frame: which of them are given. The first stands for a whole group. */
+static void fill_given_mask(const Condition *out, int per_latent, bool last, float *mask)
+{
+    const int64_t pixels = out->dim[2] * out->dim[3], frames = out->dim[1];
+    for (int64_t c = 0; c < per_latent; c++)
+        for (int64_t f = 0; f < frames; f++) {
+            const bool given = f == 0 || (last && f == frames - 1 && c == per_latent - 1);
+            for (int64_t p = 0; p < pixels; p++) *mask++ = given ? 1.0f : 0.0f;
+        }
+}
+
+/* The tokens of each picture, one after the other. */
+static Status make_image_tokens(Maker *m, Condition *out)
+{
+    const VisionConfig *c = &m->e->config->vision;
+    const Picture *picture[2] = {m->given->image, m->given->last_image};
+    const int count = picture[1] ? 2 : 1, tokens = vision_tokens(c);
+    const int64_t pixel_dim[4] = {count, 3, c->image_size, c->image_size}, row_dim[3] = {count, tokens, c->width};
+    const size_t pixels = 3 * (size_t)c->image_size * (size_t)c->image_size, rows = (size_t)tokens * (size_t)c->width;
+    TRY(engine_need_vision(m->e));
+    if (m->e->config->dit.pos_embed_len && m->e->config->dit.pos_embed_len != count * tokens)
+        return status_fail(ERR_INPUT, "pos_embed_seq_len = %d, but %d pictures make %d tokens",
+                           m->e->config->dit.pos_embed_len, count, count * tokens);
+    float *all = memory_get((size_t)count * pixels, sizeof *all);
+    out->image_tokens = count * tokens;
+    out->image_rows = memory_get((size_t)count * rows, sizeof *out->image_rows);
+    for (int i = 0; i < count; i++) {
+        float *one = vision_pixels(c, picture[i]);
+        memcpy(all + (size_t)i * pixels, one, pixels * sizeof *one);
+        free(one);
+        ArenaMark mark = backend_mark(m->e->be);
+        backend_download(m->e->be, vision_encode(m->e->vision, all + (size_t)i * pixels),
+                         out->image_rows + (size_t)i * rows);
+        backend_release(m->e->be, mark);
+    }
+    trace_floats(m->trace, all, 4, pixel_dim, "image.pixels");
+    trace_floats(m->trace, out->image_rows, 3, row_dim, "image.embeds");
+    free(all);
+    TRY(engine_take_failure(m->e));
+    return coll_host_broadcast(m->e->group, out->image_rows, (size_t)count * rows * sizeof(float), 0);
+}
+
+static Status make_image(Maker *m, Condition *out)
+{
+    const ModelConfig *c = m->e->config;
+    const ShotSpec *s = m->shot;
+    const int64_t frame = out->dim[2] * out->dim[3], volume = out->dim[1] * frame;
+    Status status = status_ok();
+    float *latents = NULL;
+    Ends ends = {.first = signed_pixels(m->given->image, s->width, s->height),
+                 .last = m->given->last_image ? signed_pixels(m->given->last_image, s->width, s->height) : NULL,
+                 .count = (size_t)s->width * (size_t)s->height * 3,
+                 .frames = s->frames};
+    const Footage v = {fill_ends, &ends, c->expand_timesteps ? 1 : s->frames, s->width, s->height};
+    if (c->dit.image_dim) TRY_OUT(make_image_tokens(m, out));
+    TRY_OUT(encode(m, &v, &latents));
+    if (c->expand_timesteps) {
+        out->first = latents;
+        latents = NULL;
+    } else {
+        const int masks = c->vae.scale_time;
+        out->extra = masks + c->vae.z_dim;
+        out->channels = memory_get((size_t)(out->extra * volume), sizeof *out->channels);
+        fill_given_mask(out, masks, m->given->last_image != NULL, out->channels);
+        memcpy(out->channels + masks * volume, latents, (size_t)(c->vae.z_dim * volume) * sizeof *latents);
+    }
+out:
+    free(latents);
+    free(ends.first);
+    free(ends.last);
+    return status;
+}
+
+/* ---- control (VACE) --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct { /* the control video at its size, and which of its pixels are to be generated */
+    const Picture *video, *mask;
+    int frames, width, height;
+    bool reactive; /* this pass keeps what is to be generated; the other keeps the rest */
+} Control;
+
+/* mask in [0,1] as the pipeline has it: from -1..1 back to 0..1 */
+static void fill_mask(const Control *c, int frame, float *out)
+{
+    const size_t count = (size_t)c->width * (size_t)c->height * 3;
+    float *m = c->mask ? signed_pixels(&c->mask[frame], c->width, c->height) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        float v = m ? (m[i] + 1.0f) / 2.0f : 1.0f;
+        out[i] = v < 0 ? 0 : v > 1 ? 1 : v;
+    }
+    free(m);
+}
+
+static void fill_control(const void *self, int frame, float *out)
+{
+    const Control *c = self;
+    const size_t count = (size_t)c->width * (size_t)c->height * 3;
+    float *pixels = c->video ? signed_pixels(&c->video[frame], c->width, c->height) : NULL;
+    fill_mask(c, frame, out);
+    for (size_t i = 0; i < count; i++) {
+        const float generated = out[i] > 0.5f ? 1.0f : 0.0f;
+        out[i] = (pixels ? pixels[i] : 0.0f) * (c->reactive ? generated : 1.0f - generated);
+    }
+    free(pixels);
+}
+
+/* The control video's own size in whole latent pixels if these are no more than the shot's, else scaled into it; then cut to
+ * whole patches. */
+static void control_size(const Maker *m, Control *c)
+{
+    const ModelConfig *model = m->e->config;
+    const int unit = model->vae.scale_space, base = unit * model->dit.patch[1];
+    c->width = m->shot->width;
+    c->height = m->shot->height;
+    if (!c->video) return;
+    int width = c->video[0].width / unit * unit, height = c->video[0].height / unit * unit;
+    if ((int64_t)width * height > (int64_t)c->width * c->height) {
+        const double x = (double)c->width / width, y = (double)c->height / height, scale = x < y ? x : y;
+        height = (int)(height * scale);
+        width = (int)(width * scale);
+    }
+    c->width = width / base * base;
+    c->height = height / base * base;
+}
+
+typedef struct {
+    const float *canvas;
+    size_t count;
+} Still;
+
+static void fill_still(const void *self, int frame, float *out)
+{
+    const Still *s = self;
+    (void)frame;
+    memcpy(out, s->canvas, s->count * sizeof *out);
+}
+
+/* The picture cut to whole latent pixels (Lanczos), fitted bilinearly into the control's size, centred on white. */
+static float *reference_canvas(const Maker *m, const Control *c, const Picture *p)
+{
+    const int unit = m->e->config->vae.scale_space;
+    const int width = p->width < unit ? unit : p->width / unit * unit,
+              height = p->height < unit ? unit : p->height / unit * unit;
+    const double x = (double)c->width / width, y = (double)c->height / height, scale = y < x ? y : x;
+    const int to_width = (int)(width * scale), to_height = (int)(height * scale);
+    const int left = (c->width - to_width) / 2, top = (c->height - to_height) / 2;
+    const size_t count = (size_t)c->width * (size_t)c->height * 3;
+    float *pixels = signed_pixels(p, width, height);
+    float *fitted = picture_bilinear(pixels, width, height, to_width, to_height);
+    float *canvas = memory_get(count, sizeof *canvas);
+    for (size_t i = 0; i < count; i++) canvas[i] = 1.0f;
+    for (int row = 0; row < to_height; row++)
+        memcpy(canvas + ((size_t)(top + row) * (size_t)c->width + (size_t)left) * 3,
+               fitted + (size_t)row * (size_t)to_width * 3, (size_t)to_width * 3 * sizeof *canvas);
+    free(fitted);
+    free(pixels);
+    return canvas;
+}
+
+/* One mask channel per pixel of a latent pixel; of each group of frames the middle one's (nearest-exact). */
+static void fill_control_mask(const Maker *m, const Control *c, const Condition *out, float *channels)
+{
+    const int unit = m->e->config->vae.scale_space, frames = c->frames;
+    const int64_t *dim = out->control_dim, pixels = dim[2] * dim[3];
+    const int64_t latent_frames = dim[1] - out->references;
+    const float step = (float)frames / (float)latent_frames;
+    float *mask = memory_get((size_t)c->width * (size_t)c->height * 3, sizeof *mask);
+    for (int64_t f = 0; f < latent_frames; f++) {
+        int at = (int)floorf(((float)f + 0.5f) * step);
+        fill_mask(c, at < frames ? at : frames - 1, mask);
+        for (int k = 0; k < unit * unit; k++)
+            for (int64_t y = 0; y < dim[2]; y++)
+                for (int64_t x = 0; x < dim[3]; x++)
+                    channels[(k * dim[1] + out->references + f) * pixels + y * dim[3] + x] =
+                        mask[((y * unit + k / unit) * c->width + x * unit + k % unit) * 3];
+    }
+    free(mask);
+}
+
+/* Channels first.. of out->control, frames from.., take latents [z,F,h,w]. */
+static void place_latents(const Condition *out, int64_t first, int64_t from, int64_t frames, const float *latents,
+                          int z)
+{
+    const int64_t pixels = out->control_dim[2] * out->control_dim[3];
+    for (int64_t c = 0; c < z; c++)
+        memcpy(out->control + ((first + c) * out->control_dim[1] + from) * pixels, latents + c * frames * pixels,
+               (size_t)(frames * pixels) * sizeof *latents);
+}
+
+/* Reference pictures come first, the last one foremost; then the video: what is kept, what is generated, the mask. */
+static Status make_control(Maker *m, Condition *out)
+{
+    const ModelConfig *model = m->e->config;
+    const int z = model->vae.z_dim, unit = model->vae.scale_space;
+    Control control = {.video = m->given->video, .mask = m->given->mask};
+    control.frames = control.video ? m->given->video_frames : m->shot->frames;
+    const int64_t frames = (control.frames - 1) / model->vae.scale_time + 1;
+    control_size(m, &control);
+    if (control.width < 1 || control.height < 1)
+        return status_fail(ERR_INPUT, "the control video is smaller than one patch of the model");
+    const int64_t dim[4] = {2 * z + unit * unit, frames + m->given->references, control.height / unit,
+                            control.width / unit};
+    memcpy(out->control_dim, dim, sizeof dim);
+    out->references = m->given->references;
+    out->control = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *out->control);
+    for (int pass = 0; pass < 2; pass++) {
+        float *latents = NULL;
+        control.reactive = pass == 1;
+        const Footage v = {fill_control, &control, control.frames, control.width, control.height};
+        TRY(encode(m, &v, &latents));
+        place_latents(out, pass * z, out->references, frames, latents, z);
+        free(latents);
+    }
+    for (int i = 0; i < out->references; i++) {
+        float *latents = NULL, *canvas = reference_canvas(m, &control, &m->given->reference[i]);
+        const Still still = {canvas, (size_t)control.width * (size_t)control.height * 3};
+        const Footage v = {fill_still, &still, 1, control.width, control.height};
+        Status status = encode(m, &v, &latents);
+        free(canvas);
+        TRY(status);
+        place_latents(out, 0, out->references - 1 - i, 1, latents, z);
+        free(latents);
+    }
+    fill_control_mask(m, &control, out, out->control + 2 * z * dim[1] * dim[2] * dim[3]);
+    for (int i = 0; i < model->dit.vace_count; i++)
+        out->control_scale[i] =
+            m->given->control_scales ? m->given->control_scale[m->given->control_scales > 1 ? i : 0] : 1.0f;
+    trace_floats(m->trace, out->control, 4, dim, "control");
+    return status_ok();
+}
+
+/* ---- all -------------------------------------------------------------------------------------------------------------------------- */
+
+Status condition_make(Engine *e, const ShotSpec *s, const Conditions *c, const Trace *trace, Condition *out)
+{
+    static const Conditions none = {0};
+    Maker m = {.e = e, .shot = s, .given = c ? c : &none, .trace = trace};
+    *out = (Condition){0};
+    engine_latent_dims(e->config, s, out->dim);
+    TRY(check_image(e->config, m.given));
+    TRY(check_control(e->config, s, m.given));
+    out->dim[1] += m.given->references;
+    Status status = status_ok();
+    if (m.given->image) status = make_image(&m, out);
+    if (e->config->dit.vace_count) status = make_control(&m, out);
+    if (failed(status)) condition_clear(out);
+    return status;
+}
+
+void condition_clear(Condition *c)
+{
+    free(c->channels);
+    free(c->first);
+    free(c->image_rows);
+    free(c->control);
+    *c = (Condition){0};
+}

@@ -1,0 +1,59 @@
+/* dit.h - the Wan diffusion transformer: latents, timestep and prompt -> velocity.
+ *
+ *     x = patches W + b
+ *     per layer, with (shift, scale, gate) x 2 = table + time projection:
+ *         x += gate1 * self(norm(x) * (1 + scale1) + shift1)
+ *         x += cross(norm2(x))
+ *         x += gate2 * ffn(norm(x) * (1 + scale2) + shift2)
+ *     v = unpatch((norm(x) * (1 + scale) + shift) W + b)
+ *
+ * One implementation for every kind. What differs is data: channels of the input, image tokens beside the prompt's, a
+ * control branch whose hints are added after listed layers, and one timestep for all tokens or 0 for the first frames'. */
+#ifndef REELWRIGHT_DIT_H
+#define REELWRIGHT_DIT_H
+
+#include "common/model_config.h"
+#include "engine/engine.h"
+#include "engine/weights/weights.h"
+#include "kernels/coll.h"
+#include "kernels/ops.h"
+
+typedef struct Dit Dit;
+
+Dit *dit_new(const DitConfig *c); /* no weights yet */
+/* Heads and feed-forward columns are divided among the ranks of `tensor`, whose number divides the heads; tokens among those
+ * of `sequence`: before dit_load. Both borrowed. All ranks of both call dit_shot_* and dit_forward together. */
+void dit_divide(Dit *d, Coll *tensor, Coll *sequence);
+const WeightPlan *dit_plan(const Dit *d);
+Status dit_load(Dit *d, WeightSource *s, Backend *be);
+bool dit_is_loaded(const Dit *d);
+void dit_unload(Dit *d); /* frees the weights, not its shots; dit_load brings them back */
+void dit_free(Dit **d);
+
+/* One shot on one transformer: the rotary tables of its size and, per branch of the guidance, the keys and values that
+ * its prompt gives to every layer. They do not depend on the timestep. */
+typedef struct DitShot DitShot;
+enum { DIT_COND, DIT_UNCOND, DIT_BRANCHES };
+
+Status dit_shot_begin(Dit *d, const int64_t dim[4], DitShot **out); /* dim: of the latent [C,F,H,W] */
+/* rows [n, text_dim] on the host: the prompt without its padding; padded: rows of the padded prompt (512). */
+Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int padded);
+/* Image tokens [n, image_dim] of both branches, for models that have an image branch. */
+Status dit_shot_image(DitShot *s, const float *rows, int n);
+void dit_shot_end(DitShot **s);
+
+typedef struct {
+    Tensor latent; /* [in_channels,F,H,W] fp32 */
+    float timestep;
+    int frames_at_zero;         /* the tokens of the first n latent frames are at timestep 0 */
+    Tensor control;             /* [vace_in,F,H,W], or none */
+    const float *control_scale; /* one per VACE layer */
+    const Trace *trace;         /* of the inside, or NULL */
+    const char *name;           /* "transformer": between "trace." and the tensor's name */
+    bool per_token;             /* the trace shows one time embedding per token: the first and the last */
+} DitInput;
+
+/* -> velocity [out_channels,F,H,W] fp32. Failures stay in the back end. */
+void dit_forward(DitShot *s, int branch, const DitInput *in, Tensor velocity);
+
+#endif

@@ -1,0 +1,465 @@
+#include "weights.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "engine/weights/safetensors.h"
+
+struct WeightSource {
+    Safetensors *file; /* NULL = random */
+    bool *claimed;     /* per tensor of file */
+    uint64_t state;    /* of the random numbers */
+    int64_t bytes_read;
+};
+
+/* ---- plans ----------------------------------------------------------------------------------------------------------- */
+
+WeightGroup *weights_add_group(WeightPlan *p, void *base, const WeightRow *row, int rows, const char *prefix_fmt, ...)
+{
+    if (p->count == p->room) {
+        p->room = p->room ? 2 * p->room : 16;
+        p->group = memory_resize(p->group, (size_t)p->room, sizeof *p->group);
+    }
+    WeightGroup *g = &p->group[p->count++];
+    memset(g, 0, sizeof *g);
+    g->row = row;
+    g->rows = rows;
+    g->base = base;
+    va_list args;
+    va_start(args, prefix_fmt);
+    vsnprintf(g->prefix, sizeof g->prefix, prefix_fmt, args);
+    va_end(args);
+    return g;
+}
+
+void weights_plan_clear(WeightPlan *p)
+{
+    free(p->group);
+    *p = (WeightPlan){0};
+}
+
+static int64_t row_dim(const WeightGroup *g, const WeightRow *r, int i)
+{
+    return r->dim[i] >= NUMBER_FIRST ? r->dim[i] - NUMBER_FIRST : g->size[r->dim[i]];
+}
+
+static Tensor row_shape(const WeightGroup *g, const WeightRow *r)
+{
+    Tensor t = {.dtype = F32, .ndim = r->ndim, .dim = {1, 1, 1, 1, 1}};
+    for (int i = 0; i < r->ndim; i++) t.dim[i] = row_dim(g, r, i);
+    return t;
+}
+
+static bool row_has_bias(const WeightRow *r)
+{
+    return r->kind != WEIGHT_LINEAR_PLAIN && r->kind != WEIGHT_VECTOR && r->kind != WEIGHT_TABLE;
+}
+
+static const char *row_end(const WeightRow *r)
+{
+    return r->kind == WEIGHT_VECTOR || r->kind == WEIGHT_TABLE ? "" : ".weight";
+}
+
+static Tensor bias_shape(Tensor weight)
+{
+    return (Tensor){.dtype = F32, .ndim = 1, .dim = {weight.dim[0], 1, 1, 1, 1}};
+}
+
+/* ---- shares ------------------------------------------------------------------------------------------------------------ */
+
+enum { LEAST_UNIT = 16 /* numbers: what vector units and cache lines take at once */ };
+
+WeightShare weights_share(int64_t size, int64_t units, int rank, int ranks)
+{
+    if (units == 0) units = size % LEAST_UNIT == 0 ? size / LEAST_UNIT : size;
+    const int64_t first = rank * units / ranks, end = (rank + 1) * units / ranks;
+    return (WeightShare){first * (size / units), (end - first) * (size / units)};
+}
+
+/* Which dimension of the row's tensor is divided, -1: none. */
+static int split_axis(const WeightRow *r)
+{
+    static const int axis[] = {
+        [SPLIT_NONE] = -1, [SPLIT_OUT] = 0, [SPLIT_IN] = 1, [SPLIT_OUT_HEADS] = 0, [SPLIT_IN_HEADS] = 1};
+    return axis[r->split];
+}
+
+static WeightShare row_share(const WeightGroup *g, const WeightRow *r, int rank, int ranks)
+{
+    const int axis = split_axis(r);
+    const int64_t size = axis < 0 ? 0 : row_dim(g, r, axis);
+    if (axis < 0) return (WeightShare){0, 0};
+    const bool by_heads = r->split == SPLIT_OUT_HEADS || r->split == SPLIT_IN_HEADS;
+    return weights_share(size, by_heads ? g->heads : 0, rank, ranks);
+}
+
+/* The last rank's share is the largest. */
+void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes)
+{
+    *parameters = *bytes = 0;
+    for (int i = 0; i < p->count; i++) {
+        const WeightGroup *g = &p->group[i];
+        const int each = g->quantize ? elem_bytes : backend_plain_bytes(elem_bytes);
+        for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
+            Tensor t = row_shape(g, r);
+            int64_t bias = row_has_bias(r) ? t.dim[0] : 0, weight = tensor_count(t);
+            *parameters += weight + bias;
+            if (r->kind == WEIGHT_TABLE) continue; /* stays in its file */
+            if (split_axis(r) >= 0) t.dim[split_axis(r)] = row_share(g, r, ranks - 1, ranks).count;
+            if (bias) bias = t.dim[0];
+            weight = tensor_count(t);
+            *bytes += weight * (r->kind == WEIGHT_VECTOR ? (int)sizeof(float) : each) + bias * (int)sizeof(float);
+        }
+    }
+}
+
+void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name, int ndim, const int64_t *dim),
+                  void *self)
+{
+    char name[320];
+    for (int i = 0; i < p->count; i++) {
+        const WeightGroup *g = &p->group[i];
+        for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
+            Tensor t = row_shape(g, r);
+            int length = (int)strcspn(r->name, "|");
+            snprintf(name, sizeof name, "%s%.*s%s", g->prefix, length, r->name, row_end(r));
+            put(self, name, t.ndim, t.dim);
+            snprintf(name, sizeof name, "%s%.*s.bias", g->prefix, length, r->name);
+            if (row_has_bias(r)) put(self, name, 1, t.dim);
+        }
+    }
+}
+
+/* ---- sources --------------------------------------------------------------------------------------------------------- */
+
+Status weights_open(const char *folder, const char *stem, WeightSource **out)
+{
+    *out = NULL;
+    Safetensors *file = NULL;
+    TRY(safetensors_open_folder(folder, stem, &file));
+    WeightSource *s = memory_get(1, sizeof *s);
+    s->file = file;
+    s->claimed = memory_get((size_t)safetensors_count(file), sizeof *s->claimed);
+    *out = s;
+    return status_ok();
+}
+
+WeightSource *weights_random(void)
+{
+    WeightSource *s = memory_get(1, sizeof *s);
+    s->state = 88172645463325252u;
+    return s;
+}
+
+int64_t weights_bytes_read(const WeightSource *s) { return s->bytes_read; }
+
+bool weights_has(const WeightSource *s, const char *name)
+{
+    return !s->file || safetensors_find(s->file, name) != NULL;
+}
+
+void weights_close(WeightSource **s)
+{
+    if (!*s) return;
+    safetensors_close(&(*s)->file);
+    free((*s)->claimed);
+    free(*s);
+    *s = NULL;
+}
+
+/* A tensor on its way from the source into the back end. */
+typedef struct {
+    Tensor tensor;
+    const StoredTensor *stored;
+    void *copy; /* when the file's bytes cannot be used in place; or random numbers */
+    int axis;   /* that is divided, -1: none */
+    WeightShare share;
+} Loan;
+
+static void shape_text(char *text, size_t room, int ndim, const int64_t *dim)
+{
+    size_t used = (size_t)snprintf(text, room, "[");
+    for (int i = 0; i < ndim && used < room; i++)
+        used += (size_t)snprintf(text + used, room - used, "%s%" PRId64, i ? "," : "", dim[i]);
+    if (used < room) snprintf(text + used, room - used, "]");
+}
+
+static Status check_shape(const StoredTensor *t, Tensor want)
+{
+    bool same = t->ndim == want.ndim;
+    for (int i = 0; same && i < want.ndim; i++) same = t->dim[i] == want.dim[i];
+    if (!same) {
+        char has[160], wants[160];
+        shape_text(has, sizeof has, t->ndim, t->dim);
+        shape_text(wants, sizeof wants, want.ndim, want.dim);
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is %s, expected %s from config.json", t->file, t->name, has,
+                           wants);
+    }
+    if (t->type != STORED_F32 && t->type != STORED_BF16 && t->type != STORED_F16)
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16 or F16", t->file, t->name,
+                           t->type_name);
+    return status_ok();
+}
+
+/* PREFIX + NAME + END in the file, NAME being one of "a|b"; marks all that are there as claimed. */
+static const StoredTensor *find_stored(WeightSource *s, const char *prefix, const char *name, const char *end)
+{
+    const StoredTensor *found = NULL;
+    for (const char *p = name; p;) {
+        const char *bar = strchr(p, '|');
+        int length = bar ? (int)(bar - p) : (int)strlen(p);
+        char full[320];
+        snprintf(full, sizeof full, "%s%.*s%s", prefix, length, p, end);
+        const StoredTensor *t = safetensors_find(s->file, full);
+        if (t) s->claimed[t - safetensors_at(s->file, 0)] = true;
+        if (!found) found = t;
+        p = bar ? bar + 1 : NULL;
+    }
+    return found;
+}
+
+static Status find_checked(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
+                           const StoredTensor **out)
+{
+    const StoredTensor *t = find_stored(s, g->prefix, r->name, end);
+    *out = t;
+    if (t) return check_shape(t, want);
+    char wants[160];
+    shape_text(wants, sizeof wants, want.ndim, want.dim);
+    const char *file = safetensors_count(s->file) ? safetensors_at(s->file, 0)->file : "the weights";
+    return status_fail(ERR_INPUT, "%s: tensor \"%s%s%s\" %s is missing, which config.json asks for", file, g->prefix,
+                       r->name, end, wants);
+}
+
+/* Uniform in +-1/sqrt(inputs), or near 1 for vectors: a unit variance stays about one through a layer. */
+static Status borrow_random(WeightSource *s, const WeightRow *r, Tensor want, Loan *loan)
+{
+    int64_t count = tensor_count(want);
+    float *v = malloc((size_t)count * sizeof *v);
+    if (!v) return status_fail(ERR_NODE, "out of memory for a weight of %" PRId64 " numbers", count);
+    float scale = want.ndim > 1 ? sqrtf(3.0f * (float)want.dim[0] / (float)count) : 0.1f;
+    float middle = r->kind == WEIGHT_VECTOR && want.ndim == 1 ? 1.0f : 0.0f;
+    for (int64_t i = 0; i < count; i++) {
+        s->state ^= s->state << 13; /* xorshift64 (Marsaglia) */
+        s->state ^= s->state >> 7;
+        s->state ^= s->state << 17;
+        v[i] = middle + scale * ((float)(int32_t)(s->state >> 32) * 0x1p-31f);
+    }
+    loan->copy = v;
+    loan->tensor = want;
+    loan->tensor.data = v;
+    return status_ok();
+}
+
+/* The loan's tensor becomes its share: where the file has it in one piece and aligned (headers of odd length exist) it stays there,
+ * else it is copied, and nothing but it is read. */
+static Status cut(Loan *loan)
+{
+    Tensor *t = &loan->tensor;
+    const size_t elem = dtype_bytes(t->dtype);
+    const int64_t outer = loan->axis == 1 ? t->dim[0] : 1, whole = tensor_count(*t) / outer;
+    const int64_t one =
+        loan->axis >= 0 ? whole / t->dim[loan->axis] : 0; /* numbers between neighbours along the axis */
+    const int64_t piece = loan->axis >= 0 ? loan->share.count * one : whole;
+    const char *from = (const char *)t->data + (size_t)(loan->share.first * one) * elem;
+    if (loan->axis >= 0) t->dim[loan->axis] = loan->share.count;
+    t->data = (void *)(uintptr_t)from;
+    if (outer == 1 && (uintptr_t)from % elem == 0) return status_ok();
+    char *copy = malloc(tensor_bytes(*t) + 1);
+    if (!copy) return status_fail(ERR_NODE, "out of memory for a weight of %zu bytes", tensor_bytes(*t));
+    for (int64_t i = 0; i < outer; i++)
+        memcpy(copy + (size_t)(i * piece) * elem, from + (size_t)(i * whole) * elem, (size_t)piece * elem);
+    free(loan->copy);
+    loan->copy = t->data = copy;
+    return status_ok();
+}
+
+/* `want` is the whole tensor's shape; share.count = 0: all of it. */
+static Status borrow(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
+                     Loan *loan)
+{
+    if (!s->file) {
+        TRY(borrow_random(s, r, want, loan));
+        return cut(loan);
+    }
+    TRY(find_checked(s, g, r, end, want, &loan->stored));
+    loan->tensor = want;
+    loan->tensor.dtype = loan->stored->type == STORED_F32 ? F32 : loan->stored->type == STORED_BF16 ? BF16 : F16;
+    loan->tensor.data = (void *)(uintptr_t)loan->stored->data;
+    TRY(cut(loan));
+    if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(loan->tensor);
+    return status_ok();
+}
+
+static void give_back(WeightSource *s, Loan *loan)
+{
+    free(loan->copy);
+    if (loan->stored) safetensors_forget(s->file, loan->stored);
+    *loan = (Loan){0};
+}
+
+/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+
+static Conv conv_geometry(const WeightRow *r, Tensor weight)
+{
+    Conv c = {.stride = {1, 1, 1}};
+    if (r->kind == WEIGHT_CONV_PAIRS) c.stride[0] = 2;
+    for (int axis = 0; axis < 2; axis++) {
+        int kernel = (int)weight.dim[weight.ndim - 2 + axis];
+        if (r->kind == WEIGHT_CONV_HALVE) {
+            c.stride[1 + axis] = 2;
+            c.pad[axis][1] = 1;
+        } else {
+            c.pad[axis][0] = c.pad[axis][1] = kernel / 2;
+        }
+    }
+    return c;
+}
+
+static Tensor flat_vector(Tensor t)
+{
+    int64_t dim[TENSOR_MAX_DIM];
+    int n = 0;
+    for (int i = 0; i < t.ndim; i++)
+        if (t.dim[i] != 1) dim[n++] = t.dim[i];
+    if (n == 0) dim[n++] = 1;
+    return tensor_reshape(t, n, dim);
+}
+
+static Status pack(const WeightGroup *g, const WeightRow *r, Backend *be, Tensor weight, Tensor bias, void *field)
+{
+    if (r->kind == WEIGHT_VECTOR) return vector_pack(be, flat_vector(weight), field);
+    if (r->kind == WEIGHT_LINEAR || r->kind == WEIGHT_LINEAR_PLAIN) {
+        const int64_t dim[2] = {weight.dim[0], tensor_count(weight) / weight.dim[0]};
+        ((Linear *)field)->quantize = g->quantize;
+        return linear_pack(be, tensor_reshape(weight, 2, dim), bias, field);
+    }
+    *(Conv *)field = conv_geometry(r, weight);
+    return conv_pack(be, weight, bias, field);
+}
+
+/* The loan becomes the table: nothing is given back. */
+static void keep_table(Loan *loan, HostTable *table)
+{
+    *table = (HostTable){loan->tensor, loan->copy};
+    *loan = (Loan){0};
+}
+
+static void free_row(const WeightRow *r, Backend *be, void *field)
+{
+    switch (r->kind) {
+    case WEIGHT_VECTOR:
+        backend_drop(be, field);
+        break;
+    case WEIGHT_TABLE:
+        free(((HostTable *)field)->owned);
+        *(HostTable *)field = (HostTable){0};
+        break;
+    case WEIGHT_LINEAR:
+    case WEIGHT_LINEAR_PLAIN:
+        linear_free(be, field);
+        *(Linear *)field = (Linear){0};
+        break;
+    default:
+        conv_free(be, field);
+        *(Conv *)field = (Conv){0};
+    }
+}
+
+/* The divided axis and this rank's share of it. */
+static Loan weight_loan(const WeightPlan *p, const WeightGroup *g, const WeightRow *r)
+{
+    Loan loan = {.axis = p->ranks > 1 ? split_axis(r) : -1};
+    if (loan.axis >= 0) loan.share = row_share(g, r, p->rank, p->ranks);
+    return loan;
+}
+
+/* Sizes without numbers: no source is looked at. */
+static Status plan_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, Backend *be)
+{
+    Tensor shape = row_shape(g, r);
+    const Loan loan = weight_loan(p, g, r);
+    if (r->kind == WEIGHT_TABLE) return status_ok();
+    if (loan.axis >= 0) shape.dim[loan.axis] = loan.share.count;
+    return pack(g, r, be, shape, bias_shape(shape), (char *)g->base + r->field);
+}
+
+static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, WeightSource *s, Backend *be)
+{
+    Status status = status_ok();
+    Loan weight = weight_loan(p, g, r), bias = weight;
+    Tensor shape = row_shape(g, r);
+    const bool added_elsewhere = bias.axis == 1 && p->rank > 0;
+    if (bias.axis == 1) bias.axis = -1;
+    TRY_OUT(borrow(s, g, r, row_end(r), shape, &weight));
+    if (row_has_bias(r) && (!added_elsewhere || !s->file)) /* random numbers are the same on every rank */
+        TRY_OUT(borrow(s, g, r, ".bias", bias_shape(shape), &bias));
+    if (added_elsewhere) bias.tensor = (Tensor){0};
+    if (r->kind == WEIGHT_TABLE) {
+        keep_table(&weight, (HostTable *)((char *)g->base + r->field));
+        return status;
+    }
+    status =
+        status_at(pack(g, r, be, weight.tensor, bias.tensor, (char *)g->base + r->field), "%s%s", g->prefix, r->name);
+out:
+    give_back(s, &weight);
+    give_back(s, &bias);
+    return status;
+}
+
+Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be)
+{
+    for (int i = 0; i < p->count; i++) {
+        const WeightGroup *g = &p->group[i];
+        for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
+            Status status = backend_plans(be) ? plan_row(p, g, r, be) : load_row(p, g, r, s, be);
+            if (!failed(status)) continue;
+            weights_free(p, be);
+            return status;
+        }
+    }
+    return status_ok();
+}
+
+void weights_free(const WeightPlan *p, Backend *be)
+{
+    for (int i = 0; i < p->count; i++) {
+        const WeightGroup *g = &p->group[i];
+        for (const WeightRow *r = g->row; r < g->row + g->rows; r++) free_row(r, be, (char *)g->base + r->field);
+    }
+}
+
+/* ---- checking ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_ignored(const WeightPlan *p, const char *name)
+{
+    for (const char *const *part = p->ignored; part && *part; part++)
+        if (strstr(name, *part)) return true;
+    return false;
+}
+
+Status weights_check(const WeightPlan *p, WeightSource *s)
+{
+    if (!s->file) return status_ok();
+    const StoredTensor *t;
+    for (int i = 0; i < p->count; i++) {
+        const WeightGroup *g = &p->group[i];
+        for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
+            Tensor shape = row_shape(g, r);
+            TRY(find_checked(s, g, r, row_end(r), shape, &t));
+            if (row_has_bias(r)) TRY(find_checked(s, g, r, ".bias", bias_shape(shape), &t));
+        }
+    }
+    for (int i = 0; i < safetensors_count(s->file); i++) {
+        t = safetensors_at(s->file, i);
+        if (!s->claimed[i] && !is_ignored(p, t->name))
+            return status_fail(ERR_INPUT, "%s: tensor \"%s\" has no place in the model that config.json describes",
+                               t->file, t->name);
+    }
+    return status_ok();
+}

@@ -1,0 +1,223 @@
+#include "image.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/pictures/exif.h"
+#include "worker/pictures/photo.h"
+
+enum { MAX_SIDE = 1 << 14 };
+static const char formats[] = "png_pipe,webp_pipe,mov,mp4,matroska,webm,avi";
+
+typedef struct { /* one file being decoded */
+    const char *path;
+    AVFormatContext *file;
+    AVCodecContext *codec;
+    AVPacket *packet;
+    AVFrame *frame;
+    int stream;
+} Source;
+
+void image_list_clear(ImageList *list)
+{
+    for (int i = 0; i < list->count; i++) free((void *)(uintptr_t)list->picture[i].rgb);
+    free(list->picture);
+    *list = (ImageList){0};
+}
+
+static void close_source(Source *s)
+{
+    av_frame_free(&s->frame);
+    av_packet_free(&s->packet);
+    avcodec_free_context(&s->codec);
+    avformat_close_input(&s->file);
+}
+
+static Status open_source(const char *path, Source *s)
+{
+    const AVCodec *decoder = NULL;
+    AVDictionary *options = NULL;
+    *s = (Source){.path = path};
+    av_log_set_level(AV_LOG_FATAL);
+    av_dict_set(&options, "format_whitelist", formats, 0);
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    int code = avformat_open_input(&s->file, path, NULL, &options);
+    av_dict_free(&options);
+    if (code < 0)
+        return status_fail(ERR_INPUT, "%s: %s", path, file_exists(path) ? "no picture or video" : "no such file");
+    s->stream = av_find_best_stream(s->file, AVMEDIA_TYPE_VIDEO, -1, -1, &decoder, 0);
+    s->codec = s->stream < 0 ? NULL : avcodec_alloc_context3(decoder);
+    s->packet = av_packet_alloc();
+    s->frame = av_frame_alloc();
+    if (!s->codec || !s->packet || !s->frame ||
+        avcodec_parameters_to_context(s->codec, s->file->streams[s->stream]->codecpar) < 0)
+        return status_fail(ERR_INPUT, "%s: holds no picture", path);
+    s->codec->thread_count = 1;
+    s->codec->max_pixels = (int64_t)MAX_SIDE * MAX_SIDE;
+    if (avcodec_open2(s->codec, decoder, NULL) < 0) return status_fail(ERR_INPUT, "%s: cannot be decoded", path);
+    return status_ok();
+}
+
+/* The next picture in s->frame; *got false at the end. */
+static Status next_frame(Source *s, bool *got)
+{
+    *got = false;
+    for (int code = AVERROR(EAGAIN); code == AVERROR(EAGAIN);) {
+        code = avcodec_receive_frame(s->codec, s->frame);
+        if (code == AVERROR_EOF) return status_ok();
+        if (code < 0 && code != AVERROR(EAGAIN)) return status_fail(ERR_INPUT, "%s: a damaged picture", s->path);
+        if (code == 0) {
+            *got = true;
+            return status_ok();
+        }
+        bool more = av_read_frame(s->file, s->packet) >= 0;
+        bool ours = more && s->packet->stream_index == s->stream;
+        if ((!more || ours) && avcodec_send_packet(s->codec, more ? s->packet : NULL) < 0 && more)
+            return status_fail(ERR_INPUT, "%s: a damaged picture", s->path);
+        av_packet_unref(s->packet);
+    }
+    return status_ok();
+}
+
+/* Grey pictures and RGB use all values; of the rest the file says whether they do. */
+static bool is_full_range(const AVFrame *f)
+{
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get((enum AVPixelFormat)f->format);
+    return f->color_range == AVCOL_RANGE_JPEG || d->nb_components < 3 || d->flags & AV_PIX_FMT_FLAG_RGB;
+}
+
+/* Pixels of 16 bits, as Pillow's convert("RGB") takes them: of colour and of grey with transparency the upper byte, but of plain
+ * grey the value, where 255 and more is white. */
+static bool from_16_bits(const Source *s, uint8_t *rgb)
+{
+    const AVFrame *f = s->frame;
+    const bool grey = f->format == AV_PIX_FMT_GRAY16BE;
+    const int channels = grey                               ? 1
+                         : f->format == AV_PIX_FMT_YA16BE   ? 2
+                         : f->format == AV_PIX_FMT_RGB48BE  ? 3
+                         : f->format == AV_PIX_FMT_RGBA64BE ? 4
+                                                            : 0;
+    if (!channels) return false;
+    if (grey) log_line(LOG_WARNING, "%s: 16 bits of grey; what is above 255 is white, as Pillow reads it", s->path);
+    for (int y = 0; y < f->height; y++)
+        for (int x = 0; x < f->width; x++)
+            for (int c = 0; c < 3; c++) {
+                const uint8_t *at = f->data[0] + y * f->linesize[0] + (x * channels + (channels > 2 ? c : 0)) * 2;
+                *rgb++ = grey ? (at[0] ? 255 : at[1]) : at[0];
+            }
+    return true;
+}
+
+static Status from_other(const Source *s, uint8_t *rgb)
+{
+    const AVFrame *f = s->frame;
+    struct SwsContext *convert =
+        sws_getContext(f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGB24,
+                       SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
+    if (!convert) return status_fail(ERR_INPUT, "%s: pixels of a kind that cannot be converted", s->path);
+    const int *matrix = sws_getCoefficients(f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
+    sws_setColorspaceDetails(convert, matrix, is_full_range(f), matrix, 1, 0, 1 << 16, 1 << 16);
+    sws_scale(convert, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *[]){rgb},
+              (int[]){3 * f->width});
+    sws_freeContext(convert);
+    return status_ok();
+}
+
+/* p is the list's from here on. */
+static void append(ImageList *list, Picture p)
+{
+    Picture *more = realloc(list->picture, (size_t)(list->count + 1) * sizeof *more);
+    if (!more) abort();
+    list->picture = more;
+    list->picture[list->count++] = p;
+}
+
+/* What WebP notes; libav writes it as text. */
+static int orientation_of(const AVFrame *f)
+{
+    const AVDictionaryEntry *e = av_dict_get(f->metadata, "Orientation", NULL, 0);
+    return e ? (int)strtol(e->value, NULL, 10) : 1;
+}
+
+/* Any pixel format -> RGB, 8 bits, packed rows, upright. Transparency is dropped, as Pillow's convert("RGB") does. */
+static Status append_frame(const Source *s, ImageList *list)
+{
+    const AVFrame *f = s->frame;
+    if (f->width < 1 || f->height < 1 || f->width > MAX_SIDE || f->height > MAX_SIDE)
+        return status_fail(ERR_INPUT, "%s: %dx%d pixels, expected 1 to %d a side", s->path, f->width, f->height,
+                           MAX_SIDE);
+    uint8_t *rgb = memory_get((size_t)f->width * (size_t)f->height, 3);
+    Picture p = {f->width, f->height, rgb};
+    Status status = from_16_bits(s, rgb) ? status_ok() : from_other(s, rgb);
+    if (failed(status)) {
+        free(rgb);
+        return status;
+    }
+    exif_turn(&p, orientation_of(f));
+    append(list, p);
+    return status;
+}
+
+/* Up to `frames` pictures of one file. */
+static Status read_file(const char *path, int frames, ImageList *list, int *read)
+{
+    Source s;
+    bool got = true;
+    Status status = open_source(path, &s);
+    for (*read = 0; !failed(status) && got && *read < frames;) {
+        status = next_frame(&s, &got);
+        if (failed(status) || !got) break;
+        status = append_frame(&s, list);
+        ++*read;
+    }
+    close_source(&s);
+    return status;
+}
+
+Status image_read(const char *path, ImageList *list)
+{
+    int read;
+    if (photo_is_jpeg(path)) {
+        Picture p;
+        TRY(photo_read(path, MAX_SIDE, &p));
+        append(list, p);
+        return status_ok();
+    }
+    TRY(read_file(path, 1, list, &read));
+    if (read != 1) return status_fail(ERR_INPUT, "%s: holds no picture", path);
+    exif_turn(&list->picture[list->count - 1], exif_of_png(path));
+    return status_ok();
+}
+
+static int is_name(const struct dirent *d) { return d->d_name[0] != '.'; }
+
+static Status read_folder(const char *folder, int frames, ImageList *list, int *read)
+{
+    struct dirent **name = NULL;
+    Status status = status_ok();
+    int count = scandir(folder, &name, is_name, alphasort);
+    if (count < 0) return status_errno(ERR_INPUT, "cannot read %s", folder);
+    for (*read = 0; *read < frames && *read < count && !failed(status); ++*read) {
+        char *path = path_join(folder, name[*read]->d_name);
+        status = image_read(path, list);
+        free(path);
+    }
+    for (int i = 0; i < count; i++) free(name[i]);
+    free(name);
+    return status;
+}
+
+Status image_read_sequence(const char *path, int frames, ImageList *list)
+{
+    int read = 0;
+    TRY(file_is_folder(path) ? read_folder(path, frames, list, &read) : read_file(path, frames, list, &read));
+    return read > 0 ? status_ok() : status_fail(ERR_INPUT, "%s: holds no picture", path);
+}

@@ -1,0 +1,241 @@
+#include "render.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "worker/render/checkpoint.h"
+#include "worker/render/trace.h"
+
+/* A lost worker costs the work since the last checkpoint; writing one takes some 15 ms. */
+static const double auto_checkpoint_s = 60;
+
+typedef struct { /* one run of render_latents */
+    Engine *e;
+    const RenderJob *job;
+    CheckpointOwner owner;
+    int64_t dim[4]; /* of the latents that are denoised: one frame more for each reference picture */
+    Denoise *denoise;
+    CheckpointMark mark;     /* of the checkpoint that this run knows */
+    int saved_step;          /* of the last checkpoint */
+    double saved_at, step_s; /* when it was written; the last step's time */
+    Status saved;            /* how the last writing went: the first rank writes, all hear of it at the next step */
+} Run;
+
+static Status progress_at(const Progress *p, const char *stage, int done, int total)
+{
+    return p->at ? p->at(p->self, stage, done, total) : status_ok();
+}
+
+/* The same in a group: it goes on together or stops together. */
+static Status progress_of_all(const Run *r, const char *stage, int done, int total)
+{
+    Status own = failed(r->saved) ? r->saved : progress_at(&r->job->progress, stage, done, total);
+    return coll_agree(engine_group(r->e), own);
+}
+
+static bool is_first(const Run *r) { return engine_group(r->e)->rank == 0; }
+
+/* ---- checkpoints --------------------------------------------------------------------------------------------------- */
+
+/* Empty when there is none to go on from. What cannot be used is said and not used: the shot starts again. */
+static Checkpoint read_checkpoint(const Run *r)
+{
+    Checkpoint c = {0};
+    const char *path = r->job->checkpoint;
+    if (!path || !r->job->resume || !is_first(r) || !file_exists(path)) return c;
+    Status status = checkpoint_read(path, &r->owner, &c);
+    if (!failed(status) && memcmp(c.dim, r->dim, sizeof c.dim) != 0)
+        status = status_fail(ERR_INPUT, "%s: latents of another shape than the model's", path);
+    if (failed(status)) {
+        log_line(LOG_WARNING, "%s; the shot starts again", status.message);
+        checkpoint_clear(&c);
+    }
+    return c;
+}
+
+/* What the first rank read, on all: state.latents stays NULL when it was nothing. */
+static Status share_checkpoint(const Run *r, Checkpoint *c)
+{
+    Coll *group = engine_group(r->e);
+    const size_t bytes = (size_t)(r->dim[0] * r->dim[1] * r->dim[2] * r->dim[3]) * sizeof(float);
+    DenoiseState head = c->state;
+    TRY(coll_host_broadcast(group, &head, sizeof head, 0));
+    if (!head.latents) return status_ok(); /* the first rank's address, good for nothing else */
+    for (int i = -1; i < head.solver_count; i++) {
+        float **to = i < 0 ? &c->state.latents : &c->state.solver[i];
+        if (!*to) *to = memory_get(bytes, 1);
+        TRY(coll_host_broadcast(group, *to, bytes, 0));
+    }
+    memcpy(c->dim, r->dim, sizeof c->dim);
+    c->state.step = head.step;
+    c->state.solver_count = head.solver_count;
+    c->state.lower_order_nums = head.lower_order_nums;
+    return status_ok();
+}
+
+static Status write_checkpoint(Run *r)
+{
+    if (!r->job->checkpoint || !is_first(r) || r->saved_step == denoise_steps_done(r->denoise)) return status_ok();
+    Checkpoint c = {.owner = r->owner};
+    TRY(denoise_state(r->denoise, &c.state));
+    memcpy(c.dim, r->dim, sizeof c.dim);
+    TRY(checkpoint_write_since(r->job->checkpoint, &c, &r->mark));
+    r->saved_step = c.state.step;
+    r->saved_at = moment_s();
+    return status_ok();
+}
+
+static bool checkpoint_is_due(const Run *r)
+{
+    int done = denoise_steps_done(r->denoise);
+    if (done == r->job->shot->steps) return true;
+    if (r->job->checkpoint_every > 0) return done % r->job->checkpoint_every == 0;
+    return moment_s() + r->step_s / 2 - r->saved_at >=
+           auto_checkpoint_s; /* now is nearer to the minute than the next step */
+}
+
+/* ---- denoising ------------------------------------------------------------------------------------------------------ */
+
+static Status begin_denoise(Run *r, const float *noise, double *text_s)
+{
+    const ShotSpec *s = r->job->shot;
+    bool guided = s->guidance > 1;
+    double start = moment_s();
+    PromptEmbeds prompt = {0}, negative = {0};
+    Status status = status_ok();
+    TRY_OUT(progress_of_all(r, "text", 0, guided ? 2 : 1));
+    TRY_OUT(engine_encode(r->e, s->prompt, "prompt", r->job->trace, &prompt));
+    if (guided) {
+        TRY_OUT(progress_of_all(r, "text", 1, 2));
+        TRY_OUT(engine_encode(r->e, s->negative, "negative", r->job->trace, &negative));
+    }
+    *text_s = moment_s() - start;
+    TRY_OUT(denoise_begin_with(r->e, s, &prompt, guided ? &negative : NULL, r->job->conditions, noise, r->job->trace,
+                               &r->denoise));
+out:
+    prompt_embeds_free(&prompt);
+    prompt_embeds_free(&negative);
+    return status;
+}
+
+/* From wherever the state stands to the last step. Told to stop, it leaves a checkpoint of the last whole step. It waits for each
+ * step before it reports the next: a GPU that is hours behind would make a lie of progress, and a stop take as long. */
+static Status denoise_all(Run *r)
+{
+    const int steps = r->job->shot->steps;
+    r->saved_at = moment_s();
+    for (int done; (done = denoise_steps_done(r->denoise)) < steps;) {
+        Status stop = progress_of_all(r, "denoise", done, steps);
+        if (stop.err == ERR_STOP && done > 0) TRY(write_checkpoint(r));
+        TRY(stop);
+        double start = moment_s();
+        TRY(denoise_step(r->denoise));
+        TRY(denoise_finish(r->denoise));
+        r->step_s = moment_s() - start;
+        if (checkpoint_is_due(r)) r->saved = write_checkpoint(r);
+    }
+    return coll_agree(engine_group(r->e), r->saved);
+}
+
+static void take_up(Run *r, const Checkpoint *c, RenderedLatents *out)
+{
+    Status status = denoise_restore(r->denoise, &c->state);
+    if (failed(status)) {
+        log_line(LOG_WARNING, "%s: %s; the shot starts again", r->job->checkpoint, status.message);
+        return;
+    }
+    out->steps_resumed = r->saved_step = c->state.step;
+}
+
+/* What is to be decoded: from the run, or from the checkpoint of one that was finished. A picture of numbers that are none
+ * would be black: better no clip than that one. */
+static Status take_result(const Run *r, const Checkpoint *finished, RenderedLatents *out)
+{
+    const int64_t count = out->dim[0] * out->dim[1] * out->dim[2] * out->dim[3];
+    out->latents = malloc((size_t)count * sizeof *out->latents);
+    if (!out->latents) return status_fail(ERR_NODE, "out of memory for the latents");
+    if (r->denoise)
+        TRY(denoise_result(r->denoise, out->latents));
+    else
+        memcpy(out->latents, finished->state.latents, (size_t)count * sizeof *out->latents);
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(out->latents[i])) return status_fail(ERR_CLIP, "the model gave values that are not finite");
+    return status_ok();
+}
+
+/* By the first rank, for all. */
+static Status read_noise(const Run *r, float **noise)
+{
+    Coll *group = engine_group(r->e);
+    const size_t bytes = (size_t)(r->dim[0] * r->dim[1] * r->dim[2] * r->dim[3]) * sizeof(float);
+    Status status = is_first(r) ? trace_read_noise(r->job->noise_file, r->dim, noise) : status_ok();
+    status = coll_agree(group, status);
+    if (!failed(status) && !*noise) *noise = memory_get(bytes, 1);
+    return failed(status) ? status : coll_host_broadcast(group, *noise, bytes, 0);
+}
+
+Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
+{
+    Run r = {.e = e, .job = job, .saved = status_ok()};
+    float *noise = NULL;
+    double start = moment_s();
+    Status status = status_ok();
+    *out = (RenderedLatents){0};
+    TRY(model_config_check_shot(engine_config(e), job->shot));
+    engine_latent_dims(engine_config(e), job->shot, out->dim);
+    memcpy(r.dim, out->dim, sizeof r.dim);
+    if (job->conditions) r.dim[1] += job->conditions->references;
+    if (job->noise_file) TRY(read_noise(&r, &noise));
+    if (job->checkpoint)
+        r.owner = checkpoint_owner(job->shot, job->key, job->model_hash, backend_dtype(engine_backend(e)));
+    if (job->checkpoint) r.mark = checkpoint_mark(job->checkpoint);
+    Checkpoint c = read_checkpoint(&r);
+    TRY_OUT(share_checkpoint(&r, &c));
+    if (c.state.step == job->shot->steps &&
+        !job->conditions) { /* nothing left to do but to decode: load no more than that */
+        out->steps_resumed = c.state.step;
+    } else {
+        TRY_OUT(begin_denoise(&r, noise, &out->text_s));
+        if (c.state.latents) take_up(&r, &c, out);
+        TRY_OUT(denoise_all(&r));
+    }
+    TRY_OUT(take_result(&r, &c, out));
+out:
+    out->denoise_s = moment_s() - start - out->text_s;
+    if (r.denoise) out->steps_done = denoise_steps_done(r.denoise) - out->steps_resumed;
+    if (failed(status)) render_latents_free(out);
+    denoise_end(&r.denoise);
+    checkpoint_clear(&c);
+    free(noise);
+    return status;
+}
+
+void render_latents_free(RenderedLatents *r)
+{
+    free(r->latents);
+    r->latents = NULL;
+}
+
+/* ---- decoding ------------------------------------------------------------------------------------------------------- */
+
+Status render_decode(Engine *e, const RenderedLatents *r, const Trace *trace, Progress progress, FrameSink sink)
+{
+    const int scale = engine_config(e)->vae.scale_space;
+    Decode *d = NULL;
+    Status status = status_ok();
+    TRY_OUT(decode_begin(e, r->latents, r->dim, trace, &d));
+    for (int i = 0; i < r->dim[1]; i++) {
+        const float *frames;
+        int n;
+        TRY_OUT(progress_at(&progress, "decode", i, (int)r->dim[1]));
+        TRY_OUT(decode_next(d, &frames, &n));
+        TRY_OUT(sink.put(sink.self, frames, n, (int)r->dim[2] * scale, (int)r->dim[3] * scale));
+    }
+out:
+    decode_end(&d);
+    return status;
+}

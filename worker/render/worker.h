@@ -1,0 +1,24 @@
+/* worker.h - the life of a worker: ask for work, render, finish, report; heartbeat; stop when told. */
+#ifndef REELWRIGHT_WORKER_H
+#define REELWRIGHT_WORKER_H
+
+#include "common/clip.h"
+#include "common/work.h"
+#include "kernels/ops.h"
+#include "worker/render/render.h"
+
+/* What the options' words ask for: WorkSettings' backend and dtype. */
+BackendOptions worker_backend(int backend, int dtype);
+
+/* A lease from beginning to end on this process's engine (opened for the lease's model at its first use and kept):
+ * resume from latents/KEY.h5, render, checkpoint, finish. Never fails itself: what went wrong stands in the result. */
+typedef struct Worker Worker;
+Worker *worker_new(const BackendOptions *o);
+/* From the next lease on this worker is a rank of this group (borrowed; another one than before: the engine is opened anew). split:
+ * "GxSxT" (borrowed), or NULL: chosen. Without this call it works alone. All ranks of a group do each lease together; the first
+ * one's result counts, and says whether the group can go on: a clip that cannot be made, or a stop, does not end it. */
+void worker_join(Worker *w, Coll *group, const char *split);
+void worker_free(Worker **w);
+void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result);
+
+#endif

@@ -1,0 +1,135 @@
+/* worker_loop.c - ask, do, report, until told to stop. The engine runs on this one thread (and its OpenMP team); messages
+ * are looked at between steps, where a stop can be followed by a checkpoint. */
+#include "worker_loop.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/host.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "common/provoke.h"
+#include "worker/render/diary.h"
+#include "worker/render/talk.h"
+#include "worker/render/worker.h"
+
+enum {
+    IDLE_MS = 200,     /* how long an idle worker waits for a message at a time */
+    FAREWELL_MS = 5000 /* how long a stopped worker waits for the acknowledgement of its last result */
+};
+
+typedef struct {
+    Talk talk;
+    Worker *worker;
+    Coll *group;
+    int64_t group_number;
+    const char *split;
+    Diary diary;
+    int64_t stop_ms; /* when the wish to stop was first seen, 0: not yet */
+} Loop;
+
+static bool must_stop(Loop *l)
+{
+    if (!l->talk.stop && moment_stops() == 0 && !l->talk.alone) return false;
+    if (l->stop_ms == 0) l->stop_ms = moment_ms();
+    return true;
+}
+
+/* Progress: called before each unit of work. */
+static Status between_steps(void *self, const char *stage, int done, int total)
+{
+    Loop *l = self;
+    diary_progress(&l->diary, stage, done, total);
+    if (l->group->rank == 0) TRY(talk_progress(&l->talk, stage, done, total));
+    TRY(provoke_at(stage, NULL, done));
+    TRY(talk_hear(&l->talk, moment_ms(), 0));
+    if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
+    if (must_stop(l)) return status_fail(ERR_STOP, "stopped at %s %d of %d", stage, done, total);
+    return status_ok();
+}
+
+/* A worker that a test holds hears that its coordinator has died, as it would at its next step. */
+static bool hold_is_over(void *self)
+{
+    Loop *l = self;
+    return failed(talk_hear(&l->talk, moment_ms(), 0)) || l->talk.alone;
+}
+
+/* While the group waits for one of its ranks. Only what cannot wait for the next step is a reason to end it. */
+static Status while_waiting(void *self)
+{
+    Loop *l = self;
+    TRY(talk_hear(&l->talk, moment_ms(), 0));
+    if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
+    if (l->talk.alone) return status_fail(ERR_STOP, "the coordinator is gone");
+    return status_ok();
+}
+
+/* The group that the lease is for: the present one, or a new one. A worker that was alone and stays so keeps its engine. */
+static Status join_group(Loop *l)
+{
+    const Lease *lease = &l->talk.lease;
+    if (lease->group == l->group_number || (lease->member_count <= 1 && l->group->size == 1)) return status_ok();
+    Coll *before = l->group;
+    l->group_number = lease->group;
+    l->group = coll_self();
+    Status status = lease->member_count <= 1
+                        ? status_ok()
+                        : coll_open_mpi(lease->member, lease->member_count, lease->group, &l->group);
+    worker_join(l->worker, l->group, l->split); /* closes the engine, which may use the old one */
+    coll_close(&before);
+    if (!failed(status) && l->group->size > 1) coll_set_idle(l->group, while_waiting, l);
+    return status;
+}
+
+static Status do_lease(Loop *l)
+{
+    LeaseResult result;
+    TRY(join_group(l));
+    Progress progress = {between_steps, l};
+    provoke_set_clip(l->talk.lease.clip_count > 0 ? l->talk.lease.clip[0].clip_id : "");
+    char who[128];
+    snprintf(who, sizeof who, "worker %d (%s, process %d)", l->talk.link->rank, l->talk.host, l->talk.pid);
+    diary_begin(&l->diary, &l->talk.lease, who);
+    worker_do_lease(l->worker, &l->talk.lease, progress, &result);
+    diary_end(&l->diary, &result);
+    if (result.err != OK && result.err != ERR_STOP)
+        log_line(LOG_WARNING, "lease %lld: %s", (long long)result.lease, result.reason);
+    if (l->group->rank == 0) return talk_finish(&l->talk, &result, moment_ms());
+    lease_result_clear(&result);
+    return talk_leave(&l->talk, moment_ms());
+}
+
+static bool may_leave(Loop *l)
+{
+    if (!must_stop(l)) return false;
+    return !l->talk.owes_result || l->talk.alone || moment_ms() - l->stop_ms > FAREWELL_MS;
+}
+
+Status worker_loop(Link *link, const WorkSettings *settings)
+{
+    BackendOptions o = worker_backend(settings->backend, settings->dtype);
+    char host[HOST_BYTES] = "", who[32];
+    o.threads = settings->threads;
+    Loop l = {.worker = worker_new(&o), .group = coll_self(), .split = settings->split};
+    Status status = status_ok();
+    host_name(host);
+    snprintf(who, sizeof who, "worker %d", link->rank);
+    log_set_who(who);
+    talk_open(&l.talk, link, host, (int)getpid(), settings->threads);
+    provoke_set_hold(hold_is_over, &l);
+    for (int64_t turn = 0; !failed(status) && !may_leave(&l); turn++) {
+        status = provoke_at("ready", NULL, turn);
+        if (!failed(status)) status = talk_hear(&l.talk, moment_ms(), IDLE_MS);
+        if (!failed(status) && l.talk.has_lease) status = do_lease(&l);
+    }
+    if (!failed(status)) status = talk_goodbye(&l.talk);
+    if (!failed(status) && l.talk.alone) status = status_fail(ERR_FATAL, "the coordinator is gone");
+    if (!failed(status) && (!l.talk.stop || l.talk.stop_why == WIRE_STOP_PREEMPT))
+        status = status_fail(ERR_STOP, "stopped in order to be resumed");
+    provoke_set_hold(NULL, NULL);
+    talk_close(&l.talk);
+    worker_free(&l.worker);
+    coll_close(&l.group);
+    return status;
+}

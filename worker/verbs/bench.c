@@ -1,0 +1,295 @@
+#include "bench.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/file.h"
+#include "engine/sample/step.h"
+#include "engine/text/text.h"
+#include "engine/wan/vae.h"
+
+const char *const bench_stage_name[] = {"transformer", "step", "vae-decode", "vae-encode", "text"};
+const char *const bench_shape_name[] = {"1.3b", "5b", "14b"};
+
+enum { PADDED_PROMPT = 512, BENCH_VOCABULARY = 1024 /* rows of the embedding table: only looked up, so few will do */ };
+
+/* ---- the published configurations ------------------------------------------------------------------------------------------ */
+
+static const DitConfig dit_config[] = {
+    [BENCH_1_3B] = {.heads = 12, .ffn_dim = 8960, .layers = 30, .in_channels = 16, .out_channels = 16},
+    [BENCH_5B] = {.heads = 24, .ffn_dim = 14336, .layers = 30, .in_channels = 48, .out_channels = 48},
+    [BENCH_14B] = {.heads = 40, .ffn_dim = 13824, .layers = 40, .in_channels = 16, .out_channels = 16},
+};
+
+static DitConfig bench_dit(const BenchRequest *r)
+{
+    DitConfig c = dit_config[r->shape];
+    c.patch[0] = 1;
+    c.patch[1] = c.patch[2] = 2;
+    c.head_dim = 128;
+    c.text_dim = 4096;
+    c.freq_dim = 256;
+    c.rope_max_len = 1024;
+    c.cross_norm = true;
+    c.eps = 1e-6f;
+    if (r->layers) c.layers = r->layers;
+    return c;
+}
+
+static VaeConfig bench_vae(const BenchRequest *r)
+{
+    static const VaeConfig z16 = {.base_dim = 96,
+                                  .decoder_base_dim = 96,
+                                  .z_dim = 16,
+                                  .in_channels = 3,
+                                  .out_channels = 3,
+                                  .patch = 1,
+                                  .scale_space = 8};
+    static const VaeConfig z48 = {.base_dim = 160,
+                                  .decoder_base_dim = 256,
+                                  .z_dim = 48,
+                                  .in_channels = 12,
+                                  .out_channels = 12,
+                                  .patch = 2,
+                                  .scale_space = 16,
+                                  .residual = true};
+    VaeConfig c = r->shape == BENCH_5B ? z48 : z16;
+    static const int mult[] = {1, 2, 4, 4};
+    c.stages = 4;
+    for (int i = 0; i < c.stages; i++) c.dim_mult[i] = mult[i];
+    c.res_blocks = 2;
+    c.scale_time = 4;
+    c.time_down[1] = c.time_down[2] = true; /* the first stage keeps time */
+    return c;
+}
+
+static TextConfig bench_text(const BenchRequest *r)
+{
+    TextConfig c = {.vocab_size = BENCH_VOCABULARY,
+                    .d_model = 4096,
+                    .d_kv = 64,
+                    .d_ff = 10240,
+                    .layers = 24,
+                    .heads = 64,
+                    .buckets = 32,
+                    .max_distance = 128,
+                    .eps = 1e-6f};
+    if (r->layers) c.layers = r->layers;
+    return c;
+}
+
+static const ShotSpec bench_shot = {.guidance = 5, .flow_shift = 5, .scheduler = "unipc"};
+
+/* ---- measuring --------------------------------------------------------------------------------------------------------------- */
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int compare_seconds(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* One evaluation that warms up, then r->repeat measured ones. */
+static Status measure(const BenchRequest *r, Status (*evaluate)(void *self), void *self, BenchResult *out)
+{
+    double *seconds = memory_get((size_t)r->repeat, sizeof *seconds);
+    Status status = evaluate(self);
+    for (int i = 0; i < r->repeat && !failed(status); i++) {
+        double before = seconds_now();
+        status = evaluate(self);
+        seconds[i] = seconds_now() - before;
+    }
+    qsort(seconds, (size_t)r->repeat, sizeof *seconds, compare_seconds);
+    out->min = seconds[0];
+    out->max = seconds[r->repeat - 1];
+    out->median = (seconds[(r->repeat - 1) / 2] + seconds[r->repeat / 2]) / 2;
+    free(seconds);
+    return status;
+}
+
+/* Numbers between -1 and 1 that look like noise. */
+static float *some_numbers(int64_t count)
+{
+    float *v = memory_get((size_t)count, sizeof *v);
+    uint32_t state = 1;
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        v[i] = (float)(int32_t)state * 0x1p-31f;
+    }
+    return v;
+}
+
+/* ---- the stages -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    Backend *be;
+    const BenchRequest *request;
+    DitShot *shot;
+    Step step;
+    Vae *vae;
+    TextEncoder *text;
+    float *input;
+    int64_t *ids;
+    int64_t dim[4];
+} Bench;
+
+static void evaluate_branch(Bench *b, int branch, Tensor latent)
+{
+    const Sampler *s = &b->step.sampler;
+    const DitInput in = {.latent = latent, .timestep = s->schedule.timestep[s->step]};
+    dit_forward(b->shot, branch, &in, b->step.velocity[branch]);
+}
+
+static Status evaluate_transformer(void *self)
+{
+    Bench *b = self;
+    evaluate_branch(b, DIT_COND, step_input(&b->step));
+    return backend_finish(b->be);
+}
+
+static Status evaluate_step(void *self)
+{
+    Bench *b = self;
+    const Tensor latent = step_input(&b->step);
+    for (int i = 0; i < DIT_BRANCHES; i++) evaluate_branch(b, i, latent);
+    step_update(&b->step, bench_shot.guidance);
+    return backend_finish(b->be);
+}
+
+/* As many steps as are measured, and the one that warms up. */
+static void begin_step(Bench *b, const int64_t dim[4])
+{
+    static const SchedulerConfig unipc = {.train_steps = 1000,
+                                          .order = 2,
+                                          .lower_order_final = true,
+                                          .predict_x0 = true,
+                                          .bh2 = true,
+                                          .final_sigma_zero = true};
+    ShotSpec shot = bench_shot;
+    shot.steps = b->request->repeat + 1;
+    b->input = some_numbers(dim[0] * dim[1] * dim[2] * dim[3]);
+    const Condition given = {.dim = {dim[0], dim[1], dim[2], dim[3]}};
+    step_begin(&b->step, b->be, &unipc, &shot, &given, b->input);
+}
+
+static Status bench_transformer(Bench *b, BenchResult *out)
+{
+    const BenchRequest *r = b->request;
+    const int branches = r->stage == BENCH_STEP ? DIT_BRANCHES : 1;
+    DitConfig c = bench_dit(r);
+    Dit *d = dit_new(&c);
+    WeightSource *source = weights_random();
+    const int64_t dim[4] = {c.in_channels, r->latent[0], r->latent[1], r->latent[2]};
+    float *rows = some_numbers((int64_t)r->tokens * c.text_dim);
+    Status status;
+    begin_step(b, dim);
+    TRY_OUT(dit_load(d, source, b->be));
+    TRY_OUT(dit_shot_begin(d, dim, &b->shot));
+    for (int i = 0; i < branches; i++) TRY_OUT(dit_shot_prompt(b->shot, i, rows, r->tokens, PADDED_PROMPT));
+    out->layers = c.layers;
+    out->flop = branches * bench_flop_transformer(&c, r->latent, r->tokens < PADDED_PROMPT ? r->tokens + 1 : r->tokens);
+    TRY_OUT(measure(r, r->stage == BENCH_STEP ? evaluate_step : evaluate_transformer, b, out));
+out:
+    free(rows);
+    weights_close(&source);
+    dit_shot_end(&b->shot);
+    step_end(&b->step);
+    dit_free(&d);
+    return status;
+}
+
+/* A whole clip, chunk by chunk: latent frames in, or the pictures of one latent frame. */
+static Status evaluate_vae(void *self)
+{
+    Bench *b = self;
+    bool encode = b->request->stage == BENCH_VAE_ENCODE;
+    VaeStream *s = vae_begin(b->vae);
+    for (int64_t f = 0; f < b->request->latent[0]; f++) {
+        int64_t dim[4] = {encode && f > 0 ? b->dim[0] : 1, b->dim[1], b->dim[2], b->dim[3]};
+        ArenaMark mark = backend_mark(b->be);
+        Tensor x = backend_upload(b->be, b->input, 4, dim);
+        if (encode)
+            vae_encode(s, x);
+        else
+            vae_decode(s, x);
+        backend_release(b->be, mark);
+    }
+    vae_end(&s);
+    return backend_finish(b->be);
+}
+
+static Status bench_autoencoder(Bench *b, BenchResult *out)
+{
+    const BenchRequest *r = b->request;
+    VaeConfig c = bench_vae(r);
+    bool encode = r->stage == BENCH_VAE_ENCODE;
+    b->vae = vae_new(&c, encode ? VAE_ENCODER : VAE_DECODER);
+    WeightSource *source = weights_random();
+    int scale = encode ? c.scale_space : 1;
+    b->dim[0] = encode ? c.scale_time : 1;
+    b->dim[1] = r->latent[1] * scale;
+    b->dim[2] = r->latent[2] * scale;
+    b->dim[3] = encode ? 3 : c.z_dim;
+    b->input = some_numbers(b->dim[0] * b->dim[1] * b->dim[2] * b->dim[3]);
+    Status status;
+    TRY_OUT(vae_load(b->vae, source, b->be));
+    out->layers = 0;
+    out->flop = encode ? bench_flop_vae_encode(&c, r->latent) : bench_flop_vae_decode(&c, r->latent);
+    TRY_OUT(measure(r, evaluate_vae, b, out));
+out:
+    weights_close(&source);
+    vae_free(&b->vae);
+    return status;
+}
+
+static Status evaluate_text(void *self)
+{
+    Bench *b = self;
+    Tensor out;
+    ArenaMark mark = backend_mark(b->be);
+    TRY(text_encode(b->text, b->ids, b->request->tokens, &out));
+    backend_release(b->be, mark);
+    return backend_finish(b->be);
+}
+
+static Status bench_text_encoder(Bench *b, BenchResult *out)
+{
+    const BenchRequest *r = b->request;
+    TextConfig c = bench_text(r);
+    b->text = text_new(&c);
+    b->ids = memory_get((size_t)r->tokens, sizeof *b->ids);
+    for (int i = 0; i < r->tokens; i++) b->ids[i] = i * 7 % BENCH_VOCABULARY;
+    WeightSource *source = weights_random();
+    Status status;
+    TRY_OUT(text_load(b->text, source, b->be));
+    out->layers = c.layers;
+    out->flop = bench_flop_text(&c, r->tokens);
+    TRY_OUT(measure(r, evaluate_text, b, out));
+out:
+    text_free(&b->text);
+    weights_close(&source);
+    free(b->ids);
+    return status;
+}
+
+Status bench_run(const BenchRequest *r, BenchResult *out)
+{
+    static Status (*const run[])(Bench *, BenchResult *) = {[BENCH_TRANSFORMER] = bench_transformer,
+                                                            [BENCH_STEP] = bench_transformer,
+                                                            [BENCH_VAE_DECODE] = bench_autoencoder,
+                                                            [BENCH_VAE_ENCODE] = bench_autoencoder,
+                                                            [BENCH_TEXT] = bench_text_encoder};
+    Bench b = {.request = r};
+    *out = (BenchResult){0};
+    TRY(backend_open(&r->backend, &b.be));
+    Status status = run[r->stage](&b, out);
+    free(b.input);
+    backend_close(&b.be);
+    return status;
+}
