@@ -32,7 +32,7 @@ typedef struct {
 Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out);
 /* One rank's engine of a group that renders together (the group is borrowed and outlives the engine): every rank makes the same
  * calls, with the same arguments, and gets the same results bit for bit, pixels excepted: those are the first rank's. A Status that
- * is no failure of one's own is agreed upon. split NULL: chosen for the model and `shot`. */
+ * says "failed" on one rank says so on all: the ranks agree on it before they go on. split NULL: chosen for the model and `shot`. */
 Status engine_open_group(const char *model_folder, const BackendOptions *o, Coll *group, const Split *split,
                          const ShotSpec *shot, Engine **out);
 void engine_close(Engine **e);

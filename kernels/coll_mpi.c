@@ -11,7 +11,8 @@
  * `idle`, in which a worker hears the coordinator; so a member that is stopped holds the others only until they are told.
  *
  * What is sent and received lies in blocks of this file, never in the caller's memory. A message on its way when its group
- * ends can be neither called back nor trusted to end: its block is buried, and dug up when MPI is done with it.
+ * ends can be neither called back nor trusted to end: so its block is kept in a list
+ * and freed when MPI is done with it.
  *
  * A sum is a reduce-scatter and an all-gather: each rank adds up one part, in the order of ranks, so every rank ends with the
  * same bits. It moves 2 (T-1)/T of the tensor per rank, as a ring does. */
@@ -80,7 +81,7 @@ typedef struct { /* a Coll's own */
     Batch *sum[COLL_MAX_PENDING];
 } Mine;
 
-static Batch *buried; /* of groups that have ended */
+static Batch *abandoned; /* of groups that have ended */
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 
@@ -146,9 +147,9 @@ static bool batch_is_over(Batch *b)
     return true;
 }
 
-static void look_at_graves(void)
+static void free_finished(void)
 {
-    for (Batch **at = &buried; *at;) {
+    for (Batch **at = &abandoned; *at;) {
         Batch *b = *at;
         if (!batch_is_over(b)) {
             at = &b->next;
@@ -211,7 +212,7 @@ static void look_at_ends(Group *g)
 }
 
 /* Messages to and from a rank that gave up may still be on their way: it said all that it had to say before. */
-static Status blame(const Group *g, int world)
+static Status peer_failure(const Group *g, int world)
 {
     for (int r = 0; r < g->size; r++)
         if (g->world[r] == world && g->over[r] && !g->died[r])
@@ -234,7 +235,8 @@ static Status test_all(const Group *g, Batch *b, bool *over)
         int done = 0;
         if (m->request == MPI_REQUEST_NULL) continue;
         const bool ended = has_ended(g, m->world); /* before the look */
-        if (is_failure(MPI_Test(&m->request, &done, MPI_STATUS_IGNORE)) || (!done && ended)) return blame(g, m->world);
+        if (is_failure(MPI_Test(&m->request, &done, MPI_STATUS_IGNORE)) || (!done && ended))
+            return peer_failure(g, m->world);
         if (!done) *over = false;
     }
     return status_ok();
@@ -442,10 +444,10 @@ static void mpi_abort(Coll *c)
         for (int i = 0; i < b->count; i++)
             if (b->message[i].request != MPI_REQUEST_NULL)
                 MPI_Cancel(&b->message[i].request); /* receives; sends stay */
-        b->next = buried;
-        buried = b;
+        b->next = abandoned;
+        abandoned = b;
     }
-    look_at_graves();
+    free_finished();
 }
 
 static void mpi_close(Coll *c)
@@ -474,7 +476,7 @@ static Status mpi_look(Coll *c)
     Group *g = ((Mine *)c->own)->group;
     look_at_ends(g);
     for (int r = 0; r < g->size; r++)
-        if (g->over[r]) return blame(g, g->world[r]);
+        if (g->over[r]) return peer_failure(g, g->world[r]);
     return status_ok();
 }
 
@@ -514,7 +516,7 @@ Status coll_open_mpi(const int *world, int size, int64_t number, Coll **out)
         int code = MPI_Irecv(&g->said[r], 1, MPI_INT, world[r], g->tag + TAG_END, MPI_COMM_WORLD, &g->end[r]);
         if (is_failure(code)) g->end[r] = MPI_REQUEST_NULL; /* dead already: the first call says so */
     }
-    look_at_graves();
+    free_finished();
     *out = coll_new(&mpi_home, rank, size, m);
     return status_ok();
 }

@@ -119,7 +119,7 @@ typedef enum { ACT_NONE, ACT_GELU_TANH, ACT_SILU, ACT_GELU_ERF, ACT_RELU } Activ
 
 Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act); /* [T,K] -> [T,N] */
 /* x W^T + b for attention's queries, keys and values, of `count` weights: in the compute type where the back end writes products so.
- * x is made what a product takes once for all. */
+ * x is converted and packed once, and all the products use it. */
 void op_project(Backend *be, Tensor x, int count, const Linear *const *w, Tensor *out);
 /* acc += gate * (x W^T + b); gate [N] or none */
 void op_linear_add(Backend *be, Tensor acc, Tensor x, const Linear *w, Tensor gate);

@@ -179,7 +179,7 @@ typedef struct {
     void *copy; /* when the file's bytes cannot be used in place; or random numbers */
     int axis;   /* that is divided, -1: none */
     WeightShare share;
-} Loan;
+} StagedTensor;
 
 static void shape_text(char *text, size_t room, int ndim, const int64_t *dim)
 {
@@ -237,7 +237,7 @@ static Status find_checked(WeightSource *s, const WeightGroup *g, const WeightRo
 }
 
 /* Uniform in +-1/sqrt(inputs), or near 1 for vectors: a unit variance stays about one through a layer. */
-static Status borrow_random(WeightSource *s, const WeightRow *r, Tensor want, Loan *loan)
+static Status stage_random(WeightSource *s, const WeightRow *r, Tensor want, StagedTensor *staged)
 {
     int64_t count = tensor_count(want);
     float *v = malloc((size_t)count * sizeof *v);
@@ -250,57 +250,57 @@ static Status borrow_random(WeightSource *s, const WeightRow *r, Tensor want, Lo
         s->state ^= s->state << 17;
         v[i] = middle + scale * ((float)(int32_t)(s->state >> 32) * 0x1p-31f);
     }
-    loan->copy = v;
-    loan->tensor = want;
-    loan->tensor.data = v;
+    staged->copy = v;
+    staged->tensor = want;
+    staged->tensor.data = v;
     return status_ok();
 }
 
-/* The loan's tensor becomes its share: where the file has it in one piece and aligned (headers of odd length exist) it stays there,
+/* The staged tensor becomes its share: where the file has it in one piece and aligned (headers of odd length exist) it stays there,
  * else it is copied, and nothing but it is read. */
-static Status cut(Loan *loan)
+static Status cut(StagedTensor *staged)
 {
-    Tensor *t = &loan->tensor;
+    Tensor *t = &staged->tensor;
     const size_t elem = dtype_bytes(t->dtype);
-    const int64_t outer = loan->axis == 1 ? t->dim[0] : 1, whole = tensor_count(*t) / outer;
+    const int64_t outer = staged->axis == 1 ? t->dim[0] : 1, whole = tensor_count(*t) / outer;
     const int64_t one =
-        loan->axis >= 0 ? whole / t->dim[loan->axis] : 0; /* numbers between neighbours along the axis */
-    const int64_t piece = loan->axis >= 0 ? loan->share.count * one : whole;
-    const char *from = (const char *)t->data + (size_t)(loan->share.first * one) * elem;
-    if (loan->axis >= 0) t->dim[loan->axis] = loan->share.count;
+        staged->axis >= 0 ? whole / t->dim[staged->axis] : 0; /* numbers between neighbours along the axis */
+    const int64_t piece = staged->axis >= 0 ? staged->share.count * one : whole;
+    const char *from = (const char *)t->data + (size_t)(staged->share.first * one) * elem;
+    if (staged->axis >= 0) t->dim[staged->axis] = staged->share.count;
     t->data = (void *)(uintptr_t)from;
     if (outer == 1 && (uintptr_t)from % elem == 0) return status_ok();
     char *copy = malloc(tensor_bytes(*t) + 1);
     if (!copy) return status_fail(ERR_NODE, "out of memory for a weight of %zu bytes", tensor_bytes(*t));
     for (int64_t i = 0; i < outer; i++)
         memcpy(copy + (size_t)(i * piece) * elem, from + (size_t)(i * whole) * elem, (size_t)piece * elem);
-    free(loan->copy);
-    loan->copy = t->data = copy;
+    free(staged->copy);
+    staged->copy = t->data = copy;
     return status_ok();
 }
 
 /* `want` is the whole tensor's shape; share.count = 0: all of it. */
-static Status borrow(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
-                     Loan *loan)
+static Status stage(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
+                    StagedTensor *staged)
 {
     if (!s->file) {
-        TRY(borrow_random(s, r, want, loan));
-        return cut(loan);
+        TRY(stage_random(s, r, want, staged));
+        return cut(staged);
     }
-    TRY(find_checked(s, g, r, end, want, &loan->stored));
-    loan->tensor = want;
-    loan->tensor.dtype = loan->stored->type == STORED_F32 ? F32 : loan->stored->type == STORED_BF16 ? BF16 : F16;
-    loan->tensor.data = (void *)(uintptr_t)loan->stored->data;
-    TRY(cut(loan));
-    if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(loan->tensor);
+    TRY(find_checked(s, g, r, end, want, &staged->stored));
+    staged->tensor = want;
+    staged->tensor.dtype = staged->stored->type == STORED_F32 ? F32 : staged->stored->type == STORED_BF16 ? BF16 : F16;
+    staged->tensor.data = (void *)(uintptr_t)staged->stored->data;
+    TRY(cut(staged));
+    if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(staged->tensor);
     return status_ok();
 }
 
-static void give_back(WeightSource *s, Loan *loan)
+static void unstage(WeightSource *s, StagedTensor *staged)
 {
-    free(loan->copy);
-    if (loan->stored) safetensors_forget(s->file, loan->stored);
-    *loan = (Loan){0};
+    free(staged->copy);
+    if (staged->stored) safetensors_forget(s->file, staged->stored);
+    *staged = (StagedTensor){0};
 }
 
 /* ---- packing ----------------------------------------------------------------------------------------------------------- */
@@ -343,11 +343,11 @@ static Status pack(const WeightGroup *g, const WeightRow *r, Backend *be, Tensor
     return conv_pack(be, weight, bias, field);
 }
 
-/* The loan becomes the table: nothing is given back. */
-static void keep_table(Loan *loan, HostTable *table)
+/* The staged tensor becomes the table: nothing is given back. */
+static void keep_table(StagedTensor *staged, HostTable *table)
 {
-    *table = (HostTable){loan->tensor, loan->copy};
-    *loan = (Loan){0};
+    *table = (HostTable){staged->tensor, staged->copy};
+    *staged = (StagedTensor){0};
 }
 
 static void free_row(const WeightRow *r, Backend *be, void *field)
@@ -372,33 +372,33 @@ static void free_row(const WeightRow *r, Backend *be, void *field)
 }
 
 /* The divided axis and this rank's share of it. */
-static Loan weight_loan(const WeightPlan *p, const WeightGroup *g, const WeightRow *r)
+static StagedTensor staged_share(const WeightPlan *p, const WeightGroup *g, const WeightRow *r)
 {
-    Loan loan = {.axis = p->ranks > 1 ? split_axis(r) : -1};
-    if (loan.axis >= 0) loan.share = row_share(g, r, p->rank, p->ranks);
-    return loan;
+    StagedTensor staged = {.axis = p->ranks > 1 ? split_axis(r) : -1};
+    if (staged.axis >= 0) staged.share = row_share(g, r, p->rank, p->ranks);
+    return staged;
 }
 
 /* Sizes without numbers: no source is looked at. */
 static Status plan_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, Backend *be)
 {
     Tensor shape = row_shape(g, r);
-    const Loan loan = weight_loan(p, g, r);
+    const StagedTensor staged = staged_share(p, g, r);
     if (r->kind == WEIGHT_TABLE) return status_ok();
-    if (loan.axis >= 0) shape.dim[loan.axis] = loan.share.count;
+    if (staged.axis >= 0) shape.dim[staged.axis] = staged.share.count;
     return pack(g, r, be, shape, bias_shape(shape), (char *)g->base + r->field);
 }
 
 static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, WeightSource *s, Backend *be)
 {
     Status status = status_ok();
-    Loan weight = weight_loan(p, g, r), bias = weight;
+    StagedTensor weight = staged_share(p, g, r), bias = weight;
     Tensor shape = row_shape(g, r);
     const bool added_elsewhere = bias.axis == 1 && p->rank > 0;
     if (bias.axis == 1) bias.axis = -1;
-    TRY_OUT(borrow(s, g, r, row_end(r), shape, &weight));
+    TRY_OUT(stage(s, g, r, row_end(r), shape, &weight));
     if (row_has_bias(r) && (!added_elsewhere || !s->file)) /* random numbers are the same on every rank */
-        TRY_OUT(borrow(s, g, r, ".bias", bias_shape(shape), &bias));
+        TRY_OUT(stage(s, g, r, ".bias", bias_shape(shape), &bias));
     if (added_elsewhere) bias.tensor = (Tensor){0};
     if (r->kind == WEIGHT_TABLE) {
         keep_table(&weight, (HostTable *)((char *)g->base + r->field));
@@ -407,8 +407,8 @@ static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRo
     status =
         status_at(pack(g, r, be, weight.tensor, bias.tensor, (char *)g->base + r->field), "%s%s", g->prefix, r->name);
 out:
-    give_back(s, &weight);
-    give_back(s, &bias);
+    unstage(s, &weight);
+    unstage(s, &bias);
     return status;
 }
 

@@ -79,7 +79,7 @@ static void attention_pack_values(const Attention *a, int64_t head, int64_t firs
             char *to =
                 a->values + (size_t)(head * a->value_panels + p) * a->value_panel_bytes + (size_t)i * wide * operand;
             if (c->operand == OPERAND_PAIRS) {
-                c->isa->weave((const uint16_t *)even, (const uint16_t *)odd, c->width, (uint16_t *)to);
+                c->isa->interleave((const uint16_t *)even, (const uint16_t *)odd, c->width, (uint16_t *)to);
                 continue;
             }
             memcpy(to, even, wide * 4);

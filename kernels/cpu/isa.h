@@ -81,7 +81,7 @@ typedef struct {
     /* n numbers of 32 bits (fp32, or pairs) -> one column of a panel */
     void (*spread)(const void *row, int64_t n, int width, void *panel);
     /* two rows of n bf16, whole vectors of them -> pairs */
-    void (*weave)(const uint16_t *even, const uint16_t *odd, int64_t n, uint16_t *pairs);
+    void (*interleave)(const uint16_t *even, const uint16_t *odd, int64_t n, uint16_t *pairs);
 
     void (*load)(const void *from, DType dtype, int64_t n, float *to);
     void (*store)(const float *from, int64_t n, DType dtype, void *to);

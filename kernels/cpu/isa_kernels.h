@@ -143,7 +143,7 @@ static void spread(const void *row, int64_t n, int width, void *panel)
     for (int64_t i = 0; i < n; i++) to[i * width] = from[i];
 }
 
-static void weave(const uint16_t *even, const uint16_t *odd, int64_t n, uint16_t *pairs)
+static void interleave(const uint16_t *even, const uint16_t *odd, int64_t n, uint16_t *pairs)
 {
     for (int64_t i = 0; i + LANES <= n; i += LANES) {
         IntVec low = __builtin_convertvector(*(const HalfVec *)(even + i), IntVec);
@@ -487,7 +487,7 @@ const Isa ISA = {
     .finish = finish,
     .unpack = unpack,
     .spread = spread,
-    .weave = weave,
+    .interleave = interleave,
     .load = load,
     .store = store,
     .round = round_bf16,

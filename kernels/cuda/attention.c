@@ -124,13 +124,13 @@ static Status attention_cudnn(Backend *be, Plan *plan, const Attention *a)
 
 /* ---- of products -------------------------------------------------------------------------------------------------------------- */
 
-static void *moved(Tensor t, int64_t numbers) { return (char *)t.data + (size_t)numbers * dtype_bytes(t.dtype); }
+static void *at_offset(Tensor t, int64_t numbers) { return (char *)t.data + (size_t)numbers * dtype_bytes(t.dtype); }
 
 /* `count` queries from `first` on; p: room for the softmax, the scores themselves in fp32 */
 static Status attend(Backend *be, const Attention *a, int64_t first, int64_t count, Tensor scores, Tensor p)
 {
     const int64_t width = a->heads * a->d;
-    ProductCall s = {.a = moved(a->q, first * width),
+    ProductCall s = {.a = at_offset(a->q, first * width),
                      .b = a->k.data,
                      .c = scores.data,
                      .m = count,
@@ -158,7 +158,7 @@ static Status attend(Backend *be, const Attention *a, int64_t first, int64_t cou
     CUDA_TRY(launch_softmax(cuda_of(be)->stream, &softmax));
     ProductCall o = {.a = p.data,
                      .b = a->v.data,
-                     .c = moved(a->out, first * width),
+                     .c = at_offset(a->out, first * width),
                      .m = count,
                      .n = a->d,
                      .k = a->tk,

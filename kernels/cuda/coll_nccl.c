@@ -197,7 +197,7 @@ static void nccl_abort(Coll *c)
 }
 
 /* Every rank closes: what is still on its way to a slower one must arrive. */
-static void part_in_peace(Nccl *n)
+static void finish_communicator(Nccl *n)
 {
     if (!n->comm) return;
     if (failed(settle(n, ncclCommFinalize(n->comm), "ncclCommFinalize"))) return; /* aborted */
@@ -210,7 +210,7 @@ static void nccl_close(Coll *c)
     Nccl *n = c->own;
     if (!n) return;
     Cuda *cuda = cuda_of(n->be);
-    part_in_peace(n);
+    finish_communicator(n);
     for (Nccl **at = &cuda->groups; *at; at = &(*at)->next)
         if (*at == n) {
             *at = n->next;
