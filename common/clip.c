@@ -12,6 +12,7 @@ void lease_clear(Lease *l)
     free(l->clip);
     free(l->model_folder);
     free(l->campaign_folder);
+    free(l->spec);
     shot_clear(&l->shot);
     memset(l, 0, sizeof *l);
 }

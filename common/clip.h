@@ -33,8 +33,10 @@ typedef struct {         /* what a worker is asked to do: one shot and the clips
     char model_hash[HASH_TEXT];
     char *model_folder;
     char *campaign_folder; /* --out: latents/KEY.h5, clips/STEM*.mp4 */
-    ShotSpec shot;
-    int checkpoint_every; /* steps; 0 = decide by measured step time */
+    char *spec;            /* the shot as JSON (shot.h): what ledger and message carry */
+    ShotSpec shot;         /* the worker's: wire_decode reads it from spec; the coordinator leaves it empty */
+    int steps;             /* the coordinator's: what it expects of the shot; not in the message */
+    int checkpoint_every;  /* steps; 0 = decide by measured step time */
     int rendition_count;
     Rendition rendition[MAX_RENDITIONS];
     int clip_count;

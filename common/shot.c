@@ -1,15 +1,66 @@
 #include "shot.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "common/file.h"
+#include "common/json_fields.h"
+
+/* ---- memory ---- */
+
+static ShotFile copy_file(const ShotFile *f)
+{
+    ShotFile copy = *f;
+    if (f->path) copy.path = text_copy(f->path);
+    return copy;
+}
+
+ShotMedia *shot_media_copy(const ShotMedia *m)
+{
+    if (!m) return NULL;
+    ShotMedia *copy = memory_get(1, sizeof *copy);
+    *copy = *m;
+    copy->image = copy_file(&m->image);
+    copy->last_image = copy_file(&m->last_image);
+    copy->control_video = copy_file(&m->control_video);
+    copy->control_mask = copy_file(&m->control_mask);
+    copy->reference = memory_get((size_t)m->reference_count, sizeof *copy->reference);
+    copy->lora = memory_get((size_t)m->lora_count, sizeof *copy->lora);
+    for (int i = 0; i < m->reference_count; i++) copy->reference[i] = copy_file(&m->reference[i]);
+    for (int i = 0; i < m->lora_count; i++) {
+        copy->lora[i] = m->lora[i];
+        copy->lora[i].file = copy_file(&m->lora[i].file);
+    }
+    return copy;
+}
+
+void shot_media_free(ShotMedia **media)
+{
+    ShotMedia *m = *media;
+    if (!m) return;
+    free(m->image.path);
+    free(m->last_image.path);
+    free(m->control_video.path);
+    free(m->control_mask.path);
+    for (int i = 0; i < m->reference_count; i++) free(m->reference[i].path);
+    for (int i = 0; i < m->lora_count; i++) free(m->lora[i].file.path);
+    free(m->reference);
+    free(m->lora);
+    free(m);
+    *media = NULL;
+}
 
 void shot_clear(ShotSpec *s)
 {
     free(s->prompt);
     free(s->negative);
+    shot_media_free(&s->media);
     memset(s, 0, sizeof *s);
 }
 
@@ -18,6 +69,30 @@ void shot_copy(ShotSpec *to, const ShotSpec *from)
     *to = *from;
     to->prompt = text_copy(from->prompt);
     to->negative = text_copy(from->negative);
+    to->media = shot_media_copy(from->media);
+}
+
+/* ---- the key ---- */
+
+static void add_file(Hash *h, const char *name, const ShotFile *f)
+{
+    if (f->path) hash_add_field(h, name, "%s", f->sha256);
+}
+
+/* Only what is there adds to the hash: a shot without media keeps the key that it had before there were any. */
+static void add_media(Hash *h, const ShotMedia *m)
+{
+    add_file(h, "image", &m->image);
+    add_file(h, "last_image", &m->last_image);
+    for (int i = 0; i < m->reference_count; i++) add_file(h, "reference", &m->reference[i]);
+    add_file(h, "control.video", &m->control_video);
+    add_file(h, "control.mask", &m->control_mask);
+    if (m->control_video.path || m->reference_count) hash_add_field(h, "control.scale", "%.17g", m->control_scale);
+    for (int i = 0; i < m->lora_count; i++) {
+        add_file(h, "lora", &m->lora[i].file);
+        hash_add_field(h, "lora.scale", "%.17g", m->lora[i].scale);
+        hash_add_field(h, "lora.expert", "%s", m->lora[i].expert);
+    }
 }
 
 void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT])
@@ -34,5 +109,202 @@ void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT])
     hash_add_field(h, "guidance_2", "%.17g", s->guidance_2);
     hash_add_field(h, "flow_shift", "%.17g", s->flow_shift);
     hash_add_field(h, "scheduler", "%s", s->scheduler);
+    if (s->media) add_media(h, s->media);
     hash_end(h, key);
+}
+
+/* ---- to JSON ---- */
+
+static void set(json_t *object, const char *key, json_t *value) /* takes the reference */
+{
+    if (!value || json_object_set_new_nocheck(object, key, value) != 0)
+        abort(); /* no memory, or a text that is no UTF-8 */
+}
+
+static json_t *file_json(const ShotFile *f)
+{
+    json_t *o = json_object();
+    set(o, "path", json_string(f->path));
+    set(o, "sha256", json_string(f->sha256));
+    return o;
+}
+
+static void set_file(json_t *object, const char *key, const ShotFile *f)
+{
+    if (f->path) set(object, key, file_json(f));
+}
+
+static json_t *lora_json(const ShotLora *l)
+{
+    json_t *o = file_json(&l->file);
+    set(o, "scale", json_real(l->scale));
+    set(o, "expert", json_string(l->expert));
+    return o;
+}
+
+static void set_media(json_t *o, const ShotMedia *m)
+{
+    set_file(o, "image", &m->image);
+    set_file(o, "last_image", &m->last_image);
+    set_file(o, "control_video", &m->control_video);
+    set_file(o, "control_mask", &m->control_mask);
+    if (m->control_video.path || m->reference_count) set(o, "control_scale", json_real(m->control_scale));
+    json_t *references = json_array(), *loras = json_array();
+    for (int i = 0; i < m->reference_count; i++) json_array_append_new(references, file_json(&m->reference[i]));
+    for (int i = 0; i < m->lora_count; i++) json_array_append_new(loras, lora_json(&m->lora[i]));
+    if (m->reference_count)
+        set(o, "references", references);
+    else
+        json_decref(references);
+    if (m->lora_count)
+        set(o, "loras", loras);
+    else
+        json_decref(loras);
+}
+
+char *shot_to_json(const ShotSpec *s)
+{
+    json_t *o = json_object();
+    char seed[24];
+    snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
+    set(o, "prompt", json_string(s->prompt));
+    set(o, "negative", json_string(s->negative));
+    set(o, "seed", json_string_nocheck(seed)); /* as text: JSON's integers end at 2^63 */
+    set(o, "width", json_integer(s->width));
+    set(o, "height", json_integer(s->height));
+    set(o, "frames", json_integer(s->frames));
+    set(o, "fps", json_integer(s->fps));
+    set(o, "steps", json_integer(s->steps));
+    set(o, "guidance", json_real(s->guidance));
+    set(o, "guidance_2", json_real(s->guidance_2));
+    set(o, "flow_shift", json_real(s->flow_shift));
+    set(o, "scheduler", json_string(s->scheduler));
+    if (s->media) set_media(o, s->media);
+    char *text = json_dumps(o, JSON_COMPACT);
+    if (!text) abort();
+    json_decref(o);
+    return text;
+}
+
+/* ---- from JSON ---- */
+
+static json_t *need(Fields *f, const char *key)
+{
+    json_t *v = fields_get(f, key);
+    if (!v) fields_fault(f, key, " is missing");
+    return v;
+}
+
+static int need_int(Fields *f, const char *key)
+{
+    need(f, key);
+    return fields_int(f, key, 0, INT_MIN, INT_MAX);
+}
+
+static double need_real(Fields *f, const char *key)
+{
+    need(f, key);
+    return fields_real(f, key, 0, -HUGE_VAL, HUGE_VAL);
+}
+
+static char *need_text(Fields *f, const char *key)
+{
+    need(f, key);
+    return text_copy(fields_text(f, key, ""));
+}
+
+static uint64_t need_seed(Fields *f)
+{
+    need(f, "seed");
+    const char *text = fields_text(f, "seed", "0");
+    size_t n = strlen(text);
+    if (n < 1 || n > 20 || strspn(text, "0123456789") != n) fields_fault(f, "seed", " is no number");
+    return failed(f->status) ? 0 : strtoull(text, NULL, 10);
+}
+
+static void read_file(Fields *f, const char *key, const json_t *object, ShotFile *out)
+{
+    const char *path = json_string_value(json_object_get(object, "path")),
+               *sha256 = json_string_value(json_object_get(object, "sha256"));
+    if (!path || *path != '/' || !sha256 || strlen(sha256) >= HASH_TEXT) {
+        fields_fault(f, key, " is no file, expected an absolute \"path\" and its \"sha256\"");
+        return;
+    }
+    out->path = text_copy(path);
+    snprintf(out->sha256, sizeof out->sha256, "%s", sha256);
+}
+
+static void read_file_of(Fields *f, const char *key, ShotFile *out)
+{
+    const json_t *v = fields_get(f, key);
+    if (v) read_file(f, key, v, out);
+}
+
+static size_t list_length(Fields *f, const char *key, size_t most)
+{
+    const json_t *v = fields_get(f, key);
+    if (v && (!json_is_array(v) || json_array_size(v) > most))
+        fields_fault(f, key, " is no list of at most %zu files", most);
+    return failed(f->status) ? 0 : json_array_size(v);
+}
+
+static void read_lora(Fields *f, const json_t *object, ShotLora *out)
+{
+    const char *expert = json_string_value(json_object_get(object, "expert"));
+    const json_t *scale = json_object_get(object, "scale");
+    read_file(f, "loras", object, &out->file);
+    if (!expert || strlen(expert) >= sizeof out->expert || !json_is_number(scale))
+        fields_fault(f, "loras", " lack a \"scale\" or an \"expert\"");
+    else
+        snprintf(out->expert, sizeof out->expert, "%s", expert);
+    out->scale = json_number_value(scale);
+}
+
+static ShotMedia *read_media(Fields *f)
+{
+    ShotMedia m = {.control_scale = fields_real(f, "control_scale", 1, -HUGE_VAL, HUGE_VAL)};
+    size_t references = list_length(f, "references", SHOT_MAX_REFERENCES),
+           loras = list_length(f, "loras", SHOT_MAX_LORAS);
+    read_file_of(f, "image", &m.image);
+    read_file_of(f, "last_image", &m.last_image);
+    read_file_of(f, "control_video", &m.control_video);
+    read_file_of(f, "control_mask", &m.control_mask);
+    m.reference = memory_get(references, sizeof *m.reference);
+    m.lora = memory_get(loras, sizeof *m.lora);
+    for (; m.reference_count < (int)references; m.reference_count++)
+        read_file(f, "references", json_array_get(fields_get(f, "references"), (size_t)m.reference_count),
+                  &m.reference[m.reference_count]);
+    for (; m.lora_count < (int)loras; m.lora_count++)
+        read_lora(f, json_array_get(fields_get(f, "loras"), (size_t)m.lora_count), &m.lora[m.lora_count]);
+    ShotMedia *out = memory_get(1, sizeof *out);
+    *out = m;
+    if (!m.image.path && !m.last_image.path && !m.control_video.path && !m.control_mask.path && !references && !loras)
+        shot_media_free(&out);
+    return out;
+}
+
+Status shot_from_json(const char *text, ShotSpec *out)
+{
+    Fields f = {
+        .path = text_copy("shot"), .status = status_ok(), .root = json_loads(text, JSON_REJECT_DUPLICATES, NULL)};
+    if (!json_is_object(f.root)) f.status = status_fail(ERR_INPUT, "shot: expected a JSON object");
+    *out = (ShotSpec){.prompt = need_text(&f, "prompt"),
+                      .negative = need_text(&f, "negative"),
+                      .seed = need_seed(&f),
+                      .width = need_int(&f, "width"),
+                      .height = need_int(&f, "height"),
+                      .frames = need_int(&f, "frames"),
+                      .fps = need_int(&f, "fps"),
+                      .steps = need_int(&f, "steps"),
+                      .guidance = need_real(&f, "guidance"),
+                      .guidance_2 = need_real(&f, "guidance_2"),
+                      .flow_shift = need_real(&f, "flow_shift")};
+    need(&f, "scheduler");
+    const char *scheduler = fields_text(&f, "scheduler", "");
+    if (strlen(scheduler) >= sizeof out->scheduler) fields_fault(&f, "scheduler", " is too long");
+    snprintf(out->scheduler, sizeof out->scheduler, "%s", scheduler);
+    out->media = read_media(&f);
+    Status status = fields_close(&f);
+    if (failed(status)) shot_clear(out);
+    return status;
 }

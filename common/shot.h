@@ -1,10 +1,34 @@
-/* shot.h - a shot: one diffusion render, and the key that says which renders are the same. */
+/* shot.h - a shot: one diffusion render, the key that says which renders are the same, and the text that ledger and messages
+ * carry it as. Only this file, the campaign's schema and those who use a field know what a shot consists of. */
 #ifndef REELWRIGHT_SHOT_H
 #define REELWRIGHT_SHOT_H
 
 #include <stdint.h>
 
 #include "common/hash.h"
+#include "common/status.h"
+
+enum { SHOT_MAX_REFERENCES = 16, SHOT_MAX_LORAS = 16 };
+
+typedef struct {            /* a file that a shot is made from */
+    char *path;             /* absolute; NULL: none */
+    char sha256[HASH_TEXT]; /* of its content: what counts; "" when nobody has taken it */
+} ShotFile;
+
+typedef struct { /* a low-rank adapter */
+    ShotFile file;
+    double scale;
+    char expert[8]; /* "both", "high" or "low": which transformer of a two-expert model */
+} ShotLora;
+
+typedef struct {                          /* what a shot is made from besides its texts and numbers */
+    ShotFile image, last_image;           /* first and last frame */
+    ShotFile control_video, control_mask; /* a file or a folder of pictures, one a frame */
+    double control_scale; /* counts where there is a control video or a reference; 1 is the model's own */
+    int reference_count, lora_count;
+    ShotFile *reference; /* pictures of what shall be in the clip */
+    ShotLora *lora;
+} ShotMedia;
 
 typedef struct {
     char *prompt;   /* UTF-8, as the user wrote it */
@@ -17,11 +41,20 @@ typedef struct {
     double guidance_2;  /* for the second transformer of a two-expert model; 0 = the same as guidance */
     double flow_shift;  /* of the sigma schedule */
     char scheduler[16]; /* "unipc" or "euler" */
+    ShotMedia *media;   /* NULL: none */
 } ShotSpec;
 
-void shot_clear(ShotSpec *s); /* frees the texts and zeroes the rest */
+void shot_clear(ShotSpec *s); /* frees the texts and the media and zeroes the rest */
 void shot_copy(ShotSpec *to, const ShotSpec *from);
-/* SHA-256 of everything that determines the latents (DESIGN: all fields but fps, and the model's hash). */
+ShotMedia *shot_media_copy(const ShotMedia *m); /* NULL of NULL */
+void shot_media_free(ShotMedia **m);
+/* SHA-256 of everything that determines the latents (DESIGN: all fields but fps, and the model's hash). Files count by content:
+ * where they lie and what they are called changes nothing. */
 void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT]);
+
+/* One line of JSON; free() it. Its texts must be UTF-8. The same shot always gives the same line. */
+char *shot_to_json(const ShotSpec *s);
+/* ERR_INPUT names the field that is missing or none of its kind; *out is then empty. */
+Status shot_from_json(const char *text, ShotSpec *out);
 
 #endif

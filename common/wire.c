@@ -118,22 +118,11 @@ static void pass_count(Codec *c, int *count, size_t most, const char *field)
     if (c->bad) *count = 0;
 }
 
-static void pass_shot(Codec *c, ShotSpec *s)
+/* The shot travels as its JSON. A text that describes no shot is a bad message. */
+static void pass_spec(Codec *c, Lease *l)
 {
-    int64_t seed = (int64_t)s->seed;
-    pass_text(c, &s->prompt, "prompt");
-    pass_text(c, &s->negative, "negative");
-    pass_int64(c, &seed, "seed");
-    s->seed = (uint64_t)seed;
-    pass_int(c, &s->width, "width");
-    pass_int(c, &s->height, "height");
-    pass_int(c, &s->frames, "frames");
-    pass_int(c, &s->fps, "fps");
-    pass_int(c, &s->steps, "steps");
-    pass_real(c, &s->guidance, "guidance");
-    pass_real(c, &s->guidance_2, "guidance_2");
-    pass_real(c, &s->flow_shift, "flow_shift");
-    pass_name(c, s->scheduler, sizeof s->scheduler, "scheduler");
+    pass_text(c, &l->spec, "shot");
+    if (!c->writing && !c->bad && failed(shot_from_json(l->spec, &l->shot))) c->bad = "shot";
 }
 
 static void pass_rendition(Codec *c, Rendition *r)
@@ -154,7 +143,7 @@ static void pass_lease(Codec *c, Lease *l)
     pass_name(c, l->model_hash, sizeof l->model_hash, "model hash");
     pass_text(c, &l->model_folder, "model folder");
     pass_text(c, &l->campaign_folder, "campaign folder");
-    pass_shot(c, &l->shot);
+    pass_spec(c, l);
     pass_int(c, &l->checkpoint_every, "checkpoint_every");
     pass_count(c, &l->rendition_count, MAX_RENDITIONS, "number of renditions");
     for (int i = 0; i < l->rendition_count; i++) pass_rendition(c, &l->rendition[i]);

@@ -82,7 +82,7 @@ void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t now_ms)
     m->state = MEMBER_WORKING;
     m->lease = l->lease;
     m->shot = shot;
-    m->steps = l->shot.steps;
+    m->steps = l->steps;
     m->clip_count = l->clip_count;
     snprintf(m->clip, sizeof m->clip, "%s", l->clip_count ? l->clip[0].clip_id : "");
     m->stage[0] = 0;

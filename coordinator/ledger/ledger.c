@@ -14,7 +14,7 @@
 #include "coordinator/ledger/running.h"
 #include "coordinator/ledger/steer.h"
 
-enum { FORMAT = 3, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
+enum { FORMAT = 4, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
 
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -31,12 +31,8 @@ static const char schema[] =
     "CREATE TABLE launches(launch INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, job TEXT NOT NULL,"
     "  attempt INTEGER NOT NULL, started_s REAL NOT NULL);"
     /* what becomes of a shot is apart from what it is: each update writes its row anew, and reads it first */
-    "CREATE TABLE specs(shot INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, prompt TEXT NOT NULL, negative TEXT NOT "
-    "NULL,"
-    "  seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, frames INTEGER NOT NULL, fps INTEGER "
-    "NOT NULL,"
-    "  steps INTEGER NOT NULL, guidance REAL NOT NULL, guidance_2 REAL NOT NULL, flow_shift REAL NOT NULL, scheduler "
-    "TEXT NOT NULL);"
+    /* spec: shot_to_json */
+    "CREATE TABLE specs(shot INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);"
     "CREATE TABLE shots(shot INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT, step INTEGER NOT NULL DEFAULT 0,"
     "  retried INTEGER NOT NULL DEFAULT 0, clips INTEGER NOT NULL);"
     "CREATE TABLE clips(clip INTEGER PRIMARY KEY, clip_id TEXT NOT NULL UNIQUE, stem TEXT NOT NULL UNIQUE, shot "

@@ -80,11 +80,10 @@ static Status insert_campaign(Ledger *l, const Campaign *c)
 
 static Status insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64_t clips)
 {
-    const ShotSpec *s = &p->spec;
-    TRY(ledger_sql_run(l, "INSERT INTO specs VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-                       "itttiiiiiidddt", number, p->key, s->prompt, s->negative, (int64_t)s->seed, (int64_t)s->width,
-                       (int64_t)s->height, (int64_t)s->frames, (int64_t)s->fps, (int64_t)s->steps, s->guidance,
-                       s->guidance_2, s->flow_shift, s->scheduler));
+    char *spec = shot_to_json(&p->spec);
+    Status status = ledger_sql_run(l, "INSERT INTO specs VALUES(?1, ?2, ?3)", "itt", number, p->key, spec);
+    free(spec);
+    TRY(status);
     return ledger_sql_run(l, "INSERT INTO shots(shot, state, clips) VALUES(?1, 'planned', ?2)", "ii", number, clips);
 }
 

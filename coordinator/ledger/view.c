@@ -217,7 +217,7 @@ static ClipRow clip_row(const Query *q)
                      .decided_s = ledger_sql_real(q, 15),
                      .key = ledger_sql_text(q, 16),
                      .prompt = ledger_sql_text(q, 17),
-                     .seed = (uint64_t)ledger_sql_int(q, 18),
+                     .seed = strtoull(ledger_sql_text(q, 18), NULL, 10),
                      .steps = (int)ledger_sql_int(q, 19),
                      .text_s = ledger_sql_real(q, 20),
                      .denoise_s = ledger_sql_real(q, 21),
@@ -246,7 +246,8 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
         l,
         "SELECT c.clip, c.clip_id, c.stem, ifnull(c.shot, -1), c.state, c.reason, c.customer, c.file, c.thumbnail, "
         "c.sheet,"
-        " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, p.key, p.prompt, p.seed, p.steps, "
+        " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, p.key,"
+        " json_extract(p.spec, '$.prompt'), json_extract(p.spec, '$.seed'), json_extract(p.spec, '$.steps'), "
         "l.text_s,"
         " l.denoise_s, l.decode_s, l.finish_s, l.given_s, l.ended_s, l.worker, l.steps_resumed,"
         " s.clips, (SELECT count(*) FROM leases f WHERE f.shot = c.shot AND f.outcome IN ('failed', 'lost')), s.step"

@@ -104,29 +104,18 @@ static Status take_shot(Ledger *l, int64_t shot, Lease *out, RunningLease *runni
 {
     Query q = ledger_sql_query(
         l,
-        "SELECT key, prompt, negative, seed, width, height, frames, fps, steps, guidance, guidance_2,"
-        " flow_shift, scheduler, state, retried, step, clips FROM specs JOIN shots USING(shot) WHERE shot = ?1",
+        "SELECT key, spec, json_extract(spec, '$.steps'), state, retried, step, clips FROM specs JOIN shots USING(shot)"
+        " WHERE shot = ?1",
         "i", shot);
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no shot %lld", l->file, (long long)shot);
-    ShotSpec *s = &out->shot;
     const char *to = NULL;
     snprintf(out->key, sizeof out->key, "%s", ledger_sql_text(&q, 0));
-    *s = (ShotSpec){.prompt = text_copy(ledger_sql_text(&q, 1)),
-                    .negative = text_copy(ledger_sql_text(&q, 2)),
-                    .seed = (uint64_t)ledger_sql_int(&q, 3),
-                    .width = (int)ledger_sql_int(&q, 4),
-                    .height = (int)ledger_sql_int(&q, 5),
-                    .frames = (int)ledger_sql_int(&q, 6),
-                    .fps = (int)ledger_sql_int(&q, 7),
-                    .steps = (int)ledger_sql_int(&q, 8),
-                    .guidance = ledger_sql_real(&q, 9),
-                    .guidance_2 = ledger_sql_real(&q, 10),
-                    .flow_shift = ledger_sql_real(&q, 11)};
-    snprintf(s->scheduler, sizeof s->scheduler, "%s", ledger_sql_text(&q, 12));
-    Status status = ledger_state_of_shot(l, ledger_sql_text(&q, 13), EV_LEASE, &to);
-    *retried = ledger_sql_int(&q, 14);
-    *running = (RunningLease){.shot = shot, .step = ledger_sql_int(&q, 15), .shot_clips = ledger_sql_int(&q, 16)};
+    out->spec = text_copy(ledger_sql_text(&q, 1));
+    out->steps = (int)ledger_sql_int(&q, 2);
+    Status status = ledger_state_of_shot(l, ledger_sql_text(&q, 3), EV_LEASE, &to);
+    *retried = ledger_sql_int(&q, 4);
+    *running = (RunningLease){.shot = shot, .step = ledger_sql_int(&q, 5), .shot_clips = ledger_sql_int(&q, 6)};
     ledger_sql_end(&q);
     TRY(status);
     return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);

@@ -109,7 +109,7 @@ static LeaseResult result_for(const Lease *lease)
     LeaseResult r = {
         .lease = lease->lease, .epoch = lease->epoch, .reason = text_copy(""), .clip_count = lease->clip_count};
     memcpy(r.key, lease->key, HASH_TEXT);
-    r.steps_done = lease->shot.steps;
+    r.steps_done = lease->steps;
     r.denoise_s = 1;
     r.clip = memory_get((size_t)lease->clip_count, sizeof *r.clip);
     for (int i = 0; i < lease->clip_count; i++) {

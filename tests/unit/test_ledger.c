@@ -11,7 +11,7 @@ static LeaseResult result_of(const Lease *l)
                      .epoch = l->epoch,
                      .reason = text_copy(""),
                      .denoise_s = 2,
-                     .steps_done = l->shot.steps,
+                     .steps_done = l->steps,
                      .clip_count = l->clip_count};
     memcpy(r.key, l->key, HASH_TEXT);
     r.clip = memory_get((size_t)l->clip_count, sizeof *r.clip);
@@ -50,9 +50,12 @@ static void test_lease_to_result(void **state)
     assert_good(ledger_commit(f.ledger));
     assert_int_equal(lease.clip_count, 2);
     assert_string_equal(lease.clip[1].clip_id, "row3");
-    assert_string_equal(lease.shot.prompt, "prompt 1");
+    ShotSpec spec;
+    assert_good(shot_from_json(lease.spec, &spec));
+    assert_string_equal(spec.prompt, "prompt 1");
     assert_string_equal(lease.rendition[0].preset, "fast");
-    assert_true(lease.epoch == 1 && lease.shot.seed == 1);
+    assert_true(lease.epoch == 1 && lease.steps == 4 && spec.seed == 1);
+    shot_clear(&spec);
     LeaseResult r = result_of(&lease);
     assert_good(ledger_begin(f.ledger, 103));
     assert_good(ledger_note_finishing(f.ledger, lease.lease));

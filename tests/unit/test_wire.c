@@ -39,6 +39,7 @@ static void fill_lease(Lease *l)
                          .guidance_2 = 0,
                          .flow_shift = 3.0,
                          .scheduler = "unipc"};
+    l->spec = shot_to_json(&l->shot);
     l->rendition[0] = (Rendition){.name = "reels", .width = 720, .height = 1280, .crf = 18, .preset = "medium"};
     l->clip = memory_get(2, sizeof *l->clip);
     for (int i = 0; i < 2; i++) {
@@ -172,7 +173,7 @@ static void test_foreign_bytes_are_named(void **state)
     make_message(WIRE_LEASE, &m);
     wire_encode(&m, &data, &bytes);
     data[4]++;
-    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 3, expected 2"));
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 4, expected 3"));
     data[4]--, data[6] = 99;
     assert_non_null(strstr(wire_decode(data, bytes, &back).message, "unknown kind 99"));
     data[6] = WIRE_RESULT;
