@@ -1,4 +1,4 @@
-/* counts.h - within the ledger: states move here, by the tables of ledger.c, and the counts move with them.
+/* counts.h - within the ledger: states move here, by the tables of states.c, and the counts move with them.
  *
  * Counts: the number of shots and clips in each state stands in the table `counts`, so that status does not count a million
  * rows. Whoever writes a state does it through these functions, which note the difference; ledger_commit writes the

@@ -6,7 +6,7 @@
  * - One writer. Each process that writes takes an epoch (ledger_begin_epoch), a number above all earlier ones. Every
  *   transaction begins by comparing it: a writer whose epoch is old is refused everything (ERR_FATAL "fenced") and ends.
  * - A folder belongs to one campaign, known by its fingerprint; another one is refused (ERR_INPUT) and changes nothing.
- * - States change by the tables in ledger.c {state, event, state'} and in no other way.
+ * - States change by the tables in states.c {state, event, state'} and in no other way.
  * - A new epoch takes back what the last one left in flight: its running leases are "abandoned" and count as no failure.
  *
  * Readers (status, report) open it LEDGER_READ at any time. On a local disk the journal is a WAL: they see the last commit
@@ -19,46 +19,9 @@
 #include <stdint.h>
 
 #include "coordinator/campaign/campaign.h"
+#include "coordinator/ledger/states.h"
 
 typedef struct Ledger Ledger;
-
-/* With review none a finished clip is approved at once, and the run delivers it at its end. */
-typedef enum { SHOT_PLANNED, SHOT_LEASED, SHOT_RENDERED, SHOT_FAILED, SHOT_HELD, SHOT_STATES } ShotState;
-/* SHOT_HELD: all clips that still want it are paused or cancelled. */
-typedef enum {
-    CLIP_PLANNED,
-    CLIP_REFUSED,   /* the row gets no clip; the reason says why */
-    CLIP_WAITING,   /* for its shot, which is being rendered */
-    CLIP_FINISHING, /* its shot is being decoded and encoded */
-    CLIP_APPROVED,
-    CLIP_DELIVERED,
-    CLIP_FAILED,
-    CLIP_PAUSED,    /* not made until it is resumed */
-    CLIP_CANCELLED, /* final, unless it is resumed */
-    CLIP_STATES
-} ClipState;
-typedef enum {
-    EV_LEASE,   /* a worker is asked to render the shot */
-    EV_FINISH,  /* the worker says that it decodes */
-    EV_DONE,    /* rendered, and every clip of the lease finished */
-    EV_MORE,    /* rendered, and more clips than one lease takes still wait for it */
-    EV_LOST,    /* the lease ended without result: dead, silent, failed, stopped */
-    EV_GIVE_UP, /* too many failures, or one that no other worker would be spared */
-    EV_DELIVER,
-    EV_RETRY, /* the user asked for this and the following */
-    EV_PAUSE,
-    EV_RESUME,
-    EV_CANCEL,
-    EV_HOLD,    /* no clip of the shot may be made any more */
-    EV_RELEASE, /* one may again */
-    EV_COUNT
-} LedgerEvent;
-const char *ledger_shot_state_name(ShotState s);
-const char *ledger_clip_state_name(ClipState s);
-bool ledger_find_clip_state(const char *name, ClipState *s); /* false: no state is called so */
-/* The state that follows, or ERR_FATAL when the table has no such line. */
-Status ledger_next_shot_state(ShotState from, LedgerEvent event, ShotState *to);
-Status ledger_next_clip_state(ClipState from, LedgerEvent event, ClipState *to);
 
 typedef enum { LEDGER_READ, LEDGER_WRITE } LedgerMode; /* LEDGER_WRITE makes the file when it is missing */
 /* ERR_INPUT: no ledger in that folder, not a ledger, or of another version. */
@@ -74,6 +37,8 @@ Status ledger_adopt(Ledger *l, const Campaign *c, double now_s);
 Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s);
 Status ledger_end_epoch(Ledger *l, const char *outcome, double now_s);
 int64_t ledger_epoch(const Ledger *l);
+/* JSON array of the customers' column names; free() it. */
+Status ledger_read_columns(Ledger *l, char **json);
 
 /* One dispatch round's changes, whole or not at all. now_s (wall clock) stamps all of them. */
 Status ledger_begin(Ledger *l, double now_s);

@@ -1,6 +1,12 @@
 #include "owner.h"
 
-#include "coordinator/ledger/sql.h"
+#include <string.h>
+
+#include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/running.h"
+#include "coordinator/ledger/steer.h"
+
+/* ---- launches ---- */
 
 void ledger_join_launch(Ledger *l, int64_t launch) { l->launch = launch; }
 
@@ -41,10 +47,7 @@ static Status insert_launch(Ledger *l, const Launcher *who, int64_t *launch)
 
 Status ledger_begin_launch(Ledger *l, const Launcher *who, double now_s, int64_t *launch)
 {
-    TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
-    l->in_round = true;
-    l->changes = 0;
-    l->now_s = now_s;
+    TRY(ledger_db_begin(l, now_s));
     Status status = insert_launch(l, who, launch);
     if (!failed(status)) status = ledger_commit(l);
     if (failed(status)) return ledger_rollback(l), status;
@@ -61,4 +64,68 @@ Status ledger_is_successor(Ledger *l, const Launcher *who, bool *yes)
                           "ti", who->job, (int64_t)who->attempt));
     *yes = n > 0;
     return status_ok();
+}
+
+/* ---- epochs ---- */
+
+/* Within BEGIN IMMEDIATE nobody else can take an epoch or the campaign, so the comparison holds until the commit. */
+static Status check_epoch(Ledger *l)
+{
+    int64_t epoch;
+    TRY(ledger_check_launch(l));
+    TRY(ledger_sql_number(l, &epoch, "SELECT epoch FROM campaign", ""));
+    if (epoch == l->epoch && epoch > 0) return status_ok();
+    return status_fail(ERR_FATAL, "%s: fenced: epoch %lld writes it now, this is epoch %lld", l->file, (long long)epoch,
+                       (long long)l->epoch);
+}
+
+Status ledger_begin(Ledger *l, double now_s)
+{
+    TRY(ledger_db_begin(l, now_s));
+    Status status = check_epoch(l);
+    if (failed(status)) ledger_rollback(l);
+    return status;
+}
+
+static Status take_back(Ledger *l)
+{
+    TRY(ledger_state_take_back(l));
+    TRY(ledger_sql_run(l, "UPDATE leases SET outcome = 'abandoned', ended_s = ?1 WHERE outcome = 'running'", "d",
+                       l->now_s));
+    return ledger_sql_run(
+        l, "UPDATE epochs SET ended_s = heard_s, outcome = 'died' WHERE ended_s IS NULL AND epoch < ?1", "i", l->epoch);
+}
+
+Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
+{
+    Status status = status_ok();
+    TRY(ledger_db_begin(l, now_s));
+    memset(&l->pace, 0, sizeof l->pace);
+    l->kept = l->pace;
+    ledger_running_clear(l);
+    l->changes = 1u << CHANGE_EPOCH;
+    TRY_OUT(ledger_check_launch(l));
+    lease_clear(&l->campaign); /* the plan may have been adopted from another place since */
+    TRY_OUT(ledger_sql_number(l, &l->epoch, "SELECT epoch + 1 FROM campaign", ""));
+    if (l->epoch == 0) TRY_OUT(status_fail(ERR_INPUT, "%s: no campaign in this ledger", l->file));
+    TRY_OUT(ledger_sql_run(l, "UPDATE campaign SET epoch = ?1", "i", l->epoch));
+    TRY_OUT(ledger_sql_run(l, "INSERT INTO epochs(epoch, host, pid, started_s, heard_s) VALUES(?1, ?2, ?3, ?4, ?4)",
+                           "itid", l->epoch, host, (int64_t)pid, now_s));
+    TRY_OUT(take_back(l));
+    TRY_OUT(ledger_look_at_pilot(l));
+    return ledger_commit(l);
+out:
+    ledger_rollback(l);
+    return status;
+}
+
+Status ledger_end_epoch(Ledger *l, const char *outcome, double now_s)
+{
+    TRY(ledger_begin(l, now_s));
+    l->changes |= 1u << CHANGE_CLOSE;
+    Status status = ledger_sql_run(l, "UPDATE epochs SET ended_s = ?1, heard_s = ?1, outcome = ?2 WHERE epoch = ?3",
+                                   "dti", now_s, outcome, l->epoch);
+    if (!failed(status)) return ledger_commit(l);
+    ledger_rollback(l);
+    return status;
 }

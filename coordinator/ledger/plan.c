@@ -165,11 +165,8 @@ static Status check_campaign(Ledger *l, const Campaign *c)
 Status ledger_adopt(Ledger *l, const Campaign *c, double now_s)
 {
     int64_t there = 0;
-    TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
-    ledger_state_begin(l);
-    l->in_round = true;
+    TRY(ledger_db_begin(l, now_s));
     l->changes = 1u << CHANGE_PLAN;
-    l->now_s = now_s;
     Status status = ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", "");
     if (!failed(status)) status = there ? check_campaign(l, c) : insert_plan(l, c);
     if (!failed(status)) return ledger_commit(l);

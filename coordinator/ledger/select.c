@@ -7,7 +7,6 @@
 
 #include "common/file.h"
 #include "coordinator/ledger/counts.h"
-#include "coordinator/ledger/view.h"
 
 /* ---- a filter: [["$[2]","=","beach"],["state","!=","failed"]], all of which must hold ---- */
 

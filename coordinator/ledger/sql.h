@@ -56,4 +56,11 @@ const char *ledger_sql_text(const Query *q, int column); /* "" for NULL; borrowe
 /* One number; 0 when there is no row. */
 Status ledger_sql_number(Ledger *l, int64_t *value, const char *sql, const char *types, ...);
 
+/* ---- db.c ---- */
+
+/* BEGIN IMMEDIATE, whoever owns the campaign (owner.h's ledger_begin compares that). Until ledger_commit or ledger_rollback. */
+Status ledger_db_begin(Ledger *l, double now_s);
+/* The query's one text, or `none` when there is no row; free() it. */
+Status ledger_db_read_text(Query q, const char *none, char **text);
+
 #endif

@@ -11,12 +11,6 @@
 
 enum { NAMED = 3 }; /* clips of each reason, in a message */
 
-const char *ledger_pilot_state_name(PilotState s)
-{
-    static const char *const name[] = {"none", "open", "approved", "rejected"};
-    return name[s];
-}
-
 static bool is_for_campaign(const LedgerRequest *r)
 {
     return (!r->clip_id || !*r->clip_id) && (!r->filter || !*r->filter);

@@ -1,15 +1,11 @@
 /* steer.h - what people ask of a campaign while it runs: requests, the clips that they mean, and what holds work back.
  *
  * A verb writes a request, the one thing that a process without an epoch may write. The coordinator takes it up within a
- * second; when none runs, the next run does before it starts. Only then do states change, by the tables in ledger.c. */
+ * second; when none runs, the next run does before it starts. Only then do states change, by the tables in states.c. */
 #ifndef REELWRIGHT_LEDGER_STEER_H
 #define REELWRIGHT_LEDGER_STEER_H
 
 #include "coordinator/ledger/ledger.h"
-
-typedef enum { CONTROL_NONE, CONTROL_PAUSED, CONTROL_CANCELLED } ControlState;
-typedef enum { PILOT_NONE, PILOT_OPEN, PILOT_APPROVED, PILOT_REJECTED } PilotState;
-const char *ledger_pilot_state_name(PilotState s);
 
 typedef struct {
     int64_t id;     /* 0: none */

@@ -25,8 +25,7 @@ static Status read_campaign(Ledger *l, Snapshot *s)
     s->created_s = ledger_sql_real(&q, 7);
     s->priority = (int)ledger_sql_int(&q, 8);
     s->deadline_s = ledger_sql_real(&q, 9);
-    for (int i = 0; i <= PILOT_REJECTED; i++)
-        if (strcmp(ledger_sql_text(&q, 10), ledger_pilot_state_name((PilotState)i)) == 0) s->pilot = (PilotState)i;
+    s->pilot = ledger_find_pilot_state(ledger_sql_text(&q, 10));
     s->pilot_end = ledger_sql_int(&q, 11);
     s->part = (Part){(int)ledger_sql_int(&q, 12), (int)ledger_sql_int(&q, 13)};
     ledger_sql_end(&q);
@@ -263,21 +262,9 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
     return q.status;
 }
 
-static Status read_json(Query q, char **json)
-{
-    *json = text_copy(ledger_sql_next(&q) ? ledger_sql_text(&q, 0) : "[]");
-    ledger_sql_end(&q);
-    return q.status;
-}
-
-Status ledger_read_columns(Ledger *l, char **json)
-{
-    return read_json(ledger_sql_query(l, "SELECT columns FROM campaign", ""), json);
-}
-
 Status ledger_read_renditions(Ledger *l, char **json)
 {
-    return read_json(ledger_sql_query(l, "SELECT renditions FROM campaign", ""), json);
+    return ledger_db_read_text(ledger_sql_query(l, "SELECT renditions FROM campaign", ""), "[]", json);
 }
 
 Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)
@@ -302,12 +289,6 @@ Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)
         if (failed(status)) return ledger_sql_end(&q), status;
     }
     return q.status;
-}
-
-const char *ledger_outcome_name(int outcome)
-{
-    static const char *const name[] = {"done", "failed", "lost", "stopped", "abandoned"};
-    return name[outcome];
 }
 
 Status ledger_read_totals(Ledger *l, LeaseTotals *out)

@@ -42,8 +42,6 @@ double snapshot_clips_per_hour(const Snapshot *s, double now_s); /* 0 when not k
 /* By how much the deadline is missed if it goes on like this; 0 or less: it is kept, or there is none, or nothing is known. */
 double snapshot_late_s(const Snapshot *s, double now_s);
 
-enum { LEASE_DONE, LEASE_FAILED, LEASE_LOST, LEASE_STOPPED, LEASE_ABANDONED, LEASE_OUTCOMES };
-const char *ledger_outcome_name(int outcome);
 typedef struct { /* of all leases that have ended */
     int64_t count[LEASE_OUTCOMES];
     double text_s, denoise_s, decode_s, finish_s; /* of the done ones */
@@ -71,8 +69,6 @@ typedef struct {
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink);
 /* Those with first <= clip < end. */
 Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink sink);
-/* JSON array of the customers' column names; free() it. */
-Status ledger_read_columns(Ledger *l, char **json);
 /* JSON array of objects, Rendition's fields; free() it. */
 Status ledger_read_renditions(Ledger *l, char **json);
 

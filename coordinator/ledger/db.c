@@ -1,18 +1,13 @@
-#include "ledger.h"
-
+/* db.c - the file: its tables, its journal, and its transactions. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "common/file.h"
 #include "common/provoke.h"
 #include "coordinator/ledger/counts.h"
-#include "coordinator/ledger/owner.h"
 #include "coordinator/ledger/running.h"
-#include "coordinator/ledger/steer.h"
 
 enum { FORMAT = 4, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
 
@@ -55,81 +50,6 @@ static const char schema[] =
     "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"
     "CREATE INDEX leases_by_shot ON leases(shot);"
     "CREATE INDEX requests_open ON requests(id) WHERE taken_s IS NULL;";
-
-/* ---- states ---- */
-
-static const struct {
-    ShotState from;
-    LedgerEvent event;
-    ShotState to;
-} shot_table[] = {
-    {SHOT_PLANNED, EV_LEASE, SHOT_LEASED},   {SHOT_LEASED, EV_FINISH, SHOT_LEASED},
-    {SHOT_LEASED, EV_DONE, SHOT_RENDERED},   {SHOT_LEASED, EV_MORE, SHOT_PLANNED},
-    {SHOT_LEASED, EV_LOST, SHOT_PLANNED},    {SHOT_PLANNED, EV_GIVE_UP, SHOT_FAILED},
-    {SHOT_FAILED, EV_RETRY, SHOT_PLANNED},   {SHOT_RENDERED, EV_RETRY, SHOT_PLANNED},
-    {SHOT_PLANNED, EV_RETRY, SHOT_PLANNED},  {SHOT_HELD, EV_RETRY, SHOT_PLANNED},
-    {SHOT_PLANNED, EV_HOLD, SHOT_HELD},      {SHOT_HELD, EV_RELEASE, SHOT_PLANNED},
-    {SHOT_FAILED, EV_RELEASE, SHOT_PLANNED}, {SHOT_RENDERED, EV_RELEASE, SHOT_PLANNED},
-};
-
-static const struct {
-    ClipState from;
-    LedgerEvent event;
-    ClipState to;
-} clip_table[] = {
-    {CLIP_PLANNED, EV_LEASE, CLIP_WAITING},      {CLIP_WAITING, EV_FINISH, CLIP_FINISHING},
-    {CLIP_FINISHING, EV_FINISH, CLIP_FINISHING}, {CLIP_WAITING, EV_DONE, CLIP_APPROVED},
-    {CLIP_FINISHING, EV_DONE, CLIP_APPROVED},    {CLIP_WAITING, EV_LOST, CLIP_PLANNED},
-    {CLIP_FINISHING, EV_LOST, CLIP_PLANNED},     {CLIP_PLANNED, EV_GIVE_UP, CLIP_FAILED},
-    {CLIP_APPROVED, EV_DELIVER, CLIP_DELIVERED}, {CLIP_DELIVERED, EV_DELIVER, CLIP_DELIVERED},
-    {CLIP_FAILED, EV_RETRY, CLIP_PLANNED},       {CLIP_PLANNED, EV_PAUSE, CLIP_PAUSED},
-    {CLIP_PAUSED, EV_GIVE_UP, CLIP_FAILED},      {CLIP_PAUSED, EV_RESUME, CLIP_PLANNED},
-    {CLIP_PLANNED, EV_CANCEL, CLIP_CANCELLED},   {CLIP_PAUSED, EV_CANCEL, CLIP_CANCELLED},
-    {CLIP_CANCELLED, EV_RESUME, CLIP_PLANNED},
-};
-
-const char *ledger_shot_state_name(ShotState s)
-{
-    static const char *const name[] = {"planned", "leased", "rendered", "failed", "held"};
-    return name[s];
-}
-
-const char *ledger_clip_state_name(ClipState s)
-{
-    static const char *const name[] = {"planned",   "refused", "waiting", "finishing", "approved",
-                                       "delivered", "failed",  "paused",  "cancelled"};
-    return name[s];
-}
-
-bool ledger_find_clip_state(const char *name, ClipState *s)
-{
-    for (int i = 0; i < CLIP_STATES; i++)
-        if (strcmp(name, ledger_clip_state_name((ClipState)i)) == 0) return *s = (ClipState)i, true;
-    return false;
-}
-
-static const char *event_name(LedgerEvent e)
-{
-    static const char *const name[] = {"lease", "finish", "done",   "more",   "lost", "give up", "deliver",
-                                       "retry", "pause",  "resume", "cancel", "hold", "release"};
-    return name[e];
-}
-
-Status ledger_next_shot_state(ShotState from, LedgerEvent event, ShotState *to)
-{
-    for (size_t i = 0; i < sizeof shot_table / sizeof *shot_table; i++)
-        if (shot_table[i].from == from && shot_table[i].event == event) return *to = shot_table[i].to, status_ok();
-    return status_fail(ERR_FATAL, "ledger: a shot that is %s cannot have the event \"%s\"",
-                       ledger_shot_state_name(from), event_name(event));
-}
-
-Status ledger_next_clip_state(ClipState from, LedgerEvent event, ClipState *to)
-{
-    for (size_t i = 0; i < sizeof clip_table / sizeof *clip_table; i++)
-        if (clip_table[i].from == from && clip_table[i].event == event) return *to = clip_table[i].to, status_ok();
-    return status_fail(ERR_FATAL, "ledger: a clip that is %s cannot have the event \"%s\"",
-                       ledger_clip_state_name(from), event_name(event));
-}
 
 /* ---- opening ---- */
 
@@ -249,28 +169,15 @@ void ledger_settle(const char *folder)
 const char *ledger_folder(const Ledger *l) { return l->folder; }
 int64_t ledger_epoch(const Ledger *l) { return l->epoch; }
 
-/* ---- rounds and epochs ---- */
+/* ---- transactions ---- */
 
-/* Within BEGIN IMMEDIATE nobody else can take an epoch or the campaign, so the comparison holds until the commit. */
-static Status check_epoch(Ledger *l)
-{
-    int64_t epoch;
-    TRY(ledger_check_launch(l));
-    TRY(ledger_sql_number(l, &epoch, "SELECT epoch FROM campaign", ""));
-    if (epoch == l->epoch && epoch > 0) return status_ok();
-    return status_fail(ERR_FATAL, "%s: fenced: epoch %lld writes it now, this is epoch %lld", l->file, (long long)epoch,
-                       (long long)l->epoch);
-}
-
-Status ledger_begin(Ledger *l, double now_s)
+Status ledger_db_begin(Ledger *l, double now_s)
 {
     TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
     ledger_state_begin(l);
     l->in_round = true;
     l->now_s = now_s;
-    Status status = check_epoch(l);
-    if (failed(status)) ledger_rollback(l);
-    return status;
+    return status_ok();
 }
 
 /* Where the tests let a coordinator die: each kind of change, before it is durable and after. */
@@ -279,7 +186,7 @@ static Status provoke_changes(const Ledger *l, const char *when)
     static const char *const other[] = {"plan", "epoch", "close", "request"}; /* LedgerChange */
     for (int i = 0; i < CHANGE_COUNT; i++) {
         if (!(l->changes >> i & 1)) continue;
-        TRY(provoke_at(when, i < EV_COUNT ? event_name((LedgerEvent)i) : other[i - EV_COUNT], l->epoch));
+        TRY(provoke_at(when, i < EV_COUNT ? ledger_event_name((LedgerEvent)i) : other[i - EV_COUNT], l->epoch));
     }
     return status_ok();
 }
@@ -309,47 +216,14 @@ void ledger_rollback(Ledger *l)
     l->in_round = false;
 }
 
-static Status take_back(Ledger *l)
+Status ledger_db_read_text(Query q, const char *none, char **text)
 {
-    TRY(ledger_state_take_back(l));
-    TRY(ledger_sql_run(l, "UPDATE leases SET outcome = 'abandoned', ended_s = ?1 WHERE outcome = 'running'", "d",
-                       l->now_s));
-    return ledger_sql_run(
-        l, "UPDATE epochs SET ended_s = heard_s, outcome = 'died' WHERE ended_s IS NULL AND epoch < ?1", "i", l->epoch);
+    *text = text_copy(ledger_sql_next(&q) ? ledger_sql_text(&q, 0) : none);
+    ledger_sql_end(&q);
+    return q.status;
 }
 
-Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
+Status ledger_read_columns(Ledger *l, char **json)
 {
-    Status status = status_ok();
-    TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
-    memset(&l->pace, 0, sizeof l->pace);
-    ledger_running_clear(l);
-    ledger_state_begin(l);
-    l->in_round = true;
-    l->changes = 1u << CHANGE_EPOCH;
-    l->now_s = now_s;
-    TRY_OUT(ledger_check_launch(l));
-    lease_clear(&l->campaign); /* the plan may have been adopted from another place since */
-    TRY_OUT(ledger_sql_number(l, &l->epoch, "SELECT epoch + 1 FROM campaign", ""));
-    if (l->epoch == 0) TRY_OUT(status_fail(ERR_INPUT, "%s: no campaign in this ledger", l->file));
-    TRY_OUT(ledger_sql_run(l, "UPDATE campaign SET epoch = ?1", "i", l->epoch));
-    TRY_OUT(ledger_sql_run(l, "INSERT INTO epochs(epoch, host, pid, started_s, heard_s) VALUES(?1, ?2, ?3, ?4, ?4)",
-                           "itid", l->epoch, host, (int64_t)pid, now_s));
-    TRY_OUT(take_back(l));
-    TRY_OUT(ledger_look_at_pilot(l));
-    return ledger_commit(l);
-out:
-    ledger_rollback(l);
-    return status;
-}
-
-Status ledger_end_epoch(Ledger *l, const char *outcome, double now_s)
-{
-    TRY(ledger_begin(l, now_s));
-    l->changes |= 1u << CHANGE_CLOSE;
-    Status status = ledger_sql_run(l, "UPDATE epochs SET ended_s = ?1, heard_s = ?1, outcome = ?2 WHERE epoch = ?3",
-                                   "dti", now_s, outcome, l->epoch);
-    if (!failed(status)) return ledger_commit(l);
-    ledger_rollback(l);
-    return status;
+    return ledger_db_read_text(ledger_sql_query(l, "SELECT columns FROM campaign", ""), "[]", json);
 }

@@ -1,0 +1,110 @@
+#include "states.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static const struct {
+    ShotState from;
+    LedgerEvent event;
+    ShotState to;
+} shot_table[] = {
+    {SHOT_PLANNED, EV_LEASE, SHOT_LEASED},   {SHOT_LEASED, EV_FINISH, SHOT_LEASED},
+    {SHOT_LEASED, EV_DONE, SHOT_RENDERED},   {SHOT_LEASED, EV_MORE, SHOT_PLANNED},
+    {SHOT_LEASED, EV_LOST, SHOT_PLANNED},    {SHOT_PLANNED, EV_GIVE_UP, SHOT_FAILED},
+    {SHOT_FAILED, EV_RETRY, SHOT_PLANNED},   {SHOT_RENDERED, EV_RETRY, SHOT_PLANNED},
+    {SHOT_PLANNED, EV_RETRY, SHOT_PLANNED},  {SHOT_HELD, EV_RETRY, SHOT_PLANNED},
+    {SHOT_PLANNED, EV_HOLD, SHOT_HELD},      {SHOT_HELD, EV_RELEASE, SHOT_PLANNED},
+    {SHOT_FAILED, EV_RELEASE, SHOT_PLANNED}, {SHOT_RENDERED, EV_RELEASE, SHOT_PLANNED},
+};
+
+static const struct {
+    ClipState from;
+    LedgerEvent event;
+    ClipState to;
+} clip_table[] = {
+    {CLIP_PLANNED, EV_LEASE, CLIP_WAITING},      {CLIP_WAITING, EV_FINISH, CLIP_FINISHING},
+    {CLIP_FINISHING, EV_FINISH, CLIP_FINISHING}, {CLIP_WAITING, EV_DONE, CLIP_APPROVED},
+    {CLIP_FINISHING, EV_DONE, CLIP_APPROVED},    {CLIP_WAITING, EV_LOST, CLIP_PLANNED},
+    {CLIP_FINISHING, EV_LOST, CLIP_PLANNED},     {CLIP_PLANNED, EV_GIVE_UP, CLIP_FAILED},
+    {CLIP_APPROVED, EV_DELIVER, CLIP_DELIVERED}, {CLIP_DELIVERED, EV_DELIVER, CLIP_DELIVERED},
+    {CLIP_FAILED, EV_RETRY, CLIP_PLANNED},       {CLIP_PLANNED, EV_PAUSE, CLIP_PAUSED},
+    {CLIP_PAUSED, EV_GIVE_UP, CLIP_FAILED},      {CLIP_PAUSED, EV_RESUME, CLIP_PLANNED},
+    {CLIP_PLANNED, EV_CANCEL, CLIP_CANCELLED},   {CLIP_PAUSED, EV_CANCEL, CLIP_CANCELLED},
+    {CLIP_CANCELLED, EV_RESUME, CLIP_PLANNED},
+};
+
+const char *ledger_shot_state_name(ShotState s)
+{
+    static const char *const name[] = {[SHOT_PLANNED] = "planned",
+                                       [SHOT_LEASED] = "leased",
+                                       [SHOT_RENDERED] = "rendered",
+                                       [SHOT_FAILED] = "failed",
+                                       [SHOT_HELD] = "held"};
+    return name[s];
+}
+
+const char *ledger_clip_state_name(ClipState s)
+{
+    static const char *const name[] = {
+        [CLIP_PLANNED] = "planned",     [CLIP_REFUSED] = "refused",   [CLIP_WAITING] = "waiting",
+        [CLIP_FINISHING] = "finishing", [CLIP_APPROVED] = "approved", [CLIP_DELIVERED] = "delivered",
+        [CLIP_FAILED] = "failed",       [CLIP_PAUSED] = "paused",     [CLIP_CANCELLED] = "cancelled"};
+    return name[s];
+}
+
+bool ledger_find_clip_state(const char *name, ClipState *s)
+{
+    for (int i = 0; i < CLIP_STATES; i++)
+        if (strcmp(name, ledger_clip_state_name((ClipState)i)) == 0) return *s = (ClipState)i, true;
+    return false;
+}
+
+const char *ledger_event_name(LedgerEvent e)
+{
+    static const char *const name[] = {
+        [EV_LEASE] = "lease",    [EV_FINISH] = "finish",   [EV_DONE] = "done",       [EV_MORE] = "more",
+        [EV_LOST] = "lost",      [EV_GIVE_UP] = "give up", [EV_DELIVER] = "deliver", [EV_RETRY] = "retry",
+        [EV_PAUSE] = "pause",    [EV_RESUME] = "resume",   [EV_CANCEL] = "cancel",   [EV_HOLD] = "hold",
+        [EV_RELEASE] = "release"};
+    return name[e];
+}
+
+Status ledger_next_shot_state(ShotState from, LedgerEvent event, ShotState *to)
+{
+    for (size_t i = 0; i < sizeof shot_table / sizeof *shot_table; i++)
+        if (shot_table[i].from == from && shot_table[i].event == event) return *to = shot_table[i].to, status_ok();
+    return status_fail(ERR_FATAL, "ledger: a shot that is %s cannot have the event \"%s\"",
+                       ledger_shot_state_name(from), ledger_event_name(event));
+}
+
+Status ledger_next_clip_state(ClipState from, LedgerEvent event, ClipState *to)
+{
+    for (size_t i = 0; i < sizeof clip_table / sizeof *clip_table; i++)
+        if (clip_table[i].from == from && clip_table[i].event == event) return *to = clip_table[i].to, status_ok();
+    return status_fail(ERR_FATAL, "ledger: a clip that is %s cannot have the event \"%s\"",
+                       ledger_clip_state_name(from), ledger_event_name(event));
+}
+
+const char *ledger_pilot_state_name(PilotState s)
+{
+    static const char *const name[] = {
+        [PILOT_NONE] = "none", [PILOT_OPEN] = "open", [PILOT_APPROVED] = "approved", [PILOT_REJECTED] = "rejected"};
+    return name[s];
+}
+
+PilotState ledger_find_pilot_state(const char *name)
+{
+    for (int i = 0; i < PILOT_STATES; i++)
+        if (strcmp(name, ledger_pilot_state_name((PilotState)i)) == 0) return (PilotState)i;
+    return PILOT_NONE;
+}
+
+const char *ledger_outcome_name(int outcome)
+{
+    static const char *const name[] = {[LEASE_DONE] = "done",
+                                       [LEASE_FAILED] = "failed",
+                                       [LEASE_LOST] = "lost",
+                                       [LEASE_STOPPED] = "stopped",
+                                       [LEASE_ABANDONED] = "abandoned"};
+    return name[outcome];
+}

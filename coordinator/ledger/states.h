@@ -1,0 +1,64 @@
+/* states.h - what a shot and a clip can be, what can happen to them, and how the ledger, events and pages spell it. Pure tables. */
+#ifndef REELWRIGHT_LEDGER_STATES_H
+#define REELWRIGHT_LEDGER_STATES_H
+
+#include <stdbool.h>
+
+#include "common/status.h"
+
+/* With review none a finished clip is approved at once, and the run delivers it at its end. */
+typedef enum { SHOT_PLANNED, SHOT_LEASED, SHOT_RENDERED, SHOT_FAILED, SHOT_HELD, SHOT_STATES } ShotState;
+/* SHOT_HELD: all clips that still want it are paused or cancelled. */
+typedef enum {
+    CLIP_PLANNED,
+    CLIP_REFUSED,   /* the row gets no clip; the reason says why */
+    CLIP_WAITING,   /* for its shot, which is being rendered */
+    CLIP_FINISHING, /* its shot is being decoded and encoded */
+    CLIP_APPROVED,
+    CLIP_DELIVERED,
+    CLIP_FAILED,
+    CLIP_PAUSED,    /* not made until it is resumed */
+    CLIP_CANCELLED, /* final, unless it is resumed */
+    CLIP_STATES
+} ClipState;
+typedef enum {
+    EV_LEASE,   /* a worker is asked to render the shot */
+    EV_FINISH,  /* the worker says that it decodes */
+    EV_DONE,    /* rendered, and every clip of the lease finished */
+    EV_MORE,    /* rendered, and more clips than one lease takes still wait for it */
+    EV_LOST,    /* the lease ended without result: dead, silent, failed, stopped */
+    EV_GIVE_UP, /* too many failures, or one that no other worker would be spared */
+    EV_DELIVER,
+    EV_RETRY, /* the user asked for this and the following */
+    EV_PAUSE,
+    EV_RESUME,
+    EV_CANCEL,
+    EV_HOLD,    /* no clip of the shot may be made any more */
+    EV_RELEASE, /* one may again */
+    EV_COUNT
+} LedgerEvent;
+const char *ledger_shot_state_name(ShotState s);
+const char *ledger_clip_state_name(ClipState s);
+bool ledger_find_clip_state(const char *name, ClipState *s); /* false: no state is called so */
+/* The state that follows, or ERR_FATAL when the table has no such line. */
+Status ledger_next_shot_state(ShotState from, LedgerEvent event, ShotState *to);
+Status ledger_next_clip_state(ClipState from, LedgerEvent event, ClipState *to);
+const char *ledger_event_name(LedgerEvent e);
+
+typedef enum { CONTROL_NONE, CONTROL_PAUSED, CONTROL_CANCELLED } ControlState; /* of the whole campaign */
+typedef enum { PILOT_NONE, PILOT_OPEN, PILOT_APPROVED, PILOT_REJECTED, PILOT_STATES } PilotState;
+const char *ledger_pilot_state_name(PilotState s);
+PilotState ledger_find_pilot_state(const char *name); /* PILOT_NONE when no state is called so */
+
+/* How a lease ended. Failed and lost ones count against the shot, the others do not. */
+typedef enum {
+    LEASE_DONE,
+    LEASE_FAILED,
+    LEASE_LOST,      /* its worker died, or was silent for too long */
+    LEASE_STOPPED,   /* given back, with a checkpoint */
+    LEASE_ABANDONED, /* the whole job died */
+    LEASE_OUTCOMES
+} LeaseOutcome;
+const char *ledger_outcome_name(int outcome);
+
+#endif
