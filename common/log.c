@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include <string.h>
+
+#include "common/foreign.h"
 #include "common/status.h"
 
 static LogLevel most_level = LOG_INFO;
@@ -15,21 +18,40 @@ void log_set_who(const char *who) { snprintf(who_text, sizeof who_text, "%s%s", 
 
 void log_copy_to(Logbook *book) { copy = book; }
 
+static const char *const mark[] = {"error: ", "warning: ", "", ""};
+
+/* One write per message, so that lines of several processes do not mix. */
+static void put(LogLevel level, const char *text)
+{
+    char line[STATUS_MESSAGE_MAX + 256];
+    if (level > most_level) return;
+    int n = snprintf(line, sizeof line - 1, "reelwright: %s%s%s", who_text, mark[level], text);
+    if (n < 0) return;
+    if (n > (int)sizeof line - 2) n = (int)sizeof line - 2;
+    line[n++] = '\n';
+    fwrite(line, 1, (size_t)n, stderr);
+}
+
+/* In a log, however quiet the terminal. */
+static void keep(LogLevel level, const char *text)
+{
+    if (copy && level <= LOG_WARNING) logbook_line(copy, "%s%s%s", who_text, mark[level], text);
+}
+
 void log_line(LogLevel level, const char *fmt, ...)
 {
-    static const char *const mark[] = {"error: ", "warning: ", "", ""};
-    bool kept = copy && level <= LOG_WARNING; /* in a log, however quiet the terminal */
-    if (level > most_level && !kept) return;
-    char text[STATUS_MESSAGE_MAX + 128]; /* one write per line, so that lines of several processes do not mix */
-    int n = snprintf(text, sizeof text, "reelwright: %s%s", who_text, mark[level]);
+    char text[STATUS_MESSAGE_MAX];
+    if (level > most_level && !(copy && level <= LOG_WARNING)) return;
     va_list args;
     va_start(args, fmt);
-    int m = vsnprintf(text + n, sizeof text - (size_t)n - 1, fmt, args);
+    foreign_vformat(text, sizeof text, fmt, args);
     va_end(args);
-    if (m < 0) return;
-    if (kept) logbook_line(copy, "%s", text + sizeof "reelwright: " - 1);
-    if (level > most_level) return;
-    n += m < (int)sizeof text - n - 1 ? m : (int)sizeof text - n - 2;
-    text[n++] = '\n';
-    fwrite(text, 1, (size_t)n, stderr);
+    keep(level, text);
+    put(level, text);
+}
+
+void log_status(LogLevel level, Status s)
+{
+    keep(level, s.message);
+    put(level, s.message);
 }

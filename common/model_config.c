@@ -336,6 +336,23 @@ static Status check_agreement(const ModelConfig *c, const DitConfig *d, const ch
     return status_ok();
 }
 
+/* Positions are learned for the tokens of two pictures, the first and the last frame, one after the other. */
+static Status check_positions(const ModelConfig *c)
+{
+    const int side = c->has_image_encoder ? c->vision.image_size / c->vision.patch : 0;
+    const int want = 2 * (side * side + 1);
+    if (!c->dit.pos_embed_len || (c->has_image_encoder && c->dit.pos_embed_len == want)) return status_ok();
+    if (!c->has_image_encoder)
+        return status_fail(ERR_INPUT,
+                           "%s/transformer/config.json: pos_embed_seq_len = %d, but there is no image_encoder",
+                           c->folder, c->dit.pos_embed_len);
+    return status_fail(
+        ERR_INPUT,
+        "%s/transformer/config.json: pos_embed_seq_len = %d, expected %d: two pictures of %d tokens each "
+        "from the image encoder",
+        c->folder, c->dit.pos_embed_len, want, want / 2);
+}
+
 /* The second transformer takes the first one's place from some step on: same shapes. */
 static Status check_second(const ModelConfig *c)
 {
@@ -416,6 +433,7 @@ Status model_config_read(const char *folder, ModelConfig **out)
     TRY_OUT(read_scheduler(folder, &c->scheduler));
     if (c->has_image_encoder) TRY_OUT(read_vision(folder, &c->vision));
     TRY_OUT(check_agreement(c, &c->dit, "transformer/config.json"));
+    TRY_OUT(check_positions(c));
     if (c->two_transformers) TRY_OUT(check_second(c));
     TRY_OUT(read_defaults(c));
     *out = c;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 
 enum { MOST_BYTES = 64 << 10 };
 
@@ -28,6 +30,47 @@ char *shell_quote(const char *word)
     }
     *to = '\'';
     return quoted;
+}
+
+/* $'...' of bash, zsh, ksh and POSIX 2024. */
+static char *escape(const char *word)
+{
+    char *text = memory_get(4 * strlen(word) + 4, 1), *to = text;
+    *to++ = '$';
+    *to++ = '\'';
+    for (const unsigned char *p = (const unsigned char *)word; *p; p++) {
+        const bool plain = *p >= ' ' && *p < 0x7f && *p != '\'' && *p != '\\';
+        to += plain ? snprintf(to, 5, "%c", *p) : snprintf(to, 5, "\\%03o", (unsigned)*p);
+    }
+    *to++ = '\'';
+    return text;
+}
+
+char *shell_word(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+,=";
+    if (!foreign_is_safe(word)) return escape(word);
+    return *word && word[strspn(word, plain)] == 0 ? text_copy(word) : shell_quote(word);
+}
+
+char *shell_suggest(const char *verb, const char *folder, const char *clip)
+{
+    char *where = shell_word(folder), *which = clip ? shell_word(clip) : NULL;
+    const char *ends = *folder == '-' || (clip && *clip == '-') ? "-- " : ""; /* else it would be an option */
+    char *text = text_format("reelwright %s %s%s%s%s", verb, ends, where, which ? " " : "", which ? which : "");
+    free(where);
+    free(which);
+    return text;
+}
+
+Status shell_advise(ErrClass err, const char *fmt, const char *verb, const char *folder)
+{
+    char *command = shell_suggest(verb, folder, NULL);
+    const char *at = strstr(fmt, "%s");
+    Status status =
+        status_fail(err, "%.*s%s%s", at ? (int)(at - fmt) : (int)strlen(fmt), fmt, at ? command : "", at ? at + 2 : "");
+    free(command);
+    return status;
 }
 
 /* In the child: only calls that are safe between fork and exec. */

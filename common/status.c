@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/foreign.h"
+
 static _Thread_local char message[STATUS_MESSAGE_MAX];
 
 Status status_ok(void) { return (Status){OK, ""}; }
@@ -14,9 +16,15 @@ Status status_fail(ErrClass err, const char *fmt, ...)
     char text[STATUS_MESSAGE_MAX]; /* the arguments may point into `message` */
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    foreign_vformat(text, sizeof text, fmt, args);
     va_end(args);
     memcpy(message, text, strlen(text) + 1);
+    return (Status){err, message};
+}
+
+Status status_lines(ErrClass err, const char *lines)
+{
+    snprintf(message, sizeof message, "%s", lines);
     return (Status){err, message};
 }
 
@@ -26,10 +34,9 @@ Status status_at(Status s, const char *fmt, ...)
     char text[STATUS_MESSAGE_MAX];
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, args);
+    const size_t n = foreign_vformat(text, sizeof text, fmt, args);
     va_end(args);
-    if (n < 0) n = 0;
-    if (n < STATUS_MESSAGE_MAX - 1) snprintf(text + n, sizeof text - (size_t)n, ": %s", s.message);
+    snprintf(text + n, sizeof text - n, ": %s", s.message);
     memcpy(message, text, strlen(text) + 1);
     return (Status){s.err, message};
 }
@@ -40,7 +47,7 @@ Status status_errno(ErrClass err, const char *fmt, ...)
     char text[STATUS_MESSAGE_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    foreign_vformat(text, sizeof text, fmt, args);
     va_end(args);
     snprintf(message, sizeof message, "%s: %s", text, strerror(saved));
     return (Status){err, message};

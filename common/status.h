@@ -31,6 +31,9 @@ typedef struct {
 
 Status status_ok(void);
 Status status_fail(ErrClass err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A message of several lines, each of which is clean already (faults_add, another Status): in all others what the arguments hold is
+ * cleaned (foreign.h), so that a name in a damaged file can forge no second line. */
+Status status_lines(ErrClass err, const char *lines);
 /* The same failure with "prefix: " put before its message. OK stays OK. */
 Status status_at(Status s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* ERR_CLIP for out of memory and so on: from errno, e.g. status_errno(ERR_NODE, "write %s", path) */

@@ -156,6 +156,6 @@ int main(int argc, char **argv)
     if (status.err == ERR_STOP)
         log_line(LOG_INFO, "stopped: %s", status.message);
     else if (failed(status))
-        log_line(LOG_ERROR, "%s", status.message);
+        log_status(LOG_ERROR, status);
     return status_exit_code(status);
 }

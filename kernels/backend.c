@@ -127,11 +127,16 @@ void backend_close(Backend **be)
     *be = NULL;
 }
 
-Status backend_status(const Backend *be) { return be->first; }
+/* The message lives as long as any other's: who closes the back end may still tell it. */
+Status backend_status(const Backend *be)
+{
+    return failed(be->first) ? status_lines(be->first.err, be->message) : status_ok();
+}
+
 Status backend_finish(Backend *be)
 {
     if (be->kernels->finish && !be->options.plan) backend_fail(be, be->kernels->finish(be));
-    return be->first;
+    return backend_status(be);
 }
 void backend_clear(Backend *be) { be->first = status_ok(); }
 DType backend_compute(const Backend *be) { return be->options.compute; }

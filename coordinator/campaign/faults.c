@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 
 typedef struct {
     int file; /* index into Faults.file */
@@ -57,8 +58,7 @@ void faults_add(Faults *f, Place place, const char *fmt, ...)
     const char *field = place.field ? place.field : "";
     char *text =
         text_format("%s%s: %s%.100s%s%s", place.file, line, *field ? "field " : "", field, *field ? ": " : "", message);
-    for (char *p = text; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f) *p = '?';
+    foreign_clean(text);
     int file = file_index(f, place.file), at = f->shown++;
     for (; at > 0; at--) { /* by file and line, and else as they came */
         const Fault *before = &f->fault[at - 1];
@@ -84,7 +84,7 @@ Status faults_status(const Faults *f)
     }
     if (told < f->count)
         snprintf(list + length, ROOM - length, "%sand %" PRId64 " more", length ? "\n" : "", f->count - told);
-    Status s = status_fail(ERR_INPUT, "%s", list);
+    Status s = status_lines(ERR_INPUT, list);
     free(list);
     return s;
 }

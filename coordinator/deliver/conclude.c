@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
@@ -171,8 +172,8 @@ Status conclude_delivery(const char *folder)
     if (!failed(status)) status = deliver(folder, &s);
     if (!failed(status)) status = write_pages(folder, &s);
     if (!failed(status))
-        printf("%lld clips in %s/delivery, list in %s/delivery.csv\n", (long long)s.clip_count[CLIP_DELIVERED], folder,
-               folder);
+        foreign_print(stdout, "%lld clips in %s/delivery, list in %s/delivery.csv\n",
+                      (long long)s.clip_count[CLIP_DELIVERED], folder, folder);
     lock_release(&lock);
     snapshot_clear(&s);
     return status;

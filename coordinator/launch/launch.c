@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/shell.h"
 #include "coordinator/launch/launch_command.h"
 #include "coordinator/launch/mpirun.h"
 #include "coordinator/ledger/owner.h"
@@ -57,7 +59,7 @@ static void take_line(void *self, const char *line)
     fflush(l->log);
     if (strncmp(line, own, sizeof own - 1) == 0) {
         progress_view_clear(&l->view);
-        fprintf(stderr, "%s\n", line);
+        foreign_print(stderr, "%s\n", line);
     } else if (line[strspn(line, "- ")]) {
         snprintf(l->last_words[l->last_count++ % LAST_LINES], sizeof *l->last_words, "%s", line);
     }
@@ -196,15 +198,14 @@ static Status why_not_again(const Launch *l, const Standing *now, int without)
     if (moment_stops() > 0 || (ran && strcmp(now->outcome, "stopped") == 0))
         return status_fail(ERR_STOP, "run the same command again to go on");
     if (ran && strcmp(now->outcome, "cancelled") == 0)
-        return status_fail(ERR_STOP, "the campaign is cancelled; `reelwright resume %s`, then run, goes on",
-                           l->options->folder);
+        return shell_advise(ERR_STOP, "the campaign is cancelled; `%s`, then run, goes on", "resume",
+                            l->options->folder);
     if (ran && strcmp(now->outcome, "waiting") == 0)
         return status_fail(ERR_FATAL,
                            "the run has ended, because it waits for somebody's word; run it again after that");
     if (ran && strcmp(now->outcome, "max fails") == 0)
-        return status_fail(ERR_FATAL,
-                           "too many clips failed; `reelwright retry %s` or a larger max_fails, then run, goes on",
-                           l->options->folder);
+        return shell_advise(ERR_FATAL, "too many clips failed; `%s` or a larger max_fails, then run, goes on", "retry",
+                            l->options->folder);
     TRY(status_at(file_check_writable(l->options->folder), "the farm cannot go on"));
     if (ran && strcmp(now->outcome, "stuck") == 0)
         return status_fail(ERR_FATAL, "the farm cannot go on; %s/run.log has every message", l->options->folder);

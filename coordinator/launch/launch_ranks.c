@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/foreign.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/outcome.h"
@@ -32,7 +33,7 @@ static void take_line(void *self, const char *line)
     Ranks *r = self;
     const bool is_own = strncmp(line, own, sizeof own - 1) == 0;
     if (is_own && !strstr(line, "error: ") && !strstr(line, ": stopped: "))
-        fprintf(stderr, "%s\n", line);
+        foreign_print(stderr, "%s\n", line);
     else if (!is_own && line[strspn(line, "- ")] && !*r->other)
         snprintf(r->other, sizeof r->other, "%s", line);
 }

@@ -213,7 +213,7 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
         link_close(&link);
         return status;
     }
-    if (failed(status)) log_line(status.err == ERR_STOP ? LOG_INFO : LOG_ERROR, "%s", status.message);
+    if (failed(status)) log_status(status.err == ERR_STOP ? LOG_INFO : LOG_ERROR, status);
     link_abort(&link, status_exit_code(status));
     return status;
 }

@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/launch/launch.h"
 #include "coordinator/launch/run_inside.h"
@@ -268,8 +269,8 @@ static void conclude_rest(Alone *a, Status so_far)
         }
         ledger_close(&l);
         if (cancelled)
-            how = status_fail(ERR_STOP, "the campaign is cancelled; `reelwright resume %s`, then run, goes on",
-                              a->lot[i].folder);
+            how = shell_advise(ERR_STOP, "the campaign is cancelled; `%s`, then run, goes on", "resume",
+                               a->lot[i].folder);
         conclude_lot(a, i, how);
     }
     free(why);

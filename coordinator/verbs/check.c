@@ -7,7 +7,9 @@
 
 #include <jansson.h>
 
+#include "common/foreign.h"
 #include "common/options.h"
+#include "common/shell.h"
 #include "coordinator/verbs/verbs.h"
 
 enum { EXAMPLES = 3, REFUSALS = 20 };
@@ -79,13 +81,13 @@ static int width_of(const char *text)
 static void print_settings(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     const ShotSpec *s = any_shot(c);
-    fprintf(to, "  model       %s (%.12s)\n", c->model_folder, c->model_hash);
-    fprintf(to, "  customers   %s: %s rows, %d columns\n", c->customers_file, count_text(c->customers.row_count).text,
-            c->customers.column_count);
-    fprintf(to, "  render      %dx%d, %d frames at %d per second = %.3g s, %d steps, guidance %g", s->width, s->height,
-            s->frames, s->fps, sum->duration_s, s->steps, s->guidance);
-    if (s->guidance_2 > 0) fprintf(to, " then %g", s->guidance_2);
-    fprintf(to, ", %s\n", s->scheduler);
+    foreign_print(to, "  model       %s (%.12s)\n", c->model_folder, c->model_hash);
+    foreign_print(to, "  customers   %s: %s rows, %d columns\n", c->customers_file,
+                  count_text(c->customers.row_count).text, c->customers.column_count);
+    foreign_print(to, "  render      %dx%d, %d frames at %d per second = %.3g s, %d steps, guidance %g", s->width,
+                  s->height, s->frames, s->fps, sum->duration_s, s->steps, s->guidance);
+    if (s->guidance_2 > 0) foreign_print(to, " then %g", s->guidance_2);
+    foreign_print(to, ", %s\n", s->scheduler);
 }
 
 /* What holds the run back or ends it; nothing where nothing does. */
@@ -93,68 +95,72 @@ static void print_limits(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     const Settings *s = &c->settings;
     int64_t most = max_fails_of(&s->max_fails, c->clip_count - sum->refused);
-    if (s->pilot) fprintf(to, "  pilot       the first %d clips, then `reelwright pilot approve DIR`\n", s->pilot);
-    if (*s->deadline) fprintf(to, "  deadline    %s\n", s->deadline);
-    if (most >= 0) fprintf(to, "  max_fails   stops when more than %s clips have failed\n", count_text(most).text);
+    if (s->pilot)
+        foreign_print(to, "  pilot       the first %d clips, then `reelwright pilot approve DIR`\n", s->pilot);
+    if (*s->deadline) foreign_print(to, "  deadline    %s\n", s->deadline);
+    if (most >= 0)
+        foreign_print(to, "  max_fails   stops when more than %s clips have failed\n", count_text(most).text);
     if (s->notify.webhook || s->notify.command)
-        fprintf(to, "  notify      %s%s%s\n", s->notify.webhook ? "a webhook" : "",
-                s->notify.webhook && s->notify.command ? " and " : "", s->notify.command ? "a command" : "");
+        foreign_print(to, "  notify      %s%s%s\n", s->notify.webhook ? "a webhook" : "",
+                      s->notify.webhook && s->notify.command ? " and " : "", s->notify.command ? "a command" : "");
 }
 
 static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
-    fprintf(to, "  shots       %s to render", count_text(c->shot_count).text);
+    foreign_print(to, "  shots       %s to render", count_text(c->shot_count).text);
     if (!c->share_shots)
-        fprintf(to, "; none is shared (reuse.shots: false)\n");
+        foreign_print(to, "; none is shared (reuse.shots: false)\n");
     else
-        fprintf(to, "; %s of %s clips share another's\n", count_text(sum->shared).text,
-                count_text(c->clip_count - sum->refused).text);
-    fprintf(to, "  clips       %s to make, %s refused\n", count_text(c->clip_count - sum->refused).text,
-            count_text(sum->refused).text);
+        foreign_print(to, "; %s of %s clips share another's\n", count_text(sum->shared).text,
+                      count_text(c->clip_count - sum->refused).text);
+    foreign_print(to, "  clips       %s to make, %s refused\n", count_text(c->clip_count - sum->refused).text,
+                  count_text(sum->refused).text);
     for (int i = 0; i < c->rendition_count; i++) {
         const Rendition *r = &c->rendition[i];
-        fprintf(to, "  %-11s %-8s %4dx%-4d  crf %d, preset %s", i ? "" : "renditions", r->name, r->width, r->height,
-                r->crf, r->preset);
-        if (r->max_kbps) fprintf(to, ", at most %s kbit/s", count_text(r->max_kbps).text);
-        fprintf(to, ": clips/ID%s%s.mp4\n", i ? "." : "", i ? r->name : "");
+        foreign_print(to, "  %-11s %-8s %4dx%-4d  crf %d, preset %s", i ? "" : "renditions", r->name, r->width,
+                      r->height, r->crf, r->preset);
+        if (r->max_kbps) foreign_print(to, ", at most %s kbit/s", count_text(r->max_kbps).text);
+        foreign_print(to, ": clips/ID%s%s.mp4\n", i ? "." : "", i ? r->name : "");
     }
-    fprintf(to, "  output      %s videos, roughly %s; latents %s\n", count_text(sum->videos).text,
-            bytes_text(sum->video_bytes).text, bytes_text(sum->latents_bytes).text);
+    foreign_print(to, "  output      %s videos, roughly %s; latents %s\n", count_text(sum->videos).text,
+                  bytes_text(sum->video_bytes).text, bytes_text(sum->latents_bytes).text);
 }
 
 static void print_rows(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     int64_t shown = 0;
-    fprintf(to, "\n");
+    foreign_print(to, "\n");
     for (int64_t i = 0; i < c->clip_count && shown < EXAMPLES; i++) {
         if (c->clip[i].refusal) continue;
         const ShotSpec *s = &c->shot[c->clip[i].shot].spec;
         const char *id = c->clip[i].clip_id;
-        fprintf(to, "  %s%*s seed %" PRIu64 "  %s\n", id, 12 - width_of(id), "", s->seed, s->prompt);
+        foreign_print(to, "  %s%*s seed %" PRIu64 "  %s\n", id, 12 - width_of(id), "", s->seed, s->prompt);
         shown++;
     }
     if (c->clip_count - sum->refused > shown)
-        fprintf(to, "  and %s more\n", count_text(c->clip_count - sum->refused - shown).text);
+        foreign_print(to, "  and %s more\n", count_text(c->clip_count - sum->refused - shown).text);
     int64_t told = 0;
     for (int64_t i = 0; i < c->clip_count && told < REFUSALS; i++) {
         if (!c->clip[i].refusal) continue;
-        fprintf(to, "  refused: %s:%d: %s: %s\n", c->customers_file, c->customers.line[i], c->clip[i].clip_id,
-                c->clip[i].refusal);
+        foreign_print(to, "  refused: %s:%d: %s: %s\n", c->customers_file, c->customers.line[i], c->clip[i].clip_id,
+                      c->clip[i].refusal);
         told++;
     }
-    if (sum->refused > told) fprintf(to, "  and %s more refused\n", count_text(sum->refused - told).text);
+    if (sum->refused > told) foreign_print(to, "  and %s more refused\n", count_text(sum->refused - told).text);
 }
 
 void check_print(const Campaign *c, FILE *to)
 {
     CheckSummary sum;
     check_summarise(c, &sum);
-    fprintf(to, "%s: nothing is wrong with it\n\n", c->name);
+    foreign_print(to, "%s: nothing is wrong with it\n\n", c->name);
     print_settings(c, &sum, to);
     print_counts(c, &sum, to);
     print_limits(c, &sum, to);
     print_rows(c, &sum, to);
-    fprintf(to, "\nreelwright run %s --out DIR    renders it\n", c->file);
+    char *file = shell_word(c->file);
+    foreign_print(to, "\nreelwright run %s --out DIR    renders it\n", file);
+    free(file);
 }
 
 /* ---- for programs ---- */

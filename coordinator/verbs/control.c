@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
@@ -29,11 +31,11 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     Status status = ledger_request(writer, r, moment_wall_s());
     ledger_close(&writer);
     TRY(status);
-    printf("%s: %s%s%s", s->name, r->verb, *r->clip_id ? " " : "", r->clip_id);
-    if (clips) printf(", %lld of %lld clips", (long long)changed, (long long)meant);
-    if (strcmp(r->verb, "priority") == 0) printf(" %lld", (long long)r->number);
+    foreign_print(stdout, "%s: %s%s%s", s->name, r->verb, *r->clip_id ? " " : "", r->clip_id);
+    if (clips) foreign_print(stdout, ", %lld of %lld clips", (long long)changed, (long long)meant);
+    if (strcmp(r->verb, "priority") == 0) foreign_print(stdout, " %lld", (long long)r->number);
     bool running = s->epoch > 0 && s->ended_s <= 0;
-    printf("\n%s", running ? "" : "no run is going on: the next one takes it up\n");
+    foreign_print(stdout, "\n%s", running ? "" : "no run is going on: the next one takes it up\n");
     return status_ok();
 }
 
@@ -53,9 +55,11 @@ static Status ask(const char *folder, const char *verb, const char *clip, const 
                        .number = number};
     TRY_OUT(leave_request(&l, &s, &r, folder));
     int64_t paused = s.clip_count[CLIP_PAUSED];
-    if (strcmp(verb, "resume") == 0 && !clip && !*filter && paused > 0)
-        printf("%lld clips stay paused; `reelwright resume %s --where state=paused` resumes them\n", (long long)paused,
-               folder);
+    if (strcmp(verb, "resume") == 0 && !clip && !*filter && paused > 0) {
+        char *command = shell_suggest("resume --where state=paused", folder, NULL);
+        foreign_print(stdout, "%lld clips stay paused; `%s` resumes them\n", (long long)paused, command);
+        free(command);
+    }
 out:
     ledger_close(&l);
     snapshot_clear(&s);
@@ -146,7 +150,8 @@ static Status print_pilot_clip(void *self, const ClipRow *r)
     int64_t *left = self;
     if (*left == 0 || strcmp(r->state, "refused") == 0) return status_ok();
     --*left;
-    printf("  %-12s %-10s %s%s%s\n", r->clip_id, r->state, r->file, *r->reason ? "because: " : "", r->reason);
+    foreign_print(stdout, "  %-12s %-10s %s%s%s\n", r->clip_id, r->state, r->file, *r->reason ? "because: " : "",
+                  r->reason);
     return status_ok();
 }
 
@@ -159,13 +164,17 @@ static Status list_pilot(const char *folder)
     TRY_OUT(ledger_read_snapshot(l, &s));
     if (s.pilot == PILOT_NONE) TRY_OUT(status_fail(ERR_INPUT, "%s: campaign \"%s\" has no pilot", folder, s.name));
     bool ready = s.pilot == PILOT_OPEN && s.pilot_left == 0;
-    printf("%s: pilot of %lld clips, %s\n", s.name, (long long)s.pilot_clips,
-           ready                   ? "made, waiting for approval"
-           : s.pilot == PILOT_OPEN ? "being made"
-                                   : ledger_pilot_state_name(s.pilot));
+    foreign_print(stdout, "%s: pilot of %lld clips, %s\n", s.name, (long long)s.pilot_clips,
+                  ready                   ? "made, waiting for approval"
+                  : s.pilot == PILOT_OPEN ? "being made"
+                                          : ledger_pilot_state_name(s.pilot));
     int64_t left = s.pilot_clips;
     TRY_OUT(ledger_read_clips(l, NULL, (ClipSink){print_pilot_clip, &left}));
-    if (ready) printf("look at %s/clips, then: reelwright pilot approve %s, or reject\n", folder, folder);
+    if (ready) {
+        char *command = shell_suggest("pilot approve", folder, NULL);
+        foreign_print(stdout, "look at %s/clips, then: %s, or reject\n", folder, command);
+        free(command);
+    }
 out:
     ledger_close(&l);
     snapshot_clear(&s);

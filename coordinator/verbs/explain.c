@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/shell.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
 #include "coordinator/watch/events.h"
@@ -21,23 +23,36 @@ typedef struct {
 
 static bool in_state(const ClipRow *r, ClipState s) { return strcmp(r->state, ledger_clip_state_name(s)) == 0; }
 
+/* "before `reelwright VERB FOLDER [CLIP]` after", ready to be pasted. */
+static char *advise(const Explain *e, const char *before, const char *verb, const char *clip, const char *after)
+{
+    char *command = shell_suggest(verb, e->folder, clip);
+    char *text = text_format("%s`%s`%s", before, command, after);
+    free(command);
+    return text;
+}
+
+static char *advise_run(const Explain *e)
+{
+    char *file = shell_word(e->now.file), *folder = shell_word(e->folder);
+    char *text = text_format("no run is going on: `reelwright run %s --out %s`", file, folder);
+    free(file);
+    free(folder);
+    return text;
+}
+
 /* Nothing else can go on: who has to do what. NULL: the farm will see to it. */
 static char *held_text(const Explain *e, const ClipRow *r)
 {
     const Snapshot *s = &e->now;
-    if (s->pilot == PILOT_REJECTED)
-        return text_format("the pilot was rejected: `reelwright pilot approve %s`", e->folder);
-    if (s->control == CONTROL_PAUSED) return text_format("the campaign is paused: `reelwright resume %s`", e->folder);
-    if (s->control == CONTROL_CANCELLED)
-        return text_format("the campaign is cancelled: `reelwright resume %s`, then run", e->folder);
+    if (s->pilot == PILOT_REJECTED) return advise(e, "the pilot was rejected: ", "pilot approve", NULL, "");
+    if (s->control == CONTROL_PAUSED) return advise(e, "the campaign is paused: ", "resume", NULL, "");
+    if (s->control == CONTROL_CANCELLED) return advise(e, "the campaign is cancelled: ", "resume", NULL, ", then run");
     if (s->pilot == PILOT_OPEN && r->clip >= s->pilot_end)
-        return s->pilot_left > 0
-                   ? text_format("waits for the pilot, %lld clips of which are still to be made",
-                                 (long long)s->pilot_left)
-                   : text_format("waits for the pilot's approval: `reelwright pilot approve %s`", e->folder);
-    if (s->ended_s > 0 || s->epoch == 0)
-        return text_format("no run is going on: `reelwright run %s --out %s`", s->file, e->folder);
-    return NULL;
+        return s->pilot_left > 0 ? text_format("waits for the pilot, %lld clips of which are still to be made",
+                                               (long long)s->pilot_left)
+                                 : advise(e, "waits for the pilot's approval: ", "pilot approve", NULL, "");
+    return s->ended_s > 0 || s->epoch == 0 ? advise_run(e) : NULL;
 }
 
 static char *next_text(const Explain *e, const ClipRow *r)
@@ -52,14 +67,11 @@ static char *next_text(const Explain *e, const ClipRow *r)
     if (in_state(r, CLIP_WAITING) || in_state(r, CLIP_FINISHING))
         return e->now.ended_s > 0 ? text_format("the run has ended; the next one goes on with it")
                                   : text_format("its worker finishes it");
-    if (in_state(r, CLIP_PAUSED)) return text_format("`reelwright resume %s %s`", e->folder, r->clip_id);
-    if (in_state(r, CLIP_CANCELLED))
-        return text_format("nothing; `reelwright resume %s %s` takes it up again", e->folder, r->clip_id);
-    if (in_state(r, CLIP_FAILED))
-        return text_format("nothing; `reelwright retry %s %s` tries it again", e->folder, r->clip_id);
+    if (in_state(r, CLIP_PAUSED)) return advise(e, "", "resume", r->clip_id, "");
+    if (in_state(r, CLIP_CANCELLED)) return advise(e, "nothing; ", "resume", r->clip_id, " takes it up again");
+    if (in_state(r, CLIP_FAILED)) return advise(e, "nothing; ", "retry", r->clip_id, " tries it again");
     if (in_state(r, CLIP_REFUSED)) return text_copy("nothing; its row gets no clip");
-    if (in_state(r, CLIP_APPROVED))
-        return text_format("it is delivered when the run ends, or by `reelwright deliver %s`", e->folder);
+    if (in_state(r, CLIP_APPROVED)) return advise(e, "it is delivered when the run ends, or by ", "deliver", NULL, "");
     return text_copy("nothing; it is done");
 }
 
@@ -69,8 +81,8 @@ static void print_worker(const Explain *e, int64_t shot)
         const WorkerLine *w = &e->now.worker[i];
         if (w->shot != shot || strcmp(w->state, "working") != 0) continue;
         double silent_s = moment_wall_s() - w->heard_s;
-        printf("  worker   %d (process %d on %s), %s %d of %d, heard of %.0f s ago\n", w->rank, w->pid, w->host,
-               *w->stage ? w->stage : "start", w->done, w->total, silent_s > 0 ? silent_s : 0);
+        foreign_print(stdout, "  worker   %d (process %d on %s), %s %d of %d, heard of %.0f s ago\n", w->rank, w->pid,
+                      w->host, *w->stage ? w->stage : "start", w->done, w->total, silent_s > 0 ? silent_s : 0);
     }
 }
 
@@ -78,10 +90,11 @@ static void print_checkpoint(const Explain *e, const ClipRow *r)
 {
     struct stat info;
     char *name = text_format("%s/latents/%s.h5", e->folder, r->key);
-    if (r->step > 0) printf("  reached  step %d of %d", r->step, r->steps);
+    if (r->step > 0) foreign_print(stdout, "  reached  step %d of %d", r->step, r->steps);
     if (r->step > 0 && stat(name, &info) == 0 && S_ISREG(info.st_mode))
-        printf("; checkpoint latents/%s.h5, %.0f s old", r->key, moment_wall_s() - (double)info.st_mtime);
-    if (r->step > 0) printf("\n");
+        foreign_print(stdout, "; checkpoint latents/%s.h5, %.0f s old", r->key,
+                      moment_wall_s() - (double)info.st_mtime);
+    if (r->step > 0) foreign_print(stdout, "\n");
     free(name);
 }
 
@@ -92,22 +105,22 @@ static Status print_clip(void *self, const ClipRow *r)
     e->found = true;
     e->shot = r->shot;
     snprintf(e->key, sizeof e->key, "%s", r->key);
-    printf("clip %s: %s%s%s\n", r->clip_id, r->state, *r->reason ? ", because: " : "", r->reason);
+    foreign_print(stdout, "clip %s: %s%s%s\n", r->clip_id, r->state, *r->reason ? ", because: " : "", r->reason);
     if (r->decided_s > 0) {
         events_time(r->decided_s, when);
-        printf("  since    %s\n", when);
+        foreign_print(stdout, "  since    %s\n", when);
     }
-    printf("  next     %s\n", next);
+    foreign_print(stdout, "  next     %s\n", next);
     free(next);
     if (*r->file)
-        printf("  file     %s (%dx%d, %.2f s)\n  sha256   %s\n", r->file, r->width, r->height, r->duration_s,
-               r->sha256);
+        foreign_print(stdout, "  file     %s (%dx%d, %.2f s)\n  sha256   %s\n", r->file, r->width, r->height,
+                      r->duration_s, r->sha256);
     if (r->shot < 0) return status_ok();
     print_worker(e, r->shot);
     print_checkpoint(e, r);
-    printf("  shot     %s, seed %llu, %d steps", r->key, (unsigned long long)r->seed, r->steps);
-    if (r->sharers > 1) printf(", shared by %lld clips", (long long)r->sharers);
-    printf("\n  prompt   %s\n", r->prompt);
+    foreign_print(stdout, "  shot     %s, seed %llu, %d steps", r->key, (unsigned long long)r->seed, r->steps);
+    if (r->sharers > 1) foreign_print(stdout, ", shared by %lld clips", (long long)r->sharers);
+    foreign_print(stdout, "\n  prompt   %s\n", r->prompt);
     return status_ok();
 }
 
@@ -117,9 +130,10 @@ static Status print_lease(void *self, const LeaseRow *r)
     (void)self;
     events_time(r->given_s, given);
     if (r->ended_s > 0) snprintf(length, sizeof length, " after %.1f s", r->ended_s - r->given_s);
-    printf("  %s  lease %lld to %s: %s%s", given, (long long)r->lease, r->worker, r->outcome, length);
-    if (r->steps_done || r->steps_resumed) printf(", %d steps (%d from a checkpoint)", r->steps_done, r->steps_resumed);
-    printf("%s%s\n", *r->reason ? ": " : "", r->reason);
+    foreign_print(stdout, "  %s  lease %lld to %s: %s%s", given, (long long)r->lease, r->worker, r->outcome, length);
+    if (r->steps_done || r->steps_resumed)
+        foreign_print(stdout, ", %d steps (%d from a checkpoint)", r->steps_done, r->steps_resumed);
+    foreign_print(stdout, "%s%s\n", *r->reason ? ": " : "", r->reason);
     return status_ok();
 }
 
@@ -134,10 +148,10 @@ static void print_log(const Explain *e)
         size_t at = bytes;
         for (int lines = 0; at > 0; at--)
             if (text[at - 1] == '\n' && at < bytes && ++lines == TAIL_LINES) break;
-        printf("log %s\n", name);
+        foreign_print(stdout, "log %s\n", name);
         for (char *line = text + at, *end; *line; line = end) {
             end = line + strcspn(line, "\n");
-            printf("  %.*s\n", (int)(end - line), line);
+            foreign_print(stdout, "  %.*s\n", (int)(end - line), line);
             end += *end == '\n';
         }
         free(text);
@@ -153,7 +167,7 @@ static Status explain(Explain *e, Ledger *l, const char *clip)
         return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
                            e->folder, clip);
     if (e->shot < 0) return status_ok();
-    printf("attempts\n");
+    foreign_print(stdout, "attempts\n");
     TRY(ledger_read_leases(l, e->shot, (LeaseSink){print_lease, NULL}));
     print_log(e);
     return status_ok();

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
@@ -44,7 +45,7 @@ static Status look_at_part(Merge *m, int i)
     TRY_OUT(ledger_read_snapshot(l, &s));
     bool runs = failed(lock_take(m->part[i], false, &m->lock[i]));
     char *line = progress_line(&s, moment_wall_s());
-    printf("part %d of %d: %s%s\n", i + 1, m->count, line, runs ? " (it runs)" : "");
+    foreign_print(stdout, "part %d of %d: %s%s\n", i + 1, m->count, line, runs ? " (it runs)" : "");
     free(line);
     m->open += s.left > 0 || runs;
     m->left += s.left;

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/shell.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/launch/batch.h"
 #include "coordinator/ledger/view.h"
@@ -174,17 +176,24 @@ static void print_submitted(const SubmitOptions *o, const Campaign *c, const cha
     time_t when = (time_t)b->deadline;
     struct tm t;
     if (b->deadline && localtime_r(&when, &t)) strftime(until, sizeof until, ", until %H:%M on %-d %B", &t);
-    printf("submitted job %s: %s, %lld clips in %lld renders\n", job, c->name, (long long)c->clip_count,
-           (long long)c->shot_count);
-    printf("  %d node%s%s, at most %d:%02d h an attempt%s\n", b->nodes, b->nodes == 1 ? "" : "s",
-           b->parts > 1 ? " for each part" : "", b->minutes / 60, b->minutes % 60, until);
-    if (b->parts > 1) printf("  %d parts as an array; job %s merges them when all have ended\n", b->parts, merge);
-    printf("  script   %s/campaign.sbatch (sbatch it to go on after the job has ended)\n", b->folder);
-    printf("  queue    squeue --job %s\n", job);
-    printf("  log      %s/slurm-%s%s.log\n", b->folder, job, b->parts > 1 ? "_PART" : "");
-    printf("  status   reelwright status %s%s\n", b->folder, b->parts > 1 ? "/parts/PART" : "");
-    printf("  stop     scancel --batch --signal=USR1 %s (checkpoints and requeues), scancel %s (ends it)\n", job, job);
-    printf("  list     %s/delivery.csv\n", b->folder);
+    foreign_print(stdout, "submitted job %s: %s, %lld clips in %lld renders\n", job, c->name, (long long)c->clip_count,
+                  (long long)c->shot_count);
+    foreign_print(stdout, "  %d node%s%s, at most %d:%02d h an attempt%s\n", b->nodes, b->nodes == 1 ? "" : "s",
+                  b->parts > 1 ? " for each part" : "", b->minutes / 60, b->minutes % 60, until);
+    if (b->parts > 1)
+        foreign_print(stdout, "  %d parts as an array; job %s merges them when all have ended\n", b->parts, merge);
+    foreign_print(stdout, "  script   %s/campaign.sbatch (sbatch it to go on after the job has ended)\n", b->folder);
+    foreign_print(stdout, "  queue    squeue --job %s\n", job);
+    foreign_print(stdout, "  log      %s/slurm-%s%s.log\n", b->folder, job, b->parts > 1 ? "_PART" : "");
+    char *part = text_format("%s%s", b->folder, b->parts > 1 ? "/parts/PART" : "");
+    char *command = shell_suggest("status", part, NULL);
+    foreign_print(stdout, "  status   %s\n", command);
+    free(command);
+    free(part);
+    foreign_print(stdout,
+                  "  stop     scancel --batch --signal=USR1 %s (checkpoints and requeues), scancel %s (ends it)\n", job,
+                  job);
+    foreign_print(stdout, "  list     %s/delivery.csv\n", b->folder);
 }
 
 static Status write_script(const Batch *b, const char *name, const char *text, char **file)

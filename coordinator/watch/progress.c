@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 
 enum { BAR_LEAST = 6, BAR_MOST = 24, PLAIN_EVERY_S = 30, STALE_S = 30 };
 
@@ -60,6 +61,7 @@ char *progress_line(const Snapshot *s, double now_s)
     char *line = text_format("%s: %s, %lld of %lld clips done%s%s%s%s%s%s%s", s->name, state_text(s, now_s),
                              (long long)s->finished, (long long)(s->clips - s->refused), failed_text, refused,
                              cancelled, paused, speed, rest, due);
+    foreign_clean(line);
     free(rest);
     free(failed_text);
     free(refused);
@@ -107,6 +109,7 @@ static char *worker_line(const WorkerLine *w, double now_s)
         now_s - w->heard_s > STALE_S ? text_format(", silent for %.0f s", now_s - w->heard_s) : text_copy("");
     char *line = text_format("  worker %-3d %-8s %3d/%-3d %s%s%s", w->rank, *w->stage ? w->stage : "start", w->done,
                              w->total, w->clip, others, silent);
+    foreign_clean(line);
     free(others);
     free(silent);
     return line;

@@ -119,7 +119,7 @@ static void test_columns(void **state)
     faults_are(read_csv("id;name\n1;x\n"), 1,
                "c.csv:1: one column, \"id;name\": expected commas between the names, not semicolons");
     faults_are(read_csv("id\tname\n1\tx\n"), 1,
-               "c.csv:1: one column, \"id?name\": expected commas between the names, not tabs");
+               "c.csv:1: one column, \"id name\": expected commas between the names, not tabs");
 }
 
 static void test_ids(void **state)

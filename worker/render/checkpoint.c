@@ -9,6 +9,7 @@
 #include <hdf5.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 
 static const char format_name[] = "reelwright-latents";
 enum { SOLVER_MAX = sizeof((DenoiseState *)0)->solver / sizeof(float *), IMAGE_GROWTH = 1 << 12, DIM_MAX = 1 << 20 };
@@ -366,6 +367,20 @@ out:
     return status;
 }
 
+/* What a seal does not keep from being nonsense: these go to JSON and to a terminal. */
+static Status check_words(const CheckpointOwner *o)
+{
+    const struct {
+        const char *name, *text;
+    } word[] = {{"shot", o->shot}, {"model", o->model}, {"prompt_sha256", o->prompt_sha256}, {"dtype", o->dtype}};
+    for (size_t i = 0; i < sizeof word / sizeof *word; i++)
+        if (!foreign_is_safe(word[i].text))
+            return status_fail(ERR_INPUT, "damaged checkpoint: attribute %s is no plain text", word[i].name);
+    if (!isfinite(o->guidance)) return damaged("attribute guidance is no finite number");
+    if (o->width < 1 || o->height < 1 || o->frames < 1 || o->fps < 1) return damaged("a size, length or rate below 1");
+    return status_ok();
+}
+
 static Status get_all(hid_t file, size_t file_bytes, Checkpoint *c)
 {
     char text[HASH_TEXT] = "";
@@ -377,6 +392,7 @@ static Status get_all(hid_t file, size_t file_bytes, Checkpoint *c)
     if (version != CHECKPOINT_VERSION)
         return status_fail(ERR_INPUT, "checkpoint of version %d, expected %d", version, CHECKPOINT_VERSION);
     TRY(get_rows(file, root_rows, ROOT_ROWS, c));
+    TRY(check_words(&c->owner));
     if (c->state.step < 1 || c->state.step > c->owner.steps) return damaged("step out of range");
     TRY(get_tensor(file, "latents", file_bytes, c->dim, &c->state.latents));
     return get_solver(file, file_bytes, c);
@@ -385,14 +401,15 @@ static Status get_all(hid_t file, size_t file_bytes, Checkpoint *c)
 /* HDF5 gets to see only what was written: 1.10.8 loops for ever on a damaged global heap, where its texts are. */
 static Status check_seal(const char *bytes, size_t count)
 {
-    char sum[HASH_TEXT], want[SEAL_BYTES + 1];
+    char sum[HASH_TEXT], want[SEAL_BYTES + 1] = "";
     int version = 0;
     size_t name = 1 + strlen(format_name);
-    const char *seal = bytes + count - SEAL_BYTES;
+    const char *seal = count < SEAL_BYTES ? NULL : bytes + count - SEAL_BYTES;
     seal_text(want, CHECKPOINT_VERSION, "");
-    if (count < SEAL_BYTES || memcmp(seal, want, name) != 0)
+    if (!seal || memcmp(seal, want, name) != 0)
         return status_fail(ERR_INPUT, "not a checkpoint, or one cut short: expected a seal at its end");
     memcpy(want, seal, SEAL_BYTES);
+    want[SEAL_BYTES] = 0;
     if (sscanf(want + name, "%d", &version) != 1 || version != CHECKPOINT_VERSION)
         return status_fail(ERR_INPUT, "checkpoint of version %d, expected %d", version, CHECKPOINT_VERSION);
     hash_bytes(bytes, count - SEAL_BYTES, sum);

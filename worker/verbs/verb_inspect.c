@@ -12,6 +12,7 @@
 #include <libavutil/pixdesc.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/options.h"
 #include "engine/engine.h"
 #include "engine/weights/safetensors.h"
@@ -75,7 +76,7 @@ static Status describe_weights(const char *folder, const char *component, const 
     free(path);
     if (!s) return status;
     int64_t parameters = 0;
-    const char *type = "";
+    const char *type = ""; /* UTF-8, for it was JSON */
     for (int i = 0; i < safetensors_count(s); i++) {
         const StoredTensor *t = safetensors_at(s, i);
         int64_t n = 1;
@@ -278,6 +279,15 @@ static json_t *list_keyframes(AVFormatContext *f)
     return list;
 }
 
+/* Files say these in whatever encoding they like. */
+static void add_tag(json_t *tags, const char *key, const char *value)
+{
+    char *name = foreign_utf8(key), *text = foreign_utf8(value);
+    json_object_set_new(tags, name, json_string(text));
+    free(name);
+    free(text);
+}
+
 static Status inspect_clip(const char *path, json_t **out)
 {
     AVFormatContext *f = NULL;
@@ -298,7 +308,7 @@ static Status inspect_clip(const char *path, json_t **out)
     json_t *streams = json_array(), *tags = json_object();
     for (unsigned i = 0; i < f->nb_streams; i++) json_array_append_new(streams, describe_stream(f->streams[i]));
     for (AVDictionaryEntry *t = NULL; (t = av_dict_get(f->metadata, "", t, AV_DICT_IGNORE_SUFFIX));)
-        json_object_set_new(tags, t->key, json_string(t->value));
+        add_tag(tags, t->key, t->value);
     json_object_set_new(j, "streams", streams);
     json_object_set_new(j, "tags", tags);
     json_object_set_new(j, "keyframes_s", list_keyframes(f));
@@ -325,8 +335,8 @@ static void print_number(const char *name, const json_t *v, int indent, int widt
 {
     char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(7) | JSON_COMPACT);
     char *bytes = ends_with(name, "bytes") ? bytes_text(json_number_value(v)) : NULL;
-    printf("%*s%-*s %s%s%s%s\n", indent, "", width, name, text ? text : "", bytes ? "  (" : "", bytes ? bytes : "",
-           bytes ? ")" : "");
+    foreign_print(stdout, "%*s%-*s %s%s%s%s\n", indent, "", width, name, text ? text : "", bytes ? "  (" : "",
+                  bytes ? bytes : "", bytes ? ")" : "");
     free(bytes);
     free(text);
 }
@@ -337,16 +347,16 @@ static void print_table(const char *name, const json_t *rows, int indent)
     size_t i;
     json_t *row, *v;
     const char *key;
-    printf("%*s%s:\n%*s", indent, "", name, indent + 2, "");
+    foreign_print(stdout, "%*s%s:\n%*s", indent, "", name, indent + 2, "");
     json_object_foreach(json_array_get(rows, 0), key, v)
-        printf("%-16.*s", (int)(strlen(key) - (ends_with(key, "_bytes") ? strlen("_bytes") : 0)), key);
+        foreign_print(stdout, "%-16.*s", (int)(strlen(key) - (ends_with(key, "_bytes") ? strlen("_bytes") : 0)), key);
     json_array_foreach(rows, i, row)
     {
-        printf("\n%*s", indent + 2, "");
+        foreign_print(stdout, "\n%*s", indent + 2, "");
         json_object_foreach(row, key, v)
         {
             char *text = ends_with(key, "_bytes") ? bytes_text(json_number_value(v)) : json_dumps(v, JSON_ENCODE_ANY);
-            printf("%-16s", text ? text : "");
+            foreign_print(stdout, "%-16s", text ? text : "");
             free(text);
         }
     }
@@ -359,7 +369,7 @@ static void print_value(const char *name, const json_t *v, int depth)
     json_t *inner;
     const char *key;
     if (json_is_object(v)) {
-        if (name) printf("%*s%s:\n", 2 * depth, "", name);
+        if (name) foreign_print(stdout, "%*s%s:\n", 2 * depth, "", name);
         json_object_foreach((json_t *)(uintptr_t)v, key, inner) print_value(key, inner, name ? depth + 1 : depth);
     } else if (json_is_array(v) && json_is_object(json_array_get(v, 0)) && strcmp(name, "group") == 0) {
         print_table(name, v, 2 * depth);
