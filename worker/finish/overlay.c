@@ -1,0 +1,391 @@
+#include "overlay.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <qrencode.h>
+
+#include "common/file.h"
+#include "worker/finish/letters.h"
+#include "worker/finish/logo.h"
+
+static const double SHY_CONTRAST = 3.0; /* WCAG 2 asks that much of large letters */
+static const double SHY_SHARE = 0.1;    /* of the pixels beneath that may have less */
+static const double EASE_S = 0.25;      /* in which a box appears */
+
+typedef enum { BOX_NONE, BOX_AUTO, BOX_ALWAYS } BoxWish;
+
+typedef struct {
+    Layer *layer, *box; /* box NULL: none */
+    BoxWish wish;
+    uint32_t color; /* of the letters */
+    double from_s, to_s, fade_s;
+    double box_shown; /* 0 to 1 */
+    bool is_needed;   /* the box */
+} Item;
+
+struct Overlay {
+    OverlayFrame frame;
+    int count;
+    Item item[OVERLAY_MAX];
+};
+
+/* ---- places ------------------------------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *name;
+    int anchor;                      /* as on a number pad */
+    double left, top, right, bottom; /* of the safe area */
+} places[] = {{"top-left", 7, 0, 0, 0.6, 0.4},          {"top", 8, 0, 0, 1, 0.4},
+              {"top-right", 9, 0.4, 0, 1, 0.4},         {"left", 4, 0, 0.3, 0.5, 0.7},
+              {"centre", 5, 0, 0.25, 1, 0.75},          {"right", 6, 0.5, 0.3, 1, 0.7},
+              {"bottom-left", 1, 0, 0.6, 0.6, 1},       {"bottom", 2, 0, 0.6, 1, 1},
+              {"bottom-right", 3, 0.4, 0.6, 1, 1},      {"lower-third", 2, 0, 0.66, 1, 0.94},
+              {"end-card", 8, 0, 0.56, 1, 0.95},          /* its text, and above it */
+              {"end-card-picture", 2, 0, 0.05, 1, 0.53}}; /* its picture or code */
+enum { PLACE_COUNT = (int)(sizeof places / sizeof *places) };
+
+static int place_named(const char *name)
+{
+    for (int i = 0; i < PLACE_COUNT - 1; i++)
+        if (strcmp(places[i].name, name) == 0) return i;
+    return -1;
+}
+
+static const char *text_of(const json_t *o, const char *key, const char *fallback)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : fallback;
+}
+
+static double number_of(const json_t *o, const char *key, double fallback)
+{
+    const json_t *n = json_object_get(o, key);
+    return json_is_number(n) ? json_number_value(n) : fallback;
+}
+
+static int place_of(const json_t *o)
+{
+    int place = place_named(text_of(o, "place", "lower-third"));
+    bool is_card = place >= 0 && strcmp(places[place].name, "end-card") == 0;
+    return is_card && !json_object_get(o, "text") ? PLACE_COUNT - 1 : place;
+}
+
+static bool have_common(Box a, Box b)
+{
+    return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
+
+static Box room_of(const OverlayFrame *f, int place)
+{
+    Box s = f->safe,
+        room = {s.x + (int)(s.width * places[place].left), s.y + (int)(s.height * places[place].top), 0, 0};
+    room.width = s.x + (int)(s.width * places[place].right) - room.x;
+    room.height = s.y + (int)(s.height * places[place].bottom) - room.y;
+    if (f->label.width && have_common(room, f->label)) {
+        int below = f->label.y + f->label.height + f->label.height / 4;
+        room.height -= below > room.y ? below - room.y : 0;
+        room.y = below > room.y ? below : room.y;
+    }
+    return room;
+}
+
+static Box box_at(Box room, int anchor, int width, int height)
+{
+    int column = (anchor - 1) % 3, row = 2 - (anchor - 1) / 3;
+    return (Box){room.x + (room.width - width) * column / 2, room.y + (room.height - height) * row / 2, width, height};
+}
+
+static int short_side(const OverlayFrame *f) { return f->width < f->height ? f->width : f->height; }
+
+/* ---- texts --------------------------------------------------------------------------------------------------------------- */
+
+bool overlay_color(const char *text, uint32_t *color)
+{
+    size_t n = strlen(text);
+    if (text[0] != '#' || (n != 7 && n != 9) || strspn(text + 1, "0123456789abcdefABCDEF") != n - 1) return false;
+    uint32_t value = (uint32_t)strtoul(text + 1, NULL, 16);
+    *color = n == 7 ? value << 8 | 255 : value;
+    return true;
+}
+
+static Status color_of(const json_t *style, const char *key, const char *fallback, uint32_t *color)
+{
+    const char *text = text_of(style, key, fallback);
+    if (overlay_color(text, color)) return status_ok();
+    return status_fail(ERR_INPUT, "style.%s = %s, expected a colour, #RRGGBB or #RRGGBBAA", key, text);
+}
+
+static Status letters_of(const json_t *style, int side, Letters *out)
+{
+    double size = number_of(style, "size", 0.07) * side;
+    *out = (Letters){.font = text_of(style, "font", "Noto Sans"),
+                     .size_px = size,
+                     .least_px = size * number_of(style, "least", 0.5),
+                     .bold = json_is_true(json_object_get(style, "bold")),
+                     .outline_px = number_of(style, "outline_width", 0.004) * side,
+                     .shadow_px = number_of(style, "shadow", 0) * side,
+                     .max_lines = (int)number_of(style, "max_lines", 2)};
+    if (size < 4) return status_fail(ERR_CLIP, "style.size gives letters of %.1f pixels, expected 4 or more", size);
+    TRY(color_of(style, "color", "#FFFFFF", &out->color));
+    return color_of(style, "outline", "#000000", &out->outline);
+}
+
+/* Its box stays in the safe area too: the letters' room is smaller by the box's edge. */
+static Status open_text(const json_t *o, const OverlayFrame *f, int place, Item *item)
+{
+    const json_t *style = json_object_get(o, "style");
+    const char *wish = text_of(style, "box", "auto");
+    uint32_t box_color = 0x000000B0;
+    Letters letters;
+    double px;
+    TRY(letters_of(style, short_side(f), &letters));
+    item->color = letters.color;
+    item->wish = strcmp(wish, "none") == 0 ? BOX_NONE : strcmp(wish, "auto") == 0 ? BOX_AUTO : BOX_ALWAYS;
+    if (item->wish == BOX_ALWAYS) TRY(color_of(style, "box", "auto", &box_color));
+    if (item->wish == BOX_AUTO && layer_luminance(letters.color) < 0.18) box_color = 0xFFFFFFB0;
+    int edge = (int)lrint(letters.size_px * 0.3);
+    Box room = room_of(f, place);
+    if (item->wish != BOX_NONE)
+        room = (Box){room.x + edge, room.y + edge, room.width - 2 * edge, room.height - 2 * edge};
+    TRY(letters_draw(text_of(o, "text", ""), &letters, room, places[place].anchor, &item->layer, &px));
+    if (!item->layer || item->wish == BOX_NONE) return status_ok();
+    Box in = layer_extent(item->layer);
+    edge = (int)(px * 0.28);
+    Box around = {in.x - edge, in.y - edge, in.width + 2 * edge, in.height + 2 * edge};
+    item->box = layer_new(around);
+    layer_add_box(item->box, around, edge, box_color);
+    layer_ready(item->box);
+    return status_ok();
+}
+
+/* ---- pictures and codes ---------------------------------------------------------------------------------------------- */
+
+static Status open_picture(const json_t *o, const OverlayFrame *f, int place, Item *item)
+{
+    Box room = room_of(f, place);
+    int longest = (int)lrint(number_of(o, "scale", 0.2) * short_side(f)), width, height;
+    uint8_t *rgba;
+    if (longest > room.width) longest = room.width;
+    if (longest > room.height) longest = room.height;
+    if (longest < 2) return status_fail(ERR_CLIP, "scale gives a picture of %d pixels, expected 2 or more", longest);
+    TRY(logo_scaled(text_of(o, "image", ""), longest, &rgba, &width, &height));
+    Box at = box_at(room, places[place].anchor, width, height);
+    item->layer = layer_new(at);
+    layer_add_rgba(item->layer, rgba, at);
+    free(rgba);
+    return status_ok();
+}
+
+/* What is not ASCII is said to be UTF-8 (ECI 26): readers guess otherwise, and wrongly. */
+static QRcode *encode(const char *text)
+{
+    bool plain = true;
+    for (const char *p = text; *p; p++) plain = plain && (*p & 0x80) == 0;
+    QRinput *input = *text ? QRinput_new2(0, QR_ECLEVEL_M) : NULL;
+    QRcode *code = NULL;
+    if (input && (plain || QRinput_appendECIheader(input, 26) == 0) &&
+        QRinput_append(input, QR_MODE_8, (int)strlen(text), (const unsigned char *)text) == 0)
+        code = QRcode_encodeInput(input);
+    if (input) QRinput_free(input);
+    return code;
+}
+
+Status overlay_code(const char *text, int side, Box room, int anchor, Layer **out)
+{
+    enum { QUIET = 4 }; /* modules of white around it, as ISO 18004 asks */
+    QRcode *code = encode(text);
+    if (!code) return status_fail(ERR_CLIP, "no code holds %zu bytes, expected 1 to 2,331", strlen(text));
+    int modules = code->width + 2 * QUIET;
+    int px = (side < room.width          ? side < room.height ? side : room.height
+              : room.width < room.height ? room.width
+                                         : room.height) /
+             modules;
+    if (px < 2) {
+        Status status = status_fail(
+            ERR_CLIP, "a code of %d x %d squares in %d pixels cannot be read: shorten its text or enlarge its scale",
+            code->width, code->width, side);
+        QRcode_free(code);
+        return status;
+    }
+    Box at = box_at(room, anchor, modules * px, modules * px);
+    *out = layer_new(at);
+    layer_add_box(*out, at, px * 2, 0xFFFFFFFF);
+    for (int y = 0; y < code->width; y++)
+        for (int x = 0; x < code->width; x++)
+            if (code->data[y * code->width + x] & 1)
+                layer_add_box(*out, (Box){at.x + (x + QUIET) * px, at.y + (y + QUIET) * px, px, px}, 0, 0x000000FF);
+    QRcode_free(code);
+    return status_ok();
+}
+
+static Status open_code(const json_t *o, const OverlayFrame *f, int place, Item *item)
+{
+    int side = (int)lrint(number_of(o, "scale", 0.4) * short_side(f));
+    return overlay_code(text_of(o, "qr", ""), side, room_of(f, place), places[place].anchor, &item->layer);
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------------- */
+
+static double end_of(const json_t *o, double duration_s)
+{
+    double to = number_of(o, "to", 0);
+    return to > 0 && to < duration_s ? to : duration_s;
+}
+
+static Status open_item(const json_t *o, const OverlayFrame *f, Item *item)
+{
+    int place = place_of(o);
+    if (place < 0)
+        return status_fail(ERR_INPUT, "place = %s, expected lower-third, top-left, end-card ...",
+                           text_of(o, "place", ""));
+    item->from_s = number_of(o, "from", 0);
+    item->to_s = end_of(o, f->duration_s);
+    item->fade_s = number_of(o, "fade", 0.25);
+    if (json_object_get(o, "text"))
+        TRY(open_text(o, f, place, item));
+    else if (json_object_get(o, "image"))
+        TRY(open_picture(o, f, place, item));
+    else if (json_object_get(o, "qr"))
+        TRY(open_code(o, f, place, item));
+    else
+        return status_fail(ERR_INPUT, "expected a text, an image or a qr");
+    if (item->layer) layer_ready(item->layer);
+    return status_ok();
+}
+
+Status overlay_open(const json_t *list, const OverlayFrame *frame, Overlay **out)
+{
+    size_t count = json_array_size(list);
+    *out = NULL;
+    if (count > OVERLAY_MAX)
+        return status_fail(ERR_INPUT, "overlays: %zu of them, expected at most %d", count, OVERLAY_MAX);
+    Overlay *o = *out = memory_get(1, sizeof *o);
+    o->frame = *frame;
+    for (size_t i = 0; i < count; i++) {
+        Status status = open_item(json_array_get(list, i), frame, &o->item[o->count++]);
+        if (!failed(status)) continue;
+        overlay_close(out);
+        return status_at(status, "overlays[%zu]", i);
+    }
+    return status_ok();
+}
+
+void overlay_close(Overlay **o)
+{
+    if (!*o) return;
+    for (int i = 0; i < (*o)->count; i++) {
+        layer_free(&(*o)->item[i].layer);
+        layer_free(&(*o)->item[i].box);
+    }
+    free(*o);
+    *o = NULL;
+}
+
+/* 0 to 256: how much of an item is there at a time. The first frame is no fade-in's: a player's still shows it. */
+static int strength_at(const Item *item, double at_s, double duration_s)
+{
+    if (at_s < item->from_s - 1e-6 || at_s >= item->to_s - 1e-6) return 0;
+    double in = item->from_s > 0 && item->fade_s > 0 ? (at_s - item->from_s) / item->fade_s : 1;
+    double out = item->to_s < duration_s && item->fade_s > 0 ? (item->to_s - at_s) / item->fade_s : 1;
+    double share = fmin(1, fmin(in, out));
+    return (int)lrint(256 * fmax(0, share));
+}
+
+static void ease_box(Item *item, const AVFrame *frame, double fps)
+{
+    bool first = !item->is_needed && item->box_shown == 0;
+    if (item->wish == BOX_ALWAYS) item->is_needed = true;
+    if (!item->is_needed)
+        item->is_needed = layer_share_below(frame, item->box->box, item->color, SHY_CONTRAST) > SHY_SHARE;
+    if (!item->is_needed) return;
+    item->box_shown = first && item->wish == BOX_ALWAYS ? 1 : fmin(1, item->box_shown + 1 / fmax(1, EASE_S * fps));
+}
+
+Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number)
+{
+    double at_s = (double)number / o->frame.fps;
+    for (int i = 0; i < o->count; i++) {
+        Item *item = &o->item[i];
+        int strength = strength_at(item, at_s, o->frame.duration_s);
+        if (!strength || !item->layer) continue;
+        if (item->box) {
+            bool starts = item->box_shown == 0 && (number == 0 || at_s - item->from_s < 1.5 / o->frame.fps);
+            ease_box(item, frame, o->frame.fps);
+            if (starts && item->is_needed) item->box_shown = 1; /* it comes with the text, not after it */
+            TRY(layer_blend(item->box, frame, (int)lrint(strength * item->box_shown)));
+        }
+        TRY(layer_blend(item->layer, frame, strength));
+    }
+    return status_ok();
+}
+
+/* ---- checking ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    OverlayFault *found;
+    void *self;
+    size_t index;
+} Finder;
+
+static void find(const Finder *f, const char *member, const char *message)
+{
+    char *field = text_format("overlays[%zu]%s%s", f->index, *member ? "." : "", member);
+    f->found(f->self, field, message);
+    free(field);
+}
+
+static void check_text(const json_t *o, const Finder *f)
+{
+    const char *font = text_of(json_object_get(o, "style"), "font", "Noto Sans");
+    uint32_t missing = letters_missing(text_of(o, "text", ""));
+    if (missing) {
+        char *message = text_format(
+            "no font of this machine has U+%04X: install one that has (Debian: apt-get install fonts-noto)", missing);
+        find(f, "text", message);
+        free(message);
+    }
+    if (!letters_has_family(font)) {
+        char *message = text_format("no font \"%s\" on this machine; `fc-list : family` lists what there is", font);
+        find(f, "style.font", message);
+        free(message);
+    }
+    if (strlen(text_of(o, "text", "")) > LETTERS_MAX_BYTES) find(f, "text", "longer than 4,096 bytes");
+}
+
+static void check_pair(const json_t *list, size_t i, double duration_s, const Finder *f)
+{
+    const json_t *a = json_array_get(list, i);
+    for (size_t k = 0; k < i; k++) {
+        const json_t *b = json_array_get(list, k);
+        bool together =
+            number_of(a, "from", 0) < end_of(b, duration_s) && number_of(b, "from", 0) < end_of(a, duration_s);
+        if (!together || place_of(a) != place_of(b)) continue;
+        char *message = text_format("the same place as overlays[%zu] at the same time; give one of them another place, "
+                                    "or times that do not meet",
+                                    k);
+        find(f, "place", message);
+        free(message);
+    }
+}
+
+void overlay_check(const json_t *list, double duration_s, OverlayFault *found, void *self)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+        Finder f = {found, self, i};
+        if (number_of(o, "from", 0) >= duration_s) {
+            char *message =
+                text_format("begins at %.3g s, after the clip's end at %.3g s", number_of(o, "from", 0), duration_s);
+            find(&f, "from", message);
+            free(message);
+        }
+        if (json_object_get(o, "text")) check_text(o, &f);
+        if (json_object_get(o, "image")) {
+            Status status = logo_check(text_of(o, "image", ""));
+            if (failed(status)) find(&f, "image", status.message);
+        }
+        check_pair(list, i, duration_s, &f);
+    }
+}
