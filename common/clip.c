@@ -8,10 +8,12 @@ void lease_clear(Lease *l)
     for (int i = 0; i < l->clip_count; i++) {
         free(l->clip[i].clip_id);
         free(l->clip[i].stem);
+        free(l->clip[i].finish);
     }
     free(l->clip);
     free(l->model_folder);
     free(l->campaign_folder);
+    free(l->finish);
     free(l->spec);
     shot_clear(&l->shot);
     memset(l, 0, sizeof *l);

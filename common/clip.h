@@ -22,6 +22,7 @@ enum { MAX_RENDITIONS = 8 };
 typedef struct {
     char *clip_id; /* the row's id */
     char *stem;    /* file name without folder, rendition and ending; safe for any file system */
+    char *finish;  /* what this one is finished with beside the campaign's: finish_spec.h; "" nothing */
 } ClipOrder;
 
 enum { LEASE_MAX_RANKS = 64 /* of a group */ };
@@ -37,8 +38,7 @@ typedef struct {         /* what a worker is asked to do: one shot and the clips
     ShotSpec shot;         /* the worker's: wire_decode reads it from spec; the coordinator leaves it empty */
     int steps;             /* the coordinator's: what it expects of the shot; not in the message */
     int checkpoint_every;  /* steps; 0 = decide by measured step time */
-    int rendition_count;
-    Rendition rendition[MAX_RENDITIONS];
+    char *finish;          /* what every clip of the campaign is finished with: finish_spec.h */
     int clip_count;
     ClipOrder *clip;
     int64_t group; /* number of the group that renders it, unique in the job: it is formed anew when this changes */

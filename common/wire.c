@@ -9,7 +9,7 @@
 #include "common/file.h"
 
 /* the MIN sizes are of elements whose texts are all empty: a list cannot be longer than the bytes that are left for it */
-enum { HEADER_BYTES = 12, MIN_ORDER_BYTES = 8, MIN_RESULT_BYTES = 36 };
+enum { HEADER_BYTES = 12, MIN_ORDER_BYTES = 12, MIN_RESULT_BYTES = 36 };
 static const char magic[4] = {'R', 'W', 'I', 'R'};
 
 typedef struct {
@@ -125,16 +125,6 @@ static void pass_spec(Codec *c, Lease *l)
     if (!c->writing && !c->bad && failed(shot_from_json(l->spec, &l->shot))) c->bad = "shot";
 }
 
-static void pass_rendition(Codec *c, Rendition *r)
-{
-    pass_name(c, r->name, sizeof r->name, "rendition name");
-    pass_int(c, &r->width, "rendition width");
-    pass_int(c, &r->height, "rendition height");
-    pass_int(c, &r->crf, "crf");
-    pass_name(c, r->preset, sizeof r->preset, "preset");
-    pass_int(c, &r->max_kbps, "max_kbps");
-}
-
 static void pass_lease(Codec *c, Lease *l)
 {
     pass_int64(c, &l->lease, "lease");
@@ -145,13 +135,13 @@ static void pass_lease(Codec *c, Lease *l)
     pass_text(c, &l->campaign_folder, "campaign folder");
     pass_spec(c, l);
     pass_int(c, &l->checkpoint_every, "checkpoint_every");
-    pass_count(c, &l->rendition_count, MAX_RENDITIONS, "number of renditions");
-    for (int i = 0; i < l->rendition_count; i++) pass_rendition(c, &l->rendition[i]);
+    pass_text(c, &l->finish, "finish");
     pass_count(c, &l->clip_count, (c->end - c->at) / MIN_ORDER_BYTES, "number of clips");
     if (!c->writing) l->clip = memory_get((size_t)l->clip_count, sizeof *l->clip);
     for (int i = 0; i < l->clip_count; i++) {
         pass_text(c, &l->clip[i].clip_id, "clip id");
         pass_text(c, &l->clip[i].stem, "stem");
+        pass_text(c, &l->clip[i].finish, "finish of a clip");
     }
     pass_int64(c, &l->group, "group");
     pass_count(c, &l->member_count, LEASE_MAX_RANKS, "number of members");

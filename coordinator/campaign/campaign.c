@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/finish_spec.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/rendition.h"
 
@@ -110,6 +111,14 @@ static void check_renditions(CampaignLoad *l)
                                 &c->rendition[c->rendition_count]))
             c->rendition_count++;
     }
+}
+
+/* What the clips' files depend on beside their shots, as far as it is the same for all (finish_spec.h). */
+static char *finish_document(const Campaign *c)
+{
+    json_t *keys = json_object();
+    json_object_set_new(keys, "renditions", finish_spec_renditions(c->rendition, c->rendition_count));
+    return finish_spec_text(keys);
 }
 
 static void compile_templates(CampaignLoad *l)
@@ -217,6 +226,7 @@ Status campaign_load(const char *file, Campaign **out)
     c->name = text_copy(l.file.campaign);
     c->checkpoint_every = l.file.checkpoint_every;
     c->share_shots = l.file.reuse_shots;
+    c->finish = finish_document(c);
     campaign_plan(&l);
     *out = c;
     c = NULL;
@@ -240,6 +250,7 @@ void campaign_free(Campaign **c)
     free(p->folder);
     free(p->model_folder);
     free(p->customers_file);
+    free(p->finish);
     settings_clear(&p->settings);
     model_config_free(&p->model);
     customers_free(&p->customers);

@@ -16,6 +16,7 @@ typedef struct {   /* one clip to be: what a row asks for after template expansi
     char *stem;    /* file name: the id made safe and unique (stem.h) */
     int64_t shot;  /* index into Campaign.shot, -1 when refused */
     char *refusal; /* NULL, or why this row gets no clip */
+    char *finish;  /* what it is finished with beside Campaign.finish (finish_spec.h), in plan_text; NULL: nothing */
 } PlannedClip;
 
 typedef struct {
@@ -35,6 +36,7 @@ typedef struct {
     Customers customers;
     int rendition_count;
     Rendition rendition[MAX_RENDITIONS];
+    char *finish;         /* what every clip is finished with: finish_spec.h */
     int checkpoint_every; /* 0 = auto */
     Settings settings;    /* how it is run; paths absolute */
     bool share_shots;     /* reuse: {shots: true} */

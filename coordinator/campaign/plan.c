@@ -165,14 +165,11 @@ static void take_fingerprint(Campaign *c, int fps)
     hash_add_field(h, "campaign", "%s", c->name);
     hash_add_field(h, "model", "%s", c->model_hash);
     hash_add_field(h, "fps", "%d", fps);
-    for (int i = 0; i < c->rendition_count; i++) {
-        const Rendition *r = &c->rendition[i];
-        hash_add_field(h, "rendition", "%s %dx%d crf %d %s %d kbps", r->name, r->width, r->height, r->crf, r->preset,
-                       r->max_kbps);
-    }
+    hash_add_field(h, "finish", "%s", c->finish);
     for (int64_t i = 0; i < c->clip_count; i++) {
         hash_add_field(h, "id", "%s", c->clip[i].clip_id);
         hash_add_field(h, "stem", "%s", c->clip[i].stem);
+        if (c->clip[i].finish) hash_add_field(h, "finish", "%s", c->clip[i].finish);
         hash_add(h, c->shot[c->clip[i].shot].key, HASH_TEXT - 1);
     }
     hash_end(h, c->fingerprint);
@@ -193,7 +190,7 @@ void campaign_plan(CampaignLoad *l)
         describe_shot(&p, c->clip_count, id, &spec, key);
         int64_t shot = find_shot(&p, &spec, key);
         stems_take(p.stems, id, stem);
-        c->clip[c->clip_count] = (PlannedClip){id, keep(c, stem), shot, NULL};
+        c->clip[c->clip_count] = (PlannedClip){.clip_id = id, .stem = keep(c, stem), .shot = shot};
     }
     HASH_CLEAR(hh, p.known);
     free(p.entry);

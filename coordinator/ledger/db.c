@@ -14,7 +14,7 @@ enum { FORMAT = 4, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
     "  file TEXT NOT NULL, model_folder TEXT NOT NULL, model_hash TEXT NOT NULL, columns TEXT NOT NULL,"
-    "  renditions TEXT NOT NULL, checkpoint_every INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,"
+    "  finish TEXT NOT NULL, checkpoint_every INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,"
     "  control INTEGER NOT NULL DEFAULT 0, created_s REAL NOT NULL, settings TEXT NOT NULL, priority INTEGER NOT NULL,"
     "  deadline_s REAL NOT NULL, pilot TEXT NOT NULL, pilot_end INTEGER NOT NULL,"
     "  part INTEGER NOT NULL, parts INTEGER NOT NULL);"
@@ -33,7 +33,8 @@ static const char schema[] =
     "CREATE TABLE clips(clip INTEGER PRIMARY KEY, clip_id TEXT NOT NULL UNIQUE, stem TEXT NOT NULL UNIQUE, shot "
     "INTEGER,"
     "  state TEXT NOT NULL, reason TEXT, customer TEXT NOT NULL, file TEXT, thumbnail TEXT, sheet TEXT, sha256 TEXT,"
-    "  duration_s REAL, width INTEGER, height INTEGER, lease INTEGER, reviewer TEXT, decided_s REAL);"
+    "  duration_s REAL, width INTEGER, height INTEGER, lease INTEGER, reviewer TEXT, decided_s REAL, finish TEXT, "
+    "result TEXT);"
     "CREATE TABLE leases(lease INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shot INTEGER NOT NULL,"
     "  worker TEXT NOT NULL, clips INTEGER NOT NULL, given_s REAL NOT NULL, ended_s REAL, outcome TEXT NOT NULL, "
     "reason TEXT,"

@@ -31,17 +31,6 @@ static char *row_json(const Customers *c, int64_t row)
     return json_line(list);
 }
 
-static char *renditions_json(const Campaign *c)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < c->rendition_count; i++) {
-        const Rendition *r = &c->rendition[i];
-        json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:i,s:s,s:i}", "name", r->name, "width", r->width, "height",
-                                              r->height, "crf", r->crf, "preset", r->preset, "max_kbps", r->max_kbps));
-    }
-    return json_line(list);
-}
-
 /* The pilot's clips are those below this number: the first rows that get one. */
 static int64_t pilot_end(const Campaign *c)
 {
@@ -59,20 +48,19 @@ static double deadline_of(const Campaign *c, double now_s)
 
 static Status insert_campaign(Ledger *l, const Campaign *c)
 {
-    char *columns = columns_json(&c->customers), *renditions = renditions_json(c);
+    char *columns = columns_json(&c->customers);
     char *model = realpath(c->model_folder, NULL), *settings = settings_to_json(&c->settings);
     PilotState pilot = c->settings.pilot ? PILOT_OPEN : PILOT_NONE;
     Status status = ledger_sql_run(
         l,
-        "INSERT INTO campaign(one, name, fingerprint, file, model_folder, model_hash, columns, renditions,"
+        "INSERT INTO campaign(one, name, fingerprint, file, model_folder, model_hash, columns, finish,"
         " checkpoint_every, created_s, settings, priority, deadline_s, pilot, pilot_end, part, parts)"
         " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         "tttttttidtidtiii", c->name, c->fingerprint, c->file, model ? model : c->model_folder, c->model_hash, columns,
-        renditions, (int64_t)c->checkpoint_every, l->now_s, settings, (int64_t)c->settings.priority,
+        c->finish, (int64_t)c->checkpoint_every, l->now_s, settings, (int64_t)c->settings.priority,
         deadline_of(c, l->now_s), ledger_pilot_state_name(pilot), pilot_end(c),
         (int64_t)(c->part.count > 1 ? c->part.number : 1), (int64_t)(c->part.count > 1 ? c->part.count : 1));
     free(columns);
-    free(renditions);
     free(settings);
     free(model);
     return status;
@@ -92,11 +80,11 @@ static Status insert_clip(Ledger *l, int64_t number, const Campaign *c)
     const PlannedClip *p = &c->clip[number];
     char *row = row_json(&c->customers, number);
     ClipState state = p->refusal ? CLIP_REFUSED : CLIP_PLANNED;
-    Status status =
-        ledger_sql_run(l,
-                       "INSERT INTO clips(clip, clip_id, stem, shot, state, reason, customer)"
-                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                       "ittittt", number, p->clip_id, p->stem, p->shot, ledger_clip_state_name(state), p->refusal, row);
+    Status status = ledger_sql_run(l,
+                                   "INSERT INTO clips(clip, clip_id, stem, shot, state, reason, customer, finish)"
+                                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                                   "ittitttt", number, p->clip_id, p->stem, p->shot, ledger_clip_state_name(state),
+                                   p->refusal, row, p->finish);
     ledger_state_add_clips(l, state, 1);
     free(row);
     return status;

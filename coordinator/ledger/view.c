@@ -264,7 +264,8 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
 
 Status ledger_read_renditions(Ledger *l, char **json)
 {
-    return ledger_db_read_text(ledger_sql_query(l, "SELECT renditions FROM campaign", ""), "[]", json);
+    return ledger_db_read_text(ledger_sql_query(l, "SELECT json_extract(finish, '$.renditions') FROM campaign", ""),
+                               "[]", json);
 }
 
 Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)

@@ -1,8 +1,7 @@
 /* work.c - what a dispatch round changes. Every function here runs between ledger_begin and ledger_commit. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "common/file.h"
 #include "coordinator/ledger/counts.h"
@@ -51,42 +50,19 @@ Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count)
     return status;
 }
 
-static Status read_renditions(Ledger *l, const char *text, Lease *out)
-{
-    json_t *list = json_loads(text, 0, NULL), *item;
-    size_t i;
-    bool good = json_is_array(list) && json_array_size(list) <= MAX_RENDITIONS;
-    json_array_foreach(list, i, item)
-    {
-        Rendition *r = good ? &out->rendition[i] : NULL;
-        const char *name = NULL, *preset = NULL;
-        if (!r || json_unpack(item, "{s:s,s:i,s:i,s:i,s:s,s:i}", "name", &name, "width", &r->width, "height",
-                              &r->height, "crf", &r->crf, "preset", &preset, "max_kbps", &r->max_kbps) != 0) {
-            good = false;
-            break;
-        }
-        snprintf(r->name, sizeof r->name, "%s", name);
-        snprintf(r->preset, sizeof r->preset, "%s", preset);
-        out->rendition_count++;
-    }
-    json_decref(list);
-    return good ? status_ok() : status_fail(ERR_FATAL, "%s: damaged list of renditions", l->file);
-}
-
 /* What all leases of an epoch say alike. */
 static Status read_campaign(Ledger *l)
 {
     Lease *out = &l->campaign;
-    Query q = ledger_sql_query(l, "SELECT model_folder, model_hash, renditions, checkpoint_every FROM campaign", "");
+    Query q = ledger_sql_query(l, "SELECT model_folder, model_hash, finish, checkpoint_every FROM campaign", "");
     if (!ledger_sql_next(&q)) return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no campaign", l->file);
     out->model_folder = text_copy(ledger_sql_text(&q, 0));
     snprintf(out->model_hash, sizeof out->model_hash, "%s", ledger_sql_text(&q, 1));
-    Status status = read_renditions(l, ledger_sql_text(&q, 2), out);
+    out->finish = text_copy(ledger_sql_text(&q, 2));
     out->checkpoint_every = (int)ledger_sql_int(&q, 3);
     out->campaign_folder = text_copy(l->folder);
     ledger_sql_end(&q);
-    if (failed(status)) lease_clear(out);
-    return status;
+    return status_ok();
 }
 
 static Status start_lease(Ledger *l, Lease *out)
@@ -95,6 +71,7 @@ static Status start_lease(Ledger *l, Lease *out)
     *out = l->campaign;
     out->model_folder = text_copy(l->campaign.model_folder);
     out->campaign_folder = text_copy(l->campaign.campaign_folder);
+    out->finish = text_copy(l->campaign.finish);
     out->epoch = l->epoch;
     return status_ok();
 }
@@ -125,11 +102,11 @@ static Status take_shot(Ledger *l, int64_t shot, Lease *out, RunningLease *runni
 static Status find_clips(Ledger *l, int64_t shot, Lease *out, int64_t **number)
 {
     int room = 0;
-    Query q =
-        ledger_sql_query(l,
-                         "SELECT clip, clip_id, stem FROM clips WHERE shot = ?1 AND state = 'planned' AND clip < ?3"
-                         " ORDER BY clip LIMIT ?2",
-                         "iii", shot, (int64_t)LEASE_MAX_CLIPS, l->clips_open);
+    Query q = ledger_sql_query(
+        l,
+        "SELECT clip, clip_id, stem, finish FROM clips WHERE shot = ?1 AND state = 'planned' AND clip < ?3"
+        " ORDER BY clip LIMIT ?2",
+        "iii", shot, (int64_t)LEASE_MAX_CLIPS, l->clips_open);
     while (ledger_sql_next(&q)) {
         if (out->clip_count == room) {
             room = 4 * room + 4;
@@ -137,8 +114,8 @@ static Status find_clips(Ledger *l, int64_t shot, Lease *out, int64_t **number)
             *number = memory_resize(*number, (size_t)room, sizeof **number);
         }
         (*number)[out->clip_count] = ledger_sql_int(&q, 0);
-        out->clip[out->clip_count++] =
-            (ClipOrder){text_copy(ledger_sql_text(&q, 1)), text_copy(ledger_sql_text(&q, 2))};
+        out->clip[out->clip_count++] = (ClipOrder){text_copy(ledger_sql_text(&q, 1)), text_copy(ledger_sql_text(&q, 2)),
+                                                   text_copy(ledger_sql_text(&q, 3))};
     }
     TRY(q.status);
     if (out->clip_count > 0) return status_ok();

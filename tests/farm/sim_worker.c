@@ -33,8 +33,8 @@ static Status make_clip(const SimWorker *w, const Lease *l, const ClipOrder *ord
                         .thumbnail = text_format("clips/%s.png", order->stem),
                         .sheet = text_copy(""),
                         .duration_s = (double)l->shot.frames / l->shot.fps,
-                        .width = l->rendition[0].width,
-                        .height = l->rendition[0].height};
+                        .width = l->shot.width,
+                        .height = l->shot.height};
     memcpy(out->sha256, l->key, HASH_TEXT); /* as long as a real one */
     if (!w->write_to) return status_ok();
     hash_bytes(out->file, strlen(out->file), out->sha256);

@@ -291,15 +291,18 @@ static Status verify_write(void)
 
 /* ---- clips ---- */
 
-static ClipOrder orders[] = {{"1", "anna"}, {"2", "ben"}};
+static ClipOrder orders[] = {{"1", "anna", ""}, {"2", "ben", ""}};
+static char finish[] =
+    "{\"renditions\":["
+    "{\"name\":\"small\",\"width\":32,\"height\":32,\"crf\":24,\"preset\":\"ultrafast\",\"max_kbps\":0},"
+    "{\"name\":\"same\",\"width\":32,\"height\":32,\"crf\":24,\"preset\":\"ultrafast\",\"max_kbps\":0}]}";
 
 static Lease finish_lease(void)
 {
     return (Lease){.lease = 1,
                    .campaign_folder = (char *)(uintptr_t) ".",
                    .shot = {.width = SIDE, .height = SIDE, .frames = FRAMES, .fps = 8, .steps = 2},
-                   .rendition_count = 2,
-                   .rendition = {{"small", SIDE, SIDE, 24, "ultrafast", 0}, {"same", SIDE, SIDE, 24, "ultrafast", 0}},
+                   .finish = finish,
                    .clip_count = 2,
                    .clip = orders};
 }

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "common/file.h"
+#include "common/finish_spec.h"
 #include "coordinator/ledger/ledger.h"
 #include "coordinator/ledger/view.h"
 
@@ -46,6 +47,9 @@ static inline Campaign *fixture_campaign(const char *name, int rows, int rows_pe
     c->settings.max_fails.count = -1;
     c->rendition_count = 1;
     c->rendition[0] = (Rendition){.name = "reels", .width = 72, .height = 128, .crf = 20, .preset = "fast"};
+    json_t *finish = json_object();
+    json_object_set_new(finish, "renditions", finish_spec_renditions(c->rendition, 1));
+    c->finish = finish_spec_text(finish);
     c->customers.column_count = 2;
     c->customers.column = memory_get(2, sizeof(char *));
     c->customers.column[0] = text_copy("id");
@@ -95,6 +99,7 @@ static inline void fixture_campaign_free(Campaign *c)
     free(c->file);
     free(c->name);
     free(c->folder);
+    free(c->finish);
     free(c->model_folder);
     free(c);
 }

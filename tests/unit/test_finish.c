@@ -22,14 +22,16 @@ enum { FILE_COUNT = sizeof files / sizeof *files };
 
 static Lease lease(void)
 {
-    static ClipOrder clips[] = {{"1", "anna"}, {"2", "jörg"}};
+    static char finish[] =
+        "{\"renditions\":["
+        "{\"name\":\"reels\",\"width\":180,\"height\":320,\"crf\":20,\"preset\":\"veryfast\",\"max_kbps\":0},"
+        "{\"name\":\"small\",\"width\":90,\"height\":160,\"crf\":24,\"preset\":\"veryfast\",\"max_kbps\":200},"
+        "{\"name\":\"twin\",\"width\":180,\"height\":320,\"crf\":20,\"preset\":\"veryfast\",\"max_kbps\":0}]}";
+    static ClipOrder clips[] = {{"1", "anna", ""}, {"2", "jörg", ""}};
     return (Lease){.lease = 7,
                    .campaign_folder = (char *)folder,
                    .shot = {.width = WIDTH, .height = HEIGHT, .frames = FRAMES, .fps = 8},
-                   .rendition_count = 3,
-                   .rendition = {{"reels", 180, 320, 20, "veryfast", 0},
-                                 {"small", 90, 160, 24, "veryfast", 200},
-                                 {"twin", 180, 320, 20, "veryfast", 0}},
+                   .finish = finish,
                    .clip_count = 2,
                    .clip = clips};
 }
@@ -157,7 +159,8 @@ static void refuses_a_lease_without_clips(void **state)
     l.clip_count = 0;
     assert_int_equal(finish_begin(&l, &f).err, ERR_INPUT);
     l = lease();
-    l.rendition[1].width = 91;
+    *strstr(l.finish, "90,") = '9'; /* 99x160: no even width */
+    strstr(l.finish, "90,")[1] = '9';
     assert_int_equal(finish_begin(&l, &f).err, ERR_INPUT);
     assert_null(f);
 }

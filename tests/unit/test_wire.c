@@ -18,7 +18,6 @@ static void fill_lease(Lease *l)
     *l = (Lease){.lease = 1ll << 40,
                  .epoch = 3,
                  .checkpoint_every = 5,
-                 .rendition_count = 1,
                  .clip_count = 2,
                  .group = 12,
                  .member_count = 3,
@@ -40,11 +39,12 @@ static void fill_lease(Lease *l)
                          .flow_shift = 3.0,
                          .scheduler = "unipc"};
     l->spec = shot_to_json(&l->shot);
-    l->rendition[0] = (Rendition){.name = "reels", .width = 720, .height = 1280, .crf = 18, .preset = "medium"};
+    l->finish = text_copy("{\"renditions\":[]}");
     l->clip = memory_get(2, sizeof *l->clip);
     for (int i = 0; i < 2; i++) {
         l->clip[i].clip_id = text_format("kunde %d", i);
         l->clip[i].stem = text_format("kunde-%d", i);
+        l->clip[i].finish = text_copy(i ? "{\"label\":\"KI\"}" : "");
     }
 }
 
@@ -127,7 +127,9 @@ static void test_fields_of_a_lease_and_a_result(void **state)
     const Lease *l = &back.as.lease;
     assert_true(l->lease == 1ll << 40 && l->shot.seed == UINT64_MAX && l->clip_count == 2);
     assert_string_equal(l->shot.prompt, "ein \"roter\" Ballon");
-    assert_string_equal(l->rendition[0].name, "reels");
+    assert_string_equal(l->finish, "{\"renditions\":[]}");
+    assert_string_equal(l->clip[0].finish, "");
+    assert_string_equal(l->clip[1].finish, "{\"label\":\"KI\"}");
     assert_string_equal(l->clip[1].stem, "kunde-1");
     assert_true(l->group == 12 && l->member_count == 3 && l->member[1] == 9);
     wire_clear(&m);

@@ -18,7 +18,9 @@
 enum { STEPS = 3 };
 static const char folder[] = "test_worker.out", model_folder[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";
 static Worker *worker;
-static ClipOrder orders[] = {{"1", "anna"}, {"2", "ben"}};
+static ClipOrder orders[] = {{"1", "anna", ""}, {"2", "ben", ""}};
+static char finish[] = "{\"renditions\":[{\"name\":\"preview\",\"width\":96,\"height\":64,\"crf\":24,\"preset\":"
+                       "\"veryfast\",\"max_kbps\":0}]}";
 static Lease lease;
 
 static char *path_of(const char *name) { return path_join(folder, name); }
@@ -132,8 +134,7 @@ static int open_all(void **state)
                              .guidance = 3,
                              .flow_shift = 3,
                              .scheduler = "unipc"},
-                    .rendition_count = 1,
-                    .rendition = {{"preview", 96, 64, 24, "veryfast", 0}},
+                    .finish = finish,
                     .clip_count = 2,
                     .clip = orders};
     if (failed(model_config_hash(model_folder, lease.model_hash))) return 1;
