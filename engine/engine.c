@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/file.h"
 #include "engine/trace.h"
@@ -81,6 +82,7 @@ static Status load_dit(Engine *e, int expert)
     make_room(e, expert);
     WeightSource *source = NULL;
     TRY(open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source));
+    weights_adapt(source, e->adapters[expert]);
     Status status = dit_load(e->dit[expert], source, e->be);
     close_source(e, &source);
     return status;
@@ -193,6 +195,97 @@ static Status divide(Engine *e, const Split *split, const ShotSpec *shot)
     return status_ok();
 }
 
+/* ---- adapters ---------------------------------------------------------------------------------------------------------- */
+
+static Status open_adapters(const Engine *e, const EngineAdapter *adapter, int count, int expert, Adapters **out)
+{
+    AdapterOrder order[ENGINE_MAX_ADAPTERS];
+    int n = 0;
+    for (int i = 0; i < count; i++)
+        if (adapter[i].expert == ADAPTER_BOTH || adapter[i].expert == (expert == 0 ? ADAPTER_HIGH : ADAPTER_LOW))
+            order[n++] = (AdapterOrder){adapter[i].file, adapter[i].scale};
+    *out = NULL;
+    if (n == 0) return status_ok();
+    WeightSource *source = NULL;
+    Status status = adapters_open(order, n, expert == 1, out);
+    if (!failed(status)) status = open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source);
+    if (!failed(status)) {
+        weights_adapt(source, *out);
+        status = weights_check(dit_plan(e->dit[expert]), source);
+    }
+    weights_close(&source);
+    if (failed(status)) adapters_close(out);
+    return status;
+}
+
+static Status change_adapters(Engine *e, int expert, Adapters *now)
+{
+    Adapters *before = e->adapters[expert];
+    Status status = status_ok();
+    e->adapters[expert] = now;
+    if (dit_is_loaded(e->dit[expert])) {
+        WeightSource *source = NULL;
+        status = open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source);
+        if (!failed(status)) {
+            weights_adapt(source, now);
+            status = dit_reload(e->dit[expert], source, e->be, before, now);
+        }
+        close_source(e, &source);
+        if (failed(status)) dit_unload(e->dit[expert]);
+    }
+    adapters_close(&before);
+    return status;
+}
+
+static Status set_adapters(Engine *e, const EngineAdapter *adapter, int count)
+{
+    Adapters *now[MAX_EXPERTS] = {0};
+    Status status = status_ok();
+    for (int i = 0; i < count; i++)
+        if (adapter[i].expert != ADAPTER_BOTH && !e->dit[1])
+            return status_fail(ERR_INPUT, "%s: for the %s-noise transformer, but this model has one transformer only",
+                               adapter[i].file, adapter[i].expert == ADAPTER_HIGH ? "high" : "low");
+    for (int i = 0; i < MAX_EXPERTS && !failed(status); i++)
+        if (e->dit[i]) status = open_adapters(e, adapter, count, i, &now[i]);
+    for (int i = 0; i < MAX_EXPERTS; i++) {
+        if (failed(status)) adapters_close(&now[i]);
+        if (e->dit[i] && (now[i] || e->adapters[i])) {
+            Status changed = change_adapters(e, i, now[i]);
+            if (!failed(status)) status = changed;
+        }
+    }
+    return status;
+}
+
+/* One text for one set of adapters: a file counts as another one when its size or its time of change is another. */
+static char *describe_adapters(const EngineAdapter *adapter, int count)
+{
+    char *text = count ? text_copy("") : NULL;
+    for (int i = 0; i < count; i++) {
+        struct stat st = {0};
+        if (stat(adapter[i].file, &st) != 0) st.st_size = -1; /* opening it says so */
+        char *longer = text_format("%s%s\n%.17g %d %lld %lld.%09ld\n", text, adapter[i].file, adapter[i].scale,
+                                   (int)adapter[i].expert, (long long)st.st_size, (long long)st.st_ctim.tv_sec,
+                                   st.st_ctim.tv_nsec);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+Status engine_set_adapters(Engine *e, const EngineAdapter *adapter, int count)
+{
+    if (count > ENGINE_MAX_ADAPTERS)
+        return status_fail(ERR_INPUT, "%d LoRA files, expected at most %d", count, ENGINE_MAX_ADAPTERS);
+    char *text = describe_adapters(adapter, count);
+    const bool same = text ? e->adapters_text && strcmp(text, e->adapters_text) == 0 : !e->adapters_text;
+    Status status = same ? status_ok() : set_adapters(e, adapter, count);
+    free(e->adapters_text);
+    e->adapters_text = failed(status) ? NULL : text;
+    if (failed(status)) free(text);
+    return coll_agree(e->group, status);
+}
+
 static Status prepare(Engine *e, const char *model_folder, const BackendOptions *o)
 {
     TRY(model_config_read(model_folder, &e->config));
@@ -224,7 +317,11 @@ void engine_close(Engine **e)
     if (!*e) return;
     text_free(&(*e)->text);
     weights_close(&(*e)->text_source);
-    for (int i = 0; i < MAX_EXPERTS; i++) dit_free(&(*e)->dit[i]);
+    for (int i = 0; i < MAX_EXPERTS; i++) {
+        dit_free(&(*e)->dit[i]);
+        adapters_close(&(*e)->adapters[i]);
+    }
+    free((*e)->adapters_text);
     vae_free(&(*e)->decoder);
     vae_free(&(*e)->encoder);
     vision_free(&(*e)->vision);

@@ -42,6 +42,18 @@ int64_t engine_bytes_read(const Engine *e); /* of weights, from files, so far */
 const ModelConfig *engine_config(const Engine *e);
 Backend *engine_backend(Engine *e);
 
+/* A LoRA file for the transformer: engine/weights/adapter.h. */
+typedef enum { ADAPTER_BOTH, ADAPTER_HIGH, ADAPTER_LOW } AdapterExpert; /* of two: for high noise, for low noise */
+typedef struct {
+    const char *file;
+    double scale;
+    AdapterExpert expert;
+} EngineAdapter;
+enum { ENGINE_MAX_ADAPTERS = 16 };
+/* These, and no others, from now on; count 0: none. On every rank. Headers are read and compared with the model at once. Of a loaded
+ * transformer only the tensors that an adapter changes are read again. ERR_INPUT names file and tensor; then the engine has none. */
+Status engine_set_adapters(Engine *e, const EngineAdapter *adapter, int count);
+
 /* How large the model's networks are, from the config alone. */
 typedef struct {
     const char *name; /* the folder: "text_encoder", "transformer", ... */

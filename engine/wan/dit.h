@@ -25,6 +25,8 @@ Dit *dit_new(const DitConfig *c); /* no weights yet */
  * of `sequence`: before dit_load. Both borrowed. All ranks of both call dit_shot_* and dit_forward together. */
 void dit_divide(Dit *d, Coll *tensor, Coll *sequence);
 const WeightPlan *dit_plan(const Dit *d);
+Status dit_reload(Dit *d, WeightSource *s, Backend *be, const Adapters *before,
+                  const Adapters *now); /* weights_reload */
 Status dit_load(Dit *d, WeightSource *s, Backend *be);
 bool dit_is_loaded(const Dit *d);
 void dit_unload(Dit *d); /* frees the weights, not its shots; dit_load brings them back */

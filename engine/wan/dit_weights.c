@@ -143,6 +143,13 @@ Status dit_load(Dit *d, WeightSource *s, Backend *be)
     return status_ok();
 }
 
+Status dit_reload(Dit *d, WeightSource *s, Backend *be, const Adapters *before, const Adapters *now)
+{
+    Status status = weights_reload(&d->plan, s, be, before, now);
+    if (failed(status)) d->be = NULL; /* everything was freed */
+    return status;
+}
+
 bool dit_is_loaded(const Dit *d) { return d->be != NULL; }
 
 void dit_unload(Dit *d)

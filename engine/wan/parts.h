@@ -19,11 +19,13 @@ struct Engine {
     TextEncoder *text;
     WeightSource *text_source; /* stays open: the embedding table is read from it */
     bool text_loaded;
-    Dit *dit[MAX_EXPERTS];  /* the second is for low noise, or NULL */
-    Vae *decoder, *encoder; /* encoder: NULL for a text-only model */
-    Vision *vision;         /* or NULL */
-    Coll *processes;        /* borrowed */
-    Coll *group;            /* the same ranks, for tensors of the back end; `processes` itself on a CPU */
+    Dit *dit[MAX_EXPERTS];           /* the second is for low noise, or NULL */
+    Adapters *adapters[MAX_EXPERTS]; /* of each, or NULL */
+    char *adapters_text;             /* which they are, or NULL: none */
+    Vae *decoder, *encoder;          /* encoder: NULL for a text-only model */
+    Vision *vision;                  /* or NULL */
+    Coll *processes;                 /* borrowed */
+    Coll *group;                     /* the same ranks, for tensors of the back end; `processes` itself on a CPU */
     Split split;
     SplitRanks ranks;
     int64_t bytes_read;

@@ -27,6 +27,7 @@ struct Safetensors {
     Shard *shard;
     int count;
     StoredTensor *tensor; /* sorted by name; they own their names */
+    json_t *metadata;     /* of the first file that has some, or NULL */
 };
 
 static const struct {
@@ -142,7 +143,10 @@ static Status add_tensors(Safetensors *s, const Shard *shard, size_t data_start,
     json_t *entry;
     json_object_foreach(header, name, entry)
     {
-        if (strcmp(name, "__metadata__") == 0) continue;
+        if (strcmp(name, "__metadata__") == 0) {
+            if (!s->metadata) s->metadata = json_incref(entry);
+            continue;
+        }
         StoredTensor *t = &s->tensor[s->count];
         *t = (StoredTensor){.file = shard->path};
         TRY(status_at(read_entry(shard, data_start, entry, t), "%s: tensor \"%.200s\"", shard->path, name));
@@ -337,10 +341,16 @@ void safetensors_close(Safetensors **s)
         free(shard->path);
     }
     for (int i = 0; i < (*s)->count; i++) free((char *)(*s)->tensor[i].name);
+    json_decref((*s)->metadata);
     free((*s)->tensor);
     free((*s)->shard);
     free(*s);
     *s = NULL;
+}
+
+const char *safetensors_metadata(const Safetensors *s, const char *key)
+{
+    return json_string_value(json_object_get(s->metadata, key));
 }
 
 int safetensors_count(const Safetensors *s) { return s->count; }

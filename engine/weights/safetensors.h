@@ -42,5 +42,7 @@ const StoredTensor *safetensors_find(const Safetensors *s, const char *name); /*
 /* The tensor was copied: its pages need not stay in memory. */
 void safetensors_forget(const Safetensors *s, const StoredTensor *t);
 int64_t safetensors_bytes(const Safetensors *s); /* of all tensors */
+/* A text of the file's own, of a single file's header; NULL = not there. Borrowed. */
+const char *safetensors_metadata(const Safetensors *s, const char *key);
 
 #endif

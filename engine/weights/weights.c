@@ -9,12 +9,14 @@
 
 #include "common/file.h"
 #include "engine/weights/safetensors.h"
+#include "kernels/convert.h"
 
 struct WeightSource {
     Safetensors *file; /* NULL = random */
     bool *claimed;     /* per tensor of file */
     uint64_t state;    /* of the random numbers */
     int64_t bytes_read;
+    Adapters *adapters; /* borrowed, or NULL */
 };
 
 /* ---- plans ----------------------------------------------------------------------------------------------------------- */
@@ -156,6 +158,8 @@ WeightSource *weights_random(void)
     return s;
 }
 
+void weights_adapt(WeightSource *s, Adapters *a) { s->adapters = a; }
+
 int64_t weights_bytes_read(const WeightSource *s) { return s->bytes_read; }
 
 bool weights_has(const WeightSource *s, const char *name)
@@ -279,6 +283,34 @@ static Status cut(StagedTensor *staged)
     return status_ok();
 }
 
+/* The tensor as the model's own code calls it, the first of several possible names: adapters know that one. */
+static void full_name(const WeightGroup *g, const WeightRow *r, const char *end, char *name, size_t room)
+{
+    snprintf(name, room, "%s%.*s%s", g->prefix, (int)strcspn(r->name, "|"), r->name, end);
+}
+
+/* A tensor that an adapter changes is merged whole, in fp32, before it is divided among ranks. */
+static Status merge(const WeightSource *s, const char *name, StagedTensor *staged)
+{
+    Tensor *t = &staged->tensor;
+    const int64_t count = tensor_count(*t);
+    void *aligned = malloc(tensor_bytes(*t) + 1); /* the file's bytes may lie anywhere */
+    float *merged = malloc((size_t)count * sizeof *merged + 1);
+    Status status = status_ok();
+    if (!aligned || !merged) TRY_OUT(status_fail(ERR_NODE, "out of memory for \"%s\" with its adapters", name));
+    memcpy(aligned, t->data, tensor_bytes(*t));
+    convert_to_float(aligned, t->dtype, count, merged);
+    TRY_OUT(adapters_apply(s->adapters, name, *t, merged));
+    free(staged->copy);
+    staged->copy = t->data = merged;
+    t->dtype = F32;
+    merged = NULL;
+out:
+    free(aligned);
+    free(merged);
+    return status;
+}
+
 /* `want` is the whole tensor's shape; share.count = 0: all of it. */
 static Status stage(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
                     StagedTensor *staged)
@@ -291,6 +323,9 @@ static Status stage(WeightSource *s, const WeightGroup *g, const WeightRow *r, c
     staged->tensor = want;
     staged->tensor.dtype = staged->stored->type == STORED_F32 ? F32 : staged->stored->type == STORED_BF16 ? BF16 : F16;
     staged->tensor.data = (void *)(uintptr_t)staged->stored->data;
+    char name[320];
+    full_name(g, r, end, name, sizeof name);
+    if (adapters_touch(s->adapters, name)) TRY(merge(s, name, staged));
     TRY(cut(staged));
     if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(staged->tensor);
     return status_ok();
@@ -426,6 +461,30 @@ Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be)
     return status_ok();
 }
 
+static bool row_is_touched(const WeightGroup *g, const WeightRow *r, const Adapters *a)
+{
+    char weight[320], bias[320];
+    full_name(g, r, row_end(r), weight, sizeof weight);
+    full_name(g, r, ".bias", bias, sizeof bias);
+    return adapters_touch(a, weight) || (row_has_bias(r) && adapters_touch(a, bias));
+}
+
+Status weights_reload(const WeightPlan *p, WeightSource *s, Backend *be, const Adapters *before, const Adapters *now)
+{
+    for (int i = 0; i < p->count; i++) {
+        const WeightGroup *g = &p->group[i];
+        for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
+            if (!row_is_touched(g, r, before) && !row_is_touched(g, r, now)) continue;
+            free_row(r, be, (char *)g->base + r->field);
+            Status status = load_row(p, g, r, s, be);
+            if (!failed(status)) continue;
+            weights_free(p, be);
+            return status;
+        }
+    }
+    return status_ok();
+}
+
 void weights_free(const WeightPlan *p, Backend *be)
 {
     for (int i = 0; i < p->count; i++) {
@@ -443,6 +502,16 @@ static bool is_ignored(const WeightPlan *p, const char *name)
     return false;
 }
 
+static Status claim_adapters(WeightSource *s, const WeightGroup *g, const WeightRow *r, Tensor shape)
+{
+    char name[320];
+    full_name(g, r, row_end(r), name, sizeof name);
+    TRY(adapters_claim(s->adapters, name, shape));
+    if (!row_has_bias(r)) return status_ok();
+    full_name(g, r, ".bias", name, sizeof name);
+    return adapters_claim(s->adapters, name, bias_shape(shape));
+}
+
 Status weights_check(const WeightPlan *p, WeightSource *s)
 {
     if (!s->file) return status_ok();
@@ -453,6 +522,7 @@ Status weights_check(const WeightPlan *p, WeightSource *s)
             Tensor shape = row_shape(g, r);
             TRY(find_checked(s, g, r, row_end(r), shape, &t));
             if (row_has_bias(r)) TRY(find_checked(s, g, r, ".bias", bias_shape(shape), &t));
+            TRY(claim_adapters(s, g, r, shape));
         }
     }
     for (int i = 0; i < safetensors_count(s->file); i++) {
@@ -461,5 +531,5 @@ Status weights_check(const WeightPlan *p, WeightSource *s)
             return status_fail(ERR_INPUT, "%s: tensor \"%s\" has no place in the model that config.json describes",
                                t->file, t->name);
     }
-    return status_ok();
+    return adapters_check_claimed(s->adapters);
 }

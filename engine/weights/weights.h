@@ -9,6 +9,7 @@
 #define REELWRIGHT_WEIGHTS_H
 
 #include "common/status.h"
+#include "engine/weights/adapter.h"
 #include "kernels/ops.h"
 
 typedef enum {
@@ -78,6 +79,8 @@ typedef struct WeightSource WeightSource;
 /* Headers only. ERR_INPUT when FOLDER/STEM is missing or damaged. */
 Status weights_open(const char *folder, const char *stem, WeightSource **out);
 WeightSource *weights_random(void); /* every tensor exists, with values of a size that keeps activations finite */
+/* Merges these (borrowed, may be NULL) into what is loaded from now on. weights_check then looks at them as well. */
+void weights_adapt(WeightSource *s, Adapters *a);
 bool weights_has(const WeightSource *s, const char *name);
 int64_t
 weights_bytes_read(const WeightSource *s); /* of the file's tensors, since it was opened; a table's rows do not count */
@@ -87,6 +90,9 @@ void weights_close(WeightSource **s);
 Status weights_check(const WeightPlan *p, WeightSource *s);
 /* Binds and packs everything. On failure what was packed is freed again. A back end that plans needs no source. */
 Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be);
+/* Loads again those tensors of a loaded plan that either set of adapters changes (NULL: none), merged as the source says. The rest stays
+ * as it is and is not read. On failure everything is freed. */
+Status weights_reload(const WeightPlan *p, WeightSource *s, Backend *be, const Adapters *before, const Adapters *now);
 void weights_free(const WeightPlan *p, Backend *be);
 
 #endif

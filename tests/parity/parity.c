@@ -228,6 +228,27 @@ static void count_missing(const Comparison *c)
     }
 }
 
+/* The files that the call names, beside the note. */
+static Status take_loras(Engine *e, json_t *note, const char *folder)
+{
+    const json_t *list = json_object_get(note, "loras");
+    EngineAdapter adapter[ENGINE_MAX_ADAPTERS] = {0};
+    char *path[ENGINE_MAX_ADAPTERS] = {0};
+    const int count = (int)json_array_size(list);
+    for (int i = 0; i < count && i < ENGINE_MAX_ADAPTERS; i++) {
+        const json_t *one = json_array_get(list, (size_t)i);
+        const char *expert = json_string_value(json_object_get(one, "expert"));
+        path[i] = path_join(folder, json_string_value(json_object_get(one, "file")));
+        adapter[i] = (EngineAdapter){path[i], json_number_value(json_object_get(one, "scale")),
+                                     strcmp(expert, "high") == 0  ? ADAPTER_HIGH
+                                     : strcmp(expert, "low") == 0 ? ADAPTER_LOW
+                                                                  : ADAPTER_BOTH};
+    }
+    Status status = engine_set_adapters(e, adapter, count);
+    for (int i = 0; i < count && i < ENGINE_MAX_ADAPTERS; i++) free(path[i]);
+    return status;
+}
+
 static void put_nowhere(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim)
 {
     (void)self, (void)name, (void)dtype, (void)data, (void)ndim, (void)dim;
@@ -251,6 +272,7 @@ Status parity_run(const char *folder, const ParityRun *run, ParityReport *report
     TRY_OUT(safetensors_open_file(want, &c.want));
     c.seen = memory_get((size_t)safetensors_count(c.want), sizeof *c.seen);
     TRY_OUT(engine_open_group(model, &run->backend, group, run->split, NULL, &e));
+    TRY_OUT(take_loras(e, note, folder));
     shot_from_call(note, engine_config(e), &shot);
     Trace trace = {group->rank == 0 ? put : put_nowhere, &c, true};
     given_from(c.want, note, &given);

@@ -11,7 +11,8 @@
 #include "common/link.h"
 #include "tests/parity/parity.h"
 
-static const char *const fixtures[] = {"t2v-0", "i2v_a14b-0", "ti2v5b_i2v-0", "flf2v-0", "vace-0"};
+static const char *const fixtures[] = {"t2v-0",   "i2v_a14b-0", "ti2v5b_i2v-0",
+                                       "flf2v-0", "vace-0",     "calls/lora-experts"};
 
 /* The requirements of the references (test_parity.c). Sums in another order move the last bits: measured at most 4.8e-7, 4.7e-6,
  * 3.0e-6, 7.5e-7, 2.2e-6, 5.2e-6 with 2 and 4 ranks, as with one. */

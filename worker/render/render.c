@@ -122,6 +122,22 @@ out:
     return status;
 }
 
+/* What the shot asks for; a shot without adapters takes off those of the one before. */
+static Status take_adapters(Run *r)
+{
+    const ShotMedia *m = r->job->shot->media;
+    EngineAdapter adapter[ENGINE_MAX_ADAPTERS];
+    const int count = m ? m->lora_count : 0;
+    for (int i = 0; i < count && i < ENGINE_MAX_ADAPTERS; i++) {
+        const char *expert = m->lora[i].expert;
+        adapter[i] = (EngineAdapter){m->lora[i].file.path, m->lora[i].scale,
+                                     strcmp(expert, "high") == 0  ? ADAPTER_HIGH
+                                     : strcmp(expert, "low") == 0 ? ADAPTER_LOW
+                                                                  : ADAPTER_BOTH};
+    }
+    return engine_set_adapters(r->e, adapter, count);
+}
+
 /* From wherever the state stands to the last step. Told to stop, it leaves a checkpoint of the last whole step. It waits for each
  * step before it reports the next: a GPU that is hours behind would make a lie of progress, and a stop take as long. */
 static Status denoise_all(Run *r)
@@ -199,6 +215,7 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
         !job->conditions) { /* nothing left to do but to decode: load no more than that */
         out->steps_resumed = c.state.step;
     } else {
+        TRY_OUT(take_adapters(&r));
         TRY_OUT(begin_denoise(&r, noise, &out->text_s));
         if (c.state.latents) take_up(&r, &c, out);
         TRY_OUT(denoise_all(&r));

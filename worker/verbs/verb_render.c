@@ -27,7 +27,7 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     double guidance, guidance_2, flow_shift;
     uint64_t seed;
     const char *noise, *image, *last_image, *control_video, *control_mask, *control_scale;
-    OptionTexts references;
+    OptionTexts references, loras;
     const char *checkpoint, *trace, *split;
     int checkpoint_every;
     bool resume, trace_blocks;
@@ -64,6 +64,8 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"control-video", OPTION_TEXT, &o->control_video, .value = "DIR|FILE"},
         {"control-mask", OPTION_TEXT, &o->control_mask, .value = "DIR|FILE"},
         {"control-scale", OPTION_TEXT, &o->control_scale, .value = "X[,X...]", .help = "for VACE models"},
+        {"lora", OPTION_TEXTS, &o->loras, .value = "FILE[:SCALE[:high|low]]",
+         .help = "adapters, merged into the transformer (1; of a two-expert model into both)"},
         {"checkpoint", OPTION_TEXT, &o->checkpoint, .value = "FILE.h5"},
         {"checkpoint-every", OPTION_INT, &o->checkpoint_every, .value = "N", .min = 1, .max = 1000},
         {"resume", OPTION_FLAG, &o->resume,
@@ -170,6 +172,46 @@ static void make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
     if (!isnan(o->guidance)) s->guidance = o->guidance;
     if (!isnan(o->guidance_2)) s->guidance_2 = o->guidance_2;
     if (!isnan(o->flow_shift)) s->flow_shift = o->flow_shift;
+}
+
+/* ---- adapters -------------------------------------------------------------------------------------------------------------- */
+
+/* FILE[:SCALE[:high|low]]. A file that is there under the whole text is that file: names may hold colons. */
+static Status read_lora(const char *text, ShotLora *l)
+{
+    char *path = text_copy(text), *colon;
+    *l = (ShotLora){.scale = 1, .expert = "both"};
+    if (!file_exists(path) && (colon = strrchr(path, ':')) &&
+        (strcmp(colon + 1, "high") == 0 || strcmp(colon + 1, "low") == 0)) {
+        snprintf(l->expert, sizeof l->expert, "%s", colon + 1);
+        *colon = 0;
+    }
+    if (!file_exists(path) && (colon = strrchr(path, ':'))) {
+        char *end;
+        l->scale = strtod(colon + 1, &end);
+        if (end == colon + 1 || *end || !isfinite(l->scale)) {
+            free(path);
+            return status_fail(ERR_INPUT, "--lora %s: expected FILE, FILE:SCALE or FILE:SCALE:high (or low)", text);
+        }
+        *colon = 0;
+    }
+    l->file.path = path;
+    return status_at(hash_file(path, l->file.sha256), "--lora");
+}
+
+static Status read_loras(const OptionTexts *loras, ShotSpec *s)
+{
+    if (loras->count == 0) return status_ok();
+    if (loras->count > SHOT_MAX_LORAS)
+        return status_fail(ERR_INPUT, "--lora: %d files, expected at most %d", loras->count, SHOT_MAX_LORAS);
+    s->media = memory_get(1, sizeof *s->media);
+    s->media->control_scale = 1;
+    s->media->lora = memory_get((size_t)loras->count, sizeof *s->media->lora);
+    for (int i = 0; i < loras->count; i++) {
+        s->media->lora_count++;
+        TRY(read_lora(loras->text[i], &s->media->lora[i]));
+    }
+    return status_ok();
 }
 
 /* ---- pictures --------------------------------------------------------------------------------------------------------------- */
@@ -387,6 +429,7 @@ static Status prepare(Work *w)
     TRY(model_config_read(o->model, &config));
     Status status = check_kind(o, config);
     if (!failed(status)) make_shot(o, config, &w->shot);
+    if (!failed(status)) status = read_loras(&o->loras, &w->shot);
     if (!failed(status)) status = model_config_check_shot(config, &w->shot);
     if (!failed(status)) status = read_pictures(o, config, w->shot.frames, &w->pictures);
     model_config_free(&config);

@@ -1,0 +1,391 @@
+#include "adapter.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "engine/weights/names.h"
+#include "engine/weights/safetensors.h"
+#include "kernels/convert.h"
+#include "kernels/ops.h"
+
+typedef struct {
+    Safetensors *file;
+    double scale;
+    bool *claimed;    /* per tensor of file */
+    json_t *settings; /* what PEFT was set to, or NULL: from the file's metadata */
+} Adapter;
+
+struct Adapters {
+    Adapter *adapter;
+    int count;
+    const char *own, *other; /* prefixes of the two transformers of a two-expert model */
+    Backend *be;             /* the products are made on the processor, in fp32 */
+};
+
+typedef struct {                           /* what one adapter has for one tensor; all NULL: nothing */
+    const StoredTensor *down, *up, *alpha; /* A, B */
+    const StoredTensor *diff;              /* a whole difference */
+    char module[NAMES_MOST];               /* as this file calls it, without prefix */
+} Term;
+
+/* ---- names ------------------------------------------------------------------------------------------------------------- */
+
+static const char *const down_ends[] = {".lora_A.weight", ".lora_down.weight", ".lora_A.default.weight",
+                                        ".lora.down.weight", NULL};
+static const char *const up_ends[] = {".lora_B.weight", ".lora_up.weight", ".lora_B.default.weight", ".lora.up.weight",
+                                      NULL};
+static const char *const alpha_ends[] = {".alpha", NULL};
+static const char *const diff_ends[] = {".diff", NULL};
+static const char *const bias_ends[] = {".diff_b", ".lora_B.bias", ".lora_up.bias", NULL};
+
+static const StoredTensor *find_end(const Adapter *a, const char *stem, const char *const *end)
+{
+    char name[2 * NAMES_MOST];
+    for (; *end; end++) {
+        snprintf(name, sizeof name, "%s%s", stem, *end);
+        const StoredTensor *t = safetensors_find(a->file, name);
+        if (t) return t;
+    }
+    return NULL;
+}
+
+/* What the file has under this stem for a weight, or for a bias. */
+static bool find_at(const Adapter *a, const char *stem, bool bias, Term *out)
+{
+    if (bias) {
+        out->diff = find_end(a, stem, bias_ends);
+        return out->diff != NULL;
+    }
+    out->down = find_end(a, stem, down_ends);
+    out->up = find_end(a, stem, up_ends);
+    out->alpha = find_end(a, stem, alpha_ends);
+    out->diff = find_end(a, stem, diff_ends);
+    return out->down || out->up || out->diff;
+}
+
+static void underscored(char *name)
+{
+    for (; *name; name++)
+        if (*name == '.') *name = '_';
+}
+
+/* One spelling of the module, behind each prefix that tools put before it. */
+static bool find_spelled(const Adapters *all, const Adapter *a, const char *module, bool bias, Term *out)
+{
+    const char *const prefix[] = {"", all->own, "diffusion_model.", "base_model.model.", "model.diffusion_model."};
+    char stem[2 * NAMES_MOST];
+    snprintf(out->module, sizeof out->module, "%s", module);
+    for (size_t i = 0; i < sizeof prefix / sizeof *prefix; i++) {
+        snprintf(stem, sizeof stem, "%s%s", prefix[i], module);
+        if (find_at(a, stem, bias, out)) return true;
+    }
+    static const char *const kohya[] = {"lora_unet_", "lora_unet__", "lora_transformer_", "lycoris_"};
+    for (size_t i = 0; i < sizeof kohya / sizeof *kohya; i++) {
+        const int n = snprintf(stem, sizeof stem, "%s", kohya[i]);
+        snprintf(stem + n, sizeof stem - (size_t)n, "%s", module);
+        underscored(stem + n);
+        if (find_at(a, stem, bias, out)) return true;
+    }
+    return false;
+}
+
+static bool ends_in(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+static bool find_term(const Adapters *all, const Adapter *a, const char *tensor, Term *out)
+{
+    char module[NAMES_MOST], published[NAMES_MOST];
+    const bool bias = ends_in(tensor, ".bias");
+    *out = (Term){0};
+    if ((size_t)snprintf(module, sizeof module, "%s", tensor) >= sizeof module) return false;
+    if (bias || ends_in(tensor, ".weight")) *strrchr(module, '.') = 0;
+    if (find_spelled(all, a, module, bias, out)) return true;
+    return names_published(module, published, sizeof published) && find_spelled(all, a, published, bias, out);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------ */
+
+/* diffusers keeps PEFT's settings as JSON text in the metadata: {"transformer.lora_alpha": 16, "transformer.r": 8, ...}. */
+static Status read_settings(Adapter *a, const char *path)
+{
+    const char *text = safetensors_metadata(a->file, "lora_adapter_metadata");
+    json_error_t error;
+    if (!text) return status_ok();
+    a->settings = json_loads(text, 0, &error);
+    if (json_is_object(a->settings)) return status_ok();
+    return status_fail(ERR_INPUT, "%s: lora_adapter_metadata is no JSON object: %s", path, error.text);
+}
+
+/* A setting of this transformer, whatever prefix it stands under; NULL: not there. */
+static const json_t *setting(const Adapters *all, const Adapter *a, const char *key)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s%s", all->own, key);
+    const json_t *found = json_object_get(a->settings, name);
+    return found ? found : json_object_get(a->settings, key);
+}
+
+static Status refuse_kinds(const Adapters *all, const Adapter *a, const char *path)
+{
+    static const struct {
+        const char *part, *kind;
+    } other[] = {{"dora_scale", "DoRA"},
+                 {"lora_magnitude_vector", "DoRA"},
+                 {"hada_w1", "LoHa"},
+                 {"lokr_w1", "LoKr"},
+                 {"oft_blocks", "OFT"},
+                 {"lora_mid", "LoCon with a middle"},
+                 {"lora_embedding_", "an embedding's LoRA"}};
+    for (int i = 0; i < safetensors_count(a->file); i++)
+        for (size_t k = 0; k < sizeof other / sizeof *other; k++)
+            if (strstr(safetensors_at(a->file, i)->name, other[k].part))
+                return status_fail(ERR_INPUT, "%s: tensor \"%s\" belongs to %s; expected LoRA (lora_A and lora_B)",
+                                   path, safetensors_at(a->file, i)->name, other[k].kind);
+    if (json_is_true(setting(all, a, "use_dora")))
+        return status_fail(ERR_INPUT, "%s: its settings say use_dora; expected LoRA without it", path);
+    return status_ok();
+}
+
+static Status open_one(const Adapters *all, const AdapterOrder *order, Adapter *a)
+{
+    a->scale = order->scale;
+    if (!isfinite(a->scale))
+        return status_fail(ERR_INPUT, "%s: scale = %g, expected a finite number", order->file, a->scale);
+    TRY(safetensors_open_file(order->file, &a->file));
+    if (safetensors_count(a->file) == 0) return status_fail(ERR_INPUT, "%s: it holds no tensor", order->file);
+    a->claimed = memory_get((size_t)safetensors_count(a->file), sizeof *a->claimed);
+    TRY(read_settings(a, order->file));
+    return refuse_kinds(all, a, order->file);
+}
+
+Status adapters_open(const AdapterOrder *order, int count, bool second, Adapters **out)
+{
+    Adapters *a = memory_get(1, sizeof *a);
+    Status status = status_ok();
+    a->adapter = memory_get((size_t)count + 1, sizeof *a->adapter);
+    a->own = "transformer.";
+    a->other = "transformer_2.";
+    for (int i = 0; i < count && !failed(status); i++) {
+        status = open_one(a, &order[i], &a->adapter[i]);
+        a->count++;
+    }
+    if (second) { /* a file that was made for one transformer serves the second as well when the user says so */
+        bool named = false;
+        for (int i = 0; i < a->count; i++)
+            for (int k = 0; k < safetensors_count(a->adapter[i].file); k++)
+                named |= strncmp(safetensors_at(a->adapter[i].file, k)->name, "transformer_2.", 14) == 0;
+        if (named) a->own = "transformer_2.", a->other = "transformer.";
+    }
+    if (!failed(status) && count > 0)
+        status = backend_open(&(BackendOptions){.kind = BACKEND_CPU, .compute = F32}, &a->be);
+    if (failed(status)) adapters_close(&a);
+    *out = a;
+    return status;
+}
+
+void adapters_close(Adapters **a)
+{
+    if (!*a) return;
+    for (int i = 0; i < (*a)->count; i++) {
+        safetensors_close(&(*a)->adapter[i].file);
+        free((*a)->adapter[i].claimed);
+        json_decref((*a)->adapter[i].settings);
+    }
+    backend_close(&(*a)->be);
+    free((*a)->adapter);
+    free(*a);
+    *a = NULL;
+}
+
+/* ---- checking ------------------------------------------------------------------------------------------------------------ */
+
+bool adapters_touch(const Adapters *a, const char *tensor)
+{
+    Term term;
+    for (int i = 0; a && i < a->count; i++)
+        if (find_term(a, &a->adapter[i], tensor, &term)) return true;
+    return false;
+}
+
+static bool is_number_type(const StoredTensor *t)
+{
+    return t->type == STORED_F32 || t->type == STORED_F16 || t->type == STORED_BF16;
+}
+
+static int64_t count_of(const StoredTensor *t)
+{
+    int64_t n = 1;
+    for (int i = 0; i < t->ndim; i++) n *= t->dim[i];
+    return n;
+}
+
+static Status wrong_shape(const StoredTensor *t, const char *tensor, int64_t rows, int64_t columns)
+{
+    return status_fail(ERR_INPUT,
+                       "%s: tensor \"%s\" has %" PRId64 " numbers, but \"%s\" of this model is %" PRId64 " x %" PRId64
+                       "; expected an adapter made for this model",
+                       t->file, t->name, count_of(t), tensor, rows, columns);
+}
+
+/* A is [R,K...], B is [N,R,1...]. */
+static Status check_pair(const Term *term, const char *tensor, Tensor shape)
+{
+    const StoredTensor *down = term->down, *up = term->up;
+    const int64_t rows = shape.dim[0], columns = tensor_count(shape) / rows;
+    if (!down || !up) {
+        const StoredTensor *one = down ? down : up;
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is there without its other half", one->file, one->name);
+    }
+    const int64_t rank = down->ndim > 0 ? down->dim[0] : 0;
+    if (rank < 1 || count_of(down) != rank * columns) return wrong_shape(down, tensor, rows, columns);
+    if (up->ndim < 2 || up->dim[0] != rows || up->dim[1] != rank || count_of(up) != rows * rank)
+        return wrong_shape(up, tensor, rows, columns);
+    if (term->alpha && count_of(term->alpha) != 1)
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" has %" PRId64 " numbers, expected one", term->alpha->file,
+                           term->alpha->name, count_of(term->alpha));
+    return status_ok();
+}
+
+static void claim(Adapter *a, const StoredTensor *t)
+{
+    if (t) a->claimed[t - safetensors_at(a->file, 0)] = true;
+}
+
+static Status claim_one(const Adapters *all, Adapter *a, const char *tensor, Tensor shape)
+{
+    Term term;
+    if (!find_term(all, a, tensor, &term)) return status_ok();
+    const StoredTensor *const used[] = {term.down, term.up, term.alpha, term.diff};
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+        if (used[i] && !is_number_type(used[i]))
+            return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16 or F16", used[i]->file,
+                               used[i]->name, used[i]->type_name);
+        claim(a, used[i]);
+    }
+    if (term.down || term.up) TRY(check_pair(&term, tensor, shape));
+    if (term.diff && count_of(term.diff) != tensor_count(shape))
+        return wrong_shape(term.diff, tensor, shape.dim[0], tensor_count(shape) / shape.dim[0]);
+    return status_ok();
+}
+
+Status adapters_claim(Adapters *a, const char *tensor, Tensor shape)
+{
+    for (int i = 0; a && i < a->count; i++) TRY(claim_one(a, &a->adapter[i], tensor, shape));
+    return status_ok();
+}
+
+Status adapters_check_claimed(const Adapters *a)
+{
+    for (int i = 0; a && i < a->count; i++) {
+        const Adapter *one = &a->adapter[i];
+        for (int k = 0; k < safetensors_count(one->file); k++) {
+            const StoredTensor *t = safetensors_at(one->file, k);
+            if (one->claimed[k] || strncmp(t->name, a->other, strlen(a->other)) == 0) continue;
+            return status_fail(ERR_INPUT,
+                               "%s: tensor \"%s\" matches nothing in this model; expected a LoRA made for it", t->file,
+                               t->name);
+        }
+    }
+    return status_ok();
+}
+
+/* ---- merging --------------------------------------------------------------------------------------------------------------- */
+
+static float *read_floats(const StoredTensor *t)
+{
+    const int64_t n = count_of(t);
+    float *v = malloc((size_t)n * sizeof *v + 1);
+    if (!v) return NULL;
+    const DType type = t->type == STORED_F32 ? F32 : t->type == STORED_BF16 ? BF16 : F16;
+    if ((uintptr_t)t->data % dtype_bytes(type) == 0) {
+        convert_to_float(t->data, type, n, v);
+        return v;
+    }
+    void *aligned = malloc(t->bytes + 1);
+    if (aligned) {
+        memcpy(aligned, t->data, t->bytes);
+        convert_to_float(aligned, type, n, v);
+    } else {
+        free(v);
+        v = NULL;
+    }
+    free(aligned);
+    return v;
+}
+
+/* alpha / R, or alpha / sqrt(R) where PEFT was set to "rsLoRA". */
+static double rank_scale(const Adapters *all, const Adapter *a, const Term *term)
+{
+    const double rank = (double)term->down->dim[0];
+    double alpha = rank;
+    float *own = term->alpha ? read_floats(term->alpha) : NULL;
+    const json_t *pattern = json_object_get(setting(all, a, "alpha_pattern"), term->module);
+    if (own)
+        alpha = own[0];
+    else if (json_is_number(pattern))
+        alpha = json_number_value(pattern);
+    else if (json_is_number(setting(all, a, "lora_alpha")))
+        alpha = json_number_value(setting(all, a, "lora_alpha"));
+    free(own);
+    return json_is_true(setting(all, a, "use_rslora")) ? alpha / sqrt(rank) : alpha / rank;
+}
+
+/* weight += factor * B A, as a product of B's rows with the packed transpose of A. */
+static Status add_product(Backend *be, const Term *term, Tensor shape, double factor, float *weight)
+{
+    const int64_t rank = term->down->dim[0], rows = shape.dim[0], columns = tensor_count(shape) / rows;
+    float *down = read_floats(term->down), *up = read_floats(term->up);
+    float *turned = malloc((size_t)(rank * columns) * sizeof *turned),
+          *product = malloc((size_t)(rows * columns) * sizeof *product);
+    Linear packed = {0};
+    Status status = status_ok();
+    ArenaMark mark = backend_mark(be);
+    if (!down || !up || !turned || !product)
+        TRY_OUT(status_fail(ERR_NODE, "out of memory for an adapter's product of %" PRId64 " x %" PRId64 " numbers",
+                            rows, columns));
+    for (int64_t r = 0; r < rank; r++)
+        for (int64_t c = 0; c < columns; c++) turned[c * rank + r] = down[r * columns + c];
+    TRY_OUT(linear_pack(be, tensor_view(turned, F32, 2, (int64_t[]){columns, rank}), (Tensor){0}, &packed));
+    Tensor x = backend_upload(be, up, 2, (int64_t[]){rows, rank});
+    backend_download(be, op_linear(be, x, &packed, ACT_NONE), product);
+    TRY_OUT(backend_status(be));
+    for (int64_t i = 0; i < rows * columns; i++) weight[i] += (float)factor * product[i];
+out:
+    backend_release(be, mark);
+    linear_free(be, &packed);
+    free(down);
+    free(up);
+    free(turned);
+    free(product);
+    return status;
+}
+
+static Status add_diff(const StoredTensor *diff, double factor, float *weight)
+{
+    float *v = read_floats(diff);
+    if (!v) return status_fail(ERR_NODE, "out of memory for tensor \"%s\"", diff->name);
+    const int64_t n = count_of(diff);
+    for (int64_t i = 0; i < n; i++) weight[i] += (float)factor * v[i];
+    free(v);
+    return status_ok();
+}
+
+Status adapters_apply(const Adapters *a, const char *tensor, Tensor shape, float *weight)
+{
+    Term term;
+    for (int i = 0; a && i < a->count; i++) {
+        const Adapter *one = &a->adapter[i];
+        if (!find_term(a, one, tensor, &term)) continue;
+        if (term.down) TRY(add_product(a->be, &term, shape, one->scale * rank_scale(a, one, &term), weight));
+        if (term.diff) TRY(add_diff(term.diff, one->scale, weight));
+    }
+    return status_ok();
+}

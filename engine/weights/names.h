@@ -1,0 +1,18 @@
+/* names.h - what the transformer's tensors are called: by diffusers, by Wan's publishers, and by the tools that train adapters.
+ *
+ * A *module* is a tensor's name without ".weight" or ".bias": "blocks.7.attn1.to_q" in diffusers is "blocks.7.self_attn.q" in the
+ * publishers' files and "lora_unet_blocks_7_self_attn_q" in kohya's. The program knows a module by diffusers' name.
+ * Source of the pairs: Wan2.1 wan/modules/model.py and wan/modules/vace_model.py beside diffusers'
+ * models/transformers/transformer_wan.py and transformer_wan_vace.py. */
+#ifndef REELWRIGHT_NAMES_H
+#define REELWRIGHT_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { NAMES_MOST = 320 /* bytes of a name, with its end */ };
+
+/* The publishers' name of a module or of a tensor (".weight", ".bias" stay); false: it has none, or is too long. */
+bool names_published(const char *diffusers, char *out, size_t room);
+
+#endif

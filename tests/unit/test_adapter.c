@@ -1,0 +1,153 @@
+/* LoRA files: what is refused and how it is named; that taking one off brings the model back bit for bit. That the merged model is
+ * diffusers' own is tests/parity's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "engine/engine.h"
+#include "engine/weights/names.h"
+
+#define MODEL SOURCE_DIR "/tests/parity/fixtures/t2v-0/model"
+#define CALLS SOURCE_DIR "/tests/parity/fixtures/calls"
+
+/* ---- a file with the tensors of a header ---- */
+
+static void write_file(const char *path, const char *header, size_t floats)
+{
+    FILE *f = fopen(path, "wb");
+    uint64_t length = strlen(header);
+    assert_non_null(f);
+    fwrite(&length, sizeof length, 1, f);
+    fwrite(header, 1, length, f);
+    for (size_t i = 0; i < floats; i++) fwrite(&(float){0.25f}, sizeof(float), 1, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void expect_refused(Engine *e, const char *header, size_t floats, const char *part)
+{
+    const char *path = "adapter.safetensors";
+    write_file(path, header, floats);
+    Status s = engine_set_adapters(e, &(EngineAdapter){path, 1, ADAPTER_BOTH}, 1);
+    assert_int_equal(s.err, ERR_INPUT);
+    if (!strstr(s.message, part)) fail_msg("\"%s\" does not say \"%s\"", s.message, part);
+    assert_non_null(strstr(s.message, path));
+    unlink(path);
+}
+
+static Engine *open_model(void)
+{
+    Engine *e = NULL;
+    Status s = engine_open(MODEL, &(BackendOptions){.kind = BACKEND_CPU, .threads = 1}, &e);
+    if (failed(s)) fail_msg("%s", s.message);
+    return e;
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    Engine *e = open_model();
+    expect_refused(
+        e,
+        "{\"transformer.blocks.0.attn9.to_q.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+        1, "matches nothing");
+    expect_refused(
+        e, "{\"lora_unet_blocks_0_self_attn_q.dora_scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+        1, "DoRA");
+    expect_refused(
+        e, "{\"lora_unet_blocks_0_self_attn_q.lokr_w1\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 1,
+        "LoKr");
+    expect_refused(e,
+                   "{\"diffusion_model.blocks.0.self_attn.q.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[1,1],"
+                   "\"data_offsets\":[0,4]}}",
+                   1, "other half");
+    expect_refused(e,
+                   "{\"diffusion_model.blocks.0.self_attn.q.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[1,2],"
+                   "\"data_offsets\":[0,8]},"
+                   "\"diffusion_model.blocks.0.self_attn.q.lora_up.weight\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_"
+                   "offsets\":[8,16]}}",
+                   4, "adapter made for this model");
+    expect_refused(
+        e,
+        "{\"diffusion_model.blocks.0.self_attn.q.diff_b\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}",
+        3, "adapter made for this model");
+    expect_refused(
+        e, "{\"diffusion_model.blocks.0.self_attn.q.diff_b\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}",
+        2, "type I64");
+    Status s = engine_set_adapters(e, &(EngineAdapter){CALLS "/lora-peft/lora0.safetensors", 1, ADAPTER_LOW}, 1);
+    assert_int_equal(s.err, ERR_INPUT); /* this model has one transformer */
+    engine_close(&e);
+}
+
+/* One step's latents: they show every weight. */
+static void render(Engine *e, float *latents)
+{
+    ShotSpec s;
+    PromptEmbeds prompt = {0};
+    Denoise *d = NULL;
+    shot_copy(&s, &engine_config(e)->defaults);
+    s.width = s.height = 32;
+    s.frames = s.steps = 1;
+    s.guidance = 1;
+    assert_false(failed(engine_encode(e, "a red ball", "prompt", NULL, &prompt)));
+    assert_false(failed(denoise_begin(e, &s, &prompt, NULL, NULL, NULL, &d)));
+    assert_false(failed(denoise_step(d)));
+    assert_false(failed(denoise_result(d, latents)));
+    denoise_end(&d);
+    prompt_embeds_free(&prompt);
+    shot_clear(&s);
+}
+
+static void comes_off_again(void **state)
+{
+    (void)state;
+    float plain[2048] = {0}, with[2048] = {0}, both[2048] = {0}, after[2048] = {0};
+    const EngineAdapter adapter[] = {{CALLS "/lora-peft/lora0.safetensors", 0.7, ADAPTER_BOTH},
+                                     {CALLS "/lora-published/lora1.safetensors", -0.4, ADAPTER_BOTH}};
+    Engine *e = open_model();
+    render(e, plain);
+    const int64_t read = engine_bytes_read(e);
+    assert_false(failed(engine_set_adapters(e, adapter, 1)));
+    assert_true(engine_bytes_read(e) - read < read); /* only what it changes is read again */
+    render(e, with);
+    assert_false(failed(engine_set_adapters(e, adapter, 2)));
+    render(e, both);
+    assert_false(failed(engine_set_adapters(e, NULL, 0)));
+    render(e, after);
+    assert_memory_not_equal(plain, with, sizeof plain);
+    assert_memory_not_equal(with, both, sizeof plain);
+    assert_memory_equal(plain, after, sizeof plain);
+    engine_close(&e);
+}
+
+static void knows_the_publishers_names(void **state)
+{
+    (void)state;
+    static const char *const pair[][2] = {{"blocks.12.attn1.to_out.0.weight", "blocks.12.self_attn.o.weight"},
+                                          {"vace_blocks.0.proj_in.bias", "vace_blocks.0.before_proj.bias"},
+                                          {"blocks.3.norm2.weight", "blocks.3.norm3.weight"},
+                                          {"condition_embedder.time_proj.bias", "time_projection.1.bias"},
+                                          {"scale_shift_table", "head.modulation"},
+                                          {"blocks.3.scale_shift_table", "blocks.3.modulation"}};
+    char name[NAMES_MOST];
+    for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
+        assert_true(names_published(pair[i][0], name, sizeof name));
+        assert_string_equal(name, pair[i][1]);
+    }
+    assert_false(names_published("blocks.3.attn3.to_q.weight", name, sizeof name));
+    assert_false(names_published("blocks.3.attn1.to_q.weight", name, 8));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_what_does_not_fit), cmocka_unit_test(comes_off_again),
+                                       cmocka_unit_test(knows_the_publishers_names)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
