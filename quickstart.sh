@@ -17,6 +17,7 @@ PACKAGES=(
   libjpeg62-turbo-dev                                                      # photos, as Pillow reads them
   libsqlite3-dev libyaml-dev libcsv-dev libjansson-dev uthash-dev # ledger, campaigns, model configs
   libutf8proc-dev libssl-dev                                               # prompts, hashes
+  libsodium-dev                                                            # consents: signatures, encryption
   libcurl4-openssl-dev libmicrohttpd-dev                                   # webhooks, metrics and the status page
   fonts-dejavu-core                                                        # labels of contact sheets
   libass-dev libqrencode-dev libebur128-dev                                # text and codes over pictures, loudness

@@ -5,7 +5,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 bad=0
 complain() { printf 'style: %s\n' "$1"; printf '%s\n' "$2" | head -20; bad=1; }
 
-sources=$(find common coordinator worker engine kernels tests tools -name '*.[ch]' -o -name '*.cc' | sort)
+sources=$(find common trust coordinator worker engine kernels tests tools -name '*.[ch]' -o -name '*.cc' | sort)
 if command -v clang-format-14 >/dev/null; then
   list=$(echo "$sources" | xargs clang-format-14 --dry-run 2>&1 | sed -n 's/:[0-9]*:[0-9]*: warning: .*//p' | sort -u)
   [ -z "$list" ] || complain 'not formatted (clang-format-14 -i FILE):' "$list"
@@ -16,15 +16,16 @@ fi
 # folder: what it may include of ours
 check_includes() {
   local folder=$1 allowed=$2 list
-  list=$(grep -rnE '#include "(common|kernels|engine|worker|coordinator)/' "$folder" --include='*.[ch]' --include='*.cc' |
+  list=$(grep -rnE '#include "(common|trust|kernels|engine|worker|coordinator)/' "$folder" --include='*.[ch]' --include='*.cc' |
     grep -vE "#include \"($allowed)/" | grep -v '^coordinator/main\.c:')
   [ -z "$list" ] || complain "$folder may include $allowed only:" "$list"
 }
 check_includes common 'common'
+check_includes trust 'common|trust'
 check_includes kernels 'common|kernels'
 check_includes engine 'common|kernels|engine'
-check_includes worker 'common|kernels|engine|worker'
-check_includes coordinator 'common|coordinator'
+check_includes worker 'common|trust|kernels|engine|worker'
+check_includes coordinator 'common|trust|coordinator'
 
 # The rooms of the coordinator, from below: each knows itself and those before it.
 below='common'
@@ -39,10 +40,11 @@ done
 # a vendor library has one home
 check_home() {
   local header=$1 home=$2 list
-  list=$(grep -rnE "#include <($header)" common coordinator worker engine kernels | grep -vE "^($home)")
+  list=$(grep -rnE "#include <($header)" common trust coordinator worker engine kernels | grep -vE "^($home)")
   [ -z "$list" ] || complain "<$header> is at home in $home only:" "$list"
 }
 check_home 'sqlite3\.h' 'coordinator/ledger'
+check_home 'sodium\.h' 'trust/'
 check_home 'hdf5\.h' 'worker/render/(checkpoint|trace|h5)'
 check_home 'mpi(-ext)?\.h' 'common/link_mpi|kernels/coll_mpi'
 check_home 'lib(av|sw)' 'worker/'
@@ -59,9 +61,9 @@ check_home '(c?yaml|cyaml/.*)\.h' 'coordinator/campaign/'
 list=$(grep -rn 'SET state' coordinator --include='*.c' | grep -vE '^coordinator/ledger/(counts|work|steer)\.c:')
 [ -z "$list" ] || complain 'states are written in coordinator/ledger/: counts.c, work.c and steer.c only, with their counts (counts.h):' "$list"
 
-list=$(grep -rnE '[^_a-z](strcpy|strcat|sprintf|gets|tmpnam|atoi|atof|strtok)[ ]*\(' common coordinator worker engine kernels --include='*.[ch]' --include='*.cc')
+list=$(grep -rnE '[^_a-z](strcpy|strcat|sprintf|gets|tmpnam|atoi|atof|strtok)[ ]*\(' common trust coordinator worker engine kernels --include='*.[ch]' --include='*.cc')
 [ -z "$list" ] || complain 'banned function (unbounded, or fails silently):' "$list"
-list=$(grep -rnE '(^|[^_a-z.])exit *\(' common coordinator worker engine kernels --include='*.c' | grep -v '^coordinator/main\.c:' | grep -v '//\|/\*\|_exit')
+list=$(grep -rnE '(^|[^_a-z.])exit *\(' common trust coordinator worker engine kernels --include='*.c' | grep -v '^coordinator/main\.c:' | grep -v '//\|/\*\|_exit')
 [ -z "$list" ] || complain 'exit() outside main.c:' "$list"
 [ $bad = 0 ] && echo 'style: fine'
 exit $bad

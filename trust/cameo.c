@@ -1,0 +1,521 @@
+/* cameo.c - changes: adding people, verifying them, what they grant and take back, and their end. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "trust/inside.h"
+
+/* ---- adding ---- */
+
+static Status make_cameo_folder(const TrustStore *s, const char *id)
+{
+    char *path = trust_path(s, "cameos/%s", id);
+    Status status =
+        mkdir(path, 0700) != 0 && errno != EEXIST ? status_errno(ERR_NODE, "cannot make %s", path) : status_ok();
+    free(path);
+    return status;
+}
+
+static bool is_there(const TrustStore *s, const char *id)
+{
+    char *path = trust_path(s, "cameos/%s/cameo.json", id);
+    bool yes = file_exists(path);
+    free(path);
+    return yes;
+}
+
+static void remove_medium(const TrustStore *s, const char *id, const char *file)
+{
+    char *path = trust_path(s, "cameos/%s/%s.enc", id, file);
+    unlink(path);
+    free(path);
+}
+
+static bool is_replaced(const TrustNewCameo *c, const char *kind)
+{
+    for (int i = 0; i < c->medium_count; i++)
+        if (strcmp(c->medium[i].kind, kind) == 0) return true;
+    return false;
+}
+
+/* Media of the kinds that come anew leave the record; their files go once the new record holds. */
+static void take_out(TrustRecord *r, const TrustNewCameo *c, TrustMedium *gone, int *gone_count)
+{
+    int kept = 0;
+    *gone_count = 0;
+    for (int i = 0; i < r->medium_count; i++)
+        if (is_replaced(c, r->medium[i].kind))
+            gone[(*gone_count)++] = r->medium[i];
+        else
+            r->medium[kept++] = r->medium[i];
+    r->medium_count = kept;
+}
+
+static void new_record(TrustRecord *r, const TrustNewCameo *c, int64_t now_s)
+{
+    unsigned char ref[16];
+    trust_random(ref, sizeof ref);
+    trust_hex(ref, sizeof ref, r->ref);
+    memcpy(r->id, c->id, strlen(c->id) + 1);
+    r->name = text_copy(c->name ? c->name : c->id);
+    r->added_s = now_s;
+}
+
+static Status write_media(TrustStore *s, TrustRecord *r, const unsigned char *key, const TrustNewMedium *m, int count)
+{
+    if (r->medium_count + count > TRUST_MAX_MEDIA)
+        return status_fail(ERR_INPUT, "cameo %s: more than %d media", r->id, TRUST_MAX_MEDIA);
+    r->medium = memory_resize(r->medium, TRUST_MAX_MEDIA, sizeof *r->medium);
+    for (int i = 0; i < count; i++) {
+        TRY(trust_medium_write(s, r->id, key, &m[i], &r->medium[r->medium_count]));
+        r->medium_count++;
+    }
+    return status_ok();
+}
+
+static Status check_new(const TrustNewCameo *c)
+{
+    if (!trust_id_valid(c->id))
+        return status_fail(ERR_INPUT, "cameo \"%.64s\": expected an id of 1 to %d letters, digits, '.', '_' and '-'",
+                           c->id, TRUST_ID_BYTES - 1);
+    if (c->name && !trust_word_valid(c->name))
+        return status_fail(ERR_INPUT, "--name: expected 1 to %d bytes of text without line breaks",
+                           TRUST_WORD_BYTES - 1);
+    return status_ok();
+}
+
+static Status add_locked(TrustStore *s, const TrustNewCameo *c, unsigned char *key, int64_t now_s)
+{
+    TrustRecord r = {0};
+    TrustMedium gone[TRUST_MAX_MEDIA];
+    int gone_count = 0;
+    Status status = status_ok();
+    const bool known = is_there(s, c->id);
+    if (known) {
+        TRY_OUT(trust_read_record(s, c->id, &r));
+        TRY_OUT(trust_read_cameo_key(s, c->id, key));
+        if (c->name) {
+            free(r.name);
+            r.name = text_copy(c->name);
+        }
+    } else {
+        new_record(&r, c, now_s);
+        trust_random(key, TRUST_KEY_BYTES);
+        TRY_OUT(make_cameo_folder(s, c->id));
+        TRY_OUT(trust_write_cameo_key(s, c->id, key, NULL));
+    }
+    r.minor = r.minor || c->minor;
+    r.public_figure = r.public_figure || c->public_figure;
+    take_out(&r, c, gone, &gone_count);
+    TRY_OUT(write_media(s, &r, key, c->medium, c->medium_count));
+    if (c->medium_count) r.verified_s = 0; /* another face may be another person's */
+    TRY_OUT(trust_write_record(s, &r, "cameo", now_s));
+    for (int i = 0; i < gone_count; i++) remove_medium(s, c->id, gone[i].file);
+out:
+    for (int i = 0; i < gone_count; i++) free(gone[i].note);
+    trust_record_clear(&r);
+    return status;
+}
+
+Status trust_add_cameo(TrustStore *s, const TrustNewCameo *c, int64_t now_s)
+{
+    int lock;
+    TRY(check_new(c));
+    unsigned char *key = trust_memory_get(TRUST_KEY_BYTES);
+    if (!key) return status_fail(ERR_NODE, "no locked memory");
+    Status status = trust_begin(s, &lock);
+    if (!failed(status)) status = add_locked(s, c, key, trust_now(s, now_s));
+    trust_end(s, &lock);
+    trust_memory_free(key);
+    return status;
+}
+
+/* ---- verification ---- */
+
+void trust_challenge_clear(TrustChallenge *c)
+{
+    free(c->sentence[0]);
+    free(c->sentence[1]);
+    *c = (TrustChallenge){0};
+}
+
+/* The digits apart, as one says them. */
+static void make_sentences(const char *name, TrustChallenge *c)
+{
+    char digits[2 * TRUST_PASSCODE_DIGITS + 1] = "", day[2][32];
+    time_t t = (time_t)c->issued_s;
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(day[0], sizeof day[0], "%Y-%m-%d", &tm);
+    strftime(day[1], sizeof day[1], "%d.%m.%Y", &tm);
+    for (int i = 0; i < TRUST_PASSCODE_DIGITS; i++) {
+        digits[2 * i] = c->passcode[i];
+        digits[2 * i + 1] = i + 1 < TRUST_PASSCODE_DIGITS ? ' ' : 0;
+    }
+    c->sentence[0] = text_format("I am %s. Today is %s. I agree that my face and my voice are recorded. My code is %s.",
+                                 name, day[0], digits);
+    c->sentence[1] = text_format(
+        "Ich bin %s. Heute ist der %s. Ich bin einverstanden, dass mein Gesicht und meine Stimme aufgenommen werden. "
+        "Mein Code ist %s.",
+        name, day[1], digits);
+}
+
+static Status write_challenge(TrustStore *s, const TrustRecord *r, const TrustChallenge *c)
+{
+    char *path = trust_path(s, "cameos/%s/challenge.json", r->id);
+    json_t *body =
+        json_pack("{s:s,s:s,s:I}", "ref", r->ref, "passcode", c->passcode, "issued_s", (json_int_t)c->issued_s);
+    char *text = trust_sign(s->secret, "challenge", body);
+    Status status = trust_publish(path, text, strlen(text));
+    json_decref(body);
+    free(text);
+    free(path);
+    return status;
+}
+
+static Status challenge_locked(TrustStore *s, const char *cameo, int64_t now_s, TrustChallenge *out)
+{
+    TrustRecord r;
+    TRY(trust_read_record(s, cameo, &r));
+    TrustFact *f = trust_fact(s, r.ref);
+    enum { DAY_S = 24 * 3600 };
+    Status status = status_ok();
+    if (f->challenges_today >= TRUST_CHALLENGES_A_DAY && f->day_s / DAY_S == now_s / DAY_S)
+        TRY_OUT(
+            status_fail(ERR_INPUT, "cameo %s: %d challenges today; expected another day", cameo, f->challenges_today));
+    out->issued_s = now_s;
+    out->until_s = now_s + TRUST_CHALLENGE_S;
+    out->attempts_left = TRUST_ATTEMPTS;
+    for (int i = 0; i < TRUST_PASSCODE_DIGITS; i++) out->passcode[i] = (char)('0' + trust_random_below(10));
+    make_sentences(r.name, out);
+    TRY_OUT(write_challenge(s, &r, out));
+    status = trust_log(s, json_pack("{s:s,s:s}", "what", "challenge", "ref", r.ref), now_s);
+out:
+    trust_record_clear(&r);
+    return status;
+}
+
+Status trust_challenge(TrustStore *s, const char *cameo, int64_t now_s, TrustChallenge *out)
+{
+    int lock;
+    *out = (TrustChallenge){0};
+    TRY(trust_begin(s, &lock));
+    Status status = challenge_locked(s, cameo, trust_now(s, now_s), out);
+    trust_end(s, &lock);
+    if (failed(status)) trust_challenge_clear(out);
+    return status;
+}
+
+static Status read_challenge(TrustStore *s, const TrustRecord *r, int64_t now_s, TrustChallenge *out)
+{
+    TrustSigned d = {0};
+    TrustFact *f = trust_fact(s, r->ref);
+    const char *ref = "", *passcode = "", *id = r->id;
+    json_int_t issued = 0;
+    if (!f || !f->challenged)
+        return status_fail(ERR_INPUT, "cameo %s has no challenge: reelwright cameo challenge %s", id, id);
+    if (f->used)
+        return status_fail(ERR_INPUT, "cameo %s: this passcode was used: reelwright cameo challenge %s", id, id);
+    if (f->attempts >= TRUST_ATTEMPTS)
+        return status_fail(ERR_INPUT, "cameo %s: %d attempts have failed: reelwright cameo challenge %s", id,
+                           f->attempts, id);
+    char *path = trust_path(s, "cameos/%s/challenge.json", id);
+    Status status = trust_open_file(s, path, "challenge", &d);
+    bool good = !failed(status) &&
+                json_unpack(d.body, "{s:s,s:s,s:I!}", "ref", &ref, "passcode", &passcode, "issued_s", &issued) == 0 &&
+                strcmp(ref, r->ref) == 0 && strlen(passcode) == TRUST_PASSCODE_DIGITS && issued <= f->challenge_s;
+    if (!failed(status) && !good) status = status_fail(ERR_INPUT, "%s: not this cameo's challenge", path);
+    if (!failed(status) && now_s >= issued + TRUST_CHALLENGE_S)
+        status =
+            status_fail(ERR_INPUT, "cameo %s: the passcode is older than %d minutes: reelwright cameo challenge %s", id,
+                        TRUST_CHALLENGE_S / 60, id);
+    if (!failed(status)) {
+        memcpy(out->passcode, passcode, sizeof out->passcode);
+        out->issued_s = issued;
+        out->until_s = issued + TRUST_CHALLENGE_S;
+        out->attempts_left = TRUST_ATTEMPTS - f->attempts;
+        make_sentences(r->name, out);
+    }
+    json_decref(d.body);
+    free(path);
+    return status;
+}
+
+Status trust_read_challenge(TrustStore *s, const char *cameo, int64_t now_s, TrustChallenge *out)
+{
+    TrustRecord r;
+    *out = (TrustChallenge){0};
+    TRY(trust_read_record(s, cameo, &r));
+    Status status = read_challenge(s, &r, trust_now(s, now_s), out);
+    trust_record_clear(&r);
+    return status;
+}
+
+static bool same_digits(const char *heard, const char *passcode) /* spaces between them do not count */
+{
+    for (; *heard; heard++) {
+        if (*heard == ' ') continue;
+        if (*heard != *passcode) return false;
+        passcode++;
+    }
+    return !*passcode;
+}
+
+static Status accept(TrustStore *s, TrustRecord *r, unsigned char *key, const TrustVerdict *v, int64_t now_s)
+{
+    TrustNewMedium recording = {.kind = "recording", .note = "verification", .data = v->recording, .bytes = v->bytes};
+    TrustNewCameo replaced = {.medium_count = 1, .medium = &recording};
+    TrustMedium gone[TRUST_MAX_MEDIA];
+    int gone_count;
+    take_out(r, &replaced, gone, &gone_count);
+    Status status = trust_read_cameo_key(s, r->id, key);
+    if (!failed(status)) status = write_media(s, r, key, &recording, 1);
+    free(r->verified_by);
+    free(r->verified_how);
+    r->verified_by = text_copy(v->by);
+    r->verified_how = text_copy(v->how);
+    r->verified_s = now_s;
+    if (!failed(status)) status = trust_write_record(s, r, "verify", now_s);
+    for (int i = 0; i < gone_count; i++) {
+        if (!failed(status)) remove_medium(s, r->id, gone[i].file);
+        free(gone[i].note);
+    }
+    return status;
+}
+
+static Status verify_locked(TrustStore *s, const char *cameo, unsigned char *key, const TrustVerdict *v, int64_t now_s)
+{
+    TrustRecord r;
+    TrustChallenge c = {0};
+    TRY(trust_read_record(s, cameo, &r));
+    Status status = status_ok();
+    TRY_OUT(read_challenge(s, &r, now_s, &c));
+    if (!v->good || (v->passcode && !same_digits(v->passcode, c.passcode))) {
+        TRY_OUT(trust_log(s, json_pack("{s:s,s:s}", "what", "attempt", "ref", r.ref), now_s));
+        TRY_OUT(status_fail(ERR_INPUT, "cameo %s: %s; %d attempts are left", cameo,
+                            v->good ? "that is not the passcode" : "the recording was not accepted",
+                            c.attempts_left - 1));
+    }
+    TRY_OUT(accept(s, &r, key, v, now_s));
+    char *path = trust_path(s, "cameos/%s/challenge.json", cameo);
+    unlink(path);
+    free(path);
+out:
+    trust_challenge_clear(&c);
+    trust_record_clear(&r);
+    return status;
+}
+
+Status trust_verify(TrustStore *s, const char *cameo, const TrustVerdict *v, int64_t now_s)
+{
+    int lock;
+    if (!v->by || !trust_word_valid(v->by)) return status_fail(ERR_INPUT, "expected who has judged (--by NAME)");
+    unsigned char *key = trust_memory_get(TRUST_KEY_BYTES);
+    if (!key) return status_fail(ERR_NODE, "no locked memory");
+    Status status = trust_begin(s, &lock);
+    if (!failed(status)) status = verify_locked(s, cameo, key, v, trust_now(s, now_s));
+    trust_end(s, &lock);
+    trust_memory_free(key);
+    return status;
+}
+
+/* ---- consents ---- */
+
+static Status store_evidence(TrustStore *s, TrustRecord *r, const void *data, size_t bytes, TrustConsent *c,
+                             int64_t now_s)
+{
+    if (!data) return status_ok();
+    unsigned char *key = trust_memory_get(TRUST_KEY_BYTES);
+    char note[64];
+    snprintf(note, sizeof note, "of consent %d", c->number);
+    TrustNewMedium m = {.kind = "evidence", .note = note, .data = data, .bytes = bytes};
+    Status status = key ? trust_read_cameo_key(s, r->id, key) : status_fail(ERR_NODE, "no locked memory");
+    if (!failed(status)) status = write_media(s, r, key, &m, 1);
+    if (!failed(status)) {
+        memcpy(c->evidence, r->medium[r->medium_count - 1].sha256, HASH_TEXT);
+        status = trust_write_record(s, r, "cameo", now_s);
+    }
+    trust_memory_free(key);
+    return status;
+}
+
+static Status write_consent(TrustStore *s, const TrustRecord *r, TrustConsent *c, int64_t now_s)
+{
+    char *path = trust_path(s, "consents/%s.%d.json", r->id, c->number);
+    json_t *body = trust_consent_to_json(r->id, r->ref, c);
+    char *text = trust_sign(s->secret, "consent", body);
+    hash_bytes(text, strlen(text), c->sha256);
+    Status status = trust_publish(path, text, strlen(text));
+    if (!failed(status))
+        status = trust_log(
+            s,
+            json_pack("{s:s,s:s,s:i,s:s}", "what", "grant", "ref", r->ref, "consent", c->number, "sha256", c->sha256),
+            now_s);
+    json_decref(body);
+    free(text);
+    free(path);
+    return status;
+}
+
+static Status grant_locked(TrustStore *s, const char *cameo, TrustConsent *c, const void *evidence, size_t bytes,
+                           int64_t now_s)
+{
+    TrustRecord r;
+    TRY(trust_read_record(s, cameo, &r));
+    Status status = status_ok();
+    char *all = trust_path(s, "revocations/%s.all.json", cameo);
+    c->number = trust_fact(s, r.ref)->consent_count + 1;
+    c->granted_s = now_s;
+    if ((r.minor || r.public_figure) && !evidence)
+        TRY_OUT(status_fail(ERR_INPUT, "cameo %s is a %s: expected --evidence FILE, the signed agreement", cameo,
+                            r.minor ? "minor" : "public figure"));
+    if (c->until_s <= now_s) TRY_OUT(status_fail(ERR_INPUT, "--until: expected a date that is still to come"));
+    TRY_OUT(store_evidence(s, &r, evidence, bytes, c, now_s));
+    TRY_OUT(trust_consent_check(c));
+    /* "all" took back what was granted until then; the log holds each of them, and what is granted now is a new yes */
+    if (file_exists(all)) {
+        TRY_OUT(trust_log(s, json_pack("{s:s,s:s,s:i}", "what", "revoke", "ref", r.ref, "consent", 0), now_s));
+        if (unlink(all) != 0) TRY_OUT(status_errno(ERR_NODE, "cannot remove %s", all));
+    }
+    status = write_consent(s, &r, c, now_s);
+out:
+    free(all);
+    trust_record_clear(&r);
+    return status;
+}
+
+Status trust_grant(TrustStore *s, const char *cameo, TrustConsent *c, const void *evidence, size_t bytes, int64_t now_s)
+{
+    int lock;
+    TRY(trust_consent_check(c));
+    TRY(trust_begin(s, &lock));
+    Status status = grant_locked(s, cameo, c, evidence, bytes, trust_now(s, now_s));
+    trust_end(s, &lock);
+    return status;
+}
+
+static Status revoke_locked(TrustStore *s, const char *cameo, int number, int64_t now_s)
+{
+    TrustRecord r;
+    char sha256[HASH_TEXT], *path = NULL, *text = NULL;
+    json_t *body = NULL;
+    TRY(trust_read_record(s, cameo, &r));
+    Status status = status_ok();
+    TrustFact *f = trust_fact(s, r.ref);
+    if (number > f->consent_count)
+        TRY_OUT(status_fail(ERR_INPUT, "cameo %s has %d consents, no %d", cameo, f->consent_count, number));
+    path = number ? trust_path(s, "revocations/%s.%d.json", cameo, number)
+                  : trust_path(s, "revocations/%s.all.json", cameo);
+    body =
+        json_pack("{s:s,s:s,s:i,s:I}", "cameo", cameo, "ref", r.ref, "number", number, "revoked_s", (json_int_t)now_s);
+    text = trust_sign(s->secret, "revocation", body);
+    hash_bytes(text, strlen(text), sha256);
+    TRY_OUT(trust_publish(path, text, strlen(text))); /* from here on it holds */
+    status = trust_log(
+        s, json_pack("{s:s,s:s,s:i,s:s}", "what", "revoke", "ref", r.ref, "consent", number, "sha256", sha256), now_s);
+out:
+    json_decref(body);
+    free(text);
+    free(path);
+    trust_record_clear(&r);
+    return status;
+}
+
+Status trust_revoke(TrustStore *s, const char *cameo, int number, int64_t now_s)
+{
+    int lock;
+    TRY(trust_begin(s, &lock));
+    Status status = revoke_locked(s, cameo, number, trust_now(s, now_s));
+    trust_end(s, &lock);
+    return status;
+}
+
+/* ---- the end ---- */
+
+/* Overwritten before it goes: on a disk that writes in place nothing of it stays. */
+static Status wipe_file(const char *path)
+{
+    struct stat info;
+    char nothing[4096] = {0};
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool good = fd >= 0 && fstat(fd, &info) == 0;
+    for (off_t at = 0; good && at < info.st_size; at += (off_t)sizeof nothing)
+        good = pwrite(fd, nothing, sizeof nothing, at) > 0;
+    good = good && fsync(fd) == 0;
+    if (fd >= 0) close(fd);
+    if (unlink(path) != 0 && errno != ENOENT) return status_errno(ERR_NODE, "cannot remove %s", path);
+    (void)good; /* gone is what counts; it was encrypted, and its key is gone */
+    return status_ok();
+}
+
+/* All files of a folder whose names begin so. */
+static Status wipe_matching(const char *folder, const char *start, bool (*is_its)(const char *rest))
+{
+    DIR *d = opendir(folder);
+    Status status = d || errno == ENOENT ? status_ok() : status_errno(ERR_NODE, "%s", folder);
+    size_t n = strlen(start);
+    for (struct dirent *e; d && !failed(status) && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if (strncmp(e->d_name, start, n) != 0 || (is_its && !is_its(e->d_name + n))) continue;
+        char *path = path_join(folder, e->d_name);
+        status = wipe_file(path);
+        free(path);
+    }
+    if (d) closedir(d);
+    return status;
+}
+
+/* ".12.json", ".all.json" and drafts of them: not those of a cameo whose id is longer */
+static bool is_numbered(const char *rest)
+{
+    if (*rest++ != '.') return false;
+    size_t n = strspn(rest, "0123456789");
+    if (n == 0) n = strncmp(rest, "all", 3) == 0 ? 3 : 0;
+    return n > 0 && strncmp(rest + n, ".json", 5) == 0;
+}
+
+static Status wipe_all(TrustStore *s, const char *cameo)
+{
+    char *own = trust_path(s, "cameos/%s", cameo), *key = trust_path(s, "cameos/%s/key", cameo),
+         *consents = trust_path(s, "consents"), *revocations = trust_path(s, "revocations");
+    Status status = wipe_file(key);
+    if (!failed(status)) status = wipe_matching(own, "", NULL);
+    if (!failed(status)) status = wipe_matching(consents, cameo, is_numbered);
+    if (!failed(status)) status = wipe_matching(revocations, cameo, is_numbered);
+    if (!failed(status) && rmdir(own) != 0 && errno != ENOENT) status = status_errno(ERR_NODE, "cannot remove %s", own);
+    free(revocations);
+    free(consents);
+    free(key);
+    free(own);
+    return status;
+}
+
+/* A record that cannot be read (an erasure that ended early, a damaged store) does not keep the rest from going. */
+static Status erase_locked(TrustStore *s, const char *cameo, int64_t now_s)
+{
+    TrustRecord r;
+    char *own = trust_path(s, "cameos/%s", cameo);
+    bool there = file_is_folder(own);
+    free(own);
+    if (!there) return status_fail(ERR_INPUT, "no cameo \"%s\" in %s", cameo, s->folder);
+    if (!failed(trust_read_record(s, cameo, &r))) {
+        Status status = trust_log(s, json_pack("{s:s,s:s}", "what", "erase", "ref", r.ref), now_s);
+        trust_record_clear(&r);
+        TRY(status);
+    }
+    return wipe_all(s, cameo);
+}
+
+Status trust_erase(TrustStore *s, const char *cameo, int64_t now_s)
+{
+    int lock;
+    if (!trust_id_valid(cameo)) return status_fail(ERR_INPUT, "no cameo \"%.64s\"", cameo);
+    TRY(trust_begin(s, &lock));
+    Status status = erase_locked(s, cameo, trust_now(s, now_s));
+    trust_end(s, &lock);
+    return status;
+}
