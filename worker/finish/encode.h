@@ -17,7 +17,7 @@ typedef struct {
     int max_kbps;       /* peak rate over a one-second buffer; 0 = no cap */
 } EncodeOptions;
 
-/* crf 18, preset medium, size of the frames; fps must be set */
+/* crf 17, preset veryfast (SPEED.md says why), size of the frames; fps must be set */
 EncodeOptions encode_defaults(void);
 
 typedef struct Encode Encode;
