@@ -79,6 +79,13 @@ void model_config_free(ModelConfig **c);
  * guidance out of range, ...): ERR_INPUT "frames = 30, expected 4k+1 (29 or 33)". */
 Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s);
 
+/* What a shot may or must be made from besides its prompt. */
+typedef struct {
+    bool image, needs_image, last_image, needs_last_image;
+    bool control; /* references, control video, mask and scale */
+} ModelMedia;
+ModelMedia model_config_media(const ModelConfig *c);
+
 /* SHA-256 over the sorted relative names and contents of every file of the folder that determines what is rendered
  * (configs, weights, tokenizer). Cached beside nothing: the caller stores it. */
 Status model_config_hash(const char *folder, char hash[HASH_TEXT]);

@@ -30,6 +30,8 @@ ShotMedia *shot_media_copy(const ShotMedia *m)
     copy->last_image = copy_file(&m->last_image);
     copy->control_video = copy_file(&m->control_video);
     copy->control_mask = copy_file(&m->control_mask);
+    copy->scale = memory_get((size_t)m->scale_count, sizeof *copy->scale);
+    for (int i = 0; i < m->scale_count; i++) copy->scale[i] = m->scale[i];
     copy->reference = memory_get((size_t)m->reference_count, sizeof *copy->reference);
     copy->lora = memory_get((size_t)m->lora_count, sizeof *copy->lora);
     for (int i = 0; i < m->reference_count; i++) copy->reference[i] = copy_file(&m->reference[i]);
@@ -50,6 +52,7 @@ void shot_media_free(ShotMedia **media)
     free(m->control_mask.path);
     for (int i = 0; i < m->reference_count; i++) free(m->reference[i].path);
     for (int i = 0; i < m->lora_count; i++) free(m->lora[i].file.path);
+    free(m->scale);
     free(m->reference);
     free(m->lora);
     free(m);
@@ -87,7 +90,7 @@ static void add_media(Hash *h, const ShotMedia *m)
     for (int i = 0; i < m->reference_count; i++) add_file(h, "reference", &m->reference[i]);
     add_file(h, "control.video", &m->control_video);
     add_file(h, "control.mask", &m->control_mask);
-    if (m->control_video.path || m->reference_count) hash_add_field(h, "control.scale", "%.17g", m->control_scale);
+    for (int i = 0; i < m->scale_count; i++) hash_add_field(h, "control.scale", "%.17g", m->scale[i]);
     for (int i = 0; i < m->lora_count; i++) {
         add_file(h, "lora", &m->lora[i].file);
         hash_add_field(h, "lora.scale", "%.17g", m->lora[i].scale);
@@ -142,24 +145,28 @@ static json_t *lora_json(const ShotLora *l)
     return o;
 }
 
+static void set_list(json_t *object, const char *key,
+                     json_t *list) /* takes the reference; one without items is left out */
+{
+    if (json_array_size(list))
+        set(object, key, list);
+    else
+        json_decref(list);
+}
+
 static void set_media(json_t *o, const ShotMedia *m)
 {
     set_file(o, "image", &m->image);
     set_file(o, "last_image", &m->last_image);
     set_file(o, "control_video", &m->control_video);
     set_file(o, "control_mask", &m->control_mask);
-    if (m->control_video.path || m->reference_count) set(o, "control_scale", json_real(m->control_scale));
-    json_t *references = json_array(), *loras = json_array();
+    json_t *scales = json_array(), *references = json_array(), *loras = json_array();
+    for (int i = 0; i < m->scale_count; i++) json_array_append_new(scales, json_real(m->scale[i]));
     for (int i = 0; i < m->reference_count; i++) json_array_append_new(references, file_json(&m->reference[i]));
     for (int i = 0; i < m->lora_count; i++) json_array_append_new(loras, lora_json(&m->lora[i]));
-    if (m->reference_count)
-        set(o, "references", references);
-    else
-        json_decref(references);
-    if (m->lora_count)
-        set(o, "loras", loras);
-    else
-        json_decref(loras);
+    set_list(o, "control_scale", scales);
+    set_list(o, "references", references);
+    set_list(o, "loras", loras);
 }
 
 char *shot_to_json(const ShotSpec *s)
@@ -243,8 +250,7 @@ static void read_file_of(Fields *f, const char *key, ShotFile *out)
 static size_t list_length(Fields *f, const char *key, size_t most)
 {
     const json_t *v = fields_get(f, key);
-    if (v && (!json_is_array(v) || json_array_size(v) > most))
-        fields_fault(f, key, " is no list of at most %zu files", most);
+    if (v && (!json_is_array(v) || json_array_size(v) > most)) fields_fault(f, key, " is no list of at most %zu", most);
     return failed(f->status) ? 0 : json_array_size(v);
 }
 
@@ -260,17 +266,28 @@ static void read_lora(Fields *f, const json_t *object, ShotLora *out)
     out->scale = json_number_value(scale);
 }
 
+static double read_number(Fields *f, const char *key, size_t i)
+{
+    const json_t *v = json_array_get(fields_get(f, key), i);
+    if (!json_is_number(v)) fields_fault(f, key, "[%zu] is no number", i);
+    return json_number_value(v);
+}
+
 static ShotMedia *read_media(Fields *f)
 {
-    ShotMedia m = {.control_scale = fields_real(f, "control_scale", 1, -HUGE_VAL, HUGE_VAL)};
-    size_t references = list_length(f, "references", SHOT_MAX_REFERENCES),
+    ShotMedia m = {0};
+    size_t scales = list_length(f, "control_scale", SHOT_MAX_SCALES),
+           references = list_length(f, "references", SHOT_MAX_REFERENCES),
            loras = list_length(f, "loras", SHOT_MAX_LORAS);
     read_file_of(f, "image", &m.image);
     read_file_of(f, "last_image", &m.last_image);
     read_file_of(f, "control_video", &m.control_video);
     read_file_of(f, "control_mask", &m.control_mask);
+    m.scale = memory_get(scales, sizeof *m.scale);
     m.reference = memory_get(references, sizeof *m.reference);
     m.lora = memory_get(loras, sizeof *m.lora);
+    for (; m.scale_count < (int)scales; m.scale_count++)
+        m.scale[m.scale_count] = read_number(f, "control_scale", (size_t)m.scale_count);
     for (; m.reference_count < (int)references; m.reference_count++)
         read_file(f, "references", json_array_get(fields_get(f, "references"), (size_t)m.reference_count),
                   &m.reference[m.reference_count]);
@@ -278,7 +295,8 @@ static ShotMedia *read_media(Fields *f)
         read_lora(f, json_array_get(fields_get(f, "loras"), (size_t)m.lora_count), &m.lora[m.lora_count]);
     ShotMedia *out = memory_get(1, sizeof *out);
     *out = m;
-    if (!m.image.path && !m.last_image.path && !m.control_video.path && !m.control_mask.path && !references && !loras)
+    if (!m.image.path && !m.last_image.path && !m.control_video.path && !m.control_mask.path && !scales &&
+        !references && !loras)
         shot_media_free(&out);
     return out;
 }

@@ -8,7 +8,7 @@
 #include "common/hash.h"
 #include "common/status.h"
 
-enum { SHOT_MAX_REFERENCES = 16, SHOT_MAX_LORAS = 16 };
+enum { SHOT_MAX_REFERENCES = 16, SHOT_MAX_SCALES = 64, SHOT_MAX_LORAS = 16 };
 
 typedef struct {            /* a file that a shot is made from */
     char *path;             /* absolute; NULL: none */
@@ -24,8 +24,8 @@ typedef struct { /* a low-rank adapter */
 typedef struct {                          /* what a shot is made from besides its texts and numbers */
     ShotFile image, last_image;           /* first and last frame */
     ShotFile control_video, control_mask; /* a file or a folder of pictures, one a frame */
-    double control_scale; /* counts where there is a control video or a reference; 1 is the model's own */
-    int reference_count, lora_count;
+    int scale_count, reference_count, lora_count;
+    double *scale;       /* of the control: one for each control layer, or one for all; none is 1 */
     ShotFile *reference; /* pictures of what shall be in the clip */
     ShotLora *lora;
 } ShotMedia;

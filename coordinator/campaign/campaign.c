@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/finish_spec.h"
 #include "coordinator/campaign/load.h"
+#include "coordinator/campaign/media.h"
 #include "coordinator/campaign/rendition.h"
 
 static Place place_of(const CampaignLoad *l, const char *key)
@@ -205,6 +206,7 @@ static void check_all(CampaignLoad *l)
     check_settings(l);
     check_renditions(l);
     compile_templates(l);
+    l->media = campaign_media_new(l);
     if (l->file.prompt) campaign_check_rows(l);
 }
 
@@ -236,6 +238,7 @@ out:
     template_free(&l.prompt);
     template_free(&l.negative);
     template_free(&l.seed);
+    campaign_media_free(&l.media);
     campaign_file_clear(&l.file);
     faults_free(&l.faults);
     return status;
@@ -255,6 +258,7 @@ void campaign_free(Campaign **c)
     model_config_free(&p->model);
     customers_free(&p->customers);
     for (int64_t i = 0; i < p->clip_count; i++) free(p->clip[i].refusal);
+    for (int64_t i = 0; i < p->shot_count; i++) shot_media_free(&p->shot[i].spec.media);
     free(p->clip);
     free(p->shot);
     texts_free(&p->plan_text);

@@ -42,9 +42,10 @@ typedef struct {
     bool share_shots;     /* reuse: {shots: true} */
     Part part;            /* what of the plan goes into the ledger: all of it, or one part */
     int64_t clip_count, shot_count;
-    PlannedClip *clip; /* one per row, in row order */
-    PlannedShot *shot; /* distinct, in order of first use */
-    Texts *plan_text;  /* owns stems, prompts and negatives */
+    int64_t media_count; /* distinct pictures and videos that the rows name */
+    PlannedClip *clip;   /* one per row, in row order */
+    PlannedShot *shot;   /* distinct, in order of first use */
+    Texts *plan_text;    /* owns stems, prompts and negatives */
 } Campaign;
 
 enum {

@@ -7,15 +7,18 @@
 #include "coordinator/campaign/schema.h"
 #include "coordinator/campaign/template.h"
 
+typedef struct CampaignMedia CampaignMedia;
+
 typedef struct {
     Campaign *campaign; /* being filled */
     CampaignFile file;
     Faults *faults;
     ShotSpec base; /* the settings that all shots share: the model's defaults and the file's keys; no texts, no seed */
     Template *prompt, *negative, *seed; /* seed NULL: derived from campaign and row */
+    CampaignMedia *media;               /* pictures and videos: media.h */
 } CampaignLoad;
 
-/* Adds what is wrong with the rows' prompts and seeds to the faults. */
+/* Adds what is wrong with the rows' prompts, seeds and pictures to the faults. */
 void campaign_check_rows(CampaignLoad *l);
 /* Needs input without faults: clips, shots, stems, fingerprint. */
 void campaign_plan(CampaignLoad *l);

@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "coordinator/campaign/load.h"
+#include "coordinator/campaign/media.h"
 #include "coordinator/campaign/stem.h"
 
 typedef struct { /* the expanded texts of one row; they grow and are used again for the next */
@@ -85,6 +86,7 @@ void campaign_check_rows(CampaignLoad *l)
         if (row < prompt_rows) check_prompt(l, &t, row);
         check_values(l, l->negative, "negative", row);
         if (row < seed_rows) check_seed(l, &t, row);
+        campaign_media_check(l->media, row);
     }
     free_texts(&t);
 }
@@ -116,7 +118,7 @@ static uint64_t derive_seed(const char *campaign, const char *id)
     return strtoull(digest, NULL, 16) >> 1;
 }
 
-/* The row's shot with borrowed texts, and its key. */
+/* The row's shot with borrowed texts and media, and its key. */
 static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spec, char key[HASH_TEXT])
 {
     CampaignLoad *l = p->l;
@@ -133,6 +135,7 @@ static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spe
     } else {
         spec->seed = derive_seed(l->campaign->name, id);
     }
+    spec->media = (ShotMedia *)(uintptr_t)campaign_media_of(l->media, row);
     shot_key(spec, l->campaign->model_hash, key);
     if (l->campaign->share_shots) return;
     Hash *h = hash_begin();
@@ -151,6 +154,7 @@ static int64_t find_shot(Planner *p, const ShotSpec *spec, const char *key)
     PlannedShot *shot = &c->shot[c->shot_count];
     memcpy(shot->key, key, HASH_TEXT);
     shot->spec = *spec;
+    shot->spec.media = shot_media_copy(spec->media);
     shot->spec.prompt = keep(c, spec->prompt);
     if (!p->last_negative || strcmp(p->last_negative, spec->negative) != 0) p->last_negative = keep(c, spec->negative);
     shot->spec.negative = (char *)p->last_negative;
@@ -198,5 +202,6 @@ void campaign_plan(CampaignLoad *l)
     stems_free(&p.stems);
     PlannedShot *fit = realloc(c->shot, (size_t)c->shot_count * sizeof *c->shot);
     if (fit) c->shot = fit;
+    c->media_count = campaign_media_count(l->media);
     take_fingerprint(c, l->base.fps);
 }

@@ -25,6 +25,12 @@ static const YamlField schema[] = {
      .help = "the same for a model's second transformer"},
     {"flow_shift", YAML_NUMBER, TO(flow_shift), .min = 1e-3, .max = 1e3, .help = "shift of the sigma schedule"},
     {"scheduler", YAML_CHOICE, TO(scheduler), .words = "unipc|euler", .help = "the solver"},
+    {"image", YAML_TEXT, TO(image), .help = "a picture file: the first frame"},
+    {"last_image", YAML_TEXT, TO(last_image), .help = "a picture file: the last frame"},
+    {"references", YAML_WORDS, TO(references), .help = "picture files of what shall be in the clip"},
+    {"control.video", YAML_TEXT, TO(control_video), .help = "a video, or a folder of pictures, that the clip follows"},
+    {"control.mask", YAML_TEXT, TO(control_mask), .help = "the same, white where the clip is made anew"},
+    {"control.scale", YAML_WORDS, TO(control_scale), .fallback = "1", .help = "how strictly it is followed"},
     {"priority", YAML_INTEGER, TO(priority), .min = -100, .max = 100, .fallback = "0", .help = "higher goes first"},
     {"renditions", YAML_WORDS, TO(renditions), .fallback = "reels", .help = "formats to deliver"},
     {"checkpoint.every", YAML_INTEGER, TO(checkpoint_every), .min = 1, .max = 1000, .words = "auto", .fallback = "auto",
@@ -124,6 +130,21 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
     if (c->campaign) check_name(c, (Place){file, campaign_file_line(c, "campaign"), "campaign"}, faults);
 }
 
+/* "none" is the same as leaving the key out. */
+static void drop_none(CampaignFile *c)
+{
+    char **const text[] = {&c->image, &c->last_image, &c->control_video, &c->control_mask};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        if (!*text[i] || strcmp(*text[i], "none") != 0) continue;
+        free(*text[i]);
+        *text[i] = NULL;
+    }
+    YamlWords *w = &c->references;
+    if (w->count != 1 || strcmp(w->word[0], "none") != 0) return;
+    free(w->word[0]);
+    w->count = 0;
+}
+
 bool campaign_file_parse(const char *file, const char *text, size_t bytes, Faults *faults, CampaignFile *out)
 {
     *out = (CampaignFile){0};
@@ -132,6 +153,7 @@ bool campaign_file_parse(const char *file, const char *text, size_t bytes, Fault
     yaml_read_fields(y, schema, KEY_COUNT, out, out->line);
     yaml_close(&y);
     check_texts(file, out, faults);
+    drop_none(out);
     return true;
 }
 
@@ -143,6 +165,10 @@ void campaign_file_clear(CampaignFile *c)
     free(c->prompt);
     free(c->negative);
     free(c->seed);
+    free(c->image);
+    free(c->last_image);
+    free(c->control_video);
+    free(c->control_mask);
     free(c->deadline);
     free(c->max_fails);
     free(c->webhook);
@@ -150,5 +176,7 @@ void campaign_file_clear(CampaignFile *c)
     free(c->secret_file);
     for (int i = 0; i < c->renditions.count; i++) free(c->renditions.word[i]);
     for (int i = 0; i < c->events.count; i++) free(c->events.word[i]);
+    for (int i = 0; i < c->references.count; i++) free(c->references.word[i]);
+    for (int i = 0; i < c->control_scale.count; i++) free(c->control_scale.word[i]);
     *c = (CampaignFile){0};
 }

@@ -7,18 +7,19 @@
 #include "coordinator/campaign/settings.h"
 #include "coordinator/campaign/yaml_fields.h"
 
-enum { CAMPAIGN_MAX_KEYS = 64, CAMPAIGN_MAX_NAME_BYTES = 100 };
+enum { CAMPAIGN_MAX_KEYS = 160, CAMPAIGN_MAX_NAME_BYTES = 100 };
 
 typedef struct
 { /* what the file says; a text is NULL and a number 0 where it says nothing and the key has no default */
     char *campaign, *model, *customers, *prompt, *negative, *seed;
+    char *image, *last_image, *control_video, *control_mask; /* templates */
     char *deadline, *max_fails, *webhook, *command, *secret_file;
     int size[2]; /* width, height */
     int frames, fps, steps, priority, pilot, checkpoint_every;
     int limit_s[STAGE_COUNT];
     double guidance, guidance_2, flow_shift;
     char scheduler[YAML_CHOICE_BYTES];
-    YamlWords renditions, events;
+    YamlWords renditions, events, references, control_scale;
     bool reuse_shots;
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;

@@ -107,6 +107,9 @@ static void print_limits(const Campaign *c, const CheckSummary *sum, FILE *to)
 
 static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
+    if (c->media_count)
+        foreign_print(to, "  pictures    %s different file%s\n", count_text(c->media_count).text,
+                      c->media_count == 1 ? "" : "s");
     foreign_print(to, "  shots       %s to render", count_text(c->shot_count).text);
     if (!c->share_shots)
         foreign_print(to, "; none is shared (reuse.shots: false)\n");
@@ -208,6 +211,7 @@ void check_print_json(const Campaign *c, FILE *to)
     json_object_set_new(o, "render", render);
     json_object_set_new(o, "renditions", renditions_json(c));
     json_object_set_new(o, "refusals", refusals_json(c));
+    json_object_set_new(o, "pictures", json_integer((json_int_t)c->media_count));
     json_object_set_new(o, "video_bytes_estimate", json_real(sum.video_bytes));
     json_object_set_new(o, "latents_bytes", json_real(sum.latents_bytes));
     json_dumpf(o, to, JSON_INDENT(2) | JSON_REAL_PRECISION(15));

@@ -44,7 +44,10 @@ static ShotSpec rich(void)
     s.media->last_image = file_of("/a/last.png", '2');
     s.media->control_video = file_of("/a/walk.mp4", '3');
     s.media->control_mask = file_of("/a/mask", '4');
-    s.media->control_scale = 0.75;
+    s.media->scale_count = 2;
+    s.media->scale = memory_get(2, sizeof(double));
+    s.media->scale[0] = 1;
+    s.media->scale[1] = 0.75;
     s.media->reference_count = 2;
     s.media->reference = memory_get(2, sizeof(ShotFile));
     s.media->reference[0] = file_of("/a/anna.png", '5');
@@ -125,7 +128,7 @@ static void test_every_file_counts_by_content(void **state)
         file[i]->sha256[5] = sha256;
         file[i]->path = path;
     }
-    m->control_scale = 1;
+    m->scale[1] = 1;
     shot_key(&s, model, other);
     assert_string_not_equal(key, other);
     shot_clear(&s);
@@ -146,6 +149,7 @@ static void test_what_is_no_shot_is_named(void **state)
         {"\"path\":\"/a/image.png\"", "\"path\":\"a/image.png\"", "image"},
         {"\"path\":\"/a/anna.png\"", "\"paths\":\"/a/anna.png\"", "references"},
         {"\"references\":[", "\"references\":[7,", "references"},
+        {"\"control_scale\":[1.0,", "\"control_scale\":[true,", "control_scale[0]"},
         {"\"expert\":\"high\"", "\"expert\":\"higher-than\"", "loras"},
     };
     ShotSpec s = rich(), back;

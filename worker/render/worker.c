@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "common/provoke.h"
 #include "worker/finish/finish.h"
+#include "worker/pictures/conditions.h"
 
 struct Worker {
     BackendOptions backend;
@@ -69,9 +70,18 @@ static Status need_engine(Worker *w, const Lease *l)
     return status_ok();
 }
 
+/* A clip of another picture than the planned one must not exist; one that cannot be decoded fails on every machine. */
+static Status read_conditions(const Lease *l, const ModelConfig *c, MediaPixels *out)
+{
+    TRY(conditions_verify(l->shot.media));
+    Status status = conditions_read(l->shot.media, c, l->shot.frames, true, out);
+    return status.err == ERR_INPUT ? status_fail(ERR_CLIP, "%s", status.message) : status;
+}
+
 static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseResult *result)
 {
     RenderedLatents latents = {0};
+    MediaPixels pixels = {0};
     char *folder = path_join(l->campaign_folder, "latents"), *file = text_format("%s/%s.h5", folder, l->key);
     RenderJob job = {.shot = &l->shot,
                      .key = l->key,
@@ -84,6 +94,8 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     if (!failed(status)) status = file_make_folders(folder);
     status = coll_agree(w->group, status);
     if (!failed(status)) status = need_engine(w, l);
+    if (!failed(status)) status = coll_agree(w->group, read_conditions(l, engine_config(w->engine), &pixels));
+    job.conditions = conditions_of(&pixels);
     if (!failed(status)) status = render_latents(w->engine, &job, &latents);
     result->encode_text_s = latents.text_s;
     result->denoise_s = latents.denoise_s;
@@ -91,6 +103,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     result->steps_done = latents.steps_done;
     if (!failed(status) && w->group->rank == 0) status = finish_clips(w->engine, &latents, l, progress, result);
     render_latents_free(&latents);
+    conditions_clear(&pixels);
     free(file);
     free(folder);
     return status;

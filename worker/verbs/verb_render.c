@@ -14,7 +14,7 @@
 #include "common/options.h"
 #include "common/provoke.h"
 #include "worker/finish/encode.h"
-#include "worker/pictures/image.h"
+#include "worker/pictures/conditions.h"
 #include "worker/render/render.h"
 #include "worker/render/render_group.h"
 #include "worker/render/trace.h"
@@ -98,19 +98,16 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
 /* What a model is conditioned on besides its prompt. condition.c in the engine checks the same, but with weights loaded. */
 static Status check_kind(const RenderOptions *o, const ModelConfig *c)
 {
-    const bool to_video = strcmp(c->pipeline, "WanImageToVideoPipeline") == 0, last = c->dit.pos_embed_len > 0,
-               vace = c->dit.vace_count > 0;
-    const bool first_frame = to_video || (strcmp(c->pipeline, "WanPipeline") == 0 && c->expand_timesteps),
-               last_frame = to_video && !c->expand_timesteps && (last || !c->dit.image_dim);
+    const ModelMedia takes = model_config_media(c);
     const struct {
         const char *name;
         bool given, taken, needed;
-    } row[] = {{"--image", o->image != NULL, first_frame, to_video},
-               {"--last-image", o->last_image != NULL, last_frame, last},
-               {"--reference", o->references.count > 0, vace, false},
-               {"--control-video", o->control_video != NULL, vace, o->control_mask != NULL},
-               {"--control-mask", o->control_mask != NULL, vace, false},
-               {"--control-scale", o->control_scale != NULL, vace, false}};
+    } row[] = {{"--image", o->image != NULL, takes.image, takes.needs_image},
+               {"--last-image", o->last_image != NULL, takes.last_image, takes.needs_last_image},
+               {"--reference", o->references.count > 0, takes.control, false},
+               {"--control-video", o->control_video != NULL, takes.control, o->control_mask != NULL},
+               {"--control-mask", o->control_mask != NULL, takes.control, false},
+               {"--control-scale", o->control_scale != NULL, takes.control, false}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         if (row[i].given && !row[i].taken)
             return status_fail(ERR_INPUT, "%s: %s takes none (%s)", row[i].name, o->model, c->pipeline);
@@ -154,7 +151,45 @@ static Status check_options(const RenderOptions *o)
     return check_folder_of("--trace", o->trace);
 }
 
-static void make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
+/* "1,0.75": one number, or one for each control layer */
+static Status read_scales(const char *text, const ModelConfig *c, ShotMedia *m)
+{
+    m->scale = memory_get(VACE_MAX_LAYERS, sizeof *m->scale);
+    for (const char *at = text; at;) {
+        char *end;
+        double x = strtod(at, &end);
+        if (end == at || (*end && *end != ',') || !isfinite(x) || m->scale_count == VACE_MAX_LAYERS)
+            return status_fail(ERR_INPUT, "--control-scale %s: expected numbers with commas between", text);
+        m->scale[m->scale_count++] = x;
+        at = *end ? end + 1 : NULL;
+    }
+    if (m->scale_count != 1 && m->scale_count != c->dit.vace_count)
+        return status_fail(ERR_INPUT, "--control-scale %s: %d numbers, expected 1 or %d", text, m->scale_count,
+                           c->dit.vace_count);
+    return status_ok();
+}
+
+static ShotFile file_of(const char *path) { return (ShotFile){.path = path ? text_copy(path) : NULL}; }
+
+static Status make_media(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
+{
+    if (!o->image && !o->last_image && !o->references.count && !o->control_video && !o->control_mask &&
+        !o->control_scale)
+        return status_ok();
+    if (o->references.count > SHOT_MAX_REFERENCES)
+        return status_fail(ERR_INPUT, "--reference: %d pictures, expected at most %d", o->references.count,
+                           SHOT_MAX_REFERENCES);
+    ShotMedia *m = s->media = memory_get(1, sizeof *m);
+    m->image = file_of(o->image);
+    m->last_image = file_of(o->last_image);
+    m->control_video = file_of(o->control_video);
+    m->control_mask = file_of(o->control_mask);
+    m->reference = memory_get((size_t)o->references.count, sizeof *m->reference);
+    for (int i = 0; i < o->references.count; i++) m->reference[m->reference_count++] = file_of(o->references.text[i]);
+    return o->control_scale ? read_scales(o->control_scale, c, m) : status_ok();
+}
+
+static Status make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
 {
     shot_copy(s, &c->defaults);
     free(s->prompt);
@@ -172,6 +207,7 @@ static void make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
     if (!isnan(o->guidance)) s->guidance = o->guidance;
     if (!isnan(o->guidance_2)) s->guidance_2 = o->guidance_2;
     if (!isnan(o->flow_shift)) s->flow_shift = o->flow_shift;
+    return make_media(o, c, s);
 }
 
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
@@ -204,97 +240,13 @@ static Status read_loras(const OptionTexts *loras, ShotSpec *s)
     if (loras->count == 0) return status_ok();
     if (loras->count > SHOT_MAX_LORAS)
         return status_fail(ERR_INPUT, "--lora: %d files, expected at most %d", loras->count, SHOT_MAX_LORAS);
-    s->media = memory_get(1, sizeof *s->media);
-    s->media->control_scale = 1;
+    if (!s->media) s->media = memory_get(1, sizeof *s->media);
     s->media->lora = memory_get((size_t)loras->count, sizeof *s->media->lora);
     for (int i = 0; i < loras->count; i++) {
         s->media->lora_count++;
         TRY(read_lora(loras->text[i], &s->media->lora[i]));
     }
     return status_ok();
-}
-
-/* ---- pictures --------------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    ImageList image, last_image, reference, video, mask;
-    float scale[VACE_MAX_LAYERS];
-    Conditions all;
-} Pictures;
-
-static void pictures_clear(Pictures *p)
-{
-    image_list_clear(&p->image);
-    image_list_clear(&p->last_image);
-    image_list_clear(&p->reference);
-    image_list_clear(&p->video);
-    image_list_clear(&p->mask);
-}
-
-/* "1,0.75": one number, or one for each control layer */
-static Status read_scales(const char *text, const ModelConfig *c, Pictures *p)
-{
-    int n = 0;
-    for (const char *at = text; at; n++) {
-        char *end;
-        double x = strtod(at, &end);
-        if (end == at || (*end && *end != ',') || !isfinite(x) || n == VACE_MAX_LAYERS)
-            return status_fail(ERR_INPUT, "--control-scale %s: expected numbers with commas between", text);
-        p->scale[n] = (float)x;
-        at = *end ? end + 1 : NULL;
-    }
-    if (n != 1 && n != c->dit.vace_count)
-        return status_fail(ERR_INPUT, "--control-scale %s: %d numbers, expected 1 or %d", text, n, c->dit.vace_count);
-    p->all.control_scale = p->scale;
-    p->all.control_scales = n;
-    return status_ok();
-}
-
-/* A control video may be shorter than the clip, its mask may not be shorter than it. */
-static Status read_control(const RenderOptions *o, int frames, Pictures *p)
-{
-    if (!o->control_video) return status_ok();
-    TRY(image_read_sequence(o->control_video, frames, &p->video));
-    const int count = p->video.count;
-    if (count < frames)
-        log_line(LOG_WARNING, "%s: %d frames; the clip's other %d follow the prompt alone", o->control_video, count,
-                 frames - count);
-    if (!o->control_mask) return status_ok();
-    TRY(image_read_sequence(o->control_mask, count, &p->mask));
-    if (p->mask.count == count) return status_ok();
-    return status_fail(ERR_INPUT, "--control-mask %s: %d frames, expected %d as the control video has", o->control_mask,
-                       p->mask.count, count);
-}
-
-static Status read_pictures(const RenderOptions *o, const ModelConfig *c, int frames, Pictures *p)
-{
-    if (o->image) TRY(image_read(o->image, &p->image));
-    if (o->last_image) TRY(image_read(o->last_image, &p->last_image));
-    for (int i = 0; i < o->references.count; i++) TRY(image_read(o->references.text[i], &p->reference));
-    TRY(read_control(o, frames, p));
-    if (o->control_scale) TRY(read_scales(o->control_scale, c, p));
-    p->all.image = p->image.picture;
-    p->all.last_image = p->last_image.picture;
-    p->all.reference = p->reference.picture;
-    p->all.references = p->reference.count;
-    p->all.video = p->video.picture;
-    p->all.video_frames = p->video.count;
-    p->all.mask = p->mask.picture;
-    return status_ok();
-}
-
-static bool any_pictures(const Pictures *p)
-{
-    return p->image.count || p->reference.count || p->video.count || p->all.control_scales;
-}
-
-static void hash_pictures(Hash *h, const char *name, const ImageList *list)
-{
-    for (int i = 0; i < list->count; i++) {
-        const Picture *q = &list->picture[i];
-        hash_add_field(h, name, "%d %dx%d", i, q->width, q->height);
-        hash_add(h, q->rgb, (size_t)q->width * (size_t)q->height * 3);
-    }
 }
 
 /* ---- progress --------------------------------------------------------------------------------------------------- */
@@ -366,7 +318,7 @@ typedef struct {
     RenderGroup group;
     ShotSpec shot;
     char key[HASH_TEXT], model_hash[HASH_TEXT];
-    Pictures pictures;
+    MediaPixels pictures;
     Engine *engine;
     TraceFile *trace;
     Encode *encode;
@@ -374,24 +326,18 @@ typedef struct {
     double decode_s, encode_s, total_s;
 } Work;
 
-/* Noise or pictures from files make another shot than the seed and the prompt alone. */
+/* The same key as a campaign's shot, unless the noise comes from a file: that makes another shot than the seed does. */
 static Status make_key(Work *w)
 {
     char noise[HASH_TEXT] = "";
-    const Pictures *p = &w->pictures;
     TRY(model_config_hash(w->o->model, w->model_hash));
+    TRY(conditions_hash(w->shot.media));
     shot_key(&w->shot, w->model_hash, w->key);
-    if (w->o->noise) TRY(hash_file(w->o->noise, noise));
-    if (!w->o->noise && !any_pictures(p)) return status_ok();
+    if (!w->o->noise) return status_ok();
+    TRY(hash_file(w->o->noise, noise));
     Hash *h = hash_begin();
     hash_add_field(h, "shot", "%s", w->key);
     hash_add_field(h, "noise", "%s", noise);
-    hash_pictures(h, "image", &p->image);
-    hash_pictures(h, "last-image", &p->last_image);
-    hash_pictures(h, "reference", &p->reference);
-    hash_pictures(h, "control-video", &p->video);
-    hash_pictures(h, "control-mask", &p->mask);
-    for (int i = 0; i < p->all.control_scales; i++) hash_add_field(h, "control-scale", "%.9g", (double)p->scale[i]);
     hash_end(h, w->key);
     return status_ok();
 }
@@ -428,10 +374,10 @@ static Status prepare(Work *w)
     ModelConfig *config = NULL;
     TRY(model_config_read(o->model, &config));
     Status status = check_kind(o, config);
-    if (!failed(status)) make_shot(o, config, &w->shot);
+    if (!failed(status)) status = make_shot(o, config, &w->shot);
     if (!failed(status)) status = read_loras(&o->loras, &w->shot);
     if (!failed(status)) status = model_config_check_shot(config, &w->shot);
-    if (!failed(status)) status = read_pictures(o, config, w->shot.frames, &w->pictures);
+    if (!failed(status)) status = conditions_read(w->shot.media, config, w->shot.frames, false, &w->pictures);
     model_config_free(&config);
     return status;
 }
@@ -481,7 +427,7 @@ static Status do_work(Work *w, Progress progress)
                            .checkpoint_every = o->checkpoint_every,
                            .resume = o->resume,
                            .noise_file = o->noise,
-                           .conditions = any_pictures(&w->pictures) ? &w->pictures.all : NULL,
+                           .conditions = conditions_of(&w->pictures),
                            .trace = trace,
                            .progress = progress};
     TRY(render_latents(w->engine, &job, &w->latents));
@@ -518,7 +464,7 @@ static Status launch_ranks(const RenderOptions *o, int argc, char **argv, Launch
 {
     Work w = {.o = o};
     Status status = prepare(&w);
-    pictures_clear(&w.pictures);
+    conditions_clear(&w.pictures);
     shot_clear(&w.shot);
     return failed(status) ? status : render_group_launch(o->group_size, o->threads, argc, argv, launch);
 }
@@ -529,7 +475,7 @@ static void clear_work(Work *w)
     trace_abandon(&w->trace);
     render_latents_free(&w->latents);
     engine_close(&w->engine);
-    pictures_clear(&w->pictures);
+    conditions_clear(&w->pictures);
     shot_clear(&w->shot);
 }
 

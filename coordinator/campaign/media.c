@@ -1,0 +1,320 @@
+#include "media.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define uthash_fatal(message) abort()
+#include <uthash.h>
+
+#include "common/file.h"
+#include "common/shot_file.h"
+#include "coordinator/campaign/probe.h"
+
+typedef struct {
+    const char *key;
+    Template *text;
+    int line;   /* of the key, or of the list's item */
+    bool video; /* a video or a folder of pictures, else a picture */
+    bool needed;
+} Slot;
+
+typedef struct { /* one file, looked at once however many rows name it */
+    char *key;   /* 'v' or 'p' for what it is taken for, then its path */
+    char *fault; /* NULL, or what is wrong with it */
+    ShotFile file;
+    int64_t frames;
+    UT_hash_handle hh;
+} Known;
+
+typedef struct { /* content that several names share (a link, a copy of the path): hashed once */
+    struct {
+        dev_t device;
+        ino_t inode;
+        int64_t bytes;
+        struct timespec changed;
+    } identity;
+    char sha256[HASH_TEXT];
+    UT_hash_handle hh;
+} Content;
+
+enum { IMAGE, LAST_IMAGE, VIDEO, MASK, REFERENCES, SLOTS = REFERENCES + SHOT_MAX_REFERENCES };
+
+struct CampaignMedia {
+    CampaignLoad *l;
+    Slot slot[SLOTS]; /* those without a template are not asked for */
+    bool any;
+    int scale_count;
+    double scale[SHOT_MAX_SCALES];
+    char *text; /* an expanded template */
+    size_t room;
+    Known *known;
+    Content *content;
+    ShotMedia row; /* borrowed from the known files */
+    ShotFile reference[SHOT_MAX_REFERENCES];
+};
+
+static Place key_place(const CampaignMedia *m, const char *key)
+{
+    return (Place){m->l->campaign->file, campaign_file_line(&m->l->file, key), key};
+}
+
+/* ---- the file's keys ---- */
+
+static void add_slot(CampaignMedia *m, int at, const char *key, const char *text, int line)
+{
+    Place place = key_place(m, key);
+    if (line) place.line = line;
+    if (!text) return;
+    if (!text[strspn(text, " \t\n")]) {
+        faults_add(m->l->faults, place, "empty; expected a file, or leave the key out");
+        return;
+    }
+    m->any = true;
+    m->slot[at] = (Slot){.key = key,
+                         .text = template_new(text, &m->l->campaign->customers, place, m->l->faults),
+                         .line = place.line,
+                         .video = at == VIDEO || at == MASK};
+}
+
+static void read_scales(CampaignMedia *m)
+{
+    const YamlWords *w = &m->l->file.control_scale;
+    const ModelConfig *c = m->l->campaign->model;
+    bool other_than_1 = false;
+    for (int i = 0; i < w->count; i++) {
+        Place place = key_place(m, "control.scale");
+        if (w->line[i]) place.line = w->line[i];
+        char *end = w->word[i];
+        double x = strspn(end, "0123456789.+-eE") == strlen(end) ? strtod(end, &end) : -1;
+        if (*end || !*w->word[i] || !(x >= 0 && x <= 100))
+            faults_add(m->l->faults, place, "%s, expected a number from 0 to 100", quoted(w->word[i]).text);
+        other_than_1 = other_than_1 || x != 1;
+        m->scale[i] = x;
+    }
+    if (c && c->dit.vace_count && w->count > 1 && w->count != c->dit.vace_count)
+        faults_add(m->l->faults, key_place(m, "control.scale"),
+                   "%d numbers, expected 1 or %d: one for each control layer", w->count, c->dit.vace_count);
+    if (!other_than_1) return; /* it is what holds without the key */
+    m->scale_count = w->count;
+    m->any = m->any || w->count;
+}
+
+/* A key that the model does not take, and one that it needs. */
+static void check_kind(CampaignMedia *m)
+{
+    const ModelConfig *c = m->l->campaign->model;
+    const CampaignFile *f = &m->l->file;
+    if (!c) return;
+    const ModelMedia takes = model_config_media(c);
+    const struct {
+        const char *key;
+        bool given, taken, needed;
+    } row[] = {{"image", f->image, takes.image, takes.needs_image},
+               {"last_image", f->last_image, takes.last_image, takes.needs_last_image},
+               {"references", f->references.count, takes.control, false},
+               {"control.video", f->control_video, takes.control, takes.control && f->control_mask},
+               {"control.mask", f->control_mask, takes.control, false},
+               {"control.scale", m->scale_count > 0, takes.control, false}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        Place place = key_place(m, row[i].key);
+        if (row[i].given && !row[i].taken)
+            faults_add(m->l->faults, place, "%s takes none (%s); leave the key out, or give another model", f->model,
+                       c->pipeline);
+        if (row[i].given || !row[i].needed) continue;
+        place.line = campaign_file_line(f, i < 2 ? "model" : "control.mask");
+        if (i < 2)
+            faults_add(m->l->faults, place, "missing; %s needs it (%s): a file, or a template like \"{{photo}}\"",
+                       f->model, c->pipeline);
+        else
+            faults_add(m->l->faults, place, "missing; a mask says which part of a control video is made anew");
+    }
+    m->slot[IMAGE].needed = takes.needs_image;
+    m->slot[LAST_IMAGE].needed = takes.needs_last_image;
+}
+
+CampaignMedia *campaign_media_new(CampaignLoad *l)
+{
+    CampaignMedia *m = memory_get(1, sizeof *m);
+    const CampaignFile *f = &l->file;
+    m->l = l;
+    add_slot(m, IMAGE, "image", f->image, 0);
+    add_slot(m, LAST_IMAGE, "last_image", f->last_image, 0);
+    add_slot(m, VIDEO, "control.video", f->control_video, 0);
+    add_slot(m, MASK, "control.mask", f->control_mask, 0);
+    for (int i = 0; i < f->references.count; i++)
+        add_slot(m, REFERENCES + i, "references", f->references.word[i], f->references.line[i]);
+    read_scales(m);
+    check_kind(m);
+    return m;
+}
+
+void campaign_media_free(CampaignMedia **media)
+{
+    CampaignMedia *m = *media;
+    if (!m) return;
+    Known *k, *next;
+    Content *c, *more;
+    HASH_ITER(hh, m->known, k, next)
+    {
+        HASH_DEL(m->known, k);
+        free(k->key);
+        free(k->fault);
+        free(k->file.path);
+        free(k);
+    }
+    HASH_ITER(hh, m->content, c, more)
+    {
+        HASH_DEL(m->content, c);
+        free(c);
+    }
+    for (int i = 0; i < SLOTS; i++) template_free(&m->slot[i].text);
+    free(m->text);
+    free(m);
+    *media = NULL;
+}
+
+/* ---- files ---- */
+
+static Status hash_once(CampaignMedia *m, const char *path, Known *k)
+{
+    struct stat s;
+    if (stat(path, &s) != 0) return status_errno(ERR_INPUT, "cannot be read");
+    if (!S_ISREG(s.st_mode)) return shot_file_hash(path, k->file.sha256);
+    Content *c, *fresh = memory_get(1, sizeof *fresh); /* zeroed: its padding is part of the key */
+    fresh->identity.device = s.st_dev;
+    fresh->identity.inode = s.st_ino;
+    fresh->identity.bytes = s.st_size;
+    fresh->identity.changed = s.st_mtim;
+    HASH_FIND(hh, m->content, &fresh->identity, sizeof fresh->identity, c);
+    if (c) {
+        memcpy(k->file.sha256, c->sha256, HASH_TEXT);
+        free(fresh);
+        return status_ok();
+    }
+    Status status = shot_file_hash(path, k->file.sha256);
+    memcpy(fresh->sha256, k->file.sha256, HASH_TEXT);
+    HASH_ADD(hh, m->content, identity, sizeof fresh->identity, fresh);
+    return status;
+}
+
+static Status look_at(CampaignMedia *m, const char *path, bool video, Known *k)
+{
+    Probe probe;
+    if (strlen(path) >= PATH_MAX) return status_fail(ERR_INPUT, "too long for a file name");
+    TRY(video ? probe_video(path, &probe) : probe_picture(path, &probe));
+    k->frames = probe.frames;
+    k->file.path = realpath(path, NULL);
+    if (!k->file.path) return status_errno(ERR_INPUT, "cannot be read");
+    if (customers_bad_byte(k->file.path, strlen(k->file.path)) >= 0)
+        return status_fail(ERR_INPUT, "a folder above it has a name that is no UTF-8; rename it");
+    return hash_once(m, path, k);
+}
+
+/* The file that a row's text names. The same file as a picture and as a video has two entries. */
+static const Known *find_file(CampaignMedia *m, const char *text, bool video)
+{
+    char *path = path_join(m->l->campaign->folder, text), *key = text_format("%c%s", video ? 'v' : 'p', path);
+    Known *k;
+    HASH_FIND_STR(m->known, key, k);
+    if (k) {
+        free(key);
+    } else {
+        k = memory_get(1, sizeof *k);
+        k->key = key;
+        Status status = look_at(m, path, video, k);
+        if (failed(status)) k->fault = text_copy(status.message);
+        HASH_ADD_KEYPTR(hh, m->known, k->key, strlen(k->key), k);
+    }
+    free(path);
+    return k;
+}
+
+/* ---- rows ---- */
+
+static Place slot_place(const CampaignMedia *m, const Slot *s, int64_t row)
+{
+    const Customers *c = &m->l->campaign->customers;
+    int column = template_first_column(s->text);
+    if (column < 0) return (Place){m->l->campaign->file, s->line, s->key};
+    return (Place){m->l->campaign->customers_file, c->line[row], c->column[column]};
+}
+
+/* The file of this slot; NULL: none, or a fault that was told. */
+static const Known *check_slot(CampaignMedia *m, const Slot *s, int64_t row)
+{
+    const Customers *c = &m->l->campaign->customers;
+    Place place = slot_place(m, s, row);
+    int missing = template_missing(s->text, c, row);
+    if (missing >= 0) {
+        faults_add(
+            m->l->faults, place,
+            "empty, and %s in %s:%d has no fallback; expected a file, or {{%.60s|}} there for rows that have none",
+            s->key, path_name(m->l->campaign->file), s->line, c->column[missing]);
+        return NULL;
+    }
+    template_expand(s->text, c, row, &m->text, &m->room);
+    if (!m->text[strspn(m->text, " \t\r\n")]) {
+        if (s->needed) faults_add(m->l->faults, place, "no %s; %s needs one", s->key, m->l->file.model);
+        return NULL;
+    }
+    const Known *k = find_file(m, m->text, s->video);
+    if (!k->fault) return k;
+    faults_add(m->l->faults, place, "%s %s: %s", s->key, quoted(m->text).text, k->fault);
+    return NULL;
+}
+
+static void check_control(CampaignMedia *m, int64_t row, const Known *video, const Known *mask)
+{
+    if (!mask || !m->slot[VIDEO].text) return;
+    Place place = slot_place(m, &m->slot[MASK], row);
+    int64_t wanted = video ? video->frames : 0, frames = m->l->base.frames;
+    if (!video && template_missing(m->slot[VIDEO].text, &m->l->campaign->customers, row) < 0) {
+        template_expand(m->slot[VIDEO].text, &m->l->campaign->customers, row, &m->text, &m->room);
+        if (!m->text[strspn(m->text, " \t\r\n")]) faults_add(m->l->faults, place, "a mask without a control video");
+    }
+    if (wanted > frames) wanted = frames;
+    if (wanted && mask->frames && mask->frames < wanted)
+        faults_add(m->l->faults, place, "the mask has %lld frames, expected %lld as the control video has",
+                   (long long)mask->frames, (long long)wanted);
+}
+
+void campaign_media_check(CampaignMedia *m, int64_t row)
+{
+    const Known *file[SLOTS] = {NULL};
+    for (int i = 0; m->any && i < SLOTS; i++) {
+        const Slot *s = &m->slot[i];
+        if (s->text && (row == 0 || !template_is_constant(s->text))) file[i] = check_slot(m, s, row);
+    }
+    check_control(m, row, file[VIDEO], file[MASK]);
+}
+
+static ShotFile file_of(CampaignMedia *m, const Slot *s, int64_t row)
+{
+    if (!s->text) return (ShotFile){0};
+    template_expand(s->text, &m->l->campaign->customers, row, &m->text, &m->room);
+    if (!m->text[strspn(m->text, " \t\r\n")]) return (ShotFile){0};
+    return find_file(m, m->text, s->video)->file;
+}
+
+const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
+{
+    if (!m->any) return NULL;
+    m->row = (ShotMedia){.image = file_of(m, &m->slot[IMAGE], row),
+                         .last_image = file_of(m, &m->slot[LAST_IMAGE], row),
+                         .control_video = file_of(m, &m->slot[VIDEO], row),
+                         .control_mask = file_of(m, &m->slot[MASK], row),
+                         .scale_count = m->scale_count,
+                         .scale = m->scale,
+                         .reference = m->reference};
+    for (int i = REFERENCES; i < SLOTS; i++) {
+        ShotFile f = file_of(m, &m->slot[i], row);
+        if (f.path) m->reference[m->row.reference_count++] = f;
+    }
+    bool any = m->row.image.path || m->row.last_image.path || m->row.control_video.path || m->row.reference_count ||
+               m->row.scale_count;
+    return any ? &m->row : NULL;
+}
+
+int64_t campaign_media_count(const CampaignMedia *m) { return HASH_COUNT(m->known); }

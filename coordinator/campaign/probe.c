@@ -1,0 +1,246 @@
+#include "probe.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/file.h"
+#include "common/shot_file.h"
+
+enum { HEAD_BYTES = 64, MAX_SEGMENTS = 1000, MAX_BOXES = 10000, MAX_DEPTH = 6 };
+
+typedef struct {
+    FILE *file;
+    int64_t bytes; /* of the file */
+    uint8_t head[HEAD_BYTES];
+    size_t got; /* of head */
+} Open;
+
+static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
+static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
+static uint64_t be64(const uint8_t *p) { return (uint64_t)be32(p) << 32 | be32(p + 4); }
+static uint32_t le16(const uint8_t *p) { return (uint32_t)p[1] << 8 | p[0]; }
+static uint32_t le24(const uint8_t *p) { return (uint32_t)p[2] << 16 | le16(p); }
+static uint32_t le32(const uint8_t *p) { return le16(p + 2) << 16 | le16(p); }
+
+static bool read_at(const Open *o, int64_t at, void *to, size_t bytes)
+{
+    return at >= 0 && at <= o->bytes - (int64_t)bytes && fseeko(o->file, at, SEEK_SET) == 0 &&
+           fread(to, bytes, 1, o->file) == 1;
+}
+
+/* ---- sizes ---- */
+
+static void size_of_png(Open *o, Probe *out)
+{
+    out->width = (int)(be32(o->head + 16) & INT32_MAX);
+    out->height = (int)(be32(o->head + 20) & INT32_MAX);
+}
+
+/* The frame header (SOF) stands behind any number of other segments; cameras put previews before it. */
+static void size_of_jpeg(Open *o, Probe *out)
+{
+    uint8_t b[9];
+    int64_t at = 2;
+    for (int i = 0; i < MAX_SEGMENTS && read_at(o, at, b, 4); i++) {
+        bool frame = b[1] >= 0xc0 && b[1] <= 0xcf && b[1] != 0xc4 && b[1] != 0xc8 && b[1] != 0xcc;
+        if (b[0] != 0xff || b[1] == 0xd9 || b[1] == 0xda) return;
+        if (b[1] == 0xff) { /* padding */
+            at++;
+            continue;
+        }
+        if (frame && read_at(o, at, b, 9)) {
+            out->height = (int)be16(b + 5);
+            out->width = (int)be16(b + 7);
+            return;
+        }
+        at += 2 + (int64_t)be16(b + 2);
+    }
+}
+
+static void size_of_webp(Open *o, Probe *out)
+{
+    const uint8_t *h = o->head;
+    if (memcmp(h + 12, "VP8X", 4) == 0) {
+        out->width = (int)le24(h + 24) + 1;
+        out->height = (int)le24(h + 27) + 1;
+    } else if (memcmp(h + 12, "VP8L", 4) == 0) {
+        out->width = (int)(le32(h + 21) & 0x3fff) + 1;
+        out->height = (int)(le32(h + 21) >> 14 & 0x3fff) + 1;
+    } else if (memcmp(h + 12, "VP8 ", 4) == 0) {
+        out->width = (int)(le16(h + 26) & 0x3fff);
+        out->height = (int)(le16(h + 28) & 0x3fff);
+    }
+}
+
+/* ---- frames of an MP4 file: the number of samples of its track whose handler is "vide" ---- */
+
+typedef struct {
+    bool video;
+    int64_t samples;
+} Track;
+
+static void walk_boxes(const Open *o, int64_t from, int64_t to, int depth, int *left, Track *track, Probe *out)
+{
+    static const char *const holder[] = {"moov", "trak", "mdia", "minf", "stbl"};
+    uint8_t b[20];
+    while (from <= to - 8 && (*left)-- > 0 && read_at(o, from, b, 8)) {
+        int64_t size = be32(b), head = 8;
+        if (size == 1 && read_at(o, from, b, 16)) {
+            size = (int64_t)(be64(b + 8) & INT64_MAX);
+            head = 16;
+        }
+        if (size == 0) size = to - from;
+        if (size < head || size > to - from) return;
+        bool inside = false;
+        for (size_t i = 0; i < sizeof holder / sizeof *holder; i++) inside = inside || memcmp(b + 4, holder[i], 4) == 0;
+        bool is_track = memcmp(b + 4, "trak", 4) == 0;
+        if (inside && depth < MAX_DEPTH) {
+            if (is_track) *track = (Track){0};
+            walk_boxes(o, from + head, from + size, depth + 1, left, track, out);
+            if (is_track && track->video && !out->frames) out->frames = track->samples;
+        } else if (memcmp(b + 4, "hdlr", 4) == 0 && read_at(o, from + head, b, 12)) {
+            track->video = track->video || memcmp(b + 8, "vide", 4) == 0;
+        } else if (memcmp(b + 4, "stsz", 4) == 0 && read_at(o, from + head, b, 12)) {
+            track->samples = be32(b + 8);
+        }
+        from += size;
+    }
+}
+
+static void frames_of_mp4(Open *o, Probe *out)
+{
+    Track track = {0};
+    int left = MAX_BOXES;
+    walk_boxes(o, 0, o->bytes, 0, &left, &track, out);
+}
+
+/* ---- kinds ---- */
+
+typedef struct {
+    const char *format;
+    size_t at;
+    const char *mark; /* bytes at that place */
+    size_t bytes;
+    bool video, read; /* read: by the workers (worker/pictures/image.h) */
+    void (*look)(Open *o, Probe *out);
+} Kind;
+
+/* The first that fits; brands of pictures come before the "ftyp" that any MP4 file has. */
+static const Kind kind[] = {
+    {"PNG", 0, "\x89PNG\r\n\x1a\n", 8, false, true, size_of_png},
+    {"JPEG", 0, "\xff\xd8\xff", 3, false, true, size_of_jpeg},
+    {"WebP", 8, "WEBP", 4, false, true, size_of_webp},
+    {"an AVI video", 8, "AVI ", 4, true, true, NULL},
+    {"a WAV sound", 8, "WAVE", 4, false, false, NULL},
+    {"GIF", 0, "GIF8", 4, false, false, NULL},
+    {"BMP", 0, "BM", 2, false, false, NULL},
+    {"TIFF", 0, "II*\0", 4, false, false, NULL},
+    {"TIFF", 0, "MM\0*", 4, false, false, NULL},
+    {"HEIC", 4, "ftyphei", 7, false, false, NULL},
+    {"HEIC", 4, "ftypmif1", 8, false, false, NULL},
+    {"HEIC", 4, "ftypmsf1", 8, false, false, NULL},
+    {"AVIF", 4, "ftypavi", 7, false, false, NULL},
+    {"an MP4 video", 4, "ftyp", 4, true, true, frames_of_mp4},
+    {"a QuickTime video", 4, "moov", 4, true, true, frames_of_mp4},
+    {"a QuickTime video", 4, "mdat", 4, true, true, frames_of_mp4},
+    {"a QuickTime video", 4, "wide", 4, true, true, frames_of_mp4},
+    {"a Matroska or WebM video", 0, "\x1a\x45\xdf\xa3", 4, true, true, NULL},
+    {"PDF", 0, "%PDF", 4, false, false, NULL},
+    {"SVG", 0, "<svg", 4, false, false, NULL},
+    {"a web page", 0, "<!DOCTYPE", 9, false, false, NULL},
+    {"a web page", 0, "<html", 5, false, false, NULL},
+    {"a Git LFS pointer", 0, "version https://git-lfs", 23, false, false, NULL},
+};
+
+static const Kind *find_kind(const Open *o)
+{
+    for (size_t i = 0; i < sizeof kind / sizeof *kind; i++)
+        if (o->got >= kind[i].at + kind[i].bytes && memcmp(o->head + kind[i].at, kind[i].mark, kind[i].bytes) == 0)
+            return &kind[i];
+    return NULL;
+}
+
+static Status check_file(const char *path, bool folder_too, struct stat *s)
+{
+    if (strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0 || strstr(path, "/http:/") ||
+        strstr(path, "/https:/"))
+        return status_fail(ERR_INPUT, "an address, which is not fetched; expected a file");
+    if (stat(path, s) != 0)
+        return errno == ENOENT || errno == ENOTDIR ? status_fail(ERR_INPUT, "no such file")
+                                                   : status_errno(ERR_INPUT, "cannot be read");
+    if (S_ISDIR(s->st_mode) && !folder_too) return status_fail(ERR_INPUT, "a folder; expected a picture");
+    if (!S_ISREG(s->st_mode) && !S_ISDIR(s->st_mode))
+        return status_fail(ERR_INPUT, "a device or a pipe; expected a %s", folder_too ? "video" : "picture");
+    return status_ok();
+}
+
+static Status check_sides(const Probe *p)
+{
+    if ((p->width || p->height) &&
+        (p->width < 1 || p->height < 1 || p->width > PROBE_MAX_SIDE || p->height > PROBE_MAX_SIDE))
+        return status_fail(ERR_INPUT, "%dx%d pixels, expected 1 to %d a side", p->width, p->height, PROBE_MAX_SIDE);
+    return status_ok();
+}
+
+/* Of an open regular file. */
+static Status look_inside(Open *o, bool video, Probe *out)
+{
+    const char *wanted = video ? "a video (MP4, QuickTime, Matroska, WebM or AVI) or a folder of pictures"
+                               : "a picture (PNG, JPEG or WebP)";
+    o->got = fread(o->head, 1, HEAD_BYTES, o->file);
+    if (ferror(o->file)) return status_errno(ERR_INPUT, "cannot be read");
+    if (o->bytes == 0) return status_fail(ERR_INPUT, "an empty file; expected %s", wanted);
+    const Kind *k = find_kind(o);
+    if (!k) return status_fail(ERR_INPUT, "neither a picture nor a video; expected %s", wanted);
+    out->format = k->format;
+    if (!k->read || k->video != video) return status_fail(ERR_INPUT, "%s; expected %s", k->format, wanted);
+    int64_t most = video ? PROBE_MAX_VIDEO_BYTES : PROBE_MAX_PICTURE_BYTES;
+    if (o->bytes > most)
+        return status_fail(ERR_INPUT, "%.1f GB large; expected at most %.1f GB", (double)o->bytes / 1e9,
+                           (double)most / 1e9);
+    if (o->got < 30) return status_fail(ERR_INPUT, "%s, cut after %lld bytes", k->format, (long long)o->bytes);
+    out->video = k->video;
+    if (k->look) k->look(o, out);
+    return check_sides(out);
+}
+
+static Status look_at(const char *path, int64_t bytes, bool video, Probe *out)
+{
+    Open o = {.file = fopen(path, "rb"), .bytes = bytes};
+    if (!o.file) return status_errno(ERR_INPUT, "cannot be read");
+    Status status = look_inside(&o, video, out);
+    fclose(o.file);
+    return status;
+}
+
+Status probe_picture(const char *path, Probe *out)
+{
+    struct stat s;
+    *out = (Probe){0};
+    TRY(check_file(path, false, &s));
+    return look_at(path, s.st_size, false, out);
+}
+
+Status probe_video(const char *path, Probe *out)
+{
+    struct stat s;
+    char **name;
+    int count;
+    *out = (Probe){0};
+    TRY(check_file(path, true, &s));
+    if (!S_ISDIR(s.st_mode)) return look_at(path, s.st_size, true, out);
+    if (failed(shot_file_names(path, &name, &count))) return status_fail(ERR_INPUT, "a folder that cannot be read");
+    Status status = count ? status_ok() : status_fail(ERR_INPUT, "an empty folder; expected pictures, one a frame");
+    for (int i = 0; i < count && !failed(status); i++) {
+        char *file = path_join(path, name[i]);
+        status = probe_picture(file, out);
+        if (failed(status)) status = status_at(status, "%s in it", name[i]);
+        free(file);
+    }
+    shot_file_names_free(name, count);
+    *out = (Probe){.format = "a folder of pictures", .video = true, .frames = count};
+    return status;
+}

@@ -1,0 +1,387 @@
+/* test_media.c - pictures and videos that rows name: what they are, which model takes them, every fault with its place, and that
+ * content decides about the shot. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/shot_file.h"
+#include "coordinator/campaign/campaign.h"
+#include "coordinator/campaign/probe.h"
+#include "worker/pictures/conditions.h"
+
+#define FIXTURES     SOURCE_DIR "/tests/parity/fixtures"
+#define HEAD(MODEL)  "campaign: test\nmodel: " FIXTURES "/" MODEL "/model\ncustomers: c.csv\nprompt: x\nseed: 7\n"
+#define IMAGE_MODEL  HEAD("i2v_a14b-0")
+#define ENDS_MODEL   HEAD("flf2v-0")
+#define VACE_MODEL   HEAD("vace-0")
+#define TEXT_MODEL   HEAD("t2v-0")
+#define TOKENS_MODEL HEAD("ti2v5b_i2v-0")
+
+static char folder[] = "test_media_XXXXXX";
+
+static void copy(const char *from, const char *to)
+{
+    char *data, *path = path_join(folder, to);
+    size_t bytes;
+    assert_int_equal(file_read(from, 1 << 20, &data, &bytes).err, OK);
+    assert_int_equal(file_replace(path, data, bytes).err, OK);
+    free(data);
+    free(path);
+}
+
+static void put(const char *name, const char *data, size_t bytes)
+{
+    char *path = path_join(folder, name);
+    assert_int_equal(file_replace(path, data, bytes).err, OK);
+    free(path);
+}
+
+/* without waiting for the disk: for those that are written a thousand times */
+static void put_quickly(const char *path, const char *data, size_t bytes)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, bytes, f), bytes);
+    fclose(f);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder)) return -1;
+    copy(FIXTURES "/i2v_a14b-0/image.png", "anna.png");
+    copy(FIXTURES "/i2v_a14b-0/image.png", "same.png");
+    copy(FIXTURES "/flf2v-0/image_last.png", "other.png");
+    put("text.png", "no picture at all, but long enough to be looked at", 50);
+    put("empty.png", "", 0);
+    char *frames = path_join(folder, "frames"), *pipe = path_join(folder, "pipe.png");
+    bool made = mkdir(frames, 0700) == 0 && mkfifo(pipe, 0600) == 0;
+    free(frames);
+    free(pipe);
+    copy(FIXTURES "/i2v_a14b-0/image.png", "frames/1.png");
+    copy(FIXTURES "/i2v_a14b-0/image.png", "frames/2.png");
+    return made ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char *command = text_format("rm -rf '%s'", folder);
+    int status = system(command);
+    free(command);
+    return status;
+}
+
+static Status load(const char *yaml, const char *csv, Campaign **c)
+{
+    put("c.yaml", yaml, strlen(yaml));
+    put("c.csv", csv, strlen(csv));
+    char *path = path_join(folder, "c.yaml");
+    Status s = campaign_load(path, c);
+    free(path);
+    return s;
+}
+
+static Campaign *plan(const char *yaml, const char *csv)
+{
+    Campaign *c;
+    assert_string_equal(load(yaml, csv, &c).message, "");
+    return c;
+}
+
+static void is_refused(const char *yaml, const char *csv, const char *said)
+{
+    Campaign *c;
+    Status s = load(yaml, csv, &c);
+    assert_null(c);
+    assert_int_equal(s.err, ERR_INPUT);
+    if (!strstr(s.message, said)) fail_msg("expected \"%s\" in: %s", said, s.message);
+}
+
+/* ---- plans ---- */
+
+static void test_content_decides(void **state)
+{
+    (void)state;
+    Campaign *c =
+        plan(IMAGE_MODEL "image: \"{{photo}}\"\n", "id,photo\na,anna.png\nb,same.png\nc,other.png\nd,anna.png\n");
+    assert_int_equal(c->shot_count, 2);
+    assert_int_equal(c->media_count, 3);
+    assert_true(c->clip[0].shot == c->clip[1].shot && c->clip[0].shot == c->clip[3].shot);
+    const ShotMedia *m = c->shot[c->clip[2].shot].spec.media;
+    char sha256[HASH_TEXT], *path = path_join(folder, "other.png"), *real = realpath(path, NULL);
+    assert_int_equal(hash_file(path, sha256).err, OK);
+    assert_string_equal(m->image.sha256, sha256);
+    assert_string_equal(m->image.path, real); /* absolute: a worker may stand elsewhere */
+    assert_null(m->last_image.path);
+    free(path);
+    free(real);
+    campaign_free(&c);
+}
+
+static void test_every_kind_of_model(void **state)
+{
+    (void)state;
+    Campaign *c = plan(ENDS_MODEL "image: anna.png\nlast_image: other.png\n", "id\na\n");
+    assert_non_null(c->shot[0].spec.media->last_image.path);
+    campaign_free(&c);
+    c = plan(IMAGE_MODEL "image: anna.png\nlast_image: \"{{last|}}\"\n", "id,last\na,\nb,other.png\n");
+    assert_null(c->shot[c->clip[0].shot].spec.media->last_image.path);
+    assert_non_null(c->shot[c->clip[1].shot].spec.media->last_image.path);
+    campaign_free(&c);
+    c = plan(TOKENS_MODEL "image: anna.png\n", "id\na\n");
+    campaign_free(&c);
+    c = plan(VACE_MODEL "references: [anna.png, \"{{two|}}\"]\ncontrol: {video: frames, scale: 0.5}\n",
+             "id,two\na,\nb,other.png\n");
+    assert_int_equal(c->shot[c->clip[0].shot].spec.media->reference_count, 1);
+    assert_int_equal(c->shot[c->clip[1].shot].spec.media->reference_count, 2);
+    assert_true(c->shot[0].spec.media->scale_count == 1 && c->shot[0].spec.media->scale[0] == 0.5);
+    campaign_free(&c);
+    c = plan(VACE_MODEL, "id\na\n"); /* the prompt alone */
+    assert_null(c->shot[0].spec.media);
+    campaign_free(&c);
+    c = plan(TEXT_MODEL "image: none\nreferences: none\ncontrol: {scale: 1}\n", "id\na\n");
+    assert_null(c->shot[0].spec.media);
+    campaign_free(&c);
+}
+
+/* ---- faults ---- */
+
+static void test_model_and_keys(void **state)
+{
+    (void)state;
+    is_refused(IMAGE_MODEL, "id\na\n", "c.yaml:2: field image: missing; ");
+    is_refused(ENDS_MODEL "image: anna.png\n", "id\na\n", "c.yaml:2: field last_image: missing; ");
+    is_refused(TEXT_MODEL "image: anna.png\n", "id\na\n", "c.yaml:6: field image: ");
+    is_refused(TEXT_MODEL "image: anna.png\n", "id\na\n", "takes none (WanPipeline); leave the key out");
+    is_refused(TEXT_MODEL "references: [anna.png]\n", "id\na\n", "field references: ");
+    is_refused(IMAGE_MODEL "image: anna.png\ncontrol: {video: frames}\n", "id\na\n", "field control.video: ");
+    is_refused(IMAGE_MODEL "image: anna.png\ncontrol: {scale: 0.5}\n", "id\na\n", "field control.scale: ");
+    is_refused(TOKENS_MODEL "image: anna.png\nlast_image: anna.png\n", "id\na\n", "c.yaml:7: field last_image: ");
+    is_refused(VACE_MODEL "control: {mask: frames}\n", "id\na\n", "field control.video: missing; a mask");
+    is_refused(VACE_MODEL "control: {video: frames, scale: [1, 2, 3]}\n", "id\na\n", "3 numbers, expected 1 or 2");
+    is_refused(VACE_MODEL "control: {video: frames, scale: much}\n", "id\na\n",
+               "\"much\", expected a number from 0 to 100");
+    is_refused(IMAGE_MODEL "image: \" \"\n", "id\na\n", "c.yaml:6: field image: empty; expected a file");
+    is_refused(IMAGE_MODEL "image: \"{{foto}}\"\n", "id,photo\na,anna.png\n", "no column \"foto\"");
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *said;
+    } wrong[] = {
+        {"nobody.png", "\"nobody.png\": no such file"},
+        {"text.png", "\"text.png\": neither a picture nor a video; expected a picture (PNG, JPEG or WebP)"},
+        {"empty.png", "\"empty.png\": an empty file"},
+        {"frames", "\"frames\": a folder; expected a picture"},
+        {"pipe.png", "\"pipe.png\": a device or a pipe"},
+        {"https://example.com/a.png", "an address, which is not fetched"},
+        {"anna.png/x", "no such file"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *csv = text_format("id,photo\na,anna.png\nb,%s\n", wrong[i].name),
+             *said = text_format("c.csv:3: field photo: image %s", wrong[i].said[0] == '"' ? wrong[i].said : "");
+        is_refused(IMAGE_MODEL "image: \"{{photo}}\"\n", csv, said);
+        is_refused(IMAGE_MODEL "image: \"{{photo}}\"\n", csv, wrong[i].said);
+        free(csv);
+        free(said);
+    }
+    is_refused(IMAGE_MODEL "image: \"{{photo}}\"\n", "id,photo\na,\n",
+               "c.csv:2: field photo: empty, and image in c.yaml:6");
+    is_refused(IMAGE_MODEL "image: \"{{photo|}}\"\n", "id,photo\na,\n", "c.csv:2: field photo: no image; ");
+    is_refused(IMAGE_MODEL "image: nobody.png\n", "id\na\nb\n",
+               "c.yaml:6: field image: image \"nobody.png\": no such file");
+    is_refused(VACE_MODEL "references:\n- anna.png\n- nobody.png\n", "id\na\n",
+               "c.yaml:8: field references: references \"nobody.png\"");
+    is_refused(VACE_MODEL "control: {video: anna.png}\n", "id\na\n", "PNG; expected a video");
+    is_refused(VACE_MODEL "control: {video: frames, mask: \"{{m|}}\"}\n", "id,m\na,one\n", "no such file");
+    /* several at once */
+    is_refused(IMAGE_MODEL "image: \"{{photo}}\"\n", "id,photo\na,x.png\nb,text.png\n", "2 faults in the input");
+}
+
+static void test_masks_are_as_long_as_videos(void **state)
+{
+    (void)state;
+    char *one = path_join(folder, "one");
+    assert_int_equal(mkdir(one, 0700), 0);
+    free(one);
+    copy(FIXTURES "/i2v_a14b-0/image.png", "one/1.png");
+    is_refused(VACE_MODEL "control: {video: frames, mask: one}\n", "id\na\n", "the mask has 1 frames, expected 2");
+    is_refused(VACE_MODEL "control: {video: \"{{v|}}\", mask: one}\n", "id,v\na,\n", "a mask without a control video");
+}
+
+/* ---- probes ---- */
+
+static void probe_is(const char *path, const char *format, int width, int height)
+{
+    Probe p;
+    assert_string_equal(probe_picture(path, &p).message, "");
+    assert_string_equal(p.format, format);
+    assert_int_equal(p.width, width);
+    assert_int_equal(p.height, height);
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    static const char *const file[] = {"/pictures/444.jpg",  "/pictures/progressive.jpg", "/pictures/lossless.webp",
+                                       "/pictures/rgba.png", "/pictures/cmyk.jpg",        "/pictures/422.jpg"};
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) { /* as the worker's decoders see them */
+        ImageList list = {0};
+        char *path = text_format("%s%s", FIXTURES, file[i]);
+        assert_int_equal(image_read(path, &list).err, OK);
+        const char *format = strstr(path, ".jpg") ? "JPEG" : strstr(path, ".png") ? "PNG" : "WebP";
+        const Picture *seen = &list.picture[0];
+        bool turned = *format == 'W'; /* this one notes that it lies on its side */
+        probe_is(path, format, turned ? seen->height : seen->width, turned ? seen->width : seen->height);
+        image_list_clear(&list);
+        free(path);
+    }
+    Probe p;
+    char huge[64] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\0\0\0\1";
+    put("huge.png", huge, sizeof huge);
+    char *path = path_join(folder, "huge.png");
+    assert_non_null(strstr(probe_picture(path, &p).message, "2147483647x1 pixels, expected 1 to 16384 a side"));
+    assert_non_null(strstr(probe_video(path, &p).message, "PNG; expected a video"));
+    assert_int_equal(truncate(path, 20), 0);
+    assert_non_null(strstr(probe_picture(path, &p).message, "PNG, cut after 20 bytes"));
+    unlink(path);
+    free(path);
+    path = path_join(folder, "frames");
+    assert_int_equal(probe_video(path, &p).err, OK);
+    assert_int_equal(p.frames, 2);
+    free(path);
+}
+
+static void put_box(char **at, size_t bytes, const char *kind)
+{
+    const unsigned char size[4] = {0, 0, (unsigned char)(bytes >> 8), (unsigned char)bytes};
+    memcpy(*at, size, 4);
+    memcpy(*at + 4, kind, 4);
+    *at += 8;
+}
+
+/* ftyp, moov { trak { mdia { hdlr vide, minf { stbl { stsz of 17 samples }}}}} */
+static size_t make_mp4(char *data)
+{
+    char *at = data;
+    memset(data, 0, 200);
+    put_box(&at, 16, "ftyp");
+    memcpy(at, "isom", 4);
+    at += 8;
+    put_box(&at, 100, "moov");
+    put_box(&at, 92, "trak");
+    put_box(&at, 84, "mdia");
+    put_box(&at, 32, "hdlr");
+    memcpy(at + 8, "vide", 4);
+    at += 24;
+    put_box(&at, 44, "minf");
+    put_box(&at, 36, "stbl");
+    put_box(&at, 28, "stsz");
+    at[11] = 17;
+    at += 20;
+    return (size_t)(at - data);
+}
+
+static void test_frames_of_an_mp4(void **state)
+{
+    (void)state;
+    char data[200], *path = path_join(folder, "x.mp4");
+    size_t bytes = make_mp4(data);
+    Probe p;
+    put("x.mp4", data, bytes);
+    assert_int_equal(probe_video(path, &p).err, OK);
+    assert_int_equal(p.frames, 17);
+    assert_non_null(strstr(probe_picture(path, &p).message, "an MP4 video; expected a picture"));
+    for (size_t i = 0; i < bytes; i++) /* whatever is damaged: an answer, and no hang */
+        for (int value = 0; value < 256; value += 85) {
+            char kept = data[i];
+            data[i] = (char)value;
+            put_quickly(path, data, bytes);
+            (void)probe_video(path, &p);
+            data[i] = kept;
+        }
+    for (size_t n = 0; n < bytes; n += 3) {
+        put_quickly(path, data, n);
+        (void)probe_video(path, &p);
+    }
+    free(path);
+}
+
+/* ---- the worker's side ---- */
+
+static void test_a_changed_file_makes_no_clip(void **state)
+{
+    (void)state;
+    copy(FIXTURES "/i2v_a14b-0/image.png", "mine.png");
+    Campaign *c = plan(IMAGE_MODEL "image: mine.png\n", "id\na\n");
+    const ShotMedia *m = c->shot[0].spec.media;
+    MediaPixels pixels;
+    assert_int_equal(conditions_verify(m).err, OK);
+    assert_int_equal(conditions_read(m, c->model, 9, true, &pixels).err, OK);
+    assert_int_equal(conditions_of(&pixels)->image->width, 64);
+    conditions_clear(&pixels);
+    copy(FIXTURES "/flf2v-0/image_last.png", "mine.png");
+    Status s = conditions_verify(m);
+    assert_int_equal(s.err, ERR_CLIP);
+    assert_non_null(strstr(s.message, "image: the file has changed since it was planned"));
+    assert_null(strstr(s.message, "mine")); /* reasons go into logs, and a name may be a customer's */
+    char *path = path_join(folder, "mine.png");
+    unlink(path);
+    s = conditions_verify(m);
+    assert_int_equal(s.err, ERR_RETRY); /* another machine may see it */
+    put("mine.png", "no picture at all, but long enough to be looked at", 50);
+    s = conditions_read(m, c->model, 9, true, &pixels);
+    conditions_clear(&pixels);
+    assert_int_equal(s.err, ERR_INPUT);
+    assert_null(strstr(s.message, "mine"));
+    s = conditions_read(m, c->model, 9, false, &pixels);
+    conditions_clear(&pixels);
+    assert_non_null(strstr(s.message, "mine.png"));
+    free(path);
+    campaign_free(&c);
+}
+
+static void test_folders_by_names_and_contents(void **state)
+{
+    (void)state;
+    char *frames = path_join(folder, "frames"), a[HASH_TEXT], b[HASH_TEXT];
+    assert_int_equal(shot_file_hash(frames, a).err, OK);
+    put("frames/.hidden", "x", 1);
+    assert_int_equal(shot_file_hash(frames, b).err, OK);
+    assert_string_equal(a, b);
+    copy(FIXTURES "/flf2v-0/image_last.png", "frames/2.png");
+    assert_int_equal(shot_file_hash(frames, b).err, OK);
+    assert_string_not_equal(a, b);
+    char *pipe = path_join(folder, "pipe.png");
+    assert_int_equal(shot_file_hash(pipe, b).err, ERR_INPUT); /* and does not wait */
+    free(pipe);
+    free(frames);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_content_decides),
+        cmocka_unit_test(test_every_kind_of_model),
+        cmocka_unit_test(test_model_and_keys),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_masks_are_as_long_as_videos),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_frames_of_an_mp4),
+        cmocka_unit_test(test_a_changed_file_makes_no_clip),
+        cmocka_unit_test(test_folders_by_names_and_contents),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,141 @@
+#include "conditions.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "common/shot_file.h"
+
+void conditions_clear(MediaPixels *p)
+{
+    image_list_clear(&p->image);
+    image_list_clear(&p->last_image);
+    image_list_clear(&p->reference);
+    image_list_clear(&p->video);
+    image_list_clear(&p->mask);
+    *p = (MediaPixels){0};
+}
+
+const Conditions *conditions_of(const MediaPixels *p)
+{
+    return p->image.count || p->reference.count || p->video.count || p->all.control_scales ? &p->all : NULL;
+}
+
+/* ---- hashes ---- */
+
+enum { MAX_FILES = 4 + SHOT_MAX_REFERENCES };
+
+typedef struct {
+    const char *key;
+    ShotFile *file;
+} KeyFile;
+
+static int list_files(const ShotMedia *m, KeyFile list[MAX_FILES])
+{
+    ShotMedia *s = (ShotMedia *)(uintptr_t)m; /* whoever only reads gets a const back below */
+    const KeyFile one[] = {{"image", &s->image},
+                           {"last_image", &s->last_image},
+                           {"control.video", &s->control_video},
+                           {"control.mask", &s->control_mask}};
+    int count = 0;
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+        if (one[i].file->path) list[count++] = one[i];
+    for (int i = 0; i < m->reference_count && i < SHOT_MAX_REFERENCES; i++)
+        list[count++] = (KeyFile){"references", &s->reference[i]};
+    return count;
+}
+
+Status conditions_hash(ShotMedia *m)
+{
+    KeyFile list[MAX_FILES];
+    int count = m ? list_files(m, list) : 0;
+    for (int i = 0; i < count; i++)
+        TRY(status_at(shot_file_hash(list[i].file->path, list[i].file->sha256), "%s", list[i].key));
+    return status_ok();
+}
+
+Status conditions_verify(const ShotMedia *m)
+{
+    KeyFile list[MAX_FILES];
+    char sha256[HASH_TEXT];
+    int count = m ? list_files(m, list) : 0;
+    for (int i = 0; i < count; i++) {
+        const ShotFile *f = list[i].file;
+        if (failed(shot_file_hash(f->path, sha256)))
+            return status_fail(ERR_RETRY, "%s: the file that was planned with cannot be read here", list[i].key);
+        if (strcmp(sha256, f->sha256) != 0)
+            return status_fail(
+                ERR_CLIP,
+                "%s: the file has changed since it was planned (SHA-256 %.12s, expected %.12s); put the old "
+                "one back, or take the new one with `reelwright run CAMPAIGN --out DIR --update`",
+                list[i].key, sha256, f->sha256);
+    }
+    return status_ok();
+}
+
+/* ---- pixels ---- */
+
+/* What a reader says begins with the path. */
+static Status told(Status s, const char *key, const char *path, bool private)
+{
+    if (!failed(s)) return s;
+    size_t n = strlen(path);
+    bool cut = private && strncmp(s.message, path, n) == 0;
+    if (cut) return status_fail(s.err, "%s%s", key, s.message + n);
+    return status_fail(s.err, "%s: %s", key, private ? "cannot be read" : s.message);
+}
+
+static Status read_one(const ShotFile *f, const char *key, bool private, ImageList *list)
+{
+    return f->path ? told(image_read(f->path, list), key, f->path, private) : status_ok();
+}
+
+static Status read_video(const ShotFile *f, const char *key, int frames, bool private, ImageList *list)
+{
+    return told(image_read_sequence(f->path, frames, list), key, f->path, private);
+}
+
+/* A control video may be shorter than the clip, its mask may not be shorter than it. */
+static Status read_control(const ShotMedia *m, int frames, bool private, MediaPixels *p)
+{
+    if (!m->control_video.path) return status_ok();
+    TRY(read_video(&m->control_video, "control video", frames, private, &p->video));
+    const int count = p->video.count;
+    if (count < frames)
+        log_line(LOG_WARNING, "control video: %d frames; the clip's other %d follow the prompt alone", count,
+                 frames - count);
+    if (!m->control_mask.path) return status_ok();
+    TRY(read_video(&m->control_mask, "control mask", count, private, &p->mask));
+    if (p->mask.count == count) return status_ok();
+    return status_fail(ERR_INPUT, "control mask: %d frames, expected %d as the control video has", p->mask.count,
+                       count);
+}
+
+static Status take_scales(const ShotMedia *m, const ModelConfig *c, MediaPixels *p)
+{
+    if (m->scale_count == 0) return status_ok();
+    if (m->scale_count != 1 && m->scale_count != c->dit.vace_count)
+        return status_fail(ERR_INPUT, "control scale: %d numbers, expected 1 or %d", m->scale_count, c->dit.vace_count);
+    for (int i = 0; i < m->scale_count; i++) p->scale[i] = (float)m->scale[i];
+    p->all.control_scale = p->scale;
+    p->all.control_scales = m->scale_count;
+    return status_ok();
+}
+
+Status conditions_read(const ShotMedia *m, const ModelConfig *c, int frames, bool private, MediaPixels *p)
+{
+    *p = (MediaPixels){0};
+    if (!m) return status_ok();
+    TRY(read_one(&m->image, "image", private, &p->image));
+    TRY(read_one(&m->last_image, "last image", private, &p->last_image));
+    for (int i = 0; i < m->reference_count; i++) TRY(read_one(&m->reference[i], "reference", private, &p->reference));
+    TRY(read_control(m, frames, private, p));
+    TRY(take_scales(m, c, p));
+    p->all.image = p->image.picture;
+    p->all.last_image = p->last_image.picture;
+    p->all.reference = p->reference.picture;
+    p->all.references = p->reference.count;
+    p->all.video = p->video.picture;
+    p->all.video_frames = p->video.count;
+    p->all.mask = p->mask.picture;
+    return status_ok();
+}
