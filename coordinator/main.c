@@ -62,6 +62,14 @@ static Status verb_bench_any(int argc, char **argv)
     return bench(argc, argv);
 }
 
+static Status verb_cameo_any(int argc, char **argv)
+{
+    typeof(&verb_cameo_media) media;
+    if (!verb_cameo_needs_media(argc, argv)) return verb_cameo(argc, argv);
+    TRY(worker_symbol("verb_cameo_media", &media));
+    return media(argc, argv);
+}
+
 static Status verb_inspect_any(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -90,6 +98,7 @@ static const Verb verbs[] = {
     {"pilot", "look at a campaign's first clips, and approve or reject them", verb_pilot, false},
     {"explain", "why one clip is where it is", verb_explain, false},
     {"deliver", "copy approved clips and write the delivery list", verb_deliver, false},
+    {"cameo", "people, their likeness, and what they allow", verb_cameo_any, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},
     {"bench", "time one stage of the engine on this machine", verb_bench_any, true},
 };

@@ -14,6 +14,32 @@ static void tell_date(FILE *to, TrustLanguage language, int64_t s)
     fputs(text, to);
 }
 
+/* A label and what stands behind it, in columns; German letters have two bytes. */
+static void tell(FILE *to, const char *label, const char *text)
+{
+    int letters = 0;
+    for (const char *p = label; *p; p++) letters += ((unsigned char)*p & 0xc0) != 0x80;
+    fprintf(to, "  %s%*s%s", label, letters < 14 ? 14 - letters : 1, "", text);
+}
+
+/* The last day, where it ends with a day. */
+static void tell_end(FILE *to, TrustLanguage language, int64_t until_s)
+{
+    enum { DAY_S = 24 * 3600 };
+    char text[32];
+    time_t t = (time_t)until_s - 1;
+    struct tm tm;
+    tell(to, language == TRUST_GERMAN ? "Gilt" : "Holds", "");
+    if (until_s % DAY_S == 0 && gmtime_r(&t, &tm)) {
+        strftime(text, sizeof text, language == TRUST_GERMAN ? "%d.%m.%Y" : "%Y-%m-%d", &tm);
+        fprintf(to, language == TRUST_GERMAN ? "bis einschließlich %s (UTC)\n" : "through %s (UTC)\n", text);
+        return;
+    }
+    fputs(language == TRUST_GERMAN ? "vor " : "before ", to);
+    tell_date(to, language, until_s);
+    fputc('\n', to);
+}
+
 static void tell_list(FILE *to, const TrustWords *w, const char *and)
 {
     for (int i = 0; i < w->count; i++) fprintf(to, "%s%s", i == 0 ? "" : i + 1 == w->count ? and : ", ", w->word[i]);
@@ -21,7 +47,7 @@ static void tell_list(FILE *to, const TrustWords *w, const char *and)
 
 static void tell_words(FILE *to, const char *label, const TrustWords *w, const char *any, const char *and)
 {
-    fprintf(to, "  %-14s", label);
+    tell(to, label, "");
     if (w->count)
         tell_list(to, w, and);
     else
@@ -64,9 +90,9 @@ static void tell_english(FILE *to, const char *cameo, const char *name, const Tr
     tell_words(to, "Where", &c->territories, "anywhere in the world", " and ");
     fprintf(to, "  %-14s", "Agreed on");
     tell_date(to, TRUST_ENGLISH, c->granted_s);
-    fprintf(to, "\n  %-14sbefore ", "Holds");
-    tell_date(to, TRUST_ENGLISH, c->until_s);
-    fprintf(to, "\n  %-14s%s%s\n", "Evidence", *c->evidence ? "a document is kept, SHA-256 " : "none attached",
+    fputc('\n', to);
+    tell_end(to, TRUST_ENGLISH, c->until_s);
+    fprintf(to, "  %-14s%s%s\n", "Evidence", *c->evidence ? "a document is kept, SHA-256 " : "none attached",
             c->evidence);
     fprintf(to,
             "  %-14sat any time, without giving a reason. Tell whoever made the video, or run:\n"
@@ -83,7 +109,8 @@ static void tell_german(FILE *to, const char *cameo, const char *name, const Tru
             c->face && c->voice ? "Gesicht und Stimme dürfen in künstlich erzeugten Videos verwendet werden"
             : c->face           ? "das Gesicht darf in künstlich erzeugten Videos verwendet werden; nicht die Stimme"
                                 : "die Stimme darf in künstlich erzeugten Videos verwendet werden; nicht das Gesicht");
-    fprintf(to, "  %-14s%s, und für nichts anderes\n", "Wofür", c->purpose);
+    tell(to, "Wofür", c->purpose);
+    fputs(", und für nichts anderes\n", to);
     tell_words(to, "Kampagnen", &c->campaigns, "jede Kampagne zu diesem Zweck", " und ");
     tell_words(to, "Marken", &c->brands, "jede Firma", " und ");
     if (c->audience == TRUST_NAMED)
@@ -95,9 +122,9 @@ static void tell_german(FILE *to, const char *cameo, const char *name, const Tru
     tell_words(to, "Wo", &c->territories, "überall auf der Welt", " und ");
     fprintf(to, "  %-14s", "Gegeben am");
     tell_date(to, TRUST_GERMAN, c->granted_s);
-    fprintf(to, "\n  %-14svor ", "Gilt");
-    tell_date(to, TRUST_GERMAN, c->until_s);
-    fprintf(to, "\n  %-14s%s%s\n", "Nachweis", *c->evidence ? "ein Dokument liegt vor, SHA-256 " : "keiner beigefügt",
+    fputc('\n', to);
+    tell_end(to, TRUST_GERMAN, c->until_s);
+    fprintf(to, "  %-14s%s%s\n", "Nachweis", *c->evidence ? "ein Dokument liegt vor, SHA-256 " : "keiner beigefügt",
             c->evidence);
     fprintf(to,
             "  %-14sjederzeit und ohne Angabe von Gründen. Sagen Sie es denen, die das Video gemacht haben, oder:\n"

@@ -16,6 +16,8 @@ Status verb_retry(int argc, char **argv);
 Status verb_priority(int argc, char **argv);
 Status verb_pilot(int argc, char **argv);
 Status verb_explain(int argc, char **argv);
+Status verb_cameo(int argc, char **argv);
+bool verb_cameo_needs_media(int argc, char **argv); /* it is the worker's: verb_cameo_media */
 Status verb_deliver(int argc, char **argv);
 
 #endif

@@ -1,0 +1,310 @@
+/* verb_cameo.c - `reelwright cameo add` and `cameo verify`: those that read people's pictures, sound and video. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "common/file.h"
+#include "common/moment.h"
+#include "common/options.h"
+#include "trust/trust.h"
+#include "worker/cameo/footage.h"
+#include "worker/verbs/verbs.h"
+
+enum { FACES_OF_A_VIDEO = 4, MOST_FACES = 16 };
+
+static int64_t now(void) { return (int64_t)moment_wall_s(); }
+
+/* ---- add ---- */
+
+typedef struct {
+    const char *where, *name, *voice, *video, *crop, *picture;
+    OptionTexts faces;
+    bool minor, public_figure;
+} AddOptions;
+
+typedef struct { /* what is to be stored; owns it */
+    int count;
+    TrustNewMedium medium[MOST_FACES + 4];
+    Footage all; /* the faces, for the picture of how they were chosen */
+} Media;
+
+static void add_medium(Media *m, const char *kind, char *note, unsigned char *data, size_t bytes)
+{
+    m->medium[m->count++] = (TrustNewMedium){.kind = kind, .note = note, .data = data, .bytes = bytes};
+}
+
+static void clear_media(Media *m)
+{
+    for (int i = 0; i < m->count; i++) {
+        explicit_bzero((void *)(uintptr_t)m->medium[i].data, m->medium[i].bytes);
+        free((void *)(uintptr_t)m->medium[i].data);
+        free((void *)(uintptr_t)m->medium[i].note);
+    }
+    footage_clear(&m->all);
+}
+
+static char *note_of(const FootageFrame *f, const FootageCrop *crop, bool of_video)
+{
+    char place[64] = "", where[64] = "photo";
+    if (of_video) snprintf(where, sizeof where, "frame at %.2f s", f->at_s);
+    if (crop->width) snprintf(place, sizeof place, ", crop %d,%d,%d,%d", crop->x, crop->y, crop->width, crop->height);
+    return text_format("%s, %dx%d, sharpness %.0f, motion %.1f%s", where, f->picture.width, f->picture.height,
+                       f->sharpness, f->motion, place);
+}
+
+/* Moves the frames of `from` into the media. */
+static Status take_faces(Media *m, Footage *from, const FootageCrop *crop, bool of_video)
+{
+    Status status = status_ok();
+    for (int i = 0; i < from->count && !failed(status); i++) {
+        FootageFrame *f = &from->frame[i];
+        unsigned char *data;
+        size_t bytes;
+        if (m->all.count == MOST_FACES) status = status_fail(ERR_INPUT, "more than %d pictures of a face", MOST_FACES);
+        if (!failed(status) && (f->picture.width < FOOTAGE_LEAST_SIDE || f->picture.height < FOOTAGE_LEAST_SIDE))
+            status = status_fail(ERR_INPUT, "a picture of %dx%d pixels, expected at least %d a side", f->picture.width,
+                                 f->picture.height, FOOTAGE_LEAST_SIDE);
+        if (!failed(status)) status = footage_png(&f->picture, &data, &bytes);
+        if (failed(status)) break;
+        char *note = note_of(f, crop, of_video);
+        printf("  face %d: %s\n", m->all.count + 1, note);
+        add_medium(m, "face", note, data, bytes);
+        m->all.frame = memory_resize(m->all.frame, MOST_FACES, sizeof *m->all.frame);
+        m->all.frame[m->all.count++] = *f;
+        f->picture = (Picture){0};
+    }
+    footage_clear(from);
+    return status;
+}
+
+static Status read_faces(const AddOptions *o, Media *m)
+{
+    FootageCrop crop = {0};
+    Footage f;
+    if (o->crop) TRY(footage_parse_crop(o->crop, &crop));
+    for (int i = 0; i < o->faces.count; i++) {
+        TRY(footage_read_photo(o->faces.text[i], &crop, &f));
+        TRY(take_faces(m, &f, &crop, false));
+    }
+    if (!o->video) return status_ok();
+    TRY(footage_read_video(o->video, &crop, FACES_OF_A_VIDEO, &f));
+    printf("looked at %lld frames, %.1f s\n", (long long)f.looked_at, f.seconds);
+    return take_faces(m, &f, &crop, true);
+}
+
+static Status add_picture(const AddOptions *o, Media *m)
+{
+    unsigned char *data;
+    size_t bytes;
+    if (m->all.count == 0) return status_ok();
+    TRY(footage_contact(&m->all, &data, &bytes));
+    add_medium(m, "picture", text_copy("how the faces were chosen"), data, bytes);
+    return o->picture ? trust_publish(o->picture, data, bytes) : status_ok();
+}
+
+static Status add_with(const AddOptions *o, const char *id)
+{
+    Media m = {0};
+    TrustStore *s = NULL;
+    Status status = status_ok();
+    TRY_OUT(read_faces(o, &m));
+    TRY_OUT(add_picture(o, &m));
+    TRY_OUT(trust_open(o->where, TRUST_WRITE, &s));
+    const TrustNewCameo c = {.id = id,
+                             .name = o->name,
+                             .minor = o->minor,
+                             .public_figure = o->public_figure,
+                             .medium_count = m.count,
+                             .medium = m.medium};
+    TRY_OUT(trust_add_cameo(s, &c, now()));
+    printf("cameo %s is in %s; nothing may be made with it before it is verified:\n  reelwright cameo challenge %s\n",
+           id, trust_folder(s), id);
+out:
+    trust_close(&s);
+    clear_media(&m);
+    return status;
+}
+
+static Status add(int argc, char **argv)
+{
+    AddOptions o = {0};
+    int first;
+    const Option table[] = {
+        {.name = "name", .kind = OPTION_TEXT, .to = &o.name, .value = "N", .help = "the person's name"},
+        {.name = "face", .kind = OPTION_TEXTS, .to = &o.faces, .value = "FILE", .help = "a photo of the face; several"},
+        {.name = "video",
+         .kind = OPTION_TEXT,
+         .to = &o.video,
+         .value = "FILE",
+         .help = "a video: its sharpest frames with least motion are taken"},
+        {.name = "crop",
+         .kind = OPTION_TEXT,
+         .to = &o.crop,
+         .value = "X,Y,W,H",
+         .help = "the part of the pictures that shows the face, pixels"},
+        {.name = "picture",
+         .kind = OPTION_TEXT,
+         .to = &o.picture,
+         .value = "FILE.png",
+         .help = "also write what was chosen there (cameo show --picture does, too)"},
+        {.name = "minor", .kind = OPTION_FLAG, .to = &o.minor, .help = "the person is under age"},
+        {.name = "public-figure",
+         .kind = OPTION_FLAG,
+         .to = &o.public_figure,
+         .help = "many know this face: consents need evidence, as a minor's do"},
+        {.name = "trust",
+         .kind = OPTION_TEXT,
+         .to = &o.where,
+         .value = "DIR",
+         .help = "the trust store ($REELWRIGHT_TRUST, else ~/.local/share/reelwright/trust)"}};
+    const Usage usage = {
+        .verb = "cameo add",
+        .arguments = "ID --name N [--face FILE]... [--video FILE] [--crop X,Y,W,H]",
+        .about = "Takes a person's likeness into the trust store, encrypted. Whatever FFmpeg reads; the files are not "
+                 "changed. For an ID\n"
+                 "that is there, the new pictures take the place of the old ones, and the person is verified anew.",
+        .option = table,
+        .option_count = sizeof table / sizeof *table,
+        .min_arguments = 1,
+        .max_arguments = 1};
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    if (!o.faces.count && !o.video) return status_fail(ERR_INPUT, "cameo add: expected --face FILE or --video FILE");
+    return add_with(&o, argv[first]);
+}
+
+/* ---- verify ---- */
+
+typedef struct {
+    const char *where, *recording, *by, *command, *passcode;
+} VerifyOptions;
+
+/* The command reads what it has to judge on its standard input; status 0 is yes. */
+static Status ask_command(const VerifyOptions *o, const TrustRecord *r, const TrustChallenge *c, bool *yes)
+{
+    char *path = realpath(o->recording, NULL);
+    if (!path) return status_errno(ERR_INPUT, "%s", o->recording);
+    json_t *question = json_pack("{s:s,s:s,s:[s,s],s:s,s:s}", "cameo", r->id, "name", r->name, "sentences",
+                                 c->sentence[0], c->sentence[1], "passcode", c->passcode, "recording", path);
+    char *text = json_dumps(question, JSON_COMPACT);
+    FILE *judge = popen(o->command, "we");
+    Status status = judge ? status_ok() : status_errno(ERR_NODE, "cannot start the command");
+    if (judge) {
+        fprintf(judge, "%s\n", text); /* a judge that does not read it has judged, too */
+        *yes = pclose(judge) == 0;
+    }
+    free(text);
+    json_decref(question);
+    free(path);
+    return status;
+}
+
+/* The person who looks at it types what they hear, which shows that they have listened. */
+static Status ask_person(const VerifyOptions *o, const TrustRecord *r, char *heard, size_t room, bool *yes)
+{
+    *yes = true;
+    if (o->passcode) {
+        snprintf(heard, room, "%s", o->passcode);
+        return status_ok();
+    }
+    if (!isatty(STDIN_FILENO))
+        return status_fail(ERR_INPUT, "expected --passcode CODE, as it is heard in the recording, or --command");
+    printf("Play %s. Does it show %s, saying that they agree?\nType the code that they say, or no: ", o->recording,
+           r->name);
+    fflush(stdout);
+    if (!fgets(heard, (int)room, stdin)) return status_fail(ERR_INPUT, "no answer");
+    heard[strcspn(heard, "\n")] = 0;
+    *yes = strcmp(heard, "no") != 0;
+    return status_ok();
+}
+
+static Status check_recording(const char *path)
+{
+    double seconds;
+    bool video, sound;
+    TRY(footage_probe(path, &seconds, &video, &sound));
+    if (!sound) return status_fail(ERR_INPUT, "%s: has no sound; expected the person saying the sentence", path);
+    return status_ok();
+}
+
+static Status verify_with(TrustStore *s, const VerifyOptions *o, const char *id)
+{
+    TrustRecord r;
+    TrustChallenge c = {0};
+    char heard[64] = "", *recording = NULL;
+    size_t bytes = 0;
+    bool yes = false;
+    TRY(trust_read_record(s, id, &r));
+    Status status = status_ok();
+    TRY_OUT(trust_read_challenge(s, id, now(), &c));
+    TRY_OUT(check_recording(o->recording));
+    TRY_OUT(file_read(o->recording, TRUST_MEDIUM_BYTES, &recording, &bytes));
+    TRY_OUT(o->command ? ask_command(o, &r, &c, &yes) : ask_person(o, &r, heard, sizeof heard, &yes));
+    const TrustVerdict v = {.by = o->by ? o->by : "command",
+                            .how = o->command ? "command" : "person",
+                            .passcode = o->command || !yes ? o->passcode : heard,
+                            .good = yes,
+                            .recording = recording,
+                            .bytes = bytes};
+    TRY_OUT(trust_verify(s, id, &v, now()));
+    printf("cameo %s is verified by %s\n", id, v.by);
+out:
+    if (recording) explicit_bzero(recording, bytes);
+    free(recording);
+    trust_challenge_clear(&c);
+    trust_record_clear(&r);
+    return status;
+}
+
+static Status verify(int argc, char **argv)
+{
+    VerifyOptions o = {0};
+    int first;
+    TrustStore *s = NULL;
+    const Option table[] = {{.name = "recording",
+                             .kind = OPTION_TEXT,
+                             .to = &o.recording,
+                             .value = "FILE",
+                             .required = true,
+                             .help = "the person saying the challenge's sentence; kept, encrypted"},
+                            {.name = "by", .kind = OPTION_TEXT, .to = &o.by, .value = "NAME", .help = "who judges it"},
+                            {.name = "passcode",
+                             .kind = OPTION_TEXT,
+                             .to = &o.passcode,
+                             .value = "CODE",
+                             .help = "the code that is heard in it (asked on the terminal)"},
+                            {.name = "command",
+                             .kind = OPTION_TEXT,
+                             .to = &o.command,
+                             .value = "CMD",
+                             .help = "judges instead of a person: reads JSON, status 0 is yes"},
+                            {.name = "trust",
+                             .kind = OPTION_TEXT,
+                             .to = &o.where,
+                             .value = "DIR",
+                             .help = "the trust store ($REELWRIGHT_TRUST, else ~/.local/share/reelwright/trust)"}};
+    const Usage usage = {.verb = "cameo verify",
+                         .arguments = "ID --recording FILE --by NAME [--passcode CODE] | --command CMD",
+                         .about = "Has the recording of a challenge judged: does it show this person, saying the "
+                                  "sentence with its code? A code\n"
+                                  "counts once, within 30 minutes; five wrong answers use it up.",
+                         .option = table,
+                         .option_count = sizeof table / sizeof *table,
+                         .min_arguments = 1,
+                         .max_arguments = 1};
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    if (!o.by && !o.command) return status_fail(ERR_INPUT, "expected --by NAME (who judges), or --command CMD");
+    TRY(trust_open(o.where, TRUST_WRITE, &s));
+    Status status = verify_with(s, &o, argv[first]);
+    trust_close(&s);
+    return status;
+}
+
+Status verb_cameo_media(int argc, char **argv)
+{
+    return strcmp(argv[1], "add") == 0 ? add(argc - 1, argv + 1) : verify(argc - 1, argv + 1);
+}
