@@ -1,0 +1,303 @@
+#include "sound.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/channel_layout.h>
+#include <libavutil/cpu.h>
+#include <libswresample/swresample.h>
+
+#include "common/file.h"
+
+static const char formats[] = "wav,w64,flac,mp3,ogg,aac,mov,mp4,matroska,webm,aiff";
+
+typedef struct { /* one file being decoded */
+    const char *path;
+    AVFormatContext *file;
+    AVCodecContext *codec;
+    SwrContext *convert;
+    AVPacket *packet;
+    AVFrame *frame;
+    int stream;
+    Sound sound;
+    int64_t room;
+} Source;
+
+void sound_clear(Sound *s)
+{
+    free(s->sample);
+    *s = (Sound){0};
+}
+
+Sound sound_silence(double seconds)
+{
+    Sound s = {.count = llrint(seconds * SOUND_RATE)};
+    s.sample = memory_get((size_t)s.count + 1, 2 * sizeof *s.sample);
+    return s;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------------- */
+
+static void close_source(Source *s)
+{
+    swr_free(&s->convert);
+    av_frame_free(&s->frame);
+    av_packet_free(&s->packet);
+    avcodec_free_context(&s->codec);
+    avformat_close_input(&s->file);
+}
+
+static Status open_file(Source *s)
+{
+    AVDictionary *options = NULL;
+    av_log_set_level(AV_LOG_FATAL);
+    av_dict_set(&options, "format_whitelist", formats, 0);
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    int code = avformat_open_input(&s->file, s->path, NULL, &options);
+    av_dict_free(&options);
+    if (code < 0 && !file_exists(s->path)) return status_fail(ERR_INPUT, "%s: no such file", s->path);
+    if (code < 0) return status_fail(ERR_INPUT, "%s: no sound file, expected WAV, FLAC, MP3, Ogg, AAC or MP4", s->path);
+    if (avformat_find_stream_info(s->file, NULL) < 0)
+        return status_fail(ERR_INPUT, "%s: a damaged sound file", s->path);
+    return status_ok();
+}
+
+static Status open_decoder(Source *s)
+{
+    const AVCodec *decoder = NULL;
+    s->stream = av_find_best_stream(s->file, AVMEDIA_TYPE_AUDIO, -1, -1, &decoder, 0);
+    if (s->stream < 0 || !decoder)
+        return status_fail(ERR_INPUT, "%s: no sound in it that can be decoded (a protected file cannot)", s->path);
+    s->codec = avcodec_alloc_context3(decoder);
+    s->packet = av_packet_alloc();
+    s->frame = av_frame_alloc();
+    if (!s->codec || !s->packet || !s->frame) return status_fail(ERR_NODE, "%s: out of memory", s->path);
+    if (avcodec_parameters_to_context(s->codec, s->file->streams[s->stream]->codecpar) < 0 ||
+        (s->codec->thread_count = 1, avcodec_open2(s->codec, decoder, NULL)) < 0)
+        return status_fail(ERR_INPUT, "%s: its sound cannot be decoded", s->path);
+    return status_ok();
+}
+
+static Status open_resampler(Source *s)
+{
+    AVChannelLayout stereo = AV_CHANNEL_LAYOUT_STEREO, from = {0};
+    const AVFrame *f = s->frame;
+    if (f->sample_rate < 1000 || f->sample_rate > 768000)
+        return status_fail(ERR_INPUT, "%s: %d samples a second, expected 1,000 to 768,000", s->path, f->sample_rate);
+    if (f->ch_layout.order == AV_CHANNEL_ORDER_UNSPEC)
+        av_channel_layout_default(&from, f->ch_layout.nb_channels);
+    else
+        av_channel_layout_copy(&from, &f->ch_layout);
+    int code = swr_alloc_set_opts2(&s->convert, &stereo, AV_SAMPLE_FMT_FLT, SOUND_RATE, &from,
+                                   (enum AVSampleFormat)f->format, f->sample_rate, 0, NULL);
+    if (code >= 0) code = swr_init(s->convert);
+    av_channel_layout_uninit(&from);
+    return code < 0 ? status_fail(ERR_INPUT, "%s: sound of a kind that cannot be converted", s->path) : status_ok();
+}
+
+/* What the frame holds, or what the resampler still has (frame NULL), behind what is there. */
+static Status append(Source *s, const AVFrame *f)
+{
+    int64_t most = swr_get_out_samples(s->convert, f ? f->nb_samples : 0);
+    if (s->sound.count + most > (int64_t)SOUND_MAX_S * SOUND_RATE + SOUND_RATE)
+        return status_fail(ERR_INPUT, "%s: longer than %d s", s->path, SOUND_MAX_S);
+    if (s->sound.count + most > s->room) {
+        s->room = (s->sound.count + most) * 2;
+        s->sound.sample = memory_resize(s->sound.sample, (size_t)s->room * 2, sizeof *s->sound.sample);
+    }
+    uint8_t *to = (uint8_t *)(s->sound.sample + 2 * s->sound.count);
+    int n = swr_convert(s->convert, &to, (int)most, f ? (const uint8_t **)(uintptr_t)f->extended_data : NULL,
+                        f ? f->nb_samples : 0);
+    if (n < 0) return status_fail(ERR_INPUT, "%s: a damaged sound file", s->path);
+    s->sound.count += n;
+    return status_ok();
+}
+
+static Status receive_frames(Source *s)
+{
+    for (;;) {
+        int code = avcodec_receive_frame(s->codec, s->frame);
+        if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return status_ok();
+        if (code < 0) return status_fail(ERR_INPUT, "%s: a damaged sound file", s->path);
+        if (!s->convert) TRY(open_resampler(s));
+        TRY(append(s, s->frame));
+    }
+}
+
+static Status read_all(Source *s)
+{
+    int bad = 0;
+    while (av_read_frame(s->file, s->packet) >= 0) {
+        int code = s->packet->stream_index == s->stream ? avcodec_send_packet(s->codec, s->packet) : 0;
+        av_packet_unref(s->packet);
+        if (code < 0 && ++bad > 10) return status_fail(ERR_INPUT, "%s: a damaged or protected sound file", s->path);
+        TRY(receive_frames(s));
+    }
+    avcodec_send_packet(s->codec, NULL);
+    TRY(receive_frames(s));
+    if (s->convert) TRY(append(s, NULL));
+    if (s->sound.count == 0) return status_fail(ERR_INPUT, "%s: an empty sound file", s->path);
+    for (int64_t i = 0; i < 2 * s->sound.count; i++)
+        if (!isfinite(s->sound.sample[i])) s->sound.sample[i] = 0;
+    return status_ok();
+}
+
+/* Wider vector units round the sums of floats differently; SSE2 is in every x86-64. */
+static void keep_to_sse2(void)
+{
+    av_force_cpu_flags(av_get_cpu_flags() &
+                       (AV_CPU_FLAG_MMX | AV_CPU_FLAG_MMXEXT | AV_CPU_FLAG_SSE | AV_CPU_FLAG_SSE2 | AV_CPU_FLAG_CMOV));
+}
+
+Status sound_read(const char *path, Sound *out)
+{
+    Source s = {.path = path};
+    *out = (Sound){0};
+    keep_to_sse2();
+    Status status = open_file(&s);
+    if (!failed(status)) status = open_decoder(&s);
+    if (!failed(status)) status = read_all(&s);
+    av_force_cpu_flags(-1);
+    close_source(&s);
+    if (failed(status))
+        sound_clear(&s.sound);
+    else
+        *out = s.sound;
+    return status;
+}
+
+Status sound_read_kept(const char *path, const Sound **out)
+{
+    static struct { /* of this process */
+        char *path;
+        struct stat at;
+        Sound sound;
+    } kept;
+    struct stat at;
+    if (stat(path, &at) != 0) return status_fail(ERR_INPUT, "%s: no such file", path);
+    bool same = kept.path && strcmp(kept.path, path) == 0 && kept.at.st_ino == at.st_ino &&
+                kept.at.st_dev == at.st_dev && kept.at.st_size == at.st_size &&
+                kept.at.st_mtim.tv_sec == at.st_mtim.tv_sec && kept.at.st_mtim.tv_nsec == at.st_mtim.tv_nsec;
+    if (!same) {
+        Sound fresh;
+        TRY(sound_read(path, &fresh));
+        sound_clear(&kept.sound);
+        free(kept.path);
+        kept.sound = fresh;
+        kept.path = text_copy(path);
+        kept.at = at;
+    }
+    *out = &kept.sound;
+    return status_ok();
+}
+
+/* ---- mixing ------------------------------------------------------------------------------------------------------------ */
+
+enum { CURVE_RATE = 100 }; /* points of the ducking curve a second */
+static const double EDGE_S = 0.005, MUSIC_END_S = 0.6, SINK_S = 0.12, RISE_S = 0.35;
+
+static float from_db(double db) { return (float)pow(10, db / 20); }
+
+/* Whether the voice speaks in each hundredth of a second: within 30 dB of its loudest. */
+static bool *speaking(const SoundMix *m, int count)
+{
+    const int window = SOUND_RATE / CURVE_RATE;
+    bool *speaks = memory_get((size_t)count, sizeof *speaks);
+    double *power = memory_get((size_t)count, sizeof *power), loudest = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t from = (int64_t)i * window - llrint(m->voice_at_s * SOUND_RATE);
+        for (int64_t k = from < 0 ? 0 : from; k < from + window && k < m->voice->count; k++)
+            power[i] += m->voice->sample[2 * k] * m->voice->sample[2 * k] +
+                        m->voice->sample[2 * k + 1] * m->voice->sample[2 * k + 1];
+        loudest = fmax(loudest, power[i]);
+    }
+    for (int i = 0; i < count; i++) speaks[i] = power[i] > loudest * 1e-3 && power[i] > 1e-9;
+    free(power);
+    return speaks;
+}
+
+/* At each point the music is as low as the nearest word asks for: full depth while it sounds, a line before it and one after. */
+float *sound_duck_curve(const SoundMix *m, int *count)
+{
+    int n = *count = (int)ceil(m->duration_s * CURVE_RATE) + 1;
+    float *gain = memory_get((size_t)n, sizeof *gain);
+    for (int i = 0; i < n; i++) gain[i] = 1;
+    if (!m->voice || m->duck_db <= 0) return gain;
+    bool *speaks = speaking(m, n);
+    double since = 1e9;
+    for (int i = 0; i < n; i++) {
+        since = speaks[i] ? 0 : since + 1.0 / CURVE_RATE;
+        gain[i] = from_db(-m->duck_db * fmax(0, 1 - since / RISE_S));
+    }
+    since = 1e9;
+    for (int i = n - 1; i >= 0; i--) {
+        since = speaks[i] ? 0 : since + 1.0 / CURVE_RATE;
+        gain[i] = fminf(gain[i], from_db(-m->duck_db * fmax(0, 1 - since / SINK_S)));
+    }
+    free(speaks);
+    return gain;
+}
+
+/* 0 to 1 at the i-th of n samples: a ramp of so many at either end. */
+static float edge_gain(int64_t i, int64_t n, int64_t in, int64_t out)
+{
+    double a = in > 0 && i < in ? (double)i / (double)in : 1,
+           b = out > 0 && n - 1 - i < out ? (double)(n - 1 - i) / (double)out : 1;
+    return (float)(a * b);
+}
+
+static void add_voice(const Sound *s, double at_s, double gain_db, Sound *out)
+{
+    const int64_t at = llrint(at_s * SOUND_RATE), edge = llrint(EDGE_S * SOUND_RATE);
+    int64_t n = s->count < out->count - at ? s->count : out->count - at;
+    float gain = from_db(gain_db);
+    for (int64_t i = 0; i < n; i++) {
+        float g = gain * edge_gain(i, n, edge, edge);
+        out->sample[2 * (at + i)] += g * s->sample[2 * i];
+        out->sample[2 * (at + i) + 1] += g * s->sample[2 * i + 1];
+    }
+}
+
+/* A bed that is too short begins anew, its ends faded over each other. */
+static float music_at(const Sound *s, int64_t i, int channel)
+{
+    const int64_t cross = s->count > SOUND_RATE / 5 ? SOUND_RATE / 20 : 0, period = s->count - cross;
+    int64_t k = i % period;
+    float value = s->sample[2 * k + channel];
+    if (i >= period && k < cross) {
+        float in = (float)k / (float)cross;
+        value = value * in + s->sample[2 * (period + k) + channel] * (1 - in);
+    }
+    return value;
+}
+
+static void add_music(const SoundMix *m, Sound *out)
+{
+    int points;
+    float *curve = sound_duck_curve(m, &points), gain = from_db(m->music_gain_db);
+    const int64_t end = llrint(fmin(MUSIC_END_S, m->duration_s / 4) * SOUND_RATE), begin = llrint(EDGE_S * SOUND_RATE);
+    for (int64_t i = 0; i < out->count; i++) {
+        double point = (double)i * CURVE_RATE / SOUND_RATE;
+        int k = (int)point;
+        float between = (float)(point - k), low = curve[k], high = curve[k + 1 < points ? k + 1 : k];
+        float g = gain * (low + (high - low) * between) * edge_gain(i, out->count, begin, end);
+        for (int c = 0; c < 2; c++) out->sample[2 * i + c] += g * music_at(m->music, i, c);
+    }
+    free(curve);
+}
+
+void sound_mix(const SoundMix *m, Sound *out)
+{
+    *out = sound_silence(m->duration_s);
+    if (m->own) add_voice(m->own, 0, 0, out);
+    if (m->voice) add_voice(m->voice, m->voice_at_s, m->voice_gain_db, out);
+    if (m->music && m->music->count) add_music(m, out);
+    const int64_t edge = llrint(EDGE_S * SOUND_RATE);
+    for (int64_t i = 0; i < out->count; i++)
+        for (int c = 0; c < 2; c++) out->sample[2 * i + c] *= edge_gain(i, out->count, edge, edge);
+}
