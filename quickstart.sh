@@ -22,7 +22,7 @@ PACKAGES=(
   fonts-dejavu-core                                                        # labels of contact sheets
   libass-dev libqrencode-dev libebur128-dev                                # text and codes over pictures, loudness
   fonts-noto-core fonts-wqy-microhei fonts-noto-color-emoji                # letters of every script
-  espeak-ng                                                                # a voice
+  libespeak-ng-dev                                                         # a voice, in a program of its own
 )
 TEST_PACKAGES=(
   libcmocka-dev ffmpeg clang-format-14 mediainfo

@@ -1,0 +1,171 @@
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/moment.h"
+
+enum { ERR_BYTES = 64 << 10, CHUNK = 64 << 10 };
+
+typedef struct {
+    pid_t pid;
+    int in, out, err; /* our ends; -1: closed */
+    size_t written;
+    size_t err_bytes;
+} Running;
+
+void command_clear(CommandAnswer *a)
+{
+    free(a->out);
+    free(a->err);
+    *a = (CommandAnswer){0};
+}
+
+static void close_end(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+/* In the child: only calls that are safe between fork and exec. */
+static void become(const Command *c, int in, int out, int err)
+{
+    setpgid(0, 0);
+    signal(SIGPIPE, SIG_DFL);
+    dup2(in, 0);
+    dup2(out, 1);
+    dup2(err, 2);
+    for (int fd = 3; fd < 1024; fd++) close(fd);
+    execl("/bin/sh", "sh", "-c", c->command, (char *)NULL);
+    _exit(127);
+}
+
+static Status start(const Command *c, Running *r)
+{
+    int in[2], out[2], err[2];
+    if (pipe2(in, O_CLOEXEC) != 0) return status_errno(ERR_NODE, "cannot start a command");
+    if (pipe2(out, O_CLOEXEC) != 0) return close(in[0]), close(in[1]), status_errno(ERR_NODE, "cannot start a command");
+    if (pipe2(err, O_CLOEXEC) != 0)
+        return close(in[0]), close(in[1]), close(out[0]), close(out[1]),
+               status_errno(ERR_NODE, "cannot start a command");
+    if (c->variable) setenv(c->variable, c->value, 1);
+    r->pid = fork();
+    if (r->pid == 0) become(c, in[0], out[1], err[1]);
+    if (c->variable) unsetenv(c->variable);
+    close(in[0]), close(out[1]), close(err[1]);
+    r->in = in[1], r->out = out[0], r->err = err[0];
+    fcntl(r->in, F_SETFL, O_NONBLOCK);
+    fcntl(r->out, F_SETFL, O_NONBLOCK);
+    fcntl(r->err, F_SETFL, O_NONBLOCK);
+    if (r->pid < 0) {
+        close_end(&r->in), close_end(&r->out), close_end(&r->err);
+        return status_errno(ERR_NODE, "cannot start a command");
+    }
+    return status_ok();
+}
+
+static void give(const Command *c, Running *r)
+{
+    size_t left = strlen(c->input) - r->written;
+    ssize_t n = left ? write(r->in, c->input + r->written, left) : 0;
+    if (n > 0) r->written += (size_t)n;
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&r->in); /* it may not want to read all */
+}
+
+/* False: more than most_bytes. */
+static bool take_out(const Command *c, Running *r, CommandAnswer *a)
+{
+    a->out = memory_resize(a->out, a->out_bytes + CHUNK + 1, 1);
+    ssize_t n = read(r->out, a->out + a->out_bytes, CHUNK);
+    if (n > 0) a->out_bytes += (size_t)n;
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&r->out);
+    return a->out_bytes <= c->most_bytes;
+}
+
+static void take_err(Running *r, CommandAnswer *a)
+{
+    if (r->err_bytes > ERR_BYTES / 2) { /* its end is what counts */
+        memmove(a->err, a->err + r->err_bytes - ERR_BYTES / 2, ERR_BYTES / 2);
+        r->err_bytes = ERR_BYTES / 2;
+    }
+    ssize_t n = read(r->err, a->err + r->err_bytes, ERR_BYTES / 2);
+    if (n > 0) r->err_bytes += (size_t)n;
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&r->err);
+}
+
+/* Until both outputs are closed. */
+static Status talk(const Command *c, Running *r, CommandAnswer *a)
+{
+    double end = moment_s() + c->limit_s;
+    while (r->out >= 0 || r->err >= 0) {
+        double left = end - moment_s();
+        if (left <= 0) return status_fail(ERR_RETRY, "it took longer than %g s", c->limit_s);
+        struct pollfd fd[3] = {{r->in, POLLOUT, 0}, {r->out, POLLIN, 0}, {r->err, POLLIN, 0}};
+        if (poll(fd, 3, left < 1 ? (int)(left * 1000) + 1 : 1000) < 0 && errno != EINTR)
+            return status_errno(ERR_NODE, "cannot wait for a command");
+        if (fd[0].revents) give(c, r);
+        if (fd[1].revents && !take_out(c, r, a))
+            return status_fail(ERR_RETRY, "it wrote more than %zu MB", c->most_bytes >> 20);
+        if (fd[2].revents) take_err(r, a);
+    }
+    return status_ok();
+}
+
+/* What a person reads of it: its last line without control characters. */
+static const char *last_line(char *text)
+{
+    size_t n = strlen(text);
+    while (n && (text[n - 1] == '\n' || text[n - 1] == ' ')) text[--n] = 0;
+    char *line = strrchr(text, '\n');
+    line = line ? line + 1 : text;
+    for (char *p = line; *p; p++)
+        if ((unsigned char)*p < ' ') *p = '?';
+    return strlen(line) > 300 ? line + strlen(line) - 300 : line;
+}
+
+/* It has closed its outputs or is to be killed: waits for its end, a moment in good, not at all otherwise. */
+static Status end(Running *r, Status so_far, double limit_s, CommandAnswer *a)
+{
+    int code = 0;
+    double until = moment_s() + (failed(so_far) ? 0 : limit_s);
+    pid_t got;
+    while ((got = waitpid(r->pid, &code, WNOHANG)) == 0 && moment_s() < until) moment_sleep_ms(2);
+    kill(-r->pid, SIGKILL); /* also what it started and left */
+    if (got == 0) {
+        kill(r->pid, SIGKILL);
+        waitpid(r->pid, &code, 0);
+        if (!failed(so_far)) so_far = status_fail(ERR_RETRY, "it took longer than %g s", limit_s);
+    }
+    if (failed(so_far)) return so_far;
+    if (WIFSIGNALED(code)) return status_fail(ERR_RETRY, "it was ended by signal %d", WTERMSIG(code));
+    if (WEXITSTATUS(code) != 0)
+        return status_fail(ERR_RETRY, "it ended with status %d: %s", WEXITSTATUS(code), last_line(a->err));
+    return status_ok();
+}
+
+Status command_run(const Command *c, CommandAnswer *out)
+{
+    Running r = {.in = -1, .out = -1, .err = -1};
+    *out = (CommandAnswer){.out = memory_get(1, 1), .err = memory_get(1, ERR_BYTES + 1)};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    sigaction(SIGPIPE, &ignore, &before);
+    Status status = start(c, &r);
+    if (!failed(status)) {
+        status = talk(c, &r, out);
+        close_end(&r.in), close_end(&r.out), close_end(&r.err);
+        out->out[out->out_bytes] = 0;
+        out->err[r.err_bytes] = 0;
+        status = end(&r, status, c->limit_s, out);
+    }
+    sigaction(SIGPIPE, &before, NULL);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* command.h - another program as a step of the finish: it gets a text on its standard input and answers on its outputs, within limits
+ * of time and size. What it is given never stands in its arguments, which other users of a machine can see. */
+#ifndef REELWRIGHT_COMMAND_H
+#define REELWRIGHT_COMMAND_H
+
+#include <stddef.h>
+
+#include "common/status.h"
+
+typedef struct {
+    const char *command;          /* for /bin/sh -c */
+    const char *input;            /* to its stdin */
+    const char *variable, *value; /* one more variable of its environment; NULL: none */
+    double limit_s;               /* then it and all it started are killed */
+    size_t most_bytes;            /* of its stdout */
+} Command;
+
+typedef struct {
+    char *out; /* what it wrote to stdout, with a 0 byte behind it */
+    size_t out_bytes;
+    char *err; /* to stderr, the last 64 kB, with a 0 byte behind it */
+} CommandAnswer;
+
+/* ERR_RETRY: it ran too long, was ended by a signal, exited with a status other than 0 (the message holds its last line) or wrote more
+ * than most_bytes; ERR_NODE: no process. command_clear in every case. */
+Status command_run(const Command *c, CommandAnswer *out);
+void command_clear(CommandAnswer *a);
+
+#endif

@@ -1,0 +1,249 @@
+#include "voice.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/hash.h"
+#include "common/shell.h"
+#include "worker/finish/command.h"
+#include "worker/finish/spoken.h"
+#include "worker/finish/tempo.h"
+#include "worker/finish/words.h"
+
+static const double FASTEST = 1.15; /* more is heard as haste */
+
+static const char *text_of(const json_t *o, const char *key, const char *fallback)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text && *text ? text : fallback;
+}
+
+static double number_of(const json_t *o, const char *key, double fallback)
+{
+    const json_t *n = json_object_get(o, key);
+    return json_is_number(n) ? json_number_value(n) : fallback;
+}
+
+double voice_begin_s(const json_t *spec) { return number_of(spec, "at", 0.3); }
+
+void voice_clear(Voice *v)
+{
+    sound_clear(&v->sound);
+    for (int i = 0; i < v->word_count; i++) free(v->word[i].text);
+    free(v->word);
+    json_decref(v->report);
+    *v = (Voice){0};
+}
+
+/* ---- what an engine is told -------------------------------------------------------------------------------------------- */
+
+/* Beside the program, or one folder up, where tests run. free() it; NULL: it was not built. */
+static char *espeak_command(void)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *found = NULL;
+    self[n > 0 ? n : 0] = 0;
+    char *folder = path_folder(self);
+    for (int i = 0; i < 3 && !found; i++) {
+        char *path = path_join(folder, "reelwright-espeak"), *up = path_folder(folder);
+        if (access(path, X_OK) == 0) found = shell_quote(path);
+        free(path);
+        free(folder);
+        folder = up;
+    }
+    free(folder);
+    return found;
+}
+
+static json_t *make_order(const json_t *spec)
+{
+    static const char *const handed[] = {"ssml", "voice", "voice_ref", "consent", "seed", "rate"};
+    const char *language = text_of(spec, "language", "en"), *phonetic = text_of(spec, "phonetic", NULL);
+    char *spoken = phonetic ? text_copy(phonetic) : spoken_text(text_of(spec, "text", ""), language);
+    json_t *order = json_pack("{s:s,s:s}", "text", spoken, "lang", language),
+           *lexicon = json_object_get(spec, "lexicon");
+    free(spoken);
+    json_object_set_new(order, "lexicon", lexicon ? json_incref(lexicon) : json_array());
+    for (size_t i = 0; i < sizeof handed / sizeof *handed; i++) {
+        json_t *value = json_object_get(spec, handed[i]);
+        if (value && !(phonetic && strcmp(handed[i], "ssml") == 0)) json_object_set(order, handed[i], value);
+    }
+    return order;
+}
+
+/* ---- what it answers ---------------------------------------------------------------------------------------------------- */
+
+/* The last line of stderr that is a JSON object, or the file of times. NULL: none. */
+static json_t *read_report(const char *times, const char *err)
+{
+    json_t *report = json_load_file(times, 0, NULL);
+    if (json_is_object(report)) return report;
+    json_decref(report);
+    const char *line = strrchr(err, '\n');
+    while (line && line[1] != '{') {
+        const char *before = line;
+        line = NULL;
+        for (const char *p = err; p < before; p++)
+            if (*p == '\n') line = p;
+    }
+    report = json_loads(line ? line + 1 : err, JSON_DISABLE_EOF_CHECK, NULL);
+    if (json_is_object(report)) return report;
+    json_decref(report);
+    return NULL;
+}
+
+static Status check_report(const json_t *order, const json_t *report)
+{
+    const json_t *wanted = json_object_get(order, "consent");
+    if (!wanted || json_equal(wanted, json_object_get(report, "consent"))) return status_ok();
+    return status_fail(ERR_CLIP,
+                       "the engine does not echo the consent's number, so that nothing shows whose voice it used");
+}
+
+/* Runs the engine once; its files are path.wav and, of its times, path.json. */
+static Status run_engine(const json_t *spec, const char *command, const json_t *order, const char *wav,
+                         const char *json)
+{
+    char *input = json_dumps(order, JSON_COMPACT), *times = text_format("%s.times", json), *report_text = NULL;
+    Command c = {.command = command,
+                 .input = input,
+                 .variable = "REELWRIGHT_VOICE_TIMES",
+                 .value = times,
+                 .limit_s = number_of(spec, "time_limit", 60),
+                 .most_bytes = (size_t)VOICE_MOST_MB << 20};
+    CommandAnswer a;
+    json_t *report = NULL;
+    Status status = command_run(&c, &a);
+    if (failed(status)) goto out;
+    if (a.out_bytes < 12 || memcmp(a.out, "RIFF", 4) != 0)
+        TRY_OUT(status_fail(ERR_RETRY, "it wrote %zu bytes that are no WAV file", a.out_bytes));
+    report = read_report(times, a.err);
+    TRY_OUT(check_report(order, report));
+    report_text = report ? json_dumps(report, JSON_COMPACT) : text_copy("{}");
+    TRY_OUT(file_replace(json, report_text, strlen(report_text)));
+    status = file_replace(wav, a.out, a.out_bytes); /* last: the cache has an entry when this file is there */
+out:
+    command_clear(&a);
+    unlink(times);
+    json_decref(report);
+    free(report_text);
+    free(times);
+    free(input);
+    return status;
+}
+
+/* A WAV file that cannot be read is the engine's fault as a failure is. */
+static Status engine_sound(const json_t *spec, const char *command, const json_t *order, const char *wav,
+                           const char *json, Sound *out)
+{
+    int retries = (int)number_of(spec, "retries", 2);
+    Status status = status_ok();
+    for (int attempt = 0; attempt <= retries; attempt++) {
+        status = run_engine(spec, command, order, wav, json);
+        if (!failed(status)) {
+            status = sound_read(wav, out);
+            if (!failed(status)) return status;
+            unlink(wav);
+        }
+        if (status.err != ERR_RETRY && status.err != ERR_INPUT) break;
+    }
+    return status_fail(status.err == ERR_NODE ? ERR_NODE : ERR_CLIP, "the engine: %s", status.message);
+}
+
+/* ---- making one ------------------------------------------------------------------------------------------------------------ */
+
+/* What is silent at the end says nothing, and takes room in the clip. */
+static void trim_end(Sound *s)
+{
+    while (s->count > SOUND_RATE / 20 && fabsf(s->sample[2 * s->count - 2]) < 1e-3f &&
+           fabsf(s->sample[2 * s->count - 1]) < 1e-3f)
+        s->count--;
+}
+
+static void set_words(const json_t *spec, const char *json, Voice *v)
+{
+    json_t *report = json ? json_load_file(json, 0, NULL) : NULL;
+    const char *ssml = text_of(spec, "ssml", NULL), *plain = text_of(spec, "text", NULL);
+    char *text = plain ? text_copy(plain) : words_of_ssml(ssml ? ssml : "");
+    words_set(v, text, json_object_get(report, "words"));
+    if (report) json_object_del(report, "words");
+    v->report = report;
+    free(text);
+}
+
+static Status by_engine(const json_t *spec, const char *cache, Voice *out)
+{
+    const char *engine = text_of(spec, "engine", "espeak");
+    char key[HASH_TEXT], folder[] = "/tmp/reelwright-voice-XXXXXX";
+    char *command = strcmp(engine, "espeak") == 0 ? espeak_command() : text_copy(engine);
+    if (!command)
+        return status_fail(
+            ERR_NODE, "no reelwright-espeak beside the program: apt-get install libespeak-ng-dev, and build again");
+    if (!cache && !mkdtemp(folder)) return free(command), status_errno(ERR_NODE, "cannot make %s", folder);
+    json_t *order = make_order(spec);
+    char *told = json_dumps(order, JSON_COMPACT | JSON_SORT_KEYS);
+    Hash *hash = hash_begin();
+    hash_add_field(hash, "engine", "%s", engine);
+    hash_add_field(hash, "order", "%s", told);
+    hash_end(hash, key);
+    char *wav = text_format("%s/%s.wav", cache ? cache : folder, key),
+         *json = text_format("%s/%s.json", cache ? cache : folder, key);
+    Status status = cache ? file_make_folders(cache) : status_ok();
+    if (cache) chmod(cache, 0700); /* what is said to people */
+    if (!failed(status) && !(file_exists(wav) && !failed(sound_read(wav, &out->sound))))
+        status = engine_sound(spec, command, order, wav, json, &out->sound);
+    if (!failed(status)) trim_end(&out->sound);
+    if (!failed(status)) set_words(spec, json, out);
+    if (!cache) unlink(wav), unlink(json), rmdir(folder);
+    json_decref(order);
+    free(json);
+    free(wav);
+    free(told);
+    free(command);
+    return status;
+}
+
+Status voice_make(const json_t *spec, const char *cache, Voice *out)
+{
+    const char *file = text_of(spec, "file", NULL), *text = text_of(spec, "text", ""),
+               *ssml = text_of(spec, "ssml", "");
+    *out = (Voice){0};
+    Status status = status_ok();
+    if (strlen(text) > VOICE_MAX_BYTES || strlen(ssml) > VOICE_MAX_BYTES)
+        status = status_fail(ERR_CLIP, "a text of %zu bytes, expected at most %d", strlen(text), VOICE_MAX_BYTES);
+    else if (file)
+        status = sound_read(file, &out->sound);
+    else if (text[strspn(text, " \t\r\n")] || ssml[strspn(ssml, " \t\r\n")])
+        status = by_engine(spec, cache, out);
+    if (!failed(status) && file) set_words(spec, NULL, out);
+    if (failed(status)) voice_clear(out);
+    return status_at(status, "voice");
+}
+
+Status voice_fit(Voice *v, const json_t *spec, double room_s, double *over_s)
+{
+    const char *policy = text_of(spec, "too_long", "faster");
+    double length = sound_seconds(&v->sound), factor = room_s > 0 ? length / room_s : 1e9;
+    *over_s = 0;
+    if (length <= room_s) return status_ok();
+    bool hold = strcmp(policy, "hold") == 0;
+    if (strcmp(policy, "refuse") == 0 || (!hold && factor > FASTEST))
+        return status_fail(ERR_CLIP,
+                           "voice: it takes %.2f s, the clip has room for %.2f s (up to %.2f s it is spoken faster, "
+                           "unless too_long is refuse): "
+                           "shorten the text, or hold the last frame (too_long: hold)",
+                           length, room_s, room_s * FASTEST);
+    factor = fmin(factor * 1.002, FASTEST);
+    TRY(tempo_change(&v->sound, factor));
+    for (int i = 0; i < v->word_count; i++) {
+        v->word[i].from_s /= factor;
+        v->word[i].to_s /= factor;
+    }
+    *over_s = fmax(0, sound_seconds(&v->sound) - room_s);
+    return status_ok();
+}
