@@ -37,6 +37,8 @@ const char *options_nearest(const char *word, const char *const *list, int count
 {
     const char *best = NULL;
     int least = NEAR;
+    for (int i = 0; i < count; i++)
+        if (strcasecmp(word, list[i]) == 0) return list[i];
     for (int i = 0; i < count; i++) {
         int d = distance(word, list[i]);
         if (d < least && d < (int)strlen(list[i])) {

@@ -4,9 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/file.h"
 #include "common/finish_spec.h"
+#include "common/log.h"
+#include "common/moment.h"
+#include "common/shell.h"
+#include "coordinator/campaign/customers_text.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/rendition.h"
@@ -24,13 +29,29 @@ static void read_model(CampaignLoad *l)
     if (failed(s)) faults_add(l->faults, place_of(l, "model"), "%s", s.message);
 }
 
+static CustomersOptions customers_options(CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    CustomersOptions o = {.seed_is_column = f->seed && strcmp(f->seed, "{{seed}}") == 0};
+    if (f->id && strcmp(f->id, "id") != 0) o.id = f->id;
+    if (!f->encoding || strcmp(f->encoding, "auto") == 0) return o;
+    if (customers_text_knows(f->encoding))
+        o.encoding = f->encoding;
+    else
+        faults_add(l->faults, place_of(l, "encoding"),
+                   "%s, expected auto, utf-8, utf-16, windows-1252 or another that iconv knows",
+                   quoted(f->encoding).text);
+    return o;
+}
+
 static void read_customers(CampaignLoad *l)
 {
     l->campaign->customers.id_column = -1;
     if (!l->file.customers) return;
+    const CustomersOptions options = customers_options(l);
     char *file = l->campaign->customers_file = path_join(l->campaign->folder, l->file.customers);
     if (file_exists(file))
-        customers_read(file, l->faults, &l->campaign->customers);
+        customers_read(file, &options, l->faults, &l->campaign->customers);
     else
         faults_add(l->faults, place_of(l, "customers"), "%s: no such file", file);
 }
@@ -147,6 +168,23 @@ static void check_webhook(CampaignLoad *l, const char *address)
 
 static bool is_given(const char *text) { return text && strcmp(text, "none") != 0; }
 
+/* Who can read the key can sign as this campaign. */
+static void check_secret(CampaignLoad *l, const char *file)
+{
+    struct stat info;
+    const Place place = place_of(l, "notify.secret_file");
+    if (customers_bad_byte(file, strlen(file)) >= 0) {
+        faults_add(l->faults, place, "%s: expected a path in UTF-8", file);
+    } else if (stat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
+        faults_add(l->faults, place, "%s: expected a regular file", file);
+    } else if (info.st_mode & (S_IRWXG | S_IRWXO)) {
+        char *word = shell_word(file);
+        faults_add(l->faults, place, "%s: others may read it (mode %03o); `chmod 600 %s`", file,
+                   (unsigned)info.st_mode & 0777u, word);
+        free(word);
+    }
+}
+
 static void read_notify(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
@@ -159,7 +197,10 @@ static void read_notify(CampaignLoad *l)
     if (is_given(f->secret_file)) {
         char *path = path_join(l->campaign->folder, f->secret_file);
         n->secret_file = realpath(path, NULL);
-        if (!n->secret_file) faults_add(l->faults, place_of(l, "notify.secret_file"), "%s: no such file", path);
+        if (n->secret_file)
+            check_secret(l, n->secret_file);
+        else
+            faults_add(l->faults, place_of(l, "notify.secret_file"), "%s: no such file", path);
         free(path);
     }
     for (int i = 0; i < f->events.count; i++) {
@@ -190,8 +231,12 @@ static void read_settings(CampaignLoad *l)
                    quoted(f->max_fails).text);
     if (!is_given(f->deadline)) return read_notify(l);
     if (strlen(f->deadline) >= DEADLINE_BYTES || !deadline_parse(f->deadline, 0, &when)) {
-        faults_add(l->faults, place_of(l, "deadline"), "%s, expected a time of day, \"06:00\", or \"2026-01-31 06:00\"",
-                   quoted(f->deadline).text);
+        faults_add(l->faults, place_of(l, "deadline"),
+                   "%s, expected a time of day, \"06:00\", or \"2026-01-31 06:00\"%s", quoted(f->deadline).text,
+                   strlen(f->deadline) < 14 ? "" : ", a year of four digits, a day and a time that exist");
+    } else if (deadline_parse(f->deadline, moment_wall_s(), &when) && when < moment_wall_s()) {
+        faults_warn(l->faults, place_of(l, "deadline"), "", "%s is over", quoted(f->deadline).text);
+        snprintf(s->deadline, sizeof s->deadline, "%s", f->deadline);
     } else {
         snprintf(s->deadline, sizeof s->deadline, "%s", f->deadline);
     }
@@ -230,6 +275,7 @@ Status campaign_load(const char *file, Campaign **out)
     c->share_shots = l.file.reuse_shots;
     c->finish = finish_document(c);
     campaign_plan(&l);
+    c->warnings = faults_take_warnings(l.faults);
     *out = c;
     c = NULL;
 out:
@@ -244,6 +290,11 @@ out:
     return status;
 }
 
+void campaign_tell_warnings(const Campaign *c)
+{
+    for (int i = 0; i < c->warnings.count; i++) log_line(LOG_WARNING, "%s", c->warnings.warning[i].message);
+}
+
 void campaign_free(Campaign **c)
 {
     if (!*c) return;
@@ -255,6 +306,7 @@ void campaign_free(Campaign **c)
     free(p->customers_file);
     free(p->finish);
     settings_clear(&p->settings);
+    warnings_clear(&p->warnings);
     model_config_free(&p->model);
     customers_free(&p->customers);
     for (int64_t i = 0; i < p->clip_count; i++) free(p->clip[i].refusal);

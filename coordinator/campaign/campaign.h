@@ -46,6 +46,7 @@ typedef struct {
     PlannedClip *clip;   /* one per row, in row order */
     PlannedShot *shot;   /* distinct, in order of first use */
     Texts *plan_text;    /* owns stems, prompts and negatives */
+    Warnings warnings;   /* what is no fault and may yet be a mistake */
 } Campaign;
 
 enum {
@@ -60,5 +61,7 @@ enum {
  * run. A million rows take 12 s on one core and 630 MB. */
 Status campaign_load(const char *file, Campaign **out);
 void campaign_free(Campaign **c);
+/* Its warnings, as lines on stderr. */
+void campaign_tell_warnings(const Campaign *c);
 
 #endif

@@ -1,5 +1,6 @@
 #include "customers.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,10 @@
 #include <uthash.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
+#include "common/options.h"
+#include "coordinator/campaign/customers_text.h"
+#include "coordinator/campaign/list_columns.h"
 
 char *customers_keep(Customers *c, const char *text, size_t bytes)
 {
@@ -29,7 +34,23 @@ int customers_column(const Customers *c, const char *name)
 {
     for (int i = 0; i < c->column_count; i++)
         if (strcmp(c->column[i], name) == 0) return i;
-    return -1;
+    return strcmp(name, "id") == 0 ? c->id_column : -1;
+}
+
+bool customers_is_listed(const Customers *c, int column) { return !list_columns_has(c->column[column]); }
+
+int customers_add_column(Customers *c, const char *name)
+{
+    const size_t before = (size_t)c->column_count, after = before + 1;
+    c->column = memory_resize(c->column, after, sizeof *c->column);
+    c->column[before] = customers_keep(c, name, strlen(name));
+    c->value = reallocarray(c->value, (size_t)c->row_room * after, sizeof *c->value);
+    if (c->row_room && !c->value) abort();
+    for (size_t row = (size_t)c->row_count; row-- > 0;) {
+        memmove(&c->value[row * after], &c->value[row * before], before * sizeof *c->value);
+        c->value[row * after + before] = (char *)"";
+    }
+    return c->column_count++;
 }
 
 char **customers_new_row(Customers *c, Place place, Faults *faults)
@@ -53,24 +74,135 @@ char **customers_new_row(Customers *c, Place place, Faults *faults)
     return row;
 }
 
-void customers_check_columns(Customers *c, Place header, Faults *faults)
+/* ---- columns ---- */
+
+static void clean_names(Customers *c, Place header, Faults *faults)
 {
     for (int i = 0; i < c->column_count; i++) {
-        if (!*c->column[i]) faults_add(faults, header, "column %d has no name", i + 1);
-        int first = customers_column(c, c->column[i]);
-        if (first < i && *c->column[i])
+        char *name = customers_keep(c, c->column[i], strlen(c->column[i]));
+        const unsigned gone = customers_text_trim(name);
+        const Place place = {header.file, header.line, name};
+        if (gone == 0xa0 || gone == 0x202f)
+            faults_warn(faults, place, "", "there is a no-break space (U+%04X) in the column's name; read without it",
+                        gone);
+        else if (gone)
+            faults_warn(faults, place, "",
+                        "there is an invisible character (U+%04X) in the column's name; read without it", gone);
+        c->column[i] = name;
+    }
+}
+
+/* Which column may be meant by "id": "ID", "ContactID", "Contact ID", "customer_id"; -1: none. */
+static int likely_id(const Customers *c)
+{
+    for (int i = 0; i < c->column_count; i++)
+        if (strcasecmp(c->column[i], "id") == 0) return i;
+    for (int i = 0; i < c->column_count; i++) {
+        const size_t n = strlen(c->column[i]);
+        const char *end = c->column[i] + (n > 2 ? n - 2 : 0);
+        const bool begins = n > 2 && (strchr(" _-.", end[-1]) || (end[0] == 'I' && islower((unsigned char)end[-1])));
+        if (begins && strcasecmp(end, "id") == 0) return i;
+    }
+    return -1;
+}
+
+/* "a", "b" and 12 more; free() it. */
+static char *list_names(const Customers *c)
+{
+    enum { NAMES = 8 };
+    char *all = text_copy("");
+    for (int i = 0; i < c->column_count && i < NAMES; i++) {
+        char *more = text_format("%s%s%s", all, i ? ", " : "", quoted(c->column[i]).text);
+        free(all);
+        all = more;
+    }
+    if (c->column_count <= NAMES) return all;
+    char *more = text_format("%s and %d more", all, c->column_count - NAMES);
+    free(all);
+    return more;
+}
+
+static void find_id(Customers *c, Place header, const CustomersOptions *o, Faults *faults)
+{
+    const char *wanted = o && o->id ? o->id : "id", *near = NULL;
+    c->id_column = customers_column(c, wanted);
+    if (c->id_column >= 0) return;
+    const int likely = o && o->id ? -1 : likely_id(c);
+    if (o && o->id) near = options_nearest(wanted, (const char *const *)c->column, c->column_count);
+    const Place place = {header.file, header.line, wanted};
+    char *names = list_names(c);
+    if (likely >= 0)
+        faults_add(
+            faults, place,
+            "missing; did you mean %s? Then say `id: %s` in the campaign, or call the column id; the table has %s",
+            quoted(c->column[likely]).text, c->column[likely], names);
+    else if (near)
+        faults_add(faults, place, "missing, but the campaign says `id: %s`; did you mean %s? The table has %s", wanted,
+                   quoted(near).text, names);
+    else
+        faults_add(
+            faults, place,
+            "missing; expected a column \"%s\" that tells the customers apart, or `id: COLUMN` in the campaign; the "
+            "table has %s",
+            wanted, names);
+    free(names);
+}
+
+void customers_check_columns(Customers *c, Place header, const CustomersOptions *o, Faults *faults)
+{
+    clean_names(c, header, faults);
+    for (int i = 0; i < c->column_count; i++) {
+        int first = 0;
+        while (strcmp(c->column[first], c->column[i]) != 0) first++;
+        if (!*c->column[i])
+            faults_add(faults, header, "column %d has no name", i + 1);
+        else if (first < i)
             faults_add(faults, (Place){header.file, header.line, c->column[i]},
                        "names columns %d and %d; expected a name of its own for each", first + 1, i + 1);
     }
-    c->id_column = customers_column(c, "id");
-    if (c->id_column >= 0) return;
-    const char *only = c->column_count == 1 ? c->column[0] : "";
-    if (strchr(only, ';') || strchr(only, '\t'))
-        faults_add(faults, header, "one column, %s: expected commas between the names, not %s", quoted(only).text,
-                   strchr(only, ';') ? "semicolons" : "tabs");
-    else
-        faults_add(faults, (Place){header.file, header.line, "id"},
-                   "missing; expected a column \"id\" that tells the customers apart");
+    find_id(c, header, o, faults);
+}
+
+/* Rows become narrower in their place. */
+static void drop_listed(Customers *c)
+{
+    int kept = 0;
+    char **to = c->value;
+    for (int64_t row = 0; row < c->row_count; row++)
+        for (int i = 0; i < c->column_count; i++)
+            if (customers_is_listed(c, i)) *to++ = c->value[row * c->column_count + i];
+    for (int i = 0; i < c->column_count; i++)
+        if (customers_is_listed(c, i)) c->column[kept++] = c->column[i];
+    c->column_count = kept;
+}
+
+/* What our own list adds is no customer's: last month's list may be the next table. A single column of such a name is one. */
+static void check_listed(Customers *c, Place header, const CustomersOptions *o, Faults *faults)
+{
+    int count = 0;
+    char *names = text_copy("");
+    for (int i = 0; i < c->column_count; i++) {
+        if (customers_is_listed(c, i) || (o && o->seed_is_column && strcmp(c->column[i], "seed") == 0)) continue;
+        char *more = text_format("%s%s%s", names, count ? ", " : "", c->column[i]);
+        free(names);
+        names = more;
+        count++;
+    }
+    int all = 0;
+    for (int i = 0; i < LIST_COLUMNS; i++) all += customers_column(c, list_column[i]) >= 0;
+    const bool id_stays = c->id_column >= 0 && customers_is_listed(c, c->id_column);
+    if (all == LIST_COLUMNS && id_stays) {
+        char *id = c->column[c->id_column];
+        drop_listed(c);
+        for (int i = 0; i < c->column_count; i++)
+            if (c->column[i] == id) c->id_column = i;
+        faults_warn(faults, header, "", "this is a delivery list; its columns from clip_id to decided_at are left out");
+    } else if (count > 0) {
+        faults_add(faults, header,
+                   "%s: called like columns of the delivery list, where they would be twice; give %s another name",
+                   names, count == 1 ? "it" : "them");
+    }
+    free(names);
 }
 
 typedef struct {
@@ -84,21 +216,18 @@ static void check_id(const Customers *c, int64_t row, Place place, Faults *fault
     if (!*id) faults_add(faults, place, "empty; every customer needs one");
     if (strlen(id) > CUSTOMERS_MAX_ID_BYTES)
         faults_add(faults, place, "%zu bytes long, expected at most %d", strlen(id), CUSTOMERS_MAX_ID_BYTES);
-    for (const char *p = id; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f) {
-            faults_add(faults, place, "%s holds a line break or another control character", quoted(id).text);
-            break;
-        }
+    if (!foreign_is_safe(id))
+        faults_add(faults, place, "%s holds a line break or another control character", quoted(id).text);
 }
 
-void customers_check_ids(const Customers *c, const char *file, Faults *faults)
+static void check_ids(const Customers *c, const char *file, Faults *faults)
 {
     if (c->id_column < 0) return;
     IdEntry *entry = memory_get((size_t)c->row_count, sizeof *entry), *known = NULL;
     for (int64_t row = 0; row < c->row_count; row++) {
         const char *id = customers_value(c, row, c->id_column);
         size_t bytes = strlen(id);
-        Place place = {file, c->line[row], "id"};
+        Place place = {file, c->line[row], c->column[c->id_column]};
         check_id(c, row, place, faults);
         if (!bytes) continue;
         IdEntry *first;
@@ -112,6 +241,12 @@ void customers_check_ids(const Customers *c, const char *file, Faults *faults)
     }
     HASH_CLEAR(hh, known);
     free(entry);
+}
+
+void customers_finish(Customers *c, Place header, const CustomersOptions *o, Faults *faults)
+{
+    check_listed(c, header, o, faults);
+    check_ids(c, header.file, faults);
 }
 
 int64_t customers_bad_byte(const char *data, size_t bytes)
@@ -133,10 +268,15 @@ int64_t customers_bad_byte(const char *data, size_t bytes)
 static bool ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
+    return n >= m && strcasecmp(text + n - m, end) == 0;
 }
 
-void customers_read(const char *file, Faults *faults, Customers *out)
+static bool is_json(const char *file)
+{
+    return ends_with(file, ".jsonl") || ends_with(file, ".ndjson") || ends_with(file, ".json");
+}
+
+void customers_read(const char *file, const CustomersOptions *o, Faults *faults, Customers *out)
 {
     *out = (Customers){.id_column = -1};
     char *data;
@@ -147,9 +287,9 @@ void customers_read(const char *file, Faults *faults, Customers *out)
         faults_add(faults, (Place){file, 0, NULL}, "%s", s.message);
         return;
     }
-    if (ends_with(file, ".jsonl") || ends_with(file, ".ndjson"))
-        customers_parse_jsonl(file, data, bytes, faults, out);
+    if (is_json(file))
+        customers_parse_jsonl(file, data, bytes, o, faults, out);
     else
-        customers_parse_csv(file, data, bytes, faults, out);
+        customers_parse_csv(file, data, bytes, o, faults, out);
     free(data);
 }

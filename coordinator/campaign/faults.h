@@ -1,5 +1,7 @@
 /* faults.h - all that is wrong with the user's input, gathered so that it is reported at once: one line per fault,
- * each with its file, line and field: "postcards.csv:7: field id: empty; every customer needs one". */
+ * each with its file, line and field: "postcards.csv:7: field id: empty; every customer needs one". The same fault in many lines is
+ * told three times and then counted, so that one cause does not hide the others. Warnings are what is no fault and may yet be a
+ * mistake: the campaign is read, and its user told. */
 #ifndef REELWRIGHT_FAULTS_H
 #define REELWRIGHT_FAULTS_H
 
@@ -23,6 +25,22 @@ void faults_free(Faults **f);
 /* Copies what it needs. Control characters in the text become "?": it goes to a terminal. */
 void faults_add(Faults *f, Place place, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int64_t faults_count(const Faults *f);
+
+typedef struct {   /* owned texts */
+    char *id;      /* of the customer; "": the campaign's own */
+    char *field;   /* key of the campaign or column, "": none */
+    char *message; /* one line, with its file, line and field */
+} Warning;
+typedef struct {
+    int count;
+    Warning *warning;
+} Warnings;
+
+enum { WARNINGS_SHOWN = 100 }; /* no more are kept: who warns of rows says how many there are */
+void faults_warn(Faults *f, Place place, const char *id, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Hands them over, the caller's to clear; none is left. */
+Warnings faults_take_warnings(Faults *f);
+void warnings_clear(Warnings *w);
 
 /* OK when there is none, else ERR_INPUT: the faults, by file (in the order of their first fault) and line, below a
  * headline when they are several. */

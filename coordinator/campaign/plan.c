@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +28,10 @@ static void free_texts(RowTexts *t)
 static bool parse_seed(const char *text, uint64_t *seed)
 {
     size_t n = strlen(text);
-    if (n < 1 || n > 19 || strspn(text, "0123456789") != n) return false;
-    *seed = strtoull(text, NULL, 10); /* 19 digits fit */
-    return *seed <= INT64_MAX;
+    if (n < 1 || strspn(text, "0123456789") != n) return false;
+    errno = 0;
+    *seed = strtoull(text, NULL, 10);
+    return errno == 0;
 }
 
 /* Where a fault of this row is told: in the customers' line, at the first column of the template; at the key if it
@@ -71,8 +73,8 @@ static void check_seed(const CampaignLoad *l, RowTexts *t, int64_t row)
     if (!l->seed || !check_values(l, l->seed, "seed", row)) return;
     template_expand(l->seed, &l->campaign->customers, row, &t->seed, &t->seed_room);
     if (!parse_seed(t->seed, &seed))
-        faults_add(l->faults, row_place(l, l->seed, "seed", row), "%s%s, expected a whole number from 0 to %" PRId64,
-                   quoted(t->seed).text, template_is_constant(l->seed) ? "" : " as the seed", INT64_MAX);
+        faults_add(l->faults, row_place(l, l->seed, "seed", row), "%s%s, expected a whole number from 0 to %" PRIu64,
+                   quoted(t->seed).text, template_is_constant(l->seed) ? "" : " as the seed", UINT64_MAX);
 }
 
 void campaign_check_rows(CampaignLoad *l)

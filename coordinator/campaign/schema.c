@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/foreign.h"
+
 #define TO(member) .to = offsetof(CampaignFile, member)
 
 /* Ranges are those that hold for any model; what one model can render, it says itself (model_config_check_shot).
@@ -12,6 +14,9 @@ static const YamlField schema[] = {
     {"model", YAML_TEXT, TO(model), .required = true, .help = "the model's folder, relative to this file"},
     {"customers", YAML_TEXT, TO(customers), .required = true,
      .help = "a CSV or JSON Lines file, relative to this file"},
+    {"id", YAML_TEXT, TO(id), .fallback = "id", .help = "the column that tells the customers apart"},
+    {"encoding", YAML_TEXT, TO(encoding), .fallback = "auto",
+     .help = "of the customers file, windows-1252 for example"},
     {"prompt", YAML_TEXT, TO(prompt), .required = true,
      .help = "what the clip shows, with {{columns}} of the customers"},
     {"negative", YAML_TEXT, TO(negative), .help = "what it must not show"},
@@ -99,11 +104,8 @@ static void check_name(const CampaignFile *c, Place place, Faults *faults)
 {
     if (strlen(c->campaign) > CAMPAIGN_MAX_NAME_BYTES)
         faults_add(faults, place, "%zu bytes long, expected at most %d", strlen(c->campaign), CAMPAIGN_MAX_NAME_BYTES);
-    for (const char *p = c->campaign; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f) {
-            faults_add(faults, place, "%s holds a line break or another control character", quoted(c->campaign).text);
-            return;
-        }
+    if (!foreign_is_safe(c->campaign))
+        faults_add(faults, place, "%s holds a line break or another control character", quoted(c->campaign).text);
 }
 
 /* A text that is there but empty is a fault, and then as good as not given. */
@@ -115,6 +117,8 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
     } filled[] = {{"campaign", &c->campaign},
                   {"model", &c->model},
                   {"customers", &c->customers},
+                  {"id", &c->id},
+                  {"encoding", &c->encoding},
                   {"prompt", &c->prompt},
                   {"seed", &c->seed},
                   {"notify.webhook", &c->webhook},
@@ -162,6 +166,8 @@ void campaign_file_clear(CampaignFile *c)
     free(c->campaign);
     free(c->model);
     free(c->customers);
+    free(c->id);
+    free(c->encoding);
     free(c->prompt);
     free(c->negative);
     free(c->seed);

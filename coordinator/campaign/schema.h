@@ -11,7 +11,7 @@ enum { CAMPAIGN_MAX_KEYS = 160, CAMPAIGN_MAX_NAME_BYTES = 100 };
 
 typedef struct
 { /* what the file says; a text is NULL and a number 0 where it says nothing and the key has no default */
-    char *campaign, *model, *customers, *prompt, *negative, *seed;
+    char *campaign, *model, *customers, *id, *encoding, *prompt, *negative, *seed;
     char *image, *last_image, *control_video, *control_mask; /* templates */
     char *deadline, *max_fails, *webhook, *command, *secret_file;
     int size[2]; /* width, height */

@@ -136,11 +136,13 @@ bool deadline_parse(const char *text, double now_s, double *out_s)
         }
         return *out_s = (double)t, true;
     }
+    if (strspn(text, "0123456789") != 4) return false; /* strptime takes 26 for a year */
     const char *clock = strptime(text, "%Y-%m-%d", &day);
     if (!clock || (*clock != ' ' && *clock != 'T') || !parse_clock(clock + 1, &day)) return false;
     struct tm check = day;
     check.tm_isdst = day.tm_isdst = -1;
     time_t t = mktime(&check);
-    if (t == (time_t)-1 || check.tm_mday != day.tm_mday) return false; /* the 31st of a month that has 30 */
+    if (t == (time_t)-1 || check.tm_mday != day.tm_mday || check.tm_hour != day.tm_hour || check.tm_min != day.tm_min)
+        return false; /* the 31st of a month that has 30; an hour over which the clocks go forward */
     return *out_s = (double)t, true;
 }

@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/options.h"
+#include "coordinator/campaign/customers_text.h"
 
 typedef struct {  /* literal text, or a column with what stands for it when it is empty */
     int column;   /* -1: only the text (literal, or a fallback where the table has no such column) */
@@ -51,6 +52,14 @@ static void unknown_column(const char *name, const Customers *columns, Place pla
                    quoted(name).text, name);
 }
 
+/* No fault, but most often a name that is spelled otherwise in the table. */
+static void only_fallback(const char *name, const Customers *columns, Place place, Faults *faults)
+{
+    const char *near = options_nearest(name, (const char *const *)columns->column, columns->column_count);
+    faults_warn(faults, place, "", "no column %s among the customers', so that every row gets the fallback%s%s%s",
+                quoted(name).text, near ? "; did you mean {{" : "", near ? near : "", near ? "|...}}?" : "");
+}
+
 /* What stands between {{ and }}. */
 static void add_variable(Template *t, const char *text, size_t bytes, const Customers *columns, Place place,
                          Faults *faults)
@@ -65,11 +74,14 @@ static void add_variable(Template *t, const char *text, size_t bytes, const Cust
     }
     trim(&text, &bytes);
     char *name = text_format("%.*s", (int)bytes, text);
+    customers_text_trim(name); /* as the columns' names are */
     int column = customers_column(columns, name);
     if (!bytes)
         faults_add(faults, place, "a variable without a name; expected {{column}} or {{column|fallback}}");
     else if (column < 0 && !bar && columns->column_count > 0)
         unknown_column(name, columns, place, faults);
+    else if (column < 0 && bar && columns->column_count > 0)
+        only_fallback(name, columns, place, faults);
     add_part(t, column, fallback ? fallback : (column < 0 ? "" : NULL), fallback_bytes);
     free(name);
 }

@@ -7,6 +7,7 @@
 #include <yaml.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/options.h"
 #include "coordinator/campaign/yaml_values.h"
 
@@ -15,6 +16,8 @@ struct Yaml {
     Faults *faults;
     yaml_document_t document;
     const yaml_node_t *root;
+    const char *text;
+    size_t bytes;
 };
 
 typedef struct { /* what a table of fields is read into */
@@ -116,6 +119,39 @@ static void cannot_yet(const Target *t, const YamlField *f, Place place)
                    (int)strcspn(f->name, "."), f->name);
 }
 
+/* The text behind the end of a value, in its line; libyaml counts characters. */
+static const char *behind(const Yaml *y, yaml_mark_t end, size_t *bytes)
+{
+    const char *p = y->text, *limit = y->text + y->bytes;
+    for (size_t line = 0; line < end.line && p < limit; line += *p++ == '\n') continue;
+    for (size_t column = 0; column < end.column && p < limit; column++) {
+        uint32_t letter;
+        const size_t n = foreign_letter(p, (size_t)(limit - p), &letter);
+        p += n ? n : 1;
+    }
+    const char *line_end = p < limit ? memchr(p, '\n', (size_t)(limit - p)) : NULL;
+    *bytes = (size_t)((line_end ? line_end : limit) - p);
+    return p;
+}
+
+/* A text without quotes ends at " #", and what follows is a comment. Somebody who writes "the #1 dad, {{name}}" does not mean one. */
+static void warn_of_comment(const Target *t, const YamlField *f, const yaml_node_t *node, Place place)
+{
+    size_t bytes, at = 0;
+    const char *rest = behind(t->yaml, node->end_mark, &bytes);
+    while (at < bytes && (rest[at] == ' ' || rest[at] == '\t')) at++;
+    if (f->type != YAML_TEXT || !is_plain(node) || at == 0 || at == bytes || rest[at] != '#') return;
+    const bool prompt = strcmp(f->name, "prompt") == 0 || strcmp(f->name, "negative") == 0;
+    const bool meant = at + 1 == bytes || strchr(" \t#!-=", rest[at + 1]);
+    if (meant && !prompt && !memmem(rest + at, bytes - at, "{{", 2)) return;
+    char *comment = text_format("%.*s", (int)(bytes - at < 1000 ? bytes - at : 1000), rest + at);
+    place.line = (int)node->end_mark.line + 1;
+    faults_warn(t->yaml->faults, place, "",
+                "the text ends before %s, which is a comment; put the text into quotes if it is none",
+                quoted(comment).text);
+    free(comment);
+}
+
 static void take_value(const Target *t, int index, const yaml_node_t *key, const yaml_node_t *node)
 {
     const YamlField *f = &t->field[index];
@@ -132,6 +168,8 @@ static void take_value(const Target *t, int index, const yaml_node_t *key, const
         read_words(t, index, node, (YamlWords *)(void *)(t->to + f->to));
     } else if (!is_text(node) || is_null(node) || !yaml_read_value(f, text_of(node), !is_plain(node), t->to + f->to)) {
         refuse(t, index, line_of(key), node);
+    } else {
+        warn_of_comment(t, f, node, place);
     }
 }
 
@@ -370,8 +408,8 @@ Yaml *yaml_open(const char *file, const char *text, size_t bytes, Faults *faults
     y->file = file;
     y->faults = faults;
     size_t bom = bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    text += bom;
-    bytes -= bom;
+    y->text = text += bom;
+    y->bytes = bytes -= bom;
     if (is_sound(y, text, bytes) && load_document(y, text, bytes)) return y;
     yaml_close(&y);
     return NULL;

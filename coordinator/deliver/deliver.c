@@ -11,13 +11,10 @@
 
 #include "common/file.h"
 #include "common/moment.h"
+#include "coordinator/campaign/list_columns.h"
 #include "coordinator/watch/events.h"
 
 /* ---- the list ---- */
-
-static const char fixed_columns[] =
-    "clip_id,status,reason,file,thumbnail,sha256,duration_s,width,height,seed,shot,model,reviewer,"
-    "decided_at\n";
 
 static void put_field(FILE *f, const char *text)
 {
@@ -93,7 +90,8 @@ static Status put_list(Ledger *l, FILE *f)
     List list = {f, text_format("%s@%.12s", path_name(s.model_folder), s.model_hash)};
     Status status = ledger_read_columns(l, &columns);
     if (!failed(status)) status = put_json_fields(f, columns);
-    if (!failed(status)) fputs(fixed_columns, f);
+    for (int i = 0; i < LIST_COLUMNS && !failed(status); i++)
+        fprintf(f, "%s%c", list_column[i], i + 1 < LIST_COLUMNS ? ',' : '\n');
     if (!failed(status)) status = ledger_read_clips(l, NULL, (ClipSink){put_row, &list});
     free(columns);
     free(list.model);

@@ -52,6 +52,7 @@ Status run_prepare(const RunOptions *o, const char *campaign, const char *folder
     Ledger *l = NULL;
     Status status = status_ok();
     TRY_OUT(campaign_load(campaign, &c));
+    campaign_tell_warnings(c);
     if (o->max_fails && !max_fails_parse(o->max_fails, &c->settings.max_fails))
         TRY_OUT(status_fail(ERR_INPUT, "--max-fails %.40s: expected a number of clips, 20, or a share of them, 5%%",
                             o->max_fails));

@@ -19,7 +19,8 @@ static char *json_line(json_t *value) /* takes the reference; free() the text */
 static char *columns_json(const Customers *c)
 {
     json_t *list = json_array();
-    for (int i = 0; i < c->column_count; i++) json_array_append_new(list, json_string(c->column[i]));
+    for (int i = 0; i < c->column_count; i++)
+        if (customers_is_listed(c, i)) json_array_append_new(list, json_string(c->column[i]));
     return json_line(list);
 }
 
@@ -27,7 +28,7 @@ static char *row_json(const Customers *c, int64_t row)
 {
     json_t *list = json_array();
     for (int i = 0; i < c->column_count; i++)
-        json_array_append_new(list, json_string(c->value[row * c->column_count + i]));
+        if (customers_is_listed(c, i)) json_array_append_new(list, json_string(c->value[row * c->column_count + i]));
     return json_line(list);
 }
 

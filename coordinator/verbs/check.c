@@ -152,11 +152,22 @@ static void print_rows(const Campaign *c, const CheckSummary *sum, FILE *to)
     if (sum->refused > told) foreign_print(to, "  and %s more refused\n", count_text(sum->refused - told).text);
 }
 
+static void print_warnings(const Campaign *c, FILE *to)
+{
+    const Warnings *w = &c->warnings;
+    if (w->count == 0)
+        foreign_print(to, "%s: nothing is wrong with it\n", c->name);
+    else
+        foreign_print(to, "%s: can be rendered, with %d warning%s\n", c->name, w->count, w->count == 1 ? "" : "s");
+    for (int i = 0; i < w->count; i++) foreign_print(to, "  warning: %s\n", w->warning[i].message);
+    foreign_print(to, "\n");
+}
+
 void check_print(const Campaign *c, FILE *to)
 {
     CheckSummary sum;
     check_summarise(c, &sum);
-    foreign_print(to, "%s: nothing is wrong with it\n\n", c->name);
+    print_warnings(c, to);
     print_settings(c, &sum, to);
     print_counts(c, &sum, to);
     print_limits(c, &sum, to);
@@ -190,14 +201,32 @@ static json_t *refusals_json(const Campaign *c)
     return list;
 }
 
+static json_t *warnings_json(const Campaign *c)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < c->warnings.count; i++) {
+        const Warning *w = &c->warnings.warning[i];
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s}", "id", w->id, "field", w->field, "message", w->message));
+    }
+    return list;
+}
+
+/* Of paths, which may be any bytes. */
+static void set_path(json_t *o, const char *key, const char *path)
+{
+    char *text = foreign_utf8(path);
+    json_object_set_new(o, key, json_string(text));
+    free(text);
+}
+
 void check_print_json(const Campaign *c, FILE *to)
 {
     CheckSummary sum;
     const ShotSpec *s = any_shot(c);
     check_summarise(c, &sum);
     json_t *o =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "campaign", c->name, "file", c->file, "fingerprint", c->fingerprint,
-                  "model", c->model_folder, "model_sha256", c->model_hash, "customers", c->customers_file);
+        json_pack("{s:s, s:s, s:s}", "campaign", c->name, "fingerprint", c->fingerprint, "model_sha256", c->model_hash);
     json_t *counts =
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)c->customers.row_count, "clips",
                   (json_int_t)(c->clip_count - sum.refused), "refused", (json_int_t)sum.refused, "shots",
@@ -207,11 +236,15 @@ void check_print_json(const Campaign *c, FILE *to)
                   "frames", s->frames, "fps", s->fps, "duration_s", sum.duration_s, "steps", s->steps, "guidance",
                   s->guidance, "guidance_2", s->guidance_2, "flow_shift", s->flow_shift, "scheduler", s->scheduler);
     if (!o || !counts || !render) abort(); /* texts are UTF-8 here: only memory can fail */
+    set_path(o, "file", c->file);
+    set_path(o, "model", c->model_folder);
+    set_path(o, "customers", c->customers_file);
     json_object_update(o, counts);
     json_object_set_new(o, "render", render);
     json_object_set_new(o, "renditions", renditions_json(c));
     json_object_set_new(o, "refusals", refusals_json(c));
     json_object_set_new(o, "pictures", json_integer((json_int_t)c->media_count));
+    json_object_set_new(o, "warnings", warnings_json(c));
     json_object_set_new(o, "video_bytes_estimate", json_real(sum.video_bytes));
     json_object_set_new(o, "latents_bytes", json_real(sum.latents_bytes));
     json_dumpf(o, to, JSON_INDENT(2) | JSON_REAL_PRECISION(15));

@@ -242,6 +242,7 @@ Status verb_submit(int argc, char **argv)
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status;
     TRY_OUT(campaign_load(o.campaign, &c));
+    campaign_tell_warnings(c);
     if (o.batch.parts > 1 && c->settings.pilot > 0)
         TRY_OUT(status_fail(ERR_INPUT,
                             "%s: pilot: %d: expected none with --parts; a pilot is one run's, of the whole campaign",

@@ -27,9 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         Customers c;
         Faults *faults = faults_new();
         if (jsonl)
-            customers_parse_jsonl("c.jsonl", (const char *)data, size, faults, &c);
+            customers_parse_jsonl("c.jsonl", (const char *)data, size, NULL, faults, &c);
         else
-            customers_parse_csv("c.csv", (const char *)data, size, faults, &c);
+            customers_parse_csv("c.csv", (const char *)data, size, NULL, faults, &c);
         check(&c, faults);
         if (faults_status(faults).err != (faults_count(faults) ? ERR_INPUT : OK)) abort();
         customers_free(&c);

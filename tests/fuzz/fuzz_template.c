@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Customers c;
     Faults *faults = faults_new();
     memcpy(text, data, size);
-    customers_parse_csv("c.csv", table, sizeof table - 1, faults, &c);
+    customers_parse_csv("c.csv", table, sizeof table - 1, NULL, faults, &c);
     Template *t = template_new(text, &c, (Place){"c.yaml", 1, "prompt"}, faults);
     for (int64_t row = 0; row < c.row_count; row++) {
         size_t n = template_expand(t, &c, row, &one, &one_room);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -97,7 +98,7 @@ static void test_plan(void **state)
     Campaign *c =
         plan(HEAD NUMBER "prompt: \"a {{colour|red}} ball\"\nnegative: \"no {{id}}\"\nseed: \"{{n}}\"\n"
                          "guidance: 3.5\nrenditions: [preview, master]\npriority: -3\ncheckpoint: {every: 7}\n",
-             "id,colour,n\nanna,,7\nbob,\"blue, {{id}}\",9223372036854775807\n");
+             "id,colour,n\nanna,,7\nbob,\"blue, {{id}}\",18446744073709551615\n");
     assert_string_equal(c->name, "test");
     assert_int_equal(c->clip_count, 2);
     assert_int_equal(c->shot_count, 2);
@@ -105,7 +106,7 @@ static void test_plan(void **state)
     assert_string_equal(a->prompt, "a red ball");
     assert_string_equal(a->negative, "no anna");
     assert_string_equal(b->prompt, "a blue, {{id}} ball");
-    assert_true(a->seed == 7 && b->seed == INT64_MAX);
+    assert_true(a->seed == 7 && b->seed == UINT64_MAX);
     assert_true(a->width == 64 && a->height == 64 && a->frames == 5 && a->fps == 8 && a->steps == 2);
     assert_true(a->guidance == 3.5 && a->guidance_2 == 0);
     assert_string_equal(a->scheduler, "unipc");
@@ -222,6 +223,72 @@ static void test_postcards(void **state)
 
 /* ---- faults ---- */
 
+/* Planned, with exactly these warnings. */
+static void is_warned(const char *yaml, const char *csv, const char *const *expected, int count)
+{
+    Campaign *c = plan(yaml, csv);
+    for (int i = 0; i < c->warnings.count && i < count; i++) {
+        const char *text = c->warnings.warning[i].message, *slash = strstr(text, folder);
+        assert_string_equal(slash == text ? text + strlen(folder) + 1 : text, expected[i]);
+    }
+    assert_int_equal(c->warnings.count, count);
+    campaign_free(&c);
+}
+
+static void test_warnings(void **state)
+{
+    (void)state;
+    static const char csv[] = "id,colour,name\na,red,Ann\n";
+    is_warned(HEAD NUMBER "prompt: \"a {{color|red}} ball for {{nobody|you}}, {{ name\u00a0|x}}\"\n", csv,
+              (const char *[]){
+                  "c.yaml:8: field prompt: no column \"color\" among the customers', so that every row gets the "
+                  "fallback; did you mean {{colour|...}}?",
+                  "c.yaml:8: field prompt: no column \"nobody\" among the customers', so that every row gets the "
+                  "fallback"},
+              2);
+    is_warned(HEAD NUMBER "prompt: the #1 dad, {{name}}\n", csv,
+              (const char *[]){
+                  "c.yaml:8: field prompt: the text ends before \"#1 dad, {{name}}\", which is a comment; put the "
+                  "text into quotes if it is none"},
+              1);
+    is_warned(HEAD NUMBER
+              "prompt: \xc3\xa4 ball # rolls\nnegative: >\n  x # y\nseed: 7 # for all\ndeadline: none # yet\n",
+              csv,
+              (const char *[]){
+                  "c.yaml:8: field prompt: the text ends before \"# rolls\", which is a comment; put the text into "
+                  "quotes if it is none"},
+              1);
+    is_warned(HEAD NUMBER "prompt: \"the #1 dad\" # said\n# {{name}}\n", csv, NULL, 0);
+    is_warned(HEAD NUMBER "prompt: x\ndeadline: 2020-01-01 06:00\n", csv,
+              (const char *[]){"c.yaml:9: field deadline: \"2020-01-01 06:00\" is over"}, 1);
+}
+
+static void test_secret_of_others(void **state)
+{
+    (void)state;
+    static const char yaml[] = HEAD NUMBER "prompt: x\nnotify: {webhook: \"https://h/\", secret_file: key}\n";
+    char *key = path_join(folder, "key");
+    Campaign *c = NULL;
+    write_text("key", "secret", 6);
+    assert_int_equal(chmod(key, 0640), 0);
+    Status status = load(yaml, "id\n1\n", &c);
+    assert_non_null(strstr(status.message, "others may read it (mode 640); `chmod 600 /"));
+    assert_int_equal(chmod(key, 0600), 0);
+    c = plan(yaml, "id\n1\n");
+    campaign_free(&c);
+    unlink(key);
+    free(key);
+}
+
+static void test_id_under_another_name(void **state)
+{
+    (void)state;
+    Campaign *c = plan(HEAD NUMBER "id: Contact ID\nprompt: \"ball {{id}}\"\n", "name,Contact ID\nx,7\ny,8\n");
+    assert_string_equal(c->clip[1].clip_id, "8");
+    assert_string_equal(c->shot[1].spec.prompt, "ball 8");
+    campaign_free(&c);
+}
+
 static void test_all_at_once(void **state)
 {
     (void)state;
@@ -293,6 +360,9 @@ static void test_types_and_ranges(void **state)
         {"checkpoint: {every: 0}", "checkpoint.every: \"0\", expected auto or a whole number from 1 to 1000 steps"},
         {"checkpoint: {evry: 1}", "checkpoint.evry: unknown key; did you mean checkpoint.every?"},
         {"pilot: 1001", "pilot: \"1001\", expected a whole number from 0 to 1000 clips"},
+        {"deadline: \"26-12-01 06:00\"", "deadline: \"26-12-01 06:00\", expected a time of day, \"06:00\", or "
+                                         "\"2026-01-31 06:00\", a year of four digits, a "
+                                         "day and a time that exist"},
         {"deadline: \"25:00\"", "deadline: \"25:00\", expected a time of day, \"06:00\", or \"2026-01-31 06:00\""},
         {"max_fails: 5 %", "max_fails: \"5 %\", expected a number of clips, 20, or a share of them, 5%"},
         {"limits: {denoise: 0}", "limits.denoise: \"0\", expected auto or a whole number from 1 to 604800 seconds"},
@@ -311,9 +381,9 @@ static void test_types_and_ranges(void **state)
         {"negative: [a]", "negative: a list, expected text"},
         {"negative: {{id}}", "negative: a table, expected text; put a text that begins with {{ into quotes"},
         {"negative: \"a\\0b\"", "negative: text with a zero byte, expected text"},
-        {"seed: -1", "seed: \"-1\", expected a whole number from 0 to 9223372036854775807"},
-        {"seed: 9223372036854775808",
-         "seed: \"9223372036854775808\", expected a whole number from 0 to 9223372036854775807"},
+        {"seed: -1", "seed: \"-1\", expected a whole number from 0 to 18446744073709551615"},
+        {"seed: 18446744073709551616",
+         "seed: \"18446744073709551616\", expected a whole number from 0 to 18446744073709551615"},
         {"prompt: y", "prompt: given a second time (first in line 4)"},
         {"? [a]\n: b", "a list as a key, expected a name"},
     };
@@ -441,8 +511,8 @@ static void test_rows(void **state)
                "4 faults in the input, nothing was started:\n"
                "c.csv:2: field a: the prompt is empty; expected what the clip shows\n"
                "c.csv:3: field n: empty, and seed in c.yaml:5 has no fallback; expected a value, or {{n|...}} there\n"
-               "c.csv:4: field n: \"x\" as the seed, expected a whole number from 0 to 9223372036854775807\n"
-               "c.csv:5: field n: \"-1\" as the seed, expected a whole number from 0 to 9223372036854775807");
+               "c.csv:4: field n: \"x\" as the seed, expected a whole number from 0 to 18446744073709551615\n"
+               "c.csv:5: field n: \"-1\" as the seed, expected a whole number from 0 to 18446744073709551615");
     char *text = memory_get(18000, 1);
     memset(text, 'x', 17000);
     char *csv = text_format("id,a\n1,%s\n", text);
@@ -450,7 +520,7 @@ static void test_rows(void **state)
     free(csv);
     free(text);
     is_refused(HEAD "prompt: x\nseed: 1x\n", "id\n1\n2\n",
-               "c.yaml:5: field seed: \"1x\", expected a whole number from 0 to 9223372036854775807");
+               "c.yaml:5: field seed: \"1x\", expected a whole number from 0 to 18446744073709551615");
 }
 
 /* ---- the manual ---- */
@@ -493,6 +563,9 @@ int main(void)
         cmocka_unit_test(test_derived_seeds),
         cmocka_unit_test(test_fingerprint),
         cmocka_unit_test(test_postcards),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_secret_of_others),
+        cmocka_unit_test(test_id_under_another_name),
         cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_missing_keys_and_files),
         cmocka_unit_test(test_types_and_ranges),

@@ -18,7 +18,7 @@ static Campaign *make_campaign(void)
     static const char csv[] = "id,a\njürgen,\"x, y\"\nbob,\nzoe,z\n";
     Campaign *c = memory_get(1, sizeof *c);
     Faults *faults = faults_new();
-    customers_parse_csv("c.csv", csv, sizeof csv - 1, faults, &c->customers);
+    customers_parse_csv("c.csv", csv, sizeof csv - 1, NULL, faults, &c->customers);
     assert_int_equal(faults_count(faults), 0);
     faults_free(&faults);
     c->file = text_copy("c.yaml");

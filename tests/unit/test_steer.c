@@ -269,8 +269,9 @@ static void test_numbers_shares_and_times(void **state)
     setenv("TZ", "UTC", 1);
     tzset();
     double when;
-    static const char *const no_time[] = {"",           "6",   "24:00", "06:60", "6:00 pm", "2026-02-30 06:00",
-                                          "2026-01-31", "soon"};
+    static const char *const no_time[] = {
+        "",           "6",    "24:00",          "06:60",          "6:00 pm", "2026-02-30 06:00",
+        "2026-01-31", "soon", "26-01-31 06:00", "126-01-31 06:00"};
     for (size_t i = 0; i < sizeof no_time / sizeof *no_time; i++)
         if (deadline_parse(no_time[i], 0, &when)) fail_msg("deadline: %s", no_time[i]);
     double noon = 1767268800; /* 2026-01-01 12:00 UTC */
@@ -280,6 +281,15 @@ static void test_numbers_shares_and_times(void **state)
     assert_true(when == noon + 6.5 * 3600);
     assert_true(deadline_parse("2026-01-02 06:00", 0, &when));
     assert_true(when == noon + 18 * 3600);
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1); /* clocks go from 2 to 3 on the 29th of March 2026 */
+    tzset();
+    assert_false(deadline_parse("2026-03-29 02:30", 0, &when));
+    assert_true(deadline_parse("2026-03-29 03:30", 0, &when));
+    assert_true(when == 1774747800);
+    assert_true(deadline_parse("02:30", 1774740000, &when)); /* the evening before: the hour that stands in its place */
+    assert_true(when > 1774740000 && when < 1774740000 + 86400);
+    setenv("TZ", "UTC", 1);
+    tzset();
 }
 
 static void test_whose_turn_it_is(void **state)

@@ -20,7 +20,7 @@ static int read_table(void **state)
 {
     static Customers customers;
     Faults *faults = faults_new();
-    customers_parse_csv("c.csv", table, sizeof table - 1, faults, &customers);
+    customers_parse_csv("c.csv", table, sizeof table - 1, NULL, faults, &customers);
     bool good = faults_count(faults) == 0;
     faults_free(&faults);
     *state = &customers;

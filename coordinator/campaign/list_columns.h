@@ -1,0 +1,12 @@
+/* list_columns.h - what the delivery list adds to the customer's own columns, in its order. A customer's column of one of these names
+ * would be there twice, and programs that read tables by name would see one of them only: it is a fault. */
+#ifndef REELWRIGHT_LIST_COLUMNS_H
+#define REELWRIGHT_LIST_COLUMNS_H
+
+#include <stdbool.h>
+
+enum { LIST_COLUMNS = 14 };
+extern const char *const list_column[LIST_COLUMNS];
+bool list_columns_has(const char *name);
+
+#endif
