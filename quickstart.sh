@@ -25,7 +25,7 @@ PACKAGES=(
   libespeak-ng-dev                                                         # a voice, in a program of its own
 )
 TEST_PACKAGES=(
-  libcmocka-dev ffmpeg clang-format-14 mediainfo
+  libcmocka-dev ffmpeg openssl clang-format-14 mediainfo
   libzbar-dev # reads codes back from pictures
   slurm-wlm munge iproute2 # a cluster and a network on one machine
 )

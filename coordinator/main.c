@@ -99,6 +99,7 @@ static const Verb verbs[] = {
     {"explain", "why one clip is where it is", verb_explain, false},
     {"deliver", "copy approved clips and write the delivery list", verb_deliver, false},
     {"cameo", "people, their likeness, and what they allow", verb_cameo_any, false},
+    {"keys", "the key that signs this farm's clips", verb_keys, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},
     {"bench", "time one stage of the engine on this machine", verb_bench_any, true},
 };

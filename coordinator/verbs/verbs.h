@@ -18,6 +18,7 @@ Status verb_pilot(int argc, char **argv);
 Status verb_explain(int argc, char **argv);
 Status verb_cameo(int argc, char **argv);
 bool verb_cameo_needs_media(int argc, char **argv); /* it is the worker's: verb_cameo_media */
+Status verb_keys(int argc, char **argv);
 Status verb_deliver(int argc, char **argv);
 
 #endif

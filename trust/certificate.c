@@ -1,0 +1,138 @@
+#include "certificate.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include "common/file.h"
+#include "trust/chain.h"
+
+enum { ROOT_DAYS = 3650, SIGNER_DAYS = 825 };
+
+typedef struct { /* one certificate to be; issuer NULL: itself */
+    const char *organisation, *name;
+    int days;
+    EVP_PKEY *key, *issuer_key;
+    X509 *issuer;
+    const char *basic, *usage, *extended; /* in OpenSSL's words; extended NULL: none */
+} Wanted;
+
+static bool add_extension(X509 *c, X509 *issuer, int nid, const char *value)
+{
+    X509V3_CTX context;
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, issuer, c, NULL, NULL, 0);
+    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &context, nid, value);
+    bool good = e && X509_add_ext(c, e, -1);
+    X509_EXTENSION_free(e);
+    return good;
+}
+
+static bool name_it(X509 *c, const Wanted *w)
+{
+    X509_NAME *n = X509_get_subject_name(c);
+    return X509_NAME_add_entry_by_txt(n, "O", MBSTRING_UTF8, (const unsigned char *)w->organisation, -1, -1, 0) &&
+           X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8, (const unsigned char *)w->name, -1, -1, 0) &&
+           X509_set_issuer_name(c, w->issuer ? X509_get_subject_name(w->issuer) : n);
+}
+
+static bool number_it(X509 *c)
+{
+    unsigned char serial[16];
+    if (RAND_bytes(serial, sizeof serial) != 1) return false;
+    serial[0] &= 0x7f; /* positive */
+    BIGNUM *n = BN_bin2bn(serial, sizeof serial, NULL);
+    bool good = n && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(c));
+    BN_free(n);
+    return good;
+}
+
+static X509 *make_certificate(const Wanted *w)
+{
+    X509 *c = X509_new(), *issuer = w->issuer ? w->issuer : c;
+    bool good = c && X509_set_version(c, X509_VERSION_3) && number_it(c) &&
+                X509_gmtime_adj(X509_getm_notBefore(c), -3600) && /* clocks of readers may be behind */
+                X509_time_adj_ex(X509_getm_notAfter(c), w->days, 0, NULL) && name_it(c, w) &&
+                X509_set_pubkey(c, w->key) && add_extension(c, issuer, NID_basic_constraints, w->basic) &&
+                add_extension(c, issuer, NID_key_usage, w->usage) &&
+                add_extension(c, issuer, NID_subject_key_identifier, "hash") &&
+                add_extension(c, issuer, NID_authority_key_identifier, "keyid:always") &&
+                (!w->extended || add_extension(c, issuer, NID_ext_key_usage, w->extended)) &&
+                X509_sign(c, w->issuer_key, EVP_sha256());
+    if (good) return c;
+    X509_free(c);
+    return NULL;
+}
+
+static Status publish_bio(const char *folder, const char *name, BIO *b)
+{
+    char *text, *path = path_join(folder, name);
+    long bytes = BIO_get_mem_data(b, &text);
+    Status status =
+        bytes > 0 ? trust_publish(path, text, (size_t)bytes) : status_fail(ERR_NODE, "%s: OpenSSL has failed", path);
+    free(path);
+    return status;
+}
+
+static Status write_all(const char *folder, EVP_PKEY *key, X509 *signer, X509 *root)
+{
+    BIO *chain = BIO_new(BIO_s_mem()), *alone = BIO_new(BIO_s_mem()), *secret = BIO_new(BIO_s_secmem());
+    bool good = chain && alone && secret && PEM_write_bio_X509(chain, signer) && PEM_write_bio_X509(chain, root) &&
+                PEM_write_bio_X509(alone, root) &&
+                PEM_write_bio_PKCS8PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL);
+    Status status = good ? status_ok() : status_fail(ERR_NODE, "OpenSSL has failed");
+    if (!failed(status)) status = publish_bio(folder, "chain.pem", chain);
+    if (!failed(status)) status = publish_bio(folder, "root.pem", alone);
+    if (!failed(status)) status = publish_bio(folder, "signer.pem", secret);
+    BIO_free(chain);
+    BIO_free(alone);
+    BIO_free(secret);
+    return status;
+}
+
+static Status make_all(const char *folder, const char *organisation)
+{
+    /* the root's key is used once and kept nowhere: nobody can make another certificate with it */
+    EVP_PKEY *root_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
+    const Wanted of_root = {.organisation = organisation,
+                            .name = "Reelwright self-made root (not trusted)",
+                            .days = ROOT_DAYS,
+                            .key = root_key,
+                            .issuer_key = root_key,
+                            .basic = "critical,CA:TRUE",
+                            .usage = "critical,keyCertSign,cRLSign"};
+    X509 *root = root_key && key ? make_certificate(&of_root) : NULL;
+    const Wanted of_signer = {.organisation = organisation,
+                              .name = "Reelwright farm",
+                              .days = SIGNER_DAYS,
+                              .key = key,
+                              .issuer_key = root_key,
+                              .issuer = root,
+                              .basic = "critical,CA:FALSE",
+                              .usage = "critical,digitalSignature",
+                              .extended = "critical,emailProtection"};
+    X509 *signer = root ? make_certificate(&of_signer) : NULL;
+    Status status =
+        signer ? write_all(folder, key, signer, root) : status_fail(ERR_NODE, "OpenSSL cannot make a certificate");
+    X509_free(signer);
+    X509_free(root);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(root_key);
+    return status;
+}
+
+Status trust_make_certificates(const char *folder, const char *organisation)
+{
+    char *key = path_join(folder, "signer.pem");
+    bool there = file_exists(key);
+    Status status =
+        there ? status_fail(ERR_INPUT, "%s is there already; expected a folder without one", key) : status_ok();
+    free(key);
+    if (!failed(status)) status = file_make_folders(folder);
+    if (!failed(status) && chmod(folder, 0700) != 0) status = status_errno(ERR_INPUT, "%s", folder);
+    return failed(status) ? status : make_all(folder, organisation);
+}

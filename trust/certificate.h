@@ -1,0 +1,14 @@
+/* certificate.h - a farm's own key for signing clips (C2PA Content Credentials), with certificates that it has made for itself.
+ *
+ * An ES256 key (P-256, PKCS#8) and a chain of two X.509 certificates: the signer's (digitalSignature, extended use emailProtection,
+ * which C2PA's default profile asks for) and a root of its own. Nobody trusts that root: readers say "valid, signer unknown". A clip that
+ * shall be trusted needs a certificate of the C2PA conformance programme in its place. */
+#ifndef REELWRIGHT_TRUST_CERTIFICATE_H
+#define REELWRIGHT_TRUST_CERTIFICATE_H
+
+#include "common/status.h"
+
+/* Writes FOLDER/signer.pem (the key, 0600), chain.pem (signer, root), root.pem. ERR_INPUT: the folder holds a key already. */
+Status trust_make_certificates(const char *folder, const char *organisation);
+
+#endif
