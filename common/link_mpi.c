@@ -201,10 +201,11 @@ static void mpi_abort(Link *l, int code)
 Status link_open_mpi(Link **out)
 {
     static const LinkHome home = {mpi_send, mpi_hear, mpi_close, mpi_abort};
-    int code;
+    int code, level;                  /* of threads: only this one calls MPI, others may be there */
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* ranks whose mpirun is gone would linger; what they hold is safe on disk */
     setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
-    if ((code = MPI_Init(NULL, NULL)) != MPI_SUCCESS) return mpi_fail(code, "start");
+    if ((code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level)) != MPI_SUCCESS)
+        return mpi_fail(code, "start");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MpiLink *m = memory_get(1, sizeof *m);
     m->link.home = &home;

@@ -11,9 +11,10 @@
 #include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/shell.h"
 #include "coordinator/deliver/deliver.h"
+#include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
-#include "coordinator/ledger/claim.h"
 #include "coordinator/ledger/lock.h"
 #include "coordinator/ledger/owner.h"
 #include "coordinator/watch/events.h"
@@ -27,48 +28,73 @@ static Status write_list(Ledger *l, const char *folder)
     return status;
 }
 
-/* With review none, delivering belongs to the run. It writes states, so it takes an epoch; only a complete campaign comes
- * here, so it takes none from a coordinator that still works. */
-static Status deliver(const char *folder, const Snapshot *s)
+static Status tell_of_delivery(const char *folder, const Delivery *done)
 {
-    Ledger *l = NULL;
     Events *events = NULL;
-    Delivery done;
-    char host[HOST_BYTES] = "";
-    Status status = status_ok(), result;
-    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    host_name(host);
-    ledger_join_launch(l, claim_inherited());
-    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
-    result = deliver_clips(l, &done);
-    if (failed(result)) log_line(LOG_ERROR, "%s", result.message);
-    TRY_OUT(ledger_end_epoch(l, failed(result) ? "not delivered" : "done", moment_wall_s()));
-    TRY_OUT(failed(result) ? status_fail(result.err, "not everything was delivered") : status_ok());
-    TRY_OUT(events_open(folder, s->name, &events));
-    events_add(events, moment_wall_s(), "campaign.delivered", "{s:I,s:I}", "clips", done.delivered, "bytes",
-               done.bytes);
-    TRY_OUT(events_flush(events));
-out:
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    double now_s = moment_wall_s();
+    if (done->delivered + done->restored + done->lost == 0) return status_ok();
+    Status status = ledger_open(folder, LEDGER_READ, &l);
+    if (!failed(status)) status = ledger_read_snapshot(l, &s);
+    if (!failed(status)) status = events_open(folder, s.name, &events);
+    if (!failed(status)) {
+        events_add(events, now_s, "campaign.delivered", "{s:I,s:I,s:I,s:I}", "clips", done->delivered, "bytes",
+                   done->bytes, "restored", done->restored, "lost", done->lost);
+        status = events_flush(events);
+    }
     events_close(&events);
     ledger_close(&l);
+    snapshot_clear(&s);
     return status;
 }
 
-/* The list beside the delivered clips is written here too, not where they are delivered: a run that ended in between has none. */
-static Status write_pages(const char *folder, Snapshot *s)
+/* With review none, delivering belongs to the run. It takes an epoch when there is something to write; only a complete campaign comes
+ * here, so it takes none from a coordinator that still works. */
+static Status deliver(const char *folder, int64_t launch, bool thorough, Delivery *done)
 {
     Ledger *l = NULL;
-    char *delivery = path_join(folder, "delivery");
-    Status status = status_ok();
-    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
-    TRY_OUT(write_list(l, folder));
-    TRY_OUT(report_write(l));
-    snapshot_clear(s);
-    TRY_OUT(ledger_read_snapshot(l, s));
-    if (s->clip_count[CLIP_DELIVERED] > 0) TRY_OUT(write_list(l, delivery));
-out:
+    char host[HOST_BYTES] = "", *why = NULL;
+    *done = (Delivery){0};
+    host_name(host);
+    TRY(ledger_open(folder, LEDGER_WRITE, &l));
+    ledger_join_launch(l, launch);
+    Status status = deliver_clips(l, &(DeliverOptions){.host = host, .thorough = thorough}, done);
+    why = text_copy(status.message);
+    if (ledger_epoch(l) > 0) {
+        Status ended = ledger_end_epoch(l, failed(status) ? "not delivered" : "done", moment_wall_s());
+        if (!failed(status) || status.err == ERR_CLIP) {
+            if (failed(ended)) status = ended;
+        }
+    }
     ledger_close(&l);
+    if (!failed(status) || status.err == ERR_CLIP) {
+        Status told = tell_of_delivery(folder, done);
+        status = failed(told) ? told : failed(status) ? status_fail(ERR_CLIP, "%s", why) : status_ok();
+    }
+    free(why);
+    return status;
+}
+
+/* Lists and report: in the campaign's folder, and beside the delivered clips, for that folder is handed over as it is. What goes wrong
+ * with one does not keep the others from being written. */
+static Status write_pages(const char *folder)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    char *delivery = path_join(folder, "delivery"), *why = NULL;
+    Status status = ledger_open(folder, LEDGER_READ, &l);
+    if (!failed(status)) status = ledger_read_snapshot(l, &s);
+    const bool delivered = s.clip_count[CLIP_DELIVERED] > 0;
+    for (int i = 0; i < 4 && l && (i < 2 || delivered); i++) {
+        Status one = i % 2 == 0 ? write_list(l, i < 2 ? folder : delivery) : report_write(l, i < 2 ? folder : delivery);
+        if (failed(one) && !why) why = text_copy(one.message), status = one;
+    }
+    if (why) status = status_fail(status.err, "%s", why);
+    ledger_close(&l);
+    snapshot_clear(&s);
     free(delivery);
+    free(why);
     return status;
 }
 
@@ -85,7 +111,8 @@ static Status read_now(const char *folder, Snapshot *s)
 /* What killed processes left half-written. Only in a complete campaign, where nobody writes any more. */
 static void sweep_drafts(const char *folder)
 {
-    static const char *const place[] = {"", "clips", "latents", "report", "delivery", "delivery/clips"};
+    static const char *const place[] = {"",         "clips",          "latents",        "report",
+                                        "delivery", "delivery/clips", "delivery/report"};
     for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
         char *inside = *place[i] ? path_join(folder, place[i]) : text_copy(folder);
         DIR *dir = opendir(inside);
@@ -132,23 +159,76 @@ static Status tell_of_end(const char *folder, const Snapshot *s, Status how)
     return status;
 }
 
-Status conclude(const char *folder, Status so_far, bool quiet)
+/* "reelwright run summer.yaml --out DIR", for a message; free() it. */
+static char *run_command(const Snapshot *s, const char *folder)
+{
+    char *file = shell_word(s->file ? s->file : "CAMPAIGN.yaml"), *out = shell_word(folder),
+         *text = text_format("reelwright run %s --out %s", file, out);
+    free(file);
+    free(out);
+    return text;
+}
+
+static Status lost_status(const Snapshot *s, const char *folder, const char *why)
+{
+    char *command = run_command(s, folder);
+    Status status = status_fail(ERR_CLIP, "%s; `%s` makes what is missing again", why, command);
+    free(command);
+    return status;
+}
+
+static bool can_deliver(const Snapshot *s)
+{
+    return s->left == 0 && s->part.count <= 1 && s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED] > 0;
+}
+
+Status conclude_files(const char *folder, int64_t launch, int64_t *lost)
 {
     Snapshot s = {0};
-    char *why = text_copy(so_far.message); /* the text of so_far may be overwritten by what follows */
-    Status status = read_now(folder, &s);
-    bool complete = !failed(status) && s.left == 0,
-         whole = s.part.count <= 1; /* of a part the rest is left to `merge` */
-    if (complete && whole && s.clip_count[CLIP_APPROVED] > 0) status = deliver(folder, &s);
-    if (!failed(status)) status = write_pages(folder, &s);
-    if (complete && whole) sweep_drafts(folder);
-    ledger_settle(folder);
+    Delivery done = {0};
+    *lost = 0;
+    TRY(read_now(folder, &s));
+    Status status = can_deliver(&s) ? deliver(folder, launch, false, &done) : status_ok();
+    snapshot_clear(&s);
+    *lost = done.lost;
+    return status.err == ERR_CLIP ? status_ok() : status;
+}
+
+/* What becomes of the run: how it ended so far, else what happened to its files, else how many clips failed. */
+static Status judge(const Snapshot *s, const char *folder, Status so_far, const char *why, Status files, bool quiet)
+{
     if (failed(so_far)) {
-        if (failed(status)) log_line(LOG_WARNING, "%s", status.message);
-        status = status_fail(so_far.err, "%s", why);
-    } else if (!failed(status) && complete) {
-        status = verdict(&s, folder, quiet);
+        if (failed(files)) log_line(LOG_WARNING, "%s", files.message);
+        return status_fail(so_far.err, "%s", why);
     }
+    if (failed(files)) return files;
+    return s->left == 0 ? verdict(s, folder, quiet) : status_ok();
+}
+
+Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
+{
+    Snapshot s = {0};
+    Delivery done = {0};
+    char *why = text_copy(so_far.message), *text; /* the text of so_far may be overwritten by what follows */
+    Status status = read_now(folder, &s);
+    const bool known = !failed(status), whole = known && can_deliver(&s);
+    if (whole) status = deliver(folder, launch, false, &done);
+    if (status.err == ERR_CLIP) status = lost_status(&s, folder, status.message);
+    if (known) { /* whatever became of the files, everybody's line is in the list */
+        text = text_copy(status.message);
+        Status pages = write_pages(folder);
+        status = failed(status) ? status_fail(status.err, "%s", text) : pages;
+        free(text);
+        text = text_copy(status.message);
+        snapshot_clear(&s);
+        if (failed(read_now(folder, &s))) s = (Snapshot){0};
+        status.message = "";
+        if (failed(status)) status = status_fail(status.err, "%s", text);
+        free(text);
+    }
+    if (whole && done.lost == 0) sweep_drafts(folder);
+    ledger_settle(folder);
+    status = judge(&s, folder, so_far, why, status, quiet);
     free(why);
     why = text_copy(status.message);
     if (failed(tell_of_end(folder, &s, status))) log_line(LOG_WARNING, "%s: cannot write the last event", folder);
@@ -158,9 +238,25 @@ Status conclude(const char *folder, Status so_far, bool quiet)
     return status;
 }
 
+static Status deliver_now(const char *folder, const Snapshot *s)
+{
+    Delivery done = {0};
+    Status status = deliver(folder, 0, true, &done), pages;
+    char *why = text_copy(status.message);
+    if (done.restored > 0)
+        printf("%lld clip%s missing in delivery/ or damaged there: restored\n", (long long)done.restored,
+               done.restored == 1 ? " was" : "s were");
+    if (!failed(status) || status.err == ERR_CLIP) {
+        pages = write_pages(folder);
+        status = failed(pages) ? pages : failed(status) ? lost_status(s, folder, why) : status_ok();
+    }
+    free(why);
+    return status;
+}
+
 Status conclude_delivery(const char *folder)
 {
-    Snapshot s = {0};
+    Snapshot s = {0}, now = {0};
     int lock = -1;
     TRY(read_now(folder, &s));
     if (s.part.count > 1) {
@@ -169,12 +265,13 @@ Status conclude_delivery(const char *folder)
                            folder);
     }
     Status status = lock_take(folder, false, &lock); /* delivering takes an epoch: a run that goes on would be fenced */
-    if (!failed(status)) status = deliver(folder, &s);
-    if (!failed(status)) status = write_pages(folder, &s);
+    if (!failed(status)) status = deliver_now(folder, &s);
+    if (!failed(status)) status = read_now(folder, &now);
     if (!failed(status))
         foreign_print(stdout, "%lld clips in %s/delivery, list in %s/delivery.csv\n",
-                      (long long)s.clip_count[CLIP_DELIVERED], folder, folder);
+                      (long long)now.clip_count[CLIP_DELIVERED], folder, folder);
     lock_release(&lock);
     snapshot_clear(&s);
+    snapshot_clear(&now);
     return status;
 }

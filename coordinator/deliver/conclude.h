@@ -3,14 +3,20 @@
 #define REELWRIGHT_CONCLUDE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/status.h"
 
-/* so_far: how dispatching ended. When every clip has its final state the approved ones are delivered. Lists and report are
- * written in any case. Returns so_far, or ERR_CLIP when all went its way but some clips failed. */
-Status conclude(const char *folder, Status so_far, bool quiet);
+/* Of a complete campaign: delivers what is approved, puts back what was delivered and is not there any more. *lost: so many clips have
+ * no good file left, and are planned again. launch: owner.h; 0: only epochs count. */
+Status conclude_files(const char *folder, int64_t launch, int64_t *lost);
 
-/* What `reelwright deliver` does: delivers what is approved and writes the pages. ERR_FATAL when a run works there. */
+/* so_far: how dispatching ended. Does what conclude_files does; then lists and report are written in any case. Returns so_far, or
+ * ERR_CLIP when all went its way but some clips failed or their files were lost. */
+Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet);
+
+/* What `reelwright deliver` does: delivers what is approved, compares all that was delivered before, and writes the pages. ERR_FATAL
+ * when a run works there. */
 Status conclude_delivery(const char *folder);
 
 #endif

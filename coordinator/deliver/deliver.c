@@ -1,166 +1,197 @@
 #include "deliver.h"
 
 #include <assert.h>
-#include <inttypes.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "common/file.h"
 #include "common/moment.h"
-#include "coordinator/campaign/list_columns.h"
-#include "coordinator/watch/events.h"
+#include "coordinator/deliver/filecheck.h"
+#include "coordinator/deliver/twins.h"
+#include "coordinator/ledger/lost.h"
 
-/* ---- the list ---- */
-
-static void put_field(FILE *f, const char *text)
-{
-    size_t n = strlen(text);
-    if (!text[strcspn(text, ",\"\r\n")] && (n == 0 || (text[0] != ' ' && text[n - 1] != ' '))) {
-        fputs(text, f);
-        return;
-    }
-    putc('"', f);
-    for (const char *p = text; *p; p++) {
-        if (*p == '"') putc('"', f);
-        putc(*p, f);
-    }
-    putc('"', f);
-}
-
-/* Every element of a JSON array of texts, each followed by a comma. */
-static Status put_json_fields(FILE *f, const char *json)
-{
-    json_t *list = json_loads(json, 0, NULL), *item;
-    size_t i;
-    if (!json_is_array(list)) {
-        json_decref(list);
-        return status_fail(ERR_FATAL, "the ledger has a damaged row: %.60s", json);
-    }
-    json_array_foreach(list, i, item)
-    {
-        put_field(f, json_is_string(item) ? json_string_value(item) : "");
-        putc(',', f);
-    }
-    json_decref(list);
-    return status_ok();
-}
+/* A batch is published by one sync and noted in one transaction: one by one, a million clips would wait hours for the disk. */
+enum { BATCH_CLIPS = 512, BATCH_BYTES = 256 << 20, MOST_FILES = BATCH_CLIPS * (2 + MAX_RENDITIONS) };
 
 typedef struct {
-    FILE *file;
-    char *model;
-} List;
+    int64_t clip;
+    bool again; /* it was delivered before */
+    char *why;  /* NULL: its files are there */
+} Settled;
 
-static Status put_row(void *self, const ClipRow *r)
-{
-    List *list = self;
-    FILE *f = list->file;
-    char when[32] = "";
-    bool finished = *r->file != 0;
-    TRY(put_json_fields(f, r->customer));
-    if (r->decided_s > 0) events_time(r->decided_s, when);
-    const char *const text[] = {r->clip_id, r->state, r->reason, r->file, r->thumbnail, r->sha256};
-    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
-        put_field(f, text[i]);
-        putc(',', f);
-    }
-    if (finished)
-        fprintf(f, "%.6g,%d,%d,", r->duration_s, r->width, r->height);
-    else
-        fputs(",,,", f);
-    if (r->shot >= 0)
-        fprintf(f, "%" PRIu64 ",%s,", r->seed, r->key);
-    else
-        fputs(",,", f);
-    put_field(f, list->model);
-    putc(',', f);
-    put_field(f, r->reviewer);
-    fprintf(f, ",%s\n", when);
-    return status_ok();
-}
+typedef struct {
+    Ledger *ledger;
+    DeliverOptions options;
+    char *from, *to; /* DIR, DIR/delivery */
+    json_t *renditions;
+    Twins *twins;
+    bool cannot_clone, cannot_link;
+    Settled settled[BATCH_CLIPS]; /* not written into the ledger yet */
+    char *draft[MOST_FILES], *path[MOST_FILES];
+    int settled_count, file_count;
+    int64_t bytes; /* of the batch */
+    int mended;    /* files of the clip that were missing or damaged, and are there again */
+    Delivery done;
+    char *first_lost, *first_unread;
+} Deliverer;
 
-static Status put_list(Ledger *l, FILE *f)
-{
-    Snapshot s;
-    char *columns = NULL;
-    TRY(ledger_read_snapshot(l, &s));
-    List list = {f, text_format("%s@%.12s", path_name(s.model_folder), s.model_hash)};
-    Status status = ledger_read_columns(l, &columns);
-    if (!failed(status)) status = put_json_fields(f, columns);
-    for (int i = 0; i < LIST_COLUMNS && !failed(status); i++)
-        fprintf(f, "%s%c", list_column[i], i + 1 < LIST_COLUMNS ? ',' : '\n');
-    if (!failed(status)) status = ledger_read_clips(l, NULL, (ClipSink){put_row, &list});
-    free(columns);
-    free(list.model);
-    snapshot_clear(&s);
-    return status;
-}
+/* ---- one file ---- */
 
-Status deliver_write_list(Ledger *l, const char *file)
-{
-    char *draft = file_draft(file);
-    Status status = status_ok();
-    FILE *f = fopen(draft, "wbe");
-    if (!f) {
-        status = status_errno(ERR_FATAL, "cannot write %s", file);
-    } else {
-        status = put_list(l, f);
-        bool bad = ferror(f) != 0;
-        if ((fclose(f) != 0 || bad) && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", file);
-    }
-    if (failed(status))
-        unlink(draft);
-    else
-        status = file_publish(draft, file);
-    free(draft);
-    return status;
-}
-
-/* ---- the copies ---- */
-
-/* To the draft; reads `from` once: what is hashed is what is written. sha256 NULL: not compared. */
-static Status copy_verified(const char *from, const char *draft, const char *sha256, int64_t *bytes)
+/* Reads `from` once: what is hashed is what is written. */
+static Status copy_verified(const char *from, const char *draft, const char *sha256)
 {
     enum { PIECE = 1 << 18 };
     char *piece = memory_get(PIECE, 1), found[HASH_TEXT];
     FILE *in = fopen(from, "rbe"), *out = in ? fopen(draft, "wbe") : NULL;
-    Status status = !in    ? status_errno(ERR_CLIP, "cannot read %s", from)
+    Status status = !in    ? status_errno(ERR_NODE, "cannot read %s", from)
                     : !out ? status_errno(ERR_FATAL, "cannot write %s", draft)
                            : status_ok();
     Hash *h = hash_begin();
-    for (size_t n; out && !failed(status) && (n = fread(piece, 1, PIECE, in)) > 0; *bytes += (int64_t)n) {
+    for (size_t n; out && !failed(status) && (n = fread(piece, 1, PIECE, in)) > 0;) {
         hash_add(h, piece, n);
         if (fwrite(piece, 1, n, out) != n) status = status_errno(ERR_FATAL, "cannot write %s", draft);
     }
     hash_end(h, found);
-    if (in && ferror(in) && !failed(status)) status = status_errno(ERR_CLIP, "cannot read %s", from);
+    if (in && ferror(in) && !failed(status)) status = status_errno(ERR_NODE, "cannot read %s", from);
     if (in) fclose(in);
     if (out && fclose(out) != 0 && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", draft);
-    if (!failed(status) && sha256 && strcmp(found, sha256) != 0)
+    if (!failed(status) && *sha256 && strcmp(found, sha256) != 0)
         status = status_fail(ERR_CLIP, "%s: its SHA-256 is %.12s.., expected %.12s..: changed since it was finished",
                              from, found, sha256);
     free(piece);
     return status;
 }
 
-/* A batch is published by one sync and noted in one transaction: one by one, a million clips would wait hours for the disk. */
-enum { BATCH_CLIPS = 512, BATCH_BYTES = 256 << 20, MOST_FILES = BATCH_CLIPS * (2 + MAX_RENDITIONS) };
+/* Shared bytes, but a file of its own: with its own mode, and a change to one is none to the other. */
+static bool clone_file(Deliverer *d, const char *from, const char *draft)
+{
+    if (d->cannot_clone) return false;
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool good = in >= 0 && out >= 0 && ioctl(out, FICLONE, in) == 0 && fchmod(out, 0644) == 0;
+    if (in >= 0) close(in);
+    if (out >= 0) close(out);
+    if (!good) unlink(draft);
+    d->cannot_clone = !good;
+    return good;
+}
+
+static bool link_file(Deliverer *d, const char *from, const char *draft)
+{
+    if (d->cannot_link) return false;
+    unlink(draft);
+    if (link(from, draft) == 0) return true;
+    d->cannot_link =
+        errno == EPERM || errno == EXDEV || errno == EOPNOTSUPP; /* not EMLINK: 65,000 names at most on ext4 */
+    return false;
+}
+
+/* What was delivered to `path`: still a draft when it is of this batch. */
+static const char *find_placed(const Deliverer *d, const char *path)
+{
+    for (int i = d->file_count - 1; i >= 0; i--)
+        if (strcmp(d->path[i], path) == 0) return d->draft[i];
+    return path;
+}
+
+/* A draft beside `to`, which the batch renames. `twin`: where a file of the same bytes was delivered to, or NULL. */
+static Status place_file(Deliverer *d, const char *from, const char *to, const char *twin, const char *sha256)
+{
+    char *folder = path_folder(to), *draft = file_draft(to);
+    Status status = file_make_folders(folder);
+    bool shared = !failed(status) && ((twin && link_file(d, find_placed(d, twin), draft)) ||
+                                      clone_file(d, from, draft) || link_file(d, from, draft));
+    if (!failed(status) && !shared) status = copy_verified(from, draft, sha256);
+    if (!failed(status) && !shared && chmod(draft, 0644) != 0) status = status_errno(ERR_FATAL, "chmod %s", draft);
+    free(folder);
+    if (failed(status)) {
+        unlink(draft);
+        free(draft);
+        return status;
+    }
+    assert(d->file_count < MOST_FILES);
+    d->draft[d->file_count] = draft;
+    d->path[d->file_count++] = text_copy(to);
+    return status;
+}
+
+/* The whole file, read once however many names it has. */
+static Status check_source(Deliverer *d, const char *path, const struct stat *st, const char *sha256)
+{
+    Twin *twin = st->st_nlink > 1 ? twins_find(d->twins, st) : NULL;
+    if (twin && twin->whole && strcmp(twin->sha256, sha256) == 0) return status_ok();
+    TRY(filecheck_whole(path, sha256));
+    if (!twin) return status_ok();
+    twin->whole = true;
+    snprintf(twin->sha256, sizeof twin->sha256, "%s", sha256);
+    return status_ok();
+}
 
 typedef struct {
-    Ledger *ledger;
-    char *from, *to; /* DIR, DIR/delivery */
-    json_t *renditions;
-    int64_t clip[BATCH_CLIPS]; /* copied, not published yet */
-    char *draft[MOST_FILES], *path[MOST_FILES];
-    int clip_count, file_count;
-    int64_t bytes; /* of the batch */
-    Delivery done;
-    int64_t bad;
-    char *first_bad;
-} Deliverer;
+    char *from, *to;
+    struct stat source, copy;
+    bool has_source, has_copy, same; /* same: two names of one file */
+} Pair;
+
+static Pair look_at_pair(const Deliverer *d, const char *relative)
+{
+    Pair p = {.from = path_join(d->from, relative), .to = path_join(d->to, relative)};
+    p.has_source = stat(p.from, &p.source) == 0 && S_ISREG(p.source.st_mode);
+    p.has_copy = stat(p.to, &p.copy) == 0 && S_ISREG(p.copy.st_mode);
+    p.same = p.has_source && p.has_copy && p.source.st_ino == p.copy.st_ino && p.source.st_dev == p.copy.st_dev;
+    return p;
+}
+
+/* The file in clips/ is good. */
+static Status deliver_file(Deliverer *d, const Pair *p, const char *sha256, bool delivered)
+{
+    if (p->same) return status_ok();
+    if (delivered && p->has_copy && !failed(filecheck_whole(p->to, sha256)) && p->copy.st_size == p->source.st_size)
+        return status_ok();
+    Twin *twin = p->source.st_nlink > 1 ? twins_find(d->twins, &p->source) : NULL;
+    TRY(place_file(d, p->from, p->to, twin ? twin->placed : NULL, sha256));
+    if (twin && !twin->placed) twin->placed = text_copy(p->to);
+    d->bytes += p->source.st_size;
+    d->mended += delivered;
+    return status_ok();
+}
+
+static Status settle_file(Deliverer *d, const char *relative, const char *sha256, bool delivered)
+{
+    Pair p = look_at_pair(d, relative);
+    Status status = status_ok();
+    if (delivered && !d->options.thorough && p.has_source && p.has_copy &&
+        (p.same || p.source.st_size == p.copy.st_size) && p.source.st_size > 0)
+        goto out;
+    status = check_source(d, p.from, &p.source, sha256);
+    if (!failed(status)) {
+        status = deliver_file(d, &p, sha256, delivered);
+    } else if (status.err == ERR_CLIP) {
+        char *why = text_copy(status.message);
+        if (p.has_copy && !p.same && !failed(filecheck_whole(p.to, sha256))) {
+            status = file_duplicate(p.to, p.from);
+            d->mended += !failed(status);
+        } else {
+            if (p.has_copy) unlink(p.to);
+            status = status_fail(ERR_CLIP, "%s", why);
+        }
+        free(why);
+    }
+out:
+    free(p.from);
+    free(p.to);
+    return status;
+}
+
+/* ---- one clip ---- */
 
 /* Forgets the batch's files from this one on. */
 static void drop_files(Deliverer *d, int from, bool unlink_drafts)
@@ -173,38 +204,31 @@ static void drop_files(Deliverer *d, int from, bool unlink_drafts)
     }
 }
 
-static Status copy_file(Deliverer *d, const char *relative, const char *sha256)
-{
-    assert(d->file_count < MOST_FILES);
-    char *from = path_join(d->from, relative), *to = path_join(d->to, relative), *folder = path_folder(to);
-    d->path[d->file_count] = to;
-    d->draft[d->file_count] = file_draft(to);
-    Status status = file_make_folders(folder);
-    if (!failed(status)) status = copy_verified(from, d->draft[d->file_count], sha256, &d->bytes);
-    d->file_count++;
-    free(from);
-    free(folder);
-    return status;
-}
-
 /* The clip, the pictures, and the renditions after the first (named as worker/finish/finish.h says), whose hashes are not in the
  * ledger. */
-static Status copy_files(Deliverer *d, const ClipRow *r)
+static Status settle_files(Deliverer *d, const ClipRow *r, bool delivered)
 {
     json_t *item;
     size_t i;
-    TRY(copy_file(d, r->file, r->sha256));
-    if (*r->thumbnail) TRY(copy_file(d, r->thumbnail, NULL));
-    if (*r->sheet) TRY(copy_file(d, r->sheet, NULL));
+    TRY(settle_file(d, r->file, r->sha256, delivered));
+    if (*r->thumbnail) TRY(settle_file(d, r->thumbnail, "", delivered));
+    if (*r->sheet) TRY(settle_file(d, r->sheet, "", delivered));
     json_array_foreach(d->renditions, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
         if (i == 0 || i >= MAX_RENDITIONS || !name) continue;
         char *relative = text_format("%.*s.%s.mp4", (int)(strlen(r->file) - strlen(".mp4")), r->file, name);
-        Status status = copy_file(d, relative, NULL);
+        Status status = settle_file(d, relative, "", delivered);
         free(relative);
         TRY(status);
     }
+    return status_ok();
+}
+
+/* It stays what it is: a disk that does not answer now may do so later, and nothing is made again for that. */
+static Status note_unread(Deliverer *d, Status why)
+{
+    if (d->done.unread++ == 0) d->first_unread = text_copy(why.message);
     return status_ok();
 }
 
@@ -213,77 +237,103 @@ static Status deliver_one(void *self, const ClipRow *r)
     Deliverer *d = self;
     bool delivered = strcmp(r->state, "delivered") == 0;
     if (!delivered && strcmp(r->state, "approved") != 0) return status_ok();
-    char *copy = path_join(d->to, r->file);
-    bool there = delivered && file_exists(copy);
-    free(copy);
-    if (there) return status_ok();
     int files = d->file_count;
     int64_t bytes = d->bytes;
-    Status status = copy_files(d, r);
+    d->mended = 0;
+    Status status = settle_files(d, r, delivered);
     if (!failed(status)) {
-        d->clip[d->clip_count++] = r->clip;
+        if (!delivered || d->mended > 0)
+            d->settled[d->settled_count++] = (Settled){.clip = r->clip, .again = delivered};
         return status;
     }
     drop_files(d, files, true);
+    twins_forget_places(d->twins); /* those of this clip are gone with its drafts */
     d->bytes = bytes;
+    if (status.err == ERR_NODE) return note_unread(d, status);
     if (status.err != ERR_CLIP) return status;
-    if (d->bad++ == 0) d->first_bad = text_copy(status.message);
+    const char *inside = d->from; /* the list goes to others: no folder of this machine in it */
+    const char *why =
+        strncmp(status.message, inside, strlen(inside)) == 0 ? status.message + strlen(inside) + 1 : status.message;
+    d->settled[d->settled_count++] = (Settled){.clip = r->clip, .why = text_copy(why)};
+    if (d->done.lost++ == 0) d->first_lost = text_copy(why);
     return status_ok();
 }
 
-/* The copies are on disk; only then are the clips delivered. */
-static Status finish_batch(Deliverer *d)
+/* ---- batches ---- */
+
+static Status note_batch(Deliverer *d)
 {
-    if (d->clip_count == 0) return status_ok();
-    Status status = file_publish_all(d->draft, d->path, d->file_count);
-    drop_files(d, 0, false);
-    TRY(status);
+    Status status = status_ok();
+    if (ledger_epoch(d->ledger) == 0)
+        TRY(ledger_begin_epoch(d->ledger, d->options.host, (int)getpid(), moment_wall_s()));
     TRY(ledger_begin(d->ledger, moment_wall_s()));
-    for (int i = 0; i < d->clip_count && !failed(status); i++) status = ledger_note_delivered(d->ledger, d->clip[i]);
+    for (int i = 0; i < d->settled_count && !failed(status); i++) {
+        const Settled *s = &d->settled[i];
+        status = s->why ? ledger_lose_clip(d->ledger, s->clip, s->why) : ledger_note_delivered(d->ledger, s->clip);
+    }
     if (failed(status)) return ledger_rollback(d->ledger), status;
     TRY(ledger_commit(d->ledger));
-    d->done.delivered += d->clip_count;
-    d->done.bytes += d->bytes;
-    d->bytes = 0;
-    d->clip_count = 0;
+    for (int i = 0; i < d->settled_count; i++) {
+        d->done.delivered += !d->settled[i].why && !d->settled[i].again;
+        d->done.restored += !d->settled[i].why && d->settled[i].again;
+    }
     return status_ok();
 }
 
-static Status deliver_all(Deliverer *d, int64_t rows)
+/* The files are on disk; only then are the clips delivered. */
+static Status finish_batch(Deliverer *d)
 {
-    enum { STRIDE = 16 }; /* rows read at a time: so often is looked whether the batch is full */
-    for (int64_t row = 0; row < rows; row += STRIDE) {
-        TRY(ledger_read_clip_range(d->ledger, row, row + STRIDE, (ClipSink){deliver_one, d}));
-        if (d->clip_count > BATCH_CLIPS - STRIDE || d->bytes >= BATCH_BYTES) TRY(finish_batch(d));
-    }
-    TRY(finish_batch(d));
-    if (d->bad == 0) return status_ok();
-    return status_fail(ERR_CLIP, "%lld clips cannot be delivered; the first: %s", (long long)d->bad, d->first_bad);
+    Status status = file_publish_all(d->draft, d->path, d->file_count);
+    drop_files(d, 0, false);
+    if (!failed(status) && d->settled_count > 0) status = note_batch(d);
+    for (int i = 0; i < d->settled_count; i++) free(d->settled[i].why);
+    d->settled_count = 0;
+    TRY(status);
+    d->done.bytes += d->bytes;
+    d->bytes = 0;
+    return status_ok();
 }
 
-Status deliver_clips(Ledger *l, Delivery *out)
+static Status deliver_all(Deliverer *d)
+{
+    enum { STRIDE = 16 }; /* rows read at a time: so often is looked whether the batch is full */
+    int64_t end;
+    TRY(ledger_find_ends(d->ledger, &end, NULL));
+    for (int64_t row = 0; row < end; row += STRIDE) {
+        TRY(ledger_read_clip_range(d->ledger, row, row + STRIDE, (ClipSink){deliver_one, d}));
+        if (d->settled_count > BATCH_CLIPS - STRIDE || d->bytes >= BATCH_BYTES) TRY(finish_batch(d));
+    }
+    TRY(finish_batch(d));
+    if (d->done.unread > 0)
+        return status_fail(ERR_NODE, "%lld clip%s cannot be delivered now: %s", (long long)d->done.unread,
+                           d->done.unread == 1 ? "" : "s", d->first_unread);
+    if (d->done.lost == 0) return status_ok();
+    return status_fail(ERR_CLIP, "%lld clip%s cannot be delivered, the first because of %s", (long long)d->done.lost,
+                       d->done.lost == 1 ? "" : "s", d->first_lost);
+}
+
+Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
 {
     Deliverer *d = memory_get(1, sizeof *d);
-    Snapshot s = {0};
     char *renditions = NULL;
     Status status = status_ok();
-    d->ledger = l;
-    d->from = text_copy(ledger_folder(l));
+    *d = (Deliverer){.ledger = l, .options = *o, .from = text_copy(ledger_folder(l)), .twins = twins_new()};
     d->to = path_join(d->from, "delivery");
-    TRY_OUT(ledger_read_snapshot(l, &s));
     TRY_OUT(ledger_read_renditions(l, &renditions));
     d->renditions = json_loads(renditions, 0, NULL);
     TRY_OUT(file_make_folders(d->to));
-    status = deliver_all(d, s.clips);
+    status = deliver_all(d);
 out:
     *out = d->done;
     drop_files(d, 0, true);
+    for (int i = 0; i < d->settled_count; i++) free(d->settled[i].why);
     json_decref(d->renditions);
-    snapshot_clear(&s);
+    twins_free(&d->twins);
     free(renditions);
     free(d->from);
     free(d->to);
-    free(d->first_bad);
+    free(d->first_lost);
+    free(d->first_unread);
     free(d);
     return status;
 }

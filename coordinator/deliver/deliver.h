@@ -1,21 +1,27 @@
-/* deliver.h - what the customer gets: approved clips, copied and verified, and a list with one line per row, always.
+/* deliver.h - what leaves the house: DIR/delivery/ holds every approved clip, verified, under the paths that the list names.
  *
- * DIR/delivery.csv is the list; its paths are relative to DIR. DIR/delivery/ holds copies of the approved clips under the
- * same relative paths and the same list beside them, so that folder can be handed over as it is. */
+ * A delivered file shares its bytes with the one in clips/ where the file system can do that (a clone, else a hard link), also among
+ * clips that are equal; elsewhere it is a copy. */
 #ifndef REELWRIGHT_DELIVER_H
 #define REELWRIGHT_DELIVER_H
 
 #include "coordinator/ledger/view.h"
 
-/* The list to `file`: the customer's columns in the customer's order, then the ones of DESIGN section 3. RFC 4180 quoting. */
-Status deliver_write_list(Ledger *l, const char *file);
+typedef struct {
+    const char *host; /* of this process: its epoch, which begins when something is to be written, is signed with it */
+    bool thorough;    /* read and compare what was delivered before, too; else its presence and size are looked at */
+} DeliverOptions;
 
 typedef struct {
     int64_t delivered, bytes; /* this time */
+    int64_t restored;         /* delivered before, and not there any more, or damaged: there again */
+    int64_t unread;           /* they cannot be read now (the disk refuses): left as they are */
+    int64_t lost;             /* their files are missing or damaged: they are planned again, and a run makes them */
 } Delivery;
-/* Copies every approved clip (and its other renditions and thumbnail), comparing the hash while copying, and marks it as
- * delivered; those delivered before are left alone when they are still there. The ledger has its epoch. ERR_CLIP names the
- * clips whose file does not have the hash that the ledger recorded; the others are delivered nevertheless. */
-Status deliver_clips(Ledger *l, Delivery *out);
+
+/* A clip whose files are damaged costs nobody else anything: the others are delivered, it is planned again with the reason in the list,
+ * and what is damaged leaves delivery/. ERR_CLIP: there were such clips; it names the first.
+ * ERR_NODE: files could not be read; all that could be is delivered. */
+Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out);
 
 #endif

@@ -16,9 +16,11 @@ enum { MOST_CARDS = 240, MOST_ROWS = 5000, MOST_PICTURE_BYTES = 24 << 20, ONE_PI
 
 typedef struct {
     Ledger *ledger;
+    const char *base;
     FILE *file;
     Snapshot now;
-    unsigned char *seen; /* [shots]: has a card */
+    unsigned char *seen; /* [shot_end]: has a card */
+    int64_t shot_end;    /* above all numbers of shots */
     int cards;
     int64_t rows, failures;
     size_t picture_bytes; /* embedded so far */
@@ -137,7 +139,7 @@ static Status measure(void *self, const ClipRow *c)
     if (c->given_s > 0 && (r->first_s <= 0 || c->given_s < r->first_s)) r->first_s = c->given_s;
     if (c->ended_s > r->last_s) r->last_s = c->ended_s;
     if (is_failed(c)) r->failures++;
-    if (!*c->file || c->shot < 0 || c->shot >= r->now.shots || r->seen[c->shot]) return status_ok();
+    if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->seen[c->shot]) return status_ok();
     r->seen[c->shot] = 1;
     r->render_s += spent_s(c);
     if (spent_s(c) > r->longest_s) r->longest_s = spent_s(c);
@@ -147,7 +149,7 @@ static Status measure(void *self, const ClipRow *c)
 /* A link to what the shot's workers wrote, where they did. */
 static void put_log(Report *r, const ClipRow *c)
 {
-    char *name = text_format("logs/%s.log", c->key), *whole = path_join(ledger_folder(r->ledger), name);
+    char *name = text_format("logs/%s.log", c->key), *whole = path_join(r->base, name);
     if (*c->key && file_exists(whole)) {
         fputs("<a href='../", r->file);
         put_address(r, name);
@@ -181,7 +183,7 @@ static void put_bar(Report *r, const ClipRow *c)
 
 static void put_picture(Report *r, const char *path)
 {
-    char *whole = path_join(ledger_folder(r->ledger), path), *data = NULL;
+    char *whole = path_join(r->base, path), *data = NULL;
     size_t bytes = 0, n = strlen(path);
     bool jpeg = n > 4 && strcmp(path + n - 4, ".jpg") == 0;
     bool inside = r->picture_bytes < MOST_PICTURE_BYTES && !failed(file_read(whole, ONE_PICTURE_BYTES, &data, &bytes));
@@ -203,7 +205,7 @@ static void put_picture(Report *r, const char *path)
 static Status put_card(void *self, const ClipRow *c)
 {
     Report *r = self;
-    if (!*c->file || c->shot < 0 || c->shot >= r->now.shots || r->seen[c->shot] || r->cards >= MOST_CARDS)
+    if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->seen[c->shot] || r->cards >= MOST_CARDS)
         return status_ok();
     r->seen[c->shot] = 1;
     r->cards++;
@@ -269,7 +271,7 @@ static Status put_sheets(Report *r)
           "class=b></i>denoising</span><span><i class=c>"
           "</i>decoding</span><span><i class=d></i>encoding</span></p><section class=cards>",
           r->file);
-    memset(r->seen, 0, (size_t)r->now.shots + 1);
+    memset(r->seen, 0, (size_t)r->shot_end + 1);
     TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_card, r}));
     fputs("</section>", r->file);
     if (r->now.shot_count[SHOT_RENDERED] > r->cards)
@@ -307,7 +309,8 @@ static void put_foot(Report *r)
 static Status put_page(Report *r)
 {
     TRY(ledger_read_snapshot(r->ledger, &r->now));
-    r->seen = memory_get((size_t)r->now.shots + 1, 1);
+    TRY(ledger_find_ends(r->ledger, NULL, &r->shot_end));
+    r->seen = memory_get((size_t)r->shot_end + 1, 1);
     TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){measure, r}));
     put_head(r);
     TRY(put_failures(r));
@@ -317,11 +320,10 @@ static Status put_page(Report *r)
     return status_ok();
 }
 
-Status report_write(Ledger *l)
+Status report_write(Ledger *l, const char *base)
 {
-    Report r = {.ledger = l};
-    char *folder = path_join(ledger_folder(l), "report"), *page = path_join(folder, "index.html"),
-         *draft = file_draft(page);
+    Report r = {.ledger = l, .base = base};
+    char *folder = path_join(base, "report"), *page = path_join(folder, "index.html"), *draft = file_draft(page);
     Status status = file_make_folders(folder);
     r.file = failed(status) ? NULL : fopen(draft, "wbe");
     if (r.file) {

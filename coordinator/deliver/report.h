@@ -1,10 +1,11 @@
-/* report.h - DIR/report/index.html: the night on one page, for the person who opens it in the morning. Self-contained (no
+/* report.h - BASE/report/index.html: the night on one page, for the person who opens it in the morning. Self-contained (no
  * script, no request), readable on a phone; every text of a customer or a model is escaped. */
 #ifndef REELWRIGHT_REPORT_H
 #define REELWRIGHT_REPORT_H
 
 #include "coordinator/ledger/view.h"
 
-Status report_write(Ledger *l);
+/* base: the folder that the page is for, DIR or DIR/delivery; its links and pictures are of that folder. */
+Status report_write(Ledger *l, const char *base);
 
 #endif

@@ -6,7 +6,6 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/dispatch/dispatch.h"
-#include "coordinator/ledger/claim.h"
 #include "coordinator/ledger/owner.h"
 #include "coordinator/watch/progress.h"
 
@@ -112,7 +111,7 @@ Status coordinate(const char *folder, Link *link, const CoordinateOptions *o, bo
     *clean = false;
     host_name(host);
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    ledger_join_launch(l, claim_inherited());
+    ledger_join_launch(l, o->launch);
     TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), options.start_s));
     TRY_OUT(ledger_read_snapshot(l, &s));
     TRY_OUT(take_settings(l, &s, &options));

@@ -8,6 +8,7 @@ typedef struct {
     int step_limit_s; /* 0 = measured */
     int grace_s;      /* how long a stop waits for checkpoints */
     int wait_s;       /* how long a campaign that may not go on waits for somebody's word; negative: for ever */
+    int64_t launch;   /* that this job belongs to (ledger/owner.h); 0: only epochs count */
     int group_size;   /* ranks that render a shot together */
     bool replace; /* a launcher starts the job again when it ends with work left: lost workers can be brought back */
     bool show;    /* progress on stderr; false when the launcher shows it */

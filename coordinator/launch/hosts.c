@@ -1,9 +1,11 @@
 #include "hosts.h"
 
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,16 +182,22 @@ typedef struct {
     int code; /* -1: it did not answer in time */
 } Probe;
 
-static void become_probe(const Hosts *h, const char *host, const char *question)
+/* By posix_spawn: this process has threads, and a child that is forked of it may not even allocate. */
+static pid_t spawn_shell(char *const *words)
 {
-    static const char step[] = "exec srun --overlap --quiet --nodes=1 --ntasks=1 --input=none --chdir=/ "
-                               "--nodelist=\"$1\" sh -c \"$2\"";
-    char *command = h->allocated ? text_copy(step) : text_format("exec %s \"$1\" \"$2\"", h->agent);
-    setpgid(0, 0);
-    if (!freopen("/dev/null", "r", stdin) || !freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
-        _exit(126);
-    execl("/bin/sh", "sh", "-c", command, "sh", host, question, (char *)NULL);
-    _exit(127);
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t how;
+    pid_t child = 0;
+    posix_spawn_file_actions_init(&files);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        posix_spawn_file_actions_addopen(&files, fd, "/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY, 0);
+    posix_spawnattr_init(&how);
+    posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setpgroup(&how, 0);
+    if (posix_spawn(&child, "/bin/sh", &files, &how, words, environ) != 0) child = 0;
+    posix_spawnattr_destroy(&how);
+    posix_spawn_file_actions_destroy(&files);
+    return child;
 }
 
 static void end_probe(Probe *p)
@@ -215,10 +223,15 @@ static void look_at_probe(Probe *p, int64_t now_ms)
 
 static Probe start_probe(const Hosts *h, const Host *host, const char *question)
 {
-    Probe p = {.end_ms = moment_ms() + PROBE_MS, .code = -1};
-    p.pid = fork();
-    if (p.pid == 0) become_probe(h, host->name, question);
-    if (p.pid < 0) p.pid = 0;
+    static const char step[] = "exec srun --overlap --quiet --nodes=1 --ntasks=1 --input=none --chdir=/ "
+                               "--nodelist=\"$1\" sh -c \"$2\"";
+    char *command = h->allocated ? text_copy(step) : text_format("exec %s \"$1\" \"$2\"", h->agent),
+         *asked = text_copy(question);
+    char *words[] = {
+        (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", command, (char *)(uintptr_t) "sh", host->name, asked, NULL};
+    Probe p = {.end_ms = moment_ms() + PROBE_MS, .code = -1, .pid = spawn_shell(words)};
+    free(command);
+    free(asked);
     return p;
 }
 

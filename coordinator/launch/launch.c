@@ -113,6 +113,7 @@ static Status look_at_ledger(Launch *l)
     int64_t now_ms = moment_ms();
     if (now_ms - l->looked_ms < LEDGER_MS) return status_ok();
     l->looked_ms = now_ms;
+    TRY(ledger_check_place(l->ledger));
     TRY(ledger_check_launch(l->ledger));
     TRY(ledger_read_snapshot(l->ledger, &s));
     if (s.epoch > l->epoch_before && s.left > 0) progress_view_show(&l->view, &s, moment_wall_s());
@@ -253,9 +254,11 @@ static Status launch_until_complete(Launch *l)
     for (int without = 0; !before.complete; before = now) {
         l->epoch_before = before.epoch;
         TRY(find_hosts(l));
+        TRY(ledger_check_place(l->ledger));
         TRY(ledger_check_launch(l->ledger));
         TRY(start_child(l));
         TRY(watch_child(l));
+        TRY(ledger_check_place(l->ledger));
         TRY(read_standing(l, &now));
         if (now.complete) break;
         without = now.final > before.final || now.steps > before.steps ? 0 : without + 1;
@@ -279,8 +282,6 @@ Status launch_campaign(const LaunchOptions *o, bool *yielded)
     /* to read; but with a rollback journal the next one who opens it takes back what a killed coordinator left half-written */
     TRY_OUT(ledger_open(o->folder, LEDGER_WRITE, &l.ledger));
     ledger_join_launch(l.ledger, o->claim->launch);
-    TRY_OUT(claim_export(o->claim));
-    if (launch_command_need_home() != 0) TRY_OUT(status_errno(ERR_FATAL, "setenv"));
     status = launch_until_complete(&l);
     progress_view_clear(&l.view);
 out:

@@ -40,12 +40,19 @@ int launch_command_workers(const LaunchOptions *o)
     return n;
 }
 
-/* What the ranks need of the launcher's environment. On this machine they inherit all of it; a rank on another host has what
- * its own start-up gives it. Nothing that differs from node to node may be here (CUDA_VISIBLE_DEVICES). */
-static void add_environment(Words *w)
+/* What the ranks need of the launcher's environment, by name: what a rank does not need (the webhook's secret) goes to no other host.
+ * On this machine they inherit the rest; a rank on another host has what its own start-up gives it. Nothing that differs from node to
+ * node may be here (CUDA_VISIBLE_DEVICES). */
+static void add_environment(Words *w, const Claim *claim)
 {
-    static const char *const kind[] = {"REELWRIGHT_", "OMP_", "GOMP_", "NCCL_", "LD_LIBRARY_PATH="};
-    extern char **environ;
+    static const char *const kind[] = {"REELWRIGHT_JOURNAL=",
+                                       "REELWRIGHT_PROVOKE=",
+                                       "REELWRIGHT_OUTCOME=",
+                                       "REELWRIGHT_TRUST=",
+                                       "OMP_",
+                                       "GOMP_",
+                                       "NCCL_",
+                                       "LD_LIBRARY_PATH="};
     for (char **e = environ; *e; e++) {
         for (size_t k = 0; k < sizeof kind / sizeof *kind; k++) {
             if (strncmp(*e, kind[k], strlen(kind[k])) != 0) continue;
@@ -53,6 +60,29 @@ static void add_environment(Words *w)
             take(w, text_format("%.*s", (int)strcspn(*e, "="), *e));
         }
     }
+    if (!claim) return;
+    add(w, "-x");
+    take(w, text_format("%s=%lld", claim_variable, (long long)claim->launch));
+}
+
+static bool is_kept(const char *setting)
+{
+    static const char secret[] = "REELWRIGHT_WEBHOOK_SECRET=";
+    return strncmp(setting, secret, sizeof secret - 1) != 0;
+}
+
+char **launch_command_environment(void)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    Words w = {0};
+    bool home = false;
+    for (char **e = environ; *e; e++) {
+        if (!is_kept(*e)) continue;
+        home = home || strncmp(*e, "HOME=", 5) == 0;
+        add(&w, *e);
+    }
+    if (!home) take(&w, text_format("HOME=%s", user && user->pw_dir ? user->pw_dir : "/"));
+    return w.word;
 }
 
 /* "n1:3,n2:2": the coordinator and the workers of the launcher's machine first. That machine coordinates although nobody works
@@ -105,7 +135,7 @@ char **launch_command_new(const LaunchOptions *o, const char *program)
     add_hosts(&w, o);
     add(&w, "--bind-to");
     add(&w, "none");
-    add_environment(&w);
+    add_environment(&w, o->claim);
     add(&w, "-n");
     take(&w, text_format("%d", launch_command_workers(o) + 1));
     add(&w, program);
@@ -114,7 +144,7 @@ char **launch_command_new(const LaunchOptions *o, const char *program)
 }
 
 /* Only calls that are safe between fork and exec. */
-void launch_command_become(char **command, int output, int errors)
+void launch_command_become(char **command, char **environment, int output, int errors)
 {
     int nothing = open("/dev/null", O_RDONLY);
     setpgid(0, 0);                    /* a terminal's Ctrl-C goes to the launcher alone, which stops the job in order */
@@ -122,15 +152,9 @@ void launch_command_become(char **command, int output, int errors)
     if (nothing >= 0) dup2(nothing, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
     dup2(errors, STDERR_FILENO);
-    execv(command[0], command);
+    execve(command[0], command, environment);
     dprintf(STDERR_FILENO, "reelwright: error: cannot start %s: %s\n", command[0], strerror(errno));
     _exit(127);
-}
-
-int launch_command_need_home(void)
-{
-    const struct passwd *user = getpwuid(geteuid());
-    return setenv("HOME", user && user->pw_dir ? user->pw_dir : "/", 0);
 }
 
 void launch_command_free(char ***command)

@@ -45,7 +45,6 @@ static Status start(Ranks *r, char *const *arguments)
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0) return status_errno(ERR_NODE, "/proc/self/exe");
     self[n] = 0;
-    if (launch_command_need_home() != 0) return status_errno(ERR_NODE, "setenv");
     const LaunchOptions o = {.hosts = &here, .workers = r->count - 1, .arguments = arguments};
     r->mpirun = (Mpirun){.take = take_line, .self = r, .errors_only = true};
     return mpirun_start(&r->mpirun, &o, self);

@@ -20,11 +20,12 @@ Status mpirun_start(Mpirun *m, const LaunchOptions *o, const char *program)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return status_errno(ERR_FATAL, "cannot make a pipe");
-    char **command = launch_command_new(o, program);
+    char **command = launch_command_new(o, program), **environment = launch_command_environment();
     fflush(NULL);
     m->child = fork();
-    if (m->child == 0) launch_command_become(command, m->errors_only ? STDOUT_FILENO : ends[1], ends[1]);
+    if (m->child == 0) launch_command_become(command, environment, m->errors_only ? STDOUT_FILENO : ends[1], ends[1]);
     launch_command_free(&command);
+    launch_command_free(&environment);
     close(ends[1]);
     if (m->child < 0) {
         m->child = 0;

@@ -9,7 +9,7 @@
 #include "common/moment.h"
 #include "common/options.h"
 #include "common/provoke.h"
-#include "coordinator/deliver/conclude.h"
+#include "coordinator/deliver/keeper.h"
 #include "coordinator/dispatch/coordinate.h"
 #include "coordinator/launch/launch.h"
 #include "coordinator/launch/run_inside.h"
@@ -157,10 +157,11 @@ static int threads_of_a_rank(void)
 /* ---- one rank of a job ---- */
 
 /* Under somebody else's mpirun it prepares, claims and concludes itself. */
-static Status coordinate_alone(const RunOptions *o, Link *link, const CoordinateOptions *c, bool *clean)
+static Status coordinate_alone(const RunOptions *o, Link *link, CoordinateOptions *c, bool *clean)
 {
     Claim claim = {.lock = -1};
     Notify *notify = NULL;
+    Keeper *keeper = NULL;
     Serve *serve = NULL;
     Status status = status_ok();
     if (o->campaign_count > 1)
@@ -168,12 +169,15 @@ static Status coordinate_alone(const RunOptions *o, Link *link, const Coordinate
                             "several campaigns under mpirun: start `reelwright run` by itself, it starts mpirun"));
     TRY_OUT(run_prepare(o, o->campaign[0], o->out));
     TRY_OUT(claim_take(o->out, o->take_over, &claim));
-    TRY_OUT(claim_export(&claim));
+    c->launch = claim.launch;
     TRY_OUT(run_start_notify(o->out, &notify));
+    TRY_OUT(keeper_start(o->out, &keeper));
     if (o->listen) TRY_OUT(serve_start(o->listen, &o->out, 1, &serve));
     status = coordinate(o->out, link, c, clean);
-    if (claim_holds(o->out, &claim)) status = conclude(o->out, status, o->quiet);
+    keeper_stop(&keeper);
+    status = run_conclude(o->out, &claim, status, o->quiet);
 out:
+    keeper_stop(&keeper);
     notify_stop(&notify, RUN_NOTIFY_MS);
     serve_stop(&serve);
     claim_release(&claim);
@@ -185,6 +189,7 @@ static Status run_coordinator(const RunOptions *o, Link *link, bool launched, bo
     CoordinateOptions c = {.step_limit_s = o->step_limit_s,
                            .grace_s = o->grace_s,
                            .wait_s = o->wait_s,
+                           .launch = claim_inherited(),
                            .group_size = o->group_size,
                            .replace = launched,
                            .show = !launched,

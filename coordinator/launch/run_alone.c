@@ -14,6 +14,7 @@
 #include "common/moment.h"
 #include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
+#include "coordinator/deliver/keeper.h"
 #include "coordinator/launch/launch.h"
 #include "coordinator/launch/run_inside.h"
 #include "coordinator/launch/turn.h"
@@ -26,6 +27,9 @@ typedef struct {
     char *folder;
     Claim claim; /* lock -1: not taken */
     Notify *notify;
+    Keeper *keeper;
+    bool
+        mended; /* files were lost, and the job was started again for them: once, for a disk that eats files eats the next too */
     bool over; /* concluded, with this: */
     ErrClass end;
     char *message;
@@ -83,12 +87,14 @@ static Status open_lots(Alone *a)
     for (int i = 0; i < a->count; i++) TRY(run_prepare(o, a->lot[i].campaign, a->lot[i].folder));
     for (int i = 0; i < a->count; i++) TRY(claim_take(a->lot[i].folder, o->take_over, &a->lot[i].claim));
     for (int i = 0; i < a->count; i++) TRY(run_start_notify(a->lot[i].folder, &a->lot[i].notify));
+    for (int i = 0; i < a->count; i++) TRY(keeper_start(a->lot[i].folder, &a->lot[i].keeper));
     return status_ok();
 }
 
 static void close_lots(Alone *a)
 {
     for (int i = 0; i < a->count; i++) {
+        keeper_stop(&a->lot[i].keeper);
         notify_stop(&a->lot[i].notify, RUN_NOTIFY_MS);
         if (a->lot[i].claim.lock >= 0) claim_release(&a->lot[i].claim);
         free(a->lot[i].folder);
@@ -192,11 +198,25 @@ static Status launch(Alone *a, int index, bool *yielded)
 static void conclude_lot(Alone *a, int index, Status how)
 {
     Lot *lot = &a->lot[index];
-    if (claim_holds(lot->folder, &lot->claim)) how = conclude(lot->folder, how, a->options->quiet);
+    keeper_stop(&lot->keeper);
+    how = run_conclude(lot->folder, &lot->claim, how, a->options->quiet);
     lot->over = true;
     lot->end = how.err;
     lot->message = a->count > 1 ? text_format("%s: %s", lot->folder, how.message) : text_copy(how.message);
     if (failed(how) && a->count > 1) log_line(LOG_WARNING, "%s", lot->message);
+}
+
+/* All is made; but some of what was made may be gone or damaged by now. Then it is made again, in this night. */
+static bool has_lost_files(Alone *a, int index)
+{
+    Lot *lot = &a->lot[index];
+    int64_t lost = 0;
+    if (lot->mended || failed(claim_check(lot->folder, &lot->claim))) return false;
+    if (failed(conclude_files(lot->folder, lot->claim.launch, &lost)) || lost == 0) return false;
+    lot->mended = true;
+    log_line(LOG_WARNING, "%s: files of %lld clip%s are missing or damaged; they are made again", lot->folder,
+             (long long)lost, lost == 1 ? "" : "s");
+    return true;
 }
 
 static Status take_turn(Alone *a, int index)
@@ -213,6 +233,7 @@ static Status take_turn(Alone *a, int index)
         free(why);
         if (!failed(looked) && after.state == TURN_WAITS) return status_ok(); /* the others first */
     }
+    if (!failed(status) && has_lost_files(a, index)) return status_ok();
     conclude_lot(a, index, status);
     return status_ok();
 }

@@ -9,6 +9,7 @@
 #include "common/status.h"
 #include "common/work.h"
 #include "coordinator/campaign/part.h"
+#include "coordinator/ledger/claim.h"
 #include "coordinator/watch/notify.h"
 
 enum {
@@ -32,6 +33,8 @@ typedef struct {
 Status run_prepare(const RunOptions *o, const char *campaign, const char *folder);
 /* Requests that came while no job went on. The claim is held. */
 Status run_take_requests(const char *folder, int64_t launch);
+/* Lists, report, the last event, where the campaign is still ours. Else so_far, or what happened to the claim. */
+Status run_conclude(const char *folder, const Claim *claim, Status so_far, bool quiet);
 Status run_start_notify(const char *folder, Notify **out);
 int run_count_cores(void);
 

@@ -8,6 +8,7 @@
 #include "common/host.h"
 #include "common/moment.h"
 #include "coordinator/campaign/campaign.h"
+#include "coordinator/deliver/conclude.h"
 #include "coordinator/launch/run_inside.h"
 #include "coordinator/ledger/owner.h"
 #include "coordinator/ledger/steer.h"
@@ -93,6 +94,18 @@ Status run_take_requests(const char *folder, int64_t launch)
 out:
     ledger_request_clear(&r);
     ledger_close(&l);
+    return status;
+}
+
+Status run_conclude(const char *folder, const Claim *claim, Status so_far, bool quiet)
+{
+    char *why = text_copy(so_far.message);
+    Status status = claim_check(folder, claim);
+    if (!failed(status))
+        status = conclude(folder, claim->launch, status_fail(so_far.err, "%s", why), quiet);
+    else if (failed(so_far))
+        status = status_fail(so_far.err, "%s", why);
+    free(why);
     return status;
 }
 

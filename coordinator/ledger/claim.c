@@ -18,13 +18,6 @@ int64_t claim_inherited(void)
     return text ? strtoll(text, NULL, 10) : 0;
 }
 
-Status claim_export(const Claim *c)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)c->launch);
-    return setenv(claim_variable, text, 1) == 0 ? status_ok() : status_errno(ERR_FATAL, "setenv");
-}
-
 static Launcher this_launcher(char host[HOST_BYTES])
 {
     const char *job = getenv("SLURM_JOB_ID"), *attempt = getenv("SLURM_RESTART_COUNT");
@@ -56,7 +49,7 @@ out:
 
 void claim_release(Claim *c) { lock_release(&c->lock); }
 
-bool claim_holds(const char *folder, const Claim *c)
+Status claim_check(const char *folder, const Claim *c)
 {
     Ledger *l = NULL;
     Status status = ledger_open(folder, LEDGER_READ, &l);
@@ -65,5 +58,5 @@ bool claim_holds(const char *folder, const Claim *c)
         status = ledger_check_launch(l);
     }
     ledger_close(&l);
-    return !failed(status);
+    return failed(status) ? status_fail(ERR_FATAL, "%s", status.message) : status_ok();
 }

@@ -17,12 +17,12 @@ typedef struct {
  * next attempt of a requeued batch job takes over from the last one by itself. */
 Status claim_take(const char *folder, bool take_over, Claim *out);
 void claim_release(Claim *c);
-/* False when the campaign was taken over since: nothing in the folder is ours to write any more. */
-bool claim_holds(const char *folder, const Claim *c);
+/* ERR_FATAL when the campaign was taken over since, or its folder or ledger is not there any more: nothing there is ours to write. */
+Status claim_check(const char *folder, const Claim *c);
 
-/* The processes that this one starts belong to the same launch. */
-Status claim_export(const Claim *c);
-extern const char claim_variable[]; /* the environment's name for it */
+/* How a launcher tells the processes that it starts which launch they belong to: this variable, in their environment only, so that
+ * one process can lead the launches of several campaigns. */
+extern const char claim_variable[];
 /* The launch that this process belongs to; 0: none started it. */
 int64_t claim_inherited(void);
 

@@ -1,6 +1,7 @@
 /* db.c - the file: its tables, its journal, and its transactions. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -137,6 +138,8 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
     sqlite3_busy_timeout(l->db, BUSY_MS);
     sqlite3_extended_result_codes(l->db, 1);
     TRY_OUT(check_format(l, mode));
+    struct stat st;
+    if (stat(l->file, &st) == 0) l->device = st.st_dev, l->inode = st.st_ino;
     if (mode == LEDGER_WRITE) TRY_OUT(set_journal(l));
 out:
     if (failed(status)) ledger_close(&l);
@@ -168,6 +171,18 @@ void ledger_settle(const char *folder)
 }
 
 const char *ledger_folder(const Ledger *l) { return l->folder; }
+
+Status ledger_check_place(const Ledger *l)
+{
+    struct stat st;
+    if (stat(l->file, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode) return status_ok();
+    return status_fail(
+        ERR_FATAL,
+        "%s: the campaign's folder or its ledger was moved away or removed while the run went on; put it "
+        "back, then run the same command again",
+        l->file);
+}
+
 int64_t ledger_epoch(const Ledger *l) { return l->epoch; }
 
 /* ---- transactions ---- */

@@ -30,6 +30,9 @@ void ledger_close(Ledger **l);
 /* Moves what is in the write-ahead log into ledger.db, so that this one file is the whole ledger. When nobody else has it open. */
 void ledger_settle(const char *folder);
 const char *ledger_folder(const Ledger *l); /* absolute */
+/* ERR_FATAL when the file that was opened does not lie at its place any more: the folder was moved or removed. What is written then
+ * goes where nobody looks. */
+Status ledger_check_place(const Ledger *l);
 
 /* Writes the plan of a new campaign, or checks that the ledger is this campaign's: ERR_INPUT names both when it is not. */
 Status ledger_adopt(Ledger *l, const Campaign *c, double now_s);

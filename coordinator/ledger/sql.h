@@ -3,6 +3,7 @@
 #define REELWRIGHT_LEDGER_SQL_H
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "coordinator/ledger/ledger.h"
 
@@ -11,6 +12,8 @@ enum { LEDGER_STATEMENTS = 256 };
 struct Ledger {
     sqlite3 *db;
     char *folder, *file;
+    dev_t device; /* of the file, as it was opened */
+    ino_t inode;
     int64_t epoch;  /* 0: none taken, nothing may be written */
     int64_t launch; /* 0: not compared */
     double now_s;   /* of the round */

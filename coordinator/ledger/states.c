@@ -30,7 +30,8 @@ static const struct {
     {CLIP_FAILED, EV_RETRY, CLIP_PLANNED},       {CLIP_PLANNED, EV_PAUSE, CLIP_PAUSED},
     {CLIP_PAUSED, EV_GIVE_UP, CLIP_FAILED},      {CLIP_PAUSED, EV_RESUME, CLIP_PLANNED},
     {CLIP_PLANNED, EV_CANCEL, CLIP_CANCELLED},   {CLIP_PAUSED, EV_CANCEL, CLIP_CANCELLED},
-    {CLIP_CANCELLED, EV_RESUME, CLIP_PLANNED},
+    {CLIP_CANCELLED, EV_RESUME, CLIP_PLANNED},   {CLIP_APPROVED, EV_SPOIL, CLIP_PLANNED},
+    {CLIP_DELIVERED, EV_SPOIL, CLIP_PLANNED},
 };
 
 const char *ledger_shot_state_name(ShotState s)
@@ -62,10 +63,10 @@ bool ledger_find_clip_state(const char *name, ClipState *s)
 const char *ledger_event_name(LedgerEvent e)
 {
     static const char *const name[] = {
-        [EV_LEASE] = "lease",    [EV_FINISH] = "finish",   [EV_DONE] = "done",       [EV_MORE] = "more",
-        [EV_LOST] = "lost",      [EV_GIVE_UP] = "give up", [EV_DELIVER] = "deliver", [EV_RETRY] = "retry",
-        [EV_PAUSE] = "pause",    [EV_RESUME] = "resume",   [EV_CANCEL] = "cancel",   [EV_HOLD] = "hold",
-        [EV_RELEASE] = "release"};
+        [EV_LEASE] = "lease",     [EV_FINISH] = "finish",   [EV_DONE] = "done",       [EV_MORE] = "more",
+        [EV_LOST] = "lost",       [EV_GIVE_UP] = "give up", [EV_DELIVER] = "deliver", [EV_RETRY] = "retry",
+        [EV_PAUSE] = "pause",     [EV_RESUME] = "resume",   [EV_CANCEL] = "cancel",   [EV_HOLD] = "hold",
+        [EV_RELEASE] = "release", [EV_SPOIL] = "spoil"};
     return name[e];
 }
 

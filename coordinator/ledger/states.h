@@ -35,6 +35,7 @@ typedef enum {
     EV_CANCEL,
     EV_HOLD,    /* no clip of the shot may be made any more */
     EV_RELEASE, /* one may again */
+    EV_SPOIL,   /* a finished clip's files are missing or damaged */
     EV_COUNT
 } LedgerEvent;
 const char *ledger_shot_state_name(ShotState s);

@@ -92,9 +92,7 @@ static Status retry_shot(Ledger *l, int64_t shot, int64_t *changed)
     return ledger_state_move_clips(l, shot, CLIP_FAILED, EV_RETRY);
 }
 
-/* A shot follows its clips: held when none may be made, planned when one may again. A failed shot that is wanted again begins
- * anew: its failures no longer count. */
-static Status follow_clips(Ledger *l, int64_t shot)
+Status ledger_follow_clips(Ledger *l, int64_t shot)
 {
     const char *to = NULL;
     char from[16];
@@ -130,7 +128,7 @@ static Status for_each_shot(Ledger *l, MeantClips *clips, LedgerEvent event, int
         int64_t shot = clips->clip[i].shot;
         if (i > 0 && clips->clip[i - 1].shot == shot) continue;
         if (event == EV_RETRY) status = retry_shot(l, shot, changed);
-        if (!failed(status)) status = follow_clips(l, shot);
+        if (!failed(status)) status = ledger_follow_clips(l, shot);
     }
     return status;
 }

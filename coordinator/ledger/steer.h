@@ -32,6 +32,10 @@ Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease,
 /* Does what was asked for, and notes that it was. *changed: clips or the pilot's gate changed what may be handed out. */
 Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed);
 
+/* A shot follows its clips: held when none may be made, planned when one may again. A failed shot that is wanted again begins anew:
+ * its failures no longer count. */
+Status ledger_follow_clips(Ledger *l, int64_t shot);
+
 Status ledger_get_control(Ledger *l, ControlState *s);
 /* What an empty queue means: nothing is left, or what is left waits for the pilot's approval or to be resumed. */
 typedef enum { HOLD_NONE, HOLD_PILOT, HOLD_PAUSED } Hold;

@@ -262,6 +262,18 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
     return q.status;
 }
 
+Status ledger_get_version(Ledger *l, int64_t *version)
+{
+    return ledger_sql_number(l, version, "PRAGMA data_version", "");
+}
+
+Status ledger_find_ends(Ledger *l, int64_t *clips, int64_t *shots)
+{
+    if (clips) TRY(ledger_sql_number(l, clips, "SELECT ifnull(max(clip), -1) + 1 FROM clips", ""));
+    if (shots) TRY(ledger_sql_number(l, shots, "SELECT ifnull(max(shot), -1) + 1 FROM specs", ""));
+    return status_ok();
+}
+
 Status ledger_read_renditions(Ledger *l, char **json)
 {
     return ledger_db_read_text(ledger_sql_query(l, "SELECT json_extract(finish, '$.renditions') FROM campaign", ""),

@@ -69,6 +69,10 @@ typedef struct {
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink);
 /* Those with first <= clip < end. */
 Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink sink);
+/* A number that differs from the last one that this connection got when somebody else has committed since. */
+Status ledger_get_version(Ledger *l, int64_t *version);
+/* One more than the highest number of a clip, and of a shot. A part of a campaign has the numbers of the whole. NULL: not asked for. */
+Status ledger_find_ends(Ledger *l, int64_t *clips, int64_t *shots);
 /* JSON array of objects, Rendition's fields; free() it. */
 Status ledger_read_renditions(Ledger *l, char **json);
 

@@ -15,7 +15,7 @@
 #include "common/options.h"
 #include "coordinator/campaign/part.h"
 #include "coordinator/deliver/conclude.h"
-#include "coordinator/deliver/deliver.h"
+#include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
 #include "coordinator/ledger/lock.h"
 #include "coordinator/ledger/merge.h"
@@ -135,7 +135,7 @@ static Status finish(Merge *m)
     }
     free(whole);
     TRY(status);
-    status = conclude(m->folder, status_ok(), false);
+    status = conclude(m->folder, 0, status_ok(), false);
     if (status.err != OK && status.err != ERR_CLIP) return status;
     char *why = text_copy(status.message);
     Status removed = remove_parts(m);
@@ -155,7 +155,7 @@ static Status show(Merge *m)
     clips = path_join(m->draft, "clips");
     if (!failed(status) && symlink("../../clips", clips) != 0)
         status = status_errno(ERR_FATAL, "cannot make %s", clips);
-    if (!failed(status)) status = report_write(l);
+    if (!failed(status)) status = report_write(l, m->draft);
     ledger_close(&l);
     free(clips);
     if (!failed(status))

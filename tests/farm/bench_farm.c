@@ -23,6 +23,7 @@
 #include "common/options.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/deliver/deliver.h"
+#include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
 #include "coordinator/dispatch/dispatch.h"
 #include "coordinator/ledger/view.h"
@@ -167,7 +168,7 @@ static Status bench_report(const BenchFarm *b)
 {
     Ledger *l = NULL;
     TRY(ledger_open(b->folder, LEDGER_READ, &l));
-    Status status = report_write(l);
+    Status status = report_write(l, ledger_folder(l));
     ledger_close(&l);
     return status;
 }
@@ -178,7 +179,7 @@ static Status bench_deliver(const BenchFarm *b)
     Delivery done = {0};
     TRY(ledger_open(b->folder, LEDGER_WRITE, &l));
     Status status = ledger_begin_epoch(l, "bench", (int)getpid(), moment_wall_s());
-    if (!failed(status)) status = deliver_clips(l, &done);
+    if (!failed(status)) status = deliver_clips(l, &(DeliverOptions){.host = "here"}, &done);
     if (!failed(status) && done.delivered != b->size.rows)
         status = status_fail(ERR_FATAL, "%lld clips delivered, expected %lld", (long long)done.delivered,
                              (long long)b->size.rows);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "fake_png.h"
 
 void sim_worker_open(SimWorker *w, Link *link, int pid, int64_t step_ms)
 {
@@ -39,7 +40,10 @@ static Status make_clip(const SimWorker *w, const Lease *l, const ClipOrder *ord
     if (!w->write_to) return status_ok();
     hash_bytes(out->file, strlen(out->file), out->sha256);
     TRY(write_file(w, out->file));
-    return write_file(w, out->thumbnail);
+    char *picture = path_join(w->write_to, out->thumbnail);
+    Status status = fake_png(picture, out->thumbnail);
+    free(picture);
+    return status;
 }
 
 /* The first of a group speaks for it; the others take part, and are ready again when it is over. */

@@ -127,7 +127,7 @@ static void disturb_conclusion(Night *n)
     snprintf(orders, sizeof orders, "at=%s,do=fail.fatal", point[night_roll(n, sizeof point / sizeof *point)]);
     NIGHT_GOOD(n, provoke_order(orders));
     log_set_who("as ordered");
-    Status status = conclude(n->folder, status_ok(), true);
+    Status status = conclude(n->folder, 0, status_ok(), true);
     log_set_who("");
     night_tell(n, "the end is disturbed: %s: %s", orders, status.message);
     night_calm();
@@ -139,7 +139,7 @@ static void check_files(Night *n, int finished)
     disturb_conclusion(n);
     char *list = path_join(n->folder, "delivery.csv"), *copy = path_join(n->folder, "delivery/delivery.csv"),
          a[HASH_TEXT], b[HASH_TEXT];
-    Status status = conclude(n->folder, status_ok(), true);
+    Status status = conclude(n->folder, 0, status_ok(), true);
     NIGHT_CHECK(n, status.err == (finished == n->campaign->clip_count ? OK : ERR_CLIP), "conclude: %s", status.message);
     if (finished > 0) {
         NIGHT_GOOD(n, hash_file(list, a));

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "../farm/fake_png.h"
 #include "common/log.h"
 
 static const int64_t dims[4] = {1, 1, 2, 2};
@@ -93,7 +94,7 @@ static void encode(Night *n, Sim *s, int clip)
         if (clip > 0)
             NIGHT_GOOD(n, file_duplicate(first, path));
         else
-            NIGHT_GOOD(n, file_replace(path, text, strlen(text)));
+            NIGHT_GOOD(n, i == 0 ? file_replace(path, text, strlen(text)) : fake_png(path, text));
         free(text);
         free(first);
         free(path);

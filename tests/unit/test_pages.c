@@ -1,8 +1,13 @@
 /* test_pages.c - what people and spreadsheets read: the delivery list, the report, progress, and the copies. */
 #include "farm_fixture.h"
 
+#include <sys/stat.h>
+
 #include "coordinator/deliver/deliver.h"
+#include "coordinator/deliver/filecheck.h"
+#include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
+#include "coordinator/ledger/lost.h"
 #include "coordinator/watch/progress.h"
 
 typedef struct {
@@ -110,7 +115,7 @@ static void test_the_report_escapes_and_explains(void **state)
 {
     (void)state;
     Pages p = open_pages();
-    assert_good(report_write(p.ledger));
+    assert_good(report_write(p.ledger, p.folder));
     char *text = read_text(&p, "report/index.html");
     assert_null(strstr(text, "<script"));
     assert_null(strstr(text, "http:"));
@@ -124,26 +129,189 @@ static void test_the_report_escapes_and_explains(void **state)
     close_pages(&p);
 }
 
-static void test_copies_are_verified(void **state)
+static char *of(const Pages *p, const char *name) { return path_join(p->folder, name); }
+
+static void put_file(const Pages *p, const char *name, const char *text)
+{
+    char *path = of(p, name);
+    assert_good(file_replace(path, text, strlen(text)));
+    free(path);
+}
+
+static void drop_file(const Pages *p, const char *name)
+{
+    char *path = of(p, name);
+    assert_int_equal(unlink(path), 0);
+    free(path);
+}
+
+static void states_are(const Pages *p, int delivered, int planned)
+{
+    Snapshot s;
+    assert_good(ledger_read_snapshot(p->ledger, &s));
+    assert_int_equal(s.clip_count[CLIP_DELIVERED], delivered);
+    assert_int_equal(s.clip_count[CLIP_PLANNED], planned);
+    snapshot_clear(&s);
+    assert_good(ledger_check_counts(p->ledger));
+}
+
+static Delivery deliver(const Pages *p, bool thorough, ErrClass expected, const char *message)
+{
+    Delivery done;
+    Status status = deliver_clips(p->ledger, &(DeliverOptions){.host = "here", .thorough = thorough}, &done);
+    if (expected == OK)
+        assert_good(status);
+    else
+        assert_refused(status, expected, message);
+    return done;
+}
+
+/* One that was changed costs the others nothing, is planned again with the reason in the list, and is delivered when it is made. */
+static void test_a_damaged_clip_is_made_again(void **state)
 {
     (void)state;
     Pages p = open_pages();
-    Delivery done;
-    char *changed = path_join(p.folder, "clips/stem2.mp4");
-    assert_good(file_replace(changed, "another", 7));
-    assert_refused(deliver_clips(p.ledger, &done), ERR_CLIP, "stem2.mp4");
+    put_file(&p, "clips/stem2.mp4", "another");
+    Delivery done = deliver(&p, false, ERR_CLIP, "stem2.mp4: its SHA-256 is");
     assert_int_equal(done.delivered, 3);
-    char *text = read_text(&p, "delivery/clips/stem1.mp4");
+    assert_int_equal(done.lost, 1);
+    states_are(&p, 3, 1);
+    char *list = path_join(p.folder, "delivery.csv");
+    assert_good(deliver_write_list(p.ledger, list));
+    char *text = read_text(&p, "delivery.csv");
+    has(text, "row2,planned,\"clips/stem2.mp4: its SHA-256");
+    assert_null(strstr(text, p.folder)); /* it goes to others */
+    free(text);
+    finish_shot(&p, 1, true);
+    done = deliver(&p, false, OK, NULL);
+    assert_int_equal(done.delivered, 1);
+    states_are(&p, 4, 0);
+    text = read_text(&p, "delivery/clips/stem2.mp4");
+    assert_string_equal(text, "clips/stem2.mp4");
+    free(text);
+    free(list);
+    close_pages(&p);
+}
+
+static void test_what_left_delivery_comes_back(void **state)
+{
+    (void)state;
+    Pages p = open_pages();
+    assert_int_equal(deliver(&p, false, OK, NULL).delivered, 4);
+    drop_file(&p, "delivery/clips/stem0.mp4");
+    put_file(&p, "delivery/clips/stem1.mp4", "clips/stem0.mp4"); /* as long: only its bytes tell */
+    put_file(&p, "delivery/clips/stem3.mp4", "");
+    assert_int_equal(deliver(&p, false, OK, NULL).restored, 2);
+    Delivery done = deliver(&p, true, OK, NULL);
+    assert_int_equal(done.restored, 1);
+    assert_int_equal(done.delivered, 0);
+    for (int i = 0; i < 4; i++) {
+        char *name = text_format("clips/stem%d.mp4", i), *copy = path_join("delivery", name),
+             *text = read_text(&p, copy);
+        assert_string_equal(text, name);
+        free(text);
+        free(copy);
+        free(name);
+    }
+    states_are(&p, 4, 0);
+    close_pages(&p);
+}
+
+static void test_the_other_copy_is_good_enough(void **state)
+{
+    (void)state;
+    Pages p = open_pages();
+    deliver(&p, false, OK, NULL);
+    drop_file(&p, "clips/stem1.mp4");
+    assert_int_equal(deliver(&p, false, OK, NULL).restored, 1);
+    char *text = read_text(&p, "clips/stem1.mp4");
     assert_string_equal(text, "clips/stem1.mp4");
     free(text);
-    assert_good(file_replace(changed, "clips/stem2.mp4", 15));
-    assert_good(deliver_clips(p.ledger, &done));
-    assert_int_equal(done.delivered, 1); /* the others were there already */
-    Snapshot s;
-    assert_good(ledger_read_snapshot(p.ledger, &s));
-    assert_int_equal(s.clip_count[CLIP_DELIVERED], 4);
-    snapshot_clear(&s);
-    free(changed);
+    drop_file(&p, "clips/stem1.mp4");
+    drop_file(&p, "delivery/clips/stem1.mp4"); /* both: nothing is left of it */
+    assert_int_equal(deliver(&p, false, ERR_CLIP, "clips/stem1.mp4: the file is missing").lost, 1);
+    states_are(&p, 3, 1);
+    close_pages(&p);
+}
+
+/* Row 1 is made once more, as a second name of row 0's file. */
+static void finish_as_one(const Pages *p, const char *first, const char *second)
+{
+    Lease lease;
+    bool more;
+    assert_good(ledger_begin(p->ledger, 2000));
+    assert_good(ledger_lose_clip(p->ledger, 1, "as ordered"));
+    assert_good(ledger_give_lease(p->ledger, 0, "node", &lease));
+    assert_int_equal(lease.clip_count, 1);
+    unlink(second);
+    assert_int_equal(link(first, second), 0);
+    ClipResult clip = {.clip_id = lease.clip[0].clip_id,
+                       .file = (char *)(uintptr_t) "clips/stem1.mp4",
+                       .thumbnail = (char *)(uintptr_t) "",
+                       .sheet = (char *)(uintptr_t) ""};
+    assert_good(hash_file(first, clip.sha256));
+    LeaseResult r = {
+        .lease = lease.lease, .epoch = lease.epoch, .reason = (char *)(uintptr_t) "", .clip = &clip, .clip_count = 1};
+    assert_good(ledger_take_result(p->ledger, &r, &more));
+    assert_good(ledger_commit(p->ledger));
+    lease_clear(&lease);
+}
+
+static ino_t inode_of(const Pages *p, const char *name)
+{
+    struct stat st;
+    char *path = of(p, name);
+    assert_int_equal(stat(path, &st), 0);
+    free(path);
+    return st.st_ino;
+}
+
+/* A shared shot's clips are one file, and stay one; where the file system cannot clone, the delivered ones are that file too. */
+static void test_equal_clips_stay_one_file(void **state)
+{
+    (void)state;
+    Pages p = open_pages();
+    char *first = of(&p, "clips/stem0.mp4"), *second = of(&p, "clips/stem1.mp4");
+    finish_as_one(&p, first, second);
+    assert_int_equal(deliver(&p, false, OK, NULL).delivered, 4);
+    assert_int_equal(inode_of(&p, "delivery/clips/stem0.mp4"), inode_of(&p, "delivery/clips/stem1.mp4"));
+    assert_int_not_equal(inode_of(&p, "delivery/clips/stem0.mp4"), inode_of(&p, "delivery/clips/stem2.mp4"));
+    free(first);
+    free(second);
+    close_pages(&p);
+}
+
+static void test_the_form_of_a_file_tells_whether_it_is_whole(void **state)
+{
+    (void)state;
+    Pages p = open_pages();
+    static const char movie[] = "\0\0\0\x0c"
+                                "ftypmp42\0\0\0\x0a"
+                                "moov!!\0\0\0\x0d"
+                                "mdatvideo";
+    static const char png[] = "\x89PNG\r\n\x1a\n....\0\0\0\0IEND\xae\x42\x60\x82";
+    const struct {
+        const char *name, *bytes;
+        size_t count;
+        bool whole;
+    } file[] = {{"a.mp4", movie, sizeof movie - 1, true},
+                {"b.mp4", movie, sizeof movie - 2, false},
+                {"c.mp4", movie, 12, false},
+                {"d.mp4", movie, 0, false},
+                {"e.png", png, sizeof png - 1, true},
+                {"f.png", png, sizeof png - 2, false},
+                {"g.png", png, 0, false},
+                {"h.jpg", "\xff\xd8..\xff\xd9", 6, true},
+                {"i.jpg", "\xff\xd8..\xff\xd9", 5, false}};
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        char *path = of(&p, file[i].name);
+        assert_good(file_replace(path, file[i].bytes, file[i].count));
+        if (file[i].whole)
+            assert_good(filecheck_whole(path, NULL));
+        else
+            assert_refused(filecheck_whole(path, NULL), ERR_CLIP, "empty or cut");
+        free(path);
+    }
     close_pages(&p);
 }
 
@@ -190,7 +358,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_list_has_every_row),
         cmocka_unit_test(test_the_report_escapes_and_explains),
-        cmocka_unit_test(test_copies_are_verified),
+        cmocka_unit_test(test_a_damaged_clip_is_made_again),
+        cmocka_unit_test(test_what_left_delivery_comes_back),
+        cmocka_unit_test(test_the_other_copy_is_good_enough),
+        cmocka_unit_test(test_equal_clips_stay_one_file),
+        cmocka_unit_test(test_the_form_of_a_file_tells_whether_it_is_whole),
         cmocka_unit_test(test_progress_fits_its_width),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,127 @@
+#include "list.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "common/file.h"
+#include "coordinator/campaign/list_columns.h"
+#include "coordinator/watch/events.h"
+
+static void put_field(FILE *f, const char *text)
+{
+    size_t n = strlen(text);
+    if (!text[strcspn(text, ",\"\r\n")] && (n == 0 || (text[0] != ' ' && text[n - 1] != ' '))) {
+        fputs(text, f);
+        return;
+    }
+    putc('"', f);
+    for (const char *p = text; *p; p++) {
+        if (*p == '"') putc('"', f);
+        putc(*p, f);
+    }
+    putc('"', f);
+}
+
+/* Every element of a JSON array of texts, each followed by a comma. */
+static Status put_json_fields(FILE *f, const char *json)
+{
+    json_t *list = json_loads(json, 0, NULL), *item;
+    size_t i;
+    if (!json_is_array(list)) {
+        json_decref(list);
+        return status_fail(ERR_FATAL, "the ledger has a damaged row: %.60s", json);
+    }
+    json_array_foreach(list, i, item)
+    {
+        put_field(f, json_is_string(item) ? json_string_value(item) : "");
+        putc(',', f);
+    }
+    json_decref(list);
+    return status_ok();
+}
+
+typedef struct {
+    FILE *file;
+    char *model;
+} List;
+
+static Status put_row(void *self, const ClipRow *r)
+{
+    List *list = self;
+    FILE *f = list->file;
+    char when[32] = "";
+    bool finished = *r->file != 0;
+    TRY(put_json_fields(f, r->customer));
+    if (r->decided_s > 0) events_time(r->decided_s, when);
+    const char *const text[] = {r->clip_id, r->state, r->reason, r->file, r->thumbnail, r->sha256};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        put_field(f, text[i]);
+        putc(',', f);
+    }
+    if (finished)
+        fprintf(f, "%.6g,%d,%d,", r->duration_s, r->width, r->height);
+    else
+        fputs(",,,", f);
+    if (r->shot >= 0)
+        fprintf(f, "%" PRIu64 ",%s,", r->seed, r->key);
+    else
+        fputs(",,", f);
+    put_field(f, list->model);
+    putc(',', f);
+    put_field(f, r->reviewer);
+    fprintf(f, ",%s\n", when);
+    return status_ok();
+}
+
+/* Some rows at a time: with a rollback journal the coordinator cannot commit while somebody reads. */
+static Status put_rows(Ledger *l, List *list)
+{
+    enum { STRIDE = 4096 };
+    int64_t end;
+    TRY(ledger_find_ends(l, &end, NULL));
+    for (int64_t row = 0; row < end; row += STRIDE)
+        TRY(ledger_read_clip_range(l, row, row + STRIDE, (ClipSink){put_row, list}));
+    return status_ok();
+}
+
+static Status put_list(Ledger *l, FILE *f)
+{
+    Snapshot s;
+    char *columns = NULL;
+    TRY(ledger_read_snapshot(l, &s));
+    List list = {f, text_format("%s@%.12s", path_name(s.model_folder), s.model_hash)};
+    Status status = ledger_read_columns(l, &columns);
+    if (!failed(status)) status = put_json_fields(f, columns);
+    for (int i = 0; i < LIST_COLUMNS && !failed(status); i++)
+        fprintf(f, "%s%c", list_column[i], i + 1 < LIST_COLUMNS ? ',' : '\n');
+    if (!failed(status)) status = put_rows(l, &list);
+    free(columns);
+    free(list.model);
+    snapshot_clear(&s);
+    return status;
+}
+
+Status deliver_write_list(Ledger *l, const char *file)
+{
+    char *draft = file_draft(file);
+    Status status = status_ok();
+    FILE *f = fopen(draft, "wbe");
+    if (!f) {
+        status = status_errno(ERR_FATAL, "cannot write %s", file);
+    } else {
+        status = put_list(l, f);
+        bool bad = ferror(f) != 0;
+        if ((fclose(f) != 0 || bad) && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", file);
+    }
+    if (failed(status))
+        unlink(draft);
+    else
+        status = file_publish(draft, file);
+    free(draft);
+    return status;
+}
