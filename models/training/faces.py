@@ -124,9 +124,17 @@ def render(scene, face, seed):
     return (np.clip(frames, 0, 1) * 255 + 0.5).astype(np.uint8), shown & ~cover, cover
 
 
-if __name__ == "__main__":   # a look at it: python faces.py SHEET.png
+TRAVELLERS = {"alma": 9, "bruno": 4, "chiara": 36, "dele": 5, "emil": 32, "farah": 18}   # in the gallery
+
+
+if __name__ == "__main__":   # a look at it: python faces.py SHEET.png; the travel sample's pictures: python faces.py FOLDER/
+    import os
     import sys
     from PIL import Image
+    if os.path.isdir(sys.argv[1]):
+        for name, at in TRAVELLERS.items():
+            Image.fromarray(reference(gallery(100)[at])).save(os.path.join(sys.argv[1], f"{name}.png"), optimize=True)
+        sys.exit()
     faces = gallery(48)
     rows = [np.concatenate([reference(f) for f in faces[k:k + 12]], 1) for k in range(0, 48, 12)]
     rng = np.random.default_rng(0)

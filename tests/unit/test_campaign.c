@@ -221,6 +221,16 @@ static void test_postcards(void **state)
     campaign_free(&c);
 }
 
+static void test_travel(void **state)
+{
+    (void)state;
+    Campaign *c;
+    Status s = campaign_load(SOURCE_DIR "/configs/campaigns/travel.yaml", &c);
+    assert_string_equal(s.message, "");
+    assert_true(c->clip_count == 6 && c->shot_count == 6 && c->media_count == 6);
+    campaign_free(&c);
+}
+
 /* ---- faults ---- */
 
 /* Planned, with exactly these warnings. */
@@ -566,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_secret_of_others),
         cmocka_unit_test(test_id_under_another_name),
+        cmocka_unit_test(test_travel),
         cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_missing_keys_and_files),
         cmocka_unit_test(test_types_and_ranges),
