@@ -1,6 +1,7 @@
 #include "media.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,16 +13,22 @@
 #include "common/shot_file.h"
 #include "coordinator/campaign/probe.h"
 
+typedef enum {
+    KIND_PICTURE = 'p',
+    KIND_VIDEO = 'v',  /* or a folder of pictures */
+    KIND_ADAPTER = 'a' /* LoRA */
+} FileKind;
+
 typedef struct {
     const char *key;
     Template *text;
-    int line;   /* of the key, or of the list's item */
-    bool video; /* a video or a folder of pictures, else a picture */
+    int line; /* of the key, or of the list's item */
+    FileKind kind;
     bool needed;
 } Slot;
 
 typedef struct { /* one file, looked at once however many rows name it */
-    char *key;   /* 'v' or 'p' for what it is taken for, then its path */
+    char *key;   /* its kind, then its path */
     char *fault; /* NULL, or what is wrong with it */
     ShotFile file;
     int64_t frames;
@@ -39,7 +46,15 @@ typedef struct { /* content that several names share (a link, a copy of the path
     UT_hash_handle hh;
 } Content;
 
-enum { IMAGE, LAST_IMAGE, VIDEO, MASK, REFERENCES, SLOTS = REFERENCES + SHOT_MAX_REFERENCES };
+enum {
+    IMAGE,
+    LAST_IMAGE,
+    VIDEO,
+    MASK,
+    REFERENCES,
+    LORAS = REFERENCES + SHOT_MAX_REFERENCES,
+    SLOTS = LORAS + SHOT_MAX_LORAS
+};
 
 struct CampaignMedia {
     CampaignLoad *l;
@@ -53,6 +68,7 @@ struct CampaignMedia {
     Content *content;
     ShotMedia row; /* borrowed from the known files */
     ShotFile reference[SHOT_MAX_REFERENCES];
+    ShotLora lora[SHOT_MAX_LORAS];
 };
 
 static Place key_place(const CampaignMedia *m, const char *key)
@@ -75,7 +91,9 @@ static void add_slot(CampaignMedia *m, int at, const char *key, const char *text
     m->slot[at] = (Slot){.key = key,
                          .text = template_new(text, &m->l->campaign->customers, place, m->l->faults),
                          .line = place.line,
-                         .video = at == VIDEO || at == MASK};
+                         .kind = at == VIDEO || at == MASK ? KIND_VIDEO
+                                 : at >= LORAS             ? KIND_ADAPTER
+                                                           : KIND_PICTURE};
 }
 
 static void read_scales(CampaignMedia *m)
@@ -134,6 +152,22 @@ static void check_kind(CampaignMedia *m)
     m->slot[LAST_IMAGE].needed = takes.needs_last_image;
 }
 
+static void add_loras(CampaignMedia *m)
+{
+    const YamlTables *list = &m->l->file.loras;
+    const ModelConfig *c = m->l->campaign->model;
+    if (list->count > SHOT_MAX_LORAS)
+        faults_add(m->l->faults, key_place(m, "loras"), "%d adapters, expected at most %d", list->count,
+                   SHOT_MAX_LORAS);
+    for (int i = 0; i < list->count && i < SHOT_MAX_LORAS; i++) {
+        const CampaignLora *lora = (const CampaignLora *)list->item + i;
+        add_slot(m, LORAS + i, "loras", lora->file, lora->line);
+        if (c && !c->two_transformers && strcmp(lora->expert, "both") != 0)
+            faults_add(m->l->faults, (Place){m->l->campaign->file, lora->line, "loras.expert"},
+                       "%s, but %s has one transformer; leave it out", lora->expert, m->l->file.model);
+    }
+}
+
 CampaignMedia *campaign_media_new(CampaignLoad *l)
 {
     CampaignMedia *m = memory_get(1, sizeof *m);
@@ -145,6 +179,7 @@ CampaignMedia *campaign_media_new(CampaignLoad *l)
     add_slot(m, MASK, "control.mask", f->control_mask, 0);
     for (int i = 0; i < f->references.count; i++)
         add_slot(m, REFERENCES + i, "references", f->references.word[i], f->references.line[i]);
+    add_loras(m);
     read_scales(m);
     check_kind(m);
     return m;
@@ -199,11 +234,13 @@ static Status hash_once(CampaignMedia *m, const char *path, Known *k)
     return status;
 }
 
-static Status look_at(CampaignMedia *m, const char *path, bool video, Known *k)
+static Status look_at(CampaignMedia *m, const char *path, FileKind kind, Known *k)
 {
     Probe probe;
     if (strlen(path) >= PATH_MAX) return status_fail(ERR_INPUT, "too long for a file name");
-    TRY(video ? probe_video(path, &probe) : probe_picture(path, &probe));
+    TRY(kind == KIND_VIDEO     ? probe_video(path, &probe)
+        : kind == KIND_ADAPTER ? probe_adapter(path, &probe)
+                               : probe_picture(path, &probe));
     k->frames = probe.frames;
     k->file.path = realpath(path, NULL);
     if (!k->file.path) return status_errno(ERR_INPUT, "cannot be read");
@@ -213,9 +250,9 @@ static Status look_at(CampaignMedia *m, const char *path, bool video, Known *k)
 }
 
 /* The file that a row's text names. The same file as a picture and as a video has two entries. */
-static const Known *find_file(CampaignMedia *m, const char *text, bool video)
+static const Known *find_file(CampaignMedia *m, const char *text, FileKind kind)
 {
-    char *path = path_join(m->l->campaign->folder, text), *key = text_format("%c%s", video ? 'v' : 'p', path);
+    char *path = path_join(m->l->campaign->folder, text), *key = text_format("%c%s", (int)kind, path);
     Known *k;
     HASH_FIND_STR(m->known, key, k);
     if (k) {
@@ -223,7 +260,7 @@ static const Known *find_file(CampaignMedia *m, const char *text, bool video)
     } else {
         k = memory_get(1, sizeof *k);
         k->key = key;
-        Status status = look_at(m, path, video, k);
+        Status status = look_at(m, path, kind, k);
         if (failed(status)) k->fault = text_copy(status.message);
         HASH_ADD_KEYPTR(hh, m->known, k->key, strlen(k->key), k);
     }
@@ -259,7 +296,7 @@ static const Known *check_slot(CampaignMedia *m, const Slot *s, int64_t row)
         if (s->needed) faults_add(m->l->faults, place, "no %s; %s needs one", s->key, m->l->file.model);
         return NULL;
     }
-    const Known *k = find_file(m, m->text, s->video);
+    const Known *k = find_file(m, m->text, s->kind);
     if (!k->fault) return k;
     faults_add(m->l->faults, place, "%s %s: %s", s->key, quoted(m->text).text, k->fault);
     return NULL;
@@ -295,7 +332,7 @@ static ShotFile file_of(CampaignMedia *m, const Slot *s, int64_t row)
     if (!s->text) return (ShotFile){0};
     template_expand(s->text, &m->l->campaign->customers, row, &m->text, &m->room);
     if (!m->text[strspn(m->text, " \t\r\n")]) return (ShotFile){0};
-    return find_file(m, m->text, s->video)->file;
+    return find_file(m, m->text, s->kind)->file;
 }
 
 const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
@@ -307,13 +344,22 @@ const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
                          .control_mask = file_of(m, &m->slot[MASK], row),
                          .scale_count = m->scale_count,
                          .scale = m->scale,
-                         .reference = m->reference};
-    for (int i = REFERENCES; i < SLOTS; i++) {
+                         .reference = m->reference,
+                         .lora = m->lora};
+    for (int i = REFERENCES; i < LORAS; i++) {
         ShotFile f = file_of(m, &m->slot[i], row);
         if (f.path) m->reference[m->row.reference_count++] = f;
     }
-    bool any = m->row.image.path || m->row.last_image.path || m->row.control_video.path || m->row.reference_count ||
-               m->row.scale_count;
+    for (int i = LORAS; i < SLOTS; i++) {
+        ShotFile f = file_of(m, &m->slot[i], row);
+        if (!f.path) continue;
+        const CampaignLora *from = (const CampaignLora *)m->l->file.loras.item + (i - LORAS);
+        ShotLora *to = &m->lora[m->row.lora_count++];
+        *to = (ShotLora){.file = f, .scale = from->scale};
+        snprintf(to->expert, sizeof to->expert, "%s", from->expert);
+    }
+    bool any = m->row.lora_count || m->row.image.path || m->row.last_image.path || m->row.control_video.path ||
+               m->row.reference_count || m->row.scale_count;
     return any ? &m->row : NULL;
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <jansson.h>
+
 #include "common/file.h"
 #include "common/shot_file.h"
 
@@ -242,5 +244,61 @@ Status probe_video(const char *path, Probe *out)
     }
     shot_file_names_free(name, count);
     *out = (Probe){.format = "a folder of pictures", .video = true, .frames = count};
+    return status;
+}
+
+/* ---- adapters ---- */
+
+static bool is_adapter_name(const char *name)
+{
+    static const char *const part[] = {".lora_A.",    ".lora_B.",  ".lora_down.", ".lora_up.",
+                                       ".lora.down.", ".lora.up.", ".diff"};
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        if (strstr(name, part[i])) return true;
+    return false;
+}
+
+static Status check_adapter_header(const char *text, size_t bytes)
+{
+    json_error_t error;
+    json_t *header = json_loadb(text, bytes, 0, &error);
+    const char *name;
+    json_t *entry;
+    bool found = false;
+    json_object_foreach(header, name, entry) found = found || is_adapter_name(name);
+    const bool is_object = json_is_object(header);
+    json_decref(header);
+    if (!is_object) return status_fail(ERR_INPUT, "its header is no JSON object; expected a safetensors file");
+    if (found) return status_ok();
+    return status_fail(ERR_INPUT, "no LoRA: none of its tensors is called lora_A, lora_down or diff");
+}
+
+/* 8 bytes of length, little-endian, then so much JSON. */
+static Status look_at_adapter(Open *o)
+{
+    uint8_t b[8];
+    if (!read_at(o, 0, b, sizeof b))
+        return status_fail(ERR_INPUT, "%lld bytes are too short for a safetensors file", (long long)o->bytes);
+    const uint64_t length = (uint64_t)le32(b + 4) << 32 | le32(b);
+    if (length > PROBE_MAX_HEADER_BYTES || (int64_t)length > o->bytes - 8)
+        return status_fail(ERR_INPUT, "no safetensors file: its header would be %llu bytes long",
+                           (unsigned long long)length);
+    char *text = malloc((size_t)length + 1);
+    if (!text) return status_fail(ERR_NODE, "out of memory for a header of %llu bytes", (unsigned long long)length);
+    Status status = read_at(o, 8, text, (size_t)length) ? check_adapter_header(text, (size_t)length)
+                                                        : status_fail(ERR_INPUT, "its header cannot be read");
+    free(text);
+    return status;
+}
+
+Status probe_adapter(const char *path, Probe *out)
+{
+    struct stat s;
+    *out = (Probe){.format = "a safetensors file"};
+    TRY(check_file(path, false, &s));
+    Open o = {.file = fopen(path, "rb"), .bytes = s.st_size};
+    if (!o.file) return status_errno(ERR_INPUT, "cannot be read");
+    Status status = look_at_adapter(&o);
+    fclose(o.file);
     return status;
 }

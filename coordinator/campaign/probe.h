@@ -9,8 +9,9 @@
 #include "common/status.h"
 
 enum {
-    PROBE_MAX_SIDE = 1 << 14,         /* pixels: what the worker's decoders take */
-    PROBE_MAX_PICTURE_BYTES = 1 << 28 /* a picture of that side without compression is larger; none in use is */
+    PROBE_MAX_HEADER_BYTES = 100 << 20, /* of a safetensors file: the format's own limit */
+    PROBE_MAX_SIDE = 1 << 14,           /* pixels: what the worker's decoders take */
+    PROBE_MAX_PICTURE_BYTES = 1 << 28   /* a picture of that side without compression is larger; none in use is */
 };
 #define PROBE_MAX_VIDEO_BYTES (INT64_C(1) << 34)
 
@@ -25,5 +26,8 @@ typedef struct {
 Status probe_picture(const char *path, Probe *out);
 /* A video file, or a folder of pictures, one a frame. */
 Status probe_video(const char *path, Probe *out);
+
+/* A LoRA file: safetensors whose header names low-rank tensors. Whether it fits the model, a worker finds when it reads shapes. */
+Status probe_adapter(const char *path, Probe *out);
 
 #endif

@@ -7,6 +7,14 @@
 
 #define TO(member) .to = offsetof(CampaignFile, member)
 
+static const YamlField lora[] = {
+    {"file", YAML_TEXT, .to = offsetof(CampaignLora, file), .required = true, .help = "a LoRA file, safetensors"},
+    {"scale", YAML_NUMBER, .to = offsetof(CampaignLora, scale), .min = -100, .max = 100, .fallback = "1",
+     .help = "how strongly it acts"},
+    {"expert", YAML_CHOICE, .to = offsetof(CampaignLora, expert), .words = "both|high|low", .fallback = "both",
+     .help = "which transformer of two"},
+};
+
 /* Ranges are those that hold for any model; what one model can render, it says itself (model_config_check_shot).
  * A row with .lacks becomes usable by taking that out and giving it a member. */
 static const YamlField schema[] = {
@@ -36,6 +44,8 @@ static const YamlField schema[] = {
     {"control.video", YAML_TEXT, TO(control_video), .help = "a video, or a folder of pictures, that the clip follows"},
     {"control.mask", YAML_TEXT, TO(control_mask), .help = "the same, white where the clip is made anew"},
     {"control.scale", YAML_WORDS, TO(control_scale), .fallback = "1", .help = "how strictly it is followed"},
+    {"loras", YAML_TABLES, TO(loras), .item = lora, .item_count = sizeof lora / sizeof *lora,
+     .item_bytes = sizeof(CampaignLora), .fallback = "none", .help = "adapters of the model"},
     {"priority", YAML_INTEGER, TO(priority), .min = -100, .max = 100, .fallback = "0", .help = "higher goes first"},
     {"renditions", YAML_WORDS, TO(renditions), .fallback = "reels", .help = "formats to deliver"},
     {"checkpoint.every", YAML_INTEGER, TO(checkpoint_every), .min = 1, .max = 1000, .words = "auto", .fallback = "auto",
@@ -184,5 +194,7 @@ void campaign_file_clear(CampaignFile *c)
     for (int i = 0; i < c->events.count; i++) free(c->events.word[i]);
     for (int i = 0; i < c->references.count; i++) free(c->references.word[i]);
     for (int i = 0; i < c->control_scale.count; i++) free(c->control_scale.word[i]);
+    for (int i = 0; i < c->loras.count; i++) free(((CampaignLora *)c->loras.item)[i].file);
+    free(c->loras.item);
     *c = (CampaignFile){0};
 }

@@ -9,6 +9,13 @@
 
 enum { CAMPAIGN_MAX_KEYS = 160, CAMPAIGN_MAX_NAME_BYTES = 100 };
 
+typedef struct { /* one adapter of `loras` */
+    int line;
+    char *file; /* a template */
+    double scale;
+    char expert[YAML_CHOICE_BYTES];
+} CampaignLora;
+
 typedef struct
 { /* what the file says; a text is NULL and a number 0 where it says nothing and the key has no default */
     char *campaign, *model, *customers, *id, *encoding, *prompt, *negative, *seed;
@@ -20,6 +27,7 @@ typedef struct
     double guidance, guidance_2, flow_shift;
     char scheduler[YAML_CHOICE_BYTES];
     YamlWords renditions, events, references, control_scale;
+    YamlTables loras; /* of CampaignLora */
     bool reuse_shots;
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;

@@ -104,6 +104,8 @@ static void read_words(const Target *t, int index, const yaml_node_t *node, Yaml
     }
 }
 
+static void read_tables(const Target *t, int index, const yaml_node_t *node);
+
 static bool asks_for_nothing(const YamlField *f, const yaml_node_t *node)
 {
     if (node->type == YAML_SEQUENCE_NODE) return node->data.sequence.items.top == node->data.sequence.items.start;
@@ -166,6 +168,8 @@ static void take_value(const Target *t, int index, const yaml_node_t *key, const
         if (!asks_for_nothing(f, node)) cannot_yet(t, f, place);
     } else if (f->type == YAML_WORDS && node->type == YAML_SEQUENCE_NODE) {
         read_words(t, index, node, (YamlWords *)(void *)(t->to + f->to));
+    } else if (f->type == YAML_TABLES && node->type == YAML_SEQUENCE_NODE) {
+        read_tables(t, index, node);
     } else if (!is_text(node) || is_null(node) || !yaml_read_value(f, text_of(node), !is_plain(node), t->to + f->to)) {
         refuse(t, index, line_of(key), node);
     } else {
@@ -259,6 +263,33 @@ static void finish_table(const Target *t, int line)
             faults_add(t->yaml->faults, place_of(t, line, f->name, name, sizeof name), "missing; expected %s", f->help);
         else if (f->fallback && !yaml_read_value(f, f->fallback, false, t->to + f->to))
             abort(); /* a default that its own row refuses */
+    }
+}
+
+/* Each item of the list is a table of its own. An empty list is no table. */
+static void read_tables(const Target *t, int index, const yaml_node_t *node)
+{
+    const YamlField *f = &t->field[index];
+    const ptrdiff_t count = node->data.sequence.items.top - node->data.sequence.items.start;
+    YamlTables *to = (YamlTables *)(void *)(t->to + f->to);
+    if (count > YAML_MAX_TABLES) {
+        refuse(t, index, t->line[index], node);
+        return;
+    }
+    to->item = memory_get((size_t)count + 1, f->item_bytes);
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const yaml_node_t *item = node_at(t->yaml, node->data.sequence.items.start[i]);
+        char *into = (char *)to->item + (size_t)to->count * f->item_bytes;
+        int line[YAML_MAX_ITEM_KEYS] = {0};
+        if (item->type != YAML_MAPPING_NODE) {
+            refuse(t, index, line_of(item), item);
+            continue;
+        }
+        Target one = {t->yaml, f->item, f->item_count, into, line, f->name};
+        *(int *)(void *)into = line_of(item);
+        to->count++;
+        read_table(&one, item, "");
+        finish_table(&one, line_of(item));
     }
 }
 

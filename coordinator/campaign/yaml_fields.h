@@ -17,6 +17,8 @@ enum {
     YAML_MAX_DEPTH = 20,
     YAML_MAX_ANCHORS = 100,
     YAML_MAX_WORDS = 16,
+    YAML_MAX_TABLES = 64,
+    YAML_MAX_ITEM_KEYS = 32,
     YAML_CHOICE_BYTES = 16
 };
 
@@ -26,6 +28,12 @@ typedef struct {
     int line[YAML_MAX_WORDS];
 } YamlWords;
 
+typedef struct {
+    int count;
+    void *
+        item; /* [count] structs of YamlField.item_bytes, each beginning with `int line`; yours to free, with their texts */
+} YamlTables;
+
 typedef enum {
     YAML_TEXT,    /* char *: yours to free */
     YAML_INTEGER, /* int, min to max; with .words "auto" that word stands for 0 */
@@ -34,9 +42,10 @@ typedef enum {
     YAML_SWITCH,  /* bool: true or false */
     YAML_CHOICE,  /* char[YAML_CHOICE_BYTES]: one of .words, "unipc|euler" */
     YAML_WORDS,   /* YamlWords: a list of names */
+    YAML_TABLES,  /* YamlTables: a list of tables, [{file: a, scale: 2}], each read by .item */
 } YamlType;
 
-typedef struct {
+typedef struct YamlField {
     const char *name; /* "frames"; "checkpoint.every" for a key inside of another */
     YamlType type;
     size_t to; /* offset in the struct that is filled */
@@ -48,6 +57,9 @@ typedef struct {
     const char *help;     /* what it says, for a message: "what the clip shows" */
     const char
         *lacks; /* what this version cannot do yet, "draw a label": a value that asks for it is refused. NULL: it can */
+    const struct YamlField *item; /* of YAML_TABLES: what each table of the list is made of */
+    int item_count;
+    size_t item_bytes;
     const char *only; /* the value that is accepted even so, "none" or "0"; NULL: it must be left out */
 } YamlField;
 

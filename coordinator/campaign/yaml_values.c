@@ -46,6 +46,9 @@ void yaml_describe_expected(const YamlField *f, char *out, size_t room)
     case YAML_WORDS:
         snprintf(out, room, "a list of 1 to %d names, [a, b]", YAML_MAX_WORDS);
         break;
+    case YAML_TABLES:
+        snprintf(out, room, "a list of 1 to %d tables, [{%s: ...}]", YAML_MAX_TABLES, f->item->name);
+        break;
     }
     size_t n = strlen(out);
     if (f->unit && n < room) snprintf(out + n, room - n, " %s", f->unit);
@@ -120,6 +123,8 @@ bool yaml_read_value(const YamlField *f, const char *text, bool in_quotes, char 
     case YAML_WORDS:
         *(YamlWords *)(void *)to = (YamlWords){.count = 1, .word = {text_copy(text)}};
         return true;
+    case YAML_TABLES:
+        return strcmp(text, "none") == 0;
     }
     abort();
 }

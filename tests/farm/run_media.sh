@@ -31,6 +31,15 @@ for folder in "$FIXTURES"/*-0 ${REELWRIGHT_REFERENCES:+"$REELWRIGHT_REFERENCES"/
     fail "render of $name"
   names+=("$name")
 done
+# the same with an adapter
+lora=$FIXTURES/calls/lora-published/lora0.safetensors
+sed "s/^campaign:.*/campaign: lora/; s/^customers:.*/customers: t2v-0.csv/" t2v-0.yaml >lora.yaml
+printf 'loras: [{file: %s, scale: 0.5}]\n' "$lora" >>lora.yaml
+"$PROGRAM" render --model "$MODEL" --lora "$lora:0.5" --prompt 'a red cat' --negative blurry --seed 5 --width "$(number_of "$FIXTURES/t2v-0" width)" \
+  --height "$(number_of "$FIXTURES/t2v-0" height)" --frames 9 --fps 8 --steps 2 --guidance 4 --output lora.mp4 --checkpoint lora.h5 --json >lora.json 2>>lora.err ||
+  fail "render with an adapter"
+! cmp -s lora.h5 t2v-0.h5 || fail "the adapter changes nothing"
+names+=(lora)
 [ "${#names[@]}" -ge 5 ] || fail "only ${#names[@]} kinds of models in $FIXTURES"
 "$PROGRAM" run "${names[@]/%/.yaml}" --out out --workers 1 2>>all.err || fail "the campaigns' exit status is $?"
 for name in "${names[@]}"; do

@@ -109,6 +109,29 @@ static void is_refused(const char *yaml, const char *csv, const char *said)
 
 /* ---- plans ---- */
 
+static void test_adapters(void **state)
+{
+    (void)state;
+    copy(FIXTURES "/calls/lora-peft/lora0.safetensors", "style.safetensors");
+    copy(FIXTURES "/calls/lora-published/lora1.safetensors", "anna.safetensors");
+    Campaign *c = plan(TEXT_MODEL "loras: [{file: style.safetensors, scale: 0.5}, {file: \"{{own|}}\"}]\n",
+                       "id,own\na,\nb,anna.safetensors\nc,\n");
+    assert_int_equal(c->shot_count, 2); /* a and c have the same */
+    const ShotMedia *m = c->shot[c->clip[1].shot].spec.media;
+    assert_int_equal(m->lora_count, 2);
+    assert_true(m->lora[0].scale == 0.5 && m->lora[1].scale == 1);
+    assert_string_equal(m->lora[1].expert, "both");
+    assert_int_equal(conditions_verify(m).err, OK);
+    campaign_free(&c);
+    is_refused(TEXT_MODEL "loras: [{file: style.safetensors, expert: low}]\n", "id\na\n", "one transformer");
+    is_refused(TEXT_MODEL "loras: [{scale: 2}]\n", "id\na\n", "loras.file: missing");
+    is_refused(TEXT_MODEL "loras: [{file: style.safetensors, strength: 2}]\n", "id\na\n",
+               "loras.strength: unknown key");
+    is_refused(TEXT_MODEL "loras: style.safetensors\n", "id\na\n", "a list of 1 to 64 tables, [{file: ...}]");
+    is_refused(TEXT_MODEL "loras: [{file: anna.png}]\n", "id\na\n", "no safetensors file");
+    is_refused(TEXT_MODEL "loras: [{file: absent.safetensors}]\n", "id\na\n", "absent.safetensors");
+}
+
 static void test_content_decides(void **state)
 {
     (void)state;
@@ -374,6 +397,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_content_decides),
+        cmocka_unit_test(test_adapters),
         cmocka_unit_test(test_every_kind_of_model),
         cmocka_unit_test(test_model_and_keys),
         cmocka_unit_test(test_files),

@@ -22,7 +22,7 @@ const Conditions *conditions_of(const MediaPixels *p)
 
 /* ---- hashes ---- */
 
-enum { MAX_FILES = 4 + SHOT_MAX_REFERENCES };
+enum { MAX_FILES = 4 + SHOT_MAX_REFERENCES + SHOT_MAX_LORAS };
 
 typedef struct {
     const char *key;
@@ -41,6 +41,7 @@ static int list_files(const ShotMedia *m, KeyFile list[MAX_FILES])
         if (one[i].file->path) list[count++] = one[i];
     for (int i = 0; i < m->reference_count && i < SHOT_MAX_REFERENCES; i++)
         list[count++] = (KeyFile){"references", &s->reference[i]};
+    for (int i = 0; i < m->lora_count && i < SHOT_MAX_LORAS; i++) list[count++] = (KeyFile){"loras", &s->lora[i].file};
     return count;
 }
 

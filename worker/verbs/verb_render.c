@@ -232,7 +232,7 @@ static Status read_lora(const char *text, ShotLora *l)
         *colon = 0;
     }
     l->file.path = path;
-    return status_at(hash_file(path, l->file.sha256), "--lora");
+    return file_exists(path) ? status_ok() : status_fail(ERR_INPUT, "--lora %s: no such file", text);
 }
 
 static Status read_loras(const OptionTexts *loras, ShotSpec *s)
