@@ -31,4 +31,7 @@ typedef Status WorkerMain(Link *link, const WorkSettings *settings);
  * stdout is this process's; what the first one fails with is returned. */
 typedef Status LaunchRanks(int ranks, char *const *arguments);
 
+/* Measures video files against the bounds of a set of gates (JSON, coordinator/campaign/gate_set.h) and prints what it finds. */
+typedef Status GateFiles(char *const *file, int count, const char *set_json, bool as_json);
+
 #endif

@@ -70,6 +70,13 @@ static Status verb_cameo_any(int argc, char **argv)
     return media(argc, argv);
 }
 
+static Status verb_gate_any(int argc, char **argv)
+{
+    GateFiles *files;
+    TRY(worker_symbol("verb_gate_files", &files));
+    return verb_gate(argc, argv, files);
+}
+
 static Status verb_inspect_any(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -100,6 +107,7 @@ static const Verb verbs[] = {
     {"deliver", "copy approved clips and write the delivery list", verb_deliver, false},
     {"cameo", "people, their likeness, and what they allow", verb_cameo_any, false},
     {"keys", "the key that signs this farm's clips", verb_keys, false},
+    {"gate", "measure any video: black, frozen, flicker, flashes, loudness and more", verb_gate_any, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},
     {"bench", "time one stage of the engine on this machine", verb_bench_any, true},
 };

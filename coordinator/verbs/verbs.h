@@ -3,7 +3,7 @@
 #ifndef REELWRIGHT_COORDINATOR_VERBS_H
 #define REELWRIGHT_COORDINATOR_VERBS_H
 
-#include "common/status.h"
+#include "common/work.h"
 
 Status verb_check(int argc, char **argv);
 Status verb_submit(int argc, char **argv);
@@ -20,5 +20,6 @@ Status verb_cameo(int argc, char **argv);
 bool verb_cameo_needs_media(int argc, char **argv); /* it is the worker's: verb_cameo_media */
 Status verb_keys(int argc, char **argv);
 Status verb_deliver(int argc, char **argv);
+Status verb_gate(int argc, char **argv, GateFiles *run);
 
 #endif

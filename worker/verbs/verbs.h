@@ -10,5 +10,6 @@ Status verb_inspect(int argc, char **argv);
 /* `cameo add` and `cameo verify`: argv[1] says which. */
 Status verb_cameo_media(int argc, char **argv);
 Status verb_bench(int argc, char **argv);
+GateFiles verb_gate_files;
 
 #endif

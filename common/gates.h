@@ -1,0 +1,41 @@
+/* gates.h - the quality gates by name: what configs/gates.yaml may set and what the worker measures (worker/gate/gate.c). A new gate
+ * is a row here, its measure there, and its thresholds with their reason in configs/gates.yaml. */
+#ifndef REELWRIGHT_GATES_H
+#define REELWRIGHT_GATES_H
+
+#define GATES_LIST(X)                                                                                                  \
+    X(nan, "pixels", "pixels that are no number, of the decoder's own floats")                                         \
+    X(saturated, "s", "seconds in which most of the picture is at the end of the range")                               \
+    X(black, "s", "seconds of black picture")                                                                          \
+    X(frozen, "s", "longest time in which nothing moves")                                                              \
+    X(flicker, "levels", "brightness that goes up and down, worst second")                                             \
+    X(jump, "levels", "largest sudden change of the picture")                                                          \
+    X(blur, "per mille", "width of the edges, of the longer side, worst half second")                                  \
+    X(blur_change, "times", "width of the edges, against the clip's own sharpest part")                                \
+    X(blockiness, "times", "steps on a block grid, against those beside it")                                           \
+    X(banding, "%", "area of false contours in smooth gradients")                                                      \
+    X(flash, "per second", "changes between light and dark, most in one second")                                       \
+    X(red_flash, "per second", "changes of saturated red, most in one second")                                         \
+    X(exposure, "levels", "mean brightness, of the second that is furthest out")                                       \
+    X(length, "s", "difference from the length that was promised, or between streams")                                 \
+    X(streams, "faults", "streams that are missing or damaged")                                                        \
+    X(loudness, "LUFS", "integrated loudness")                                                                         \
+    X(true_peak, "dBTP", "highest peak between samples")                                                               \
+    X(clipping, "per second", "places where samples are cut off, most in one second")                                  \
+    X(silence, "s", "longest silence")                                                                                 \
+    X(av_offset, "s", "sound against picture")
+
+enum {
+#define GATES_ROW(name, unit, about) GATE_##name,
+    GATES_LIST(GATES_ROW)
+#undef GATES_ROW
+        GATE_COUNT
+};
+
+/* What one gate of a set asks for; NAN = no such bound. Both ends, for gates that have a low end: exposure, loudness. */
+typedef struct {
+    double hold, fail;         /* a value above is held for review, or fails the clip */
+    double hold_low, fail_low; /* a value below */
+} GateBounds;
+
+#endif

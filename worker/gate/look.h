@@ -1,0 +1,35 @@
+/* look.h - what a gate needs to know of each picture, in one pass: brightness, change against the picture before, light and red for
+ * flashes, and now and then the texture. What is compared is a small copy of at most 160 pixels a side, each the mean of a box. */
+#ifndef REELWRIGHT_LOOK_H
+#define REELWRIGHT_LOOK_H
+
+#include <stdbool.h>
+
+#include "worker/gate/film.h"
+
+enum { LOOK_CELLS = 6 }; /* a grid of 6 x 6 for flicker */
+
+typedef struct {
+    double at_s;
+    float mean;            /* luma, 0 to 255 */
+    float dark, saturated; /* shares of the picture */
+    float
+        change; /* mean absolute difference of R, G and B against the picture before, levels of 255 (VBench's temporal flickering,
+                              before it is averaged over the clip); 0 for the first */
+    bool still;                          /* no part of it differs from the picture at which it last moved */
+    float luminance, luminance_area;     /* relative luminance 0 to 1 (WCAG), and the share that changed */
+    float red, red_area;                 /* (R-G-B) x 320 where R/(R+G+B) >= 0.8, and the share that changed */
+    float cell[LOOK_CELLS * LOOK_CELLS]; /* mean luma */
+    float edge, block, band;             /* texture.h; NAN where not sampled: six a second are */
+} LookFigures;
+
+typedef struct Look Look;
+
+Look *look_new(void);
+void look_free(Look **l);
+/* ERR_INPUT when the size changes. */
+Status look_at(Look *l, const FilmPicture *p);
+/* In the order in which they came; they live as long as l. */
+const LookFigures *look_figures(const Look *l, int *count);
+
+#endif

@@ -1,0 +1,32 @@
+/* series.h - from the figures of a clip's pictures to one number a gate. */
+#ifndef REELWRIGHT_SERIES_H
+#define REELWRIGHT_SERIES_H
+
+#include "worker/gate/look.h"
+
+typedef struct {
+    const LookFigures *f;
+    int count;
+    double picture_s; /* from one to the next */
+} Series;
+
+/* Each returns the clip's number and writes each picture's own to local[count] (NAN where it has none). Units are those of
+ * common/gates.h. NAN when there is nothing to measure. */
+double series_black(const Series *s, float *local);     /* pictures at least 98 % dark, together */
+double series_saturated(const Series *s, float *local); /* pictures at least half of which is at the ends, together */
+double series_frozen(const Series *s, float *local);
+/* Root mean square of what a part's brightness is above or below its own half second, doubled (peak to peak), in the worst second, of the part that 60 %
+ * of the parts stay below, where it changes sides at least four times. Motion changes few parts at once; a cut does not come back. */
+double series_flicker(const Series *s, float *local);
+double series_vbench(
+    const Series *s); /* VBench's temporal flickering: mean of all changes; 255 minus it, by 255, is their score */
+/* Change against the picture before, less the second largest of the four changes before and the four after: a cut stands alone. */
+double series_jump(const Series *s, float *local);
+double series_blur(const Series *s, float *local);        /* least edge of half a second, worst half second */
+double series_blur_change(const Series *s, float *local); /* the same, against the sharpest quarter of the clip */
+double series_blockiness(const Series *s, float *local);
+double series_banding(const Series *s, float *local);
+double series_exposure(const Series *s, double middle,
+                       float *local); /* mean of the second that is furthest from the middle */
+
+#endif

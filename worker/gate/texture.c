@@ -1,0 +1,218 @@
+#include "texture.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "common/file.h"
+
+enum {
+    EDGE_SIDE = 480,  /* edges are measured on a copy of this many pixels */
+    EDGE_LEVELS = 24, /* less is texture or noise */
+    MAX_EDGES = 1 << 16,
+    MIN_EDGES = 24,
+    MIN_LINES = 6, /* of a grid, else chance makes one */
+    MIN_GRID = 4,
+    MAX_GRID = 32,
+    FLAT = 6,          /* pixels of one value: a step of a stair */
+    LEAST_STEP = 2,    /* a gradient in 8 bits has steps of one */
+    LARGEST_STEP = 16, /* more is an edge */
+};
+
+struct Texture {
+    int width, height, box, small_width, small_height;
+    uint8_t *small;
+    float *widths; /* of edges */
+    int edges;
+    float *column, *row, *sorted; /* second differences of each; sorted is as long as the longer side */
+};
+
+Texture *texture_new(int width, int height)
+{
+    Texture *t = memory_get(1, sizeof *t);
+    const int longer = width > height ? width : height;
+    int box = (longer + EDGE_SIDE - 1) / EDGE_SIDE;
+    if (box > width) box = width;
+    if (box > height) box = height;
+    *t = (Texture){
+        .width = width, .height = height, .box = box, .small_width = width / box, .small_height = height / box};
+    t->small = memory_get((size_t)t->small_width * (size_t)t->small_height, 1);
+    t->widths = memory_get(MAX_EDGES, sizeof *t->widths);
+    t->column = memory_get((size_t)width, sizeof *t->column);
+    t->row = memory_get((size_t)height, sizeof *t->row);
+    t->sorted = memory_get((size_t)longer, sizeof *t->sorted);
+    return t;
+}
+
+void texture_free(Texture **t)
+{
+    if (!*t) return;
+    free((*t)->small);
+    free((*t)->widths);
+    free((*t)->column);
+    free((*t)->row);
+    free((*t)->sorted);
+    free(*t);
+    *t = NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* The value that `share` of them are below; sorts them. */
+static float quantile(float *x, int n, double share)
+{
+    qsort(x, (size_t)n, sizeof *x, compare);
+    return x[(int)(share * (n - 1))];
+}
+
+/* ---- edges ----------------------------------------------------------------------------------------------------------- */
+
+static void shrink(Texture *t, const uint8_t *luma, int stride)
+{
+    const int k = t->box;
+    for (int y = 0; y < t->small_height; y++)
+        for (int x = 0; x < t->small_width; x++) {
+            int sum = 0;
+            for (int j = 0; j < k; j++)
+                for (int i = 0; i < k; i++) sum += luma[(ptrdiff_t)(y * k + j) * stride + x * k + i];
+            t->small[y * t->small_width + x] = (uint8_t)((sum + k * k / 2) / (k * k));
+        }
+}
+
+/* Rises and falls of one line of n pixels, `step` apart. */
+static void find_edges(Texture *t, const uint8_t *p, int n, int step)
+{
+    int start = 0, sign = 0, steepest = 0;
+    for (int i = 1; i <= n; i++) {
+        const int d = i < n ? p[i * step] - p[(i - 1) * step] : 0;
+        const int turn = i == n || (d > 0 && sign < 0) || (d < 0 && sign > 0);
+        if (turn) {
+            const int height = abs(p[(i - 1) * step] - p[start * step]);
+            if (height >= EDGE_LEVELS && steepest > 0 && t->edges < MAX_EDGES)
+                t->widths[t->edges++] = (float)height * 2 / (float)steepest;
+            start = i - 1;
+            steepest = 0;
+            sign = 0;
+        }
+        if (i == n) break;
+        if (d) sign = d;
+        const int over_two = i + 1 < n ? abs(p[(i + 1) * step] - p[(i - 1) * step]) : abs(d);
+        if (over_two > steepest) steepest = over_two;
+    }
+}
+
+static float edge_width(Texture *t, const uint8_t *luma, int stride)
+{
+    const int w = t->small_width, h = t->small_height;
+    shrink(t, luma, stride);
+    t->edges = 0;
+    for (int y = 0; y < h; y += 2) find_edges(t, t->small + y * w, w, 1);
+    for (int x = 0; x < w; x += 2) find_edges(t, t->small + x, h, w);
+    if (t->edges < MIN_EDGES) return NAN;
+    const int longer = w > h ? w : h;
+    return quantile(t->widths, t->edges, 0.25) * 1000 / (float)longer;
+}
+
+static const float floor_levels =
+    0.5f; /* below that nobody sees a step; smooth pictures have 0.02 between their lines */
+
+/* ---- blocks ---------------------------------------------------------------------------------------------------------- */
+
+/* line[i]: how much the step from pixel i-1 to i exceeds its neighbours, over all lines across; steps above 20 levels are edges. */
+static void second_differences(float *line, const uint8_t *luma, int n, ptrdiff_t step, int lines, ptrdiff_t next)
+{
+    for (int i = 0; i < n; i++) line[i] = 0;
+    int used = 0;
+    for (int k = 0; k < lines; k += 2, used++) {
+        const uint8_t *p = luma + (ptrdiff_t)k * next;
+        for (int i = 2; i < n - 1; i++) {
+            const int before = abs(p[(i - 1) * step] - p[(i - 2) * step]), here = abs(p[i * step] - p[(i - 1) * step]);
+            const int after = abs(p[(i + 1) * step] - p[i * step]);
+            const int more = 2 * here - before - after;
+            if (more > 0) line[i] += (float)(more > 40 ? 40 : more) / 2;
+        }
+    }
+    for (int i = 0; i < n && used; i++) line[i] /= (float)used;
+}
+
+/* How much the lines of a grid of this period stand out from all n lines, at the phase where they do most. */
+static float grid_strength(Texture *t, const float *line, int n, int period, float all)
+{
+    float best = 0;
+    for (int phase = 0; phase < period; phase++) {
+        int count = 0;
+        for (int i = phase; i < n - 1; i += period)
+            if (i >= 2) t->sorted[count++] = line[i];
+        if (count >= MIN_LINES) best = fmaxf(best, quantile(t->sorted, count, 0.4) + floor_levels);
+    }
+    return best / all;
+}
+
+static float median_line(Texture *t, const float *line, int n)
+{
+    for (int i = 0; i < n; i++) t->sorted[i] = line[i];
+    return quantile(t->sorted + 2, n - 3, 0.5) + floor_levels;
+}
+
+/* The same grid shows in both directions. */
+static float blockiness(Texture *t, const uint8_t *luma, int stride)
+{
+    float best = 1;
+    if (t->width < MIN_GRID * MIN_LINES || t->height < MIN_GRID * MIN_LINES) return NAN;
+    second_differences(t->column, luma, t->width, 1, t->height, stride);
+    second_differences(t->row, luma, t->height, stride, t->width, 1);
+    const float all_columns = median_line(t, t->column, t->width), all_rows = median_line(t, t->row, t->height);
+    for (int period = MIN_GRID; period <= MAX_GRID; period++) {
+        const float across = grid_strength(t, t->column, t->width, period, all_columns);
+        if (across > best) best = fmaxf(best, fminf(across, grid_strength(t, t->row, t->height, period, all_rows)));
+    }
+    return best;
+}
+
+/* ---- bands ----------------------------------------------------------------------------------------------------------- */
+
+/* Pixels of one line that lie on a stair. */
+static int stair_pixels(const uint8_t *p, int n, ptrdiff_t step)
+{
+    int found = 0, steps = 0, pixels = 0, direction = 0, start = 0, last = -1;
+    for (int i = 1; i <= n; i++) {
+        if (i < n && p[i * step] == p[start * step]) continue;
+        const int length = i - start;
+        const int rise = last >= 0 ? p[start * step] - last : 0;
+        const bool goes_on = length >= FLAT && last >= 0 && abs(rise) >= LEAST_STEP && abs(rise) <= LARGEST_STEP &&
+                             (direction == 0 || (rise > 0) == (direction > 0));
+        if (goes_on) {
+            steps++;
+            pixels += length;
+            direction = rise;
+        } else {
+            if (steps >= 3) found += pixels;
+            steps = length >= FLAT;
+            pixels = steps ? length : 0;
+            direction = 0;
+        }
+        last = length >= FLAT ? p[start * step] : -1;
+        start = i;
+    }
+    return steps >= 3 ? found + pixels : found;
+}
+
+static float banding(const Texture *t, const uint8_t *luma, int stride)
+{
+    int64_t across = 0, down = 0;
+    for (int y = 0; y < t->height; y += 4) across += stair_pixels(luma + (ptrdiff_t)y * stride, t->width, 1);
+    for (int x = 0; x < t->width; x += 4) down += stair_pixels(luma + x, t->height, stride);
+    return 100 * 4 * (float)(across > down ? across : down) / ((float)t->width * (float)t->height);
+}
+
+void texture_measure(Texture *t, const uint8_t *luma, int stride, float *edge, float *block, float *band)
+{
+    *edge = edge_width(t, luma, stride);
+    *block = blockiness(t, luma, stride);
+    *band = banding(t, luma, stride);
+}

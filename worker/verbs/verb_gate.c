@@ -1,0 +1,57 @@
+/* verb_gate.c - `reelwright gate FILE...`: the quality gates on any video. The bounds come as JSON from the coordinator's half of the
+ * verb, which reads configs/gates.yaml. */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/options.h"
+#include "worker/gate/gate.h"
+#include "worker/verbs/verbs.h"
+
+static void print_report(const char *path, const GateReport *r)
+{
+    printf("%s: %s\n", path, gate_verdict_name[r->verdict]);
+    for (int i = 0; i < GATE_COUNT; i++) {
+        const GateFinding *f = &r->gate[i];
+        if (!f->measured) continue;
+        printf("  %-12s %-5s %10.3f  bound %8.3f %s", gate_name[i], gate_verdict_name[f->verdict], f->value,
+               f->threshold, gate_unit[i]);
+        for (int k = 0; k < f->at_count; k++) printf("%s%.2f", k ? ", " : "  at ", f->at[k]);
+        printf(f->at_count ? " s\n" : "\n");
+    }
+}
+
+Status verb_gate_files(char *const *file, int count, const char *set_json, bool as_json)
+{
+    GateSet set;
+    TRY(gate_set_parse(set_json, &set));
+    json_t *list = json_array();
+    int bad = 0;
+    Status status = status_ok();
+    for (int i = 0; i < count && !failed(status); i++) {
+        GateReport report;
+        status = gate_file(file[i], &set, (GatePromise){0}, &report);
+        if (failed(status)) break;
+        bad += report.verdict == GATE_FAIL;
+        if (as_json) {
+            json_t *j = json_pack("{s:s%}", "file", file[i], strlen(file[i]));
+            json_t *rest = gate_report_json(&report);
+            if (!j) j = json_pack("{s:n}", "file"); /* a name that is no UTF-8 */
+            json_object_update(j, rest);
+            json_decref(rest);
+            json_array_append_new(list, j);
+        } else {
+            print_report(file[i], &report);
+        }
+    }
+    if (as_json && !failed(status)) {
+        json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        putchar('\n');
+    }
+    json_decref(list);
+    if (failed(status) || !bad) return status;
+    return status_fail(ERR_CLIP, "%d of %d files failed a gate", bad, count);
+}
