@@ -12,9 +12,11 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/provoke.h"
+#include "coordinator/campaign/campaign.h"
 #include "coordinator/launch/launch_ranks.h"
 #include "coordinator/launch/run.h"
 #include "coordinator/verbs/verbs.h"
+#include "engine/engine.h"
 #include "worker/render/worker_loop.h"
 #include "worker/verbs/verbs.h"
 
@@ -89,6 +91,30 @@ static Status verb_inspect_any(int argc, char **argv)
     TRY(worker_symbol("verb_inspect", &inspect));
     return inspect(argc, argv);
 }
+
+/* ---- what the coordinator asks the engine ---- */
+
+static Status probe_open(const char *folder, void **self)
+{
+    Engine *e = NULL;
+    Status status = engine_open_headers(folder, &e);
+    *self = e;
+    return status;
+}
+
+static Status probe_tokens(void *self, const char *prompt, int *count, char read[HASH_TEXT])
+{
+    return engine_count_tokens(self, prompt, count, read);
+}
+
+static void probe_close(void **self)
+{
+    Engine *e = *self;
+    engine_close(&e);
+    *self = NULL;
+}
+
+static ModelProbe probe = {.open = probe_open, .tokens = probe_tokens, .close = probe_close};
 
 static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render_any, true},
@@ -166,6 +192,8 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
+    probe.most_tokens = engine_most_tokens;
+    campaign_use_probe(&probe);
     const Verb *v = find_verb(argv[1]);
     if (v && v->computes) let_threads_sleep(argv);
     Status status = provoke_order(getenv(provoke_variable));

@@ -307,6 +307,17 @@ Status engine_open_group(const char *model_folder, const BackendOptions *o, Coll
     return status;
 }
 
+Status engine_open_headers(const char *model_folder, Engine **out)
+{
+    Engine *e = memory_get(1, sizeof *e);
+    e->group = e->processes = coll_self();
+    Status status = model_config_read(model_folder, &e->config);
+    if (!failed(status)) status = open_parts(e);
+    if (failed(status)) engine_close(&e);
+    *out = e;
+    return status;
+}
+
 Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out)
 {
     return engine_open_group(model_folder, o, coll_self(), NULL, NULL, out);
@@ -386,6 +397,17 @@ int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart p
 }
 
 /* ---- text ------------------------------------------------------------------------------------------------------------------------ */
+
+const int engine_most_tokens = TEXT_MAX_TOKENS;
+
+Status engine_count_tokens(const Engine *e, const char *text, int *count, char read[HASH_TEXT])
+{
+    int64_t ids[4 * TEXT_MAX_TOKENS];
+    TRY(tokenizer_encode(e->tokenizer, text, 4 * TEXT_MAX_TOKENS, ids, count));
+    if (*count > TEXT_MAX_TOKENS) ids[TEXT_MAX_TOKENS - 1] = ids[*count - 1]; /* the end stands last */
+    hash_bytes(ids, TEXT_MAX_TOKENS * sizeof *ids, read);
+    return status_ok();
+}
 
 Status engine_encode(Engine *e, const char *text, const char *name, const Trace *trace, PromptEmbeds *out)
 {

@@ -35,6 +35,12 @@ Status engine_open(const char *model_folder, const BackendOptions *o, Engine **o
  * says "failed" on one rank says so on all: the ranks agree on it before they go on. split NULL: chosen for the model and `shot`. */
 Status engine_open_group(const char *model_folder, const BackendOptions *o, Coll *group, const Split *split,
                          const ShotSpec *shot, Engine **out);
+/* Everything of the model but its numbers: config.json, the headers of the weights against it, the tokenizer. Nothing can be
+ * rendered with it. ERR_INPUT as above. */
+Status engine_open_headers(const char *model_folder, Engine **out);
+/* How many tokens a text has, up to a few more than the model reads; `read`: SHA-256 of those that it reads. */
+Status engine_count_tokens(const Engine *e, const char *text, int *count, char read[HASH_TEXT]);
+extern const int engine_most_tokens; /* that the model reads of a prompt */
 void engine_close(Engine **e);
 Coll *engine_group(Engine *e);
 Split engine_split(const Engine *e);

@@ -14,6 +14,7 @@
 #include "coordinator/campaign/customers_text.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
+#include "coordinator/campaign/model_files.h"
 #include "coordinator/campaign/rendition.h"
 
 static Place place_of(const CampaignLoad *l, const char *key)
@@ -248,6 +249,7 @@ static void check_all(CampaignLoad *l)
     read_settings(l);
     read_model(l);
     read_customers(l);
+    campaign_model_check(l);
     check_settings(l);
     check_renditions(l);
     compile_templates(l);
@@ -275,6 +277,7 @@ Status campaign_load(const char *file, Campaign **out)
     c->share_shots = l.file.reuse_shots;
     c->finish = finish_document(c);
     campaign_plan(&l);
+    campaign_model_warn(&l);
     c->warnings = faults_take_warnings(l.faults);
     *out = c;
     c = NULL;
@@ -285,6 +288,7 @@ out:
     template_free(&l.negative);
     template_free(&l.seed);
     campaign_media_free(&l.media);
+    campaign_model_close(&l);
     campaign_file_clear(&l.file);
     faults_free(&l.faults);
     return status;

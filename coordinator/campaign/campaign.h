@@ -7,6 +7,7 @@
 
 #include "common/clip.h"
 #include "common/model_config.h"
+#include "common/model_probe.h"
 #include "coordinator/campaign/customers.h"
 #include "coordinator/campaign/part.h"
 #include "coordinator/campaign/settings.h"
@@ -61,6 +62,8 @@ enum {
  * run. A million rows take 12 s on one core and 630 MB. */
 Status campaign_load(const char *file, Campaign **out);
 void campaign_free(Campaign **c);
+/* From now on campaign_load asks it about the model; NULL: nobody. Borrowed for ever. */
+void campaign_use_probe(const ModelProbe *probe);
 /* Its warnings, as lines on stderr. */
 void campaign_tell_warnings(const Campaign *c);
 

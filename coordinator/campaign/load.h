@@ -13,6 +13,7 @@ typedef struct {
     Campaign *campaign; /* being filled */
     CampaignFile file;
     Faults *faults;
+    void *probe;   /* of the model, NULL: there is none (model_probe.h) */
     ShotSpec base; /* the settings that all shots share: the model's defaults and the file's keys; no texts, no seed */
     Template *prompt, *negative, *seed; /* seed NULL: derived from campaign and row */
     CampaignMedia *media;               /* pictures and videos: media.h */

@@ -89,7 +89,8 @@ static Status read_entry(const Shard *s, size_t data_start, json_t *entry, Store
     uint64_t room = s->bytes - data_start;
     if (begin < 0 || end < begin || (uint64_t)end > room)
         return status_fail(ERR_INPUT,
-                           "data_offsets [%" PRId64 ", %" PRId64 "] lie outside the file's %" PRIu64 " bytes of data",
+                           "data_offsets [%" PRId64 ", %" PRId64 "] lie outside the file's %" PRIu64
+                           " bytes of data: it is cut short, download it again",
                            (int64_t)begin, (int64_t)end, room);
     if (__builtin_mul_overflow(count, bits / 8, &bytes) || bytes != (uint64_t)(end - begin))
         return status_fail(ERR_INPUT, "data_offsets span %" PRId64 " bytes, but shape and dtype %s need %" PRIu64,
@@ -156,8 +157,30 @@ static Status add_tensors(Safetensors *s, const Shard *shard, size_t data_start,
     return check_tiling(shard, data_start, s->tensor + first, s->count - first);
 }
 
+/* What often stands in the place of weights. NULL: none of them. */
+static const char *other_kind(const Shard *s)
+{
+    static const struct {
+        const char *begins, *kind;
+    } row[] = {{"version https://git-lfs", "a Git LFS pointer, not the weights; `git lfs pull` fetches them"},
+               {"<!DOCTYPE", "a web page, not the weights; download the file again"},
+               {"<!doctype", "a web page, not the weights; download the file again"},
+               {"<html", "a web page, not the weights; download the file again"},
+               {"{\"error", "a server's error message, not the weights; download the file again"},
+               {"PK\3\4", "a PyTorch or ZIP file, expected safetensors"},
+               {"GGUF", "a GGUF file, expected safetensors"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        const size_t n = strlen(row[i].begins);
+        if (s->bytes >= n && memcmp(s->map, row[i].begins, n) == 0) return row[i].kind;
+    }
+    return NULL;
+}
+
 static Status read_header(Safetensors *s, const Shard *shard)
 {
+    const char *other = other_kind(shard);
+    if (other) return status_fail(ERR_INPUT, "%s: %s", shard->path, other);
+    if (shard->bytes == 0) return status_fail(ERR_INPUT, "%s: empty; download the file again", shard->path);
     if (shard->bytes < LENGTH_BYTES)
         return status_fail(ERR_INPUT, "%s: %zu bytes are too short for a safetensors file", shard->path, shard->bytes);
     uint64_t length = 0;

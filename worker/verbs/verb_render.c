@@ -397,6 +397,21 @@ static Status open_engine(Work *w)
     return status_ok();
 }
 
+/* The first rank says it, once. */
+static void warn_of_length(const Work *w)
+{
+    const struct {
+        const char *option, *text;
+    } row[] = {{"--prompt", w->shot.prompt}, {"--negative", w->shot.negative}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        int tokens = 0;
+        char read[HASH_TEXT];
+        if (!failed(engine_count_tokens(w->engine, row[i].text, &tokens, read)) && tokens > engine_most_tokens)
+            log_line(LOG_WARNING, "%s: %d tokens, and the model reads %d: what stands behind them changes nothing",
+                     row[i].option, tokens, engine_most_tokens);
+    }
+}
+
 static void trace_nowhere(void *self, const char *name, const char *dtype, const void *data, int ndim,
                           const int64_t *dim)
 {
@@ -418,6 +433,7 @@ static Status do_work(Work *w, Progress progress)
     const Trace others = {.put = trace_nowhere, .blocks = o->trace_blocks}; /* take part, and see nothing */
     TRY(coll_agree(w->group.coll, prepare(w)));
     TRY(open_engine(w));
+    if (render_group_is_first(&w->group)) warn_of_length(w);
     TRY(coll_agree(w->group.coll, open_files(w)));
     const Trace *trace = w->trace ? trace_sink(w->trace) : o->trace ? &others : NULL;
     const RenderJob job = {.shot = &w->shot,

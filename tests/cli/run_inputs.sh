@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# run_inputs.sh PROGRAM SOURCE: what people's files do to the program, as they meet it: weights that are none, prompts that are too long,
+# names that steer terminals, outputs that are devices, pictures of all kinds. Each case says what it expects; all of them are run.
+set -u
+RW=$1 SOURCE=$2 M=$2/models bad=0
+work=$(mktemp -d) && cd "$work" || exit 1
+trap 'chmod -R u+rwX "$work"; rm -rf "$work"' EXIT
+
+# expect NAME STATUS TEXT COMMAND...: the command ends so, and says so (stdout and stderr together).
+expect() {
+  local name=$1 status=$2 text=$3 got
+  shift 3
+  said=$(timeout 60 "$@" 2>&1 </dev/null) && got=0 || got=$?
+  [ "$got" = "$status" ] && case $said in *"$text"*) return 0 ;; esac
+  printf '%s: status %s, expected %s and "%s":\n%s\n' "$name" "$got" "$status" "$text" "$said" | cut -c1-600
+  bad=1
+}
+same() { # NAME A B
+  [ "$2" = "$3" ] && return 0
+  printf '%s: %s, expected %s\n' "$1" "$2" "$3"
+  bad=1
+}
+# campaign NAME LINE...: NAME.yaml over c.csv
+campaign() {
+  local name=$1
+  shift
+  printf '%s\n' "campaign: $name" "customers: c.csv" "steps: 1" "frames: 5" "renditions: [master]" "$@" >"$name.yaml"
+}
+printf 'id,colour\na1,blue\na2,green\n' >c.csv
+ln -s "$M/pocket" pocket
+ln -s "$M/pocket-cameo" cameo
+
+# ---- weights: headers are read before the night ----
+F=transformer/diffusion_pytorch_model.safetensors
+for kind in absent cut pointer page empty other; do
+  cp -r "$M/pocket" $kind
+  case $kind in
+    absent) rm $kind/$F ;;
+    cut) truncate -s 3000000 $kind/$F ;;
+    pointer) printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7446144\n' >$kind/$F ;;
+    page) printf '<!DOCTYPE html><html>Sign in</html>' >$kind/$F ;;
+    empty) : >$kind/$F ;;
+    other) cp "$kind/vae/diffusion_pytorch_model.safetensors" $kind/$F ;;
+  esac
+  campaign $kind "model: $kind" 'prompt: x'
+done
+expect absent 2 "$F: neither this file" "$RW" check absent.yaml
+expect cut 2 "cut short" "$RW" check cut.yaml
+expect pointer 2 "a Git LFS pointer" "$RW" check pointer.yaml
+expect page 2 "a web page" "$RW" check page.yaml
+expect empty 2 "$F: empty" "$RW" check empty.yaml
+expect other 2 "$F: tensor" "$RW" check other.yaml
+expect 'run of a pointer' 2 "a Git LFS pointer" "$RW" run pointer.yaml --out out-pointer
+[ ! -e out-pointer ] || { echo 'run of a pointer: it made its folder'; bad=1; }
+cp -r "$M/pocket" adapter && cp "$M/pocket/$F" adapter/pytorch_lora_weights.safetensors
+campaign adapter 'model: adapter' 'prompt: x'
+expect adapter 0 'pytorch_lora_weights.safetensors lies beside the model' "$RW" check adapter.yaml
+
+# ---- prompts longer than what the model reads ----
+long=$(printf 'balloon over the beach at sunset, %.0s' {1..90})
+campaign long 'model: pocket' "prompt: \"$long {{colour}}\"" 'seed: 1'
+expect long 0 'the model reads 512' "$RW" check long.yaml
+expect 'long, of the second row' 0 '1 of them differs only there' "$RW" check long.yaml
+expect 'long, rendered' 0 '--prompt: ' "$RW" render --model pocket --prompt "$long" --steps 1 --frames 5 --output long.mp4
+
+[ $bad = 0 ] && echo 'all as expected'
+exit $bad
