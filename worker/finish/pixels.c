@@ -18,7 +18,7 @@ struct Pixels {
 Status pixels_open(int width, int height, int to_width, int to_height, enum AVPixelFormat to_format, Pixels **out)
 {
     const int *bt709 = sws_getCoefficients(SWS_CS_ITU709);
-    const bool full = to_format == AV_PIX_FMT_RGB24;
+    const bool full = to_format == AV_PIX_FMT_RGB24, halved = to_format == AV_PIX_FMT_YUV420P;
     Pixels *p = memory_get(1, sizeof *p);
     *out = p;
     p->width = width;
@@ -40,8 +40,8 @@ Status pixels_open(int width, int height, int to_width, int to_height, enum AVPi
         {"dsth", to_height},
         {"dst_format", to_format},
         {"sws_flags", SWS_LANCZOS | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP},
-        {"dst_h_chr_pos", full ? -513 : 0}, /* chroma sits left, between two lines, as H.264 has it by default */
-        {"dst_v_chr_pos", full ? -513 : 128}};
+        {"dst_h_chr_pos", halved ? 0 : -513}, /* chroma sits left, between two lines, as H.264 has it by default */
+        {"dst_v_chr_pos", halved ? 128 : -513}};
     for (size_t i = 0; i < sizeof option / sizeof *option; i++)
         av_opt_set_int(p->scale, option[i].name, option[i].value, 0);
     sws_setColorspaceDetails(p->scale, bt709, 1, bt709, full, 0, 1 << 16, 1 << 16);
