@@ -13,7 +13,8 @@
  * Points of a worker: ready (before it hears a lease), load, text, denoise, decode, encode (a frame), finish, report (files are
  * there, nothing is said yet). Of files: publish.ENDING (the draft is whole, not renamed yet). Of the coordinator:
  * before.CHANGE and after.CHANGE, around the commit of a round with that change (ledger/states.c names them); its step is the epoch;
- * before.ask and after.ask around a verb's request.
+ * before.ask and after.ask around a verb's request; before.parts and after.parts around the step that gives up a merged campaign's
+ * parts.
  *
  * Compiled in always, so that what is tested is what is used; without orders a point costs one comparison. */
 #ifndef REELWRIGHT_PROVOKE_H

@@ -12,7 +12,20 @@ static Status run_all(Ledger *l, const char *sql)
     return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? status_ok() : ledger_sql_fail(l, "cannot merge");
 }
 
-static Status check_part(const char *folder, int number, int count, char fingerprint[HASH_TEXT])
+typedef struct {
+    char fingerprint[HASH_TEXT]; /* "": none seen yet */
+    int64_t clips, shots;
+} Sum;
+
+static Status check_campaign(Sum *sum, const Snapshot *s, const char *folder)
+{
+    if (!*sum->fingerprint) memcpy(sum->fingerprint, s->fingerprint, HASH_TEXT);
+    if (strcmp(sum->fingerprint, s->fingerprint) == 0) return status_ok();
+    return status_fail(ERR_INPUT, "%s: a part of another campaign (fingerprint %.12s, expected %.12s)", folder,
+                       s->fingerprint, sum->fingerprint);
+}
+
+static Status add_part(Sum *sum, const char *folder, int number, int count)
 {
     Ledger *l = NULL;
     Snapshot s = {0};
@@ -22,12 +35,35 @@ static Status check_part(const char *folder, int number, int count, char fingerp
     if (s.part.number != number || s.part.count != count)
         TRY_OUT(status_fail(ERR_INPUT, "%s: holds part %d of %d, expected %d of %d", folder, s.part.number,
                             s.part.count, number, count));
-    if (!*fingerprint) memcpy(fingerprint, s.fingerprint, HASH_TEXT);
-    if (strcmp(fingerprint, s.fingerprint) != 0)
-        TRY_OUT(status_fail(ERR_INPUT, "%s: a part of another campaign (fingerprint %.12s, expected %.12s)", folder,
-                            s.fingerprint, fingerprint));
+    TRY_OUT(check_campaign(sum, &s, folder));
+    TRY_OUT(ledger_check_counts(l));
+    sum->clips += s.clips;
+    sum->shots += s.shots;
 out:
     ledger_close(&l);
+    snapshot_clear(&s);
+    return status;
+}
+
+static Status add_parts(Sum *sum, char *const *part, int count)
+{
+    *sum = (Sum){0};
+    for (int i = 0; i < count; i++) TRY(add_part(sum, part[i], i + 1, count));
+    return status_ok();
+}
+
+static Status check_whole(Ledger *l, Sum *sum)
+{
+    Snapshot s = {0};
+    Status status = ledger_check_counts(l);
+    if (!failed(status)) status = ledger_read_snapshot(l, &s);
+    if (!failed(status)) status = check_campaign(sum, &s, ledger_folder(l));
+    if (!failed(status) && (s.clips != sum->clips || s.shots != sum->shots))
+        status =
+            status_fail(ERR_FATAL,
+                        "%s: holds %lld rows and %lld shots, its parts %lld and %lld; nothing is removed. Move this "
+                        "ledger away and merge again",
+                        l->file, (long long)s.clips, (long long)s.shots, (long long)sum->clips, (long long)sum->shots);
     snapshot_clear(&s);
     return status;
 }
@@ -79,13 +115,24 @@ static Status take_part(Ledger *l, const char *folder, int number, int count)
 Status ledger_merge(const char *folder, char *const *part, int count)
 {
     Ledger *l = NULL;
-    char fingerprint[HASH_TEXT] = "";
+    Sum sum;
     Status status = status_ok();
-    for (int i = 0; i < count; i++) TRY(check_part(part[i], i + 1, count, fingerprint));
+    TRY(add_parts(&sum, part, count));
     TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
     for (int i = 0; i < count; i++) TRY_OUT(take_part(l, part[i], i + 1, count));
-    TRY_OUT(ledger_check_counts(l));
+    TRY_OUT(check_whole(l, &sum));
 out:
+    ledger_close(&l);
+    return status;
+}
+
+Status ledger_check_merged(const char *folder, char *const *part, int count)
+{
+    Ledger *l = NULL;
+    Sum sum;
+    TRY(add_parts(&sum, part, count));
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = check_whole(l, &sum);
     ledger_close(&l);
     return status;
 }

@@ -1,8 +1,10 @@
 /* merge.c - `merge`: the parts of a campaign become the campaign.
  *
- * When every part is complete, DIR is what a run of the whole campaign would have left, and DIR/parts is gone. The ledger is
- * made beside its place and renamed, and only then are the parts removed: a merge that is killed is run again. Before that it
- * shows how far the parts are: the list has a line for each row all the same. */
+ * When every part is complete, DIR is what a run of the whole campaign would have left, and DIR/parts is gone. One merge works at a time
+ * (the folder's lock). The ledger is made in a folder of this process's own and renamed; its rows are counted against the parts'; the
+ * clips are delivered; then DIR/parts becomes DIR/parts.merged in one step, which nobody looks into any more, and is removed. A merge that
+ * is killed anywhere in this is run again. Before the parts are complete it shows how far they are: the list has a line for each row all
+ * the same. */
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,8 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/provoke.h"
+#include "common/shell.h"
 #include "coordinator/campaign/part.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/list.h"
@@ -29,6 +33,7 @@ typedef struct {
     int count;
     char *part[PARTS_MAX];
     int lock[PARTS_MAX]; /* of those that do not run: nobody starts them meanwhile */
+    int whole_lock;      /* of the folder itself */
     int open;            /* parts that are not complete, or still run */
     int64_t left;        /* clips of them */
     char *draft;         /* the folder that the ledger is made in */
@@ -57,7 +62,6 @@ out:
 
 static Status find_parts(Merge *m)
 {
-    TRY(part_count(m->folder, &m->count));
     if (m->count == 0 || m->count > PARTS_MAX)
         return status_fail(ERR_INPUT, "%s: no parts there; expected the --out of `reelwright run --part`", m->folder);
     for (int i = 0; i < m->count; i++) {
@@ -92,8 +96,9 @@ static Status remove_tree(const char *path)
 
 static Status make_ledger(Merge *m)
 {
-    m->draft = path_join(m->folder, "parts/merged");
-    TRY(remove_tree(m->draft));
+    char *name = path_join(m->folder, "parts/merged");
+    m->draft = file_draft(name);
+    free(name);
     TRY(file_make_folders(m->draft));
     TRY(ledger_merge(m->draft, m->part, m->count));
     ledger_settle(m->draft); /* all of it is in the one file now */
@@ -110,31 +115,48 @@ static void keep_file(const Merge *m, int i, const char *stem, const char *endin
     free(to);
 }
 
+/* What a merge that was killed while it removed them has left; nothing of it is needed. */
+static Status remove_rest(const Merge *m)
+{
+    char *rest = path_join(m->folder, "parts.merged");
+    Status status = remove_tree(rest);
+    free(rest);
+    return status;
+}
+
 static Status remove_parts(const Merge *m)
 {
-    char *parts = path_join(m->folder, "parts");
+    char *parts = path_join(m->folder, "parts"), *rest = path_join(m->folder, "parts.merged");
+    Status status = remove_tree(rest);
     for (int i = 0; i < m->count; i++) {
         keep_file(m, i, "events", "jsonl");
         keep_file(m, i, "run", "log");
     }
-    Status status = remove_tree(parts);
+    if (!failed(status)) status = provoke_at("before", "parts", 0);
+    if (!failed(status) && rename(parts, rest) != 0) status = status_errno(ERR_FATAL, "cannot rename %s", parts);
+    if (!failed(status)) status = provoke_at("after", "parts", 0);
     free(parts);
+    free(rest);
+    return failed(status) ? status : remove_rest(m);
+}
+
+static Status publish_ledger(Merge *m, const char *whole)
+{
+    TRY(make_ledger(m));
+    char *made = path_join(m->draft, "ledger.db");
+    Status status = file_publish(made, whole);
+    free(made);
     return status;
 }
 
 static Status finish(Merge *m)
 {
     char *whole = path_join(m->folder, "ledger.db");
-    Status status = status_ok();
-    if (!file_exists(whole)) { /* else an earlier merge came as far as this */
-        char *made = NULL;
-        status = make_ledger(m);
-        if (!failed(status)) made = path_join(m->draft, "ledger.db");
-        if (!failed(status)) status = file_publish(made, whole);
-        free(made);
-    }
+    Status status =
+        file_exists(whole) ? status_ok() /* an earlier merge came as far as this */ : publish_ledger(m, whole);
     free(whole);
     TRY(status);
+    TRY(ledger_check_merged(m->folder, m->part, m->count));
     status = conclude(m->folder, 0, status_ok(), false);
     if (status.err != OK && status.err != ERR_CLIP) return status;
     char *why = text_copy(status.message);
@@ -148,23 +170,66 @@ static Status finish(Merge *m)
 static Status show(Merge *m)
 {
     Ledger *l = NULL;
-    char *list = path_join(m->folder, "delivery.csv"), *clips = NULL;
+    char *list = path_join(m->folder, "delivery.csv");
     Status status = make_ledger(m);
     if (!failed(status)) status = ledger_open(m->draft, LEDGER_READ, &l);
     if (!failed(status)) status = deliver_write_list(l, list);
-    clips = path_join(m->draft, "clips");
-    if (!failed(status) && symlink("../../clips", clips) != 0)
-        status = status_errno(ERR_FATAL, "cannot make %s", clips);
-    if (!failed(status)) status = report_write(l, m->draft);
+    if (!failed(status)) status = report_write(l, m->folder);
     ledger_close(&l);
-    free(clips);
     if (!failed(status))
         status =
             status_fail(ERR_CLIP,
                         "%d of %d parts are not complete, %lld clips are missing; %s and %s/report/index.html show "
                         "what is there; merge again when they are",
-                        m->open, m->count, (long long)m->left, list, m->draft);
+                        m->open, m->count, (long long)m->left, list, m->folder);
     free(list);
+    return status;
+}
+
+/* No parts any more, but a ledger of the whole: a merge did all of it, or was killed as it removed them. */
+static Status merged_before(const Merge *m, bool *yes)
+{
+    char *whole = path_join(m->folder, "ledger.db"), *rest = path_join(m->folder, "parts.merged");
+    Status status = status_ok();
+    *yes = m->count == 0 && file_exists(whole) && file_exists(rest);
+    if (*yes) status = remove_rest(m);
+    if (*yes && !failed(status)) status = conclude(m->folder, 0, status_ok(), false);
+    free(whole);
+    free(rest);
+    return status;
+}
+
+/* Nothing is written into a folder that has no parts and is not left over from a merge either. */
+static Status check_merged_once(const Merge *m)
+{
+    char *whole = path_join(m->folder, "ledger.db"), *rest = path_join(m->folder, "parts.merged");
+    bool one = file_exists(whole), left_over = one && file_exists(rest);
+    free(whole);
+    free(rest);
+    if (left_over) return status_ok();
+    if (one)
+        return shell_advise(ERR_INPUT, "no parts there, it is one campaign already; `%s` shows it", "status",
+                            m->folder);
+    return status_fail(ERR_INPUT, "%s: no parts there; expected the --out of `reelwright run --part`", m->folder);
+}
+
+static Status merge(Merge *m)
+{
+    bool done = false;
+    if (!file_is_folder(m->folder)) return status_fail(ERR_INPUT, "%s: expected a campaign folder", m->folder);
+    TRY(part_count(m->folder, &m->count));
+    if (m->count == 0) TRY(check_merged_once(m));
+    TRY(lock_take(m->folder, false, &m->whole_lock));
+    TRY(part_count(m->folder, &m->count)); /* the one that had the lock may have removed them */
+    TRY(merged_before(m, &done));
+    if (done) return status_ok();
+    TRY(find_parts(m));
+    Status status = m->open > 0 ? show(m) : finish(m);
+    if (!m->draft) return status;
+    char *why = text_copy(status.message);
+    Status removed = remove_tree(m->draft);
+    status = failed(status) ? status_fail(status.err, "%s", why) : removed;
+    free(why);
     return status;
 }
 
@@ -185,8 +250,9 @@ Status verb_merge(int argc, char **argv)
     Merge *m = memory_get(1, sizeof *m);
     m->folder = argv[first];
     for (int i = 0; i < PARTS_MAX; i++) m->lock[i] = -1;
-    Status status = find_parts(m);
-    if (!failed(status)) status = m->open > 0 ? show(m) : finish(m);
+    m->whole_lock = -1;
+    Status status = merge(m);
+    lock_release(&m->whole_lock);
     for (int i = 0; i < m->count; i++) {
         lock_release(&m->lock[i]);
         free(m->part[i]);

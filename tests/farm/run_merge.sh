@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Merging the parts of a campaign: killed before and after each step it is run again and loses nothing; two at once do not get in each
+# other's way; a ledger that lacks rows removes no part.
+source "$(dirname "$0")/../fault/farm.sh"
+ROWS=6
+trap 'kill "${FIRST:-}" 2>/dev/null || true' EXIT
+campaign calm 2
+for part in 1 2; do
+  "$PROGRAM" run calm.yaml --out out-parts --workers 1 --part $part/2 2>>parts.err || fail "part $part: status $?"
+done
+fresh() { rm -rf out-calm && cp -a out-parts out-calm; }
+merge() { # STATUS
+  local status=0
+  { "$PROGRAM" merge out-calm >merge.out || status=$?; } 2>merge.err
+  [ $status = "$1" ] || fail "merge: status $status, expected $1: $(cat merge.err)"
+}
+kept() { [ -d "out-calm/parts/1-of-2" ] && [ -s "out-calm/parts/2-of-2/ledger.db" ]; }
+merged() { # every row delivered once, nothing left over
+  [ ! -e out-calm/parts ] && [ ! -e out-calm/parts.merged ] || fail "$1: parts are left over"
+  check_complete calm
+}
+fresh
+merge 0
+merged "undisturbed"
+merge 2
+grep -q 'it is one campaign already' merge.err || fail "merged twice: $(cat merge.err)"
+
+for point in publish.db before.deliver after.deliver publish.csv before.parts after.parts; do
+  fresh
+  provoke "at=$point,do=kill"
+  merge 137
+  calm_down
+  [ "$point" = after.parts ] || kept || fail "$point: a part is gone"
+  merge 0
+  merged "killed at $point"
+done
+
+# two at once: the second one is refused, whenever it comes
+fresh
+REELWRIGHT_PROVOKE="at=publish.db,do=hold,until=$WORK/go" "$PROGRAM" merge out-calm >first.out 2>first.err &
+FIRST=$!
+drafts() { ls -d out-calm/parts/merged.draft.* >/dev/null 2>&1; }
+until_true 30 drafts
+merge 3
+grep -q 'another' merge.err || fail "two at once: $(cat merge.err)"
+release
+wait $FIRST || fail "two at once: the first one: $(cat first.err)"
+merged "two at once"
+fresh
+for i in 1 2 3 4; do { "$PROGRAM" merge out-calm >/dev/null 2>many.$i.err || true; } & done
+wait
+[ ! -e out-calm/parts ] || merge 0
+merged "four at once"
+
+# a whole that lacks a part's rows
+fresh
+"$PROGRAM" run calm.yaml --out out-calm --workers 1 2>many.err && fail "a run of the whole took the folder of the parts"
+cp out-calm/parts/1-of-2/ledger.db out-calm/ledger.db
+merge 3
+grep -q 'nothing is removed' merge.err || fail "a wrong whole: $(cat merge.err)"
+kept || fail "a wrong whole: a part is gone"
+rm out-calm/ledger.db
+merge 0
+merged "after a wrong whole"
+echo "killed at six points, two and four at once, with a wrong whole: every row is there"
