@@ -38,6 +38,7 @@ typedef struct {         /* what a worker is asked to do: one shot and the clips
     ShotSpec shot;         /* the worker's: wire_decode reads it from spec; the coordinator leaves it empty */
     int steps;             /* the coordinator's: what it expects of the shot; not in the message */
     int checkpoint_every;  /* steps; 0 = decide by measured step time */
+    int mixed;             /* 1: a shot may go on by another kind of processor, back end or split than began it */
     char *finish;          /* what every clip of the campaign is finished with: finish_spec.h */
     int clip_count;
     ClipOrder *clip;

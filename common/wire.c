@@ -135,6 +135,7 @@ static void pass_lease(Codec *c, Lease *l)
     pass_text(c, &l->campaign_folder, "campaign folder");
     pass_spec(c, l);
     pass_int(c, &l->checkpoint_every, "checkpoint_every");
+    pass_int(c, &l->mixed, "mixed");
     pass_text(c, &l->finish, "finish");
     pass_count(c, &l->clip_count, (c->end - c->at) / MIN_ORDER_BYTES, "number of clips");
     if (!c->writing) l->clip = memory_get((size_t)l->clip_count, sizeof *l->clip);

@@ -351,6 +351,13 @@ Backend *engine_backend(Engine *e) { return e->be; }
 Coll *engine_group(Engine *e) { return e->group; }
 Split engine_split(const Engine *e) { return e->split; }
 
+void engine_kind(const Engine *e, char *text, size_t room)
+{
+    char backend[64];
+    backend_kind(e->be, backend, sizeof backend);
+    snprintf(text, room, "%s %dx%dx%d", backend, e->split.guidance, e->split.sequence, e->split.tensor);
+}
+
 int64_t engine_bytes_read(const Engine *e)
 {
     return e->bytes_read + (e->text_source ? weights_bytes_read(e->text_source) : 0);

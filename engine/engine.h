@@ -44,6 +44,9 @@ extern const int engine_most_tokens; /* that the model reads of a prompt */
 void engine_close(Engine **e);
 Coll *engine_group(Engine *e);
 Split engine_split(const Engine *e);
+/* "cpu AVX-512 1x1x2": back end, instruction set and split. What the same build computes in one type is the same, bit for bit, where
+ * this is the same. */
+void engine_kind(const Engine *e, char *text, size_t room);
 int64_t engine_bytes_read(const Engine *e); /* of weights, from files, so far */
 const ModelConfig *engine_config(const Engine *e);
 Backend *engine_backend(Engine *e);

@@ -141,6 +141,14 @@ Status backend_finish(Backend *be)
 void backend_clear(Backend *be) { be->first = status_ok(); }
 DType backend_compute(const Backend *be) { return be->options.compute; }
 const char *backend_dtype(const Backend *be) { return backend_dtype_name(&be->options); }
+
+const char *backend_kind(const Backend *be, char *text, size_t room)
+{
+    const char *more = be->kernels->instructions ? be->kernels->instructions(be) : "";
+    snprintf(text, room, "%s%s%s", be->kernels->name, *more ? " " : "", more);
+    return text;
+}
+
 bool backend_plans(const Backend *be) { return be->options.plan; }
 BackendOptions backend_options(const Backend *be) { return be->options; }
 

@@ -16,6 +16,8 @@ typedef struct {
     void (*close)(Backend *be);
     /* Of the device, in bytes; 0: unknown. NULL: it computes in the machine's memory. */
     void (*memory)(const Backend *be, int64_t *all, int64_t *available);
+    /* What its last bits depend on besides the shapes: the instruction set, or the device's name. NULL: nothing. */
+    const char *(*instructions)(const Backend *be);
     /* Which ways were taken where there are several, for records; NULL: there is one. */
     const char *(*notes)(const Backend *be, char *text, size_t room);
     Status (*finish)(Backend *be); /* NULL: nothing is ever on its way */

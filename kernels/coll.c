@@ -61,7 +61,7 @@ bool coll_is_aborted(const Coll *c)
 void coll_abort(Coll *c)
 {
     Coll *group = outermost(c);
-    if (group->aborted) return;
+    if (group->aborted || group->size == 1) return; /* the group of one is everybody's: nobody waits in it */
     group->aborted = true;
     if (group->home->abort) group->home->abort(group);
 }

@@ -63,7 +63,7 @@ struct Coll {
 
 Coll *coll_new(const CollHome *home, int rank, int size, void *own); /* for homes */
 
-/* A group of one, shared, never freed. coll_close leaves it alone. */
+/* A group of one, shared, never freed and never changed: coll_close and coll_abort leave it alone. */
 Coll *coll_self(void);
 /* Rank `rank` of `size` for a back end that plans: it exchanges nothing and only has the sizes. */
 Coll *coll_planned(int rank, int size);

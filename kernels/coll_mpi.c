@@ -36,9 +36,11 @@
 
 enum {
     TAG_FIRST = 16, /* the link has those below */
-    TAG_DATA = 0,
-    TAG_END = 1,
-    TAGS = 2,
+    TAG_END = 0,
+    TAG_DATA =
+        1, /* and the next ones: the number of the message between two ranks, so that none is taken for another */
+    SEQUENCE = 64,
+    TAGS = TAG_DATA + SEQUENCE,
     SPINS = 200, /* looks before the first nap: a peer that computes the same is nearly there */
     MOST_NAP_US = 500,
     IDLE_MS = 20,
@@ -71,6 +73,7 @@ typedef struct { /* what a group and its parts share */
     MPI_Request end[COLL_MAX_RANKS]; /* standing receives, by rank of the outermost group */
     int said[COLL_MAX_RANKS];        /* what they receive: nothing that is looked at */
     bool over[COLL_MAX_RANKS], died[COLL_MAX_RANKS];
+    unsigned sent[COLL_MAX_RANKS], received[COLL_MAX_RANKS]; /* messages to and from each rank so far */
     Block spare[SPARE_BLOCKS];
     Batch *working;
 } Group;
@@ -187,10 +190,21 @@ static bool is_failure(int code)
 
 static Status peer_gone(int world) { return status_fail(ERR_RETRY, "rank %d, which shared the shot, died", world); }
 
+/* In the outermost group; its parts share the numbers of messages. */
+static int rank_of(const Group *g, int world)
+{
+    int r = 0;
+    while (r < g->size - 1 && g->world[r] != world) r++;
+    return r;
+}
+
 static Status post(const Mine *m, Batch *b, int peer, char *data, size_t bytes, bool send)
 {
-    const int world = m->world[peer], tag = m->group->tag + TAG_DATA;
+    const int world = m->world[peer];
+    Group *g = m->group;
+    unsigned *number = (send ? g->sent : g->received) + rank_of(g, world);
     for (size_t at = 0; at < bytes; at += MOST_BYTES) {
+        const int tag = g->tag + TAG_DATA + (int)((*number)++ % SEQUENCE);
         const int n = (int)(bytes - at < MOST_BYTES ? bytes - at : MOST_BYTES);
         MPI_Request *r = next_request(b, world);
         int code = send ? MPI_Isend(data + at, n, MPI_BYTE, world, tag, MPI_COMM_WORLD, r)
@@ -220,12 +234,7 @@ static Status peer_failure(const Group *g, int world)
     return peer_gone(world);
 }
 
-static bool has_ended(const Group *g, int world)
-{
-    for (int r = 0; r < g->size; r++)
-        if (g->world[r] == world) return g->over[r];
-    return false;
-}
+static bool has_ended(const Group *g, int world) { return g->over[rank_of(g, world)]; }
 
 static Status test_all(const Group *g, Batch *b, bool *over)
 {

@@ -53,7 +53,9 @@ Status backend_status(const Backend *be); /* the first failure since the last ba
 Status backend_finish(Backend *be);       /* waits until all that was issued is done; then as backend_status */
 void backend_clear(Backend *be);          /* forget the failure (the caller has dealt with it) */
 DType backend_compute(const Backend *be);
-const char *backend_dtype(const Backend *be);       /* backend_dtype_name of its options */
+const char *backend_dtype(const Backend *be); /* backend_dtype_name of its options */
+/* "cpu AVX-512": two that say the same give the same bits. */
+const char *backend_kind(const Backend *be, char *text, size_t room);
 bool backend_plans(const Backend *be);              /* opened to plan: there are no numbers */
 BackendOptions backend_options(const Backend *be);  /* with threads and memory_bytes resolved */
 int64_t backend_available_bytes(const Backend *be); /* that the machine, or the device, could still give; 0 = unknown */

@@ -52,6 +52,8 @@ static const YamlField schema[] = {
      .unit = "steps", .help = "how often latents are saved"},
     {"reuse.shots", YAML_SWITCH, TO(reuse_shots), .fallback = "true",
      .help = "rows that need the same render share it"},
+    {"reuse.mixed", YAML_SWITCH, TO(reuse_mixed), .fallback = "false",
+     .help = "another kind of processor may go on with a shot"},
     {"reuse.trunk_steps", YAML_INTEGER, .max = 1000, .fallback = "0", .unit = "steps", .only = "0",
      .lacks = "share the first steps of different shots", .help = "steps that all variants share"},
     {"pilot", YAML_INTEGER, TO(pilot), .max = 1000, .fallback = "0", .unit = "clips",

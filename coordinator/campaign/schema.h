@@ -28,7 +28,7 @@ typedef struct
     char scheduler[YAML_CHOICE_BYTES];
     YamlWords renditions, events, references, control_scale;
     YamlTables loras; /* of CampaignLora */
-    bool reuse_shots;
+    bool reuse_shots, reuse_mixed;
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;
 

@@ -31,6 +31,7 @@ typedef struct { /* owns its texts: settings_clear */
     int pilot;                     /* clips to render first; 0: none */
     char deadline[DEADLINE_BYTES]; /* as the file says it; "" none */
     MaxFails max_fails;
+    bool mixed;               /* reuse: {mixed: true} */
     int limit_s[STAGE_COUNT]; /* between two signs of progress; 0: measured */
     NotifySettings notify;
 } Settings;

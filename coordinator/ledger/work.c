@@ -54,12 +54,16 @@ Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count)
 static Status read_campaign(Ledger *l)
 {
     Lease *out = &l->campaign;
-    Query q = ledger_sql_query(l, "SELECT model_folder, model_hash, finish, checkpoint_every FROM campaign", "");
+    Query q = ledger_sql_query(l,
+                               "SELECT model_folder, model_hash, finish, checkpoint_every,"
+                               " coalesce(json_extract(settings, '$.mixed'), 0) FROM campaign",
+                               "");
     if (!ledger_sql_next(&q)) return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no campaign", l->file);
     out->model_folder = text_copy(ledger_sql_text(&q, 0));
     snprintf(out->model_hash, sizeof out->model_hash, "%s", ledger_sql_text(&q, 1));
     out->finish = text_copy(ledger_sql_text(&q, 2));
     out->checkpoint_every = (int)ledger_sql_int(&q, 3);
+    out->mixed = (int)ledger_sql_int(&q, 4);
     out->campaign_folder = text_copy(l->folder);
     ledger_sql_end(&q);
     return status_ok();

@@ -1,5 +1,6 @@
 /* Opening, and the table. Where an op only moves numbers, once per clip and not per block, the reference's will do. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/host.h"
@@ -7,6 +8,9 @@
 
 static Status cpu_open(Backend *be)
 {
+    const char *most = getenv("REELWRIGHT_ISA");
+    if (most && strcmp(most, "avx2") != 0 && strcmp(most, "avx512") != 0)
+        return status_fail(ERR_INPUT, "REELWRIGHT_ISA=%s in the environment: expected avx2 or avx512", most);
     Cpu *c = calloc(1, sizeof *c);
     if (!c) return status_fail(ERR_NODE, "out of memory");
     c->isa = isa_of_this_machine(be->options.compute);
@@ -29,10 +33,13 @@ static void cpu_close(Backend *be)
     be->own = NULL;
 }
 
+static const char *cpu_instructions(const Backend *be) { return ((const Cpu *)be->own)->isa->name; }
+
 const Kernels cpu_kernels = {
     .name = "cpu",
     .open = cpu_open,
     .close = cpu_close,
+    .instructions = cpu_instructions,
     .memory_new = host_memory_new,
     .memory_free = host_memory_free,
     .upload = host_upload,

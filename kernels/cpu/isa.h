@@ -102,7 +102,8 @@ typedef struct {
 
 extern const Isa isa_avx2, isa_avx512, isa_avx512bf16;
 
-/* The widest set that this processor has for products of this type; NULL without AVX2 and FMA. */
+/* The widest set that this processor has for products of this type; NULL without AVX2 and FMA. REELWRIGHT_ISA=avx2 or avx512 in the
+ * environment is an upper bound: so that all machines of a mixed farm compute the same bits, and for tests. */
 const Isa *isa_of_this_machine(DType compute);
 
 #endif

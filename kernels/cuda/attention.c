@@ -3,6 +3,7 @@
  * By cuDNN where it has an engine: the graph of the operations (its fused attention engines recognise it), or its one
  * attention operation. Else of two products and a softmax, for so many queries at a time that their scores stay below
  * SCORES_BYTES: any head dimension, fp32 too, and the proof of the other. */
+#include "common/log.h"
 #include "kernels/cuda/cudnn_graph.h"
 
 enum {
@@ -91,6 +92,8 @@ static void build_sdpa(Graph *g, const int64_t key[PLAN_KEY])
     graph_sdpa(g, q, k, v, scale, out);
 }
 
+static bool is_small(const Attention *a) { return a->heads * a->d * a->tq * a->tk < LEAST_WORK; }
+
 static Plan *find_plan(Backend *be, const Attention *a)
 {
     static const GraphBuild build[] = {build_operations, build_sdpa /* knows no bias */};
@@ -100,7 +103,7 @@ static Plan *find_plan(Backend *be, const Attention *a)
     Plan *p = NULL;
     key[PLAN_SKIPS] = cuda_of(be)->attention_skips;
     if (!c || be->options.compute != BF16 || a->d % 8 || a->d > LARGEST_HEAD) return NULL;
-    if (a->heads * a->d * a->tq * a->tk < LEAST_WORK && !cuda_of(be)->always_cudnn) return NULL;
+    if (is_small(a) && !cuda_of(be)->always_cudnn) return NULL;
     if (a->bias.data) {
         key[KEY_BIAS_HEADS] = a->bias.ndim == 3 ? a->heads : 1;
         key[KEY_BIAS_QUERIES] = a->bias.ndim == 3 ? a->tq : 1;
@@ -176,6 +179,19 @@ static Status attend(Backend *be, const Attention *a, int64_t first, int64_t cou
     return product_run(be, &o);
 }
 
+/* Said once: at 14B and 720p it takes about thirteen times as long. Small attentions are not worth a plan of cuDNN's, and whoever
+ * avoids cuDNN or computes in fp32 knows it. */
+static void tell_own(Backend *be, const Attention *a)
+{
+    Cuda *c = cuda_of(be);
+    if (c->told_own_attention || !c->cudnn || be->options.compute != BF16 || is_small(a)) return;
+    c->told_own_attention = true;
+    log_line(LOG_WARNING,
+             "attention of %lld x %lld tokens, heads of %lld, is computed without cuDNN, several times slower: %s",
+             (long long)a->tq, (long long)a->tk, (long long)a->d,
+             *cudnn_refusal(c->cudnn) ? cudnn_refusal(c->cudnn) : "cuDNN takes no heads of this size");
+}
+
 static Status attention_own(Backend *be, const Attention *a)
 {
     const int64_t bytes_of_query = a->heads * a->tk * (int64_t)(sizeof(float) + dtype_bytes(a->q.dtype));
@@ -207,5 +223,7 @@ Status cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, floa
     Plan *plan = find_plan(be, &a);
     if (!plan && cuda_of(be)->attention_form) return status_fail(ERR_INPUT, "no engine for this form of attention");
     Status status = plan ? attention_cudnn(be, plan, &a) : status_ok();
-    return plan && status.err != ERR_INPUT ? status : attention_own(be, &a);
+    if (plan && status.err != ERR_INPUT) return status;
+    tell_own(be, &a);
+    return attention_own(be, &a);
 }

@@ -196,10 +196,16 @@ static void nccl_abort(Coll *c)
     coll_abort(n->host);
 }
 
-/* Every rank closes: what is still on its way to a slower one must arrive. */
+/* Every rank closes: what is still on its way to a slower one must arrive. After a failure, of whatever kind, nobody waits: a peer that
+ * failed too will not call ncclCommFinalize, and one that waits for this rank ends by the abort. */
 static void finish_communicator(Nccl *n)
 {
     if (!n->comm) return;
+    if (coll_is_aborted(n->host) || failed(backend_status(n->be))) {
+        ncclCommAbort(n->comm);
+        n->comm = NULL;
+        return;
+    }
     if (failed(settle(n, ncclCommFinalize(n->comm), "ncclCommFinalize"))) return; /* aborted */
     ncclCommDestroy(n->comm);
     n->comm = NULL;
@@ -227,7 +233,7 @@ static void nccl_close(Coll *c)
     c->own = NULL;
 }
 
-static Status join(Nccl *n, int rank, int size)
+static Status form(Nccl *n, int rank, int size)
 {
     ncclUniqueId id;
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
@@ -249,6 +255,14 @@ static Status join(Nccl *n, int rank, int size)
     if (!n->comm) return status_fail(ERR_NODE, "ncclCommInitRankConfig: %s", ncclGetErrorString(e));
     NCCL_TRY(n, e);
     return status_ok();
+}
+
+/* A rank that fails on the way says so to those that wait for it. */
+static Status join(Nccl *n, int rank, int size)
+{
+    Status status = form(n, rank, size);
+    if (failed(status)) coll_abort(n->host);
+    return status;
 }
 
 static Status nccl_part(Coll *c, const int *member, int size, Coll *part)

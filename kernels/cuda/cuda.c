@@ -1,10 +1,16 @@
 /* Opening, the small ops, and the table. */
 #include "kernels/cuda/cuda.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include "common/log.h"
 #include "kernels/cuda/cudnn_graph.h"
 
 /* ---- life -------------------------------------------------------------------------------------------------------------- */
@@ -30,6 +36,41 @@ static Status keep_memory(int device)
     return status_ok();
 }
 
+static Status name_device(Cuda *c, int device)
+{
+    int major = 0, minor = 0, processors = 0;
+    CUDA_TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+    CUDA_TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
+    CUDA_TRY(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+    snprintf(c->device, sizeof c->device, "sm_%d%d %d", major, minor, processors);
+    return status_ok();
+}
+
+static const char *cuda_instructions(const Backend *be)
+{
+    return be->options.plan ? "" : cuda_of(be)->device; /* a plan has no device */
+}
+
+/* Two processes on one device have half of its memory and of its speed, and nobody sees why. The claim is a socket in Linux's
+ * abstract name space: it goes with the process, however that ends. */
+static void claim_device(Cuda *c, int device)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    char bus[32] = "";
+    if (cudaDeviceGetPCIBusId(bus, sizeof bus, device) != cudaSuccess) return;
+    const int n = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "reelwright.cuda.%s", bus);
+    c->claim = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (c->claim < 0) return;
+    const socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+    if (bind(c->claim, (const struct sockaddr *)&name, length) == 0) return;
+    if (errno == EADDRINUSE)
+        log_line(LOG_WARNING,
+                 "CUDA device %d (%s) is shared with another process of this program: start one for each device",
+                 device, bus);
+    close(c->claim);
+    c->claim = -1;
+}
+
 static Status open_device(Cuda *c)
 {
     int devices = 0;
@@ -37,6 +78,8 @@ static Status open_device(Cuda *c)
     if (devices < 1) return status_fail(ERR_NODE, "no CUDA device");
     const int device = local_rank() % devices;
     CUDA_TRY(cudaSetDevice(device));
+    TRY(name_device(c, device));
+    claim_device(c, device);
     TRY(keep_memory(device));
     CUDA_TRY(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
     CUDA_TRY(cudaMallocAsync(&c->workspace, WORKSPACE_BYTES, c->stream));
@@ -55,6 +98,7 @@ static void cuda_close(Backend *be)
     cudnn_close(&c->cudnn);
     if (c->blas) cublasLtDestroy(c->blas);
     cuda_staging_free(c);
+    if (c->claim >= 0) close(c->claim);
     if (c->workspace) cudaFreeAsync(c->workspace, c->stream);
     if (c->stream) {
         cudaStreamSynchronize(c->stream);
@@ -71,6 +115,7 @@ static Status cuda_open(Backend *be)
     Cuda *c = calloc(1, sizeof *c);
     if (!c) return status_fail(ERR_NODE, "out of memory");
     be->own = c;
+    c->claim = -1;
     Status status = open_device(c);
     if (failed(status)) cuda_close(be);
     return status_at(status, "the cuda back end");
@@ -283,6 +328,7 @@ __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .open = cuda_open,
     .close = cuda_close,
     .memory = cuda_memory,
+    .instructions = cuda_instructions,
     .notes = cuda_notes,
     .finish = cuda_finish,
     .repeat = cuda_repeat,

@@ -46,6 +46,8 @@ typedef enum {
 } CudaNote;
 
 typedef struct {
+    char device[48]; /* "sm_90 132": its instructions, and how many processors share the work */
+    int claim;       /* a socket whose name says that this process has the device; -1: none */
     cudaStream_t stream;
     cublasLtHandle_t blas;
     void *workspace; /* WORKSPACE_BYTES, for products and plans: they follow each other */
@@ -60,6 +62,7 @@ typedef struct {
     bool captures;                       /* what is put on the stream goes into a graph */
     struct Replays *replays;
     int64_t note[NOTES];
+    bool told_own_attention;
     struct Nccl *groups; /* that exchange on this device: coll_nccl.c */
     int naps;
     Status (*watch)(Backend *be); /* whether they are well, while the host waits; NULL without any */

@@ -324,6 +324,26 @@ static void goes_on_where_it_was_stopped(void **state)
     }
 }
 
+/* What another kind began starts anew, unless it may be mixed; what another kind finished is only decoded. */
+static void keeps_a_shot_to_one_kind(void **state)
+{
+    char *text;
+    (void)state;
+    assert_good(render("whole.mp4", WORDS(MANY_STEPS, "--backend", "ref")));
+    assert_int_equal(stop_with(SIGTERM), 75);
+    assert_good(render("stopped.mp4", WORDS(MANY_STEPS, "--resume", "--backend", "ref")));
+    assert_int_equal(steps_resumed(), 0);
+    text = text_of("err");
+    if (!strstr(text, "begun by \"cpu AVX") || !strstr(text, "and this is \"ref 1x1x1\"")) fail_msg("%s", text);
+    free(text);
+    assert_same_file("whole.mp4", "stopped.mp4");
+    assert_int_equal(stop_with(SIGTERM), 75);
+    assert_good(render("stopped.mp4", WORDS(MANY_STEPS, "--resume", "--mixed", "--backend", "ref")));
+    assert_true(steps_resumed() > 0);
+    assert_good(render("stopped.mp4", WORDS(MANY_STEPS, "--resume")));
+    assert_int_equal(steps_resumed(), MANY);
+}
+
 static void warns_of_a_damaged_checkpoint_and_starts_again(void **state)
 {
     (void)state;
@@ -376,6 +396,7 @@ int main(void)
         cmocka_unit_test(renders_from_pictures_what_diffusers_renders),
         cmocka_unit_test(takes_noise_from_a_file),
         cmocka_unit_test(goes_on_where_it_was_stopped),
+        cmocka_unit_test(keeps_a_shot_to_one_kind),
         cmocka_unit_test(warns_of_a_damaged_checkpoint_and_starts_again),
         cmocka_unit_test(is_silent_when_asked),
     };

@@ -199,6 +199,22 @@ cudaError_t cudaGetDevice(int *device)
     return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device)
+{
+    (void)device;
+    *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : attribute == cudaDevAttrMultiProcessorCount ? 132 : 0;
+    return cudaSuccess;
+}
+
+/* Tests open several back ends at once, in one process and in many: none of them is told that it shares a device. */
+cudaError_t cudaDeviceGetPCIBusId(char *text, int room, int device)
+{
+    (void)text;
+    (void)room;
+    (void)device;
+    return cudaErrorInvalidDevice;
+}
+
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)

@@ -43,7 +43,10 @@ static void step_shot(Night *n, Sim *s, int64_t shot)
     n->worked[shot]++;
 }
 
-static CheckpointOwner owner_of(const Lease *l) { return checkpoint_owner(&l->shot, l->key, l->model_hash, "fp32"); }
+static CheckpointOwner owner_of(const Lease *l)
+{
+    return checkpoint_owner(&l->shot, l->key, l->model_hash, "fp32", "simulated");
+}
 
 /* Goes on from the file when it is sound; it must be what was last saved there, no more and no less. */
 static void resume(Night *n, Sim *s, int64_t shot)

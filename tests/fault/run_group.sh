@@ -43,8 +43,9 @@ check_complete few
 same_files calm few
 [ "$(times few job.started)" = 2 ] || fail "$(times few job.started) launches, expected 2"
 
-# A stop checkpoints the group's shot, and one rank alone goes on from it.
+# A stop checkpoints the group's shot, and one rank alone goes on from it, as this campaign allows.
 again term
+printf 'reuse: {mixed: true}\n' >>term.yaml
 provoke "at=denoise,step=3,do=hold,until=$WORK/go"
 WORKERS=2 run term "${SPLIT[@]}"
 until_true 120 held term 1

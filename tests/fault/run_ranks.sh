@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run_ranks.sh PROGRAM MODEL FOLDER - `render --group-size T` when a rank dies, fails or is asked to stop in the middle: the others
-# end at once, nothing hangs and nothing is left over, and another number of ranks goes on from the checkpoint.
+# end at once, nothing hangs and nothing is left over, and another number of ranks goes on from the checkpoint if it may.
 source "$(dirname "$(readlink -f "$0")")/farm.sh"
 
 RENDER=(timeout 120 "$PROGRAM" render --model "$MODEL" --prompt "a balloon" --output clip.mp4 --width 48 --height 32 --frames 9 --steps 8
@@ -50,7 +50,12 @@ kill -TERM "$LAUNCHER"
 ended_with 75 "after a stop"
 
 unset REELWRIGHT_PROVOKE
-"${RENDER[@]}" 1 --json >one.json 2>>ranks.err || fail "one rank does not go on where two stopped"
+cp c.h5 two.h5
+"${RENDER[@]}" 1 --json >one.json 2>>ranks.err || fail "one rank does not render what two stopped at"
+grep -q '"steps_resumed": 0' one.json || fail "one rank went on with what two began: $(cat one.json)"
+grep -q 'begun by "cpu .* 2x1x1", and this is "cpu .* 1x1x1".*; the shot starts again' ranks.err || fail "nobody said why the shot started again"
+mv two.h5 c.h5
+"${RENDER[@]}" 1 --mixed --json >one.json 2>>ranks.err || fail "one rank does not go on where two stopped"
 grep -q '"steps_resumed": [4-7]' one.json || fail "nothing was resumed: $(cat one.json)"
 [ -s clip.mp4 ] || fail "no clip"
 

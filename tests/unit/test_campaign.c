@@ -134,7 +134,8 @@ static void test_defaults(void **state)
     assert_true(s->width == d->width && s->height == d->height && s->frames == d->frames && s->fps == d->fps);
     assert_true(s->steps == d->steps && s->guidance == d->guidance && s->flow_shift == d->flow_shift);
     assert_string_equal(s->negative, d->negative);
-    assert_true(c->settings.priority == 0 && c->checkpoint_every == 0 && c->share_shots && c->rendition_count == 1);
+    assert_true(c->settings.priority == 0 && c->checkpoint_every == 0 && c->share_shots && !c->settings.mixed &&
+                c->rendition_count == 1);
     assert_string_equal(c->rendition[0].name, "reels");
     model_config_free(&m);
     campaign_free(&c);

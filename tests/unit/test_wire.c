@@ -18,6 +18,7 @@ static void fill_lease(Lease *l)
     *l = (Lease){.lease = 1ll << 40,
                  .epoch = 3,
                  .checkpoint_every = 5,
+                 .mixed = 1,
                  .clip_count = 2,
                  .group = 12,
                  .member_count = 3,

@@ -16,7 +16,8 @@ enum { SOLVER_MAX = sizeof((DenoiseState *)0)->solver / sizeof(float *), IMAGE_G
 enum { SEAL_BYTES = 1 + 18 + 1 + 4 + 1 + 6 + 1 + 64 + 1 }; /* "\nreelwright-latents 0001 sha256 ...\n" */
 static const size_t file_max_bytes = (size_t)4 << 30;
 
-CheckpointOwner checkpoint_owner(const ShotSpec *s, const char *key, const char *model_hash, const char *dtype)
+CheckpointOwner checkpoint_owner(const ShotSpec *s, const char *key, const char *model_hash, const char *dtype,
+                                 const char *kind)
 {
     CheckpointOwner o = {.seed = s->seed,
                          .width = s->width,
@@ -28,6 +29,7 @@ CheckpointOwner checkpoint_owner(const ShotSpec *s, const char *key, const char 
     snprintf(o.shot, sizeof o.shot, "%s", key);
     snprintf(o.model, sizeof o.model, "%s", model_hash);
     snprintf(o.dtype, sizeof o.dtype, "%s", dtype);
+    snprintf(o.kind, sizeof o.kind, "%s", kind);
     hash_bytes(s->prompt, strlen(s->prompt), o.prompt_sha256);
     return o;
 }
@@ -59,6 +61,7 @@ static const Row root_rows[] = {
     ROW("model", ROW_TEXT, owner.model),
     ROW("prompt_sha256", ROW_TEXT, owner.prompt_sha256),
     ROW("dtype", ROW_TEXT, owner.dtype),
+    ROW("kind", ROW_TEXT, owner.kind),
     ROW("seed", ROW_SEED, owner.seed),
     ROW("width", ROW_INT, owner.width),
     ROW("height", ROW_INT, owner.height),
@@ -372,7 +375,11 @@ static Status check_words(const CheckpointOwner *o)
 {
     const struct {
         const char *name, *text;
-    } word[] = {{"shot", o->shot}, {"model", o->model}, {"prompt_sha256", o->prompt_sha256}, {"dtype", o->dtype}};
+    } word[] = {{"shot", o->shot},
+                {"model", o->model},
+                {"prompt_sha256", o->prompt_sha256},
+                {"dtype", o->dtype},
+                {"kind", o->kind}};
     for (size_t i = 0; i < sizeof word / sizeof *word; i++)
         if (!foreign_is_safe(word[i].text))
             return status_fail(ERR_INPUT, "damaged checkpoint: attribute %s is no plain text", word[i].name);

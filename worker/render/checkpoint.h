@@ -17,7 +17,9 @@
 #include "common/shot.h"
 #include "engine/engine.h"
 
-enum { CHECKPOINT_VERSION = 1 };
+enum { CHECKPOINT_VERSION = 2 };
+
+enum { CHECKPOINT_KIND = 96 };
 
 typedef struct { /* whose latents these are */
     char shot[HASH_TEXT], model[HASH_TEXT], prompt_sha256[HASH_TEXT];
@@ -25,6 +27,8 @@ typedef struct { /* whose latents these are */
     int width, height, frames, fps, steps;
     double guidance;
     char dtype[8]; /* the back end's compute type, "fp32" or "bf16" */
+    char kind
+        [CHECKPOINT_KIND]; /* what its last bits depend on besides: "cpu AVX-512 1x1x2", back end, instruction set, split */
 } CheckpointOwner;
 
 typedef struct {
@@ -34,7 +38,8 @@ typedef struct {
 } Checkpoint;
 
 /* key and model_hash: 64 digits each */
-CheckpointOwner checkpoint_owner(const ShotSpec *s, const char *key, const char *model_hash, const char *dtype);
+CheckpointOwner checkpoint_owner(const ShotSpec *s, const char *key, const char *model_hash, const char *dtype,
+                                 const char *kind);
 
 /* ERR_NODE: could not be written (disk full, folder missing); what was there before is untouched. */
 Status checkpoint_write(const char *path, const Checkpoint *c);
@@ -49,7 +54,7 @@ CheckpointMark checkpoint_mark(const char *path);
 Status checkpoint_write_since(const char *path, const Checkpoint *c, CheckpointMark *mark);
 
 /* Refuses with ERR_INPUT what is no sound checkpoint, and, unless `expected` is NULL, what belongs to another shot, model or
- * compute type. The tensors of *out are owned: checkpoint_clear. */
+ * compute type. The kind is told, not compared: who goes on decides (render.h). The tensors of *out are owned: checkpoint_clear. */
 Status checkpoint_read(const char *path, const CheckpointOwner *expected, Checkpoint *out);
 Status checkpoint_parse(const void *bytes, size_t count, Checkpoint *out); /* the same from memory, any owner */
 void checkpoint_clear(Checkpoint *c);

@@ -50,6 +50,9 @@ static Checkpoint read_checkpoint(const Run *r)
     Status status = checkpoint_read(path, &r->owner, &c);
     if (!failed(status) && memcmp(c.dim, r->dim, sizeof c.dim) != 0)
         status = status_fail(ERR_INPUT, "%s: latents of another shape than the model's", path);
+    if (!failed(status) && !r->job->mixed && c.state.step < c.owner.steps && strcmp(c.owner.kind, r->owner.kind) != 0)
+        status = status_fail(ERR_INPUT, "%s: begun by \"%s\", and this is \"%s\": the bits would be neither's", path,
+                             c.owner.kind, r->owner.kind);
     if (failed(status)) {
         log_line(LOG_WARNING, "%s; the shot starts again", status.message);
         checkpoint_clear(&c);
@@ -206,9 +209,12 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
     memcpy(r.dim, out->dim, sizeof r.dim);
     if (job->conditions) r.dim[1] += job->conditions->references;
     if (job->noise_file) TRY(read_noise(&r, &noise));
-    if (job->checkpoint)
-        r.owner = checkpoint_owner(job->shot, job->key, job->model_hash, backend_dtype(engine_backend(e)));
-    if (job->checkpoint) r.mark = checkpoint_mark(job->checkpoint);
+    if (job->checkpoint) {
+        char kind[CHECKPOINT_KIND];
+        engine_kind(e, kind, sizeof kind);
+        r.owner = checkpoint_owner(job->shot, job->key, job->model_hash, backend_dtype(engine_backend(e)), kind);
+        r.mark = checkpoint_mark(job->checkpoint);
+    }
     Checkpoint c = read_checkpoint(&r);
     TRY_OUT(share_checkpoint(&r, &c));
     if (c.state.step == job->shot->steps &&

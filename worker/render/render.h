@@ -18,6 +18,7 @@ typedef struct {
     const char *checkpoint;       /* file, or NULL: none */
     int checkpoint_every;         /* steps; 0 = decide by measured step time (about every 60 s) */
     bool resume;                  /* go on from the checkpoint when it is there and fits */
+    bool mixed;                   /* also from one that another kind of processor, back end or split began */
     const char *noise_file;       /* HDF5 with /noise, or NULL: from the seed */
     const Conditions *conditions; /* pictures and control video, or NULL */
     const Trace *trace;           /* or NULL */
@@ -32,9 +33,12 @@ typedef struct {
     double text_s, denoise_s;
 } RenderedLatents;
 
-/* A checkpoint of the finished shot (step == steps) is written too, so that a later resume only decodes. On the ranks of a group
- * (engine_open_group) all call it, with the same job; the first one alone reads and writes files, and a checkpoint says nothing of
- * the group: another number of ranks goes on from it. */
+/* The same kind of instruction set, back end, type and split gives the same latents, another kind gives others in the last bits. So a
+ * shot that another kind began starts anew, with a warning, unless job->mixed; one that another kind finished is taken as it is.
+ * Anew rather than given back: the kind that began it may be gone for good, and then the night would never end.
+ *
+ * A checkpoint of the finished shot (step == steps) is written too, so that a later resume only decodes. On the ranks of a group
+ * (engine_open_group) all call it, with the same job; the first one alone reads and writes files. */
 Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out);
 void render_latents_free(RenderedLatents *r);
 

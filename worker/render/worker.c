@@ -89,6 +89,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                      .checkpoint = file,
                      .checkpoint_every = l->checkpoint_every,
                      .resume = true,
+                     .mixed = l->mixed != 0,
                      .progress = progress};
     Status status = progress.at ? progress.at(progress.self, "load", 0, 1) : status_ok(); /* may take minutes */
     if (!failed(status)) status = file_make_folders(folder);

@@ -44,10 +44,10 @@ static json_t *describe_checkpoint(const Checkpoint *c)
     const CheckpointOwner *o = &c->owner;
     char *seed = text_format("%" PRIu64, o->seed);
     json_t *j =
-        json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s}", "kind", "checkpoint",
+        json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s, s:s}", "kind", "checkpoint",
                   "version", CHECKPOINT_VERSION, "shot", o->shot, "model", o->model, "prompt_sha256", o->prompt_sha256,
                   "seed", seed, "width", o->width, "height", o->height, "frames", o->frames, "fps", o->fps, "step",
-                  c->state.step, "steps", o->steps, "guidance", o->guidance, "dtype", o->dtype);
+                  c->state.step, "steps", o->steps, "guidance", o->guidance, "dtype", o->dtype, "computed_by", o->kind);
     json_object_set_new(j, "latents", describe_tensor(c->state.latents, c->dim));
     json_t *history = json_array();
     for (int i = 0; i < c->state.solver_count; i++)

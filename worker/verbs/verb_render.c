@@ -30,7 +30,7 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     OptionTexts references, loras;
     const char *checkpoint, *trace, *split;
     int checkpoint_every;
-    bool resume, trace_blocks;
+    bool resume, mixed, trace_blocks;
     int dtype, backend, threads, group_size;
     double memory_gb;
     bool quiet, json;
@@ -70,6 +70,7 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"checkpoint-every", OPTION_INT, &o->checkpoint_every, .value = "N", .min = 1, .max = 1000},
         {"resume", OPTION_FLAG, &o->resume,
          .help = "keep the state every N steps (else about every minute), go on from it"},
+        {"mixed", OPTION_FLAG, &o->mixed, .help = "go on also from what another processor or split began"},
         {"trace", OPTION_TEXT, &o->trace, .value = "FILE.h5"},
         {"trace-blocks", OPTION_FLAG, &o->trace_blocks, .help = "write every stage; embeddings and blocks too"},
         {"dtype", OPTION_CHOICE, &o->dtype, .value = "fp32|bf16|fp8"},
@@ -142,6 +143,7 @@ static Status check_options(const RenderOptions *o)
         return status_fail(ERR_INPUT, "--split %s: the product is not --group-size %d", o->split, o->group_size);
     if (o->resume && !o->checkpoint)
         return status_fail(ERR_INPUT, "--resume: expected --checkpoint FILE.h5 to go on from");
+    if (o->mixed && !o->resume) return status_fail(ERR_INPUT, "--mixed: expected --resume, which it widens");
     if (o->checkpoint_every && !o->checkpoint)
         return status_fail(ERR_INPUT, "--checkpoint-every: expected --checkpoint FILE.h5 to write to");
     if (o->trace_blocks && !o->trace)
@@ -442,6 +444,7 @@ static Status do_work(Work *w, Progress progress)
                            .checkpoint = o->checkpoint,
                            .checkpoint_every = o->checkpoint_every,
                            .resume = o->resume,
+                           .mixed = o->mixed,
                            .noise_file = o->noise,
                            .conditions = conditions_of(&w->pictures),
                            .trace = trace,
