@@ -173,7 +173,7 @@ static void put_bands(Case *c, double step)
     for (int i = 0; i < s->count; i++)
         for (int y = 0; y < s->height / 2; y++)
             for (int x = 0; x < s->width; x++) {
-                const double smooth = 60 + 90.0 * y / s->height + 30.0 * x / s->width;
+                const double smooth = 60 + 45.0 * y / s->height + 15.0 * x / s->width;
                 scene_plane(s, i, 0)[y * s->width + x] = level(floor(smooth / step) * step);
             }
 }
@@ -227,7 +227,7 @@ static const struct {
     {"cut to another clip", "mixed in", "jump", put_cut, {0.15, 0.5, 1.0}, 1},
     {"blur", "% of the longer side", "blur", put_blur, {0.5, 2, 3.5}, 1},
     {"blur for 1.2 s", "% of the longer side", "blur_change blur", put_blur_second, {0.4, 1.5, 3}, 1},
-    {"blocks of 8", "of their mean", "blockiness", put_blocks, {0.3, 0.7, 1.0}, 1},
+    {"blocks of 8", "of their mean", "blockiness", put_blocks, {0.4, 0.8, 1.0}, 1},
     {"bands", "levels", "banding", put_bands, {1, 4, 8}, 1},
     {"flashes", "Hz", "flash", put_flash, {2, 3, 4}, 2},
     {"red flashes", "Hz", "red_flash", put_red_flash, {2, 3, 4}, 2},

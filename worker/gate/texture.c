@@ -15,8 +15,8 @@ enum {
     MIN_LINES = 6, /* of a grid, else chance makes one */
     MIN_GRID = 4,
     MAX_GRID = 32,
-    FLAT = 6,          /* pixels of one value: a step of a stair */
-    LEAST_STEP = 2,    /* a gradient in 8 bits has steps of one */
+    FLAT = 4,          /* pixels of one value: a step of a stair */
+    LEAST_STEP = 3,    /* a gradient in 8 bits has steps of one */
     LARGEST_STEP = 16, /* more is an edge */
 };
 
@@ -113,7 +113,7 @@ static float edge_width(Texture *t, const uint8_t *luma, int stride)
     t->edges = 0;
     for (int y = 0; y < h; y += 2) find_edges(t, t->small + y * w, w, 1);
     for (int x = 0; x < w; x += 2) find_edges(t, t->small + x, h, w);
-    if (t->edges < MIN_EDGES) return NAN;
+    if (t->edges < MIN_EDGES || t->edges < (w + h) / 8) return NAN;
     const int longer = w > h ? w : h;
     return quantile(t->widths, t->edges, 0.25) * 1000 / (float)longer;
 }
@@ -176,27 +176,31 @@ static float blockiness(Texture *t, const uint8_t *luma, int stride)
 
 /* ---- bands ----------------------------------------------------------------------------------------------------------- */
 
-/* Pixels of one line that lie on a stair. */
+/* Pixels of one line that lie on a stair. A step is flat to within one level (the encoder's), and the next one begins abruptly: a smooth
+ * gradient goes up by one level at a time. */
 static int stair_pixels(const uint8_t *p, int n, ptrdiff_t step)
 {
-    int found = 0, steps = 0, pixels = 0, direction = 0, start = 0, last = -1;
+    int found = 0, steps = 0, pixels = 0, direction = 0, start = 0;
     for (int i = 1; i <= n; i++) {
-        if (i < n && p[i * step] == p[start * step]) continue;
-        const int length = i - start;
-        const int rise = last >= 0 ? p[start * step] - last : 0;
-        const bool goes_on = length >= FLAT && last >= 0 && abs(rise) >= LEAST_STEP && abs(rise) <= LARGEST_STEP &&
-                             (direction == 0 || (rise > 0) == (direction > 0));
-        if (goes_on) {
+        if (i < n && abs(p[i * step] - p[start * step]) <= 1) continue;
+        const bool flat = i - start >= FLAT;
+        const int rise = i < n && i >= 2 ? p[i * step] - p[(i - 2) * step] : 0;
+        const bool abrupt =
+            abs(rise) >= LEAST_STEP && abs(rise) <= LARGEST_STEP && (direction == 0 || (rise > 0) == (direction > 0));
+        if (flat) {
             steps++;
-            pixels += length;
-            direction = rise;
-        } else {
-            if (steps >= 3) found += pixels;
-            steps = length >= FLAT;
-            pixels = steps ? length : 0;
-            direction = 0;
+            pixels += i - start;
         }
-        last = length >= FLAT ? p[start * step] : -1;
+        if (!flat && i - start <= 2 && steps) { /* the slope of a step, smeared by the encoder */
+            start = i;
+            continue;
+        }
+        if (!flat || !abrupt) {
+            if (steps >= 3) found += pixels;
+            steps = pixels = direction = 0;
+        } else {
+            direction = rise;
+        }
         start = i;
     }
     return steps >= 3 ? found + pixels : found;
