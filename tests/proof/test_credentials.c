@@ -1,0 +1,176 @@
+/* Content credentials: signed, read back, altered; and read by c2pa's own Python package, which knows nothing of our code. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/hash.h"
+#include "trust/certificate.h"
+#include "worker/proof/c2pa_library.h"
+#include "worker/proof/credentials.h"
+
+static const char clip[] = "credentials_clip.mp4";
+static char keys[] = "credentials_keys.XXXXXX", chain[64], key[64], root[64];
+
+static void fresh_clip(void)
+{
+    char *data;
+    size_t bytes;
+    assert_string_equal(file_read(SOURCE_DIR "/tests/gate/clips/pocket-0.mp4", 1 << 20, &data, &bytes).message, "");
+    assert_string_equal(file_replace(clip, data, bytes).message, "");
+    free(data);
+}
+
+static CredentialsClaim claim_of(const json_t *model)
+{
+    return (CredentialsClaim){.certificate = chain,
+                              .key = key,
+                              .clip = "c-17",
+                              .campaign = "tests",
+                              .iscc = "ISCC:EMDQELDSIOWZCGCWMFFFIMNLQE355WXZA2BL2B6NRS6Z2PH5BKPS36A",
+                              .watermarked = true,
+                              .watermark = 0x1234,
+                              .model = model,
+                              .consent_sha256 = "ab"};
+}
+
+static void sign(void)
+{
+    json_t *model = json_pack("[{s:s, s:s}]", "part", "transformer", "sha256", "00ff");
+    const CredentialsClaim c = claim_of(model);
+    fresh_clip();
+    assert_string_equal(credentials_sign(clip, &c).message, "");
+    json_decref(model);
+}
+
+static bool has_library(void)
+{
+    const C2paLibrary *c;
+    if (!failed(c2pa_library(&c))) return true;
+    print_message("skipped: libc2pa_c.so is not installed (./quickstart.sh build does it)\n");
+    return false;
+}
+
+static int make_keys(void **state)
+{
+    (void)state;
+    if (!mkdtemp(keys) || failed(trust_make_certificates(keys, "Tests"))) return -1;
+    snprintf(chain, sizeof chain, "%s/chain.pem", keys);
+    snprintf(key, sizeof key, "%s/signer.pem", keys);
+    snprintf(root, sizeof root, "%s/root.pem", keys);
+    return 0;
+}
+
+static int remove_keys(void **state)
+{
+    (void)state;
+    remove(chain);
+    remove(key);
+    remove(root);
+    rmdir(keys);
+    remove(clip);
+    return 0;
+}
+
+static void are_read_back(void **state)
+{
+    (void)state;
+    CredentialsReading r;
+    if (!has_library()) skip();
+    fresh_clip();
+    assert_string_equal(credentials_read(clip, NULL, &r).message, "");
+    assert_int_equal(r.state, CREDENTIALS_NONE);
+    sign();
+    assert_string_equal(credentials_read(clip, NULL, &r).message, "");
+    assert_string_equal(credentials_state_name[r.state], "valid");
+    assert_string_equal(r.why, "signingCredential.untrusted");
+    assert_string_equal(r.clip, "c-17");
+    assert_string_equal(r.campaign, "tests");
+    assert_string_equal(r.signer, "Tests");
+    assert_string_equal(r.iscc, "ISCC:EMDQELDSIOWZCGCWMFFFIMNLQE355WXZA2BL2B6NRS6Z2PH5BKPS36A");
+    assert_true(r.generated);
+    assert_string_equal(credentials_read(clip, root, &r).message, "");
+    assert_string_equal(credentials_state_name[r.state], "trusted");
+}
+
+static size_t find(const char *data, size_t bytes, const char *box)
+{
+    for (size_t i = 0; i + 4 < bytes; i++)
+        if (memcmp(data + i, box, 4) == 0) return i;
+    return bytes;
+}
+
+static void break_with_any_change(void **state)
+{
+    (void)state;
+    char *data;
+    size_t bytes;
+    CredentialsReading r;
+    if (!has_library()) skip();
+    sign();
+    assert_string_equal(file_read(clip, 1 << 20, &data, &bytes).message, "");
+    assert_true(find(data, bytes, "moov") < find(data, bytes, "mdat")); /* starts fast, still */
+    const size_t place[] = {find(data, bytes, "mdat") + 5000, find(data, bytes, "moov") + 40,
+                            find(data, bytes, "c2pa.created") + 5};
+    for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
+        assert_true(place[i] < bytes);
+        data[place[i]] ^= 1;
+        assert_string_equal(file_replace(clip, data, bytes).message, "");
+        assert_string_equal(credentials_read(clip, NULL, &r).message, "");
+        if (r.state != CREDENTIALS_INVALID)
+            fail_msg("a change at byte %zu is %s", place[i], credentials_state_name[r.state]);
+        assert_true(r.why[0] != 0);
+        data[place[i]] ^= 1;
+    }
+    assert_string_equal(file_replace(clip, data, bytes - 1000).message, "");
+    assert_string_equal(credentials_read(clip, NULL, &r).message, "");
+    assert_int_equal(r.state, CREDENTIALS_INVALID);
+    free(data);
+}
+
+static void leave_the_file_alone_when_they_fail(void **state)
+{
+    (void)state;
+    char before[HASH_TEXT], after[HASH_TEXT];
+    CredentialsClaim c = claim_of(NULL);
+    if (!has_library()) skip();
+    fresh_clip();
+    assert_string_equal(hash_file(clip, before).message, "");
+    c.key = "absent.pem";
+    assert_int_equal(credentials_sign(clip, &c).err, ERR_INPUT);
+    c.key = chain; /* no key */
+    assert_int_equal(credentials_sign(clip, &c).err, ERR_INPUT);
+    assert_string_equal(hash_file(clip, after).message, "");
+    assert_string_equal(before, after);
+    assert_int_equal(credentials_read("absent.mp4", NULL, &(CredentialsReading){0}).err, ERR_INPUT);
+}
+
+static void are_read_by_others(void **state)
+{
+    (void)state;
+    if (!has_library()) skip();
+    if (system(C2PA_HOME "/bin/python -c 'import c2pa' 2>/dev/null") != 0) {
+        print_message("skipped: " C2PA_HOME " has no Python package c2pa\n");
+        skip();
+    }
+    sign();
+    assert_int_equal(system(C2PA_HOME "/bin/python " SOURCE_DIR "/tests/proof/witness.py credentials_clip.mp4"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(are_read_back),
+        cmocka_unit_test(break_with_any_change),
+        cmocka_unit_test(leave_the_file_alone_when_they_fail),
+        cmocka_unit_test(are_read_by_others),
+    };
+    return cmocka_run_group_tests(tests, make_keys, remove_keys);
+}

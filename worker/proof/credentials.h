@@ -1,0 +1,45 @@
+/* credentials.h - C2PA content credentials: a signed statement inside the file of what made it. Signing is the last step: whatever rewrites the file
+ * afterwards strips or breaks it.
+ *
+ * A claim says: created by a trained algorithm (c2pa.created, trainedAlgorithmicMedia), by which model's parts, with whose consent (its hash), not to be
+ * trained on or mined, and, where the clip is watermarked, c2pa.watermarked.bound with the soft binding that names the mark; the fingerprint is a
+ * soft binding too (io.iscc.v0). No name, prompt or cell of a customer's row is in it. The signature is ES256 over a P-256 key. */
+#ifndef REELWRIGHT_CREDENTIALS_H
+#define REELWRIGHT_CREDENTIALS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/status.h"
+
+typedef struct {                   /* all borrowed; NULL = left out */
+    const char *certificate, *key; /* files: a PEM chain, the signer's first; a PKCS#8 key */
+    const char *timestamp;         /* address of an RFC 3161 authority */
+    const char *clip, *campaign;   /* ids */
+    const char *iscc;
+    bool watermarked;
+    uint64_t watermark;  /* the payload */
+    const json_t *model; /* a list of objects: part, name, sha256, licence */
+    const char *consent_sha256;
+} CredentialsClaim;
+
+/* Signs the file in its place: a signed copy, published whole. ERR_INPUT: no library, no key, or they do not fit; nothing is changed then. */
+Status credentials_sign(const char *path, const CredentialsClaim *c);
+
+typedef enum { CREDENTIALS_NONE, CREDENTIALS_INVALID, CREDENTIALS_VALID, CREDENTIALS_TRUSTED } CredentialsState;
+extern const char *const credentials_state_name[]; /* "none", "invalid", "valid", "trusted" */
+
+typedef struct {
+    CredentialsState state;
+    char why[200]; /* the first failure's code when invalid, or signingCredential.untrusted */
+    char clip[256],
+        campaign[256]; /* as the claim says, "" where it says nothing; of an invalid one they prove nothing */
+    char iscc[80], signer[128];
+    bool generated; /* says that an algorithm made it */
+} CredentialsReading;
+
+/* anchors: PEM file of roots to trust; NULL: none, so that "valid" is the most. ERR_INPUT: no library, or the file cannot be read. */
+Status credentials_read(const char *path, const char *anchors, CredentialsReading *out);
+
+#endif
