@@ -1,0 +1,233 @@
+#include "verify.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/hash.h"
+#include "worker/proof/credentials.h"
+#include "worker/proof/fingerprint.h"
+#include "worker/proof/watermark.h"
+
+enum { MAX_KEY = 4096 };
+
+typedef struct {
+    const VerifyOptions *o;
+    char sha256[HASH_TEXT];
+    bool credentials_known; /* the library is there */
+    CredentialsReading credentials;
+    bool looked_for_mark, is_video;
+    WatermarkReading mark;
+    const json_t *by_bytes, *by_mark, *by_looks, *by_credentials; /* of o->clips, or NULL */
+    Fingerprint looks;
+    int distance; /* of by_looks */
+    int as_near;  /* clips at that distance */
+} Findings;
+
+static const char *text_of(const json_t *clip, const char *key)
+{
+    return clip ? json_string_value(json_object_get(clip, key)) : NULL;
+}
+
+static bool has_bytes(const json_t *clip, const char *sha256)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(clip, "sha256"), i,
+                       one) if (json_is_string(one) && strcmp(json_string_value(one), sha256) == 0) return true;
+    return false;
+}
+
+static uint64_t payload_of(const json_t *clip)
+{
+    const char *campaign = text_of(clip, "campaign"), *id = text_of(clip, "clip");
+    return campaign && id ? watermark_payload(campaign, id) : 0;
+}
+
+/* ---- each on its own -------------------------------------------------------------------------------------------------------------- */
+
+static void find_by_bytes(Findings *f)
+{
+    size_t i;
+    json_t *clip;
+    json_array_foreach(f->o->clips, i, clip) if (has_bytes(clip, f->sha256)) f->by_bytes = clip;
+}
+
+/* A claim of an invalid manifest proves nothing, but says which clip to compare with. */
+static void find_by_credentials(Findings *f)
+{
+    size_t i;
+    json_t *clip;
+    json_array_foreach(f->o->clips, i, clip)
+    {
+        const char *id = text_of(clip, "clip"), *campaign = text_of(clip, "campaign");
+        if (id && campaign && f->credentials.clip[0] && strcmp(id, f->credentials.clip) == 0 &&
+            strcmp(campaign, f->credentials.campaign) == 0)
+            f->by_credentials = clip;
+    }
+}
+
+static Status find_by_mark(Findings *f, const char *path)
+{
+    uint8_t key[WATERMARK_KEY_BYTES];
+    char *secret;
+    size_t bytes, i;
+    json_t *clip;
+    if (!f->o->watermark_key) return status_ok();
+    TRY(file_read(f->o->watermark_key, MAX_KEY, &secret, &bytes));
+    watermark_key(secret, bytes, key);
+    explicit_bzero(secret, bytes);
+    free(secret);
+    Status status = watermark_file(path, key, NULL, &f->mark);
+    explicit_bzero(key, sizeof key);
+    f->looked_for_mark = !failed(status);
+    if (failed(status)) return status;
+    json_array_foreach(f->o->clips, i, clip) if (f->mark.found && payload_of(clip) == f->mark.payload) f->by_mark =
+        clip;
+    return status_ok();
+}
+
+static void find_by_looks(Findings *f, const char *path)
+{
+    size_t i;
+    json_t *clip;
+    Fingerprint other;
+    f->distance = 8 * FINGERPRINT_BYTES + 1;
+    if (!json_array_size(f->o->clips) || failed(fingerprint_file(path, &f->looks))) return;
+    json_array_foreach(f->o->clips, i, clip)
+    {
+        const char *iscc = text_of(clip, "iscc");
+        if (!iscc || failed(fingerprint_parse(iscc, &other))) continue;
+        const int distance = fingerprint_distance(&f->looks, &other);
+        f->as_near = distance < f->distance ? 1 : f->as_near + (distance == f->distance);
+        if (distance < f->distance) f->by_looks = clip;
+        if (distance < f->distance) f->distance = distance;
+    }
+}
+
+/* ---- the verdict -------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *clip, *campaign;
+    int altered; /* -1: not known */
+    char *why;
+} Verdict;
+
+static bool has_signature(const Findings *f)
+{
+    return f->credentials.state == CREDENTIALS_VALID || f->credentials.state == CREDENTIALS_TRUSTED;
+}
+
+/* The most certain of what was found names the clip: recorded bytes, a signature that fits, the mark, the looks. */
+static Verdict judge(const Findings *f)
+{
+    const bool near = f->by_looks && f->distance <= FINGERPRINT_NEAR;
+    const json_t *known = f->by_bytes        ? f->by_bytes
+                          : f->by_mark       ? f->by_mark
+                          : has_signature(f) ? f->by_credentials
+                                             : NULL;
+    if (!known && near && f->as_near == 1) known = f->by_looks;
+    if (!known) known = f->by_credentials;
+    Verdict v = {text_of(known, "clip"), text_of(known, "campaign"), -1, NULL};
+    if (!known && has_signature(f) && f->credentials.clip[0]) {
+        v.clip = f->credentials.clip;
+        v.campaign = f->credentials.campaign;
+    }
+    if (f->by_bytes) {
+        v.altered = 0;
+        v.why = text_copy("its bytes are those that were recorded");
+    } else if (has_signature(f)) {
+        v.altered = 0;
+        v.why =
+            text_format("its credentials are signed over these bytes by %s (%s)",
+                        f->credentials.signer[0] ? f->credentials.signer : "unknown",
+                        f->credentials.state == CREDENTIALS_TRUSTED ? "trusted" : "a signer that nobody vouches for");
+    } else if (f->credentials.state == CREDENTIALS_INVALID) {
+        v.altered = 1;
+        v.why = text_format("its credentials do not fit its bytes: %s", f->credentials.why);
+    } else if (f->by_mark || f->mark.found) {
+        v.altered = f->by_mark ? 1 : -1;
+        v.why = text_copy(f->by_mark ? "it carries our watermark, but its bytes are none that were recorded: "
+                                       "recompressed, or otherwise changed"
+                                     : "it carries this key's watermark; without that campaign's record nobody can say "
+                                       "whether it was altered");
+    } else if (near) {
+        v.altered = 1;
+        v.why = text_format(
+            "it looks like %s of our clips (%d of 256 bits differ), but its bytes are none that were recorded",
+            f->as_near == 1 ? "one" : "several", f->distance);
+    } else {
+        v.why = text_format(
+            "not ours: no recorded bytes, no credentials%s%s%s", f->credentials_known ? "" : " (not looked for)",
+            f->looked_for_mark ? ", no watermark" : ", watermark not looked for",
+            f->o->clips && json_array_size(f->o->clips) ? ", and it looks like none of the recorded clips" : "");
+    }
+    return v;
+}
+
+static json_t *text_or_null(const char *text)
+{
+    json_t *j = text ? json_string(text) : NULL;
+    return j ? j : json_null();
+}
+
+static json_t *describe_mark(const Findings *f)
+{
+    if (!f->looked_for_mark) return json_pack("{s:n, s:n, s:n, s:n}", "found", "clip", "bit_accuracy", "p_value");
+    json_t *j =
+        json_pack("{s:b, s:o, s:f, s:f, s:f}", "found", f->mark.found, "clip",
+                  text_or_null(text_of(f->by_mark, "clip")), "bit_accuracy", f->mark.found ? f->mark.bit_accuracy : 0.5,
+                  "p_value", f->mark.p_value, "sigma", isfinite(f->mark.z) ? f->mark.z : 0);
+    if (f->mark.found) {
+        char text[20];
+        snprintf(text, sizeof text, "%016llx", (unsigned long long)f->mark.payload);
+        json_object_set_new(j, "payload", json_string(text));
+    }
+    return j;
+}
+
+static json_t *describe_looks(const Findings *f)
+{
+    if (!f->by_looks) return json_pack("{s:n, s:n}", "distance", "clip");
+    const bool near = f->distance <= FINGERPRINT_NEAR;
+    return json_pack("{s:i, s:o, s:i}", "distance", f->distance, "clip",
+                     text_or_null(near ? text_of(f->by_looks, "clip") : NULL), "clips", near ? f->as_near : 0);
+}
+
+static json_t *describe(const Findings *f)
+{
+    Verdict v = judge(f);
+    json_t *fired = json_array();
+    if (f->by_bytes) json_array_append_new(fired, json_string("record"));
+    if (f->credentials.state != CREDENTIALS_NONE) json_array_append_new(fired, json_string("credentials"));
+    if (f->mark.found) json_array_append_new(fired, json_string("watermark"));
+    if (f->by_looks && f->distance <= FINGERPRINT_NEAR) json_array_append_new(fired, json_string("fingerprint"));
+    json_t *j = json_pack("{s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:s, s:o}", "clip", text_or_null(v.clip), "campaign",
+                          text_or_null(v.campaign), "credentials", credentials_state_name[f->credentials.state],
+                          "watermark", describe_mark(f), "fingerprint", describe_looks(f), "record",
+                          f->by_bytes || f->by_mark || f->by_credentials ? "present" : "absent", "altered",
+                          v.altered < 0 ? json_null() : json_boolean(v.altered), "why", v.why, "fired", fired);
+    free(v.why);
+    return j;
+}
+
+Status verify_file(const char *path, const VerifyOptions *o, json_t **out)
+{
+    Findings f = {.o = o};
+    *out = NULL;
+    if (!file_exists(path) || file_is_folder(path)) return status_fail(ERR_INPUT, "%s: no such file", path);
+    TRY(hash_file(path, f.sha256));
+    Status status = credentials_read(path, o->anchors, &f.credentials);
+    f.credentials_known = !failed(status);
+    if (failed(status) && o->anchors) return status; /* asked for by name */
+    find_by_bytes(&f);
+    find_by_credentials(&f);
+    status = find_by_mark(&f, path);
+    /* What is no video (a still, a document) has no mark and no looks, but may have credentials and recorded bytes. */
+    if (failed(status) && !f.by_bytes && f.credentials.state == CREDENTIALS_NONE) return status;
+    find_by_looks(&f, path);
+    *out = describe(&f);
+    return *out ? status_ok() : status_fail(ERR_NODE, "%s: cannot describe what was found", path);
+}
