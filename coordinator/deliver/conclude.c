@@ -123,6 +123,18 @@ static void sweep_drafts(const char *folder)
     }
 }
 
+/* The encoded prompts that the workers shared (worker/render/prompts.h): they say what prompts say, and nobody needs them any more. */
+static void remove_texts(const char *folder)
+{
+    char *inside = path_join(folder, "texts");
+    DIR *dir = opendir(inside);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.') unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir) closedir(dir);
+    if (dir) rmdir(inside);
+    free(inside);
+}
+
 static Status verdict(const Snapshot *s, const char *folder, bool quiet)
 {
     if (!quiet) {
@@ -211,7 +223,7 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
     Delivery done = {0};
     char *why = text_copy(so_far.message), *text; /* the text of so_far may be overwritten by what follows */
     Status status = read_now(folder, &s);
-    const bool known = !failed(status), whole = known && can_deliver(&s);
+    const bool known = !failed(status), whole = known && can_deliver(&s), complete = known && s.left == 0;
     if (whole) status = deliver(folder, launch, false, &done);
     if (status.err == ERR_CLIP) status = lost_status(&s, folder, status.message);
     if (known) { /* whatever became of the files, everybody's line is in the list */
@@ -227,6 +239,7 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
         free(text);
     }
     if (whole && done.lost == 0) sweep_drafts(folder);
+    if (complete) remove_texts(folder);
     ledger_settle(folder);
     status = judge(&s, folder, so_far, why, status, quiet);
     free(why);

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "worker/render/checkpoint.h"
+#include "worker/render/prompts.h"
 #include "worker/render/trace.h"
 
 /* A lost worker costs the work since the last checkpoint; writing one takes some 15 ms. */
@@ -103,6 +104,15 @@ static bool checkpoint_is_due(const Run *r)
 
 /* ---- denoising ------------------------------------------------------------------------------------------------------ */
 
+/* A trace shows the encoding, so it is done. */
+static Status encode(Run *r, const char *text, const char *name, PromptEmbeds *out)
+{
+    const RenderJob *j = r->job;
+    if (!j->prompts || j->trace) return engine_encode(r->e, text, name, j->trace, out);
+    return prompts_encode(j->prompts, r->e, j->texts_folder, j->model_hash ? j->model_hash : "", text, j->progress,
+                          out);
+}
+
 static Status begin_denoise(Run *r, const float *noise, double *text_s)
 {
     const ShotSpec *s = r->job->shot;
@@ -111,10 +121,10 @@ static Status begin_denoise(Run *r, const float *noise, double *text_s)
     PromptEmbeds prompt = {0}, negative = {0};
     Status status = status_ok();
     TRY_OUT(progress_of_all(r, "text", 0, guided ? 2 : 1));
-    TRY_OUT(engine_encode(r->e, s->prompt, "prompt", r->job->trace, &prompt));
+    TRY_OUT(encode(r, s->prompt, "prompt", &prompt));
     if (guided) {
         TRY_OUT(progress_of_all(r, "text", 1, 2));
-        TRY_OUT(engine_encode(r->e, s->negative, "negative", r->job->trace, &negative));
+        TRY_OUT(encode(r, s->negative, "negative", &negative));
     }
     *text_s = moment_s() - start;
     TRY_OUT(denoise_begin_with(r->e, s, &prompt, guided ? &negative : NULL, r->job->conditions, noise, r->job->trace,

@@ -12,6 +12,8 @@ typedef struct {
     void *self;
 } Progress;
 
+typedef struct Prompts Prompts; /* prompts.h */
+
 typedef struct {
     const ShotSpec *shot;
     const char *key, *model_hash; /* go into the checkpoint and are compared on resume */
@@ -19,6 +21,8 @@ typedef struct {
     int checkpoint_every;         /* steps; 0 = decide by measured step time (about every 60 s) */
     bool resume;                  /* go on from the checkpoint when it is there and fits */
     bool mixed;                   /* also from one that another kind of processor, back end or split began */
+    Prompts *prompts;             /* where prompts may be found that were encoded before, or NULL */
+    const char *texts_folder;     /* of the campaign's, or NULL */
     const char *noise_file;       /* HDF5 with /noise, or NULL: from the seed */
     const Conditions *conditions; /* pictures and control video, or NULL */
     const Trace *trace;           /* or NULL */

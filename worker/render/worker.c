@@ -7,6 +7,7 @@
 #include "common/provoke.h"
 #include "worker/finish/finish.h"
 #include "worker/pictures/conditions.h"
+#include "worker/render/prompts.h"
 
 struct Worker {
     BackendOptions backend;
@@ -15,6 +16,7 @@ struct Worker {
     Engine *engine;
     char *model_folder; /* of engine */
     char model_hash[HASH_TEXT];
+    Prompts *prompts;
 };
 
 Worker *worker_new(const BackendOptions *o)
@@ -22,6 +24,7 @@ Worker *worker_new(const BackendOptions *o)
     Worker *w = memory_get(1, sizeof *w);
     w->backend = *o;
     w->group = coll_self();
+    w->prompts = prompts_new();
     return w;
 }
 
@@ -43,6 +46,7 @@ void worker_free(Worker **w)
 {
     if (!*w) return;
     close_engine(*w);
+    prompts_free(&(*w)->prompts);
     free(*w);
     *w = NULL;
 }
@@ -83,6 +87,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     RenderedLatents latents = {0};
     MediaPixels pixels = {0};
     char *folder = path_join(l->campaign_folder, "latents"), *file = text_format("%s/%s.h5", folder, l->key);
+    char *texts = path_join(l->campaign_folder, "texts");
     RenderJob job = {.shot = &l->shot,
                      .key = l->key,
                      .model_hash = l->model_hash,
@@ -90,6 +95,8 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                      .checkpoint_every = l->checkpoint_every,
                      .resume = true,
                      .mixed = l->mixed != 0,
+                     .prompts = w->prompts,
+                     .texts_folder = texts,
                      .progress = progress};
     Status status = progress.at ? progress.at(progress.self, "load", 0, 1) : status_ok(); /* may take minutes */
     if (!failed(status)) status = file_make_folders(folder);
@@ -106,6 +113,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     if (!failed(status) && w->group->rank == 0) status = finish_clips(w->engine, &latents, l, progress, result);
     render_latents_free(&latents);
     conditions_clear(&pixels);
+    free(texts);
     free(file);
     free(folder);
     return status;
