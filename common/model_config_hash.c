@@ -10,7 +10,7 @@ enum { MAX_FILES = 4096 };
 
 static bool is_model_file(const char *name)
 {
-    static const char *const ends[] = {".json", ".safetensors", ".model"};
+    static const char *const ends[] = {".json", ".safetensors", ".gguf", ".model"};
     size_t n = strlen(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t e = strlen(ends[i]);

@@ -89,8 +89,9 @@ static const WeightRow decoder_quant_rows[] = {
 static const WeightRow encoder_quant_rows[] = {
     {"quant_conv", ROOT(quant), WEIGHT_LINEAR, SPLIT_NONE, 5, {OUT, IN, ONES}}};
 
-static const char *const decoder_ignored[] = {"encoder.", "quant_conv.", NULL};
-static const char *const encoder_ignored[] = {"decoder.", "post_quant_conv.", NULL};
+static const char *const decoder_ignored[] = {"encoder.", "quant_conv.", "^conv1.",
+                                              NULL}; /* conv1: the publishers' quant_conv */
+static const char *const encoder_ignored[] = {"decoder.", "post_quant_conv.", "^conv2.", NULL};
 
 static void add(Vae *v, void *base, const WeightRow *row, int rows, const char *prefix, int64_t in, int64_t out)
 {

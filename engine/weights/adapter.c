@@ -10,7 +10,6 @@
 #include "common/file.h"
 #include "engine/weights/names.h"
 #include "engine/weights/safetensors.h"
-#include "kernels/convert.h"
 #include "kernels/ops.h"
 
 typedef struct {
@@ -108,7 +107,7 @@ static bool find_term(const Adapters *all, const Adapter *a, const char *tensor,
     if ((size_t)snprintf(module, sizeof module, "%s", tensor) >= sizeof module) return false;
     if (bias || ends_in(tensor, ".weight")) *strrchr(module, '.') = 0;
     if (find_spelled(all, a, module, bias, out)) return true;
-    return names_published(module, published, sizeof published) && find_spelled(all, a, published, bias, out);
+    return names_published(module, false, published, sizeof published) && find_spelled(all, a, published, bias, out);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
@@ -215,24 +214,12 @@ bool adapters_touch(const Adapters *a, const char *tensor)
     return false;
 }
 
-static bool is_number_type(const StoredTensor *t)
-{
-    return t->type == STORED_F32 || t->type == STORED_F16 || t->type == STORED_BF16;
-}
-
-static int64_t count_of(const StoredTensor *t)
-{
-    int64_t n = 1;
-    for (int i = 0; i < t->ndim; i++) n *= t->dim[i];
-    return n;
-}
-
 static Status wrong_shape(const StoredTensor *t, const char *tensor, int64_t rows, int64_t columns)
 {
     return status_fail(ERR_INPUT,
                        "%s: tensor \"%s\" has %" PRId64 " numbers, but \"%s\" of this model is %" PRId64 " x %" PRId64
                        "; expected an adapter made for this model",
-                       t->file, t->name, count_of(t), tensor, rows, columns);
+                       t->file, t->name, stored_count(t), tensor, rows, columns);
 }
 
 /* A is [R,K...], B is [N,R,1...]. */
@@ -245,12 +232,12 @@ static Status check_pair(const Term *term, const char *tensor, Tensor shape)
         return status_fail(ERR_INPUT, "%s: tensor \"%s\" is there without its other half", one->file, one->name);
     }
     const int64_t rank = down->ndim > 0 ? down->dim[0] : 0;
-    if (rank < 1 || count_of(down) != rank * columns) return wrong_shape(down, tensor, rows, columns);
-    if (up->ndim < 2 || up->dim[0] != rows || up->dim[1] != rank || count_of(up) != rows * rank)
+    if (rank < 1 || stored_count(down) != rank * columns) return wrong_shape(down, tensor, rows, columns);
+    if (up->ndim < 2 || up->dim[0] != rows || up->dim[1] != rank || stored_count(up) != rows * rank)
         return wrong_shape(up, tensor, rows, columns);
-    if (term->alpha && count_of(term->alpha) != 1)
+    if (term->alpha && stored_count(term->alpha) != 1)
         return status_fail(ERR_INPUT, "%s: tensor \"%s\" has %" PRId64 " numbers, expected one", term->alpha->file,
-                           term->alpha->name, count_of(term->alpha));
+                           term->alpha->name, stored_count(term->alpha));
     return status_ok();
 }
 
@@ -265,13 +252,13 @@ static Status claim_one(const Adapters *all, Adapter *a, const char *tensor, Ten
     if (!find_term(all, a, tensor, &term)) return status_ok();
     const StoredTensor *const used[] = {term.down, term.up, term.alpha, term.diff};
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
-        if (used[i] && !is_number_type(used[i]))
+        if (used[i] && !stored_is_number(used[i]->type))
             return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16 or F16", used[i]->file,
                                used[i]->name, used[i]->type_name);
         claim(a, used[i]);
     }
     if (term.down || term.up) TRY(check_pair(&term, tensor, shape));
-    if (term.diff && count_of(term.diff) != tensor_count(shape))
+    if (term.diff && stored_count(term.diff) != tensor_count(shape))
         return wrong_shape(term.diff, tensor, shape.dim[0], tensor_count(shape) / shape.dim[0]);
     return status_ok();
 }
@@ -301,23 +288,8 @@ Status adapters_check_claimed(const Adapters *a)
 
 static float *read_floats(const StoredTensor *t)
 {
-    const int64_t n = count_of(t);
-    float *v = malloc((size_t)n * sizeof *v + 1);
-    if (!v) return NULL;
-    const DType type = t->type == STORED_F32 ? F32 : t->type == STORED_BF16 ? BF16 : F16;
-    if ((uintptr_t)t->data % dtype_bytes(type) == 0) {
-        convert_to_float(t->data, type, n, v);
-        return v;
-    }
-    void *aligned = malloc(t->bytes + 1);
-    if (aligned) {
-        memcpy(aligned, t->data, t->bytes);
-        convert_to_float(aligned, type, n, v);
-    } else {
-        free(v);
-        v = NULL;
-    }
-    free(aligned);
+    float *v = malloc((size_t)stored_count(t) * sizeof *v + 1);
+    if (v) stored_to_float(t, 1, v);
     return v;
 }
 
@@ -372,7 +344,7 @@ static Status add_diff(const StoredTensor *diff, double factor, float *weight)
 {
     float *v = read_floats(diff);
     if (!v) return status_fail(ERR_NODE, "out of memory for tensor \"%s\"", diff->name);
-    const int64_t n = count_of(diff);
+    const int64_t n = stored_count(diff);
     for (int64_t i = 0; i < n; i++) weight[i] += (float)factor * v[i];
     free(v);
     return status_ok();

@@ -7,7 +7,6 @@ typedef struct {
     const char *diffusers, *published;
 } NamePair;
 
-/* The longest names come first where one begins like another. */
 static const NamePair root[] = {
     {"condition_embedder.time_embedder.linear_1", "time_embedding.0"},
     {"condition_embedder.time_embedder.linear_2", "time_embedding.2"},
@@ -60,15 +59,97 @@ static size_t block_prefix(const char *name)
     return digits > 0 && name[at + digits] == '.' ? at + digits + 1 : 0;
 }
 
-bool names_published(const char *diffusers, char *out, size_t room)
+/* ---- the autoencoder ---- */
+
+static const NamePair vae_root[] = {
+    {"post_quant_conv", "conv2"},
+    {"quant_conv", "conv1"},
+};
+
+/* Behind "encoder." and "decoder.". */
+static const NamePair vae_half[] = {
+    {"conv_in", "conv1"},
+    {"norm_out", "head.0"},
+    {"conv_out", "head.2"},
+    {"mid_block.attentions.0", "middle.1"},
+};
+
+/* Of a residual block. */
+static const NamePair vae_block[] = {
+    {"norm1", "residual.0"}, {"conv1", "residual.2"},       {"norm2", "residual.3"},
+    {"conv2", "residual.6"}, {"conv_shortcut", "shortcut"},
+};
+
+#define PAIRS(table) table, table + sizeof table / sizeof *table
+
+/* *begin of the table that `name` begins with, up to a dot or its end; NULL: none. */
+static const NamePair *find_pair(const char *name, const NamePair *pair, const NamePair *end)
 {
-    const size_t prefix = block_prefix(diffusers);
-    const char *name = diffusers + prefix;
-    const NamePair *pair = prefix ? block : root, *end = pair + (prefix ? sizeof block : sizeof root) / sizeof *pair;
     for (; pair < end; pair++) {
         const size_t n = strlen(pair->diffusers);
-        if (strncmp(name, pair->diffusers, n) != 0 || (name[n] && name[n] != '.')) continue;
-        return (size_t)snprintf(out, room, "%.*s%s%s", (int)prefix, diffusers, pair->published, name + n) < room;
+        if (strncmp(name, pair->diffusers, n) == 0 && (!name[n] || name[n] == '.')) return pair;
     }
-    return false;
+    return NULL;
+}
+
+/* "conv1.weight" of a block that the publishers call `stem`. What resamples has the same names in both. */
+static bool put_block(const char *half, const char *stem, const char *name, char *out, size_t room)
+{
+    const NamePair *pair = find_pair(name, PAIRS(vae_block));
+    const char *rest = pair ? name + strlen(pair->diffusers) : name;
+    return (size_t)snprintf(out, room, "%s.%s.%s%s", half, stem, pair ? pair->published : "", rest) <
+           room; /* rest begins with a dot only behind a pair */
+}
+
+/* Wan2.1 counts the parts of all stages through: three residual blocks and what doubles the size are four. Wan2.2 and the encoder
+ * of Wan2.2 count them within each stage. */
+static bool put_stage(const char *half, const char *name, bool other, char *out, size_t room)
+{
+    const bool up = half[0] == 'd';
+    const char *inner = up ? "upsamples" : "downsamples";
+    char stem[64];
+    int stage, part, used = 0;
+    if (sscanf(name, up ? "up_blocks.%d.resnets.%d.%n" : "down_blocks.%d.resnets.%d.%n", &stage, &part, &used) == 2 &&
+        used) {
+        if (!up || other)
+            snprintf(stem, sizeof stem, "%s.%d.%s.%d", inner, stage, inner, part);
+        else
+            snprintf(stem, sizeof stem, "%s.%d", inner, 4 * stage + part);
+    } else if (sscanf(name, up ? "up_blocks.%d.upsampler.%n" : "down_blocks.%d.downsampler.%n", &stage, &used) == 1 &&
+               used) {
+        snprintf(stem, sizeof stem, "%s.%d.%s.%d", inner, stage, inner, up ? 3 : 2);
+    } else if (up && sscanf(name, "up_blocks.%d.upsamplers.0.%n", &stage, &used) == 1 && used) {
+        snprintf(stem, sizeof stem, "%s.%d", inner, 4 * stage + 3);
+    } else if (!up && sscanf(name, "down_blocks.%d.%n", &stage, &used) == 1 && used) {
+        snprintf(stem, sizeof stem, "%s.%d", inner, stage);
+    } else {
+        return false;
+    }
+    return put_block(half, stem, name + used, out, room);
+}
+
+static bool put_vae_half(const char *half, const char *name, bool other, char *out, size_t room)
+{
+    const NamePair *pair = find_pair(name, PAIRS(vae_half));
+    int i, used = 0;
+    if (pair)
+        return (size_t)snprintf(out, room, "%s.%s%s", half, pair->published, name + strlen(pair->diffusers)) < room;
+    if (sscanf(name, "mid_block.resnets.%d.%n", &i, &used) == 1 && used)
+        return put_block(half, i ? "middle.2" : "middle.0", name + used, out, room);
+    return put_stage(half, name, other, out, room);
+}
+
+/* ---- all ---- */
+
+bool names_published(const char *diffusers, bool other, char *out, size_t room)
+{
+    if (strncmp(diffusers, "encoder.", 8) == 0) return put_vae_half("encoder", diffusers + 8, other, out, room);
+    if (strncmp(diffusers, "decoder.", 8) == 0) return put_vae_half("decoder", diffusers + 8, other, out, room);
+    const size_t prefix = block_prefix(diffusers);
+    const char *name = diffusers + prefix;
+    const NamePair *pair = prefix ? find_pair(name, PAIRS(block)) : find_pair(name, PAIRS(root));
+    if (!pair && !prefix) pair = find_pair(name, PAIRS(vae_root));
+    if (!pair) return false;
+    return (size_t)snprintf(out, room, "%.*s%s%s", (int)prefix, diffusers, pair->published,
+                            name + strlen(pair->diffusers)) < room;
 }

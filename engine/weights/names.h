@@ -2,8 +2,8 @@
  *
  * A *module* is a tensor's name without ".weight" or ".bias": "blocks.7.attn1.to_q" in diffusers is "blocks.7.self_attn.q" in the
  * publishers' files and "lora_unet_blocks_7_self_attn_q" in kohya's. The program knows a module by diffusers' name.
- * Source of the pairs: Wan2.1 wan/modules/model.py and wan/modules/vace_model.py beside diffusers'
- * models/transformers/transformer_wan.py and transformer_wan_vace.py. */
+ * Source of the pairs: Wan2.1 wan/modules/model.py, vace_model.py and vae.py and Wan2.2 vae2_2.py beside diffusers'
+ * transformer_wan.py, transformer_wan_vace.py and autoencoder_kl_wan.py. */
 #ifndef REELWRIGHT_NAMES_H
 #define REELWRIGHT_NAMES_H
 
@@ -12,7 +12,8 @@
 
 enum { NAMES_MOST = 320 /* bytes of a name, with its end */ };
 
-/* The publishers' name of a module or of a tensor (".weight", ".bias" stay); false: it has none, or is too long. */
-bool names_published(const char *diffusers, char *out, size_t room);
+/* The publishers' name of a module or of a tensor (".weight", ".bias" stay), of the transformer or the autoencoder; false: it has none,
+ * or is too long. Two autoencoders call their parts by different names and diffusers by the same: `other` asks for Wan2.2's. */
+bool names_published(const char *diffusers, bool other, char *out, size_t room);
 
 #endif

@@ -1,5 +1,6 @@
 #include "safetensors.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "engine/weights/gguf.h"
 
 enum { LENGTH_BYTES = 8, MAX_SHARDS = 1000, MAX_DIM = TENSOR_MAX_DIM + 3 };
 static const uint64_t MAX_HEADER = 100u << 20; /* the format's own limit */
@@ -35,10 +37,10 @@ static const struct {
     StoredType type;
     size_t bits;
 } stored_types[] = {
-    {"F32", STORED_F32, 32},   {"BF16", STORED_BF16, 16},    {"F16", STORED_F16, 16},      {"I64", STORED_I64, 64},
-    {"F64", STORED_OTHER, 64}, {"I32", STORED_OTHER, 32},    {"I16", STORED_OTHER, 16},    {"I8", STORED_OTHER, 8},
-    {"U8", STORED_OTHER, 8},   {"BOOL", STORED_OTHER, 8},    {"U16", STORED_OTHER, 16},    {"U32", STORED_OTHER, 32},
-    {"U64", STORED_OTHER, 64}, {"F8_E4M3", STORED_OTHER, 8}, {"F8_E5M2", STORED_OTHER, 8},
+    {"F32", STORED_F32, 32},   {"BF16", STORED_BF16, 16}, {"F16", STORED_F16, 16},      {"I64", STORED_I64, 64},
+    {"F64", STORED_OTHER, 64}, {"I32", STORED_OTHER, 32}, {"I16", STORED_OTHER, 16},    {"I8", STORED_OTHER, 8},
+    {"U8", STORED_OTHER, 8},   {"BOOL", STORED_OTHER, 8}, {"U16", STORED_OTHER, 16},    {"U32", STORED_OTHER, 32},
+    {"U64", STORED_OTHER, 64}, {"F8_E4M3", STORED_F8, 8}, {"F8_E5M2", STORED_OTHER, 8},
 };
 
 /* ---- one tensor's entry --------------------------------------------------------------------------------------------- */
@@ -167,8 +169,7 @@ static const char *other_kind(const Shard *s)
                {"<!doctype", "a web page, not the weights; download the file again"},
                {"<html", "a web page, not the weights; download the file again"},
                {"{\"error", "a server's error message, not the weights; download the file again"},
-               {"PK\3\4", "a PyTorch or ZIP file, expected safetensors"},
-               {"GGUF", "a GGUF file, expected safetensors"}};
+               {"PK\3\4", "a PyTorch or ZIP file, expected safetensors"}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         const size_t n = strlen(row[i].begins);
         if (s->bytes >= n && memcmp(s->map, row[i].begins, n) == 0) return row[i].kind;
@@ -176,11 +177,38 @@ static const char *other_kind(const Shard *s)
     return NULL;
 }
 
+typedef struct {
+    Safetensors *s;
+    const Shard *shard;
+} GgufTarget;
+
+static Status put_gguf(void *self, const char *name, size_t bytes, const StoredTensor *t)
+{
+    const GgufTarget *to = self;
+    Safetensors *s = to->s;
+    if ((s->count & (s->count - 1)) == 0) /* room for twice as many at each power of two */
+        s->tensor = memory_resize(s->tensor, s->count ? 2 * (size_t)s->count : 1, sizeof *s->tensor);
+    char *own = memory_get(bytes + 1, 1);
+    memcpy(own, name, bytes);
+    s->tensor[s->count] = *t;
+    s->tensor[s->count].name = own;
+    s->tensor[s->count++].file = to->shard->path;
+    return status_ok();
+}
+
+static Status read_gguf(Safetensors *s, const Shard *shard)
+{
+    GgufTarget to = {s, shard};
+    if (s->count > 0) return status_fail(ERR_INPUT, "%s: a GGUF file among shards", shard->path);
+    return status_at(gguf_read(shard->map, shard->bytes, (GgufSink){put_gguf, &to}), "%s", shard->path);
+}
+
 static Status read_header(Safetensors *s, const Shard *shard)
 {
     const char *other = other_kind(shard);
     if (other) return status_fail(ERR_INPUT, "%s: %s", shard->path, other);
     if (shard->bytes == 0) return status_fail(ERR_INPUT, "%s: empty; download the file again", shard->path);
+    if (gguf_is(shard->map, shard->bytes)) return read_gguf(s, shard);
     if (shard->bytes < LENGTH_BYTES)
         return status_fail(ERR_INPUT, "%s: %zu bytes are too short for a safetensors file", shard->path, shard->bytes);
     uint64_t length = 0;
@@ -334,6 +362,44 @@ out:
     return status;
 }
 
+static bool is_weight_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && name[0] != '.' && (strcmp(dot, ".safetensors") == 0 || strcmp(dot, ".gguf") == 0);
+}
+
+/* The only file of weights in the folder, to be freed; NULL: there is none, or more than one (then *many). */
+static char *find_only_file(const char *folder, bool *many)
+{
+    char *found = NULL;
+    DIR *dir = opendir(folder);
+    *many = false;
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (!is_weight_name(e->d_name)) continue;
+        *many = found != NULL;
+        if (*many) break;
+        found = path_join(folder, e->d_name);
+    }
+    if (dir) closedir(dir);
+    if (*many) {
+        free(found);
+        found = NULL;
+    }
+    return found;
+}
+
+static Status open_only_file(const char *folder, const char *single, Safetensors **out)
+{
+    bool many;
+    char *path = find_only_file(folder, &many);
+    Status status = path
+                        ? safetensors_open_file(path, out)
+                        : status_fail(ERR_INPUT, "%s: neither this file nor its index (.index.json) is there%s", single,
+                                      many ? ", and several other files of weights: leave one of them there" : "");
+    free(path);
+    return status;
+}
+
 Status safetensors_open_folder(const char *folder, const char *stem, Safetensors **out)
 {
     char *single = text_format("%s/%s.safetensors", folder, stem);
@@ -348,7 +414,7 @@ Status safetensors_open_folder(const char *folder, const char *stem, Safetensors
         if (failed(status)) safetensors_close(&s);
         *out = s;
     } else {
-        status = status_fail(ERR_INPUT, "%s: neither this file nor its index (.index.json) is there", single);
+        status = open_only_file(folder, single, out);
     }
     free(single);
     free(index);

@@ -1,4 +1,5 @@
-/* safetensors.h - weight files in the safetensors format: one file, or shards with an index. Read-only, memory mapped.
+/* safetensors.h - weight files in the safetensors format: one file, or shards with an index. Read-only, memory mapped. A GGUF file
+ * (gguf.h) is opened in the same way and gives tensors of the same kind.
  *
  * A file is an 8-byte little-endian header length, a JSON header {"name": {"dtype", "shape", "data_offsets": [begin, end]}}
  * and the bytes (https://github.com/huggingface/safetensors, "Format"). Nothing in it is believed: the tensors must tile
@@ -12,24 +13,12 @@
 #include <stddef.h>
 
 #include "common/status.h"
-#include "kernels/tensor.h"
+#include "engine/weights/stored.h"
 
 typedef struct Safetensors Safetensors;
 
-typedef enum { STORED_F32, STORED_BF16, STORED_F16, STORED_I64, STORED_OTHER } StoredType;
-
-typedef struct {
-    const char *name;
-    StoredType type;
-    const char *type_name; /* as the file says it */
-    int ndim;
-    int64_t dim[TENSOR_MAX_DIM + 3];
-    const void *data; /* unaligned, in the map */
-    size_t bytes;
-    const char *file; /* for messages */
-} StoredTensor;
-
-/* FOLDER/STEM.safetensors, or FOLDER/STEM.safetensors.index.json and its shards. */
+/* FOLDER/STEM.safetensors, or FOLDER/STEM.safetensors.index.json and its shards, or else the only file in FOLDER whose name ends in
+ * .safetensors or .gguf, whatever it is called. */
 Status safetensors_open_folder(const char *folder, const char *stem, Safetensors **out);
 Status safetensors_open_file(const char *path, Safetensors **out);
 /* The header and layout of bytes in memory, which stay the caller's; name is for messages. */

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "engine/weights/names.h"
 #include "engine/weights/safetensors.h"
-#include "kernels/convert.h"
 
 struct WeightSource {
     Safetensors *file; /* NULL = random */
@@ -204,10 +204,27 @@ static Status check_shape(const StoredTensor *t, Tensor want)
         return status_fail(ERR_INPUT, "%s: tensor \"%s\" is %s, expected %s from config.json", t->file, t->name, has,
                            wants);
     }
-    if (t->type != STORED_F32 && t->type != STORED_BF16 && t->type != STORED_F16)
-        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16 or F16", t->file, t->name,
-                           t->type_name);
+    if (!stored_is_number(t->type))
+        return status_fail(ERR_INPUT,
+                           "%s: tensor \"%s\" is of type %s, expected F32, BF16, F16, F8_E4M3 or a block type", t->file,
+                           t->name, t->type_name);
     return status_ok();
+}
+
+/* By diffusers' name, else by the publishers', which some repackagers put a prefix before. */
+static const StoredTensor *find_spelled(const WeightSource *s, const char *name)
+{
+    static const char *const prefix[] = {"", "model.diffusion_model.", "diffusion_model."};
+    char published[NAMES_MOST], full[NAMES_MOST + 32];
+    const StoredTensor *t = safetensors_find(s->file, name);
+    for (int other = 0; other < 2 && !t; other++) {
+        if (!names_published(name, other, published, sizeof published)) return NULL;
+        for (size_t i = 0; i < sizeof prefix / sizeof *prefix && !t; i++) {
+            snprintf(full, sizeof full, "%s%s", prefix[i], published);
+            t = safetensors_find(s->file, full);
+        }
+    }
+    return t;
 }
 
 /* PREFIX + NAME + END in the file, NAME being one of "a|b"; marks all that are there as claimed. */
@@ -219,7 +236,7 @@ static const StoredTensor *find_stored(WeightSource *s, const char *prefix, cons
         int length = bar ? (int)(bar - p) : (int)strlen(p);
         char full[320];
         snprintf(full, sizeof full, "%s%.*s%s", prefix, length, p, end);
-        const StoredTensor *t = safetensors_find(s->file, full);
+        const StoredTensor *t = find_spelled(s, full);
         if (t) s->claimed[t - safetensors_at(s->file, 0)] = true;
         if (!found) found = t;
         p = bar ? bar + 1 : NULL;
@@ -289,25 +306,34 @@ static void full_name(const WeightGroup *g, const WeightRow *r, const char *end,
     snprintf(name, room, "%s%.*s%s", g->prefix, (int)strcspn(r->name, "|"), r->name, end);
 }
 
-/* A tensor that an adapter changes is merged whole, in fp32, before it is divided among ranks. */
-static Status merge(const WeightSource *s, const char *name, StagedTensor *staged)
+/* Files with numbers of 8 bits say beside each weight what they are to be multiplied by: X.weight has X.scale_weight. */
+static float scale_of(const WeightSource *s, const StoredTensor *t)
+{
+    char name[NAMES_MOST + 64];
+    float scale = 1;
+    const size_t n = strlen(t->name);
+    if (n < 7 || strcmp(t->name + n - 7, ".weight") != 0) return 1;
+    snprintf(name, sizeof name, "%.*s.scale_weight", (int)(n - 7), t->name);
+    const StoredTensor *found = safetensors_find(s->file, name);
+    if (found && stored_is_number(found->type) && stored_count(found) == 1) stored_to_float(found, 1, &scale);
+    return scale;
+}
+
+/* The numbers in fp32, with adapters merged in: where the file's own bytes do not do. The whole tensor, before it is divided among
+ * ranks. */
+static Status widen(const WeightSource *s, const char *name, StagedTensor *staged)
 {
     Tensor *t = &staged->tensor;
-    const int64_t count = tensor_count(*t);
-    void *aligned = malloc(tensor_bytes(*t) + 1); /* the file's bytes may lie anywhere */
-    float *merged = malloc((size_t)count * sizeof *merged + 1);
-    Status status = status_ok();
-    if (!aligned || !merged) TRY_OUT(status_fail(ERR_NODE, "out of memory for \"%s\" with its adapters", name));
-    memcpy(aligned, t->data, tensor_bytes(*t));
-    convert_to_float(aligned, t->dtype, count, merged);
-    TRY_OUT(adapters_apply(s->adapters, name, *t, merged));
-    free(staged->copy);
-    staged->copy = t->data = merged;
+    float *wide = malloc((size_t)tensor_count(*t) * sizeof *wide + 1);
+    if (!wide) return status_fail(ERR_NODE, "out of memory for \"%s\" in fp32", name);
+    stored_to_float(staged->stored, scale_of(s, staged->stored), wide);
+    Status status = adapters_apply(s->adapters, name, *t, wide);
+    if (failed(status)) {
+        free(wide);
+        return status;
+    }
+    staged->copy = t->data = wide;
     t->dtype = F32;
-    merged = NULL;
-out:
-    free(aligned);
-    free(merged);
     return status;
 }
 
@@ -315,17 +341,19 @@ out:
 static Status stage(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
                     StagedTensor *staged)
 {
+    char name[NAMES_MOST];
     if (!s->file) {
         TRY(stage_random(s, r, want, staged));
         return cut(staged);
     }
     TRY(find_checked(s, g, r, end, want, &staged->stored));
+    const StoredType type = staged->stored->type;
     staged->tensor = want;
-    staged->tensor.dtype = staged->stored->type == STORED_F32 ? F32 : staged->stored->type == STORED_BF16 ? BF16 : F16;
+    staged->tensor.dtype = type == STORED_F32 ? F32 : type == STORED_BF16 ? BF16 : F16;
     staged->tensor.data = (void *)(uintptr_t)staged->stored->data;
-    char name[320];
     full_name(g, r, end, name, sizeof name);
-    if (adapters_touch(s->adapters, name)) TRY(merge(s, name, staged));
+    const bool plain = type == STORED_F32 || type == STORED_BF16 || type == STORED_F16;
+    if (!plain || scale_of(s, staged->stored) != 1 || adapters_touch(s->adapters, name)) TRY(widen(s, name, staged));
     TRY(cut(staged));
     if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(staged->tensor);
     return status_ok();
@@ -498,7 +526,7 @@ void weights_free(const WeightPlan *p, Backend *be)
 static bool is_ignored(const WeightPlan *p, const char *name)
 {
     for (const char *const *part = p->ignored; part && *part; part++)
-        if (strstr(name, *part)) return true;
+        if (**part == '^' ? strncmp(name, *part + 1, strlen(*part + 1)) == 0 : strstr(name, *part) != NULL) return true;
     return false;
 }
 
@@ -510,6 +538,15 @@ static Status claim_adapters(WeightSource *s, const WeightGroup *g, const Weight
     if (!row_has_bias(r)) return status_ok();
     full_name(g, r, ".bias", name, sizeof name);
     return adapters_claim(s->adapters, name, bias_shape(shape));
+}
+
+/* What repackagers of 8-bit files put beside the weights: factors, a mark, and the tokenizer that the folder has anyway. */
+static bool is_about_scales(const char *name)
+{
+    const char *last = strrchr(name, '.');
+    last = last ? last + 1 : name;
+    return strcmp(last, "scale_weight") == 0 || strcmp(last, "scale_input") == 0 || strcmp(last, "scaled_fp8") == 0 ||
+           strcmp(last, "spiece_model") == 0;
 }
 
 Status weights_check(const WeightPlan *p, WeightSource *s)
@@ -527,7 +564,7 @@ Status weights_check(const WeightPlan *p, WeightSource *s)
     }
     for (int i = 0; i < safetensors_count(s->file); i++) {
         t = safetensors_at(s->file, i);
-        if (!s->claimed[i] && !is_ignored(p, t->name))
+        if (!s->claimed[i] && !is_ignored(p, t->name) && !is_about_scales(t->name))
             return status_fail(ERR_INPUT, "%s: tensor \"%s\" has no place in the model that config.json describes",
                                t->file, t->name);
     }

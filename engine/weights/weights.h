@@ -56,8 +56,10 @@ typedef struct {
 typedef struct { /* everything of one component */
     WeightGroup *group;
     int count, room;
-    const char *const *ignored; /* parts of tensor names that the component knows and does not use; NULL-terminated */
-    int rank, ranks;            /* what is bound is the share of this rank; ranks = 0: everything */
+    const char *const
+        *ignored; /* parts of tensor names that the component knows and does not use, "^" before one that a name begins
+                                   with; NULL-terminated */
+    int rank, ranks; /* what is bound is the share of this rank; ranks = 0: everything */
 } WeightPlan;
 
 WeightGroup *weights_add_group(WeightPlan *p, void *base, const WeightRow *row, int rows, const char *prefix_fmt, ...)

@@ -138,11 +138,11 @@ static void knows_the_publishers_names(void **state)
                                           {"blocks.3.scale_shift_table", "blocks.3.modulation"}};
     char name[NAMES_MOST];
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
-        assert_true(names_published(pair[i][0], name, sizeof name));
+        assert_true(names_published(pair[i][0], false, name, sizeof name));
         assert_string_equal(name, pair[i][1]);
     }
-    assert_false(names_published("blocks.3.attn3.to_q.weight", name, sizeof name));
-    assert_false(names_published("blocks.3.attn1.to_q.weight", name, 8));
+    assert_false(names_published("blocks.3.attn3.to_q.weight", false, name, sizeof name));
+    assert_false(names_published("blocks.3.attn1.to_q.weight", false, name, 8));
 }
 
 int main(void)
