@@ -113,6 +113,20 @@ static bool is_taken(const Stems *s, const char *stem, char folded[STEM_BYTES])
     return other;
 }
 
+static void keep_stem(Stems *s, const char *folded)
+{
+    Entry *e = &s->entry[s->count++];
+    size_t n = strlen(folded);
+    HASH_ADD_KEYPTR(hh, s->taken, texts_keep(s->text, folded, n), n, e);
+}
+
+void stems_note(Stems *s, const char *stem)
+{
+    char folded[STEM_BYTES];
+    if (s->count == s->most || strlen(stem) >= STEM_BYTES) abort();
+    if (!is_taken(s, stem, folded)) keep_stem(s, folded);
+}
+
 void stems_take(Stems *s, const char *id, char stem[STEM_BYTES])
 {
     char folded[STEM_BYTES];
@@ -126,7 +140,5 @@ void stems_take(Stems *s, const char *id, char stem[STEM_BYTES])
         for (int i = 2; is_taken(s, stem, folded); i++)
             snprintf(stem, STEM_BYTES, "%.*s-%.*s-%d", BASE_BYTES, base, MARK_DIGITS, mark, i);
     }
-    Entry *e = &s->entry[s->count++];
-    size_t n = strlen(folded);
-    HASH_ADD_KEYPTR(hh, s->taken, texts_keep(s->text, folded, n), n, e);
+    keep_stem(s, folded);
 }

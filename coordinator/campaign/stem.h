@@ -17,6 +17,8 @@ void stem_from_id(const char *id, char stem[STEM_BYTES]);
 typedef struct Stems Stems; /* the stems that are taken */
 Stems *stems_new(int64_t most);
 void stems_free(Stems **s);
+/* A stem that is taken already; counts as a call of stems_take. */
+void stems_note(Stems *s, const char *stem);
 /* The stem for this id; it counts as taken from now on. At most `most` calls. */
 void stems_take(Stems *s, const char *id, char stem[STEM_BYTES]);
 

@@ -102,6 +102,11 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .to = &o->part_text,
          .value = "I/N",
          .help = "one of N parts, each a run of its own in DIR/parts; `merge` makes one campaign of them"},
+        {.name = "update",
+         .kind = OPTION_FLAG,
+         .to = &o->update,
+         .help = "take a changed table or campaign into DIR: what is new or other is made, all else stays (see check "
+                 "--out)"},
         {.name = "take-over",
          .kind = OPTION_FLAG,
          .to = &o->take_over,
@@ -163,12 +168,14 @@ static Status coordinate_alone(const RunOptions *o, Link *link, CoordinateOption
     Notify *notify = NULL;
     Keeper *keeper = NULL;
     Serve *serve = NULL;
+    Campaign *changed = NULL;
     Status status = status_ok();
     if (o->campaign_count > 1)
         TRY_OUT(status_fail(ERR_INPUT,
                             "several campaigns under mpirun: start `reelwright run` by itself, it starts mpirun"));
-    TRY_OUT(run_prepare(o, o->campaign[0], o->out));
+    TRY_OUT(run_prepare(o, o->campaign[0], o->out, &changed));
     TRY_OUT(claim_take(o->out, o->take_over, &claim));
+    if (changed) TRY_OUT(run_update(changed, o->out, claim.launch));
     c->launch = claim.launch;
     TRY_OUT(run_start_notify(o->out, &notify));
     TRY_OUT(keeper_start(o->out, &keeper));
@@ -177,6 +184,7 @@ static Status coordinate_alone(const RunOptions *o, Link *link, CoordinateOption
     keeper_stop(&keeper);
     status = run_conclude(o->out, &claim, status, o->quiet);
 out:
+    campaign_free(&changed);
     keeper_stop(&keeper);
     notify_stop(&notify, RUN_NOTIFY_MS);
     serve_stop(&serve);

@@ -8,7 +8,7 @@
 
 #include "common/status.h"
 #include "common/work.h"
-#include "coordinator/campaign/part.h"
+#include "coordinator/campaign/campaign.h"
 #include "coordinator/ledger/claim.h"
 #include "coordinator/watch/notify.h"
 
@@ -26,11 +26,14 @@ typedef struct {
     const char *max_fails; /* NULL: as the campaign says */
     int workers, group_size, step_limit_s, grace_s, wait_s;
     WorkSettings work;
-    bool quiet, take_over;
+    bool quiet, take_over, update;
 } RunOptions;
 
-/* The plan goes into the folder's ledger, or is found there. What fails here is the user's to mend: nothing was started. */
-Status run_prepare(const RunOptions *o, const char *campaign, const char *folder);
+/* The plan goes into the folder's ledger, or is found there. What fails here is the user's to mend: nothing was started. *changed: the
+ * campaign as it is now, when run_update is to take it into the folder (free it); else NULL. */
+Status run_prepare(const RunOptions *o, const char *campaign, const char *folder, Campaign **changed);
+/* Takes a changed campaign into its folder. The claim is held. */
+Status run_update(const Campaign *c, const char *folder, int64_t launch);
 /* Requests that came while no job went on. The claim is held. */
 Status run_take_requests(const char *folder, int64_t launch);
 /* Lists, report, the last event, where the campaign is still ours. Else so_far, or what happened to the claim. */

@@ -10,7 +10,7 @@
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/running.h"
 
-enum { FORMAT = 4, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
+enum { FORMAT = 5, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
 
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -18,7 +18,11 @@ static const char schema[] =
     "  finish TEXT NOT NULL, checkpoint_every INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,"
     "  control INTEGER NOT NULL DEFAULT 0, created_s REAL NOT NULL, settings TEXT NOT NULL, priority INTEGER NOT NULL,"
     "  deadline_s REAL NOT NULL, pilot TEXT NOT NULL, pilot_end INTEGER NOT NULL,"
-    "  part INTEGER NOT NULL, parts INTEGER NOT NULL);"
+    "  part INTEGER NOT NULL, parts INTEGER NOT NULL, detail TEXT NOT NULL);"
+    /* rows that left the table, and what is to be deleted of them and of clips that were replaced: update.h */
+    "CREATE TABLE removed(clip_id TEXT PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT, removed_s REAL NOT NULL);"
+    "CREATE TABLE leavings(kind TEXT NOT NULL, name TEXT NOT NULL, since_s REAL NOT NULL, PRIMARY KEY(kind, name)) "
+    "WITHOUT ROWID;"
     "CREATE TABLE epochs(epoch INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started_s REAL NOT NULL,"
     "  heard_s REAL NOT NULL, ended_s REAL, outcome TEXT, finished INTEGER NOT NULL DEFAULT 0, first_s REAL, last_s "
     "REAL);"

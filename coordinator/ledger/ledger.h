@@ -5,7 +5,8 @@
  *   ledger_commit); messages, events and pages follow its commit. What the ledger says has happened, has happened.
  * - One writer. Each process that writes takes an epoch (ledger_begin_epoch), a number above all earlier ones. Every
  *   transaction begins by comparing it: a writer whose epoch is old is refused everything (ERR_FATAL "fenced") and ends.
- * - A folder belongs to one campaign, known by its fingerprint; another one is refused (ERR_INPUT) and changes nothing.
+ * - A folder belongs to one campaign, known by its name and model; another one is refused (ERR_INPUT) and changes nothing. Whether it is
+ *   still as it was planned, its fingerprint says; a changed one is taken by an update (update.h), and by nothing else.
  * - States change by the tables in states.c {state, event, state'} and in no other way.
  * - A new epoch takes back what the last one left in flight: its running leases are "abandoned" and count as no failure.
  *
@@ -36,6 +37,10 @@ Status ledger_check_place(const Ledger *l);
 
 /* Writes the plan of a new campaign, or checks that the ledger is this campaign's: ERR_INPUT names both when it is not. */
 Status ledger_adopt(Ledger *l, const Campaign *c, double now_s);
+/* The same; *pending: the ledger holds this campaign as it was before, nothing was written, and ledger_update is to be called by
+ * whoever owns the folder: with `update`, or when no clip is made for it (only the list changes). Without `update` any other change is
+ * refused (ERR_INPUT): the message names the rows and the command. */
+Status ledger_take_plan(Ledger *l, const Campaign *c, bool update, double now_s, bool *pending);
 /* Takes the next epoch and takes back what was in flight. */
 Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s);
 Status ledger_end_epoch(Ledger *l, const char *outcome, double now_s);

@@ -1,10 +1,14 @@
 /* plan.c - a campaign's plan on its way into the ledger. */
+#include "plan.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/shell.h"
+#include "coordinator/ledger/changes.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/steer.h"
 
@@ -16,7 +20,7 @@ static char *json_line(json_t *value) /* takes the reference; free() the text */
     return text;
 }
 
-static char *columns_json(const Customers *c)
+char *plan_columns_json(const Customers *c)
 {
     json_t *list = json_array();
     for (int i = 0; i < c->column_count; i++)
@@ -24,7 +28,7 @@ static char *columns_json(const Customers *c)
     return json_line(list);
 }
 
-static char *row_json(const Customers *c, int64_t row)
+char *plan_row_json(const Customers *c, int64_t row)
 {
     json_t *list = json_array();
     for (int i = 0; i < c->column_count; i++)
@@ -49,25 +53,27 @@ static double deadline_of(const Campaign *c, double now_s)
 
 static Status insert_campaign(Ledger *l, const Campaign *c)
 {
-    char *columns = columns_json(&c->customers);
+    char *columns = plan_columns_json(&c->customers);
     char *model = realpath(c->model_folder, NULL), *settings = settings_to_json(&c->settings);
     PilotState pilot = c->settings.pilot ? PILOT_OPEN : PILOT_NONE;
+    char detail[HASH_TEXT];
+    plan_detail(c, detail);
     Status status = ledger_sql_run(
         l,
         "INSERT INTO campaign(one, name, fingerprint, file, model_folder, model_hash, columns, finish,"
-        " checkpoint_every, created_s, settings, priority, deadline_s, pilot, pilot_end, part, parts)"
-        " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-        "tttttttidtidtiii", c->name, c->fingerprint, c->file, model ? model : c->model_folder, c->model_hash, columns,
+        " checkpoint_every, created_s, settings, priority, deadline_s, pilot, pilot_end, part, parts, detail)"
+        " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        "tttttttidtidtiiit", c->name, c->fingerprint, c->file, model ? model : c->model_folder, c->model_hash, columns,
         c->finish, (int64_t)c->checkpoint_every, l->now_s, settings, (int64_t)c->settings.priority,
         deadline_of(c, l->now_s), ledger_pilot_state_name(pilot), pilot_end(c),
-        (int64_t)(c->part.count > 1 ? c->part.number : 1), (int64_t)(c->part.count > 1 ? c->part.count : 1));
+        (int64_t)(c->part.count > 1 ? c->part.number : 1), (int64_t)(c->part.count > 1 ? c->part.count : 1), detail);
     free(columns);
     free(settings);
     free(model);
     return status;
 }
 
-static Status insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64_t clips)
+Status plan_insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64_t clips)
 {
     char *spec = shot_to_json(&p->spec);
     Status status = ledger_sql_run(l, "INSERT INTO specs VALUES(?1, ?2, ?3)", "itt", number, p->key, spec);
@@ -76,18 +82,18 @@ static Status insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64
     return ledger_sql_run(l, "INSERT INTO shots(shot, state, clips) VALUES(?1, 'planned', ?2)", "ii", number, clips);
 }
 
-static Status insert_clip(Ledger *l, int64_t number, const Campaign *c)
+Status plan_insert_clip(Ledger *l, const Campaign *c, int64_t row, int64_t number, int64_t shot, const char *stem)
 {
-    const PlannedClip *p = &c->clip[number];
-    char *row = row_json(&c->customers, number);
+    const PlannedClip *p = &c->clip[row];
+    char *customer = plan_row_json(&c->customers, row);
     ClipState state = p->refusal ? CLIP_REFUSED : CLIP_PLANNED;
     Status status = ledger_sql_run(l,
                                    "INSERT INTO clips(clip, clip_id, stem, shot, state, reason, customer, finish)"
                                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                                   "ittitttt", number, p->clip_id, p->stem, p->shot, ledger_clip_state_name(state),
-                                   p->refusal, row, p->finish);
+                                   "ittitttt", number, p->clip_id, stem, shot, ledger_clip_state_name(state),
+                                   p->refusal, customer, p->finish);
     ledger_state_add_clips(l, state, 1);
-    free(row);
+    free(customer);
     return status;
 }
 
@@ -99,19 +105,31 @@ static Status insert_plan(Ledger *l, const Campaign *c)
     Status status = insert_campaign(l, c);
     for (int64_t i = 0; i < c->shot_count && !failed(status); i++) {
         if (!part_has(c->part, i)) continue;
-        status = insert_shot(l, i, &c->shot[i], clips[i]);
+        status = plan_insert_shot(l, i, &c->shot[i], clips[i]);
         ledger_state_add_shots(l, SHOT_PLANNED, 1);
     }
     for (int64_t i = 0; i < c->clip_count && !failed(status); i++)
-        if (part_has(c->part, c->clip[i].shot >= 0 ? c->clip[i].shot : i)) status = insert_clip(l, i, c);
+        if (part_has(c->part, c->clip[i].shot >= 0 ? c->clip[i].shot : i))
+            status = plan_insert_clip(l, c, i, i, c->clip[i].shot, c->clip[i].stem);
     free(clips);
     return status;
+}
+
+/* A pilot that was not decided upon yet ends behind the clip of its last row. */
+Status plan_place_pilot(Ledger *l, const Campaign *c)
+{
+    return ledger_sql_run(l,
+                          "UPDATE campaign SET pilot_end = ifnull((SELECT clip + 1 FROM clips WHERE state <> 'refused'"
+                          " ORDER BY clip LIMIT 1 OFFSET ?1), 9223372036854775807), pilot = ?2"
+                          " WHERE pilot IN ('none', 'open')",
+                          "it", (int64_t)c->settings.pilot - 1,
+                          ledger_pilot_state_name(c->settings.pilot ? PILOT_OPEN : PILOT_NONE));
 }
 
 /* What a run may bring anew. A priority that was set by the verb, a deadline that was fixed and a pilot that was decided upon
  * stay as they are until the file says something else than it did. The model's bytes are part of the fingerprint, its place is
  * not: it may have moved since. */
-static Status update_campaign(Ledger *l, const Campaign *c)
+Status plan_update_settings(Ledger *l, const Campaign *c)
 {
     Settings before;
     TRY(ledger_read_settings(l, &before));
@@ -124,41 +142,102 @@ static Status update_campaign(Ledger *l, const Campaign *c)
                                    (int64_t)c->settings.priority, settings);
     if (!failed(status) && strcmp(before.deadline, c->settings.deadline) != 0)
         status = ledger_sql_run(l, "UPDATE campaign SET deadline_s = ?1", "d", deadline_of(c, l->now_s));
-    if (!failed(status) && before.pilot != c->settings.pilot)
-        status =
-            ledger_sql_run(l, "UPDATE campaign SET pilot_end = ?1, pilot = ?2 WHERE pilot IN ('none', 'open')", "it",
-                           pilot_end(c), ledger_pilot_state_name(c->settings.pilot ? PILOT_OPEN : PILOT_NONE));
+    if (!failed(status) && before.pilot != c->settings.pilot) status = plan_place_pilot(l, c);
     settings_clear(&before);
     free(settings);
     free(model);
     return status;
 }
 
-static Status check_campaign(Ledger *l, const Campaign *c)
+static void add_text(Hash *h, const char *text) { hash_add(h, text, strlen(text) + 1); }
+
+static void add_file(Hash *h, const ShotFile *f)
 {
-    Query q = ledger_sql_query(l, "SELECT name, fingerprint FROM campaign", "");
-    if (!ledger_sql_next(&q)) return q.status;
-    if (strcmp(ledger_sql_text(&q, 1), c->fingerprint) != 0) {
-        Status refused =
-            status_fail(ERR_INPUT,
-                        "%s: this folder holds campaign \"%s\" (fingerprint %.12s), but %s is \"%s\" (fingerprint "
-                        "%.12s); expected the same campaign unchanged, or another --out",
-                        l->folder, ledger_sql_text(&q, 0), ledger_sql_text(&q, 1), c->file, c->name, c->fingerprint);
-        ledger_sql_end(&q);
-        return refused;
+    if (f->path) add_text(h, f->path);
+}
+
+void plan_detail(const Campaign *c, char hash[HASH_TEXT])
+{
+    const Customers *t = &c->customers;
+    Hash *h = hash_begin();
+    for (int64_t row = -1; row < t->row_count; row++)
+        for (int i = 0; i < t->column_count; i++)
+            if (customers_is_listed(t, i)) add_text(h, row < 0 ? t->column[i] : customers_value(t, row, i));
+    for (int64_t i = 0; i < c->shot_count; i++) {
+        const ShotMedia *m = c->shot[i].spec.media;
+        if (!m) continue;
+        add_file(h, &m->image);
+        add_file(h, &m->last_image);
+        add_file(h, &m->control_video);
+        add_file(h, &m->control_mask);
+        for (int k = 0; k < m->reference_count; k++) add_file(h, &m->reference[k]);
+        for (int k = 0; k < m->lora_count; k++) add_file(h, &m->lora[k].file);
     }
+    hash_end(h, hash);
+}
+
+static Status is_same(Ledger *l, const Campaign *c, bool *same)
+{
+    char detail[HASH_TEXT];
+    plan_detail(c, detail);
+    Query q = ledger_sql_query(l, "SELECT fingerprint, detail FROM campaign", "");
+    if (!ledger_sql_next(&q)) return q.status;
+    *same = strcmp(ledger_sql_text(&q, 0), c->fingerprint) == 0 && strcmp(ledger_sql_text(&q, 1), detail) == 0;
     ledger_sql_end(&q);
-    return update_campaign(l, c);
+    return status_ok();
+}
+
+/* Names what has changed, and the command that takes it. */
+static Status refuse(const Ledger *l, const Campaign *c, const Changes *changes)
+{
+    enum { TOLD = 5 };
+    char *summary = changes_summary(changes), *rows = changes_lines(changes, c, TOLD), *file = shell_word(c->file),
+         *folder = shell_word(l->folder),
+         *lines = text_format("%s: the campaign is not what it was when this folder was planned: %s%s\n"
+                              "Take the change into the folder: reelwright run %s --out %s --update\n"
+                              "Or render the campaign as it is now into another --out",
+                              folder, summary, rows, file, folder);
+    Status status = status_lines(ERR_INPUT, lines);
+    free(summary);
+    free(rows);
+    free(file);
+    free(folder);
+    free(lines);
+    return status;
+}
+
+/* It is there already: the same, or changed. What only the list shows needs nobody's word. */
+static Status meet_campaign(Ledger *l, const Campaign *c, bool update, bool *pending)
+{
+    bool same = false;
+    Changes changes = {0};
+    TRY(is_same(l, c, &same));
+    if (same) return plan_update_settings(l, c);
+    Status status = changes_find(l, c, &changes);
+    if (!failed(status) && !update && changes_make_clips(&changes)) status = refuse(l, c, &changes);
+    changes_clear(&changes);
+    *pending = !failed(status);
+    return status;
+}
+
+Status ledger_take_plan(Ledger *l, const Campaign *c, bool update, double now_s, bool *pending)
+{
+    int64_t there = 0;
+    *pending = false;
+    TRY(ledger_db_begin(l, now_s));
+    l->changes = 1u << CHANGE_PLAN;
+    Status status = ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", "");
+    if (!failed(status)) status = there ? meet_campaign(l, c, update, pending) : insert_plan(l, c);
+    if (!failed(status) && !*pending) return ledger_commit(l);
+    char *why = text_copy(status.message);
+    ledger_rollback(l);
+    if (failed(status)) status = status_lines(status.err, why);
+    free(why);
+    return status;
 }
 
 Status ledger_adopt(Ledger *l, const Campaign *c, double now_s)
 {
-    int64_t there = 0;
-    TRY(ledger_db_begin(l, now_s));
-    l->changes = 1u << CHANGE_PLAN;
-    Status status = ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", "");
-    if (!failed(status)) status = there ? check_campaign(l, c) : insert_plan(l, c);
-    if (!failed(status)) return ledger_commit(l);
-    ledger_rollback(l);
-    return status;
+    bool pending;
+    return ledger_take_plan(l, c, false, now_s, &pending);
 }

@@ -31,7 +31,15 @@ static const struct {
     {CLIP_PAUSED, EV_GIVE_UP, CLIP_FAILED},      {CLIP_PAUSED, EV_RESUME, CLIP_PLANNED},
     {CLIP_PLANNED, EV_CANCEL, CLIP_CANCELLED},   {CLIP_PAUSED, EV_CANCEL, CLIP_CANCELLED},
     {CLIP_CANCELLED, EV_RESUME, CLIP_PLANNED},   {CLIP_APPROVED, EV_SPOIL, CLIP_PLANNED},
-    {CLIP_DELIVERED, EV_SPOIL, CLIP_PLANNED},
+    {CLIP_DELIVERED, EV_SPOIL, CLIP_PLANNED},    {CLIP_REFUSED, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_PLANNED, EV_CHANGE, CLIP_PLANNED},     {CLIP_WAITING, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_APPROVED, EV_CHANGE, CLIP_PLANNED},    {CLIP_DELIVERED, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_FAILED, EV_CHANGE, CLIP_PLANNED},      {CLIP_PAUSED, EV_CHANGE, CLIP_PAUSED},
+    {CLIP_CANCELLED, EV_CHANGE, CLIP_CANCELLED}, {CLIP_REFUSED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_PLANNED, EV_REFUSE, CLIP_REFUSED},     {CLIP_WAITING, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_APPROVED, EV_REFUSE, CLIP_REFUSED},    {CLIP_DELIVERED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_FAILED, EV_REFUSE, CLIP_REFUSED},      {CLIP_PAUSED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_CANCELLED, EV_REFUSE, CLIP_REFUSED},
 };
 
 const char *ledger_shot_state_name(ShotState s)
@@ -66,7 +74,7 @@ const char *ledger_event_name(LedgerEvent e)
         [EV_LEASE] = "lease",     [EV_FINISH] = "finish",   [EV_DONE] = "done",       [EV_MORE] = "more",
         [EV_LOST] = "lost",       [EV_GIVE_UP] = "give up", [EV_DELIVER] = "deliver", [EV_RETRY] = "retry",
         [EV_PAUSE] = "pause",     [EV_RESUME] = "resume",   [EV_CANCEL] = "cancel",   [EV_HOLD] = "hold",
-        [EV_RELEASE] = "release", [EV_SPOIL] = "spoil"};
+        [EV_RELEASE] = "release", [EV_SPOIL] = "spoil",     [EV_CHANGE] = "change",   [EV_REFUSE] = "refuse"};
     return name[e];
 }
 

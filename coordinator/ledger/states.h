@@ -36,6 +36,8 @@ typedef enum {
     EV_HOLD,    /* no clip of the shot may be made any more */
     EV_RELEASE, /* one may again */
     EV_SPOIL,   /* a finished clip's files are missing or damaged */
+    EV_CHANGE,  /* the campaign says something else of it now */
+    EV_REFUSE,  /* and that it gets no clip */
     EV_COUNT
 } LedgerEvent;
 const char *ledger_shot_state_name(ShotState s);

@@ -10,6 +10,7 @@
 #include "common/foreign.h"
 #include "common/options.h"
 #include "common/shell.h"
+#include "coordinator/verbs/check_changes.h"
 #include "coordinator/verbs/verbs.h"
 
 enum { EXAMPLES = 3, REFUSALS = 20 };
@@ -220,7 +221,7 @@ static void set_path(json_t *o, const char *key, const char *path)
     free(text);
 }
 
-void check_print_json(const Campaign *c, FILE *to)
+static json_t *describe(const Campaign *c)
 {
     CheckSummary sum;
     const ShotSpec *s = any_shot(c);
@@ -247,23 +248,55 @@ void check_print_json(const Campaign *c, FILE *to)
     json_object_set_new(o, "warnings", warnings_json(c));
     json_object_set_new(o, "video_bytes_estimate", json_real(sum.video_bytes));
     json_object_set_new(o, "latents_bytes", json_real(sum.latents_bytes));
+    json_decref(counts);
+    return o;
+}
+
+static void dump(json_t *o, FILE *to) /* takes the reference */
+{
     json_dumpf(o, to, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     fputc('\n', to);
-    json_decref(counts);
     json_decref(o);
+}
+
+void check_print_json(const Campaign *c, FILE *to) { dump(describe(c), to); }
+
+/* folder NULL: nothing to compare with. */
+static Status print_all(const Campaign *c, const char *folder, bool json)
+{
+    Changes changes = {0};
+    bool there = false;
+    Status status = folder ? check_changes_find(folder, c, &changes, &there) : status_ok();
+    if (!failed(status) && json) {
+        json_t *o = describe(c);
+        if (folder) check_changes_set(&changes, c, o);
+        dump(o, stdout);
+    } else if (!failed(status)) {
+        check_print(c, stdout);
+        if (folder) check_changes_print(&changes, c, folder, there, stdout);
+    }
+    changes_clear(&changes);
+    return status;
 }
 
 Status verb_check(int argc, char **argv)
 {
     bool json = false;
-    const Option option[] = {{.name = "json", .kind = OPTION_FLAG, .to = &json, .help = "the same as one JSON object"}};
+    const char *folder = NULL;
+    const Option option[] = {
+        {.name = "out",
+         .kind = OPTION_TEXT,
+         .to = &folder,
+         .value = "DIR",
+         .help = "also what has changed since this folder was planned, and what `run --update` would do"},
+        {.name = "json", .kind = OPTION_FLAG, .to = &json, .help = "the same as one JSON object"}};
     const Usage usage = {
         .verb = "check",
         .arguments = "CAMPAIGN.yaml [options]",
         .about = "Validates a campaign and its customers, and shows what `run` would do: rows, shots, clips, "
                  "refusals.\nNames every fault at once, with file, line and field. Renders nothing.",
         .option = option,
-        .option_count = 1,
+        .option_count = sizeof option / sizeof *option,
         .min_arguments = 1,
         .max_arguments = 1};
     int first;
@@ -271,10 +304,7 @@ Status verb_check(int argc, char **argv)
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     TRY(campaign_load(argv[first], &c));
-    if (json)
-        check_print_json(c, stdout);
-    else
-        check_print(c, stdout);
+    Status status = print_all(c, folder, json);
     campaign_free(&c);
-    return status_ok();
+    return status;
 }

@@ -1,0 +1,14 @@
+/* sweep.h - deletes what an update left behind: files of rows that left the table, of clips that were made again (once their new ones
+ * are there), checkpoints and masters of shots that nobody wants any more. */
+#ifndef REELWRIGHT_SWEEP_H
+#define REELWRIGHT_SWEEP_H
+
+#include <stdint.h>
+
+#include "common/status.h"
+
+/* Only by whoever owns the folder, while no coordinator works: it takes an epoch, when there is something to delete. Files that
+ * cannot be deleted stay in the ledger as to be deleted, and are tried again. launch: owner.h. */
+Status sweep_leavings(const char *folder, int64_t launch);
+
+#endif

@@ -1,0 +1,18 @@
+/* plan.h - within the ledger: what a plan's rows look like in it. */
+#ifndef REELWRIGHT_LEDGER_PLAN_H
+#define REELWRIGHT_LEDGER_PLAN_H
+
+#include "coordinator/ledger/sql.h"
+
+char *plan_columns_json(const Customers *c); /* the list's columns; free() it */
+char *plan_row_json(const Customers *c, int64_t row);
+/* SHA-256 of what a plan says beside what its fingerprint covers: the list's columns and values, the paths of pictures. */
+void plan_detail(const Campaign *c, char hash[HASH_TEXT]);
+/* A planned shot with this number, of so many clips; the clip of a row, with its number and its shot's. */
+Status plan_insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64_t clips);
+Status plan_insert_clip(Ledger *l, const Campaign *c, int64_t row, int64_t number, int64_t shot, const char *stem);
+/* What any run may bring anew: how the campaign is run, where the model lies. */
+Status plan_update_settings(Ledger *l, const Campaign *c);
+Status plan_place_pilot(Ledger *l, const Campaign *c);
+
+#endif
