@@ -7,17 +7,29 @@
 #include "common/hash.h"
 #include "common/shot.h"
 
-typedef struct { /* one row of configs/renditions.yaml: a format that a clip is delivered in */
+typedef struct
+{ /* one row of configs/renditions.yaml, which says what each field means: a format that a clip is delivered in */
     char name[32];
-    int width,
-        height;      /* pixels of the file; the video is scaled to fit (Lanczos), with black beside it where the aspect
-                          differs by more than 2 % */
-    int crf;         /* x264 constant rate factor */
-    char preset[16]; /* x264 preset */
-    int max_kbps;    /* 0 = no cap */
+    int width, height; /* pixels of the file */
+    int crf;
+    char preset[16];
+    int max_kbps; /* 0 = no cap */
+    /* what follows may be absent in a document: "", 0 */
+    char kind[8];              /* video, poster or gif; "" = video */
+    char codec[8];             /* h264, h265, av1, vp9; "" = h264 */
+    char fit[8], color[8];     /* canvas.h; "" = pad, #000000 */
+    int fps;                   /* of the file; 0 = the shot's */
+    int min_fps, max_fps;      /* the shot's own is kept within these; max_fps 0 = fps holds always */
+    char convert[8];           /* rate.h; "" = motion */
+    char sound[8];             /* auto, always or none; "" = auto */
+    double lufs, true_peak_db; /* 0 = -14, -1.5 */
+    double safe_top, safe_right, safe_bottom,
+        safe_left;       /* per cent of the picture where a platform draws its own things */
+    double min_s, max_s; /* of a clip that the platform takes; 0 = any */
+    double max_mb;       /* of the file, in 1,000,000 bytes; 0 = any */
 } Rendition;
 
-enum { MAX_RENDITIONS = 8 };
+enum { MAX_RENDITIONS = 12 };
 
 typedef struct {
     char *clip_id; /* the row's id */

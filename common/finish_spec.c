@@ -1,16 +1,49 @@
 #include "finish_spec.h"
 
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* The fields of a rendition, as a document names them. What is empty or 0 is left out of it. */
+typedef enum { TEXT, WHOLE, REAL } Kind;
+#define FIELD(kind, member)                                                                                            \
+    {                                                                                                                  \
+#member, kind, offsetof(Rendition, member), sizeof(((Rendition *)0)->member)                                   \
+    }
+static const struct {
+    const char *name;
+    Kind kind;
+    size_t at, bytes;
+} fields[] = {FIELD(TEXT, name),         FIELD(WHOLE, width),    FIELD(WHOLE, height),    FIELD(WHOLE, crf),
+              FIELD(TEXT, preset),       FIELD(WHOLE, max_kbps), FIELD(TEXT, kind),       FIELD(TEXT, codec),
+              FIELD(TEXT, fit),          FIELD(TEXT, color),     FIELD(WHOLE, fps),       FIELD(WHOLE, min_fps),
+              FIELD(WHOLE, max_fps),     FIELD(TEXT, convert),   FIELD(TEXT, sound),      FIELD(REAL, lufs),
+              FIELD(REAL, true_peak_db), FIELD(REAL, safe_top),  FIELD(REAL, safe_right), FIELD(REAL, safe_bottom),
+              FIELD(REAL, safe_left),    FIELD(REAL, min_s),     FIELD(REAL, max_s),      FIELD(REAL, max_mb)};
+enum { FIELD_COUNT = (int)(sizeof fields / sizeof *fields), REQUIRED = 6 };
+
+static json_t *field_json(const Rendition *r, int i)
+{
+    const char *at = (const char *)r + fields[i].at;
+    if (fields[i].kind == TEXT) return *at || i < REQUIRED ? json_string(at) : NULL;
+    double number = fields[i].kind == WHOLE ? *(const int *)(const void *)at : *(const double *)(const void *)at;
+    if (number == 0 && i >= REQUIRED) return NULL;
+    return fields[i].kind == WHOLE ? json_integer((json_int_t)number) : json_real(number);
+}
+
 json_t *finish_spec_renditions(const Rendition *r, int count)
 {
     json_t *list = json_array();
-    for (int i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:i,s:s,s:i}", "name", r[i].name, "width", r[i].width,
-                                              "height", r[i].height, "crf", r[i].crf, "preset", r[i].preset, "max_kbps",
-                                              r[i].max_kbps));
+    for (int i = 0; i < count; i++) {
+        json_t *one = json_object();
+        for (int k = 0; k < FIELD_COUNT; k++) {
+            json_t *value = field_json(&r[i], k);
+            if (value) json_object_set_new(one, fields[k].name, value);
+        }
+        json_array_append_new(list, one);
+    }
     return list;
 }
 
@@ -22,17 +55,29 @@ char *finish_spec_text(json_t *keys)
     return text;
 }
 
-static bool read_rendition(json_t *item, Rendition *r)
+static bool read_field(const json_t *value, int i, Rendition *r)
 {
-    const char *name, *preset;
-    if (json_unpack(item, "{s:s,s:i,s:i,s:i,s:s,s:i}", "name", &name, "width", &r->width, "height", &r->height, "crf",
-                    &r->crf, "preset", &preset, "max_kbps", &r->max_kbps) != 0)
-        return false;
-    if (!*name || strlen(name) >= sizeof r->name || strlen(preset) >= sizeof r->preset || strchr(name, '/'))
-        return false;
-    snprintf(r->name, sizeof r->name, "%s", name);
-    snprintf(r->preset, sizeof r->preset, "%s", preset);
-    return true;
+    char *at = (char *)r + fields[i].at;
+    if (!value) return i >= REQUIRED;
+    if (fields[i].kind == TEXT) {
+        const char *text = json_string_value(value);
+        if (!text || strlen(text) >= fields[i].bytes) return false;
+        memcpy(at, text, strlen(text) + 1);
+        return true;
+    }
+    if (fields[i].kind == REAL)
+        return json_is_number(value) && (*(double *)(void *)at = json_number_value(value), true);
+    json_int_t number = json_integer_value(value);
+    *(int *)(void *)at = (int)number;
+    return json_is_integer(value) && number >= INT32_MIN && number <= INT32_MAX;
+}
+
+static bool read_rendition(const json_t *item, Rendition *r)
+{
+    *r = (Rendition){0};
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (!read_field(json_object_get(item, fields[i].name), i, r)) return false;
+    return *r->name && !strchr(r->name, '/');
 }
 
 static Status read_renditions(FinishSpec *s)

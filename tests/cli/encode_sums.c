@@ -85,7 +85,9 @@ static Status make_all(void)
         {"1080x1920", 64, 112, 1080, 1920, 20, 12000},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        const EncodeOptions o = {row[i].to_width, row[i].to_height, FPS, row[i].crf, "medium", row[i].max_kbps};
+        EncodeOptions o = encode_defaults();
+        o.width = row[i].to_width, o.height = row[i].to_height, o.fps = FPS;
+        o.crf = row[i].crf, o.preset = "medium", o.max_kbps = row[i].max_kbps;
         TRY(make(row[i].width, row[i].height, &o));
         if (i == 0) TRY(tell_version());
         TRY(tell(row[i].name, "sums.mp4"));

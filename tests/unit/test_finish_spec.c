@@ -10,7 +10,7 @@
 
 #include "common/finish_spec.h"
 
-static const Rendition reels = {"reels", 1080, 1920, 18, "medium", 0};
+static const Rendition reels = {.name = "reels", .width = 1080, .height = 1920, .crf = 18, .preset = "medium"};
 
 static char *document(const char *key, const char *value)
 {

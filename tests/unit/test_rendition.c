@@ -42,6 +42,8 @@ static void test_the_promised_ones(void **state)
         assert_string_equal(r.name, vertical[i]);
         assert_int_equal(r.width, 1080);
         assert_int_equal(r.height, 1920);
+        assert_true(r.safe_top >= 5 && r.safe_bottom >= 20);
+        if (i != 1) assert_true(r.fps == 30 && r.min_fps == 23 && r.max_fps == 60 && r.min_s == 3); /* Reels, TikTok */
     }
     assert_true(rendition_find("preview", 64, 112, place, faults, &r));
     assert_in_range(r.width, 16, 1079);
@@ -53,7 +55,7 @@ static void test_the_promised_ones(void **state)
     assert_string_equal(
         faults_status(faults).message,
         "c.yaml:9: field renditions: no rendition \"reel\"; did you mean reels? There are reels, shorts, "
-        "tiktok, preview, master");
+        "tiktok, stories, feed, square, web, preview, poster, gif, master");
     faults_free(&faults);
 }
 
@@ -70,9 +72,9 @@ static void test_refuses(void **state)
 {
     (void)state;
     is_refused("a: {crf: 18, preset: fast}\na: {crf: 18, preset: fast}\n", "r.yaml: field a: given a second time");
-    is_refused("a: {crf: 52, preset: fat, sise: 64x64}\n",
+    is_refused("a: {crf: 64, preset: fat, sise: 64x64}\n",
                "3 faults in the input, nothing was started:\n"
-               "r.yaml:1: field a.crf: \"52\", expected a whole number from 0 to 51\n"
+               "r.yaml:1: field a.crf: \"64\", expected a whole number from 0 to 63\n"
                "r.yaml:1: field a.preset: \"fat\", expected ultrafast, superfast, veryfast, faster, fast, medium, "
                "slow, slower "
                "or veryslow\n"
@@ -82,9 +84,11 @@ static void test_refuses(void **state)
     is_refused("../a: {preset: fast, crf: 1}\n",
                "r.yaml: field ../a: no name for a rendition; expected 1 to 31 of a-z, 0-9, - and _, and not \"sheet\"");
     is_refused("a: 7\n", "r.yaml:1: \"a\": \"7\", expected a name and its table of keys");
-    is_refused("a: {size: 64x64}\n", "2 faults in the input, nothing was started:\n"
-                                     "r.yaml:1: field a.crf: missing; expected x264's constant rate factor\n"
-                                     "r.yaml:1: field a.preset: missing; expected x264's preset");
+    is_refused("a: {crf: 52}\n", "r.yaml: field a: crf 52, expected 0 to 51 for h264");
+    is_refused("a: {fps: 30, min_fps: 60, max_fps: 23}\n",
+               "r.yaml: field a: min_fps 60 and max_fps 23, expected a range, and fps for what is outside of it");
+    is_refused("a: {color: red}\n", "r.yaml: field a: color \"red\", expected \"#RRGGBB\"");
+    is_refused("a: {safe: {top: 46}}\n", "r.yaml:1: field a.safe.top: \"46\", expected a number from 0 to 45 per cent");
 }
 
 int main(void)

@@ -7,30 +7,30 @@
 #include <unistd.h>
 
 #include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/cpu.h>
-#include <libavutil/opt.h>
 
 #include "common/file.h"
 #include "common/provoke.h"
+#include "worker/finish/canvas.h"
+#include "worker/finish/codec.h"
 #include "worker/finish/pixels.h"
 
 struct Encode {
-    EncodeOptions o; /* preset is not used after encode_begin */
+    EncodeOptions o; /* its texts are not used after encode_begin */
     char *path, *draft;
-    AVFormatContext *file;
+    Mux *mux; /* NULL until the first frame */
     AVCodecContext *codec;
     AVPacket *packet;
     AVFrame *frame;
-    Pixels *pixels;
+    Canvas *canvas;
     int source_width, source_height; /* 0 until the first frame */
-    int fit_width, fit_height;
-    int64_t count; /* frames so far */
-    bool begun;    /* the header is written */
-    char preset[32];
+    int64_t count;                   /* frames so far */
+    char preset[32], codec_name[16], fit[16];
 };
 
-EncodeOptions encode_defaults(void) { return (EncodeOptions){.crf = 17, .preset = "veryfast"}; } /* SPEED.md */
+EncodeOptions encode_defaults(void)
+{
+    return (EncodeOptions){.crf = 17, .preset = "veryfast" /* SPEED.md */, .codec = "h264", .fit = "pad", .color = 255};
+}
 
 /* libav's reason; a full disk is the machine's fault, not the input's. */
 static Status av_failed(const Encode *e, int code, const char *what)
@@ -54,11 +54,13 @@ static Status check_options(const EncodeOptions *o, const char *path)
     if (!is_preset(o->preset))
         return status_fail(ERR_INPUT, "%s: preset = %s, expected one of x264's, ultrafast to veryslow", path,
                            o->preset);
+    if (!codec_is_known(o->codec))
+        return status_fail(ERR_INPUT, "%s: codec = %s, expected h264, h265, av1 or vp9", path, o->codec);
     if (o->width < 0 || o->height < 0 || o->width > 8192 || o->height > 8192 || o->width % 2 || o->height % 2 ||
         !o->width != !o->height)
         return status_fail(ERR_INPUT, "%s: size %dx%d, expected even numbers up to 8192", path, o->width, o->height);
     if (o->fps < 1 || o->fps > 240) return status_fail(ERR_INPUT, "%s: fps = %d, expected 1 to 240", path, o->fps);
-    if (o->crf < 0 || o->crf > 51) return status_fail(ERR_INPUT, "%s: crf = %d, expected 0 to 51", path, o->crf);
+    if (o->crf < 0 || o->crf > 63) return status_fail(ERR_INPUT, "%s: crf = %d, expected 0 to 63", path, o->crf);
     if (o->max_kbps < 0) return status_fail(ERR_INPUT, "%s: max_kbps = %d, expected 0 or more", path, o->max_kbps);
     return status_ok();
 }
@@ -73,6 +75,9 @@ Status encode_begin(const char *path, const EncodeOptions *o, Encode **out)
     e->path = text_copy(path);
     e->draft = file_draft(path);
     snprintf(e->preset, sizeof e->preset, "%s", o->preset);
+    snprintf(e->codec_name, sizeof e->codec_name, "%s", o->codec);
+    snprintf(e->fit, sizeof e->fit, "%s", o->fit);
+    e->o.fit = e->fit;
     FILE *f = fopen(e->draft, "wb"); /* now, so that an unwritable folder is known before anything is rendered */
     if (!f) {
         Status status = status_errno(ERR_INPUT, "cannot write %s", path);
@@ -86,85 +91,6 @@ Status encode_begin(const char *path, const EncodeOptions *o, Encode **out)
     return status_ok();
 }
 
-/* The same bytes on every processor. Two things of x264 (core 164) stand against that. The macroblock tree uses the processor's
- * approximate reciprocal, which Intel, AMD and each vector width answer differently: cpu-independent divides instead, and then all
- * instruction sets agree, down to none. And its AVX-512 form of the tree lets memory that nobody wrote decide about B-frames: no
- * clip needs AVX-512, so AVX2 is named where the processor has it. tests/cli/run_encode.sh proves both. */
-static const char *cpu_rule(void)
-{
-    return av_get_cpu_flags() & AV_CPU_FLAG_AVX2 ? "cpu-independent=1:asm=avx2" : "cpu-independent=1";
-}
-
-/* IDR every `gop` frames and nowhere else; High whatever the preset; one thread of each kind, because the number of threads
- * changes the bytes. */
-static void set_x264(Encode *e)
-{
-    char text[256];
-    int gop = (e->o.fps + 1) / 2;
-    e->codec->gop_size = gop;
-    snprintf(text, sizeof text,
-             "keyint=%d:min-keyint=1:scenecut=0:open-gop=0:8x8dct=1:cabac=1:threads=1:lookahead-threads=1:"
-             "sync-lookahead=0:%s",
-             gop, cpu_rule());
-    av_opt_set(e->codec->priv_data, "preset", e->preset, 0);
-    av_opt_set(e->codec->priv_data, "profile", "high", 0);
-    av_opt_set(e->codec->priv_data, "x264-params", text, 0);
-    av_opt_set_double(e->codec->priv_data, "crf", e->o.crf, 0);
-    if (e->o.max_kbps) {
-        e->codec->rc_max_rate = (int64_t)e->o.max_kbps * 1000;
-        e->codec->rc_buffer_size = e->o.max_kbps * 1000;
-    }
-}
-
-static Status open_codec(Encode *e)
-{
-    const AVCodec *x264 = avcodec_find_encoder_by_name("libx264");
-    if (!x264) return status_fail(ERR_NODE, "%s: this libavcodec has no libx264", e->path);
-    AVCodecContext *c = e->codec = avcodec_alloc_context3(x264);
-    if (!c) return status_fail(ERR_NODE, "%s: out of memory", e->path);
-    c->width = e->o.width;
-    c->height = e->o.height;
-    c->pix_fmt = AV_PIX_FMT_YUV420P;
-    c->time_base = (AVRational){1, e->o.fps};
-    c->framerate = (AVRational){e->o.fps, 1};
-    c->sample_aspect_ratio = (AVRational){1, 1};
-    c->color_primaries = AVCOL_PRI_BT709;
-    c->color_trc = AVCOL_TRC_BT709;
-    c->colorspace = AVCOL_SPC_BT709;
-    c->color_range = AVCOL_RANGE_MPEG;
-    c->chroma_sample_location = AVCHROMA_LOC_LEFT;
-    c->thread_count = 1;
-    c->flags |= (int)(AV_CODEC_FLAG_BITEXACT | AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_CLOSED_GOP);
-    set_x264(e);
-    int code = avcodec_open2(c, x264, NULL);
-    if (code == AVERROR(ENOMEM)) return av_failed(e, code, "encode");
-    if (code < 0)
-        return status_fail(ERR_INPUT, "%s: x264 refuses %dx%d with preset %s", e->path, c->width, c->height, e->preset);
-    return status_ok();
-}
-
-static Status open_file(Encode *e)
-{
-    int code = avformat_alloc_output_context2(&e->file, NULL, "mp4", e->draft);
-    AVStream *stream = code < 0 ? NULL : avformat_new_stream(e->file, NULL);
-    if (!stream) return status_fail(ERR_NODE, "%s: out of memory", e->path);
-    e->file->flags |= AVFMT_FLAG_BITEXACT;
-    stream->time_base = e->codec->time_base;
-    stream->avg_frame_rate = e->codec->framerate;
-    stream->sample_aspect_ratio = e->codec->sample_aspect_ratio;
-    code = avcodec_parameters_from_context(stream->codecpar, e->codec);
-    if (code >= 0) code = avio_open(&e->file->pb, e->draft, AVIO_FLAG_WRITE);
-    AVDictionary *options = NULL;
-    /* B-frames are shown later than they are decoded; an edit list is the usual way to say so, and platforms refuse it */
-    av_dict_set(&options, "movflags", "+faststart+negative_cts_offsets", 0);
-    av_dict_set(&options, "use_editlist", "0", 0);
-    if (code >= 0) code = avformat_write_header(e->file, &options);
-    av_dict_free(&options);
-    if (code < 0) return av_failed(e, code, "write");
-    e->begun = true;
-    return status_ok();
-}
-
 static Status open_all(Encode *e, int height, int width)
 {
     e->source_width = width;
@@ -174,13 +100,14 @@ static Status open_all(Encode *e, int height, int width)
         e->o.height = height;
         TRY(check_options(&e->o, e->path));
     }
-    pixels_fit(width, height, e->o.width, e->o.height, &e->fit_width, &e->fit_height);
-    TRY(pixels_open(width, height, e->fit_width, e->fit_height, AV_PIX_FMT_YUV420P, &e->pixels));
+    CanvasOptions canvas = {e->o.width, e->o.height, e->o.fit, e->o.color};
+    TRY(canvas_open(width, height, &canvas, AV_PIX_FMT_YUV420P, &e->canvas));
     TRY(pixels_frame(e->o.width, e->o.height, AV_PIX_FMT_YUV420P, &e->frame));
     e->packet = av_packet_alloc();
     if (!e->packet) return status_fail(ERR_NODE, "%s: out of memory", e->path);
-    TRY(open_codec(e));
-    return open_file(e);
+    CodecOptions codec = {e->o.width, e->o.height, e->o.fps, e->o.crf, e->o.max_kbps, e->codec_name, e->preset};
+    TRY(status_at(codec_open(&codec, &e->codec), "%s", e->path));
+    return mux_begin(e->draft, e->path, e->codec, &e->o.extras, &e->mux);
 }
 
 static Status write_packets(Encode *e)
@@ -189,29 +116,16 @@ static Status write_packets(Encode *e)
         int code = avcodec_receive_packet(e->codec, e->packet);
         if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return status_ok();
         if (code < 0) return av_failed(e, code, "encode");
-        AVStream *stream = e->file->streams[0];
-        e->packet->duration = 1;
-        av_packet_rescale_ts(e->packet, e->codec->time_base, stream->time_base);
-        e->packet->stream_index = 0;
-        code = av_interleaved_write_frame(e->file, e->packet);
-        if (code < 0) return av_failed(e, code, "write");
+        TRY(mux_picture(e->mux, e->packet));
     }
-}
-
-/* Black in limited range: padding keeps it, the picture covers the rest. */
-static void fill_black(AVFrame *f)
-{
-    for (int i = 0; i < 3; i++)
-        memset(f->data[i], i ? 128 : 16, (size_t)f->linesize[i] * (size_t)(i ? (f->height + 1) / 2 : f->height));
 }
 
 static Status put_one(Encode *e, const float *rgb)
 {
     TRY(provoke_at("encode", NULL, e->count));
     if (av_frame_make_writable(e->frame) < 0) return status_fail(ERR_NODE, "%s: out of memory", e->path);
-    fill_black(e->frame);
-    TRY(pixels_convert(e->pixels, rgb, e->frame, (e->o.width - e->fit_width) / 2 & ~1,
-                       (e->o.height - e->fit_height) / 2 & ~1));
+    TRY(canvas_draw(e->canvas, rgb, e->frame));
+    if (e->o.paint) TRY(e->o.paint(e->o.self, e->frame, e->count));
     e->frame->pts = e->count++;
     int code = avcodec_send_frame(e->codec, e->frame);
     if (code < 0) return av_failed(e, code, "encode");
@@ -230,16 +144,11 @@ Status encode_put(Encode *e, const float *frames, int n, int height, int width)
 
 static Status finish_file(Encode *e)
 {
-    if (!e->begun) return status_fail(ERR_CLIP, "%s: no frame was given", e->path);
+    if (!e->mux) return status_fail(ERR_CLIP, "%s: no frame was given", e->path);
     int code = avcodec_send_frame(e->codec, NULL);
     if (code < 0) return av_failed(e, code, "encode");
     TRY(write_packets(e));
-    code = av_write_trailer(e->file);
-    e->begun = false;
-    if (code >= 0) code = e->file->pb->error;
-    int closed = avio_closep(&e->file->pb);
-    if (code >= 0) code = closed;
-    if (code < 0) return av_failed(e, code, "write");
+    TRY(mux_end(&e->mux));
     return file_publish(e->draft, e->path);
 }
 
@@ -254,12 +163,11 @@ void encode_abandon(Encode **encode)
 {
     Encode *e = *encode;
     if (!e) return;
-    if (e->file && e->file->pb) avio_closep(&e->file->pb);
-    avformat_free_context(e->file);
+    mux_abandon(&e->mux);
     avcodec_free_context(&e->codec);
     av_packet_free(&e->packet);
     av_frame_free(&e->frame);
-    pixels_close(&e->pixels);
+    canvas_close(&e->canvas);
     unlink(e->draft); /* not there any more when it was published */
     free(e->draft);
     free(e->path);

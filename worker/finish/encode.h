@@ -7,17 +7,24 @@
 #define REELWRIGHT_ENCODE_H
 
 #include "common/status.h"
+#include "worker/finish/mux.h"
 
 typedef struct {
-    int width, height; /* of the file, even; 0 = as the frames. Frames are scaled to fit (Lanczos), with black beside
-                           them where the aspect differs by more than 2 % */
+    int width, height; /* of the file, even; 0 = as the frames */
     int fps;
-    int crf;            /* x264 constant rate factor */
-    const char *preset; /* x264 preset */
+    int crf;            /* constant rate factor, of the codec's own scale */
+    const char *preset; /* x264's (x265's) preset; other codecs take the speed that is nearest */
     int max_kbps;       /* peak rate over a one-second buffer; 0 = no cap */
+    const char *codec;  /* h264, h265, av1 or vp9 */
+    const char *fit;    /* how a picture of another aspect is put on it, canvas.h */
+    uint32_t color;     /* beside it, with "pad": 0xRRGGBBAA */
+    /* draws on each frame (YUV420P) before it is encoded; NULL: nothing */
+    Status (*paint)(void *self, AVFrame *frame, int64_t number);
+    void *self;
+    MuxExtras extras; /* sound, subtitles; what it points at is borrowed to the end */
 } EncodeOptions;
 
-/* crf 17, preset veryfast (SPEED.md says why), size of the frames; fps must be set */
+/* h264, crf 17, preset veryfast (SPEED.md says why), size of the frames, black beside them; fps must be set */
 EncodeOptions encode_defaults(void);
 
 typedef struct Encode Encode;

@@ -75,7 +75,9 @@ static Status begin_all(Finish *f)
     for (int i = 0; i < f->spec.rendition_count && !failed(status); i++) {
         const Rendition *r = &f->spec.rendition[i];
         if (same_rendition(&f->spec, i) >= 0) continue;
-        EncodeOptions o = {r->width, r->height, l->shot.fps, r->crf, r->preset, r->max_kbps};
+        EncodeOptions o = encode_defaults();
+        o.width = r->width, o.height = r->height, o.fps = l->shot.fps;
+        o.crf = r->crf, o.preset = r->preset, o.max_kbps = r->max_kbps;
         char *path = full_name(f, 0, i);
         status = encode_begin(path, &o, &f->encode[i]);
         free(path);

@@ -8,6 +8,7 @@
 #include "worker/finish/letters.h"
 
 static const double CAPITALS = 0.052; /* of the shorter side: 5 % and a little, for rounding */
+static const double LEAST_PX = 7;     /* smaller capitals are none, in a picture of 64 pixels too */
 static const double CN_SECONDS = 3;   /* 2 are asked for */
 static const uint32_t GROUND = 0x101114F0, INK = 0xFFFFFFFF, DARK = 0x101114FF;
 
@@ -80,14 +81,16 @@ static Layer *compose(const Parts *p)
 
 static Status build(const char *words, bool icon, bool right, int side, Box safe, Label *l)
 {
-    double capital = CAPITALS * side;
+    double capital = fmax(CAPITALS * side, LEAST_PX);
     Parts p = {.pad = (int)ceil(capital * 0.42), .gap = (int)ceil(capital * 0.5)};
     Status status = status_ok();
     if (icon) TRY_OUT(draw_words("AI", capital, DARK, safe.width, &p.icon));
     /* beside the icon's capitals the words may be a little smaller */
-    TRY_OUT(draw_words(words, icon ? capital * 0.72 : capital, INK, safe.width, &p.words));
+    status = draw_words(words, icon ? capital * 0.72 : capital, INK, safe.width, &p.words);
+    if (icon && status.err == ERR_CLIP) status = status_ok(); /* a narrow picture: the icon says it alone */
+    if (failed(status)) goto out;
     place_parts(&p, right, safe);
-    if (p.box.width > safe.width && icon) { /* a narrow picture: the icon says it alone */
+    if (p.box.width > safe.width && icon) {
         layer_free(&p.words);
         place_parts(&p, right, safe);
     }

@@ -119,7 +119,8 @@ static Status color_of(const json_t *style, const char *key, const char *fallbac
 
 static Status letters_of(const json_t *style, int side, Letters *out)
 {
-    double size = number_of(style, "size", 0.07) * side;
+    double size =
+        fmax(number_of(style, "size", 0.07) * side, 8); /* smaller letters are none, however small the frame */
     *out = (Letters){.font = text_of(style, "font", "Noto Sans"),
                      .size_px = size,
                      .least_px = size * number_of(style, "least", 0.5),
@@ -127,7 +128,6 @@ static Status letters_of(const json_t *style, int side, Letters *out)
                      .outline_px = number_of(style, "outline_width", 0.004) * side,
                      .shadow_px = number_of(style, "shadow", 0) * side,
                      .max_lines = (int)number_of(style, "max_lines", 2)};
-    if (size < 4) return status_fail(ERR_CLIP, "style.size gives letters of %.1f pixels, expected 4 or more", size);
     TRY(color_of(style, "color", "#FFFFFF", &out->color));
     return color_of(style, "outline", "#000000", &out->outline);
 }
@@ -317,6 +317,22 @@ Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number)
             TRY(layer_blend(item->box, frame, (int)lrint(strength * item->box_shown)));
         }
         TRY(layer_blend(item->layer, frame, strength));
+    }
+    return status_ok();
+}
+
+Status overlay_draw_all(Overlay *o, AVFrame *frame)
+{
+    for (int i = 0; i < o->count; i++) {
+        Item *item = &o->item[i];
+        bool covered = !item->layer; /* what follows another one at its place, as subtitles do, is left out */
+        for (int k = 0; k < i && !covered; k++)
+            covered = o->item[k].layer && have_common(o->item[k].layer->box, item->layer->box);
+        if (covered) continue;
+        bool shy = item->box && (item->wish == BOX_ALWAYS ||
+                                 layer_share_below(frame, item->box->box, item->color, SHY_CONTRAST) > SHY_SHARE);
+        if (shy) TRY(layer_blend(item->box, frame, 256));
+        TRY(layer_blend(item->layer, frame, 256));
     }
     return status_ok();
 }

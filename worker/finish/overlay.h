@@ -34,6 +34,8 @@ Status overlay_open(const json_t *list, const OverlayFrame *frame, Overlay **out
 /* Draws on the number-th frame (RGB24 or YUV420P), in order of the numbers: a box behind a text eases in where the picture beneath
  * becomes too like it. */
 Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number);
+/* Every one of them, whatever its time: a still that says everything. Does not count as a frame. */
+Status overlay_draw_all(Overlay *o, AVFrame *frame);
 void overlay_close(Overlay **o);
 
 /* What `check` says of one list: a glyph that no font has, a font that is absent, a place that two want at one time, a time after

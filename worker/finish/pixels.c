@@ -10,7 +10,8 @@
 #include "common/file.h"
 
 struct Pixels {
-    int width, height;
+    int width, height;                /* of what is taken */
+    int source_width, from_x, from_y; /* and where that is in a frame */
     struct SwsContext *scale;
     uint16_t *rgb48; /* [height,width,3]: 16 bits keep what 8 would band when the picture is enlarged */
 };
@@ -21,7 +22,7 @@ Status pixels_open(int width, int height, int to_width, int to_height, enum AVPi
     const bool full = to_format == AV_PIX_FMT_RGB24, halved = to_format == AV_PIX_FMT_YUV420P;
     Pixels *p = memory_get(1, sizeof *p);
     *out = p;
-    p->width = width;
+    p->width = p->source_width = width;
     p->height = height;
     p->rgb48 = malloc((size_t)width * (size_t)height * 3 * sizeof *p->rgb48);
     p->scale = sws_alloc_context();
@@ -61,6 +62,13 @@ void pixels_close(Pixels **p)
     *p = NULL;
 }
 
+void pixels_take(Pixels *p, int source_width, int x, int y)
+{
+    p->source_width = source_width;
+    p->from_x = x;
+    p->from_y = y;
+}
+
 static uint16_t to_16_bits(float x)
 {
     if (!(x > 0)) return 0; /* NaN too */
@@ -70,7 +78,11 @@ static uint16_t to_16_bits(float x)
 Status pixels_convert(Pixels *p, const float *rgb, AVFrame *to, int x, int y)
 {
     const AVPixFmtDescriptor *d = av_pix_fmt_desc_get((enum AVPixelFormat)to->format);
-    for (size_t i = 0, n = (size_t)p->width * (size_t)p->height * 3; i < n; i++) p->rgb48[i] = to_16_bits(rgb[i]);
+    for (int row = 0; row < p->height; row++) {
+        const float *source = rgb + ((size_t)(p->from_y + row) * (size_t)p->source_width + (size_t)p->from_x) * 3;
+        uint16_t *line = p->rgb48 + (size_t)row * (size_t)p->width * 3;
+        for (int i = 0; i < p->width * 3; i++) line[i] = to_16_bits(source[i]);
+    }
     const uint8_t *from[4] = {(const uint8_t *)p->rgb48};
     const int from_stride[4] = {p->width * 6};
     uint8_t *plane[4] = {0};

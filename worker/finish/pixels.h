@@ -12,6 +12,8 @@ typedef struct Pixels Pixels;
 /* From [height,width,3] floats to a rectangle of a frame of to_format (AV_PIX_FMT_YUV420P: limited range; RGB24: full). */
 Status pixels_open(int width, int height, int to_width, int to_height, enum AVPixelFormat to_format, Pixels **out);
 void pixels_close(Pixels **p);
+/* From now on frames are source_width wide and the picture is the part of them that begins at (x, y). */
+void pixels_take(Pixels *p, int source_width, int x, int y);
 /* Writes at (x, y) of `to`, both even. rgb is clipped to [0,1]. */
 Status pixels_convert(Pixels *p, const float *rgb, AVFrame *to, int x, int y);
 

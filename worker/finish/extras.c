@@ -1,0 +1,110 @@
+#include "extras.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+
+static const double TAIL_S = 0.1; /* between the last word and the clip's end */
+
+static double number_of(const json_t *o, const char *key, double fallback)
+{
+    const json_t *n = json_object_get(o, key);
+    return json_is_number(n) ? json_number_value(n) : fallback;
+}
+
+static Status open_voice(const json_t *spec, double shot_s, const char *cache, Extras *e)
+{
+    double room = shot_s - voice_begin_s(spec) - TAIL_S;
+    TRY(voice_make(spec, cache, &e->voice));
+    if (e->voice.sound.count == 0) return status_ok();
+    e->language = json_string_value(json_object_get(spec, "language"));
+    if (!e->language) e->language = "en";
+    TRY(voice_fit(&e->voice, spec, room, &e->hold_s));
+    e->duration_s = shot_s + e->hold_s;
+    return status_ok();
+}
+
+/* Reels takes clips from 3 s on: all renditions last as long as the one that wants most. */
+static void hold_for_platforms(const FinishSpec *spec, double shot_s, Extras *e)
+{
+    for (int i = 0; i < spec->rendition_count; i++) {
+        double least = spec->rendition[i].min_s;
+        if (least > e->duration_s) e->duration_s = least;
+    }
+    e->hold_s = e->duration_s - shot_s;
+}
+
+static Status mix(const json_t *voice, const json_t *music, Extras *e)
+{
+    SoundMix m = {.duration_s = e->duration_s,
+                  .voice = e->voice.sound.count ? &e->voice.sound : NULL,
+                  .voice_at_s = voice_begin_s(voice),
+                  .voice_gain_db = number_of(voice, "gain_db", 0),
+                  .music_gain_db = number_of(music, "gain_db", -14),
+                  .duck_db = number_of(music, "duck_db", 9)};
+    const char *file = json_string_value(json_object_get(music, "file"));
+    if (file) TRY(status_at(sound_read_kept(file, &m.music), "music"));
+    if (m.voice || m.music) sound_mix(&m, &e->sound);
+    return status_ok();
+}
+
+static void open_subtitles(const json_t *voice, const char *wanted, Extras *e)
+{
+    if (!wanted || strcmp(wanted, "none") == 0 || e->voice.word_count == 0) return;
+    e->is_track = strcmp(wanted, "track") == 0 || strcmp(wanted, "both") == 0;
+    e->is_burned = strcmp(wanted, "burned") == 0 || strcmp(wanted, "both") == 0;
+    subtitles_make(&e->voice, voice_begin_s(voice), e->duration_s, &e->subtitles);
+}
+
+static void gather_overlays(const FinishSpec *spec, Extras *e)
+{
+    const json_t *own = finish_spec_get(spec, "overlays");
+    e->overlays = json_is_array(own) ? json_deep_copy(own) : json_array();
+    if (!e->is_burned) return;
+    json_t *burned = subtitles_overlays(&e->subtitles, finish_spec_get(spec, "subtitle_style"));
+    json_array_extend(e->overlays, burned);
+    json_decref(burned);
+}
+
+Status extras_open(const FinishSpec *spec, double shot_s, const char *cache, Extras *out)
+{
+    const json_t *voice = finish_spec_get(spec, "voice"), *music = finish_spec_get(spec, "music");
+    *out = (Extras){.duration_s = shot_s, .label = finish_spec_get(spec, "label")};
+    if (voice) TRY(open_voice(voice, shot_s, cache, out));
+    hold_for_platforms(spec, shot_s, out);
+    TRY(mix(voice, music, out));
+    open_subtitles(voice, json_string_value(finish_spec_get(spec, "subtitles")), out);
+    gather_overlays(spec, out);
+    return status_ok();
+}
+
+void extras_close(Extras *e)
+{
+    for (int i = 0; i < e->track_count; i++) track_clear(&e->track[i].track);
+    voice_clear(&e->voice);
+    sound_clear(&e->sound);
+    subtitles_clear(&e->subtitles);
+    json_decref(e->overlays);
+    *e = (Extras){0};
+}
+
+Status extras_track(Extras *e, const Rendition *r, const Track **out)
+{
+    double lufs = r->lufs != 0 ? r->lufs : -14, peak = r->true_peak_db != 0 ? r->true_peak_db : -1.5;
+    bool never = strcmp(r->sound, "none") == 0, always = strcmp(r->sound, "always") == 0;
+    *out = NULL;
+    if (never || (!always && e->sound.count == 0)) return status_ok();
+    for (int i = 0; i < e->track_count; i++)
+        if (e->track[i].lufs == lufs && e->track[i].true_peak_db == peak) return *out = &e->track[i].track, status_ok();
+    Sound silence = e->sound.count ? (Sound){0} : sound_silence(e->duration_s);
+    e->track[e->track_count].lufs = lufs;
+    e->track[e->track_count].true_peak_db = peak;
+    Status status =
+        track_master(e->sound.count ? &e->sound : &silence, lufs, peak, TRACK_KBPS, &e->track[e->track_count].track);
+    sound_clear(&silence);
+    TRY(status);
+    *out = &e->track[e->track_count++].track;
+    return status_ok();
+}

@@ -1,0 +1,36 @@
+/* extras.h - what a clip has beside its pictures, made once and used by all of its renditions: voice, music, subtitles; and which texts
+ * lie over it. It reads the keys voice, music, subtitles, overlays, label of the finish spec. */
+#ifndef REELWRIGHT_EXTRAS_H
+#define REELWRIGHT_EXTRAS_H
+
+#include "common/finish_spec.h"
+#include "worker/finish/mux.h"
+
+typedef struct {
+    double duration_s; /* of the clip, with what is held */
+    double
+        hold_s; /* so long its last frame is held, because the voice takes longer, or a platform takes no shorter clip */
+    Voice voice;
+    Sound sound; /* the mix, at no particular loudness; count 0: the clip has none */
+    Subtitles subtitles;
+    bool is_track, is_burned; /* where the subtitles go beside the files of their own */
+    json_t *overlays;         /* the spec's, with burned subtitles behind them; owned, may be empty */
+    const json_t *label;      /* borrowed from the spec; NULL: none */
+    const char *language;     /* borrowed; NULL: nothing is said */
+    int track_count;
+    struct { /* of each loudness that a rendition wants */
+        double lufs, true_peak_db;
+        Track track;
+    } track[MAX_RENDITIONS];
+} Extras;
+
+/* shot_s: what the shot's frames last. cache: for what engines say, NULL: none. ERR_CLIP, ERR_INPUT: something in it cannot be made,
+ * the message begins with its key. extras_close in every case. */
+Status extras_open(const FinishSpec *spec, double shot_s, const char *cache, Extras *out);
+void extras_close(Extras *e);
+
+/* The sound at a rendition's loudness; *out NULL where it has none (r->sound "none", or "auto" and the clip is silent). Borrowed. Not
+ * from several threads. */
+Status extras_track(Extras *e, const Rendition *r, const Track **out);
+
+#endif
