@@ -11,6 +11,7 @@
 
 #include "common/file.h"
 #include "common/json_fields.h"
+#include "common/likeness.h"
 
 /* ---- memory ---- */
 
@@ -233,7 +234,7 @@ static void read_file(Fields *f, const char *key, const json_t *object, ShotFile
 {
     const char *path = json_string_value(json_object_get(object, "path")),
                *sha256 = json_string_value(json_object_get(object, "sha256"));
-    if (!path || *path != '/' || !sha256 || strlen(sha256) >= HASH_TEXT) {
+    if (!path || (*path != '/' && !likeness_is(path)) || !sha256 || strlen(sha256) >= HASH_TEXT) {
         fields_fault(f, key, " is no file, expected an absolute \"path\" and its \"sha256\"");
         return;
     }

@@ -323,7 +323,7 @@ static void note_lapse(TrustStore *s, TrustHeld *h, int number, int64_t now_s)
     int lock;
     for (int i = 0; i < h->consents.count; i++)
         if (h->consents.consent[i].number == number) h->consents.consent[i].lapsed = true;
-    if (s->mode != TRUST_WRITE || failed(trust_begin(s, &lock))) return;
+    if (s->mode == TRUST_READ || failed(trust_begin(s, &lock))) return;
     TrustFact *f = trust_fact(s, h->record.ref);
     TrustFactConsent *c = f ? trust_fact_consent(f, number) : NULL;
     if (c && !c->lapsed)

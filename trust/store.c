@@ -181,7 +181,7 @@ Status trust_open(const char *given, TrustMode mode, TrustStore **out)
     Status status = status_ok();
     if (mode == TRUST_WRITE) TRY_OUT(make_folders(s));
     TRY_OUT(check_mode(s));
-    if (mode == TRUST_READ && !is_store(s))
+    if (mode != TRUST_WRITE && !is_store(s))
         TRY_OUT(status_fail(ERR_INPUT, "%s: no trust store there; `reelwright cameo add` makes one", s->folder));
     TRY_OUT(trust_secret_open(s->folder, mode == TRUST_WRITE && !is_store(s), &s->secret));
     if (mode == TRUST_WRITE) TRY_OUT(make_store(s));
@@ -397,7 +397,7 @@ uint64_t trust_stamp(const TrustStore *s)
 Status trust_begin(TrustStore *s, int *lock)
 {
     *lock = -1;
-    if (s->mode != TRUST_WRITE) return status_fail(ERR_FATAL, "the trust store was opened for reading");
+    if (s->mode == TRUST_READ) return status_fail(ERR_FATAL, "the trust store was opened for reading");
     TRY(trust_chain_lock(s->log, lock));
     s->locked = true;
     Status status = trust_refresh(s);

@@ -23,7 +23,11 @@
 #include "trust/decide.h"
 
 typedef struct TrustStore TrustStore;
-typedef enum { TRUST_READ, TRUST_WRITE } TrustMode; /* TRUST_WRITE makes a store that is not there */
+typedef enum {
+    TRUST_READ,  /* it is there, and stays as it is */
+    TRUST_USE,   /* it is there; that a consent was seen to have expired is noted where that is possible */
+    TRUST_WRITE, /* it is made where it is not there */
+} TrustMode;
 
 /* `given`, else $REELWRIGHT_TRUST, else ~/.local/share/reelwright/trust; free() it. */
 char *trust_find(const char *given);

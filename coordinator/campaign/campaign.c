@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/shell.h"
+#include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/customers_text.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
@@ -137,10 +138,11 @@ static void check_renditions(CampaignLoad *l)
 }
 
 /* What the clips' files depend on beside their shots, as far as it is the same for all (finish_spec.h). */
-static char *finish_document(const Campaign *c)
+static char *finish_document(const Campaign *c, const CampaignCameo *cameo)
 {
     json_t *keys = json_object();
     json_object_set_new(keys, "renditions", finish_spec_renditions(c->rendition, c->rendition_count));
+    if (cameo) json_object_set_new(keys, "trust", campaign_cameo_document(cameo));
     return finish_spec_text(keys);
 }
 
@@ -254,6 +256,7 @@ static void check_all(CampaignLoad *l)
     check_settings(l);
     check_renditions(l);
     compile_templates(l);
+    l->cameo = campaign_cameo_new(l);
     l->media = campaign_media_new(l);
     if (l->file.prompt) campaign_check_rows(l);
 }
@@ -276,7 +279,7 @@ Status campaign_load(const char *file, Campaign **out)
     c->name = text_copy(l.file.campaign);
     c->checkpoint_every = l.file.checkpoint_every;
     c->share_shots = l.file.reuse_shots;
-    c->finish = finish_document(c);
+    c->finish = finish_document(c, l.cameo);
     campaign_plan(&l);
     campaign_model_warn(&l);
     c->warnings = faults_take_warnings(l.faults);
@@ -288,6 +291,7 @@ out:
     template_free(&l.prompt);
     template_free(&l.negative);
     template_free(&l.seed);
+    campaign_cameo_free(&l.cameo);
     campaign_media_free(&l.media);
     campaign_model_close(&l);
     campaign_file_clear(&l.file);

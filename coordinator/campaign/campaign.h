@@ -42,6 +42,7 @@ typedef struct {
     Settings settings;    /* how it is run; paths absolute */
     bool share_shots;     /* reuse: {shots: true} */
     Part part;            /* what of the plan goes into the ledger: all of it, or one part */
+    ShotSpec base;        /* what all shots share: no texts, no seed */
     int64_t clip_count, shot_count;
     int64_t media_count; /* distinct pictures and videos that the rows name */
     PlannedClip *clip;   /* one per row, in row order */

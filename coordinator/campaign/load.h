@@ -8,6 +8,7 @@
 #include "coordinator/campaign/template.h"
 
 typedef struct CampaignMedia CampaignMedia;
+typedef struct CampaignCameo CampaignCameo;
 
 typedef struct {
     Campaign *campaign; /* being filled */
@@ -17,6 +18,7 @@ typedef struct {
     ShotSpec base; /* the settings that all shots share: the model's defaults and the file's keys; no texts, no seed */
     Template *prompt, *negative, *seed; /* seed NULL: derived from campaign and row */
     CampaignMedia *media;               /* pictures and videos: media.h */
+    CampaignCameo *cameo;               /* people: cameo.h; NULL: none */
 } CampaignLoad;
 
 /* Adds what is wrong with the rows' prompts, seeds and pictures to the faults. */

@@ -11,6 +11,7 @@
 
 #include "common/file.h"
 #include "common/shot_file.h"
+#include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/probe.h"
 
 typedef enum {
@@ -129,7 +130,7 @@ static void check_kind(CampaignMedia *m)
     const struct {
         const char *key;
         bool given, taken, needed;
-    } row[] = {{"image", f->image, takes.image, takes.needs_image},
+    } row[] = {{"image", f->image, takes.image, takes.needs_image && !campaign_cameo_gives_image(m->l)},
                {"last_image", f->last_image, takes.last_image, takes.needs_last_image},
                {"references", f->references.count, takes.control, false},
                {"control.video", f->control_video, takes.control, takes.control && f->control_mask},
@@ -148,7 +149,7 @@ static void check_kind(CampaignMedia *m)
         else
             faults_add(m->l->faults, place, "missing; a mask says which part of a control video is made anew");
     }
-    m->slot[IMAGE].needed = takes.needs_image;
+    m->slot[IMAGE].needed = takes.needs_image && !campaign_cameo_gives_image(m->l);
     m->slot[LAST_IMAGE].needed = takes.needs_last_image;
 }
 
@@ -337,7 +338,7 @@ static ShotFile file_of(CampaignMedia *m, const Slot *s, int64_t row)
 
 const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
 {
-    if (!m->any) return NULL;
+    if (!m->any && !m->l->cameo) return NULL;
     m->row = (ShotMedia){.image = file_of(m, &m->slot[IMAGE], row),
                          .last_image = file_of(m, &m->slot[LAST_IMAGE], row),
                          .control_video = file_of(m, &m->slot[VIDEO], row),
@@ -350,6 +351,7 @@ const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
         ShotFile f = file_of(m, &m->slot[i], row);
         if (f.path) m->reference[m->row.reference_count++] = f;
     }
+    campaign_cameo_add(m->l->cameo, &m->row, m->reference);
     for (int i = LORAS; i < SLOTS; i++) {
         ShotFile f = file_of(m, &m->slot[i], row);
         if (!f.path) continue;

@@ -7,6 +7,8 @@
 #include <uthash.h>
 
 #include "common/file.h"
+#include "common/finish_spec.h"
+#include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/stem.h"
@@ -89,6 +91,7 @@ void campaign_check_rows(CampaignLoad *l)
         check_values(l, l->negative, "negative", row);
         if (row < seed_rows) check_seed(l, &t, row);
         campaign_media_check(l->media, row);
+        campaign_cameo_check(l->cameo, row);
     }
     free_texts(&t);
 }
@@ -165,20 +168,53 @@ static int64_t find_shot(Planner *p, const ShotSpec *spec, const char *key)
     return c->shot_count++;
 }
 
-static void take_fingerprint(Campaign *c, int fps)
+static Hash *begin_fingerprint(const Campaign *c, int fps)
 {
     Hash *h = hash_begin();
     hash_add_field(h, "campaign", "%s", c->name);
     hash_add_field(h, "model", "%s", c->model_hash);
     hash_add_field(h, "fps", "%d", fps);
     hash_add_field(h, "finish", "%s", c->finish);
-    for (int64_t i = 0; i < c->clip_count; i++) {
-        hash_add_field(h, "id", "%s", c->clip[i].clip_id);
-        hash_add_field(h, "stem", "%s", c->clip[i].stem);
-        if (c->clip[i].finish) hash_add_field(h, "finish", "%s", c->clip[i].finish);
-        hash_add(h, c->shot[c->clip[i].shot].key, HASH_TEXT - 1);
+    return h;
+}
+
+/* What somebody has agreed to changes from day to day, the campaign does not: a row with a cameo counts by whose it is, and by its
+ * shot without their face. */
+static void add_to_fingerprint(Hash *h, const PlannedClip *clip, const ShotSpec *spec, const char *cameo,
+                               const char *key)
+{
+    hash_add_field(h, "id", "%s", clip->clip_id);
+    hash_add_field(h, "stem", "%s", clip->stem);
+    if (clip->finish) hash_add_field(h, "finish", "%s", clip->finish);
+    if (!*cameo) {
+        hash_add(h, key, HASH_TEXT - 1);
+        return;
     }
-    hash_end(h, c->fingerprint);
+    char plain[HASH_TEXT];
+    ShotSpec faceless = *spec;
+    faceless.media = NULL;
+    shot_key(&faceless, "", plain);
+    hash_add_field(h, "cameo", "%s", cameo);
+    hash_add(h, plain, HASH_TEXT - 1);
+}
+
+/* The row's clip: its shot, or why it gets none. */
+static void plan_row(Planner *p, int64_t row, Hash *fingerprint)
+{
+    Campaign *c = p->l->campaign;
+    ShotSpec spec;
+    CampaignCameoRow who;
+    char key[HASH_TEXT], stem[STEM_BYTES];
+    PlannedClip *clip = &c->clip[row];
+    char *id = c->customers.value[row * c->customers.column_count + c->customers.id_column];
+    stems_take(p->stems, id, stem);
+    *clip = (PlannedClip){.clip_id = id, .stem = keep(c, stem), .shot = -1};
+    campaign_cameo_ask(p->l->cameo, row, &who);
+    clip->refusal = who.refusal;
+    if (who.finish) clip->finish = keep(c, who.finish);
+    describe_shot(p, row, id, &spec, key);
+    if (!clip->refusal) clip->shot = find_shot(p, &spec, key);
+    add_to_fingerprint(fingerprint, clip, &spec, who.id, key);
 }
 
 void campaign_plan(CampaignLoad *l)
@@ -189,21 +225,15 @@ void campaign_plan(CampaignLoad *l)
     c->shot = memory_get(rows, sizeof *c->shot); /* pages that no shot uses are never touched */
     c->plan_text = texts_new();
     Planner p = {.l = l, .stems = stems_new((int64_t)rows), .entry = memory_get(rows, sizeof *p.entry)};
-    for (; c->clip_count < (int64_t)rows; c->clip_count++) {
-        ShotSpec spec;
-        char key[HASH_TEXT], stem[STEM_BYTES];
-        char *id = c->customers.value[c->clip_count * c->customers.column_count + c->customers.id_column];
-        describe_shot(&p, c->clip_count, id, &spec, key);
-        int64_t shot = find_shot(&p, &spec, key);
-        stems_take(p.stems, id, stem);
-        c->clip[c->clip_count] = (PlannedClip){.clip_id = id, .stem = keep(c, stem), .shot = shot};
-    }
+    Hash *fingerprint = begin_fingerprint(c, l->base.fps);
+    c->base = l->base;
+    for (; c->clip_count < (int64_t)rows; c->clip_count++) plan_row(&p, c->clip_count, fingerprint);
+    hash_end(fingerprint, c->fingerprint);
     HASH_CLEAR(hh, p.known);
     free(p.entry);
     free_texts(&p.texts);
     stems_free(&p.stems);
-    PlannedShot *fit = realloc(c->shot, (size_t)c->shot_count * sizeof *c->shot);
+    PlannedShot *fit = realloc(c->shot, (size_t)(c->shot_count + 1) * sizeof *c->shot); /* none where all are refused */
     if (fit) c->shot = fit;
     c->media_count = campaign_media_count(l->media);
-    take_fingerprint(c, l->base.fps);
 }

@@ -77,8 +77,16 @@ static const YamlField schema[] = {
     {"notify.command", YAML_TEXT, TO(command), .fallback = "none",
      .help = "a shell command that reads an event on stdin"},
     {"notify.events", YAML_WORDS, TO(events), .help = "events to tell of"},
-    {"cameo.id", YAML_TEXT, .lacks = "show a cameo", .help = "whose likeness"},
-    {"cameo.purpose", YAML_TEXT, .lacks = "show a cameo", .help = "what for"},
+    {"cameo.id", YAML_TEXT, TO(cameo_id), .help = "whose likeness, a template"},
+    {"cameo.purpose", YAML_TEXT, TO(cameo_purpose), .help = "what for, as their consent says it"},
+    {"cameo.for", YAML_TEXT, TO(cameo_for), .help = "who is shown it; the row's id"},
+    {"cameo.face", YAML_SWITCH, TO(cameo_face), .fallback = "true", .help = "their face is shown"},
+    {"cameo.voice", YAML_SWITCH, TO(cameo_voice), .fallback = "false", .help = "their voice is used"},
+    {"cameo.pictures", YAML_INTEGER, TO(cameo_pictures), .min = 1, .max = 8, .fallback = "1",
+     .help = "pictures of the face that a model with references gets"},
+    {"trust", YAML_TEXT, TO(trust), .help = "the trust store's folder"},
+    {"brand", YAML_TEXT, TO(brand), .help = "who speaks"},
+    {"audience", YAML_WORDS, TO(audience), .help = "the countries where it is shown"},
     {"voice.text", YAML_TEXT, .lacks = "speak", .help = "what is said"},
     {"voice.language", YAML_TEXT, .lacks = "speak", .help = "its language"},
     {"overlays", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "write texts over the picture",
@@ -133,6 +141,11 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
                   {"encoding", &c->encoding},
                   {"prompt", &c->prompt},
                   {"seed", &c->seed},
+                  {"cameo.id", &c->cameo_id},
+                  {"cameo.purpose", &c->cameo_purpose},
+                  {"cameo.for", &c->cameo_for},
+                  {"trust", &c->trust},
+                  {"brand", &c->brand},
                   {"notify.webhook", &c->webhook},
                   {"notify.secret_file", &c->secret_file},
                   {"notify.command", &c->command}};
@@ -149,7 +162,7 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
 /* "none" is the same as leaving the key out. */
 static void drop_none(CampaignFile *c)
 {
-    char **const text[] = {&c->image, &c->last_image, &c->control_video, &c->control_mask};
+    char **const text[] = {&c->image, &c->last_image, &c->control_video, &c->control_mask, &c->trust, &c->brand};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         if (!*text[i] || strcmp(*text[i], "none") != 0) continue;
         free(*text[i]);
@@ -187,12 +200,18 @@ void campaign_file_clear(CampaignFile *c)
     free(c->last_image);
     free(c->control_video);
     free(c->control_mask);
+    free(c->cameo_id);
+    free(c->cameo_purpose);
+    free(c->cameo_for);
+    free(c->trust);
+    free(c->brand);
     free(c->deadline);
     free(c->max_fails);
     free(c->webhook);
     free(c->command);
     free(c->secret_file);
     for (int i = 0; i < c->renditions.count; i++) free(c->renditions.word[i]);
+    for (int i = 0; i < c->audience.count; i++) free(c->audience.word[i]);
     for (int i = 0; i < c->events.count; i++) free(c->events.word[i]);
     for (int i = 0; i < c->references.count; i++) free(c->references.word[i]);
     for (int i = 0; i < c->control_scale.count; i++) free(c->control_scale.word[i]);

@@ -20,15 +20,18 @@ typedef struct
 { /* what the file says; a text is NULL and a number 0 where it says nothing and the key has no default */
     char *campaign, *model, *customers, *id, *encoding, *prompt, *negative, *seed;
     char *image, *last_image, *control_video, *control_mask; /* templates */
+    char *cameo_id, *cameo_purpose, *cameo_for;              /* templates */
+    char *trust, *brand;
     char *deadline, *max_fails, *webhook, *command, *secret_file;
     int size[2]; /* width, height */
     int frames, fps, steps, priority, pilot, checkpoint_every;
     int limit_s[STAGE_COUNT];
     double guidance, guidance_2, flow_shift;
     char scheduler[YAML_CHOICE_BYTES];
-    YamlWords renditions, events, references, control_scale;
+    YamlWords renditions, events, references, control_scale, audience;
     YamlTables loras; /* of CampaignLora */
-    bool reuse_shots, reuse_mixed;
+    int cameo_pictures;
+    bool reuse_shots, reuse_mixed, cameo_face, cameo_voice;
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;
 

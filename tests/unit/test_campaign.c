@@ -414,7 +414,6 @@ static void test_not_in_this_version(void **state)
 {
     (void)state;
     static const char *const refused[] = {
-        "cameo: {id: \"{{cameo}}\", purpose: \"summer-escape\"}",
         "voice: {text: \"Hallo {{name}}\", language: de}",
         "overlays:\n  - {text: \"Für {{name}}\", position: lower-third, from: 1.0, to: 4.0}",
         "label: {text: \"KI-generiert\", position: top-left}",
@@ -435,7 +434,7 @@ static void test_not_in_this_version(void **state)
         free(yaml);
     }
     c = plan(HEAD NUMBER
-             "prompt: x\npilot: 0\ndeadline: none\ncameo: none\nvoice: none\noverlays: []\nlabel: none\n"
+             "prompt: x\npilot: 0\ndeadline: none\nvoice: none\noverlays: []\nlabel: none\n"
              "gates: none\nreview: {policy: none}\ncredentials: none\nreuse: {shots: true, trunk_steps: 0}\n",
              "id\n1\n");
     campaign_free(&c);

@@ -1,0 +1,154 @@
+#include "worker/cameo/likeness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+
+#include "common/file.h"
+#include "common/finish_spec.h"
+#include "common/likeness.h"
+#include "common/moment.h"
+#include "trust/trust.h"
+
+enum { MAX_SIDE = 1 << 13 };
+
+/* ---- the store's own PNG, decoded from memory ---- */
+
+static Status take_frame(const AVFrame *f, ImageList *list)
+{
+    if (f->format != AV_PIX_FMT_RGB24 || f->width < 1 || f->height < 1 || f->width > MAX_SIDE || f->height > MAX_SIDE)
+        return status_fail(ERR_CLIP, "cameo: its picture is not as the store writes them");
+    const size_t row = 3 * (size_t)f->width;
+    uint8_t *rgb = memory_get(row, (size_t)f->height);
+    for (int y = 0; y < f->height; y++) memcpy(rgb + (size_t)y * row, f->data[0] + (ptrdiff_t)y * f->linesize[0], row);
+    list->picture = memory_resize(list->picture, (size_t)list->count + 1, sizeof *list->picture);
+    list->picture[list->count++] = (Picture){f->width, f->height, rgb};
+    return status_ok();
+}
+
+static Status decode_png(const unsigned char *data, size_t bytes, ImageList *list)
+{
+    AVCodecContext *c = avcodec_alloc_context3(avcodec_find_decoder(AV_CODEC_ID_PNG));
+    AVPacket *packet = av_packet_alloc();
+    AVFrame *frame = av_frame_alloc();
+    int code = c && packet && frame ? av_new_packet(packet, (int)bytes) : AVERROR(ENOMEM);
+    if (code >= 0) {
+        memcpy(packet->data, data, bytes);
+        c->max_pixels = (int64_t)MAX_SIDE * MAX_SIDE;
+        c->thread_count = 1;
+        code = avcodec_open2(c, c->codec, NULL);
+    }
+    if (code >= 0) code = avcodec_send_packet(c, packet);
+    if (code >= 0) code = avcodec_receive_frame(c, frame);
+    Status status = code >= 0 ? take_frame(frame, list) : status_fail(ERR_CLIP, "cameo: its picture cannot be decoded");
+    if (packet && packet->data) explicit_bzero(packet->data, bytes);
+    av_frame_free(&frame);
+    av_packet_free(&packet);
+    avcodec_free_context(&c);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static Status open_store(const char *folder, TrustStore **out)
+{
+    Status status = trust_open(folder, TRUST_READ, out);
+    return failed(status) ? status_fail(ERR_NODE, "the trust store cannot be read here: %s", status.message) : status;
+}
+
+/* Any consent that holds now and allows the face. */
+static Status check_any(TrustStore *s, const TrustRecord *r)
+{
+    TrustConsents c;
+    Status status = trust_read_consents(s, r, &c);
+    const int64_t now_s = trust_now(s, (int64_t)moment_wall_s());
+    bool any = false;
+    for (int i = 0; i < c.count; i++)
+        any = any || (c.consent[i].face && strcmp(trust_consent_state(&c.consent[i], now_s), "granted") == 0);
+    trust_consents_clear(&c);
+    if (failed(status)) return status_fail(ERR_RETRY, "cameo: the consents cannot be read, so they do not hold");
+    return any && r->verified_s > 0 ? status_ok() : status_fail(ERR_RETRY, "cameo: no consent holds any more");
+}
+
+static Status read_picture(TrustStore *s, const char *id, int picture, const char *sha256, ImageList *list)
+{
+    TrustRecord r;
+    unsigned char *data = NULL;
+    size_t bytes;
+    char real[HASH_TEXT];
+    if (failed(trust_read_record(s, id, &r))) return status_fail(ERR_RETRY, "cameo: its record is gone or damaged");
+    Status status = check_any(s, &r);
+    if (!failed(status) && failed(trust_read_medium(s, &r, "face", picture, &data, &bytes)))
+        status = status_fail(ERR_RETRY, "cameo: its picture is gone or damaged");
+    if (!failed(status)) {
+        hash_bytes(data, bytes, real);
+        if (strcmp(real, sha256) != 0)
+            status = status_fail(
+                ERR_CLIP,
+                "cameo: another picture than planned with; `reelwright run CAMPAIGN --out DIR --update` takes it");
+    }
+    if (!failed(status)) status = decode_png(data, bytes, list);
+    trust_memory_free(data);
+    trust_record_clear(&r);
+    return status;
+}
+
+Status likeness_read(const char *path, const char *sha256, ImageList *list)
+{
+    char id[LIKENESS_ID_BYTES];
+    int picture;
+    const char *folder;
+    TrustStore *s;
+    if (!likeness_parse(path, id, &picture, &folder)) return status_fail(ERR_CLIP, "cameo: a damaged name");
+    TRY(open_store(folder, &s));
+    Status status = read_picture(s, id, picture, sha256, list);
+    trust_close(&s);
+    return status;
+}
+
+/* ---- the question ---- */
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+static Status ask(const json_t *campaign, const json_t *cameo)
+{
+    const char *where[TRUST_MAX_WORDS];
+    const json_t *audience = json_object_get(campaign, "audience");
+    TrustUse use = {.purpose = text_of(cameo, "purpose"),
+                    .campaign = text_of(campaign, "campaign"),
+                    .brand = text_of(campaign, "brand"),
+                    .viewer = text_of(cameo, "for"),
+                    .territory = where,
+                    .face = json_is_true(json_object_get(cameo, "face")),
+                    .voice = json_is_true(json_object_get(cameo, "voice"))};
+    TrustStore *s;
+    if (json_array_size(audience) > TRUST_MAX_WORDS) return status_fail(ERR_CLIP, "cameo: a damaged audience");
+    for (size_t i = 0; i < json_array_size(audience); i++) {
+        where[i] = json_string_value(json_array_get(audience, i));
+        if (!where[i]) return status_fail(ERR_CLIP, "cameo: a damaged audience");
+        use.territory_count++;
+    }
+    TRY(open_store(text_of(campaign, "store"), &s));
+    TrustAnswer a = trust_allows(s, text_of(cameo, "id"), &use, (int64_t)moment_wall_s());
+    trust_close(&s);
+    return a.allowed ? status_ok() : status_fail(ERR_RETRY, "%s", a.reason);
+}
+
+Status likeness_check(const char *campaign, const char *clip)
+{
+    FinishSpec spec;
+    Status status = finish_spec_read(campaign, clip, &spec);
+    const json_t *cameo = failed(status) ? NULL : finish_spec_get(&spec, "cameo"),
+                 *trust = failed(status) ? NULL : finish_spec_get(&spec, "trust");
+    if (cameo && !trust)
+        status = status_fail(ERR_CLIP, "cameo: no trust store is named");
+    else if (cameo)
+        status = ask(trust, cameo);
+    finish_spec_clear(&spec);
+    return status;
+}

@@ -1,0 +1,19 @@
+/* likeness.h - a person's face on its way from the trust store into the engine: read, decrypted and decoded in memory, and only with
+ * a consent that holds at this moment. Nothing of it is ever written. */
+#ifndef REELWRIGHT_WORKER_LIKENESS_H
+#define REELWRIGHT_WORKER_LIKENESS_H
+
+#include "common/hash.h"
+#include "worker/pictures/image.h"
+
+/* Appends the picture that the path names (common/likeness.h), when somebody may still be shown it: the person has at least one consent
+ * that holds now. For which clip, the coordinator has asked before it gave the lease and the finish asks again. sha256: of the
+ * picture's file that the shot was planned with. ERR_RETRY: no consent holds, or another picture is there by now; ERR_NODE: this
+ * machine cannot read the store. Messages name no person. */
+Status likeness_read(const char *path, const char *sha256, ImageList *list);
+
+/* Whether this clip may be made: campaign and clip are the documents that it is finished with (finish_spec.h). OK where it shows nobody.
+ * ERR_RETRY: no consent for exactly this. ERR_NODE: the store cannot be read here. */
+Status likeness_check(const char *campaign, const char *clip);
+
+#endif
