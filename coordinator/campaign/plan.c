@@ -7,7 +7,7 @@
 #include <uthash.h>
 
 #include "common/file.h"
-#include "common/finish_spec.h"
+#include "common/likeness.h"
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
@@ -123,8 +123,8 @@ static uint64_t derive_seed(const char *campaign, const char *id)
     return strtoull(digest, NULL, 16) >> 1;
 }
 
-/* The row's shot with borrowed texts and media, and its key. */
-static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spec, char key[HASH_TEXT])
+/* The row's shot with borrowed texts and media. */
+static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spec)
 {
     CampaignLoad *l = p->l;
     const Customers *c = &l->campaign->customers;
@@ -141,6 +141,10 @@ static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spe
         spec->seed = derive_seed(l->campaign->name, id);
     }
     spec->media = (ShotMedia *)(uintptr_t)campaign_media_of(l->media, row);
+}
+
+static void take_key(const CampaignLoad *l, const ShotSpec *spec, const char *id, char key[HASH_TEXT])
+{
     shot_key(spec, l->campaign->model_hash, key);
     if (l->campaign->share_shots) return;
     Hash *h = hash_begin();
@@ -168,13 +172,21 @@ static int64_t find_shot(Planner *p, const ShotSpec *spec, const char *key)
     return c->shot_count++;
 }
 
-static Hash *begin_fingerprint(const Campaign *c, int fps)
+static Hash *begin_fingerprint(const CampaignLoad *l)
 {
+    const Campaign *c = l->campaign;
     Hash *h = hash_begin();
     hash_add_field(h, "campaign", "%s", c->name);
     hash_add_field(h, "model", "%s", c->model_hash);
-    hash_add_field(h, "fps", "%d", fps);
+    hash_add_field(h, "fps", "%d", l->base.fps);
     hash_add_field(h, "finish", "%s", c->finish);
+    if (l->cameo) { /* what shots share, which rows without a cameo have in their keys */
+        ShotSpec base = l->base;
+        char key[HASH_TEXT];
+        base.prompt = base.negative = (char *)(uintptr_t) "";
+        shot_key(&base, "", key);
+        hash_add_field(h, "base", "%s", key);
+    }
     return h;
 }
 
@@ -190,12 +202,19 @@ static void add_to_fingerprint(Hash *h, const PlannedClip *clip, const ShotSpec 
         hash_add(h, key, HASH_TEXT - 1);
         return;
     }
-    char plain[HASH_TEXT];
-    ShotSpec faceless = *spec;
-    faceless.media = NULL;
-    shot_key(&faceless, "", plain);
     hash_add_field(h, "cameo", "%s", cameo);
-    hash_add(h, plain, HASH_TEXT - 1);
+    hash_add_field(h, "prompt", "%s", spec->prompt);
+    hash_add_field(h, "negative", "%s", spec->negative);
+    hash_add_field(h, "seed", "%" PRIu64, spec->seed);
+    const ShotMedia *m = spec->media;
+    for (int i = 0; m && i < m->reference_count; i++)
+        if (!likeness_is(m->reference[i].path)) hash_add_field(h, "reference", "%s", m->reference[i].sha256);
+    for (int i = 0; m && i < m->lora_count; i++)
+        hash_add_field(h, "lora", "%s %g %s", m->lora[i].file.sha256, m->lora[i].scale, m->lora[i].expert);
+    if (m && m->image.path && !likeness_is(m->image.path)) hash_add_field(h, "image", "%s", m->image.sha256);
+    if (m && m->last_image.path) hash_add_field(h, "last_image", "%s", m->last_image.sha256);
+    if (m && m->control_video.path)
+        hash_add_field(h, "control", "%s %s", m->control_video.sha256, m->control_mask.sha256);
 }
 
 /* The row's clip: its shot, or why it gets none. */
@@ -212,8 +231,11 @@ static void plan_row(Planner *p, int64_t row, Hash *fingerprint)
     campaign_cameo_ask(p->l->cameo, row, &who);
     clip->refusal = who.refusal;
     if (who.finish) clip->finish = keep(c, who.finish);
-    describe_shot(p, row, id, &spec, key);
-    if (!clip->refusal) clip->shot = find_shot(p, &spec, key);
+    describe_shot(p, row, id, &spec);
+    if (!clip->refusal) {
+        take_key(p->l, &spec, id, key);
+        clip->shot = find_shot(p, &spec, key);
+    }
     add_to_fingerprint(fingerprint, clip, &spec, who.id, key);
 }
 
@@ -225,7 +247,7 @@ void campaign_plan(CampaignLoad *l)
     c->shot = memory_get(rows, sizeof *c->shot); /* pages that no shot uses are never touched */
     c->plan_text = texts_new();
     Planner p = {.l = l, .stems = stems_new((int64_t)rows), .entry = memory_get(rows, sizeof *p.entry)};
-    Hash *fingerprint = begin_fingerprint(c, l->base.fps);
+    Hash *fingerprint = begin_fingerprint(l);
     c->base = l->base;
     for (; c->clip_count < (int64_t)rows; c->clip_count++) plan_row(&p, c->clip_count, fingerprint);
     hash_end(fingerprint, c->fingerprint);
