@@ -15,7 +15,10 @@
 
 enum { EXAMPLES = 3, REFUSALS = 20 };
 
-static const ShotSpec *any_shot(const Campaign *c) { return &c->base; } /* settings are the same for all */
+static const ShotSpec *any_shot(const Campaign *c)
+{
+    return c->shot_count ? &c->shot[0].spec : &c->base;
+} /* settings are the same for all */
 
 /* x264 spends about half the bits for every 6 of crf; 0.05 bits per pixel at crf 23 is what calm renders, enlarged,
  * take. What flickers takes more: pure noise 0.3, measured with random weights at 1080x1920. */
