@@ -19,7 +19,7 @@
 #include "common/file.h"
 #include "worker/render/prompts.h"
 
-static const char fixture[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model", folder[] = "test_prompts";
+static const char fixture[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model", folder[] = "test_prompts.folder";
 static const Progress nobody = {NULL, NULL};
 
 static Engine *open_fixture(BackendKind kind)
@@ -48,7 +48,7 @@ static char *file_of(const char *ending)
 static int empty(void **state)
 {
     (void)state;
-    return system("rm -rf test_prompts") == 0 ? 0 : -1;
+    return system("rm -rf test_prompts.folder") == 0 ? 0 : -1;
 }
 
 static void encode(Prompts *t, Engine *e, const char *at, const char *text, PromptEmbeds *out)
