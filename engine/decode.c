@@ -4,8 +4,8 @@
 #include "common/file.h"
 #include "common/spill.h"
 #include "engine/engine.h"
+#include "engine/parts.h"
 #include "engine/trace.h"
-#include "engine/wan/parts.h"
 #include "engine/wan/tiles.h"
 
 /* Frames come one latent frame after the other. Where a whole frame would take too much memory, all frames of one tile come before
@@ -40,7 +40,13 @@ Status decode_begin(Engine *e, const float *latents, const int64_t dim[4], const
     *out = NULL;
     if (dim[0] != e->config->vae.z_dim || dim[1] < 1 || dim[2] < 1 || dim[3] < 1)
         return status_fail(ERR_INPUT, "latents of %lld channels, expected %d", (long long)dim[0], e->config->vae.z_dim);
-    TRY(engine_need_decoder(e));
+    ShotSpec s = e->config->defaults;
+    s.width = (int)dim[3] * e->config->vae.scale_space;
+    s.height = (int)dim[2] * e->config->vae.scale_space;
+    s.frames = (int)(dim[1] - 1) * e->config->vae.scale_time + 1;
+    if (e->has_plan) s.guidance = e->planned.guidance; /* the same plan does for both stages of a shot */
+    engine_expect(e, &s);
+    TRY(engine_need(e, PART_DECODER));
     Decode *d = memory_get(1, sizeof *d);
     const int64_t per_channel = dim[1] * dim[2] * dim[3];
     d->e = e;

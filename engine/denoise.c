@@ -3,10 +3,10 @@
 
 #include "common/file.h"
 #include "engine/engine.h"
+#include "engine/parts.h"
 #include "engine/sample/step.h"
 #include "engine/trace.h"
 #include "engine/wan/condition.h"
-#include "engine/wan/parts.h"
 
 struct Denoise {
     Engine *e;
@@ -90,6 +90,7 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
     TRY(model_config_check_shot(e->config, s));
     TRY(check_embeds(e, prompt, "prompt"));
     if (s->guidance > 1) TRY(check_embeds(e, negative, "negative prompt"));
+    engine_expect(e, s);
     TRY(condition_make(e, s, conditions, trace, &condition));
     Denoise *d = memory_get(1, sizeof *d);
     d->e = e;
@@ -141,7 +142,10 @@ static bool is_own_branch(const Denoise *d, int branch)
 /* Loads the expert and gives it the prompts, at its first step. */
 static Status need_expert(Denoise *d, int expert)
 {
-    TRY(engine_need_dit(d->e, expert));
+    const Part part = PART_DIT + expert;
+    if (d->shot[expert] && engine_has_loaded(d->e, part)) return status_ok();
+    if (expert == 1) dit_shot_end(&d->shot[0]); /* steps go from the first to the second: it is done */
+    TRY(engine_need(d->e, part));
     if (d->shot[expert]) return status_ok();
     TRY(dit_shot_begin(d->e->dit[expert], d->dim, &d->shot[expert]));
     for (int i = 0; i < d->step.branches; i++)

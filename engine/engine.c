@@ -6,123 +6,18 @@
 #include <sys/stat.h>
 
 #include "common/file.h"
+#include "engine/parts.h"
 #include "engine/trace.h"
-#include "engine/wan/parts.h"
 
 static const char *const dit_folder[MAX_EXPERTS] = {"transformer", "transformer_2"};
-static const char DIFFUSERS_STEM[] = "diffusion_pytorch_model", TRANSFORMERS_STEM[] = "model";
 
-/* ---- parts ------------------------------------------------------------------------------------------------------------------- */
-
-static Status open_source(const Engine *e, const char *component, const char *stem, WeightSource **out)
-{
-    char *folder = path_join(e->config->folder, component);
-    Status status = weights_open(folder, stem, out);
-    free(folder);
-    return status;
-}
-
-/* Opens the component's files and compares names, shapes and types with what its config describes. */
-static Status check_part(const Engine *e, const char *component, const char *stem, const WeightPlan *plan)
+/* Opens the part's files and compares names, shapes and types with what its config describes. */
+static Status check_part(const Engine *e, Part part, const WeightPlan *plan)
 {
     WeightSource *source = NULL;
-    TRY(open_source(e, component, stem, &source));
+    TRY(engine_open_source(e, part, &source));
     Status status = weights_check(plan, source);
     weights_close(&source);
-    return status;
-}
-
-/* What was read is counted. */
-static void close_source(Engine *e, WeightSource **source)
-{
-    if (*source) e->bytes_read += weights_bytes_read(*source);
-    weights_close(source);
-}
-
-static Status load_text(Engine *e)
-{
-    if (e->text_loaded) return status_ok();
-    TRY(open_source(e, "text_encoder", TRANSFORMERS_STEM, &e->text_source));
-    Status status = text_load(e->text, e->text_source, e->be);
-    if (failed(status)) close_source(e, &e->text_source);
-    e->text_loaded = !failed(status);
-    return status;
-}
-
-Status engine_need_text(Engine *e) { return coll_agree(e->group, load_text(e)); }
-
-void engine_drop_text(Engine *e)
-{
-    text_unload(e->text);
-    close_source(e, &e->text_source);
-    e->text_loaded = false;
-}
-
-void engine_drop_dit(Engine *e, int expert)
-{
-    if (e->dit[expert]) dit_unload(e->dit[expert]);
-}
-
-/* A transformer may be several times the rest: when it would not fit beside them (a quarter more for activations), what can be
- * loaded again later makes room. */
-static void make_room(Engine *e, int expert)
-{
-    int64_t parameters, bytes;
-    const BackendOptions o = backend_options(e->be);
-    weights_measure(dit_plan(e->dit[expert]), e->split.tensor, backend_elem_bytes(&o), &parameters, &bytes);
-    const int64_t want = bytes + bytes / 4, available = backend_available_bytes(e->be);
-    if (available == 0 || available > want) return;
-    if (e->text_loaded) engine_drop_text(e);
-    if (backend_available_bytes(e->be) < want) engine_drop_dit(e, 1 - expert);
-}
-
-static Status load_dit(Engine *e, int expert)
-{
-    if (dit_is_loaded(e->dit[expert])) return status_ok();
-    make_room(e, expert);
-    WeightSource *source = NULL;
-    TRY(open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source));
-    weights_adapt(source, e->adapters[expert]);
-    Status status = dit_load(e->dit[expert], source, e->be);
-    close_source(e, &source);
-    return status;
-}
-
-Status engine_need_dit(Engine *e, int expert) { return coll_agree(e->group, load_dit(e, expert)); }
-
-static Status need_vae(Engine *e, Vae *v)
-{
-    if (vae_is_loaded(v)) return status_ok();
-    WeightSource *source = NULL;
-    TRY(open_source(e, "vae", DIFFUSERS_STEM, &source));
-    Status status = vae_load(v, source, e->be);
-    close_source(e, &source);
-    return status;
-}
-
-Status engine_need_decoder(Engine *e) { return need_vae(e, e->decoder); }
-
-Status engine_need_encoder(Engine *e) { return need_vae(e, e->encoder); }
-
-static Status load_vision(Engine *e)
-{
-    if (vision_is_loaded(e->vision)) return status_ok();
-    WeightSource *source = NULL;
-    TRY(open_source(e, "image_encoder", TRANSFORMERS_STEM, &source));
-    Status status = vision_load(e->vision, source, e->be);
-    close_source(e, &source);
-    return status;
-}
-
-Status engine_need_vision(Engine *e) { return coll_agree(e->group, load_vision(e)); }
-
-Status engine_take_failure(Engine *e)
-{
-    Status status = backend_status(e->be);
-    if (failed(status)) {
-        coll_abort(e->group);
-        backend_clear(e->be);
-    }
     return status;
 }
 
@@ -143,7 +38,7 @@ static Status open_tokenizer(Engine *e)
 static Status open_vision(Engine *e)
 {
     WeightSource *source = NULL;
-    TRY(open_source(e, "image_encoder", TRANSFORMERS_STEM, &source));
+    TRY(engine_open_source(e, PART_VISION, &source));
     const bool prefixed = weights_has(source, "vision_model.embeddings.class_embedding");
     e->vision = vision_new(&e->config->vision, prefixed ? "vision_model." : "");
     Status status = weights_check(vision_plan(e->vision), source);
@@ -159,15 +54,15 @@ static Status open_parts(Engine *e)
     e->text = text_new(&c->text);
     e->decoder = vae_new(&c->vae, VAE_DECODER);
     TRY(open_tokenizer(e));
-    TRY(check_part(e, "text_encoder", TRANSFORMERS_STEM, text_plan(e->text)));
+    TRY(check_part(e, PART_TEXT, text_plan(e->text)));
     for (int i = 0; i < (c->two_transformers ? 2 : 1); i++) {
         e->dit[i] = dit_new(&c->dit);
-        TRY(check_part(e, dit_folder[i], DIFFUSERS_STEM, dit_plan(e->dit[i])));
+        TRY(check_part(e, PART_DIT + i, dit_plan(e->dit[i])));
     }
-    TRY(check_part(e, "vae", DIFFUSERS_STEM, vae_plan(e->decoder)));
+    TRY(check_part(e, PART_DECODER, vae_plan(e->decoder)));
     if (engine_encodes(c)) {
         e->encoder = vae_new(&c->vae, VAE_ENCODER);
-        TRY(check_part(e, "vae", DIFFUSERS_STEM, vae_plan(e->encoder)));
+        TRY(check_part(e, PART_ENCODER, vae_plan(e->encoder)));
     }
     return c->has_image_encoder ? open_vision(e) : status_ok();
 }
@@ -208,7 +103,7 @@ static Status open_adapters(const Engine *e, const EngineAdapter *adapter, int c
     if (n == 0) return status_ok();
     WeightSource *source = NULL;
     Status status = adapters_open(order, n, expert == 1, out);
-    if (!failed(status)) status = open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source);
+    if (!failed(status)) status = engine_open_source(e, PART_DIT + expert, &source);
     if (!failed(status)) {
         weights_adapt(source, *out);
         status = weights_check(dit_plan(e->dit[expert]), source);
@@ -225,12 +120,12 @@ static Status change_adapters(Engine *e, int expert, Adapters *now)
     e->adapters[expert] = now;
     if (dit_is_loaded(e->dit[expert])) {
         WeightSource *source = NULL;
-        status = open_source(e, dit_folder[expert], DIFFUSERS_STEM, &source);
+        status = engine_open_source(e, PART_DIT + expert, &source);
         if (!failed(status)) {
             weights_adapt(source, now);
             status = dit_reload(e->dit[expert], source, e->be, before, now);
         }
-        close_source(e, &source);
+        engine_close_source(e, &source);
         if (failed(status)) dit_unload(e->dit[expert]);
     }
     adapters_close(&before);
@@ -424,7 +319,8 @@ Status engine_encode(Engine *e, const char *text, const char *name, const Trace 
     *out = (PromptEmbeds){0};
     TRY(tokenizer_encode(e->tokenizer, text, TEXT_MAX_TOKENS, ids, &count));
     trace_ints(trace, ids, 1, &all, "%s.ids", name);
-    TRY(engine_need_text(e));
+    if (!e->has_plan) engine_expect(e, &e->config->defaults);
+    TRY(engine_need(e, PART_TEXT));
     ArenaMark mark = backend_mark(e->be);
     Tensor rows = {0};
     Status status = text_encode(e->text, ids, count, &rows);

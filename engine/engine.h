@@ -6,8 +6,9 @@
  *
  * The engine knows no MPI, HDF5, libav or SQLite. One Engine is used by one thread at a time. Weights are loaded and packed
  * once: `engine_open` reads configs and checks every tensor's name, shape and type against them before any is loaded; a
- * component's weights are loaded at its first use and stay, unless a transformer needs their room: then the text encoder and
- * the other expert are dropped, and loaded again when they are needed. */
+ * component's weights are loaded at its first use and stay, unless another one needs their room: before each stage of a shot the plan of
+ * what it takes is compared with what the process can still have (kernels/machine.h), and what is needed last is dropped first, and
+ * loaded again when it is needed. */
 #ifndef REELWRIGHT_ENGINE_H
 #define REELWRIGHT_ENGINE_H
 

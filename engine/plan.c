@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "engine/parts.h"
 #include "engine/sample/step.h"
-#include "engine/wan/parts.h"
 #include "engine/wan/tiles.h"
 
 typedef struct {

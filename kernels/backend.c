@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "kernels/convert.h"
+#include "kernels/machine.h"
 
 enum { ALIGN = 64, BLOCK_MIN = 64 << 20, FP8_UNIT = 16 /* sizes of an fp8 product */ };
 
@@ -22,7 +23,7 @@ static int64_t memory_share(const Backend *be)
     int64_t all = 0, available = 0;
     if (be->kernels->memory) be->kernels->memory(be, &all, &available);
     if (all > 0) return all / 4 * 3;
-    const int64_t half = (int64_t)sysconf(_SC_PHYS_PAGES) / 2 * sysconf(_SC_PAGESIZE);
+    const int64_t half = machine_memory_bytes() / 2;
     const int cores = omp_get_num_procs(), threads = be->options.threads;
     return threads >= cores ? half : half / cores * threads;
 }
@@ -30,16 +31,9 @@ static int64_t memory_share(const Backend *be)
 int64_t backend_available_bytes(const Backend *be)
 {
     int64_t all = 0, available = 0;
-    char line[128];
-    long long kib = 0;
-    if (be->kernels->memory) {
-        be->kernels->memory(be, &all, &available);
-        return available;
-    }
-    FILE *f = fopen("/proc/meminfo", "r");
-    while (f && kib == 0 && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %lld kB", &kib);
-    if (f) fclose(f);
-    return kib * 1024;
+    if (!be->kernels->memory) return machine_available_bytes();
+    be->kernels->memory(be, &all, &available);
+    return available;
 }
 
 static const Kernels *cuda; /* loaded at first use, or a test's */
@@ -120,7 +114,8 @@ static void memory_give_back(Backend *be, void *memory, size_t bytes)
 void backend_close(Backend **be)
 {
     if (!*be) return;
-    for (size_t i = 0; i < (*be)->blocks; i++) memory_give_back(*be, (*be)->block[i].memory, (*be)->block[i].bytes);
+    for (size_t i = 0; i < (*be)->blocks; i++)
+        if ((*be)->block[i].memory) memory_give_back(*be, (*be)->block[i].memory, (*be)->block[i].bytes);
     free((*be)->block);
     (*be)->kernels->close(*be);
     free(*be);
@@ -170,6 +165,13 @@ void backend_count(Backend *be, size_t more_bytes, size_t fewer_bytes)
 size_t backend_peak_bytes(const Backend *be) { return be->peak_bytes; }
 size_t backend_kept_bytes(const Backend *be) { return be->kept_bytes; }
 
+int64_t backend_spare_bytes(const Backend *be)
+{
+    int64_t spare = 0;
+    for (size_t i = be->top.block; i < be->blocks; i++) spare += (int64_t)be->block[i].bytes;
+    return spare > 0 && be->top.block < be->blocks ? spare - (int64_t)be->top.used : spare;
+}
+
 /* ---- arena ---------------------------------------------------------------------------------------------------------
  * Blocks in a row; `top` is (block, used). A tensor that does not fit into the rest of the current block goes to the next,
  * which is made, or made anew if it is too small (nothing lives beyond top). After the first pass of a model the blocks
@@ -184,12 +186,20 @@ void backend_release(Backend *be, ArenaMark m)
     for (size_t i = 0; i < m.block && i < be->blocks; i++) be->arena_bytes += be->block[i].bytes;
 }
 
+void backend_trim(Backend *be)
+{
+    for (size_t i = be->top.block + (be->top.used > 0); i < be->blocks; i++) {
+        memory_give_back(be, be->block[i].memory, be->block[i].bytes);
+        be->block[i] = (ArenaBlock){0};
+    }
+}
+
 /* Makes block[index] at least `bytes` large; it holds nothing that lives. */
 static Status arena_make_block(Backend *be, size_t index, size_t bytes)
 {
     if (index < be->blocks && be->block[index].bytes >= bytes) return status_ok();
     if (index < be->blocks) {
-        memory_give_back(be, be->block[index].memory, be->block[index].bytes);
+        if (be->block[index].memory) memory_give_back(be, be->block[index].memory, be->block[index].bytes);
         be->block[index] = (ArenaBlock){0};
     } else {
         ArenaBlock *more = realloc(be->block, (index + 1) * sizeof *more);

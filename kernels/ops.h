@@ -71,6 +71,10 @@ void backend_release(Backend *be, ArenaMark m);
 size_t backend_peak_bytes(const Backend *be); /* high-water mark of arena and packed weights */
 size_t backend_kept_bytes(const Backend *be); /* of it, what lives outside the arena now */
 
+int64_t
+backend_spare_bytes(const Backend *be); /* that activations have had and do not use now: taken before any more is */
+void backend_trim(Backend *be);         /* gives them back */
+
 Tensor backend_alloc(Backend *be, DType dtype, int ndim, const int64_t *dim); /* in the arena, undefined contents */
 Tensor backend_zeros(Backend *be, int ndim, const int64_t *dim);              /* fp32 in the arena */
 Tensor backend_upload(Backend *be, const float *host, int ndim, const int64_t *dim); /* fp32 copy in the arena */

@@ -6,8 +6,8 @@
 
 #include "common/file.h"
 #include "common/spill.h"
+#include "engine/parts.h"
 #include "engine/trace.h"
-#include "engine/wan/parts.h"
 #include "engine/wan/picture.h"
 #include "engine/wan/tiles.h"
 
@@ -191,7 +191,7 @@ static Status encode_here(Encoding *g)
     const BackendOptions o = backend_options(e->be);
     const VaeConfig *c = &e->config->vae;
     Status status = status_ok();
-    TRY(engine_need_encoder(e));
+    TRY(engine_need(e, PART_ENCODER));
     const int64_t pixels = (int64_t)g->v->height * g->v->width * 3 * c->scale_time;
     const int64_t features = g->dim[2] * g->dim[3] * vae_middle(e->encoder);
     g->tiles = tiles_choose(c, VAE_ENCODER, &o, g->dim[2], g->dim[3], o.memory_bytes);
@@ -285,7 +285,7 @@ static Status make_image_tokens(Maker *m, Condition *out)
     const int count = picture[1] ? 2 : 1, tokens = vision_tokens(c);
     const int64_t pixel_dim[4] = {count, 3, c->image_size, c->image_size}, row_dim[3] = {count, tokens, c->width};
     const size_t pixels = 3 * (size_t)c->image_size * (size_t)c->image_size, rows = (size_t)tokens * (size_t)c->width;
-    TRY(engine_need_vision(m->e));
+    TRY(engine_need(m->e, PART_VISION));
     if (m->e->config->dit.pos_embed_len && m->e->config->dit.pos_embed_len != count * tokens)
         return status_fail(ERR_INPUT, "pos_embed_seq_len = %d, but %d pictures make %d tokens",
                            m->e->config->dit.pos_embed_len, count, count * tokens);

@@ -213,10 +213,16 @@ Status vae_load(Vae *v, WeightSource *s, Backend *be)
 
 bool vae_is_loaded(const Vae *v) { return v->be != NULL; }
 
+void vae_unload(Vae *v)
+{
+    if (v->be) weights_free(&v->plan, v->be);
+    v->be = NULL;
+}
+
 void vae_free(Vae **v)
 {
     if (!*v) return;
-    if ((*v)->be) weights_free(&(*v)->plan, (*v)->be);
+    vae_unload(*v);
     weights_plan_clear(&(*v)->plan);
     free(*v);
     *v = NULL;

@@ -21,6 +21,7 @@ Vae *vae_new(const VaeConfig *c, VaeHalf half); /* no weights yet */
 const WeightPlan *vae_plan(const Vae *v);
 Status vae_load(Vae *v, WeightSource *s, Backend *be);
 bool vae_is_loaded(const Vae *v);
+void vae_unload(Vae *v); /* frees the weights; vae_load brings them back */
 void vae_free(Vae **v);
 
 typedef struct VaeStream VaeStream;

@@ -103,10 +103,16 @@ Status vision_load(Vision *v, WeightSource *s, Backend *be)
 
 bool vision_is_loaded(const Vision *v) { return v->be != NULL; }
 
+void vision_unload(Vision *v)
+{
+    if (v->be) weights_free(&v->plan, v->be);
+    v->be = NULL;
+}
+
 void vision_free(Vision **v)
 {
     if (!*v) return;
-    if ((*v)->be) weights_free(&(*v)->plan, (*v)->be);
+    vision_unload(*v);
     weights_plan_clear(&(*v)->plan);
     free((*v)->layer);
     free(*v);

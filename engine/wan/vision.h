@@ -17,6 +17,7 @@ void vision_divide(Vision *v, Coll *tensor);                   /* as text_divide
 const WeightPlan *vision_plan(const Vision *v);
 Status vision_load(Vision *v, WeightSource *s, Backend *be);
 bool vision_is_loaded(const Vision *v);
+void vision_unload(Vision *v); /* frees the weights; vision_load brings them back */
 void vision_free(Vision **v);
 
 int vision_tokens(const VisionConfig *c);

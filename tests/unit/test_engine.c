@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "engine/wan/parts.h"
+#include "engine/parts.h"
 
 static const char fixture[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";
 
@@ -37,7 +37,7 @@ static void text_encoder_comes_back(void **state)
     Engine *e = open_fixture();
     PromptEmbeds a, b;
     assert_int_equal(engine_encode(e, "A small red cat", "prompt", NULL, &a).err, OK);
-    engine_drop_text(e);
+    engine_drop(e, PART_TEXT);
     assert_int_equal(engine_encode(e, "A small red cat", "prompt", NULL, &b).err, OK);
     assert_int_equal(a.count, b.count);
     assert_memory_equal(a.rows, b.rows, (size_t)a.count * (size_t)a.dim * sizeof(float));
@@ -56,7 +56,7 @@ static void run(Engine *e, int drop, float *latents)
     assert_int_equal(engine_encode(e, "A small red cat", "prompt", NULL, &p).err, OK);
     assert_int_equal(denoise_begin(e, &s, &p, NULL, NULL, NULL, &d).err, OK);
     for (int i = 0; i < s.steps; i++) {
-        if (i == drop) engine_drop_dit(e, 0);
+        if (i == drop) engine_drop(e, PART_DIT);
         assert_int_equal(denoise_step(d).err, OK);
     }
     assert_int_equal(denoise_result(d, latents).err, OK);

@@ -10,7 +10,7 @@
 #include <malloc.h>
 
 #include "common/file.h"
-#include "engine/wan/parts.h"
+#include "engine/parts.h"
 #include "engine/wan/tiles.h"
 #include "kernels/backend.h"
 

@@ -146,8 +146,20 @@ static json_t *describe_stage(const StagePlan *s)
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Of one rank in a group of `ranks` that divides the weights as far as it can: each part's bytes, and the stage that takes most, since
- * stages follow each other. The first rank also encodes and decodes pictures. */
+/* Everything that stays when nothing has to be loaded twice, and the work of the stage that works most beside it. */
+static int64_t resident_bytes(const EnginePlan *p, const EnginePart *part, int parts)
+{
+    int64_t bytes = p->text.weights + p->decode.weights + p->encode.weights;
+    for (int i = 0; i < parts; i++) {
+        if (strncmp(part[i].name, "transformer", 11) == 0) bytes += p->denoise.weights;
+        if (strcmp(part[i].name, "image_encoder") == 0) bytes += part[i].rank_bytes;
+    }
+    return bytes + larger(larger(p->text.work, p->denoise.work), larger(p->decode.work, p->encode.work));
+}
+
+/* Of one rank in a group of `ranks` that divides the weights as far as it can: each part's bytes. It fits when the stage that takes most
+ * does, for the engine drops what other stages have loaded (engine/parts.c), at the price of loading it again for the next shot; it fits
+ * at once when that is never needed. The first rank also encodes and decodes pictures. */
 static Status describe_rank(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int ranks, json_t *list)
 {
     const Split split = split_most_tensor(c, ranks);
@@ -170,7 +182,10 @@ static Status describe_rank(const ModelConfig *c, const BackendOptions *o, const
     json_object_set_new(j, "work_bytes", json_integer(p.denoise.work));
     json_object_set_new(j, "need_bytes", json_integer(each));
     json_object_set_new(j, "first_needs_bytes", json_integer(larger(each, first)));
+    const int64_t resident = resident_bytes(&p, part, count);
+    json_object_set_new(j, "resident_bytes", json_integer(resident));
     if (o->memory_bytes) json_object_set_new(j, "fits", json_boolean(larger(each, first) <= memory));
+    if (o->memory_bytes) json_object_set_new(j, "fits_at_once", json_boolean(resident <= memory));
     json_array_append_new(list, j);
     return status_ok();
 }

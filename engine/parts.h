@@ -1,4 +1,4 @@
-/* parts.h - the inside of an Engine, for engine.c, denoise.c and decode.c. A part is created and checked at engine_open and
+/* parts.h - the inside of an Engine, for the files beside this one. A part is created and checked at engine_open and
  * loaded at its first use. */
 #ifndef REELWRIGHT_PARTS_H
 #define REELWRIGHT_PARTS_H
@@ -11,6 +11,9 @@
 #include "engine/wan/vision.h"
 
 enum { MAX_EXPERTS = 2 };
+
+/* In the order in which a shot uses them. */
+typedef enum { PART_TEXT, PART_VISION, PART_ENCODER, PART_DIT, PART_DIT_2, PART_DECODER, PARTS } Part;
 
 struct Engine {
     ModelConfig *config;
@@ -29,18 +32,23 @@ struct Engine {
     Split split;
     SplitRanks ranks;
     int64_t bytes_read;
+    ShotSpec planned; /* sizes and guidance of the shot that `plan` is of */
+    EnginePlan plan;
+    bool has_plan;
 };
 
 bool engine_encodes(const ModelConfig *c); /* the model looks at pictures */
-/* Loaded on all ranks of the group, or on none; the autoencoder's halves on the calling rank alone. */
-Status engine_need_text(Engine *e);
-Status engine_need_dit(Engine *e, int expert);
-Status engine_need_decoder(Engine *e);
-Status engine_need_encoder(Engine *e);
-Status engine_need_vision(Engine *e);
-/* Makes room: frees weights that can be loaded again, the text encoder's and the other expert's. */
-void engine_drop_text(Engine *e);
-void engine_drop_dit(Engine *e, int expert);
+/* Loads it if it is not there, on all ranks of the group, or on none; the autoencoder's halves on the calling rank alone. Before that, and
+ * before a part that is there is used for another shot, it makes room. */
+Status engine_need(Engine *e, Part part);
+/* The shot that the room is made for, from now on. */
+void engine_expect(Engine *e, const ShotSpec *s);
+/* Until the plan of its stage fits into what this process can still have: drops what can be loaded again, what is needed last first. */
+void engine_make_room(Engine *e, Part part);
+bool engine_has_loaded(const Engine *e, Part part);
+void engine_drop(Engine *e, Part part); /* frees its weights; engine_need brings them back */
+Status engine_open_source(const Engine *e, Part part, WeightSource **out);
+void engine_close_source(Engine *e, WeightSource **source); /* and counts what was read of it */
 /* The first failure of the back end since the last call, forgotten there. It ends the group: the others wait for this rank. */
 Status engine_take_failure(Engine *e);
 
