@@ -31,6 +31,9 @@ typedef Status WorkerMain(Link *link, const WorkSettings *settings);
  * stdout is this process's; what the first one fails with is returned. */
 typedef Status LaunchRanks(int ranks, char *const *arguments);
 
+/* Says which clip a file is; options as JSON: worker/verbs/verb_verify.c. */
+typedef Status VerifyFile(const char *path, const char *options_json, bool as_json);
+
 /* Measures video files against the bounds of a set of gates (JSON, coordinator/campaign/gate_set.h) and prints what it finds. */
 typedef Status GateFiles(char *const *file, int count, const char *set_json, bool as_json);
 

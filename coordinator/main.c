@@ -79,6 +79,13 @@ static Status verb_gate_any(int argc, char **argv)
     return verb_gate(argc, argv, files);
 }
 
+static Status verb_verify_any(int argc, char **argv)
+{
+    VerifyFile *look;
+    TRY(worker_symbol("verb_verify_file", &look));
+    return verb_verify(argc, argv, look);
+}
+
 static Status verb_inspect_any(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -134,6 +141,7 @@ static const Verb verbs[] = {
     {"cameo", "people, their likeness, and what they allow", verb_cameo_any, false},
     {"keys", "the key that signs this farm's clips", verb_keys, false},
     {"gate", "measure any video: black, frozen, flicker, flashes, loudness and more", verb_gate_any, false},
+    {"verify", "which clip a file is, and whether it was altered", verb_verify_any, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},
     {"bench", "time one stage of the engine on this machine", verb_bench_any, true},
 };

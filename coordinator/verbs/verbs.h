@@ -21,5 +21,6 @@ bool verb_cameo_needs_media(int argc, char **argv); /* it is the worker's: verb_
 Status verb_keys(int argc, char **argv);
 Status verb_deliver(int argc, char **argv);
 Status verb_gate(int argc, char **argv, GateFiles *run);
+Status verb_verify(int argc, char **argv, VerifyFile *look);
 
 #endif

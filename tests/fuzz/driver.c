@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_SEEDS = 256, MAX_BYTES = 1 << 16, MUTATIONS = 4000 };
+enum { MAX_SEEDS = 256, MAX_BYTES = 1 << 16 };
 
 typedef struct {
     uint8_t *data;
@@ -78,12 +78,13 @@ int main(int argc, char **argv)
 {
     static Seed seed[MAX_SEEDS];
     int n = argc > 1 ? read_seeds(argv[1], seed) : 0;
+    const long mutations = argc > 2 ? strtol(argv[2], NULL, 10) : 4000;
     if (n == 0) {
         fprintf(stderr, "no seeds in %s\n", argc > 1 ? argv[1] : "(no folder named)");
         return 1;
     }
     for (int i = 0; i < n; i++) LLVMFuzzerTestOneInput(seed[i].data, seed[i].size);
-    for (int i = 0; i < MUTATIONS; i++) {
+    for (int i = 0; i < mutations; i++) {
         const Seed *s = &seed[i % n];
         uint8_t *data = malloc(MAX_BYTES); /* of its own, so that a read beyond it is seen */
         if (!data) return 1;
@@ -96,7 +97,7 @@ int main(int argc, char **argv)
         free(exact);
         free(data);
     }
-    printf("%d seeds, %d mutations\n", n, MUTATIONS);
+    printf("%d seeds, %ld mutations\n", n, mutations);
     for (int i = 0; i < n; i++) free(seed[i].data);
     return 0;
 }

@@ -173,7 +173,7 @@ double series_blur_change(const Series *s, float *local)
         if (!isnan(s->f[i].edge)) edge[n++] = s->f[i].edge;
     const double worst = worst_half_second(s, edge_of, local);
     qsort(edge, (size_t)n, sizeof *edge, compare);
-    const float sharp = n ? edge[n / 4] : NAN;
+    const float sharp = n ? edge[n * 4 / 10] : NAN;
     free(edge);
     for (int i = 0; i < s->count; i++) local[i] /= sharp;
     return worst / sharp;

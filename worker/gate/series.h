@@ -22,8 +22,9 @@ double series_vbench(
     const Series *s); /* VBench's temporal flickering: mean of all changes; 255 minus it, by 255, is their score */
 /* Change against the picture before, less the second largest of the four changes before and the four after: a cut stands alone. */
 double series_jump(const Series *s, float *local);
-double series_blur(const Series *s, float *local);        /* least edge of half a second, worst half second */
-double series_blur_change(const Series *s, float *local); /* the same, against the sharpest quarter of the clip */
+double series_blur(const Series *s, float *local); /* least edge of half a second, worst half second */
+double series_blur_change(const Series *s,
+                          float *local); /* the same, against what two fifths of the clip are sharper than */
 double series_blockiness(const Series *s, float *local);
 double series_banding(const Series *s, float *local);
 double series_exposure(const Series *s, double middle,

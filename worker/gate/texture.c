@@ -113,7 +113,7 @@ static float edge_width(Texture *t, const uint8_t *luma, int stride)
     t->edges = 0;
     for (int y = 0; y < h; y += 2) find_edges(t, t->small + y * w, w, 1);
     for (int x = 0; x < w; x += 2) find_edges(t, t->small + x, h, w);
-    if (t->edges < MIN_EDGES || t->edges < (w + h) / 8) return NAN;
+    if (t->edges < MIN_EDGES || t->edges < (w + h) / 6) return NAN;
     const int longer = w > h ? w : h;
     return quantile(t->widths, t->edges, 0.25) * 1000 / (float)longer;
 }

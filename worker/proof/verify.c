@@ -175,7 +175,8 @@ static json_t *text_or_null(const char *text)
 
 static json_t *describe_mark(const Findings *f)
 {
-    if (!f->looked_for_mark) return json_pack("{s:n, s:n, s:n, s:n}", "found", "clip", "bit_accuracy", "p_value");
+    if (!f->looked_for_mark)
+        return json_pack("{s:b, s:n, s:n, s:n, s:b}", "found", 0, "clip", "bit_accuracy", "p_value", "looked_for", 0);
     json_t *j =
         json_pack("{s:b, s:o, s:f, s:f, s:f}", "found", f->mark.found, "clip",
                   text_or_null(text_of(f->by_mark, "clip")), "bit_accuracy", f->mark.found ? f->mark.bit_accuracy : 0.5,

@@ -1,0 +1,217 @@
+/* verify.c - `reelwright verify FILE|DIR`: the coordinator's half reads the record, the worker's half looks at the files. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/foreign.h"
+#include "common/hash.h"
+#include "common/options.h"
+#include "coordinator/ledger/view.h"
+#include "coordinator/verbs/verbs.h"
+#include "trust/chain.h"
+
+enum { PARENTS = 3 /* from a clip to its campaign's folder: delivery/, or a folder of one's own in it */ };
+
+static bool is_campaign(const char *folder)
+{
+    char *ledger = path_join(folder, "ledger.db");
+    const bool found = file_exists(ledger);
+    free(ledger);
+    return found;
+}
+
+/* The campaign's folder that a file lies in, or NULL; free() it. */
+static char *campaign_of(const char *file)
+{
+    char *real = realpath(file, NULL), *folder = real ? path_folder(real) : NULL;
+    for (int i = 0; i < PARENTS && folder && !is_campaign(folder); i++) {
+        char *up = path_folder(folder);
+        free(folder);
+        folder = up;
+    }
+    free(real);
+    if (folder && is_campaign(folder)) return folder;
+    free(folder);
+    return NULL;
+}
+
+/* ---- the record -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *campaign;
+    json_t *list;
+} Record;
+
+/* What verify_file compares with (worker/proof/verify.h). */
+static Status add_clip(void *self, const ClipRow *r)
+{
+    const Record *record = self;
+    if (!r->sha256 || !*r->sha256) return status_ok();
+    json_t *clip =
+        json_pack("{s:s, s:s, s:[s]}", "clip", r->clip_id, "campaign", record->campaign, "sha256", r->sha256);
+    json_array_append_new(record->list, clip);
+    return status_ok();
+}
+
+static Status read_record(const char *folder, json_t *list)
+{
+    Ledger *l;
+    Snapshot s;
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = ledger_read_snapshot(l, &s);
+    if (!failed(status)) {
+        Record record = {s.name, list};
+        status = ledger_read_clips(l, NULL, (ClipSink){add_clip, &record});
+        snapshot_clear(&s);
+    }
+    ledger_close(&l);
+    return status;
+}
+
+/* ---- a folder ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *folder;
+    json_t *bad;
+    int64_t good;
+} Folder;
+
+static Status check_clip(void *self, const ClipRow *r)
+{
+    Folder *f = self;
+    char sha256[HASH_TEXT], *path;
+    if (!r->sha256 || !*r->sha256 || !r->file || !*r->file) return status_ok();
+    path = path_join(f->folder, r->file);
+    const char *why = !file_exists(path)                ? "missing"
+                      : failed(hash_file(path, sha256)) ? "unreadable"
+                      : strcmp(sha256, r->sha256)       ? "altered"
+                                                        : NULL;
+    free(path);
+    if (why)
+        json_array_append_new(f->bad, json_pack("{s:s, s:s, s:s}", "clip", r->clip_id, "file", r->file, "why", why));
+    else
+        f->good++;
+    return status_ok();
+}
+
+static const char *check_audit(const char *folder)
+{
+    TrustChain chain;
+    char *path = path_join(folder, "audit.jsonl");
+    const char *state = !file_exists(path)                                            ? "absent"
+                        : failed(trust_chain_read(path, (TrustChainSink){0}, &chain)) ? "broken"
+                                                                                      : "whole";
+    free(path);
+    return state;
+}
+
+static void print_folder(const Folder *f, const char *audit, bool as_json)
+{
+    size_t i;
+    json_t *one;
+    if (as_json) {
+        json_t *j = json_pack("{s:I, s:O, s:s}", "unaltered", (json_int_t)f->good, "wrong", f->bad, "audit", audit);
+        json_dumpf(j, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(j);
+        return;
+    }
+    printf("%lld clips as they were recorded, %zu not; audit log %s\n", (long long)f->good, json_array_size(f->bad),
+           audit);
+    json_array_foreach(f->bad, i, one)
+        foreign_print(stdout, "  %s: %s: %s\n", json_string_value(json_object_get(one, "clip")),
+                      json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "why")));
+}
+
+static Status verify_folder(const char *folder, bool as_json)
+{
+    Ledger *l;
+    Folder f = {folder, json_array(), 0};
+    if (!is_campaign(folder))
+        return status_fail(ERR_INPUT, "%s: no campaign's folder (it has no ledger.db) and no file", folder);
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = ledger_read_clips(l, NULL, (ClipSink){check_clip, &f});
+    ledger_close(&l);
+    const char *audit = check_audit(folder);
+    if (!failed(status)) print_folder(&f, audit, as_json);
+    const size_t wrong = json_array_size(f.bad);
+    json_decref(f.bad);
+    if (failed(status)) return status;
+    if (wrong || strcmp(audit, "broken") == 0)
+        return status_fail(ERR_CLIP, "%s: %zu clips are not as they were recorded; audit log %s", folder, wrong, audit);
+    return status;
+}
+
+/* ---- the verb ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    bool as_json, detector;
+    const char *campaign, *anchors, *key;
+} VerifyWish;
+
+static Status verify_one(char *file, const VerifyWish *w, VerifyFile *look)
+{
+    char *folder = w->detector ? NULL : w->campaign ? text_copy(w->campaign) : campaign_of(file), *key = NULL, *text;
+    json_t *clips = json_array(), *options;
+    Status status = folder ? read_record(folder, clips) : status_ok();
+    if (!w->key && folder) key = path_join(folder, "watermark.key");
+    if (key && !file_exists(key)) {
+        free(key);
+        key = NULL;
+    }
+    options = json_pack("{s:o}", "clips", clips);
+    if (w->key || key) json_object_set_new(options, "watermark_key", json_string(w->key ? w->key : key));
+    if (w->anchors) json_object_set_new(options, "anchors", json_string(w->anchors));
+    text = json_dumps(options, JSON_COMPACT);
+    if (!failed(status))
+        status = text ? look(file, text, w->as_json) : status_fail(ERR_INPUT, "a path that is no UTF-8");
+    free(text);
+    json_decref(options);
+    free(key);
+    free(folder);
+    return status;
+}
+
+Status verb_verify(int argc, char **argv, VerifyFile *look)
+{
+    VerifyWish w = {0};
+    int first;
+    const Option table[] = {
+        {.name = "json", .kind = OPTION_FLAG, .to = &w.as_json, .help = "one JSON object"},
+        {.name = "detector",
+         .kind = OPTION_FLAG,
+         .to = &w.detector,
+         .help = "without any campaign's record, as a third party: credentials, and with --key the watermark"},
+        {.name = "campaign",
+         .kind = OPTION_TEXT,
+         .to = &w.campaign,
+         .value = "DIR",
+         .help = "whose clip it may be (the campaign that the file lies in)"},
+        {.name = "key",
+         .kind = OPTION_TEXT,
+         .to = &w.key,
+         .value = "FILE",
+         .help = "the watermark's key (DIR/watermark.key)"},
+        {.name = "anchors",
+         .kind = OPTION_TEXT,
+         .to = &w.anchors,
+         .value = "FILE.pem",
+         .help = "roots whose signatures are trusted (none)"},
+    };
+    const Usage usage = {
+        .verb = "verify",
+        .arguments = "FILE|DIR [options]",
+        .about =
+            "Which clip a file is and whether it was altered: by its recorded bytes, credentials, watermark and\n"
+            "fingerprint, each on its own. Of a campaign's folder: whether all its clips are as they were recorded,\n"
+            "and its audit log.",
+        .option = table,
+        .option_count = (int)(sizeof table / sizeof *table),
+        .min_arguments = 1,
+        .max_arguments = 1};
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    return file_is_folder(argv[first]) ? verify_folder(argv[first], w.as_json) : verify_one(argv[first], &w, look);
+}

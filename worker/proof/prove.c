@@ -1,0 +1,255 @@
+#include "prove.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "worker/finish/pixels.h"
+#include "worker/gate/gate.h"
+#include "worker/proof/credentials.h"
+#include "worker/proof/fingerprint.h"
+#include "worker/proof/secret_file.h"
+#include "worker/proof/watermark.h"
+
+struct Prove {
+    ProveJob job;
+    const char *campaign;
+    Gate *gate;
+    Pixels *pixels; /* the shot's frames as gates want them */
+    AVFrame *frame;
+    int frames;
+    bool marks;
+    uint8_t key[WATERMARK_KEY_BYTES];
+    uint64_t payload;
+    Watermark *watermark[MAX_RENDITIONS];
+    bool too_small[MAX_RENDITIONS];
+    FingerprintMaker *looks;
+    bool no_looks; /* too small, too */
+    int pictures;  /* of the first rendition */
+    const json_t *credentials;
+};
+
+/* ---- beginning --------------------------------------------------------------------------------------------------------------------- */
+
+static Status begin_gates(Prove *p, const json_t *bounds)
+{
+    GateSet set;
+    char *text = json_dumps(bounds, JSON_COMPACT);
+    Status status = text ? gate_set_parse(text, &set) : status_fail(ERR_INPUT, "gates: not a JSON object");
+    free(text);
+    if (failed(status)) return status;
+    const double length_s = (double)p->job.shot->frames / p->job.shot->fps;
+    p->gate = gate_begin(&set, (GatePromise){.length_s = length_s});
+    return status_ok();
+}
+
+static Status begin_mark(Prove *p)
+{
+    uint8_t secret[SECRET_FILE_BYTES];
+    TRY(secret_file_read(p->job.secret_file, secret));
+    watermark_key(secret, sizeof secret, p->key);
+    explicit_bzero(secret, sizeof secret);
+    p->payload = watermark_payload(p->campaign, p->job.clip_id);
+    p->marks = true;
+    return status_ok();
+}
+
+Status prove_begin(const ProveJob *job, Prove **out)
+{
+    const json_t *gates = finish_spec_get(job->spec, "gates"), *mark = finish_spec_get(job->spec, "watermark");
+    const json_t *credentials = finish_spec_get(job->spec, "credentials");
+    const char *campaign = json_string_value(finish_spec_get(job->spec, "campaign"));
+    *out = NULL;
+    if (!json_is_object(gates) && !json_is_true(mark) && !json_is_object(credentials)) return status_ok();
+    Prove *p = *out = memory_get(1, sizeof *p);
+    p->job = *job;
+    p->campaign = campaign ? campaign : "";
+    p->credentials = json_is_object(credentials) ? credentials : NULL;
+    Status status = json_is_object(gates) ? begin_gates(p, gates) : status_ok();
+    if (!failed(status) && json_is_true(mark)) status = begin_mark(p);
+    if (failed(status)) prove_abandon(out);
+    return status;
+}
+
+void prove_abandon(Prove **prove)
+{
+    Prove *p = *prove;
+    if (!p) return;
+    gate_abandon(&p->gate);
+    pixels_close(&p->pixels);
+    av_frame_free(&p->frame);
+    for (int i = 0; i < MAX_RENDITIONS; i++) watermark_free(&p->watermark[i]);
+    fingerprint_abandon(&p->looks);
+    explicit_bzero(p->key, sizeof p->key);
+    free(p);
+    *prove = NULL;
+}
+
+/* ---- while it is encoded --------------------------------------------------------------------------------------------------------------- */
+
+static Status measure_frame(Prove *p, const float *rgb, int height, int width)
+{
+    if (!p->pixels) {
+        TRY(pixels_open(width, height, width, height, AV_PIX_FMT_YUV420P, &p->pixels));
+        TRY(pixels_frame(width, height, AV_PIX_FMT_YUV420P, &p->frame));
+    }
+    gate_floats(p->gate, rgb, (size_t)height * (size_t)width * 3);
+    TRY(pixels_convert(p->pixels, rgb, p->frame, 0, 0));
+    FilmPicture picture = {.width = width, .height = height, .at_s = (double)p->frames++ / p->job.shot->fps};
+    for (int i = 0; i < 3; i++) {
+        picture.plane[i] = p->frame->data[i];
+        picture.stride[i] = p->frame->linesize[i];
+    }
+    return gate_picture(p->gate, &picture);
+}
+
+Status prove_frames(Prove *p, const float *frames, int n, int height, int width)
+{
+    if (!p || !p->gate) return status_ok();
+    for (int i = 0; i < n; i++)
+        TRY(measure_frame(p, frames + (size_t)i * 3 * (size_t)height * (size_t)width, height, width));
+    return status_ok();
+}
+
+static Status mark_picture(Prove *p, int rendition, uint8_t *luma, int stride, int width, int height)
+{
+    if (!p->watermark[rendition] && !p->too_small[rendition]) {
+        p->too_small[rendition] = failed(watermark_new(p->key, p->payload, width, height, &p->watermark[rendition]));
+        if (p->too_small[rendition]) return status_ok();
+    }
+    if (p->watermark[rendition]) watermark_embed(p->watermark[rendition], luma, stride);
+    return status_ok();
+}
+
+static Status look_at_picture(Prove *p, uint8_t *const plane[3], const int stride[3], int width, int height)
+{
+    const double fps = p->job.shot->fps;
+    if (!p->looks && !p->no_looks) {
+        Status status = fingerprint_begin(width, height, fps, &p->looks);
+        p->no_looks = status.err == ERR_INPUT;
+        if (failed(status)) return p->no_looks ? status_ok() : status;
+    }
+    if (!p->looks) return status_ok();
+    FilmPicture picture = {.width = width, .height = height, .at_s = p->pictures++ / fps};
+    for (int i = 0; i < 3; i++) {
+        picture.plane[i] = plane[i];
+        picture.stride[i] = stride[i];
+    }
+    return fingerprint_picture(p->looks, &picture);
+}
+
+Status prove_picture(Prove *p, int rendition, uint8_t *const plane[3], const int stride[3], int width, int height)
+{
+    if (!p) return status_ok();
+    if (p->marks) TRY(mark_picture(p, rendition, plane[0], stride[0], width, height));
+    return rendition == 0 && (p->marks || p->credentials) ? look_at_picture(p, plane, stride, width, height)
+                                                          : status_ok();
+}
+
+/* ---- of the finished files -------------------------------------------------------------------------------------------------------------- */
+
+static Status hear(void *self, const float *samples, int count, int channels, int rate, double at_s)
+{
+    (void)at_s;
+    return gate_sound(self, samples, count, channels, rate);
+}
+
+static Status fail_at(const GateReport *r)
+{
+    for (int i = 0; i < GATE_COUNT; i++) {
+        const GateFinding *f = &r->gate[i];
+        if (f->verdict != GATE_FAIL) continue;
+        if (f->at_count)
+            return status_fail(ERR_CLIP, "gate %s: %.4g %s, at most %.4g passes; at %.2f s", gate_name[i], f->value,
+                               gate_unit[i], f->threshold, f->at[0]);
+        return status_fail(ERR_CLIP, "gate %s: %.4g %s, the bound is %.4g", gate_name[i], f->value, gate_unit[i],
+                           f->threshold);
+    }
+    return status_ok();
+}
+
+static Status end_gates(Prove *p, const char *video, json_t *document, json_t *held_by)
+{
+    GateReport report;
+    FilmInfo info;
+    TRY(film_read(video, (FilmSink){p->gate, NULL, hear}, &info));
+    gate_end(&p->gate, &info, &report);
+    json_object_set_new(document, "gates", gate_report_json(&report));
+    for (int i = 0; i < GATE_COUNT; i++)
+        if (report.gate[i].verdict == GATE_HOLD) json_array_append_new(held_by, json_string(gate_name[i]));
+    return fail_at(&report);
+}
+
+static Status read_back(Prove *p, char *const *video, int count, json_t *document, json_t *held_by)
+{
+    json_t *list = json_array();
+    bool lost = false;
+    Status status = status_ok();
+    for (int i = 0; i < count && !failed(status); i++) {
+        WatermarkReading r = {.p_value = 1};
+        if (i >= MAX_RENDITIONS || !p->watermark[i]) {
+            json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "file", path_name(video[i]), "found", 0, "why",
+                                                  "too small to be marked"));
+            continue;
+        }
+        status = watermark_file(video[i], p->key, &p->payload, &r);
+        lost = lost || !r.found;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:b, s:f, s:f, s:f}", "file", path_name(video[i]), "found", r.found,
+                                        "bit_accuracy", r.bit_accuracy, "p_value", r.p_value, "sigma", r.z));
+    }
+    json_object_set_new(document, "watermark", list);
+    if (lost) json_array_append_new(held_by, json_string("watermark"));
+    return status;
+}
+
+static Status sign_all(Prove *p, char *const *file, int count, const char *iscc)
+{
+    const CredentialsClaim claim = {.certificate = json_string_value(json_object_get(p->credentials, "certificate")),
+                                    .key = json_string_value(json_object_get(p->credentials, "key")),
+                                    .timestamp = json_string_value(json_object_get(p->credentials, "timestamp")),
+                                    .clip = p->job.clip_id,
+                                    .campaign = p->campaign,
+                                    .iscc = iscc,
+                                    .watermarked = p->marks,
+                                    .watermark = p->payload,
+                                    .model = finish_spec_get(p->job.spec, "model"),
+                                    .consent_sha256 =
+                                        json_string_value(finish_spec_get(p->job.spec, "consent_sha256"))};
+    if (!claim.certificate || !claim.key)
+        return status_fail(ERR_INPUT, "credentials: expected a certificate and a key");
+    for (int i = 0; i < count; i++) TRY(credentials_sign(file[i], &claim));
+    return status_ok();
+}
+
+static Status end_all(Prove *p, char *const *video, int videos, char *const *still, int stills, json_t *document,
+                      json_t *held_by)
+{
+    char iscc[FINGERPRINT_TEXT] = "";
+    if (p->looks) {
+        Fingerprint f;
+        TRY(fingerprint_end(&p->looks, &f));
+        fingerprint_text(&f, 256, iscc);
+        json_object_set_new(document, "iscc", json_string(iscc));
+    }
+    if (p->gate && videos) TRY(end_gates(p, video[0], document, held_by));
+    if (p->marks) TRY(read_back(p, video, videos, document, held_by));
+    if (!p->credentials) return status_ok();
+    TRY(sign_all(p, video, videos, *iscc ? iscc : NULL));
+    TRY(sign_all(p, still, stills, *iscc ? iscc : NULL));
+    json_object_set_new(document, "credentials", json_true());
+    return status_ok();
+}
+
+Status prove_end(Prove **prove, char *const *video, int videos, char *const *still, int stills, json_t *document)
+{
+    if (!*prove) return status_ok();
+    json_t *held_by = json_array();
+    Status status = end_all(*prove, video, videos, still, stills, document, held_by);
+    if (json_array_size(held_by)) json_object_set(document, "held_by", held_by);
+    json_decref(held_by);
+    prove_abandon(prove);
+    return status;
+}

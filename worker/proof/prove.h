@@ -1,0 +1,40 @@
+/* prove.h - what a clip is measured for and carries as proof while it is finished: gates over its shot's frames and its sound, watermark in
+ * every rendition, fingerprint, and credentials, which come last.
+ *
+ * The keys of the campaign's finish document (common/finish_spec.h) that ask for it, each left out = not asked for:
+ *   "gates"        an object of bounds (gate.h)
+ *   "watermark"    true
+ *   "credentials"  {"certificate": file, "key": file, "timestamp": address or left out}
+ *   "campaign"     its name, which watermark and credentials are made of with the clip's id
+ *   "model"        a list of parts for the credentials;  "consent_sha256"  of the clip's cameo
+ *
+ * What it writes into the clip's document: "gates" (gate.h), "iscc", "watermark" ([{"file", "found", "bit_accuracy", "p_value", "sigma"}]),
+ * "credentials" (true), and "held_by", the gates that want a person to look. */
+#ifndef REELWRIGHT_PROVE_H
+#define REELWRIGHT_PROVE_H
+
+#include "common/finish_spec.h"
+#include "common/shot.h"
+
+typedef struct { /* borrowed */
+    const FinishSpec *spec;
+    const ShotSpec *shot;
+    const char *clip_id;
+    const char *secret_file; /* of the watermark; made when it is not there */
+} ProveJob;
+
+typedef struct Prove Prove;
+
+/* *out NULL: the campaign asks for nothing. ERR_INPUT: what it asks for cannot be done here. */
+Status prove_begin(const ProveJob *job, Prove **out);
+void prove_abandon(Prove **p); /* NULL is fine, as for all below */
+/* The shot's frames [n,H,W,3], in order; from one thread at a time. */
+Status prove_frames(Prove *p, const float *frames, int n, int height, int width);
+/* A picture of a rendition on its way to the encoder, in order; of different renditions at once. */
+Status prove_picture(Prove *p, int rendition, uint8_t *const plane[3], const int stride[3], int width, int height);
+/* The finished files: videos[count] in the order of the renditions (the first one's sound is measured), then stills. Signs them in place. ERR_CLIP: a
+ * gate fails; its message names the gate, the value and the bound. Frees *p. */
+Status prove_end(Prove **p, char *const *videos, int video_count, char *const *stills, int still_count,
+                 json_t *document);
+
+#endif
