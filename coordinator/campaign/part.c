@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/shell.h"
 
 Status part_parse(const char *text, Part *out)
 {
@@ -51,28 +52,48 @@ static Status link_shared(const char *folder, const char *part, const char *name
     return status;
 }
 
-static Status check_division(const char *folder, Part p)
+/* free() it */
+static char *command_of(const char *folder, const char *verb)
+{
+    char *where = shell_word(folder), *text = text_format("reelwright %s %s", verb, where);
+    free(where);
+    return text;
+}
+
+static Status check_whole(const char *folder)
 {
     char *whole = path_join(folder, "ledger.db");
     bool there = file_exists(whole);
-    int count = 0;
     free(whole);
-    if (there)
-        return status_fail(ERR_INPUT,
-                           "%s: a run of the whole campaign has this folder; go on without --part, or give "
-                           "another --out",
-                           folder);
+    if (!there) return status_ok();
+    return status_fail(ERR_INPUT, "%s: holds the campaign undivided; expected a run without parts, or another --out",
+                       folder);
+}
+
+Status part_check(const char *folder, int parts)
+{
+    int count = 0;
+    if (parts > 1) TRY(check_whole(folder));
     TRY(part_count(folder, &count));
-    if (count == 0 || count == p.count) return status_ok();
-    return status_fail(ERR_INPUT, "%s: its campaign is divided into %d parts, expected --part I/%d", folder, count,
-                       count);
+    if (count == 0 || count == parts) return status_ok();
+    char *merge = command_of(folder, "merge");
+    Status status =
+        parts > 1
+            ? status_fail(ERR_INPUT, "%s: its campaign is divided into %d parts, expected --part I/%d (or --parts %d)",
+                          folder, count, count, count)
+            : status_fail(ERR_INPUT,
+                          "%s: its campaign is divided into %d parts; expected --part I/%d, or `%s`, which makes one "
+                          "campaign of them",
+                          folder, count, count, merge);
+    free(merge);
+    return status;
 }
 
 Status part_open(const char *folder, Part p)
 {
     static const char *const shared[] = {"clips", "latents", "logs"};
     char *part = part_folder(folder, p);
-    Status status = check_division(folder, p);
+    Status status = part_check(folder, p.count);
     if (!failed(status)) status = file_make_folders(part);
     for (size_t i = 0; i < sizeof shared / sizeof *shared && !failed(status); i++)
         status = link_shared(folder, part, shared[i]);

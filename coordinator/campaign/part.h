@@ -29,4 +29,7 @@ Status part_open(const char *folder, Part p);
 /* How many parts DIR is divided into; 0: none. */
 Status part_count(const char *folder, int *count);
 
+/* parts: into how many a campaign is going to be divided, 1: not at all. ERR_INPUT: the folder has it divided otherwise. */
+Status part_check(const char *folder, int parts);
+
 #endif

@@ -164,18 +164,18 @@ static int threads_of_a_rank(void)
 /* Under somebody else's mpirun it prepares, claims and concludes itself. */
 static Status coordinate_alone(const RunOptions *o, Link *link, CoordinateOptions *c, bool *clean)
 {
+    Campaign *campaign = NULL;
     Claim claim = {.lock = -1};
     Notify *notify = NULL;
     Keeper *keeper = NULL;
     Serve *serve = NULL;
-    Campaign *changed = NULL;
     Status status = status_ok();
     if (o->campaign_count > 1)
         TRY_OUT(status_fail(ERR_INPUT,
                             "several campaigns under mpirun: start `reelwright run` by itself, it starts mpirun"));
-    TRY_OUT(run_prepare(o, o->campaign[0], o->out, &changed));
-    TRY_OUT(claim_take(o->out, o->take_over, &claim));
-    if (changed) TRY_OUT(run_update(changed, o->out, claim.launch));
+    TRY_OUT(run_load(o, o->campaign[0], o->out, &campaign));
+    TRY_OUT(run_begin(o, campaign, o->out, &claim));
+    campaign_free(&campaign);
     c->launch = claim.launch;
     TRY_OUT(run_start_notify(o->out, &notify));
     TRY_OUT(keeper_start(o->out, &keeper));
@@ -184,7 +184,7 @@ static Status coordinate_alone(const RunOptions *o, Link *link, CoordinateOption
     keeper_stop(&keeper);
     status = run_conclude(o->out, &claim, status, o->quiet);
 out:
-    campaign_free(&changed);
+    campaign_free(&campaign);
     keeper_stop(&keeper);
     notify_stop(&notify, RUN_NOTIFY_MS);
     serve_stop(&serve);

@@ -25,8 +25,8 @@ enum { CORES_PER_WORKER = 2, LOOK_MS = 1000, IDLE_MS = 500 };
 typedef struct {
     const char *campaign; /* file */
     char *folder;
-    Claim claim;       /* lock -1: not taken */
-    Campaign *changed; /* to be taken into the folder, or NULL */
+    Campaign *loaded; /* until its plan is in the ledger */
+    Claim claim;      /* lock -1: not taken */
     Notify *notify;
     Keeper *keeper;
     bool
@@ -85,13 +85,9 @@ static Status open_lots(Alone *a)
     if (taken)
         return status_fail(
             ERR_INPUT, "%s: holds one campaign; expected a folder for several, each in a folder of its own", o->out);
-    for (int i = 0; i < a->count; i++) TRY(run_prepare(o, a->lot[i].campaign, a->lot[i].folder, &a->lot[i].changed));
-    for (int i = 0; i < a->count; i++) TRY(claim_take(a->lot[i].folder, o->take_over, &a->lot[i].claim));
-    for (int i = 0; i < a->count; i++) {
-        if (!a->lot[i].changed) continue;
-        TRY(run_update(a->lot[i].changed, a->lot[i].folder, a->lot[i].claim.launch));
-        campaign_free(&a->lot[i].changed);
-    }
+    for (int i = 0; i < a->count; i++) TRY(run_load(o, a->lot[i].campaign, a->lot[i].folder, &a->lot[i].loaded));
+    for (int i = 0; i < a->count; i++) TRY(run_begin(o, a->lot[i].loaded, a->lot[i].folder, &a->lot[i].claim));
+    for (int i = 0; i < a->count; i++) campaign_free(&a->lot[i].loaded);
     for (int i = 0; i < a->count; i++) TRY(run_start_notify(a->lot[i].folder, &a->lot[i].notify));
     for (int i = 0; i < a->count; i++) TRY(keeper_start(a->lot[i].folder, &a->lot[i].keeper));
     return status_ok();
@@ -100,10 +96,10 @@ static Status open_lots(Alone *a)
 static void close_lots(Alone *a)
 {
     for (int i = 0; i < a->count; i++) {
+        campaign_free(&a->lot[i].loaded);
         keeper_stop(&a->lot[i].keeper);
         notify_stop(&a->lot[i].notify, RUN_NOTIFY_MS);
         if (a->lot[i].claim.lock >= 0) claim_release(&a->lot[i].claim);
-        campaign_free(&a->lot[i].changed);
         free(a->lot[i].folder);
         free(a->lot[i].message);
     }

@@ -29,11 +29,11 @@ typedef struct {
     bool quiet, take_over, update;
 } RunOptions;
 
-/* The plan goes into the folder's ledger, or is found there. What fails here is the user's to mend: nothing was started. *changed: the
- * campaign as it is now, when run_update is to take it into the folder (free it); else NULL. */
-Status run_prepare(const RunOptions *o, const char *campaign, const char *folder, Campaign **changed);
-/* Takes a changed campaign into its folder. The claim is held. */
-Status run_update(const Campaign *c, const char *folder, int64_t launch);
+/* Reads the campaign and looks at the folder; writes nothing. What fails here is the user's to mend. */
+Status run_load(const RunOptions *o, const char *campaign, const char *folder, Campaign **out);
+/* The folder is made and the campaign claimed; then its plan goes into the ledger, or is found there with its settings brought up to date.
+ * A run that is refused because another one works there has changed nothing. */
+Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Claim *claim);
 /* Requests that came while no job went on. The claim is held. */
 Status run_take_requests(const char *folder, int64_t launch);
 /* Lists, report, the last event, where the campaign is still ours. Else so_far, or what happened to the claim. */

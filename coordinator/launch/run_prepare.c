@@ -11,6 +11,7 @@
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/sweep.h"
+#include "coordinator/launch/folder.h"
 #include "coordinator/launch/run_inside.h"
 #include "coordinator/ledger/owner.h"
 #include "coordinator/ledger/steer.h"
@@ -19,65 +20,39 @@
 
 enum { LEAST_FREE_BYTES = 16 << 20 };
 
-/* A ledger of another campaign must be recognised before anything is written, so it is opened for reading first. */
-static Status check_folder(const char *folder)
-{
-    int parts;
-    TRY(part_count(folder, &parts));
-    if (parts > 0)
-        return status_fail(ERR_INPUT,
-                           "%s: its campaign is divided into %d parts; expected --part I/%d, or `reelwright merge`",
-                           folder, parts, parts);
-    char *ledger = path_join(folder, "ledger.db");
-    Status status = status_ok();
-    if (file_exists(folder) && !file_is_folder(folder))
-        status = status_fail(ERR_INPUT, "%s: expected a folder", folder);
-    else if (file_exists(ledger)) {
-        Ledger *l = NULL;
-        status = ledger_open(folder, LEDGER_READ, &l);
-        ledger_close(&l);
-    }
-    free(ledger);
-    return status;
-}
-
-static Status open_part(const RunOptions *o, Campaign *c)
-{
-    if (o->update)
-        return status_fail(ERR_INPUT,
-                           "--update: expected none with --part; merge the parts first, then update the whole");
-    if (c->settings.pilot > 0)
-        return status_fail(ERR_INPUT,
-                           "%s: pilot: %d: expected none with --part; a pilot is one run's, of the whole campaign",
-                           c->file, c->settings.pilot);
-    c->part = o->part;
-    return part_open(o->whole, o->part);
-}
-
-Status run_prepare(const RunOptions *o, const char *campaign, const char *folder, Campaign **changed)
+Status run_load(const RunOptions *o, const char *campaign, const char *folder, Campaign **out)
 {
     Campaign *c = NULL;
-    bool pending = false;
-    *changed = NULL;
-    Ledger *l = NULL;
     Status status = status_ok();
     TRY_OUT(campaign_load(campaign, &c));
     campaign_tell_warnings(c);
     if (o->max_fails && !max_fails_parse(o->max_fails, &c->settings.max_fails))
         TRY_OUT(status_fail(ERR_INPUT, "--max-fails %.40s: expected a number of clips, 20, or a share of them, 5%%",
                             o->max_fails));
-    if (o->whole) TRY_OUT(open_part(o, c));
-    TRY_OUT(check_folder(folder));
-    TRY_OUT(file_make_folders(folder));
-    TRY_OUT(file_check_space(folder, LEAST_FREE_BYTES));
-    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    TRY_OUT(ledger_take_plan(l, c, o->update, moment_wall_s(), &pending));
-    if (pending) *changed = c, c = NULL;
+    if (o->whole && o->update)
+        TRY_OUT(status_fail(ERR_INPUT,
+                            "--update: expected none with --part; merge the parts first, then update the whole"));
+    if (o->whole && c->settings.pilot > 0)
+        TRY_OUT(status_fail(ERR_INPUT,
+                            "%s: pilot: %d: expected none with --part; a pilot is one run's, of the whole campaign",
+                            c->file, c->settings.pilot));
+    if (o->whole) c->part = o->part;
+    if (o->whole)
+        TRY_OUT(folder_check(o->whole, c, o->part.count, false));
+    else
+        TRY_OUT(folder_check(folder, c, 1, o->update));
+    if (o->whole) TRY_OUT(folder_check_ledger(folder, c, false));
 out:
-    ledger_close(&l);
-    campaign_free(&c);
-    if (status.err == ERR_FATAL || status.err == ERR_NODE) status.err = ERR_INPUT;
+    if (failed(status)) campaign_free(&c);
+    *out = c;
     return status;
+}
+
+static Status make_folder(const RunOptions *o, const char *folder)
+{
+    if (o->whole) TRY(part_open(o->whole, o->part));
+    TRY(file_make_folders(folder));
+    return file_check_space(folder, LEAST_FREE_BYTES);
 }
 
 static Status tell_of_update(const Campaign *c, const char *folder, const Changes *x)
@@ -95,7 +70,8 @@ static Status tell_of_update(const Campaign *c, const char *folder, const Change
     return status;
 }
 
-Status run_update(const Campaign *c, const char *folder, int64_t launch)
+/* Takes a changed campaign into its folder. The claim is held. */
+static Status update(const Campaign *c, const char *folder, int64_t launch)
 {
     Ledger *l = NULL;
     Changes changes = {0};
@@ -122,6 +98,31 @@ out:
     }
     ledger_close(&l);
     changes_clear(&changes);
+    return status;
+}
+
+/* A full disk that is found here is the user's to mend, like any input. */
+static Status not_started(Status s)
+{
+    if (s.err == ERR_FATAL || s.err == ERR_NODE) s.err = ERR_INPUT;
+    return s;
+}
+
+Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Claim *claim)
+{
+    Ledger *l = NULL;
+    bool pending = false;
+    Status status = make_folder(o, folder);
+    if (!failed(status)) status = ledger_open(folder, LEDGER_WRITE, &l);
+    if (failed(status)) return not_started(status);
+    status = claim_take(folder, o->take_over, claim);
+    if (!failed(status)) {
+        ledger_join_launch(l, claim->launch);
+        status = not_started(ledger_take_plan(l, c, o->update, moment_wall_s(), &pending));
+    }
+    ledger_close(&l);
+    if (!failed(status) && pending) status = update(c, folder, claim->launch);
+    if (failed(status)) claim_release(claim);
     return status;
 }
 

@@ -1,16 +1,13 @@
-/* db.c - the file: its tables, its journal, and its transactions. */
+/* db.c - what is in the file: its tables and its transactions. open.c opens it. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/provoke.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/running.h"
 
-enum { FORMAT = 5, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */, BUSY_MS = 10000 };
+enum { FORMAT = 5, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */ };
 
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -57,31 +54,30 @@ static const char schema[] =
     "CREATE INDEX leases_by_shot ON leases(shot);"
     "CREATE INDEX requests_open ON requests(id) WHERE taken_s IS NULL;";
 
-/* ---- opening ---- */
+/* ---- tables ---- */
 
-static Status run_text(Ledger *l, const char *sql, const char *what)
+Status ledger_db_exec(Ledger *l, const char *sql, const char *what)
 {
     return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? status_ok() : ledger_sql_fail(l, what);
 }
 
-static Status make_tables(Ledger *l)
+Status ledger_db_make_tables(Ledger *l)
 {
     char *sql = text_format("BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s COMMIT;",
                             APPLICATION, FORMAT, schema);
-    Status status = run_text(l, sql, "cannot make the ledger");
+    Status status = ledger_db_exec(l, sql, "cannot make the ledger");
     free(sql);
     return status;
 }
 
-/* A file that is empty gets its tables; any other must be a ledger of this version. */
-static Status check_format(Ledger *l, LedgerMode mode)
+Status ledger_db_check_format(Ledger *l, bool *empty)
 {
     int64_t application, format, tables;
-    Status status = ledger_sql_number(l, &application, "PRAGMA application_id", "");
-    if (failed(status)) return status_fail(ERR_INPUT, "%s: expected a ledger: %s", l->file, sqlite3_errmsg(l->db));
+    TRY(ledger_sql_number(l, &application, "PRAGMA application_id", ""));
     TRY(ledger_sql_number(l, &format, "PRAGMA user_version", ""));
     TRY(ledger_sql_number(l, &tables, "SELECT count(*) FROM sqlite_schema", ""));
-    if (mode == LEDGER_WRITE && tables == 0 && application == 0) return make_tables(l);
+    *empty = tables == 0 && application == 0;
+    if (*empty) return status_ok();
     if (application != APPLICATION)
         return status_fail(ERR_INPUT, "%s: not a ledger of reelwright; expected an empty folder or a campaign's",
                            l->file);
@@ -91,100 +87,6 @@ static Status check_format(Ledger *l, LedgerMode mode)
                            "another --out",
                            l->file, (int)format, FORMAT);
     return status_ok();
-}
-
-/* Several machines may see this folder: shared memory, which WAL needs, is then not shared by all who open the ledger. */
-static bool is_on_network(const char *folder)
-{
-    static const uint32_t kind[] = {
-        0x6969 /* NFS */,        0x0bd00bd0 /* Lustre */, 0x47504653 /* GPFS */, 0x19830326 /* BeeGFS */,
-        0x00c36400 /* CephFS */, 0xff534d42 /* CIFS */,   0xfe534d42 /* SMB */,  0x65735546 /* FUSE */};
-    struct statfs fs;
-    if (statfs(folder, &fs) != 0) return false;
-    for (size_t i = 0; i < sizeof kind / sizeof *kind; i++)
-        if ((uint32_t)fs.f_type == kind[i]) return true;
-    return false;
-}
-
-/* The rollback journal needs file locks only; a commit waits for readers and takes longer. */
-static Status set_journal(Ledger *l)
-{
-    const char *wanted = getenv("REELWRIGHT_JOURNAL"); /* "wal" or "rollback": where the kind of file system misleads */
-    bool rollback = wanted && *wanted ? strcmp(wanted, "rollback") == 0 : is_on_network(l->folder);
-    TRY(run_text(l, rollback ? "PRAGMA journal_mode = TRUNCATE" : "PRAGMA journal_mode = WAL",
-                 "cannot set its journal"));
-    return run_text(l,
-                    "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"
-                    "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;",
-                    "cannot use its journal");
-}
-
-Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
-{
-    Ledger *l = memory_get(1, sizeof *l);
-    Status status = status_ok();
-    char *absolute = realpath(folder, NULL);
-    if (!absolute) {
-        free(l);
-        return status_errno(ERR_INPUT, "%s: expected a campaign folder", folder);
-    }
-    l->clips_open = INT64_MAX;
-    l->folder = absolute;
-    l->file = path_join(absolute, "ledger.db");
-    if (mode == LEDGER_READ && !file_exists(l->file))
-        TRY_OUT(
-            status_fail(ERR_INPUT, "%s: no ledger there; expected a campaign folder made by `reelwright run`", folder));
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
-                   0); /* nobody asks, and it takes a lock at every allocation; once is enough */
-    int flags = mode == LEDGER_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    if (sqlite3_open_v2(l->file, &l->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        TRY_OUT(status_fail(ERR_INPUT, "cannot open %s: %s", l->file, l->db ? sqlite3_errmsg(l->db) : "out of memory"));
-    sqlite3_busy_timeout(l->db, BUSY_MS);
-    sqlite3_extended_result_codes(l->db, 1);
-    TRY_OUT(check_format(l, mode));
-    struct stat st;
-    if (stat(l->file, &st) == 0) l->device = st.st_dev, l->inode = st.st_ino;
-    if (mode == LEDGER_WRITE) TRY_OUT(set_journal(l));
-out:
-    if (failed(status)) ledger_close(&l);
-    *out = l;
-    return status;
-}
-
-void ledger_close(Ledger **l)
-{
-    if (!*l) return;
-    ledger_rollback(*l);
-    for (int i = 0; i < LEDGER_STATEMENTS; i++) sqlite3_finalize((*l)->statement[i].statement);
-    sqlite3_close((*l)->db);
-    lease_clear(&(*l)->campaign);
-    ledger_running_clear(*l);
-    free((*l)->folder);
-    free((*l)->file);
-    free(*l);
-    *l = NULL;
-}
-
-/* SQLite does it when the last connection that may write is closed, which a run's last reader is not. */
-void ledger_settle(const char *folder)
-{
-    Ledger *l = NULL;
-    if (!failed(ledger_open(folder, LEDGER_WRITE, &l)))
-        sqlite3_exec(l->db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
-    ledger_close(&l);
-}
-
-const char *ledger_folder(const Ledger *l) { return l->folder; }
-
-Status ledger_check_place(const Ledger *l)
-{
-    struct stat st;
-    if (stat(l->file, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode) return status_ok();
-    return status_fail(
-        ERR_FATAL,
-        "%s: the campaign's folder or its ledger was moved away or removed while the run went on; put it "
-        "back, then run the same command again",
-        l->file);
 }
 
 int64_t ledger_epoch(const Ledger *l) { return l->epoch; }

@@ -36,6 +36,8 @@ const char *ledger_folder(const Ledger *l); /* absolute */
 Status ledger_check_place(const Ledger *l);
 
 /* Writes the plan of a new campaign, or checks that the ledger is this campaign's: ERR_INPUT names both when it is not. */
+/* The latter alone, only reading; OK when there is none yet. update: changes will be taken in (ledger_take_plan). */
+Status ledger_check_campaign(Ledger *l, const Campaign *c, bool update);
 Status ledger_adopt(Ledger *l, const Campaign *c, double now_s);
 /* The same; *pending: the ledger holds this campaign as it was before, nothing was written, and ledger_update is to be called by
  * whoever owns the folder: with `update`, or when no clip is made for it (only the list changes). Without `update` any other change is

@@ -10,6 +10,7 @@
 #include "common/shell.h"
 #include "coordinator/ledger/changes.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/owner.h"
 #include "coordinator/ledger/steer.h"
 
 static char *json_line(json_t *value) /* takes the reference; free() the text */
@@ -206,29 +207,47 @@ static Status refuse(const Ledger *l, const Campaign *c, const Changes *changes)
     return status;
 }
 
-/* It is there already: the same, or changed. What only the list shows needs nobody's word. */
-static Status meet_campaign(Ledger *l, const Campaign *c, bool update, bool *pending)
+/* What only the list shows needs nobody's word. */
+static Status check_changes(Ledger *l, const Campaign *c, bool update)
 {
-    bool same = false;
     Changes changes = {0};
-    TRY(is_same(l, c, &same));
-    if (same) return plan_update_settings(l, c);
     Status status = changes_find(l, c, &changes);
     if (!failed(status) && !update && changes_make_clips(&changes)) status = refuse(l, c, &changes);
     changes_clear(&changes);
-    *pending = !failed(status);
     return status;
+}
+
+Status ledger_check_campaign(Ledger *l, const Campaign *c, bool update)
+{
+    int64_t there = 0;
+    bool same = false;
+    TRY(ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", ""));
+    if (there) TRY(is_same(l, c, &same));
+    return !there || same ? status_ok() : check_changes(l, c, update);
+}
+
+/* A run that was refused, or was taken over since, changes nothing of what another one works by. */
+static Status take_plan(Ledger *l, const Campaign *c, bool update, bool *pending)
+{
+    int64_t there = 0;
+    bool same = false;
+    TRY(ledger_check_launch(l));
+    TRY(ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", ""));
+    if (!there) return insert_plan(l, c);
+    TRY(is_same(l, c, &same));
+    if (same) return plan_update_settings(l, c);
+    *pending = true;
+    return check_changes(l, c, update);
 }
 
 Status ledger_take_plan(Ledger *l, const Campaign *c, bool update, double now_s, bool *pending)
 {
-    int64_t there = 0;
     *pending = false;
     TRY(ledger_db_begin(l, now_s));
     l->changes = 1u << CHANGE_PLAN;
-    Status status = ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", "");
-    if (!failed(status)) status = there ? meet_campaign(l, c, update, pending) : insert_plan(l, c);
+    Status status = take_plan(l, c, update, pending);
     if (!failed(status) && !*pending) return ledger_commit(l);
+    *pending = *pending && !failed(status);
     char *why = text_copy(status.message);
     ledger_rollback(l);
     if (failed(status)) status = status_lines(status.err, why);

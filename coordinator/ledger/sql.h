@@ -12,7 +12,9 @@ enum { LEDGER_STATEMENTS = 256 };
 struct Ledger {
     sqlite3 *db;
     char *folder, *file;
-    dev_t device; /* of the file, as it was opened */
+    bool reads, busy_told; /* reads: LEDGER_READ */
+    int64_t busy_since_ms; /* a lock has been waited for */
+    dev_t device;          /* of the file, as it was opened */
     ino_t inode;
     int64_t epoch;  /* 0: none taken, nothing may be written */
     int64_t launch; /* 0: not compared */
@@ -61,6 +63,11 @@ Status ledger_sql_number(Ledger *l, int64_t *value, const char *sql, const char 
 
 /* ---- db.c ---- */
 
+/* Several statements without results. what: in the message. */
+Status ledger_db_exec(Ledger *l, const char *sql, const char *what);
+Status ledger_db_make_tables(Ledger *l);
+/* *empty: the file has no tables yet. Any other must be a ledger of this version: ERR_INPUT. */
+Status ledger_db_check_format(Ledger *l, bool *empty);
 /* BEGIN IMMEDIATE, whoever owns the campaign (owner.h's ledger_begin compares that). Until ledger_commit or ledger_rollback. */
 Status ledger_db_begin(Ledger *l, double now_s);
 /* The query's one text, or `none` when there is no row; free() it. */

@@ -12,6 +12,7 @@
 #include "common/shell.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/launch/batch.h"
+#include "coordinator/launch/folder.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -90,35 +91,12 @@ static Status read_options(SubmitOptions *o, int argc, char **argv, bool *help)
 
 /* ---- before anything is submitted ---- */
 
-/* The folder must be this campaign's or nobody's, or the job would find that out at night. */
-static Status check_ledger(const char *folder, const Campaign *c)
+/* Among the options of `run` that are passed on. */
+static bool asks_for_update(const Batch *b)
 {
-    Ledger *l = NULL;
-    Snapshot s = {0};
-    Status status = status_ok();
-    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
-    TRY_OUT(ledger_read_snapshot(l, &s));
-    if (strcmp(s.fingerprint, c->fingerprint) != 0)
-        status = status_fail(ERR_INPUT,
-                             "%s: this folder holds campaign \"%s\" (fingerprint %.12s), expected \"%s\" "
-                             "(%.12s) unchanged, or another --out",
-                             folder, s.name, s.fingerprint, c->name, c->fingerprint);
-out:
-    ledger_close(&l);
-    snapshot_clear(&s);
-    return status;
-}
-
-static Status check_folder(const SubmitOptions *o, const Campaign *c)
-{
-    char *ledger = path_join(o->out, "ledger.db");
-    Status status = status_ok();
-    if (file_exists(o->out) && !file_is_folder(o->out))
-        status = status_fail(ERR_INPUT, "%s: expected a folder", o->out);
-    else if (file_exists(ledger))
-        status = check_ledger(o->out, c);
-    free(ledger);
-    return status;
+    for (char *const *word = b->run_options; *word; word++)
+        if (strcmp(*word, "--update") == 0) return true;
+    return false;
 }
 
 static Status set_limits(SubmitOptions *o, const Campaign *c, double now_s)
@@ -248,7 +226,7 @@ Status verb_submit(int argc, char **argv)
                             "%s: pilot: %d: expected none with --parts; a pilot is one run's, of the whole campaign",
                             o.campaign, c->settings.pilot));
     TRY_OUT(set_limits(&o, c, moment_wall_s()));
-    TRY_OUT(check_folder(&o, c));
+    TRY_OUT(folder_check(o.out, c, o.batch.parts, asks_for_update(&o.batch)));
     TRY_OUT(set_places(&o, &campaign, &folder, &program, &home));
     o.batch.name = c->name;
     TRY_OUT(submit(&o, c));

@@ -84,8 +84,8 @@ release
 finish 3
 calm_down
 grep -q 'moved away or removed' moved.err || fail "moved: nothing says why it ended"
+rm -rf out-moved # what workers made anew before the job was ended
 mv elsewhere out-moved
-rm -rf out-moved.new
 run moved
 finish 0
 check_complete moved

@@ -8,23 +8,23 @@ mount -t tmpfs -o size=80m tmpfs out-small 2>/dev/null || skip "cannot mount a t
 trap 'umount -l "$WORK/out-small"' EXIT
 
 campaign small 12
-head -c 70m /dev/zero >out-small/ballast
+head -c 70m /dev/zero >out-small/.ballast
 status=0
 "$PROGRAM" run small.yaml --out out-small --workers 2 2>full.err || status=$?
 [ $status = 2 ] || fail "a full disk: status $status, expected 2"
 grep -q 'the disk is full' full.err || fail "the message does not say that the disk is full"
 [ ! -e out-small/ledger.db ] || fail "something was started on a full disk"
 
-rm out-small/ballast
+rm out-small/.ballast
 provoke "$HOLD"
 run small
 until_true 120 held small 2
-cat /dev/zero >out-small/ballast 2>/dev/null || true
+cat /dev/zero >out-small/.ballast 2>/dev/null || true
 release
 finish 3
 calm_down
 grep -qi 'no space left\|disk is full\|database or disk' small.err || fail "the message does not say why"
-rm out-small/ballast
+rm out-small/.ballast
 run small
 finish 0
 check_complete small

@@ -2,8 +2,12 @@
 #include "ledger_fixture.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "common/moment.h"
 #include "coordinator/ledger/owner.h"
+#include "coordinator/ledger/sql.h"
 
 static LeaseResult result_of(const Lease *l)
 {
@@ -418,9 +422,182 @@ static void test_without_shared_memory(void **state)
     assert_int_equal(unsetenv("REELWRIGHT_JOURNAL"), 0);
 }
 
+/* ---- after a kill, and where nothing can be written ---- */
+
+/* A process that dies in the middle of a transaction, with a part of it in the file already. */
+static void die_writing(const char *folder)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        Ledger *l;
+        if (failed(ledger_open(folder, LEDGER_WRITE, &l))) _exit(1);
+        if (failed(ledger_db_exec(l,
+                                  "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN IMMEDIATE;"
+                                  "UPDATE clips SET reason = hex(zeroblob(9000));",
+                                  "test")))
+            _exit(2);
+        _exit(0); /* without closing */
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+}
+
+static void reads_well(const char *folder, int64_t clips)
+{
+    Ledger *l;
+    assert_good(ledger_open(folder, LEDGER_READ, &l));
+    Snapshot s = look(l);
+    assert_int_equal(s.clips, clips);
+    snapshot_clear(&s);
+    assert_good(ledger_check_counts(l));
+    ledger_close(&l);
+}
+
+static void test_a_hot_journal_is_taken_back_by_a_reader(void **state)
+{
+    (void)state;
+    for (int wal = 0; wal < 2; wal++) {
+        assert_int_equal(setenv("REELWRIGHT_JOURNAL", wal ? "wal" : "rollback", 1), 0);
+        Fixture f = open_fixture(40, 1);
+        char *journal = path_join(f.folder, wal ? "ledger.db-wal" : "ledger.db-journal");
+        ledger_close(&f.ledger);
+        die_writing(f.folder);
+        int64_t bytes = 0;
+        assert_good(file_size(journal, &bytes));
+        assert_true(bytes > 0); /* it is hot */
+        reads_well(f.folder, 40);
+        assert_good(ledger_open(f.folder, LEDGER_WRITE, &f.ledger));
+        assert_int_equal(unsetenv("REELWRIGHT_JOURNAL"), 0);
+        free(journal);
+        close_fixture(&f);
+    }
+}
+
+/* Permissions mean nothing to root, who therefore reads as nobody. */
+static void as_a_colleague(const char *folder)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        Ledger *l = NULL;
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(9);
+        Status status = ledger_open(folder, LEDGER_READ, &l);
+        if (failed(status)) fprintf(stderr, "%s\n", status.message);
+        ledger_close(&l);
+        _exit(failed(status));
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+}
+
+static void test_a_colleague_reads_what_he_cannot_write(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(4, 1);
+    char *strange = text_format("%s?a#b%%41", f.folder), *file = path_join(strange, "ledger.db");
+    ledger_close(&f.ledger);
+    ledger_settle(f.folder);
+    assert_int_equal(rename(f.folder, strange), 0);
+    assert_int_equal(chmod(strange, 0555), 0);
+    assert_int_equal(chmod(file, 0444), 0);
+    as_a_colleague(strange);
+    assert_int_equal(chmod(strange, 0700), 0);
+    assert_int_equal(rename(strange, f.folder), 0);
+    free(strange);
+    free(file);
+    close_fixture(&f);
+}
+
+static int64_t mode_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mode & 0777;
+}
+
+/* Made whole, for its owner alone, in the mode of its journal that it keeps. */
+static void test_the_journal_is_decided_once(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("REELWRIGHT_JOURNAL", "rollback", 1), 0);
+    Fixture f = open_fixture(4, 1);
+    char *file = path_join(f.folder, "ledger.db"), *wal = path_join(f.folder, "ledger.db-wal");
+    assert_int_equal(unsetenv("REELWRIGHT_JOURNAL"), 0);
+    ledger_close(&f.ledger);
+    assert_int_equal(mode_of(file), 0600);
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &f.ledger)); /* by somebody whose file system could do a WAL */
+    assert_good(ledger_begin_epoch(f.ledger, "host", 1, 102));
+    assert_good(ledger_begin(f.ledger, 102));
+    assert_good(ledger_commit(f.ledger));
+    assert_false(file_exists(wal));
+    free(file);
+    free(wal);
+    close_fixture(&f);
+}
+
+/* A reader that takes longer than anybody should: the commit comes late, and it comes. */
+static void test_a_long_reader_delays_a_commit(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("REELWRIGHT_JOURNAL", "rollback", 1), 0);
+    Fixture f = open_fixture(4, 1);
+    assert_int_equal(unsetenv("REELWRIGHT_JOURNAL"), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        Ledger *l;
+        if (failed(ledger_open(f.folder, LEDGER_READ, &l))) _exit(1);
+        if (failed(ledger_db_exec(l, "BEGIN; SELECT count(*) FROM clips", "test"))) _exit(2);
+        moment_sleep_ms(11500); /* longer than the ten seconds that used to end the coordinator */
+        _exit(0);
+    }
+    moment_sleep_ms(300);
+    assert_good(ledger_begin(f.ledger, 102));
+    assert_good(ledger_note_alive(f.ledger));
+    int64_t began_ms = moment_ms();
+    assert_good(ledger_commit(f.ledger));
+    assert_true(moment_ms() - began_ms > 9000);
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    close_fixture(&f);
+}
+
+/* A launch that was refused or taken over changes nothing: neither limits nor priority nor the pilot. */
+static void test_only_the_owner_adopts(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(4, 1);
+    Launcher first = {.host = "a", .pid = 1, .job = ""}, second = {.host = "b", .pid = 2, .job = ""};
+    Ledger *old;
+    int64_t launch;
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &old));
+    assert_good(ledger_begin_launch(old, &first, 101, &launch));
+    assert_good(ledger_begin_launch(f.ledger, &second, 102, &launch));
+    f.campaign->settings.priority = 7;
+    f.campaign->settings.pilot = 2;
+    assert_refused(ledger_adopt(old, f.campaign, 103), ERR_FATAL, "fenced");
+    Snapshot s = look(f.ledger);
+    assert_int_equal(s.priority, 0);
+    assert_int_equal(s.pilot, PILOT_NONE);
+    snapshot_clear(&s);
+    assert_good(ledger_adopt(f.ledger, f.campaign, 104));
+    s = look(f.ledger);
+    assert_int_equal(s.priority, 7);
+    assert_int_equal(s.pilot, PILOT_OPEN);
+    snapshot_clear(&s);
+    ledger_close(&old);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_hot_journal_is_taken_back_by_a_reader),
+        cmocka_unit_test(test_a_colleague_reads_what_he_cannot_write),
+        cmocka_unit_test(test_the_journal_is_decided_once),
+        cmocka_unit_test(test_a_long_reader_delays_a_commit),
+        cmocka_unit_test(test_only_the_owner_adopts),
         cmocka_unit_test(test_lease_to_result),
         cmocka_unit_test(test_a_result_with_other_clips_changes_nothing),
         cmocka_unit_test(test_another_campaign_is_refused),
