@@ -13,6 +13,7 @@
 #include "common/shell.h"
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/customers_text.h"
+#include "coordinator/campaign/licence.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/model_files.h"
@@ -256,6 +257,7 @@ static void check_all(CampaignLoad *l)
     check_settings(l);
     check_renditions(l);
     compile_templates(l);
+    licence_check(l);
     l->cameo = campaign_cameo_new(l);
     l->media = campaign_media_new(l);
     if (l->file.prompt) campaign_check_rows(l);

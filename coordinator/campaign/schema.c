@@ -87,6 +87,13 @@ static const YamlField schema[] = {
     {"trust", YAML_TEXT, TO(trust), .help = "the trust store's folder"},
     {"brand", YAML_TEXT, TO(brand), .help = "who speaks"},
     {"audience", YAML_WORDS, TO(audience), .help = "the countries where it is shown"},
+    {"operator.territory", YAML_TEXT, TO(operator_territory), .help = "the country of who makes it"},
+    {"operator.revenue_usd", YAML_NUMBER, TO(operator_revenue_usd), .max = 1e15, .unit = "USD",
+     .help = "their yearly revenue"},
+    {"operator.commercial", YAML_SWITCH, TO(operator_commercial), .fallback = "true",
+     .help = "they earn money with it"},
+    {"licence.accept", YAML_WORDS, TO(licence_accept), .help = "licences to use in spite of what check finds"},
+    {"licence.reason", YAML_TEXT, TO(licence_reason), .help = "why they may be used"},
     {"voice.text", YAML_TEXT, .lacks = "speak", .help = "what is said"},
     {"voice.language", YAML_TEXT, .lacks = "speak", .help = "its language"},
     {"overlays", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "write texts over the picture",
@@ -162,7 +169,8 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
 /* "none" is the same as leaving the key out. */
 static void drop_none(CampaignFile *c)
 {
-    char **const text[] = {&c->image, &c->last_image, &c->control_video, &c->control_mask, &c->trust, &c->brand};
+    char **const text[] = {&c->image, &c->last_image, &c->control_video,     &c->control_mask,
+                           &c->trust, &c->brand,      &c->operator_territory};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         if (!*text[i] || strcmp(*text[i], "none") != 0) continue;
         free(*text[i]);
@@ -176,7 +184,7 @@ static void drop_none(CampaignFile *c)
 
 bool campaign_file_parse(const char *file, const char *text, size_t bytes, Faults *faults, CampaignFile *out)
 {
-    *out = (CampaignFile){0};
+    *out = (CampaignFile){.operator_revenue_usd = -1};
     Yaml *y = yaml_open(file, text, bytes, faults);
     if (!y) return false;
     yaml_read_fields(y, schema, KEY_COUNT, out, out->line);
@@ -205,6 +213,9 @@ void campaign_file_clear(CampaignFile *c)
     free(c->cameo_for);
     free(c->trust);
     free(c->brand);
+    free(c->operator_territory);
+    free(c->licence_reason);
+    for (int i = 0; i < c->licence_accept.count; i++) free(c->licence_accept.word[i]);
     free(c->deadline);
     free(c->max_fails);
     free(c->webhook);

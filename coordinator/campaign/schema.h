@@ -21,17 +21,18 @@ typedef struct
     char *campaign, *model, *customers, *id, *encoding, *prompt, *negative, *seed;
     char *image, *last_image, *control_video, *control_mask; /* templates */
     char *cameo_id, *cameo_purpose, *cameo_for;              /* templates */
-    char *trust, *brand;
+    char *trust, *brand, *operator_territory, *licence_reason;
     char *deadline, *max_fails, *webhook, *command, *secret_file;
     int size[2]; /* width, height */
     int frames, fps, steps, priority, pilot, checkpoint_every;
     int limit_s[STAGE_COUNT];
     double guidance, guidance_2, flow_shift;
     char scheduler[YAML_CHOICE_BYTES];
-    YamlWords renditions, events, references, control_scale, audience;
+    YamlWords renditions, events, references, control_scale, audience, licence_accept;
     YamlTables loras; /* of CampaignLora */
     int cameo_pictures;
-    bool reuse_shots, reuse_mixed, cameo_face, cameo_voice;
+    bool reuse_shots, reuse_mixed, cameo_face, cameo_voice, operator_commercial;
+    double operator_revenue_usd; /* negative: not given */
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;
 
