@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -108,6 +109,23 @@ Status file_check_space(const char *folder, int64_t least_bytes)
     if (kb >= (least_bytes + 1023) / 1024) return status_ok();
     return status_fail(ERR_INPUT, "%s: the disk is full: %lld kB free, expected at least %lld kB", folder,
                        (long long)kb, (long long)(least_bytes + 1023) / 1024);
+}
+
+/* Free blocks say nothing of a quota; a small file tries that. */
+bool file_has_room(const char *folder, int64_t bytes)
+{
+    enum { TRY_BYTES = 1 << 20 };
+    struct statvfs s;
+    if (statvfs(folder, &s) == 0 && (int64_t)(s.f_bavail * (s.f_frsize / 512)) * 512 < bytes) return false;
+    char *path = text_format("%s/room-XXXXXX", folder);
+    const int fd = mkostemp(path, O_CLOEXEC);
+    const bool room = fd >= 0 && posix_fallocate(fd, 0, TRY_BYTES) == 0;
+    if (fd >= 0) {
+        close(fd);
+        unlink(path);
+    }
+    free(path);
+    return room;
 }
 
 Status file_check_writable(const char *folder)
@@ -227,6 +245,17 @@ Status file_publish_all(char *const *draft, char *const *path, int count)
     free(last);
     return status;
 }
+
+Status file_sync_folder(const char *folder) { return sync_path(folder, O_RDONLY | O_DIRECTORY); }
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info, (void)kind, (void)where;
+    remove(path);
+    return 0;
+}
+
+void file_remove_tree(const char *folder) { nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 Status file_replace(const char *path, const void *data, size_t bytes)
 {

@@ -28,6 +28,8 @@ Status file_size(const char *path, int64_t *bytes);
 Status file_make_folders(const char *path); /* mkdir -p */
 /* ERR_INPUT when the file system of this folder has less room than that: better known before the work than after it. */
 Status file_check_space(const char *folder, int64_t least_bytes);
+/* False when not so many bytes can be written to this folder's file system, by this user. */
+bool file_has_room(const char *folder, int64_t bytes);
 /* ERR_FATAL when this process may not write to a folder that is there: its file system is read-only, or it lacks the right. */
 Status file_check_writable(const char *folder);
 /* The whole file with a 0 byte after it (free() it); ERR_INPUT when it is missing or larger than max_bytes. */
@@ -41,6 +43,10 @@ Status file_publish(const char *draft, const char *path);
 /* The same for many files of one file system, synced together: a thousand small files take two fsyncs instead of two
  * thousand. On failure what was not renamed yet is removed; what was stays, whole. */
 Status file_publish_all(char *const *draft, char *const *path, int count);
+/* What was renamed within this folder stays so after a power failure. */
+Status file_sync_folder(const char *folder);
+/* Removes a folder and what is in it, as far as that can be; links in it are removed, not followed. Harmless when it is not there. */
+void file_remove_tree(const char *folder);
 /* draft + write + publish in one */
 Status file_replace(const char *path, const void *data, size_t bytes);
 /* path becomes another name (hard link) of from, or a copy where links are not possible; published like the rest. */

@@ -9,7 +9,7 @@
 
 static _Thread_local char message[STATUS_MESSAGE_MAX];
 
-Status status_ok(void) { return (Status){OK, ""}; }
+Status status_ok(void) { return (Status){OK, "", 0}; }
 
 Status status_fail(ErrClass err, const char *fmt, ...)
 {
@@ -19,13 +19,13 @@ Status status_fail(ErrClass err, const char *fmt, ...)
     foreign_vformat(text, sizeof text, fmt, args);
     va_end(args);
     memcpy(message, text, strlen(text) + 1);
-    return (Status){err, message};
+    return (Status){err, message, 0};
 }
 
 Status status_lines(ErrClass err, const char *lines)
 {
     snprintf(message, sizeof message, "%s", lines);
-    return (Status){err, message};
+    return (Status){err, message, 0};
 }
 
 Status status_at(Status s, const char *fmt, ...)
@@ -38,7 +38,7 @@ Status status_at(Status s, const char *fmt, ...)
     va_end(args);
     snprintf(text + n, sizeof text - n, ": %s", s.message);
     memcpy(message, text, strlen(text) + 1);
-    return (Status){s.err, message};
+    return (Status){s.err, message, s.error};
 }
 
 Status status_errno(ErrClass err, const char *fmt, ...)
@@ -50,7 +50,7 @@ Status status_errno(ErrClass err, const char *fmt, ...)
     foreign_vformat(text, sizeof text, fmt, args);
     va_end(args);
     snprintf(message, sizeof message, "%s: %s", text, strerror(saved));
-    return (Status){err, message};
+    return (Status){err, message, saved};
 }
 
 int status_exit_code(Status s)

@@ -27,6 +27,7 @@ enum { STATUS_MESSAGE_MAX = 32 << 10 }; /* bytes; a longer message is cut */
 typedef struct {
     ErrClass err;        /* OK or the class of the failure */
     const char *message; /* never NULL; "" when OK */
+    int error;           /* the errno behind it (status_errno), 0 when there is none */
 } Status;
 
 Status status_ok(void);

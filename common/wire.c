@@ -8,8 +8,7 @@
 
 #include "common/file.h"
 
-/* the MIN sizes are of elements whose texts are all empty: a list cannot be longer than the bytes that are left for it */
-enum { HEADER_BYTES = 12, MIN_ORDER_BYTES = 12, MIN_RESULT_BYTES = 36 };
+enum { HEADER_BYTES = 12 };
 static const char magic[4] = {'R', 'W', 'I', 'R'};
 
 typedef struct {
@@ -125,25 +124,41 @@ static void pass_spec(Codec *c, Lease *l)
     if (!c->writing && !c->bad && failed(shot_from_json(l->spec, &l->shot))) c->bad = "shot";
 }
 
+static void pass_kind(Codec *c, LeaseKind *kind)
+{
+    int number = (int)*kind;
+    pass_int(c, &number, "kind of lease");
+    if (!c->writing && !c->bad && (number < 0 || number >= LEASE_KINDS)) c->bad = "kind of lease";
+    if (!c->writing) *kind = c->bad ? LEASE_RENDER : (LeaseKind)number;
+}
+
+static void pass_master(Codec *c, MasterFile *m)
+{
+    pass_int64(c, &m->bytes, "size of the master");
+    pass_name(c, m->sha256, sizeof m->sha256, "sha256 of the master");
+}
+
 static void pass_lease(Codec *c, Lease *l)
 {
+    pass_kind(c, &l->kind);
     pass_int64(c, &l->lease, "lease");
     pass_int64(c, &l->epoch, "epoch");
     pass_name(c, l->key, sizeof l->key, "key");
-    pass_name(c, l->model_hash, sizeof l->model_hash, "model hash");
-    pass_text(c, &l->model_folder, "model folder");
     pass_text(c, &l->campaign_folder, "campaign folder");
     pass_spec(c, l);
+    pass_text(c, &l->clip_id, "clip id");
+    if (l->kind == LEASE_FINISH) {
+        pass_text(c, &l->stem, "stem");
+        pass_text(c, &l->finish, "finish");
+        pass_text(c, &l->clip_finish, "finish of the clip");
+        pass_master(c, &l->master);
+        return;
+    }
+    pass_int(c, &l->clip_count, "number of clips");
     pass_int(c, &l->checkpoint_every, "checkpoint_every");
     pass_int(c, &l->mixed, "mixed");
-    pass_text(c, &l->finish, "finish");
-    pass_count(c, &l->clip_count, (c->end - c->at) / MIN_ORDER_BYTES, "number of clips");
-    if (!c->writing) l->clip = memory_get((size_t)l->clip_count, sizeof *l->clip);
-    for (int i = 0; i < l->clip_count; i++) {
-        pass_text(c, &l->clip[i].clip_id, "clip id");
-        pass_text(c, &l->clip[i].stem, "stem");
-        pass_text(c, &l->clip[i].finish, "finish of a clip");
-    }
+    pass_name(c, l->model_hash, sizeof l->model_hash, "model hash");
+    pass_text(c, &l->model_folder, "model folder");
     pass_int64(c, &l->group, "group");
     pass_count(c, &l->member_count, LEASE_MAX_RANKS, "number of members");
     for (int i = 0; i < l->member_count; i++) pass_int(c, &l->member[i], "member");
@@ -159,16 +174,23 @@ static void pass_clip_result(Codec *c, ClipResult *r)
     pass_real(c, &r->duration_s, "duration");
     pass_int(c, &r->width, "width");
     pass_int(c, &r->height, "height");
+    pass_count(c, &r->name_count, CLIP_MAX_FILES, "number of files");
+    if (!c->writing) r->name = memory_get((size_t)r->name_count, sizeof *r->name);
+    for (int i = 0; i < r->name_count; i++) pass_text(c, &r->name[i], "name of a file");
+    pass_text(c, &r->document, "document");
 }
 
 static void pass_result(Codec *c, LeaseResult *r)
 {
+    pass_kind(c, &r->kind);
     pass_int64(c, &r->lease, "lease");
     pass_int64(c, &r->epoch, "epoch");
     pass_name(c, r->key, sizeof r->key, "key");
     pass_int(c, &r->err, "error class");
     if (!c->writing && !c->bad && (r->err < OK || r->err > ERR_STOP)) c->bad = "error class";
     pass_text(c, &r->reason, "reason");
+    pass_int(c, &r->disk_full, "disk_full");
+    pass_int(c, &r->master_bad, "master_bad");
     pass_real(c, &r->encode_text_s, "encode_text_s");
     pass_real(c, &r->denoise_s, "denoise_s");
     pass_real(c, &r->decode_s, "decode_s");
@@ -176,9 +198,10 @@ static void pass_result(Codec *c, LeaseResult *r)
     pass_int(c, &r->steps_done, "steps_done");
     pass_int(c, &r->steps_resumed, "steps_resumed");
     pass_int(c, &r->group_over, "group_over");
-    pass_count(c, &r->clip_count, (c->end - c->at) / MIN_RESULT_BYTES, "number of clips");
-    if (!c->writing) r->clip = memory_get((size_t)r->clip_count, sizeof *r->clip);
-    for (int i = 0; i < r->clip_count; i++) pass_clip_result(c, &r->clip[i]);
+    if (r->kind == LEASE_FINISH)
+        pass_clip_result(c, &r->clip);
+    else
+        pass_master(c, &r->master);
 }
 
 static void pass_message(Codec *c, WireMessage *m)
@@ -190,6 +213,7 @@ static void pass_message(Codec *c, WireMessage *m)
         pass_text(c, &m->as.ready.host, "host");
         pass_int(c, &m->as.ready.pid, "pid");
         pass_int(c, &m->as.ready.threads, "threads");
+        pass_int(c, &m->as.ready.takes, "kinds of lease");
         break;
     case WIRE_LEASE:
         pass_lease(c, &m->as.lease);

@@ -9,7 +9,7 @@
  *                                          <-  STOP (a lease in work ends at its next step, with a checkpoint)
  *   BYE                                    ->
  *
- * A lease goes to every rank of the group that renders it. The first of them speaks for all; the others take part, send neither
+ * A render lease goes to every rank of the group that renders it, a finish lease to one worker. The first of them speaks for all; the others take part, send neither
  * PROGRESS nor RESULT, and are READY again when it is over.
  *
  * Every message may be lost, late, doubled or overtaken. Leases are numbered, upwards, by the ledger: a worker does each
@@ -27,7 +27,7 @@
 #include "common/clip.h"
 #include "common/status.h"
 
-enum { WIRE_VERSION = 3 };
+enum { WIRE_VERSION = 4 };
 
 typedef enum { WIRE_READY = 1, WIRE_LEASE, WIRE_PROGRESS, WIRE_RESULT, WIRE_ACK, WIRE_STOP, WIRE_BYE } WireKind;
 
@@ -45,11 +45,12 @@ typedef struct { /* one message; which member of `as` holds depends on kind. Own
         struct {
             char *host;
             int pid, threads;
+            int takes; /* a bit for each LeaseKind that it is here for: 1 << LEASE_RENDER, 1 << LEASE_FINISH */
         } ready;
         Lease lease;
         LeaseResult result;
         struct {
-            char stage[16]; /* "load", "text", "denoise", "decode", "finish" */
+            char stage[16]; /* "load", "text", "denoise", "decode"; "finish" */
             int done, total;
         } progress;
         int stop; /* WireStopWhy */

@@ -151,7 +151,7 @@ void backend_fail(Backend *be, Status s)
 {
     if (!failed(s) || failed(be->first)) return;
     snprintf(be->message, sizeof be->message, "%s", s.message);
-    be->first = (Status){s.err, be->message};
+    be->first = (Status){s.err, be->message, s.error};
 }
 
 void backend_count(Backend *be, size_t more_bytes, size_t fewer_bytes)

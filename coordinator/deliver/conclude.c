@@ -121,6 +121,9 @@ static void sweep_drafts(const char *folder)
         if (dir) closedir(dir);
         free(inside);
     }
+    char *work = path_join(folder, lease_work);
+    file_remove_tree(work);
+    free(work);
 }
 
 /* The encoded prompts that the workers shared (worker/render/prompts.h): they say what prompts say, and nobody needs them any more. */

@@ -118,12 +118,12 @@ static void put_head(Report *r)
     put_tile(r, "clips done", "%.0f", (double)s->finished);
     put_tile(r, "failed", "%.0f", (double)s->failed);
     if (s->refused) put_tile(r, "refused", "%.0f", (double)s->refused);
-    put_tile(r, "shots rendered", "%.0f", (double)s->shot_count[SHOT_RENDERED]);
+    put_tile(r, "shots rendered", "%.0f", (double)snapshot_rendered(s));
     put_tile(r, "renders saved by sharing", "%.0f", (double)(wanted - s->shots));
     double rate = snapshot_clips_per_hour(s, moment_wall_s());
     if (rate > 0) put_tile(r, "clips per hour", rate < 10 ? "%.1f" : "%.0f", rate);
     if (r->last_s > r->first_s) put_tile(r, "from first to last", NULL, r->last_s - r->first_s);
-    if (s->shot_count[SHOT_RENDERED]) put_tile(r, "per shot", NULL, r->render_s / (double)s->shot_count[SHOT_RENDERED]);
+    if (snapshot_rendered(s)) put_tile(r, "per shot", NULL, r->render_s / (double)snapshot_rendered(s));
     fputs("</section>", r->file);
 }
 
@@ -266,7 +266,7 @@ static Status put_failures(Report *r)
 
 static Status put_sheets(Report *r)
 {
-    if (r->now.shot_count[SHOT_RENDERED] == 0) return status_ok();
+    if (snapshot_rendered(&r->now) == 0) return status_ok();
     fputs("<h2>Contact sheets</h2><p class=key><span><i class=a></i>text</span><span><i "
           "class=b></i>denoising</span><span><i class=c>"
           "</i>decoding</span><span><i class=d></i>encoding</span></p><section class=cards>",
@@ -274,9 +274,9 @@ static Status put_sheets(Report *r)
     memset(r->seen, 0, (size_t)r->shot_end + 1);
     TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_card, r}));
     fputs("</section>", r->file);
-    if (r->now.shot_count[SHOT_RENDERED] > r->cards)
+    if (snapshot_rendered(&r->now) > r->cards)
         fprintf(r->file, "<p class=soft>The first %d of %lld shots.</p>", r->cards,
-                (long long)r->now.shot_count[SHOT_RENDERED]);
+                (long long)snapshot_rendered(&r->now));
     return status_ok();
 }
 

@@ -7,15 +7,20 @@
  *
  * Policy
  * - A result counts when its lease still runs, in this epoch, with this worker; any other is acknowledged and ignored.
- * - A shot that failed on three different workers (or three times where there are fewer) is failed with the last reason;
- *   ERR_CLIP fails it at once. A dead or silent worker counts like a failure: a clip that always kills its worker ends.
+ * - Two kinds of work: a render ends with a shot's master (moved to masters/), a finish with one clip of it (moved to clips/).
+ *   Each worker says which it is here for. Who takes both finishes first; who renders, renders while no more masters wait than
+ *   DISPATCH_MASTERS for each worker, and while the disk has room for more. A master goes when the last clip of it is finished.
+ *   When nobody is left who finishes, those who render do.
+ * - A shot whose render failed on three different workers is failed with the last reason, and its clips with it; a clip whose finish
+ *   did, alone. Where fewer than three can try, three times are enough, and each of them must have tried. ERR_CLIP fails at once. A dead or silent worker counts like a failure: a clip that always kills its worker ends.
  *   What was in flight when the whole job died does not count.
- * - A worker that fails three different shots in a row is set aside. When all are, the farm cannot go on.
- * - A full disk stops the farm instead of failing the whole campaign clip by clip.
+ * - A worker that fails at three different things in a row is set aside. When all are, the farm cannot go on.
+ * - A full disk of the campaign stops the farm instead of failing the whole campaign clip by clip; one of a node is that node's.
+ * - A master that is missing or damaged is made again, of the shot's last checkpoint where that is there.
  * - A step without progress for its limit (roster.h) is a loss.
  * - Lost workers are replaced by another launch, when the rest of the night gains more by it than it costs
  *   (replace.c); what is in work then comes back with its checkpoint, as in a stop.
- * - A lease goes to all ranks of a group (roster.h) and is the first one's; it is lost with any of them. The others give it up and
+ * - A render goes to all ranks of a group (roster.h) and is the first one's; it is lost with any of them. The others give it up and
  *   are free for a new group as soon as they are ready: survivors that are enough for a group go on in this job, fewer wait.
  * - Where all that is left is held (paused, or waiting for the pilot's approval) the farm waits, workers asleep, for wait_ms. */
 #ifndef REELWRIGHT_DISPATCH_H
@@ -25,7 +30,7 @@
 #include "coordinator/ledger/ledger.h"
 #include "coordinator/watch/events.h"
 
-enum { DISPATCH_SHOT_FAILURES = 3, DISPATCH_RESEND_MS = 1000 };
+enum { DISPATCH_FAILURES = 3, DISPATCH_MASTERS = 4 /* for each worker */, DISPATCH_RESEND_MS = 1000 };
 
 typedef struct Dispatch Dispatch;
 
@@ -51,6 +56,8 @@ typedef struct {
     bool replace;                  /* a launcher waits for the job's end, and starts it again while work is left */
     int64_t grace_ms;              /* how long a stop waits for checkpoints */
     int group_size;                /* ranks that render a shot together; 0 = 1 */
+    bool keep_masters;             /* they stay when their last clip is finished */
+    bool simulated;                /* workers leave no files: none is looked for */
 } DispatchOptions;
 
 /* Everything is borrowed. The ledger has its epoch. */

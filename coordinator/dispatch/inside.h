@@ -1,13 +1,15 @@
-/* inside.h - what the two halves of dispatching share: dispatch.c (the round) and news.c (what is heard). */
+/* inside.h - what the parts of dispatching share: dispatch.c (who gets what, and the round), round.c (transaction, outbox, events),
+ * news.c (what is heard), fate.c (what becomes of work that failed), files.c (masters and clips on the disk), steer.c, replace.c. */
 #ifndef REELWRIGHT_DISPATCH_INSIDE_H
 #define REELWRIGHT_DISPATCH_INSIDE_H
 
 #include "common/wire.h"
 #include "coordinator/dispatch/dispatch.h"
+#include "coordinator/dispatch/queue.h"
 #include "coordinator/dispatch/roster.h"
 #include "coordinator/ledger/steer.h"
 
-/* A round ends early once so many clips have changed their state: those of some hundred large leases are a million, and would
+/* A round ends early once so many clips have changed their state: those of some hundred large shots are a million, and would
  * hold up everybody for ten seconds. What is left is the next round's, which does not wait. */
 enum { DISPATCH_ROUND_CLIPS = 16384 };
 
@@ -24,10 +26,7 @@ struct Dispatch {
     Events *events;
     DispatchOptions options;
     Roster roster;
-    int64_t *planned; /* shots in plan order; planned_next is the first not handed out yet */
-    int64_t planned_next, planned_count;
-    int64_t *again; /* shots that came back, oldest first; they go first, to a worker that has not failed at them */
-    int64_t again_count, again_room;
+    WorkQueue queue[LEASE_KINDS]; /* shots to render, clips to finish */
     Letter *outbox, **outbox_last;
     int64_t now_ms, asked_ms, alive_ms, lines_ms, ending_ms;
     int64_t moved; /* clips, in this round */
@@ -36,33 +35,68 @@ struct Dispatch {
     Hold hold;         /* why nothing is done, since hold_ms */
     int64_t hold_ms;
     int64_t begun_ms, weighed_ms; /* the first shot was begun; a replacement was thought about */
+    struct {
+        bool clips, masters;   /* files were moved in this round, and their folder is not synced yet */
+        bool sweep;            /* masters may be there that nobody wants any more */
+        int64_t looked_ms;     /* at the disk's room */
+        int64_t free_bytes;    /* of the campaign's disk, then */
+        int64_t largest_bytes; /* of a master so far */
+    } files;
     DispatchEnd end;
     char *reason;
 };
 
+/* ---- round.c ---- */
 Status dispatch_begin_changes(Dispatch *d); /* opens the round's transaction, once */
+Status dispatch_end_changes(Dispatch *d);   /* commits, then tells the world */
+void dispatch_drop_changes(Dispatch *d);    /* the round has not happened */
+double dispatch_now_s(const Dispatch *d);
 void dispatch_post(Dispatch *d, int peer, const WireMessage *m);
 void dispatch_post_stop(Dispatch *d, Member *m);
 void dispatch_post_drop(Dispatch *d, const Member *m, int64_t lease); /* give up this lease */
-/* The group of `lead` is no more. lost: its lease was not given back, so its members are told to give it up. */
-void dispatch_end_group(Dispatch *d, Member *lead, bool lost);
-void dispatch_queue_again(Dispatch *d, int64_t shot);
+void dispatch_post_lease(Dispatch *d, Member *m, const unsigned char *data,
+                         size_t bytes);                                     /* and keeps it, to send it again */
 void dispatch_event(Dispatch *d, const char *event, const char *pack, ...); /* as events_add */
 void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason);
 
-/* steer.c: what people have asked for. */
+/* ---- fate.c ---- */
+/* Whether the worker may have such work: it is here for it, or clips wait and nobody is left who is. */
+bool dispatch_takes(const Dispatch *d, const Member *m, LeaseKind kind);
+/* Whether this worker has failed at it and another one may still try. */
+bool dispatch_refuses(Dispatch *d, const Member *m, LeaseKind kind, int64_t item, Status *status);
+/* The group of `lead` is no more. lost: its lease was not given back, so its members are told to give it up. */
+void dispatch_end_group(Dispatch *d, Member *lead, bool lost);
+/* The lease of m ended without result. */
+Status dispatch_lose(Dispatch *d, Member *m, MemberState next, LeaseOutcome outcome, const LeaseResult *r,
+                     const char *reason);
+
+/* ---- files.c ---- */
+/* What an earlier job left: unfinished work goes, masters that are missing are rendered again. */
+Status dispatch_open_files(Dispatch *d);
+/* The files of a result go to their places. ERR_RETRY: they are not there. */
+Status dispatch_adopt(Dispatch *d, const Member *m, const LeaseResult *r);
+Status dispatch_sync_files(Dispatch *d);  /* before the commit */
+void dispatch_sweep_masters(Dispatch *d); /* after it */
+/* Another master may be made: not too many wait, and the disk has room for it. */
+bool dispatch_has_room(Dispatch *d);
+
+/* ---- dispatch.c ---- */
+/* Reads anew what waits. */
+Status dispatch_fill_queues(Dispatch *d);
+/* The shot's clips can be finished. */
+Status dispatch_queue_clips(Dispatch *d, int64_t shot);
+
+/* ---- steer.c: what people have asked for ---- */
 Status dispatch_take_requests(Dispatch *d);
 /* Nothing is in work and nothing may be handed out: that is the end, or a wait for somebody's word. */
 Status dispatch_rest(Dispatch *d);
-/* replace.c: ends the job when another launch, with all its workers, is worth its while. */
-void dispatch_replace(Dispatch *d);
 /* Ends the night when more clips have failed than may. */
 Status dispatch_count_failed(Dispatch *d);
 
-/* Hears everything that has arrived, up to a bound that keeps rounds short. */
+/* replace.c: ends the job when another launch, with all its workers, is worth its while. */
+void dispatch_replace(Dispatch *d);
+
+/* news.c: hears everything that has arrived, up to a bound that keeps rounds short. */
 Status dispatch_hear(Dispatch *d, int wait_ms);
-/* The lease of m ended without result. outcome as in ledger_end_lease; poison: no other worker need try. */
-Status dispatch_lose(Dispatch *d, Member *m, MemberState next, const char *outcome, const LeaseResult *r,
-                     const char *reason);
 
 #endif

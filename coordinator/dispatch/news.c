@@ -1,5 +1,4 @@
 /* news.c - what the workers say, and what it changes. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +16,12 @@ static void greet(Dispatch *d, Member *m, const WireMessage *w)
         snprintf(m->host, sizeof m->host, "%s", w->as.ready.host);
         m->pid = w->as.ready.pid;
         m->threads = w->as.ready.threads;
+        m->takes = w->as.ready.takes;
         snprintf(m->name, sizeof m->name, "%s:%d", m->host, m->pid);
-        dispatch_event(d, "worker.ready", "{s:i,s:s,s:i}", "worker", m->rank, "host", m->host, "pid", m->pid);
+        const bool both = roster_takes(m, LEASE_RENDER) && roster_takes(m, LEASE_FINISH);
+        dispatch_event(d, "worker.ready", "{s:i,s:s,s:i,s:s}", "worker", m->rank, "host", m->host, "pid", m->pid,
+                       "takes",
+                       both ? "both" : lease_kind_name(roster_takes(m, LEASE_FINISH) ? LEASE_FINISH : LEASE_RENDER));
     } else if (m->state == MEMBER_LOST) {
         dispatch_event(d, "worker.back", "{s:i}", "worker", m->rank);
     } else {
@@ -54,76 +57,78 @@ static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
     const char *stage = w->as.progress.stage;
     roster_progress(&d->roster, m, stage, w->as.progress.done, w->as.progress.total, d->now_ms);
     if (m->stop_told) dispatch_post_stop(d, m);
-    bool finishing = strcmp(stage, "decode") == 0 || strcmp(stage, "finish") == 0;
-    if (!finishing || m->finishing) return status_ok();
-    m->finishing = true;
-    d->moved += m->clip_count;
-    return status_ok();
-}
-
-/* After everything that has arrived was heard: a shot whose result is among it is done, which is one change instead of two. */
-static Status note_finishing(Dispatch *d)
-{
-    for (int rank = 1; rank < d->roster.count; rank++) {
-        Member *m = &d->roster.member[rank];
-        if (!m->finishing || m->finishing_noted) continue;
-        TRY(dispatch_begin_changes(d));
-        TRY(ledger_note_finishing(d->ledger, m->lease));
-        m->finishing_noted = true;
-    }
     return status_ok();
 }
 
 /* What a result must say before it is believed: a success faster than physics allows is a fault. */
-static Status check_result(const Member *m, const LeaseResult *r)
+static Status check_render(const Member *m, const LeaseResult *r)
 {
     if (r->steps_done < 0 || r->steps_resumed < 0 || r->steps_done + r->steps_resumed != m->steps)
         return status_fail(ERR_NODE, "reported done after %d of %d steps", r->steps_done + r->steps_resumed, m->steps);
     if (r->steps_done > 0 && !(r->denoise_s > 0))
         return status_fail(ERR_NODE, "reported %d steps in no time", r->steps_done);
+    if (r->master.bytes <= 0 || strlen(r->master.sha256) != HASH_TEXT - 1)
+        return status_fail(ERR_NODE, "reported a shot without its master");
     return status_ok();
 }
 
-static void tell_of_clips(Dispatch *d, const Member *m, const LeaseResult *r)
+static Status check_result(const Member *m, const LeaseResult *r)
 {
-    dispatch_event(d, "shot.rendered", "{s:s,s:i,s:I,s:i,s:i,s:f,s:f,s:f,s:f}", "shot", r->key, "worker", m->rank,
-                   "lease", r->lease, "steps", r->steps_done, "steps_resumed", r->steps_resumed, "text_s",
-                   r->encode_text_s, "denoise_s", r->denoise_s, "decode_s", r->decode_s, "finish_s", r->finish_s);
-    for (int i = 0; i < r->clip_count; i++)
-        dispatch_event(d, "clip.approved", "{s:s,s:s,s:s,s:s}", "clip", r->clip[i].clip_id, "shot", r->key, "file",
-                       r->clip[i].file, "sha256", r->clip[i].sha256);
+    if (r->kind != m->kind)
+        return status_fail(ERR_NODE, "reported a %s, expected a %s", lease_kind_name(r->kind),
+                           lease_kind_name(m->kind));
+    if (r->kind == LEASE_RENDER) return check_render(m, r);
+    if (!*r->clip.file || strlen(r->clip.sha256) != HASH_TEXT - 1)
+        return status_fail(ERR_NODE, "reported a clip without its file");
+    return status_ok();
+}
+
+static void tell_of_result(Dispatch *d, const Member *m, const LeaseResult *r)
+{
+    if (r->kind == LEASE_RENDER)
+        dispatch_event(d, "shot.rendered", "{s:s,s:i,s:I,s:i,s:i,s:f,s:f,s:f,s:I}", "shot", r->key, "worker", m->rank,
+                       "lease", r->lease, "steps", r->steps_done, "steps_resumed", r->steps_resumed, "text_s",
+                       r->encode_text_s, "denoise_s", r->denoise_s, "decode_s", r->decode_s, "master_bytes",
+                       r->master.bytes);
+    else
+        dispatch_event(d, "clip.approved", "{s:s,s:s,s:i,s:I,s:s,s:s,s:f}", "clip", r->clip.clip_id, "shot", r->key,
+                       "worker", m->rank, "lease", r->lease, "file", r->clip.file, "sha256", r->clip.sha256, "finish_s",
+                       r->finish_s);
+}
+
+/* Its files go to their places before the commit: a coordinator that dies in between leaves files that the next one makes again. */
+static Status take_result(Dispatch *d, const Member *m, const LeaseResult *r)
+{
+    bool gone = false;
+    TRY(check_result(m, r));
+    if (!d->options.simulated) TRY(dispatch_adopt(d, m, r));
+    TRY(ledger_take_result(d->ledger, r, &gone));
+    d->files.sweep = d->files.sweep || gone;
+    if (r->kind == LEASE_RENDER && r->master.bytes > d->files.largest_bytes) d->files.largest_bytes = r->master.bytes;
+    return r->kind == LEASE_RENDER && !gone ? dispatch_queue_clips(d, m->shot) : status_ok();
 }
 
 static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
 {
-    bool more = false;
-    Status status = check_result(m, r);
-    if (!failed(status)) status = ledger_take_result(d->ledger, r, &more);
+    Status status = take_result(d, m, r);
     if (failed(status) && status.err != ERR_FATAL) {
         char *reason = text_copy(status.message);
-        status = dispatch_lose(d, m, MEMBER_READY, "failed", r, reason);
+        status = dispatch_lose(d, m, MEMBER_READY, LEASE_FAILED, r, reason);
         free(reason);
         return status;
     }
     TRY(status);
-    d->moved += r->clip_count;
-    tell_of_clips(d, m, r);
-    if (more) dispatch_queue_again(d, m->shot);
+    d->moved++;
+    tell_of_result(d, m, r);
     roster_count_success(m);
     roster_end_lease(m, MEMBER_READY);
     return status_ok();
 }
 
-/* The class of a worker's failure does not say "disk full", its words do: they are strerror's in this very program. */
-static bool is_disk_full(const char *reason)
-{
-    return strstr(reason, strerror(ENOSPC)) || strstr(reason, strerror(EDQUOT));
-}
-
 /* A folder that only the worker cannot write to is its node's fault; one that the coordinator cannot either is everybody's. */
 static Status check_folders(const Dispatch *d)
 {
-    static const char *const place[] = {"", "clips", "latents"};
+    const char *const place[] = {"", lease_clips, lease_masters, "latents"};
     Status status = status_ok();
     for (size_t i = 0; i < sizeof place / sizeof *place && !failed(status); i++) {
         char *inside = *place[i] ? path_join(ledger_folder(d->ledger), place[i]) : text_copy(ledger_folder(d->ledger));
@@ -133,14 +138,27 @@ static Status check_folders(const Dispatch *d)
     return status;
 }
 
+/* The clip's worker could not read the master: it is made again, and whatever waits for it waits for that. */
+static Status lose_master(Dispatch *d, int64_t shot, const char *reason)
+{
+    log_line(LOG_WARNING, "shot %lld: %s; it is rendered again from its last checkpoint", (long long)shot, reason);
+    dispatch_event(d, "master.lost", "{s:I,s:s}", "shot", shot, "reason", reason);
+    TRY(ledger_lose_master(d->ledger, shot));
+    d->files.sweep = true;
+    return dispatch_fill_queues(d);
+}
+
 static Status take_failure(Dispatch *d, Member *m, const LeaseResult *r)
 {
-    if (r->err == ERR_STOP) return dispatch_lose(d, m, MEMBER_READY, "stopped", r, r->reason);
+    const int64_t shot = m->shot;
+    if (r->err == ERR_STOP) return dispatch_lose(d, m, MEMBER_READY, LEASE_STOPPED, r, r->reason);
     Status folders = r->err == ERR_CLIP ? status_ok() : check_folders(d);
-    if (r->err != ERR_FATAL && !is_disk_full(r->reason) && !failed(folders))
-        return dispatch_lose(d, m, MEMBER_READY, "failed", r, r->reason);
+    if (r->err != ERR_FATAL && !r->disk_full && !failed(folders)) {
+        TRY(dispatch_lose(d, m, MEMBER_READY, LEASE_FAILED, r, r->reason));
+        return r->master_bad ? lose_master(d, shot, r->reason) : status_ok();
+    }
     dispatch_halt(d, DISPATCH_STUCK, failed(folders) ? folders.message : r->reason);
-    return dispatch_lose(d, m, MEMBER_READY, "stopped", r, r->reason);
+    return dispatch_lose(d, m, MEMBER_READY, LEASE_STOPPED, r, r->reason);
 }
 
 static Status hear_result(Dispatch *d, Member *m, const WireMessage *w)
@@ -169,10 +187,13 @@ static Status hear_death(Dispatch *d, Member *m, bool goodbye)
         log_line(LOG_WARNING, "%s", reason);
         dispatch_event(d, "worker.died", "{s:i,s:s}", "worker", m->rank, "reason", reason);
     }
-    Member *lead = m->group ? &d->roster.member[m->lead] : m;
-    if (lead->state == MEMBER_WORKING) { /* a group's lease is lost with any of its ranks */
+    Member *lead = roster_lead(&d->roster, m);
+    const bool renders = lead->state == MEMBER_WORKING && lead->kind == LEASE_RENDER;
+    if (renders || m->state == MEMBER_WORKING) { /* a group's render is lost with any of its ranks */
+        Member *loser = renders ? lead : m;
         TRY(dispatch_begin_changes(d));
-        TRY(dispatch_lose(d, lead, lead == m ? next : MEMBER_LOST, goodbye ? "stopped" : "lost", NULL, reason));
+        TRY(dispatch_lose(d, loser, loser == m ? next : MEMBER_LOST, goodbye ? LEASE_STOPPED : LEASE_LOST, NULL,
+                          reason));
     } else {
         dispatch_end_group(d, lead, true);
     }
@@ -223,5 +244,5 @@ Status dispatch_hear(Dispatch *d, int wait_ms)
         news_clear(&news);
         TRY(status);
     }
-    return note_finishing(d);
+    return status_ok();
 }

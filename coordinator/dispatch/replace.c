@@ -1,4 +1,4 @@
-/* replace.c - lost workers come back by another launch of the whole job.
+/* replace.c - lost workers come back by another launch of the whole job. Those that render count: what takes the night.
  *
  * Not by MPI_Comm_spawn: it brings a process in on one host only, into another communicator, and its failures end the job. A launch
  * costs what the start of this one cost, twice over for the end before it, and no step: everything in work is checkpointed. It is
@@ -29,11 +29,12 @@ typedef struct {
 
 static Hands count_hands(const Dispatch *d)
 {
-    Hands h = {.left = d->again_count + d->planned_count - d->planned_next};
+    Hands h = {.left = queue_length(&d->queue[LEASE_RENDER])};
     for (int rank = 1; rank < d->roster.count; rank++) {
         const Member *m = &d->roster.member[rank];
-        h.rendered += m->finished;
-        h.left += m->state == MEMBER_WORKING;
+        if (!roster_takes(m, LEASE_RENDER)) continue;
+        h.rendered += m->made[LEASE_RENDER];
+        h.left += m->state == MEMBER_WORKING && m->kind == LEASE_RENDER;
         if (m->state == MEMBER_LOST || m->state == MEMBER_DEAD)
             h.lost++;
         else if (!m->aside && m->state != MEMBER_ABSENT && m->state != MEMBER_GONE)

@@ -11,7 +11,7 @@
 typedef enum {
     MEMBER_ABSENT, /* not heard yet */
     MEMBER_READY,
-    MEMBER_HELPING, /* in a lease of its group's first rank, or not yet back from one */
+    MEMBER_HELPING, /* in a render of its group's first rank, or not yet back from one */
     MEMBER_WORKING,
     MEMBER_LOST, /* made no progress: its lease is given away; it may come back */
     MEMBER_DEAD,
@@ -19,7 +19,7 @@ typedef enum {
 } MemberState;
 
 enum {
-    ROSTER_BAD_SHOTS = 3,            /* different shots failed in a row: the worker is set aside */
+    ROSTER_BAD_ITEMS = 3,            /* different shots or clips failed in a row: the worker is set aside */
     ROSTER_IDLE_MS = 10000,          /* an idle worker says so every second; one that does not gets no work */
     ROSTER_ABSENT_MS = 120000,       /* a worker that has not introduced itself by then is not waited for */
     ROSTER_BACK_MS = 30000,          /* nor, so long after its group lost a rank, is one that has not come back */
@@ -30,20 +30,25 @@ enum {
 
 typedef struct {
     int rank, pid, threads;
+    int takes; /* a bit for each LeaseKind that it is here for */
     MemberState state;
     bool aside;              /* failed too much: gets no more work */
     bool stop_told;          /* has been asked to end */
     char host[64], name[96]; /* name: host:pid, one life of one process */
     int64_t heard_ms, progress_ms, sent_ms;
-    int64_t awaited_ms;              /* lost with its group, and expected back until then */
-    int64_t lease, shot;             /* while it works */
-    int64_t group;                   /* number of the group it is in; 0: none */
-    int lead, next;                  /* the rank of its first; the one after this, 0: none */
-    bool seen;                       /* it has answered to the lease */
-    bool finishing, finishing_noted; /* denoised; and the ledger says so */
+    int64_t awaited_ms;        /* lost with its group, and expected back until then */
+    LeaseKind kind;            /* of its lease, while it works */
+    int64_t lease, shot, item; /* item: the shot that it renders, the clip that it finishes; -1: none of its own */
+    int64_t group;             /* number of the group it is in; 0: none */
+    int lead, next;            /* the rank of its first; the one after this, 0: none */
+    bool seen;                 /* it has answered to the lease */
     char stage[16], clip[64];
-    int done, total, clip_count, steps, finished;
-    int64_t bad_shot[ROSTER_BAD_SHOTS];
+    char stem[256]; /* of the clip that it finishes, else "" */
+    int done, total, clip_count, steps, made[LEASE_KINDS];
+    struct {
+        LeaseKind kind;
+        int64_t item;
+    } bad[ROSTER_BAD_ITEMS];
     int bad_count;
     unsigned char *lease_data; /* of the lease in work, to send it again */
     size_t lease_bytes;
@@ -67,25 +72,33 @@ void roster_close(Roster *r);
 void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms);
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms);
 bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms); /* ready, trusted, heard of lately */
-/* A failed shot counts against its worker; true when that was one too many (it is now aside). Success forgets them. */
-bool roster_count_failure(Member *m, int64_t shot);
+bool roster_takes(const Member *m, LeaseKind kind);
+/* It works, may soon, or is still waited for: not heard yet, or not back from a group that is no more. */
+bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms);
+/* A failed item counts against its worker; true when that was one too many (it is now aside). Success forgets them. */
+bool roster_count_failure(Member *m, LeaseKind kind, int64_t item);
 void roster_count_success(Member *m);
-void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t now_ms);
+/* item -1: it helps. */
+void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t item, int64_t now_ms);
 void roster_end_lease(Member *m, MemberState state);
 
 /* ---- groups (roster_groups.c) ----
  * Neighbours form one: ranks 1 to T, T + 1 to 2T, and so on, as soon as all are ready. Where that cannot be, because one of them is
  * lost, dead or set aside (or T does not divide the workers), the rest are spares, of which any T form one. A group lasts until one
- * of its ranks failed or is lost; then its members are free for another. */
+ * of its ranks failed or is lost; then its members are free for another. Between two renders its ranks may finish clips, each for
+ * itself: the group renders again when all are back. Only ranks that take renders are in groups. */
 void roster_form_groups(Roster *r, int64_t now_ms);
 bool roster_group_can_work(const Roster *r, const Member *lead, int64_t now_ms);
+/* The first of the group that m is in; m itself when it is in none. */
+Member *roster_lead(const Roster *r, Member *m);
 /* The next member after `m` (NULL: the first) of the lead's group, in the order of ranks, which is their order in the group. */
 Member *roster_next_member(const Roster *r, const Member *lead, const Member *m);
 void roster_fill_group(const Roster *r, const Member *lead, Lease *l);
 void roster_end_group(Roster *r, int64_t group);
 
 typedef struct {
-    int hoped;                  /* ready, working, or still waited for: not heard yet, or not back yet */
+    int hoped[LEASE_KINDS];     /* of those that take the kind (roster_is_hoped) */
+    int any;                    /* hoped for, whatever they take */
     int aside, working, silent; /* silent: lost or dead or never heard: the job cannot be left in order */
 } RosterCount;
 RosterCount roster_count(const Roster *r, int64_t now_ms);

@@ -5,7 +5,7 @@ enum { FIRST_WORKER = 1 };
 
 static bool is_free(const Roster *r, const Member *m, int64_t now_ms)
 {
-    return m->group == 0 && roster_can_work(r, m, now_ms);
+    return m->group == 0 && roster_takes(m, LEASE_RENDER) && roster_can_work(r, m, now_ms);
 }
 
 /* Of the neighbours that `first` begins: all free, or never going to be. */
@@ -19,7 +19,8 @@ static BlockState look_at_block(const Roster *r, int first, int64_t now_ms)
         const Member *m = &r->member[rank];
         const bool late = m->state == MEMBER_ABSENT && now_ms - r->start_ms > ROSTER_ABSENT_MS;
         const bool elsewhere = m->group && (m->lead < first || r->member[m->lead].group != m->group);
-        if (m->state >= MEMBER_LOST || m->aside || late || elsewhere) return BLOCK_BROKEN;
+        const bool other = m->state != MEMBER_ABSENT && !roster_takes(m, LEASE_RENDER);
+        if (m->state >= MEMBER_LOST || m->aside || late || elsewhere || other) return BLOCK_BROKEN;
         if (!is_free(r, m, now_ms)) state = BLOCK_WAITING;
     }
     return state;
@@ -72,6 +73,8 @@ bool roster_group_can_work(const Roster *r, const Member *lead, int64_t now_ms)
         if (!roster_can_work(r, m, now_ms)) return false;
     return true;
 }
+
+Member *roster_lead(const Roster *r, Member *m) { return m->group ? &r->member[m->lead] : m; }
 
 void roster_fill_group(const Roster *r, const Member *lead, Lease *l)
 {

@@ -20,36 +20,38 @@ static Member *find_worker_of(Dispatch *d, int64_t lease)
     return NULL;
 }
 
-/* What is in work is given back with a checkpoint before a clip of it is cancelled: other clips may share the shot. The worker
- * drops it at its next step; its late result is ignored, because the lease has ended. */
-static Status end_cancelled_leases(Dispatch *d, const LedgerRequest *r)
+/* The worker drops it at its next step; its late result is ignored, because the lease has ended. */
+static Status end_leases(Dispatch *d, Status status, int64_t *lease, int64_t count, const char *reason)
 {
-    int64_t *lease, count;
-    Status status = ledger_request_leases(d->ledger, r, &lease, &count);
     for (int64_t i = 0; i < count && !failed(status); i++) {
         Member *m = find_worker_of(d, lease[i]);
         if (!m) continue;
+        const int64_t shot = m->shot;
+        const bool renders = m->kind == LEASE_RENDER;
         dispatch_post_drop(d, m, lease[i]);
-        status = dispatch_lose(d, m, MEMBER_READY, "stopped", NULL, "a clip of it was cancelled");
+        status = dispatch_lose(d, m, MEMBER_READY, LEASE_STOPPED, NULL, reason);
+        if (!failed(status) && renders) status = ledger_follow_clips(d->ledger, shot);
     }
     free(lease);
     return status;
 }
 
+/* What is being finished is given back before its clip is cancelled; a render that nobody wants any more is, after. */
 static Status take_request(Dispatch *d, const LedgerRequest *r)
 {
-    int64_t changed = 0;
+    int64_t changed = 0, *lease = NULL, count = 0;
     TRY(dispatch_begin_changes(d));
-    TRY(end_cancelled_leases(d, r));
+    Status status = ledger_request_leases(d->ledger, r, &lease, &count);
+    TRY(end_leases(d, status, lease, count, "the clip was cancelled"));
     TRY(ledger_apply_request(d->ledger, r, &changed));
     dispatch_event(d, "request", "{s:s,s:s,s:s,s:I,s:I}", "verb", r->verb, "clip", r->clip_id, "filter", r->filter,
                    "number", r->number, "changed", changed);
     d->count_failed = true;
     if (changed == 0) return status_ok();
-    free(d->planned); /* the shots that can be handed out have changed: read them anew */
-    d->planned = NULL;
-    d->planned_next = d->planned_count = d->again_count = 0;
-    return ledger_planned_shots(d->ledger, &d->planned, &d->planned_count);
+    status = ledger_unwanted_leases(d->ledger, &lease, &count);
+    TRY(end_leases(d, status, lease, count, "no clip wants it any more"));
+    d->files.sweep = true;
+    return dispatch_fill_queues(d); /* what can be handed out has changed */
 }
 
 Status dispatch_take_requests(Dispatch *d)

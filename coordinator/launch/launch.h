@@ -22,6 +22,7 @@ typedef struct {
     const Claim *claim;
     Hosts *hosts;           /* asked before each launch: it goes to those that answer */
     int workers;            /* on each of them */
+    int finishers;          /* likewise, beside those; 0: workers do both */
     char *const *arguments; /* of `reelwright`, NULL at the end: what every rank is started with */
     int grace_s;            /* how long a stop waits before the job is killed */
     bool quiet;

@@ -106,6 +106,34 @@ static char *host_list(const LaunchOptions *o)
     return text;
 }
 
+static int finishers_of(const LaunchOptions *o)
+{
+    int n = o->hosts->count == 0 ? 1 : 0;
+    for (int i = 0; i < o->hosts->count; i++) n += o->hosts->host[i].answers;
+    return n * o->finishers;
+}
+
+/* Finishers are the last ranks, those of all hosts behind all workers: groups stay neighbours. */
+static void add_finishers(Words *w, const LaunchOptions *o, const char *program)
+{
+    size_t bytes = 0;
+    char *list = NULL;
+    FILE *f = open_memstream(&list, &bytes);
+    if (!f) abort();
+    for (int i = 0, n = 0; i < o->hosts->count; i++)
+        if (o->hosts->host[i].answers) fprintf(f, "%s%s:%d", n++ ? "," : "", o->hosts->host[i].name, o->finishers);
+    fclose(f);
+    add(w, ":");
+    add(w, "--host");
+    take(w, list);
+    add(w, "-n");
+    take(w, text_format("%d", finishers_of(o)));
+    add(w, program);
+    for (char *const *a = o->arguments; *a; a++) add(w, *a);
+    add(w, "--finishers");
+    take(w, text_format("%d", finishers_of(o)));
+}
+
 /* Ranks follow each other host by host, so the ranks of a group are neighbours. */
 static void add_hosts(Words *w, const LaunchOptions *o)
 {
@@ -137,9 +165,15 @@ char **launch_command_new(const LaunchOptions *o, const char *program)
     add(&w, "none");
     add_environment(&w, o->claim);
     add(&w, "-n");
-    take(&w, text_format("%d", launch_command_workers(o) + 1));
+    const int here = o->hosts->count == 0 ? o->finishers : 0;
+    take(&w, text_format("%d", launch_command_workers(o) + 1 + here));
     add(&w, program);
     for (char *const *a = o->arguments; *a; a++) add(&w, *a);
+    if (o->finishers > 0) {
+        add(&w, "--finishers");
+        take(&w, text_format("%d", finishers_of(o)));
+        if (here == 0) add_finishers(&w, o, program);
+    }
     return w.word;
 }
 

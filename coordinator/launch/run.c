@@ -32,6 +32,14 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .min = 1,
          .max = 100000,
          .help = "processes that render, on each host (one for every two cores; one a GPU with --backend cuda)"},
+        {.name = "finishers",
+         .kind = OPTION_INT,
+         .to = &o->finishers,
+         .value = "M",
+         .min = 0,
+         .max = 100000,
+         .help = "processes beside them that make clips of what is rendered, while workers only render (0: workers\n"
+                 "do both; with --backend cuda as many as its cores allow)"},
         {.name = "group-size",
          .kind = OPTION_INT,
          .to = &o->group_size,
@@ -214,10 +222,14 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
     TRY(link_open_mpi(&link));
     moment_catch_stops();
     provoke_set_rank(link->rank);
+    const int finishers = o->finishers > 0 ? o->finishers : 0; /* the last ranks, of all hosts together */
+    o->work.takes = finishers == 0                         ? 1 << LEASE_RENDER | 1 << LEASE_FINISH
+                    : link->rank < link->count - finishers ? 1 << LEASE_RENDER
+                                                           : 1 << LEASE_FINISH;
     Status status =
-        link->count <= o->group_size
+        link->count - finishers <= o->group_size
             ? status_fail(ERR_INPUT, "mpirun -n %d: expected at least %d ranks: a coordinator and a worker%s",
-                          link->count, o->group_size + 1, o->group_size > 1 ? "s' group" : "")
+                          link->count, o->group_size + finishers + 1, o->group_size > 1 ? "s' group" : "")
         : link->rank == 0 ? run_coordinator(o, link, launched, &clean)
                           : worker(link, &o->work);
     if (status.err == ERR_STOP && launched) status = status_ok(); /* the launcher says so, once */
@@ -245,7 +257,8 @@ static Status choose_part(RunOptions *o, char **folder)
 
 Status run_verb(int argc, char **argv, WorkerMain *worker)
 {
-    RunOptions o = {.work.dtype = -1, .group_size = 1, .grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
+    RunOptions o = {
+        .work.dtype = -1, .finishers = -1, .group_size = 1, .grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
     char *part = NULL;
     bool help;
     TRY(read_options(&o, argc, argv, &help));

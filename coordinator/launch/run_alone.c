@@ -20,7 +20,7 @@
 #include "coordinator/launch/turn.h"
 #include "coordinator/watch/serve.h"
 
-enum { CORES_PER_WORKER = 2, LOOK_MS = 1000, IDLE_MS = 500 };
+enum { CORES_PER_WORKER = 2, CORES_PER_GPU = 2, CORES_PER_FINISHER = 4, LOOK_MS = 1000, IDLE_MS = 500 };
 
 typedef struct {
     const char *campaign; /* file */
@@ -184,6 +184,7 @@ static Status launch(Alone *a, int index, bool *yielded)
                                     .claim = &lot->claim,
                                     .hosts = &a->hosts,
                                     .workers = o->workers,
+                                    .finishers = o->finishers,
                                     .arguments = (char *const *)(uintptr_t)arguments,
                                     .grace_s = o->grace_s,
                                     .quiet = o->quiet,
@@ -335,6 +336,15 @@ static int default_workers(const RunOptions *o)
     return units > 0 ? units : 1;
 }
 
+/* On each host: none where workers compute on the cores that finishers would have; beside GPUs, whose workers need CORES_PER_GPU each,
+ * one for every few of the rest: a clip's renditions are encoded at once, one thread for each. */
+static int default_finishers(const RunOptions *o)
+{
+    if (o->work.backend != WORK_CUDA) return 0;
+    const int rest = (run_count_cores() - CORES_PER_GPU * o->workers) / CORES_PER_FINISHER;
+    return rest > 0 ? rest : 1;
+}
+
 /* A group's ranks exchange tensors all the time: they are neighbours on one host, or fill whole ones. */
 static Status check_groups(const RunOptions *o, const Hosts *hosts)
 {
@@ -357,6 +367,7 @@ Status run_alone(RunOptions *o)
     Serve *serve = NULL;
     Status status = status_ok();
     if (o->workers == 0) o->workers = default_workers(o);
+    if (o->finishers < 0) o->finishers = default_finishers(o);
     if (o->workers < o->group_size && !o->hostfile) o->workers = o->group_size;
     TRY_OUT(hosts_open(o->hostfile, o->agent, &a.hosts));
     TRY_OUT(check_groups(o, &a.hosts));

@@ -24,7 +24,7 @@ typedef struct {
     const char *part_text, *whole; /* with --part: of what, and the folder of the whole campaign; out is the part's */
     Part part;
     const char *max_fails; /* NULL: as the campaign says */
-    int workers, group_size, step_limit_s, grace_s, wait_s;
+    int workers, finishers, group_size, step_limit_s, grace_s, wait_s;
     WorkSettings work;
     bool quiet, take_over, update;
 } RunOptions;

@@ -4,10 +4,9 @@
 
 /* ---- one state ---- */
 
-static Status parse_shot(Ledger *l, const char *text, ShotState *s)
+Status ledger_state_parse_shot(const Ledger *l, const char *text, ShotState *s)
 {
-    for (int i = 0; i < SHOT_STATES; i++)
-        if (strcmp(text, ledger_shot_state_name((ShotState)i)) == 0) return *s = (ShotState)i, status_ok();
+    if (ledger_find_shot_state(text, s)) return status_ok();
     return status_fail(ERR_FATAL, "%s: unknown state \"%s\" of a shot", l->file, text);
 }
 
@@ -23,10 +22,9 @@ static void count_clips(Ledger *l, ClipState from, ClipState to, int64_t count)
     l->moved.clips[to] += count;
 }
 
-Status ledger_state_of_shot(Ledger *l, const char *from, LedgerEvent event, const char **to)
+Status ledger_state_of_shot(Ledger *l, ShotState is, LedgerEvent event, const char **to)
 {
-    ShotState is = SHOT_PLANNED, follows = SHOT_PLANNED;
-    TRY(parse_shot(l, from, &is));
+    ShotState follows = SHOT_PLANNED;
     TRY(ledger_next_shot_state(is, event, &follows));
     l->changes |= 1u << event;
     l->moved.shots[is]--;
@@ -45,15 +43,22 @@ Status ledger_state_of_clip(Ledger *l, ClipState from, LedgerEvent event, const 
     return status_ok();
 }
 
-Status ledger_state_move_shot(Ledger *l, int64_t shot, LedgerEvent event)
+Status ledger_state_read_shot(Ledger *l, int64_t shot, ShotState *is)
 {
-    const char *to = NULL;
     Query q = ledger_sql_query(l, "SELECT state FROM shots WHERE shot = ?1", "i", shot);
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no shot %lld", l->file, (long long)shot);
-    Status status = ledger_state_of_shot(l, ledger_sql_text(&q, 0), event, &to);
+    Status status = ledger_state_parse_shot(l, ledger_sql_text(&q, 0), is);
     ledger_sql_end(&q);
-    TRY(status);
+    return status;
+}
+
+Status ledger_state_move_shot(Ledger *l, int64_t shot, LedgerEvent event)
+{
+    const char *to = NULL;
+    ShotState is = SHOT_PLANNED;
+    TRY(ledger_state_read_shot(l, shot, &is));
+    TRY(ledger_state_of_shot(l, is, event, &to));
     return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);
 }
 
@@ -71,37 +76,46 @@ Status ledger_state_move_clip(Ledger *l, int64_t clip, LedgerEvent event)
     return ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE clip = ?2", "ti", to, clip);
 }
 
-Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event)
+Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event, int64_t end, int64_t *moved)
 {
     ClipState to;
     TRY(ledger_next_clip_state(from, event, &to));
     /* +state: a partial index on state makes SQLite prepare a plain "state = ?" anew at every binding: 8 of 50 us a shot */
-    TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND +state = ?3", "tit",
-                       ledger_clip_state_name(to), shot, ledger_clip_state_name(from)));
+    TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND +state = ?3 AND clip < ?4", "titi",
+                       ledger_clip_state_name(to), shot, ledger_clip_state_name(from), end));
     l->changes |= 1u << event;
-    count_clips(l, from, to, sqlite3_changes64(l->db));
+    const int64_t count = sqlite3_changes64(l->db);
+    count_clips(l, from, to, count);
+    if (moved) *moved = count;
     return status_ok();
 }
 
+/* What the leases of an epoch that is over had: their shots are planned again; their clips wait, or are planned where no master
+ * is there any more. */
 Status ledger_state_take_back(Ledger *l)
 {
-    static const ClipState in_work[] = {CLIP_WAITING, CLIP_FINISHING};
+    static const struct {
+        const char *sql;
+        LedgerEvent event;
+    } clip[] = {{"UPDATE clips SET state = ?1 WHERE state = ?2 AND clip IN (SELECT clip FROM leases WHERE outcome ="
+                 " 'running') AND shot IN (SELECT shot FROM shots WHERE state = 'mastered')",
+                 EV_LOST},
+                {"UPDATE clips SET state = ?1 WHERE state = ?2 AND clip IN (SELECT clip FROM leases WHERE outcome ="
+                 " 'running')",
+                 EV_UNMASTER}};
     ShotState shot;
-    ClipState clip;
     TRY(ledger_next_shot_state(SHOT_LEASED, EV_LOST, &shot));
     TRY(ledger_sql_run(l,
                        "UPDATE shots SET state = ?1 WHERE state = ?2 AND shot IN (SELECT shot FROM leases WHERE "
-                       "outcome = 'running')",
+                       "outcome = 'running' AND clip IS NULL)",
                        "tt", ledger_shot_state_name(shot), ledger_shot_state_name(SHOT_LEASED)));
-    l->moved.shots[SHOT_LEASED] -= sqlite3_changes64(l->db);
-    l->moved.shots[shot] += sqlite3_changes64(l->db);
-    for (size_t i = 0; i < sizeof in_work / sizeof *in_work; i++) {
-        TRY(ledger_next_clip_state(in_work[i], EV_LOST, &clip));
-        TRY(ledger_sql_run(l,
-                           "UPDATE clips SET state = ?1 WHERE state = ?2 AND shot IN (SELECT shot FROM leases WHERE "
-                           "outcome = 'running')",
-                           "tt", ledger_clip_state_name(clip), ledger_clip_state_name(in_work[i])));
-        count_clips(l, in_work[i], clip, sqlite3_changes64(l->db));
+    ledger_state_add_shots(l, SHOT_LEASED, -sqlite3_changes64(l->db));
+    ledger_state_add_shots(l, shot, sqlite3_changes64(l->db));
+    for (size_t i = 0; i < sizeof clip / sizeof *clip; i++) {
+        ClipState to;
+        TRY(ledger_next_clip_state(CLIP_FINISHING, clip[i].event, &to));
+        TRY(ledger_sql_run(l, clip[i].sql, "tt", ledger_clip_state_name(to), ledger_clip_state_name(CLIP_FINISHING)));
+        count_clips(l, CLIP_FINISHING, to, sqlite3_changes64(l->db));
     }
     return status_ok();
 }

@@ -9,20 +9,22 @@
 #include "coordinator/ledger/sql.h"
 
 /* The state that follows, for a statement that writes it together with other columns: the counts take it as written.
- * A shot's is given as the ledger spells it. *to: so too. */
-Status ledger_state_of_shot(Ledger *l, const char *from, LedgerEvent event, const char **to);
+ * *to: as the ledger spells it. */
+Status ledger_state_of_shot(Ledger *l, ShotState from, LedgerEvent event, const char **to);
 Status ledger_state_of_clip(Ledger *l, ClipState from, LedgerEvent event, const char **to);
 
 /* A state as the ledger spells it; ERR_FATAL when there is none of that name. */
+Status ledger_state_parse_shot(const Ledger *l, const char *text, ShotState *s);
 Status ledger_state_parse_clip(const Ledger *l, const char *text, ClipState *s);
+Status ledger_state_read_shot(Ledger *l, int64_t shot, ShotState *s);
 
 /* Reads the state, and writes the one that follows. */
 Status ledger_state_move_shot(Ledger *l, int64_t shot, LedgerEvent event);
 Status ledger_state_move_clip(Ledger *l, int64_t clip, LedgerEvent event);
-/* All clips of a shot that are in `from` go where the event takes them. */
-Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event);
+/* All clips of a shot that are in `from` and below number `end` go where the event takes them. moved: how many; or NULL. */
+Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event, int64_t end, int64_t *moved);
 
-/* A new epoch: what the last one left leased, waiting or finishing is planned again. */
+/* A new epoch: what the last one left in work is given back. */
 Status ledger_state_take_back(Ledger *l);
 
 /* So many rows more (or fewer) in this state: of a new plan, or by a statement that moves many at once. */

@@ -7,7 +7,7 @@
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/running.h"
 
-enum { FORMAT = 5, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */ };
+enum { FORMAT = 6, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */ };
 
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -31,27 +31,33 @@ static const char schema[] =
     /* spec: shot_to_json */
     "CREATE TABLE specs(shot INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);"
     "CREATE TABLE shots(shot INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT, step INTEGER NOT NULL DEFAULT 0,"
-    "  retried INTEGER NOT NULL DEFAULT 0, clips INTEGER NOT NULL);"
+    "  retried INTEGER NOT NULL DEFAULT 0, clips INTEGER NOT NULL, master_bytes INTEGER, master_sha256 TEXT, lease "
+    "INTEGER);"
     "CREATE TABLE clips(clip INTEGER PRIMARY KEY, clip_id TEXT NOT NULL UNIQUE, stem TEXT NOT NULL UNIQUE, shot "
     "INTEGER,"
     "  state TEXT NOT NULL, reason TEXT, customer TEXT NOT NULL, file TEXT, thumbnail TEXT, sheet TEXT, sha256 TEXT,"
     "  duration_s REAL, width INTEGER, height INTEGER, lease INTEGER, reviewer TEXT, decided_s REAL, finish TEXT, "
-    "result TEXT);"
-    "CREATE TABLE leases(lease INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shot INTEGER NOT NULL,"
+    "result TEXT,"
+    "  retried INTEGER NOT NULL DEFAULT 0);"
+    /* clip NULL: of a render; the lease of a shot is the render that made its master, that of a clip its last finish */
+    "CREATE TABLE leases(lease INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shot INTEGER NOT NULL, clip INTEGER,"
     "  worker TEXT NOT NULL, clips INTEGER NOT NULL, given_s REAL NOT NULL, ended_s REAL, outcome TEXT NOT NULL, "
     "reason TEXT,"
     "  retry INTEGER NOT NULL, steps_done INTEGER, steps_resumed INTEGER, text_s REAL, denoise_s REAL, decode_s REAL,"
     "  finish_s REAL);"
     "CREATE TABLE workers(epoch INTEGER, rank INTEGER, host TEXT, pid INTEGER, threads INTEGER, state TEXT, stage TEXT,"
     "  clip TEXT, clips INTEGER, lease INTEGER, shot INTEGER, done INTEGER, total INTEGER, finished INTEGER, heard_s "
-    "REAL,"
+    "REAL, takes INTEGER, kind INTEGER, renders INTEGER,"
     "  PRIMARY KEY(epoch, rank)) WITHOUT ROWID;"
     "CREATE TABLE requests(id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, clip_id TEXT NOT NULL, "
     "filter TEXT NOT NULL,"
     "  number INTEGER NOT NULL, asked_s REAL NOT NULL, taken_s REAL);"
     "CREATE INDEX clips_by_shot ON clips(shot);"
     "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"
-    "CREATE INDEX leases_by_shot ON leases(shot);"
+    /* of millions of leases the few that are asked for by shot or clip; an index of all would be written at each of them */
+    "CREATE INDEX leases_bad_shot ON leases(shot) WHERE outcome IN ('failed', 'lost');"
+    "CREATE INDEX leases_bad_clip ON leases(clip) WHERE outcome IN ('failed', 'lost');"
+    "CREATE INDEX leases_abandoned ON leases(shot) WHERE outcome = 'abandoned';"
     "CREATE INDEX requests_open ON requests(id) WHERE taken_s IS NULL;";
 
 /* ---- tables ---- */

@@ -59,30 +59,45 @@ void ledger_rollback(Ledger *l); /* harmless when nothing was begun */
 
 /* The shots that wait for a worker, in plan order, those last that were in work when a job died. *shot is to be freed. */
 Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count);
-/* A new lease of a planned shot for this worker, and all of its clips that are planned (at most LEASE_MAX_CLIPS). */
-enum { LEASE_MAX_CLIPS = 4096 };
-Status ledger_give_lease(Ledger *l, int64_t shot, const char *worker, Lease *out);
-/* The lease's result: shot and clips are done. *more: the shot is planned again, for clips that may be made now. ERR_RETRY, with
- * nothing changed, when the clips are not those that were ordered. */
-Status ledger_take_result(Ledger *l, const LeaseResult *r, bool *more);
-/* The lease ended without result; shot and clips are planned again. outcome: "failed", "lost", "stopped". */
-Status ledger_end_lease(Ledger *l, int64_t lease, const char *outcome, const LeaseResult *r, const char *reason);
-/* How many different workers have failed at this shot or were lost with it, and how often, since it was last retried. */
-Status ledger_failures(Ledger *l, int64_t shot, int *workers, int *times);
-Status ledger_has_failed(Ledger *l, int64_t shot, const char *worker, bool *yes);
-Status ledger_give_up(Ledger *l, int64_t shot, const char *reason); /* shot and clips are failed */
-Status ledger_note_finishing(Ledger *l, int64_t lease);             /* its clips are */
+/* The clips that wait for a finisher, of one shot, or of all (shot -1): shot by shot, each in plan order. *clip is to be freed. */
+Status ledger_waiting_clips(Ledger *l, int64_t shot, int64_t **clip, int64_t *count);
+/* A new lease for this worker. *out is empty (lease 0) when no clip wants the shot any more: it is held. */
+Status ledger_give_render(Ledger *l, int64_t shot, const char *worker, Lease *out);
+Status ledger_give_finish(Ledger *l, int64_t clip, const char *worker, Lease *out, int64_t *shot);
+/* The lease's result: the shot has its master and its clips wait for finishers, or the clip is finished. *gone: nothing is left to be
+ * made of the shot, its master can go. ERR_RETRY, with nothing changed, when the result is not of what was ordered. */
+Status ledger_take_result(Ledger *l, const LeaseResult *r, bool *gone);
+/* The lease ended without result: the shot is planned again, or the clip waits again. */
+Status ledger_end_lease(Ledger *l, int64_t lease, LeaseOutcome outcome, const LeaseResult *r, const char *reason);
+/* The shot's master is missing or damaged: it is rendered again, and its clips that are not finished wait for that. */
+Status ledger_lose_master(Ledger *l, int64_t shot);
+/* How many different workers have failed at this shot's render, or this clip's finish, or were lost with it, and how often, since it
+ * was last retried. item: the shot's number, or the clip's. */
+Status ledger_failures(Ledger *l, LeaseKind kind, int64_t item, int *workers, int *times);
+Status ledger_has_failed(Ledger *l, LeaseKind kind, int64_t item, const char *worker, bool *yes);
+/* A shot fails with all of its clips, a clip alone. *gone: as above. */
+Status ledger_give_up(Ledger *l, LeaseKind kind, int64_t item, const char *reason, bool *gone);
 /* Its shot's highest step so far: what a launcher calls progress. */
 Status ledger_note_step(Ledger *l, int64_t lease, int step);
 Status ledger_note_delivered(Ledger *l, int64_t clip);
+bool ledger_has_master(const Ledger *l, int64_t shot);
+/* Of how many shots a clip waits for a finisher or is being finished. */
+int ledger_ready_masters(const Ledger *l);
+typedef struct {
+    Status (*master)(void *self, int64_t shot, const char *key, int64_t bytes);
+    void *self;
+} MasterSink;
+/* Of this epoch those that there are. The sink may lose none of them. */
+Status ledger_read_masters(Ledger *l, MasterSink sink);
 
 typedef struct { /* what a worker is doing, for status; written at most once a second */
     int rank, pid, threads;
     const char *host, *state; /* "ready", "working", "aside", "lost", "gone" */
-    const char *stage, *clip; /* "" when it does nothing; clip: the first of its lease */
+    const char *stage, *clip; /* "" when it does nothing; clip: of its lease, the first one of a render */
     int64_t lease, shot;
-    int done, total, clip_count, finished; /* finished: leases done */
+    int done, total, clip_count, renders, finished; /* renders, finished: shots and clips that it has made */
     double heard_s;
+    int takes, kind; /* a bit for each LeaseKind that it is here for; the kind of its lease */
 } WorkerLine;
 Status ledger_note_worker(Ledger *l, const WorkerLine *w);
 Status ledger_note_alive(Ledger *l); /* the coordinator is there, although nothing happens */

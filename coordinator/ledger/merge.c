@@ -79,6 +79,7 @@ static Status take_rows(Ledger *l, int number, int count)
         "INSERT INTO shots SELECT * FROM part.shots;"
         "INSERT INTO clips SELECT * FROM part.clips;"
         "UPDATE clips SET lease = lease * %1$d + %2$d WHERE clip IN (SELECT clip FROM part.clips);"
+        "UPDATE shots SET lease = lease * %1$d + %2$d WHERE shot IN (SELECT shot FROM part.shots);"
         "CREATE TEMP TABLE moved_leases AS SELECT * FROM part.leases;"
         "UPDATE moved_leases SET lease = lease * %1$d + %2$d, epoch = epoch * %1$d + %2$d;"
         "INSERT INTO leases SELECT * FROM moved_leases; DROP TABLE moved_leases;"

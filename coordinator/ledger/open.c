@@ -277,6 +277,7 @@ void ledger_close(Ledger **l)
     disconnect(*l);
     lease_clear(&(*l)->campaign);
     ledger_running_clear(*l);
+    ledger_masters_clear(*l);
     free((*l)->folder);
     free((*l)->file);
     free(*l);

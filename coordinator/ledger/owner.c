@@ -113,6 +113,7 @@ Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
                            "itid", l->epoch, host, (int64_t)pid, now_s));
     TRY_OUT(take_back(l));
     TRY_OUT(ledger_look_at_pilot(l));
+    TRY_OUT(ledger_masters_read(l));
     return ledger_commit(l);
 out:
     ledger_rollback(l);

@@ -113,12 +113,14 @@ Status ledger_meant_read(Ledger *l, const LedgerRequest *r, MeantOf of, MeantSin
     static const char *const sql[] = {
         [MEANT_OF_ALL] = "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, customer FROM clips"
                          " WHERE clip BETWEEN ?1 AND ?2",
-        [MEANT_OF_FAILED] = "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, customer FROM clips"
+        [MEANT_OF_FAILED] = "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, customer, NOT EXISTS(SELECT 1"
+                            " FROM leases f WHERE f.clip = clips.clip AND f.outcome IN ('failed', 'lost') AND"
+                            " f.retry = clips.retried) FROM clips"
                             " INDEXED BY clips_failed WHERE state = 'failed' AND clip BETWEEN ?1 AND ?2",
         [MEANT_OF_RUNNING] = "SELECT c.clip, c.shot, c.lease, c.state, c.customer"
-                             " FROM leases l CROSS JOIN clips c ON c.shot = l.shot"
+                             " FROM leases l CROSS JOIN clips c ON c.clip = l.clip"
                              " WHERE l.outcome = 'running' AND c.lease = l.lease AND"
-                             " c.state IN ('waiting', 'finishing') AND c.clip BETWEEN ?1 AND ?2"};
+                             " c.state = 'finishing' AND c.clip BETWEEN ?1 AND ?2"};
     Filter f;
     int64_t first, last;
     TRY(find_range(l, r, &first, &last));
@@ -128,7 +130,8 @@ Status ledger_meant_read(Ledger *l, const LedgerRequest *r, MeantOf of, MeantSin
     while (!failed(status) && ledger_sql_next(&q)) {
         const char *state = ledger_sql_text(&q, 3);
         if (!meets(&f, state, f.count ? ledger_sql_text(&q, 4) : "")) continue;
-        MeantClip c = {ledger_sql_int(&q, 0), ledger_sql_int(&q, 1), ledger_sql_int(&q, 2), CLIP_PLANNED};
+        MeantClip c = {ledger_sql_int(&q, 0), ledger_sql_int(&q, 1), ledger_sql_int(&q, 2), CLIP_PLANNED, false};
+        c.by_shot = of == MEANT_OF_FAILED && ledger_sql_int(&q, 5) != 0;
         status = ledger_state_parse_clip(l, state, &c.state);
         if (!failed(status)) sink.clip(sink.self, &c);
     }

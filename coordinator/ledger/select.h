@@ -9,6 +9,7 @@
 typedef struct {
     int64_t clip, shot, lease; /* shot -1: the row gets none; lease: its last, 0: none yet */
     ClipState state;
+    bool by_shot; /* failed with its shot, not at its own finish; of MEANT_OF_FAILED only */
 } MeantClip;
 
 typedef struct {

@@ -31,6 +31,8 @@ struct Ledger {
     Lease campaign;                /* what every lease says: read once an epoch */
     struct RunningLease **running; /* [running_count], by number: running.h */
     int running_count, running_room;
+    struct LedgerMaster *master; /* [master_count]: running.h */
+    int master_count, master_room;
     int64_t clips_open;  /* clips below this number may be made: the pilot's, or INT64_MAX */
     struct {             /* where its address leads, or the next free place after that */
         const char *sql; /* a literal: known by its address */

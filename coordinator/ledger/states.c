@@ -8,13 +8,11 @@ static const struct {
     LedgerEvent event;
     ShotState to;
 } shot_table[] = {
-    {SHOT_PLANNED, EV_LEASE, SHOT_LEASED},   {SHOT_LEASED, EV_FINISH, SHOT_LEASED},
-    {SHOT_LEASED, EV_DONE, SHOT_RENDERED},   {SHOT_LEASED, EV_MORE, SHOT_PLANNED},
-    {SHOT_LEASED, EV_LOST, SHOT_PLANNED},    {SHOT_PLANNED, EV_GIVE_UP, SHOT_FAILED},
-    {SHOT_FAILED, EV_RETRY, SHOT_PLANNED},   {SHOT_RENDERED, EV_RETRY, SHOT_PLANNED},
-    {SHOT_PLANNED, EV_RETRY, SHOT_PLANNED},  {SHOT_HELD, EV_RETRY, SHOT_PLANNED},
-    {SHOT_PLANNED, EV_HOLD, SHOT_HELD},      {SHOT_HELD, EV_RELEASE, SHOT_PLANNED},
-    {SHOT_FAILED, EV_RELEASE, SHOT_PLANNED}, {SHOT_RENDERED, EV_RELEASE, SHOT_PLANNED},
+    {SHOT_PLANNED, EV_LEASE, SHOT_LEASED},      {SHOT_LEASED, EV_MASTERED, SHOT_MASTERED},
+    {SHOT_LEASED, EV_LOST, SHOT_PLANNED},       {SHOT_MASTERED, EV_LAST, SHOT_DONE},
+    {SHOT_MASTERED, EV_UNMASTER, SHOT_PLANNED}, {SHOT_PLANNED, EV_GIVE_UP, SHOT_FAILED},
+    {SHOT_PLANNED, EV_HOLD, SHOT_HELD},         {SHOT_HELD, EV_RELEASE, SHOT_PLANNED},
+    {SHOT_FAILED, EV_RELEASE, SHOT_PLANNED},    {SHOT_DONE, EV_RELEASE, SHOT_PLANNED},
 };
 
 static const struct {
@@ -22,33 +20,32 @@ static const struct {
     LedgerEvent event;
     ClipState to;
 } clip_table[] = {
-    {CLIP_PLANNED, EV_LEASE, CLIP_WAITING},      {CLIP_WAITING, EV_FINISH, CLIP_FINISHING},
-    {CLIP_FINISHING, EV_FINISH, CLIP_FINISHING}, {CLIP_WAITING, EV_DONE, CLIP_APPROVED},
-    {CLIP_FINISHING, EV_DONE, CLIP_APPROVED},    {CLIP_WAITING, EV_LOST, CLIP_PLANNED},
-    {CLIP_FINISHING, EV_LOST, CLIP_PLANNED},     {CLIP_PLANNED, EV_GIVE_UP, CLIP_FAILED},
-    {CLIP_APPROVED, EV_DELIVER, CLIP_DELIVERED}, {CLIP_DELIVERED, EV_DELIVER, CLIP_DELIVERED},
-    {CLIP_FAILED, EV_RETRY, CLIP_PLANNED},       {CLIP_PLANNED, EV_PAUSE, CLIP_PAUSED},
-    {CLIP_PAUSED, EV_GIVE_UP, CLIP_FAILED},      {CLIP_PAUSED, EV_RESUME, CLIP_PLANNED},
-    {CLIP_PLANNED, EV_CANCEL, CLIP_CANCELLED},   {CLIP_PAUSED, EV_CANCEL, CLIP_CANCELLED},
-    {CLIP_CANCELLED, EV_RESUME, CLIP_PLANNED},   {CLIP_APPROVED, EV_SPOIL, CLIP_PLANNED},
-    {CLIP_DELIVERED, EV_SPOIL, CLIP_PLANNED},    {CLIP_REFUSED, EV_CHANGE, CLIP_PLANNED},
-    {CLIP_PLANNED, EV_CHANGE, CLIP_PLANNED},     {CLIP_WAITING, EV_CHANGE, CLIP_PLANNED},
-    {CLIP_APPROVED, EV_CHANGE, CLIP_PLANNED},    {CLIP_DELIVERED, EV_CHANGE, CLIP_PLANNED},
-    {CLIP_FAILED, EV_CHANGE, CLIP_PLANNED},      {CLIP_PAUSED, EV_CHANGE, CLIP_PAUSED},
-    {CLIP_CANCELLED, EV_CHANGE, CLIP_CANCELLED}, {CLIP_REFUSED, EV_REFUSE, CLIP_REFUSED},
-    {CLIP_PLANNED, EV_REFUSE, CLIP_REFUSED},     {CLIP_WAITING, EV_REFUSE, CLIP_REFUSED},
-    {CLIP_APPROVED, EV_REFUSE, CLIP_REFUSED},    {CLIP_DELIVERED, EV_REFUSE, CLIP_REFUSED},
-    {CLIP_FAILED, EV_REFUSE, CLIP_REFUSED},      {CLIP_PAUSED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_PLANNED, EV_MASTERED, CLIP_WAITING},    {CLIP_WAITING, EV_LEASE, CLIP_FINISHING},
+    {CLIP_FINISHING, EV_DONE, CLIP_APPROVED},     {CLIP_FINISHING, EV_LOST, CLIP_WAITING},
+    {CLIP_WAITING, EV_UNMASTER, CLIP_PLANNED},    {CLIP_FINISHING, EV_UNMASTER, CLIP_PLANNED},
+    {CLIP_PLANNED, EV_GIVE_UP, CLIP_FAILED},      {CLIP_WAITING, EV_GIVE_UP, CLIP_FAILED},
+    {CLIP_PAUSED, EV_GIVE_UP, CLIP_FAILED},       {CLIP_APPROVED, EV_DELIVER, CLIP_DELIVERED},
+    {CLIP_DELIVERED, EV_DELIVER, CLIP_DELIVERED}, {CLIP_FAILED, EV_RETRY, CLIP_PLANNED},
+    {CLIP_APPROVED, EV_SPOIL, CLIP_PLANNED},      {CLIP_DELIVERED, EV_SPOIL, CLIP_PLANNED},
+    {CLIP_PLANNED, EV_PAUSE, CLIP_PAUSED},        {CLIP_WAITING, EV_PAUSE, CLIP_PAUSED},
+    {CLIP_PAUSED, EV_RESUME, CLIP_PLANNED},       {CLIP_PLANNED, EV_CANCEL, CLIP_CANCELLED},
+    {CLIP_WAITING, EV_CANCEL, CLIP_CANCELLED},    {CLIP_PAUSED, EV_CANCEL, CLIP_CANCELLED},
+    {CLIP_CANCELLED, EV_RESUME, CLIP_PLANNED},    {CLIP_REFUSED, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_PLANNED, EV_CHANGE, CLIP_PLANNED},      {CLIP_WAITING, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_APPROVED, EV_CHANGE, CLIP_PLANNED},     {CLIP_DELIVERED, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_FAILED, EV_CHANGE, CLIP_PLANNED},       {CLIP_PAUSED, EV_CHANGE, CLIP_PAUSED},
+    {CLIP_CANCELLED, EV_CHANGE, CLIP_CANCELLED},  {CLIP_REFUSED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_PLANNED, EV_REFUSE, CLIP_REFUSED},      {CLIP_WAITING, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_APPROVED, EV_REFUSE, CLIP_REFUSED},     {CLIP_DELIVERED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_FAILED, EV_REFUSE, CLIP_REFUSED},       {CLIP_PAUSED, EV_REFUSE, CLIP_REFUSED},
     {CLIP_CANCELLED, EV_REFUSE, CLIP_REFUSED},
 };
 
 const char *ledger_shot_state_name(ShotState s)
 {
-    static const char *const name[] = {[SHOT_PLANNED] = "planned",
-                                       [SHOT_LEASED] = "leased",
-                                       [SHOT_RENDERED] = "rendered",
-                                       [SHOT_FAILED] = "failed",
-                                       [SHOT_HELD] = "held"};
+    static const char *const name[] = {
+        [SHOT_PLANNED] = "planned", [SHOT_LEASED] = "leased", [SHOT_MASTERED] = "mastered",
+        [SHOT_DONE] = "done",       [SHOT_FAILED] = "failed", [SHOT_HELD] = "held"};
     return name[s];
 }
 
@@ -61,6 +58,13 @@ const char *ledger_clip_state_name(ClipState s)
     return name[s];
 }
 
+bool ledger_find_shot_state(const char *name, ShotState *s)
+{
+    for (int i = 0; i < SHOT_STATES; i++)
+        if (strcmp(name, ledger_shot_state_name((ShotState)i)) == 0) return *s = (ShotState)i, true;
+    return false;
+}
+
 bool ledger_find_clip_state(const char *name, ClipState *s)
 {
     for (int i = 0; i < CLIP_STATES; i++)
@@ -71,10 +75,11 @@ bool ledger_find_clip_state(const char *name, ClipState *s)
 const char *ledger_event_name(LedgerEvent e)
 {
     static const char *const name[] = {
-        [EV_LEASE] = "lease",     [EV_FINISH] = "finish",   [EV_DONE] = "done",       [EV_MORE] = "more",
-        [EV_LOST] = "lost",       [EV_GIVE_UP] = "give up", [EV_DELIVER] = "deliver", [EV_RETRY] = "retry",
-        [EV_PAUSE] = "pause",     [EV_RESUME] = "resume",   [EV_CANCEL] = "cancel",   [EV_HOLD] = "hold",
-        [EV_RELEASE] = "release", [EV_SPOIL] = "spoil",     [EV_CHANGE] = "change",   [EV_REFUSE] = "refuse"};
+        [EV_LEASE] = "lease",       [EV_MASTERED] = "mastered", [EV_DONE] = "done",       [EV_LAST] = "last",
+        [EV_UNMASTER] = "unmaster", [EV_LOST] = "lost",         [EV_GIVE_UP] = "give up", [EV_DELIVER] = "deliver",
+        [EV_RETRY] = "retry",       [EV_SPOIL] = "spoil",       [EV_PAUSE] = "pause",     [EV_RESUME] = "resume",
+        [EV_CANCEL] = "cancel",     [EV_HOLD] = "hold",         [EV_RELEASE] = "release", [EV_CHANGE] = "change",
+        [EV_REFUSE] = "refuse"};
     return name[e];
 }
 

@@ -6,14 +6,21 @@
 
 #include "common/status.h"
 
-/* With review none a finished clip is approved at once, and the run delivers it at its end. */
-typedef enum { SHOT_PLANNED, SHOT_LEASED, SHOT_RENDERED, SHOT_FAILED, SHOT_HELD, SHOT_STATES } ShotState;
-/* SHOT_HELD: all clips that still want it are paused or cancelled. */
 typedef enum {
-    CLIP_PLANNED,
+    SHOT_PLANNED,
+    SHOT_LEASED,   /* being rendered */
+    SHOT_MASTERED, /* its master is there: clips are finished of it */
+    SHOT_DONE,     /* nothing is left to finish of it: its master is gone */
+    SHOT_FAILED,
+    SHOT_HELD, /* all clips that still want it are paused or cancelled */
+    SHOT_STATES
+} ShotState;
+/* With review none a finished clip is approved at once, and the run delivers it at its end. */
+typedef enum {
+    CLIP_PLANNED,   /* its shot has no master yet, or the pilot's approval is not there */
     CLIP_REFUSED,   /* the row gets no clip; the reason says why */
-    CLIP_WAITING,   /* for its shot, which is being rendered */
-    CLIP_FINISHING, /* its shot is being decoded and encoded */
+    CLIP_WAITING,   /* its shot has a master: a finisher may take it */
+    CLIP_FINISHING, /* a finisher has it */
     CLIP_APPROVED,
     CLIP_DELIVERED,
     CLIP_FAILED,
@@ -22,12 +29,13 @@ typedef enum {
     CLIP_STATES
 } ClipState;
 typedef enum {
-    EV_LEASE,   /* a worker is asked to render the shot */
-    EV_FINISH,  /* the worker says that it decodes */
-    EV_DONE,    /* rendered, and every clip of the lease finished */
-    EV_MORE,    /* rendered, and more clips than one lease takes still wait for it */
-    EV_LOST,    /* the lease ended without result: dead, silent, failed, stopped */
-    EV_GIVE_UP, /* too many failures, or one that no other worker would be spared */
+    EV_LEASE,    /* a worker is asked to render the shot, or to finish the clip */
+    EV_MASTERED, /* the shot is rendered: its clips can be finished */
+    EV_DONE,     /* the clip is finished */
+    EV_LAST,     /* of the shot nothing is left to finish */
+    EV_UNMASTER, /* the shot's master is lost or damaged: it is rendered again */
+    EV_LOST,     /* the lease ended without result: dead, silent, failed, stopped */
+    EV_GIVE_UP,  /* too many failures, or one that no other worker would be spared */
     EV_DELIVER,
     EV_RETRY, /* the user asked for this and the following */
     EV_PAUSE,
@@ -42,7 +50,8 @@ typedef enum {
 } LedgerEvent;
 const char *ledger_shot_state_name(ShotState s);
 const char *ledger_clip_state_name(ClipState s);
-bool ledger_find_clip_state(const char *name, ClipState *s); /* false: no state is called so */
+bool ledger_find_shot_state(const char *name, ShotState *s); /* false: no state is called so */
+bool ledger_find_clip_state(const char *name, ClipState *s);
 /* The state that follows, or ERR_FATAL when the table has no such line. */
 Status ledger_next_shot_state(ShotState from, LedgerEvent event, ShotState *to);
 Status ledger_next_clip_state(ClipState from, LedgerEvent event, ClipState *to);
@@ -53,7 +62,7 @@ typedef enum { PILOT_NONE, PILOT_OPEN, PILOT_APPROVED, PILOT_REJECTED, PILOT_STA
 const char *ledger_pilot_state_name(PilotState s);
 PilotState ledger_find_pilot_state(const char *name); /* PILOT_NONE when no state is called so */
 
-/* How a lease ended. Failed and lost ones count against the shot, the others do not. */
+/* How a lease ended. Failed and lost ones count against its shot or clip, the others do not. */
 typedef enum {
     LEASE_DONE,
     LEASE_FAILED,

@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "common/provoke.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/running.h"
 #include "coordinator/ledger/select.h"
 
 enum { NAMED = 3 }; /* clips of each reason, in a message */
@@ -68,7 +69,7 @@ Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int
     MeantMove m = {0};
     if (verb >= 0) m = move_by(steering[verb].event);
     if (verb >= 0 && steering[verb].event == EV_CANCEL) /* what is in work comes back first */
-        m.moves[CLIP_WAITING] = m.moves[CLIP_FINISHING] = true;
+        m.moves[CLIP_FINISHING] = true;
     Status status = ledger_meant_read(l, r, MEANT_OF_ALL, (MeantSink){count_one, &m});
     *meant = m.meant;
     *changed = m.changed;
@@ -79,41 +80,69 @@ static Status move_clip(Ledger *l, const MeantClip *c, LedgerEvent event)
 {
     const char *to = NULL, *reason = event == EV_CANCEL ? "cancelled" : event == EV_PAUSE ? "paused" : NULL;
     TRY(ledger_state_of_clip(l, c->state, event, &to));
-    return ledger_sql_run(l, "UPDATE clips SET state = ?1, reason = ?2, decided_s = ?3 WHERE clip = ?4", "ttdi", to,
-                          reason, l->now_s, c->clip);
+    return ledger_sql_run(l,
+                          "UPDATE clips SET retried = retried + (state = 'failed'), state = ?1, reason = ?2,"
+                          " decided_s = ?3 WHERE clip = ?4",
+                          "ttdi", to, reason, l->now_s, c->clip);
 }
 
-/* What failed together (the clips of one shot, by one cause) is tried again together. */
+/* What failed together, the clips of one shot with it, is tried again together; not those that failed at their own finish. */
 static Status retry_shot(Ledger *l, int64_t shot, int64_t *changed)
 {
-    TRY(ledger_sql_run(l, "UPDATE clips SET reason = NULL, decided_s = NULL WHERE shot = ?1 AND +state = 'failed'", "i",
-                       shot));
-    *changed += sqlite3_changes64(l->db);
-    return ledger_state_move_clips(l, shot, CLIP_FAILED, EV_RETRY);
+    ClipState to;
+    TRY(ledger_next_clip_state(CLIP_FAILED, EV_RETRY, &to));
+    TRY(ledger_sql_run(
+        l,
+        "UPDATE clips SET state = ?1, reason = NULL, decided_s = NULL WHERE shot = ?2 AND +state = 'failed'"
+        " AND NOT EXISTS(SELECT 1 FROM leases f WHERE f.clip = clips.clip AND f.outcome IN ('failed',"
+        " 'lost') AND f.retry = clips.retried)",
+        "ti", ledger_clip_state_name(to), shot));
+    const int64_t moved = sqlite3_changes64(l->db);
+    ledger_state_add_clips(l, CLIP_FAILED, -moved);
+    ledger_state_add_clips(l, to, moved);
+    l->changes |= 1u << EV_RETRY;
+    *changed += moved;
+    return status_ok();
+}
+
+static Status is_wanted(Ledger *l, int64_t shot, bool *wanted)
+{
+    int64_t n;
+    TRY(ledger_sql_number(
+        l, &n, "SELECT EXISTS(SELECT 1 FROM clips WHERE clips.shot = ?1 AND +clips.state = 'planned')", "i", shot));
+    *wanted = n != 0;
+    return status_ok();
+}
+
+/* What of it may be finished waits for that; of what nobody wants any more, the master goes. */
+static Status follow_mastered(Ledger *l, int64_t shot)
+{
+    int64_t open;
+    TRY(ledger_state_move_clips(l, shot, CLIP_PLANNED, EV_MASTERED, l->clips_open, NULL));
+    TRY(ledger_sql_number(
+        l, &open, "SELECT count(*) FROM clips WHERE shot = ?1 AND +state IN ('planned', 'waiting', 'finishing')", "i",
+        shot));
+    return open > 0 ? status_ok() : ledger_state_move_shot(l, shot, EV_LAST);
 }
 
 Status ledger_follow_clips(Ledger *l, int64_t shot)
 {
     const char *to = NULL;
-    char from[16];
-    Query q = ledger_sql_query(l,
-                               "SELECT state, EXISTS(SELECT 1 FROM clips WHERE clips.shot = shots.shot AND"
-                               " +clips.state = 'planned') FROM shots WHERE shot = ?1",
-                               "i", shot);
-    if (!ledger_sql_next(&q)) return q.status;
-    snprintf(from, sizeof from, "%s", ledger_sql_text(&q, 0));
-    bool wanted = ledger_sql_int(&q, 1) != 0, planned = strcmp(from, ledger_shot_state_name(SHOT_PLANNED)) == 0;
-    ledger_sql_end(&q);
-    if (wanted == planned || strcmp(from, ledger_shot_state_name(SHOT_LEASED)) == 0) return status_ok();
-    TRY(ledger_state_of_shot(l, from, wanted ? EV_RELEASE : EV_HOLD, &to));
-    if (!wanted) return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);
+    ShotState is = SHOT_PLANNED;
+    bool wanted = false;
+    TRY(ledger_state_read_shot(l, shot, &is));
+    if (is == SHOT_LEASED) return status_ok(); /* ledger_unwanted_leases */
+    if (is == SHOT_MASTERED) return follow_mastered(l, shot);
+    TRY(is_wanted(l, shot, &wanted));
+    if (wanted == (is == SHOT_PLANNED) || (!wanted && is != SHOT_PLANNED)) return status_ok();
+    TRY(ledger_state_of_shot(l, is, wanted ? EV_RELEASE : EV_HOLD, &to));
     return ledger_sql_run(l,
                           "UPDATE shots SET retried = retried + (state = 'failed'), state = ?1, reason = NULL"
                           " WHERE shot = ?2",
                           "ti", to, shot);
 }
 
-static int by_shot(const void *a, const void *b)
+static int in_order_of_shots(const void *a, const void *b)
 {
     const MeantClip *x = a, *y = b;
     return (x->shot > y->shot) - (x->shot < y->shot);
@@ -123,11 +152,14 @@ static int by_shot(const void *a, const void *b)
 static Status for_each_shot(Ledger *l, MeantClips *clips, LedgerEvent event, int64_t *changed)
 {
     Status status = status_ok();
-    qsort(clips->clip, (size_t)clips->count, sizeof *clips->clip, by_shot);
+    qsort(clips->clip, (size_t)clips->count, sizeof *clips->clip, in_order_of_shots);
     for (int64_t i = 0; i < clips->count && !failed(status); i++) {
-        int64_t shot = clips->clip[i].shot;
+        const int64_t shot = clips->clip[i].shot;
+        bool by_shot = clips->clip[i].by_shot;
         if (i > 0 && clips->clip[i - 1].shot == shot) continue;
-        if (event == EV_RETRY) status = retry_shot(l, shot, changed);
+        for (int64_t k = i + 1; k < clips->count && clips->clip[k].shot == shot; k++)
+            by_shot = by_shot || clips->clip[k].by_shot;
+        if (event == EV_RETRY && by_shot) status = retry_shot(l, shot, changed);
         if (!failed(status)) status = ledger_follow_clips(l, shot);
     }
     return status;
@@ -138,9 +170,10 @@ static Status steer_clips(Ledger *l, const LedgerRequest *r, LedgerEvent event, 
     MeantMove m = move_by(event);
     Status status =
         ledger_meant_read(l, r, event == EV_RETRY ? MEANT_OF_FAILED : MEANT_OF_ALL, (MeantSink){collect_one, &m});
-    for (int64_t i = 0; i < m.clips.count && event != EV_RETRY && !failed(status); i++, ++*changed)
+    for (int64_t i = 0; i < m.clips.count && !failed(status); i++, ++*changed)
         status = move_clip(l, &m.clips.clip[i], event);
     if (!failed(status)) status = for_each_shot(l, &m.clips, event, changed);
+    if (!failed(status)) status = ledger_masters_read(l);
     free(m.clips.clip);
     return status;
 }
@@ -155,9 +188,21 @@ Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease,
     if (strcmp(r->verb, "cancel") != 0 || is_for_campaign(r)) return status_ok();
     Status status = ledger_meant_read(l, r, MEANT_OF_RUNNING, (MeantSink){collect_lease, &found});
     *lease = memory_get((size_t)found.count + 1, sizeof **lease);
-    for (int64_t i = 0; i < found.count; i++) /* those of one lease follow each other */
-        if (i == 0 || found.clip[i - 1].lease != found.clip[i].lease) (*lease)[(*count)++] = found.clip[i].lease;
+    for (int64_t i = 0; i < found.count; i++) (*lease)[(*count)++] = found.clip[i].lease;
     free(found.clip);
+    return status;
+}
+
+Status ledger_unwanted_leases(Ledger *l, int64_t **lease, int64_t *count)
+{
+    Status status = status_ok();
+    *lease = memory_get((size_t)l->running_count + 1, sizeof **lease);
+    *count = 0;
+    for (int i = 0; i < l->running_count && !failed(status); i++) {
+        bool wanted = true;
+        if (l->running[i]->kind == LEASE_RENDER) status = is_wanted(l, l->running[i]->shot, &wanted);
+        if (!wanted) (*lease)[(*count)++] = l->running[i]->lease;
+    }
     return status;
 }
 
@@ -206,7 +251,11 @@ static Status decide_pilot(Ledger *l, bool approved, int64_t *changed)
                        "tiii", ledger_pilot_state_name(to), (int64_t)approved, (int64_t)CONTROL_CANCELLED,
                        (int64_t)CONTROL_NONE));
     *changed += sqlite3_changes64(l->db);
-    return ledger_look_at_pilot(l);
+    TRY(ledger_look_at_pilot(l));
+    TRY(ledger_masters_read(l));
+    for (int i = 0; i < l->master_count; i++) /* clips that waited for this word can be finished at once */
+        TRY(follow_mastered(l, l->master[i].shot));
+    return ledger_masters_read(l);
 }
 
 Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed)

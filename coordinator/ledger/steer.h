@@ -27,8 +27,10 @@ void ledger_request_clear(LedgerRequest *r);
 
 /* ---- inside a round ---- */
 
-/* The running leases that hold clips which this request cancels: they must be ended before it is applied. Free *lease. */
+/* The leases that finish clips which this request cancels: they must be ended before it is applied. Free *lease. */
 Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease, int64_t *count);
+/* The running renders whose shots no clip wants any more, after a request: they are to be ended. Free *lease. */
+Status ledger_unwanted_leases(Ledger *l, int64_t **lease, int64_t *count);
 /* Does what was asked for, and notes that it was. *changed: clips or the pilot's gate changed what may be handed out. */
 Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed);
 

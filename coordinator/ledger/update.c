@@ -189,7 +189,7 @@ static Status plan_again(Update *u, int64_t row, int64_t clip, int64_t shot)
                           "UPDATE clips SET shot = ?1, finish = ?2, reason = CASE WHEN ?3 IS NOT NULL THEN ?3"
                           " WHEN state IN ('paused', 'cancelled') THEN reason END, file = NULL, thumbnail = NULL,"
                           " sheet = NULL, sha256 = NULL, duration_s = NULL, width = NULL, height = NULL, lease = NULL,"
-                          " reviewer = NULL, decided_s = NULL, result = NULL WHERE clip = ?4",
+                          " retried = retried + 1, reviewer = NULL, decided_s = NULL, result = NULL WHERE clip = ?4",
                           "itti", shot, p->finish, p->refusal, clip);
 }
 
@@ -232,7 +232,10 @@ static Status choose_numbers(Update *u)
     const int64_t rows = u->campaign->clip_count;
     int64_t last = -1, next;
     bool in_order = true;
-    TRY(ledger_sql_number(u->ledger, &next, "SELECT 1 + ifnull(max(clip), -1) FROM clips", ""));
+    TRY(ledger_sql_number(u->ledger, &next, /* nor that of a clip that is removed: its leases are still there */
+                          "SELECT 1 + max(ifnull((SELECT max(clip) FROM clips), -1),"
+                          " ifnull((SELECT max(clip) FROM leases), -1))",
+                          ""));
     for (int64_t row = 0; row < rows; row++) {
         int64_t n = u->changes->number[row] < 0 ? INT64_MAX - rows + row : u->changes->number[row];
         in_order = in_order && n > last;
@@ -245,14 +248,21 @@ static Status choose_numbers(Update *u)
     return status_ok();
 }
 
+/* A clip's leases go with it; there is no index of them by clip, so all at once. */
 static Status renumber(Update *u)
 {
+    TRY(ledger_sql_run(u->ledger, "CREATE TEMP TABLE renumbered(old INTEGER PRIMARY KEY, new INTEGER NOT NULL)", ""));
     for (int64_t row = 0; row < u->campaign->clip_count; row++) {
         int64_t old = u->changes->number[row];
         if (old < 0 || old == u->number[row]) continue;
         TRY(ledger_sql_run(u->ledger, "UPDATE clips SET clip = ?1 WHERE clip = ?2", "ii", u->number[row], old));
+        TRY(ledger_sql_run(u->ledger, "INSERT INTO temp.renumbered VALUES(?1, ?2)", "ii", old, u->number[row]));
     }
-    return status_ok();
+    TRY(ledger_sql_run(u->ledger,
+                       "UPDATE leases SET clip = (SELECT new FROM temp.renumbered WHERE old = leases.clip)"
+                       " WHERE clip IN (SELECT old FROM temp.renumbered)",
+                       ""));
+    return ledger_sql_run(u->ledger, "DROP TABLE temp.renumbered", "");
 }
 
 /* ---- all of it ---- */

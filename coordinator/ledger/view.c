@@ -42,9 +42,9 @@ static Status read_campaign(Ledger *l, Snapshot *s)
 static int64_t *count_of(Snapshot *s, const char *what, const char *state)
 {
     ClipState clip;
-    if (strcmp(what, "clips") == 0 && ledger_find_clip_state(state, &clip)) return &s->clip_count[clip];
-    for (int i = 0; i < SHOT_STATES && strcmp(what, "shots") == 0; i++)
-        if (strcmp(state, ledger_shot_state_name((ShotState)i)) == 0) return &s->shot_count[i];
+    ShotState shot;
+    if (strcmp(what, "clips") == 0) return ledger_find_clip_state(state, &clip) ? &s->clip_count[clip] : NULL;
+    if (strcmp(what, "shots") == 0) return ledger_find_shot_state(state, &shot) ? &s->shot_count[shot] : NULL;
     return strcmp(what, "steps") == 0 ? &s->steps : NULL;
 }
 
@@ -99,7 +99,7 @@ static Status read_workers(Ledger *l, Snapshot *s)
     Query q = ledger_sql_query(
         l,
         "SELECT rank, host, pid, threads, state, stage, clip, clips, lease, shot, done, total, finished,"
-        " heard_s FROM workers WHERE epoch = ?1 ORDER BY rank",
+        " heard_s, takes, kind, renders FROM workers WHERE epoch = ?1 ORDER BY rank",
         "i", s->epoch);
     while (s->worker_count < SNAPSHOT_WORKERS && ledger_sql_next(&q)) {
         s->worker[s->worker_count++] = (WorkerLine){.rank = (int)ledger_sql_int(&q, 0),
@@ -115,7 +115,10 @@ static Status read_workers(Ledger *l, Snapshot *s)
                                                     .done = (int)ledger_sql_int(&q, 10),
                                                     .total = (int)ledger_sql_int(&q, 11),
                                                     .finished = (int)ledger_sql_int(&q, 12),
-                                                    .heard_s = ledger_sql_real(&q, 13)};
+                                                    .heard_s = ledger_sql_real(&q, 13),
+                                                    .takes = (int)ledger_sql_int(&q, 14),
+                                                    .kind = (int)ledger_sql_int(&q, 15),
+                                                    .renders = (int)ledger_sql_int(&q, 16)};
     }
     ledger_sql_end(&q);
     return q.status;
@@ -158,6 +161,16 @@ const char *snapshot_waits_for(const Snapshot *s)
     if (s->control != CONTROL_NONE && s->pilot != PILOT_REJECTED) return "resume";
     if (s->pilot == PILOT_REJECTED || (s->pilot == PILOT_OPEN && s->pilot_left == 0)) return "approval";
     return s->left == s->clip_count[CLIP_PAUSED] && !in_work ? "resume" : "";
+}
+
+int64_t snapshot_rendered(const Snapshot *s) { return s->shot_count[SHOT_MASTERED] + s->shot_count[SHOT_DONE]; }
+
+int snapshot_workers_at(const Snapshot *s, LeaseKind kind)
+{
+    int count = 0;
+    for (int i = 0; i < s->worker_count && s->ended_s <= 0; i++)
+        count += s->worker[i].kind == (int)kind && strcmp(s->worker[i].state, "working") == 0;
+    return count;
 }
 
 double snapshot_clips_per_hour(const Snapshot *s, double now_s)
@@ -247,11 +260,12 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
         "c.sheet,"
         " c.sha256, c.duration_s, c.width, c.height, c.reviewer, c.decided_s, p.key,"
         " json_extract(p.spec, '$.prompt'), json_extract(p.spec, '$.seed'), json_extract(p.spec, '$.steps'), "
-        "l.text_s,"
-        " l.denoise_s, l.decode_s, l.finish_s, l.given_s, l.ended_s, l.worker, l.steps_resumed,"
-        " s.clips, (SELECT count(*) FROM leases f WHERE f.shot = c.shot AND f.outcome IN ('failed', 'lost')), s.step"
+        "r.text_s,"
+        " r.denoise_s, r.decode_s, l.finish_s, r.given_s, l.ended_s, r.worker, r.steps_resumed, s.clips,"
+        " (SELECT count(*) FROM leases b WHERE b.shot = c.shot AND b.outcome IN ('failed', 'lost') AND"
+        "  (b.clip IS NULL OR b.clip = c.clip)), s.step"
         " FROM clips c LEFT JOIN specs p ON p.shot = c.shot LEFT JOIN shots s ON s.shot = c.shot"
-        " LEFT JOIN leases l ON l.lease = c.lease"
+        " LEFT JOIN leases l ON l.lease = c.lease LEFT JOIN leases r ON r.lease = s.lease"
         " WHERE c.clip >= ?1 AND c.clip < ?2 ORDER BY c.clip",
         "ii", first, end);
     while (ledger_sql_next(&q)) {
@@ -280,13 +294,13 @@ Status ledger_read_renditions(Ledger *l, char **json)
                                "[]", json);
 }
 
-Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)
+Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink)
 {
     Query q = ledger_sql_query(
         l,
-        "SELECT lease, epoch, shot, worker, outcome, reason, given_s, ended_s, steps_done, steps_resumed"
-        " FROM leases WHERE ?1 < 0 OR shot = ?1 ORDER BY lease",
-        "i", shot);
+        "SELECT lease, epoch, shot, worker, outcome, reason, given_s, ended_s, steps_done, steps_resumed,"
+        " ifnull(clip, -1) FROM leases WHERE ?1 < 0 OR (shot = ?1 AND (clip IS NULL OR clip = ?2)) ORDER BY lease",
+        "ii", shot, clip);
     while (ledger_sql_next(&q)) {
         LeaseRow row = {.lease = ledger_sql_int(&q, 0),
                         .epoch = ledger_sql_int(&q, 1),
@@ -297,7 +311,9 @@ Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink)
                         .given_s = ledger_sql_real(&q, 6),
                         .ended_s = ledger_sql_real(&q, 7),
                         .steps_done = (int)ledger_sql_int(&q, 8),
-                        .steps_resumed = (int)ledger_sql_int(&q, 9)};
+                        .steps_resumed = (int)ledger_sql_int(&q, 9),
+                        .clip = ledger_sql_int(&q, 10)};
+        row.kind = row.clip < 0 ? LEASE_RENDER : LEASE_FINISH;
         Status status = sink.row(sink.self, &row);
         if (failed(status)) return ledger_sql_end(&q), status;
     }
@@ -309,17 +325,17 @@ Status ledger_read_totals(Ledger *l, LeaseTotals *out)
     memset(out, 0, sizeof *out);
     Query q = ledger_sql_query(l,
                                "SELECT outcome, count(*), total(text_s), total(denoise_s), total(decode_s),"
-                               " total(finish_s) FROM leases GROUP BY outcome",
+                               " total(finish_s), clip IS NOT NULL FROM leases GROUP BY outcome, clip IS NOT NULL",
                                "");
     while (ledger_sql_next(&q))
         for (int i = 0; i < LEASE_OUTCOMES; i++) {
             if (strcmp(ledger_sql_text(&q, 0), ledger_outcome_name(i)) != 0) continue;
-            out->count[i] = ledger_sql_int(&q, 1);
+            out->count[ledger_sql_int(&q, 6) ? LEASE_FINISH : LEASE_RENDER][i] = ledger_sql_int(&q, 1);
             if (i != LEASE_DONE) continue;
-            out->text_s = ledger_sql_real(&q, 2);
-            out->denoise_s = ledger_sql_real(&q, 3);
-            out->decode_s = ledger_sql_real(&q, 4);
-            out->finish_s = ledger_sql_real(&q, 5);
+            out->text_s += ledger_sql_real(&q, 2);
+            out->denoise_s += ledger_sql_real(&q, 3);
+            out->decode_s += ledger_sql_real(&q, 4);
+            out->finish_s += ledger_sql_real(&q, 5);
         }
     return q.status;
 }

@@ -38,12 +38,16 @@ void snapshot_clear(Snapshot *s);
 Status ledger_check_counts(Ledger *l);
 /* What must be done before the campaign can go on: "" nothing; "resume"; "approval" of the pilot, whose clips are made. */
 const char *snapshot_waits_for(const Snapshot *s);
+/* Shots that have, or had, a master. */
+int64_t snapshot_rendered(const Snapshot *s);
+/* How many workers have a lease of this kind now. */
+int snapshot_workers_at(const Snapshot *s, LeaseKind kind);
 double snapshot_clips_per_hour(const Snapshot *s, double now_s); /* 0 when not known yet */
 /* By how much the deadline is missed if it goes on like this; 0 or less: it is kept, or there is none, or nothing is known. */
 double snapshot_late_s(const Snapshot *s, double now_s);
 
 typedef struct { /* of all leases that have ended */
-    int64_t count[LEASE_OUTCOMES];
+    int64_t count[LEASE_KINDS][LEASE_OUTCOMES];
     double text_s, denoise_s, decode_s, finish_s; /* of the done ones */
 } LeaseTotals;
 Status ledger_read_totals(Ledger *l, LeaseTotals *out); /* reads every lease: half a second for a million */
@@ -55,10 +59,11 @@ typedef struct {        /* one row of the customers table and what became of it;
     double duration_s, decided_s;
     int width, height, steps;
     uint64_t seed;
-    double text_s, denoise_s, decode_s, finish_s, given_s, ended_s; /* of the lease that made it */
+    double text_s, denoise_s, decode_s, finish_s, given_s,
+        ended_s; /* of the leases that made it: given_s of its render, ended_s of its finish */
     const char *worker;
     int steps_resumed, step;   /* step: the highest that the shot has reached */
-    int64_t sharers, failures; /* clips of the same shot; failed and lost leases of it */
+    int64_t sharers, failures; /* clips of the same shot; failed and lost leases of it and of this clip */
 } ClipRow;
 
 typedef struct {
@@ -77,7 +82,8 @@ Status ledger_find_ends(Ledger *l, int64_t *clips, int64_t *shots);
 Status ledger_read_renditions(Ledger *l, char **json);
 
 typedef struct { /* texts borrowed */
-    int64_t lease, epoch, shot;
+    LeaseKind kind;
+    int64_t lease, epoch, shot, clip; /* clip -1: of a render */
     const char *worker, *outcome, *reason;
     double given_s, ended_s;
     int steps_done, steps_resumed;
@@ -86,7 +92,7 @@ typedef struct {
     Status (*row)(void *self, const LeaseRow *row);
     void *self;
 } LeaseSink;
-/* In the order they were given; of one shot when shot >= 0. */
-Status ledger_read_leases(Ledger *l, int64_t shot, LeaseSink sink);
+/* In the order they were given; all, or (shot >= 0) the renders of one shot and the finishes of one clip of it. */
+Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink);
 
 #endif

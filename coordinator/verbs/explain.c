@@ -16,7 +16,7 @@
 typedef struct {
     const char *folder;
     Snapshot now;
-    int64_t shot; /* of the clip; -1: none */
+    int64_t shot, clip; /* shot -1: none */
     char key[HASH_TEXT];
     bool found;
 } Explain;
@@ -64,7 +64,11 @@ static char *next_text(const Explain *e, const ClipRow *r)
                                   r->failures ? "those that have not failed at it yet"
                                               : "what is before it in the plan");
     }
-    if (in_state(r, CLIP_WAITING) || in_state(r, CLIP_FINISHING))
+    if (in_state(r, CLIP_WAITING)) {
+        char *held = held_text(e, r);
+        return held ? held : text_copy("its shot is rendered; the next finisher that is free takes it");
+    }
+    if (in_state(r, CLIP_FINISHING))
         return e->now.ended_s > 0 ? text_format("the run has ended; the next one goes on with it")
                                   : text_format("its worker finishes it");
     if (in_state(r, CLIP_PAUSED)) return advise(e, "", "resume", r->clip_id, "");
@@ -75,11 +79,12 @@ static char *next_text(const Explain *e, const ClipRow *r)
     return text_copy("nothing; it is done");
 }
 
-static void print_worker(const Explain *e, int64_t shot)
+static void print_worker(const Explain *e, const ClipRow *r)
 {
     for (int i = 0; i < e->now.worker_count && e->now.ended_s <= 0; i++) {
         const WorkerLine *w = &e->now.worker[i];
-        if (w->shot != shot || strcmp(w->state, "working") != 0) continue;
+        if (w->shot != r->shot || strcmp(w->state, "working") != 0) continue;
+        if (w->kind == LEASE_FINISH && strncmp(w->clip, r->clip_id, strlen(w->clip)) != 0) continue; /* another one */
         double silent_s = moment_wall_s() - w->heard_s;
         foreign_print(stdout, "  worker   %d (process %d on %s), %s %d of %d, heard of %.0f s ago\n", w->rank, w->pid,
                       w->host, *w->stage ? w->stage : "start", w->done, w->total, silent_s > 0 ? silent_s : 0);
@@ -104,6 +109,7 @@ static Status print_clip(void *self, const ClipRow *r)
     char when[32], *next = next_text(e, r);
     e->found = true;
     e->shot = r->shot;
+    e->clip = r->clip;
     snprintf(e->key, sizeof e->key, "%s", r->key);
     foreign_print(stdout, "clip %s: %s%s%s\n", r->clip_id, r->state, *r->reason ? ", because: " : "", r->reason);
     if (r->decided_s > 0) {
@@ -116,7 +122,7 @@ static Status print_clip(void *self, const ClipRow *r)
         foreign_print(stdout, "  file     %s (%dx%d, %.2f s)\n  sha256   %s\n", r->file, r->width, r->height,
                       r->duration_s, r->sha256);
     if (r->shot < 0) return status_ok();
-    print_worker(e, r->shot);
+    print_worker(e, r);
     print_checkpoint(e, r);
     foreign_print(stdout, "  shot     %s, seed %llu, %d steps", r->key, (unsigned long long)r->seed, r->steps);
     if (r->sharers > 1) foreign_print(stdout, ", shared by %lld clips", (long long)r->sharers);
@@ -130,7 +136,8 @@ static Status print_lease(void *self, const LeaseRow *r)
     (void)self;
     events_time(r->given_s, given);
     if (r->ended_s > 0) snprintf(length, sizeof length, " after %.1f s", r->ended_s - r->given_s);
-    foreign_print(stdout, "  %s  lease %lld to %s: %s%s", given, (long long)r->lease, r->worker, r->outcome, length);
+    foreign_print(stdout, "  %s  %s, lease %lld to %s: %s%s", given, lease_kind_name(r->kind), (long long)r->lease,
+                  r->worker, r->outcome, length);
     if (r->steps_done || r->steps_resumed)
         foreign_print(stdout, ", %d steps (%d from a checkpoint)", r->steps_done, r->steps_resumed);
     foreign_print(stdout, "%s%s\n", *r->reason ? ": " : "", r->reason);
@@ -168,7 +175,7 @@ static Status explain(Explain *e, Ledger *l, const char *clip)
                            e->folder, clip);
     if (e->shot < 0) return status_ok();
     foreign_print(stdout, "attempts\n");
-    TRY(ledger_read_leases(l, e->shot, (LeaseSink){print_lease, NULL}));
+    TRY(ledger_read_leases(l, e->shot, e->clip, (LeaseSink){print_lease, NULL}));
     print_log(e);
     return status_ok();
 }

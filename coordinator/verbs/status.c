@@ -28,10 +28,14 @@ static json_t *workers_json(const Snapshot *s)
     json_t *list = json_array();
     for (int i = 0; i < s->worker_count; i++) {
         const WorkerLine *w = &s->worker[i];
-        json_array_append_new(list, json_pack("{s:i,s:s,s:i,s:s,s:s,s:i,s:i,s:s,s:i,s:i,s:f}", "worker", w->rank,
-                                              "host", w->host, "pid", w->pid, "state", w->state, "stage", w->stage,
-                                              "done", w->done, "total", w->total, "clip", w->clip, "clips",
-                                              w->clip_count, "shots_done", w->finished, "heard_s", w->heard_s));
+        json_array_append_new(list,
+                              json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:i,s:i,s:b,s:b,s:f}", "worker",
+                                        w->rank, "host", w->host, "pid", w->pid, "state", w->state, "kind",
+                                        strcmp(w->state, "working") == 0 ? lease_kind_name((LeaseKind)w->kind) : "",
+                                        "stage", w->stage, "done", w->done, "total", w->total, "clip", w->clip, "clips",
+                                        w->clip_count, "shots_done", w->renders, "clips_done", w->finished, "renders",
+                                        w->takes >> LEASE_RENDER & 1, "finishes", w->takes >> LEASE_FINISH & 1,
+                                        "heard_s", w->heard_s));
     }
     return list;
 }

@@ -48,6 +48,7 @@ static double launches(const Snapshot *s, double now_s) { return (void)now_s, (d
 static double heard(const Snapshot *s, double now_s) { return (void)now_s, s->heard_s; }
 static double deadline(const Snapshot *s, double now_s) { return (void)now_s, s->deadline_s; }
 static double late(const Snapshot *s, double now_s) { return snapshot_late_s(s, now_s); }
+static double masters(const Snapshot *s, double now_s) { return (void)now_s, (double)s->shot_count[SHOT_MASTERED]; }
 static double running(const Snapshot *s, double now_s) { return (void)now_s, s->epoch > 0 && s->ended_s <= 0; }
 static double waiting(const Snapshot *s, double now_s) { return (void)now_s, *snapshot_waits_for(s) != 0; }
 
@@ -63,6 +64,7 @@ static const struct {
     {"deadline_timestamp_seconds", "gauge", "seconds", "When the campaign is due; 0 without a deadline.", "", deadline},
     {"late_seconds", "gauge", "seconds", "By how much the deadline is missed at the speed so far; below 0 it is kept.",
      "", late},
+    {"masters", "gauge", "", "Shots that are rendered and wait for clips to be finished of them.", "", masters},
     {"running", "gauge", "", "1 while a coordinator has the campaign.", "", running},
     {"waiting", "gauge", "", "1 when it waits for a person: a pilot to be approved, or a pause to be ended.", "",
      waiting},
@@ -113,14 +115,28 @@ static void put_workers(const Page *p)
             fprintf(p->f, ",state=\"%s\"", state[i]);
             put_value(p, n);
         }
-    begin(p, "worker_shots", "counter", "", "Shots that a worker of the last job has finished.");
+    begin(p, "workers_at", "gauge", "", "Workers that render, and that finish, now.");
+    for (int k = 0; k < p->count; k++)
+        for (int i = 0; i < LEASE_KINDS; i++) {
+            put_name(p, "workers_at", &p->s[k]);
+            fprintf(p->f, ",kind=\"%s\"", lease_kind_name((LeaseKind)i));
+            put_value(p, snapshot_workers_at(&p->s[k], (LeaseKind)i));
+        }
+}
+
+static void put_made(const Page *p, const char *name, const char *help, LeaseKind kind)
+{
+    char sample[64];
+    snprintf(sample, sizeof sample, "%s_total", name);
+    begin(p, name, "counter", "", help);
     for (int k = 0; k < p->count; k++)
         for (int w = 0; w < p->s[k].worker_count; w++) {
-            put_name(p, "worker_shots_total", &p->s[k]);
-            fprintf(p->f, ",worker=\"%d\",host=\"", p->s[k].worker[w].rank);
-            put_label(p->f, p->s[k].worker[w].host);
+            const WorkerLine *line = &p->s[k].worker[w];
+            put_name(p, sample, &p->s[k]);
+            fprintf(p->f, ",worker=\"%d\",host=\"", line->rank);
+            put_label(p->f, line->host);
             fputs("\"", p->f);
-            put_value(p, p->s[k].worker[w].finished);
+            put_value(p, kind == LEASE_RENDER ? line->renders : line->finished);
         }
 }
 
@@ -138,14 +154,17 @@ static void put_info(const Page *p)
 
 static void put_totals(const Page *p)
 {
-    begin(p, "leases", "counter", "", "Attempts at a shot, by how they ended.");
+    begin(p, "leases", "counter", "", "Attempts at rendering a shot and at finishing a clip, by how they ended.");
     for (int k = 0; k < p->count; k++)
-        for (int i = 0; i < LEASE_OUTCOMES; i++) {
+        for (int i = 0; i < LEASE_KINDS * LEASE_OUTCOMES; i++) {
+            const int kind = i / LEASE_OUTCOMES, outcome = i % LEASE_OUTCOMES;
             put_name(p, "leases_total", &p->s[k]);
-            fprintf(p->f, ",outcome=\"%s\"", ledger_outcome_name(i));
-            put_value(p, (double)p->totals[k].count[i]);
+            fprintf(p->f, ",kind=\"%s\",outcome=\"%s\"", lease_kind_name((LeaseKind)kind),
+                    ledger_outcome_name(outcome));
+            put_value(p, (double)p->totals[k].count[kind][outcome]);
         }
-    begin(p, "stage_seconds", "counter", "seconds", "Time that finished shots have spent in each stage.");
+    begin(p, "stage_seconds", "counter", "seconds",
+          "Time that rendered shots and finished clips have taken in each stage.");
     for (int k = 0; k < p->count; k++) {
         const LeaseTotals *t = &p->totals[k];
         const struct {
@@ -166,6 +185,8 @@ void metrics_write(FILE *f, const Snapshot *s, const LeaseTotals *totals, int co
     put_info(&p);
     put_states(&p);
     put_workers(&p);
+    put_made(&p, "worker_shots", "Shots that a worker of the last job has rendered.", LEASE_RENDER);
+    put_made(&p, "worker_clips", "Clips that a worker of the last job has finished.", LEASE_FINISH);
     put_totals(&p);
     put_singles(&p);
     fputs("# EOF\n", f);

@@ -103,16 +103,24 @@ static void cut(char *text, int width)
 static char *worker_line(const WorkerLine *w, double now_s)
 {
     if (strcmp(w->state, "working") != 0)
-        return text_format("  worker %-3d %s, %d shots done", w->rank, w->state, w->finished);
+        return text_format("  worker %-3d %s, %d shots and %d clips done", w->rank, w->state, w->renders, w->finished);
     char *others = w->clip_count > 1 ? text_format(" and %d more", w->clip_count - 1) : text_copy("");
     char *silent =
         now_s - w->heard_s > STALE_S ? text_format(", silent for %.0f s", now_s - w->heard_s) : text_copy("");
-    char *line = text_format("  worker %-3d %-8s %3d/%-3d %s%s%s", w->rank, *w->stage ? w->stage : "start", w->done,
-                             w->total, w->clip, others, silent);
+    char *line = text_format("  worker %-3d %s %-8s %3d/%-3d %s%s%s", w->rank, lease_kind_name((LeaseKind)w->kind),
+                             *w->stage ? w->stage : "start", w->done, w->total, w->clip, others, silent);
     foreign_clean(line);
     free(others);
     free(silent);
     return line;
+}
+
+static char *work_line(const Snapshot *s)
+{
+    return text_format("  %d render, %lld of %lld shots done; %d finish, %lld masters, %lld clips wait",
+                       snapshot_workers_at(s, LEASE_RENDER), (long long)snapshot_rendered(s), (long long)s->shots,
+                       snapshot_workers_at(s, LEASE_FINISH), (long long)s->shot_count[SHOT_MASTERED],
+                       (long long)s->clip_count[CLIP_WAITING]);
 }
 
 char *progress_page(const Snapshot *s, double now_s, int width, int height)
@@ -126,8 +134,14 @@ char *progress_page(const Snapshot *s, double now_s, int width, int height)
     cut(line, width);
     fprintf(f, "%s\n", line);
     free(line);
-    bool over = s->ended_s > 0;
-    int room = height - 2, shown = s->worker_count <= room ? s->worker_count : room > 0 ? room : 0;
+    bool over = s->ended_s > 0 || s->worker_count == 0;
+    if (!over) {
+        line = work_line(s);
+        cut(line, width);
+        fprintf(f, "%s\n", line);
+        free(line);
+    }
+    int room = height - 3, shown = s->worker_count <= room ? s->worker_count : room > 0 ? room : 0;
     for (int i = 0; i < shown && !over; i++) {
         line = worker_line(&s->worker[i], now_s);
         cut(line, width);

@@ -38,7 +38,8 @@ static void put_counts(FILE *f, const Snapshot *s)
         int64_t count;
         bool always;
     } tile[] = {{"done", s->finished, true},
-                {"in work", s->clip_count[CLIP_WAITING] + s->clip_count[CLIP_FINISHING], true},
+                {"in work", s->clip_count[CLIP_FINISHING], true},
+                {"waiting for a finisher", s->clip_count[CLIP_WAITING], true},
                 {"planned", s->clip_count[CLIP_PLANNED], true},
                 {"failed", s->failed, true},
                 {"paused", s->clip_count[CLIP_PAUSED], false},
@@ -64,7 +65,8 @@ static void put_wait(FILE *f, const StatusPart *part)
 static void put_workers(FILE *f, const Snapshot *s, double now_s)
 {
     if (s->worker_count == 0 || s->ended_s > 0) return;
-    fputs("<div class=wide><table><tr><th>worker<th>host<th>state<th>stage<th>done<th>clip<th>shots done<th>heard of",
+    fputs("<div class=wide><table><tr><th>worker<th>host<th>state<th>work<th>stage<th>done<th>clip<th>shots"
+          "<th>clips<th>heard of",
           f);
     for (int i = 0; i < s->worker_count && i < MOST_WORKERS; i++) {
         const WorkerLine *w = &s->worker[i];
@@ -72,14 +74,14 @@ static void put_workers(FILE *f, const Snapshot *s, double now_s)
         html_put(f, w->host);
         fputs("<td>", f);
         html_put(f, w->state);
-        fputs("<td>", f);
+        fprintf(f, "<td>%s<td>", strcmp(w->state, "working") == 0 ? lease_kind_name((LeaseKind)w->kind) : "");
         html_put(f, w->stage);
         fputs("<td>", f);
         if (w->total > 0) fprintf(f, "%d of %d", w->done, w->total);
         fputs("<td>", f);
         html_put(f, w->clip);
         if (w->clip_count > 1) fprintf(f, " and %d more", w->clip_count - 1);
-        fprintf(f, "<td>%d<td>%.0f s ago", w->finished, now_s > w->heard_s ? now_s - w->heard_s : 0);
+        fprintf(f, "<td>%d<td>%d<td>%.0f s ago", w->renders, w->finished, now_s > w->heard_s ? now_s - w->heard_s : 0);
     }
     fputs("</table></div>", f);
     if (s->worker_count > MOST_WORKERS) fprintf(f, "<p class=soft>and %d more</p>", s->worker_count - MOST_WORKERS);
@@ -104,6 +106,10 @@ static void put_part(FILE *f, const StatusPart *part, double now_s)
         html_put(f, part->failures);
         fputs("</p>", f);
     }
+    if (s->ended_s <= 0)
+        fprintf(f, "<p class=soft>%d workers render (%lld of %lld shots), %d finish; %lld masters</p>",
+                snapshot_workers_at(s, LEASE_RENDER), (long long)snapshot_rendered(s), (long long)s->shots,
+                snapshot_workers_at(s, LEASE_FINISH), (long long)s->shot_count[SHOT_MASTERED]);
     put_workers(f, s, now_s);
     fputs("</section>", f);
 }

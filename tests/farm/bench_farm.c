@@ -71,8 +71,12 @@ typedef struct {
 
 static Status open_farm(const BenchFarm *b, LocalFarm *f)
 {
-    DispatchOptions o = {
-        .start_s = moment_wall_s(), .grace_ms = 60000, .wait_ms = -1, .most_failed = -1, .group_size = b->group};
+    DispatchOptions o = {.start_s = moment_wall_s(),
+                         .grace_ms = 60000,
+                         .wait_ms = -1,
+                         .most_failed = -1,
+                         .group_size = b->group,
+                         .simulated = !b->files};
     f->net = local_net_new(b->workers + 1, (LocalFaults){0});
     TRY(ledger_open(b->folder, LEDGER_WRITE, &f->ledger));
     TRY(ledger_begin_epoch(f->ledger, "bench", (int)getpid(), o.start_s));
@@ -80,7 +84,8 @@ static Status open_farm(const BenchFarm *b, LocalFarm *f)
     TRY(dispatch_open(f->ledger, local_net_link(f->net, 0), f->events, &o, &f->dispatch));
     f->worker = memory_get((size_t)b->workers, sizeof *f->worker);
     for (int i = 0; i < b->workers; i++) {
-        sim_worker_open(&f->worker[i], local_net_link(f->net, i + 1), i + 1, 1 + i / b->group % 3);
+        sim_worker_open(&f->worker[i], local_net_link(f->net, i + 1), i + 1, 1 + i / b->group % 3,
+                        1 << LEASE_RENDER | 1 << LEASE_FINISH);
         f->worker[i].write_to = b->files ? b->folder : NULL;
     }
     return status_ok();
@@ -100,7 +105,7 @@ static Status dispatch_all(const BenchFarm *b, LocalFarm *f)
 {
     double began_s = moment_s(), cpu_began_s = cpu_s(CLOCK_PROCESS_CPUTIME_ID), rounds_s = 0, rounds_cpu_s = 0;
     double longest_s = 0, wal_mb = 0;
-    int64_t rounds = 0, shots = 0;
+    int64_t rounds = 0, made[LEASE_KINDS] = {0};
     for (; dispatch_going(f->dispatch); rounds++) {
         for (int i = 0; i < b->workers; i++) TRY(sim_worker_tick(&f->worker[i], f->now_ms, 0));
         f->now_ms = 1 + (int64_t)((moment_s() - began_s) * 1000);
@@ -113,19 +118,22 @@ static Status dispatch_all(const BenchFarm *b, LocalFarm *f)
         double now_mb = rounds % 16 ? 0 : bench_file_mb(b->folder, "ledger.db-wal");
         if (now_mb > wal_mb) wal_mb = now_mb;
     }
-    for (int i = 0; i < b->workers; i++) shots += f->worker[i].leases_done;
+    for (int i = 0; i < b->workers * LEASE_KINDS; i++)
+        made[i % LEASE_KINDS] += f->worker[i / LEASE_KINDS].made[i % LEASE_KINDS];
+    const int64_t results = made[LEASE_RENDER] + made[LEASE_FINISH];
     double all_s = moment_s() - began_s;
     if (dispatch_end(f->dispatch) != DISPATCH_DONE)
         return status_fail(ERR_FATAL, "the farm ended with %s", dispatch_reason(f->dispatch));
-    printf("dispatch     %lld shots in %lld rounds: %.0f shots/s in the coordinator (%.1f s, of them %.1f s processor),"
-           " %.0f with the workers in the same thread\n",
-           (long long)shots, (long long)rounds, (double)shots / rounds_s, rounds_s, rounds_cpu_s,
-           (double)shots / all_s);
+    printf(
+        "dispatch     %lld renders and %lld finishes in %lld rounds: %.0f results/s in the coordinator (%.1f s, of them"
+        " %.1f s processor), %.0f with the workers in the same thread\n",
+        (long long)made[LEASE_RENDER], (long long)made[LEASE_FINISH], (long long)rounds, (double)results / rounds_s,
+        rounds_s, rounds_cpu_s, (double)results / all_s);
     printf("             longest round %.0f ms, largest write-ahead log %.0f MB, all processor time %.1f s\n",
            longest_s * 1e3, wal_mb, cpu_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_began_s);
-    double rate = (double)shots / rounds_s;
+    double rate = (double)results / rounds_s;
     if (rate < b->least_rate)
-        return status_fail(ERR_FATAL, "dispatch: %.0f shots/s, expected at least %d", rate, b->least_rate);
+        return status_fail(ERR_FATAL, "dispatch: %.0f results/s, expected at least %d", rate, b->least_rate);
     return status_ok();
 }
 

@@ -129,7 +129,7 @@ static Status work(const BenchFarm *b, Link *link)
 {
     SimWorker w;
     Status status = status_ok();
-    sim_worker_open(&w, link, (int)getpid(), b->step_ms);
+    sim_worker_open(&w, link, (int)getpid(), b->step_ms, 1 << LEASE_RENDER | 1 << LEASE_FINISH);
     while (!w.gone && !failed(status)) {
         int64_t now_ms = moment_ms(), wait_ms = w.talk.has_lease ? w.due_ms - now_ms : 2 * WAIT_MS;
         status = sim_worker_tick(&w, now_ms, wait_ms > 0 ? (int)wait_ms : 0);

@@ -25,35 +25,44 @@ static char calm_sum[MOST_SHARED + 1][MOST_ROWS][HASH_TEXT]; /* of the undisturb
 
 typedef struct {
     Night *night;
-    int done[MOST_ROWS], after_done[MOST_ROWS], running;
+    int done[MOST_ROWS], finished[MOST_ROWS], running; /* by shot; by clip */
 } LeaseCount;
 
 static Status count_lease(void *self, const LeaseRow *row)
 {
     LeaseCount *c = self;
-    if (c->done[row->shot]) c->after_done[row->shot]++;
-    if (strcmp(row->outcome, "done") == 0) c->done[row->shot]++;
+    const bool done = strcmp(row->outcome, "done") == 0;
+    if (row->kind == LEASE_RENDER)
+        c->done[row->shot] += done;
+    else
+        c->finished[row->clip] += done;
     if (strcmp(row->outcome, "running") == 0) c->running++;
     return status_ok();
 }
 
+/* A shot is rendered once, and once more for each time that its master was damaged or was gone when a clip was tried again. */
 static void check_leases(Night *n, const Snapshot *s)
 {
     LeaseCount c = {.night = n};
     int rendered = 0;
-    NIGHT_GOOD(n, ledger_read_leases(n->ledger, -1, (LeaseSink){count_lease, &c}));
+    NIGHT_GOOD(n, ledger_read_leases(n->ledger, -1, -1, (LeaseSink){count_lease, &c}));
     NIGHT_CHECK(n, c.running == 0, "%d leases still run", c.running);
+    for (int i = 0; i < n->campaign->clip_count; i++)
+        NIGHT_CHECK(n, c.finished[i] <= 1, "clip %d was finished %d times", i, c.finished[i]);
     for (int i = 0; i < n->campaign->shot_count; i++) {
-        NIGHT_CHECK(n, c.done[i] <= 1 && c.after_done[i] == 0, "shot %d: %d done leases, %d after the first", i,
-                    c.done[i], c.after_done[i]);
-        rendered += c.done[i];
+        NIGHT_CHECK(n, c.done[i] <= 1 + n->again[i], "shot %d: %d done renders, expected at most %d", i, c.done[i],
+                    1 + n->again[i]);
+        rendered += c.done[i] > 0;
         int workers = 0, times = 0;
-        NIGHT_GOOD(n, ledger_failures(n->ledger, i, &workers, &times));
-        NIGHT_CHECK(n, c.done[i] || i == n->poison || times >= DISPATCH_SHOT_FAILURES,
-                    "shot %d is failed after %d failures", i, times);
+        NIGHT_GOOD(n, ledger_failures(n->ledger, LEASE_RENDER, i, &workers, &times));
+        NIGHT_CHECK(n, c.done[i] || i == n->poison || times >= DISPATCH_FAILURES, "shot %d is failed after %d failures",
+                    i, times);
     }
-    NIGHT_CHECK(n, rendered == s->shot_count[SHOT_RENDERED], "%d shots done, %d rendered", rendered,
-                (int)s->shot_count[SHOT_RENDERED]);
+    NIGHT_CHECK(n, rendered >= s->shot_count[SHOT_DONE], "%d shots rendered, %d done", rendered,
+                (int)s->shot_count[SHOT_DONE]);
+    NIGHT_CHECK(n, s->shot_count[SHOT_DONE] + s->shot_count[SHOT_FAILED] + s->shot_count[SHOT_HELD] == s->shots,
+                "%d of %d shots are at their end",
+                (int)(s->shot_count[SHOT_DONE] + s->shot_count[SHOT_FAILED] + s->shot_count[SHOT_HELD]), (int)s->shots);
 }
 
 /* ---- clips ---- */
@@ -152,6 +161,8 @@ static void check_files(Night *n, int finished)
     NIGHT_CHECK(n, delivered == finished, "%d rows delivered, expected %d", delivered, finished);
     int drafts = count_lines(n, "find . -name '*.draft.*' | wc -l");
     NIGHT_CHECK(n, drafts == 0, "%d drafts are left over", drafts);
+    int rest = count_lines(n, "ls -d work masters/* 2>/dev/null | wc -l");
+    NIGHT_CHECK(n, rest == 0, "%d masters and folders of leases are left over", rest);
     free(copy);
     free(list);
 }
@@ -224,6 +235,8 @@ static int bad_night(uint64_t seed, bool told)
         night_tell(&n, "%d of %d failed: again", rows - finished, rows);
         n.strikes_left = 0;
         n.poison = -1;
+        for (int i = 0; i < n.campaign->shot_count; i++)
+            n.again[i]++; /* of a clip that failed alone the master is gone */
         night_request(&n, "retry");
         night_run(&n);
         check_ledger(&n);

@@ -12,7 +12,19 @@
 enum { NIGHT_STEPS = 6, NIGHT_EVERY = 2, MOST_SIMS = 6, MOST_ROWS = 24, TICK_MS = 25, UNIT_MS = 100, LIMIT_MS = 2000 };
 
 /* Where a worker can meet its fate, in the order of a lease. */
-typedef enum { AT_IDLE, AT_LOAD, AT_TEXT, AT_DENOISE, AT_SAVE, AT_DECODE, AT_ENCODE, AT_REPORT, POINTS } Point;
+typedef enum {
+    AT_IDLE,
+    AT_LOAD,
+    AT_TEXT,
+    AT_DENOISE,
+    AT_SAVE,
+    AT_DECODE,
+    AT_MASTER, /* written; the last of a render before its report */
+    AT_FINISH, /* the first of a finish: the master is read */
+    AT_ENCODE,
+    AT_REPORT,
+    POINTS
+} Point;
 typedef enum { FATE_NONE, FATE_DIE, FATE_HANG, FATE_RETRY, FATE_NODE, FATE_DISK_FULL, FATE_TOO_FAST, FATES } Fate;
 
 typedef struct { /* a worker process */
@@ -27,7 +39,7 @@ typedef struct { /* a worker process */
     CheckpointMark mark;
     Fate fate; /* what happens when it gets to fate_at */
     Point fate_at;
-    bool too_fast;
+    bool too_fast, master_bad;
 } Sim;
 
 typedef struct { /* a worker that outlives its job and does not know it: a batch script that still runs */
@@ -53,6 +65,7 @@ typedef struct {
     int strikes_left;
     int saved[MOST_ROWS];  /* by shot: the step of the sound checkpoint on disk */
     int worked[MOST_ROWS]; /* by shot: steps done in all attempts */
+    int again[MOST_ROWS];  /* by shot: how often its master had to be made again */
 } Night;
 
 /* Ends the program with the seed and how to see it again. */
@@ -84,6 +97,7 @@ void night_strike(Night *n);       /* something goes wrong, or is about to */
 void night_calm(void);             /* takes back what was ordered and has not happened */
 void night_doom(Night *n, Sim *s); /* a fate for this worker */
 void night_damage(Night *n);       /* a checkpoint */
+void night_damage_master(Night *n);
 const char *night_fate_name(Fate f);
 
 /* night_sim.c */

@@ -12,7 +12,8 @@ static const int64_t dims[4] = {1, 1, 2, 2};
 void sim_open(Night *n, Sim *s, int rank, LocalNet *net)
 {
     *s = (Sim){.rank = rank, .alive = true};
-    talk_open(&s->talk, local_net_link(net, rank), "sim", n->launches * 100 + rank, 1);
+    talk_open(&s->talk, local_net_link(net, rank), "sim", n->launches * 100 + rank, 1,
+              1 << LEASE_RENDER | 1 << LEASE_FINISH);
 }
 
 static bool is_poison(const Night *n, const Sim *s)
@@ -79,66 +80,117 @@ static void save(Night *n, Sim *s, int64_t shot)
     free(path);
 }
 
-static char *clip_path(const Sim *s, int clip, const char *ending)
+/* In the folder of its lease alone. */
+static char *work_path(const Sim *s, const char *name)
 {
-    return text_format("%s/clips/%s.%s", s->talk.lease.campaign_folder, s->talk.lease.clip[clip].stem, ending);
+    char *work = lease_work_folder(s->talk.lease.lease);
+    char *path = text_format("%s/%s/%s", s->talk.lease.campaign_folder, work, name);
+    free(work);
+    return path;
 }
 
-/* The first clip's files, then another name of each for every other clip: as worker/finish/finish.c does. */
-static void encode(Night *n, Sim *s, int clip)
+static void write_work(Night *n, const Sim *s, const char *name, const char *text)
 {
-    static const char *const ending[] = {"mp4", "png", "sheet.png"};
-    char *folder = path_join(s->talk.lease.campaign_folder, "clips");
-    NIGHT_GOOD(n, file_make_folders(folder));
-    for (int i = 0; i < 3; i++) {
-        char *path = clip_path(s, clip, ending[i]), *first = clip_path(s, 0, ending[i]);
-        char *text = text_format("%s of %s\n%a %a %a %a\n", ending[i], s->talk.lease.key, (double)s->latents[0],
-                                 (double)s->latents[1], (double)s->latents[2], (double)s->latents[3]);
-        if (clip > 0)
-            NIGHT_GOOD(n, file_duplicate(first, path));
-        else
-            NIGHT_GOOD(n, i == 0 ? file_replace(path, text, strlen(text)) : fake_png(path, text));
-        free(text);
-        free(first);
-        free(path);
-    }
+    const bool picture = strstr(name, ".png") != NULL;
+    char *path = work_path(s, name), *folder = path_folder(path);
+    Status status = file_make_folders(folder); /* a ghost's folder is taken away, and made again: nobody looks there */
+    if (!failed(status)) status = picture ? fake_png(path, text) : file_replace(path, text, strlen(text));
+    NIGHT_CHECK(n, !failed(status) || status.err == ERR_NODE, "%s", status.message);
     free(folder);
+    free(path);
 }
 
-static ClipResult result_of(Night *n, const Sim *s, int clip)
+static char *frames_of(const Sim *s)
 {
-    const ClipOrder *order = &s->talk.lease.clip[clip];
-    ClipResult r = {.clip_id = text_copy(order->clip_id),
-                    .file = text_format("clips/%s.mp4", order->stem),
-                    .thumbnail = text_format("clips/%s.png", order->stem),
-                    .sheet = text_format("clips/%s.sheet.png", order->stem),
+    return text_format("%a %a %a %a\n", (double)s->latents[0], (double)s->latents[1], (double)s->latents[2],
+                       (double)s->latents[3]);
+}
+
+static void write_master(Night *n, const Sim *s)
+{
+    char *name = lease_master_name(s->talk.lease.key), *frames = frames_of(s);
+    write_work(n, s, name, frames);
+    free(frames);
+    free(name);
+}
+
+/* False when it is not what the lease says. */
+static bool read_master(const Sim *s, char **frames)
+{
+    const Lease *l = &s->talk.lease;
+    char sha256[HASH_TEXT], *name = lease_master_name(l->key),
+                            *path = text_format("%s/%s/%s", l->campaign_folder, lease_masters, name);
+    size_t bytes = 0;
+    Status status = file_read(path, 1 << 16, frames, &bytes);
+    if (!failed(status)) hash_bytes(*frames, bytes, sha256);
+    const bool good = !failed(status) && (int64_t)bytes == l->master.bytes && strcmp(sha256, l->master.sha256) == 0;
+    if (!good) free(*frames), *frames = NULL;
+    free(path);
+    free(name);
+    return good;
+}
+
+static const char *const ending[] = {"mp4", "png", "sheet.png"};
+
+static void encode(Night *n, const Sim *s, const char *frames)
+{
+    for (int i = 0; i < 3; i++) {
+        char *name = text_format("%s.%s", s->talk.lease.stem, ending[i]);
+        char *text = text_format("%s of %s\n%s", ending[i], s->talk.lease.key, frames);
+        write_work(n, s, name, text);
+        free(text);
+        free(name);
+    }
+}
+
+/* What is there: a worker whose folder was taken away has nothing to report, and nobody believes what it does. */
+static ClipResult clip_of(const Sim *s)
+{
+    const Lease *l = &s->talk.lease;
+    ClipResult r = {.clip_id = text_copy(l->clip_id),
+                    .file = text_format("clips/%s.mp4", l->stem),
+                    .thumbnail = text_format("clips/%s.png", l->stem),
+                    .sheet = text_format("clips/%s.sheet.png", l->stem),
+                    .document = text_copy("{}"),
                     .duration_s = 1,
                     .width = 2,
-                    .height = 2};
-    char *path = clip_path(s, clip, "mp4");
-    NIGHT_GOOD(n, hash_file(path, r.sha256));
+                    .height = 2,
+                    .name = memory_get(3, sizeof(char *))};
+    for (; r.name_count < 3; r.name_count++) r.name[r.name_count] = text_format("%s.%s", l->stem, ending[r.name_count]);
+    char *path = work_path(s, r.name[0]);
+    if (failed(hash_file(path, r.sha256))) r.sha256[0] = 0;
     free(path);
     return r;
+}
+
+static MasterFile master_of(const Sim *s)
+{
+    MasterFile m = {0};
+    char *name = lease_master_name(s->talk.lease.key), *path = work_path(s, name);
+    if (failed(file_size(path, &m.bytes)) || failed(hash_file(path, m.sha256))) m.bytes = 0;
+    free(path);
+    free(name);
+    return m;
 }
 
 static void report(Night *n, Sim *s, ErrClass err, const char *reason)
 {
     const Lease *l = &s->talk.lease;
-    LeaseResult r = {.lease = l->lease,
-                     .epoch = l->epoch,
-                     .err = (int)err,
-                     .reason = text_copy(reason),
-                     .denoise_s = 1,
-                     .steps_done = s->step - s->resumed,
-                     .steps_resumed = s->resumed};
+    LeaseResult r = {
+        .kind = l->kind, .lease = l->lease, .epoch = l->epoch, .err = (int)err, .reason = text_copy(reason)};
     memcpy(r.key, l->key, HASH_TEXT);
-    if (err == OK) {
-        r.clip_count = l->clip_count;
-        r.clip = memory_get((size_t)l->clip_count, sizeof *r.clip);
-        for (int i = 0; i < l->clip_count; i++) r.clip[i] = result_of(n, s, i);
-        if (s->too_fast) r.steps_done = 0;
+    if (l->kind == LEASE_RENDER) {
+        r.denoise_s = 1;
+        r.steps_done = s->too_fast ? 0 : s->step - s->resumed;
+        r.steps_resumed = s->resumed;
+        if (err == OK) r.master = master_of(s);
+    } else if (err == OK) {
+        r.clip = clip_of(s);
+        if (s->too_fast) r.clip.sha256[0] = 0; /* as if it had made nothing */
     }
-    s->too_fast = false;
+    r.disk_full = strstr(reason, "No space left") != NULL;
+    r.master_bad = s->master_bad;
+    s->too_fast = s->master_bad = false;
     s->at = AT_IDLE;
     NIGHT_GOOD(n, talk_finish(&s->talk, &r, n->now_ms));
 }
@@ -155,10 +207,10 @@ static bool meet_fate(Night *n, Sim *s, int64_t shot)
                (long long)shot);
     if (fate == FATE_DIE) {
         char *checkpoint = shot >= 0 ? night_checkpoint(n, shot) : NULL;
-        char *clip = s->at == AT_ENCODE ? clip_path(s, 0, "mp4") : NULL;
+        char *work = s->at == AT_ENCODE || s->at == AT_MASTER ? work_path(s, "half") : NULL;
         if (s->at == AT_SAVE) leave_half(checkpoint);
-        if (clip) leave_half(clip);
-        free(clip);
+        if (work) leave_half(work);
+        free(work);
         free(checkpoint);
         s->alive = false;
     }
@@ -171,17 +223,27 @@ static bool meet_fate(Night *n, Sim *s, int64_t shot)
 /* Between two units of work: says where it is, and hears whether it is to go on. */
 static bool may_go_on(Night *n, Sim *s, int64_t shot)
 {
-    static const char *const stage[] = {[AT_LOAD] = "load",
-                                        [AT_TEXT] = "text",
-                                        [AT_DENOISE] = "denoise",
-                                        [AT_DECODE] = "decode",
-                                        [AT_ENCODE] = "finish"};
+    static const char *const stage[] = {[AT_LOAD] = "load",     [AT_TEXT] = "text",     [AT_DENOISE] = "denoise",
+                                        [AT_DECODE] = "decode", [AT_FINISH] = "finish", [AT_ENCODE] = "finish"};
     if (s->at < POINTS && stage[s->at]) NIGHT_GOOD(n, talk_progress(&s->talk, stage[s->at], s->step, NIGHT_STEPS));
     NIGHT_GOOD(n, talk_hear(&s->talk, n->now_ms, 0));
     if (!s->talk.drop && !s->talk.stop && !s->talk.alone) return true;
     if (s->at == AT_DENOISE && s->step > s->resumed) save(n, s, shot);
     report(n, s, ERR_STOP, "told to stop");
     return false;
+}
+
+static void finish_unit(Night *n, Sim *s)
+{
+    char *frames = NULL;
+    if (!read_master(s, &frames)) {
+        s->master_bad = true;
+        report(n, s, ERR_RETRY, "the master is not there as it was");
+        return;
+    }
+    if (s->at == AT_ENCODE) encode(n, s, frames);
+    s->at = s->at == AT_FINISH ? AT_ENCODE : AT_REPORT;
+    free(frames);
 }
 
 static void do_unit(Night *n, Sim *s, int64_t shot)
@@ -203,11 +265,15 @@ static void do_unit(Night *n, Sim *s, int64_t shot)
         s->at = s->step == NIGHT_STEPS ? AT_DECODE : AT_DENOISE;
         break;
     case AT_DECODE:
-        s->at = AT_ENCODE;
+        s->at = AT_MASTER;
         break;
-    case AT_ENCODE:
-        for (int i = 0; i < s->talk.lease.clip_count; i++) encode(n, s, i);
+    case AT_MASTER:
+        write_master(n, s);
         s->at = AT_REPORT;
+        break;
+    case AT_FINISH:
+    case AT_ENCODE:
+        finish_unit(n, s);
         break;
     default:
         report(n, s, OK, "");
@@ -224,7 +290,7 @@ void sim_tick(Night *n, Sim *s)
         s->gone = s->talk.stop && !s->talk.owes_result;
         if (s->gone) NIGHT_GOOD(n, talk_goodbye(&s->talk));
         if (!s->talk.has_lease) return;
-        s->at = AT_LOAD;
+        s->at = s->talk.lease.kind == LEASE_FINISH ? AT_FINISH : AT_LOAD;
         s->step = s->resumed = 0;
         s->next_ms = n->now_ms;
     }
@@ -235,7 +301,7 @@ void sim_tick(Night *n, Sim *s)
         report(n, s, ERR_CLIP, "a prompt that nobody can render");
         return;
     }
-    if (s->at != AT_SAVE && s->at != AT_REPORT && !may_go_on(n, s, shot)) return;
+    if (s->at != AT_SAVE && s->at != AT_MASTER && s->at != AT_REPORT && !may_go_on(n, s, shot)) return;
     do_unit(n, s, shot);
     s->next_ms = n->now_ms + UNIT_MS;
 }

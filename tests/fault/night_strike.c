@@ -42,8 +42,8 @@ static void kill_the_job(Night *n)
 /* At the next commit with such a change, before it is durable or after, before anybody is told. */
 static void kill_the_coordinator(Night *n)
 {
-    static const char *const change[] = {"lease",   "lease", "finish", "done",  "done",    "more", "lost",
-                                         "give up", "retry", "epoch",  "close", "request", "plan"};
+    static const char *const change[] = {"lease",   "lease", "mastered", "done",  "done",    "last", "lost",
+                                         "give up", "retry", "epoch",    "close", "request", "plan", "unmaster"};
     char orders[96];
     snprintf(orders, sizeof orders, "at=%s.%s,do=fail.fatal", night_roll(n, 2) ? "before" : "after",
              change[night_roll(n, sizeof change / sizeof *change)]);
@@ -107,7 +107,9 @@ static void change_owner(Night *n, const char *path, int64_t shot, bool version)
     char *bytes, *seal;
     size_t count;
     NIGHT_GOOD(n, file_read(path, 1 << 20, &bytes, &count));
-    seal = memmem(bytes, count, " 0001 sha256 ", 13);
+    char mark[32];
+    snprintf(mark, sizeof mark, " %04d sha256 ", CHECKPOINT_VERSION);
+    seal = memmem(bytes, count, mark, strlen(mark));
     NIGHT_CHECK(n, seal, "%s: no seal", path);
     seal[4] = '7';
     NIGHT_GOOD(n, file_replace(path, bytes, count));
@@ -132,11 +134,30 @@ void night_damage(Night *n)
     free(path);
 }
 
+/* Of a shot that has one. It is made again, from the last checkpoint. */
+void night_damage_master(Night *n)
+{
+    int64_t shot = night_roll(n, (int)n->campaign->shot_count);
+    char *name = lease_master_name(n->campaign->shot[shot].key),
+         *path = text_format("%s/%s/%s", n->folder, lease_masters, name);
+    int how = night_roll(n, 3);
+    if (file_exists(path)) {
+        night_tell(n, "the master of shot %lld is damaged in way %d", (long long)shot, how);
+        n->again[shot]++;
+        if (how == 2)
+            unlink(path);
+        else
+            change_file(path, how, night_roll(n, 1 << 20));
+    }
+    free(path);
+    free(name);
+}
+
 void night_strike(Night *n)
 {
     static void (*const strike[])(Night *) = {
         doom_a_worker,      doom_a_worker,        doom_a_worker,        doom_a_worker,         doom_many,
         kill_the_job,       kill_the_coordinator, kill_the_coordinator, fence_the_coordinator, stop_the_job,
-        pause_the_campaign, retry_the_failed,     night_damage};
+        pause_the_campaign, retry_the_failed,     night_damage,         night_damage_master};
     strike[night_roll(n, sizeof strike / sizeof *strike)](n);
 }

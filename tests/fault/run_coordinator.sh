@@ -30,7 +30,7 @@ deaths() { # NAME STATUS LAUNCHES ORDER...: each order once, in rank 0; "@N" is 
 
 # Two deaths in a row without a result between them, then one with: three without would be the end of the launcher's patience.
 deaths rounds 0 10 after.done@1 before.epoch@2 before.lease@2 after.done@3 after.epoch@4 after.lease@5 after.done@6 \
-  before.finish@7 after.finish@8
+  before.mastered@7 after.mastered@8
 check_complete rounds
 same_files calm rounds
 

@@ -107,14 +107,15 @@ campaign calm 5
 run calm
 finish 0
 check_complete calm
-live() { # NAME PAUSE CANCEL RETRY MORE: whether rank 0 dies before or after each; k5 and k6 share a shot
+live() { # NAME PAUSE CANCEL RETRY MASTERED: whether rank 0 dies before or after each; k5 and k6 share a shot
   local name=$1 point orders
   again "$name"
   rm -f go go5
   orders="$HOLD; at=denoise,step=4,clip=k5,do=hold,until=$WORK/go5; at=text,clip=k1,do=fail.clip,once=$WORK/$name.failed"
-  for point in "$2.pause" "$3.cancel" "$4.retry" "$5.more"; do
+  for point in "$2.pause" "$3.cancel" "$4.retry"; do
     orders+="; at=$point,rank=0,do=kill,once=$WORK/$name.${point#*.}"
   done
+  orders+="; at=$5.mastered,step=4,rank=0,do=kill,once=$WORK/$name.mastered" # after the three before it
   provoke "$orders"
   run "$name"
   until_true 60 held "$name" 2
@@ -131,7 +132,7 @@ live() { # NAME PAUSE CANCEL RETRY MORE: whether rank 0 dies before or after eac
   touch go5
   finish 0
   calm_down
-  [ -s "$name.more" ] || fail "$name: nobody died when k6 was left over"
+  [ -s "$name.mastered" ] || fail "$name: nobody died when a shot got its master"
   [ "$(grep -c ',delivered,' "out-$name/delivery.csv")" = 5 ] || fail "$name: not all but k4 are delivered"
   [ "$(grep -c '"event":"clip.approved"' "out-$name/events.jsonl")" -le 5 ] || fail "$name: a clip was finished twice"
   (cd "out-$name" && find clips -name '*.mp4' | sort | xargs sha256sum) >"$name.sums"

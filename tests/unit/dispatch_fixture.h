@@ -10,17 +10,17 @@
 #include "coordinator/dispatch/dispatch.h"
 #include "worker/render/talk.h"
 
-enum { MAX_WORKERS = 9, TICK_MS = 20, STEP_MS = 100 };
+enum { MAX_WORKERS = 9, TICK_MS = 20, STEP_MS = 100, BOTH = 1 << LEASE_RENDER | 1 << LEASE_FINISH };
 
 typedef struct Farm Farm;
 
-typedef struct { /* a worker whose leases take steps * STEP_MS on the farm's clock */
+typedef struct { /* a worker whose renders take steps * STEP_MS on the farm's clock, and its finishes finish_steps */
     Talk talk;
     int rank;
     int64_t step_at_ms;
     int step;
     bool dead, hung, gone;
-    int leases_done;
+    int made[LEASE_KINDS];
 } Sim;
 
 struct Farm {
@@ -35,8 +35,11 @@ struct Farm {
     int64_t now_ms;
     /* how a lease ends (class and reason); NULL: well. May kill the worker. */
     ErrClass (*fate)(Farm *f, Sim *s, const char **reason);
-    bool replace; /* there is a launcher */
-    int fast;     /* report success with too few steps, this many times */
+    bool replace;     /* there is a launcher */
+    bool disk_full;   /* what fails, fails because of the campaign's disk */
+    int finish_steps; /* of a finish; 0 = 1 */
+    int finishers;    /* of the workers the last ones only finish, the others only render; 0: all do both */
+    int fast;         /* report success with too few steps, this many times */
 };
 
 static inline void start_job(Farm *f, int workers, LocalFaults faults)
@@ -46,6 +49,7 @@ static inline void start_job(Farm *f, int workers, LocalFaults faults)
                          .grace_ms = 60000,
                          .wait_ms = -1,
                          .replace = f->replace,
+                         .simulated = true,
                          .most_failed = -1};
     f->workers = workers;
     memset(f->sim, 0, sizeof f->sim);
@@ -57,7 +61,8 @@ static inline void start_job(Farm *f, int workers, LocalFaults faults)
     assert_good(dispatch_open(f->ledger, local_net_link(f->net, 0), f->events, &o, &f->dispatch));
     for (int i = 1; i <= workers; i++) {
         f->sim[i].rank = i;
-        talk_open(&f->sim[i].talk, local_net_link(f->net, i), "sim", (int)ledger_epoch(f->ledger) * 100 + i, 1);
+        int takes = f->finishers == 0 ? BOTH : i > workers - f->finishers ? 1 << LEASE_FINISH : 1 << LEASE_RENDER;
+        talk_open(&f->sim[i].talk, local_net_link(f->net, i), "sim", (int)ledger_epoch(f->ledger) * 100 + i, 1, takes);
     }
 }
 
@@ -90,34 +95,54 @@ static inline void kill_worker(Farm *f, Sim *s)
     local_net_kill(f->net, s->rank);
 }
 
+static inline LeaseResult good_result(const Lease *l, int steps)
+{
+    LeaseResult r = {.kind = l->kind, .lease = l->lease, .epoch = l->epoch, .reason = text_copy("")};
+    memcpy(r.key, l->key, HASH_TEXT);
+    if (l->kind == LEASE_RENDER) {
+        r.denoise_s = 1;
+        r.steps_done = steps;
+        r.master.bytes = 1000;
+        memcpy(r.master.sha256, l->key, HASH_TEXT);
+        return r;
+    }
+    r.finish_s = 1;
+    r.clip = (ClipResult){.clip_id = text_copy(l->clip_id),
+                          .file = text_format("clips/%s.mp4", l->stem),
+                          .thumbnail = text_copy(""),
+                          .sheet = text_copy(""),
+                          .document = text_copy("{}"),
+                          .duration_s = 1,
+                          .width = 1,
+                          .height = 1};
+    memcpy(r.clip.sha256, l->key, HASH_TEXT);
+    return r;
+}
+
 static inline void finish_lease(Farm *f, Sim *s)
 {
     const Lease *l = &s->talk.lease;
     const char *reason = "";
     ErrClass err = s->talk.drop || s->talk.stop ? ERR_STOP : f->fate ? f->fate(f, s, &reason) : OK;
     if (s->dead) return;
-    LeaseResult r = {.lease = l->lease,
-                     .epoch = l->epoch,
-                     .err = (int)err,
-                     .reason = text_copy(reason),
-                     .denoise_s = 1,
-                     .steps_done = s->step};
-    memcpy(r.key, l->key, HASH_TEXT);
-    if (err == OK) {
-        r.clip_count = l->clip_count;
-        r.clip = memory_get((size_t)l->clip_count, sizeof *r.clip);
-        for (int i = 0; i < l->clip_count; i++)
-            r.clip[i] = (ClipResult){.clip_id = text_copy(l->clip[i].clip_id),
-                                     .file = text_copy("f"),
-                                     .thumbnail = text_copy(""),
-                                     .sheet = text_copy(""),
-                                     .duration_s = 1,
-                                     .width = 1,
-                                     .height = 1};
-        if (f->fast > 0 && f->fast--) r.steps_done = 1;
-        s->leases_done++;
+    LeaseResult r = good_result(l, s->step);
+    if (err != OK) {
+        clip_result_clear(&r.clip);
+        free(r.reason);
+        r.err = (int)err;
+        r.reason = text_copy(reason);
+        r.disk_full = f->disk_full;
+    } else {
+        if (l->kind == LEASE_RENDER && f->fast > 0 && f->fast--) r.steps_done = 1;
+        s->made[l->kind]++;
     }
     assert_good(talk_finish(&s->talk, &r, f->now_ms));
+}
+
+static inline int steps_of(const Farm *f, const Lease *l)
+{
+    if (l->kind == LEASE_FINISH) return f->finish_steps ? f->finish_steps : 1;
+    return l->shot.steps;
 }
 
 static inline void tick_worker(Farm *f, Sim *s)
@@ -132,13 +157,21 @@ static inline void tick_worker(Farm *f, Sim *s)
     }
     if (!had) s->step = 0, s->step_at_ms = f->now_ms;
     if (f->now_ms < s->step_at_ms && !s->talk.drop && !s->talk.stop) return;
-    if (s->step == s->talk.lease.shot.steps || s->talk.drop || s->talk.stop) {
+    const int steps = steps_of(f, &s->talk.lease);
+    if (s->step == steps || s->talk.drop || s->talk.stop) {
         finish_lease(f, s);
         return;
     }
-    assert_good(talk_progress(&s->talk, s->step == 3 ? "decode" : "denoise", s->step, s->talk.lease.shot.steps));
+    const char *stage = s->talk.lease.kind == LEASE_FINISH ? "finish" : s->step == 3 ? "decode" : "denoise";
+    assert_good(talk_progress(&s->talk, stage, s->step, steps));
     s->step++;
     s->step_at_ms += STEP_MS;
+}
+
+/* The worker renders, and has taken so many steps. */
+static inline bool renders(const Sim *s, int steps)
+{
+    return s->talk.has_lease && s->talk.lease.kind == LEASE_RENDER && s->step >= steps;
 }
 
 static inline void tick(Farm *f)
@@ -164,14 +197,15 @@ static inline Snapshot look(Farm *f)
     return s;
 }
 
-typedef struct {
-    int done, failed, lost, stopped, abandoned, running;
+typedef struct { /* of renders: done; of finishes: finished; of both the others */
+    int done, finished, failed, lost, stopped, abandoned, running;
 } Outcomes;
 
 static inline Status count_lease(void *self, const LeaseRow *row)
 {
     Outcomes *o = self;
-    o->done += strcmp(row->outcome, "done") == 0;
+    o->done += row->kind == LEASE_RENDER && strcmp(row->outcome, "done") == 0;
+    o->finished += row->kind == LEASE_FINISH && strcmp(row->outcome, "done") == 0;
     o->failed += strcmp(row->outcome, "failed") == 0;
     o->lost += strcmp(row->outcome, "lost") == 0;
     o->stopped += strcmp(row->outcome, "stopped") == 0;
@@ -183,7 +217,7 @@ static inline Status count_lease(void *self, const LeaseRow *row)
 static inline Outcomes outcomes(Farm *f)
 {
     Outcomes o = {0};
-    assert_good(ledger_read_leases(f->ledger, -1, (LeaseSink){count_lease, &o}));
+    assert_good(ledger_read_leases(f->ledger, -1, -1, (LeaseSink){count_lease, &o}));
     return o;
 }
 

@@ -117,4 +117,74 @@ static inline void fixture_campaign_free(Campaign *c)
         if (!strstr(refused_.message, text)) fail_msg("expected \"%s\" in: %s", text, refused_.message);               \
     } while (0)
 
+static inline LeaseResult fixture_render_result(const Lease *l)
+{
+    LeaseResult r = {.kind = LEASE_RENDER,
+                     .lease = l->lease,
+                     .epoch = l->epoch,
+                     .reason = text_copy(""),
+                     .denoise_s = 2,
+                     .steps_done = l->steps,
+                     .master.bytes = 1000};
+    memcpy(r.key, l->key, HASH_TEXT);
+    memcpy(r.master.sha256, l->key, HASH_TEXT);
+    return r;
+}
+
+static inline LeaseResult fixture_finish_result(const Lease *l)
+{
+    LeaseResult r = {
+        .kind = LEASE_FINISH, .lease = l->lease, .epoch = l->epoch, .reason = text_copy(""), .finish_s = 1};
+    memcpy(r.key, l->key, HASH_TEXT);
+    r.clip = (ClipResult){.clip_id = text_copy(l->clip_id),
+                          .file = text_format("clips/%s.mp4", l->stem),
+                          .thumbnail = text_copy(""),
+                          .sheet = text_copy(""),
+                          .document = text_copy("{}"),
+                          .duration_s = 4.125,
+                          .width = 72,
+                          .height = 128};
+    hash_bytes(r.clip.file, strlen(r.clip.file), r.clip.sha256);
+    return r;
+}
+
+/* Within a round: the shot gets its master, or the clip is finished. True: nothing is left of its shot. */
+static inline bool fixture_render(Ledger *l, int64_t shot, const char *worker)
+{
+    Lease lease;
+    bool gone;
+    assert_good(ledger_give_render(l, shot, worker, &lease));
+    assert_true(lease.lease > 0);
+    LeaseResult r = fixture_render_result(&lease);
+    assert_good(ledger_take_result(l, &r, &gone));
+    lease_result_clear(&r);
+    lease_clear(&lease);
+    return gone;
+}
+
+static inline bool fixture_finish(Ledger *l, int64_t clip, const char *worker)
+{
+    Lease lease;
+    bool gone;
+    int64_t shot;
+    assert_good(ledger_give_finish(l, clip, worker, &lease, &shot));
+    LeaseResult r = fixture_finish_result(&lease);
+    assert_good(ledger_take_result(l, &r, &gone));
+    lease_result_clear(&r);
+    lease_clear(&lease);
+    return gone;
+}
+
+static inline void fixture_fail(Ledger *l, LeaseKind kind, int64_t item, const char *worker, LeaseOutcome outcome)
+{
+    Lease lease;
+    int64_t shot;
+    if (kind == LEASE_RENDER)
+        assert_good(ledger_give_render(l, item, worker, &lease));
+    else
+        assert_good(ledger_give_finish(l, item, worker, &lease, &shot));
+    assert_good(ledger_end_lease(l, lease.lease, outcome, NULL, "no luck"));
+    lease_clear(&lease);
+}
+
 #endif

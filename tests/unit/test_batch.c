@@ -128,29 +128,19 @@ static void work_on(Ledger *l, int shots)
     assert_good(ledger_begin_epoch(l, "host", 1, 10));
     assert_good(ledger_planned_shots(l, &shot, &count));
     for (int64_t i = 0; i < count && i <= shots; i++) {
-        Lease lease;
-        bool more;
         assert_good(ledger_begin(l, 20 + (double)i));
-        assert_good(ledger_give_lease(l, shot[i], "host:1", &lease));
-        LeaseResult r = {.lease = lease.lease,
-                         .epoch = lease.epoch,
-                         .reason = text_copy(""),
-                         .steps_done = 4,
-                         .clip_count = lease.clip_count};
-        memcpy(r.key, lease.key, HASH_TEXT);
-        r.clip = memory_get((size_t)r.clip_count, sizeof *r.clip);
-        for (int k = 0; k < r.clip_count; k++)
-            r.clip[k] = (ClipResult){.clip_id = text_copy(lease.clip[k].clip_id),
-                                     .file = text_format("clips/%s.mp4", lease.clip[k].stem),
-                                     .thumbnail = text_copy(""),
-                                     .sheet = text_copy(""),
-                                     .duration_s = 1,
-                                     .width = 64,
-                                     .height = 112};
-        if (i < shots) assert_good(ledger_take_result(l, &r, &more));
+        if (i < shots) {
+            fixture_render(l, shot[i], "host:1");
+            int64_t *clip, waiting;
+            assert_good(ledger_waiting_clips(l, shot[i], &clip, &waiting));
+            for (int64_t k = 0; k < waiting; k++) fixture_finish(l, clip[k], "host:2");
+            free(clip);
+        } else {
+            Lease lease;
+            assert_good(ledger_give_render(l, shot[i], "host:1", &lease));
+            lease_clear(&lease);
+        }
         assert_good(ledger_commit(l));
-        lease_result_clear(&r);
-        lease_clear(&lease);
     }
     free(shot);
 }

@@ -10,15 +10,8 @@ static Lease lease_in(char *folder)
         .lease = 7, .campaign_folder = folder, .shot = {.prompt = (char *)(uintptr_t) "a secret wish", .steps = 4}};
     memset(l.key, 'a', HASH_TEXT - 1);
     l.clip_count = 7;
-    l.clip = memory_get(7, sizeof *l.clip);
-    for (int i = 0; i < l.clip_count; i++) l.clip[i].clip_id = text_format("row%d\n", i);
+    l.clip_id = (char *)(uintptr_t) "row0\n";
     return l;
-}
-
-static void free_clips(Lease *l)
-{
-    for (int i = 0; i < l->clip_count; i++) free(l->clip[i].clip_id);
-    free(l->clip);
 }
 
 static char *text_in(const char *folder, const Lease *l)
@@ -48,23 +41,31 @@ static void test_what_a_shot_went_through(void **state)
                   .err = ERR_NODE, .reason = (char *)(uintptr_t) "out of memory", .steps_done = 3, .steps_resumed = 1});
     log_line(LOG_WARNING, "of another shot");
     diary_begin(&d, &l, "worker 3 (host, process 18)");
-    diary_end(&d, &(LeaseResult){.steps_done = 1, .steps_resumed = 3, .decode_s = 2});
+    diary_end(&d, &(LeaseResult){.steps_done = 1, .steps_resumed = 3, .decode_s = 2, .master.bytes = 12});
+    l.kind = LEASE_FINISH;
+    diary_begin(&d, &l, "worker 4 (host, process 19)");
+    diary_end(&d, &(LeaseResult){
+                      .kind = LEASE_FINISH,
+                      .finish_s = 1.5,
+                      .clip = {.clip_id = (char *)(uintptr_t) "row0", .file = (char *)(uintptr_t) "clips/row0.mp4"}});
     char *text = text_in(folder, &l);
     static const char *const holds[] = {
-        "Z lease 7, worker 2 (host, process 17): 4 steps, 7 clips: row0 , row1 , row2 , row3 , row4 , ...\n",
+        "Z lease 7, worker 2 (host, process 17): render of 4 steps for row0  and others\n",
         "Z denoise 0 of 4\n",
         "Z decode 0 of 2\n",
         "Z warning: a frame is odd\n",
         "Z ended after 3 steps (1 from a checkpoint), node: out of memory\n",
         "Z lease 7, worker 3 (host, process 18)",
-        "Z done: 1 steps, 3 from a checkpoint; text 0.00 s, denoising 0.00 s, decoding 2.00 s, finishing 0.00 s\n"};
+        "Z rendered: 1 steps, 3 from a checkpoint; text 0.00 s, denoising 0.00 s, decoding 2.00 s, a master of 12 "
+        "bytes\n",
+        "Z lease 7, worker 4 (host, process 19): finish of row0 \n",
+        "Z finished row0 in 1.50 s: clips/row0.mp4\n"};
     static const char *const lacks[] = {"denoise 2", "those who ask", "another shot", "secret wish"};
     for (size_t i = 0; i < sizeof holds / sizeof *holds; i++)
         if (!strstr(text, holds[i])) fail_msg("no \"%s\" in:\n%s", holds[i], text);
     for (size_t i = 0; i < sizeof lacks / sizeof *lacks; i++)
         if (strstr(text, lacks[i])) fail_msg("\"%s\" in:\n%s", lacks[i], text);
     free(text);
-    free_clips(&l);
     fixture_remove(folder);
 }
 
@@ -81,7 +82,6 @@ static void test_a_log_that_cannot_be_written_fails_nothing(void **state)
     log_line(LOG_WARNING, "goes to stderr alone");
     diary_end(&d, &(LeaseResult){.reason = NULL});
     free(logs);
-    free_clips(&l);
     fixture_remove(folder);
 }
 

@@ -11,7 +11,11 @@ static void test_a_quiet_night(void **state)
     assert_counts(&f, 30, 0, 0);
     Outcomes o = outcomes(&f);
     assert_int_equal(o.done, 10);
-    assert_int_equal(o.done + o.failed + o.lost + o.stopped + o.running, 10);
+    assert_int_equal(o.finished, 30);
+    assert_int_equal(o.failed + o.lost + o.stopped + o.running, 0);
+    Snapshot s = look(&f);
+    assert_int_equal(s.shot_count[SHOT_DONE], 10); /* no master is left */
+    snapshot_clear(&s);
     close_farm(&f);
 }
 
@@ -24,9 +28,12 @@ static void test_a_line_that_loses_doubles_and_delays(void **state)
         run_farm(&f, 600);
         assert_counts(&f, 12, 0, 0);
         assert_int_equal(outcomes(&f).done, 12); /* no shot was taken twice */
-        int rendered = 0;
-        for (int i = 1; i <= 4; i++) rendered += f.sim[i].leases_done;
-        assert_int_equal(rendered, 12); /* nor rendered twice */
+        assert_int_equal(outcomes(&f).finished, 12);
+        int made[LEASE_KINDS] = {0};
+        for (int i = 1; i <= 4; i++)
+            for (int k = 0; k < LEASE_KINDS; k++) made[k] += f.sim[i].made[k];
+        assert_int_equal(made[LEASE_RENDER], 12); /* nor rendered twice, nor a clip finished twice */
+        assert_int_equal(made[LEASE_FINISH], 12);
         close_farm(&f);
     }
 }
@@ -35,7 +42,7 @@ static void test_a_worker_dies_in_the_middle(void **state)
 {
     (void)state;
     Farm f = open_farm(12, 1, 3, (LocalFaults){0});
-    while (!f.sim[2].talk.has_lease || f.sim[2].step < 2) tick(&f);
+    while (!renders(&f.sim[2], 2)) tick(&f);
     kill_worker(&f, &f.sim[2]);
     run_farm(&f, 60);
     assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
@@ -85,7 +92,7 @@ static void test_three_workers_fail_at_a_shot(void **state)
     f.fate = shot_1_fails;
     run_farm(&f, 60);
     assert_counts(&f, 7, 1, 0);
-    assert_good(ledger_failures(f.ledger, 1, &workers, &times));
+    assert_good(ledger_failures(f.ledger, LEASE_RENDER, 1, &workers, &times));
     assert_int_equal(workers, 3);
     assert_int_equal(times, 3);
     assert_good(ledger_read_clips(f.ledger, NULL, (ClipSink){reason_of_row1, what}));
@@ -158,11 +165,32 @@ static ErrClass disk_is_full(Farm *f, Sim *s, const char **reason)
     return ERR_NODE;
 }
 
+/* A full disk of one node is no reason to stop the others (disk_full says whose it is). */
+static ErrClass scratch_of_worker_1_is_full(Farm *f, Sim *s, const char **reason)
+{
+    (void)f;
+    *reason = "cannot write a temporary file in /scratch: No space left on device";
+    return s->rank == 1 ? ERR_NODE : OK;
+}
+
+static void test_a_full_scratch_disk_is_one_node_s(void **state)
+{
+    (void)state;
+    Farm f = open_farm(20, 1, 3, (LocalFaults){0});
+    f.fate = scratch_of_worker_1_is_full;
+    run_farm(&f, 60);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+    assert_counts(&f, 20, 0, 0);
+    assert_int_equal(outcomes(&f).failed, 3); /* then it is set aside */
+    close_farm(&f);
+}
+
 static void test_a_full_disk_stops_the_farm(void **state)
 {
     (void)state;
     Farm f = open_farm(20, 1, 3, (LocalFaults){0});
     f.fate = disk_is_full;
+    f.disk_full = true;
     run_farm(&f, 60);
     assert_int_equal(dispatch_end(f.dispatch), DISPATCH_STUCK);
     assert_non_null(strstr(dispatch_reason(f.dispatch), "No space left"));
@@ -174,7 +202,7 @@ static void test_a_hung_worker_comes_back(void **state)
 {
     (void)state;
     Farm f = open_farm(10, 1, 3, (LocalFaults){0});
-    while (!f.sim[2].talk.has_lease || f.sim[2].step < 2) tick(&f);
+    while (!renders(&f.sim[2], 2)) tick(&f);
     int64_t lease = f.sim[2].talk.lease.lease;
     f.sim[2].hung = true;
     /* the others finish everything else; the hung one's shot is given away after the limit */
@@ -222,7 +250,7 @@ static void test_stop_and_resume(void **state)
     assert_in_range(s.finished, 1, 11);
     assert_int_equal(s.clip_count[CLIP_WAITING] + s.clip_count[CLIP_FINISHING], 0);
     snapshot_clear(&s);
-    assert_int_equal(outcomes(&f).stopped, 2);
+    assert_in_range(outcomes(&f).stopped, 1, 2); /* what was in work; the other may just have been between two */
     end_job(&f);
     start_job(&f, 3, (LocalFaults){0});
     run_farm(&f, 60);
@@ -294,7 +322,7 @@ static void test_a_lost_worker_is_replaced_when_it_pays(void **state)
     assert_in_range(left, 40, 118);                 /* soon after the loss, not at the end */
     left = night_with_a_loss(120, true, 100, &end); /* at once, before anything was rendered: a while later */
     assert_int_equal(end, DISPATCH_REPLACE);
-    assert_in_range(left, 40, 117);
+    assert_in_range(left, 40, 118);
     night_with_a_loss(5, true, 600, &end); /* too little is left */
     assert_int_equal(end, DISPATCH_DONE);
     night_with_a_loss(120, false, 8000, &end); /* nobody would start it again */
@@ -337,7 +365,7 @@ static Status watching_send(Link *l, int peer, const void *data, size_t bytes)
     int before = leases_seen + acks_seen;
     if (m.kind == WIRE_LEASE || m.kind == WIRE_ACK) {
         assert_good(ledger_open(watched->folder, LEDGER_READ, &reader));
-        assert_good(ledger_read_leases(reader, -1, (LeaseSink){find_lease, &m}));
+        assert_good(ledger_read_leases(reader, -1, -1, (LeaseSink){find_lease, &m}));
         assert_int_equal(leases_seen + acks_seen, before + 1);
         ledger_close(&reader);
     }
@@ -356,8 +384,8 @@ static void test_the_ledger_is_written_before_the_world_is_told(void **state)
     l->home = &home;
     watched = &f;
     run_farm(&f, 60);
-    assert_int_equal(leases_seen, 6);
-    assert_int_equal(acks_seen, 6);
+    assert_int_equal(leases_seen, 12); /* six renders, six finishes */
+    assert_int_equal(acks_seen, 12);
     close_farm(&f);
 }
 
@@ -400,8 +428,9 @@ static void test_random_nights(void **state)
         Snapshot s = look(&f);
         assert_int_equal(s.left, 0);
         assert_int_equal(s.finished + s.failed, 20);
-        assert_int_equal(s.shot_count[SHOT_RENDERED] + s.shot_count[SHOT_FAILED], s.shots);
-        assert_int_equal(outcomes(&f).done, s.shot_count[SHOT_RENDERED]); /* no finished shot was rendered again */
+        assert_int_equal(s.shot_count[SHOT_DONE] + s.shot_count[SHOT_FAILED], s.shots);
+        assert_int_equal(outcomes(&f).done, s.shot_count[SHOT_DONE]); /* no rendered shot was rendered again */
+        assert_int_equal(outcomes(&f).finished, s.finished);          /* and no finished clip finished again */
         snapshot_clear(&s);
         close_farm(&f);
     }
@@ -421,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_a_worker_that_fails_everything_is_set_aside),
         cmocka_unit_test(test_all_workers_set_aside_is_the_end),
         cmocka_unit_test(test_a_full_disk_stops_the_farm),
+        cmocka_unit_test(test_a_full_scratch_disk_is_one_node_s),
         cmocka_unit_test(test_a_hung_worker_comes_back),
         cmocka_unit_test(test_an_old_coordinator_ends),
         cmocka_unit_test(test_stop_and_resume),

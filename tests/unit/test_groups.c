@@ -14,6 +14,7 @@ static void open_roster(int workers, int group_size)
 {
     roster_open(&roster, workers + 1, 0, 0);
     roster.group_size = group_size;
+    for (int rank = 1; rank <= workers; rank++) roster.member[rank].takes = 1 << LEASE_RENDER | 1 << LEASE_FINISH;
 }
 
 static void set(int first, int last, MemberState state)
@@ -99,7 +100,7 @@ static void a_helper_that_does_not_come_back_is_overdue(void **state)
     assert_true(roster_overdue(&roster, &roster.member[1], 5000));
     roster_end_group(&roster, roster.member[1].group);
     assert_true(roster_overdue(&roster, &roster.member[2], 5000));
-    assert_int_equal(roster_count(&roster, 0).hoped, 2);
+    assert_int_equal(roster_count(&roster, 0).hoped[LEASE_RENDER], 2);
     roster_close(&roster);
 }
 
@@ -111,10 +112,32 @@ static void those_left_of_a_lost_group_are_waited_for(void **state)
     set(1, 4, MEMBER_LOST);
     set(2, 3, MEMBER_DEAD);
     set(5, 5, MEMBER_READY);
-    assert_int_equal(roster_count(&roster, 0).hoped, 1); /* lost by itself, which it may be for ever */
+    assert_int_equal(roster_count(&roster, 0).hoped[LEASE_RENDER], 1); /* lost by itself, which it may be for ever */
     for (int rank = 1; rank <= 4; rank++) roster.member[rank].awaited_ms = ROSTER_BACK_MS;
-    assert_int_equal(roster_count(&roster, ROSTER_BACK_MS - 1).hoped, 3);
-    assert_int_equal(roster_count(&roster, ROSTER_BACK_MS).hoped, 1);
+    assert_int_equal(roster_count(&roster, ROSTER_BACK_MS - 1).hoped[LEASE_RENDER], 3);
+    assert_int_equal(roster_count(&roster, ROSTER_BACK_MS).hoped[LEASE_RENDER], 1);
+    roster_close(&roster);
+}
+
+/* Finishers are in no group; a rank that finishes a clip is waited for. */
+static void finishers_are_in_no_group(void **state)
+{
+    (void)state;
+    open_roster(5, 2);
+    set(1, 5, MEMBER_READY);
+    for (int rank = 4; rank <= 5; rank++) roster.member[rank].takes = 1 << LEASE_FINISH;
+    set(2, 2, MEMBER_WORKING);
+    roster.member[2].kind = LEASE_FINISH;
+    roster_form_groups(&roster, 0);
+    assert_int_equal(roster.groups, 0);
+    set(2, 2, MEMBER_READY);
+    roster_form_groups(&roster, 0);
+    assert_int_equal(roster.groups, 1);
+    assert_int_equal(group_of(1), 12);
+    assert_int_equal(roster_count(&roster, 0).hoped[LEASE_RENDER], 3);
+    assert_int_equal(roster_count(&roster, 0).hoped[LEASE_FINISH], 5);
+    set(2, 2, MEMBER_WORKING); /* of a whole group, too */
+    assert_false(roster_group_can_work(&roster, &roster.member[1], 0));
     roster_close(&roster);
 }
 
@@ -140,6 +163,7 @@ int main(void)
                                        cmocka_unit_test(who_does_not_come_is_not_waited_for),
                                        cmocka_unit_test(a_helper_that_does_not_come_back_is_overdue),
                                        cmocka_unit_test(those_left_of_a_lost_group_are_waited_for),
+                                       cmocka_unit_test(finishers_are_in_no_group),
                                        cmocka_unit_test(groups_of_one_are_everybody)};
     return cmocka_run_group_tests_name("groups", tests, NULL, NULL);
 }

@@ -8,29 +8,7 @@
 #include "common/moment.h"
 #include "coordinator/ledger/owner.h"
 #include "coordinator/ledger/sql.h"
-
-static LeaseResult result_of(const Lease *l)
-{
-    LeaseResult r = {.lease = l->lease,
-                     .epoch = l->epoch,
-                     .reason = text_copy(""),
-                     .denoise_s = 2,
-                     .steps_done = l->steps,
-                     .clip_count = l->clip_count};
-    memcpy(r.key, l->key, HASH_TEXT);
-    r.clip = memory_get((size_t)l->clip_count, sizeof *r.clip);
-    for (int i = 0; i < l->clip_count; i++) {
-        r.clip[i] = (ClipResult){.clip_id = text_copy(l->clip[i].clip_id),
-                                 .file = text_format("clips/%s.mp4", l->clip[i].stem),
-                                 .thumbnail = text_format("clips/%s.png", l->clip[i].stem),
-                                 .sheet = text_copy(""),
-                                 .duration_s = 1,
-                                 .width = 72,
-                                 .height = 128};
-        hash_bytes(r.clip[i].file, 5, r.clip[i].sha256);
-    }
-    return r;
-}
+#include "coordinator/ledger/steer.h"
 
 static Snapshot look(Ledger *l)
 {
@@ -40,67 +18,205 @@ static Snapshot look(Ledger *l)
     return s;
 }
 
-static void test_lease_to_result(void **state)
+static void check_render_lease(const Lease *l)
+{
+    ShotSpec spec;
+    assert_int_equal(l->kind, LEASE_RENDER);
+    assert_int_equal(l->clip_count, 2);
+    assert_string_equal(l->clip_id, "row2");
+    assert_good(shot_from_json(l->spec, &spec));
+    assert_string_equal(spec.prompt, "prompt 1");
+    assert_true(l->epoch == 1 && l->steps == 4 && spec.seed == 1);
+    shot_clear(&spec);
+}
+
+static void test_from_a_render_to_the_last_finish(void **state)
 {
     (void)state;
     Fixture f = open_fixture(5, 2);
-    int64_t *shot, count;
-    bool more = true;
+    int64_t *shot, *clip, count, of;
+    bool gone = true;
     Lease lease;
     assert_good(ledger_begin(f.ledger, 102));
     assert_good(ledger_planned_shots(f.ledger, &shot, &count));
     assert_int_equal(count, 3);
-    assert_good(ledger_give_lease(f.ledger, shot[1], "host:7", &lease));
+    assert_good(ledger_give_render(f.ledger, shot[1], "host:7", &lease));
     assert_good(ledger_commit(f.ledger));
-    assert_int_equal(lease.clip_count, 2);
-    assert_string_equal(lease.clip[1].clip_id, "row3");
-    ShotSpec spec;
-    assert_good(shot_from_json(lease.spec, &spec));
-    assert_string_equal(spec.prompt, "prompt 1");
-    assert_non_null(strstr(lease.finish, "\"preset\":\"fast\""));
-    assert_true(lease.epoch == 1 && lease.steps == 4 && spec.seed == 1);
-    shot_clear(&spec);
-    LeaseResult r = result_of(&lease);
+    check_render_lease(&lease);
+    LeaseResult r = fixture_render_result(&lease);
     assert_good(ledger_begin(f.ledger, 103));
-    assert_good(ledger_note_finishing(f.ledger, lease.lease));
-    assert_good(ledger_take_result(f.ledger, &r, &more));
+    assert_good(ledger_take_result(f.ledger, &r, &gone));
     assert_good(ledger_commit(f.ledger));
-    assert_false(more);
+    assert_false(gone);
+    assert_int_equal(ledger_ready_masters(f.ledger), 1);
     Snapshot s = look(f.ledger);
-    assert_int_equal(s.clips, 5);
-    assert_int_equal(s.clip_count[CLIP_APPROVED], 2);
-    assert_int_equal(s.shot_count[SHOT_RENDERED], 1);
-    assert_int_equal(s.left, 3);
+    assert_int_equal(s.clip_count[CLIP_WAITING], 2);
+    assert_int_equal(s.shot_count[SHOT_MASTERED], 1);
+    assert_int_equal(s.left, 5);
     snapshot_clear(&s);
     assert_good(ledger_begin(f.ledger, 104)); /* the same result again */
-    assert_refused(ledger_take_result(f.ledger, &r, &more), ERR_FATAL, "is not running");
+    assert_refused(ledger_take_result(f.ledger, &r, &gone), ERR_FATAL, "is not running");
     ledger_rollback(f.ledger);
     lease_result_clear(&r);
     lease_clear(&lease);
+    assert_good(ledger_waiting_clips(f.ledger, -1, &clip, &count));
+    assert_true(count == 2 && clip[0] == 2 && clip[1] == 3);
+    assert_good(ledger_begin(f.ledger, 105));
+    assert_good(ledger_give_finish(f.ledger, 2, "host:8", &lease, &of));
+    assert_true(of == 1 && lease.kind == LEASE_FINISH && lease.master.bytes == 1000);
+    assert_string_equal(lease.stem, "stem2");
+    assert_string_equal(lease.master.sha256, lease.key);
+    assert_non_null(strstr(lease.finish, "\"preset\":\"fast\""));
+    assert_string_equal(lease.clip_finish, "");
+    r = fixture_finish_result(&lease);
+    assert_good(ledger_take_result(f.ledger, &r, &gone));
+    assert_false(gone);
+    assert_true(fixture_finish(f.ledger, 3, "host:8")); /* the last of its shot */
+    assert_good(ledger_commit(f.ledger));
+    s = look(f.ledger);
+    assert_int_equal(s.clip_count[CLIP_APPROVED], 2);
+    assert_int_equal(s.shot_count[SHOT_DONE], 1);
+    snapshot_clear(&s);
+    lease_result_clear(&r);
+    lease_clear(&lease);
+    free(clip);
     free(shot);
     close_fixture(&f);
 }
 
-static void test_a_result_with_other_clips_changes_nothing(void **state)
+static void test_a_result_of_something_else_changes_nothing(void **state)
 {
     (void)state;
     Fixture f = open_fixture(4, 2);
     Lease lease;
-    bool more;
+    bool gone;
+    int64_t shot;
     assert_good(ledger_begin(f.ledger, 102));
-    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
-    LeaseResult r = result_of(&lease);
-    r.clip_count = 1;
-    assert_refused(ledger_take_result(f.ledger, &r, &more), ERR_RETRY, "1 clips, expected 2");
-    r.clip_count = 2;
-    r.clip[1].clip_id[3] = '3';
-    assert_refused(ledger_take_result(f.ledger, &r, &more), ERR_RETRY, "\"row3\", which was not ordered");
+    fixture_render(f.ledger, 0, "host:7");
+    assert_good(ledger_give_finish(f.ledger, 1, "host:7", &lease, &shot));
+    LeaseResult r = fixture_finish_result(&lease);
+    r.clip.clip_id[3] = '3';
+    assert_refused(ledger_take_result(f.ledger, &r, &gone), ERR_RETRY, "\"row3\", which was not ordered");
+    r.kind = LEASE_RENDER;
+    assert_refused(ledger_take_result(f.ledger, &r, &gone), ERR_RETRY, "of a render, expected one of a finish");
     assert_good(ledger_commit(f.ledger));
     Snapshot s = look(f.ledger);
-    assert_int_equal(s.clip_count[CLIP_WAITING], 2);
+    assert_int_equal(s.clip_count[CLIP_WAITING], 1);
+    assert_int_equal(s.clip_count[CLIP_FINISHING], 1);
     snapshot_clear(&s);
     lease_result_clear(&r);
     lease_clear(&lease);
+    close_fixture(&f);
+}
+
+/* A clip that fails at its finish fails alone; a shot's failure takes its clips. Attempts are counted apart. */
+static void test_a_finish_that_fails_is_its_clip_s(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(3, 3);
+    int workers, times;
+    bool gone, yes;
+    assert_good(ledger_begin(f.ledger, 102));
+    fixture_fail(f.ledger, LEASE_RENDER, 0, "a:1", LEASE_FAILED);
+    fixture_render(f.ledger, 0, "b:2");
+    fixture_fail(f.ledger, LEASE_FINISH, 1, "a:1", LEASE_LOST);
+    fixture_fail(f.ledger, LEASE_FINISH, 1, "c:3", LEASE_FAILED);
+    assert_good(ledger_failures(f.ledger, LEASE_RENDER, 0, &workers, &times));
+    assert_true(workers == 1 && times == 1);
+    assert_good(ledger_failures(f.ledger, LEASE_FINISH, 1, &workers, &times));
+    assert_true(workers == 2 && times == 2);
+    assert_good(ledger_failures(f.ledger, LEASE_FINISH, 0, &workers, &times));
+    assert_int_equal(times, 0);
+    assert_good(ledger_has_failed(f.ledger, LEASE_FINISH, 1, "c:3", &yes));
+    assert_true(yes);
+    assert_good(ledger_has_failed(f.ledger, LEASE_RENDER, 0, "c:3", &yes));
+    assert_false(yes);
+    assert_good(ledger_give_up(f.ledger, LEASE_FINISH, 1, "no font has this glyph", &gone));
+    assert_false(gone);
+    fixture_finish(f.ledger, 0, "a:1");
+    assert_true(fixture_finish(f.ledger, 2, "a:1")); /* the failed one is not waited for */
+    assert_good(ledger_commit(f.ledger));
+    Snapshot s = look(f.ledger);
+    assert_true(s.finished == 2 && s.failed == 1 && s.left == 0 && s.shot_count[SHOT_DONE] == 1);
+    snapshot_clear(&s);
+    int64_t changed, *shot, count;
+    LedgerRequest retry = {.id = 1, .verb = "retry", .clip_id = "row1"};
+    assert_good(ledger_begin(f.ledger, 103));
+    assert_good(ledger_apply_request(f.ledger, &retry, &changed));
+    assert_int_equal(changed, 1);
+    assert_good(ledger_planned_shots(f.ledger, &shot, &count)); /* its master is gone: it is rendered again */
+    assert_true(count == 1 && shot[0] == 0);
+    fixture_render(f.ledger, 0, "b:2");
+    assert_good(ledger_failures(f.ledger, LEASE_FINISH, 1, &workers, &times));
+    assert_int_equal(times, 0);
+    assert_true(fixture_finish(f.ledger, 1, "a:1"));
+    assert_good(ledger_commit(f.ledger));
+    s = look(f.ledger);
+    assert_true(s.finished == 3 && s.failed == 0);
+    snapshot_clear(&s);
+    free(shot);
+    close_fixture(&f);
+}
+
+static void test_a_lost_master_is_made_again(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(3, 3);
+    Lease lease;
+    int64_t shot, *clip, count;
+    bool gone;
+    assert_good(ledger_begin(f.ledger, 102));
+    fixture_render(f.ledger, 0, "a:1");
+    fixture_finish(f.ledger, 0, "a:1");
+    assert_good(ledger_give_finish(f.ledger, 1, "a:1", &lease, &shot));
+    assert_good(ledger_lose_master(f.ledger, 0));
+    assert_false(ledger_has_master(f.ledger, 0));
+    assert_good(ledger_waiting_clips(f.ledger, -1, &clip, &count));
+    assert_int_equal(count, 0);
+    free(clip);
+    LeaseResult r = fixture_finish_result(&lease); /* it had read enough of it */
+    assert_good(ledger_take_result(f.ledger, &r, &gone));
+    assert_false(gone);
+    assert_good(ledger_commit(f.ledger));
+    Snapshot s = look(f.ledger);
+    assert_true(s.shot_count[SHOT_PLANNED] == 1 && s.clip_count[CLIP_PLANNED] == 1 && s.finished == 2);
+    snapshot_clear(&s);
+    assert_good(ledger_begin(f.ledger, 103));
+    fixture_render(f.ledger, 0, "a:1");
+    assert_true(fixture_finish(f.ledger, 2, "a:1"));
+    assert_good(ledger_commit(f.ledger));
+    lease_result_clear(&r);
+    lease_clear(&lease);
+    close_fixture(&f);
+}
+
+/* The next epoch finds what the last one left: a shot in work, a clip in work, and one whose master was lost meanwhile. */
+static void test_both_kinds_are_taken_back(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(6, 2);
+    Lease lease;
+    int64_t shot;
+    assert_good(ledger_begin(f.ledger, 102));
+    for (int i = 0; i < 2; i++) {
+        fixture_render(f.ledger, i, "a:1");
+        assert_good(ledger_give_finish(f.ledger, 2 * i, "a:1", &lease, &shot));
+        lease_clear(&lease);
+    }
+    assert_good(ledger_lose_master(f.ledger, 1));
+    assert_good(ledger_give_render(f.ledger, 2, "a:1", &lease));
+    lease_clear(&lease);
+    assert_good(ledger_commit(f.ledger));
+    assert_good(ledger_begin_epoch(f.ledger, "host", 2, 103));
+    Snapshot s = look(f.ledger);
+    assert_true(s.shot_count[SHOT_MASTERED] == 1 && s.shot_count[SHOT_PLANNED] == 2);
+    assert_true(s.clip_count[CLIP_WAITING] == 2 && s.clip_count[CLIP_PLANNED] == 4);
+    snapshot_clear(&s);
+    assert_int_equal(ledger_ready_masters(f.ledger), 1);
+    assert_good(ledger_begin(f.ledger, 104));
+    assert_false(fixture_finish(f.ledger, 0, "a:1"));
+    assert_true(fixture_finish(f.ledger, 1, "a:1"));
+    assert_good(ledger_commit(f.ledger));
     close_fixture(&f);
 }
 
@@ -128,7 +244,7 @@ static void test_an_old_epoch_is_fenced(void **state)
     Ledger *newer;
     Lease lease;
     assert_good(ledger_begin(f.ledger, 102));
-    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    assert_good(ledger_give_render(f.ledger, 0, "host:7", &lease));
     assert_good(ledger_commit(f.ledger));
     lease_clear(&lease);
     assert_good(ledger_open(f.folder, LEDGER_WRITE, &newer));
@@ -141,7 +257,7 @@ static void test_an_old_epoch_is_fenced(void **state)
     assert_int_equal(s.clip_count[CLIP_PLANNED], 2);
     snapshot_clear(&s);
     int workers, times;
-    assert_good(ledger_failures(newer, 0, &workers, &times));
+    assert_good(ledger_failures(newer, LEASE_RENDER, 0, &workers, &times));
     assert_int_equal(times, 0); /* and counts as no failure */
     ledger_close(&newer);
     close_fixture(&f);
@@ -150,8 +266,8 @@ static void test_an_old_epoch_is_fenced(void **state)
 static void test_states_change_by_the_table_only(void **state)
 {
     (void)state;
-    static const int shots_allowed[SHOT_STATES] = {
-        [SHOT_PLANNED] = 4, [SHOT_LEASED] = 4, [SHOT_RENDERED] = 2, [SHOT_FAILED] = 2, [SHOT_HELD] = 2};
+    static const int shots_allowed[SHOT_STATES] = {[SHOT_PLANNED] = 3, [SHOT_LEASED] = 2, [SHOT_MASTERED] = 2,
+                                                   [SHOT_DONE] = 1,    [SHOT_FAILED] = 1, [SHOT_HELD] = 1};
     for (int from = 0; from < SHOT_STATES; from++) {
         int allowed = 0;
         for (int event = 0; event < EV_COUNT; event++) {
@@ -170,9 +286,9 @@ static void test_states_change_by_the_table_only(void **state)
     Fixture f = open_fixture(2, 1);
     Lease lease;
     assert_good(ledger_begin(f.ledger, 102));
-    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    assert_good(ledger_give_render(f.ledger, 0, "host:7", &lease));
     lease_clear(&lease);
-    assert_refused(ledger_give_lease(f.ledger, 0, "host:8", &lease), ERR_FATAL, "a shot that is leased");
+    assert_refused(ledger_give_render(f.ledger, 0, "host:8", &lease), ERR_FATAL, "a shot that is leased");
     ledger_rollback(f.ledger);
     close_fixture(&f);
 }
@@ -182,22 +298,17 @@ static void test_failures_retry_and_rollback(void **state)
     (void)state;
     Fixture f = open_fixture(2, 2);
     static const char *const who[] = {"a:1", "b:2", "a:1"};
-    Lease lease;
     int workers, times;
     int64_t count;
-    bool yes;
+    bool yes, gone;
     assert_good(ledger_begin(f.ledger, 102));
-    for (int i = 0; i < 3; i++) {
-        assert_good(ledger_give_lease(f.ledger, 0, who[i], &lease));
-        assert_good(ledger_end_lease(f.ledger, lease.lease, i ? "failed" : "lost", NULL, "no luck"));
-        lease_clear(&lease);
-    }
-    assert_good(ledger_failures(f.ledger, 0, &workers, &times));
+    for (int i = 0; i < 3; i++) fixture_fail(f.ledger, LEASE_RENDER, 0, who[i], i ? LEASE_FAILED : LEASE_LOST);
+    assert_good(ledger_failures(f.ledger, LEASE_RENDER, 0, &workers, &times));
     assert_int_equal(workers, 2);
     assert_int_equal(times, 3);
-    assert_good(ledger_has_failed(f.ledger, 0, "b:2", &yes));
+    assert_good(ledger_has_failed(f.ledger, LEASE_RENDER, 0, "b:2", &yes));
     assert_true(yes);
-    assert_good(ledger_give_up(f.ledger, 0, "no luck at all"));
+    assert_good(ledger_give_up(f.ledger, LEASE_RENDER, 0, "no luck at all", &gone));
     assert_good(ledger_commit(f.ledger));
     Snapshot s = look(f.ledger);
     assert_int_equal(s.failed, 2);
@@ -214,32 +325,9 @@ static void test_failures_retry_and_rollback(void **state)
     assert_good(ledger_begin(f.ledger, 104));
     assert_good(ledger_apply_request(f.ledger, &one, &count));
     assert_int_equal(count, 2); /* row0 failed by the same render */
-    assert_good(ledger_failures(f.ledger, 0, &workers, &times));
+    assert_good(ledger_failures(f.ledger, LEASE_RENDER, 0, &workers, &times));
     assert_int_equal(times, 0);
     assert_good(ledger_commit(f.ledger));
-    close_fixture(&f);
-}
-
-static void test_many_clips_of_one_shot_take_several_leases(void **state)
-{
-    (void)state;
-    Fixture f = open_fixture(LEASE_MAX_CLIPS + 10, LEASE_MAX_CLIPS + 10);
-    for (int part = 0; part < 2; part++) {
-        Lease lease;
-        bool more;
-        assert_good(ledger_begin(f.ledger, 102));
-        assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
-        assert_int_equal(lease.clip_count, part ? 10 : LEASE_MAX_CLIPS);
-        LeaseResult r = result_of(&lease);
-        assert_good(ledger_take_result(f.ledger, &r, &more));
-        assert_int_equal(more, part == 0);
-        assert_good(ledger_commit(f.ledger));
-        lease_result_clear(&r);
-        lease_clear(&lease);
-    }
-    Snapshot s = look(f.ledger);
-    assert_int_equal(s.finished, s.clips);
-    snapshot_clear(&s);
     close_fixture(&f);
 }
 
@@ -403,7 +491,7 @@ static void test_without_shared_memory(void **state)
     Lease lease;
     char *wal = path_join(f.folder, "ledger.db-wal");
     assert_good(ledger_begin(f.ledger, 102));
-    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    assert_good(ledger_give_render(f.ledger, 0, "host:7", &lease));
     assert_good(ledger_open(f.folder, LEDGER_READ, &reader));
     Snapshot s = look(reader);
     assert_int_equal(s.shot_count[SHOT_LEASED], 0); /* not committed */
@@ -598,15 +686,17 @@ int main(void)
         cmocka_unit_test(test_the_journal_is_decided_once),
         cmocka_unit_test(test_a_long_reader_delays_a_commit),
         cmocka_unit_test(test_only_the_owner_adopts),
-        cmocka_unit_test(test_lease_to_result),
-        cmocka_unit_test(test_a_result_with_other_clips_changes_nothing),
+        cmocka_unit_test(test_from_a_render_to_the_last_finish),
+        cmocka_unit_test(test_a_result_of_something_else_changes_nothing),
+        cmocka_unit_test(test_a_finish_that_fails_is_its_clip_s),
+        cmocka_unit_test(test_a_lost_master_is_made_again),
+        cmocka_unit_test(test_both_kinds_are_taken_back),
         cmocka_unit_test(test_another_campaign_is_refused),
         cmocka_unit_test(test_an_old_epoch_is_fenced),
         cmocka_unit_test(test_launches),
         cmocka_unit_test(test_without_shared_memory),
         cmocka_unit_test(test_states_change_by_the_table_only),
         cmocka_unit_test(test_failures_retry_and_rollback),
-        cmocka_unit_test(test_many_clips_of_one_shot_take_several_leases),
         cmocka_unit_test(test_what_is_no_ledger_is_refused),
         cmocka_unit_test(test_rows_come_in_the_customers_order),
         cmocka_unit_test(test_requests_wait_for_the_coordinator),

@@ -18,35 +18,26 @@ typedef struct {
 
 static void finish_shot(Pages *p, int64_t shot, bool good)
 {
-    Lease lease;
-    bool more;
+    bool gone;
+    int64_t *clip, count;
     assert_good(ledger_begin(p->ledger, 1000 + (double)shot));
-    assert_good(ledger_give_lease(p->ledger, shot, "node<1>:7", &lease));
-    LeaseResult r = {.lease = lease.lease, .epoch = lease.epoch, .reason = "", .denoise_s = 2, .steps_done = 4};
-    r.clip_count = lease.clip_count;
-    r.clip = memory_get((size_t)lease.clip_count, sizeof *r.clip);
-    for (int i = 0; i < lease.clip_count && good; i++) {
-        char *name = text_format("clips/%s.mp4", lease.clip[i].stem), *path = path_join(p->folder, name);
-        assert_good(file_replace(path, name, strlen(name)));
-        r.clip[i] = (ClipResult){.clip_id = text_copy(lease.clip[i].clip_id),
-                                 .file = name,
-                                 .thumbnail = text_copy(""),
-                                 .sheet = text_copy(""),
-                                 .duration_s = 4.125,
-                                 .width = 72,
-                                 .height = 128};
-        hash_bytes(name, strlen(name), r.clip[i].sha256);
-        free(path);
+    if (!good) {
+        fixture_fail(p->ledger, LEASE_RENDER, shot, "node<1>:7", LEASE_FAILED);
+        assert_good(ledger_give_up(p->ledger, LEASE_RENDER, shot, "<script>alert(\"no\")</script>, twice", &gone));
+        assert_good(ledger_commit(p->ledger));
+        return;
     }
-    if (good)
-        assert_good(ledger_take_result(p->ledger, &r, &more));
-    else
-        assert_good(ledger_end_lease(p->ledger, lease.lease, "failed", NULL, "x"));
-    if (!good) assert_good(ledger_give_up(p->ledger, shot, "<script>alert(\"no\")</script>, twice"));
+    fixture_render(p->ledger, shot, "node<1>:7");
+    assert_good(ledger_waiting_clips(p->ledger, shot, &clip, &count));
+    for (int64_t i = 0; i < count; i++) {
+        char *name = text_format("clips/stem%d.mp4", (int)clip[i]), *path = path_join(p->folder, name);
+        assert_good(file_replace(path, name, strlen(name)));
+        fixture_finish(p->ledger, clip[i], "node<2>:8");
+        free(path);
+        free(name);
+    }
     assert_good(ledger_commit(p->ledger));
-    r.reason = NULL;
-    lease_result_clear(&r);
-    lease_clear(&lease);
+    free(clip);
 }
 
 /* Six rows, three shots: the first two are rendered, the third failed; the last row was refused. */
@@ -238,22 +229,20 @@ static void test_the_other_copy_is_good_enough(void **state)
 static void finish_as_one(const Pages *p, const char *first, const char *second)
 {
     Lease lease;
-    bool more;
+    bool gone;
+    int64_t shot;
     assert_good(ledger_begin(p->ledger, 2000));
     assert_good(ledger_lose_clip(p->ledger, 1, "as ordered"));
-    assert_good(ledger_give_lease(p->ledger, 0, "node", &lease));
-    assert_int_equal(lease.clip_count, 1);
+    fixture_render(p->ledger, 0, "node");
+    assert_good(ledger_give_finish(p->ledger, 1, "node", &lease, &shot));
     unlink(second);
     assert_int_equal(link(first, second), 0);
-    ClipResult clip = {.clip_id = lease.clip[0].clip_id,
-                       .file = (char *)(uintptr_t) "clips/stem1.mp4",
-                       .thumbnail = (char *)(uintptr_t) "",
-                       .sheet = (char *)(uintptr_t) ""};
-    assert_good(hash_file(first, clip.sha256));
-    LeaseResult r = {
-        .lease = lease.lease, .epoch = lease.epoch, .reason = (char *)(uintptr_t) "", .clip = &clip, .clip_count = 1};
-    assert_good(ledger_take_result(p->ledger, &r, &more));
+    LeaseResult r = fixture_finish_result(&lease);
+    assert_good(hash_file(first, r.clip.sha256));
+    assert_good(ledger_take_result(p->ledger, &r, &gone));
+    assert_true(gone);
     assert_good(ledger_commit(p->ledger));
+    lease_result_clear(&r);
     lease_clear(&lease);
 }
 
@@ -345,7 +334,7 @@ static void test_progress_fits_its_width(void **state)
             columns = *c == '\n' ? 0 : columns + ((*c & 0xc0) != 0x80);
             assert_true(columns <= width);
         }
-        if (width > 60) has(page, "worker 1   denoise    9/16  größe and 2 more");
+        if (width > 60) has(page, "worker 1   render denoise    9/16  größe and 2 more");
         free(page);
     }
     free(line);

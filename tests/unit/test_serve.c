@@ -42,11 +42,8 @@ static Fixture open_fixture(const char *where)
                        .done = 1,
                        .total = 4};
     assert_good(ledger_note_worker(f.ledger, &line));
-    Lease lease;
-    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
-    assert_good(ledger_end_lease(f.ledger, lease.lease, "failed", NULL, "x"));
-    assert_good(ledger_give_up(f.ledger, 0, "a <i>reason</i>"));
-    lease_clear(&lease);
+    fixture_fail(f.ledger, LEASE_RENDER, 0, "host:7", LEASE_FAILED);
+    assert_good(ledger_give_up(f.ledger, LEASE_RENDER, 0, "a <i>reason</i>", &(bool){false}));
     assert_good(ledger_commit(f.ledger));
     if (where) assert_good(serve_start(where, (const char *const[]){f.folder}, 1, &f.serve));
     return f;
@@ -94,7 +91,8 @@ static void test_the_page_shows_texts_as_texts(void **state)
     assert_non_null(strstr(text, "Content-Security-Policy: default-src 'none'; style-src 'self';"));
     assert_non_null(strstr(text, "n&quot;ight &lt;/h1&gt;&lt;script&gt;alert(1)&lt;/script&gt; \\ &amp;amp;"));
     assert_non_null(strstr(text, "row0, row1: a &lt;i&gt;reason&lt;/i&gt;"));
-    assert_non_null(strstr(text, "<td>&lt;b&gt;host&lt;/b&gt;<td>working<td>denoise<td>1 of 4<td>row0 and 1 more"));
+    assert_non_null(
+        strstr(text, "<td>&lt;b&gt;host&lt;/b&gt;<td>working<td>render<td>denoise<td>1 of 4<td>row0 and 1 more"));
     assert_non_null(strstr(text, "<code>reelwright pilot approve /")); /* its two clips have failed */
     assert_null(strstr(text, "<script"));
     assert_null(strstr(text, "style="));
@@ -116,8 +114,8 @@ static void test_metrics_are_whole(void **state)
         "reelwright_shots{%s,state=\"failed\"} 1\n",
         "reelwright_workers{%s,state=\"working\"} 1\n",
         "reelwright_worker_shots_total{%s,worker=\"1\",host=\"<b>host</b>\"} 0\n",
-        "reelwright_leases_total{%s,outcome=\"failed\"} 1\n",
-        "reelwright_leases_total{%s,outcome=\"done\"} 0\n",
+        "reelwright_leases_total{%s,kind=\"render\",outcome=\"failed\"} 1\n",
+        "reelwright_leases_total{%s,kind=\"finish\",outcome=\"done\"} 0\n",
         "reelwright_stage_seconds_total{%s,stage=\"denoise\"} 0\n",
         "reelwright_waiting{%s} 1\n",
         "reelwright_running{%s} 1\n",

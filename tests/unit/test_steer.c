@@ -167,13 +167,14 @@ static void test_clips_of_one_shot_go_different_ways(void **state)
     Fixture f = open_fixture(4, 4);
     Lease lease;
     int workers, times;
+    bool gone;
     assert_int_equal(changed_by(&f, "pause", "row1", ""), 1);
     assert_int_equal(changed_by(&f, "cancel", "row2", ""), 1);
     assert_good(ledger_begin(f.ledger, 103));
-    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    assert_good(ledger_give_render(f.ledger, 0, "host:7", &lease));
     assert_int_equal(lease.clip_count, 2); /* row0 and row3 */
-    assert_good(ledger_end_lease(f.ledger, lease.lease, "failed", NULL, "no luck"));
-    assert_good(ledger_give_up(f.ledger, 0, "no luck"));
+    assert_good(ledger_end_lease(f.ledger, lease.lease, LEASE_FAILED, NULL, "no luck"));
+    assert_good(ledger_give_up(f.ledger, LEASE_RENDER, 0, "no luck", &gone));
     assert_good(ledger_commit(f.ledger));
     lease_clear(&lease);
     Snapshot s;
@@ -186,12 +187,12 @@ static void test_clips_of_one_shot_go_different_ways(void **state)
     assert_string_equal(text, "row0, row1, row3: no luck");
     free(text);
     assert_int_equal(changed_by(&f, "resume", "row2", ""), 1);
-    assert_good(ledger_failures(f.ledger, 0, &workers, &times));
+    assert_good(ledger_failures(f.ledger, LEASE_RENDER, 0, &workers, &times));
     assert_int_equal(times, 0);
     assert_good(ledger_begin(f.ledger, 104));
-    assert_good(ledger_give_lease(f.ledger, 0, "host:7", &lease));
+    assert_good(ledger_give_render(f.ledger, 0, "host:7", &lease));
     assert_int_equal(lease.clip_count, 1);
-    assert_string_equal(lease.clip[0].clip_id, "row2");
+    assert_string_equal(lease.clip_id, "row2");
     ledger_rollback(f.ledger);
     lease_clear(&lease);
     assert_int_equal(changed_by(&f, "retry", "row1", ""), 3); /* what failed together */

@@ -143,7 +143,8 @@ static void let_happen(Ledger *l)
         int64_t planned;
         assert_good(ledger_sql_number(l, &planned, "SELECT count(*) FROM shots WHERE shot = ?1 AND state = 'planned'",
                                       "i", shot[i]));
-        if (planned && chance(4) == 0) assert_good(ledger_give_up(l, shot[i], "too hard"));
+        if (planned && chance(4) == 0)
+            assert_good(ledger_give_up(l, LEASE_RENDER, shot[i], "too hard", &(bool){false}));
     }
     assert_good(ledger_commit(l));
     assert_good(ledger_check_counts(l));

@@ -13,20 +13,12 @@
 #include "common/link.h"
 #include "common/wire.h"
 
-static void fill_lease(Lease *l)
+static void fill_lease(Lease *l, LeaseKind kind)
 {
-    *l = (Lease){.lease = 1ll << 40,
-                 .epoch = 3,
-                 .checkpoint_every = 5,
-                 .mixed = 1,
-                 .clip_count = 2,
-                 .group = 12,
-                 .member_count = 3,
-                 .member = {4, 9, 5}};
+    *l = (Lease){.kind = kind, .lease = 1ll << 40, .epoch = 3};
     memset(l->key, 'a', HASH_TEXT - 1);
-    memset(l->model_hash, 'b', HASH_TEXT - 1);
-    l->model_folder = text_copy("models/pocket");
     l->campaign_folder = text_copy("out/ü");
+    l->clip_id = text_copy("kunde 1");
     l->shot = (ShotSpec){.prompt = text_copy("ein \"roter\" Ballon"),
                          .negative = text_copy(""),
                          .seed = UINT64_MAX,
@@ -40,39 +32,60 @@ static void fill_lease(Lease *l)
                          .flow_shift = 3.0,
                          .scheduler = "unipc"};
     l->spec = shot_to_json(&l->shot);
-    l->finish = text_copy("{\"renditions\":[]}");
-    l->clip = memory_get(2, sizeof *l->clip);
-    for (int i = 0; i < 2; i++) {
-        l->clip[i].clip_id = text_format("kunde %d", i);
-        l->clip[i].stem = text_format("kunde-%d", i);
-        l->clip[i].finish = text_copy(i ? "{\"label\":\"KI\"}" : "");
+    if (kind == LEASE_FINISH) {
+        l->stem = text_copy("kunde-1");
+        l->finish = text_copy("{\"renditions\":[]}");
+        l->clip_finish = text_copy("{\"label\":\"KI\"}");
+        l->master.bytes = 1ll << 33;
+        memset(l->master.sha256, 'c', HASH_TEXT - 1);
+        return;
     }
+    l->checkpoint_every = 5;
+    l->mixed = 1;
+    l->clip_count = 2;
+    l->group = 12;
+    l->member_count = 3;
+    memcpy(l->member, (int[]){4, 9, 5}, 3 * sizeof(int));
+    memset(l->model_hash, 'b', HASH_TEXT - 1);
+    l->model_folder = text_copy("models/pocket");
 }
 
-static void fill_result(LeaseResult *r)
+static void fill_result(LeaseResult *r, LeaseKind kind)
 {
-    *r = (LeaseResult){.lease = 7,
+    *r = (LeaseResult){.kind = kind,
+                       .lease = 7,
                        .epoch = 2,
                        .err = ERR_NODE,
+                       .disk_full = 1,
                        .encode_text_s = 0.25,
                        .denoise_s = 12.5,
                        .decode_s = 3,
                        .finish_s = 1e-3,
                        .steps_done = 11,
-                       .steps_resumed = 5,
-                       .clip_count = 1};
+                       .steps_resumed = 5};
     memset(r->key, 'c', HASH_TEXT - 1);
     r->reason = text_copy("no space left");
-    r->clip = memory_get(1, sizeof *r->clip);
-    r->clip[0] = (ClipResult){.clip_id = text_copy("x"),
-                              .file = text_copy("clips/x.mp4"),
-                              .thumbnail = text_copy("clips/x.png"),
-                              .sheet = text_copy("clips/x.sheet.png"),
-                              .duration_s = 4.125,
-                              .width = 720,
-                              .height = 1280};
-    memset(r->clip[0].sha256, 'd', HASH_TEXT - 1);
+    if (kind == LEASE_RENDER) {
+        r->master.bytes = 1ll << 34;
+        memset(r->master.sha256, 'e', HASH_TEXT - 1);
+        return;
+    }
+    r->clip = (ClipResult){.clip_id = text_copy("x"),
+                           .file = text_copy("clips/x.mp4"),
+                           .thumbnail = text_copy("clips/x.png"),
+                           .sheet = text_copy("clips/x.sheet.png"),
+                           .document = text_copy("{\"files\":[]}"),
+                           .duration_s = 4.125,
+                           .width = 720,
+                           .height = 1280,
+                           .name_count = 2,
+                           .name = memory_get(2, sizeof(char *))};
+    memset(r->clip.sha256, 'd', HASH_TEXT - 1);
+    r->clip.name[0] = text_copy("x.mp4");
+    r->clip.name[1] = text_copy("x.png");
 }
+
+static LeaseKind of_kind; /* what leases and results that make_message makes are of */
 
 static void make_message(WireKind kind, WireMessage *m)
 {
@@ -81,9 +94,10 @@ static void make_message(WireKind kind, WireMessage *m)
         m->as.ready.host = text_copy("node-1");
         m->as.ready.pid = 4711;
         m->as.ready.threads = 8;
+        m->as.ready.takes = 2;
     }
-    if (kind == WIRE_LEASE) fill_lease(&m->as.lease);
-    if (kind == WIRE_RESULT) fill_result(&m->as.result);
+    if (kind == WIRE_LEASE) fill_lease(&m->as.lease, of_kind);
+    if (kind == WIRE_RESULT) fill_result(&m->as.result, of_kind);
     if (kind == WIRE_PROGRESS) {
         strcpy(m->as.progress.stage, "denoise");
         m->as.progress.done = 3;
@@ -95,7 +109,10 @@ static void make_message(WireKind kind, WireMessage *m)
 static void test_every_kind_returns_as_it_was(void **state)
 {
     (void)state;
-    for (WireKind kind = WIRE_READY; kind <= WIRE_BYE; kind++) {
+    for (int i = 0; i < LEASE_KINDS * (WIRE_BYE + 1); i++) {
+        const WireKind kind = (WireKind)(i / LEASE_KINDS);
+        if (kind < WIRE_READY) continue;
+        of_kind = (LeaseKind)(i % LEASE_KINDS);
         WireMessage m, back;
         unsigned char *data, *again;
         size_t bytes, again_bytes;
@@ -122,25 +139,34 @@ static void test_fields_of_a_lease_and_a_result(void **state)
     WireMessage m, back;
     unsigned char *data;
     size_t bytes;
+    of_kind = LEASE_RENDER;
     make_message(WIRE_LEASE, &m);
     wire_encode(&m, &data, &bytes);
     assert_int_equal(wire_decode(data, bytes, &back).err, OK);
     const Lease *l = &back.as.lease;
-    assert_true(l->lease == 1ll << 40 && l->shot.seed == UINT64_MAX && l->clip_count == 2);
+    assert_true(l->kind == LEASE_RENDER && l->lease == 1ll << 40 && l->shot.seed == UINT64_MAX && l->clip_count == 2);
     assert_string_equal(l->shot.prompt, "ein \"roter\" Ballon");
-    assert_string_equal(l->finish, "{\"renditions\":[]}");
-    assert_string_equal(l->clip[0].finish, "");
-    assert_string_equal(l->clip[1].finish, "{\"label\":\"KI\"}");
-    assert_string_equal(l->clip[1].stem, "kunde-1");
     assert_true(l->group == 12 && l->member_count == 3 && l->member[1] == 9);
+    wire_clear(&m);
+    wire_clear(&back);
+    free(data);
+    of_kind = LEASE_FINISH;
+    make_message(WIRE_LEASE, &m);
+    wire_encode(&m, &data, &bytes);
+    assert_int_equal(wire_decode(data, bytes, &back).err, OK);
+    assert_string_equal(l->finish, "{\"renditions\":[]}");
+    assert_string_equal(l->clip_finish, "{\"label\":\"KI\"}");
+    assert_string_equal(l->stem, "kunde-1");
+    assert_true(l->kind == LEASE_FINISH && l->master.bytes == 1ll << 33 && l->shot.frames == 33);
     wire_clear(&m);
     wire_clear(&back);
     free(data);
     make_message(WIRE_RESULT, &m);
     wire_encode(&m, &data, &bytes);
     assert_int_equal(wire_decode(data, bytes, &back).err, OK);
-    assert_int_equal(back.as.result.err, ERR_NODE);
-    assert_true(back.as.result.clip[0].duration_s == 4.125);
+    assert_true(back.as.result.err == ERR_NODE && back.as.result.disk_full == 1);
+    assert_true(back.as.result.clip.duration_s == 4.125 && back.as.result.clip.name_count == 2);
+    assert_string_equal(back.as.result.clip.name[1], "x.png");
     assert_string_equal(back.as.result.reason, "no space left");
     wire_clear(&m);
     wire_clear(&back);
@@ -150,7 +176,10 @@ static void test_fields_of_a_lease_and_a_result(void **state)
 static void test_every_truncation_is_refused(void **state)
 {
     (void)state;
-    for (WireKind kind = WIRE_READY; kind <= WIRE_BYE; kind++) {
+    for (int i = 0; i < LEASE_KINDS * (WIRE_BYE + 1); i++) {
+        const WireKind kind = (WireKind)(i / LEASE_KINDS);
+        if (kind < WIRE_READY) continue;
+        of_kind = (LeaseKind)(i % LEASE_KINDS);
         WireMessage m, back;
         unsigned char *data;
         size_t bytes;
@@ -176,7 +205,7 @@ static void test_foreign_bytes_are_named(void **state)
     make_message(WIRE_LEASE, &m);
     wire_encode(&m, &data, &bytes);
     data[4]++;
-    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 4, expected 3"));
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 5, expected 4"));
     data[4]--, data[6] = 99;
     assert_non_null(strstr(wire_decode(data, bytes, &back).message, "unknown kind 99"));
     data[6] = WIRE_RESULT;
@@ -190,13 +219,13 @@ static void test_foreign_bytes_are_named(void **state)
 static void test_a_count_larger_than_the_message(void **state)
 {
     (void)state;
-    WireMessage m = {.kind = WIRE_RESULT}, back;
+    WireMessage m = {.kind = WIRE_RESULT, .as.result.kind = LEASE_FINISH}, back;
     unsigned char *data;
     size_t bytes;
     m.as.result.reason = text_copy("");
     wire_encode(&m, &data, &bytes);
-    memset(data + bytes - 4, 0x7f, 4); /* the last field is the number of clips */
-    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "number of clips"));
+    memset(data + bytes - 8, 0x7f, 4); /* the number of files stands before the document, which is empty */
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "number of files"));
     wire_clear(&m);
     free(data);
 }

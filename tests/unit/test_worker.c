@@ -18,10 +18,9 @@
 enum { STEPS = 3 };
 static const char folder[] = "test_worker.out", model_folder[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";
 static Worker *worker;
-static ClipOrder orders[] = {{"1", "anna", ""}, {"2", "ben", ""}};
-static char finish[] = "{\"renditions\":[{\"name\":\"preview\",\"width\":96,\"height\":64,\"crf\":24,\"preset\":"
-                       "\"veryfast\",\"max_kbps\":0}]}";
-static Lease lease;
+static char documents[] = "{\"renditions\":[{\"name\":\"preview\",\"width\":96,\"height\":64,\"crf\":24,\"preset\":"
+                          "\"veryfast\",\"max_kbps\":0}]}";
+static Lease lease; /* the render */
 
 static char *path_of(const char *name) { return path_join(folder, name); }
 
@@ -34,32 +33,83 @@ static void assert_done(const LeaseResult *r, int resumed)
     assert_string_equal(r->key, lease.key);
     assert_int_equal(r->steps_resumed, resumed);
     assert_int_equal(r->steps_done, STEPS - resumed);
-    assert_int_equal(r->clip_count, 2);
-    for (int i = 0; i < 2; i++) {
-        char hash[HASH_TEXT], *file = path_of(r->clip[i].file), *sheet = path_of(r->clip[i].sheet),
-                              *thumbnail = path_of(r->clip[i].thumbnail);
-        assert_int_equal(hash_file(file, hash).err, OK);
-        assert_string_equal(hash, r->clip[i].sha256);
-        assert_true(file_exists(sheet));
-        assert_true(file_exists(thumbnail));
-        free(thumbnail);
-        free(sheet);
-        free(file);
-    }
+    char hash[HASH_TEXT], *name = text_format("work/5/%s.mkv", lease.key), *file = path_of(name);
+    int64_t bytes;
+    assert_int_equal(hash_file(file, hash).err, OK);
+    assert_int_equal(file_size(file, &bytes).err, OK);
+    assert_string_equal(hash, r->master.sha256);
+    assert_int_equal(bytes, r->master.bytes);
+    free(name);
+    free(file);
 }
 
-static void does_a_lease_and_again_from_its_checkpoint(void **state)
+/* As the coordinator does with a result. */
+static void adopt_master(void)
+{
+    char *from = text_format("%s/work/5/%s.mkv", folder, lease.key),
+         *to = text_format("%s/masters/%s.mkv", folder, lease.key), *masters = path_of("masters");
+    assert_int_equal(file_make_folders(masters).err, OK);
+    assert_int_equal(rename(from, to), 0);
+    free(from);
+    free(to);
+    free(masters);
+}
+
+static Lease finish_of(const LeaseResult *render, int64_t number, char *stem)
+{
+    Lease l = lease;
+    l.kind = LEASE_FINISH;
+    l.lease = number;
+    l.clip_id = stem;
+    l.stem = stem;
+    l.finish = documents;
+    l.clip_finish = (char *)(uintptr_t) "";
+    l.master = render->master;
+    return l;
+}
+
+static void renders_and_again_from_its_checkpoint(void **state)
 {
     (void)state;
     LeaseResult first, again;
     worker_do_lease(worker, &lease, (Progress){0}, &first);
     assert_done(&first, 0);
-    assert_true(first.denoise_s > 0 && first.decode_s > 0 && first.finish_s > 0);
+    assert_true(first.denoise_s > 0 && first.decode_s > 0);
     worker_do_lease(worker, &lease, (Progress){0}, &again);
     assert_done(&again, STEPS);
-    assert_string_equal(first.clip[0].sha256, again.clip[0].sha256);
+    assert_string_equal(first.master.sha256, again.master.sha256);
     lease_result_clear(&first);
     lease_result_clear(&again);
+}
+
+static void finishes_a_clip_of_what_it_rendered(void **state)
+{
+    (void)state;
+    LeaseResult render, r;
+    worker_do_lease(worker, &lease, (Progress){0}, &render);
+    adopt_master();
+    char anna[] = "anna";
+    Lease finish = finish_of(&render, 6, anna);
+    worker_do_lease(worker, &finish, (Progress){0}, &r);
+    assert_string_equal(r.reason, "");
+    assert_true(r.kind == LEASE_FINISH && r.err == OK && r.lease == 6 && r.finish_s > 0);
+    char hash[HASH_TEXT], *file = path_of("work/6/anna.mp4");
+    assert_int_equal(hash_file(file, hash).err, OK);
+    assert_string_equal(hash, r.clip.sha256);
+    free(file);
+    lease_result_clear(&r);
+    finish.lease = 7; /* and without its master, or with another one */
+    finish.master.sha256[0] ^= 1;
+    worker_do_lease(worker, &finish, (Progress){0}, &r);
+    assert_true(r.err == ERR_RETRY && r.master_bad == 1 && r.clip.name_count == 0);
+    lease_result_clear(&r);
+    finish = finish_of(&render, 8, anna);
+    finish.finish = (char *)(uintptr_t) "{}";
+    worker_do_lease(worker, &finish, (Progress){0}, &r);
+    assert_true(r.err == ERR_FATAL && r.master_bad == 0);
+    assert_non_null(strstr(r.reason, "damaged \"renditions\""));
+    lease_result_clear(&r);
+    lease_result_clear(&render);
 }
 
 static Status stop_at(void *self, const char *stage, int done, int total)
@@ -70,17 +120,17 @@ static Status stop_at(void *self, const char *stage, int done, int total)
 
 static void reports_a_stop_in_any_stage(void **state)
 {
-    static char stage[][8] = {"load", "text", "denoise", "decode", "finish"};
+    static char stage[][8] = {"load", "text", "denoise", "decode"};
     (void)state;
     char *checkpoint = text_format("%s/latents/%s.h5", folder, lease.key);
     unlink(checkpoint);
     free(checkpoint);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 4; i++) {
         LeaseResult r;
         worker_do_lease(worker, &lease, (Progress){stop_at, stage[i]}, &r);
         assert_int_equal(r.err, ERR_STOP);
         assert_string_equal(r.reason, "told to stop");
-        assert_int_equal(r.clip_count, 0);
+        assert_int_equal(r.master.bytes, 0);
         lease_result_clear(&r);
     }
     LeaseResult r;
@@ -134,9 +184,7 @@ static int open_all(void **state)
                              .guidance = 3,
                              .flow_shift = 3,
                              .scheduler = "unipc"},
-                    .finish = finish,
-                    .clip_count = 2,
-                    .clip = orders};
+                    .clip_count = 2};
     if (failed(model_config_hash(model_folder, lease.model_hash))) return 1;
     shot_key(&lease.shot, lease.model_hash, lease.key);
     return 0;
@@ -144,29 +192,17 @@ static int open_all(void **state)
 
 static int close_all(void **state)
 {
-    static const char *const made[] = {"clips/anna.mp4", "clips/anna.png", "clips/anna.sheet.png",
-                                       "clips/ben.mp4",  "clips/ben.png",  "clips/ben.sheet.png"};
     (void)state;
     worker_free(&worker);
-    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-        char *path = path_of(made[i]);
-        unlink(path);
-        free(path);
-    }
-    char *checkpoint = text_format("%s/latents/%s.h5", folder, lease.key), *clips = path_of("clips"),
-         *latents = path_of("latents");
-    unlink(checkpoint);
-    bool empty = rmdir(clips) == 0 && rmdir(latents) == 0 && rmdir(folder) == 0;
-    free(latents);
-    free(clips);
-    free(checkpoint);
-    return empty ? 0 : 1; /* something else, a draft perhaps, was left behind */
+    file_remove_tree(folder);
+    return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(does_a_lease_and_again_from_its_checkpoint),
+        cmocka_unit_test(renders_and_again_from_its_checkpoint),
+        cmocka_unit_test(finishes_a_clip_of_what_it_rendered),
         cmocka_unit_test(reports_a_stop_in_any_stage),
         cmocka_unit_test(says_what_went_wrong),
     };

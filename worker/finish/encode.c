@@ -37,7 +37,9 @@ static Status av_failed(const Encode *e, int code, const char *what)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
     av_strerror(code, text, sizeof text);
-    return status_fail(ERR_NODE, "%s: cannot %s: %s", e->path, what, text);
+    Status status = status_fail(ERR_NODE, "%s: cannot %s: %s", e->path, what, text);
+    status.error = AVUNERROR(code);
+    return status;
 }
 
 static bool is_preset(const char *name)

@@ -4,42 +4,37 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "common/finish_spec.h"
-#include "common/moment.h"
 #include "worker/finish/encode.h"
 #include "worker/finish/stills.h"
+#include "worker/finish/team.h"
 
-/* What is made of one clip: its renditions, then the two pictures. */
-enum { MAX_FILES = MAX_RENDITIONS + 2 };
+enum { CHUNK = 4 /* frames that are worked on at a time */ };
 
 struct Finish {
-    const Lease *lease;
-    FinishSpec spec;
+    FinishJob job;
     Encode *encode[MAX_RENDITIONS];
     Stills *stills;
-    double spent_s; /* in here, while somebody else decodes */
+    char *name[CLIP_MAX_FILES]; /* as they are called in clips/ */
+    int name_count;
+    json_t *document;
 };
+
+const FinishJob *finish_job(const Finish *f) { return &f->job; }
+
+void finish_note(Finish *f, const char *key, json_t *value) { json_object_set_new(f->document, key, value); }
+
+char *finish_add_file(Finish *f, const char *ending)
+{
+    if (f->name_count == CLIP_MAX_FILES) abort(); /* more kinds of files than a result can hold */
+    char *name = f->name[f->name_count++] = text_format("%s.%s", f->job.stem, ending);
+    return path_join(f->job.folder, name);
+}
 
 /* ---- names --------------------------------------------------------------------------------------------------------- */
 
-static int file_count(const Finish *f) { return f->spec.rendition_count + 2; }
-
-/* Relative to the campaign folder, free() it: renditions first, then thumbnail, then contact sheet. */
-static char *relative_name(const Finish *f, int clip, int file)
+static char *rendition_ending(const FinishSpec *s, int i)
 {
-    const FinishSpec *s = &f->spec;
-    const char *stem = f->lease->clip[clip].stem;
-    if (file == 0) return text_format("clips/%s.mp4", stem);
-    if (file < s->rendition_count) return text_format("clips/%s.%s.mp4", stem, s->rendition[file].name);
-    return text_format(file == s->rendition_count ? "clips/%s.png" : "clips/%s.sheet.png", stem);
-}
-
-static char *full_name(const Finish *f, int clip, int file)
-{
-    char *name = relative_name(f, clip, file);
-    char *path = path_join(f->lease->campaign_folder, name);
-    free(name);
-    return path;
+    return i == 0 ? text_copy("mp4") : text_format("%s.mp4", s->rendition[i].name);
 }
 
 /* The rendition before this one that makes the same file, or -1: platforms often want the same. */
@@ -55,150 +50,205 @@ static int same_rendition(const FinishSpec *s, int i)
     return -1;
 }
 
-static Status duplicate(const Finish *f, int from_clip, int from_file, int clip, int file)
-{
-    char *from = full_name(f, from_clip, from_file), *to = full_name(f, clip, file);
-    Status status = file_duplicate(from, to);
-    free(from);
-    free(to);
-    return status;
-}
-
-/* ---- from frames to the first clip's files --------------------------------------------------------------------------- */
+/* ---- from frames to files ------------------------------------------------------------------------------------------- */
 
 static Status begin_all(Finish *f)
 {
-    const Lease *l = f->lease;
-    char *folder = path_join(l->campaign_folder, "clips");
-    Status status = file_make_folders(folder);
-    free(folder);
-    for (int i = 0; i < f->spec.rendition_count && !failed(status); i++) {
-        const Rendition *r = &f->spec.rendition[i];
-        if (same_rendition(&f->spec, i) >= 0) continue;
+    const FinishSpec *s = f->job.spec;
+    Status status = status_ok();
+    for (int i = 0; i < s->rendition_count && !failed(status); i++) {
+        const Rendition *r = &s->rendition[i];
         EncodeOptions o = encode_defaults();
-        o.width = r->width, o.height = r->height, o.fps = l->shot.fps;
+        o.width = r->width, o.height = r->height, o.fps = f->job.shot->fps;
         o.crf = r->crf, o.preset = r->preset, o.max_kbps = r->max_kbps;
-        char *path = full_name(f, 0, i);
-        status = encode_begin(path, &o, &f->encode[i]);
+        char *ending = rendition_ending(s, i), *path = finish_add_file(f, ending);
+        if (same_rendition(s, i) < 0) status = encode_begin(path, &o, &f->encode[i]);
+        free(ending);
         free(path);
     }
-    if (!failed(status)) status = stills_begin(l->shot.frames, l->shot.fps, &f->stills);
+    if (!failed(status)) status = stills_begin(f->job.shot->frames, f->job.shot->fps, &f->stills);
     return status;
 }
 
-Status finish_begin(const Lease *lease, Finish **out)
+Status finish_begin(const FinishJob *job, Finish **out)
 {
-    *out = NULL;
-    if (lease->clip_count < 1)
-        return status_fail(ERR_INPUT, "lease %lld: no clip, expected one at least", (long long)lease->lease);
     *out = memory_get(1, sizeof **out);
-    (*out)->lease = lease;
-    Status status = finish_spec_read(lease->finish, lease->clip[0].finish, &(*out)->spec);
-    if (!failed(status)) status = begin_all(*out);
+    (*out)->job = *job;
+    (*out)->document = json_object();
+    Status status = begin_all(*out);
     if (failed(status)) finish_abandon(out);
     return status;
 }
 
-Status finish_put(Finish *f, const float *frames, int n, int height, int width)
+void finish_abandon(Finish **finish)
 {
-    double start = moment_s();
-    for (int i = 0; i < f->spec.rendition_count; i++)
-        if (f->encode[i]) TRY(encode_put(f->encode[i], frames, n, height, width));
-    TRY(stills_put(f->stills, frames, n, height, width));
-    f->spent_s += moment_s() - start;
+    Finish *f = *finish;
+    if (!f) return;
+    for (int i = 0; i < MAX_RENDITIONS; i++) encode_abandon(&f->encode[i]);
+    stills_free(&f->stills);
+    for (int i = 0; i < f->name_count; i++) free(f->name[i]);
+    json_decref(f->document);
+    free(f);
+    *finish = NULL;
+}
+
+typedef struct { /* frames that all renditions and the stills take, and the next ones, which are read meanwhile */
+    Finish *finish;
+    const float *frames;
+    int n, height, width;
+    MasterReader *reader; /* NULL: nothing is read */
+    float *next;
+    int next_count;
+} Chunk;
+
+static Status read_chunk(Chunk *c)
+{
+    const size_t size = (size_t)c->height * (size_t)c->width * 3;
+    for (c->next_count = 0; c->next_count < CHUNK; c->next_count++) {
+        const float *frame;
+        TRY(master_next(c->reader, &frame));
+        if (!frame) break;
+        memcpy(c->next + (size_t)c->next_count * size, frame, size * sizeof *frame);
+    }
     return status_ok();
 }
 
-void finish_abandon(Finish **f)
+/* Tasks of a team: the renditions, largest work first as campaigns name them, then the stills, then the reading. */
+static Status do_task(void *self, int task)
 {
-    if (!*f) return;
-    for (int i = 0; i < MAX_RENDITIONS; i++) encode_abandon(&(*f)->encode[i]);
-    stills_free(&(*f)->stills);
-    finish_spec_clear(&(*f)->spec);
-    free(*f);
-    *f = NULL;
+    Chunk *c = self;
+    Finish *f = c->finish;
+    if (task < f->job.spec->rendition_count)
+        return f->encode[task] ? encode_put(f->encode[task], c->frames, c->n, c->height, c->width) : status_ok();
+    if (task == f->job.spec->rendition_count) return stills_put(f->stills, c->frames, c->n, c->height, c->width);
+    return c->reader ? read_chunk(c) : status_ok();
 }
 
-static Status end_first(Finish *f)
+static Status do_chunk(Chunk *c)
 {
-    const int count = f->spec.rendition_count;
-    for (int i = 0; i < count; i++)
-        TRY(f->encode[i] ? encode_end(&f->encode[i]) : duplicate(f, 0, same_rendition(&f->spec, i), 0, i));
-    char *thumbnail = full_name(f, 0, count), *sheet = full_name(f, 0, count + 1);
-    Status status = stills_write(f->stills, thumbnail, sheet);
-    free(sheet);
-    free(thumbnail);
+    return team_do(c->finish->job.threads, c->finish->job.spec->rendition_count + 2, do_task, c);
+}
+
+Status finish_put(Finish *f, const float *frames, int n, int height, int width)
+{
+    Chunk c = {.finish = f, .frames = frames, .n = n, .height = height, .width = width};
+    return do_chunk(&c);
+}
+
+static Status end_rendition(void *self, int i)
+{
+    Finish *f = self;
+    return f->encode[i] ? encode_end(&f->encode[i]) : status_ok();
+}
+
+static Status duplicate(const Finish *f, int from, int to)
+{
+    char *source = path_join(f->job.folder, f->name[from]), *path = path_join(f->job.folder, f->name[to]);
+    Status status = file_duplicate(source, path);
+    free(source);
+    free(path);
     return status;
 }
 
-/* ---- the other clips, and what is reported ----------------------------------------------------------------------------- */
-
-/* The clips of a shot show the same frames: the first one's files serve all. */
-static Status duplicate_first(const Finish *f, int clip)
+static Status end_all(Finish *f, char **thumbnail, char **sheet)
 {
-    for (int i = 0; i < file_count(f); i++) TRY(duplicate(f, 0, i, clip, i));
+    const FinishSpec *s = f->job.spec;
+    TRY(team_do(f->job.threads, s->rendition_count, end_rendition, f));
+    for (int i = 0; i < s->rendition_count; i++)
+        if (same_rendition(s, i) >= 0) TRY(duplicate(f, same_rendition(s, i), i));
+    *thumbnail = finish_add_file(f, "png");
+    *sheet = finish_add_file(f, "sheet.png");
+    return stills_write(f->stills, *thumbnail, *sheet);
+}
+
+/* ---- what is reported ------------------------------------------------------------------------------------------------ */
+
+static Status describe_files(Finish *f, ClipResult *out)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < f->name_count; i++) {
+        int64_t bytes;
+        char sha256[HASH_TEXT], *path = path_join(f->job.folder, f->name[i]);
+        Status status = file_size(path, &bytes);
+        if (!failed(status)) status = hash_file(path, sha256);
+        free(path);
+        if (failed(status)) return json_decref(list), status;
+        if (i == 0) memcpy(out->sha256, sha256, sizeof sha256);
+        json_array_append_new(
+            list, json_pack("{s:s,s:I,s:s}", "name", f->name[i], "bytes", (json_int_t)bytes, "sha256", sha256));
+    }
+    finish_note(f, "files", list);
     return status_ok();
 }
 
-static ClipResult clip_result(const Finish *f, int clip, const char *sha256)
+static void describe_clip(Finish *f, ClipResult *out)
 {
-    const Lease *l = f->lease;
-    const Rendition *first = f->spec.rendition;
-    ClipResult r = {.clip_id = text_copy(l->clip[clip].clip_id),
-                    .file = relative_name(f, clip, 0),
-                    .thumbnail = relative_name(f, clip, f->spec.rendition_count),
-                    .sheet = relative_name(f, clip, f->spec.rendition_count + 1),
-                    .duration_s = (double)l->shot.frames / l->shot.fps,
-                    .width = first->width ? first->width : l->shot.width,
-                    .height = first->height ? first->height : l->shot.height};
-    memcpy(r.sha256, sha256, HASH_TEXT);
-    return r;
+    const ShotSpec *shot = f->job.shot;
+    const Rendition *first = f->job.spec->rendition;
+    out->clip_id = text_copy(f->job.clip_id);
+    out->file = text_format("%s/%s.mp4", lease_clips, f->job.stem);
+    out->thumbnail = text_format("%s/%s.png", lease_clips, f->job.stem);
+    out->sheet = text_format("%s/%s.sheet.png", lease_clips, f->job.stem);
+    out->duration_s = (double)shot->frames / shot->fps;
+    out->width = first->width ? first->width : shot->width;
+    out->height = first->height ? first->height : shot->height;
+    out->document = json_dumps(f->document, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!out->document) abort();
+    out->name = memory_get((size_t)f->name_count, sizeof *out->name);
+    for (; out->name_count < f->name_count; out->name_count++)
+        out->name[out->name_count] = text_copy(f->name[out->name_count]);
 }
 
-static void append_results(const Finish *f, const char *sha256, LeaseResult *out)
-{
-    const Lease *l = f->lease;
-    ClipResult *all = memory_get((size_t)(out->clip_count + l->clip_count), sizeof *all);
-    if (out->clip_count) memcpy(all, out->clip, (size_t)out->clip_count * sizeof *all);
-    free(out->clip);
-    out->clip = all;
-    for (int i = 0; i < l->clip_count; i++) all[out->clip_count++] = clip_result(f, i, sha256);
-}
-
-Status finish_end(Finish **finish, Progress progress, LeaseResult *out)
+Status finish_end(Finish **finish, ClipResult *out)
 {
     Finish *f = *finish;
-    const Lease *l = f->lease;
-    char sha256[HASH_TEXT], *first = full_name(f, 0, 0);
-    double start = moment_s();
-    Status status = end_first(f);
-    if (!failed(status)) status = hash_file(first, sha256);
-    for (int i = 1; i < l->clip_count && !failed(status); i++) {
-        if (progress.at) status = progress.at(progress.self, "finish", i, l->clip_count);
-        if (!failed(status)) status = duplicate_first(f, i);
-    }
-    if (!failed(status)) append_results(f, sha256, out);
-    out->finish_s += f->spent_s + moment_s() - start;
-    free(first);
+    char *thumbnail = NULL, *sheet = NULL;
+    *out = (ClipResult){0};
+    Status status = end_all(f, &thumbnail, &sheet);
+    if (!failed(status)) status = describe_files(f, out);
+    if (!failed(status)) describe_clip(f, out);
+    free(thumbnail);
+    free(sheet);
     finish_abandon(finish);
     return status;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------------- */
 
-static Status sink_put(void *self, const float *frames, int n, int height, int width)
+/* The master may be named as what failed by its reader alone: the rest would fail with another one, too. */
+static Status finish_frames(Finish *f, MasterReader *reader, Progress progress, bool *master_bad)
 {
-    return finish_put(self, frames, n, height, width);
+    const ShotSpec *shot = f->job.shot;
+    const size_t size = (size_t)shot->width * (size_t)shot->height * 3 * CHUNK;
+    float *at_hand = malloc(size * sizeof *at_hand), *next = malloc(size * sizeof *next);
+    Chunk c = {.finish = f, .height = shot->height, .width = shot->width, .reader = reader, .next = at_hand};
+    Status status = at_hand && next ? read_chunk(&c) : status_fail(ERR_NODE, "out of memory for frames");
+    for (int done = 0; !failed(status) && c.next_count > 0; done += c.n) {
+        float *now = c.next;
+        c.frames = now;
+        c.n = c.next_count;
+        c.next = now == at_hand ? next : at_hand;
+        if (progress.at) status = progress.at(progress.self, "finish", done, shot->frames);
+        if (!failed(status)) status = do_chunk(&c);
+    }
+    *master_bad = status.err == ERR_RETRY;
+    free(at_hand);
+    free(next);
+    return status;
 }
 
-Status finish_clips(Engine *e, const RenderedLatents *r, const Lease *lease, Progress progress, LeaseResult *out)
+Status finish_clip(const FinishJob *job, Progress progress, ClipResult *out, bool *master_bad)
 {
     Finish *f = NULL;
-    double start = moment_s();
-    TRY(finish_begin(lease, &f));
-    Status status = render_decode(e, r, NULL, progress, (FrameSink){sink_put, f});
-    out->decode_s += moment_s() - start - f->spent_s;
-    if (!failed(status)) return finish_end(&f, progress, out);
+    MasterReader *reader = NULL;
+    const MasterShape shape = {job->shot->width, job->shot->height, job->shot->frames, job->shot->fps};
+    Status status = master_open(job->master, &shape, job->threads, &reader);
+    *out = (ClipResult){0};
+    *master_bad = status.err == ERR_RETRY;
+    if (!failed(status)) status = finish_begin(job, &f);
+    if (!failed(status)) status = finish_frames(f, reader, progress, master_bad);
+    if (!failed(status)) status = finish_end(&f, out);
     finish_abandon(&f);
+    master_close(&reader);
     return status;
 }

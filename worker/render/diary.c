@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 
-enum { MOST_BYTES = 64 << 10, SAY_MS = 30000 /* within a stage, how often */, CLIPS_NAMED = 5 };
+enum { MOST_BYTES = 64 << 10, SAY_MS = 30000 /* within a stage, how often */ };
 
 void diary_begin(Diary *d, const Lease *l, const char *who)
 {
@@ -17,13 +17,11 @@ void diary_begin(Diary *d, const Lease *l, const char *who)
     Status status = logbook_open(path, MOST_BYTES, &d->book);
     free(path);
     if (failed(status)) log_line(LOG_WARNING, "no log of this shot: %s", status.message);
-    char names[512] = "";
-    for (int i = 0; i < l->clip_count && i < CLIPS_NAMED; i++) {
-        size_t n = strlen(names);
-        snprintf(names + n, sizeof names - n, "%s%.80s", i ? ", " : "", l->clip[i].clip_id);
-    }
-    logbook_line(d->book, "lease %lld, %s: %d steps, %d clips: %s%s", (long long)l->lease, who, l->shot.steps,
-                 l->clip_count, names, l->clip_count > CLIPS_NAMED ? ", ..." : "");
+    if (l->kind == LEASE_FINISH)
+        logbook_line(d->book, "lease %lld, %s: finish of %.80s", (long long)l->lease, who, l->clip_id);
+    else
+        logbook_line(d->book, "lease %lld, %s: render of %d steps for %.80s%s", (long long)l->lease, who, l->shot.steps,
+                     l->clip_id, l->clip_count > 1 ? " and others" : "");
     log_copy_to(d->book);
 }
 
@@ -40,11 +38,14 @@ void diary_progress(Diary *d, const char *stage, int done, int total)
 void diary_end(Diary *d, const LeaseResult *r)
 {
     log_copy_to(NULL);
-    if (r->err == OK)
+    if (r->err == OK && r->kind == LEASE_FINISH)
+        logbook_line(d->book, "finished %.80s in %.2f s: %s", r->clip.clip_id, r->finish_s, r->clip.file);
+    else if (r->err == OK)
         logbook_line(
             d->book,
-            "done: %d steps, %d from a checkpoint; text %.2f s, denoising %.2f s, decoding %.2f s, finishing %.2f s",
-            r->steps_done, r->steps_resumed, r->encode_text_s, r->denoise_s, r->decode_s, r->finish_s);
+            "rendered: %d steps, %d from a checkpoint; text %.2f s, denoising %.2f s, decoding %.2f s, a master "
+            "of %lld bytes",
+            r->steps_done, r->steps_resumed, r->encode_text_s, r->denoise_s, r->decode_s, (long long)r->master.bytes);
     else
         logbook_line(d->book, "ended after %d steps (%d from a checkpoint), %s: %s", r->steps_done, r->steps_resumed,
                      status_class_name((ErrClass)r->err), r->reason);

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void talk_open(Talk *t, Link *link, const char *host, int pid, int threads)
+void talk_open(Talk *t, Link *link, const char *host, int pid, int threads, int takes)
 {
-    *t = (Talk){.link = link, .pid = pid, .threads = threads, .said_ms = -TALK_REPEAT_MS};
+    *t = (Talk){.link = link, .pid = pid, .threads = threads, .takes = takes, .said_ms = -TALK_REPEAT_MS};
     snprintf(t->host, sizeof t->host, "%s", host);
 }
 
@@ -40,6 +40,7 @@ static Status say_what_is_due(Talk *t, int64_t now_ms)
     m.as.ready.host = t->host;
     m.as.ready.pid = t->pid;
     m.as.ready.threads = t->threads;
+    m.as.ready.takes = t->takes;
     return say(t, &m);
 }
 

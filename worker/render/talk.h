@@ -15,7 +15,7 @@ enum { TALK_REPEAT_MS = 1000 };
 typedef struct {
     Link *link;
     char host[64];
-    int pid, threads;
+    int pid, threads, takes;
     int64_t seen;   /* the highest lease number so far */
     bool has_lease; /* `lease` is to be done or being done */
     Lease lease;
@@ -27,7 +27,7 @@ typedef struct {
     bool alone;      /* the coordinator is dead */
 } Talk;
 
-void talk_open(Talk *t, Link *link, const char *host, int pid, int threads);
+void talk_open(Talk *t, Link *link, const char *host, int pid, int threads, int takes);
 void talk_close(Talk *t);
 /* Takes up what has arrived, waiting up to wait_ms for the first message; then says again what is due. */
 Status talk_hear(Talk *t, int64_t now_ms, int wait_ms);

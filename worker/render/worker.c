@@ -1,10 +1,13 @@
 #include "worker.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
+#include "common/moment.h"
 #include "common/provoke.h"
+#include "worker/finish/again.h"
 #include "worker/finish/finish.h"
 #include "worker/pictures/conditions.h"
 #include "worker/render/prompts.h"
@@ -17,6 +20,10 @@ struct Worker {
     char *model_folder; /* of engine */
     char model_hash[HASH_TEXT];
     Prompts *prompts;
+    FinishAgain again; /* what the last finish made */
+    char
+        checked_key[HASH_TEXT]; /* the master that was compared with its hash last, which takes as long as reading it */
+    MasterFile checked;
 };
 
 Worker *worker_new(const BackendOptions *o)
@@ -47,6 +54,7 @@ void worker_free(Worker **w)
     if (!*w) return;
     close_engine(*w);
     prompts_free(&(*w)->prompts);
+    finish_again_clear(&(*w)->again);
     free(*w);
     *w = NULL;
 }
@@ -82,6 +90,34 @@ static Status read_conditions(const Lease *l, const ModelConfig *c, MediaPixels 
     return status.err == ERR_INPUT ? status_fail(ERR_CLIP, "%s", status.message) : status;
 }
 
+/* ---- a render: a shot's latents, then its master ---- */
+
+static Status put_in_master(void *self, const float *frames, int n, int height, int width)
+{
+    return master_put(self, frames, n, height, width);
+}
+
+/* The file is written while the next frames are decoded. */
+static Status make_master(Worker *w, const RenderedLatents *latents, const Lease *l, Progress progress, MasterFile *out)
+{
+    const MasterShape shape = {l->shot.width, l->shot.height, l->shot.frames, l->shot.fps};
+    char *work = lease_work_folder(l->lease), *folder = path_join(l->campaign_folder, work),
+         *name = lease_master_name(l->key), *file = path_join(folder, name);
+    MasterWriter *writer = NULL;
+    Status status = status_ok();
+    TRY_OUT(file_make_folders(folder));
+    TRY_OUT(master_begin(file, &shape, w->backend.threads, &writer));
+    TRY_OUT(render_decode(w->engine, latents, NULL, progress, (FrameSink){put_in_master, writer}));
+    status = master_end(&writer, out);
+out:
+    master_abandon(&writer);
+    free(file);
+    free(name);
+    free(folder);
+    free(work);
+    return status;
+}
+
 static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseResult *result)
 {
     RenderedLatents latents = {0};
@@ -110,7 +146,9 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     result->denoise_s = latents.denoise_s;
     result->steps_resumed = latents.steps_resumed;
     result->steps_done = latents.steps_done;
-    if (!failed(status) && w->group->rank == 0) status = finish_clips(w->engine, &latents, l, progress, result);
+    const double start = moment_s();
+    if (!failed(status) && w->group->rank == 0) status = make_master(w, &latents, l, progress, &result->master);
+    result->decode_s = moment_s() - start;
     render_latents_free(&latents);
     conditions_clear(&pixels);
     free(texts);
@@ -119,6 +157,63 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     return status;
 }
 
+/* ---- a finish: one clip of a master ---- */
+
+/* Once for each master: what a clip is made of is what was rendered. */
+static Status check_master(Worker *w, const Lease *l, const char *master)
+{
+    if (strcmp(w->checked_key, l->key) == 0 && w->checked.bytes == l->master.bytes &&
+        strcmp(w->checked.sha256, l->master.sha256) == 0)
+        return status_ok();
+    TRY(master_check(master, &l->master));
+    memcpy(w->checked_key, l->key, sizeof w->checked_key);
+    w->checked = l->master;
+    return status_ok();
+}
+
+static Status finish_one(Worker *w, const Lease *l, const FinishJob *job, Progress progress, LeaseResult *result)
+{
+    bool bad = false;
+    if (progress.at) TRY(progress.at(progress.self, "finish", 0, l->shot.frames));
+    TRY(file_make_folders(job->folder));
+    if (finish_again(&w->again, l, job, &result->clip)) return status_ok();
+    Status status = check_master(w, l, job->master);
+    if (failed(status))
+        bad = status.err == ERR_RETRY;
+    else
+        status = finish_clip(job, progress, &result->clip, &bad);
+    result->master_bad = bad;
+    if (!failed(status)) finish_again_remember(&w->again, l, job, &result->clip);
+    if (bad) w->checked_key[0] = 0;
+    return status;
+}
+
+static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseResult *result)
+{
+    FinishSpec spec;
+    char *work = lease_work_folder(l->lease), *folder = path_join(l->campaign_folder, work),
+         *name = lease_master_name(l->key), *master = text_format("%s/%s/%s", l->campaign_folder, lease_masters, name);
+    const FinishJob job = {.clip_id = l->clip_id,
+                           .stem = l->stem,
+                           .shot = &l->shot,
+                           .spec = &spec,
+                           .master = master,
+                           .folder = folder,
+                           .threads = w->backend.threads > 0 ? w->backend.threads : 1};
+    const double start = moment_s();
+    Status status = finish_spec_read(l->finish, l->clip_finish, &spec);
+    if (!failed(status)) status = finish_one(w, l, &job, progress, result);
+    result->finish_s = moment_s() - start;
+    finish_spec_clear(&spec);
+    free(master);
+    free(name);
+    free(folder);
+    free(work);
+    return status;
+}
+
+/* ---- either ---- */
+
 BackendOptions worker_backend(int backend, int dtype)
 {
     static const BackendKind kind[] = {[WORK_CPU] = BACKEND_CPU, [WORK_CUDA] = BACKEND_CUDA, [WORK_REF] = BACKEND_REF};
@@ -126,15 +221,28 @@ BackendOptions worker_backend(int backend, int dtype)
         .kind = kind[backend], .compute = dtype == WORK_FP32 ? F32 : BF16, .fp8 = dtype == WORK_FP8};
 }
 
+/* A full disk of this node is no reason to stop the farm, the campaign's is. The libraries that write files (HDF5, libav) do not all
+ * hand the errno on, but say what it says. */
+static bool is_disk_full(Status s, const char *campaign_folder)
+{
+    enum { ROOM_BYTES = 256 << 20 };
+    const bool full = s.error == ENOSPC || s.error == EDQUOT || strstr(s.message, strerror(ENOSPC)) ||
+                      strstr(s.message, strerror(EDQUOT));
+    return full && !file_has_room(campaign_folder, ROOM_BYTES);
+}
+
 void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result)
 {
-    *result = (LeaseResult){.lease = lease->lease, .epoch = lease->epoch};
+    *result = (LeaseResult){.kind = lease->kind, .lease = lease->lease, .epoch = lease->epoch};
     memcpy(result->key, lease->key, sizeof result->key);
-    Status status = render_lease(w, lease, progress, result);
+    const bool renders = lease->kind == LEASE_RENDER;
+    Status status = renders ? render_lease(w, lease, progress, result) : finish_lease(w, lease, progress, result);
     if (!failed(status)) status = provoke_at("report", NULL, 0);
+    result->err = (int)status.err;
+    result->reason = text_copy(status.message);
+    result->disk_full = failed(status) && is_disk_full(status, lease->campaign_folder);
+    if (!renders) return;
     if (failed(status) && status.err != ERR_CLIP && status.err != ERR_STOP) /* of which all ranks know */
         coll_abort(w->group); /* whoever waits for this rank would wait for ever */
     result->group_over = coll_is_aborted(w->group);
-    result->err = (int)status.err;
-    result->reason = text_copy(status.message);
 }

@@ -35,12 +35,15 @@ static bool must_stop(Loop *l)
     return true;
 }
 
+/* A finish is one worker's, whatever group it is in; of a render the first rank speaks. */
+static bool speaks(const Loop *l) { return l->talk.lease.kind == LEASE_FINISH || l->group->rank == 0; }
+
 /* Progress: called before each unit of work. */
 static Status between_steps(void *self, const char *stage, int done, int total)
 {
     Loop *l = self;
     diary_progress(&l->diary, stage, done, total);
-    if (l->group->rank == 0) TRY(talk_progress(&l->talk, stage, done, total));
+    if (speaks(l)) TRY(talk_progress(&l->talk, stage, done, total));
     TRY(provoke_at(stage, NULL, done));
     TRY(talk_hear(&l->talk, moment_ms(), 0));
     if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
@@ -69,6 +72,7 @@ static Status while_waiting(void *self)
 static Status join_group(Loop *l)
 {
     const Lease *lease = &l->talk.lease;
+    if (lease->kind == LEASE_FINISH) return status_ok(); /* the group stays as it is */
     if (lease->group == l->group_number || (lease->member_count <= 1 && l->group->size == 1)) return status_ok();
     Coll *before = l->group;
     l->group_number = lease->group;
@@ -87,7 +91,7 @@ static Status do_lease(Loop *l)
     LeaseResult result;
     TRY(join_group(l));
     Progress progress = {between_steps, l};
-    provoke_set_clip(l->talk.lease.clip_count > 0 ? l->talk.lease.clip[0].clip_id : "");
+    provoke_set_clip(l->talk.lease.clip_id);
     char who[128];
     snprintf(who, sizeof who, "worker %d (%s, process %d)", l->talk.link->rank, l->talk.host, l->talk.pid);
     diary_begin(&l->diary, &l->talk.lease, who);
@@ -95,7 +99,7 @@ static Status do_lease(Loop *l)
     diary_end(&l->diary, &result);
     if (result.err != OK && result.err != ERR_STOP)
         log_line(LOG_WARNING, "lease %lld: %s", (long long)result.lease, result.reason);
-    if (l->group->rank == 0) return talk_finish(&l->talk, &result, moment_ms());
+    if (speaks(l)) return talk_finish(&l->talk, &result, moment_ms());
     lease_result_clear(&result);
     return talk_leave(&l->talk, moment_ms());
 }
@@ -116,7 +120,7 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     host_name(host);
     snprintf(who, sizeof who, "worker %d", link->rank);
     log_set_who(who);
-    talk_open(&l.talk, link, host, (int)getpid(), settings->threads);
+    talk_open(&l.talk, link, host, (int)getpid(), settings->threads, settings->takes);
     provoke_set_hold(hold_is_over, &l);
     for (int64_t turn = 0; !failed(status) && !may_leave(&l); turn++) {
         status = provoke_at("ready", NULL, turn);
