@@ -13,10 +13,12 @@
 #include "common/options.h"
 #include "common/provoke.h"
 #include "coordinator/campaign/campaign.h"
+#include "coordinator/campaign/finish_keys.h"
 #include "coordinator/launch/launch_ranks.h"
 #include "coordinator/launch/run.h"
 #include "coordinator/verbs/verbs.h"
 #include "engine/engine.h"
+#include "worker/finish/finish_look.h"
 #include "worker/render/worker_loop.h"
 #include "worker/verbs/verbs.h"
 
@@ -123,6 +125,14 @@ static void probe_close(void **self)
 
 static ModelProbe probe = {.open = probe_open, .tokens = probe_tokens, .close = probe_close};
 
+/* What a clip's texts, pictures and voice come to, the worker's libraries know: loaded when a campaign asks for any. */
+static Status look_at_clip(const char *campaign, const char *clip, double shot_s, FinishFault *found, void *self)
+{
+    typeof(&finish_look) look;
+    TRY(worker_symbol("finish_look", &look));
+    return look(campaign, clip, shot_s, found, self);
+}
+
 static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render_any, true},
     {"check", "validate a campaign and show what it would do", verb_check, false},
@@ -202,6 +212,7 @@ int main(int argc, char **argv)
     }
     probe.most_tokens = engine_most_tokens;
     campaign_use_probe(&probe);
+    finish_keys_use(look_at_clip);
     const Verb *v = find_verb(argv[1]);
     if (v && v->computes) let_threads_sleep(argv);
     Status status = provoke_order(getenv(provoke_variable));

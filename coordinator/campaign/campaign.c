@@ -13,6 +13,7 @@
 #include "common/shell.h"
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/customers_text.h"
+#include "coordinator/campaign/finish_keys.h"
 #include "coordinator/campaign/licence.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
@@ -139,11 +140,12 @@ static void check_renditions(CampaignLoad *l)
 }
 
 /* What the clips' files depend on beside their shots, as far as it is the same for all (finish_spec.h). */
-static char *finish_document(const Campaign *c, const CampaignCameo *cameo)
+static char *finish_document(const Campaign *c, const CampaignCameo *cameo, FinishKeys *k)
 {
     json_t *keys = json_object();
     json_object_set_new(keys, "renditions", finish_spec_renditions(c->rendition, c->rendition_count));
     if (cameo) json_object_set_new(keys, "trust", campaign_cameo_document(cameo));
+    finish_keys_campaign(k, keys);
     return finish_spec_text(keys);
 }
 
@@ -253,6 +255,7 @@ static void check_all(CampaignLoad *l)
     read_settings(l);
     read_model(l);
     read_customers(l);
+    finish_keys_add_variants(l);
     campaign_model_check(l);
     check_settings(l);
     check_renditions(l);
@@ -260,6 +263,7 @@ static void check_all(CampaignLoad *l)
     licence_check(l);
     l->cameo = campaign_cameo_new(l);
     l->media = campaign_media_new(l);
+    l->finish = finish_keys_new(l);
     if (l->file.prompt) campaign_check_rows(l);
 }
 
@@ -281,8 +285,10 @@ Status campaign_load(const char *file, Campaign **out)
     c->name = text_copy(l.file.campaign);
     c->checkpoint_every = l.file.checkpoint_every;
     c->share_shots = l.file.reuse_shots;
-    c->finish = finish_document(c, l.cameo);
+    c->finish = finish_document(c, l.cameo, l.finish);
     campaign_plan(&l);
+    TRY_OUT(finish_keys_look(l.finish));
+    TRY_OUT(faults_status(l.faults));
     campaign_model_warn(&l);
     c->warnings = faults_take_warnings(l.faults);
     *out = c;
@@ -295,6 +301,7 @@ out:
     template_free(&l.seed);
     campaign_cameo_free(&l.cameo);
     campaign_media_free(&l.media);
+    finish_keys_free(&l.finish);
     campaign_model_close(&l);
     campaign_file_clear(&l.file);
     faults_free(&l.faults);

@@ -37,7 +37,10 @@ int customers_column(const Customers *c, const char *name)
     return strcmp(name, "id") == 0 ? c->id_column : -1;
 }
 
-bool customers_is_listed(const Customers *c, int column) { return !list_columns_has(c->column[column]); }
+bool customers_is_listed(const Customers *c, int column)
+{
+    return !list_columns_has(c->column[column]) && !(c->first_variant && column >= c->first_variant);
+}
 
 int customers_add_column(Customers *c, const char *name)
 {

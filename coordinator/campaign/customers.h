@@ -34,9 +34,10 @@ typedef struct {
     char **value; /* [row_count * column_count] */
     int *line;    /* [row_count] */
     int id_column;
-    int64_t row_room; /* rows that value and line have room for */
-    bool bom;         /* the file began with a byte order mark: so does the list */
-    Texts *text;      /* owns names and values */
+    int64_t row_room;  /* rows that value and line have room for */
+    int first_variant; /* columns from here on are variants', not the customer's; 0: there are none */
+    bool bom;          /* the file began with a byte order mark: so does the list */
+    Texts *text;       /* owns names and values */
 } Customers;
 
 typedef struct {          /* what the campaign says of its table */

@@ -9,6 +9,7 @@
 
 typedef struct CampaignMedia CampaignMedia;
 typedef struct CampaignCameo CampaignCameo;
+typedef struct FinishKeys FinishKeys;
 
 typedef struct {
     Campaign *campaign; /* being filled */
@@ -19,6 +20,7 @@ typedef struct {
     Template *prompt, *negative, *seed; /* seed NULL: derived from campaign and row */
     CampaignMedia *media;               /* pictures and videos: media.h */
     CampaignCameo *cameo;               /* people: cameo.h; NULL: none */
+    FinishKeys *finish;                 /* what is made of a shot: finish_keys.h */
 } CampaignLoad;
 
 /* Adds what is wrong with the rows' prompts, seeds and pictures to the faults. */

@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "common/likeness.h"
 #include "coordinator/campaign/cameo.h"
+#include "coordinator/campaign/finish_keys.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/stem.h"
@@ -92,6 +93,7 @@ void campaign_check_rows(CampaignLoad *l)
         if (row < seed_rows) check_seed(l, &t, row);
         campaign_media_check(l->media, row);
         campaign_cameo_check(l->cameo, row);
+        finish_keys_check(l->finish, row);
     }
     free_texts(&t);
 }
@@ -230,7 +232,9 @@ static void plan_row(Planner *p, int64_t row, Hash *fingerprint)
     *clip = (PlannedClip){.clip_id = id, .stem = keep(c, stem), .shot = -1};
     campaign_cameo_ask(p->l->cameo, row, &who);
     clip->refusal = who.refusal;
-    if (who.finish) clip->finish = keep(c, who.finish);
+    char *own = finish_keys_clip(p->l->finish, row, who.finish);
+    if (own) clip->finish = keep(c, own);
+    free(own);
     describe_shot(p, row, id, &spec);
     if (!clip->refusal) {
         take_key(p->l, &spec, id, key);

@@ -1,5 +1,6 @@
 #include "schema.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,23 @@ static const YamlField lora[] = {
      .help = "how strongly it acts"},
     {"expert", YAML_CHOICE, .to = offsetof(CampaignLora, expert), .words = "both|high|low", .fallback = "both",
      .help = "which transformer of two"},
+};
+
+#define OVERLAY(member) .to = offsetof(CampaignOverlay, member)
+static const YamlField overlay[] = {
+    {"text", YAML_TEXT, OVERLAY(text), .help = "what is written"},
+    {"image", YAML_TEXT, OVERLAY(image), .help = "a picture file"},
+    {"qr", YAML_TEXT, OVERLAY(qr), .help = "what a code says"},
+    {"place", YAML_CHOICE, OVERLAY(place),
+     .words = "lower-third|top-left|top|top-right|left|centre|right|bottom-left|bottom|bottom-right|end-card",
+     .fallback = "lower-third", .help = "where it stands"},
+    {"style", YAML_TEXT, OVERLAY(style), .fallback = "plain", .help = "how a text looks"},
+    {"from", YAML_NUMBER, OVERLAY(from), .min = 0, .max = 3600, .fallback = "0", .unit = "seconds",
+     .help = "when it comes"},
+    {"to", YAML_NUMBER, OVERLAY(to), .min = 0, .max = 3600, .fallback = "0", .unit = "seconds", .help = "when it goes"},
+    {"fade", YAML_NUMBER, OVERLAY(fade), .min = 0, .max = 10, .fallback = "0.25", .unit = "seconds",
+     .help = "how long that takes"},
+    {"scale", YAML_NUMBER, OVERLAY(scale), .min = 0, .max = 2, .fallback = "0", .help = "share of the shorter side"},
 };
 
 /* Ranges are those that hold for any model; what one model can render, it says itself (model_config_check_shot).
@@ -94,12 +112,42 @@ static const YamlField schema[] = {
      .help = "they earn money with it"},
     {"licence.accept", YAML_WORDS, TO(licence_accept), .help = "licences to use in spite of what check finds"},
     {"licence.reason", YAML_TEXT, TO(licence_reason), .help = "why they may be used"},
-    {"voice.text", YAML_TEXT, .lacks = "speak", .help = "what is said"},
-    {"voice.language", YAML_TEXT, .lacks = "speak", .help = "its language"},
-    {"overlays", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "write texts over the picture",
-     .help = "texts over the picture"},
-    {"label.text", YAML_TEXT, .lacks = "label the picture", .help = "the label's text"},
-    {"label.position", YAML_TEXT, .lacks = "label the picture", .help = "where it stands"},
+    {"voice.text", YAML_TEXT, TO(voice.text), .group_none = true, .help = "what is said"},
+    {"voice.ssml", YAML_TEXT, TO(voice.ssml), .group_none = true, .help = "the same as SSML"},
+    {"voice.language", YAML_TEXT, TO(voice.language), .group_none = true, .help = "its language"},
+    {"voice.engine", YAML_TEXT, TO(voice.engine), .group_none = true, .fallback = "espeak",
+     .help = "espeak, or a shell command"},
+    {"voice.voice", YAML_TEXT, TO(voice.voice), .group_none = true, .help = "which of the engine's voices"},
+    {"voice.file", YAML_TEXT, TO(voice.file), .group_none = true, .help = "a recording"},
+    {"voice.phonetic", YAML_TEXT, TO(voice.phonetic), .group_none = true, .help = "how it is pronounced"},
+    {"voice.lexicon", YAML_TEXT, TO(voice.lexicon), .group_none = true, .help = "a CSV file of word and say"},
+    {"voice.at", YAML_NUMBER, TO(voice.at), .group_none = true, .min = 0, .max = 3600, .fallback = "0.3",
+     .unit = "seconds", .help = "when it begins"},
+    {"voice.gain_db", YAML_NUMBER, TO(voice.gain_db), .group_none = true, .min = -60, .max = 20, .fallback = "0",
+     .unit = "dB", .help = "how loud in the mix"},
+    {"voice.too_long", YAML_CHOICE, TO(voice.too_long), .group_none = true, .words = "faster|hold|refuse",
+     .fallback = "faster", .help = "what happens then"},
+    {"voice.time_limit", YAML_NUMBER, TO(voice.time_limit), .group_none = true, .min = 0.1, .max = 3600,
+     .fallback = "60", .unit = "seconds", .help = "for one text"},
+    {"voice.retries", YAML_INTEGER, TO(voice.retries), .group_none = true, .max = 20, .fallback = "2",
+     .help = "after a failure"},
+    {"music.file", YAML_TEXT, TO(music.file), .group_none = true, .help = "a sound file"},
+    {"music.gain_db", YAML_NUMBER, TO(music.gain_db), .group_none = true, .min = -60, .max = 20, .fallback = "-14",
+     .unit = "dB", .help = "how loud in the mix"},
+    {"music.duck_db", YAML_NUMBER, TO(music.duck_db), .group_none = true, .min = 0, .max = 60, .fallback = "9",
+     .unit = "dB", .help = "how much quieter while the voice speaks"},
+    {"subtitles", YAML_CHOICE, TO(subtitles), .words = "none|track|burned|both", .fallback = "none",
+     .help = "what is said, to be read"},
+    {"overlays", YAML_TABLES, TO(overlays), .item = overlay, .item_count = sizeof overlay / sizeof *overlay,
+     .item_bytes = sizeof(CampaignOverlay), .fallback = "none", .help = "what lies over the picture"},
+    {"styles", YAML_TEXT, TO(styles), .help = "a file of styles for texts"},
+    {"variants", YAML_PAIRS, TO(variants), .fallback = "none", .help = "texts of which each row has one"},
+    {"label.profile", YAML_CHOICE, TO(label.profile), .group_none = true, .words = "eu|cn|text|none",
+     .fallback = "none", .help = "which mark says that AI made it"},
+    {"label.position", YAML_CHOICE, TO(label.position), .group_none = true, .words = "top-right|top-left",
+     .fallback = "top-right", .help = "in which corner"},
+    {"label.text", YAML_TEXT, TO(label.text), .group_none = true, .help = "its words"},
+    {"label.reason", YAML_TEXT, TO(label.reason), .group_none = true, .help = "why there is none"},
     {"gates", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "run quality gates", .help = "a set of gates"},
     {"review.policy", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "hold clips for review",
      .help = "all, sample or none"},
@@ -169,8 +217,9 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
 /* "none" is the same as leaving the key out. */
 static void drop_none(CampaignFile *c)
 {
-    char **const text[] = {&c->image, &c->last_image, &c->control_video,     &c->control_mask,
-                           &c->trust, &c->brand,      &c->operator_territory};
+    char **const text[] = {&c->image,      &c->last_image,    &c->control_video, &c->control_mask,
+                           &c->voice.file, &c->voice.lexicon, &c->voice.voice,   &c->music.file,
+                           &c->styles,     &c->trust,         &c->brand,         &c->operator_territory};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         if (!*text[i] || strcmp(*text[i], "none") != 0) continue;
         free(*text[i]);
@@ -189,9 +238,35 @@ bool campaign_file_parse(const char *file, const char *text, size_t bytes, Fault
     if (!y) return false;
     yaml_read_fields(y, schema, KEY_COUNT, out, out->line);
     yaml_close(&y);
+    out->voice.engine_given = campaign_file_has(out, "voice.engine") && strcmp(out->voice.engine, "espeak") != 0;
+    out->label.profile_given = campaign_file_has(out, "label.profile");
+    if (!out->label.profile_given && (out->label.text || campaign_file_has(out, "label.position")))
+        snprintf(out->label.profile, sizeof out->label.profile, "%s", out->label.text ? "text" : "eu");
     check_texts(file, out, faults);
     drop_none(out);
     return true;
+}
+
+static void clear_finish(CampaignFile *c)
+{
+    char *const text[] = {c->voice.text,     c->voice.ssml,   c->voice.language, c->voice.file,
+                          c->voice.phonetic, c->voice.engine, c->voice.voice,    c->voice.lexicon,
+                          c->music.file,     c->label.text,   c->label.reason,   c->styles};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) free(text[i]);
+    for (int i = 0; i < c->overlays.count; i++) {
+        CampaignOverlay *o = (CampaignOverlay *)c->overlays.item + i;
+        free(o->text);
+        free(o->image);
+        free(o->qr);
+        free(o->style);
+    }
+    free(c->overlays.item);
+    for (int i = 0; i < c->variants.count; i++) {
+        free(c->variants.item[i].group);
+        free(c->variants.item[i].name);
+        free(c->variants.item[i].value);
+    }
+    free(c->variants.item);
 }
 
 void campaign_file_clear(CampaignFile *c)
@@ -228,5 +303,6 @@ void campaign_file_clear(CampaignFile *c)
     for (int i = 0; i < c->control_scale.count; i++) free(c->control_scale.word[i]);
     for (int i = 0; i < c->loras.count; i++) free(((CampaignLora *)c->loras.item)[i].file);
     free(c->loras.item);
+    clear_finish(c);
     *c = (CampaignFile){0};
 }

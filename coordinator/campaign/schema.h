@@ -16,6 +16,34 @@ typedef struct { /* one adapter of `loras` */
     char expert[YAML_CHOICE_BYTES];
 } CampaignLora;
 
+typedef struct { /* one item of `overlays` */
+    int line;
+    char *text, *image, *qr; /* templates; one of them */
+    char place[YAML_CHOICE_BYTES], *style;
+    double from, to, fade, scale;
+} CampaignOverlay;
+
+typedef struct {
+    char *text, *ssml, *language, *file, *phonetic; /* templates */
+    char *engine, *voice, *lexicon;
+    char too_long[YAML_CHOICE_BYTES];
+    double at, gain_db, time_limit;
+    int retries;
+    bool engine_given;
+} CampaignVoice;
+
+typedef struct {
+    char *file; /* a template */
+    double gain_db, duck_db;
+} CampaignMusic;
+
+typedef struct {
+    char *text; /* a template */
+    char *reason;
+    char profile[YAML_CHOICE_BYTES], position[YAML_CHOICE_BYTES];
+    bool profile_given;
+} CampaignLabel;
+
 typedef struct
 { /* what the file says; a text is NULL and a number 0 where it says nothing and the key has no default */
     char *campaign, *model, *customers, *id, *encoding, *prompt, *negative, *seed;
@@ -33,6 +61,13 @@ typedef struct
     int cameo_pictures;
     bool reuse_shots, reuse_mixed, cameo_face, cameo_voice, operator_commercial;
     double operator_revenue_usd; /* negative: not given */
+    CampaignVoice voice;
+    CampaignMusic music;
+    CampaignLabel label;
+    YamlTables overlays; /* of CampaignOverlay */
+    YamlPairs variants;
+    char *styles;
+    char subtitles[YAML_CHOICE_BYTES];
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;
 

@@ -147,7 +147,46 @@ static void put(char **buffer, size_t *room, size_t length, const char *text, si
     (*buffer)[length + bytes] = 0;
 }
 
+int template_column(const Template *t, int i) { return i < t->count ? t->part[i].column : TEMPLATE_END; }
+
+static const char *entity_of(char c)
+{
+    return c == '<'    ? "&lt;"
+           : c == '>'  ? "&gt;"
+           : c == '&'  ? "&amp;"
+           : c == '"'  ? "&quot;"
+           : c == '\'' ? "&apos;"
+                       : NULL;
+}
+
+/* Appends a value; returns the new length. */
+static size_t put_value(char **buffer, size_t *room, size_t length, const char *value, size_t bytes, TemplateForm form)
+{
+    const char *begin = form == TEMPLATE_SHOWN ? "\xE2\x81\xA8" : "",
+               *end = form == TEMPLATE_SHOWN ? "\xE2\x81\xA9" : "";
+    put(buffer, room, length, begin, strlen(begin));
+    length += strlen(begin);
+    for (size_t i = 0; i < bytes; i++) {
+        const bool control = (unsigned char)value[i] < ' ' || value[i] == 0x7F;
+        const char *entity = form == TEMPLATE_XML ? entity_of(value[i]) : NULL;
+        if (entity) {
+            put(buffer, room, length, entity, strlen(entity));
+            length += strlen(entity);
+        } else {
+            put(buffer, room, length++, control ? " " : value + i, 1);
+        }
+    }
+    put(buffer, room, length, end, strlen(end));
+    return length + strlen(end);
+}
+
 size_t template_expand(const Template *t, const Customers *c, int64_t row, char **buffer, size_t *room)
+{
+    return template_expand_as(t, c, row, TEMPLATE_RAW, buffer, room);
+}
+
+size_t template_expand_as(const Template *t, const Customers *c, int64_t row, TemplateForm form, char **buffer,
+                          size_t *room)
 {
     size_t length = 0;
     put(buffer, room, 0, "", 0);
@@ -155,9 +194,14 @@ size_t template_expand(const Template *t, const Customers *c, int64_t row, char 
         const Part *p = &t->part[i];
         const char *value = p->column < 0 ? "" : customers_value(c, row, p->column);
         size_t bytes = strlen(value);
+        const bool own = bytes > 0; /* the row's, not ours */
         if (!bytes && p->text) {
             value = p->text;
             bytes = p->bytes;
+        }
+        if (form != TEMPLATE_RAW && own) {
+            length = put_value(buffer, room, length, value, bytes, form);
+            continue;
         }
         put(buffer, room, length, value, bytes);
         length += bytes;

@@ -24,5 +24,17 @@ int template_first_column(const Template *t); /* of the columns it uses; -1: non
 int template_missing(const Template *t, const Customers *c, int64_t row);
 /* The text for this row in *buffer, which grows like getline's (free() it at the end); returns its length. */
 size_t template_expand(const Template *t, const Customers *c, int64_t row, char **buffer, size_t *room);
+/* The same with values made fit for where they go. */
+typedef enum {
+    TEMPLATE_RAW,
+    TEMPLATE_CLEAN, /* line breaks and control characters in a value are spaces */
+    TEMPLATE_SHOWN, /* clean, and between U+2068 and U+2069, so that its direction is its own */
+    TEMPLATE_XML    /* clean, and <, >, &, quotes as entities */
+} TemplateForm;
+size_t template_expand_as(const Template *t, const Customers *c, int64_t row, TemplateForm form, char **buffer,
+                          size_t *room);
+/* The column of its i-th part; negative: text, TEMPLATE_END: there is no such part. */
+enum { TEMPLATE_END = -2 };
+int template_column(const Template *t, int i);
 
 #endif

@@ -106,6 +106,27 @@ static void read_words(const Target *t, int index, const yaml_node_t *node, Yaml
 
 static void read_tables(const Target *t, int index, const yaml_node_t *node);
 
+static void read_pairs(const Target *t, int index, const yaml_node_t *node, YamlPairs *to)
+{
+    for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
+        const yaml_node_t *group = node_at(t->yaml, p->key), *table = node_at(t->yaml, p->value);
+        const bool good = is_text(group) && table->type == YAML_MAPPING_NODE &&
+                          table->data.mapping.pairs.top > table->data.mapping.pairs.start;
+        if (!good) refuse(t, index, line_of(group), table);
+        for (yaml_node_pair_t *q = good ? table->data.mapping.pairs.start : NULL;
+             q && q < table->data.mapping.pairs.top; q++) {
+            const yaml_node_t *name = node_at(t->yaml, q->key), *value = node_at(t->yaml, q->value);
+            if (!is_text(name) || !is_text(value) || is_null(value) || to->count == YAML_MAX_TABLES) {
+                refuse(t, index, line_of(name), value);
+                continue;
+            }
+            to->item = memory_resize(to->item, (size_t)to->count + 1, sizeof *to->item);
+            to->item[to->count++] = (YamlPair){line_of(name), text_copy(text_of(group)), text_copy(text_of(name)),
+                                               text_copy(text_of(value))};
+        }
+    }
+}
+
 static bool asks_for_nothing(const YamlField *f, const yaml_node_t *node)
 {
     if (node->type == YAML_SEQUENCE_NODE) return node->data.sequence.items.top == node->data.sequence.items.start;
@@ -168,6 +189,8 @@ static void take_value(const Target *t, int index, const yaml_node_t *key, const
         if (!asks_for_nothing(f, node)) cannot_yet(t, f, place);
     } else if (f->type == YAML_WORDS && node->type == YAML_SEQUENCE_NODE) {
         read_words(t, index, node, (YamlWords *)(void *)(t->to + f->to));
+    } else if (f->type == YAML_PAIRS && node->type == YAML_MAPPING_NODE) {
+        read_pairs(t, index, node, (YamlPairs *)(void *)(t->to + f->to));
     } else if (f->type == YAML_TABLES && node->type == YAML_SEQUENCE_NODE) {
         read_tables(t, index, node);
     } else if (!is_text(node) || is_null(node) || !yaml_read_value(f, text_of(node), !is_plain(node), t->to + f->to)) {
@@ -196,7 +219,7 @@ static bool is_group(const Target *t, const char *name, bool *lacking)
     for (int i = 0; i < t->count; i++) {
         if (strncmp(t->field[i].name, name, n) != 0 || t->field[i].name[n] != '.') continue;
         found = true;
-        *lacking = *lacking && t->field[i].lacks;
+        *lacking = *lacking && (t->field[i].lacks || t->field[i].group_none);
     }
     return found;
 }
@@ -217,6 +240,15 @@ static void unknown_key(const Target *t, const char *name, int line)
 
 static void read_table(const Target *t, const yaml_node_t *table, const char *prefix);
 
+/* Some of the group's keys can be used. */
+static bool can_some(const Target *t, const char *name)
+{
+    size_t n = strlen(name);
+    for (int i = 0; i < t->count; i++)
+        if (strncmp(t->field[i].name, name, n) == 0 && t->field[i].name[n] == '.' && !t->field[i].lacks) return true;
+    return false;
+}
+
 static void read_group(const Target *t, const char *name, const yaml_node_t *node, bool lacking)
 {
     if (node->type == YAML_MAPPING_NODE) {
@@ -227,7 +259,9 @@ static void read_group(const Target *t, const char *name, const yaml_node_t *nod
         char room[128];
         faults_add(t->yaml->faults, place_of(t, line_of(node), name, room, sizeof room), "%s, expected %s",
                    describe(node).text,
-                   lacking ? "none: this version cannot do it yet" : "a table of keys, {key: value}");
+                   !lacking            ? "a table of keys, {key: value}"
+                   : can_some(t, name) ? "none, or a table of keys"
+                                       : "none: this version cannot do it yet");
     }
 }
 

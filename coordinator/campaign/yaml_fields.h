@@ -34,6 +34,16 @@ typedef struct {
         item; /* [count] structs of YamlField.item_bytes, each beginning with `int line`; yours to free, with their texts */
 } YamlTables;
 
+typedef struct {
+    int line;
+    char *group, *name, *value; /* yours to free */
+} YamlPair;
+
+typedef struct {
+    int count;
+    YamlPair *item; /* yours to free; those of a group stand together */
+} YamlPairs;
+
 typedef enum {
     YAML_TEXT,    /* char *: yours to free */
     YAML_INTEGER, /* int, min to max; with .words "auto" that word stands for 0 */
@@ -43,6 +53,7 @@ typedef enum {
     YAML_CHOICE,  /* char[YAML_CHOICE_BYTES]: one of .words, "unipc|euler" */
     YAML_WORDS,   /* YamlWords: a list of names */
     YAML_TABLES,  /* YamlTables: a list of tables, [{file: a, scale: 2}], each read by .item */
+    YAML_PAIRS,   /* YamlPairs: tables of texts under names of the user's own, {cta: {A: x, B: y}} */
 } YamlType;
 
 typedef struct YamlField {
@@ -60,6 +71,7 @@ typedef struct YamlField {
     const struct YamlField *item; /* of YAML_TABLES: what each table of the list is made of */
     int item_count;
     size_t item_bytes;
+    bool group_none;  /* "none" in place of the whole group that it belongs to leaves the group out */
     const char *only; /* the value that is accepted even so, "none" or "0"; NULL: it must be left out */
 } YamlField;
 

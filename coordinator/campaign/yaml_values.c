@@ -49,6 +49,9 @@ void yaml_describe_expected(const YamlField *f, char *out, size_t room)
     case YAML_TABLES:
         snprintf(out, room, "a list of 1 to %d tables, [{%s: ...}]", YAML_MAX_TABLES, f->item->name);
         break;
+    case YAML_PAIRS:
+        snprintf(out, room, "a table of tables, {name: {A: text, B: text}}");
+        break;
     }
     size_t n = strlen(out);
     if (f->unit && n < room) snprintf(out + n, room - n, " %s", f->unit);
@@ -124,6 +127,7 @@ bool yaml_read_value(const YamlField *f, const char *text, bool in_quotes, char 
         *(YamlWords *)(void *)to = (YamlWords){.count = 1, .word = {text_copy(text)}};
         return true;
     case YAML_TABLES:
+    case YAML_PAIRS:
         return strcmp(text, "none") == 0;
     }
     abort();

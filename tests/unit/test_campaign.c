@@ -414,9 +414,6 @@ static void test_not_in_this_version(void **state)
 {
     (void)state;
     static const char *const refused[] = {
-        "voice: {text: \"Hallo {{name}}\", language: de}",
-        "overlays:\n  - {text: \"Für {{name}}\", position: lower-third, from: 1.0, to: 4.0}",
-        "label: {text: \"KI-generiert\", position: top-left}",
         "gates: brand",
         "review: {policy: sample, aql: 1.0}",
         "review: all",

@@ -1,0 +1,496 @@
+#include "finish_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/finish_spec.h"
+#include "coordinator/campaign/lexicon.h"
+#include "coordinator/campaign/styles.h"
+
+enum { MAX_OVERLAYS = 16, MAX_TEXT_BYTES = 4096 };
+
+typedef struct {
+    const char *key;    /* for messages: "voice.text", "overlays" */
+    const char *member; /* in the document */
+    Template *text;
+    TemplateForm form;
+    int line;
+    bool is_file;
+} Slot;
+
+typedef enum {
+    VOICE_TEXT,
+    VOICE_SSML,
+    VOICE_LANGUAGE,
+    VOICE_FILE,
+    VOICE_PHONETIC,
+    MUSIC_FILE,
+    LABEL_TEXT,
+    SLOTS
+} SlotName;
+
+typedef struct {
+    Slot value; /* of text, image or qr */
+    const json_t *style;
+} OverlaySlot;
+
+struct FinishKeys {
+    CampaignLoad *l;
+    Slot slot[SLOTS];
+    int overlay_count;
+    OverlaySlot overlay[MAX_OVERLAYS];
+    Styles styles;
+    Lexicon *lexicon;
+    char *text; /* an expanded template */
+    size_t room;
+};
+
+static Place place_of(const CampaignLoad *l, const char *key, int line)
+{
+    return (Place){l->campaign->file, line ? line : campaign_file_line(&l->file, key), key};
+}
+
+static bool is_blank(const char *text) { return text[strspn(text, " \t\r\n")] == 0; }
+
+/* ---- variants -------------------------------------------------------------------------------------------------------------- */
+
+int finish_keys_arm(const char *variant, const char *id, int arms)
+{
+    char digest[HASH_TEXT];
+    Hash *h = hash_begin();
+    hash_add_field(h, "variant", "%s", variant);
+    hash_add_field(h, "id", "%s", id);
+    hash_end(h, digest);
+    digest[8] = 0;
+    return (int)(strtoul(digest, NULL, 16) % (unsigned)arms);
+}
+
+/* Pairs of one group: its arms, which stand together. */
+static int arms_of(const YamlPairs *p, int first)
+{
+    int n = 0;
+    while (first + n < p->count && strcmp(p->item[first + n].group, p->item[first].group) == 0) n++;
+    return n;
+}
+
+void finish_keys_add_variants(CampaignLoad *l)
+{
+    Customers *c = &l->campaign->customers;
+    const YamlPairs *p = &l->file.variants;
+    if (p->count && c->column_count) c->first_variant = c->column_count;
+    for (int i = 0, arms; i < p->count && c->column_count; i += arms) {
+        const char *name = p->item[i].group;
+        arms = arms_of(p, i);
+        if (customers_column(c, name) >= 0) {
+            faults_add(l->faults, place_of(l, "variants", p->item[i].line),
+                       "%s is called like a column of the customers; give it another name", quoted(name).text);
+            continue;
+        }
+        int column = customers_add_column(c, name);
+        for (int64_t row = 0; row < c->row_count && c->id_column >= 0; row++) {
+            const char *id = customers_value(c, row, c->id_column);
+            const char *value = p->item[i + finish_keys_arm(name, id ? id : "", arms)].value;
+            c->value[row * c->column_count + column] = customers_keep(c, value, strlen(value));
+        }
+    }
+}
+
+/* "cta=A" of a row, or "cta=A,colour=B". */
+static char *variant_text(const FinishKeys *k, int64_t row)
+{
+    const Customers *c = &k->l->campaign->customers;
+    const YamlPairs *p = &k->l->file.variants;
+    const char *id = customers_value(c, row, c->id_column);
+    char *text = NULL;
+    for (int i = 0, arms; i < p->count; i += arms) {
+        arms = arms_of(p, i);
+        const char *arm = p->item[i + finish_keys_arm(p->item[i].group, id, arms)].name;
+        char *more = text_format("%s%s%s=%s", text ? text : "", text ? "," : "", p->item[i].group, arm);
+        free(text);
+        text = more;
+    }
+    return text;
+}
+
+/* ---- compiling ------------------------------------------------------------------------------------------------------------- */
+
+static Slot make_slot(FinishKeys *k, const char *key, const char *member, const char *text, int line, TemplateForm form,
+                      bool is_file)
+{
+    Slot s = {.key = key,
+              .member = member,
+              .form = form,
+              .line = line ? line : campaign_file_line(&k->l->file, key),
+              .is_file = is_file};
+    if (text) s.text = template_new(text, &k->l->campaign->customers, place_of(k->l, key, s.line), k->l->faults);
+    return s;
+}
+
+static void compile_slots(FinishKeys *k)
+{
+    const CampaignFile *f = &k->l->file;
+    const struct {
+        SlotName at;
+        const char *key, *member, *text;
+        TemplateForm form;
+        bool is_file;
+    } row[] = {{VOICE_TEXT, "voice.text", "text", f->voice.text, TEMPLATE_CLEAN, false},
+               {VOICE_SSML, "voice.ssml", "ssml", f->voice.ssml, TEMPLATE_XML, false},
+               {VOICE_LANGUAGE, "voice.language", "language", f->voice.language, TEMPLATE_CLEAN, false},
+               {VOICE_FILE, "voice.file", "file", f->voice.file, TEMPLATE_RAW, true},
+               {VOICE_PHONETIC, "voice.phonetic", "phonetic", f->voice.phonetic, TEMPLATE_CLEAN, false},
+               {MUSIC_FILE, "music.file", "file", f->music.file, TEMPLATE_RAW, true},
+               {LABEL_TEXT, "label.text", "text", f->label.text, TEMPLATE_SHOWN, false}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        k->slot[row[i].at] = make_slot(k, row[i].key, row[i].member, row[i].text, 0, row[i].form, row[i].is_file);
+}
+
+static void compile_overlay(FinishKeys *k, const CampaignOverlay *o)
+{
+    Place place = place_of(k->l, "overlays", o->line);
+    int given = (o->text != NULL) + (o->image != NULL) + (o->qr != NULL);
+    if (given != 1) {
+        faults_add(k->l->faults, place, "%s, expected one of text, image and qr",
+                   given ? "more than one of them" : "nothing to show");
+        return;
+    }
+    OverlaySlot *s = &k->overlay[k->overlay_count++];
+    s->value = o->text    ? make_slot(k, "overlays", "text", o->text, o->line, TEMPLATE_SHOWN, false)
+               : o->image ? make_slot(k, "overlays", "image", o->image, o->line, TEMPLATE_RAW, true)
+                          : make_slot(k, "overlays", "qr", o->qr, o->line, TEMPLATE_RAW, false);
+    if (o->to > 0 && o->to <= o->from)
+        faults_add(k->l->faults, place, "from %g to %g s, expected an end after the beginning", o->from, o->to);
+    if (o->text) s->style = styles_find(&k->styles, o->style, place, k->l->faults);
+}
+
+static void read_styles(FinishKeys *k)
+{
+    const char *file = k->l->file.styles;
+    char *text = NULL;
+    size_t bytes;
+    if (file) {
+        char *path = path_join(k->l->campaign->folder, file);
+        Status status = file_read(path, YAML_MAX_BYTES, &text, &bytes);
+        if (failed(status))
+            faults_add(k->l->faults, place_of(k->l, "styles", 0), "%s", status.message);
+        else
+            styles_parse(path, text, bytes, k->l->faults, &k->styles);
+        free(text);
+        free(path);
+    }
+    styles_own(&k->styles);
+}
+
+static void check_voice(FinishKeys *k)
+{
+    const CampaignVoice *v = &k->l->file.voice;
+    bool says = v->text || v->ssml || v->phonetic;
+    if (v->file && (v->engine_given || v->lexicon || v->phonetic))
+        faults_add(k->l->faults, place_of(k->l, "voice.file", 0), "a recording and an engine; expected one of them");
+    if (!says && !v->file && (v->engine_given || v->language || v->lexicon))
+        faults_add(k->l->faults,
+                   place_of(k->l,
+                            v->language  ? "voice.language"
+                            : v->lexicon ? "voice.lexicon"
+                                         : "voice.engine",
+                            0),
+                   "nothing to say; expected voice.text, voice.ssml or voice.file");
+    if (v->voice && strcmp(v->voice, "cameo") == 0 && !v->engine_given)
+        faults_add(k->l->faults, place_of(k->l, "voice.voice", 0),
+                   "cameo, but espeak speaks with no person's voice; expected voice.engine, a command that does");
+}
+
+static void check_label(FinishKeys *k)
+{
+    const CampaignLabel *label = &k->l->file.label;
+    if (strcmp(label->profile, "none") == 0 && label->profile_given && !label->reason)
+        faults_add(k->l->faults, place_of(k->l, "label.profile", 0),
+                   "none, without label.reason; say why these clips need no label, for the record: the EU's law asks "
+                   "for one since 2026-08");
+}
+
+FinishKeys *finish_keys_new(CampaignLoad *l)
+{
+    FinishKeys *k = memory_get(1, sizeof *k);
+    const YamlTables *list = &l->file.overlays;
+    k->l = l;
+    read_styles(k);
+    compile_slots(k);
+    if (list->count > MAX_OVERLAYS)
+        faults_add(l->faults, place_of(l, "overlays", 0), "%d of them, expected at most %d", list->count, MAX_OVERLAYS);
+    for (int i = 0; i < list->count && i < MAX_OVERLAYS; i++)
+        compile_overlay(k, (const CampaignOverlay *)list->item + i);
+    if (l->file.voice.lexicon) {
+        char *path = path_join(l->campaign->folder, l->file.voice.lexicon);
+        k->lexicon = lexicon_read(path, place_of(l, "voice.lexicon", 0), l->faults);
+        free(path);
+    }
+    check_voice(k);
+    check_label(k);
+    return k;
+}
+
+void finish_keys_free(FinishKeys **keys)
+{
+    FinishKeys *k = *keys;
+    if (!k) return;
+    for (int i = 0; i < SLOTS; i++) template_free(&k->slot[i].text);
+    for (int i = 0; i < k->overlay_count; i++) template_free(&k->overlay[i].value.text);
+    styles_clear(&k->styles);
+    lexicon_free(&k->lexicon);
+    free(k->text);
+    free(k);
+    *keys = NULL;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------------------- */
+
+static Place slot_place(const FinishKeys *k, const Slot *s, int64_t row)
+{
+    const Customers *c = &k->l->campaign->customers;
+    int column = s->text ? template_first_column(s->text) : -1;
+    if (column < 0) return (Place){k->l->campaign->file, s->line, s->key};
+    return (Place){k->l->campaign->customers_file, c->line[row], c->column[column]};
+}
+
+static size_t expand(FinishKeys *k, const Slot *s, int64_t row)
+{
+    return template_expand_as(s->text, &k->l->campaign->customers, row, s->form, &k->text, &k->room);
+}
+
+static void check_slot(FinishKeys *k, const Slot *s, int64_t row)
+{
+    const Customers *c = &k->l->campaign->customers;
+    if (!s->text || (row > 0 && template_is_constant(s->text))) return;
+    Place place = slot_place(k, s, row);
+    int missing = template_missing(s->text, c, row);
+    if (missing >= 0) {
+        place = (Place){k->l->campaign->customers_file, c->line[row], c->column[missing]};
+        faults_add(k->l->faults, place,
+                   "empty, and %s in %s:%d has no fallback; expected a value, or {{%.60s|...}} there", s->key,
+                   path_name(k->l->campaign->file), s->line, c->column[missing]);
+        return;
+    }
+    size_t n = expand(k, s, row);
+    if (n > MAX_TEXT_BYTES)
+        faults_add(k->l->faults, place, "%s has %zu bytes, expected at most %d", s->key, n, MAX_TEXT_BYTES);
+    if (!s->is_file || is_blank(k->text)) return;
+    char *path = path_join(k->l->campaign->folder, k->text);
+    if (file_is_folder(path) || !file_exists(path))
+        faults_add(k->l->faults, place, "%s %s: %s", s->key, quoted(k->text).text,
+                   file_exists(path) ? "a folder, expected a file" : "no such file");
+    free(path);
+}
+
+void finish_keys_check(FinishKeys *k, int64_t row)
+{
+    for (int i = 0; i < SLOTS; i++) check_slot(k, &k->slot[i], row);
+    for (int i = 0; i < k->overlay_count; i++) check_slot(k, &k->overlay[i].value, row);
+}
+
+/* ---- documents ------------------------------------------------------------------------------------------------------------------ */
+
+/* Paths become absolute: a finisher may stand anywhere. An empty value is none. */
+static void put_slot(FinishKeys *k, const Slot *s, int64_t row, json_t *to)
+{
+    if (!s->text) return;
+    expand(k, s, row);
+    if (is_blank(k->text)) return;
+    char *path = s->is_file ? path_join(k->l->campaign->folder, k->text) : NULL,
+         *whole = path ? realpath(path, NULL) : NULL;
+    json_object_set_new(to, s->member, json_string(whole ? whole : path ? path : k->text));
+    free(whole);
+    free(path);
+}
+
+static void put_text(json_t *to, const char *member, const char *text)
+{
+    if (text) json_object_set_new(to, member, json_string(text));
+}
+
+static json_t *voice_json(FinishKeys *k, int64_t row)
+{
+    const CampaignVoice *v = &k->l->file.voice;
+    json_t *o = json_object();
+    for (int i = VOICE_TEXT; i <= VOICE_PHONETIC; i++) put_slot(k, &k->slot[i], row, o);
+    const char *said = json_string_value(json_object_get(o, "text"));
+    if (!said) said = json_string_value(json_object_get(o, "ssml"));
+    if (!said && !json_object_get(o, "file")) return json_decref(o), NULL; /* this row is silent */
+    if (!v->file) put_text(o, "engine", v->engine);
+    put_text(o, "voice", v->voice);
+    put_text(o, "too_long", v->too_long);
+    json_object_set_new(o, "at", json_real(v->at));
+    json_object_set_new(o, "gain_db", json_real(v->gain_db));
+    json_object_set_new(o, "time_limit", json_real(v->time_limit));
+    json_object_set_new(o, "retries", json_integer(v->retries));
+    if (k->lexicon && said) json_object_set_new(o, "lexicon", lexicon_for(k->lexicon, said));
+    return o;
+}
+
+static json_t *music_json(FinishKeys *k, int64_t row)
+{
+    json_t *o = json_object();
+    put_slot(k, &k->slot[MUSIC_FILE], row, o);
+    if (!json_object_get(o, "file")) return json_decref(o), NULL;
+    json_object_set_new(o, "gain_db", json_real(k->l->file.music.gain_db));
+    json_object_set_new(o, "duck_db", json_real(k->l->file.music.duck_db));
+    return o;
+}
+
+static json_t *overlay_json(FinishKeys *k, int i, const CampaignOverlay *from, int64_t row)
+{
+    json_t *o = json_object();
+    put_slot(k, &k->overlay[i].value, row, o);
+    if (json_object_size(o) == 0) return json_decref(o), NULL;
+    put_text(o, "place", from->place);
+    json_object_set_new(o, "from", json_real(from->from));
+    json_object_set_new(o, "to", json_real(from->to));
+    json_object_set_new(o, "fade", json_real(from->fade));
+    if (from->scale > 0) json_object_set_new(o, "scale", json_real(from->scale));
+    if (k->overlay[i].style) json_object_set(o, "style", (json_t *)(uintptr_t)k->overlay[i].style);
+    return o;
+}
+
+static json_t *overlays_json(FinishKeys *k, int64_t row)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < k->overlay_count; i++) {
+        json_t *o = overlay_json(k, i, (const CampaignOverlay *)k->l->file.overlays.item + i, row);
+        if (o) json_array_append_new(list, o);
+    }
+    if (json_array_size(list) == 0) return json_decref(list), NULL;
+    return list;
+}
+
+static json_t *label_json(FinishKeys *k, int64_t row)
+{
+    const CampaignLabel *label = &k->l->file.label;
+    if (strcmp(label->profile, "none") == 0) return NULL;
+    json_t *o = json_pack("{s:s,s:s}", "profile", label->profile, "position", label->position);
+    put_slot(k, &k->slot[LABEL_TEXT], row, o);
+    return o;
+}
+
+static bool slots_constant(const FinishKeys *k, int first, int last)
+{
+    for (int i = first; i <= last; i++)
+        if (k->slot[i].text && !template_is_constant(k->slot[i].text)) return false;
+    return true;
+}
+
+static bool overlays_constant(const FinishKeys *k)
+{
+    for (int i = 0; i < k->overlay_count; i++)
+        if (k->overlay[i].value.text && !template_is_constant(k->overlay[i].value.text)) return false;
+    return true;
+}
+
+/* Each member of the documents: how it is made, and whether all rows have the same. */
+static void put_members(FinishKeys *k, int64_t row, bool constant, json_t *to)
+{
+    const struct {
+        const char *key;
+        json_t *(*make)(FinishKeys *k, int64_t row);
+        bool constant;
+    } member[] = {{"voice", voice_json, slots_constant(k, VOICE_TEXT, VOICE_PHONETIC)},
+                  {"music", music_json, slots_constant(k, MUSIC_FILE, MUSIC_FILE)},
+                  {"overlays", overlays_json, overlays_constant(k)},
+                  {"label", label_json, slots_constant(k, LABEL_TEXT, LABEL_TEXT)}};
+    for (size_t i = 0; i < sizeof member / sizeof *member; i++) {
+        if (member[i].constant != constant) continue;
+        json_t *value = member[i].make(k, row);
+        if (value) json_object_set_new(to, member[i].key, value);
+    }
+}
+
+void finish_keys_campaign(FinishKeys *k, json_t *document)
+{
+    const CampaignFile *f = &k->l->file;
+    if (k->l->campaign->customers.row_count > 0) put_members(k, 0, true, document);
+    if (strcmp(f->subtitles, "none") != 0) json_object_set_new(document, "subtitles", json_string(f->subtitles));
+    if (strcmp(f->label.profile, "cn") == 0) json_object_set_new(document, "producer", json_string(f->campaign));
+}
+
+/* Names of columns that are empty in this row, so that a template takes what stands for them. */
+static void add_fallbacks(const FinishKeys *k, const Template *t, int64_t row, json_t *list)
+{
+    const Customers *c = &k->l->campaign->customers;
+    for (int i = 0, column; t && (column = template_column(t, i)) != TEMPLATE_END; i++) {
+        size_t n;
+        json_t *known;
+        if (column < 0 || *customers_value(c, row, column)) continue;
+        bool there = false;
+        json_array_foreach(list, n, known) there = there || strcmp(json_string_value(known), c->column[column]) == 0;
+        if (!there) json_array_append_new(list, json_string(c->column[column]));
+    }
+}
+
+char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
+{
+    json_t *own = with ? json_loads(with, 0, NULL) : json_object(), *fallbacks = json_array();
+    char *variant = variant_text(k, row);
+    put_members(k, row, false, own);
+    add_fallbacks(k, k->l->prompt, row, fallbacks);
+    for (int i = 0; i < SLOTS; i++) add_fallbacks(k, k->slot[i].text, row, fallbacks);
+    for (int i = 0; i < k->overlay_count; i++) add_fallbacks(k, k->overlay[i].value.text, row, fallbacks);
+    if (json_array_size(fallbacks)) json_object_set(own, "fallbacks", fallbacks);
+    put_text(own, "variant", variant);
+    json_decref(fallbacks);
+    free(variant);
+    if (json_object_size(own)) return finish_spec_text(own);
+    json_decref(own);
+    return NULL;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------------------------- */
+
+static FinishLook *look;
+
+void finish_keys_use(FinishLook *to) { look = to; }
+
+typedef struct {
+    FinishKeys *keys;
+    int64_t row;
+} Looking;
+
+/* "overlays[1].text", "voice" -> the slot that it concerns. */
+static const Slot *slot_named(const FinishKeys *k, const char *member)
+{
+    if (strncmp(member, "overlays[", 9) == 0) {
+        long i = strtol(member + 9, NULL, 10), seen = -1;
+        for (int n = 0; n < k->overlay_count; n++)
+            if (++seen == i) return &k->overlay[n].value;
+    }
+    if (strncmp(member, "music", 5) == 0) return &k->slot[MUSIC_FILE];
+    if (strncmp(member, "label", 5) == 0) return &k->slot[LABEL_TEXT];
+    const SlotName voice[] = {VOICE_FILE, VOICE_TEXT, VOICE_SSML};
+    for (int i = 0; i < 3; i++)
+        if (k->slot[voice[i]].text) return &k->slot[voice[i]];
+    return &k->slot[VOICE_TEXT];
+}
+
+static void found(void *self, const char *member, const char *message)
+{
+    const Looking *n = self;
+    const Slot *s = slot_named(n->keys, member);
+    Place place = slot_place(n->keys, s, n->row);
+    faults_add(n->keys->l->faults, place, "%s: %s", member, message);
+}
+
+/* Where nothing depends on the row, one is enough. */
+Status finish_keys_look(FinishKeys *k)
+{
+    const Campaign *c = k->l->campaign;
+    double shot_s = (double)k->l->base.frames / k->l->base.fps;
+    bool any = k->overlay_count > 0 || k->l->file.label.profile_given || k->slot[MUSIC_FILE].text;
+    for (int i = VOICE_TEXT; i <= VOICE_PHONETIC; i++) any = any || k->slot[i].text;
+    if (!look || !any) return status_ok();
+    bool one = overlays_constant(k) && slots_constant(k, 0, SLOTS - 1);
+    for (int64_t row = 0; row < (one && c->clip_count ? 1 : c->clip_count); row++) {
+        Looking n = {k, row};
+        if (c->clip[row].refusal) continue;
+        TRY(look(c->finish, c->clip[row].finish ? c->clip[row].finish : "", shot_s, found, &n));
+    }
+    return status_ok();
+}
