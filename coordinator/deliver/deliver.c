@@ -32,7 +32,6 @@ typedef struct {
     Ledger *ledger;
     DeliverOptions options;
     char *from, *to; /* DIR, DIR/delivery */
-    json_t *renditions;
     Twins *twins;
     bool cannot_clone, cannot_link;
     Settled settled[BATCH_CLIPS]; /* not written into the ledger yet */
@@ -204,25 +203,39 @@ static void drop_files(Deliverer *d, int from, bool unlink_drafts)
     }
 }
 
-/* The clip, the pictures, and the renditions after the first (named as worker/finish/finish.h says), whose hashes are not in the
- * ledger. */
-static Status settle_files(Deliverer *d, const ClipRow *r, bool delivered)
+/* What its finish gave back names every file with its hash: those beside the clip itself. */
+static Status settle_others(Deliverer *d, const ClipRow *r, const json_t *files, bool delivered)
 {
     json_t *item;
     size_t i;
-    TRY(settle_file(d, r->file, r->sha256, delivered));
-    if (*r->thumbnail) TRY(settle_file(d, r->thumbnail, "", delivered));
-    if (*r->sheet) TRY(settle_file(d, r->sheet, "", delivered));
-    json_array_foreach(d->renditions, i, item)
+    json_array_foreach(files, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
-        if (i == 0 || i >= MAX_RENDITIONS || !name) continue;
-        char *relative = text_format("%.*s.%s.mp4", (int)(strlen(r->file) - strlen(".mp4")), r->file, name);
-        Status status = settle_file(d, relative, "", delivered);
+        const char *sha256 = json_string_value(json_object_get(item, "sha256"));
+        if (!name || !*name || strchr(name, '/') || strcmp(name, path_name(r->file)) == 0) continue;
+        char *folder = path_folder(r->file), *relative = path_join(folder, name);
+        Status status = settle_file(d, relative, sha256 ? sha256 : "", delivered);
         free(relative);
+        free(folder);
         TRY(status);
     }
     return status_ok();
+}
+
+/* The clip, and all that was made with it. */
+static Status settle_files(Deliverer *d, const ClipRow *r, bool delivered)
+{
+    json_t *result = *r->result ? json_loads(r->result, 0, NULL) : NULL;
+    const json_t *files = json_object_get(result, "files");
+    Status status = settle_file(d, r->file, r->sha256, delivered);
+    if (!failed(status) && json_array_size(files)) {
+        status = settle_others(d, r, files, delivered);
+    } else {
+        if (!failed(status) && *r->thumbnail) status = settle_file(d, r->thumbnail, "", delivered);
+        if (!failed(status) && *r->sheet) status = settle_file(d, r->sheet, "", delivered);
+    }
+    json_decref(result);
+    return status;
 }
 
 /* It stays what it is: a disk that does not answer now may do so later, and nothing is made again for that. */
@@ -315,21 +328,16 @@ static Status deliver_all(Deliverer *d)
 Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
 {
     Deliverer *d = memory_get(1, sizeof *d);
-    char *renditions = NULL;
     Status status = status_ok();
     *d = (Deliverer){.ledger = l, .options = *o, .from = text_copy(ledger_folder(l)), .twins = twins_new()};
     d->to = path_join(d->from, "delivery");
-    TRY_OUT(ledger_read_renditions(l, &renditions));
-    d->renditions = json_loads(renditions, 0, NULL);
     TRY_OUT(file_make_folders(d->to));
     status = deliver_all(d);
 out:
     *out = d->done;
     drop_files(d, 0, true);
     for (int i = 0; i < d->settled_count; i++) free(d->settled[i].why);
-    json_decref(d->renditions);
     twins_free(&d->twins);
-    free(renditions);
     free(d->from);
     free(d->to);
     free(d->first_lost);

@@ -62,8 +62,9 @@ typedef struct {        /* one row of the customers table and what became of it;
     double text_s, denoise_s, decode_s, finish_s, given_s,
         ended_s; /* of the leases that made it: given_s of its render, ended_s of its finish */
     const char *worker;
-    int steps_resumed, step;   /* step: the highest that the shot has reached */
-    int64_t sharers, failures; /* clips of the same shot; failed and lost leases of it and of this clip */
+    int steps_resumed, step;     /* step: the highest that the shot has reached */
+    const char *finish, *result; /* JSON: what it is finished with of its own, and what its finish gave back; "" */
+    int64_t sharers, failures;   /* clips of the same shot; failed and lost leases of it and of this clip */
 } ClipRow;
 
 typedef struct {

@@ -15,6 +15,7 @@
 #include "worker/finish/output.h"
 #include "worker/finish/pixels.h"
 #include "worker/finish/profile.h"
+#include "worker/finish/rates.h"
 #include "worker/pictures/image.h"
 
 enum { W = 64, H = 112, FRAMES = 33, FPS = 8 };
@@ -36,12 +37,13 @@ static void open_extras(const char *spec, Extras *e, FinishSpec *s)
     const char renditions[] =
         "{\"renditions\":[{\"name\":\"x\",\"width\":64,\"height\":112,\"crf\":20,\"preset\":\"fast\",\"max_kbps\":0}]}";
     assert_string_equal(finish_spec_read(renditions, spec, s).message, "");
-    assert_string_equal(extras_open(s, (double)FRAMES / FPS, NULL, e).message, "");
+    assert_string_equal(extras_open(s, FRAMES, FPS, NULL, e).message, "");
 }
 
 static Status make(const char *path, const Rendition *r, Extras *e, json_t **report)
 {
     Output *o;
+    Rates *rates;
     OutputOrder order = {.rendition = r,
                          .width = W,
                          .height = H,
@@ -52,11 +54,16 @@ static Status make(const char *path, const Rendition *r, Extras *e, json_t **rep
                          .clip_id = "anna"};
     float *rgb = memory_get(W * H * 3, sizeof *rgb);
     Status status = output_begin(path, &order, &o);
-    for (int i = 0; i < FRAMES && !failed(status); i++) {
+    assert_string_equal(rates_open(r, &(bool){false}, 1, FPS, &rates).message, "");
+    for (int i = 0; i <= FRAMES && !failed(status); i++) {
+        int n;
         paint(rgb, W, H, i);
-        status = output_put(o, rgb, 1, H, W);
+        assert_string_equal(rates_convert(rates, 0, rgb, i < FRAMES, H, W).message, "");
+        const float *frames = rates_frames(rates, 0, &n);
+        status = output_put(o, frames, n, H, W);
     }
     free(rgb);
+    rates_close(&rates);
     if (!failed(status)) return output_end(&o, report);
     output_abandon(&o);
     return status;

@@ -27,13 +27,12 @@ static Status open_voice(const json_t *spec, double shot_s, const char *cache, E
 }
 
 /* Reels takes clips from 3 s on: all renditions last as long as the one that wants most. */
-static void hold_for_platforms(const FinishSpec *spec, double shot_s, Extras *e)
+static void hold_for_platforms(const FinishSpec *spec, Extras *e)
 {
     for (int i = 0; i < spec->rendition_count; i++) {
         double least = spec->rendition[i].min_s;
         if (least > e->duration_s) e->duration_s = least;
     }
-    e->hold_s = e->duration_s - shot_s;
 }
 
 static Status mix(const json_t *voice, const json_t *music, Extras *e)
@@ -68,12 +67,15 @@ static void gather_overlays(const FinishSpec *spec, Extras *e)
     json_decref(burned);
 }
 
-Status extras_open(const FinishSpec *spec, double shot_s, const char *cache, Extras *out)
+Status extras_open(const FinishSpec *spec, int frames, int fps, const char *cache, Extras *out)
 {
+    const double shot_s = (double)frames / fps;
     const json_t *voice = finish_spec_get(spec, "voice"), *music = finish_spec_get(spec, "music");
     *out = (Extras){.duration_s = shot_s, .label = finish_spec_get(spec, "label")};
     if (voice) TRY(open_voice(voice, shot_s, cache, out));
-    hold_for_platforms(spec, shot_s, out);
+    hold_for_platforms(spec, out);
+    out->duration_s = ceil(out->duration_s * fps - 1e-6) / fps;
+    out->hold_s = out->duration_s - shot_s;
     TRY(mix(voice, music, out));
     open_subtitles(voice, json_string_value(finish_spec_get(spec, "subtitles")), out);
     gather_overlays(spec, out);

@@ -24,9 +24,9 @@ typedef struct {
     } track[MAX_RENDITIONS];
 } Extras;
 
-/* shot_s: what the shot's frames last. cache: for what engines say, NULL: none. ERR_CLIP, ERR_INPUT: something in it cannot be made,
+/* frames, fps: of the shot; the clip lasts as long, or a whole number of its frames longer. cache: for what engines say, NULL: none. ERR_CLIP, ERR_INPUT: something in it cannot be made,
  * the message begins with its key. extras_close in every case. */
-Status extras_open(const FinishSpec *spec, double shot_s, const char *cache, Extras *out);
+Status extras_open(const FinishSpec *spec, int frames, int fps, const char *cache, Extras *out);
 void extras_close(Extras *e);
 
 /* The sound at a rendition's loudness; *out NULL where it has none (r->sound "none", or "auto" and the clip is silent). Borrowed. Not

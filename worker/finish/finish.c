@@ -1,10 +1,13 @@
 #include "finish.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
-#include "worker/finish/encode.h"
+#include "worker/finish/label.h"
+#include "worker/finish/overlay.h"
+#include "worker/finish/rates.h"
 #include "worker/finish/stills.h"
 #include "worker/finish/team.h"
 
@@ -12,7 +15,11 @@ enum { CHUNK = 4 /* frames that are worked on at a time */ };
 
 struct Finish {
     FinishJob job;
-    Encode *encode[MAX_RENDITIONS];
+    Extras extras;
+    bool twin[MAX_RENDITIONS]; /* another rendition makes the same file */
+    Rates *rates;
+    Output *output[MAX_RENDITIONS];
+    json_t *report[MAX_RENDITIONS]; /* of each output */
     Stills *stills;
     char *name[CLIP_MAX_FILES]; /* as they are called in clips/ */
     int name_count;
@@ -34,40 +41,71 @@ char *finish_add_file(Finish *f, const char *ending)
 
 static char *rendition_ending(const FinishSpec *s, int i)
 {
-    return i == 0 ? text_copy("mp4") : text_format("%s.mp4", s->rendition[i].name);
+    const char *ending = output_ending(&s->rendition[i]);
+    const bool says_it = strcmp(s->rendition[i].name, ending) == 0; /* gif.gif */
+    return i == 0 || says_it ? text_copy(ending) : text_format("%s.%s", s->rendition[i].name, ending);
+}
+
+/* What of a rendition decides about the bytes of this clip's file. */
+static json_t *substance(const Finish *f, int i)
+{
+    Rendition r = f->job.spec->rendition[i];
+    r.fps = output_fps(&r, f->job.shot->fps);
+    r.min_fps = r.max_fps = 0;
+    r.min_s = r.max_s = 0;
+    if (strcmp(r.kind, "gif") != 0) r.max_mb = 0;
+    if (json_array_size(f->extras.overlays) == 0 && !f->extras.label)
+        r.safe_top = r.safe_right = r.safe_bottom = r.safe_left = 0;
+    if (f->extras.sound.count)
+        snprintf(r.sound, sizeof r.sound, "%s", strcmp(r.sound, "none") == 0 ? "none" : "always");
+    snprintf(r.name, sizeof r.name, "any");
+    return finish_spec_renditions(&r, 1);
 }
 
 /* The rendition before this one that makes the same file, or -1: platforms often want the same. */
-static int same_rendition(const FinishSpec *s, int i)
+static int same_rendition(const Finish *f, int i)
 {
-    const Rendition *r = &s->rendition[i];
-    for (int k = 0; k < i; k++) {
-        const Rendition *q = &s->rendition[k];
-        if (q->width == r->width && q->height == r->height && q->crf == r->crf && q->max_kbps == r->max_kbps &&
-            strcmp(q->preset, r->preset) == 0)
-            return k;
+    json_t *own = substance(f, i);
+    int found = -1;
+    for (int k = 0; k < i && found < 0; k++) {
+        json_t *other = substance(f, k);
+        if (json_equal(own, other)) found = k;
+        json_decref(other);
     }
-    return -1;
+    json_decref(own);
+    return found;
 }
 
 /* ---- from frames to files ------------------------------------------------------------------------------------------- */
 
+static Status begin_output(Finish *f, int i)
+{
+    const FinishJob *job = &f->job;
+    const char *producer = json_string_value(finish_spec_get(job->spec, "producer"));
+    const OutputOrder order = {.rendition = &job->spec->rendition[i],
+                               .width = job->shot->width,
+                               .height = job->shot->height,
+                               .frames = job->shot->frames,
+                               .fps = job->shot->fps,
+                               .extras = &f->extras,
+                               .producer = producer ? producer : "",
+                               .clip_id = job->clip_id};
+    char *ending = rendition_ending(job->spec, i), *path = finish_add_file(f, ending);
+    f->twin[i] = same_rendition(f, i) >= 0;
+    Status status = f->twin[i] ? status_ok() : output_begin(path, &order, &f->output[i]);
+    free(ending);
+    free(path);
+    return status;
+}
+
 static Status begin_all(Finish *f)
 {
     const FinishSpec *s = f->job.spec;
-    Status status = status_ok();
-    for (int i = 0; i < s->rendition_count && !failed(status); i++) {
-        const Rendition *r = &s->rendition[i];
-        EncodeOptions o = encode_defaults();
-        o.width = r->width, o.height = r->height, o.fps = f->job.shot->fps;
-        o.crf = r->crf, o.preset = r->preset, o.max_kbps = r->max_kbps;
-        char *ending = rendition_ending(s, i), *path = finish_add_file(f, ending);
-        if (same_rendition(s, i) < 0) status = encode_begin(path, &o, &f->encode[i]);
-        free(ending);
-        free(path);
-    }
-    if (!failed(status)) status = stills_begin(f->job.shot->frames, f->job.shot->fps, &f->stills);
-    return status;
+    const ShotSpec *shot = f->job.shot;
+    TRY(extras_open(s, shot->frames, shot->fps, f->job.voices, &f->extras));
+    for (int i = 0; i < s->rendition_count; i++) TRY(begin_output(f, i));
+    TRY(rates_open(s->rendition, f->twin, s->rendition_count, shot->fps, &f->rates));
+    return stills_begin(shot->frames, shot->fps, &f->stills);
 }
 
 Status finish_begin(const FinishJob *job, Finish **out)
@@ -84,7 +122,12 @@ void finish_abandon(Finish **finish)
 {
     Finish *f = *finish;
     if (!f) return;
-    for (int i = 0; i < MAX_RENDITIONS; i++) encode_abandon(&f->encode[i]);
+    for (int i = 0; i < MAX_RENDITIONS; i++) {
+        output_abandon(&f->output[i]);
+        json_decref(f->report[i]);
+    }
+    rates_close(&f->rates);
+    extras_close(&f->extras);
     stills_free(&f->stills);
     for (int i = 0; i < f->name_count; i++) free(f->name[i]);
     json_decref(f->document);
@@ -113,20 +156,32 @@ static Status read_chunk(Chunk *c)
     return status_ok();
 }
 
-/* Tasks of a team: the renditions, largest work first as campaigns name them, then the stills, then the reading. */
+/* Tasks of a team: first each rate that is not the shot's; then the renditions, the stills, and the reading of what comes next. */
+static Status do_rate(void *self, int number)
+{
+    Chunk *c = self;
+    return rates_convert(c->finish->rates, number, c->frames, c->n, c->height, c->width);
+}
+
 static Status do_task(void *self, int task)
 {
     Chunk *c = self;
     Finish *f = c->finish;
-    if (task < f->job.spec->rendition_count)
-        return f->encode[task] ? encode_put(f->encode[task], c->frames, c->n, c->height, c->width) : status_ok();
+    if (task < f->job.spec->rendition_count) {
+        int n;
+        if (!f->output[task]) return status_ok();
+        const float *frames = rates_frames(f->rates, task, &n);
+        return output_put(f->output[task], frames, n, c->height, c->width);
+    }
     if (task == f->job.spec->rendition_count) return stills_put(f->stills, c->frames, c->n, c->height, c->width);
     return c->reader ? read_chunk(c) : status_ok();
 }
 
 static Status do_chunk(Chunk *c)
 {
-    return team_do(c->finish->job.threads, c->finish->job.spec->rendition_count + 2, do_task, c);
+    const int threads = c->finish->job.threads;
+    TRY(team_do(threads, rates_count(c->finish->rates), do_rate, c));
+    return team_do(threads, c->finish->job.spec->rendition_count + 2, do_task, c);
 }
 
 Status finish_put(Finish *f, const float *frames, int n, int height, int width)
@@ -138,7 +193,7 @@ Status finish_put(Finish *f, const float *frames, int n, int height, int width)
 static Status end_rendition(void *self, int i)
 {
     Finish *f = self;
-    return f->encode[i] ? encode_end(&f->encode[i]) : status_ok();
+    return f->output[i] ? output_end(&f->output[i], &f->report[i]) : status_ok();
 }
 
 static Status duplicate(const Finish *f, int from, int to)
@@ -150,12 +205,55 @@ static Status duplicate(const Finish *f, int from, int to)
     return status;
 }
 
+/* The thumbnail leaves the house too: with the label, and with what lies over the clip where there is room for it. */
+static Status draw_thumbnail(Finish *f)
+{
+    AVFrame *t = stills_thumbnail(f->stills);
+    Label *label = NULL;
+    Overlay *overlay = NULL;
+    if (!t) return status_ok();
+    const Box safe = {t->width / 20, t->height / 20, t->width - t->width / 10, t->height - t->height / 10};
+    OverlayFrame frame = {
+        .width = t->width, .height = t->height, .safe = safe, .fps = 1, .duration_s = f->extras.duration_s};
+    Status status = label_open(f->extras.label, t->width, t->height, safe, &label);
+    frame.label = label_box(label);
+    if (!failed(status) && !failed(overlay_open(f->extras.overlays, &frame, &overlay)))
+        status = overlay_draw_all(overlay, t);
+    if (!failed(status)) status = label_draw(label, t, 0);
+    overlay_close(&overlay);
+    label_close(&label);
+    return status;
+}
+
+static Status write_text(Finish *f, const char *ending, char *text)
+{
+    char *path = finish_add_file(f, ending);
+    Status status = file_replace(path, text, strlen(text));
+    free(path);
+    free(text);
+    return status;
+}
+
+static Status write_subtitles(Finish *f)
+{
+    if (f->extras.subtitles.count == 0) return status_ok();
+    TRY(write_text(f, "vtt", subtitles_vtt(&f->extras.subtitles)));
+    finish_note(f, "captions", json_sprintf("%s.vtt", f->job.stem));
+    return write_text(f, "srt", subtitles_srt(&f->extras.subtitles));
+}
+
 static Status end_all(Finish *f, char **thumbnail, char **sheet)
 {
     const FinishSpec *s = f->job.spec;
+    Chunk last = {.finish = f, .height = f->job.shot->height, .width = f->job.shot->width};
+    TRY(team_do(f->job.threads, rates_count(f->rates), do_rate, &last));
+    for (int i = 0; i < s->rendition_count; i++)
+        if (f->output[i]) TRY(do_task(&last, i));
     TRY(team_do(f->job.threads, s->rendition_count, end_rendition, f));
     for (int i = 0; i < s->rendition_count; i++)
-        if (same_rendition(s, i) >= 0) TRY(duplicate(f, same_rendition(s, i), i));
+        if (f->twin[i]) TRY(duplicate(f, same_rendition(f, i), i));
+    TRY(draw_thumbnail(f));
+    TRY(write_subtitles(f));
     *thumbnail = finish_add_file(f, "png");
     *sheet = finish_add_file(f, "sheet.png");
     return stills_write(f->stills, *thumbnail, *sheet);
@@ -181,15 +279,29 @@ static Status describe_files(Finish *f, ClipResult *out)
     return status_ok();
 }
 
+/* Of each rendition: its rate, length and loudness; of an engine's voice, what it said of itself. */
+static void describe_outputs(Finish *f)
+{
+    json_t *all = json_object();
+    for (int i = 0; i < f->job.spec->rendition_count; i++) {
+        const Rendition *r = &f->job.spec->rendition[i];
+        int from = f->twin[i] ? same_rendition(f, i) : i;
+        if (f->report[from]) json_object_set(all, r->name, f->report[from]);
+        if (strcmp(output_ending(r), "gif") == 0) finish_note(f, "gif", json_string(f->name[i]));
+    }
+    finish_note(f, "outputs", all);
+    if (f->extras.voice.report) finish_note(f, "voice", json_incref(f->extras.voice.report));
+}
+
 static void describe_clip(Finish *f, ClipResult *out)
 {
     const ShotSpec *shot = f->job.shot;
     const Rendition *first = f->job.spec->rendition;
     out->clip_id = text_copy(f->job.clip_id);
-    out->file = text_format("%s/%s.mp4", lease_clips, f->job.stem);
+    out->file = text_format("%s/%s", lease_clips, f->name[0]);
     out->thumbnail = text_format("%s/%s.png", lease_clips, f->job.stem);
     out->sheet = text_format("%s/%s.sheet.png", lease_clips, f->job.stem);
-    out->duration_s = (double)shot->frames / shot->fps;
+    out->duration_s = f->extras.duration_s;
     out->width = first->width ? first->width : shot->width;
     out->height = first->height ? first->height : shot->height;
     out->document = json_dumps(f->document, JSON_COMPACT | JSON_SORT_KEYS);
@@ -206,7 +318,10 @@ Status finish_end(Finish **finish, ClipResult *out)
     *out = (ClipResult){0};
     Status status = end_all(f, &thumbnail, &sheet);
     if (!failed(status)) status = describe_files(f, out);
-    if (!failed(status)) describe_clip(f, out);
+    if (!failed(status)) {
+        describe_outputs(f);
+        describe_clip(f, out);
+    }
     free(thumbnail);
     free(sheet);
     finish_abandon(finish);

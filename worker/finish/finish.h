@@ -19,6 +19,7 @@ typedef struct { /* everything is borrowed */
     const FinishSpec *spec;
     const char *master; /* file */
     const char *folder; /* where the clip's files go; it is there */
+    const char *voices; /* folder that keeps what engines said, for the next clip; NULL: nothing is kept */
     int threads;        /* at least 1 */
 } FinishJob;
 

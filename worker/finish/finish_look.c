@@ -58,7 +58,7 @@ static void look_at_layout(const FinishSpec *spec, const json_t *overlays, doubl
 {
     for (int i = 0; i < spec->rendition_count; i++) {
         const Rendition *r = &spec->rendition[i];
-        if (!r->width || r->width < 320) continue;
+        if (!r->width) continue;
         Box safe = {(int)(r->width * r->safe_left / 100), (int)(r->height * r->safe_top / 100), 0, 0};
         safe.width = r->width - safe.x - (int)(r->width * r->safe_right / 100);
         safe.height = r->height - safe.y - (int)(r->height * r->safe_bottom / 100);

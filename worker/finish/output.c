@@ -14,7 +14,6 @@
 #include "worker/finish/pixels.h"
 #include "worker/finish/poster.h"
 #include "worker/finish/profile.h"
-#include "worker/finish/rate.h"
 
 enum { GIF_FPS = 8, GIF_MAX_FRAMES = 400 };
 
@@ -23,7 +22,6 @@ struct Output {
     Rendition r; /* with its size, and no field empty */
     char *path, *metadata;
     int fps;
-    Rate *rate;
     Overlay *overlay;
     Label *label;
     Encode *encode; /* kind video */
@@ -49,6 +47,12 @@ int output_fps(const Rendition *r, int shot_fps)
     if (strcmp(r->kind, "gif") == 0) return shot_fps < GIF_FPS ? shot_fps : r->fps ? r->fps : GIF_FPS;
     if (r->max_fps && shot_fps >= r->min_fps && shot_fps <= r->max_fps) return shot_fps;
     return r->fps ? r->fps : shot_fps;
+}
+
+/* A GIF's few frames are those that are there. */
+const char *output_convert(const Rendition *r)
+{
+    return strcmp(r->kind, "gif") == 0 ? "repeat" : *r->convert ? r->convert : "motion";
 }
 
 /* ---- beginning ----------------------------------------------------------------------------------------------------------- */
@@ -120,8 +124,6 @@ static Status open_video(Output *o)
     return encode_begin(o->path, &options, &o->encode);
 }
 
-static Status take(void *self, const float *rgb, int height, int width);
-
 static Status open_all(Output *o)
 {
     TRY(open_layers(o));
@@ -130,8 +132,7 @@ static Status open_all(Output *o)
         o->last = malloc((size_t)o->order.width * (size_t)o->order.height * 3 * sizeof *o->last);
         if (!o->last) return status_fail(ERR_NODE, "out of memory for a frame");
     }
-    /* a GIF's few frames are those that are there */
-    return rate_open(is_kind(o, "video") ? o->r.convert : "repeat", o->order.fps, o->fps, take, o, &o->rate);
+    return status_ok();
 }
 
 Status output_begin(const char *path, const OutputOrder *order, Output **out)
@@ -151,7 +152,6 @@ void output_abandon(Output **output)
     Output *o = *output;
     if (!o) return;
     encode_abandon(&o->encode);
-    rate_close(&o->rate);
     overlay_close(&o->overlay);
     label_close(&o->label);
     canvas_close(&o->canvas);
@@ -189,9 +189,8 @@ static Status keep_frame(Output *o)
     return status_ok();
 }
 
-static Status take(void *self, const float *rgb, int height, int width)
+static Status take(Output *o, const float *rgb, int height, int width)
 {
-    Output *o = self;
     Status status = status_ok();
     if (is_kind(o, "video"))
         status = encode_put(o->encode, rgb, 1, height, width);
@@ -208,7 +207,7 @@ static Status take(void *self, const float *rgb, int height, int width)
 Status output_put(Output *o, const float *frames, int n, int height, int width)
 {
     const size_t size = (size_t)height * (size_t)width * 3;
-    for (int i = 0; i < n; i++) TRY(rate_put(o->rate, frames + (size_t)i * size, height, width));
+    for (int i = 0; i < n; i++) TRY(take(o, frames + (size_t)i * size, height, width));
     o->put += n;
     if (o->last && n) memcpy(o->last, frames + (size_t)(n - 1) * size, size * sizeof *o->last);
     return status_ok();
@@ -252,7 +251,6 @@ static Status finish_gif(Output *o)
 
 static Status finish_all(Output *o, json_t *report)
 {
-    TRY(rate_end(o->rate));
     TRY(hold_last(o));
     if (is_kind(o, "video")) TRY(finish_video(o, report));
     if (is_kind(o, "gif")) TRY(finish_gif(o));

@@ -11,8 +11,9 @@
 typedef struct Output Output;
 
 const char *output_ending(const Rendition *r); /* mp4, jpg or gif */
-/* The rate of a rendition's file: the shot's, unless the platform takes no such one. */
+/* The rate of a rendition's file: the shot's, unless the platform takes no such one; and how frames of that rate are made (rate.h). */
 int output_fps(const Rendition *r, int shot_fps);
+const char *output_convert(const Rendition *r);
 
 typedef struct { /* borrowed */
     const Rendition *rendition;
@@ -23,7 +24,7 @@ typedef struct { /* borrowed */
 
 /* Lays out texts and label, so from one thread at a time. What it is put may come from any thread. */
 Status output_begin(const char *path, const OutputOrder *order, Output **out);
-/* Frames [n,H,W,3] of the shot, in order; converted to this output's rate here. */
+/* Frames [n,H,W,3] at this output's rate, in order. */
 Status output_put(Output *o, const float *frames, int n, int height, int width);
 /* Publishes the file, reads it back and checks it. Frees *o also when it fails. *report: a JSON object (fps, frames, duration_s, bytes,
  * lufs, true_peak_db ...), the caller's; NULL when it fails. */

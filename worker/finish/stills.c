@@ -141,6 +141,8 @@ static Status write_png(const AVFrame *f, const char *path)
     return status;
 }
 
+AVFrame *stills_thumbnail(Stills *p) { return p->came > p->frames / 2 ? p->thumbnail : NULL; }
+
 Status stills_write(Stills *p, const char *thumbnail, const char *sheet)
 {
     if (p->came < p->frames)

@@ -3,6 +3,8 @@
 #ifndef REELWRIGHT_STILLS_H
 #define REELWRIGHT_STILLS_H
 
+#include <libavutil/frame.h>
+
 #include "common/status.h"
 
 typedef struct Stills Stills;
@@ -11,6 +13,8 @@ typedef struct Stills Stills;
 Status stills_begin(int frames, int fps, Stills **out);
 /* frames [n,H,W,3] RGB in [0,1], all of one size */
 Status stills_put(Stills *p, const float *frames, int n, int height, int width);
+/* The thumbnail, to be drawn on before it is written (RGB24); NULL while there is none. Borrowed. */
+AVFrame *stills_thumbnail(Stills *p);
 /* The two files, published whole. ERR_CLIP when fewer frames came than were announced. */
 Status stills_write(Stills *p, const char *thumbnail, const char *sheet);
 void stills_free(Stills **p); /* NULL is fine */
