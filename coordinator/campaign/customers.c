@@ -192,9 +192,9 @@ static void check_listed(Customers *c, Place header, const CustomersOptions *o, 
         count++;
     }
     int all = 0;
-    for (int i = 0; i < LIST_COLUMNS; i++) all += customers_column(c, list_column[i]) >= 0;
+    for (int i = 0; i < LIST_FIRST_COLUMNS; i++) all += customers_column(c, list_column[i]) >= 0;
     const bool id_stays = c->id_column >= 0 && customers_is_listed(c, c->id_column);
-    if (all == LIST_COLUMNS && id_stays) {
+    if (all == LIST_FIRST_COLUMNS && id_stays) {
         char *id = c->column[c->id_column];
         drop_listed(c);
         for (int i = 0; i < c->column_count; i++)

@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-const char *const list_column[LIST_COLUMNS] = {"clip_id", "status",     "reason",   "file",      "thumbnail",
-                                               "sha256",  "duration_s", "width",    "height",    "seed",
-                                               "shot",    "model",      "reviewer", "decided_at"};
+const char *const list_column[LIST_COLUMNS] = {
+    "clip_id",  "status", "reason", "file",       "thumbnail",   "sha256",     "duration_s", "width",
+    "height",   "seed",   "shot",   "model",      "reviewer",    "decided_at", "fallbacks",  "variant",
+    "captions", "gif",    "page",   "disclosure", "credentials", "watermark"};
 
 bool list_columns_has(const char *name)
 {

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-enum { LIST_COLUMNS = 14 };
+enum { LIST_COLUMNS = 22, LIST_FIRST_COLUMNS = 14 /* those of the first version: a list that has them is one */ };
 extern const char *const list_column[LIST_COLUMNS];
 bool list_columns_has(const char *name);
 

@@ -50,6 +50,67 @@ typedef struct {
     char *model;
 } List;
 
+/* Names of a JSON list, "name;city". */
+static void put_names(FILE *f, const json_t *list)
+{
+    size_t i;
+    json_t *item;
+    char *all = text_copy("");
+    json_array_foreach(list, i, item)
+    {
+        char *more = text_format("%s%s%s", all, i ? ";" : "", json_is_string(item) ? json_string_value(item) : "");
+        free(all);
+        all = more;
+    }
+    put_field(f, all);
+    free(all);
+}
+
+/* A file that stands beside the clip, by the name that its finish gave. */
+static void put_beside(FILE *f, const ClipRow *r, const json_t *result, const char *key)
+{
+    const char *name = json_string_value(json_object_get(result, key));
+    putc(',', f);
+    if (!name || !*r->file) return;
+    char *folder = path_folder(r->file), *path = path_join(folder, name);
+    put_field(f, path);
+    free(path);
+    free(folder);
+}
+
+/* What has to be said when it is uploaded: platforms ask whether AI made it (Google Ads: contains synthetic content), and the clip's own
+ * mark. */
+static void put_disclosure(FILE *f, const ClipRow *r)
+{
+    putc(',', f);
+    if (!*r->file) return;
+    fputs("synthetic", f);
+    if (*r->label) fprintf(f, ";label=%s", r->label);
+}
+
+static void put_made(FILE *f, const ClipRow *r)
+{
+    json_t *own = *r->finish ? json_loads(r->finish, 0, NULL) : NULL,
+           *result = *r->result ? json_loads(r->result, 0, NULL) : NULL;
+    const char *variant = json_string_value(json_object_get(own, "variant"));
+    putc(',', f);
+    put_names(f, json_object_get(own, "fallbacks"));
+    putc(',', f);
+    put_field(f, variant ? variant : "");
+    put_beside(f, r, result, "captions");
+    put_beside(f, r, result, "gif");
+    put_beside(f, r, result, "page");
+    put_disclosure(f, r);
+    static const char *const said[] = {"credentials", "watermark"};
+    for (int i = 0; i < 2; i++) {
+        const char *text = json_string_value(json_object_get(result, said[i]));
+        putc(',', f);
+        put_field(f, *r->file && text ? text : "");
+    }
+    json_decref(own);
+    json_decref(result);
+}
+
 static Status put_row(void *self, const ClipRow *r)
 {
     List *list = self;
@@ -74,7 +135,9 @@ static Status put_row(void *self, const ClipRow *r)
     put_field(f, list->model);
     putc(',', f);
     put_field(f, r->reviewer);
-    fprintf(f, ",%s\n", when);
+    fprintf(f, ",%s", when);
+    put_made(f, r);
+    putc('\n', f);
     return status_ok();
 }
 

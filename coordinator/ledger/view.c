@@ -243,7 +243,8 @@ static ClipRow clip_row(const Query *q)
                      .failures = ledger_sql_int(q, 29),
                      .step = (int)ledger_sql_int(q, 30),
                      .finish = ledger_sql_text(q, 31),
-                     .result = ledger_sql_text(q, 32)};
+                     .result = ledger_sql_text(q, 32),
+                     .label = ledger_sql_text(q, 33)};
 }
 
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
@@ -265,7 +266,9 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
         "r.text_s,"
         " r.denoise_s, r.decode_s, l.finish_s, r.given_s, l.ended_s, r.worker, r.steps_resumed, s.clips,"
         " (SELECT count(*) FROM leases b WHERE b.shot = c.shot AND b.outcome IN ('failed', 'lost') AND"
-        "  (b.clip IS NULL OR b.clip = c.clip)), s.step, c.finish, c.result"
+        "  (b.clip IS NULL OR b.clip = c.clip)), s.step, c.finish, c.result,"
+        " ifnull(json_extract(nullif(c.finish, ''), '$.label.profile'), (SELECT json_extract(finish, "
+        "'$.label.profile') FROM campaign))"
         " FROM clips c LEFT JOIN specs p ON p.shot = c.shot LEFT JOIN shots s ON s.shot = c.shot"
         " LEFT JOIN leases l ON l.lease = c.lease LEFT JOIN leases r ON r.lease = s.lease"
         " WHERE c.clip >= ?1 AND c.clip < ?2 ORDER BY c.clip",

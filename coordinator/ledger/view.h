@@ -64,6 +64,7 @@ typedef struct {        /* one row of the customers table and what became of it;
     const char *worker;
     int steps_resumed, step;     /* step: the highest that the shot has reached */
     const char *finish, *result; /* JSON: what it is finished with of its own, and what its finish gave back; "" */
+    const char *label;           /* profile of the mark that AI made it; "": none */
     int64_t sharers, failures;   /* clips of the same shot; failed and lost leases of it and of this clip */
 } ClipRow;
 

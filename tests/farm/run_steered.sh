@@ -53,7 +53,7 @@ status=0
 [ $status = 2 ] || fail "status of no folder: status $status, expected 2"
 
 # the list quotes as RFC 4180 says, and keeps the customer's columns first
-head -1 out-steered/delivery.csv | grep '^id,name,color,place,clip_id,status,reason,file,thumbnail,sha256,duration_s,width,height,seed,shot,model,reviewer,decided_at$' >/dev/null ||
+head -1 out-steered/delivery.csv | grep '^id,name,color,place,clip_id,status,reason,file,thumbnail,sha256,duration_s,width,height,seed,shot,model,reviewer,decided_at,fallbacks,variant,captions,gif,page,disclosure,credentials,watermark$' >/dev/null ||
   fail "columns: $(head -1 out-steered/delivery.csv)"
 grep -q '^k1,"Jürgen ""1"", Köln",red,city 1,k1,delivered,,clips/k1.mp4,clips/k1.png,' out-steered/delivery.csv ||
   fail "row: $(sed -n 2p out-steered/delivery.csv)"

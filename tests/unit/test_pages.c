@@ -90,13 +90,13 @@ static void test_the_list_has_every_row(void **state)
     char *text = read_text(&p, "delivery.csv");
     has(text,
         "id,\"na\"\"me\",clip_id,status,reason,file,thumbnail,sha256,duration_s,width,height,seed,shot,model,reviewer,"
-        "decided_at\n");
+        "decided_at,fallbacks,variant,captions,gif,page,disclosure,credentials,watermark\n");
     has(text, "\nrow0,\"Jürgen, \"\"0\"\"\nzwei\",row0,approved,,clips/stem0.mp4,,");
     has(text, ",4.125,72,128,0,");
     has(text, "\nrow4,\"Jürgen, \"\"4\"\"\nzwei\",row4,failed,\"<script>alert(\"\"no\"\")</script>, twice\",,,,,,,2,");
-    has(text,
-        "\nrow5,\"Jürgen, \"\"5\"\"\nzwei\",row5,refused,\"no consent, \"\"yet\"\"\",,,,,,,,,model@eeeeeeeeeeee,,\n");
-    has(text, ",1970-01-01T00:16:41.000Z\n");
+    has(text, "\nrow5,\"Jürgen, \"\"5\"\"\nzwei\",row5,refused,\"no consent, "
+              "\"\"yet\"\"\",,,,,,,,,model@eeeeeeeeeeee,,,,,,,,,,\n");
+    has(text, ",1970-01-01T00:16:41.000Z,,,,,,synthetic,,\n");
     free(text);
     free(file);
     close_pages(&p);

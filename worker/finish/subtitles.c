@@ -40,7 +40,8 @@ static bool ends_with(const char *text, const char *const *ends)
 static bool ends_sentence(const char *word)
 {
     static const char *const ends[] = {".", "!", "?", "…", "。", "！", "？", "؟", "।", NULL};
-    return ends_with(word, ends);
+    return ends_with(word, ends) &&
+           !(ends_with(word, (const char *const[]){".", NULL}) && length_of(word) <= 4); /* "Dr.", "z.B." */
 }
 
 static bool ends_clause(const char *word)
@@ -83,7 +84,9 @@ static bool fits(const Voice *v, int first, int last)
 static int cue_end(const Voice *v, int first)
 {
     int last = first, clause = -1;
-    while (last + 1 < v->word_count && !ends_sentence(v->word[last].text) && fits(v, first, last + 1)) {
+    while (last + 1 < v->word_count && fits(v, first, last + 1)) {
+        bool is_long = v->word[last].to_s - v->word[first].from_s >= LEAST_S; /* a shorter cue cannot be read */
+        if (is_long && ends_sentence(v->word[last].text)) break;
         if (ends_clause(v->word[last].text)) clause = last;
         last++;
     }
