@@ -47,6 +47,20 @@ json_t *finish_spec_renditions(const Rendition *r, int count)
     return list;
 }
 
+enum { GIF_FPS = 8 };
+
+int finish_spec_fps(const Rendition *r, int shot_fps)
+{
+    if (strcmp(r->kind, "gif") == 0) return shot_fps < GIF_FPS ? shot_fps : r->fps ? r->fps : GIF_FPS;
+    if (r->max_fps && shot_fps >= r->min_fps && shot_fps <= r->max_fps) return shot_fps;
+    return r->fps ? r->fps : shot_fps;
+}
+
+const char *finish_spec_ending(const Rendition *r)
+{
+    return strcmp(r->kind, "poster") == 0 ? "jpg" : strcmp(r->kind, "gif") == 0 ? "gif" : "mp4";
+}
+
 char *finish_spec_text(json_t *keys)
 {
     char *text = json_dumps(keys, JSON_COMPACT | JSON_SORT_KEYS);

@@ -20,6 +20,9 @@ typedef struct {
 
 /* "renditions": a JSON list of objects with Rendition's fields; the reference is the caller's. */
 json_t *finish_spec_renditions(const Rendition *r, int count);
+/* The rate of a rendition's file: the shot's, unless the platform takes no such one; and what its name ends with: mp4, jpg or gif. */
+int finish_spec_fps(const Rendition *r, int shot_fps);
+const char *finish_spec_ending(const Rendition *r);
 /* One line with sorted keys, so that equal documents are equal texts. Takes the reference; free() the text. */
 char *finish_spec_text(json_t *keys);
 

@@ -133,6 +133,13 @@ static Status look_at_clip(const char *campaign, const char *clip, double shot_s
     return look(campaign, clip, shot_s, found, self);
 }
 
+static Status verb_voices_any(int argc, char **argv)
+{
+    typeof(&finish_say) say;
+    TRY(worker_symbol("finish_say", &say));
+    return verb_voices(argc, argv, say);
+}
+
 static const Verb verbs[] = {
     {"render", "one clip from a prompt", verb_render_any, true},
     {"check", "validate a campaign and show what it would do", verb_check, false},
@@ -150,6 +157,7 @@ static const Verb verbs[] = {
     {"deliver", "copy approved clips and write the delivery list", verb_deliver, false},
     {"cameo", "people, their likeness, and what they allow", verb_cameo_any, false},
     {"keys", "the key that signs this farm's clips", verb_keys, false},
+    {"voices", "hear what a campaign says before the night", verb_voices_any, false},
     {"gate", "measure any video: black, frozen, flicker, flashes, loudness and more", verb_gate_any, false},
     {"verify", "which clip a file is, and whether it was altered", verb_verify_any, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},

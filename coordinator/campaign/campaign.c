@@ -139,6 +139,25 @@ static void check_renditions(CampaignLoad *l)
     }
 }
 
+/* How long a platform's clips are: a shorter one is held on its last frame, a longer one is no clip for it. */
+static void check_lengths(CampaignLoad *l)
+{
+    const Campaign *c = l->campaign;
+    if (l->base.fps < 1) return;
+    const double seconds = (double)l->base.frames / l->base.fps;
+    for (int i = 0; i < c->rendition_count; i++) {
+        const Rendition *r = &c->rendition[i];
+        if (r->max_s > 0 && seconds > r->max_s)
+            faults_add(l->faults, place_of(l, "renditions"),
+                       "%s takes clips of at most %g s, and these have %.3g s: give fewer frames, or leave it out",
+                       r->name, r->max_s, seconds);
+        if (seconds < r->min_s && campaign_file_line(&l->file, "renditions"))
+            faults_warn(l->faults, place_of(l, "renditions"), "",
+                        "%s takes clips of %g s and more, and these have %.3g s: the last frame is held", r->name,
+                        r->min_s, seconds);
+    }
+}
+
 /* What the clips' files depend on beside their shots, as far as it is the same for all (finish_spec.h). */
 static char *finish_document(const Campaign *c, const CampaignCameo *cameo, FinishKeys *k)
 {
@@ -259,6 +278,7 @@ static void check_all(CampaignLoad *l)
     campaign_model_check(l);
     check_settings(l);
     check_renditions(l);
+    check_lengths(l);
     compile_templates(l);
     licence_check(l);
     l->cameo = campaign_cameo_new(l);

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "common/finish_spec.h"
 #include "common/foreign.h"
 #include "common/options.h"
 #include "common/shell.h"
@@ -124,10 +125,13 @@ static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
                   count_text(sum->refused).text);
     for (int i = 0; i < c->rendition_count; i++) {
         const Rendition *r = &c->rendition[i];
-        foreign_print(to, "  %-11s %-8s %4dx%-4d  crf %d, preset %s", i ? "" : "renditions", r->name, r->width,
-                      r->height, r->crf, r->preset);
+        const char *ending = finish_spec_ending(r);
+        foreign_print(to, "  %-11s %-8s %4dx%-4d", i ? "" : "renditions", r->name, r->width, r->height);
+        if (strcmp(ending, "jpg") != 0) foreign_print(to, "  %d/s", finish_spec_fps(r, any_shot(c)->fps));
+        if (strcmp(ending, "mp4") == 0) foreign_print(to, "  crf %d, preset %s", r->crf, r->preset);
         if (r->max_kbps) foreign_print(to, ", at most %s kbit/s", count_text(r->max_kbps).text);
-        foreign_print(to, ": clips/ID%s%s.mp4\n", i ? "." : "", i ? r->name : "");
+        const bool named = i > 0 && strcmp(r->name, ending) != 0;
+        foreign_print(to, ": clips/ID%s%s.%s\n", named ? "." : "", named ? r->name : "", ending);
     }
     foreign_print(to, "  output      %s videos, roughly %s; latents %s\n", count_text(sum->videos).text,
                   bytes_text(sum->video_bytes).text, bytes_text(sum->latents_bytes).text);

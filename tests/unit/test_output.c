@@ -212,10 +212,10 @@ static void a_platform_gets_a_rate_that_it_takes(void **state)
     Rendition r = rendition("video", W, H);
     (void)state;
     r.fps = 30, r.min_fps = 23, r.max_fps = 60;
-    assert_int_equal(output_fps(&r, 8), 30);
-    assert_int_equal(output_fps(&r, 16), 30);
-    assert_int_equal(output_fps(&r, 24), 24);
-    assert_int_equal(output_fps(&r, 120), 30);
+    assert_int_equal(finish_spec_fps(&r, 8), 30);
+    assert_int_equal(finish_spec_fps(&r, 16), 30);
+    assert_int_equal(finish_spec_fps(&r, 24), 24);
+    assert_int_equal(finish_spec_fps(&r, 120), 30);
     Extras e;
     FinishSpec s;
     json_t *report;
@@ -399,7 +399,7 @@ static void a_poster_is_a_jpeg(void **state)
     Rendition r = rendition("poster", 270, 480);
     (void)state;
     open_extras("", &e, &s);
-    assert_string_equal(output_ending(&r), "jpg");
+    assert_string_equal(finish_spec_ending(&r), "jpg");
     assert_string_equal(make("test_output.jpg", &r, &e, &report).message, "");
     assert_string_equal(image_read("test_output.jpg", &list).message, "");
     assert_true(list.picture[0].width == 270 && list.picture[0].height == 480);

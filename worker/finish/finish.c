@@ -41,7 +41,7 @@ char *finish_add_file(Finish *f, const char *ending)
 
 static char *rendition_ending(const FinishSpec *s, int i)
 {
-    const char *ending = output_ending(&s->rendition[i]);
+    const char *ending = finish_spec_ending(&s->rendition[i]);
     const bool says_it = strcmp(s->rendition[i].name, ending) == 0; /* gif.gif */
     return i == 0 || says_it ? text_copy(ending) : text_format("%s.%s", s->rendition[i].name, ending);
 }
@@ -50,7 +50,7 @@ static char *rendition_ending(const FinishSpec *s, int i)
 static json_t *substance(const Finish *f, int i)
 {
     Rendition r = f->job.spec->rendition[i];
-    r.fps = output_fps(&r, f->job.shot->fps);
+    r.fps = finish_spec_fps(&r, f->job.shot->fps);
     r.min_fps = r.max_fps = 0;
     r.min_s = r.max_s = 0;
     if (strcmp(r.kind, "gif") != 0) r.max_mb = 0;
@@ -287,7 +287,7 @@ static void describe_outputs(Finish *f)
         const Rendition *r = &f->job.spec->rendition[i];
         int from = f->twin[i] ? same_rendition(f, i) : i;
         if (f->report[from]) json_object_set(all, r->name, f->report[from]);
-        if (strcmp(output_ending(r), "gif") == 0) finish_note(f, "gif", json_string(f->name[i]));
+        if (strcmp(finish_spec_ending(r), "gif") == 0) finish_note(f, "gif", json_string(f->name[i]));
     }
     finish_note(f, "outputs", all);
     if (f->extras.voice.report) finish_note(f, "voice", json_incref(f->extras.voice.report));

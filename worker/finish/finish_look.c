@@ -96,22 +96,49 @@ static void count(void *self, const char *field, const char *message)
     c->found(c->self, field, message);
 }
 
-/* Sizes differ only by scale among renditions of one shape; laying out every row in all of them would take half a second a row. The
- * longest text so far of each place tells. */
+/* Laying every row out in every rendition would take half a second a row. What fits is settled by the longest text and the longest word
+ * so far of each item; letters of Asian scripts count double. */
+static int width_of(const char *text, int *word)
+{
+    int all = 0, now = 0;
+    *word = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if ((*p & 0xC0) == 0x80) continue;
+        const int wide = *p >= 0xE1 ? 2 : 1;
+        all += wide;
+        now = *p == ' ' || *p == '\n' ? 0 : now + wide;
+        if (now > *word) *word = now;
+    }
+    return all;
+}
+
 static bool is_worth_laying_out(const json_t *overlays)
 {
-    static int longest[OVERLAY_MAX];
+    static int longest[OVERLAY_MAX], longest_word[OVERLAY_MAX];
     size_t i;
     json_t *o;
     bool worth = false;
     json_array_foreach(overlays, i, o)
     {
-        int n = characters(*text_of(o, "text") ? text_of(o, "text") : text_of(o, "qr"));
-        if (i >= OVERLAY_MAX || n < longest[i]) continue;
-        worth = worth || n > longest[i];
-        longest[i] = n;
+        int word, n = width_of(*text_of(o, "text") ? text_of(o, "text") : text_of(o, "qr"), &word);
+        if (i >= OVERLAY_MAX || (n <= longest[i] && word <= longest_word[i])) continue;
+        worth = true;
+        longest[i] = n > longest[i] ? n : longest[i];
+        longest_word[i] = word > longest_word[i] ? word : longest_word[i];
     }
     return worth;
+}
+
+static void look_at_music(const json_t *spec, FinishLookFound *found, void *self)
+{
+    static char *last; /* most campaigns have one bed */
+    const char *file = text_of(spec, "file");
+    const Sound *sound;
+    if (!*file || (last && strcmp(last, file) == 0)) return;
+    free(last);
+    last = text_copy(file);
+    Status status = sound_read_kept(file, &sound);
+    if (failed(status)) found(self, "music", status.message);
 }
 
 Status finish_look(const char *campaign, const char *clip, double shot_s, FinishLookFound *found, void *self)
@@ -122,8 +149,12 @@ Status finish_look(const char *campaign, const char *clip, double shot_s, Finish
         const json_t *overlays = finish_spec_get(&spec, "overlays"), *voice = finish_spec_get(&spec, "voice");
         Counted c = {found, self, 0};
         overlay_check(overlays, shot_s, count, &c);
-        if (c.count == 0 && (is_worth_laying_out(overlays) || finish_spec_get(&spec, "label")))
+        static bool label_seen;
+        const bool first_label = !label_seen && finish_spec_get(&spec, "label");
+        label_seen = label_seen || first_label;
+        if (c.count == 0 && (is_worth_laying_out(overlays) || first_label))
             look_at_layout(&spec, overlays, shot_s, count, &c);
+        look_at_music(finish_spec_get(&spec, "music"), found, self);
         if (voice) look_at_voice(voice, shot_s, found, self);
     }
     finish_spec_clear(&spec);

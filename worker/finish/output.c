@@ -15,7 +15,7 @@
 #include "worker/finish/poster.h"
 #include "worker/finish/profile.h"
 
-enum { GIF_FPS = 8, GIF_MAX_FRAMES = 400 };
+enum { GIF_MAX_FRAMES = 400 };
 
 struct Output {
     OutputOrder order;
@@ -36,18 +36,6 @@ struct Output {
 };
 
 static bool is_kind(const Output *o, const char *kind) { return strcmp(o->r.kind, kind) == 0; }
-
-const char *output_ending(const Rendition *r)
-{
-    return strcmp(r->kind, "poster") == 0 ? "jpg" : strcmp(r->kind, "gif") == 0 ? "gif" : "mp4";
-}
-
-int output_fps(const Rendition *r, int shot_fps)
-{
-    if (strcmp(r->kind, "gif") == 0) return shot_fps < GIF_FPS ? shot_fps : r->fps ? r->fps : GIF_FPS;
-    if (r->max_fps && shot_fps >= r->min_fps && shot_fps <= r->max_fps) return shot_fps;
-    return r->fps ? r->fps : shot_fps;
-}
 
 /* A GIF's few frames are those that are there. */
 const char *output_convert(const Rendition *r)
@@ -140,7 +128,7 @@ Status output_begin(const char *path, const OutputOrder *order, Output **out)
     Output *o = *out = memory_get(1, sizeof *o);
     o->order = *order;
     o->path = text_copy(path);
-    o->fps = output_fps(order->rendition, order->fps);
+    o->fps = finish_spec_fps(order->rendition, order->fps);
     set_defaults(order, &o->r);
     Status status = open_all(o);
     if (failed(status)) output_abandon(out);

@@ -10,9 +10,7 @@
 
 typedef struct Output Output;
 
-const char *output_ending(const Rendition *r); /* mp4, jpg or gif */
-/* The rate of a rendition's file: the shot's, unless the platform takes no such one; and how frames of that rate are made (rate.h). */
-int output_fps(const Rendition *r, int shot_fps);
+/* How frames of its rate are made (rate.h). */
 const char *output_convert(const Rendition *r);
 
 typedef struct { /* borrowed */

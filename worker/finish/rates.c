@@ -39,7 +39,7 @@ static Status gather(void *self, const float *rgb, int height, int width)
 static Status find(Rates *rates, const Rendition *r, int shot_fps, int *found)
 {
     const char *how = output_convert(r);
-    int fps = output_fps(r, shot_fps);
+    int fps = finish_spec_fps(r, shot_fps);
     for (*found = 0; *found < rates->count; ++*found)
         if (rates->conversion[*found].fps == fps &&
             (fps == shot_fps || strcmp(rates->conversion[*found].how, how) == 0))

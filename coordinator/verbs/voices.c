@@ -1,0 +1,190 @@
+/* voices.c - `reelwright voices CAMPAIGN`: one page on which everything that a campaign says can be heard before the night. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <jansson.h>
+
+#define uthash_fatal(message) abort()
+#include <uthash.h>
+
+#include "common/file.h"
+#include "common/finish_spec.h"
+#include "common/foreign.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "coordinator/campaign/campaign.h"
+#include "coordinator/campaign/finish_keys.h"
+#include "coordinator/verbs/verbs.h"
+#include "coordinator/watch/html.h"
+
+typedef struct { /* one text as it is said, and who gets it */
+    char *spec;  /* JSON */
+    int64_t row, count;
+    double seconds;
+    char *fault; /* NULL: it was spoken */
+    UT_hash_handle hh;
+} Said;
+
+typedef struct {
+    const char *folder;
+    const Campaign *campaign;
+    VoiceSay *say;
+    Said *said; /* in the order of the rows */
+    double shot_s;
+    int most, spoken, failed, long_ones;
+} Voices;
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+static void gather(Voices *v)
+{
+    const Campaign *c = v->campaign;
+    for (int64_t i = 0; i < c->clip_count; i++) {
+        FinishSpec spec;
+        Said *known;
+        if (c->clip[i].refusal ||
+            failed(finish_spec_read(c->finish, c->clip[i].finish ? c->clip[i].finish : "", &spec)))
+            continue;
+        const json_t *voice = finish_spec_get(&spec, "voice");
+        char *text = voice ? json_dumps(voice, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+        finish_spec_clear(&spec);
+        if (!text) continue;
+        HASH_FIND_STR(v->said, text, known);
+        if (known) {
+            known->count++;
+            free(text);
+            continue;
+        }
+        Said *fresh = memory_get(1, sizeof *fresh);
+        *fresh = (Said){.spec = text, .row = i, .count = 1};
+        HASH_ADD_KEYPTR(hh, v->said, fresh->spec, strlen(fresh->spec), fresh);
+    }
+}
+
+static void speak(Voices *v)
+{
+    for (Said *s = v->said; s && v->spoken + v->failed < v->most; s = s->hh.next) {
+        char *path = text_format("%s/%d.wav", v->folder, v->spoken + v->failed + 1);
+        Status status = v->say(s->spec, path, &s->seconds);
+        if (failed(status)) s->fault = text_copy(status.message);
+        v->spoken += !s->fault;
+        v->failed += s->fault != NULL;
+        free(path);
+    }
+}
+
+static void put_row(Voices *v, const Said *s, int number, FILE *f)
+{
+    const Campaign *c = v->campaign;
+    json_t *spec = json_loads(s->spec, 0, NULL);
+    const json_t *at = json_object_get(spec, "at");
+    bool is_long = !s->fault && s->seconds + (json_is_number(at) ? json_number_value(at) : 0.3) + 0.1 > v->shot_s;
+    v->long_ones += is_long;
+    fprintf(f, "<tr><td>");
+    html_put(f, c->clip[s->row].clip_id);
+    if (s->count > 1) fprintf(f, " and %lld more", (long long)s->count - 1);
+    fprintf(f, "<td>");
+    html_put(f, text_of(spec, "language"));
+    fprintf(f, "<td dir=auto>");
+    html_put(f, *text_of(spec, "text") ? text_of(spec, "text") : text_of(spec, "ssml"));
+    if (s->fault) {
+        fprintf(f, "<td class=bad colspan=2>");
+        html_put(f, s->fault);
+    } else {
+        fprintf(f, "<td%s>%.1f s<td><audio controls preload=none src=%d.wav></audio>", is_long ? " class=bad" : "",
+                s->seconds, number);
+    }
+    fprintf(f, "\n");
+    json_decref(spec);
+}
+
+static void put_page(Voices *v, FILE *f)
+{
+    int number = 0;
+    fprintf(
+        f,
+        "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>Voices</title>\n"
+        "<style>body{font:16px/1.4 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 "
+        "1em}table{border-collapse:collapse;"
+        "width:100%%}td,th{text-align:left;padding:.4em .8em;border-bottom:1px solid "
+        "#ccc}.bad{color:#b00020;font-weight:600}</style>\n<h1>");
+    html_put(f, v->campaign->name);
+    fprintf(f,
+            "</h1>\n<p>Everything that is said, once. The clips last %.3g s; what takes longer is marked.\n"
+            "<table><tr><th>row<th>language<th>text<th>length<th>\n",
+            v->shot_s);
+    for (const Said *s = v->said; s && number < v->spoken + v->failed; s = s->hh.next) put_row(v, s, ++number, f);
+    fprintf(f, "</table>\n");
+    if ((int)HASH_COUNT(v->said) > number)
+        fprintf(f, "<p>and %d more texts; --most says how many are spoken\n", (int)HASH_COUNT(v->said) - number);
+}
+
+/* The page holds what people are told: for its owner only. */
+static Status write_page(Voices *v)
+{
+    char *text = NULL, *path = path_join(v->folder, "index.html");
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    if (!f) abort();
+    put_page(v, f);
+    fclose(f);
+    Status status = file_replace(path, text, bytes);
+    if (!failed(status)) chmod(path, 0600);
+    free(text);
+    free(path);
+    return status;
+}
+
+static Status make_all(Voices *v)
+{
+    gather(v);
+    if (!v->said) return status_fail(ERR_INPUT, "this campaign says nothing: it has no `voice`");
+    TRY(file_make_folders(v->folder));
+    if (chmod(v->folder, 0700) != 0) return status_errno(ERR_NODE, "cannot write %s", v->folder);
+    speak(v);
+    TRY(write_page(v));
+    foreign_print(stdout, "%d texts spoken, %d failed, %d longer than their clip: open %s/index.html\n", v->spoken,
+                  v->failed, v->long_ones, v->folder);
+    return v->failed ? status_fail(ERR_CLIP, "%d texts could not be spoken; the page says why", v->failed)
+                     : status_ok();
+}
+
+Status verb_voices(int argc, char **argv, VoiceSay *say)
+{
+    int first, most = 500;
+    const char *folder = "voices";
+    const Option option[] = {
+        {"out", OPTION_TEXT, &folder, "DIR", .help = "folder for the page and its sounds; default voices"},
+        {"most", OPTION_INT, &most, "N", 1, 100000, .help = "texts to speak; default 500"}};
+    const Usage usage = {.verb = "voices",
+                         .arguments = "CAMPAIGN.yaml [--out DIR]",
+                         .about = "One page on which every distinct text of a campaign can be heard, with its length.",
+                         .option = option,
+                         .option_count = 2,
+                         .min_arguments = 1,
+                         .max_arguments = 1};
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    Campaign *c = NULL;
+    finish_keys_use(NULL); /* what is too long shall be heard, too */
+    TRY(campaign_load(argv[first], &c));
+    Voices v = {
+        .folder = folder, .campaign = c, .say = say, .most = most, .shot_s = (double)c->base.frames / c->base.fps};
+    Status status = make_all(&v);
+    Said *s, *next;
+    HASH_ITER(hh, v.said, s, next)
+    {
+        HASH_DEL(v.said, s);
+        free(s->spec);
+        free(s->fault);
+        free(s);
+    }
+    campaign_free(&c);
+    return status;
+}
