@@ -61,6 +61,8 @@ static Status verb_render_any(int argc, char **argv)
 
 static Status verb_bench_any(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++) /* a campaign, or one stage of the engine */
+        if (strstr(argv[i], ".y") && file_exists(argv[i])) return verb_bench_campaign(argc, argv);
     typeof(&verb_bench) bench;
     TRY(worker_symbol("verb_bench", &bench));
     return bench(argc, argv);
@@ -161,7 +163,8 @@ static const Verb verbs[] = {
     {"gate", "measure any video: black, frozen, flicker, flashes, loudness and more", verb_gate_any, false},
     {"verify", "which clip a file is, and whether it was altered", verb_verify_any, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},
-    {"bench", "time one stage of the engine on this machine", verb_bench_any, true},
+    {"bench", "measure a campaign, or one stage of the engine, on this machine", verb_bench_any, true},
+    {"plan", "how long a campaign takes, on how many nodes, at what cost", verb_plan, false},
 };
 enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };
 

@@ -304,7 +304,8 @@ Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink)
     Query q = ledger_sql_query(
         l,
         "SELECT lease, epoch, shot, worker, outcome, reason, given_s, ended_s, steps_done, steps_resumed,"
-        " ifnull(clip, -1) FROM leases WHERE ?1 < 0 OR (shot = ?1 AND (clip IS NULL OR clip = ?2)) ORDER BY lease",
+        " ifnull(clip, -1), ifnull(text_s, 0), ifnull(denoise_s, 0), ifnull(decode_s, 0) FROM leases WHERE ?1 < 0 OR "
+        "(shot = ?1 AND (clip IS NULL OR clip = ?2)) ORDER BY lease",
         "ii", shot, clip);
     while (ledger_sql_next(&q)) {
         LeaseRow row = {.lease = ledger_sql_int(&q, 0),
@@ -317,12 +318,24 @@ Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink)
                         .ended_s = ledger_sql_real(&q, 7),
                         .steps_done = (int)ledger_sql_int(&q, 8),
                         .steps_resumed = (int)ledger_sql_int(&q, 9),
-                        .clip = ledger_sql_int(&q, 10)};
+                        .clip = ledger_sql_int(&q, 10),
+                        .text_s = ledger_sql_real(&q, 11),
+                        .denoise_s = ledger_sql_real(&q, 12),
+                        .decode_s = ledger_sql_real(&q, 13)};
         row.kind = row.clip < 0 ? LEASE_RENDER : LEASE_FINISH;
         Status status = sink.row(sink.self, &row);
         if (failed(status)) return ledger_sql_end(&q), status;
     }
     return q.status;
+}
+
+Status ledger_read_any_shot(Ledger *l, ShotSpec *out)
+{
+    *out = (ShotSpec){0};
+    Query q = ledger_sql_query(l, "SELECT spec FROM specs ORDER BY shot LIMIT 1", "");
+    Status status = ledger_sql_next(&q) ? shot_from_json(ledger_sql_text(&q, 0), out) : status_ok();
+    ledger_sql_end(&q);
+    return failed(status) ? status : q.status;
 }
 
 Status ledger_read_totals(Ledger *l, LeaseTotals *out)

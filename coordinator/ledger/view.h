@@ -82,12 +82,15 @@ Status ledger_get_version(Ledger *l, int64_t *version);
 Status ledger_find_ends(Ledger *l, int64_t *clips, int64_t *shots);
 /* JSON array of objects, Rendition's fields; free() it. */
 Status ledger_read_renditions(Ledger *l, char **json);
+/* The first shot of the plan, to be cleared; all zero when there is none. */
+Status ledger_read_any_shot(Ledger *l, ShotSpec *out);
 
 typedef struct { /* texts borrowed */
     LeaseKind kind;
     int64_t lease, epoch, shot, clip; /* clip -1: of a render */
     const char *worker, *outcome, *reason;
     double given_s, ended_s;
+    double text_s, denoise_s, decode_s; /* of a render */
     int steps_done, steps_resumed;
 } LeaseRow;
 typedef struct {

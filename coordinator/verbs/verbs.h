@@ -5,6 +5,8 @@
 
 #include "common/work.h"
 
+Status verb_plan(int argc, char **argv);
+Status verb_bench_campaign(int argc, char **argv);
 Status verb_check(int argc, char **argv);
 Status verb_submit(int argc, char **argv);
 Status verb_merge(int argc, char **argv);

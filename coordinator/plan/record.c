@@ -1,0 +1,427 @@
+#include "record.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/host.h"
+#include "coordinator/ledger/view.h"
+
+enum { LEAST_LEASES = 5, MOST_TIMES = 100000, MOST_BYTES = 64 << 20 };
+static const char format_name[] = "reelwright-record 1";
+
+/* ---- times ---- */
+
+void measured_add(Measured *m, double s)
+{
+    if (m->count >= MOST_TIMES) return; /* a night of a million leases is known well enough by the first of them */
+    if (m->count == m->room) {
+        m->room = 2 * m->room + 16;
+        m->s = memory_resize(m->s, (size_t)m->room, sizeof *m->s);
+    }
+    m->s[m->count++] = s;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double measured_quantile(const Measured *m, double q)
+{
+    if (m->count == 0) return 0;
+    double *sorted = memory_get((size_t)m->count, sizeof *sorted);
+    memcpy(sorted, m->s, (size_t)m->count * sizeof *sorted);
+    qsort(sorted, (size_t)m->count, sizeof *sorted, by_size);
+    const double at = q * (m->count - 1);
+    const int low = (int)at, high = low + 1 < m->count ? low + 1 : low;
+    const double value = sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+    free(sorted);
+    return value;
+}
+
+static double mean_of(const Measured *m)
+{
+    double sum = 0;
+    for (int i = 0; i < m->count; i++) sum += m->s[i];
+    return m->count ? sum / m->count : 0;
+}
+
+/* ---- this machine ---- */
+
+/* "model name : Intel ..." of /proc/cpuinfo */
+static void read_cpu(char *name, size_t room)
+{
+    char line[256];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    snprintf(name, room, "unknown");
+    while (f && fgets(line, sizeof line, f)) {
+        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
+        if (!colon) continue;
+        colon[strcspn(colon, "\n")] = 0;
+        snprintf(name, room, "%s", colon + 2);
+        break;
+    }
+    if (f) fclose(f);
+}
+
+void record_begin(Record *r)
+{
+    char cpu[200], host[HOST_BYTES] = "";
+    struct utsname u = {0};
+    *r = (Record){.nodes = 1};
+    read_cpu(cpu, sizeof cpu);
+    host_name(host);
+    uname(&u);
+    r->machine =
+        json_pack("{s:s, s:s, s:i, s:I, s:s}", "host", host, "cpu", cpu, "cores", (int)sysconf(_SC_NPROCESSORS_ONLN),
+                  "memory_bytes", (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "system", u.release);
+    r->work = json_object();
+    r->nights = json_array();
+    r->invalid = json_array();
+}
+
+void record_clear(Record *r)
+{
+    json_decref(r->machine);
+    json_decref(r->work);
+    json_decref(r->nights);
+    json_decref(r->invalid);
+    free(r->load.s);
+    free(r->render.s);
+    free(r->finish.s);
+    *r = (Record){0};
+}
+
+/* ---- from a ledger ---- */
+
+typedef struct { /* one worker of one job */
+    char name[96];
+    int64_t epoch;
+    int renders, finishes; /* leases that it did */
+    double ended_s;        /* of its last one */
+} Seen;
+
+typedef struct {
+    Record *r;
+    Seen *seen;
+    int count, room, renderers, finishers;
+    double first_s, last_s, started_s;
+    int64_t shots, clips;
+    Measured gap, text, denoise, decode;
+} Reading;
+
+static Seen *find_worker(Reading *g, const LeaseRow *row)
+{
+    for (int i = g->count - 1; i >= 0; i--)
+        if (g->seen[i].epoch == row->epoch && strcmp(g->seen[i].name, row->worker) == 0) return &g->seen[i];
+    if (g->count == g->room) {
+        g->room = 2 * g->room + 16;
+        g->seen = memory_resize(g->seen, (size_t)g->room, sizeof *g->seen);
+    }
+    Seen *s = &g->seen[g->count++];
+    *s = (Seen){.epoch = row->epoch};
+    snprintf(s->name, sizeof s->name, "%s", row->worker);
+    return s;
+}
+
+static double positive(double s) { return s > 0 ? s : 0; }
+
+/* A worker's first render loads the model: what it takes beside its stages is the loading. */
+static void take_render(Reading *g, Seen *s, const LeaseRow *row)
+{
+    const double stages_s = row->text_s + row->denoise_s + row->decode_s, took_s = row->ended_s - row->given_s;
+    if (row->steps_resumed > 0) return; /* a part of a render only */
+    g->shots++;
+    if (s->renders++ == 0 && took_s > stages_s) {
+        measured_add(&g->r->load, took_s - stages_s);
+        measured_add(&g->r->render, stages_s);
+    } else {
+        measured_add(&g->r->render, took_s);
+    }
+    measured_add(&g->text, row->text_s);
+    measured_add(&g->denoise, row->denoise_s);
+    measured_add(&g->decode, row->decode_s);
+}
+
+static Status take_lease(void *self, const LeaseRow *row)
+{
+    Reading *g = self;
+    if (strcmp(row->outcome, "done") != 0) return status_ok();
+    Seen *s = find_worker(g, row);
+    const double gap_s = row->given_s - s->ended_s;
+    if (s->ended_s > 0 && gap_s >= 0 && gap_s < 5) measured_add(&g->gap, gap_s);
+    s->ended_s = row->ended_s;
+    if (g->first_s == 0 || row->given_s < g->first_s) g->first_s = row->given_s;
+    if (row->ended_s > g->last_s) g->last_s = row->ended_s;
+    if (row->kind == LEASE_RENDER) {
+        take_render(g, s, row);
+    } else {
+        s->finishes++;
+        g->clips++;
+        measured_add(&g->r->finish, positive(row->ended_s - row->given_s));
+    }
+    return status_ok();
+}
+
+static void count_workers(const Reading *g, Record *r)
+{
+    int renderers = 0, finishers = 0, both = 0;
+    for (int i = 0; i < g->count; i++) {
+        if (g->seen[i].epoch != g->seen[g->count - 1].epoch) continue;
+        renderers += g->seen[i].renders > 0;
+        finishers += g->seen[i].finishes > 0 && g->seen[i].renders == 0;
+        both += g->seen[i].finishes > 0 && g->seen[i].renders > 0;
+    }
+    if (both) r->both = true;
+    if (renderers + (r->both ? finishers : 0) > r->workers) r->workers = renderers + (r->both ? finishers : 0);
+    if (!r->both && finishers > r->finishers) r->finishers = finishers;
+}
+
+static Status take_work(Ledger *l, const Snapshot *s, Record *r)
+{
+    ShotSpec shot = {0};
+    char *renditions = NULL;
+    TRY(ledger_read_renditions(l, &renditions));
+    json_t *list = json_loads(renditions, 0, NULL), *names = json_array();
+    for (size_t i = 0; i < json_array_size(list); i++)
+        json_array_append(names, json_object_get(json_array_get(list, i), "name"));
+    free(renditions);
+    json_decref(list);
+    json_object_set_new(r->work, "renditions", names);
+    json_object_set_new(r->work, "model", json_string(s->model_hash));
+    Status status = ledger_read_any_shot(l, &shot);
+    if (!failed(status) && shot.width) {
+        json_object_set_new(r->work, "width", json_integer(shot.width));
+        json_object_set_new(r->work, "height", json_integer(shot.height));
+        json_object_set_new(r->work, "frames", json_integer(shot.frames));
+        json_object_set_new(r->work, "steps", json_integer(shot.steps));
+        json_object_set_new(r->work, "guidance", json_real(shot.guidance));
+    }
+    shot_clear(&shot);
+    return status;
+}
+
+Status record_add_folder(const char *folder, double wall_s, Record *r)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    Reading g = {.r = r};
+    Status status = status_ok();
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(ledger_read_snapshot(l, &s));
+    TRY_OUT(take_work(l, &s, r));
+    TRY_OUT(ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &g}));
+    count_workers(&g, r);
+    if (g.last_s > 0) {
+        const double work_s = g.last_s - g.first_s, start_s = positive(g.first_s - s.created_s);
+        const double all_s = wall_s > 0 ? wall_s : work_s + start_s;
+        json_array_append_new(r->nights, json_pack("{s:f, s:f, s:f, s:I, s:I}", "wall_s", all_s, "start_s", start_s,
+                                                   "end_s", positive(all_s - work_s - start_s), "shots",
+                                                   (json_int_t)g.shots, "clips", (json_int_t)g.clips));
+        r->text_s = measured_quantile(&g.text, 0.5);
+        r->denoise_s = measured_quantile(&g.denoise, 0.5);
+        r->decode_s = measured_quantile(&g.decode, 0.5);
+        r->gap_s = measured_quantile(&g.gap, 0.5);
+    }
+out:
+    free(g.seen);
+    free(g.gap.s);
+    free(g.text.s);
+    free(g.denoise.s);
+    free(g.decode.s);
+    snapshot_clear(&s);
+    ledger_close(&l);
+    return status;
+}
+
+/* ---- what a record says as a whole ---- */
+
+static double night_number(const json_t *night, const char *key)
+{
+    return json_number_value(json_object_get(night, key));
+}
+
+/* The deviation of the logarithm of what a night takes for the same work, over the nights of the record. */
+static double spread_of_nights(const Record *r)
+{
+    double sum = 0, squares = 0;
+    const int n = (int)json_array_size(r->nights);
+    for (int i = 0; i < n; i++) {
+        const json_t *night = json_array_get(r->nights, (size_t)i);
+        const double x =
+            log(night_number(night, "wall_s") / (1 + night_number(night, "shots") + night_number(night, "clips")));
+        sum += x;
+        squares += x * x;
+    }
+    return n > 1 ? sqrt(positive(squares / n - sum / n * (sum / n)) * n / (n - 1))
+                 : 0.05; /* one night says nothing of it */
+}
+
+static double median_of_nights(const Record *r, const char *key)
+{
+    Measured m = {0};
+    for (size_t i = 0; i < json_array_size(r->nights); i++)
+        measured_add(&m, night_number(json_array_get(r->nights, i), key));
+    const double median = measured_quantile(&m, 0.5);
+    free(m.s);
+    return median;
+}
+
+static void rule(Record *r, bool kept, const char *what)
+{
+    if (!kept) json_array_append_new(r->invalid, json_string(what));
+}
+
+void record_settle(Record *r)
+{
+    r->run_sd = spread_of_nights(r);
+    r->start_s = median_of_nights(r, "start_s");
+    r->end_s = median_of_nights(r, "end_s");
+    json_array_clear(r->invalid);
+    rule(r, r->render.count >= LEAST_LEASES, "fewer than 5 renders: their spread is not known");
+    rule(r, r->finish.count >= LEAST_LEASES, "fewer than 5 finishes: their spread is not known");
+    rule(r, json_array_size(r->nights) >= 2, "one night only: how nights differ is not known");
+    if (r->load.count == 0) measured_add(&r->load, 0);
+    if (r->finish.count == 0) measured_add(&r->finish, 0);
+}
+
+/* ---- JSON ---- */
+
+static json_t *times_json(const Measured *m)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < m->count; i++) json_array_append_new(list, json_real(m->s[i]));
+    return list;
+}
+
+json_t *record_json(const Record *r)
+{
+    json_t *o = json_pack("{s:s, s:O, s:O, s:i, s:i, s:i, s:i, s:b, s:O, s:f, s:f, s:f, s:f, s:f, s:O}", "format",
+                          format_name, "machine", r->machine, "work", r->work, "nodes", r->nodes, "workers", r->workers,
+                          "group_size", r->group_size ? r->group_size : 1, "finishers", r->finishers, "both", r->both,
+                          "nights", r->nights, "start_s", r->start_s, "end_s", r->end_s, "gap_s", r->gap_s, "run_sd",
+                          r->run_sd, "worker_sd", r->worker_sd, "invalid", r->invalid);
+    json_object_set_new(o, "load_s", times_json(&r->load));
+    json_object_set_new(o, "render_s", times_json(&r->render));
+    json_object_set_new(o, "finish_s", times_json(&r->finish));
+    json_object_set_new(
+        o, "stages",
+        json_pack("{s:f, s:f, s:f}", "text_s", r->text_s, "denoise_s", r->denoise_s, "decode_s", r->decode_s));
+    json_object_set_new(o, "summary",
+                        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "render_p50_s", measured_quantile(&r->render, 0.5),
+                                  "render_p90_s", measured_quantile(&r->render, 0.9), "render_p99_s",
+                                  measured_quantile(&r->render, 0.99), "finish_p50_s",
+                                  measured_quantile(&r->finish, 0.5), "finish_p90_s",
+                                  measured_quantile(&r->finish, 0.9), "clips_per_core_hour",
+                                  mean_of(&r->finish) > 0 ? 3600 / mean_of(&r->finish) : 0));
+    return o;
+}
+
+Status record_write(const Record *r, const char *path)
+{
+    json_t *o = record_json(r);
+    char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    if (!text) abort();
+    Status status = file_replace(path, text, strlen(text));
+    free(text);
+    json_decref(o);
+    return status;
+}
+
+static Status read_times(const char *path, const json_t *o, const char *key, int least, Measured *out)
+{
+    const json_t *list = json_object_get(o, key);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *x = json_array_get(list, i);
+        if (!json_is_number(x) || !(json_number_value(x) >= 0 && json_number_value(x) <= 1e7))
+            return status_fail(ERR_INPUT, "%s: %s[%zu]: expected seconds, 0 to 10000000", path, key, i);
+        measured_add(out, json_number_value(x));
+    }
+    if (out->count >= least) return status_ok();
+    return status_fail(ERR_INPUT,
+                       "%s: %s: expected a list of at least %d times; `reelwright bench CAMPAIGN.yaml` makes a record",
+                       path, key, least);
+}
+
+static Status read_number(const char *path, const json_t *o, const char *key, double most, double *out)
+{
+    const json_t *x = json_object_get(o, key);
+    if (!json_is_number(x) || !(json_number_value(x) >= 0 && json_number_value(x) <= most))
+        return status_fail(ERR_INPUT, "%s: %s: expected a number from 0 to %g", path, key, most);
+    *out = json_number_value(x);
+    return status_ok();
+}
+
+static Status read_count(const char *path, const json_t *o, const char *key, int *out)
+{
+    double x;
+    TRY(read_number(path, o, key, 1e6, &x));
+    *out = (int)x;
+    return status_ok();
+}
+
+static json_t *copy_of(const json_t *o, const char *key, json_t *otherwise)
+{
+    json_t *found = json_object_get(o, key);
+    const bool same = found && json_typeof(found) == json_typeof(otherwise);
+    json_t *copy = same ? json_deep_copy(found) : json_incref(otherwise);
+    json_decref(otherwise);
+    return copy;
+}
+
+static Status take_json(const char *path, const json_t *o, Record *r)
+{
+    const char *format = json_string_value(json_object_get(o, "format"));
+    if (!format || strcmp(format, format_name) != 0)
+        return status_fail(ERR_INPUT, "%s: no record: expected \"format\": \"%s\"", path, format_name);
+    r->machine = copy_of(o, "machine", json_object());
+    r->work = copy_of(o, "work", json_object());
+    r->nights = copy_of(o, "nights", json_array());
+    r->invalid = copy_of(o, "invalid", json_array());
+    TRY(read_count(path, o, "nodes", &r->nodes));
+    TRY(read_count(path, o, "workers", &r->workers));
+    TRY(read_count(path, o, "group_size", &r->group_size));
+    TRY(read_count(path, o, "finishers", &r->finishers));
+    r->both = json_is_true(json_object_get(o, "both"));
+    if (r->nodes < 1 || r->workers < 1) return status_fail(ERR_INPUT, "%s: expected nodes and workers above 0", path);
+    TRY(read_times(path, o, "load_s", 1, &r->load));
+    TRY(read_times(path, o, "render_s", 1, &r->render));
+    TRY(read_times(path, o, "finish_s", 1, &r->finish));
+    const json_t *stages = json_object_get(o, "stages");
+    TRY(read_number(path, stages, "text_s", 1e7, &r->text_s));
+    TRY(read_number(path, stages, "denoise_s", 1e7, &r->denoise_s));
+    TRY(read_number(path, stages, "decode_s", 1e7, &r->decode_s));
+    TRY(read_number(path, o, "start_s", 1e6, &r->start_s));
+    TRY(read_number(path, o, "end_s", 1e6, &r->end_s));
+    TRY(read_number(path, o, "gap_s", 1e3, &r->gap_s));
+    TRY(read_number(path, o, "run_sd", 10, &r->run_sd));
+    return read_number(path, o, "worker_sd", 10, &r->worker_sd);
+}
+
+Status record_read(const char *path, Record *out)
+{
+    char *data;
+    size_t bytes;
+    *out = (Record){0};
+    if (file_is_folder(path)) {
+        record_begin(out);
+        TRY(record_add_folder(path, 0, out));
+        record_settle(out);
+        if (out->render.count > 0) return status_ok();
+        return status_fail(ERR_INPUT, "%s: no shot of it was rendered yet; a record needs one", path);
+    }
+    TRY(file_read(path, MOST_BYTES, &data, &bytes));
+    json_error_t error;
+    json_t *o = json_loadb(data, bytes, 0, &error);
+    free(data);
+    if (!o) return status_fail(ERR_INPUT, "%s:%d: %s", path, error.line, error.text);
+    Status status = take_json(path, o, out);
+    json_decref(o);
+    return status;
+}

@@ -1,0 +1,50 @@
+/* record.h - what nights on real machines have taken: the measured times that a plan is made of. One JSON file.
+ *
+ *   {"format": "reelwright-record 1",
+ *    "machine": {"host", "cpu", "cores", "memory_bytes", "system"},
+ *    "work": {"model", "width", "height", "frames", "steps", "guidance", "renditions": [names], "backend", "dtype"},
+ *    "nodes", "workers", "group_size", "finishers", "both": true,        workers and finishers of one node
+ *    "nights": [{"wall_s", "start_s", "end_s", "shots", "clips"}],       from the program's start to its end
+ *    "load_s": [...], "render_s": [...], "finish_s": [...],               one number for each lease
+ *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render
+ *    "gap_s", "run_sd", "worker_sd",                                      night.h
+ *    "invalid": ["rule that was broken", ...]}
+ *
+ * A record comes from `reelwright bench CAMPAIGN.yaml`, or from the folder of any campaign that has run. */
+#ifndef REELWRIGHT_RECORD_H
+#define REELWRIGHT_RECORD_H
+
+#include <jansson.h>
+
+#include "common/status.h"
+#include "coordinator/plan/night.h"
+
+typedef struct {
+    double *s;
+    int count, room;
+} Measured; /* owned times */
+
+typedef struct {
+    json_t *machine, *work, *invalid; /* as above */
+    int nodes, workers, group_size, finishers;
+    bool both;
+    json_t *nights;
+    Measured load, render, finish;
+    double text_s, denoise_s, decode_s;
+    double gap_s, run_sd, worker_sd, start_s, end_s;
+} Record;
+
+/* FILE.json, or a campaign's folder. ERR_INPUT names what is missing or out of range. record_clear in every case. */
+Status record_read(const char *path, Record *out);
+/* Adds what the leases of a campaign's folder say. wall_s: of the whole program, 0: not known (then from the ledger's times). */
+Status record_add_folder(const char *folder, double wall_s, Record *r);
+void record_begin(Record *r);         /* empty, with this machine */
+void record_settle(Record *r);        /* after the last folder: spreads, and the rules of a record that counts */
+json_t *record_json(const Record *r); /* to be released */
+Status record_write(const Record *r, const char *path);
+void record_clear(Record *r);
+
+void measured_add(Measured *m, double s);
+double measured_quantile(const Measured *m, double q); /* 0 of none */
+
+#endif

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# A campaign measured by `bench`, planned by `plan`, then run: what was forecast and what happened. Chance has its say on a busy machine, so
+# the forecast may be wrong by half here; tests/farm/PLAN.md has the comparison on a quiet one.
+source "$(dirname "$0")/../fault/farm.sh"
+
+printf '%s\n' id a b c d e f >plan.csv
+printf 'campaign: plan\nmodel: %s\ncustomers: plan.csv\nprompt: "a cat {{id}}"\nsize: 32x32\nframes: 5\nfps: 8\nsteps: 2\nrenditions: [preview]\n' "$MODEL" >plan.yaml
+"$PROGRAM" bench plan.yaml --nights 2 --workers 1 --scratch . --out record.json >bench.txt 2>bench.err || fail "bench: $(cat bench.err)"
+grep -q '"format": "reelwright-record 1"' record.json || fail "no record"
+[ -z "$(ls -d reelwright-bench-* 2>/dev/null)" ] || fail "the scratch folder is left behind"
+"$PROGRAM" plan plan.yaml --record record.json --deadline 100000 --failures 5 --node-cost 2 --watts 300 --json >plan.json || fail "plan"
+for key in shots clips record nodes groups group_size render_s finish_s finish_at deadline nodes_for_deadline gpu_hours core_hours energy_kwh cost \
+  checkpoint_every_s trials; do
+  grep -q "\"$key\"" plan.json || fail "plan --json has no $key"
+done
+grep -q '"nodes_for_deadline": 1,' plan.json || fail "one node keeps a deadline that far away: $(cat plan.json)"
+"$PROGRAM" plan plan.yaml --record record.json >plan.txt || fail "plan as text"
+begin=$(date +%s.%N)
+"$PROGRAM" run plan.yaml --out out --workers 1 --quiet 2>run.err || fail "run: $(cat run.err)"
+took=$(awk -v a="$begin" -v b="$(date +%s.%N)" 'BEGIN { print b - a }')
+forecast=$(sed -n 's/.*"p50": \([0-9.]*\).*/\1/p' plan.json)
+echo "forecast $forecast s, took $took s"
+awk -v t="$took" -v f="$forecast" 'BEGIN { exit !(t < 2.5 * f && f < 2.5 * t) }' || fail "forecast $forecast s, but it took $took s"
+"$PROGRAM" plan plan.yaml --record out --json >again.json || fail "a folder as a record"
+grep -q 'one night only' again.json || fail "a record of one night does not say so"
+printf '{"format": "something"}' >bad.json
+if "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err; then fail "a file that is no record was taken"; fi
+grep -q 'bad.json: no record' bad.err || fail "$(cat bad.err)"

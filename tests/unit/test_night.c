@@ -1,0 +1,160 @@
+/* Nights on paper: small ones that can be worked out by hand, what holds of all of them, and size. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/file.h"
+#include "common/moment.h"
+#include "coordinator/plan/night.h"
+
+static const double nothing[] = {0}, ten[] = {10}, two[] = {2}, one_to_nine[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+
+static Night night(int64_t shots, const int64_t *clips, int nodes, int groups, int finishers, bool both)
+{
+    return (Night){.shots = shots,
+                   .clips = clips,
+                   .nodes = nodes,
+                   .groups = groups,
+                   .finishers = finishers,
+                   .both = both,
+                   .masters = 4 * nodes * (groups + finishers),
+                   .render = {ten, 1},
+                   .finish = {two, 1},
+                   .load = {nothing, 1}};
+}
+
+static double finish_of(const Night *n)
+{
+    NightResult r;
+    night_play(n, 1, 1, &r);
+    return r.finish_s;
+}
+
+static void worked_out_by_hand(void **state)
+{
+    (void)state;
+    const int64_t ones[] = {1, 1, 1, 1}, many[] = {200}, eight[] = {8, 8};
+    Night n = night(4, ones, 1, 1, 0, true); /* one worker: four times render and finish */
+    assert_float_equal(finish_of(&n), 48, 1e-9);
+    n = night(4, ones, 1, 2, 0, true); /* two: 10 render, 12 finish, 22 render, 24 finish */
+    assert_float_equal(finish_of(&n), 24, 1e-9);
+    n = night(4, ones, 1, 1, 1, false); /* rendering goes on while the finisher finishes */
+    assert_float_equal(finish_of(&n), 42, 1e-9);
+    n = night(1, many, 1, 4, 0, true); /* one shot for 200 clips: all four finish: 10 + 200 * 2 / 4 */
+    assert_float_equal(finish_of(&n), 110, 1e-9);
+    n = night(2, eight, 1, 1, 1, false); /* 10 + 16 clips in a row: the finisher is what takes the time */
+    assert_float_equal(finish_of(&n), 42, 1e-9);
+    n = night(2, eight, 1, 1, 1, false);
+    n.masters = 1; /* the second render waits until the first master is gone: 10 + 16 + 10 + 16 */
+    assert_float_equal(finish_of(&n), 52, 1e-9);
+    n = night(4, ones, 1, 1, 0, true);
+    n.start_s = 5, n.end_s = 3, n.gap_s = 0.5, n.load = (Times){ten, 1};
+    assert_float_equal(finish_of(&n), 48 + 5 + 3 + 8 * 0.5 + 10, 1e-9);
+}
+
+/* What holds whatever chance does: no less than the longest chain, no less than the work divided, no more than all in a row. */
+static void bounds_hold(void **state)
+{
+    (void)state;
+    for (int seed = 1; seed < 300; seed++) {
+        int64_t clips[20], all = 0;
+        for (int i = 0; i < 20; i++) all += clips[i] = (seed * 7 + i * 5) % 9;
+        Night n = night(20, clips, 1 + seed % 3, 1 + seed % 4, seed % 3, seed % 3 == 0);
+        n.render = (Times){one_to_nine, 9};
+        n.finish = (Times){one_to_nine, 9};
+        NightResult r;
+        night_play(&n, (uint64_t)seed, 1, &r);
+        const double busy = r.render_busy_s + r.finish_busy_s;
+        assert_true(isfinite(r.finish_s));
+        assert_true(r.finish_s >= busy / (n.nodes * (n.groups + n.finishers)) - 1e-9);
+        assert_true(r.finish_s <= busy + 1e-9);
+        assert_true(r.most_masters <= n.masters);
+        assert_true(r.first_clip_s <= r.finish_s);
+        NightResult again;
+        night_play(&n, (uint64_t)seed, 1, &again);
+        assert_true(again.finish_s == r.finish_s);
+        (void)all;
+    }
+}
+
+static void failures_cost_time_and_lose_nothing(void **state)
+{
+    (void)state;
+    int64_t clips[100];
+    for (int i = 0; i < 100; i++) clips[i] = 3;
+    Night n = night(100, clips, 4, 2, 1, false);
+    NightForecast calm, rough;
+    night_forecast(&n, 0, 50, 10, &calm);
+    n.node_mtbf_s = 400;
+    n.restart_s = 20;
+    n.checkpoint_s = 5;
+    night_forecast(&n, calm.p50_s * 1.01, 50, 10, &rough);
+    assert_true(rough.failures > 0.5);
+    assert_true(rough.p50_s > calm.p50_s);
+    assert_true(rough.probability < 0.5);
+    n.node_mtbf_s = 1; /* everything dies at once: it is never done, and says so */
+    NightResult r;
+    night_play(&n, 1, 1, &r);
+    assert_true(isinf(r.finish_s));
+    assert_int_equal(r.failures, 4);
+}
+
+static void quantiles_are_in_order(void **state)
+{
+    (void)state;
+    int64_t clips[50];
+    for (int i = 0; i < 50; i++) clips[i] = 2;
+    Night n = night(50, clips, 1, 2, 0, true);
+    n.render = (Times){one_to_nine, 9};
+    n.run_sd = 0.1;
+    NightForecast f;
+    night_forecast(&n, 0, 200, 10, &f);
+    assert_int_equal(f.trials, 200);
+    assert_true(f.p10_s < f.p50_s && f.p50_s < f.p90_s);
+    assert_true(log(f.p90_s / f.p10_s) > 0.2 && log(f.p90_s / f.p10_s) < 0.35); /* 2 * 1.2816 * 0.1 and a little */
+    night_forecast(&n, f.p50_s, 200, 10, &f);
+    assert_true(f.probability > 0.4 && f.probability < 0.6);
+}
+
+static void ten_thousand_nodes(void **state)
+{
+    (void)state;
+    const int64_t shots = 400000;
+    int64_t *clips = malloc((size_t)shots * sizeof *clips);
+    for (int64_t i = 0; i < shots; i++) clips[i] = 25; /* ten million clips */
+    Night n = night(shots, clips, 10000, 8, 8, false);
+    n.node_mtbf_s = 1000 * 86400.0 / 5;
+    n.restart_s = 60;
+    NightForecast f;
+    const double begin_s = moment_s();
+    night_forecast(&n, 0, 100, 1, &f);
+    assert_true(f.trials >= 3);
+    assert_true(isfinite(f.p50_s));
+    print_message("10,000 nodes, 10,000,000 clips: %d nights in %.1f s\n", f.trials, moment_s() - begin_s);
+    assert_true(moment_s() - begin_s < 60);
+    free(clips);
+}
+
+static void checkpoints(void **state)
+{
+    (void)state;
+    assert_float_equal(night_checkpoint_s(0.5, 3600), 59.5, 1e-9); /* sqrt(2 * 0.5 * 3600) - 0.5 */
+    assert_true(night_checkpoint_s(1, 0) == 0);
+    assert_true(night_checkpoint_s(10, 1) == 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(worked_out_by_hand),
+                                       cmocka_unit_test(bounds_hold),
+                                       cmocka_unit_test(failures_cost_time_and_lose_nothing),
+                                       cmocka_unit_test(quantiles_are_in_order),
+                                       cmocka_unit_test(ten_thousand_nodes),
+                                       cmocka_unit_test(checkpoints)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
