@@ -160,6 +160,7 @@ static const Verb verbs[] = {
     {"cameo", "people, their likeness, and what they allow", verb_cameo_any, false},
     {"keys", "the key that signs this farm's clips", verb_keys, false},
     {"voices", "hear what a campaign says before the night", verb_voices_any, false},
+    {"review", "look at finished clips, approve or reject them", verb_review, false},
     {"gate", "measure any video: black, frozen, flicker, flashes, loudness and more", verb_gate_any, false},
     {"verify", "which clip a file is, and whether it was altered", verb_verify_any, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},

@@ -159,12 +159,14 @@ static void check_lengths(CampaignLoad *l)
 }
 
 /* What the clips' files depend on beside their shots, as far as it is the same for all (finish_spec.h). */
-static char *finish_document(const Campaign *c, const CampaignCameo *cameo, FinishKeys *k)
+static char *finish_document(const CampaignLoad *l)
 {
+    const Campaign *c = l->campaign;
     json_t *keys = json_object();
     json_object_set_new(keys, "renditions", finish_spec_renditions(c->rendition, c->rendition_count));
-    if (cameo) json_object_set_new(keys, "trust", campaign_cameo_document(cameo));
-    finish_keys_campaign(k, keys);
+    if (l->cameo) json_object_set_new(keys, "trust", campaign_cameo_document(l->cameo));
+    finish_keys_campaign(l->finish, keys);
+    campaign_add_proofs(l, keys);
     return finish_spec_text(keys);
 }
 
@@ -247,6 +249,8 @@ static void read_settings(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
     Settings *s = &l->campaign->settings;
+    s->review = (ReviewSettings){review_policy_find(*l->file.review ? l->file.review : l->file.review_policy),
+                                 l->file.review_lq, l->file.review_four_eyes};
     double when;
     s->priority = f->priority;
     s->pilot = f->pilot;
@@ -279,6 +283,7 @@ static void check_all(CampaignLoad *l)
     check_settings(l);
     check_renditions(l);
     check_lengths(l);
+    campaign_check_proofs(l);
     compile_templates(l);
     licence_check(l);
     l->cameo = campaign_cameo_new(l);
@@ -305,7 +310,7 @@ Status campaign_load(const char *file, Campaign **out)
     c->name = text_copy(l.file.campaign);
     c->checkpoint_every = l.file.checkpoint_every;
     c->share_shots = l.file.reuse_shots;
-    c->finish = finish_document(c, l.cameo, l.finish);
+    c->finish = finish_document(&l);
     campaign_plan(&l);
     TRY_OUT(finish_keys_look(l.finish));
     TRY_OUT(faults_status(l.faults));

@@ -3,6 +3,8 @@
 #ifndef REELWRIGHT_CAMPAIGN_LOAD_H
 #define REELWRIGHT_CAMPAIGN_LOAD_H
 
+#include <jansson.h>
+
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/campaign/schema.h"
 #include "coordinator/campaign/template.h"
@@ -25,6 +27,9 @@ typedef struct {
 
 /* Adds what is wrong with the rows' prompts, seeds and pictures to the faults. */
 void campaign_check_rows(CampaignLoad *l);
+/* Gates, watermark and credentials: proofs.c. The first adds what is wrong to the faults, the second what is asked for to the finish document. */
+void campaign_check_proofs(CampaignLoad *l);
+void campaign_add_proofs(const CampaignLoad *l, json_t *keys);
 /* Needs input without faults: clips, shots, stems, fingerprint. */
 void campaign_plan(CampaignLoad *l);
 

@@ -35,6 +35,12 @@ static const YamlField overlay[] = {
 
 /* Ranges are those that hold for any model; what one model can render, it says itself (model_config_check_shot).
  * A row with .lacks becomes usable by taking that out and giving it a member. */
+#define GATE_KEY(name, bound)                                                                                          \
+    {"gates." #name "." #bound,    YAML_NUMBER, TO(gate[GATE_##name].bound), .min = -1e6, .max = 1e6,                  \
+     .help = "a bound of the gate"},
+#define GATE_KEYS(name, unit, about)                                                                                   \
+    GATE_KEY(name, hold) GATE_KEY(name, fail) GATE_KEY(name, hold_low) GATE_KEY(name, fail_low)
+
 static const YamlField schema[] = {
     {"campaign", YAML_TEXT, TO(campaign), .required = true, .help = "the campaign's name"},
     {"model", YAML_TEXT, TO(model), .required = true, .help = "the model's folder, relative to this file"},
@@ -148,12 +154,22 @@ static const YamlField schema[] = {
      .fallback = "top-right", .help = "in which corner"},
     {"label.text", YAML_TEXT, TO(label.text), .group_none = true, .help = "its words"},
     {"label.reason", YAML_TEXT, TO(label.reason), .group_none = true, .help = "why there is none"},
-    {"gates", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "run quality gates", .help = "a set of gates"},
-    {"review.policy", YAML_TEXT, .fallback = "none", .only = "none", .lacks = "hold clips for review",
-     .help = "all, sample or none"},
-    {"review.aql", YAML_NUMBER, .max = 100, .lacks = "hold clips for review", .help = "acceptable quality level"},
-    {"credentials.certificate", YAML_TEXT, .lacks = "sign clips", .help = "certificate chain"},
-    {"credentials.key", YAML_TEXT, .lacks = "sign clips", .help = "its private key"},
+    {"gates", YAML_TEXT, TO(gates), .fallback = "none", .help = "a set of quality gates"},
+    {"gates.set", YAML_TEXT, TO(gates_set), .help = "a set of quality gates"},
+    GATES_LIST(GATE_KEYS){"review", YAML_CHOICE, TO(review), .words = "all|sample|none",
+                          .help = "which clips a person looks at"},
+    {"review.policy", YAML_CHOICE, TO(review_policy), .words = "all|sample|none", .fallback = "none",
+     .help = "which clips a person looks at"},
+    {"review.lq", YAML_NUMBER, TO(review_lq), .min = 0.1, .max = 50, .fallback = "5", .unit = "per cent",
+     .help = "limiting quality of a sample"},
+    {"review.four_eyes", YAML_SWITCH, TO(review_four_eyes), .fallback = "false",
+     .help = "two people for each approval"},
+    {"watermark", YAML_SWITCH, TO(watermark), .fallback = "false", .help = "a hidden mark in every video"},
+    {"credentials", YAML_CHOICE, TO(credentials), .words = "none", .help = "signed content credentials"},
+    {"credentials.certificate", YAML_TEXT, TO(certificate), .help = "a file with the certificate chain"},
+    {"credentials.key", YAML_TEXT, TO(signing_key), .help = "a file with its private key"},
+    {"credentials.timestamp", YAML_TEXT, TO(timestamp), .fallback = "none",
+     .help = "the address of a time-stamping authority"},
 };
 enum { KEY_COUNT = (int)(sizeof schema / sizeof *schema) };
 _Static_assert((int)KEY_COUNT <= (int)CAMPAIGN_MAX_KEYS, "CampaignFile.line has a place for every key");
@@ -272,6 +288,11 @@ static void clear_finish(CampaignFile *c)
 void campaign_file_clear(CampaignFile *c)
 {
     free(c->campaign);
+    free(c->gates);
+    free(c->gates_set);
+    free(c->certificate);
+    free(c->signing_key);
+    free(c->timestamp);
     free(c->model);
     free(c->customers);
     free(c->id);

@@ -4,10 +4,11 @@
 #ifndef REELWRIGHT_CAMPAIGN_SCHEMA_H
 #define REELWRIGHT_CAMPAIGN_SCHEMA_H
 
+#include "common/gates.h"
 #include "coordinator/campaign/settings.h"
 #include "coordinator/campaign/yaml_fields.h"
 
-enum { CAMPAIGN_MAX_KEYS = 160, CAMPAIGN_MAX_NAME_BYTES = 100 };
+enum { CAMPAIGN_MAX_KEYS = 320, CAMPAIGN_MAX_NAME_BYTES = 100 };
 
 typedef struct { /* one adapter of `loras` */
     int line;
@@ -68,6 +69,12 @@ typedef struct
     YamlPairs variants;
     char *styles;
     char subtitles[YAML_CHOICE_BYTES];
+    char *gates, *gates_set;     /* the same, in a word or in a table */
+    GateBounds gate[GATE_COUNT]; /* where campaign_file_has("gates.NAME.hold") and so on */
+    bool watermark, review_four_eyes;
+    char *certificate, *signing_key, *timestamp;
+    char credentials[YAML_CHOICE_BYTES], review[YAML_CHOICE_BYTES], review_policy[YAML_CHOICE_BYTES];
+    double review_lq;
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;
 

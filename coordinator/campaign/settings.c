@@ -25,6 +25,15 @@ int stage_find(const char *name)
     return -1;
 }
 
+static const char *const policy_names[] = {[REVIEW_NONE] = "none", [REVIEW_SAMPLE] = "sample", [REVIEW_ALL] = "all"};
+
+ReviewPolicy review_policy_find(const char *name)
+{
+    for (int i = REVIEW_SAMPLE; name && i <= REVIEW_ALL; i++)
+        if (strcmp(policy_names[i], name) == 0) return (ReviewPolicy)i;
+    return REVIEW_NONE;
+}
+
 void settings_clear(Settings *s)
 {
     free(s->notify.webhook);
@@ -41,10 +50,11 @@ char *settings_to_json(const Settings *s)
     for (int i = 0; i < STAGE_COUNT; i++) json_object_set_new(limits, stage_names[i], json_integer(s->limit_s[i]));
     for (int i = 0; i < s->notify.event_count; i++) json_array_append_new(events, json_string(s->notify.event[i]));
     json_t *all =
-        json_pack("{s:i,s:i,s:s,s:f,s:b,s:o,s:s?,s:s?,s:s?,s:o,s:b}", "priority", s->priority, "pilot", s->pilot,
-                  "deadline", s->deadline, "max_fails", s->max_fails.count, "max_fails_percent", s->max_fails.percent,
-                  "limits", limits, "webhook", s->notify.webhook, "command", s->notify.command, "secret_file",
-                  s->notify.secret_file, "events", events, "mixed", s->mixed);
+        json_pack("{s:i,s:i,s:s,s:f,s:b,s:o,s:s?,s:s?,s:s?,s:o,s:b,s:{s:s,s:f,s:b}}", "priority", s->priority, "pilot",
+                  s->pilot, "deadline", s->deadline, "max_fails", s->max_fails.count, "max_fails_percent",
+                  s->max_fails.percent, "limits", limits, "webhook", s->notify.webhook, "command", s->notify.command,
+                  "secret_file", s->notify.secret_file, "events", events, "mixed", s->mixed, "review", "policy",
+                  policy_names[s->review.policy], "lq", s->review.lq, "four_eyes", s->review.four_eyes);
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     if (!text) abort();
     json_decref(all);
@@ -87,6 +97,10 @@ Status settings_from_json(const char *text, Settings *out)
         out->notify.command = copy_text(all, "command");
         out->notify.secret_file = copy_text(all, "secret_file");
         read_events(events, &out->notify);
+        const json_t *review = json_object_get(all, "review");
+        out->review = (ReviewSettings){review_policy_find(json_string_value(json_object_get(review, "policy"))),
+                                       json_number_value(json_object_get(review, "lq")),
+                                       json_is_true(json_object_get(review, "four_eyes"))};
     }
     json_decref(all);
     return good ? status_ok() : status_fail(ERR_FATAL, "damaged settings of the campaign");

@@ -26,6 +26,13 @@ typedef struct {
     bool percent; /* of the campaign's clips */
 } MaxFails;
 
+typedef enum { REVIEW_NONE, REVIEW_SAMPLE, REVIEW_ALL } ReviewPolicy;
+typedef struct {
+    ReviewPolicy policy;
+    double lq;      /* per cent: limiting quality of a sample */
+    bool four_eyes; /* an approval takes two people */
+} ReviewSettings;
+
 typedef struct { /* owns its texts: settings_clear */
     int priority;
     int pilot;                     /* clips to render first; 0: none */
@@ -34,6 +41,7 @@ typedef struct { /* owns its texts: settings_clear */
     bool mixed;               /* reuse: {mixed: true} */
     int limit_s[STAGE_COUNT]; /* between two signs of progress; 0: measured */
     NotifySettings notify;
+    ReviewSettings review;
 } Settings;
 
 void settings_clear(Settings *s);
@@ -41,6 +49,7 @@ void settings_clear(Settings *s);
 char *settings_to_json(const Settings *s);
 Status settings_from_json(const char *text, Settings *out); /* ERR_FATAL: damaged */
 
+ReviewPolicy review_policy_find(const char *name); /* "none", "sample", "all" */
 /* "12", "2.5%" or "none". False: neither. */
 bool max_fails_parse(const char *text, MaxFails *out);
 /* Most clips that may fail of so many; -1: any number. */

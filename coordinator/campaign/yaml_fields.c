@@ -277,9 +277,11 @@ static void read_table(const Target *t, const yaml_node_t *table, const char *pr
         char *name = text_format("%s%s", prefix, text_of(key));
         int index = find_field(t, name);
         bool lacking;
-        if (index >= 0)
+        /* a name may be both: `gates: brand` the value, `gates: {set: brand}` the group */
+        const bool group = is_group(t, name, &lacking);
+        if (index >= 0 && !(group && value->type == YAML_MAPPING_NODE))
             take_value(t, index, key, value);
-        else if (is_group(t, name, &lacking))
+        else if (group)
             read_group(t, name, value, lacking);
         else
             unknown_key(t, name, line_of(key));

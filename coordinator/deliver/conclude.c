@@ -98,6 +98,8 @@ static Status write_pages(const char *folder)
     return status;
 }
 
+Status conclude_pages(const char *folder) { return write_pages(folder); }
+
 static Status read_now(const char *folder, Snapshot *s)
 {
     Ledger *l = NULL;
@@ -151,6 +153,11 @@ static Status verdict(const Snapshot *s, const char *folder, bool quiet)
                      folder, folder);
         free(line);
     }
+    if (s->undecided > 0 && !quiet) {
+        char *command = shell_suggest("review list", folder, NULL);
+        log_line(LOG_INFO, "%lld clips wait for a person's word: %s", (long long)s->undecided, command);
+        free(command);
+    }
     if (s->failed == 0) return status_ok();
     return status_fail(ERR_CLIP, "%lld of %lld clips failed; %s/report/index.html says why", (long long)s->failed,
                        (long long)(s->clips - s->refused), folder);
@@ -194,6 +201,7 @@ static Status lost_status(const Snapshot *s, const char *folder, const char *why
 
 static bool can_deliver(const Snapshot *s)
 {
+    if (s->by_sample && s->undecided > 0) return false; /* the lot is accepted or not as a whole */
     return s->left == 0 && s->part.count <= 1 && s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED] > 0;
 }
 

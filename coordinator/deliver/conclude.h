@@ -19,4 +19,7 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet);
  * when a run works there. */
 Status conclude_delivery(const char *folder);
 
+/* Writes list and report anew, as the ledger says now: after a decision. */
+Status conclude_pages(const char *folder);
+
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/review.h"
 #include "coordinator/ledger/running.h"
 #include "coordinator/ledger/steer.h"
 
@@ -113,6 +114,7 @@ Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
                            "itid", l->epoch, host, (int64_t)pid, now_s));
     TRY_OUT(take_back(l));
     TRY_OUT(ledger_look_at_pilot(l));
+    TRY_OUT(ledger_review_read(l));
     TRY_OUT(ledger_masters_read(l));
     return ledger_commit(l);
 out:

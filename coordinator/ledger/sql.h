@@ -33,6 +33,11 @@ struct Ledger {
     int running_count, running_room;
     struct LedgerMaster *master; /* [master_count]: running.h */
     int master_count, master_room;
+    struct { /* the campaign's policy, read once an epoch: review.h */
+        ReviewSettings asked;
+        uint64_t sample; /* a clip whose number by its id is below is in the sample */
+        bool refused;    /* one of the sample was rejected: all are looked at */
+    } review;
     int64_t clips_open;  /* clips below this number may be made: the pilot's, or INT64_MAX */
     struct {             /* where its address leads, or the next free place after that */
         const char *sql; /* a literal: known by its address */

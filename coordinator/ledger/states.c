@@ -38,7 +38,17 @@ static const struct {
     {CLIP_PLANNED, EV_REFUSE, CLIP_REFUSED},      {CLIP_WAITING, EV_REFUSE, CLIP_REFUSED},
     {CLIP_APPROVED, EV_REFUSE, CLIP_REFUSED},     {CLIP_DELIVERED, EV_REFUSE, CLIP_REFUSED},
     {CLIP_FAILED, EV_REFUSE, CLIP_REFUSED},       {CLIP_PAUSED, EV_REFUSE, CLIP_REFUSED},
-    {CLIP_CANCELLED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_CANCELLED, EV_REFUSE, CLIP_REFUSED},    {CLIP_FINISHING, EV_WITHHOLD, CLIP_HELD},
+    {CLIP_FINISHING, EV_SHOW, CLIP_REVIEW},       {CLIP_APPROVED, EV_SHOW, CLIP_REVIEW},
+    {CLIP_HELD, EV_APPROVE, CLIP_APPROVED},       {CLIP_REVIEW, EV_APPROVE, CLIP_APPROVED},
+    {CLIP_REJECTED, EV_APPROVE, CLIP_APPROVED},   {CLIP_HELD, EV_REJECT, CLIP_REJECTED},
+    {CLIP_REVIEW, EV_REJECT, CLIP_REJECTED},      {CLIP_APPROVED, EV_REJECT, CLIP_REJECTED},
+    {CLIP_HELD, EV_RERENDER, CLIP_PLANNED},       {CLIP_REVIEW, EV_RERENDER, CLIP_PLANNED},
+    {CLIP_APPROVED, EV_RERENDER, CLIP_PLANNED},   {CLIP_REJECTED, EV_RERENDER, CLIP_PLANNED},
+    {CLIP_HELD, EV_CHANGE, CLIP_PLANNED},         {CLIP_REVIEW, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_REJECTED, EV_CHANGE, CLIP_PLANNED},     {CLIP_HELD, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_REVIEW, EV_REFUSE, CLIP_REFUSED},       {CLIP_REJECTED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_HELD, EV_SPOIL, CLIP_PLANNED},          {CLIP_REVIEW, EV_SPOIL, CLIP_PLANNED},
 };
 
 const char *ledger_shot_state_name(ShotState s)
@@ -54,7 +64,8 @@ const char *ledger_clip_state_name(ClipState s)
     static const char *const name[] = {
         [CLIP_PLANNED] = "planned",     [CLIP_REFUSED] = "refused",   [CLIP_WAITING] = "waiting",
         [CLIP_FINISHING] = "finishing", [CLIP_APPROVED] = "approved", [CLIP_DELIVERED] = "delivered",
-        [CLIP_FAILED] = "failed",       [CLIP_PAUSED] = "paused",     [CLIP_CANCELLED] = "cancelled"};
+        [CLIP_FAILED] = "failed",       [CLIP_PAUSED] = "paused",     [CLIP_CANCELLED] = "cancelled",
+        [CLIP_HELD] = "held",           [CLIP_REVIEW] = "in review",  [CLIP_REJECTED] = "rejected"};
     return name[s];
 }
 
@@ -79,7 +90,8 @@ const char *ledger_event_name(LedgerEvent e)
         [EV_UNMASTER] = "unmaster", [EV_LOST] = "lost",         [EV_GIVE_UP] = "give up", [EV_DELIVER] = "deliver",
         [EV_RETRY] = "retry",       [EV_SPOIL] = "spoil",       [EV_PAUSE] = "pause",     [EV_RESUME] = "resume",
         [EV_CANCEL] = "cancel",     [EV_HOLD] = "hold",         [EV_RELEASE] = "release", [EV_CHANGE] = "change",
-        [EV_REFUSE] = "refuse"};
+        [EV_REFUSE] = "refuse",     [EV_WITHHOLD] = "withhold", [EV_SHOW] = "show",       [EV_APPROVE] = "approve",
+        [EV_REJECT] = "reject",     [EV_RERENDER] = "rerender"};
     return name[e];
 }
 

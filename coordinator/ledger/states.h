@@ -15,7 +15,7 @@ typedef enum {
     SHOT_HELD, /* all clips that still want it are paused or cancelled */
     SHOT_STATES
 } ShotState;
-/* With review none a finished clip is approved at once, and the run delivers it at its end. */
+/* With review none a finished clip that no gate holds is approved at once, and the run delivers it at its end. */
 typedef enum {
     CLIP_PLANNED,   /* its shot has no master yet, or the pilot's approval is not there */
     CLIP_REFUSED,   /* the row gets no clip; the reason says why */
@@ -26,6 +26,9 @@ typedef enum {
     CLIP_FAILED,
     CLIP_PAUSED,    /* not made until it is resumed */
     CLIP_CANCELLED, /* final, unless it is resumed */
+    CLIP_HELD,      /* finished, but a gate wants a person to look at it */
+    CLIP_REVIEW,    /* finished, and the policy wants a person to look at it */
+    CLIP_REJECTED,  /* a person does not want it */
     CLIP_STATES
 } ClipState;
 typedef enum {
@@ -41,11 +44,16 @@ typedef enum {
     EV_PAUSE,
     EV_RESUME,
     EV_CANCEL,
-    EV_HOLD,    /* no clip of the shot may be made any more */
-    EV_RELEASE, /* one may again */
-    EV_SPOIL,   /* a finished clip's files are missing or damaged */
-    EV_CHANGE,  /* the campaign says something else of it now */
-    EV_REFUSE,  /* and that it gets no clip */
+    EV_HOLD,     /* no clip of the shot may be made any more */
+    EV_RELEASE,  /* one may again */
+    EV_SPOIL,    /* a finished clip's files are missing or damaged */
+    EV_CHANGE,   /* the campaign says something else of it now */
+    EV_REFUSE,   /* and that it gets no clip */
+    EV_WITHHOLD, /* the clip is finished, and a gate holds it */
+    EV_SHOW,     /* the clip is finished, or its lot was not accepted: it is to be looked at */
+    EV_APPROVE,  /* a person's word, as the following */
+    EV_REJECT,
+    EV_RERENDER, /* with another seed */
     EV_COUNT
 } LedgerEvent;
 const char *ledger_shot_state_name(ShotState s);

@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "common/provoke.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/review.h"
 #include "coordinator/ledger/running.h"
 #include "coordinator/ledger/select.h"
 
@@ -68,6 +69,7 @@ Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int
     int verb = find_verb(r->verb);
     MeantMove m = {0};
     if (verb >= 0) m = move_by(steering[verb].event);
+    if (ledger_review_is_verb(r->verb)) m = move_by(ledger_review_event_of(r->verb));
     if (verb >= 0 && steering[verb].event == EV_CANCEL) /* what is in work comes back first */
         m.moves[CLIP_FINISHING] = true;
     Status status = ledger_meant_read(l, r, MEANT_OF_ALL, (MeantSink){count_one, &m});
@@ -211,22 +213,29 @@ Status ledger_unwanted_leases(Ledger *l, int64_t **lease, int64_t *count)
 Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s)
 {
     TRY(provoke_at("before", "ask", 0));
-    TRY(ledger_sql_run(l, "INSERT INTO requests(verb, clip_id, filter, number, asked_s) VALUES(?1, ?2, ?3, ?4, ?5)",
-                       "tttid", r->verb, r->clip_id ? r->clip_id : "", r->filter ? r->filter : "", r->number, now_s));
+    TRY(ledger_sql_run(l,
+                       "INSERT INTO requests(verb, clip_id, filter, number, asked_s, reviewer, reason) VALUES(?1, ?2, "
+                       "?3, ?4, ?5, ?6, ?7)",
+                       "tttidtt", r->verb, r->clip_id ? r->clip_id : "", r->filter ? r->filter : "", r->number, now_s,
+                       r->reviewer ? r->reviewer : "", r->reason ? r->reason : ""));
     return provoke_at("after", "ask", 0);
 }
 
 Status ledger_next_request(Ledger *l, LedgerRequest *r)
 {
     memset(r, 0, sizeof *r);
-    Query q = ledger_sql_query(
-        l, "SELECT id, verb, clip_id, filter, number FROM requests WHERE taken_s IS NULL ORDER BY id LIMIT 1", "");
+    Query q = ledger_sql_query(l,
+                               "SELECT id, verb, clip_id, filter, number, reviewer, reason FROM requests WHERE taken_s "
+                               "IS NULL ORDER BY id LIMIT 1",
+                               "");
     if (ledger_sql_next(&q)) {
         r->id = ledger_sql_int(&q, 0);
         r->verb = text_copy(ledger_sql_text(&q, 1));
         r->clip_id = text_copy(ledger_sql_text(&q, 2));
         r->filter = text_copy(ledger_sql_text(&q, 3));
         r->number = ledger_sql_int(&q, 4);
+        r->reviewer = text_copy(ledger_sql_text(&q, 5));
+        r->reason = text_copy(ledger_sql_text(&q, 6));
     }
     ledger_sql_end(&q);
     return q.status;
@@ -237,6 +246,8 @@ void ledger_request_clear(LedgerRequest *r)
     free(r->verb);
     free(r->clip_id);
     free(r->filter);
+    free(r->reviewer);
+    free(r->reason);
     memset(r, 0, sizeof *r);
 }
 
@@ -267,6 +278,7 @@ Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed)
     if (strcmp(r->verb, "priority") == 0) return ledger_sql_run(l, "UPDATE campaign SET priority = ?1", "i", r->number);
     if (strcmp(r->verb, "approve") == 0 || strcmp(r->verb, "reject") == 0)
         return decide_pilot(l, strcmp(r->verb, "approve") == 0, changed);
+    if (ledger_review_is_verb(r->verb)) return ledger_review_apply(l, r, changed);
     if (verb < 0) return status_ok(); /* of a later version */
     if (is_for_campaign(r) && steering[verb].event != EV_RETRY)
         return ledger_sql_run(l, "UPDATE campaign SET control = ?1", "i", (int64_t)steering[verb].control);

@@ -8,11 +8,13 @@
 #include "coordinator/ledger/ledger.h"
 
 typedef struct {
-    int64_t id;     /* 0: none */
-    char *verb;     /* "pause", "resume", "cancel", "retry", "priority", "approve", "reject" */
-    char *clip_id;  /* "": not one clip */
-    char *filter;   /* "": no filter; else as ledger_make_filter makes it */
-    int64_t number; /* the new priority */
+    int64_t id; /* 0: none */
+    char *
+        verb; /* "pause", "resume", "cancel", "retry", "priority", "approve", "reject" (of the pilot), and those of review.h */
+    char *clip_id;           /* "": not one clip */
+    char *filter;            /* "": no filter; else as ledger_make_filter makes it */
+    int64_t number;          /* the new priority */
+    char *reviewer, *reason; /* of a review; NULL or "": none */
 } LedgerRequest;
 
 /* "place=beach", "state!=failed": conditions that a clip must all meet, on the customers' columns and, as `state` (and always as

@@ -11,7 +11,8 @@ static Status read_campaign(Ledger *l, Snapshot *s)
 {
     Query q = ledger_sql_query(l,
                                "SELECT name, file, model_folder, model_hash, fingerprint, control, epoch, created_s,"
-                               " priority, deadline_s, pilot, pilot_end, part, parts FROM campaign",
+                               " priority, deadline_s, pilot, pilot_end, part, parts,"
+                               " ifnull(json_extract(settings, '$.review.policy'), '') = 'sample' FROM campaign",
                                "");
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_INPUT, "%s: no campaign in it yet", l->file);
@@ -28,6 +29,7 @@ static Status read_campaign(Ledger *l, Snapshot *s)
     s->pilot = ledger_find_pilot_state(ledger_sql_text(&q, 10));
     s->pilot_end = ledger_sql_int(&q, 11);
     s->part = (Part){(int)ledger_sql_int(&q, 12), (int)ledger_sql_int(&q, 13)};
+    s->by_sample = ledger_sql_int(&q, 14) != 0;
     ledger_sql_end(&q);
     if (s->pilot == PILOT_NONE) return status_ok();
     TRY(ledger_sql_number(l, &s->pilot_clips, "SELECT count(*) FROM clips WHERE clip < ?1 AND state <> 'refused'", "i",
@@ -62,7 +64,9 @@ static Status count_states(Ledger *l, Snapshot *s)
     s->finished = s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED];
     s->failed = s->clip_count[CLIP_FAILED];
     s->cancelled = s->clip_count[CLIP_CANCELLED];
-    s->left = s->clips - s->refused - s->finished - s->failed - s->cancelled;
+    s->undecided = s->clip_count[CLIP_HELD] + s->clip_count[CLIP_REVIEW];
+    s->rejected = s->clip_count[CLIP_REJECTED];
+    s->left = s->clips - s->refused - s->finished - s->failed - s->cancelled - s->undecided - s->rejected;
     return status_ok();
 }
 

@@ -12,8 +12,9 @@ typedef struct { /* owns its texts: snapshot_clear */
     Part part; /* 1 of 1: the whole campaign */
     ControlState control;
     int64_t clip_count[CLIP_STATES], shot_count[SHOT_STATES];
-    int64_t clips, shots, refused, finished, failed, cancelled,
-        left; /* finished: approved or delivered; clips == the sum of the five; paused ones are left */
+    int64_t clips, shots, refused, finished, failed, cancelled, undecided, rejected,
+        left; /* finished: approved or delivered; undecided: made, a person's word is awaited; clips == the sum of these; paused ones are left */
+    bool by_sample; /* review: {policy: sample} */
     PilotState pilot;
     int64_t pilot_end, pilot_clips, pilot_left; /* its clips are those below pilot_end; how many, and not final yet */
     int priority;

@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/review.h"
 #include "coordinator/ledger/running.h"
 
 /* ---- giving work ---- */
@@ -285,13 +286,18 @@ static Status take_render(Ledger *l, const RunningLease *w, const LeaseResult *r
 static Status take_finish(Ledger *l, const RunningLease *w, const ClipResult *c, bool *gone)
 {
     const char *to = NULL;
-    TRY(ledger_state_of_clip(l, CLIP_FINISHING, EV_DONE, &to));
-    TRY(ledger_sql_run(
-        l,
-        "UPDATE clips SET state = ?10, reason = NULL, file = ?2, thumbnail = ?3, sheet = ?4, sha256 = ?5,"
-        " duration_s = ?6, width = ?7, height = ?8, reviewer = '', decided_s = ?9, result = ?11 WHERE clip = ?1",
-        "ittttdiidtt", w->clip, c->file, c->thumbnail, c->sheet, c->sha256, c->duration_s, (int64_t)c->width,
-        (int64_t)c->height, l->now_s, to, c->document));
+    char *reason = NULL;
+    const LedgerEvent event = ledger_review_event(l, c, &reason);
+    Status status = ledger_state_of_clip(l, CLIP_FINISHING, event, &to);
+    if (!failed(status))
+        status = ledger_sql_run(
+            l,
+            "UPDATE clips SET state = ?10, reason = ?12, file = ?2, thumbnail = ?3, sheet = ?4, sha256 = ?5,"
+            " duration_s = ?6, width = ?7, height = ?8, reviewer = '', decided_s = ?9, result = ?11 WHERE clip = ?1",
+            "ittttdiidttt", w->clip, c->file, c->thumbnail, c->sheet, c->sha256, c->duration_s, (int64_t)c->width,
+            (int64_t)c->height, l->now_s, to, c->document, reason);
+    free(reason);
+    TRY(status);
     return count_down(l, w->shot, gone);
 }
 

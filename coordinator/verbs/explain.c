@@ -74,6 +74,10 @@ static char *next_text(const Explain *e, const ClipRow *r)
     if (in_state(r, CLIP_PAUSED)) return advise(e, "", "resume", r->clip_id, "");
     if (in_state(r, CLIP_CANCELLED)) return advise(e, "nothing; ", "resume", r->clip_id, " takes it up again");
     if (in_state(r, CLIP_FAILED)) return advise(e, "nothing; ", "retry", r->clip_id, " tries it again");
+    if (in_state(r, CLIP_HELD) || in_state(r, CLIP_REVIEW))
+        return advise(e, "somebody looks at it: ", "review approve", r->clip_id, ", reject or rerender");
+    if (in_state(r, CLIP_REJECTED))
+        return advise(e, "nothing, unless ", "review rerender", r->clip_id, " makes another");
     if (in_state(r, CLIP_REFUSED)) return text_copy("nothing; its row gets no clip");
     if (in_state(r, CLIP_APPROVED)) return advise(e, "it is delivered when the run ends, or by ", "deliver", NULL, "");
     return text_copy("nothing; it is done");

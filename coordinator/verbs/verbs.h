@@ -24,6 +24,7 @@ Status verb_keys(int argc, char **argv);
 typedef Status VoiceSay(const char *spec, const char *path, double *seconds); /* worker/finish/finish_look.h */
 Status verb_voices(int argc, char **argv, VoiceSay *say);
 Status verb_deliver(int argc, char **argv);
+Status verb_review(int argc, char **argv);
 Status verb_gate(int argc, char **argv, GateFiles *run);
 Status verb_verify(int argc, char **argv, VerifyFile *look);
 

@@ -49,8 +49,17 @@ static Status add_clip(void *self, const ClipRow *r)
 {
     const Record *record = self;
     if (!r->sha256 || !*r->sha256) return status_ok();
-    json_t *clip =
-        json_pack("{s:s, s:s, s:[s]}", "clip", r->clip_id, "campaign", record->campaign, "sha256", r->sha256);
+    json_t *document = *r->result ? json_loads(r->result, 0, NULL) : NULL, *file;
+    json_t *hashes = json_pack("[s]", r->sha256), *iscc = json_object_get(document, "iscc");
+    json_t *clip = json_pack("{s:s, s:s, s:o}", "clip", r->clip_id, "campaign", record->campaign, "sha256", hashes);
+    size_t i;
+    json_array_foreach(json_object_get(document, "files"), i, file)
+    {
+        json_t *sha256 = json_object_get(file, "sha256");
+        if (json_is_string(sha256)) json_array_append(hashes, sha256);
+    }
+    if (json_is_string(iscc)) json_object_set(clip, "iscc", iscc);
+    json_decref(document);
     json_array_append_new(record->list, clip);
     return status_ok();
 }

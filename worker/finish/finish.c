@@ -10,12 +10,14 @@
 #include "worker/finish/rates.h"
 #include "worker/finish/stills.h"
 #include "worker/finish/team.h"
+#include "worker/proof/prove.h"
 
 enum { CHUNK = 4 /* frames that are worked on at a time */ };
 
 struct Finish {
     FinishJob job;
     Extras extras;
+    Prove *prove;              /* NULL: the campaign asks for no gates and no proofs */
     bool twin[MAX_RENDITIONS]; /* another rendition makes the same file */
     Rates *rates;
     Output *output[MAX_RENDITIONS];
@@ -89,9 +91,12 @@ static Status begin_output(Finish *f, int i)
                                .fps = job->shot->fps,
                                .extras = &f->extras,
                                .producer = producer ? producer : "",
-                               .clip_id = job->clip_id};
+                               .clip_id = job->clip_id,
+                               .prove = f->prove,
+                               .number = i};
     char *ending = rendition_ending(job->spec, i), *path = finish_add_file(f, ending);
     f->twin[i] = same_rendition(f, i) >= 0;
+    if (f->twin[i]) prove_same(f->prove, i, same_rendition(f, i));
     Status status = f->twin[i] ? status_ok() : output_begin(path, &order, &f->output[i]);
     free(ending);
     free(path);
@@ -103,6 +108,8 @@ static Status begin_all(Finish *f)
     const FinishSpec *s = f->job.spec;
     const ShotSpec *shot = f->job.shot;
     TRY(extras_open(s, shot->frames, shot->fps, f->job.voices, &f->extras));
+    const ProveJob prove = {s, shot, f->job.clip_id, f->job.secret_file, f->extras.duration_s};
+    TRY(prove_begin(&prove, &f->prove));
     for (int i = 0; i < s->rendition_count; i++) TRY(begin_output(f, i));
     TRY(rates_open(s->rendition, f->twin, s->rendition_count, shot->fps, &f->rates));
     return stills_begin(shot->frames, shot->fps, &f->stills);
@@ -129,6 +136,7 @@ void finish_abandon(Finish **finish)
     rates_close(&f->rates);
     extras_close(&f->extras);
     stills_free(&f->stills);
+    prove_abandon(&f->prove);
     for (int i = 0; i < f->name_count; i++) free(f->name[i]);
     json_decref(f->document);
     free(f);
@@ -156,7 +164,7 @@ static Status read_chunk(Chunk *c)
     return status_ok();
 }
 
-/* Tasks of a team: first each rate that is not the shot's; then the renditions, the stills, and the reading of what comes next. */
+/* Tasks of a team: first each rate that is not the shot's; then the renditions, the stills, the gates, and the reading of what comes next. */
 static Status do_rate(void *self, int number)
 {
     Chunk *c = self;
@@ -174,6 +182,7 @@ static Status do_task(void *self, int task)
         return output_put(f->output[task], frames, n, c->height, c->width);
     }
     if (task == f->job.spec->rendition_count) return stills_put(f->stills, c->frames, c->n, c->height, c->width);
+    if (task == f->job.spec->rendition_count + 1) return prove_frames(f->prove, c->frames, c->n, c->height, c->width);
     return c->reader ? read_chunk(c) : status_ok();
 }
 
@@ -181,7 +190,7 @@ static Status do_chunk(Chunk *c)
 {
     const int threads = c->finish->job.threads;
     TRY(team_do(threads, rates_count(c->finish->rates), do_rate, c));
-    return team_do(threads, c->finish->job.spec->rendition_count + 2, do_task, c);
+    return team_do(threads, c->finish->job.spec->rendition_count + 3, do_task, c);
 }
 
 Status finish_put(Finish *f, const float *frames, int n, int height, int width)
@@ -259,6 +268,25 @@ static Status end_all(Finish *f, char **thumbnail, char **sheet)
     return stills_write(f->stills, *thumbnail, *sheet);
 }
 
+/* Signing changes the files: it comes last. */
+static Status prove_all(Finish *f, char *thumbnail, char *sheet)
+{
+    const int count = f->job.spec->rendition_count;
+    char *video[MAX_RENDITIONS] = {0}, *still[MAX_RENDITIONS + 2] = {thumbnail, sheet};
+    int stills = 2;
+    for (int i = 0; i < count; i++) {
+        char *path = path_join(f->job.folder, f->name[i]);
+        if (strcmp(finish_spec_ending(&f->job.spec->rendition[i]), "mp4") == 0)
+            video[i] = path;
+        else
+            still[stills++] = path;
+    }
+    Status status = prove_end(&f->prove, video, count, still, stills, f->document);
+    for (int i = 0; i < count; i++) free(video[i]);
+    for (int i = 2; i < stills; i++) free(still[i]);
+    return status;
+}
+
 /* ---- what is reported ------------------------------------------------------------------------------------------------ */
 
 static Status describe_files(Finish *f, ClipResult *out)
@@ -317,6 +345,7 @@ Status finish_end(Finish **finish, ClipResult *out)
     char *thumbnail = NULL, *sheet = NULL;
     *out = (ClipResult){0};
     Status status = end_all(f, &thumbnail, &sheet);
+    if (!failed(status)) status = prove_all(f, thumbnail, sheet);
     if (!failed(status)) status = describe_files(f, out);
     if (!failed(status)) {
         describe_outputs(f);

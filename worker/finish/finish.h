@@ -17,10 +17,11 @@ typedef struct { /* everything is borrowed */
     const char *clip_id, *stem;
     const ShotSpec *shot;
     const FinishSpec *spec;
-    const char *master; /* file */
-    const char *folder; /* where the clip's files go; it is there */
-    const char *voices; /* folder that keeps what engines said, for the next clip; NULL: nothing is kept */
-    int threads;        /* at least 1 */
+    const char *master;      /* file */
+    const char *folder;      /* where the clip's files go; it is there */
+    const char *secret_file; /* of the watermark: DIR/watermark.key */
+    const char *voices;      /* folder that keeps what engines said, for the next clip; NULL: nothing is kept */
+    int threads;             /* at least 1 */
 } FinishJob;
 
 /* From the lease to the result: seconds, clip, and how it failed. *master_bad: because the master is missing or damaged. */

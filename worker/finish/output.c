@@ -80,7 +80,9 @@ static Status paint(void *self, AVFrame *frame, int64_t number)
 {
     Output *o = self;
     TRY(overlay_draw(o->overlay, frame, number));
-    return label_draw(o->label, frame, (double)number / o->fps);
+    TRY(label_draw(o->label, frame, (double)number / o->fps));
+    const ProvePicture p = {o->order.number, frame->data, frame->linesize, frame->width, frame->height, o->fps};
+    return prove_picture(o->order.prove, &p);
 }
 
 static uint32_t color_of(const Rendition *r)

@@ -7,6 +7,7 @@
 
 #include "common/shot.h"
 #include "worker/finish/extras.h"
+#include "worker/proof/prove.h"
 
 typedef struct Output Output;
 
@@ -18,6 +19,8 @@ typedef struct { /* borrowed */
     int width, height, frames, fps; /* of the shot */
     Extras *extras;
     const char *producer, *clip_id; /* for the label's metadata */
+    Prove *prove;                   /* sees each picture of a video, last of all; NULL: nobody does */
+    int number;                     /* of the rendition, for prove */
 } OutputOrder;
 
 /* Lays out texts and label, so from one thread at a time. What it is put may come from any thread. */

@@ -137,7 +137,10 @@ static double measure_length(Evidence *e)
 {
     const double pictures_s = e->series.count * e->series.picture_s;
     const FilmInfo *info = e->info;
-    const double length_s = info && info->video_s > 0 ? info->video_s : pictures_s;
+    const double file_s = !info               ? 0
+                          : info->video_s > 0 ? info->video_s
+                                              : info->duration_s; /* not decoded: the container's word */
+    const double length_s = file_s > 0 ? file_s : pictures_s;
     if (e->gate->promise.length_s > 0) return fabs(length_s - e->gate->promise.length_s);
     if (!info) return NAN;
     double off = info->duration_s > 0 ? fabs(info->duration_s - fmax(length_s, info->sound_s)) : 0;

@@ -12,6 +12,7 @@ enum {
     EDGE_LEVELS = 24, /* less is texture or noise */
     MAX_EDGES = 1 << 16,
     MIN_EDGES = 24,
+    MIN_SIDE = 160,
     MIN_LINES = 6, /* of a grid, else chance makes one */
     MIN_GRID = 4,
     MAX_GRID = 32,
@@ -113,6 +114,7 @@ static float edge_width(Texture *t, const uint8_t *luma, int stride)
     t->edges = 0;
     for (int y = 0; y < h; y += 2) find_edges(t, t->small + y * w, w, 1);
     for (int x = 0; x < w; x += 2) find_edges(t, t->small + x, h, w);
+    if (w < MIN_SIDE && h < MIN_SIDE) return NAN; /* no edge is narrow there */
     if (t->edges < MIN_EDGES || t->edges < (w + h) / 6) return NAN;
     const int longer = w > h ? w : h;
     return quantile(t->widths, t->edges, 0.25) * 1000 / (float)longer;

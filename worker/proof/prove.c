@@ -25,6 +25,7 @@ struct Prove {
     uint64_t payload;
     Watermark *watermark[MAX_RENDITIONS];
     bool too_small[MAX_RENDITIONS];
+    int from[MAX_RENDITIONS]; /* which rendition it is a copy of; itself */
     FingerprintMaker *looks;
     bool no_looks; /* too small, too */
     int pictures;  /* of the first rendition */
@@ -40,8 +41,7 @@ static Status begin_gates(Prove *p, const json_t *bounds)
     Status status = text ? gate_set_parse(text, &set) : status_fail(ERR_INPUT, "gates: not a JSON object");
     free(text);
     if (failed(status)) return status;
-    const double length_s = (double)p->job.shot->frames / p->job.shot->fps;
-    p->gate = gate_begin(&set, (GatePromise){.length_s = length_s});
+    p->gate = gate_begin(&set, (GatePromise){.length_s = p->job.duration_s});
     return status_ok();
 }
 
@@ -67,10 +67,16 @@ Status prove_begin(const ProveJob *job, Prove **out)
     p->job = *job;
     p->campaign = campaign ? campaign : "";
     p->credentials = json_is_object(credentials) ? credentials : NULL;
+    for (int i = 0; i < MAX_RENDITIONS; i++) p->from[i] = i;
     Status status = json_is_object(gates) ? begin_gates(p, gates) : status_ok();
     if (!failed(status) && json_is_true(mark)) status = begin_mark(p);
     if (failed(status)) prove_abandon(out);
     return status;
+}
+
+void prove_same(Prove *p, int rendition, int from)
+{
+    if (p) p->from[rendition] = from;
 }
 
 void prove_abandon(Prove **prove)
@@ -123,29 +129,27 @@ static Status mark_picture(Prove *p, int rendition, uint8_t *luma, int stride, i
     return status_ok();
 }
 
-static Status look_at_picture(Prove *p, uint8_t *const plane[3], const int stride[3], int width, int height)
+static Status look_at_picture(Prove *p, const ProvePicture *of)
 {
-    const double fps = p->job.shot->fps;
     if (!p->looks && !p->no_looks) {
-        Status status = fingerprint_begin(width, height, fps, &p->looks);
+        Status status = fingerprint_begin(of->width, of->height, of->fps, &p->looks);
         p->no_looks = status.err == ERR_INPUT;
         if (failed(status)) return p->no_looks ? status_ok() : status;
     }
     if (!p->looks) return status_ok();
-    FilmPicture picture = {.width = width, .height = height, .at_s = p->pictures++ / fps};
+    FilmPicture picture = {.width = of->width, .height = of->height, .at_s = (double)p->pictures++ / of->fps};
     for (int i = 0; i < 3; i++) {
-        picture.plane[i] = plane[i];
-        picture.stride[i] = stride[i];
+        picture.plane[i] = of->plane[i];
+        picture.stride[i] = of->stride[i];
     }
     return fingerprint_picture(p->looks, &picture);
 }
 
-Status prove_picture(Prove *p, int rendition, uint8_t *const plane[3], const int stride[3], int width, int height)
+Status prove_picture(Prove *p, const ProvePicture *of)
 {
     if (!p) return status_ok();
-    if (p->marks) TRY(mark_picture(p, rendition, plane[0], stride[0], width, height));
-    return rendition == 0 && (p->marks || p->credentials) ? look_at_picture(p, plane, stride, width, height)
-                                                          : status_ok();
+    if (p->marks) TRY(mark_picture(p, of->rendition, of->plane[0], of->stride[0], of->width, of->height));
+    return of->rendition == 0 && (p->marks || p->credentials) ? look_at_picture(p, of) : status_ok();
 }
 
 /* ---- of the finished files -------------------------------------------------------------------------------------------------------------- */
@@ -189,7 +193,8 @@ static Status read_back(Prove *p, char *const *video, int count, json_t *documen
     Status status = status_ok();
     for (int i = 0; i < count && !failed(status); i++) {
         WatermarkReading r = {.p_value = 1};
-        if (i >= MAX_RENDITIONS || !p->watermark[i]) {
+        if (!video[i]) continue;
+        if (i >= MAX_RENDITIONS || !p->watermark[p->from[i]]) {
             json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "file", path_name(video[i]), "found", 0, "why",
                                                   "too small to be marked"));
             continue;
@@ -220,7 +225,8 @@ static Status sign_all(Prove *p, char *const *file, int count, const char *iscc)
                                         json_string_value(finish_spec_get(p->job.spec, "consent_sha256"))};
     if (!claim.certificate || !claim.key)
         return status_fail(ERR_INPUT, "credentials: expected a certificate and a key");
-    for (int i = 0; i < count; i++) TRY(credentials_sign(file[i], &claim));
+    for (int i = 0; i < count; i++)
+        if (file[i]) TRY(credentials_sign(file[i], &claim));
     return status_ok();
 }
 
@@ -234,7 +240,9 @@ static Status end_all(Prove *p, char *const *video, int videos, char *const *sti
         fingerprint_text(&f, 256, iscc);
         json_object_set_new(document, "iscc", json_string(iscc));
     }
-    if (p->gate && videos) TRY(end_gates(p, video[0], document, held_by));
+    for (int i = 0; i < videos; i++)
+        if (p->gate && video[i])
+            TRY(end_gates(p, video[i], document, held_by)); /* ends p->gate: of the first one only */
     if (p->marks) TRY(read_back(p, video, videos, document, held_by));
     if (!p->credentials) return status_ok();
     TRY(sign_all(p, video, videos, *iscc ? iscc : NULL));

@@ -21,18 +21,27 @@ typedef struct { /* borrowed */
     const ShotSpec *shot;
     const char *clip_id;
     const char *secret_file; /* of the watermark; made when it is not there */
+    double duration_s;       /* of the clip: its sound may last longer than its shot */
 } ProveJob;
 
 typedef struct Prove Prove;
 
 /* *out NULL: the campaign asks for nothing. ERR_INPUT: what it asks for cannot be done here. */
 Status prove_begin(const ProveJob *job, Prove **out);
+/* Rendition `rendition` is a copy of `from`: nothing passes for it. */
+void prove_same(Prove *p, int rendition, int from);
 void prove_abandon(Prove **p); /* NULL is fine, as for all below */
 /* The shot's frames [n,H,W,3], in order; from one thread at a time. */
 Status prove_frames(Prove *p, const float *frames, int n, int height, int width);
+typedef struct { /* borrowed */
+    int rendition;
+    uint8_t *const *plane; /* three, 8-bit 4:2:0 of limited range */
+    const int *stride;
+    int width, height, fps;
+} ProvePicture;
 /* A picture of a rendition on its way to the encoder, in order; of different renditions at once. */
-Status prove_picture(Prove *p, int rendition, uint8_t *const plane[3], const int stride[3], int width, int height);
-/* The finished files: videos[count] in the order of the renditions (the first one's sound is measured), then stills. Signs them in place. ERR_CLIP: a
+Status prove_picture(Prove *p, const ProvePicture *picture);
+/* The finished files: videos[count] in the order of the renditions, NULL where one is no video (the first one's sound is measured), then stills. Signs them in place. ERR_CLIP: a
  * gate fails; its message names the gate, the value and the bound. Frees *p. */
 Status prove_end(Prove **p, char *const *videos, int video_count, char *const *stills, int still_count,
                  json_t *document);

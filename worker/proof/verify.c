@@ -227,7 +227,7 @@ Status verify_file(const char *path, const VerifyOptions *o, json_t **out)
     find_by_credentials(&f);
     status = find_by_mark(&f, path);
     /* What is no video (a still, a document) has no mark and no looks, but may have credentials and recorded bytes. */
-    if (failed(status) && !f.by_bytes && f.credentials.state == CREDENTIALS_NONE) return status;
+    if (failed(status) && status.err != ERR_INPUT) return status;
     find_by_looks(&f, path);
     *out = describe(&f);
     return *out ? status_ok() : status_fail(ERR_NODE, "%s: cannot describe what was found", path);

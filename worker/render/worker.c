@@ -193,6 +193,7 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     FinishSpec spec;
     char *work = lease_work_folder(l->lease), *folder = path_join(l->campaign_folder, work),
          *name = lease_master_name(l->key), *voices = path_join(l->campaign_folder, "voices"),
+         *secret = path_join(l->campaign_folder, "watermark.key"),
          *master = text_format("%s/%s/%s", l->campaign_folder, lease_masters, name);
     const FinishJob job = {.clip_id = l->clip_id,
                            .stem = l->stem,
@@ -201,6 +202,7 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                            .master = master,
                            .folder = folder,
                            .voices = voices,
+                           .secret_file = secret,
                            .threads = w->backend.threads > 0 ? w->backend.threads : 1};
     const double start = moment_s();
     Status status = finish_spec_read(l->finish, l->clip_finish, &spec);
@@ -209,6 +211,7 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     finish_spec_clear(&spec);
     free(master);
     free(voices);
+    free(secret);
     free(name);
     free(folder);
     free(work);

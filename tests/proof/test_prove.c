@@ -1,0 +1,196 @@
+/* The stage of finishing that measures and proves: what it writes into a clip's document and its files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "coordinator/campaign/gate_set.h"
+#include "tests/gate/scene.h"
+#include "trust/certificate.h"
+#include "worker/finish/encode.h"
+#include "worker/proof/c2pa_library.h"
+#include "worker/proof/credentials.h"
+#include "worker/proof/prove.h"
+#include "worker/proof/verify.h"
+
+enum { WIDTH = 288, HEIGHT = 512, FRAMES = 24, FPS = 24 };
+static char folder[] = "prove.XXXXXX", *video, *secret;
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder)) return -1;
+    video = path_join(folder, "c-1.mp4");
+    secret = path_join(folder, "watermark.key");
+    return failed(trust_make_certificates(folder, "Tests"));
+}
+
+static int remove_folder(void **state)
+{
+    static const char *const name[] = {"c-1.mp4", "watermark.key", "chain.pem", "signer.pem", "root.pem"};
+    (void)state;
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        char *path = path_join(folder, name[i]);
+        remove(path);
+        free(path);
+    }
+    free(video);
+    free(secret);
+    return rmdir(folder);
+}
+
+static Status each_picture(void *self, AVFrame *f, int64_t number)
+{
+    (void)number;
+    const ProvePicture p = {0, f->data, f->linesize, f->width, f->height, FPS};
+    return prove_picture(self, &p);
+}
+
+/* A clip as finishing makes it; black from one frame to another. */
+static Status make(const json_t *keys, int black_from, int black_to, json_t *document)
+{
+    const FinishSpec spec = {.keys = (json_t *)(uintptr_t)keys};
+    const ShotSpec shot = {.width = WIDTH, .height = HEIGHT, .frames = FRAMES, .fps = FPS};
+    const ProveJob job = {&spec, &shot, "c-1", secret, (double)FRAMES / FPS};
+    float *rgb = malloc(sizeof *rgb * WIDTH * HEIGHT * 3);
+    Scene s = scene_draw(0, 3, WIDTH, HEIGHT, FPS, FRAMES);
+    Prove *p;
+    Encode *e;
+    EncodeOptions o = encode_defaults();
+    assert_non_null(rgb);
+    Status status = prove_begin(&job, &p);
+    if (failed(status)) return status;
+    o.fps = FPS;
+    if (p) o.paint = each_picture;
+    o.self = p;
+    assert_string_equal(encode_begin(video, &o, &e).message, "");
+    for (int i = 0; i < FRAMES; i++) {
+        for (int k = 0; k < WIDTH * HEIGHT; k++)
+            for (int c = 0; c < 3; c++)
+                rgb[3 * k + c] = i >= black_from && i < black_to ? 0 : (float)(scene_plane(&s, i, 0)[k] - 16) / 219;
+        assert_string_equal(prove_frames(p, rgb, 1, HEIGHT, WIDTH).message, "");
+        assert_string_equal(encode_put(e, rgb, 1, HEIGHT, WIDTH).message, "");
+    }
+    assert_string_equal(encode_end(&e).message, "");
+    status = prove_end(&p, &video, 1, NULL, 0, document);
+    assert_null(p);
+    scene_free(&s);
+    free(rgb);
+    return status;
+}
+
+static json_t *gates(void)
+{
+    char *text;
+    assert_string_equal(gate_set_json(gate_set_list(), "default", &text).message, "");
+    json_t *j = json_loads(text, 0, NULL);
+    free(text);
+    return j;
+}
+
+static void leaves_a_clip_alone_that_asks_for_nothing(void **state)
+{
+    (void)state;
+    json_t *keys = json_object(), *document = json_object();
+    assert_string_equal(make(keys, 0, 0, document).message, "");
+    assert_int_equal(json_object_size(document), 0);
+    assert_false(file_exists(secret));
+    json_decref(document);
+    json_decref(keys);
+}
+
+static void measures_holds_and_fails(void **state)
+{
+    (void)state;
+    json_t *keys = json_pack("{s:o}", "gates", gates()), *document = json_object();
+    assert_string_equal(make(keys, 0, 0, document).message, "");
+    assert_null(json_object_get(document, "held_by"));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(document, "gates"), "verdict")), "pass");
+    json_object_clear(document);
+    assert_string_equal(make(keys, 10, 12, document).message, "");
+    assert_true(json_array_size(json_object_get(document, "held_by")) >= 1);
+    json_object_clear(document);
+    const Status status = make(keys, 2, 20, document);
+    assert_int_equal(status.err, ERR_CLIP);
+    assert_non_null(strstr(status.message, "gate black: 0.75 s"));
+    json_decref(document);
+    json_decref(keys);
+}
+
+static void marks_and_recognises(void **state)
+{
+    (void)state;
+    struct stat of;
+    json_t *keys = json_pack("{s:b, s:s}", "watermark", 1, "campaign", "tests"), *document = json_object(), *found;
+    assert_string_equal(make(keys, 0, 0, document).message, "");
+    assert_true(stat(secret, &of) == 0 && of.st_size == 32 && (of.st_mode & 0777) == 0600);
+    const json_t *mark = json_array_get(json_object_get(document, "watermark"), 0);
+    assert_true(json_is_true(json_object_get(mark, "found")));
+    assert_true(json_real_value(json_object_get(mark, "bit_accuracy")) == 1);
+    const char *iscc = json_string_value(json_object_get(document, "iscc"));
+    assert_non_null(iscc);
+    json_t *clips = json_pack("[{s:s, s:s, s:s}, {s:s, s:s}]", "clip", "c-1", "campaign", "tests", "iscc", iscc, "clip",
+                              "c-2", "campaign", "tests");
+    VerifyOptions o = {.watermark_key = secret, .clips = clips};
+    assert_string_equal(verify_file(video, &o, &found).message, "");
+    assert_string_equal(json_string_value(json_object_get(found, "clip")), "c-1");
+    assert_true(json_is_true(json_object_get(found, "altered"))); /* its bytes are not in the record */
+    assert_true(json_is_true(json_object_get(json_object_get(found, "watermark"), "found")));
+    assert_true(json_integer_value(json_object_get(json_object_get(found, "fingerprint"), "distance")) < 20);
+    json_decref(found);
+    /* a stranger's */
+    assert_string_equal(verify_file(SOURCE_DIR "/tests/gate/clips/pocket-2.mp4", &o, &found).message, "");
+    assert_true(json_is_null(json_object_get(found, "clip")));
+    assert_true(json_is_null(json_object_get(found, "altered")));
+    assert_non_null(strstr(json_string_value(json_object_get(found, "why")), "not ours"));
+    json_decref(found);
+    json_decref(clips);
+    json_decref(document);
+    json_decref(keys);
+}
+
+static void signs_last(void **state)
+{
+    (void)state;
+    const C2paLibrary *c;
+    CredentialsReading r;
+    if (failed(c2pa_library(&c))) {
+        print_message("skipped: libc2pa_c.so is not installed (./quickstart.sh build does it)\n");
+        skip();
+    }
+    char *chain = path_join(folder, "chain.pem"), *key = path_join(folder, "signer.pem");
+    json_t *keys = json_pack("{s:b, s:s, s:{s:s, s:s}}", "watermark", 1, "campaign", "tests", "credentials",
+                             "certificate", chain, "key", key);
+    json_t *document = json_object();
+    assert_string_equal(make(keys, 0, 0, document).message, "");
+    assert_true(json_is_true(json_object_get(document, "credentials")));
+    assert_string_equal(credentials_read(video, NULL, &r).message, "");
+    assert_int_equal(r.state, CREDENTIALS_VALID);
+    assert_string_equal(r.clip, "c-1");
+    assert_string_equal(r.iscc, json_string_value(json_object_get(document, "iscc")));
+    json_object_set_new(json_object_get(keys, "credentials"), "key", json_string("absent.pem"));
+    assert_int_equal(make(keys, 0, 0, document).err, ERR_INPUT);
+    json_decref(document);
+    json_decref(keys);
+    free(chain);
+    free(key);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leaves_a_clip_alone_that_asks_for_nothing),
+        cmocka_unit_test(measures_holds_and_fails),
+        cmocka_unit_test(marks_and_recognises),
+        cmocka_unit_test(signs_last),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
