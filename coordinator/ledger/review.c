@@ -101,6 +101,7 @@ static const struct {
     LedgerEvent event;
 } verbs[] = {{"review approve", "approve", EV_APPROVE},
              {"review reject", "reject", EV_REJECT},
+             {"review reopen", "reopen", EV_SHOW},
              {"review rerender", "rerender", EV_RERENDER}};
 enum { VERBS = (int)(sizeof verbs / sizeof *verbs) };
 

@@ -18,7 +18,7 @@ Status ledger_review_read(Ledger *l);
 /* What becomes of a clip that is finished. *reason: why it is held; NULL: it is not. free() it. */
 LedgerEvent ledger_review_event(Ledger *l, const ClipResult *c, char **reason);
 
-/* The verbs of a LedgerRequest: "review approve", "review reject", "review rerender". */
+/* The verbs of a LedgerRequest: "review approve", "review reject", "review reopen" (the decision is taken back), "review rerender". */
 bool ledger_review_is_verb(const char *verb);
 LedgerEvent ledger_review_event_of(const char *verb);
 /* Does it to every clip that the request means and that can take it. *changed: clips that changed their state. */

@@ -1,6 +1,7 @@
 /* review.c - `reelwright review list|approve|reject|rerender DIR`: what people decide about finished clips, from a terminal. While a run goes on, its
  * coordinator takes the decisions up within a second; else they are written at once. */
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "coordinator/ledger/lock.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
+#include "coordinator/watch/serve_review.h"
 
 /* ---- list ---------------------------------------------------------------------------------------------------------------- */
 
@@ -101,7 +103,7 @@ typedef struct {
     char *verb, *filter; /* filter "": the clips by name */
     char *const *clip;
     int clips;
-    bool as_json;
+    bool as_json, quiet;
 } Decision;
 
 static LedgerRequest request_of(const Decision *d, int i)
@@ -186,8 +188,73 @@ static Status decide(const Decision *d)
     ledger_close(&l);
     if (!failed(status) && now) status = conclude_pages(d->folder);
     lock_release(&lock);
-    if (!failed(status)) print_done(d, now ? changed : changes, now);
+    if (!failed(status) && !d->quiet) print_done(d, now ? changed : changes, now);
     return status;
+}
+
+/* ---- the page ----------------------------------------------------------------------------------------------------------------- */
+
+static Status look_at_state(void *self, const ClipRow *r)
+{
+    snprintf(self, 32, "%s", r->state);
+    return status_ok();
+}
+
+/* Two people who look at once: who comes second is told, and nothing is decided twice. */
+static Status check_seen(const char *folder, const char *clip, const char *seen)
+{
+    Ledger *l;
+    char state[32] = "";
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = ledger_read_clips(l, clip, (ClipSink){look_at_state, state});
+    ledger_close(&l);
+    if (!failed(status) && *seen && strcmp(state, seen) != 0)
+        status = status_fail(ERR_INPUT, "%s is %s meanwhile; somebody else has decided", clip, state);
+    return status;
+}
+
+static Status decide_on_page(void *self, const char *verb, const char *clip, const char *seen, const char *by,
+                             const char *reason)
+{
+    static const char *const known[] = {"approve", "reject", "rerender", "reopen"};
+    char word[32];
+    bool good = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) good = good || strcmp(verb, known[i]) == 0;
+    if (!good) return status_fail(ERR_INPUT, "no such decision");
+    if (!*by) return status_fail(ERR_INPUT, "who decides?");
+    if (strcmp(verb, "reject") == 0 && !*reason) return status_fail(ERR_INPUT, "a rejection needs a reason");
+    TRY(check_seen(self, clip, seen));
+    snprintf(word, sizeof word, "review %s", verb);
+    char *const one[] = {(char *)(uintptr_t)clip};
+    const Decision d = {.folder = self,
+                        .by = by,
+                        .reason = reason,
+                        .verb = word,
+                        .filter = (char *)(uintptr_t) "",
+                        .clip = one,
+                        .clips = 1,
+                        .quiet = true};
+    return decide(&d);
+}
+
+static Status serve_page(char *folder, int port)
+{
+    ReviewServer *s;
+    sigset_t end;
+    int which;
+    Ledger *l;
+    TRY(ledger_open(folder, LEDGER_READ, &l)); /* a campaign's, before anything is printed */
+    ledger_close(&l);
+    sigemptyset(&end);
+    sigaddset(&end, SIGINT);
+    sigaddset(&end, SIGTERM);
+    sigprocmask(SIG_BLOCK, &end, NULL);
+    TRY(serve_review_start(folder, port, (ReviewHost){decide_on_page, folder}, &s));
+    foreign_print(stdout, "%s\n", serve_review_address(s));
+    fflush(stdout);
+    sigwait(&end, &which);
+    serve_review_stop(&s);
+    return status_ok();
 }
 
 /* ---- the verb ---------------------------------------------------------------------------------------------------------------- */
@@ -221,7 +288,7 @@ Status verb_review(int argc, char **argv)
     Decision d = {0};
     OptionTexts where = {0};
     bool all = false;
-    int first;
+    int first, port = 0;
     const Option table[] = {
         {.name = "by", .kind = OPTION_TEXT, .to = &d.by, .value = "NAME", .help = "who decides ($USER)"},
         {.name = "reason", .kind = OPTION_TEXT, .to = &d.reason, .value = "TEXT", .help = "why; a rejection needs one"},
@@ -232,23 +299,33 @@ Status verb_review(int argc, char **argv)
          .help = "many at once: state=held, city=Berlin"},
         {.name = "all", .kind = OPTION_FLAG, .to = &all, .help = "list also what is decided"},
         {.name = "json", .kind = OPTION_FLAG, .to = &d.as_json, .help = "for a program"},
+        {.name = "port",
+         .kind = OPTION_INT,
+         .to = &port,
+         .value = "N",
+         .min = 1,
+         .max = 65535,
+         .help = "of the page (one that is free)"},
     };
     const Usage usage = {
         .verb = "review",
-        .arguments = "list|approve|reject|rerender DIR [CLIP...] [options]",
+        .arguments = "DIR | list|approve|reject|reopen|rerender DIR [CLIP...] [options]",
         .about =
-            "What people decide about finished clips: those that a gate holds and those that the campaign's policy\n"
+            "With DIR alone: a page on this machine, until Ctrl-C. Else from here: what people decide about finished\n"
+            "clips, those that a gate holds and those that the campaign's policy\n"
             "shows. A rejected clip stays out, and the list says why; a rerendered one gets another seed and is made\n"
             "by the run that goes on or the next one. An approved one is delivered by `deliver` or at a run's end.",
         .option = table,
         .option_count = (int)(sizeof table / sizeof *table),
-        .min_arguments = 2,
+        .min_arguments = 1,
         .max_arguments = 1 << 20};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     const char *what = argv[first];
+    if (first + 1 == argc) return serve_page(argv[first], port);
     if (strcmp(what, "list") == 0) return list_all(argv[first + 1], all, d.as_json);
-    if (strcmp(what, "approve") == 0 || strcmp(what, "reject") == 0 || strcmp(what, "rerender") == 0)
+    if (strcmp(what, "approve") == 0 || strcmp(what, "reject") == 0 || strcmp(what, "rerender") == 0 ||
+        strcmp(what, "reopen") == 0)
         return decide_by(what, argv + first + 1, argc - first - 1, &where, &d);
-    return status_fail(ERR_INPUT, "review %.40s: expected list, approve, reject or rerender", what);
+    return status_fail(ERR_INPUT, "review %.40s: expected list, approve, reject, reopen or rerender", what);
 }
