@@ -134,12 +134,52 @@ Status file_check_writable(const char *folder)
     return status_errno(ERR_FATAL, "%s cannot be written", folder);
 }
 
+static const char *kind_of(mode_t mode)
+{
+    return S_ISDIR(mode)    ? "a folder"
+           : S_ISFIFO(mode) ? "a pipe"
+           : S_ISSOCK(mode) ? "a socket"
+           : S_ISREG(mode)  ? "a file"
+                            : "a device";
+}
+
+Status file_open(const char *path, int *fd)
+{
+    struct stat st;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY |
+                         O_NONBLOCK); /* opening a pipe would wait; of a file it changes nothing */
+    if (*fd < 0) return status_errno(ERR_INPUT, "cannot read %s", path);
+    if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode)) return status_ok();
+    close(*fd);
+    *fd = -1;
+    return status_fail(ERR_INPUT, "cannot read %s: %s, expected a file", path, kind_of(st.st_mode));
+}
+
+Status file_open_stream(const char *path, FILE **f)
+{
+    int fd;
+    *f = NULL;
+    TRY(file_open(path, &fd));
+    *f = fdopen(fd, "rb");
+    if (*f) return status_ok();
+    close(fd);
+    return status_fail(ERR_NODE, "%s: out of memory", path);
+}
+
+Status file_check_regular(const char *path)
+{
+    int fd;
+    TRY(file_open(path, &fd));
+    close(fd);
+    return status_ok();
+}
+
 Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes)
 {
     *data = NULL;
     *bytes = 0;
-    FILE *f = fopen(path, "rb");
-    if (!f) return status_errno(ERR_INPUT, "cannot read %s", path);
+    FILE *f;
+    TRY(file_open_stream(path, &f));
     Status status = status_ok();
     size_t room = 1 << 16, n = 0;
     char *text = malloc(room + 1);
@@ -180,11 +220,49 @@ static unsigned process_tag(void)
     return tag;
 }
 
-char *file_draft(const char *path) { return text_format("%s.draft.%ld.%x", path, (long)getpid(), process_tag()); }
+/* One link further; free() it. NULL: no link. */
+static char *read_link(const char *path)
+{
+    char to[4096];
+    ssize_t n = readlink(path, to, sizeof to - 1);
+    if (n < 0) return NULL;
+    to[n] = 0;
+    char *folder = path_folder(path), *next = path_join(strchr(path, '/') ? folder : "", to);
+    free(folder);
+    return next;
+}
+
+Status file_target(const char *path, char **target)
+{
+    enum { MOST_LINKS = 40 }; /* as Linux follows */
+    struct stat st;
+    *target = text_copy(path);
+    for (int i = 0; i < MOST_LINKS; i++) {
+        char *next = read_link(*target);
+        if (!next) break;
+        free(*target);
+        *target = next;
+    }
+    if (lstat(*target, &st) != 0 || S_ISREG(st.st_mode)) return status_ok();
+    Status status = status_fail(ERR_INPUT, "%s: %s is there, expected a file or nothing", path,
+                                S_ISLNK(st.st_mode) ? "a chain of symbolic links without end" : kind_of(st.st_mode));
+    free(*target);
+    *target = NULL;
+    return status;
+}
+
+char *file_draft(const char *path)
+{
+    char *target;
+    Status status = file_target(path, &target);
+    char *draft = text_format("%s.draft.%ld.%x", failed(status) ? path : target, (long)getpid(), process_tag());
+    free(target);
+    return draft;
+}
 
 static Status sync_path(const char *path, int flags)
 {
-    int fd = open(path, flags | O_CLOEXEC);
+    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return status_errno(ERR_NODE, "cannot open %s", path);
     /* a file system without fsync for folders says EINVAL: its rename is as good as it gets */
     Status s = fsync(fd) != 0 && errno != EINVAL ? status_errno(ERR_NODE, "cannot fsync %s", path) : status_ok();
@@ -194,17 +272,21 @@ static Status sync_path(const char *path, int flags)
 
 Status file_publish(const char *draft, const char *path)
 {
-    char *folder = path_folder(path);
+    char *target = NULL, *folder = NULL;
     const char *ending = strrchr(path_name(path), '.');
     Status status = provoke_at("publish", ending ? ending + 1 : "", 0);
+    if (!failed(status)) status = file_target(path, &target);
     if (!failed(status)) status = sync_path(draft, O_RDONLY);
-    if (!failed(status) && rename(draft, path) != 0)
-        status = status_errno(ERR_NODE, "cannot rename %s to %s", draft, path);
-    if (failed(status))
+    if (!failed(status) && rename(draft, target) != 0)
+        status = status_errno(ERR_NODE, "cannot rename %s to %s", draft, target);
+    if (failed(status)) {
         unlink(draft);
-    else
+    } else {
+        folder = path_folder(target);
         status = sync_path(folder, O_RDONLY | O_DIRECTORY);
+    }
     free(folder);
+    free(target);
     return status;
 }
 
@@ -222,9 +304,12 @@ static Status rename_all(char *const *draft, char *const *path, int count, int *
 {
     for (*done = 0; *done < count; ++*done) {
         const char *ending = strrchr(path_name(path[*done]), '.');
+        char *target;
         TRY(provoke_at("publish", ending ? ending + 1 : "", 0));
-        if (rename(draft[*done], path[*done]) != 0)
-            return status_errno(ERR_NODE, "cannot rename %s to %s", draft[*done], path[*done]);
+        TRY(file_target(path[*done], &target));
+        const bool renamed = rename(draft[*done], target) == 0;
+        free(target);
+        if (!renamed) return status_errno(ERR_NODE, "cannot rename %s to %s", draft[*done], path[*done]);
     }
     return status_ok();
 }
@@ -278,18 +363,21 @@ static Status copy_file(const char *from, const char *to)
     char buffer[1 << 16];
     size_t n;
     Status status = status_ok();
-    FILE *in = fopen(from, "rb"), *out = in ? fopen(to, "wb") : NULL;
+    FILE *in, *out;
+    TRY(file_open_stream(from, &in));
+    out = fopen(to, "wb");
     if (!out) status = status_errno(ERR_NODE, "cannot copy %s to %s", from, to);
     while (out && (n = fread(buffer, 1, sizeof buffer, in)) > 0)
         if (fwrite(buffer, 1, n, out) != n) break;
     if (out && (ferror(in) || ferror(out))) status = status_errno(ERR_NODE, "cannot copy %s to %s", from, to);
     if (out && fclose(out) != 0 && !failed(status)) status = status_errno(ERR_NODE, "cannot copy %s to %s", from, to);
-    if (in) fclose(in);
+    fclose(in);
     return status;
 }
 
 Status file_duplicate(const char *from, const char *path)
 {
+    TRY(file_check_regular(from));
     char *draft = file_draft(path);
     unlink(draft);
     Status status = link(from, draft) == 0 ? status_ok() : copy_file(from, draft);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/status.h"
 
@@ -32,13 +33,21 @@ Status file_check_space(const char *folder, int64_t least_bytes);
 bool file_has_room(const char *folder, int64_t bytes);
 /* ERR_FATAL when this process may not write to a folder that is there: its file system is read-only, or it lacks the right. */
 Status file_check_writable(const char *folder);
+/* Opens a regular file for reading, close() it. ERR_INPUT: missing, or something else (a pipe, which would wait for a writer for ever;
+ * a device, whose end never comes; a folder), said in the message, which begins with the path. */
+Status file_open(const char *path, int *fd);
+Status file_open_stream(const char *path, FILE **f); /* the same, fclose() it */
+Status file_check_regular(const char *path);         /* the same, for libraries that open files themselves */
 /* The whole file with a 0 byte after it (free() it); ERR_INPUT when it is missing or larger than max_bytes. */
 Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes);
 
+/* Where something lands that is published under this name: behind a symbolic link, which stays one, at its target; free() it.
+ * ERR_INPUT: a folder, a device or a pipe stands there, in whose place no file may come, or a link that leads nowhere. */
+Status file_target(const char *path, char **target);
 /* The name to write to before file_publish(path): in the same folder, unique to this process, also among machines that share the
  * folder; free() it. */
 char *file_draft(const char *path);
-/* fsync draft, rename it to path, fsync the folder. On failure the draft is removed and path is as it was. */
+/* fsync draft, rename it to path's target, fsync the folder. On failure the draft is removed and path is as it was. */
 Status file_publish(const char *draft, const char *path);
 /* The same for many files of one file system, synced together: a thousand small files take two fsyncs instead of two
  * thousand. On failure what was not renamed yet is removed; what was stays, whole. */

@@ -79,8 +79,8 @@ void hash_sign(const void *key, size_t key_bytes, const void *data, size_t bytes
 
 Status hash_file(const char *path, char text[HASH_TEXT])
 {
-    FILE *f = fopen(path, "rb");
-    if (!f) return status_errno(ERR_INPUT, "cannot read %s", path);
+    FILE *f;
+    TRY(file_open_stream(path, &f));
     enum { PIECE = 1 << 20 };
     char *piece = memory_get(PIECE, 1);
     Hash *h = hash_begin();

@@ -4,12 +4,35 @@
 #include <string.h>
 #include <time.h>
 
+extern char **environ;
+
+static bool is_set(const char *beginning)
+{
+    const size_t n = strlen(beginning);
+    for (char **e = environ; e && *e; e++)
+        if (strncmp(*e, beginning, n) == 0) return true;
+    return false;
+}
+
+/* A rank's number, and the way to who gave it: a number alone was left behind by an earlier job's shell, and Open MPI's start crashes
+ * on it. */
 bool link_under_launcher(void)
 {
-    static const char *const sign[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
-    for (size_t i = 0; i < sizeof sign / sizeof *sign; i++)
-        if (getenv(sign[i])) return true;
-    return false;
+    const bool pmix = is_set("PMIX_RANK=") && is_set("PMIX_SERVER_URI");
+    const bool pmi = is_set("PMI_RANK=") && (is_set("PMI_FD=") || is_set("PMI_PORT=") || is_set("PMI_SPAWNED="));
+    return pmix || pmi;
+}
+
+void link_forget_launcher(void)
+{
+    static const char *const left[] = {"PMIX_RANK",
+                                       "PMIX_NAMESPACE",
+                                       "PMI_RANK",
+                                       "OMPI_COMM_WORLD_RANK",
+                                       "OMPI_COMM_WORLD_SIZE",
+                                       "OMPI_COMM_WORLD_LOCAL_RANK"};
+    if (link_under_launcher()) return;
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) unsetenv(left[i]);
 }
 
 Status link_send(Link *l, int peer, const void *data, size_t bytes)

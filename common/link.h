@@ -43,6 +43,8 @@ struct Link {
 
 /* True when mpirun, or another launcher that speaks PMIx, started this process. */
 bool link_under_launcher(void);
+/* Takes an earlier job's rank out of the environment, where nobody launched this process. Before there are threads. */
+void link_forget_launcher(void);
 /* Joins the job. After a failure of this call the process cannot use MPI. */
 Status link_open_mpi(Link **out);
 bool link_survives_deaths(void); /* this MPI has ULFM */

@@ -18,7 +18,10 @@ struct Logbook {
     size_t most_bytes;
 };
 
-static int open_append(const char *path) { return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666); }
+static int open_append(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
+}
 
 Status logbook_open(const char *path, size_t most_bytes, Logbook **out)
 {

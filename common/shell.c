@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ Status shell_advise(ErrClass err, const char *fmt, const char *verb, const char 
 /* In the child: only calls that are safe between fork and exec. */
 static void become(char *const *argv, int output)
 {
+    signal(SIGPIPE, SIG_DFL); /* other programs count on it */
     int nothing = open("/dev/null", O_RDONLY);
     if (nothing >= 0) dup2(nothing, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);

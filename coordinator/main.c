@@ -1,6 +1,8 @@
 /* main.c - `reelwright VERB ...`: finds the verb, runs it, turns its Status into a message on stderr and an exit code.
  * A new verb is one function, declared in verbs.h of its folder, and one line of the table below. */
 #include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/link.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/provoke.h"
@@ -214,6 +217,8 @@ static void *json_memory(size_t bytes) { return memory_get(bytes, 1); }
 int main(int argc, char **argv)
 {
     json_set_alloc_funcs(json_memory, free);
+    link_forget_launcher();
+    signal(SIGPIPE, SIG_IGN); /* `run | head -1`: who reads no more does not end a night */
     if (argc < 2) {
         print_help(stderr);
         return 2;
@@ -229,7 +234,8 @@ int main(int argc, char **argv)
     if (v && v->computes) let_threads_sleep(argv);
     Status status = provoke_order(getenv(provoke_variable));
     if (!failed(status)) status = v ? v->run(argc - 1, argv + 1) : unknown_verb(argv[1]);
-    if (fflush(stdout) != 0 && !failed(status)) status = status_errno(ERR_NODE, "cannot write to standard output");
+    if (fflush(stdout) != 0 && errno != EPIPE && !failed(status))
+        status = status_errno(ERR_NODE, "cannot write to standard output");
     if (status.err == ERR_STOP)
         log_line(LOG_INFO, "stopped: %s", status.message);
     else if (failed(status))

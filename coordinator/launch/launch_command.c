@@ -181,6 +181,7 @@ char **launch_command_new(const LaunchOptions *o, const char *program)
 void launch_command_become(char **command, char **environment, int output, int errors)
 {
     int nothing = open("/dev/null", O_RDONLY);
+    signal(SIGPIPE, SIG_DFL);         /* what it was before main.c */
     setpgid(0, 0);                    /* a terminal's Ctrl-C goes to the launcher alone, which stops the job in order */
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* a killed launcher takes the job with it */
     if (nothing >= 0) dup2(nothing, STDIN_FILENO);

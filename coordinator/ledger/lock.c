@@ -1,10 +1,12 @@
 #include "lock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -32,8 +34,14 @@ static Status sign(const char *path, int fd)
 Status lock_take(const char *folder, bool take_over, int *fd)
 {
     char *path = path_join(folder, "run.lock");
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    Status status = *fd < 0 ? status_errno(ERR_INPUT, "cannot write %s", path)
+    struct stat st;
+    /* a link would lead the process's number into another file, a pipe would wait for somebody who reads it */
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    const bool is_link = *fd < 0 && errno == ELOOP;
+    Status status = is_link   ? status_fail(ERR_INPUT, "%s: a symbolic link, expected a file; remove it", path)
+                    : *fd < 0 ? status_errno(ERR_INPUT, "cannot write %s", path)
+                    : fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)
+                        ? status_fail(ERR_INPUT, "%s: expected a file; remove what is there", path)
                     : flock(*fd, LOCK_EX | LOCK_NB) != 0 && !take_over ? refuse(folder, *fd)
                                                                        : sign(path, *fd);
     if (failed(status)) lock_release(fd);

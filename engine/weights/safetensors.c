@@ -239,7 +239,7 @@ static Status map_file(const char *path, Shard *shard)
 {
     Status status = status_ok();
     shard->path = text_copy(path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return status_errno(ERR_INPUT, "%s", path);
     struct stat st;
     if (fstat(fd, &st) != 0) {

@@ -63,5 +63,42 @@ expect long 0 'the model reads 512' "$RW" check long.yaml
 expect 'long, of the second row' 0 '1 of them differs only there' "$RW" check long.yaml
 expect 'long, rendered' 0 '--prompt: ' "$RW" render --model pocket --prompt "$long" --steps 1 --frames 5 --output long.mp4
 
+# ---- where clips go: a pipe, a link, a name with a colon ----
+clip=(render --model pocket --prompt x --steps 1 --frames 5 --quiet)
+mkfifo pipe && : >real.mp4 && ln -s real.mp4 link.mp4
+expect 'output to a pipe' 2 '--output: pipe: a pipe' "$RW" "${clip[@]}" --output pipe
+same 'the pipe' "$(stat -c %F pipe)" fifo
+expect 'trace to a pipe' 2 '--trace: pipe: a pipe' "$RW" "${clip[@]}" --output t.mp4 --trace pipe
+expect 'output to a link' 0 '' "$RW" "${clip[@]}" --output link.mp4
+same 'the link' "$(stat -c %F link.mp4)" 'symbolic link'
+[ -s real.mp4 ] || { echo 'the link: nothing came to its end'; bad=1; }
+expect 'a colon' 0 '' "$RW" "${clip[@]}" --output 06:00.mp4
+expect 'a colon, inspected' 0 h264 "$RW" inspect 06:00.mp4
+cp "$M/face.png" 07:00.png
+expect 'a colon, as a picture' 0 '' "$RW" "${clip[@]}" --model cameo --reference 07:00.png --output t.mp4
+
+# ---- what waits for ever: a pipe in the place of a file ----
+campaign pipes 'model: pocket' 'prompt: x'
+sed -i 's/c.csv/pipe/' pipes.yaml
+expect 'a pipe as a table' 2 'pipe: a pipe' "$RW" check pipes.yaml
+expect 'a pipe as a campaign' 2 'pipe: a pipe' "$RW" check pipe
+expect 'a pipe as a clip' 2 'pipe: a pipe' "$RW" inspect pipe
+cp -r "$M/pocket" piped && rm piped/vae/config.json piped/$F && mkfifo piped/vae/config.json
+expect 'a pipe as a config' 2 'config.json: a pipe' "$RW" inspect piped
+rm piped/vae/config.json && cp "$M/pocket/vae/config.json" piped/vae && mkfifo piped/$F
+expect 'a pipe as weights' 2 'no regular file' "$RW" inspect piped
+mkdir folder && mkfifo folder/ledger.db
+expect 'a pipe as a ledger' 2 'ledger.db: expected a' "$RW" status folder
+
+# ---- a whole night, whose output nobody reads, in a shell that an earlier job left its rank in; looked at afterwards ----
+campaign night 'model: pocket' 'prompt: "{{colour}} ball"'
+mkdir out && ln -s ../c.csv out/run.lock
+expect 'a link called run.lock' 2 'run.lock: a symbolic link' "$RW" run night.yaml --out out --workers 1
+same 'what the link leads to' "$(head -1 c.csv)" id,colour
+rm -r out
+(PMIX_NAMESPACE=x PMIX_RANK=0 "$RW" run night.yaml --out out --workers 1 2>&1; echo $? >night.status) | head -1 >/dev/null
+same 'a run whose reader left' "$(cat night.status)" 0
+same 'its clips' "$(cd out/delivery/clips && echo *.mp4)" 'a1.mp4 a2.mp4'
+
 [ $bad = 0 ] && echo 'all as expected'
 exit $bad

@@ -79,14 +79,16 @@ static int open_output(Gif *g, const char *draft, int fps)
     c->thread_count = 1;
     c->flags |= (int)AV_CODEC_FLAG_BITEXACT;
     int code = avcodec_open2(c, gif, NULL);
-    if (code >= 0) code = avformat_alloc_output_context2(&g->file, NULL, "gif", draft);
+    char *address = text_format("file:%s", draft); /* a name with a colon would pass for another protocol's */
+    if (code >= 0) code = avformat_alloc_output_context2(&g->file, NULL, "gif", address);
+    free(address);
     AVStream *s = code < 0 ? NULL : avformat_new_stream(g->file, NULL);
     if (code >= 0 && !s) code = AVERROR(ENOMEM);
     if (code < 0) return code;
     g->file->flags |= AVFMT_FLAG_BITEXACT;
     s->time_base = c->time_base;
     code = avcodec_parameters_from_context(s->codecpar, c);
-    if (code >= 0) code = avio_open(&g->file->pb, draft, AVIO_FLAG_WRITE);
+    if (code >= 0) code = avio_open(&g->file->pb, g->file->url, AVIO_FLAG_WRITE);
     return code < 0 ? code : avformat_write_header(g->file, NULL);
 }
 

@@ -87,12 +87,14 @@ static Status add_streams(Mux *m, const AVCodecContext *video)
 static Status open_file(Mux *m, const char *draft, const AVCodecContext *video)
 {
     AVDictionary *options = NULL;
-    int code = avformat_alloc_output_context2(&m->file, NULL, "mp4", draft);
+    char *address = text_format("file:%s", draft); /* a name with a colon would pass for another protocol's */
+    int code = avformat_alloc_output_context2(&m->file, NULL, "mp4", address);
+    free(address);
     if (code < 0) return av_failed(m, code);
     m->file->flags |= AVFMT_FLAG_BITEXACT;
     TRY(add_streams(m, video));
     if (m->extras.meta_key) av_dict_set(&m->file->metadata, m->extras.meta_key, m->extras.meta_value, 0);
-    code = avio_open(&m->file->pb, draft, AVIO_FLAG_WRITE);
+    code = avio_open(&m->file->pb, m->file->url, AVIO_FLAG_WRITE);
     /* B-frames are shown later than they are decoded; an edit list is the usual way to say so, and platforms refuse it */
     av_dict_set(&options, "movflags",
                 m->extras.meta_key ? "+faststart+negative_cts_offsets+use_metadata_tags"

@@ -55,12 +55,15 @@ static void close_source(Source *s)
 static Status open_file(Source *s)
 {
     AVDictionary *options = NULL;
+    if (!file_exists(s->path)) return status_fail(ERR_INPUT, "%s: no such file", s->path);
+    TRY(file_check_regular(s->path));
+    char *address = text_format("file:%s", s->path); /* a name with a colon would pass for another protocol's */
     av_log_set_level(AV_LOG_FATAL);
     av_dict_set(&options, "format_whitelist", formats, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
-    int code = avformat_open_input(&s->file, s->path, NULL, &options);
+    int code = avformat_open_input(&s->file, address, NULL, &options);
+    free(address);
     av_dict_free(&options);
-    if (code < 0 && !file_exists(s->path)) return status_fail(ERR_INPUT, "%s: no such file", s->path);
     if (code < 0) return status_fail(ERR_INPUT, "%s: no sound file, expected WAV, FLAC, MP3, Ogg, AAC or MP4", s->path);
     if (avformat_find_stream_info(s->file, NULL) < 0)
         return status_fail(ERR_INPUT, "%s: a damaged sound file", s->path);

@@ -56,7 +56,8 @@ int exif_of_png(const char *path)
     char name[4];
     uint32_t length;
     int orientation = 1;
-    FILE *f = fopen(path, "rb");
+    FILE *f;
+    file_open_stream(path, &f);
     if (!f) return 1;
     bool more = fread(begin, 1, sizeof begin, f) == sizeof begin && memcmp(begin, magic, sizeof magic) == 0;
     while (more && next_chunk(f, name, &length) && memcmp(name, "IEND", 4) != 0) {

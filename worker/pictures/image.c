@@ -46,10 +46,13 @@ static Status open_source(const char *path, Source *s)
     const AVCodec *decoder = NULL;
     AVDictionary *options = NULL;
     *s = (Source){.path = path};
+    if (file_exists(path)) TRY(file_check_regular(path));
     av_log_set_level(AV_LOG_FATAL);
     av_dict_set(&options, "format_whitelist", formats, 0);
     av_dict_set(&options, "protocol_whitelist", "file", 0);
-    int code = avformat_open_input(&s->file, path, NULL, &options);
+    char *address = text_format("file:%s", path); /* a name with a colon would pass for another protocol's */
+    int code = avformat_open_input(&s->file, address, NULL, &options);
+    free(address);
     av_dict_free(&options);
     if (code < 0)
         return status_fail(ERR_INPUT, "%s: %s", path, file_exists(path) ? "no picture or video" : "no such file");

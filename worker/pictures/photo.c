@@ -34,7 +34,8 @@ static void hear(j_common_ptr jpeg, int level)
 bool photo_is_jpeg(const char *path)
 {
     uint8_t begin[3] = {0};
-    FILE *f = fopen(path, "rb");
+    FILE *f;
+    file_open_stream(path, &f);
     const size_t n = f ? fread(begin, 1, sizeof begin, f) : 0;
     if (f) fclose(f);
     return n == sizeof begin && begin[0] == 0xff && begin[1] == 0xd8 && begin[2] == 0xff;
@@ -88,9 +89,9 @@ Status photo_read(const char *path, int max_side, Picture *out)
     uint8_t **line = memory_get(1, sizeof *line);
     Trouble t;
     Status status = status_ok();
-    FILE *f = fopen(path, "rb");
+    FILE *f = NULL;
     *out = (Picture){0};
-    if (!f) TRY_OUT(status_errno(ERR_INPUT, "cannot read %s", path));
+    TRY_OUT(file_open_stream(path, &f));
     j->err = jpeg_std_error(&t.base);
     t.base.error_exit = leave;
     t.base.emit_message = hear;

@@ -130,6 +130,7 @@ Status trace_read_noise(const char *path, const int64_t dim[4], float **out)
     hid_t file = -1, set = -1;
     *out = NULL;
     silence();
+    TRY(file_check_regular(path));
     TRY(file_size(path, &bytes));
     file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file < 0) return status_fail(ERR_INPUT, "%s: no HDF5 file, or a damaged one", path);

@@ -310,10 +310,12 @@ static Status inspect_clip(const char *path, json_t **out)
     AVDictionary *options = NULL;
     TRY(hash_file(path, sha256));
     av_log_set_level(AV_LOG_FATAL);
+    char *address = text_format("file:%s", path); /* a name with a colon would pass for another protocol's */
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     av_dict_set(&options, "format_whitelist", "mov,mp4,matroska,webm,avi,mpegts,png_pipe,jpeg_pipe,webp_pipe", 0);
-    bool opened = avformat_open_input(&f, path, NULL, &options) >= 0 && avformat_find_stream_info(f, NULL) >= 0;
+    bool opened = avformat_open_input(&f, address, NULL, &options) >= 0 && avformat_find_stream_info(f, NULL) >= 0;
     av_dict_free(&options);
+    free(address);
     if (!opened) {
         avformat_close_input(&f);
         return status_fail(ERR_INPUT, "%s: no checkpoint, no model folder and nothing that libav can read", path);
@@ -399,7 +401,8 @@ static bool is_checkpoint(const char *path)
 {
     static const char signature[] = "\x89HDF\r\n\x1a\n";
     char got[sizeof signature] = "";
-    FILE *f = fopen(path, "rb");
+    FILE *f;
+    file_open_stream(path, &f);
     bool same = f && fread(got, 1, 8, f) == 8 && memcmp(got, signature, 8) == 0;
     if (f) fclose(f);
     return same;
@@ -409,6 +412,7 @@ static Status inspect(const char *path, const InspectOptions *o, json_t **out)
 {
     if (!file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file or folder", path);
     if (file_is_folder(path)) return inspect_model(path, o, out);
+    TRY(file_check_regular(path));
     return is_checkpoint(path) ? inspect_checkpoint(path, out) : inspect_clip(path, out);
 }
 

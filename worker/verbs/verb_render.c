@@ -123,11 +123,13 @@ static const int64_t least_free_bytes = 1 << 20; /* a short clip of a small mode
 static Status check_folder_of(const char *option, const char *path)
 {
     if (!path) return status_ok();
-    char *folder = path_folder(path);
+    char *target;
+    if (!*path_name(path)) return status_fail(ERR_INPUT, "%s %s: a folder; expected a file name", option, path);
+    TRY(status_at(file_target(path, &target), "%s", option));
+    char *folder = path_folder(target);
+    free(target);
     Status status = status_ok();
-    if (!*path_name(path) || file_is_folder(path))
-        status = status_fail(ERR_INPUT, "%s %s: a folder; expected a file name", option, path);
-    else if (access(folder, W_OK | X_OK) != 0)
+    if (access(folder, W_OK | X_OK) != 0)
         status = status_errno(ERR_INPUT, "%s %s: cannot write into %s", option, path, folder);
     else
         status = status_at(file_check_space(folder, least_free_bytes), "%s", option);

@@ -1,0 +1,115 @@
+/* Files that are published: never in the place of a device, a pipe or a link; files that are read: never a pipe that nobody fills. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/hash.h"
+
+static char folder[] = "test_file_XXXXXX";
+
+static int enter(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    char *const argv[] = {"rm", "-rf", folder, NULL};
+    if (chdir("..") != 0) return -1;
+    if (fork() == 0) execvp(argv[0], argv);
+    return 0;
+}
+
+static void holds(const char *path, const char *expected)
+{
+    char *text;
+    size_t bytes;
+    assert_int_equal(file_read(path, 1000, &text, &bytes).err, OK);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static bool is(const char *path, mode_t kind)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && (st.st_mode & S_IFMT) == kind;
+}
+
+static void test_links_stay(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("far", 0777), 0);
+    assert_int_equal(file_replace("far/real", "old", 3).err, OK);
+    assert_int_equal(symlink("far/real", "one") + symlink("one", "two") + symlink("far/later", "new"), 0);
+    assert_int_equal(file_replace("two", "new", 3).err, OK);
+    assert_true(is("one", S_IFLNK) && is("two", S_IFLNK));
+    holds("far/real", "new");
+    assert_int_equal(file_replace("new", "later", 5).err, OK); /* a link to what is not there yet */
+    assert_true(is("new", S_IFLNK));
+    holds("far/later", "later");
+    assert_int_equal(file_duplicate("far/later", "one").err, OK);
+    assert_true(is("one", S_IFLNK));
+    holds("far/real", "later");
+    char *draft = file_draft("two"), *const drafts[] = {draft}, *const paths[] = {"two"};
+    assert_true(strncmp(draft, "far/real.draft.", 15) == 0); /* on the file system where it ends */
+    assert_int_equal(link("far/real", draft), 0);
+    assert_int_equal(file_publish_all(drafts, paths, 1).err, OK);
+    assert_true(is("two", S_IFLNK));
+    unlink(draft);
+    free(draft);
+    assert_int_equal(symlink("loop", "loop"), 0);
+    assert_string_equal(file_replace("loop", "x", 1).message,
+                        "loop: a chain of symbolic links without end is there, expected a file or nothing");
+}
+
+static void refuses(const char *path, const char *message)
+{
+    Status status = file_replace(path, "x", 1);
+    assert_int_equal(status.err, ERR_INPUT);
+    assert_string_equal(status.message, message);
+}
+
+static void test_devices_stay(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        mkfifo("pipe", 0666) + mkdir("here", 0777) + symlink("pipe", "to_pipe") + symlink("/dev/full", "full"), 0);
+    refuses("pipe", "pipe: a pipe is there, expected a file or nothing");
+    refuses("to_pipe", "to_pipe: a pipe is there, expected a file or nothing");
+    refuses("full", "full: a device is there, expected a file or nothing");
+    refuses("here", "here: a folder is there, expected a file or nothing");
+    assert_true(is("pipe", S_IFIFO) && is("here", S_IFDIR) && is("full", S_IFLNK));
+}
+
+static void test_pipes_are_not_waited_for(void **state)
+{
+    (void)state;
+    char *text, sha256[HASH_TEXT];
+    size_t bytes;
+    assert_string_equal(file_read("pipe", 1000, &text, &bytes).message, "cannot read pipe: a pipe, expected a file");
+    assert_string_equal(file_read("here", 1000, &text, &bytes).message, "cannot read here: a folder, expected a file");
+    assert_string_equal(hash_file("pipe", sha256).message, "cannot read pipe: a pipe, expected a file");
+    assert_string_equal(file_check_regular("/dev/zero").message, "cannot read /dev/zero: a device, expected a file");
+    assert_string_equal(file_check_regular("nowhere").message, "cannot read nowhere: No such file or directory");
+    assert_int_equal(file_duplicate("pipe", "copy").err, ERR_INPUT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_links_stay),
+        cmocka_unit_test(test_devices_stay),
+        cmocka_unit_test(test_pipes_are_not_waited_for),
+    };
+    return cmocka_run_group_tests(tests, enter, leave);
+}
