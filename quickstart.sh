@@ -14,6 +14,7 @@ PACKAGES=(
   gcc cmake ninja-build pkg-config python3 python3-venv
   libhdf5-dev                                                              # checkpoints
   libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev libswresample-dev # video
+  libheif-dev                                                              # photos of telephones
   libjpeg62-turbo-dev                                                      # photos, as Pillow reads them
   libsqlite3-dev libyaml-dev libcsv-dev libjansson-dev uthash-dev # ledger, campaigns, model configs
   libutf8proc-dev libssl-dev                                               # prompts, hashes

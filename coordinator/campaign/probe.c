@@ -137,14 +137,17 @@ static const Kind kind[] = {
     {"WebP", 8, "WEBP", 4, false, true, size_of_webp},
     {"an AVI video", 8, "AVI ", 4, true, true, NULL},
     {"a WAV sound", 8, "WAVE", 4, false, false, NULL},
-    {"GIF", 0, "GIF8", 4, false, false, NULL},
-    {"BMP", 0, "BM", 2, false, false, NULL},
-    {"TIFF", 0, "II*\0", 4, false, false, NULL},
-    {"TIFF", 0, "MM\0*", 4, false, false, NULL},
-    {"HEIC", 4, "ftyphei", 7, false, false, NULL},
-    {"HEIC", 4, "ftypmif1", 8, false, false, NULL},
-    {"HEIC", 4, "ftypmsf1", 8, false, false, NULL},
-    {"AVIF", 4, "ftypavi", 7, false, false, NULL},
+    {"GIF", 0, "GIF8", 4, false, true, NULL},
+    {"BMP", 0, "BM", 2, false, true, NULL},
+    {"TIFF", 0, "II*\0", 4, false, true, NULL},
+    {"TIFF", 0, "MM\0*", 4, false, true, NULL},
+    {"HEIC", 4, "ftyphei", 7, false, true, NULL},
+    {"HEIC", 4, "ftyphev", 7, false, true, NULL},
+    {"HEIC", 4, "ftypmif1", 8, false, true, NULL},
+    {"HEIC", 4, "ftypmsf1", 8, false, true, NULL},
+    {"AVIF", 4, "ftypavi", 7, false, true, NULL},
+    {"JPEG XL", 4, "JXL ", 4, false, false, NULL},
+    {"a Photoshop file", 0, "8BPS", 4, false, false, NULL},
     {"an MP4 video", 4, "ftyp", 4, true, true, frames_of_mp4},
     {"a QuickTime video", 4, "moov", 4, true, true, frames_of_mp4},
     {"a QuickTime video", 4, "mdat", 4, true, true, frames_of_mp4},
@@ -190,15 +193,16 @@ static Status check_sides(const Probe *p)
 /* Of an open regular file. */
 static Status look_inside(Open *o, bool video, Probe *out)
 {
-    const char *wanted = video ? "a video (MP4, QuickTime, Matroska, WebM or AVI) or a folder of pictures"
-                               : "a picture (PNG, JPEG or WebP)";
+    const char *wanted = video ? "a video (MP4, QuickTime, Matroska, WebM, AVI or a moving GIF) or a folder of pictures"
+                               : "a picture (PNG, JPEG, WebP, AVIF, HEIC, GIF, BMP or TIFF)";
     o->got = fread(o->head, 1, HEAD_BYTES, o->file);
     if (ferror(o->file)) return status_errno(ERR_INPUT, "cannot be read");
     if (o->bytes == 0) return status_fail(ERR_INPUT, "an empty file; expected %s", wanted);
     const Kind *k = find_kind(o);
     if (!k) return status_fail(ERR_INPUT, "neither a picture nor a video; expected %s", wanted);
     out->format = k->format;
-    if (!k->read || k->video != video) return status_fail(ERR_INPUT, "%s; expected %s", k->format, wanted);
+    const bool gif = strcmp(k->format, "GIF") == 0; /* either */
+    if (!k->read || (k->video != video && !gif)) return status_fail(ERR_INPUT, "%s; expected %s", k->format, wanted);
     int64_t most = video ? PROBE_MAX_VIDEO_BYTES : PROBE_MAX_PICTURE_BYTES;
     if (o->bytes > most)
         return status_fail(ERR_INPUT, "%.1f GB large; expected at most %.1f GB", (double)o->bytes / 1e9,

@@ -205,7 +205,8 @@ static void test_files(void **state)
         const char *name, *said;
     } wrong[] = {
         {"nobody.png", "\"nobody.png\": no such file"},
-        {"text.png", "\"text.png\": neither a picture nor a video; expected a picture (PNG, JPEG or WebP)"},
+        {"text.png", "\"text.png\": neither a picture nor a video; expected a picture (PNG, JPEG, WebP, AVIF, HEIC, "
+                     "GIF, BMP or TIFF)"},
         {"empty.png", "\"empty.png\": an empty file"},
         {"frames", "\"frames\": a folder; expected a picture"},
         {"pipe.png", "\"pipe.png\": a device or a pipe"},

@@ -7,7 +7,7 @@
 
 #include "common/file.h"
 
-enum { ENTRY = 12, TAG_ORIENTATION = 0x112, TYPE_SHORT = 3, MAX_CHUNK = 1 << 20 };
+enum { ENTRY = 12, TAG_ORIENTATION = 0x112, TYPE_SHORT = 3, MAX_CHUNK = 1 << 20, MAX_TIFF = 1 << 28 };
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------ */
 
@@ -72,6 +72,29 @@ int exif_of_png(const char *path)
     }
     fclose(f);
     return orientation;
+}
+
+int exif_of_tiff(const char *path)
+{
+    char begin[4] = "", *data;
+    size_t n;
+    FILE *f;
+    if (failed(file_open_stream(path, &f))) return 1;
+    const bool whole = fread(begin, 1, sizeof begin, f) == sizeof begin;
+    fclose(f);
+    if (!whole || (memcmp(begin, "II*\0", 4) != 0 && memcmp(begin, "MM\0*", 4) != 0)) return 1;
+    if (failed(file_read(path, MAX_TIFF, &data, &n))) return 1;
+    const int orientation = exif_orientation((const uint8_t *)data, n);
+    free(data);
+    return orientation;
+}
+
+/* x' = a x + c y, y' = b x + d y, y downwards: quarter turns and mirrors have two of the four. */
+int exif_of_matrix(const int32_t m[9])
+{
+    const int64_t a = m[0], b = m[1], c = m[3], d = m[4];
+    if (llabs(a) + llabs(d) >= llabs(b) + llabs(c)) return a < 0 ? (d < 0 ? 3 : 2) : d < 0 ? 4 : 1;
+    return b > 0 ? (c < 0 ? 6 : 5) : c < 0 ? 7 : 8;
 }
 
 /* ---- turning ------------------------------------------------------------------------------------------------------------ */

@@ -1,6 +1,5 @@
 #include "image.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +10,17 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/shot_file.h"
 #include "worker/pictures/exif.h"
+#include "worker/pictures/heic.h"
 #include "worker/pictures/photo.h"
+#include "worker/pictures/webp.h"
 
-enum { MAX_SIDE = 1 << 14 };
-static const char formats[] = "png_pipe,webp_pipe,mov,mp4,matroska,webm,avi";
+enum { MAX_SIDE = 1 << 14, MAX_WEBP = 1 << 28 };
+static const char formats[] = "png_pipe,apng,webp_pipe,gif,bmp_pipe,tiff_pipe,mov,mp4,matroska,webm,avi";
+static const char expected[] =
+    "expected PNG, JPEG, WebP, AVIF, HEIC, GIF, BMP or TIFF, or a video in MP4, QuickTime, Matroska, "
+    "WebM or AVI";
 
 typedef struct { /* one file being decoded */
     const char *path;
@@ -24,6 +29,9 @@ typedef struct { /* one file being decoded */
     AVPacket *packet;
     AVFrame *frame;
     int stream;
+    int orientation; /* of a video's display matrix, as Exif counts */
+    bool still;      /* a picture, whatever container it is in */
+    bool told;       /* that its colours are taken as they are */
 } Source;
 
 void image_list_clear(ImageList *list)
@@ -41,6 +49,23 @@ static void close_source(Source *s)
     avformat_close_input(&s->file);
 }
 
+/* Telephones note how they were held instead of turning the pixels; players turn them. */
+static int orientation_of_stream(const AVStream *stream)
+{
+    const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    int32_t number[9];
+    if (!matrix) return 1;
+    memcpy(number, matrix, sizeof number);
+    return exif_of_matrix(number);
+}
+
+static bool is_still(const AVFormatContext *file)
+{
+    const AVDictionaryEntry *brand = av_dict_get(file->metadata, "major_brand", NULL, 0);
+    const char *name = file->iformat->name;
+    return (brand && strncmp(brand->value, "avi", 3) == 0) || strstr(name, "_pipe") || strstr(name, "png");
+}
+
 static Status open_source(const char *path, Source *s)
 {
     const AVCodec *decoder = NULL;
@@ -54,8 +79,8 @@ static Status open_source(const char *path, Source *s)
     int code = avformat_open_input(&s->file, address, NULL, &options);
     free(address);
     av_dict_free(&options);
-    if (code < 0)
-        return status_fail(ERR_INPUT, "%s: %s", path, file_exists(path) ? "no picture or video" : "no such file");
+    if (code < 0 && !file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file", path);
+    if (code < 0) return status_fail(ERR_INPUT, "%s: no picture or video; %s", path, expected);
     s->stream = av_find_best_stream(s->file, AVMEDIA_TYPE_VIDEO, -1, -1, &decoder, 0);
     s->codec = s->stream < 0 ? NULL : avcodec_alloc_context3(decoder);
     s->packet = av_packet_alloc();
@@ -66,6 +91,8 @@ static Status open_source(const char *path, Source *s)
     s->codec->thread_count = 1;
     s->codec->max_pixels = (int64_t)MAX_SIDE * MAX_SIDE;
     if (avcodec_open2(s->codec, decoder, NULL) < 0) return status_fail(ERR_INPUT, "%s: cannot be decoded", path);
+    s->orientation = orientation_of_stream(s->file->streams[s->stream]);
+    s->still = is_still(s->file);
     return status_ok();
 }
 
@@ -119,6 +146,39 @@ static bool from_16_bits(const Source *s, uint8_t *rgb)
     return true;
 }
 
+/* Which matrix made the colours. Where a video does not say, players go by its size: from 720 lines on it is BT.709. Pictures that do
+ * not say were made as JPEG is, by BT.601. */
+static int matrix_of(const Source *s)
+{
+    const AVFrame *f = s->frame;
+    switch (f->colorspace) {
+    case AVCOL_SPC_BT709:
+        return SWS_CS_ITU709;
+    case AVCOL_SPC_BT2020_NCL:
+    case AVCOL_SPC_BT2020_CL:
+        return SWS_CS_BT2020;
+    case AVCOL_SPC_FCC:
+        return SWS_CS_FCC;
+    case AVCOL_SPC_SMPTE240M:
+        return SWS_CS_SMPTE240M;
+    case AVCOL_SPC_UNSPECIFIED:
+    case AVCOL_SPC_RESERVED:
+        return !s->still && (f->width >= 1280 || f->height >= 720) ? SWS_CS_ITU709 : SWS_CS_ITU601;
+    default:
+        return SWS_CS_ITU601;
+    }
+}
+
+/* High dynamic range is not mapped to what a screen shows. */
+static void tell_of_range(Source *s)
+{
+    const bool high = s->frame->color_trc == AVCOL_TRC_SMPTE2084 || s->frame->color_trc == AVCOL_TRC_ARIB_STD_B67;
+    if (high && !s->told)
+        log_line(LOG_WARNING, "%s: HDR (%s); its colours are taken as they are, paler than on a telephone", s->path,
+                 av_color_transfer_name(s->frame->color_trc));
+    s->told = s->told || high;
+}
+
 static Status from_other(const Source *s, uint8_t *rgb)
 {
     const AVFrame *f = s->frame;
@@ -126,7 +186,7 @@ static Status from_other(const Source *s, uint8_t *rgb)
         sws_getContext(f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGB24,
                        SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
     if (!convert) return status_fail(ERR_INPUT, "%s: pixels of a kind that cannot be converted", s->path);
-    const int *matrix = sws_getCoefficients(f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
+    const int *matrix = sws_getCoefficients(matrix_of(s));
     sws_setColorspaceDetails(convert, matrix, is_full_range(f), matrix, 1, 0, 1 << 16, 1 << 16);
     sws_scale(convert, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *[]){rgb},
               (int[]){3 * f->width});
@@ -151,7 +211,7 @@ static int orientation_of(const AVFrame *f)
 }
 
 /* Any pixel format -> RGB, 8 bits, packed rows, upright. Transparency is dropped, as Pillow's convert("RGB") does. */
-static Status append_frame(const Source *s, ImageList *list)
+static Status append_frame(Source *s, ImageList *list)
 {
     const AVFrame *f = s->frame;
     if (f->width < 1 || f->height < 1 || f->width > MAX_SIDE || f->height > MAX_SIDE)
@@ -164,7 +224,8 @@ static Status append_frame(const Source *s, ImageList *list)
         free(rgb);
         return status;
     }
-    exif_turn(&p, orientation_of(f));
+    tell_of_range(s);
+    exif_turn(&p, s->orientation != 1 ? s->orientation : orientation_of(f));
     append(list, p);
     return status;
 }
@@ -185,18 +246,70 @@ static Status read_file(const char *path, int frames, ImageList *list, int *read
     return status;
 }
 
+static Status decode_packet(Source *s, const uint8_t *data, size_t bytes, ImageList *list)
+{
+    const AVCodec *webp = avcodec_find_decoder(AV_CODEC_ID_WEBP);
+    bool got = false;
+    s->codec = webp ? avcodec_alloc_context3(webp) : NULL;
+    s->packet = av_packet_alloc();
+    s->frame = av_frame_alloc();
+    if (!s->codec || !s->packet || !s->frame || av_new_packet(s->packet, (int)bytes) < 0)
+        return status_fail(ERR_NODE, "%s: out of memory", s->path);
+    memcpy(s->packet->data, data, bytes);
+    s->codec->thread_count = 1;
+    s->codec->max_pixels = (int64_t)MAX_SIDE * MAX_SIDE;
+    got = avcodec_open2(s->codec, webp, NULL) >= 0 && avcodec_send_packet(s->codec, s->packet) >= 0 &&
+          avcodec_receive_frame(s->codec, s->frame) >= 0;
+    return got ? append_frame(s, list) : status_fail(ERR_INPUT, "%s: a damaged picture", s->path);
+}
+
+static Status decode_still(const char *path, const uint8_t *data, size_t bytes, ImageList *list)
+{
+    Source s = {.path = path, .orientation = 1, .still = true};
+    av_log_set_level(AV_LOG_FATAL);
+    Status status = decode_packet(&s, data, bytes, list);
+    close_source(&s);
+    return status;
+}
+
+/* libav decodes still WebP files only. */
+static Status read_animation(const char *path, ImageList *list)
+{
+    char *data = NULL;
+    uint8_t *still = NULL;
+    size_t n, bytes;
+    TRY(file_read(path, MAX_WEBP, &data, &n));
+    const bool found = webp_first((const uint8_t *)data, n, &still, &bytes);
+    Status status =
+        found
+            ? decode_still(path, still, bytes, list)
+            : status_fail(ERR_INPUT, "%s: an animated WebP whose first picture is not the whole; save it as PNG", path);
+    free(still);
+    free(data);
+    return status;
+}
+
+/* Of formats with a reader of their own. */
+typedef Status PictureReader(const char *path, int max_side, Picture *out);
+
+static Status read_other(const char *path, PictureReader *read, ImageList *list)
+{
+    Picture p;
+    TRY(read(path, MAX_SIDE, &p));
+    append(list, p);
+    return status_ok();
+}
+
 Status image_read(const char *path, ImageList *list)
 {
     int read;
-    if (photo_is_jpeg(path)) {
-        Picture p;
-        TRY(photo_read(path, MAX_SIDE, &p));
-        append(list, p);
-        return status_ok();
-    }
+    if (photo_is_jpeg(path)) return read_other(path, photo_read, list);
+    if (heic_is(path)) return read_other(path, heic_read, list);
+    if (webp_is_animated(path)) return read_animation(path, list);
     TRY(read_file(path, 1, list, &read));
     if (read != 1) return status_fail(ERR_INPUT, "%s: holds no picture", path);
-    exif_turn(&list->picture[list->count - 1], exif_of_png(path));
+    const int png = exif_of_png(path), tiff = png == 1 ? exif_of_tiff(path) : 1;
+    exif_turn(&list->picture[list->count - 1], png != 1 ? png : tiff);
     return status_ok();
 }
 
@@ -221,10 +334,10 @@ static Status frame_to_rgba(const Source *s, int *width, int *height, uint8_t **
     return status_ok();
 }
 
-static Status photo_to_rgba(const char *path, int *width, int *height, uint8_t **rgba)
+static Status other_to_rgba(const char *path, PictureReader *read, int *width, int *height, uint8_t **rgba)
 {
     Picture p;
-    TRY(photo_read(path, MAX_SIDE, &p));
+    TRY(read(path, MAX_SIDE, &p));
     size_t n = (size_t)p.width * (size_t)p.height;
     *width = p.width;
     *height = p.height;
@@ -241,7 +354,8 @@ Status image_read_rgba(const char *path, int *width, int *height, uint8_t **rgba
 {
     Source s;
     bool got = false;
-    if (photo_is_jpeg(path)) return photo_to_rgba(path, width, height, rgba);
+    if (photo_is_jpeg(path)) return other_to_rgba(path, photo_read, width, height, rgba);
+    if (heic_is(path)) return other_to_rgba(path, heic_read, width, height, rgba);
     Status status = open_source(path, &s);
     if (!failed(status)) status = next_frame(&s, &got);
     if (!failed(status) && !got) status = status_fail(ERR_INPUT, "%s: holds no picture", path);
@@ -250,27 +364,26 @@ Status image_read_rgba(const char *path, int *width, int *height, uint8_t **rgba
     return status;
 }
 
-static int is_name(const struct dirent *d) { return d->d_name[0] != '.'; }
-
 static Status read_folder(const char *folder, int frames, ImageList *list, int *read)
 {
-    struct dirent **name = NULL;
+    char **name;
+    int count;
+    TRY(shot_file_names(folder, &name, &count));
     Status status = status_ok();
-    int count = scandir(folder, &name, is_name, alphasort);
-    if (count < 0) return status_errno(ERR_INPUT, "cannot read %s", folder);
     for (*read = 0; *read < frames && *read < count && !failed(status); ++*read) {
-        char *path = path_join(folder, name[*read]->d_name);
+        char *path = path_join(folder, name[*read]);
         status = image_read(path, list);
         free(path);
     }
-    for (int i = 0; i < count; i++) free(name[i]);
-    free(name);
+    shot_file_names_free(name, count);
     return status;
 }
 
 Status image_read_sequence(const char *path, int frames, ImageList *list)
 {
     int read = 0;
+    const bool single = !file_is_folder(path) && (photo_is_jpeg(path) || heic_is(path) || webp_is_animated(path));
+    if (single) return image_read(path, list); /* a video of one frame */
     TRY(file_is_folder(path) ? read_folder(path, frames, list, &read) : read_file(path, frames, list, &read));
     return read > 0 ? status_ok() : status_fail(ERR_INPUT, "%s: holds no picture", path);
 }
