@@ -50,16 +50,49 @@ static Status add_host(Hosts *h, const char *name, int slots)
     return status_ok();
 }
 
-/* "NAME [slots=N] [max_slots=N]"; other words of Open MPI's format change nothing for a run, which says how many it wants. */
+/* "slots = 3" -> "slots=3": Open MPI reads both. */
+static void close_up(char *line)
+{
+    char *to = line;
+    for (char *p = line; *p; p++) {
+        const char *next = p + strspn(p, " ");
+        if (*p == ' ' && (*next == '=' || (to > line && to[-1] == '='))) continue;
+        *to++ = *p;
+    }
+    *to = 0;
+}
+
+static Status read_count(const char *word, const char *number, long *count)
+{
+    char *end;
+    *count = strtol(number, &end, 10);
+    if (end == number || *end || *count < 1 || *count > MOST_SLOTS)
+        return status_fail(ERR_INPUT, "%s, expected a number from 1 to %d", word, MOST_SLOTS);
+    return status_ok();
+}
+
+/* "NAME [slots=N] [max_slots=N]", with the other names that Open MPI knows for slots. A run says itself how many it wants, so that the
+ * most of a host changes nothing; what is not understood is refused, for it may be a misspelled number. */
 static Status read_line(Hosts *h, char *line)
 {
-    char *words = line, *name = strsep(&words, " "), *end;
-    long slots = 0;
+    static const char *const slots_name[] = {"slots", "cpu", "cpus", "count"}, *const most_name[] = {
+                                                                                   "max_slots", "max-slots",
+                                                                                   "slots_max", "max-cpus", "cpu_max"};
+    close_up(line);
+    char *words = line, *name = strsep(&words, " ");
+    long slots = 0, most = 0;
     for (char *word; (word = strsep(&words, " "));) {
-        if (strncmp(word, "slots=", 6) != 0) continue;
-        slots = strtol(word + 6, &end, 10);
-        if (end == word + 6 || *end || slots < 1 || slots > MOST_SLOTS)
-            return status_fail(ERR_INPUT, "%s, expected a number from 1 to %d", word, MOST_SLOTS);
+        const char *equals = strchr(word, '=');
+        const size_t n = equals ? (size_t)(equals - word) : 0;
+        bool is_slots = false, is_most = false;
+        if (!*word) continue;
+        for (size_t i = 0; n && i < sizeof slots_name / sizeof *slots_name; i++)
+            is_slots = is_slots || (strlen(slots_name[i]) == n && strncasecmp(word, slots_name[i], n) == 0);
+        for (size_t i = 0; n && i < sizeof most_name / sizeof *most_name; i++)
+            is_most = is_most || (strlen(most_name[i]) == n && strncasecmp(word, most_name[i], n) == 0);
+        if (!is_slots && !is_most)
+            return status_fail(ERR_INPUT, "\"%.60s\" is not understood, expected NAME slots=N", word);
+        TRY(read_count(word, equals + 1, is_slots ? &slots : &most));
     }
     return add_host(h, name, (int)slots);
 }
@@ -139,30 +172,34 @@ static bool is_here(const Hosts *h, const char *name, const struct ifaddrs *own)
     return has_own_address(name, own);
 }
 
-/* The launcher's machine comes first, so that rank 0 is there. */
-static void find_here(Hosts *h)
+/* The launcher's machine comes first, so that rank 0 is there. Under two names it would get two machines' work. */
+static Status find_here(Hosts *h)
 {
     struct ifaddrs *own = NULL;
+    Status status = status_ok();
     if (getifaddrs(&own) != 0) own = NULL;
-    for (int i = 0; i < h->count; i++) {
+    for (int i = 0; i < h->count && !failed(status); i++) {
         if (!is_here(h, h->host[i].name, own)) continue;
+        if (h->host[0].here) {
+            status = status_fail(ERR_INPUT, "%s and %s are one machine, this one; name it once", h->host[0].name,
+                                 h->host[i].name);
+            break;
+        }
         Host here = h->host[i];
         memmove(&h->host[1], &h->host[0], (size_t)i * sizeof *h->host);
         here.here = true;
         h->host[0] = here;
-        break;
     }
     if (own) freeifaddrs(own);
+    return status;
 }
 
 Status hosts_open(const char *hostfile, const char *agent, Hosts *out)
 {
     *out = (Hosts){.agent = agent ? agent : hosts_default_agent};
     Status status = hostfile ? read_file(out, hostfile) : read_allocation(out);
-    if (failed(status))
-        hosts_clear(out);
-    else
-        find_here(out);
+    if (!failed(status) && out->count) status = status_at(find_here(out), "%s", hostfile ? hostfile : "the allocation");
+    if (failed(status)) hosts_clear(out);
     for (int i = 0; i < out->count; i++) out->host[i].answers = true; /* until asked */
     return status;
 }

@@ -37,12 +37,15 @@ static Status add_extra_ids(const TokenizerFiles *files, TokenizerVocab *v)
     return status_ok();
 }
 
-/* spiece.model must be there and whole, also where tokenizer.json has the last word. */
+/* tokenizer.json has the last word; spiece.model, which newer libraries no longer save beside it, must be whole where it is there. */
 static Status read_vocab(const char *spiece, const char *json, const char *config, TokenizerFiles *files,
                          TokenizerVocab *v)
 {
     TokenizerVocab pieces = {0};
-    Status status = tokenizer_spiece_read(spiece, &pieces);
+    const bool there = file_exists(spiece);
+    if (!there && !file_exists(json))
+        return status_fail(ERR_INPUT, "%s: neither this file nor tokenizer.json is there", spiece);
+    Status status = there ? tokenizer_spiece_read(spiece, &pieces) : status_ok();
     if (!failed(status)) status = tokenizer_json_read(json, v, &files->tokenizer);
     if (!failed(status) && !files->tokenizer) {
         *v = pieces;

@@ -9,7 +9,7 @@
 
 typedef struct Tokenizer Tokenizer;
 
-/* FOLDER/spiece.model and FOLDER/tokenizer_config.json. ERR_INPUT names the file that is missing or damaged. */
+/* FOLDER/tokenizer_config.json, and tokenizer.json, spiece.model or both. ERR_INPUT names the file that is missing or damaged. */
 Status tokenizer_open(const char *folder, Tokenizer **out);
 void tokenizer_close(Tokenizer **t);
 int tokenizer_vocab_size(const Tokenizer *t);

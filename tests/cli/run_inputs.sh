@@ -56,6 +56,18 @@ cp -r "$M/pocket" adapter && cp "$M/pocket/$F" adapter/pytorch_lora_weights.safe
 campaign adapter 'model: adapter' 'prompt: x'
 expect adapter 0 'pytorch_lora_weights.safetensors lies beside the model' "$RW" check adapter.yaml
 
+# a folder as newer libraries save it: without spiece.model
+cp -r "$M/pocket" saved && rm saved/tokenizer/spiece.model
+cat >saved/tokenizer/tokenizer_config.json <<'JSON'
+{"backend": "tokenizers", "eos_token": "</s>", "extra_ids": 0, "extra_special_tokens": ["<pad>", "</s>"], "is_local": true,
+ "local_files_only": true, "model_max_length": 1000000000000000019884624838656, "pad_token": "<pad>", "tokenizer_class": "T5Tokenizer",
+ "unk_id": 2, "unk_token": "<unk>"}
+JSON
+for model in saved pocket; do
+  expect "$model, rendered" 0 '' "$RW" render --model $model --prompt 'a red balloon' --steps 1 --frames 5 --quiet --output $model.mp4
+done
+same 'its bytes' "$(sha256sum <saved.mp4)" "$(sha256sum <pocket.mp4)"
+
 # ---- prompts longer than what the model reads ----
 long=$(printf 'balloon over the beach at sunset, %.0s' {1..90})
 campaign long 'model: pocket' "prompt: \"$long {{colour}}\"" 'seed: 1'

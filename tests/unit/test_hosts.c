@@ -48,6 +48,28 @@ static void test_file(void **state)
     (void)state;
 }
 
+/* As Open MPI reads them. */
+static void test_spellings(void **state)
+{
+    static const char *const line[] = {
+        "far slots=3",    "far slots = 3",         "far  Slots=3", "far cpu=3", "far max_slots=9 slots =3",
+        "far\tslots= 3 ", "far cpus=3 max-slots=4"};
+    for (size_t i = 0; i < sizeof line / sizeof *line; i++) {
+        Hosts h;
+        char *file = write_file("hosts", line[i]);
+        Status status = hosts_open(file, NULL, &h);
+        if (failed(status)) fail_msg("%s: %s", line[i], status.message);
+        assert_int_equal(h.host[0].slots, 3);
+        hosts_clear(&h);
+        free(file);
+    }
+    refuse("far slots\n", "hosts:1: \"slots\" is not understood, expected NAME slots=N");
+    refuse("far slot=3\n", "hosts:1: \"slot=3\" is not understood");
+    refuse("far slots = many\n", "hosts:1: slots=many, expected a number");
+    refuse("localhost\nfar\n127.0.0.1\n", "localhost and 127.0.0.1 are one machine, this one; name it once");
+    (void)state;
+}
+
 static void test_bad_files(void **state)
 {
     refuse("", "no host in it");
@@ -133,9 +155,9 @@ static void test_probe(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest test[] = {cmocka_unit_test(test_file), cmocka_unit_test(test_bad_files),
-                                      cmocka_unit_test(test_quote), cmocka_unit_test(test_run),
-                                      cmocka_unit_test(test_probe)};
+    const struct CMUnitTest test[] = {cmocka_unit_test(test_file),      cmocka_unit_test(test_spellings),
+                                      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_quote),
+                                      cmocka_unit_test(test_run),       cmocka_unit_test(test_probe)};
     folder = fixture_folder();
     int failures = cmocka_run_group_tests(test, NULL, NULL);
     fixture_remove(folder);

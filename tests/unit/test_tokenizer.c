@@ -203,7 +203,7 @@ static void test_missing(void **state)
     make_whole(d);
     check_opens(d);
     drop(d, "spiece.model");
-    check_refused(d, "spiece.model", "cannot read");
+    check_refused(d, "spiece.model", "neither this file nor tokenizer.json is there");
     make_whole(d);
     drop(d, "tokenizer_config.json");
     check_refused(d, "tokenizer_config.json", "cannot read");
