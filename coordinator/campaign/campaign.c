@@ -120,6 +120,21 @@ static void check_settings(CampaignLoad *l)
     if (failed(s) && faults_count(l->faults) == before) add_model_fault(l, place_of(l, "model"), s.message);
 }
 
+/* The render is fitted into the rendition; a wide one into a tall one leaves most of it black. */
+static void warn_of_bars(CampaignLoad *l, const Rendition *r, Place place)
+{
+    enum { MUCH = 50 }; /* percent; 4:3 in 16:9 leaves 25, a square in 9:16 44, 16:9 in 9:16 68 */
+    const double wide = (double)r->width / l->base.width, tall = (double)r->height / l->base.height;
+    const double scale = wide < tall ? wide : tall;
+    if (l->base.width < 1 || l->base.height < 1) return;
+    const int black = (int)(100 * (1 - scale / wide * scale / tall) + 0.5);
+    if (black >= MUCH)
+        faults_warn(l->faults, place, "",
+                    "%s is %dx%d and the render %dx%d: %d %% of the picture stay black; choose a size of "
+                    "the rendition's shape",
+                    r->name, r->width, r->height, l->base.width, l->base.height, black);
+}
+
 static void check_renditions(CampaignLoad *l)
 {
     Campaign *c = l->campaign;
@@ -135,7 +150,7 @@ static void check_renditions(CampaignLoad *l)
             faults_add(l->faults, place, "more than %d of them", MAX_RENDITIONS);
         else if (rendition_find(words->word[i], l->base.width, l->base.height, place, l->faults,
                                 &c->rendition[c->rendition_count]))
-            c->rendition_count++;
+            warn_of_bars(l, &c->rendition[c->rendition_count++], place);
     }
 }
 
@@ -287,6 +302,7 @@ static void check_all(CampaignLoad *l)
     compile_templates(l);
     licence_check(l);
     l->cameo = campaign_cameo_new(l);
+    l->campaign->settings.list_bom = l->campaign->customers.bom;
     l->media = campaign_media_new(l);
     l->finish = finish_keys_new(l);
     if (l->file.prompt) campaign_check_rows(l);

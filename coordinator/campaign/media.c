@@ -60,7 +60,7 @@ enum {
 struct CampaignMedia {
     CampaignLoad *l;
     Slot slot[SLOTS]; /* those without a template are not asked for */
-    bool any;
+    bool any, cut_told;
     int scale_count;
     double scale[SHOT_MAX_SCALES];
     char *text; /* an expanded template */
@@ -303,8 +303,22 @@ static const Known *check_slot(CampaignMedia *m, const Slot *s, int64_t row)
     return NULL;
 }
 
+/* The first of them: there may be one for each row. */
+static void warn_of_cut(CampaignMedia *m, int64_t row, const Known *video)
+{
+    const Customers *c = &m->l->campaign->customers;
+    if (!video || video->frames <= m->l->base.frames || m->cut_told) return;
+    const bool all = template_is_constant(m->slot[VIDEO].text);
+    faults_warn(m->l->faults, slot_place(m, &m->slot[VIDEO], row),
+                all || c->id_column < 0 ? "" : customers_value(c, row, c->id_column),
+                "the control video has %lld frames and the clip %d: the rest is cut%s", (long long)video->frames,
+                m->l->base.frames, all ? "" : ", in this row and perhaps in others");
+    m->cut_told = true;
+}
+
 static void check_control(CampaignMedia *m, int64_t row, const Known *video, const Known *mask)
 {
+    warn_of_cut(m, row, video);
     if (!mask || !m->slot[VIDEO].text) return;
     Place place = slot_place(m, &m->slot[MASK], row);
     int64_t wanted = video ? video->frames : 0, frames = m->l->base.frames;

@@ -55,6 +55,7 @@ char *settings_to_json(const Settings *s)
                   s->max_fails.percent, "limits", limits, "webhook", s->notify.webhook, "command", s->notify.command,
                   "secret_file", s->notify.secret_file, "events", events, "mixed", s->mixed, "review", "policy",
                   policy_names[s->review.policy], "lq", s->review.lq, "four_eyes", s->review.four_eyes);
+    if (all && s->list_bom) json_object_set_new(all, "list_bom", json_true());
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     if (!text) abort();
     json_decref(all);
@@ -96,6 +97,7 @@ Status settings_from_json(const char *text, Settings *out)
         out->notify.webhook = copy_text(all, "webhook");
         out->notify.command = copy_text(all, "command");
         out->notify.secret_file = copy_text(all, "secret_file");
+        out->list_bom = json_is_true(json_object_get(all, "list_bom"));
         read_events(events, &out->notify);
         const json_t *review = json_object_get(all, "review");
         out->review = (ReviewSettings){review_policy_find(json_string_value(json_object_get(review, "policy"))),

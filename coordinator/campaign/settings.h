@@ -42,6 +42,7 @@ typedef struct { /* owns its texts: settings_clear */
     int limit_s[STAGE_COUNT]; /* between two signs of progress; 0: measured */
     NotifySettings notify;
     ReviewSettings review;
+    bool list_bom; /* the list begins with a byte order mark, as the table did */
 } Settings;
 
 void settings_clear(Settings *s);

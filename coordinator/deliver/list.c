@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "coordinator/campaign/list_columns.h"
+#include "coordinator/ledger/steer.h"
 #include "coordinator/watch/events.h"
 
 static void put_field(FILE *f, const char *text)
@@ -157,8 +158,12 @@ static Status put_list(Ledger *l, FILE *f)
     Snapshot s;
     char *columns = NULL;
     TRY(ledger_read_snapshot(l, &s));
+    Settings settings = {0};
+    Status status = ledger_read_settings(l, &settings);
+    if (!failed(status) && settings.list_bom) fputs("\xef\xbb\xbf", f);
+    settings_clear(&settings);
     List list = {f, text_format("%s@%.12s", path_name(s.model_folder), s.model_hash)};
-    Status status = ledger_read_columns(l, &columns);
+    if (!failed(status)) status = ledger_read_columns(l, &columns);
     if (!failed(status)) status = put_json_fields(f, columns);
     for (int i = 0; i < LIST_COLUMNS && !failed(status); i++)
         fprintf(f, "%s%c", list_column[i], i + 1 < LIST_COLUMNS ? ',' : '\n');

@@ -19,7 +19,7 @@
 #include "coordinator/watch/metrics.h"
 #include "coordinator/watch/status_page.h"
 
-enum { FRESH_MS = 500, MOST_CONNECTIONS = 32, TIMEOUT_S = 10, REASONS_SHOWN = 5, MOST_FOLDERS = 64 };
+enum { FRESH_MS = 500, MOST_CONNECTIONS = 256, ROOM_FROM = 192, TIMEOUT_S = 10, REASONS_SHOWN = 5, MOST_FOLDERS = 64 };
 
 typedef struct {
     char *text;
@@ -32,7 +32,12 @@ struct Serve {
     int count, port;
     char *folder[MOST_FOLDERS];
     bool loopback;
-    Made page, metrics; /* only the server's thread touches them */
+    Made page, metrics; /* only the server's thread touches these */
+    struct {
+        struct MHD_Connection *connection;
+        int fd;
+    } open[MOST_CONNECTIONS]; /* the oldest first */
+    int open_count;
 };
 
 /* ---- what is shown ---- */
@@ -186,16 +191,39 @@ static Status parse_where(const char *where, Address *to, bool *loopback)
                        where);
 }
 
+/* Who connects and says little would keep others out, sooner than a timeout that each byte begins anew: from a number of connections on
+ * the oldest makes room. The library closes it when it finds it shut. */
+static void keep_room(void *self, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode code)
+{
+    Serve *s = self;
+    int at = 0;
+    (void)context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+        if (!info || s->open_count == MOST_CONNECTIONS) return;
+        s->open[s->open_count].connection = c;
+        s->open[s->open_count++].fd = info->connect_fd;
+        for (int i = 0; i < s->open_count - ROOM_FROM; i++) shutdown(s->open[i].fd, SHUT_RDWR);
+        return;
+    }
+    while (at < s->open_count && s->open[at].connection != c) at++;
+    if (at == s->open_count) return;
+    memmove(&s->open[at], &s->open[at + 1], (size_t)(s->open_count - at - 1) * sizeof *s->open);
+    s->open_count--;
+}
+
 /* A library's thread: signals are for the one that leads the run. */
 static struct MHD_Daemon *start_daemon(Serve *s, Address *to)
 {
     sigset_t all, before;
-    unsigned how = MHD_USE_INTERNAL_POLLING_THREAD | (to->any.sa_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
+    unsigned how =
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | (to->any.sa_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *d = MHD_start_daemon(how, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to->any,
-                                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
-                                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
+    struct MHD_Daemon *d =
+        MHD_start_daemon(how, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to->any, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+                         MHD_OPTION_NOTIFY_CONNECTION, keep_room, s, MHD_OPTION_END);
     int why = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = why;

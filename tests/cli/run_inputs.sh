@@ -110,7 +110,27 @@ same 'what the link leads to' "$(head -1 c.csv)" id,colour
 rm -r out
 (PMIX_NAMESPACE=x PMIX_RANK=0 "$RW" run night.yaml --out out --workers 1 2>&1; echo $? >night.status) | head -1 >/dev/null
 same 'a run whose reader left' "$(cat night.status)" 0
+[ "$(head -c 3 out/delivery.csv | od -An -tx1)" != ' ef bb bf' ] || { echo 'a byte order mark that the table had not'; bad=1; }
 same 'its clips' "$(cd out/delivery/clips && echo *.mp4)" 'a1.mp4 a2.mp4'
+
+# ---- the list looks like the table: a byte order mark, the customer's columns once ----
+printf '\xef\xbb\xbfContactID;seed;thing\r\nb1;18446744073709551615;ball\r\n' >marked.csv
+campaign marked 'model: pocket' 'prompt: "{{thing}} {{id}}"' 'id: ContactID' 'seed: "{{seed}}"'
+sed -i 's/c.csv/marked.csv/' marked.yaml
+expect 'a table of Excel' 0 'semicolons instead of commas' "$RW" run marked.yaml --out out2 --workers 1 --quiet
+same 'the list begins' "$(head -c 22 out2/delivery.csv)" "$(printf '\xef\xbb\xbfContactID,thing,cli')"
+same 'its seed' "$(tail -1 out2/delivery.csv | grep -o 18446744073709551615)" 18446744073709551615
+
+# ---- what customers typed does not steer the terminal ----
+printf 'id,thing\na1,"\033]0;owned\007\033[31mred\nreelwright: error: forged"\n' >typed.csv
+campaign typed 'model: pocket' 'prompt: "{{thing}}"'
+sed -i 's/c.csv/typed.csv/' typed.yaml
+mkdir 'o $(touch x)' && expect 'a run of what was typed' 0 '' "$RW" run typed.yaml --out 'o $(touch x)/out' --workers 1
+for verb in "check typed.yaml" "explain out a1" "status out" "pilot list out" "inspect out"; do
+  said=$(cd 'o $(touch x)' && cp ../typed.* . && ln -sfn ../pocket pocket && "$RW" $verb 2>&1)
+  [ "$(printf '%s' "$said" | tr -d '\n -~' | LC_ALL=C tr -d '\200-\377' | wc -c)" = 0 ] || { echo "$verb: control characters"; bad=1; }
+  [ -z "$(printf '%s\n' "$said" | grep '^reelwright: error: forged')" ] || { echo "$verb: a forged line"; bad=1; }
+done
 
 [ $bad = 0 ] && echo 'all as expected'
 exit $bad

@@ -155,7 +155,7 @@ static void refuses_missing_parts(void **state)
                                         "vae/config.json",
                                         "vae/diffusion_pytorch_model.safetensors",
                                         "scheduler/scheduler_config.json",
-                                        "tokenizer/spiece.model"};
+                                        "tokenizer/tokenizer_config.json"};
     const BackendOptions o = {.kind = BACKEND_REF};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char *folder = copy_fixture(), *path = path_join(folder, parts[i]);

@@ -152,6 +152,35 @@ static void test_nothing_else_is_answered(void **state)
     close_fixture(&f);
 }
 
+static int open_connection(const Fixture *f)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons((uint16_t)serve_port(f->serve))};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+/* Many that connect and say little keep nobody out. */
+static void test_slow_ones_keep_nobody_out(void **state)
+{
+    (void)state;
+    enum { SLOW = 300 };
+    int fd[SLOW];
+    Fixture f = open_fixture("0");
+    for (int i = 0; i < SLOW; i++) {
+        fd[i] = open_connection(&f);
+        ssize_t n = send(fd[i], "GET / HT", 8, MSG_NOSIGNAL);
+        (void)n;
+        if (i == 60 || i == 200 || i == SLOW - 1)
+            assert_answer(&f, GET("/", "localhost"), "HTTP/1.1 200", "<!doctype html>");
+    }
+    for (int i = 0; i < SLOW; i++) close(fd[i]);
+    assert_answer(&f, GET("/", "localhost"), "HTTP/1.1 200", "<!doctype html>");
+    close_fixture(&f);
+}
+
 static void test_where_it_listens(void **state)
 {
     (void)state;
@@ -191,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_the_page_shows_texts_as_texts),
         cmocka_unit_test(test_metrics_are_whole),
         cmocka_unit_test(test_nothing_else_is_answered),
+        cmocka_unit_test(test_slow_ones_keep_nobody_out),
         cmocka_unit_test(test_where_it_listens),
         cmocka_unit_test(test_a_folder_without_ledger_is_left_out),
     };

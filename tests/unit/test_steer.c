@@ -234,6 +234,7 @@ static void test_settings_survive_the_ledger(void **state)
                    .deadline = "06:00",
                    .max_fails = {2.5, true},
                    .limit_s = {60, 0, 5, 0, 600},
+                   .list_bom = true,
                    .notify = {.webhook = text_copy("https://h/\"x"), .event_count = 1, .event = {"clip.failed"}}},
              out;
     char *json = settings_to_json(&in);
@@ -241,6 +242,7 @@ static void test_settings_survive_the_ledger(void **state)
     assert_int_equal(out.priority, -7);
     assert_int_equal(out.pilot, 3);
     assert_string_equal(out.deadline, "06:00");
+    assert_true(out.list_bom);
     assert_true(out.max_fails.count == 2.5 && out.max_fails.percent);
     assert_memory_equal(out.limit_s, in.limit_s, sizeof in.limit_s);
     assert_string_equal(out.notify.webhook, "https://h/\"x");

@@ -1,5 +1,6 @@
 #include "conditions.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/likeness.h"
@@ -103,7 +104,11 @@ static Status read_video(const ShotFile *f, const char *key, int frames, bool pr
 static Status read_control(const ShotMedia *m, int frames, bool private, MediaPixels *p)
 {
     if (!m->control_video.path) return status_ok();
-    TRY(read_video(&m->control_video, "control video", frames, private, &p->video));
+    TRY(read_video(&m->control_video, "control video", frames + 1, private, &p->video));
+    if (p->video.count > frames) {
+        free((void *)(uintptr_t)p->video.picture[--p->video.count].rgb);
+        log_line(LOG_WARNING, "control video: longer than the clip's %d frames; the rest is cut", frames);
+    }
     const int count = p->video.count;
     if (count < frames)
         log_line(LOG_WARNING, "control video: %d frames; the clip's other %d follow the prompt alone", count,
