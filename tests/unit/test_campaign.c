@@ -271,11 +271,14 @@ static void test_warnings(void **state)
                   "c.yaml:8: field prompt: the text ends before \"# rolls\", which is a comment; put the text into "
                   "quotes if it is none"},
               1);
-    is_warned(HEAD "frames: 5\nsize: 128x64\nprompt: x\nrenditions: [reels, master]\n", csv,
-              (const char *[]){
-                  "c.yaml:7: field renditions: reels is 1080x1920 and the render 128x64: 72 % of the picture stay "
-                  "black; choose a size of the rendition's shape"},
-              1);
+    is_warned(
+        HEAD "frames: 5\nsize: 128x64\nprompt: x\nrenditions: [reels, master]\n", csv,
+        (const char *[]){
+            "c.yaml:7: field renditions: reels is 1080x1920 and the render 128x64: 72 % of the picture stay "
+            "black; choose a size of the rendition's shape",
+            "c.yaml:7: field renditions: reels takes clips of 3 s and more, and these have 0.312 s: the last frame is "
+            "held"},
+        2);
     is_warned(HEAD NUMBER "prompt: \"the #1 dad\" # said\n# {{name}}\n", csv, NULL, 0);
     is_warned(HEAD NUMBER "prompt: x\ndeadline: 2020-01-01 06:00\n", csv,
               (const char *[]){"c.yaml:9: field deadline: \"2020-01-01 06:00\" is over"}, 1);
