@@ -10,7 +10,7 @@
 #include "coordinator/dispatch/dispatch.h"
 #include "worker/render/talk.h"
 
-enum { MAX_WORKERS = 9, TICK_MS = 20, STEP_MS = 100, BOTH = 1 << LEASE_RENDER | 1 << LEASE_FINISH };
+enum { MAX_WORKERS = 10, TICK_MS = 20, STEP_MS = 100, BOTH = 1 << LEASE_RENDER | 1 << LEASE_FINISH };
 
 typedef struct Farm Farm;
 
@@ -35,11 +35,13 @@ struct Farm {
     int64_t now_ms;
     /* how a lease ends (class and reason); NULL: well. May kill the worker. */
     ErrClass (*fate)(Farm *f, Sim *s, const char **reason);
-    bool replace;     /* there is a launcher */
-    bool disk_full;   /* what fails, fails because of the campaign's disk */
-    int finish_steps; /* of a finish; 0 = 1 */
-    int finishers;    /* of the workers the last ones only finish, the others only render; 0: all do both */
-    int fast;         /* report success with too few steps, this many times */
+    bool replace;                                   /* there is a launcher */
+    bool disk_full;                                 /* what fails, fails because of the campaign's disk */
+    void (*spoil)(Farm *f, Sim *s, LeaseResult *r); /* of a result that is to be sent; NULL: nothing */
+    bool files;                                     /* workers leave files, and the coordinator moves them */
+    int finish_steps;                               /* of a finish; 0 = 1 */
+    int finishers; /* of the workers the last ones only finish, the others only render; 0: all do both */
+    int fast;      /* report success with too few steps, this many times */
 };
 
 static inline void start_job(Farm *f, int workers, LocalFaults faults)
@@ -49,7 +51,7 @@ static inline void start_job(Farm *f, int workers, LocalFaults faults)
                          .grace_ms = 60000,
                          .wait_ms = -1,
                          .replace = f->replace,
-                         .simulated = true,
+                         .simulated = !f->files,
                          .most_failed = -1};
     f->workers = workers;
     memset(f->sim, 0, sizeof f->sim);
@@ -119,6 +121,34 @@ static inline LeaseResult good_result(const Lease *l, int steps)
     return r;
 }
 
+/* What the file of a lease says: who made it. */
+static inline void write_work(const Farm *f, const Lease *l, const char *name)
+{
+    char *work = lease_work_folder(l->lease), *folder = path_join(f->folder, work), *path = path_join(folder, name),
+         *text = text_format("%s of lease %d", name, (int)l->lease);
+    assert_good(file_make_folders(folder));
+    assert_good(file_replace(path, text, strlen(text)));
+    free(text);
+    free(path);
+    free(folder);
+    free(work);
+}
+
+static inline void leave_files(const Farm *f, const Lease *l, LeaseResult *r)
+{
+    char *name = l->kind == LEASE_RENDER ? lease_master_name(l->key) : text_format("%s.mp4", l->stem);
+    write_work(f, l, name);
+    if (l->kind == LEASE_RENDER) {
+        char *text = text_format("%s of lease %d", name, (int)l->lease);
+        r->master.bytes = (int64_t)strlen(text);
+        free(text);
+        free(name);
+        return;
+    }
+    r->clip.name = memory_get(1, sizeof(char *));
+    r->clip.name[r->clip.name_count++] = name;
+}
+
 static inline void finish_lease(Farm *f, Sim *s)
 {
     const Lease *l = &s->talk.lease;
@@ -126,6 +156,8 @@ static inline void finish_lease(Farm *f, Sim *s)
     ErrClass err = s->talk.drop || s->talk.stop ? ERR_STOP : f->fate ? f->fate(f, s, &reason) : OK;
     if (s->dead) return;
     LeaseResult r = good_result(l, s->step);
+    if (err == OK && f->files) leave_files(f, l, &r);
+    if (err == OK && f->spoil) f->spoil(f, s, &r);
     if (err != OK) {
         clip_result_clear(&r.clip);
         free(r.reason);

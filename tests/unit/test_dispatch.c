@@ -341,6 +341,160 @@ static void test_no_worker_is_left(void **state)
     close_farm(&f);
 }
 
+/* ---- renders and finishes ---- */
+
+typedef struct {
+    int64_t first_ms, last_ms; /* the first render begins, the last one ends */
+    int64_t busy_ms;           /* of all renderers together, in between */
+    int most_masters;
+} Work;
+
+static bool is_rendering(const Sim *s) { return s->talk.has_lease && s->talk.lease.kind == LEASE_RENDER; }
+
+/* A night in which a render takes render_steps and each of its clips a finish of finish_steps. */
+static Work night_of_work(int rows, int rows_per_shot, int renderers, int finishers, int render_steps, int finish_steps)
+{
+    Farm f = {.folder = fixture_folder(), .campaign = fixture_campaign("night", rows, rows_per_shot)};
+    Work w = {.first_ms = -1};
+    for (int i = 0; i < f.campaign->shot_count; i++) f.campaign->shot[i].spec.steps = render_steps;
+    f.finishers = finishers;
+    f.finish_steps = finish_steps;
+    start_job(&f, renderers + finishers, (LocalFaults){0});
+    int64_t rendered_ms = 0;
+    while (dispatch_going(f.dispatch)) {
+        int busy = 0;
+        if (f.now_ms > 600000) fail_msg("still going after 600 s of the test's clock: %d clips", outcomes(&f).finished);
+        for (int i = 1; i <= f.workers; i++) busy += is_rendering(&f.sim[i]);
+        if (busy > 0 && w.first_ms < 0) w.first_ms = f.now_ms;
+        if (w.first_ms >= 0) rendered_ms += busy * TICK_MS;
+        if (busy > 0) w.last_ms = f.now_ms, w.busy_ms = rendered_ms;
+        if (ledger_ready_masters(f.ledger) > w.most_masters) w.most_masters = ledger_ready_masters(f.ledger);
+        for (int i = 1; i <= renderers; i++)
+            assert_true(f.finishers == 0 || !f.sim[i].talk.has_lease || is_rendering(&f.sim[i]));
+        tick(&f);
+    }
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+    assert_counts(&f, rows, 0, 0);
+    close_farm(&f);
+    return w;
+}
+
+/* A finish takes three times as long as a render; there are enough finishers. */
+static void test_renderers_do_not_wait_for_finishers(void **state)
+{
+    (void)state;
+    Work w = night_of_work(60, 1, 2, 7, 40, 120);
+    double busy = (double)w.busy_ms / (2.0 * (double)(w.last_ms - w.first_ms));
+    if (busy < 0.97) fail_msg("renderers were busy %.1f %% of the time, expected 97", 100 * busy);
+    assert_true(w.most_masters <= DISPATCH_MASTERS * 9);
+}
+
+/* Too few finishers: the disk holds no more masters than the bound, and renderers wait. */
+static void test_masters_that_wait_are_bounded(void **state)
+{
+    (void)state;
+    Work w = night_of_work(60, 1, 4, 1, 4, 40);
+    assert_in_range(w.most_masters, DISPATCH_MASTERS * 5 - 1, DISPATCH_MASTERS * 5);
+}
+
+/* One shot for many clips: all that finish have work, also those who render where workers do both. */
+static void test_one_shot_keeps_everybody_busy(void **state)
+{
+    (void)state;
+    Farm f = open_farm(200, 200, 6, (LocalFaults){0});
+    f.finish_steps = 5;
+    int64_t busy = 0, ticks = 0, made[MAX_WORKERS] = {0};
+    while (outcomes(&f).done == 0) tick(&f);
+    while (dispatch_going(f.dispatch) && dispatch_end(f.dispatch) == DISPATCH_WORKING) {
+        for (int i = 1; i <= f.workers; i++) busy += f.sim[i].talk.has_lease;
+        ticks += f.workers;
+        tick(&f);
+    }
+    run_farm(&f, 60);
+    assert_counts(&f, 200, 0, 0);
+    assert_int_equal(outcomes(&f).done, 1);
+    for (int i = 1; i <= f.workers; i++) made[i] = f.sim[i].made[LEASE_FINISH];
+    for (int i = 1; i <= f.workers; i++) assert_in_range(made[i], 30, 37);
+    assert_true(busy * 100 >= ticks * 90); /* a tick or two between two leases of 25 */
+    close_farm(&f);
+}
+
+/* When the last finisher is gone, those who render finish as well. */
+static void test_renderers_take_over_from_lost_finishers(void **state)
+{
+    (void)state;
+    Farm f = {.folder = fixture_folder(), .campaign = fixture_campaign("night", 12, 3), .finishers = 1};
+    start_job(&f, 3, (LocalFaults){0});
+    while (!f.sim[3].talk.has_lease) tick(&f);
+    assert_int_equal(f.sim[3].talk.lease.kind, LEASE_FINISH);
+    kill_worker(&f, &f.sim[3]);
+    run_farm(&f, 60);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+    assert_counts(&f, 12, 0, 0);
+    assert_int_equal(f.sim[1].made[LEASE_FINISH] + f.sim[2].made[LEASE_FINISH], 12);
+    close_farm(&f);
+}
+
+/* Finishers cannot render: when the last renderer is gone they finish what there is, and the job ends for another launch. */
+static void test_finishers_finish_what_there_is(void **state)
+{
+    (void)state;
+    Farm f = {.folder = fixture_folder(), .campaign = fixture_campaign("night", 12, 3), .finishers = 2};
+    start_job(&f, 3, (LocalFaults){0});
+    f.finish_steps = 10;
+    while (outcomes(&f).done == 0) tick(&f);
+    kill_worker(&f, &f.sim[1]);
+    run_farm(&f, 60);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_NO_WORKERS);
+    assert_counts(&f, 3, 0, 9);
+    close_farm(&f);
+}
+
+static ErrClass finish_of_row1_fails(Farm *f, Sim *s, const char **reason)
+{
+    (void)f;
+    *reason = "no font has this glyph";
+    return s->talk.lease.kind == LEASE_FINISH && strcmp(s->talk.lease.clip_id, "row1") == 0 ? ERR_RETRY : OK;
+}
+
+static void test_a_clip_fails_alone_after_three_finishers(void **state)
+{
+    (void)state;
+    Farm f = open_farm(8, 4, 4, (LocalFaults){0});
+    char what[64] = "";
+    int workers, times;
+    f.fate = finish_of_row1_fails;
+    run_farm(&f, 60);
+    assert_counts(&f, 7, 1, 0);
+    assert_good(ledger_failures(f.ledger, LEASE_FINISH, 1, &workers, &times));
+    assert_true(workers == 3 && times == 3);
+    assert_good(ledger_read_clips(f.ledger, NULL, (ClipSink){reason_of_row1, what}));
+    assert_string_equal(what, "failed/no font has this glyph");
+    assert_int_equal(outcomes(&f).done, 2);
+    close_farm(&f);
+}
+
+/* One worker is there before the others: it may not fail a shot three times by itself. */
+static void test_who_comes_first_does_not_decide_alone(void **state)
+{
+    (void)state;
+    Farm f = open_farm(4, 1, 3, (LocalFaults){0});
+    f.fate = shot_1_fails;
+    f.sim[2].hung = f.sim[3].hung = true; /* not heard yet */
+    for (int i = 0; i < 400; i++) tick(&f);
+    Snapshot s = look(&f);
+    assert_true(s.failed == 0 && s.finished == 3);
+    snapshot_clear(&s);
+    assert_int_equal(outcomes(&f).failed, 1);
+    f.sim[2].hung = f.sim[3].hung = false;
+    run_farm(&f, 60);
+    assert_counts(&f, 3, 1, 0);
+    int workers, times;
+    assert_good(ledger_failures(f.ledger, LEASE_RENDER, 1, &workers, &times));
+    assert_int_equal(workers, 3);
+    close_farm(&f);
+}
+
 /* ---- the invariant: when a lease or an acknowledgement is sent, another process can already read it in the ledger ---- */
 
 static Farm *watched;
@@ -458,6 +612,13 @@ int main(void)
         cmocka_unit_test(test_success_faster_than_possible_is_a_failure),
         cmocka_unit_test(test_a_lost_worker_is_replaced_when_it_pays),
         cmocka_unit_test(test_no_worker_is_left),
+        cmocka_unit_test(test_renderers_do_not_wait_for_finishers),
+        cmocka_unit_test(test_masters_that_wait_are_bounded),
+        cmocka_unit_test(test_one_shot_keeps_everybody_busy),
+        cmocka_unit_test(test_renderers_take_over_from_lost_finishers),
+        cmocka_unit_test(test_finishers_finish_what_there_is),
+        cmocka_unit_test(test_a_clip_fails_alone_after_three_finishers),
+        cmocka_unit_test(test_who_comes_first_does_not_decide_alone),
         cmocka_unit_test(test_the_ledger_is_written_before_the_world_is_told),
         cmocka_unit_test(test_random_nights),
     };
