@@ -7,11 +7,12 @@
  *     do=ACTION    kill | stop (SIGKILL, SIGSTOP to itself), hold (until `until` exists, or nobody waits for it any more),
  *                  sleep (ms), fail.clip | fail.retry | fail.node | fail.fatal (the point fails with that class)
  *     step=N       only from step N of the point on (any)           rank=N   only in this rank of the job (any)
- *     clip=ID      only with the lease whose first clip this is     ms=N     of a sleep
+ *     clip=ID      only with the lease of this clip, or the render of a shot whose first clip this is
+ *     ms=N         of a sleep
  *     once=FILE    only for the process that can make FILE, which then says who it was ("PID POINT STEP")
  *     until=FILE   what ends a hold
- * Points of a worker: ready (before it hears a lease), load, text, denoise, decode, encode (a frame), finish, report (files are
- * there, nothing is said yet). Of files: publish.ENDING (the draft is whole, not renamed yet). Of the coordinator:
+ * Points of a worker: ready (before it hears a lease), load, text, denoise, decode, master (a frame); finish, encode (a frame of a
+ * rendition); report (files are there, nothing is said yet). Of files: publish.ENDING (the draft is whole, not renamed yet). Of the coordinator:
  * before.CHANGE and after.CHANGE, around the commit of a round with that change (ledger/states.c names them); its step is the epoch;
  * before.ask and after.ask around a verb's request; before.parts and after.parts around the step that gives up a merged campaign's
  * parts.
