@@ -23,12 +23,12 @@ cp "${file[3]}" other.h5
 truncate -s -100 "${file[0]}"
 printf '\377' | dd of="${file[1]}" bs=1 seek=3000 conv=notrunc status=none
 cp other.h5 "${file[2]}"
-sed -i 's/ 0001 sha256 / 0007 sha256 /' "${file[3]}"
+sed -i 's/ 0002 sha256 / 0007 sha256 /' "${file[3]}"
 WORKERS=4 run bad
 finish 0
 check_complete bad
 same_files calm bad
-for reason in 'cut short' 'do not match its checksum' 'checkpoint of another' 'version 7, expected 1'; do
+for reason in 'cut short' 'do not match its checksum' 'checkpoint of another' 'version 7, expected 2'; do
   grep -q "$reason.*the shot starts again" out-bad/run.log || fail "nothing says \"$reason\""
 done
 grep '"event":"shot.rendered"' out-bad/events.jsonl | grep -vq '"steps_resumed":0,' && fail "a damaged checkpoint was used"
