@@ -22,6 +22,13 @@ void *memory_get(size_t count, size_t size)
     return p;
 }
 
+void *memory_large(size_t count, size_t size) { return calloc(count ? count : 1, size); }
+
+Status memory_refused(size_t count, size_t size)
+{
+    return status_fail(ERR_NODE, "out of memory: %.1f MB were wanted", (double)count * (double)size / 1e6);
+}
+
 void *memory_resize(void *old, size_t count, size_t size)
 {
     void *p = realloc(old, count * size);

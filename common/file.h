@@ -23,6 +23,21 @@ char *text_copy(const char *text);         /* strdup that aborts when out of mem
 void *memory_get(size_t count, size_t size);
 void *memory_resize(void *old, size_t count, size_t size); /* realloc likewise; what is new holds anything */
 
+/* What is large: calloc, or NULL. */
+void *memory_large(size_t count, size_t size);
+Status memory_refused(size_t count, size_t size); /* ERR_NODE: "out of memory: 12.4 MB were wanted" */
+/* p = so many zeroes of its kind, or this function returns the refusal (goes to `out` with it). */
+#define TRY_MEMORY(p, count)                                                                                           \
+    do {                                                                                                               \
+        (p) = memory_large((size_t)(count), sizeof *(p));                                                              \
+        if (!(p)) return memory_refused((size_t)(count), sizeof *(p));                                                 \
+    } while (0)
+#define TRY_MEMORY_OUT(p, count)                                                                                       \
+    do {                                                                                                               \
+        (p) = memory_large((size_t)(count), sizeof *(p));                                                              \
+        if (!(p)) TRY_OUT(memory_refused((size_t)(count), sizeof *(p)));                                               \
+    } while (0)
+
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
 Status file_size(const char *path, int64_t *bytes);

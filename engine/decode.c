@@ -47,12 +47,14 @@ Status decode_begin(Engine *e, const float *latents, const int64_t dim[4], const
     if (e->has_plan) s.guidance = e->planned.guidance; /* the same plan does for both stages of a shot */
     engine_expect(e, &s);
     TRY(engine_need(e, PART_DECODER));
-    Decode *d = memory_get(1, sizeof *d);
     const int64_t per_channel = dim[1] * dim[2] * dim[3];
+    float *copied;
+    TRY_MEMORY(copied, dim[0] * per_channel);
+    Decode *d = memory_get(1, sizeof *d);
     d->e = e;
     if (trace) d->trace = *trace;
     memcpy(d->dim, dim, sizeof d->dim);
-    d->latents = memory_get((size_t)(dim[0] * per_channel), sizeof *d->latents);
+    d->latents = copied;
     memcpy(d->latents, latents, (size_t)(dim[0] * per_channel) * sizeof *latents);
     denormalise(&e->config->vae, d->latents, per_channel);
     trace_floats(trace, d->latents, 4, dim, "vae.decode.input");
@@ -77,35 +79,42 @@ void decode_end(Decode **d)
 }
 
 /* Latent frame f as [1,H,W,C] in the arena. */
-static Tensor latent_frame(const Decode *d, int64_t f)
+static Status latent_frame(const Decode *d, int64_t f, Tensor *out)
 {
     const int64_t channels = d->dim[0], pixels = d->dim[2] * d->dim[3];
-    float *rows = memory_get((size_t)(channels * pixels), sizeof *rows);
+    float *rows;
+    TRY_MEMORY(rows, channels * pixels);
     for (int64_t c = 0; c < channels; c++)
         for (int64_t p = 0; p < pixels; p++) rows[p * channels + c] = d->latents[(c * d->dim[1] + f) * pixels + p];
-    Tensor t = backend_upload(d->e->be, rows, 4, (int64_t[]){1, d->dim[2], d->dim[3], channels});
+    *out = backend_upload(d->e->be, rows, 4, (int64_t[]){1, d->dim[2], d->dim[3], channels});
     free(rows);
-    return t;
+    return status_ok();
 }
 
-/* [-1,1] -> [0,1], clamped */
-static void to_unit(float *v, int64_t count)
+/* [-1,1] -> [0,1], clamped. What is no number would be a black pixel, or any: better no clip than that one. */
+static Status to_unit(float *v, int64_t count)
 {
+    bool good = true;
     for (int64_t i = 0; i < count; i++) {
         float x = v[i] < -1 ? -1 : v[i] > 1 ? 1 : v[i];
+        good &= x == x;
         v[i] = x * 0.5f + 0.5f;
     }
+    return good ? status_ok() : status_fail(ERR_CLIP, "the autoencoder gave values that are no numbers");
 }
 
-static void show_frames(Decode *d, int64_t n, int64_t height, int64_t width)
+static Status show_frames(Decode *d, int64_t n, int64_t height, int64_t width)
 {
-    if (!d->trace.put) return;
-    const size_t frame = (size_t)(height * width * 3);
-    d->video = memory_resize(d->video, (size_t)(d->shown + n) * frame, sizeof *d->video);
+    if (!d->trace.put) return status_ok();
+    const size_t frame = (size_t)(height * width * 3), count = (size_t)(d->shown + n) * frame;
+    float *video = realloc(d->video, count * sizeof *video);
+    if (!video) return memory_refused(count, sizeof *video);
+    d->video = video;
     memcpy(d->video + (size_t)d->shown * frame, d->frames, (size_t)n * frame * sizeof *d->video);
     d->shown += n;
     const int64_t dim[4] = {d->shown, height, width, 3};
     if (d->next == d->dim[1]) trace_floats(&d->trace, d->video, 4, dim, "video");
+    return status_ok();
 }
 
 /* ---- in tiles -------------------------------------------------------------------------------------------------------------------- */
@@ -132,11 +141,15 @@ static Status make_middle(Decode *d)
 {
     Backend *be = d->e->be;
     const size_t bytes = (size_t)middle_count(d) * sizeof(float);
-    float *frame = memory_get(bytes, 1);
+    float *frame;
+    TRY_MEMORY(frame, middle_count(d));
     Status status = spill_open(&d->middle);
     for (int64_t f = 0; f < d->dim[1] && !failed(status); f++) {
         ArenaMark mark = backend_mark(be);
-        backend_download(be, vae_decode_middle(d->stream, latent_frame(d, f)), frame);
+        Tensor latent;
+        status = latent_frame(d, f, &latent);
+        if (failed(status)) break;
+        backend_download(be, vae_decode_middle(d->stream, latent), frame);
         backend_release(be, mark);
         status = engine_take_failure(d->e);
         if (!failed(status)) status = spill_put(d->middle, f * (int64_t)bytes, frame, bytes);
@@ -152,8 +165,10 @@ static Status put_tile(Decode *d, float *window, int64_t n, Box from, Box tile, 
     const int64_t scale = vae_scale(d->e->decoder), piece = from.w * scale * 3;
     int64_t values;
     const int64_t at = tiled_at(d, tile, first, &values);
-    uint16_t *all = memory_get((size_t)(n * values), sizeof *all), *out = all;
-    to_unit(window, n * from.h * scale * piece);
+    uint16_t *all, *out;
+    TRY(to_unit(window, n * from.h * scale * piece));
+    TRY_MEMORY(all, n * values);
+    out = all;
     for (int64_t f = 0; f < n; f++)
         for (int64_t y = 0; y < tile.h * scale; y++) {
             const float *in =
@@ -172,10 +187,12 @@ static Status make_tile(Decode *d, int i)
     const int64_t width = vae_middle(d->e->decoder), scale = vae_scale(d->e->decoder);
     const int64_t most = frames_of(d, 1) * window.h * window.w * scale * scale * 3;
     const size_t bytes = (size_t)middle_count(d) * sizeof(float);
-    float *frame = memory_get(bytes, 1), *piece = memory_get((size_t)(window.h * window.w * width), sizeof *piece);
-    float *pixels = memory_get((size_t)most, sizeof *pixels);
+    float *frame = NULL, *piece = NULL, *pixels = NULL;
     VaeStream *stream = vae_begin(d->e->decoder);
     Status status = status_ok();
+    TRY_MEMORY_OUT(frame, middle_count(d));
+    TRY_MEMORY_OUT(piece, window.h * window.w * width);
+    TRY_MEMORY_OUT(pixels, most);
     for (int64_t f = 0, first = 0; f < d->dim[1] && !failed(status); first += frames_of(d, f), f++) {
         TRY_OUT(spill_get(d->middle, f * (int64_t)bytes, frame, bytes));
         ArenaMark mark = backend_mark(be);
@@ -212,7 +229,9 @@ static Status get_tile(Decode *d, int i, int64_t n, int64_t first)
     const Box tile = tiles_tile(&d->tiles, i);
     int64_t values;
     const int64_t at = tiled_at(d, tile, first, &values);
-    uint16_t *all = memory_get((size_t)(n * values), sizeof *all), *in = all;
+    uint16_t *all, *in;
+    TRY_MEMORY(all, n * values);
+    in = all;
     Status status = spill_get(d->tiled, at, all, (size_t)(n * values) * sizeof *all);
     for (int64_t f = 0; f < n; f++)
         for (int64_t y = 0; y < tile.h * scale; y++) {
@@ -228,7 +247,7 @@ static Status next_of_tiles(Decode *d, int64_t n)
     const int64_t scale = vae_scale(d->e->decoder), frame = d->dim[2] * d->dim[3] * scale * scale * 3;
     const int64_t first = d->next ? 1 + (d->next - 1) * frames_of(d, 1) : 0;
     if (d->next == 0) TRY(make_tiles(d));
-    d->frames = memory_get((size_t)(n * frame), sizeof *d->frames);
+    TRY_MEMORY(d->frames, n * frame);
     for (int i = 0; i < tiles_count(&d->tiles); i++) TRY(get_tile(d, i, n, first));
     return status_ok();
 }
@@ -238,13 +257,14 @@ static Status next_of_stream(Decode *d, int64_t n)
     Backend *be = d->e->be;
     const int64_t scale = vae_scale(d->e->decoder);
     ArenaMark mark = backend_mark(be);
-    Tensor video = vae_decode(d->stream, latent_frame(d, d->next));
-    d->frames = memory_get((size_t)(n * d->dim[2] * d->dim[3] * scale * scale * 3), sizeof *d->frames);
+    Tensor latent;
+    TRY_MEMORY(d->frames, n * d->dim[2] * d->dim[3] * scale * scale * 3);
+    TRY(latent_frame(d, d->next, &latent));
+    Tensor video = vae_decode(d->stream, latent);
     backend_download(be, video, d->frames);
     backend_release(be, mark);
     TRY(engine_take_failure(d->e));
-    to_unit(d->frames, tensor_count(video));
-    return status_ok();
+    return to_unit(d->frames, tensor_count(video));
 }
 
 Status decode_next(Decode *d, const float **frames, int *n)
@@ -259,6 +279,5 @@ Status decode_next(Decode *d, const float **frames, int *n)
     d->next++;
     *frames = d->frames;
     *n = (int)count;
-    show_frames(d, count, d->dim[2] * scale, d->dim[3] * scale);
-    return status_ok();
+    return show_frames(d, count, d->dim[2] * scale, d->dim[3] * scale);
 }

@@ -62,15 +62,16 @@ static Status check_embeds(const Engine *e, const PromptEmbeds *p, const char *n
     return status_ok();
 }
 
-static void begin_step(Denoise *d, const ShotSpec *s, const float *noise)
+static Status begin_step(Denoise *d, const ShotSpec *s, const float *noise)
 {
     float *drawn = NULL;
     if (!noise) {
-        drawn = memory_get((size_t)latent_count(d), sizeof *drawn);
+        TRY_MEMORY(drawn, latent_count(d));
         noise_fill(s->seed, drawn, latent_count(d));
     }
     step_begin(&d->step, d->e->be, &d->e->config->scheduler, s, &d->condition, noise ? noise : drawn);
     free(drawn);
+    return status_ok();
 }
 
 /* v's fields that follow from the shot */
@@ -98,11 +99,12 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
     if (trace) d->trace = *trace;
     memcpy(d->dim, condition.dim, sizeof d->dim);
     begin_guidance(d, s);
-    begin_step(d, s, noise);
+    Status status = begin_step(d, s, noise);
     d->embeds[DIT_COND] = copy_embeds(prompt);
     if (d->step.branches > 1) d->embeds[DIT_UNCOND] = copy_embeds(negative);
-    trace_schedule(d);
-    Status status = engine_take_failure(e);
+    if (!failed(status)) trace_schedule(d);
+    Status computed = engine_take_failure(e);
+    if (!failed(status)) status = computed;
     if (failed(status)) denoise_end(&d);
     *out = d;
     return status;
@@ -242,7 +244,8 @@ Status denoise_result(Denoise *d, float *latents)
 {
     const Condition *c = &d->condition;
     const int64_t pixels = d->dim[2] * d->dim[3], frames = d->dim[1] - c->references;
-    float *all = memory_get((size_t)latent_count(d), sizeof *all);
+    float *all;
+    TRY_MEMORY(all, latent_count(d));
     backend_download(d->e->be, d->step.sampler.latents, all);
     for (int64_t z = 0; z < d->dim[0]; z++) {
         const float *from = all + (z * d->dim[1] + c->references) * pixels;
@@ -259,7 +262,7 @@ Status denoise_state(Denoise *d, DenoiseState *out)
     const int64_t count = latent_count(d);
     Tensor history[SAMPLER_MAX_HISTORY];
     const int n = sampler_history(s, history);
-    if (!d->shown) d->shown = memory_get((size_t)((1 + SAMPLER_MAX_HISTORY) * count), sizeof *d->shown);
+    if (!d->shown) TRY_MEMORY(d->shown, (1 + SAMPLER_MAX_HISTORY) * count);
     *out = (DenoiseState){.step = s->step, .latents = d->shown, .solver_count = n, .lower_order_nums = n ? n - 1 : 0};
     backend_download(d->e->be, s->latents, out->latents);
     for (int i = 0; i < n; i++) {

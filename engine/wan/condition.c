@@ -77,14 +77,16 @@ typedef struct {                                           /* a video that is ma
 } Footage;
 
 /* [1,H,W,C] on the device -> channel planes of frame f of out [C,F,H,W] */
-static void store_frame(Backend *be, Tensor mean, int64_t f, int64_t frames, float *out)
+static Status store_frame(Backend *be, Tensor mean, int64_t f, int64_t frames, float *out)
 {
     const int64_t channels = mean.dim[3], pixels = mean.dim[1] * mean.dim[2];
-    float *rows = memory_get((size_t)tensor_count(mean), sizeof *rows);
+    float *rows;
+    TRY_MEMORY(rows, tensor_count(mean));
     backend_download(be, mean, rows);
     for (int64_t c = 0; c < channels; c++)
         for (int64_t p = 0; p < pixels; p++) out[(c * frames + f) * pixels + p] = rows[p * channels + c];
     free(rows);
+    return status_ok();
 }
 
 typedef struct { /* one encoding at work */
@@ -108,18 +110,20 @@ static int64_t fill_pixels(Encoding *g, int64_t f)
     return n;
 }
 
-static void encode_frames(Encoding *g)
+static Status encode_frames(Encoding *g)
 {
+    Status status = status_ok();
     Backend *be = g->m->e->be;
     VaeStream *stream = vae_begin(g->m->e->encoder);
-    for (int64_t f = 0; f < g->dim[1]; f++) {
+    for (int64_t f = 0; f < g->dim[1] && !failed(status); f++) {
         const int64_t n = fill_pixels(g, f);
         ArenaMark mark = backend_mark(be);
         Tensor x = backend_upload(be, g->pixels, 4, (int64_t[]){n, g->v->height, g->v->width, 3});
-        store_frame(be, vae_encode(stream, x), f, g->dim[1], g->mean);
+        status = store_frame(be, vae_encode(stream, x), f, g->dim[1], g->mean);
         backend_release(be, mark);
     }
     vae_end(&stream);
+    return status;
 }
 
 static int64_t box_count(const Encoding *g, Box b) { return b.h * b.w * vae_middle(g->m->e->encoder); }
@@ -177,7 +181,8 @@ static Status encode_tiles(Encoding *g)
         if (failed(status)) break;
         ArenaMark mark = backend_mark(be);
         const int64_t dim[4] = {1, g->dim[2], g->dim[3], vae_middle(g->m->e->encoder)};
-        store_frame(be, vae_encode_middle(stream, backend_upload(be, g->features, 4, dim)), f, g->dim[1], g->mean);
+        const Tensor x = backend_upload(be, g->features, 4, dim);
+        status = store_frame(be, vae_encode_middle(stream, x), f, g->dim[1], g->mean);
         backend_release(be, mark);
     }
     vae_end(&stream);
@@ -195,14 +200,13 @@ static Status encode_here(Encoding *g)
     const int64_t pixels = (int64_t)g->v->height * g->v->width * 3 * c->scale_time;
     const int64_t features = g->dim[2] * g->dim[3] * vae_middle(e->encoder);
     g->tiles = tiles_choose(c, VAE_ENCODER, &o, g->dim[2], g->dim[3], o.memory_bytes);
-    g->pixels = memory_get((size_t)pixels, sizeof *g->pixels);
-    if (tiles_count(&g->tiles) == 1) {
-        encode_frames(g);
-    } else {
-        g->piece = memory_get((size_t)(pixels > features ? pixels : features), sizeof *g->piece);
-        g->features = memory_get((size_t)features, sizeof *g->features);
-        status = encode_tiles(g);
+    TRY_MEMORY_OUT(g->pixels, pixels);
+    if (tiles_count(&g->tiles) > 1) {
+        TRY_MEMORY_OUT(g->piece, pixels > features ? pixels : features);
+        TRY_MEMORY_OUT(g->features, features);
     }
+    status = tiles_count(&g->tiles) == 1 ? encode_frames(g) : encode_tiles(g);
+out:
     spill_close(&g->made);
     free(g->features);
     free(g->pixels);
@@ -220,8 +224,10 @@ static Status encode(Maker *m, const Footage *v, float **out)
     const int64_t per_channel = dim[1] * dim[2] * dim[3];
     Coll *group = m->e->group;
     Encoding g = {.m = m, .v = v, .dim = {dim[0], dim[1], dim[2], dim[3]}};
-    float *mean = g.mean = memory_get((size_t)(dim[0] * per_channel), sizeof *mean);
-    Status status = coll_agree(group, group->rank == 0 ? encode_here(&g) : status_ok());
+    float *mean = g.mean = memory_large((size_t)(dim[0] * per_channel), sizeof *mean);
+    Status status = mean ? status_ok() : memory_refused((size_t)(dim[0] * per_channel), sizeof *mean);
+    if (!failed(status) && group->rank == 0) status = encode_here(&g);
+    status = coll_agree(group, status);
     if (!failed(status)) status = coll_host_broadcast(group, mean, (size_t)(dim[0] * per_channel) * sizeof *mean, 0);
     if (failed(status)) {
         free(mean);
@@ -237,15 +243,18 @@ static Status encode(Maker *m, const Footage *v, float **out)
     return status_ok();
 }
 
+/* free() it; NULL when out of memory */
 static float *signed_pixels(const Picture *p, int width, int height)
 {
     const size_t count = (size_t)width * (size_t)height * 3;
     uint8_t *rgb = picture_resize(p, width, height, PICTURE_LANCZOS);
-    float *out = memory_get(count, sizeof *out);
-    for (size_t i = 0; i < count; i++) out[i] = picture_signed(rgb[i]);
+    float *out = rgb ? memory_large(count, sizeof *out) : NULL;
+    for (size_t i = 0; i < count && out; i++) out[i] = picture_signed(rgb[i]);
     free(rgb);
     return out;
 }
+
+static Status no_room_for(const Picture *p) { return memory_refused((size_t)p->width * (size_t)p->height, 3); }
 
 /* ---- image to video ------------------------------------------------------------------------------------------------------------ */
 
@@ -289,11 +298,16 @@ static Status make_image_tokens(Maker *m, Condition *out)
     if (m->e->config->dit.pos_embed_len && m->e->config->dit.pos_embed_len != count * tokens)
         return status_fail(ERR_INPUT, "pos_embed_seq_len = %d, but %d pictures make %d tokens",
                            m->e->config->dit.pos_embed_len, count, count * tokens);
-    float *all = memory_get((size_t)count * pixels, sizeof *all);
+    float *all;
+    TRY_MEMORY(all, (size_t)count * pixels);
     out->image_tokens = count * tokens;
     out->image_rows = memory_get((size_t)count * rows, sizeof *out->image_rows);
     for (int i = 0; i < count; i++) {
         float *one = vision_pixels(c, picture[i]);
+        if (!one) {
+            free(all);
+            return no_room_for(picture[i]);
+        }
         memcpy(all + (size_t)i * pixels, one, pixels * sizeof *one);
         free(one);
         ArenaMark mark = backend_mark(m->e->be);
@@ -320,6 +334,7 @@ static Status make_image(Maker *m, Condition *out)
                  .count = (size_t)s->width * (size_t)s->height * 3,
                  .frames = s->frames};
     const Footage v = {fill_ends, &ends, c->expand_timesteps ? 1 : s->frames, s->width, s->height};
+    if (!ends.first || (m->given->last_image && !ends.last)) TRY_OUT(no_room_for(m->given->image));
     if (c->dit.image_dim) TRY_OUT(make_image_tokens(m, out));
     TRY_OUT(encode(m, &v, &latents));
     if (c->expand_timesteps) {
@@ -328,7 +343,7 @@ static Status make_image(Maker *m, Condition *out)
     } else {
         const int masks = c->vae.scale_time;
         out->extra = masks + c->vae.z_dim;
-        out->channels = memory_get((size_t)(out->extra * volume), sizeof *out->channels);
+        TRY_MEMORY_OUT(out->channels, out->extra * volume);
         fill_given_mask(out, masks, m->given->last_image != NULL, out->channels);
         memcpy(out->channels + masks * volume, latents, (size_t)(c->vae.z_dim * volume) * sizeof *latents);
     }
@@ -403,7 +418,8 @@ static void fill_still(const void *self, int frame, float *out)
     memcpy(out, s->canvas, s->count * sizeof *out);
 }
 
-/* The picture cut to whole latent pixels (Lanczos), fitted bilinearly into the control's size, centred on white. */
+/* The picture cut to whole latent pixels (Lanczos), fitted bilinearly into the control's size, centred on white; NULL when out of
+ * memory. */
 static float *reference_canvas(const Maker *m, const Control *c, const Picture *p)
 {
     const int unit = m->e->config->vae.scale_space;
@@ -414,10 +430,10 @@ static float *reference_canvas(const Maker *m, const Control *c, const Picture *
     const int left = (c->width - to_width) / 2, top = (c->height - to_height) / 2;
     const size_t count = (size_t)c->width * (size_t)c->height * 3;
     float *pixels = signed_pixels(p, width, height);
-    float *fitted = picture_bilinear(pixels, width, height, to_width, to_height);
-    float *canvas = memory_get(count, sizeof *canvas);
-    for (size_t i = 0; i < count; i++) canvas[i] = 1.0f;
-    for (int row = 0; row < to_height; row++)
+    float *fitted = pixels ? picture_bilinear(pixels, width, height, to_width, to_height) : NULL;
+    float *canvas = fitted ? memory_large(count, sizeof *canvas) : NULL;
+    for (size_t i = 0; i < count && canvas; i++) canvas[i] = 1.0f;
+    for (int row = 0; row < to_height && canvas; row++)
         memcpy(canvas + ((size_t)(top + row) * (size_t)c->width + (size_t)left) * 3,
                fitted + (size_t)row * (size_t)to_width * 3, (size_t)to_width * 3 * sizeof *canvas);
     free(fitted);
@@ -426,13 +442,14 @@ static float *reference_canvas(const Maker *m, const Control *c, const Picture *
 }
 
 /* One mask channel per pixel of a latent pixel; of each group of frames the middle one's (nearest-exact). */
-static void fill_control_mask(const Maker *m, const Control *c, const Condition *out, float *channels)
+static Status fill_control_mask(const Maker *m, const Control *c, const Condition *out, float *channels)
 {
     const int unit = m->e->config->vae.scale_space, frames = c->frames;
     const int64_t *dim = out->control_dim, pixels = dim[2] * dim[3];
     const int64_t latent_frames = dim[1] - out->references;
     const float step = (float)frames / (float)latent_frames;
-    float *mask = memory_get((size_t)c->width * (size_t)c->height * 3, sizeof *mask);
+    float *mask;
+    TRY_MEMORY(mask, (size_t)c->width * (size_t)c->height * 3);
     for (int64_t f = 0; f < latent_frames; f++) {
         int at = (int)floorf(((float)f + 0.5f) * step);
         fill_mask(c, at < frames ? at : frames - 1, mask);
@@ -443,6 +460,7 @@ static void fill_control_mask(const Maker *m, const Control *c, const Condition 
                         mask[((y * unit + k / unit) * c->width + x * unit + k % unit) * 3];
     }
     free(mask);
+    return status_ok();
 }
 
 /* Channels first.. of out->control, frames from.., take latents [z,F,h,w]. */
@@ -470,7 +488,7 @@ static Status make_control(Maker *m, Condition *out)
                             control.width / unit};
     memcpy(out->control_dim, dim, sizeof dim);
     out->references = m->given->references;
-    out->control = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *out->control);
+    TRY_MEMORY(out->control, dim[0] * dim[1] * dim[2] * dim[3]);
     for (int pass = 0; pass < 2; pass++) {
         float *latents = NULL;
         control.reactive = pass == 1;
@@ -481,6 +499,7 @@ static Status make_control(Maker *m, Condition *out)
     }
     for (int i = 0; i < out->references; i++) {
         float *latents = NULL, *canvas = reference_canvas(m, &control, &m->given->reference[i]);
+        if (!canvas) return no_room_for(&m->given->reference[i]);
         const Still still = {canvas, (size_t)control.width * (size_t)control.height * 3};
         const Footage v = {fill_still, &still, 1, control.width, control.height};
         Status status = encode(m, &v, &latents);
@@ -489,7 +508,7 @@ static Status make_control(Maker *m, Condition *out)
         place_latents(out, 0, out->references - 1 - i, 1, latents, z);
         free(latents);
     }
-    fill_control_mask(m, &control, out, out->control + 2 * z * dim[1] * dim[2] * dim[3]);
+    TRY(fill_control_mask(m, &control, out, out->control + 2 * z * dim[1] * dim[2] * dim[3]));
     for (int i = 0; i < model->dit.vace_count; i++)
         out->control_scale[i] =
             m->given->control_scales ? m->given->control_scale[m->given->control_scales > 1 ? i : 0] : 1.0f;

@@ -72,7 +72,8 @@ static uint8_t combine(const Taps *t, const uint8_t *from, size_t stride)
 
 static uint8_t *resize_rows(const uint8_t *from, int width, int height, int to, PictureFilter filter)
 {
-    uint8_t *out = memory_get((size_t)to * (size_t)height, CHANNELS);
+    uint8_t *out = memory_large((size_t)to * (size_t)height, CHANNELS);
+    if (!out) return NULL;
     Taps *taps = make_taps(width, to, filter);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < to; x++)
@@ -86,7 +87,8 @@ static uint8_t *resize_rows(const uint8_t *from, int width, int height, int to, 
 static uint8_t *resize_columns(const uint8_t *from, int width, int height, int to, PictureFilter filter)
 {
     const size_t row = (size_t)width * CHANNELS;
-    uint8_t *out = memory_get((size_t)to, row);
+    uint8_t *out = memory_large((size_t)to, row);
+    if (!out) return NULL;
     Taps *taps = make_taps(height, to, filter);
     for (int y = 0; y < to; y++)
         for (size_t i = 0; i < row; i++) out[(size_t)y * row + i] = combine(&taps[y], from + i, row);
@@ -101,14 +103,18 @@ static bool begins_with_columns(const Picture *p, int width, int height)
     return p->height > height && p->height - height > 2 * (p->width - width);
 }
 
-static uint8_t *copy_bytes(const uint8_t *from, size_t bytes) { return memcpy(memory_get(bytes, 1), from, bytes); }
+static uint8_t *copy_bytes(const uint8_t *from, size_t bytes)
+{
+    uint8_t *copy = memory_large(bytes, 1);
+    return copy ? memcpy(copy, from, bytes) : NULL;
+}
 
 /* A direction that keeps its size is left out. */
 uint8_t *picture_resize(const Picture *p, int width, int height, PictureFilter filter)
 {
     int w = p->width, h = p->height;
     uint8_t *now = copy_bytes(p->rgb, (size_t)w * (size_t)h * CHANNELS);
-    for (int pass = 0; pass < 2; pass++) {
+    for (int pass = 0; pass < 2 && now; pass++) {
         const bool columns = begins_with_columns(p, width, height) == (pass == 0);
         if (columns ? h == height : w == width) continue;
         uint8_t *next = columns ? resize_columns(now, w, h, height, filter) : resize_rows(now, w, h, width, filter);
@@ -134,8 +140,8 @@ static void place(int i, int from, int to, int *low, int *high, float *part)
 
 float *picture_bilinear(const float *from, int width, int height, int to_width, int to_height)
 {
-    float *out = memory_get((size_t)to_width * (size_t)to_height * CHANNELS, sizeof *out), *next = out;
-    for (int y = 0; y < to_height; y++) {
+    float *out = memory_large((size_t)to_width * (size_t)to_height * CHANNELS, sizeof *out), *next = out;
+    for (int y = 0; y < to_height && out; y++) {
         int y0, y1, x0, x1;
         float fy, fx;
         place(y, height, to_height, &y0, &y1, &fy);

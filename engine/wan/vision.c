@@ -137,8 +137,8 @@ float *vision_pixels(const VisionConfig *c, const Picture *p)
               height = p->width <= p->height ? longer : c->shortest;
     const int left = (int)floor((width - size) / 2.0), top = (int)floor((height - size) / 2.0);
     uint8_t *rgb = picture_resize(p, width, height, PICTURE_BICUBIC);
-    float *out = memory_get(3 * (size_t)size * (size_t)size, sizeof *out), *next = out;
-    for (int channel = 0; channel < 3; channel++)
+    float *out = rgb ? memory_large(3 * (size_t)size * (size_t)size, sizeof *out) : NULL, *next = out;
+    for (int channel = 0; channel < 3 && out; channel++)
         for (int y = 0; y < size; y++)
             for (int x = 0; x < size; x++) {
                 float v = (float)(cropped(rgb, width, height, left + x, top + y, channel) * c->rescale);

@@ -21,7 +21,7 @@ void vision_unload(Vision *v); /* frees the weights; vision_load brings them bac
 void vision_free(Vision **v);
 
 int vision_tokens(const VisionConfig *c);
-/* Shorter side to `shortest` (bicubic), centre crop, normalised by channel -> [3,size,size]; free() it */
+/* Shorter side to `shortest` (bicubic), centre crop, normalised by channel -> [3,size,size]; free() it; NULL when out of memory */
 float *vision_pixels(const VisionConfig *c, const Picture *p);
 /* pixels [3,size,size] on the host -> [tokens, width] in the arena */
 Tensor vision_encode(Vision *v, const float *pixels);

@@ -1,4 +1,5 @@
 /* test_engine.c - the engine's parts come and go without a trace: what was dropped to make room gives the same again. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,10 +106,53 @@ static void conditions_are_checked(void **state)
     engine_close(&e);
 }
 
+/* Whole, and in tiles: 16-bit pixels of what is no number would be any. */
+static void refuses_pixels_that_are_no_numbers(void **state)
+{
+    (void)state;
+    for (int tiled = 0; tiled < 2; tiled++) {
+        const BackendOptions o = {.kind = BACKEND_CPU, .threads = 1, .memory_bytes = tiled ? 1 : 0};
+        const int64_t dim[4] = {16, 2, 4, 4};
+        float latents[16 * 2 * 4 * 4] = {0};
+        const float *frames;
+        Engine *e;
+        Decode *d;
+        int n = 1;
+        assert_int_equal(engine_open(fixture, &o, &e).err, OK);
+        assert_int_equal(decode_begin(e, latents, dim, NULL, &d).err, OK);
+        while (n) assert_int_equal(decode_next(d, &frames, &n).err, OK);
+        decode_end(&d);
+        latents[5] = NAN;
+        assert_int_equal(decode_begin(e, latents, dim, NULL, &d).err, OK);
+        Status status = decode_next(d, &frames, &n);
+        if (!failed(status)) status = decode_next(d, &frames, &n);
+        assert_int_equal(status.err, ERR_CLIP);
+        assert_non_null(strstr(status.message, "no numbers"));
+        decode_end(&d);
+        engine_close(&e);
+    }
+}
+
+/* Frames that no memory holds are a machine's failure, not the process's end. */
+static void refuses_what_no_memory_holds(void **state)
+{
+    (void)state;
+    Engine *e = open_fixture();
+    const int64_t dim[4] = {16, (int64_t)1 << 30, (int64_t)1 << 10, (int64_t)1 << 10};
+    const float latent = 0;
+    Decode *d;
+    Status status = decode_begin(e, &latent, dim, NULL, &d);
+    assert_int_equal(status.err, ERR_NODE);
+    assert_non_null(strstr(status.message, "out of memory"));
+    assert_null(d);
+    engine_close(&e);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(text_encoder_comes_back),
-                                       cmocka_unit_test(transformer_comes_back_within_a_shot),
-                                       cmocka_unit_test(conditions_are_checked)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_encoder_comes_back), cmocka_unit_test(transformer_comes_back_within_a_shot),
+        cmocka_unit_test(conditions_are_checked), cmocka_unit_test(refuses_pixels_that_are_no_numbers),
+        cmocka_unit_test(refuses_what_no_memory_holds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static Status share_checkpoint(const Run *r, Checkpoint *c)
     if (!head.latents) return status_ok(); /* the first rank's address, good for nothing else */
     for (int i = -1; i < head.solver_count; i++) {
         float **to = i < 0 ? &c->state.latents : &c->state.solver[i];
-        if (!*to) *to = memory_get(bytes, 1);
+        if (!*to) TRY_MEMORY(*to, bytes / sizeof(float));
         TRY(coll_host_broadcast(group, *to, bytes, 0));
     }
     memcpy(c->dim, r->dim, sizeof c->dim);
@@ -203,7 +203,7 @@ static Status read_noise(const Run *r, float **noise)
     const size_t bytes = (size_t)(r->dim[0] * r->dim[1] * r->dim[2] * r->dim[3]) * sizeof(float);
     Status status = is_first(r) ? trace_read_noise(r->job->noise_file, r->dim, noise) : status_ok();
     status = coll_agree(group, status);
-    if (!failed(status) && !*noise) *noise = memory_get(bytes, 1);
+    if (!failed(status) && !*noise) TRY_MEMORY(*noise, bytes / sizeof(float));
     return failed(status) ? status : coll_host_broadcast(group, *noise, bytes, 0);
 }
 
