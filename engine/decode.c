@@ -5,8 +5,8 @@
 #include "common/spill.h"
 #include "engine/engine.h"
 #include "engine/parts.h"
-#include "engine/trace.h"
 #include "engine/wan/tiles.h"
+#include "engine/weights/trace.h"
 
 /* Frames come one latent frame after the other. Where a whole frame would take too much memory, all frames of one tile come before
  * the next tile's: the first call makes the whole clip and keeps it in a file, 16 bits per value, which is what the encoder

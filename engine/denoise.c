@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "engine/condition_make.h"
 #include "engine/engine.h"
 #include "engine/parts.h"
 #include "engine/sample/step.h"
-#include "engine/trace.h"
-#include "engine/wan/condition.h"
+#include "engine/weights/trace.h"
 
 struct Denoise {
     Engine *e;

@@ -7,7 +7,7 @@
 
 #include "common/file.h"
 #include "engine/parts.h"
-#include "engine/trace.h"
+#include "engine/weights/trace.h"
 
 static const char *const dit_folder[MAX_EXPERTS] = {"transformer", "transformer_2"};
 

@@ -18,17 +18,13 @@
 #include "common/model_config.h"
 #include "common/shot.h"
 #include "common/status.h"
+#include "engine/sample/noise.h"
+#include "engine/wan/picture.h"
 #include "engine/wan/split.h"
+#include "engine/weights/trace.h"
 #include "kernels/ops.h"
 
 typedef struct Engine Engine;
-
-/* What a tool may want to see of the inside. `data` is valid during the call only. dtype "f32" or "i64". */
-typedef struct {
-    void (*put)(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim);
-    void *self;
-    bool blocks; /* also trace.* : embeddings, blocks */
-} Trace;
 
 Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out);
 /* One rank's engine of a group that renders together (the group is borrowed and outlives the engine): every rank makes the same
@@ -103,15 +99,8 @@ void prompt_embeds_free(PromptEmbeds *p);
 /* ---- noise and latents ---- */
 /* [C,F,H,W] of the shot's latent, in this order */
 void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4]);
-/* Exactly torch.randn(dim, generator=Generator("cpu").manual_seed(seed), dtype=float32); count elements. */
-void noise_fill(uint64_t seed, float *out, int64_t count);
 
 /* ---- what a shot is conditioned on besides its prompt ---- */
-typedef struct {
-    int width, height;
-    const uint8_t *rgb; /* [height,width,3], borrowed */
-} Picture;
-
 typedef struct {                       /* all zero = nothing; which of it a model takes is checked */
     const Picture *image, *last_image; /* first and last frame, resized to the shot's size */
     const Picture *reference;          /* VACE: people and things to show, fitted onto a white canvas */

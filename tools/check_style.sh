@@ -37,6 +37,16 @@ for room in campaign ledger 'watch plan' 'dispatch deliver' launch verbs; do
   below="$below|${room// /|}"
 done
 
+# The rooms of the engine, from below; the files of engine/ itself stand above all of them.
+below='common|kernels'
+for room in weights 'text wan' sample; do
+  for one in $room; do
+    list=$(grep -rnE '#include "(engine)/' engine/$one --include='*.[ch]' | grep -vE "#include \"($below|engine/$one)/")
+    [ -z "$list" ] || complain "engine/$one may include $below and itself only:" "$list"
+  done
+  for one in $room; do below="$below|engine/$one"; done
+done
+
 # a vendor library has one home
 check_home() {
   local header=$1 home=$2 list

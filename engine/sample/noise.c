@@ -9,9 +9,10 @@
  *   - fewer: Box-Muller in double precision, two values per pair, each rounded to float at the end.
  * This file must be compiled without contraction of floating-point expressions (see CMakeLists.txt). */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "engine/sample/noise.h"
 
 enum { MT_SIZE = 624, MT_SHIFT = 397, BLOCK = 16, HALF = 8 };
 

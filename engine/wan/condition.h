@@ -1,9 +1,11 @@
-/* condition.h - pictures and control video turned into what the transformer takes: latents through the autoencoder, masks,
- * image tokens. Made once per shot. */
+/* condition.h - what pictures and control video are to the transformer: latents, masks, image tokens. Made once per shot
+ * (engine/condition_make.h). */
 #ifndef REELWRIGHT_CONDITION_H
 #define REELWRIGHT_CONDITION_H
 
-#include "engine/engine.h"
+#include <stdint.h>
+
+#include "common/model_config.h"
 
 typedef struct {
     int64_t dim[4];    /* of the latents that are denoised: [C,F,H,W], references included */
@@ -18,8 +20,6 @@ typedef struct {
     float control_scale[VACE_MAX_LAYERS];
 } Condition;
 
-/* ERR_INPUT: the model does not take what is given, or needs what is not. c may be NULL. */
-Status condition_make(Engine *e, const ShotSpec *s, const Conditions *c, const Trace *trace, Condition *out);
 void condition_clear(Condition *c);
 
 #endif

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "engine/trace.h"
 #include "engine/wan/dit_parts.h"
+#include "engine/weights/trace.h"
 
 /* ---- time ------------------------------------------------------------------------------------------------------------------- */
 

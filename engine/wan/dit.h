@@ -13,7 +13,7 @@
 #define REELWRIGHT_DIT_H
 
 #include "common/model_config.h"
-#include "engine/engine.h"
+#include "engine/weights/trace.h"
 #include "engine/weights/weights.h"
 #include "kernels/coll.h"
 #include "kernels/ops.h"

@@ -4,7 +4,10 @@
 
 #include <stdint.h>
 
-#include "engine/engine.h"
+typedef struct {
+    int width, height;
+    const uint8_t *rgb; /* [height,width,3], borrowed */
+} Picture;
 
 typedef enum { PICTURE_LANCZOS, PICTURE_BICUBIC } PictureFilter;
 

@@ -4,7 +4,7 @@
 #define REELWRIGHT_VISION_H
 
 #include "common/model_config.h"
-#include "engine/engine.h"
+#include "engine/wan/picture.h"
 #include "engine/weights/weights.h"
 #include "kernels/coll.h"
 #include "kernels/ops.h"
