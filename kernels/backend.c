@@ -314,9 +314,9 @@ void backend_repeat(Backend *be, const int64_t key[REPEAT_KEY], void (*body)(voi
 
 /* ---- weights ------------------------------------------------------------------------------------------------------- */
 
-static Status plan_weight(Backend *be, int64_t numbers, int64_t bias)
+static Status plan_weight(Backend *be, int64_t numbers, int64_t bias, DType type)
 {
-    backend_count(be, (size_t)numbers * dtype_bytes(be->options.compute) + (size_t)bias * sizeof(float), 0);
+    backend_count(be, (size_t)numbers * dtype_bytes(type) + (size_t)bias * sizeof(float), 0);
     return status_ok();
 }
 
@@ -331,11 +331,12 @@ Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out)
     if (weight.ndim != 2 || (bias.data && (bias.ndim != 1 || bias.dim[0] != weight.dim[0])))
         return status_fail(ERR_INPUT, "linear: the weight has %d dimensions and %lld rows, the bias %lld", weight.ndim,
                            (long long)weight.dim[0], (long long)tensor_count(bias));
+    const bool exact = out->exact;
     const bool quantize =
-        out->quantize && be->options.fp8 && weight.dim[0] % FP8_UNIT == 0 && weight.dim[1] % FP8_UNIT == 0;
-    *out = (Linear){.in = weight.dim[1], .out = weight.dim[0], .quantize = quantize};
+        !exact && out->quantize && be->options.fp8 && weight.dim[0] % FP8_UNIT == 0 && weight.dim[1] % FP8_UNIT == 0;
+    *out = (Linear){.in = weight.dim[1], .out = weight.dim[0], .quantize = quantize, .exact = exact};
     if (be->options.plan && quantize) return plan_quantized(be, out);
-    if (be->options.plan) return plan_weight(be, out->in * out->out, out->out);
+    if (be->options.plan) return plan_weight(be, out->in * out->out, out->out, exact ? F32 : be->options.compute);
     return be->kernels->linear_pack(be, weight, bias, out);
 }
 
@@ -356,7 +357,7 @@ Status conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *out)
     out->in = dim[1];
     for (int i = 0; i < 3; i++) out->kernel[i] = (int)dim[2 + i];
     out->packed = NULL;
-    if (be->options.plan) return plan_weight(be, be->kernels->conv_numbers(out), out->out);
+    if (be->options.plan) return plan_weight(be, be->kernels->conv_numbers(out), out->out, be->options.compute);
     return be->kernels->conv_pack(be, tensor_reshape(weight, 5, dim), bias, out);
 }
 

@@ -40,7 +40,8 @@ static bool linear_room(Backend *be, const char *op, Tensor x, const Linear *w, 
 Tensor op_linear(Backend *be, Tensor x, const Linear *w, Activation act)
 {
     Tensor out;
-    if (!linear_room(be, "op_linear", x, w, act == ACT_NONE ? F32 : backend_branch(be), &out)) return out;
+    if (!linear_room(be, "op_linear", x, w, act == ACT_NONE || w->exact ? F32 : backend_branch(be), &out)) return out;
+    if (!shape_check(be, !w->exact || x.dtype == F32, "op_linear", x, linear_shape(w))) return out;
     plan_quantized(be, x, w);
     BACKEND_RUN(be, linear(be, x, w, act, out));
     return out;

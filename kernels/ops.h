@@ -98,6 +98,7 @@ typedef struct Linear { /* y = x W^T + b */
     int64_t in, out;
     bool
         quantize; /* may be, where BackendOptions.fp8 asks for it and both sizes are whole sixteens: set before linear_pack */
+    bool exact;   /* weight, x and result are fp32 whatever the back end computes in: set before linear_pack */
     void *packed; /* the back end's own form; the file's bytes are not needed any more */
 } Linear;
 /* weight [N,K] and bias [N] (bias.data may be NULL) of any dtype in host memory, copied. */

@@ -14,8 +14,8 @@ enum { D, FFN, TEXT, FREQ, IN, OUT, PT, PH, PW, D6, IMAGE, KV, POS, CONTROL };
 
 static const WeightRow root_rows[] = {
     {"patch_embedding", ROOT(patch), WEIGHT_LINEAR, SPLIT_NONE, 5, {D, IN, PT, PH, PW}},
-    {"condition_embedder.time_embedder.linear_1", ROOT(time1), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, FREQ}},
-    {"condition_embedder.time_embedder.linear_2", ROOT(time2), WEIGHT_LINEAR, SPLIT_IN, 2, {D, D}},
+    {"condition_embedder.time_embedder.linear_1", ROOT(time1), WEIGHT_LINEAR_EXACT, SPLIT_OUT, 2, {D, FREQ}},
+    {"condition_embedder.time_embedder.linear_2", ROOT(time2), WEIGHT_LINEAR_EXACT, SPLIT_IN, 2, {D, D}},
     {"condition_embedder.time_proj", ROOT(time_proj), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D6, D}},
     {"condition_embedder.text_embedder.linear_1", ROOT(text1), WEIGHT_LINEAR, SPLIT_OUT, 2, {D, TEXT}},
     {"condition_embedder.text_embedder.linear_2", ROOT(text2), WEIGHT_LINEAR, SPLIT_IN, 2, {D, D}},

@@ -115,7 +115,8 @@ void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *pa
             if (split_axis(r) >= 0) t.dim[split_axis(r)] = row_share(g, r, ranks - 1, ranks).count;
             if (bias) bias = t.dim[0];
             weight = tensor_count(t);
-            *bytes += weight * (r->kind == WEIGHT_VECTOR ? (int)sizeof(float) : each) + bias * (int)sizeof(float);
+            const bool wide = r->kind == WEIGHT_VECTOR || r->kind == WEIGHT_LINEAR_EXACT;
+            *bytes += weight * (wide ? (int)sizeof(float) : each) + bias * (int)sizeof(float);
         }
     }
 }
@@ -397,9 +398,10 @@ static Tensor flat_vector(Tensor t)
 static Status pack(const WeightGroup *g, const WeightRow *r, Backend *be, Tensor weight, Tensor bias, void *field)
 {
     if (r->kind == WEIGHT_VECTOR) return vector_pack(be, flat_vector(weight), field);
-    if (r->kind == WEIGHT_LINEAR || r->kind == WEIGHT_LINEAR_PLAIN) {
+    if (r->kind == WEIGHT_LINEAR || r->kind == WEIGHT_LINEAR_EXACT || r->kind == WEIGHT_LINEAR_PLAIN) {
         const int64_t dim[2] = {weight.dim[0], tensor_count(weight) / weight.dim[0]};
         ((Linear *)field)->quantize = g->quantize;
+        ((Linear *)field)->exact = r->kind == WEIGHT_LINEAR_EXACT;
         return linear_pack(be, tensor_reshape(weight, 2, dim), bias, field);
     }
     *(Conv *)field = conv_geometry(r, weight);
@@ -424,6 +426,7 @@ static void free_row(const WeightRow *r, Backend *be, void *field)
         *(HostTable *)field = (HostTable){0};
         break;
     case WEIGHT_LINEAR:
+    case WEIGHT_LINEAR_EXACT:
     case WEIGHT_LINEAR_PLAIN:
         linear_free(be, field);
         *(Linear *)field = (Linear){0};

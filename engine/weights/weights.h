@@ -14,6 +14,7 @@
 
 typedef enum {
     WEIGHT_LINEAR,       /* NAME.weight [N,K...] and NAME.bias [N] -> Linear; further dimensions count as K */
+    WEIGHT_LINEAR_EXACT, /* WEIGHT_LINEAR that stays fp32 (Linear.exact) */
     WEIGHT_LINEAR_PLAIN, /* NAME.weight alone -> Linear */
     WEIGHT_CONV,         /* NAME.weight, NAME.bias -> Conv, stride 1, zero padding that keeps height and width */
     WEIGHT_CONV_HALVE,   /* the same with spatial stride 2 and padding below and to the right */

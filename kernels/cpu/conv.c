@@ -64,11 +64,11 @@ static Status conv_pack_panels(Backend *be, const float *weight, const Conv *c, 
     int64_t taps = (int64_t)c->kernel[0] * c->kernel[1] * c->kernel[2];
     const bool flat = conv_is_flat(c);
     p->winograd = conv_is_winograd(c);
-    if (!p->winograd) TRY(cpu_panels_new(be, c->out, taps * s.padded, conv_column, &s, &p->direct));
+    if (!p->winograd) TRY(cpu_panels_new(be, cpu_of(be), c->out, taps * s.padded, conv_column, &s, &p->direct));
     for (s.part = 0; flat && s.part < 4; s.part++)
-        TRY(cpu_panels_new(be, c->out, 4 * s.padded, conv_phase_column, &s, &p->phase[s.part]));
+        TRY(cpu_panels_new(be, cpu_of(be), c->out, 4 * s.padded, conv_phase_column, &s, &p->phase[s.part]));
     for (s.part = 0; p->winograd && s.part < WINOGRAD_POINTS; s.part++)
-        TRY(cpu_panels_new(be, c->out, c->kernel[0] * s.padded, winograd_column, &s, &p->point[s.part]));
+        TRY(cpu_panels_new(be, cpu_of(be), c->out, c->kernel[0] * s.padded, winograd_column, &s, &p->point[s.part]));
     return status_ok();
 }
 

@@ -11,7 +11,7 @@ static Status cpu_open(Backend *be)
     const char *most = getenv("REELWRIGHT_ISA");
     if (most && strcmp(most, "avx2") != 0 && strcmp(most, "avx512") != 0)
         return status_fail(ERR_INPUT, "REELWRIGHT_ISA=%s in the environment: expected avx2 or avx512", most);
-    Cpu *c = calloc(1, sizeof *c);
+    Cpu *c = calloc(2, sizeof *c); /* as it computes, and in fp32 */
     if (!c) return status_fail(ERR_NODE, "out of memory");
     c->isa = isa_of_this_machine(be->options.compute);
     if (!c->isa) {
@@ -23,6 +23,8 @@ static Status cpu_open(Backend *be)
     else
         c->operand = c->isa->pairs ? OPERAND_PAIRS : OPERAND_ROUNDED;
     c->width = 2 * c->isa->lanes;
+    c[1] = (Cpu){.isa = isa_of_this_machine(F32), .operand = OPERAND_FLOAT};
+    c[1].width = 2 * c[1].isa->lanes;
     be->own = c;
     return status_ok();
 }

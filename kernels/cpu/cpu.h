@@ -23,6 +23,8 @@ typedef struct {
 } Cpu;
 
 static inline const Cpu *cpu_of(const Backend *be) { return be->own; }
+/* The same for products that stay fp32 (Linear.exact). */
+static inline const Cpu *cpu_exact(const Backend *be) { return cpu_of(be) + 1; }
 static inline size_t cpu_operand_bytes(const Cpu *c) { return c->operand == OPERAND_PAIRS ? 2 : 4; }
 /* k numbers as operands take this many (bf16 weights are packed in whole pairs) */
 static inline int64_t cpu_padded(const Cpu *c, int64_t k) { return c->operand == OPERAND_FLOAT ? k : (k + 1) / 2 * 2; }
@@ -65,8 +67,9 @@ static inline const char *cpu_panel(const Cpu *c, const CpuPanels *p, int64_t pa
     return p->data + (size_t)(panel * c->width * p->k) * (p->pairs ? 2 : 4);
 }
 
-/* Weights: packed once, owned, counted; pairs unless the back end computes in fp32. */
-Status cpu_panels_new(Backend *be, int64_t columns, int64_t k, CpuColumn column, const void *source, CpuPanels *out);
+/* Weights: packed once, owned, counted; pairs unless c computes in fp32. */
+Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, CpuColumn column, const void *source,
+                      CpuPanels *out);
 void cpu_panels_free(Backend *be, CpuPanels *p);
 
 /* C (+)= A B with B the panel's steps from number `first` of k on; the caller sets what concerns A and C in *p. `room`:

@@ -19,7 +19,10 @@ enum {
 typedef struct {
     CpuPanels weight;
     float *bias; /* [N], or NULL */
+    bool exact;
 } CpuLinear;
+
+static const Cpu *cpu_for(const Backend *be, const CpuLinear *p) { return p->exact ? cpu_exact(be) : cpu_of(be); }
 
 typedef struct {
     Tensor x;
@@ -45,7 +48,8 @@ Status cpu_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
     CpuLinear *p = calloc(1, sizeof *p);
     l->packed = p;
     if (!p) return status_fail(ERR_NODE, "out of memory");
-    Status status = cpu_panels_new(be, l->out, l->in, linear_column, &weight, &p->weight);
+    p->exact = l->exact;
+    Status status = cpu_panels_new(be, cpu_for(be, p), l->out, l->in, linear_column, &weight, &p->weight);
     if (!failed(status) && bias.data) {
         p->bias = malloc((size_t)l->out * sizeof *p->bias);
         if (p->bias)
@@ -182,7 +186,7 @@ static void linear_part(const Cpu *c, const LinearJob *j, const LinearPlan *p, i
 
 static Status linear_run(Backend *be, const LinearJob *j)
 {
-    const Cpu *c = cpu_of(be);
+    const Cpu *c = cpu_for(be, j->weight);
     int threads = be->options.threads;
     LinearPlan p = linear_plan(c, j, threads);
     int64_t rows = p.blocks ? ((p.tiles + p.blocks - 1) / p.blocks) * c->isa->tile_rows : 0;

@@ -50,9 +50,9 @@ void cpu_panels_free(Backend *be, CpuPanels *p)
     p->data = NULL;
 }
 
-Status cpu_panels_new(Backend *be, int64_t columns, int64_t k, CpuColumn column, const void *source, CpuPanels *out)
+Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, CpuColumn column, const void *source,
+                      CpuPanels *out)
 {
-    const Cpu *c = cpu_of(be);
     bool pairs = c->operand != OPERAND_FLOAT;
     int64_t padded = pairs ? (k + 1) / 2 * 2 : k;
     CpuPanels p = {.columns = columns, .k = padded, .pairs = pairs};

@@ -41,7 +41,7 @@ Status cuda_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
     CudaLinear *p = calloc(1, sizeof *p);
     if (!p) return status_fail(ERR_NODE, "out of memory");
     l->packed = p;
-    const DType type = be->options.compute;
+    const DType type = l->exact ? F32 : be->options.compute;
     Status status = l->quantize
                         ? cuda_weight_quantized(be, weight.data, weight.dtype, weight.dim, &p->weight, &p->scale)
                         : cuda_weight_new(be, weight.data, weight.dtype, tensor_count(weight), type, &p->weight);
@@ -63,7 +63,7 @@ static Operand operand_of(Backend *be, Tensor x, const Linear *l)
 {
     Operand o = {.rows = l->in ? tensor_count(x) / l->in : 0};
     if (!l->quantize) {
-        o.numbers = cuda_operand(be, x);
+        o.numbers = l->exact ? x : cuda_operand(be, x);
         return o;
     }
     o.numbers = backend_alloc(be, E4M3, 2, (int64_t[]){o.rows, l->in});

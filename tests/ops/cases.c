@@ -55,9 +55,9 @@ static Tensor drawn(Backend *be, float scale, int ndim, const int64_t *dim)
 #define DRAWN(be, scale, ...)                                                                                          \
     drawn(be, scale, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 
-static Linear drawn_linear(Backend *be, int64_t out, int64_t in, bool with_bias)
+static Linear drawn_linear_of(Backend *be, int64_t out, int64_t in, bool with_bias, bool exact)
 {
-    Linear l = {.quantize = true}; /* where the back end's options ask for it */
+    Linear l = {.quantize = true, .exact = exact}; /* quantised where the back end's options ask for it */
     float *v = malloc((size_t)(out * in + out) * sizeof *v);
     draw(v, out * in + out, 1.0f / (float)(in > 64 ? 16 : 4));
     Tensor bias = with_bias ? tensor_view(v + out * in, F32, 1, &out) : (Tensor){0};
@@ -66,12 +66,27 @@ static Linear drawn_linear(Backend *be, int64_t out, int64_t in, bool with_bias)
     return l;
 }
 
+static Linear drawn_linear(Backend *be, int64_t out, int64_t in, bool with_bias)
+{
+    return drawn_linear_of(be, out, in, with_bias, false);
+}
+
 /* ---- tokens ------------------------------------------------------------------------------------------------------------ */
 
 /* p: T, K, N, activation, bias */
 static Tensor run_linear(Backend *be, const int64_t *p)
 {
     Linear l = drawn_linear(be, p[2], p[1], p[4] != 0);
+    Tensor y, x = DRAWN(be, 1, p[0], p[1]);
+    TIMED(y = op_linear(be, x, &l, (Activation)p[3]));
+    linear_free(be, &l);
+    return y;
+}
+
+/* p: T, K, N, activation; in fp32 whatever the back end computes in */
+static Tensor run_linear_exact(Backend *be, const int64_t *p)
+{
+    Linear l = drawn_linear_of(be, p[2], p[1], true, true);
     Tensor y, x = DRAWN(be, 1, p[0], p[1]);
     TIMED(y = op_linear(be, x, &l, (Activation)p[3]));
     linear_free(be, &l);
@@ -352,6 +367,8 @@ const Case cases[] = {
     {"linear", run_linear, 3e-6, 4e-3, {29, 5001, 33, ACT_NONE, 1}},
     {"linear", run_linear, 3e-6, 4e-3, {301, 64, 100, ACT_NONE, 1}},
     {"linear", run_linear, 3e-6, 4e-3, {64, 96, 48, ACT_NONE, 1}},
+    {"linear exact", run_linear_exact, 1e-6, 1e-6, {2, 96, 50, ACT_NONE}},
+    {"linear exact", run_linear_exact, 1e-6, 1e-6, {1, 256, 48, ACT_SILU}},
     {"linear gelu", run_linear, 1e-6, 5e-3, {37, 96, 48, ACT_GELU_TANH, 1}},
     {"linear gelu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_GELU_TANH, 1}}, /* 2.2e-7 3.0e-3 */
     {"linear silu", run_linear, 1e-6, 5e-3, {37, 96, 50, ACT_SILU, 1}},
