@@ -268,8 +268,8 @@ static Status deliver_now(const char *folder, const Snapshot *s)
     Status status = deliver(folder, 0, true, &done), pages;
     char *why = text_copy(status.message);
     if (done.restored > 0)
-        printf("%lld clip%s missing in delivery/ or damaged there: restored\n", (long long)done.restored,
-               done.restored == 1 ? " was" : "s were");
+        foreign_print(stdout, "%lld clip%s missing in delivery/ or damaged there: restored\n", (long long)done.restored,
+                      done.restored == 1 ? " was" : "s were");
     if (!failed(status) || status.err == ERR_CLIP) {
         pages = write_pages(folder);
         status = failed(pages) ? pages : failed(status) ? lost_status(s, folder, why) : status_ok();

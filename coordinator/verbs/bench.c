@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
@@ -126,18 +127,18 @@ static Status measure(const BenchOptions *o, Record *r)
 
 static void print_record(const Record *r)
 {
-    printf("%d worker%s%s, %d finisher%s\n", r->workers, r->workers == 1 ? "" : "s", r->both ? " that also finish" : "",
-           r->finishers, r->finishers == 1 ? "" : "s");
-    printf("             p50      p90      p99\n");
-    printf("  render  %7.3f  %7.3f  %7.3f s   (text %.3f, denoise %.3f, decode %.3f)\n",
-           measured_quantile(&r->render, 0.5), measured_quantile(&r->render, 0.9), measured_quantile(&r->render, 0.99),
-           r->text_s, r->denoise_s, r->decode_s);
-    printf("  finish  %7.3f  %7.3f  %7.3f s\n", measured_quantile(&r->finish, 0.5), measured_quantile(&r->finish, 0.9),
-           measured_quantile(&r->finish, 0.99));
-    printf("  load    %7.3f s; start %.2f s, end %.2f s; nights differ by %.1f %%\n", measured_quantile(&r->load, 0.5),
-           r->start_s, r->end_s, 100 * r->run_sd);
+    foreign_print(stdout, "%d worker%s%s, %d finisher%s\n", r->workers, r->workers == 1 ? "" : "s",
+                  r->both ? " that also finish" : "", r->finishers, r->finishers == 1 ? "" : "s");
+    foreign_print(stdout, "             p50      p90      p99\n");
+    foreign_print(stdout, "  render  %7.3f  %7.3f  %7.3f s   (text %.3f, denoise %.3f, decode %.3f)\n",
+                  measured_quantile(&r->render, 0.5), measured_quantile(&r->render, 0.9),
+                  measured_quantile(&r->render, 0.99), r->text_s, r->denoise_s, r->decode_s);
+    foreign_print(stdout, "  finish  %7.3f  %7.3f  %7.3f s\n", measured_quantile(&r->finish, 0.5),
+                  measured_quantile(&r->finish, 0.9), measured_quantile(&r->finish, 0.99));
+    foreign_print(stdout, "  load    %7.3f s; start %.2f s, end %.2f s; nights differ by %.1f %%\n",
+                  measured_quantile(&r->load, 0.5), r->start_s, r->end_s, 100 * r->run_sd);
     for (size_t i = 0; i < json_array_size(r->invalid); i++)
-        printf("INVALID: %s\n", json_string_value(json_array_get(r->invalid, i)));
+        foreign_print(stdout, "INVALID: %s\n", json_string_value(json_array_get(r->invalid, i)));
 }
 
 Status verb_bench_campaign(int argc, char **argv)
@@ -188,7 +189,7 @@ Status verb_bench_campaign(int argc, char **argv)
         json_decref(j);
     } else if (!failed(status)) {
         print_record(&r);
-        printf("record in %s; next: reelwright plan %s --record %s\n", o.out, o.campaign, o.out);
+        foreign_print(stdout, "record in %s; next: reelwright plan %s --record %s\n", o.out, o.campaign, o.out);
     }
     record_clear(&r);
     return status;

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
 #include "coordinator/verbs/verbs.h"
@@ -51,10 +52,11 @@ static void print_challenge(const char *id, const TrustChallenge *c)
 {
     char until[TRUST_TIME_BYTES];
     trust_time_text(c->until_s, until);
-    printf("Ask the person to say one of these sentences in front of a camera:\n\n  %s\n  %s\n\n"
-           "The code is %s; it can be used once, before %s.\n"
-           "then  reelwright cameo verify %s --recording FILE --by YOUR-NAME\n",
-           c->sentence[0], c->sentence[1], c->passcode, until, id);
+    foreign_print(stdout,
+                  "Ask the person to say one of these sentences in front of a camera:\n\n  %s\n  %s\n\n"
+                  "The code is %s; it can be used once, before %s.\n"
+                  "then  reelwright cameo verify %s --recording FILE --by YOUR-NAME\n",
+                  c->sentence[0], c->sentence[1], c->passcode, until, id);
 }
 
 static Status challenge(int argc, char **argv)
@@ -228,10 +230,11 @@ static Status take_back(int argc, char **argv)
     TRY(trust_open(where, TRUST_WRITE, &s));
     Status status = erase ? trust_erase(s, id, now()) : trust_revoke(s, id, number, now());
     if (!failed(status))
-        printf(erase    ? "cameo %s: everything that was stored is destroyed\n"
-               : number ? "cameo %s: consent %d is revoked\n"
-                        : "cameo %s: all consents are revoked\n",
-               id, number);
+        foreign_print(stdout,
+                      erase    ? "cameo %s: everything that was stored is destroyed\n"
+                      : number ? "cameo %s: consent %d is revoked\n"
+                               : "cameo %s: all consents are revoked\n",
+                      id, number);
     trust_close(&s);
     return status;
 }
@@ -278,16 +281,17 @@ static json_t *cameo_json(const TrustRecord *r, const TrustConsents *c, int64_t 
 
 static void print_cameo(const TrustRecord *r, const TrustConsents *c, int64_t now_s)
 {
-    printf("%-16s %s; %d pictures of the face%s; %s%s\n", r->id, r->name, trust_count_media(r, "face"),
-           trust_count_media(r, "voice") ? ", a voice" : "", r->verified_s ? "verified by " : "not verified",
-           r->verified_s ? r->verified_by : "");
+    foreign_print(stdout, "%-16s %s; %d pictures of the face%s; %s%s\n", r->id, r->name, trust_count_media(r, "face"),
+                  trust_count_media(r, "voice") ? ", a voice" : "", r->verified_s ? "verified by " : "not verified",
+                  r->verified_s ? r->verified_by : "");
     for (int i = 0; i < c->count; i++) {
         const TrustConsent *k = &c->consent[i];
         char until[TRUST_TIME_BYTES];
         until_text(k->until_s, until);
-        printf("  %3d %-8s %s, %s%s%s, until %s, shown to %s\n", k->number, trust_consent_state(k, now_s), k->purpose,
-               k->face ? "face" : "", k->face && k->voice ? " and " : "", k->voice ? "voice" : "", until,
-               trust_audience_name(k->audience));
+        foreign_print(stdout, "  %3d %-8s %s, %s%s%s, until %s, shown to %s\n", k->number,
+                      trust_consent_state(k, now_s), k->purpose, k->face ? "face" : "",
+                      k->face && k->voice ? " and " : "", k->voice ? "voice" : "", until,
+                      trust_audience_name(k->audience));
     }
 }
 
@@ -320,9 +324,9 @@ static Status list_all(TrustStore *s, bool as_json)
     free(id);
     if (!failed(status) && all) {
         json_dumpf(all, stdout, JSON_INDENT(2));
-        printf("\n");
+        foreign_print(stdout, "\n");
     } else if (!failed(status) && count == 0) {
-        printf("no cameos in %s: reelwright cameo add ID --name NAME --face FILE\n", trust_folder(s));
+        foreign_print(stdout, "no cameos in %s: reelwright cameo add ID --name NAME --face FILE\n", trust_folder(s));
     }
     json_decref(all);
     return status;
@@ -369,16 +373,18 @@ static Status show_with(TrustStore *s, const char *id, const char *picture)
     Status status = trust_read_consents(s, &r, &c);
     const int64_t now_s = trust_now(s, now());
     for (int i = 0; i < r.medium_count && !failed(status); i++)
-        printf("%-10s %lld bytes, SHA-256 %.16s...%s%s\n", r.medium[i].kind, (long long)r.medium[i].bytes,
-               r.medium[i].sha256, *r.medium[i].note ? ", " : "", r.medium[i].note);
+        foreign_print(stdout, "%-10s %lld bytes, SHA-256 %.16s...%s%s\n", r.medium[i].kind,
+                      (long long)r.medium[i].bytes, r.medium[i].sha256, *r.medium[i].note ? ", " : "",
+                      r.medium[i].note);
     for (int i = 0; i < c.count && !failed(status); i++) {
-        printf("\n");
+        foreign_print(stdout, "\n");
         trust_consent_tell(stdout, TRUST_ENGLISH, id, r.name, &c.consent[i], now_s);
-        printf("\n");
+        foreign_print(stdout, "\n");
         trust_consent_tell(stdout, TRUST_GERMAN, id, r.name, &c.consent[i], now_s);
     }
     if (!failed(status) && c.count == 0)
-        printf(
+        foreign_print(
+            stdout,
             "\n%s has agreed to nothing: nothing may be made with face or voice.\n%s hat in nichts eingewilligt: mit "
             "Gesicht und Stimme darf nichts gemacht werden.\n",
             r.name, r.name);
@@ -425,7 +431,7 @@ static Status export_all(int argc, char **argv)
     if (!id) return status_ok();
     TRY(trust_open(where, TRUST_READ, &s));
     Status status = trust_export(s, id, out);
-    if (!failed(status)) printf("%s\n", out);
+    if (!failed(status)) foreign_print(stdout, "%s\n", out);
     trust_close(&s);
     return status;
 }
@@ -462,13 +468,15 @@ static Status check(int argc, char **argv)
     Status status = reset ? trust_reset_clock(s, by, reason, now()) : status_ok();
     if (!failed(status)) status = trust_check(s, &lines, &cameos, &consents);
     if (!failed(status))
-        printf("%s: fine: %lld lines of log, %d cameos, %d consents\n", trust_folder(s), (long long)lines, cameos,
-               consents);
+        foreign_print(stdout, "%s: fine: %lld lines of log, %d cameos, %d consents\n", trust_folder(s),
+                      (long long)lines, cameos, consents);
     int64_t ahead = failed(status) ? 0 : trust_now(s, now()) - now();
     if (ahead > 3600)
-        printf("the log has seen a time %lld h ahead of this clock; if that one was wrong: cameo check --reset-clock "
-               "--by NAME --reason TEXT\n",
-               (long long)ahead / 3600);
+        foreign_print(
+            stdout,
+            "the log has seen a time %lld h ahead of this clock; if that one was wrong: cameo check --reset-clock "
+            "--by NAME --reason TEXT\n",
+            (long long)ahead / 3600);
     trust_close(&s);
     return status;
 }
@@ -489,7 +497,7 @@ static Status rotate(int argc, char **argv)
     if (first < 0) return status_ok();
     TRY(trust_open(where, TRUST_WRITE, &s));
     Status status = trust_rotate(s, now());
-    if (!failed(status)) printf("%s: has another key\n", trust_folder(s));
+    if (!failed(status)) foreign_print(stdout, "%s: has another key\n", trust_folder(s));
     trust_close(&s);
     return status;
 }
@@ -517,9 +525,10 @@ bool verb_cameo_needs_media(int argc, char **argv)
 Status verb_cameo(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "--help") == 0) {
-        printf("usage: reelwright cameo VERB [ID] [options]\nPeople, their likeness, and what they allow.\n\n");
-        for (int i = 0; i < SUBVERBS; i++) printf("  %-10s %s\n", subverbs[i].name, subverbs[i].summary);
-        printf("\n`reelwright cameo VERB --help` says what each takes.\n");
+        foreign_print(stdout,
+                      "usage: reelwright cameo VERB [ID] [options]\nPeople, their likeness, and what they allow.\n\n");
+        for (int i = 0; i < SUBVERBS; i++) foreign_print(stdout, "  %-10s %s\n", subverbs[i].name, subverbs[i].summary);
+        foreign_print(stdout, "\n`reelwright cameo VERB --help` says what each takes.\n");
         return argc < 2 ? status_fail(ERR_INPUT, "cameo: expected a verb") : status_ok();
     }
     const char *names[SUBVERBS];

@@ -35,7 +35,7 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     if (clips) foreign_print(stdout, ", %lld of %lld clips", (long long)changed, (long long)meant);
     if (strcmp(r->verb, "priority") == 0) foreign_print(stdout, " %lld", (long long)r->number);
     bool running = s->epoch > 0 && s->ended_s <= 0;
-    foreign_print(stdout, "\n%s", running ? "" : "no run is going on: the next one takes it up\n");
+    foreign_print(stdout, running ? "\n" : "\nno run is going on: the next one takes it up\n");
     return status_ok();
 }
 

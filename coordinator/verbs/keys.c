@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/foreign.h"
 #include "common/options.h"
 #include "coordinator/verbs/verbs.h"
 #include "trust/certificate.h"
@@ -32,9 +33,11 @@ Status verb_keys(int argc, char **argv)
     if (strlen(organisation) < 1 || strlen(organisation) > 64)
         return status_fail(ERR_INPUT, "--organisation: expected 1 to 64 bytes");
     TRY(trust_make_certificates(folder, organisation));
-    printf("%s/signer.pem  the key, for `credentials: {key: ...}`; only you can read it\n"
-           "%s/chain.pem   its certificates, for `credentials: {certificate: ...}`; self-made: nobody trusts them\n"
-           "%s/root.pem    the root, for a reader that shall trust this farm\n",
-           folder, folder, folder);
+    foreign_print(
+        stdout,
+        "%s/signer.pem  the key, for `credentials: {key: ...}`; only you can read it\n"
+        "%s/chain.pem   its certificates, for `credentials: {certificate: ...}`; self-made: nobody trusts them\n"
+        "%s/root.pem    the root, for a reader that shall trust this farm\n",
+        folder, folder, folder);
     return status_ok();
 }

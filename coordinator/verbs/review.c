@@ -88,7 +88,8 @@ static Status list_all(const char *folder, bool all, bool as_json)
         json_dumpf(listing.held, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         putchar('\n');
     } else if (!failed(status)) {
-        printf("%zu clip%s\n", json_array_size(listing.held), json_array_size(listing.held) == 1 ? "" : "s");
+        foreign_print(stdout, "%zu clip%s\n", json_array_size(listing.held),
+                      json_array_size(listing.held) == 1 ? "" : "s");
         json_array_foreach(listing.held, i, one) print_clip(one);
     }
     json_decref(listing.held);
@@ -167,10 +168,11 @@ static Status leave_requests(Ledger *l, const Decision *d)
 static void print_done(const Decision *d, int64_t changed, bool now)
 {
     if (d->as_json)
-        printf("{\"changed\": %lld, \"taken\": \"%s\"}\n", (long long)changed, now ? "now" : "by the run that goes on");
+        foreign_print(stdout, "{\"changed\": %lld, \"taken\": \"%s\"}\n", (long long)changed,
+                      now ? "now" : "by the run that goes on");
     else
-        printf("%s: %lld clip%s%s\n", d->verb, (long long)changed, changed == 1 ? "" : "s",
-               now ? "" : "; the run that goes on takes it up");
+        foreign_print(stdout, "%s: %lld clip%s%s\n", d->verb, (long long)changed, changed == 1 ? "" : "s",
+                      now ? "" : "; the run that goes on takes it up");
 }
 
 static Status decide(const Decision *d)

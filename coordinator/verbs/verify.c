@@ -127,8 +127,8 @@ static void print_folder(const Folder *f, const char *audit, bool as_json)
         json_decref(j);
         return;
     }
-    printf("%lld clips as they were recorded, %zu not; audit log %s\n", (long long)f->good, json_array_size(f->bad),
-           audit);
+    foreign_print(stdout, "%lld clips as they were recorded, %zu not; audit log %s\n", (long long)f->good,
+                  json_array_size(f->bad), audit);
     json_array_foreach(f->bad, i, one)
         foreign_print(stdout, "  %s: %s: %s\n", json_string_value(json_object_get(one, "clip")),
                       json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "why")));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "common/foreign.h"
 #include "common/options.h"
 #include "worker/render/worker.h"
 #include "worker/verbs/bench.h"
@@ -140,8 +141,8 @@ Status verb_bench(int argc, char **argv)
     BenchResult b;
     TRY(bench_run(r, &b));
     if (given.json) return print_json(r, &b);
-    printf("%s %s %s on %s: %.4g s (%.4g to %.4g), %.1f GFLOP/s\n", bench_stage_name[r->stage],
-           bench_shape_name[r->shape], backend_dtype_name(&r->backend), backend_name[r->backend.kind], b.median, b.min,
-           b.max, b.flop / b.median / 1e9);
+    foreign_print(stdout, "%s %s %s on %s: %.4g s (%.4g to %.4g), %.1f GFLOP/s\n", bench_stage_name[r->stage],
+                  bench_shape_name[r->shape], backend_dtype_name(&r->backend), backend_name[r->backend.kind], b.median,
+                  b.min, b.max, b.flop / b.median / 1e9);
     return status_ok();
 }

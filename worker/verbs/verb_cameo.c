@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
 #include "trust/trust.h"
@@ -70,7 +71,7 @@ static Status take_faces(Media *m, Footage *from, const FootageCrop *crop, bool 
         if (!failed(status)) status = footage_png(&f->picture, &data, &bytes);
         if (failed(status)) break;
         char *note = note_of(f, crop, of_video);
-        printf("  face %d: %s\n", m->all.count + 1, note);
+        foreign_print(stdout, "  face %d: %s\n", m->all.count + 1, note);
         add_medium(m, "face", note, data, bytes);
         m->all.frame = memory_resize(m->all.frame, MOST_FACES, sizeof *m->all.frame);
         m->all.frame[m->all.count++] = *f;
@@ -91,7 +92,7 @@ static Status read_faces(const AddOptions *o, Media *m)
     }
     if (!o->video) return status_ok();
     TRY(footage_read_video(o->video, &crop, FACES_OF_A_VIDEO, &f));
-    printf("looked at %lld frames, %.1f s\n", (long long)f.looked_at, f.seconds);
+    foreign_print(stdout, "looked at %lld frames, %.1f s\n", (long long)f.looked_at, f.seconds);
     return take_faces(m, &f, &crop, true);
 }
 
@@ -120,8 +121,10 @@ static Status add_with(const AddOptions *o, const char *id)
                              .medium_count = m.count,
                              .medium = m.medium};
     TRY_OUT(trust_add_cameo(s, &c, now()));
-    printf("cameo %s is in %s; nothing may be made with it before it is verified:\n  reelwright cameo challenge %s\n",
-           id, trust_folder(s), id);
+    foreign_print(
+        stdout,
+        "cameo %s is in %s; nothing may be made with it before it is verified:\n  reelwright cameo challenge %s\n", id,
+        trust_folder(s), id);
 out:
     trust_close(&s);
     clear_media(&m);
@@ -212,8 +215,8 @@ static Status ask_person(const VerifyOptions *o, const TrustRecord *r, char *hea
     }
     if (!isatty(STDIN_FILENO))
         return status_fail(ERR_INPUT, "expected --passcode CODE, as it is heard in the recording, or --command");
-    printf("Play %s. Does it show %s, saying that they agree?\nType the code that they say, or no: ", o->recording,
-           r->name);
+    foreign_print(stdout, "Play %s. Does it show %s, saying that they agree?\nType the code that they say, or no: ",
+                  o->recording, r->name);
     fflush(stdout);
     if (!fgets(heard, (int)room, stdin)) return status_fail(ERR_INPUT, "no answer");
     heard[strcspn(heard, "\n")] = 0;
@@ -250,7 +253,7 @@ static Status verify_with(TrustStore *s, const VerifyOptions *o, const char *id)
                             .recording = recording,
                             .bytes = bytes};
     TRY_OUT(trust_verify(s, id, &v, now()));
-    printf("cameo %s is verified by %s\n", id, v.by);
+    foreign_print(stdout, "cameo %s is verified by %s\n", id, v.by);
 out:
     if (recording) explicit_bzero(recording, bytes);
     free(recording);

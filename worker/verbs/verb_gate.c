@@ -7,20 +7,21 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/options.h"
 #include "worker/gate/gate.h"
 #include "worker/verbs/verbs.h"
 
 static void print_report(const char *path, const GateReport *r)
 {
-    printf("%s: %s\n", path, gate_verdict_name[r->verdict]);
+    foreign_print(stdout, "%s: %s\n", path, gate_verdict_name[r->verdict]);
     for (int i = 0; i < GATE_COUNT; i++) {
         const GateFinding *f = &r->gate[i];
         if (!f->measured) continue;
-        printf("  %-12s %-5s %10.3f  bound %8.3f %s", gate_name[i], gate_verdict_name[f->verdict], f->value,
-               f->threshold, gate_unit[i]);
-        for (int k = 0; k < f->at_count; k++) printf("%s%.2f", k ? ", " : "  at ", f->at[k]);
-        printf(f->at_count ? " s\n" : "\n");
+        foreign_print(stdout, "  %-12s %-5s %10.3f  bound %8.3f %s", gate_name[i], gate_verdict_name[f->verdict],
+                      f->value, f->threshold, gate_unit[i]);
+        for (int k = 0; k < f->at_count; k++) foreign_print(stdout, "%s%.2f", k ? ", " : "  at ", f->at[k]);
+        foreign_print(stdout, f->at_count ? " s\n" : "\n");
     }
 }
 
