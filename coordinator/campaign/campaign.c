@@ -270,6 +270,7 @@ static void read_settings(CampaignLoad *l)
     s->priority = f->priority;
     s->pilot = f->pilot;
     s->mixed = f->reuse_mixed;
+    s->keep_masters = f->keep_masters;
     memcpy(s->limit_s, f->limit_s, sizeof s->limit_s);
     if (f->max_fails && !max_fails_parse(f->max_fails, &s->max_fails))
         faults_add(l->faults, place_of(l, "max_fails"), "%s, expected a number of clips, 20, or a share of them, 5%%",

@@ -76,6 +76,8 @@ static const YamlField schema[] = {
      .unit = "steps", .help = "how often latents are saved"},
     {"reuse.shots", YAML_SWITCH, TO(reuse_shots), .fallback = "true",
      .help = "rows that need the same render share it"},
+    {"keep_masters", YAML_SWITCH, TO(keep_masters), .fallback = "false",
+     .help = "the lossless frames of each shot stay in DIR/masters"},
     {"reuse.mixed", YAML_SWITCH, TO(reuse_mixed), .fallback = "false",
      .help = "another kind of processor may go on with a shot"},
     {"reuse.trunk_steps", YAML_INTEGER, .max = 1000, .fallback = "0", .unit = "steps", .only = "0",

@@ -60,7 +60,7 @@ typedef struct
     YamlWords renditions, events, references, control_scale, audience, licence_accept;
     YamlTables loras; /* of CampaignLora */
     int cameo_pictures;
-    bool reuse_shots, reuse_mixed, cameo_face, cameo_voice, operator_commercial;
+    bool reuse_shots, reuse_mixed, keep_masters, cameo_face, cameo_voice, operator_commercial;
     double operator_revenue_usd; /* negative: not given */
     CampaignVoice voice;
     CampaignMusic music;

@@ -49,12 +49,12 @@ char *settings_to_json(const Settings *s)
     json_t *limits = json_object(), *events = json_array();
     for (int i = 0; i < STAGE_COUNT; i++) json_object_set_new(limits, stage_names[i], json_integer(s->limit_s[i]));
     for (int i = 0; i < s->notify.event_count; i++) json_array_append_new(events, json_string(s->notify.event[i]));
-    json_t *all =
-        json_pack("{s:i,s:i,s:s,s:f,s:b,s:o,s:s?,s:s?,s:s?,s:o,s:b,s:{s:s,s:f,s:b}}", "priority", s->priority, "pilot",
-                  s->pilot, "deadline", s->deadline, "max_fails", s->max_fails.count, "max_fails_percent",
-                  s->max_fails.percent, "limits", limits, "webhook", s->notify.webhook, "command", s->notify.command,
-                  "secret_file", s->notify.secret_file, "events", events, "mixed", s->mixed, "review", "policy",
-                  policy_names[s->review.policy], "lq", s->review.lq, "four_eyes", s->review.four_eyes);
+    json_t *all = json_pack("{s:i,s:i,s:s,s:f,s:b,s:o,s:s?,s:s?,s:s?,s:o,s:b,s:b,s:{s:s,s:f,s:b}}", "priority",
+                            s->priority, "pilot", s->pilot, "deadline", s->deadline, "max_fails", s->max_fails.count,
+                            "max_fails_percent", s->max_fails.percent, "limits", limits, "webhook", s->notify.webhook,
+                            "command", s->notify.command, "secret_file", s->notify.secret_file, "events", events,
+                            "mixed", s->mixed, "keep_masters", s->keep_masters, "review", "policy",
+                            policy_names[s->review.policy], "lq", s->review.lq, "four_eyes", s->review.four_eyes);
     if (all && s->list_bom) json_object_set_new(all, "list_bom", json_true());
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     if (!text) abort();
@@ -92,6 +92,7 @@ Status settings_from_json(const char *text, Settings *out)
         snprintf(out->deadline, sizeof out->deadline, "%s", deadline);
         out->max_fails.percent = percent != 0;
         out->mixed = json_is_true(json_object_get(all, "mixed"));
+        out->keep_masters = json_is_true(json_object_get(all, "keep_masters"));
         for (int i = 0; i < STAGE_COUNT; i++)
             out->limit_s[i] = (int)json_integer_value(json_object_get(limits, stage_names[i]));
         out->notify.webhook = copy_text(all, "webhook");

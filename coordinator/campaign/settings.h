@@ -39,6 +39,7 @@ typedef struct { /* owns its texts: settings_clear */
     char deadline[DEADLINE_BYTES]; /* as the file says it; "" none */
     MaxFails max_fails;
     bool mixed;               /* reuse: {mixed: true} */
+    bool keep_masters;        /* they stay when their last clip is finished */
     int limit_s[STAGE_COUNT]; /* between two signs of progress; 0: measured */
     NotifySettings notify;
     ReviewSettings review;

@@ -88,6 +88,7 @@ static Status take_settings(Ledger *l, const Snapshot *s, DispatchOptions *o)
     Settings settings;
     TRY(ledger_read_settings(l, &settings));
     for (int i = 0; i < STAGE_COUNT; i++) o->limit_ms[i] = (int64_t)settings.limit_s[i] * 1000;
+    o->keep_masters = settings.keep_masters;
     o->most_failed = max_fails_of(&settings.max_fails, s->clips - s->refused);
     settings_clear(&settings);
     return status_ok();

@@ -231,6 +231,7 @@ static void test_settings_survive_the_ledger(void **state)
     (void)state;
     Settings in = {.priority = -7,
                    .pilot = 3,
+                   .keep_masters = true,
                    .deadline = "06:00",
                    .max_fails = {2.5, true},
                    .limit_s = {60, 0, 5, 0, 600},
@@ -241,6 +242,7 @@ static void test_settings_survive_the_ledger(void **state)
     assert_good(settings_from_json(json, &out));
     assert_int_equal(out.priority, -7);
     assert_int_equal(out.pilot, 3);
+    assert_true(out.keep_masters && !out.mixed);
     assert_string_equal(out.deadline, "06:00");
     assert_true(out.list_bom);
     assert_true(out.max_fails.count == 2.5 && out.max_fails.percent);
