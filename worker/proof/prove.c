@@ -189,7 +189,7 @@ static Status end_gates(Prove *p, const char *video, json_t *document, json_t *h
 static Status read_back(Prove *p, char *const *video, int count, json_t *document, json_t *held_by)
 {
     json_t *list = json_array();
-    bool lost = false;
+    bool lost = false, any = false;
     Status status = status_ok();
     for (int i = 0; i < count && !failed(status); i++) {
         WatermarkReading r = {.p_value = 1};
@@ -201,12 +201,19 @@ static Status read_back(Prove *p, char *const *video, int count, json_t *documen
         }
         status = watermark_file(video[i], p->key, &p->payload, &r);
         lost = lost || !r.found;
+        any = any || r.found;
         json_array_append_new(list,
                               json_pack("{s:s, s:b, s:f, s:f, s:f}", "file", path_name(video[i]), "found", r.found,
                                         "bit_accuracy", r.bit_accuracy, "p_value", r.p_value, "sigma", r.z));
     }
-    json_object_set_new(document, "watermark", list);
+    json_object_set_new(document, "watermarks", list);
     if (lost) json_array_append_new(held_by, json_string("watermark"));
+    char said[32];
+    snprintf(said, sizeof said, "%016llx", (unsigned long long)p->payload);
+    json_object_set_new(document, "watermark",
+                        json_string(lost  ? "not read back"
+                                    : any ? said
+                                          : "too small to be marked"));
     return status;
 }
 
@@ -247,7 +254,7 @@ static Status end_all(Prove *p, char *const *video, int videos, char *const *sti
     if (!p->credentials) return status_ok();
     TRY(sign_all(p, video, videos, *iscc ? iscc : NULL));
     TRY(sign_all(p, still, stills, *iscc ? iscc : NULL));
-    json_object_set_new(document, "credentials", json_true());
+    json_object_set_new(document, "credentials", json_string("signed"));
     return status_ok();
 }
 

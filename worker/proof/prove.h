@@ -8,8 +8,8 @@
  *   "campaign"     its name, which watermark and credentials are made of with the clip's id
  *   "model"        a list of parts for the credentials;  "consent_sha256"  of the clip's cameo
  *
- * What it writes into the clip's document: "gates" (gate.h), "iscc", "watermark" ([{"file", "found", "bit_accuracy", "p_value", "sigma"}]),
- * "credentials" (true), and "held_by", the gates that want a person to look. */
+ * What it writes into the clip's document: "gates" (gate.h), "iscc", "watermark" (the payload, or why there is none) with "watermarks" ([{"file", "found",
+ * "bit_accuracy", "p_value", "sigma"}]), "credentials" ("signed"), and "held_by", the gates that want a person to look. */
 #ifndef REELWRIGHT_PROVE_H
 #define REELWRIGHT_PROVE_H
 
