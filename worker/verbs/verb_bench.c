@@ -2,12 +2,14 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "common/foreign.h"
 #include "common/options.h"
 #include "worker/render/worker.h"
 #include "worker/verbs/bench.h"
+#include "worker/verbs/bench_finish.h"
 #include "worker/verbs/verbs.h"
 
 static const char *const backend_name[] = {[BACKEND_REF] = "ref", [BACKEND_CPU] = "cpu", [BACKEND_CUDA] = "cuda"};
@@ -121,13 +123,25 @@ static const Option option[] = {
 
 static const Usage usage = {.verb = "bench",
                             .arguments = "--stage STAGE --shape SHAPE [options]",
-                            .about = "Times one stage of the engine with random weights.",
+                            .about = "Times one stage of the engine with random weights; --stage finish: of a clip's "
+                                     "files, `bench --stage finish --help`.",
                             .option = option,
                             .option_count = (int)(sizeof option / sizeof *option)};
+
+/* The finish needs no engine, and none of its options. */
+static bool asks_for_finish(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--stage=finish") == 0 ||
+            (i + 1 < argc && strcmp(argv[i], "--stage") == 0 && strcmp(argv[i + 1], "finish") == 0))
+            return true;
+    return false;
+}
 
 Status verb_bench(int argc, char **argv)
 {
     int first;
+    if (asks_for_finish(argc, argv)) return bench_finish(argc, argv);
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     BenchRequest *r = &given.request;

@@ -1,0 +1,207 @@
+#include "bench_finish.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/options.h"
+#include "worker/finish/output.h"
+#include "worker/finish/rates.h"
+
+/* Eight renditions as configs/renditions.yaml has them. */
+static const char document[] =
+    "{\"renditions\":["
+    "{\"name\":\"reels\",\"width\":1080,\"height\":1920,\"crf\":17,\"preset\":\"veryfast\",\"max_kbps\":25000,\"fps\":"
+    "30,\"min_fps\":23,\"max_fps\":60,\"sound\":\"always\"},"
+    "{\"name\":\"tiktok\",\"width\":1080,\"height\":1920,\"crf\":17,\"preset\":\"veryfast\",\"max_kbps\":25000,\"fps\":"
+    "30,\"min_fps\":23,\"max_fps\":60,\"sound\":\"always\",\"safe_bottom\":24.0},"
+    "{\"name\":\"shorts\",\"width\":1080,\"height\":1920,\"crf\":17,\"preset\":\"veryfast\",\"max_kbps\":0},"
+    "{\"name\":\"square\",\"width\":1080,\"height\":1080,\"crf\":18,\"preset\":\"veryfast\",\"max_kbps\":0,\"fit\":"
+    "\"follow\"},"
+    "{\"name\":\"web\",\"width\":1920,\"height\":1080,\"crf\":20,\"preset\":\"veryfast\",\"max_kbps\":8000,\"fit\":"
+    "\"blur\"},"
+    "{\"name\":\"preview\",\"width\":540,\"height\":960,\"crf\":26,\"preset\":\"veryfast\",\"max_kbps\":1500},"
+    "{\"name\":\"poster\",\"width\":1080,\"height\":1920,\"crf\":18,\"preset\":\"veryfast\",\"max_kbps\":0,\"kind\":"
+    "\"poster\"},"
+    "{\"name\":\"gif\",\"width\":270,\"height\":480,\"crf\":18,\"preset\":\"veryfast\",\"max_kbps\":0,\"kind\":\"gif\","
+    "\"max_mb\":1.0}],"
+    "\"voice\":{\"text\":\"Hallo Anna, das Meer wartet auf "
+    "dich!\",\"language\":\"de\"},\"subtitles\":\"both\",\"label\":{\"profile\":\"eu\"},"
+    "\"overlays\":[{\"text\":\"F\\u00fcr Anna "
+    "Sch\\u00e4fer\",\"place\":\"lower-third\"},{\"qr\":\"https://example.com/"
+    "anna\",\"place\":\"centre\",\"from\":2}]}";
+
+typedef struct {
+    int width, height, frames, fps;
+    FinishSpec spec;
+    Extras extras;
+    Rates *rates;
+    Output *output[MAX_RENDITIONS];
+    double prepare_s, rate_s, made_s[MAX_RENDITIONS]; /* of processor */
+    char folder[64];
+} Bench;
+
+/* Of this process and of those that it has waited for: the voice is one of them. */
+static double processor_s(void)
+{
+    struct rusage own, others;
+    getrusage(RUSAGE_SELF, &own);
+    getrusage(RUSAGE_CHILDREN, &others);
+    return (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec + others.ru_utime.tv_sec + others.ru_stime.tv_sec) +
+           (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec + others.ru_utime.tv_usec + others.ru_stime.tv_usec) /
+               1e6;
+}
+
+/* Detail that moves, and a little noise, as renders have. */
+static void paint(const Bench *b, int n, float *rgb)
+{
+    uint32_t x = (uint32_t)n * 977 + 1;
+    for (int y = 0; y < b->height; y++)
+        for (int i = 0; i < b->width; i++, rgb += 3) {
+            double u = (i + 1.7 * n) * 0.06, v = (y - 1.1 * n) * 0.05;
+            x = x * 1664525 + 1013904223;
+            double noise = ((double)(x >> 20) / 4096 - 0.5) * 0.01;
+            rgb[0] = (float)(0.5 + 0.3 * sin(u) * cos(v) + noise);
+            rgb[1] = (float)(0.45 + 0.25 * sin(0.7 * u + v) + noise);
+            rgb[2] = (float)(0.5 + 0.3 * cos(0.4 * u - 1.3 * v) + noise);
+        }
+}
+
+static Status prepare(Bench *b)
+{
+    bool skip[MAX_RENDITIONS] = {false};
+    double start = processor_s();
+    TRY(finish_spec_read(document, "", &b->spec));
+    TRY(extras_open(&b->spec, b->frames, b->fps, NULL, &b->extras));
+    for (int i = 0; i < b->spec.rendition_count; i++) {
+        const OutputOrder order = {.rendition = &b->spec.rendition[i],
+                                   .width = b->width,
+                                   .height = b->height,
+                                   .frames = b->frames,
+                                   .fps = b->fps,
+                                   .extras = &b->extras,
+                                   .producer = "bench",
+                                   .clip_id = "bench"};
+        char *path =
+            text_format("%s/%s.%s", b->folder, b->spec.rendition[i].name, finish_spec_ending(&b->spec.rendition[i]));
+        Status status = output_begin(path, &order, &b->output[i]);
+        free(path);
+        TRY(status);
+    }
+    TRY(rates_open(b->spec.rendition, skip, b->spec.rendition_count, b->fps, &b->rates));
+    b->prepare_s = processor_s() - start;
+    return status_ok();
+}
+
+static Status put_frame(Bench *b, const float *rgb, int count)
+{
+    double start = processor_s();
+    for (int i = 0; i < rates_count(b->rates); i++) TRY(rates_convert(b->rates, i, rgb, count, b->height, b->width));
+    b->rate_s += processor_s() - start;
+    for (int i = 0; i < b->spec.rendition_count; i++) {
+        int n;
+        const float *frames = rates_frames(b->rates, i, &n);
+        start = processor_s();
+        TRY(output_put(b->output[i], frames, n, b->height, b->width));
+        b->made_s[i] += processor_s() - start;
+    }
+    return status_ok();
+}
+
+static Status make_all(Bench *b)
+{
+    float *rgb = malloc((size_t)b->width * (size_t)b->height * 3 * sizeof *rgb);
+    if (!rgb) return status_fail(ERR_NODE, "out of memory for frames of %dx%d", b->width, b->height);
+    Status status = prepare(b);
+    for (int i = 0; i < b->frames && !failed(status); i++) {
+        paint(b, i, rgb);
+        status = put_frame(b, rgb, 1);
+    }
+    if (!failed(status)) status = put_frame(b, rgb, 0);
+    for (int i = 0; i < b->spec.rendition_count && !failed(status); i++) {
+        json_t *report = NULL;
+        double start = processor_s();
+        status = output_end(&b->output[i], &report);
+        b->made_s[i] += processor_s() - start;
+        json_decref(report);
+    }
+    free(rgb);
+    return status;
+}
+
+static void clean_up(Bench *b)
+{
+    for (int i = 0; i < b->spec.rendition_count; i++) {
+        char *path =
+            text_format("%s/%s.%s", b->folder, b->spec.rendition[i].name, finish_spec_ending(&b->spec.rendition[i]));
+        output_abandon(&b->output[i]);
+        unlink(path);
+        free(path);
+    }
+    rates_close(&b->rates);
+    extras_close(&b->extras);
+    finish_spec_clear(&b->spec);
+    rmdir(b->folder);
+}
+
+static void tell(const Bench *b, bool as_json)
+{
+    double all = b->prepare_s + b->rate_s;
+    for (int i = 0; i < b->spec.rendition_count; i++) all += b->made_s[i];
+    if (!as_json) {
+        printf("finish of %d frames of %dx%d at %d/s in %d renditions: %.2f s of one core\n", b->frames, b->width,
+               b->height, b->fps, b->spec.rendition_count, all);
+        printf("  %-22s %6.2f s\n  %-22s %6.2f s\n", "voice, sound, layout", b->prepare_s, "frame rates", b->rate_s);
+        for (int i = 0; i < b->spec.rendition_count; i++)
+            printf("  %-22s %6.2f s\n", b->spec.rendition[i].name, b->made_s[i]);
+        return;
+    }
+    json_t *made = json_object(), *o;
+    for (int i = 0; i < b->spec.rendition_count; i++)
+        json_object_set_new(made, b->spec.rendition[i].name, json_real(b->made_s[i]));
+    o = json_pack("{s:s,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:o}", "stage", "finish", "width", b->width, "height", b->height,
+                  "frames", b->frames, "fps", b->fps, "core_seconds", all, "prepare_s", b->prepare_s, "rate_s",
+                  b->rate_s, "renditions_s", made);
+    json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
+    puts("");
+    json_decref(o);
+}
+
+Status bench_finish(int argc, char **argv)
+{
+    Bench b = {.width = 480, .height = 832, .frames = 81, .fps = 16, .folder = "/tmp/reelwright-bench-XXXXXX"};
+    const char *stage = "";
+    bool as_json = false;
+    int first;
+    const Option option[] = {
+        {.name = "stage", .kind = OPTION_TEXT, .to = &stage, .value = "finish", .help = "what to do"},
+        {.name = "width",
+         .kind = OPTION_INT,
+         .to = &b.width,
+         .value = "N",
+         .min = 16,
+         .max = 8192,
+         .help = "of the shot (480)"},
+        {.name = "height", .kind = OPTION_INT, .to = &b.height, .value = "N", .min = 16, .max = 8192, .help = "(832)"},
+        {.name = "frames", .kind = OPTION_INT, .to = &b.frames, .value = "N", .min = 8, .max = 10000, .help = "(81)"},
+        {.name = "fps", .kind = OPTION_INT, .to = &b.fps, .value = "N", .min = 1, .max = 240, .help = "(16)"},
+        {.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "print one JSON object"}};
+    const Usage usage = {.verb = "bench",
+                         .arguments = "--stage finish [options]",
+                         .about = "Finishes one clip in eight renditions with voice, texts, a code, subtitles and "
+                                  "label: seconds of one core.",
+                         .option = option,
+                         .option_count = (int)(sizeof option / sizeof *option)};
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    if (!mkdtemp(b.folder)) return status_errno(ERR_NODE, "cannot make %s", b.folder);
+    Status status = make_all(&b);
+    if (!failed(status)) tell(&b, as_json);
+    clean_up(&b);
+    return status;
+}
