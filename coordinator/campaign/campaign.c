@@ -124,10 +124,7 @@ static void check_settings(CampaignLoad *l)
 static void warn_of_bars(CampaignLoad *l, const Rendition *r, Place place)
 {
     enum { MUCH = 50 }; /* percent; 4:3 in 16:9 leaves 25, a square in 9:16 44, 16:9 in 9:16 68 */
-    const double wide = (double)r->width / l->base.width, tall = (double)r->height / l->base.height;
-    const double scale = wide < tall ? wide : tall;
-    if (l->base.width < 1 || l->base.height < 1) return;
-    const int black = (int)(100 * (1 - scale / wide * scale / tall) + 0.5);
+    const int black = (int)(100 * rendition_black(r, l->base.width, l->base.height) + 0.5);
     if (black >= MUCH)
         faults_warn(l->faults, place, "",
                     "%s is %dx%d and the render %dx%d: %d %% of the picture stay black; choose a size of "

@@ -106,6 +106,8 @@ typedef struct {
     Stems *stems;
     struct ShotEntry *entry, *known; /* by key */
     const char *last_negative;       /* kept already; most campaigns have one */
+    uint64_t *alike;                 /* what each row's key would begin with, if all had one seed; else NULL */
+    int64_t alike_count;
 } Planner;
 
 typedef struct ShotEntry {
@@ -114,6 +116,12 @@ typedef struct ShotEntry {
 
 static char *keep(Campaign *c, const char *text) { return texts_keep(c->plan_text, text, strlen(text)); }
 
+static uint64_t first_bits(char digest[HASH_TEXT]) /* cuts it */
+{
+    digest[16] = 0;
+    return strtoull(digest, NULL, 16);
+}
+
 static uint64_t derive_seed(const char *campaign, const char *id)
 {
     char digest[HASH_TEXT];
@@ -121,8 +129,30 @@ static uint64_t derive_seed(const char *campaign, const char *id)
     hash_add_field(h, "campaign", "%s", campaign);
     hash_add_field(h, "id", "%s", id);
     hash_end(h, digest);
-    digest[16] = 0;
-    return strtoull(digest, NULL, 16) >> 1;
+    return first_bits(digest) >> 1;
+}
+
+static int by_bits(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Without a seed in the file every row is a render of its own, where a line more would let them share. */
+static void warn_of_seeds(Planner *p)
+{
+    const CampaignLoad *l = p->l;
+    int64_t alike = 0;
+    if (!p->alike) return;
+    if (p->alike_count) qsort(p->alike, (size_t)p->alike_count, sizeof *p->alike, by_bits);
+    for (int64_t i = 0; i < p->alike_count; i++) alike += i == 0 || p->alike[i] != p->alike[i - 1];
+    free(p->alike);
+    if (alike < l->campaign->shot_count)
+        faults_warn(l->faults, (Place){l->campaign->file, 0, "seed"}, "",
+                    "not given: each row has a seed of its own, which makes %" PRId64
+                    " renders. With one for all, a line "
+                    "`seed: 7`, rows that ask for the same share one: %" PRId64 " render%s",
+                    l->campaign->shot_count, alike, alike == 1 ? "" : "s");
 }
 
 /* The row's shot with borrowed texts and media. */
@@ -236,6 +266,12 @@ static void plan_row(Planner *p, int64_t row, Hash *fingerprint)
     if (own) clip->finish = keep(c, own);
     free(own);
     describe_shot(p, row, id, &spec);
+    if (!clip->refusal && p->alike) {
+        ShotSpec same = spec;
+        same.seed = 0;
+        shot_key(&same, c->model_hash, key);
+        p->alike[p->alike_count++] = first_bits(key);
+    }
     if (!clip->refusal) {
         take_key(p->l, &spec, id, key);
         clip->shot = find_shot(p, &spec, key);
@@ -251,10 +287,12 @@ void campaign_plan(CampaignLoad *l)
     c->shot = memory_get(rows, sizeof *c->shot); /* pages that no shot uses are never touched */
     c->plan_text = texts_new();
     Planner p = {.l = l, .stems = stems_new((int64_t)rows), .entry = memory_get(rows, sizeof *p.entry)};
+    if (!l->seed && c->share_shots) p.alike = memory_get(rows, sizeof *p.alike);
     Hash *fingerprint = begin_fingerprint(l);
     c->base = l->base;
     for (; c->clip_count < (int64_t)rows; c->clip_count++) plan_row(&p, c->clip_count, fingerprint);
     hash_end(fingerprint, c->fingerprint);
+    warn_of_seeds(&p);
     HASH_CLEAR(hh, p.known);
     free(p.entry);
     free_texts(&p.texts);

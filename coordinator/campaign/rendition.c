@@ -182,3 +182,18 @@ bool rendition_find(const char *name, int width, int height, Place place, Faults
     unknown_rendition(name, list, place, faults);
     return false;
 }
+
+double rendition_enlargement(const Rendition *r, int width, int height)
+{
+    if (width < 1 || height < 1) return 1;
+    const double x = (double)r->width / width, y = (double)r->height / height;
+    return x < y ? x : y;
+}
+
+double rendition_black(const Rendition *r, int width, int height)
+{
+    if (width < 1 || height < 1 || r->width < 1 || r->height < 1) return 0;
+    const double aspect = ((double)width / height) / ((double)r->width / r->height),
+                 part = aspect < 1 ? aspect : 1 / aspect;
+    return part >= 0.98 ? 0 : 1 - part;
+}

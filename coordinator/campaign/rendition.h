@@ -21,6 +21,11 @@ const RenditionList *rendition_list(void);
  * there is none. */
 bool rendition_find(const char *name, int width, int height, Place place, Faults *faults, Rendition *out);
 
+/* How many times larger a render of width x height becomes in it, 1 for its own size; and the part of its picture that is black beside
+ * the render, 0 to 1 (an aspect that differs by up to 2 % is stretched). */
+double rendition_enlargement(const Rendition *r, int width, int height);
+double rendition_black(const Rendition *r, int width, int height);
+
 /* The compiled-in file. */
 extern const char rendition_text[];
 extern const size_t rendition_text_bytes;

@@ -11,6 +11,7 @@
 #include "common/foreign.h"
 #include "common/options.h"
 #include "common/shell.h"
+#include "coordinator/campaign/rendition.h"
 #include "coordinator/verbs/check_changes.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -129,6 +130,8 @@ static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
         foreign_print(to, "  %-11s %-8s %4dx%-4d", i ? "" : "renditions", r->name, r->width, r->height);
         if (strcmp(ending, "jpg") != 0) foreign_print(to, "  %d/s", finish_spec_fps(r, any_shot(c)->fps));
         if (strcmp(ending, "mp4") == 0) foreign_print(to, "  crf %d, preset %s", r->crf, r->preset);
+        const double larger = rendition_enlargement(r, any_shot(c)->width, any_shot(c)->height);
+        if (larger > 1.05) foreign_print(to, ", enlarged %.3g times", larger);
         if (r->max_kbps) foreign_print(to, ", at most %s kbit/s", count_text(r->max_kbps).text);
         const bool named = i > 0 && strcmp(r->name, ending) != 0;
         foreign_print(to, ": clips/ID%s%s.%s\n", named ? "." : "", named ? r->name : "", ending);
@@ -192,9 +195,12 @@ static json_t *renditions_json(const Campaign *c)
     json_t *list = json_array();
     for (int i = 0; i < c->rendition_count; i++) {
         const Rendition *r = &c->rendition[i];
+        const ShotSpec *s = any_shot(c);
         json_array_append_new(list,
-                              json_pack("{s:s, s:i, s:i, s:i, s:s, s:i}", "name", r->name, "width", r->width, "height",
-                                        r->height, "crf", r->crf, "preset", r->preset, "max_kbps", r->max_kbps));
+                              json_pack("{s:s, s:i, s:i, s:i, s:s, s:i, s:f, s:f}", "name", r->name, "width", r->width,
+                                        "height", r->height, "crf", r->crf, "preset", r->preset, "max_kbps",
+                                        r->max_kbps, "enlargement", rendition_enlargement(r, s->width, s->height),
+                                        "black", rendition_black(r, s->width, s->height)));
     }
     return list;
 }

@@ -279,6 +279,13 @@ static void test_warnings(void **state)
             "c.yaml:7: field renditions: reels takes clips of 3 s and more, and these have 0.312 s: the last frame is "
             "held"},
         2);
+    is_warned(HEAD NUMBER "prompt: \"{{colour}}\"\n", "id,colour\na,red\nb,blue\nc,red\n",
+              (const char *[]){
+                  "c.yaml: field seed: not given: each row has a seed of its own, which makes 3 renders. With one for "
+                  "all, a line `seed: 7`, rows that ask for the same share one: 2 renders"},
+              1);
+    is_warned(HEAD NUMBER "prompt: \"{{colour}}\"\nseed: 7\n", "id,colour\na,red\nb,blue\nc,red\n", NULL, 0);
+    is_warned(HEAD NUMBER "prompt: \"{{id}}\"\n", "id\na\nb\n", NULL, 0); /* nothing to share */
     is_warned(HEAD NUMBER "prompt: \"the #1 dad\" # said\n# {{name}}\n", csv, NULL, 0);
     is_warned(HEAD NUMBER "prompt: x\ndeadline: 2020-01-01 06:00\n", csv,
               (const char *[]){"c.yaml:9: field deadline: \"2020-01-01 06:00\" is over"}, 1);

@@ -245,6 +245,17 @@ static void test_masks_are_as_long_as_videos(void **state)
     is_refused(VACE_MODEL "control: {video: \"{{v|}}\", mask: one}\n", "id,v\na,\n", "a mask without a control video");
 }
 
+static void test_long_videos_are_cut_with_a_word(void **state)
+{
+    (void)state;
+    Campaign *c =
+        plan(VACE_MODEL "frames: 1\nrenditions: [master]\ncontrol: {video: \"{{v}}\"}\n", "id,v\na,frames\nb,frames\n");
+    assert_int_equal(c->warnings.count, 1); /* both rows have the same */
+    assert_non_null(
+        strstr(c->warnings.warning[0].message, "c.csv:2: field v: the control video has 2 frames and the clip 1"));
+    campaign_free(&c);
+}
+
 /* ---- probes ---- */
 
 static void probe_is(const char *path, const char *format, int width, int height)
@@ -403,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_model_and_keys),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_masks_are_as_long_as_videos),
+        cmocka_unit_test(test_long_videos_are_cut_with_a_word),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_frames_of_an_mp4),
         cmocka_unit_test(test_a_changed_file_makes_no_clip),
