@@ -198,6 +198,7 @@ static void compare_row(const Comparison *o, int64_t row, const Query *q)
                           : (other_finish || other_rate) && !refused ? FOLLOWS_FINISH
                                                                      : FOLLOWS_LIST;
         add_changed(o->changes, row, follows, fields);
+        o->changes->refusals += other_refusal;
         json_decref(fields);
     }
     free(spec);
@@ -306,7 +307,7 @@ void changes_clear(Changes *c)
 
 bool changes_make_clips(const Changes *c)
 {
-    return c->added_count + c->removed_count + c->follows[FOLLOWS_FINISH] + c->follows[FOLLOWS_RENDER] > 0;
+    return c->added_count + c->removed_count + c->follows[FOLLOWS_FINISH] + c->follows[FOLLOWS_RENDER] > c->refusals;
 }
 
 /* ---- for people ---- */

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/likeness.h"
 #include "common/shell.h"
 #include "coordinator/ledger/changes.h"
 #include "coordinator/ledger/counts.h"
@@ -154,7 +155,7 @@ static void add_text(Hash *h, const char *text) { hash_add(h, text, strlen(text)
 
 static void add_file(Hash *h, const ShotFile *f)
 {
-    if (f->path) add_text(h, f->path);
+    if (f->path && !likeness_is(f->path)) add_text(h, f->path);
 }
 
 void plan_detail(const Campaign *c, char hash[HASH_TEXT])
@@ -207,12 +208,14 @@ static Status refuse(const Ledger *l, const Campaign *c, const Changes *changes)
     return status;
 }
 
-/* What only the list shows needs nobody's word. */
-static Status check_changes(Ledger *l, const Campaign *c, bool update)
+/* What only the list shows needs nobody's word. *pending: something is to be taken. `same`: the campaign's file and table are what they
+ * were; then only what people have agreed to can be other. */
+static Status check_changes(Ledger *l, const Campaign *c, bool update, bool same, bool *pending)
 {
     Changes changes = {0};
     Status status = changes_find(l, c, &changes);
     if (!failed(status) && !update && changes_make_clips(&changes)) status = refuse(l, c, &changes);
+    *pending = !failed(status) && !(same && changes.changed_count == 0);
     changes_clear(&changes);
     return status;
 }
@@ -220,10 +223,10 @@ static Status check_changes(Ledger *l, const Campaign *c, bool update)
 Status ledger_check_campaign(Ledger *l, const Campaign *c, bool update)
 {
     int64_t there = 0;
-    bool same = false;
+    bool same = false, pending = false;
     TRY(ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", ""));
     if (there) TRY(is_same(l, c, &same));
-    return !there || same ? status_ok() : check_changes(l, c, update);
+    return !there || same ? status_ok() : check_changes(l, c, update, same, &pending);
 }
 
 /* A run that was refused, or was taken over since, changes nothing of what another one works by. */
@@ -235,9 +238,8 @@ static Status take_plan(Ledger *l, const Campaign *c, bool update, bool *pending
     TRY(ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", ""));
     if (!there) return insert_plan(l, c);
     TRY(is_same(l, c, &same));
-    if (same) return plan_update_settings(l, c);
-    *pending = true;
-    return check_changes(l, c, update);
+    if (!same || update) TRY(check_changes(l, c, update, same, pending));
+    return *pending ? status_ok() : plan_update_settings(l, c);
 }
 
 Status ledger_take_plan(Ledger *l, const Campaign *c, bool update, double now_s, bool *pending)

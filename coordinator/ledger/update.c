@@ -175,14 +175,17 @@ static Status plan_again(Update *u, int64_t row, int64_t clip, int64_t shot)
 {
     Ledger *l = u->ledger;
     const PlannedClip *p = &u->campaign->clip[row];
+    const LedgerEvent event = p->refusal ? EV_REFUSE : EV_CHANGE;
     Standing is;
+    ClipState to;
     TRY(read_clip(l, clip, &is));
-    Status status = is.state == CLIP_APPROVED || is.state == CLIP_DELIVERED || p->refusal
-                        ? leave(l, p->refusal ? LEAVING_ROW : LEAVING_CLIP, is.stem)
-                        : status_ok();
+    const bool moves =
+                   !failed(ledger_next_clip_state(is.state, event, &to)), /* else it is made already: see the header */
+        made = is.state == CLIP_APPROVED || is.state == CLIP_DELIVERED;
+    Status status = moves && made ? leave(l, LEAVING_CLIP, is.stem) : status_ok();
     free(is.stem);
-    TRY(status);
-    TRY(ledger_state_move_clip(l, clip, p->refusal ? EV_REFUSE : EV_CHANGE));
+    if (failed(status) || !moves) return status;
+    TRY(ledger_state_move_clip(l, clip, event));
     touch(u, is.shot);
     touch(u, shot);
     return ledger_sql_run(l,

@@ -309,11 +309,58 @@ static void test_what_cannot_be_taken(void **state)
     fixture_remove(folder);
 }
 
+static int64_t count_of(Ledger *l, const char *state)
+{
+    int64_t n = -1;
+    assert_good(ledger_sql_number(l, &n, "SELECT count(*) FROM clips WHERE state = ?1", "t", state));
+    return n;
+}
+
+/* A consent that is missing today, and there tomorrow. */
+static void test_rows_that_are_refused_and_allowed_again(void **state)
+{
+    (void)state;
+    Ledger *l = NULL;
+    Table t = {.count = 3, .id = {0, 1, 2}, .colour = {0, 1, 2}, .fps = 8};
+    Changes x;
+    folder = fixture_folder();
+    assert_good(ledger_open(folder, LEDGER_WRITE, &l));
+    Campaign *c = load(&t);
+    assert_good(ledger_adopt(l, c, 100));
+    assert_good(ledger_begin_epoch(l, "host", 1, 101));
+    assert_good(ledger_begin(l, 102));
+    assert_good(set_clip(l, 1, CLIP_DELIVERED));
+    assert_good(ledger_commit(l));
+    const int64_t shot[2] = {c->clip[0].shot, c->clip[1].shot};
+    for (int again = 0; again < 2; again++) {
+        for (int i = 0; i < 2; i++) {
+            free(c->clip[i].refusal);
+            c->clip[i].refusal = again ? NULL : text_copy("no consent");
+            c->clip[i].shot = again ? shot[i] : -1;
+        }
+        assert_good(ledger_begin(l, 103));
+        assert_good(changes_find(l, c, &x));
+        assert_false(changes_make_clips(&x));
+        assert_true(x.changed_count == x.refusals && x.refusals > 0);
+        assert_good(ledger_update(l, c, &x));
+        assert_good(ledger_commit(l));
+        changes_clear(&x);
+        assert_good(ledger_check_counts(l));
+        assert_int_equal(count_of(l, "refused"), again ? 0 : 1);
+        assert_int_equal(count_of(l, "delivered"), 1); /* what is made already is decided upon elsewhere */
+        assert_int_equal(count_of(l, "planned"), again ? 2 : 1);
+    }
+    campaign_free(&c);
+    ledger_close(&l);
+    fixture_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_updates),
         cmocka_unit_test(test_what_cannot_be_taken),
+        cmocka_unit_test(test_rows_that_are_refused_and_allowed_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
