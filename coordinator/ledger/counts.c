@@ -76,13 +76,13 @@ Status ledger_state_move_clip(Ledger *l, int64_t clip, LedgerEvent event)
     return ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE clip = ?2", "ti", to, clip);
 }
 
-Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event, int64_t end, int64_t *moved)
+Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event, bool pilot, int64_t *moved)
 {
     ClipState to;
     TRY(ledger_next_clip_state(from, event, &to));
     /* +state: a partial index on state makes SQLite prepare a plain "state = ?" anew at every binding: 8 of 50 us a shot */
-    TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND +state = ?3 AND clip < ?4", "titi",
-                       ledger_clip_state_name(to), shot, ledger_clip_state_name(from), end));
+    TRY(ledger_sql_run(l, "UPDATE clips SET state = ?1 WHERE shot = ?2 AND +state = ?3 AND pilot >= ?4", "titi",
+                       ledger_clip_state_name(to), shot, ledger_clip_state_name(from), (int64_t)pilot));
     l->changes |= 1u << event;
     const int64_t count = sqlite3_changes64(l->db);
     count_clips(l, from, to, count);

@@ -21,8 +21,8 @@ Status ledger_state_read_shot(Ledger *l, int64_t shot, ShotState *s);
 /* Reads the state, and writes the one that follows. */
 Status ledger_state_move_shot(Ledger *l, int64_t shot, LedgerEvent event);
 Status ledger_state_move_clip(Ledger *l, int64_t clip, LedgerEvent event);
-/* All clips of a shot that are in `from` and below number `end` go where the event takes them. moved: how many; or NULL. */
-Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event, int64_t end, int64_t *moved);
+/* All clips of a shot that are in `from` go where the event takes them; `pilot`: only those of the pilot. moved: how many; or NULL. */
+Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event, bool pilot, int64_t *moved);
 
 /* A new epoch: what the last one left in work is given back. */
 Status ledger_state_take_back(Ledger *l);

@@ -14,7 +14,7 @@ static const char schema[] =
     "  file TEXT NOT NULL, model_folder TEXT NOT NULL, model_hash TEXT NOT NULL, columns TEXT NOT NULL,"
     "  finish TEXT NOT NULL, checkpoint_every INTEGER NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,"
     "  control INTEGER NOT NULL DEFAULT 0, created_s REAL NOT NULL, settings TEXT NOT NULL, priority INTEGER NOT NULL,"
-    "  deadline_s REAL NOT NULL, pilot TEXT NOT NULL, pilot_end INTEGER NOT NULL,"
+    "  deadline_s REAL NOT NULL, pilot TEXT NOT NULL,"
     "  part INTEGER NOT NULL, parts INTEGER NOT NULL, detail TEXT NOT NULL);"
     /* rows that left the table, and what is to be deleted of them and of clips that were replaced: update.h */
     "CREATE TABLE removed(clip_id TEXT PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT, removed_s REAL NOT NULL);"
@@ -38,7 +38,7 @@ static const char schema[] =
     "  state TEXT NOT NULL, reason TEXT, customer TEXT NOT NULL, file TEXT, thumbnail TEXT, sheet TEXT, sha256 TEXT,"
     "  duration_s REAL, width INTEGER, height INTEGER, lease INTEGER, reviewer TEXT, decided_s REAL, finish TEXT, "
     "result TEXT,"
-    "  retried INTEGER NOT NULL DEFAULT 0);"
+    "  retried INTEGER NOT NULL DEFAULT 0, pilot INTEGER NOT NULL DEFAULT 0);"
     /* clip NULL: of a render; the lease of a shot is the render that made its master, that of a clip its last finish */
     "CREATE TABLE leases(lease INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shot INTEGER NOT NULL, clip INTEGER,"
     "  worker TEXT NOT NULL, clips INTEGER NOT NULL, given_s REAL NOT NULL, ended_s REAL, outcome TEXT NOT NULL, "
@@ -59,6 +59,7 @@ static const char schema[] =
     "  reason TEXT NOT NULL, sha256 TEXT NOT NULL, decided_s REAL NOT NULL);"
     "CREATE INDEX decisions_by_clip ON decisions(clip);"
     "CREATE INDEX clips_by_shot ON clips(shot);"
+    "CREATE INDEX clips_pilot ON clips(clip) WHERE pilot = 1;"
     "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"
     /* of millions of leases the few that are asked for by shot or clip; an index of all would be written at each of them */
     "CREATE INDEX leases_bad_shot ON leases(shot) WHERE outcome IN ('failed', 'lost');"

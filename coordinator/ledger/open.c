@@ -257,7 +257,7 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
         free(l);
         return status_errno(ERR_INPUT, "%s: expected a campaign folder", folder);
     }
-    l->clips_open = INT64_MAX;
+    l->pilot_only = 0;
     l->folder = absolute;
     l->file = path_join(absolute, "ledger.db");
     l->reads = mode == LEDGER_READ;

@@ -38,14 +38,6 @@ char *plan_row_json(const Customers *c, int64_t row)
     return json_line(list);
 }
 
-/* The pilot's clips are those below this number: the first rows that get one. */
-static int64_t pilot_end(const Campaign *c)
-{
-    int64_t end = 0;
-    for (int left = c->settings.pilot; left > 0 && end < c->clip_count; end++) left -= !c->clip[end].refusal;
-    return end;
-}
-
 static double deadline_of(const Campaign *c, double now_s)
 {
     double when_s = 0;
@@ -63,12 +55,12 @@ static Status insert_campaign(Ledger *l, const Campaign *c)
     Status status = ledger_sql_run(
         l,
         "INSERT INTO campaign(one, name, fingerprint, file, model_folder, model_hash, columns, finish,"
-        " checkpoint_every, created_s, settings, priority, deadline_s, pilot, pilot_end, part, parts, detail)"
-        " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        "tttttttidtidtiiit", c->name, c->fingerprint, c->file, model ? model : c->model_folder, c->model_hash, columns,
+        " checkpoint_every, created_s, settings, priority, deadline_s, pilot, part, parts, detail)"
+        " VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        "tttttttidtidtiit", c->name, c->fingerprint, c->file, model ? model : c->model_folder, c->model_hash, columns,
         c->finish, (int64_t)c->checkpoint_every, l->now_s, settings, (int64_t)c->settings.priority,
-        deadline_of(c, l->now_s), ledger_pilot_state_name(pilot), pilot_end(c),
-        (int64_t)(c->part.count > 1 ? c->part.number : 1), (int64_t)(c->part.count > 1 ? c->part.count : 1), detail);
+        deadline_of(c, l->now_s), ledger_pilot_state_name(pilot), (int64_t)(c->part.count > 1 ? c->part.number : 1),
+        (int64_t)(c->part.count > 1 ? c->part.count : 1), detail);
     free(columns);
     free(settings);
     free(model);
@@ -99,6 +91,26 @@ Status plan_insert_clip(Ledger *l, const Campaign *c, int64_t row, int64_t numbe
     return status;
 }
 
+Status plan_place_pilot(Ledger *l, const Campaign *c)
+{
+    int64_t decided, found, wanted = c->settings.pilot;
+    TRY(ledger_sql_number(l, &decided, "SELECT pilot IN ('approved', 'rejected') FROM campaign", ""));
+    if (decided) return status_ok();
+    TRY(ledger_sql_run(l, "UPDATE campaign SET pilot = ?1", "t",
+                       ledger_pilot_state_name(wanted ? PILOT_OPEN : PILOT_NONE)));
+    TRY(ledger_sql_run(l, "UPDATE clips SET pilot = 0 WHERE pilot = 1", ""));
+    if (!wanted) return status_ok();
+    TRY(ledger_sql_run(l,
+                       "UPDATE clips SET pilot = 1 WHERE clip IN (SELECT min(clip) AS first FROM clips"
+                       " WHERE state <> 'refused' GROUP BY shot ORDER BY first LIMIT ?1)",
+                       "i", wanted));
+    found = sqlite3_changes64(l->db);
+    return ledger_sql_run(l,
+                          "UPDATE clips SET pilot = 1 WHERE clip IN (SELECT clip FROM clips WHERE state <> 'refused'"
+                          " AND pilot = 0 ORDER BY clip LIMIT ?1)",
+                          "i", wanted - found);
+}
+
 static Status insert_plan(Ledger *l, const Campaign *c)
 {
     int64_t *clips = memory_get((size_t)c->shot_count, sizeof *clips); /* of each shot */
@@ -114,18 +126,7 @@ static Status insert_plan(Ledger *l, const Campaign *c)
         if (part_has(c->part, c->clip[i].shot >= 0 ? c->clip[i].shot : i))
             status = plan_insert_clip(l, c, i, i, c->clip[i].shot, c->clip[i].stem);
     free(clips);
-    return status;
-}
-
-/* A pilot that was not decided upon yet ends behind the clip of its last row. */
-Status plan_place_pilot(Ledger *l, const Campaign *c)
-{
-    return ledger_sql_run(l,
-                          "UPDATE campaign SET pilot_end = ifnull((SELECT clip + 1 FROM clips WHERE state <> 'refused'"
-                          " ORDER BY clip LIMIT 1 OFFSET ?1), 9223372036854775807), pilot = ?2"
-                          " WHERE pilot IN ('none', 'open')",
-                          "it", (int64_t)c->settings.pilot - 1,
-                          ledger_pilot_state_name(c->settings.pilot ? PILOT_OPEN : PILOT_NONE));
+    return failed(status) ? status : plan_place_pilot(l, c);
 }
 
 /* What a run may bring anew. A priority that was set by the verb, a deadline that was fixed and a pilot that was decided upon

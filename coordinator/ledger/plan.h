@@ -13,6 +13,8 @@ Status plan_insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64_t
 Status plan_insert_clip(Ledger *l, const Campaign *c, int64_t row, int64_t number, int64_t shot, const char *stem);
 /* What any run may bring anew: how the campaign is run, where the model lies. */
 Status plan_update_settings(Ledger *l, const Campaign *c);
+/* Which clips are the pilot's, while nobody has decided upon it: the first of each of the first shots, so that people see as many
+ * different renders as they asked for clips; where there are fewer shots, the next rows too. */
 Status plan_place_pilot(Ledger *l, const Campaign *c);
 
 #endif

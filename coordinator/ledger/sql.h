@@ -38,7 +38,7 @@ struct Ledger {
         uint64_t sample; /* a clip whose number by its id is below is in the sample */
         bool refused;    /* one of the sample was rejected: all are looked at */
     } review;
-    int64_t clips_open;  /* clips below this number may be made: the pilot's, or INT64_MAX */
+    int64_t pilot_only;  /* 1: only clips of the pilot may be made, for it is not approved; 0: all */
     struct {             /* where its address leads, or the next free place after that */
         const char *sql; /* a literal: known by its address */
         sqlite3_stmt *statement;

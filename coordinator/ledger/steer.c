@@ -120,7 +120,7 @@ static Status is_wanted(Ledger *l, int64_t shot, bool *wanted)
 static Status follow_mastered(Ledger *l, int64_t shot)
 {
     int64_t open;
-    TRY(ledger_state_move_clips(l, shot, CLIP_PLANNED, EV_MASTERED, l->clips_open, NULL));
+    TRY(ledger_state_move_clips(l, shot, CLIP_PLANNED, EV_MASTERED, l->pilot_only, NULL));
     TRY(ledger_sql_number(
         l, &open, "SELECT count(*) FROM clips WHERE shot = ?1 AND +state IN ('planned', 'waiting', 'finishing')", "i",
         shot));
@@ -297,10 +297,7 @@ Status ledger_get_control(Ledger *l, ControlState *s)
 
 Status ledger_look_at_pilot(Ledger *l)
 {
-    return ledger_sql_number(l, &l->clips_open,
-                             "SELECT CASE WHEN pilot IN ('open', 'rejected') THEN pilot_end"
-                             " ELSE 9223372036854775807 END FROM campaign",
-                             "");
+    return ledger_sql_number(l, &l->pilot_only, "SELECT pilot IN ('open', 'rejected') FROM campaign", "");
 }
 
 Status ledger_get_hold(Ledger *l, Hold *h)
@@ -309,7 +306,7 @@ Status ledger_get_hold(Ledger *l, Hold *h)
     *h = HOLD_NONE;
     TRY(ledger_state_count_clips(l, CLIP_PLANNED, &planned));
     TRY(ledger_state_count_clips(l, CLIP_PAUSED, &paused));
-    if (planned > 0 && l->clips_open < INT64_MAX)
+    if (planned > 0 && l->pilot_only)
         *h = HOLD_PILOT;
     else if (paused > 0)
         *h = HOLD_PAUSED;

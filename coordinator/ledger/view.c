@@ -11,7 +11,7 @@ static Status read_campaign(Ledger *l, Snapshot *s)
 {
     Query q = ledger_sql_query(l,
                                "SELECT name, file, model_folder, model_hash, fingerprint, control, epoch, created_s,"
-                               " priority, deadline_s, pilot, pilot_end, part, parts,"
+                               " priority, deadline_s, pilot, part, parts,"
                                " ifnull(json_extract(settings, '$.review.policy'), '') = 'sample' FROM campaign",
                                "");
     if (!ledger_sql_next(&q))
@@ -27,17 +27,14 @@ static Status read_campaign(Ledger *l, Snapshot *s)
     s->priority = (int)ledger_sql_int(&q, 8);
     s->deadline_s = ledger_sql_real(&q, 9);
     s->pilot = ledger_find_pilot_state(ledger_sql_text(&q, 10));
-    s->pilot_end = ledger_sql_int(&q, 11);
-    s->part = (Part){(int)ledger_sql_int(&q, 12), (int)ledger_sql_int(&q, 13)};
-    s->by_sample = ledger_sql_int(&q, 14) != 0;
+    s->part = (Part){(int)ledger_sql_int(&q, 11), (int)ledger_sql_int(&q, 12)};
+    s->by_sample = ledger_sql_int(&q, 13) != 0;
     ledger_sql_end(&q);
     if (s->pilot == PILOT_NONE) return status_ok();
-    TRY(ledger_sql_number(l, &s->pilot_clips, "SELECT count(*) FROM clips WHERE clip < ?1 AND state <> 'refused'", "i",
-                          s->pilot_end));
+    TRY(ledger_sql_number(l, &s->pilot_clips, "SELECT count(*) FROM clips WHERE pilot = 1 AND state <> 'refused'", ""));
     return ledger_sql_number(
         l, &s->pilot_left,
-        "SELECT count(*) FROM clips WHERE clip < ?1 AND state IN ('planned', 'waiting', 'finishing')", "i",
-        s->pilot_end);
+        "SELECT count(*) FROM clips WHERE pilot = 1 AND state IN ('planned', 'waiting', 'finishing')", "");
 }
 
 /* Where the count of this state belongs; NULL for one that no snapshot shows. */
@@ -248,7 +245,8 @@ static ClipRow clip_row(const Query *q)
                      .step = (int)ledger_sql_int(q, 30),
                      .finish = ledger_sql_text(q, 31),
                      .result = ledger_sql_text(q, 32),
-                     .label = ledger_sql_text(q, 33)};
+                     .label = ledger_sql_text(q, 33),
+                     .pilot = ledger_sql_int(q, 34) != 0};
 }
 
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink)
@@ -272,7 +270,7 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
         " (SELECT count(*) FROM leases b WHERE b.shot = c.shot AND b.outcome IN ('failed', 'lost') AND"
         "  (b.clip IS NULL OR b.clip = c.clip)), s.step, c.finish, c.result,"
         " ifnull(json_extract(nullif(c.finish, ''), '$.label.profile'), (SELECT json_extract(finish, "
-        "'$.label.profile') FROM campaign))"
+        "'$.label.profile') FROM campaign)), c.pilot"
         " FROM clips c LEFT JOIN specs p ON p.shot = c.shot LEFT JOIN shots s ON s.shot = c.shot"
         " LEFT JOIN leases l ON l.lease = c.lease LEFT JOIN leases r ON r.lease = s.lease"
         " WHERE c.clip >= ?1 AND c.clip < ?2 ORDER BY c.clip",

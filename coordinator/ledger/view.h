@@ -16,7 +16,7 @@ typedef struct { /* owns its texts: snapshot_clear */
         left; /* finished: approved or delivered; undecided: made, a person's word is awaited; clips == the sum of these; paused ones are left */
     bool by_sample; /* review: {policy: sample} */
     PilotState pilot;
-    int64_t pilot_end, pilot_clips, pilot_left; /* its clips are those below pilot_end; how many, and not final yet */
+    int64_t pilot_clips, pilot_left; /* its clips: how many, and not final yet */
     int priority;
     double deadline_s; /* 0: none */
     int64_t steps;     /* sum over shots of the highest step: what a launcher calls progress */
@@ -66,6 +66,7 @@ typedef struct {        /* one row of the customers table and what became of it;
     int steps_resumed, step;     /* step: the highest that the shot has reached */
     const char *finish, *result; /* JSON: what it is finished with of its own, and what its finish gave back; "" */
     const char *label;           /* profile of the mark that AI made it; "": none */
+    bool pilot;                  /* it is made before the pilot is approved */
     int64_t sharers, failures;   /* clips of the same shot; failed and lost leases of it and of this clip */
 } ClipRow;
 

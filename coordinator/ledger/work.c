@@ -34,8 +34,8 @@ static Status give_items(List list, Status status, int64_t **item, int64_t *coun
 }
 
 #define MAY_BE_MADE                                                                                                    \
-    " state = 'planned' AND (?1 = ?2 OR EXISTS(SELECT 1 FROM clips"                                                    \
-    "  WHERE clips.shot = shots.shot AND clips.state = 'planned' AND clip < ?1))"
+    " state = 'planned' AND (?1 = 0 OR EXISTS(SELECT 1 FROM clips"                                                     \
+    "  WHERE clips.shot = shots.shot AND clips.state = 'planned' AND pilot >= ?1))"
 
 /* A shot that was in work when a whole job died may be what killed it: the others first, so that they are safe. Those few are
  * asked for apart, because sorting a million by it takes longer than reading them. */
@@ -46,13 +46,13 @@ Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count)
                                                       "SELECT shot FROM shots WHERE" MAY_BE_MADE
                                                       " AND shot NOT IN (SELECT shot FROM leases WHERE outcome = "
                                                       "'abandoned') ORDER BY shot",
-                                                      "ii", l->clips_open, INT64_MAX));
+                                                      "i", l->pilot_only));
     if (!failed(status))
         status = add_items(&list, ledger_sql_query(l,
                                                    "SELECT shot FROM (SELECT shot, count(*) AS n FROM leases"
                                                    " WHERE outcome = 'abandoned' GROUP BY shot) JOIN shots USING(shot)"
                                                    " WHERE" MAY_BE_MADE " ORDER BY n, shot",
-                                                   "ii", l->clips_open, INT64_MAX));
+                                                   "i", l->pilot_only));
     return give_items(list, status, shot, count);
 }
 
@@ -159,8 +159,8 @@ static Status find_wishes(Ledger *l, int64_t shot, Lease *out)
 {
     Query q = ledger_sql_query(l,
                                "SELECT n, (SELECT clip_id FROM clips WHERE clip = first) FROM (SELECT count(*) AS n,"
-                               " min(clip) AS first FROM clips WHERE shot = ?1 AND +state = 'planned' AND clip < ?2)",
-                               "ii", shot, l->clips_open);
+                               " min(clip) AS first FROM clips WHERE shot = ?1 AND +state = 'planned' AND pilot >= ?2)",
+                               "ii", shot, l->pilot_only);
     if (ledger_sql_next(&q)) {
         out->clip_count = (int)ledger_sql_int(&q, 0);
         out->clip_id = text_copy(ledger_sql_text(&q, 1));
@@ -272,8 +272,8 @@ static Status take_render(Ledger *l, const RunningLease *w, const LeaseResult *r
                        "UPDATE shots SET state = ?1, step = ?2, master_bytes = ?3, master_sha256 = ?4, lease = ?5"
                        " WHERE shot = ?6",
                        "tiitii", to, step, r->master.bytes, r->master.sha256, w->lease, w->shot));
-    TRY(ledger_state_move_clips(l, w->shot, CLIP_PLANNED, EV_MASTERED, l->clips_open, &ready));
-    if (l->clips_open < INT64_MAX)
+    TRY(ledger_state_move_clips(l, w->shot, CLIP_PLANNED, EV_MASTERED, l->pilot_only, &ready));
+    if (l->pilot_only)
         TRY(ledger_sql_number(l, &planned, "SELECT count(*) FROM clips WHERE shot = ?1 AND +state = 'planned'", "i",
                               w->shot));
     *gone = ready + planned == 0;
@@ -345,7 +345,7 @@ Status ledger_lose_master(Ledger *l, int64_t shot)
     if (is != SHOT_MASTERED) return status_ok();
     ledger_masters_remove(l, shot);
     TRY(ledger_state_move_shot(l, shot, EV_UNMASTER));
-    return ledger_state_move_clips(l, shot, CLIP_WAITING, EV_UNMASTER, INT64_MAX, NULL);
+    return ledger_state_move_clips(l, shot, CLIP_WAITING, EV_UNMASTER, false, NULL);
 }
 
 Status ledger_failures(Ledger *l, LeaseKind kind, int64_t item, int *workers, int *times)
@@ -395,8 +395,8 @@ static Status give_up_shot(Ledger *l, int64_t shot, const char *reason)
     TRY(ledger_sql_run(
         l, "UPDATE clips SET reason = ?1, decided_s = ?2 WHERE shot = ?3 AND state IN ('planned', 'paused')", "tdi",
         reason, l->now_s, shot));
-    TRY(ledger_state_move_clips(l, shot, CLIP_PAUSED, EV_GIVE_UP, INT64_MAX, NULL));
-    return ledger_state_move_clips(l, shot, CLIP_PLANNED, EV_GIVE_UP, INT64_MAX, NULL);
+    TRY(ledger_state_move_clips(l, shot, CLIP_PAUSED, EV_GIVE_UP, false, NULL));
+    return ledger_state_move_clips(l, shot, CLIP_PLANNED, EV_GIVE_UP, false, NULL);
 }
 
 static Status give_up_clip(Ledger *l, int64_t clip, const char *reason, bool *gone)

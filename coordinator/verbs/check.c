@@ -102,7 +102,8 @@ static void print_limits(const Campaign *c, const CheckSummary *sum, FILE *to)
     const Settings *s = &c->settings;
     int64_t most = max_fails_of(&s->max_fails, c->clip_count - sum->refused);
     if (s->pilot)
-        foreign_print(to, "  pilot       the first %d clips, then `reelwright pilot approve DIR`\n", s->pilot);
+        foreign_print(to, "  pilot       %d clips of different renders first, then `reelwright pilot approve DIR`\n",
+                      s->pilot);
     if (*s->deadline) foreign_print(to, "  deadline    %s\n", s->deadline);
     if (most >= 0)
         foreign_print(to, "  max_fails   stops when more than %s clips have failed\n", count_text(most).text);

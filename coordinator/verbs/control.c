@@ -147,11 +147,12 @@ Status verb_priority(int argc, char **argv)
 
 static Status print_pilot_clip(void *self, const ClipRow *r)
 {
-    int64_t *left = self;
-    if (*left == 0 || strcmp(r->state, "refused") == 0) return status_ok();
-    --*left;
-    foreign_print(stdout, "  %-12s %-10s %s%s%s\n", r->clip_id, r->state, r->file, *r->reason ? "because: " : "",
-                  r->reason);
+    const Snapshot *s = self;
+    if (!r->pilot || strcmp(r->state, "refused") == 0) return status_ok();
+    /* a clip that nobody has to look at is approved when it is finished; this one is looked at */
+    const bool made = s->pilot == PILOT_OPEN && strcmp(r->state, "approved") == 0;
+    foreign_print(stdout, "  %-12s %-10s %s%s%s\n", r->clip_id, made ? "made" : r->state, r->file,
+                  *r->reason ? "because: " : "", r->reason);
     return status_ok();
 }
 
@@ -168,8 +169,7 @@ static Status list_pilot(const char *folder)
                   ready                   ? "made, waiting for approval"
                   : s.pilot == PILOT_OPEN ? "being made"
                                           : ledger_pilot_state_name(s.pilot));
-    int64_t left = s.pilot_clips;
-    TRY_OUT(ledger_read_clips(l, NULL, (ClipSink){print_pilot_clip, &left}));
+    TRY_OUT(ledger_read_clips(l, NULL, (ClipSink){print_pilot_clip, &s}));
     if (ready) {
         char *command = shell_suggest("pilot approve", folder, NULL);
         foreign_print(stdout, "look at %s/clips, then: %s, or reject\n", folder, command);
@@ -199,8 +199,9 @@ Status verb_pilot(int argc, char **argv)
     const Usage usage = {
         .verb = "pilot",
         .arguments = "list|approve|reject DIR",
-        .about = "A campaign with `pilot: K` renders its first K clips and waits. `list` shows them, `approve`\n"
-                 "lets the rest be made by the run that waits or the next one, `reject` cancels the campaign.",
+        .about = "A campaign with `pilot: K` makes K clips of different renders first and waits. `list` shows\n"
+                 "them, `approve` lets the rest be made by the run that waits or the next one, `reject` cancels\n"
+                 "the campaign.",
         .min_arguments = 2,
         .max_arguments = 2};
     int first;

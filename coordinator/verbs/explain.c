@@ -48,7 +48,7 @@ static char *held_text(const Explain *e, const ClipRow *r)
     if (s->pilot == PILOT_REJECTED) return advise(e, "the pilot was rejected: ", "pilot approve", NULL, "");
     if (s->control == CONTROL_PAUSED) return advise(e, "the campaign is paused: ", "resume", NULL, "");
     if (s->control == CONTROL_CANCELLED) return advise(e, "the campaign is cancelled: ", "resume", NULL, ", then run");
-    if (s->pilot == PILOT_OPEN && r->clip >= s->pilot_end)
+    if (s->pilot == PILOT_OPEN && !r->pilot)
         return s->pilot_left > 0 ? text_format("waits for the pilot, %lld clips of which are still to be made",
                                                (long long)s->pilot_left)
                                  : advise(e, "waits for the pilot's approval: ", "pilot approve", NULL, "");

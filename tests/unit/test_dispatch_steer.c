@@ -146,12 +146,12 @@ static void test_what_nobody_wants_is_stopped(void **state)
 static void test_a_pilot_waits_for_approval(void **state)
 {
     (void)state;
-    /* the pilot ends in the middle of shot 1 */
+    /* one clip of each of the four shots, and the second of the first */
     Farm f = {.folder = fixture_folder(), .campaign = fixture_campaign("night", 12, 3)};
-    f.campaign->settings.pilot = 4;
+    f.campaign->settings.pilot = 5;
     start_job(&f, 3, (LocalFaults){0});
     for (int i = 0; i < 200; i++) tick(&f);
-    assert_counts(&f, 4, 0, 8);
+    assert_counts(&f, 5, 0, 7);
     assert_int_equal(count_events(&f, "pilot.ready"), 1);
     Snapshot s = look(&f);
     assert_string_equal(snapshot_waits_for(&s), "approval");
@@ -170,7 +170,7 @@ static void test_a_pilot_waits_for_approval(void **state)
     run_farm(&f, 60);
     assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
     assert_counts(&f, 12, 0, 0);
-    assert_int_equal(outcomes(&f).done, 4); /* the master of shot 1 waited for the two clips beyond the pilot */
+    assert_int_equal(outcomes(&f).done, 4); /* the masters waited for the clips beyond the pilot */
     close_farm(&f);
 }
 
