@@ -193,6 +193,7 @@ double rendition_enlargement(const Rendition *r, int width, int height)
 double rendition_black(const Rendition *r, int width, int height)
 {
     if (width < 1 || height < 1 || r->width < 1 || r->height < 1) return 0;
+    if (*r->fit && strcmp(r->fit, "pad") != 0) return 0; /* the render fills it */
     const double aspect = ((double)width / height) / ((double)r->width / r->height),
                  part = aspect < 1 ? aspect : 1 / aspect;
     return part >= 0.98 ? 0 : 1 - part;

@@ -43,18 +43,21 @@ static void touch(Update *u, int64_t shot)
 typedef struct { /* a clip as it stands; its stem is to be freed */
     int64_t shot;
     ClipState state;
+    bool made; /* it has a file */
     char *stem;
 } Standing;
 
 static Status read_clip(Ledger *l, int64_t clip, Standing *out)
 {
     *out = (Standing){0};
-    Query q = ledger_sql_query(l, "SELECT ifnull(shot, -1), state, stem FROM clips WHERE clip = ?1", "i", clip);
+    Query q = ledger_sql_query(l, "SELECT ifnull(shot, -1), state, stem, file IS NOT NULL FROM clips WHERE clip = ?1",
+                               "i", clip);
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no clip %lld", l->file, (long long)clip);
     out->shot = ledger_sql_int(&q, 0);
     Status status = ledger_state_parse_clip(l, ledger_sql_text(&q, 1), &out->state);
     out->stem = text_copy(ledger_sql_text(&q, 2));
+    out->made = ledger_sql_int(&q, 3) != 0;
     ledger_sql_end(&q);
     return status;
 }
@@ -181,7 +184,7 @@ static Status plan_again(Update *u, int64_t row, int64_t clip, int64_t shot)
     TRY(read_clip(l, clip, &is));
     const bool moves =
                    !failed(ledger_next_clip_state(is.state, event, &to)), /* else it is made already: see the header */
-        made = is.state == CLIP_APPROVED || is.state == CLIP_DELIVERED;
+        made = is.made;
     Status status = moves && made ? leave(l, LEAVING_CLIP, is.stem) : status_ok();
     free(is.stem);
     if (failed(status) || !moves) return status;
@@ -237,7 +240,7 @@ static Status choose_numbers(Update *u)
     bool in_order = true;
     TRY(ledger_sql_number(u->ledger, &next, /* nor that of a clip that is removed: its leases are still there */
                           "SELECT 1 + max(ifnull((SELECT max(clip) FROM clips), -1),"
-                          " ifnull((SELECT max(clip) FROM leases), -1))",
+                          " ifnull((SELECT max(clip) FROM leases), -1), ifnull((SELECT max(clip) FROM decisions), -1))",
                           ""));
     for (int64_t row = 0; row < rows; row++) {
         int64_t n = u->changes->number[row] < 0 ? INT64_MAX - rows + row : u->changes->number[row];
@@ -251,7 +254,7 @@ static Status choose_numbers(Update *u)
     return status_ok();
 }
 
-/* A clip's leases go with it; there is no index of them by clip, so all at once. */
+/* A clip's leases, and what people said of it, go with it; there is no index of leases by clip, so all at once. */
 static Status renumber(Update *u)
 {
     TRY(ledger_sql_run(u->ledger, "CREATE TEMP TABLE renumbered(old INTEGER PRIMARY KEY, new INTEGER NOT NULL)", ""));
@@ -263,6 +266,10 @@ static Status renumber(Update *u)
     }
     TRY(ledger_sql_run(u->ledger,
                        "UPDATE leases SET clip = (SELECT new FROM temp.renumbered WHERE old = leases.clip)"
+                       " WHERE clip IN (SELECT old FROM temp.renumbered)",
+                       ""));
+    TRY(ledger_sql_run(u->ledger,
+                       "UPDATE decisions SET clip = (SELECT new FROM temp.renumbered WHERE old = decisions.clip)"
                        " WHERE clip IN (SELECT old FROM temp.renumbered)",
                        ""));
     return ledger_sql_run(u->ledger, "DROP TABLE temp.renumbered", "");
@@ -341,7 +348,7 @@ static Status look_at(Ledger *l, Leaving *x)
     Query q = ledger_sql_query(
         l,
         "SELECT state, ifnull(file, '') || ' ' || ifnull(thumbnail, '') || ' ' || ifnull(sheet, '') || ' ' ||"
-        " ifnull(result, ''), state IN ('approved', 'delivered') FROM clips WHERE stem = ?1",
+        " ifnull(result, ''), file IS NOT NULL FROM clips WHERE stem = ?1",
         "t", x->name);
     if (!ledger_sql_next(&q)) return x->ready = true, q.status;
     bool refused = strcmp(ledger_sql_text(&q, 0), ledger_clip_state_name(CLIP_REFUSED)) == 0;
