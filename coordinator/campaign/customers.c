@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,10 +247,56 @@ static void check_ids(const Customers *c, const char *file, Faults *faults)
     free(entry);
 }
 
+/* ---- what spreadsheets did to values ---- */
+
+/* "1.23457E+12": a long number as Excel shows it, and writes it. */
+static bool is_shortened(const char *text)
+{
+    const size_t whole = strspn(text, "0123456789"),
+                 part = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") + 1 : 0;
+    const char *rest = text + whole + part;
+    return whole == 1 && strncmp(rest, "E+", 2) == 0 && strspn(rest + 2, "0123456789") == strlen(rest + 2) && rest[2];
+}
+
+/* What a formula or an export writes in the place of nothing. */
+static bool is_placeholder(const char *text)
+{
+    static const char *const word[] = {"#N/A",   "#NV",     "#REF!",   "#NAME?", "#VALUE!",
+                                       "#WERT!", "#BEZUG!", "#DIV/0!", "#NUM!",  "#ZAHL!",
+                                       "#NULL!", "NULL",    "null",    "NaN",    "undefined"};
+    if (!strchr("#NnuN", *text) || !*text) return false;
+    for (size_t i = 0; i < sizeof word / sizeof *word; i++)
+        if (strcmp(word[i], text) == 0) return true;
+    return false;
+}
+
+/* One warning for each column, at its first row. */
+static void warn_of_values(const Customers *c, const char *file, bool (*is_odd)(const char *), int column,
+                           const char *what, Faults *faults)
+{
+    int64_t first = -1, count = 0;
+    for (int64_t row = 0; row < c->row_count; row++) {
+        if (!is_odd(customers_value(c, row, column))) continue;
+        if (count++ == 0) first = row;
+    }
+    if (count == 0) return;
+    char more[48] = "";
+    if (count > 1) snprintf(more, sizeof more, ", and so in %" PRId64 " more rows", count - 1);
+    faults_warn(faults, (Place){file, c->line[first], c->column[column]},
+                c->id_column >= 0 ? customers_value(c, first, c->id_column) : "", "%s %s%s",
+                quoted(customers_value(c, first, column)).text, what, more);
+}
+
 void customers_finish(Customers *c, Place header, const CustomersOptions *o, Faults *faults)
 {
     check_listed(c, header, o, faults);
     check_ids(c, header.file, faults);
+    if (c->id_column >= 0)
+        warn_of_values(c, header.file, is_shortened, c->id_column,
+                       "looks like a number that a spreadsheet shortened; format the column as text", faults);
+    for (int i = 0; i < c->column_count; i++)
+        warn_of_values(c, header.file, is_placeholder, i,
+                       "looks like a formula's error or an export's empty value, and is text here", faults);
 }
 
 int64_t customers_bad_byte(const char *data, size_t bytes)

@@ -104,7 +104,8 @@ static json_t *read_metadata(const char *file)
     unsigned char length[8];
     uint64_t bytes = 0;
     json_t *header = NULL;
-    FILE *f = fopen(file, "rb");
+    FILE *f;
+    file_open_stream(file, &f); /* NULL where it cannot be read */
     bool read = f && fread(length, 1, sizeof length, f) == sizeof length;
     for (int i = 7; read && i >= 0; i--) bytes = bytes << 8 | length[i];
     if (read && bytes > 1 && bytes <= HEADER_BYTES) {

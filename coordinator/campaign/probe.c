@@ -174,8 +174,10 @@ static Status check_file(const char *path, bool folder_too, struct stat *s)
         strstr(path, "/https:/"))
         return status_fail(ERR_INPUT, "an address, which is not fetched; expected a file");
     if (stat(path, s) != 0)
-        return errno == ENOENT || errno == ENOTDIR ? status_fail(ERR_INPUT, "no such file")
-                                                   : status_errno(ERR_INPUT, "cannot be read");
+        return errno == ENOENT || errno == ENOTDIR
+                   ? status_fail(ERR_INPUT, "no such file%s",
+                                 strchr(path, '\\') ? "; between folders stands / here, not \\" : "")
+                   : status_errno(ERR_INPUT, "cannot be read");
     if (S_ISDIR(s->st_mode) && !folder_too) return status_fail(ERR_INPUT, "a folder; expected a picture");
     if (!S_ISREG(s->st_mode) && !S_ISDIR(s->st_mode))
         return status_fail(ERR_INPUT, "a device or a pipe; expected a %s", folder_too ? "video" : "picture");

@@ -56,6 +56,13 @@ cp -r "$M/pocket" adapter && cp "$M/pocket/$F" adapter/pytorch_lora_weights.safe
 campaign adapter 'model: adapter' 'prompt: x'
 expect adapter 0 'pytorch_lora_weights.safetensors lies beside the model' "$RW" check adapter.yaml
 
+# names and numbers in damaged files: no line is forged, nothing crashes
+head='{"\u001b[2J\nreelwright: error: forged":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}'
+cp -r "$M/pocket" forged && { printf "\\x$(printf %x ${#head})\\0\\0\\0\\0\\0\\0\\0"; printf '%s1234' "$head"; } >forged/$F
+expect 'a tensor that forges a line' 2 'tensor "?[2J?reelwright: error: forged"' "$RW" inspect forged
+cp -r "$SOURCE/tests/parity/fixtures/flf2v-0/model" positions && sed -i 's/"pos_embed_seq_len": 34/"pos_embed_seq_len": 3/' positions/transformer/config.json
+expect 'positions of no pictures' 2 'pos_embed_seq_len = 3, expected 34' "$RW" inspect positions
+
 # a folder as newer libraries save it: without spiece.model
 cp -r "$M/pocket" saved && rm saved/tokenizer/spiece.model
 cat >saved/tokenizer/tokenizer_config.json <<'JSON'

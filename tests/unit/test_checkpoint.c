@@ -1,4 +1,5 @@
 /* What a checkpoint must keep, and what a reader must refuse. */
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -70,6 +71,24 @@ static void keeps_everything(void **state)
     assert_memory_equal(got.state.solver[1], history[1], sizeof latents);
     checkpoint_clear(&got);
     assert_null(got.state.latents);
+}
+
+/* A seal is against damage, not against forgery: what was sealed may be nonsense. */
+static void refuses_sealed_nonsense(void **state)
+{
+    (void)state;
+    Checkpoint c = sample(), got;
+    c.owner.guidance = NAN;
+    assert_int_equal(checkpoint_write(path, &c).err, OK);
+    assert_message(checkpoint_read(path, NULL, &got), "damaged checkpoint: attribute guidance is no finite number");
+    c = sample();
+    memcpy(c.owner.dtype, "\xff\x1b[2J", 6);
+    assert_int_equal(checkpoint_write(path, &c).err, OK);
+    assert_message(checkpoint_read(path, NULL, &got), "damaged checkpoint: attribute dtype is ");
+    c = sample();
+    c.owner.fps = 0;
+    assert_int_equal(checkpoint_write(path, &c).err, OK);
+    assert_message(checkpoint_read(path, NULL, &got), "damaged checkpoint: a size, length or rate below 1");
 }
 
 static void same_contents_give_same_bytes(void **state)
@@ -233,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_everything),
+        cmocka_unit_test(refuses_sealed_nonsense),
         cmocka_unit_test(same_contents_give_same_bytes),
         cmocka_unit_test(refuses_what_belongs_to_others),
         cmocka_unit_test(refuses_values_that_are_not_finite),

@@ -278,6 +278,27 @@ static void test_columns_of_the_list(void **state)
     drop(&t);
 }
 
+static void test_values_of_spreadsheets(void **state)
+{
+    (void)state;
+    Table t = read_csv("id,name\n4.91512E+12,Ann\n1E+05,#N/A\n3,#N/A\n1.5e+3,Nan\n");
+    assert_string_equal(t.status.message, "");
+    Warnings w = warnings_of(&t);
+    assert_int_equal(w.count, 2);
+    assert_string_equal(
+        w.warning[0].message,
+        "c.csv:2: field id: \"4.91512E+12\" looks like a number that a spreadsheet shortened; format the column "
+        "as text, and so in 1 more rows");
+    assert_string_equal(w.warning[1].id, "1E+05");
+    assert_string_equal(w.warning[1].field, "name");
+    assert_string_equal(
+        w.warning[1].message,
+        "c.csv:3: field name: \"#N/A\" looks like a formula's error or an export's empty value, and is text "
+        "here, and so in 1 more rows");
+    warnings_clear(&w);
+    drop(&t);
+}
+
 static void test_ids(void **state)
 {
     (void)state;
@@ -478,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_one_byte_encodings),
         cmocka_unit_test(test_no_table),
         cmocka_unit_test(test_columns_of_the_list),
+        cmocka_unit_test(test_values_of_spreadsheets),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_ragged_rows),
         cmocka_unit_test(test_quotes),

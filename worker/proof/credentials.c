@@ -301,8 +301,9 @@ Status credentials_read(const char *path, const char *anchors, CredentialsReadin
     *out = (CredentialsReading){.state = CREDENTIALS_NONE};
     TRY(c2pa_library(&c));
     if (anchors) TRY(file_read(anchors, MAX_PEM, &pem, &bytes));
-    FILE *f = fopen(path, "rb");
-    Status status = f ? read_from(c, path, f, pem, out) : status_errno(ERR_INPUT, "%s: cannot be read", path);
+    FILE *f;
+    Status status = file_open_stream(path, &f);
+    if (!failed(status)) status = read_from(c, path, f, pem, out);
     if (f) fclose(f);
     free(pem);
     return status;
