@@ -326,6 +326,9 @@ static void equal_clips_are_links(void **state)
     lease.clip_finish = (char *)(uintptr_t) "{\"label\":\"ben\"}"; /* one of his own */
     assert_false(finish_again(&again, &lease, &next, &second));
     lease.clip_finish = (char *)(uintptr_t) "";
+    json_object_set_new(spec.keys, "label", json_object()); /* it says in the file which clip it is */
+    assert_false(finish_again(&again, &lease, &next, &second));
+    json_object_del(spec.keys, "label");
     char *changed = text_format("%s/anna.png", place); /* somebody has changed one since */
     assert_good(file_replace(changed, "x", 1));
     assert_false(finish_again(&again, &lease, &next, &second));

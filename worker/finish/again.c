@@ -15,13 +15,22 @@ void finish_again_clear(FinishAgain *a)
     memset(a, 0, sizeof *a);
 }
 
-/* With credentials, a watermark or a fingerprint each clip's bytes are its own. */
+/* Keys whose part of a file is the same for every clip of a shot. A label names its clip in the file's metadata, a watermark hides its
+ * number, credentials sign it; of a key that is not here nothing is known. */
+static bool is_for_all(const char *key)
+{
+    static const char *const known[] = {"renditions", "music", "overlays", "gates"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(key, known[i]) == 0) return true;
+    return false;
+}
+
 static bool is_own(const Lease *l, const FinishJob *job)
 {
-    static const char *const key[] = {"credentials", "watermark"};
+    const char *key;
+    json_t *value;
     if (*l->clip_finish) return true;
-    for (size_t i = 0; i < sizeof key / sizeof *key; i++)
-        if (finish_spec_get(job->spec, key[i])) return true;
+    json_object_foreach(job->spec->keys, key, value) if (!is_for_all(key)) return true;
     return false;
 }
 
