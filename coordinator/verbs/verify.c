@@ -222,5 +222,6 @@ Status verb_verify(int argc, char **argv, VerifyFile *look)
         .max_arguments = 1};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
+    if (w.key && !file_exists(w.key)) return status_fail(ERR_INPUT, "--key %s: no such file", w.key);
     return file_is_folder(argv[first]) ? verify_folder(argv[first], w.as_json) : verify_one(argv[first], &w, look);
 }
