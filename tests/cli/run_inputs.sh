@@ -96,6 +96,12 @@ expect 'a colon, inspected' 0 h264 "$RW" inspect 06:00.mp4
 cp "$M/face.png" 07:00.png
 expect 'a colon, as a picture' 0 '' "$RW" "${clip[@]}" --model cameo --reference 07:00.png --output t.mp4
 
+# ---- paths that are no UTF-8, in answers that programs read ----
+odd=$(printf 'b\344d') && mkdir "$odd" && cp c.csv long.yaml "$odd" && ln -s ../pocket "$odd/pocket"
+expect 'check --json' 0 '"file": "b?d/long.yaml"' "$RW" check --json "$odd/long.yaml"
+expect 'render --json' 0 '"file": "b?d/a.mp4"' "$RW" "${clip[@]}" --json --output "$odd/a.mp4"
+expect 'gate --json' 0 '"file": "b?d/a.mp4"' "$RW" gate --json "$odd/a.mp4"
+
 # ---- what waits for ever: a pipe in the place of a file ----
 campaign pipes 'model: pocket' 'prompt: x'
 sed -i 's/c.csv/pipe/' pipes.yaml

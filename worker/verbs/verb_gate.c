@@ -38,9 +38,10 @@ Status verb_gate_files(char *const *file, int count, const char *set_json, bool 
         if (failed(status)) break;
         bad += report.verdict == GATE_FAIL;
         if (as_json) {
-            json_t *j = json_pack("{s:s%}", "file", file[i], strlen(file[i]));
+            char *name = foreign_utf8(file[i]); /* a path may be any bytes */
+            json_t *j = json_pack("{s:s}", "file", name);
+            free(name);
             json_t *rest = gate_report_json(&report);
-            if (!j) j = json_pack("{s:n}", "file"); /* a name that is no UTF-8 */
             json_object_update(j, rest);
             json_decref(rest);
             json_array_append_new(list, j);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
@@ -462,11 +463,12 @@ static Status print_json(const Work *w)
     const ShotSpec *s = &w->shot;
     TRY(hash_file(w->o->output, sha256));
     TRY(file_size(w->o->output, &bytes));
-    json_t *j = json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:s, s:s, s:s, s:s}", "file",
-                          w->o->output, "sha256", sha256, "bytes", (json_int_t)bytes, "width", s->width, "height",
-                          s->height, "frames", s->frames, "fps", s->fps, "duration_s", (double)s->frames / s->fps,
-                          "steps", s->steps, "steps_resumed", w->latents.steps_resumed, "shot", w->key, "model",
-                          w->model_hash, "dtype", backend_dtype(engine_backend(w->engine)), "backend",
+    char *file = foreign_utf8(w->o->output); /* a path may be any bytes */
+    json_t *j = json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:s, s:s, s:s, s:s}", "file", file,
+                          "sha256", sha256, "bytes", (json_int_t)bytes, "width", s->width, "height", s->height,
+                          "frames", s->frames, "fps", s->fps, "duration_s", (double)s->frames / s->fps, "steps",
+                          s->steps, "steps_resumed", w->latents.steps_resumed, "shot", w->key, "model", w->model_hash,
+                          "dtype", backend_dtype(engine_backend(w->engine)), "backend",
                           (const char *[]){"cpu", "cuda", "ref"}[w->o->backend]);
     json_t *seconds = json_pack("{s:f, s:f, s:f, s:f, s:f}", "text", w->latents.text_s, "denoise", w->latents.denoise_s,
                                 "decode", w->decode_s, "encode", w->encode_s, "total", w->total_s);
@@ -477,6 +479,7 @@ static Status print_json(const Work *w)
     bool printed = json_dumpf(j, stdout, JSON_REAL_PRECISION(6)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
     json_decref(j);
     free(seed);
+    free(file);
     return printed ? status_ok() : status_errno(ERR_NODE, "cannot write to standard output");
 }
 
