@@ -16,6 +16,7 @@
 #include "common/shell.h"
 #include "coordinator/launch/launch_command.h"
 #include "coordinator/launch/mpirun.h"
+#include "coordinator/launch/segments.h"
 #include "coordinator/ledger/owner.h"
 #include "coordinator/watch/progress.h"
 
@@ -27,7 +28,9 @@ enum {
     FIRST_PAUSE_MS = 2000, /* after a job that never began on several hosts; then twice as long */
     LAST_PAUSE_MS = 120000,
     LEAST_BLOCKS = 256, /* of the file system, free: with fewer no ledger can be written */
-    LAST_LINES = 8
+    LAST_LINES = 8,
+    SEGMENT_AGE_S =
+        30 /* of shared memory that nobody maps: a job that starts beside this one maps its own within seconds */
 };
 
 bool launch_is_parent(void) { return claim_inherited() > 0; }
@@ -162,6 +165,7 @@ static Status watch_child(Launch *l)
     fprintf(l->log, "-- mpirun ended: %s %d\n", WIFSIGNALED(how) ? "signal" : "status",
             WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
     fflush(l->log);
+    segments_sweep("/dev/shm", SEGMENT_AGE_S); /* those of this job, but for the youngest, and of others that died */
     return status;
 }
 
