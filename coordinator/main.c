@@ -161,6 +161,8 @@ static const Verb verbs[] = {
     {"explain", "why one clip is where it is", verb_explain, false},
     {"deliver", "copy approved clips and write the delivery list", verb_deliver, false},
     {"cameo", "people, their likeness, and what they allow", verb_cameo_any, false},
+    {"erase", "remove one customer's data from a campaign", verb_erase, false},
+    {"expire", "remove the data of all that are past the retention", verb_expire, false},
     {"keys", "the key that signs this farm's clips", verb_keys, false},
     {"voices", "hear what a campaign says before the night", verb_voices_any, false},
     {"review", "look at finished clips, approve or reject them", verb_review, false},

@@ -26,6 +26,7 @@ typedef struct { /* borrowed */
 typedef struct {
     bool allowed;
     int consent;      /* the number of the one that allows it, or that came nearest; 0: none */
+    bool unreadable;  /* nothing is known: the store cannot be read, or is not as it was signed */
     bool expired;     /* that one fits in all but that it has expired */
     char reason[600]; /* why not; "" when allowed */
 } TrustAnswer;

@@ -32,7 +32,7 @@ typedef struct TrustFact { /* what the log says of one person */
 
 typedef struct TrustHeld { /* a person as read, between trust_hold and trust_release */
     char *id;
-    bool readable;
+    bool readable, missing;
     char reason[600];
     TrustRecord record;
     TrustConsents consents;

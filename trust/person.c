@@ -304,6 +304,16 @@ void trust_release(TrustStore *s)
     trust_drop_held(s);
 }
 
+/* Nobody of that id: never added, or erased. The log is readable, or nothing is known. */
+static bool is_missing(TrustStore *s, const char *cameo)
+{
+    if (!trust_id_valid(cameo) || failed(trust_refresh(s))) return false;
+    char *path = trust_path(s, "cameos/%s/cameo.json", cameo);
+    bool gone = access(path, F_OK) != 0 && errno == ENOENT;
+    free(path);
+    return gone;
+}
+
 static TrustHeld *read_person(TrustStore *s, const char *cameo)
 {
     Whole w = {0};
@@ -311,6 +321,7 @@ static TrustHeld *read_person(TrustStore *s, const char *cameo)
     h->id = text_copy(cameo);
     Status status = read_twice(s, reading_whole, cameo, &w);
     h->readable = !failed(status);
+    h->missing = failed(status) && is_missing(s, cameo);
     if (failed(status)) snprintf(h->reason, sizeof h->reason, "%.590s", status.message);
     h->record = w.record;
     h->consents = w.consents;
@@ -335,6 +346,7 @@ static TrustAnswer ask(TrustStore *s, TrustHeld *h, const TrustUse *use, int64_t
 {
     TrustAnswer a = {0};
     if (!h->readable) {
+        a.unreadable = !h->missing;
         snprintf(a.reason, sizeof a.reason, "%s", h->reason);
         return a;
     }

@@ -265,6 +265,9 @@ static void read_settings(CampaignLoad *l)
                                  l->file.review_lq, l->file.review_four_eyes};
     double when;
     s->priority = f->priority;
+    if (!retention_parse(f->retention, &s->retention_s))
+        faults_add(l->faults, place_of(l, "retention"), "%s, expected 30d, 12h or 8w, or none",
+                   quoted(f->retention).text);
     s->pilot = f->pilot;
     s->mixed = f->reuse_mixed;
     s->keep_masters = f->keep_masters;

@@ -113,6 +113,7 @@ static const YamlField schema[] = {
     {"trust", YAML_TEXT, TO(trust), .help = "the trust store's folder"},
     {"brand", YAML_TEXT, TO(brand), .help = "who speaks"},
     {"audience", YAML_WORDS, TO(audience), .help = "the countries where it is shown"},
+    {"retention", YAML_TEXT, TO(retention), .fallback = "none", .help = "how long personal data are kept, 30d"},
     {"operator.territory", YAML_TEXT, TO(operator_territory), .help = "the country of who makes it"},
     {"operator.revenue_usd", YAML_NUMBER, TO(operator_revenue_usd), .max = 1e15, .unit = "USD",
      .help = "their yearly revenue"},
@@ -311,6 +312,7 @@ void campaign_file_clear(CampaignFile *c)
     free(c->cameo_for);
     free(c->trust);
     free(c->brand);
+    free(c->retention);
     free(c->operator_territory);
     free(c->licence_reason);
     for (int i = 0; i < c->licence_accept.count; i++) free(c->licence_accept.word[i]);

@@ -50,6 +50,7 @@ typedef struct
     char *campaign, *model, *customers, *id, *encoding, *prompt, *negative, *seed;
     char *image, *last_image, *control_video, *control_mask; /* templates */
     char *cameo_id, *cameo_purpose, *cameo_for;              /* templates */
+    char *retention;
     char *trust, *brand, *operator_territory, *licence_reason;
     char *deadline, *max_fails, *webhook, *command, *secret_file;
     int size[2]; /* width, height */

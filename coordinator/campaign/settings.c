@@ -56,6 +56,7 @@ char *settings_to_json(const Settings *s)
                             "mixed", s->mixed, "keep_masters", s->keep_masters, "review", "policy",
                             policy_names[s->review.policy], "lq", s->review.lq, "four_eyes", s->review.four_eyes);
     if (all && s->list_bom) json_object_set_new(all, "list_bom", json_true());
+    if (all) json_object_set_new(all, "retention_s", json_real(s->retention_s));
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     if (!text) abort();
     json_decref(all);
@@ -95,6 +96,8 @@ Status settings_from_json(const char *text, Settings *out)
         out->keep_masters = json_is_true(json_object_get(all, "keep_masters"));
         for (int i = 0; i < STAGE_COUNT; i++)
             out->limit_s[i] = (int)json_integer_value(json_object_get(limits, stage_names[i]));
+        const json_t *retention = json_object_get(all, "retention_s");
+        out->retention_s = json_is_number(retention) ? json_number_value(retention) : -1; /* of an earlier version */
         out->notify.webhook = copy_text(all, "webhook");
         out->notify.command = copy_text(all, "command");
         out->notify.secret_file = copy_text(all, "secret_file");
@@ -110,6 +113,20 @@ Status settings_from_json(const char *text, Settings *out)
 }
 
 /* ---- single values ---- */
+
+bool retention_parse(const char *text, double *out_s)
+{
+    char *end;
+    if (strcmp(text, "none") == 0) return *out_s = -1, true;
+    long n = strtol(text, &end, 10);
+    double unit_s = strcmp(end, "h") == 0   ? 3600
+                    : strcmp(end, "d") == 0 ? 86400
+                    : strcmp(end, "w") == 0 ? 7 * 86400
+                                            : 0;
+    if (end == text || unit_s == 0 || n < 0 || n > 100000 || *text < '0' || *text > '9') return false;
+    *out_s = (double)n * unit_s;
+    return true;
+}
 
 bool max_fails_parse(const char *text, MaxFails *out)
 {

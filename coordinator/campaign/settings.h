@@ -41,6 +41,7 @@ typedef struct { /* owns its texts: settings_clear */
     bool mixed;               /* reuse: {mixed: true} */
     bool keep_masters;        /* they stay when their last clip is finished */
     int limit_s[STAGE_COUNT]; /* between two signs of progress; 0: measured */
+    double retention_s;       /* of personal data after a clip was decided about; negative: for ever */
     NotifySettings notify;
     ReviewSettings review;
     bool list_bom; /* the list begins with a byte order mark, as the table did */
@@ -52,6 +53,8 @@ char *settings_to_json(const Settings *s);
 Status settings_from_json(const char *text, Settings *out); /* ERR_FATAL: damaged */
 
 ReviewPolicy review_policy_find(const char *name); /* "none", "sample", "all" */
+/* "30d", "12h", "8w", or "none": negative. False: neither. */
+bool retention_parse(const char *text, double *out_s);
 /* "12", "2.5%" or "none". False: neither. */
 bool max_fails_parse(const char *text, MaxFails *out);
 /* Most clips that may fail of so many; -1: any number. */

@@ -15,6 +15,7 @@
 #include "coordinator/deliver/deliver.h"
 #include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
+#include "coordinator/deliver/withdraw.h"
 #include "coordinator/ledger/lock.h"
 #include "coordinator/ledger/owner.h"
 #include "coordinator/watch/events.h"
@@ -78,18 +79,21 @@ static Status deliver(const char *folder, int64_t launch, bool thorough, Deliver
 
 /* Lists and report: in the campaign's folder, and beside the delivered clips, for that folder is handed over as it is. What goes wrong
  * with one does not keep the others from being written. */
-static Status write_pages(const char *folder)
+Status conclude_pages(const char *folder)
 {
     Ledger *l = NULL;
     Snapshot s = {0};
     char *delivery = path_join(folder, "delivery"), *why = NULL;
     Status status = ledger_open(folder, LEDGER_READ, &l);
     if (!failed(status)) status = ledger_read_snapshot(l, &s);
-    const bool delivered = s.clip_count[CLIP_DELIVERED] > 0;
+    char *listed = path_join(delivery, "delivery.csv"); /* also where everything that was delivered is gone again */
+    const bool delivered = s.clip_count[CLIP_DELIVERED] > 0 || file_exists(listed);
+    free(listed);
     for (int i = 0; i < 4 && l && (i < 2 || delivered); i++) {
         Status one = i % 2 == 0 ? write_list(l, i < 2 ? folder : delivery) : report_write(l, i < 2 ? folder : delivery);
         if (failed(one) && !why) why = text_copy(one.message), status = one;
     }
+    if (l && !why) status = withdraw_write_list(l, folder);
     if (why) status = status_fail(status.err, "%s", why);
     ledger_close(&l);
     snapshot_clear(&s);
@@ -97,8 +101,6 @@ static Status write_pages(const char *folder)
     free(why);
     return status;
 }
-
-Status conclude_pages(const char *folder) { return write_pages(folder); }
 
 static Status read_now(const char *folder, Snapshot *s)
 {
@@ -233,13 +235,14 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
     Snapshot s = {0};
     Delivery done = {0};
     char *why = text_copy(so_far.message), *text; /* the text of so_far may be overwritten by what follows */
-    Status status = read_now(folder, &s);
+    Status status = withdraw_revoked(folder, launch, NULL);
+    if (!failed(status)) status = read_now(folder, &s);
     const bool known = !failed(status), whole = known && can_deliver(&s), complete = known && s.left == 0;
     if (whole) status = deliver(folder, launch, false, &done);
     if (status.err == ERR_CLIP) status = lost_status(&s, folder, status.message);
     if (known) { /* whatever became of the files, everybody's line is in the list */
         text = text_copy(status.message);
-        Status pages = write_pages(folder);
+        Status pages = conclude_pages(folder);
         status = failed(status) ? status_fail(status.err, "%s", text) : pages;
         free(text);
         text = text_copy(status.message);
@@ -271,7 +274,7 @@ static Status deliver_now(const char *folder, const Snapshot *s)
         foreign_print(stdout, "%lld clip%s missing in delivery/ or damaged there: restored\n", (long long)done.restored,
                       done.restored == 1 ? " was" : "s were");
     if (!failed(status) || status.err == ERR_CLIP) {
-        pages = write_pages(folder);
+        pages = conclude_pages(folder);
         status = failed(pages) ? pages : failed(status) ? lost_status(s, folder, why) : status_ok();
     }
     free(why);
@@ -289,6 +292,7 @@ Status conclude_delivery(const char *folder)
                            folder);
     }
     Status status = lock_take(folder, false, &lock); /* delivering takes an epoch: a run that goes on would be fenced */
+    if (!failed(status)) status = withdraw_revoked(folder, 0, NULL);
     if (!failed(status)) status = deliver_now(folder, &s);
     if (!failed(status)) status = read_now(folder, &now);
     if (!failed(status))

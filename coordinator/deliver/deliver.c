@@ -17,6 +17,7 @@
 #include "common/moment.h"
 #include "coordinator/deliver/filecheck.h"
 #include "coordinator/deliver/twins.h"
+#include "coordinator/ledger/guard.h"
 #include "coordinator/ledger/lost.h"
 
 /* A batch is published by one sync and noted in one transaction: one by one, a million clips would wait hours for the disk. */
@@ -32,6 +33,7 @@ typedef struct {
     Ledger *ledger;
     DeliverOptions options;
     char *from, *to; /* DIR, DIR/delivery */
+    Guard *guard;
     Twins *twins;
     bool cannot_clone, cannot_link;
     Settled settled[BATCH_CLIPS]; /* not written into the ledger yet */
@@ -245,11 +247,28 @@ static Status note_unread(Deliverer *d, Status why)
     return status_ok();
 }
 
+/* Nobody is shown a likeness without a consent that holds now. Those whose consent is gone were withdrawn before (withdraw.h); what is
+ * left here are those that cannot be asked about, and they stay approved. */
+static Status may_deliver(Deliverer *d, int64_t clip, bool *may)
+{
+    char *reason;
+    TRY(guard_may_deliver(d->guard, d->ledger, clip, &reason));
+    *may = !reason;
+    Status status = reason ? note_unread(d, status_fail(ERR_NODE, "%s", reason)) : status_ok();
+    free(reason);
+    return status;
+}
+
 static Status deliver_one(void *self, const ClipRow *r)
 {
     Deliverer *d = self;
     bool delivered = strcmp(r->state, "delivered") == 0;
     if (!delivered && strcmp(r->state, "approved") != 0) return status_ok();
+    if (!delivered) {
+        bool may = false;
+        TRY(may_deliver(d, r->clip, &may));
+        if (!may) return status_ok();
+    }
     int files = d->file_count;
     int64_t bytes = d->bytes;
     d->mended = 0;
@@ -331,12 +350,14 @@ Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
     Status status = status_ok();
     *d = (Deliverer){.ledger = l, .options = *o, .from = text_copy(ledger_folder(l)), .twins = twins_new()};
     d->to = path_join(d->from, "delivery");
+    TRY_OUT(guard_open(l, &d->guard));
     TRY_OUT(file_make_folders(d->to));
     status = deliver_all(d);
 out:
     *out = d->done;
     drop_files(d, 0, true);
     for (int i = 0; i < d->settled_count; i++) free(d->settled[i].why);
+    guard_close(&d->guard);
     twins_free(&d->twins);
     free(d->from);
     free(d->to);

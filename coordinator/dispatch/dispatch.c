@@ -16,6 +16,8 @@ enum {
 
 static Status open_all(Dispatch *d)
 {
+    TRY(guard_open(d->ledger, &d->guard));
+    if (d->guard) TRY(audit_open(ledger_folder(d->ledger), &d->audit));
     if (!d->options.simulated) TRY(dispatch_open_files(d));
     return dispatch_fill_queues(d);
 }
@@ -43,6 +45,10 @@ void dispatch_close(Dispatch **d)
     dispatch_drop_changes(*d);
     roster_close(&(*d)->roster);
     for (int k = 0; k < LEASE_KINDS; k++) queue_clear(&(*d)->queue[k]);
+    guard_close(&(*d)->guard);
+    audit_close(&(*d)->audit);
+    dispatch_forget_withdrawn(*d);
+    free((*d)->withdrawn);
     free((*d)->reason);
     free(*d);
     *d = NULL;
@@ -115,6 +121,9 @@ static void send_render(Dispatch *d, Member *m, WireMessage *w, int64_t shot)
 static Status give_render(Dispatch *d, Member *m, int64_t shot)
 {
     WireMessage w = {.kind = WIRE_LEASE};
+    bool holds;
+    TRY(dispatch_ask_consent(d, shot, -1, &holds));
+    if (!holds) return status_ok(); /* whoever else wants the shot is asked next time */
     TRY(ledger_give_render(d->ledger, shot, m->name, &w.as.lease));
     if (w.as.lease.lease == 0) return status_ok(); /* nobody wants it any more */
     w.lease = w.as.lease.lease;
@@ -132,10 +141,14 @@ static Status give_finish(Dispatch *d, Member *m, int64_t clip)
     unsigned char *data;
     size_t bytes;
     int64_t shot;
+    bool holds;
+    TRY(dispatch_ask_consent(d, -1, clip, &holds));
+    if (!holds) return status_ok();
     TRY(ledger_give_finish(d->ledger, clip, m->name, &w.as.lease, &shot));
     w.lease = w.as.lease.lease;
     w.epoch = w.as.lease.epoch;
     d->moved++;
+    dispatch_note_consent(d, &w.as.lease);
     tell_of_lease(d, &w.as.lease, m->rank);
     wire_encode(&w, &data, &bytes);
     roster_start_lease(m, &w.as.lease, shot, clip, d->now_ms);
@@ -263,6 +276,7 @@ Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms)
     TRY_OUT(dispatch_hear(d, wait_ms));
     TRY_OUT(give_up_on_silent(d));
     TRY_OUT(dispatch_take_requests(d));
+    TRY_OUT(dispatch_look_at_consents(d));
     TRY_OUT(dispatch_count_failed(d));
     TRY_OUT(hand_out_work(d));
     TRY_OUT(look_for_the_end(d));

@@ -7,7 +7,9 @@
 #include "coordinator/dispatch/dispatch.h"
 #include "coordinator/dispatch/queue.h"
 #include "coordinator/dispatch/roster.h"
+#include "coordinator/ledger/guard.h"
 #include "coordinator/ledger/steer.h"
+#include "coordinator/watch/audit.h"
 
 /* A round ends early once so many clips have changed their state: those of some hundred large shots are a million, and would
  * hold up everybody for ten seconds. What is left is the next round's, which does not wait. */
@@ -42,6 +44,10 @@ struct Dispatch {
         int64_t free_bytes;    /* of the campaign's disk, then */
         int64_t largest_bytes; /* of a master so far */
     } files;
+    Guard *guard;     /* NULL: nobody's likeness is in the clips */
+    Audit *audit;     /* NULL as well then */
+    char **withdrawn; /* stems of this round's, whose files go after the commit */
+    int64_t withdrawn_count;
     DispatchEnd end;
     char *reason;
 };
@@ -80,6 +86,17 @@ void dispatch_sweep_masters(Dispatch *d); /* after it */
 /* Another master may be made: not too many wait, and the disk has room for it. */
 bool dispatch_has_room(Dispatch *d);
 
+/* ---- consent.c ---- */
+/* Once a second, when the trust store has changed: clips whose consent does not hold any more are withdrawn, and what is in work for them is
+ * given up. */
+Status dispatch_look_at_consents(Dispatch *d);
+/* Before a lease is given, and when its result comes: of this clip, or of all that want this shot (the other -1). What does not hold is
+ * withdrawn; then what waits was read anew. */
+Status dispatch_ask_consent(Dispatch *d, int64_t shot, int64_t clip, bool *holds);
+void dispatch_note_consent(Dispatch *d, const Lease *l);
+void dispatch_remove_withdrawn(Dispatch *d); /* after the commit */
+void dispatch_forget_withdrawn(Dispatch *d); /* the round has not happened */
+
 /* ---- dispatch.c ---- */
 /* Reads anew what waits. */
 Status dispatch_fill_queues(Dispatch *d);
@@ -87,6 +104,8 @@ Status dispatch_fill_queues(Dispatch *d);
 Status dispatch_queue_clips(Dispatch *d, int64_t shot);
 
 /* ---- steer.c: what people have asked for ---- */
+/* The workers of these leases drop them at their next step; late results are ignored. Frees the list. */
+Status dispatch_end_leases(Dispatch *d, Status status, int64_t *lease, int64_t count, const char *reason);
 Status dispatch_take_requests(Dispatch *d);
 /* Nothing is in work and nothing may be handed out: that is the end, or a wait for somebody's word. */
 Status dispatch_rest(Dispatch *d);

@@ -167,7 +167,11 @@ static Status hear_result(Dispatch *d, Member *m, const WireMessage *w)
     WireMessage ack = {.kind = WIRE_ACK, .epoch = ledger_epoch(d->ledger), .lease = r->lease};
     if (holds(d, m, r->lease, r->epoch)) {
         TRY(dispatch_begin_changes(d));
-        TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));
+        const bool finish = r->kind == LEASE_FINISH;
+        bool consents; /* without them the lease has ended by the asking */
+        if (finish || r->err != OK)
+            TRY(dispatch_ask_consent(d, finish ? -1 : m->shot, finish ? m->item : -1, &consents));
+        if (holds(d, m, r->lease, r->epoch)) TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));
     } else if (m->state == MEMBER_LOST) {
         dispatch_event(d, "result.ignored", "{s:i,s:I}", "worker", m->rank, "lease", r->lease);
     }

@@ -43,12 +43,16 @@ Status dispatch_end_changes(Dispatch *d)
     if (d->in_round) TRY(dispatch_sync_files(d));
     if (d->in_round) TRY(ledger_commit(d->ledger));
     d->in_round = false;
+    dispatch_remove_withdrawn(d);
+    TRY(audit_flush(d->audit, dispatch_now_s(d)));
     dispatch_sweep_masters(d);
     return tell_world(d);
 }
 
 void dispatch_drop_changes(Dispatch *d)
 {
+    audit_drop(d->audit);
+    dispatch_forget_withdrawn(d);
     ledger_rollback(d->ledger);
     d->in_round = false;
     drop_outbox(d);

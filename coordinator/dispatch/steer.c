@@ -21,7 +21,7 @@ static Member *find_worker_of(Dispatch *d, int64_t lease)
 }
 
 /* The worker drops it at its next step; its late result is ignored, because the lease has ended. */
-static Status end_leases(Dispatch *d, Status status, int64_t *lease, int64_t count, const char *reason)
+Status dispatch_end_leases(Dispatch *d, Status status, int64_t *lease, int64_t count, const char *reason)
 {
     for (int64_t i = 0; i < count && !failed(status); i++) {
         Member *m = find_worker_of(d, lease[i]);
@@ -42,14 +42,14 @@ static Status take_request(Dispatch *d, const LedgerRequest *r)
     int64_t changed = 0, *lease = NULL, count = 0;
     TRY(dispatch_begin_changes(d));
     Status status = ledger_request_leases(d->ledger, r, &lease, &count);
-    TRY(end_leases(d, status, lease, count, "the clip was cancelled"));
+    TRY(dispatch_end_leases(d, status, lease, count, "the clip was cancelled"));
     TRY(ledger_apply_request(d->ledger, r, &changed));
     dispatch_event(d, "request", "{s:s,s:s,s:s,s:I,s:I}", "verb", r->verb, "clip", r->clip_id, "filter", r->filter,
                    "number", r->number, "changed", changed);
     d->count_failed = true;
     if (changed == 0) return status_ok();
     status = ledger_unwanted_leases(d->ledger, &lease, &count);
-    TRY(end_leases(d, status, lease, count, "no clip wants it any more"));
+    TRY(dispatch_end_leases(d, status, lease, count, "no clip wants it any more"));
     d->files.sweep = true;
     return dispatch_fill_queues(d); /* what can be handed out has changed */
 }

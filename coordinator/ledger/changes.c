@@ -176,9 +176,17 @@ static void compare_row(const Comparison *o, int64_t row, const Query *q)
     const bool refused = strcmp(ledger_sql_text(q, COLUMN_STATE), ledger_clip_state_name(CLIP_REFUSED)) == 0;
     const bool other_shot = strcmp(ledger_sql_text(q, COLUMN_KEY), shot ? shot->key : "") != 0;
     const bool other_finish = o->other_finish || strcmp(finish, p->finish ? p->finish : "") != 0;
-    const bool other_refusal = refused != (p->refusal != NULL);
+    const bool revoked = strcmp(ledger_sql_text(q, COLUMN_STATE), ledger_clip_state_name(CLIP_REVOKED)) == 0;
+    const bool other_refusal = (refused || revoked) != (p->refusal != NULL);
     char *row_now = plan_row_json(&o->campaign->customers, row), *spec = NULL;
     bool other_rate = false;
+    /* What people agree to changes from day to day and changes no campaign: who does not any more is seen to by guard.h, who does again
+     * is taken in. */
+    const bool by_consent = p->finish && strstr(p->finish, "\"cameo\"") && !other_finish && strcmp(was, row_now) == 0;
+    if (by_consent && p->refusal) {
+        free(row_now);
+        return;
+    }
     if (shot && !other_shot) { /* frames per second are the one field of a shot that its key leaves out */
         json_t *before = json_loads(ledger_sql_text(q, COLUMN_SPEC), 0, NULL);
         other_rate = json_integer_value(json_object_get(before, "fps")) != shot->spec.fps;
@@ -216,8 +224,9 @@ static Status compare_rows(Comparison *o)
         Entry *e;
         const char *id = ledger_sql_text(&q, COLUMN_ID);
         HASH_FIND(hh, o->by_id, id, strlen(id), e);
-        if (!e) {
-            add_removed(o->changes, id, ledger_sql_int(&q, COLUMN_CLIP));
+        if (!e) { /* a tombstone stays */
+            const bool erased = strcmp(ledger_sql_text(&q, COLUMN_STATE), ledger_clip_state_name(CLIP_ERASED)) == 0;
+            if (!erased) add_removed(o->changes, id, ledger_sql_int(&q, COLUMN_CLIP));
             continue;
         }
         o->changes->number[e - o->entry] = ledger_sql_int(&q, COLUMN_CLIP);

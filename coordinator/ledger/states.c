@@ -20,6 +20,18 @@ static const struct {
     LedgerEvent event;
     ClipState to;
 } clip_table[] = {
+    /* what people take back, and what is erased */
+    {CLIP_PLANNED, EV_REVOKE, CLIP_REVOKED},      {CLIP_WAITING, EV_REVOKE, CLIP_REVOKED},
+    {CLIP_APPROVED, EV_REVOKE, CLIP_REVOKED},     {CLIP_DELIVERED, EV_REVOKE, CLIP_REVOKED},
+    {CLIP_PAUSED, EV_REVOKE, CLIP_REVOKED},       {CLIP_HELD, EV_REVOKE, CLIP_REVOKED},
+    {CLIP_REVIEW, EV_REVOKE, CLIP_REVOKED},       {CLIP_REJECTED, EV_REVOKE, CLIP_REVOKED},
+    {CLIP_REVOKED, EV_CHANGE, CLIP_PLANNED},      {CLIP_REVOKED, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_PLANNED, EV_ERASE, CLIP_ERASED},        {CLIP_WAITING, EV_ERASE, CLIP_ERASED},
+    {CLIP_REFUSED, EV_ERASE, CLIP_ERASED},        {CLIP_APPROVED, EV_ERASE, CLIP_ERASED},
+    {CLIP_DELIVERED, EV_ERASE, CLIP_ERASED},      {CLIP_FAILED, EV_ERASE, CLIP_ERASED},
+    {CLIP_PAUSED, EV_ERASE, CLIP_ERASED},         {CLIP_CANCELLED, EV_ERASE, CLIP_ERASED},
+    {CLIP_REVOKED, EV_ERASE, CLIP_ERASED},        {CLIP_HELD, EV_ERASE, CLIP_ERASED},
+    {CLIP_REVIEW, EV_ERASE, CLIP_ERASED},         {CLIP_REJECTED, EV_ERASE, CLIP_ERASED},
     {CLIP_PLANNED, EV_MASTERED, CLIP_WAITING},    {CLIP_WAITING, EV_LEASE, CLIP_FINISHING},
     {CLIP_FINISHING, EV_DONE, CLIP_APPROVED},     {CLIP_FINISHING, EV_LOST, CLIP_WAITING},
     {CLIP_WAITING, EV_UNMASTER, CLIP_PLANNED},    {CLIP_FINISHING, EV_UNMASTER, CLIP_PLANNED},
@@ -65,7 +77,8 @@ const char *ledger_clip_state_name(ClipState s)
         [CLIP_PLANNED] = "planned",     [CLIP_REFUSED] = "refused",   [CLIP_WAITING] = "waiting",
         [CLIP_FINISHING] = "finishing", [CLIP_APPROVED] = "approved", [CLIP_DELIVERED] = "delivered",
         [CLIP_FAILED] = "failed",       [CLIP_PAUSED] = "paused",     [CLIP_CANCELLED] = "cancelled",
-        [CLIP_HELD] = "held",           [CLIP_REVIEW] = "in review",  [CLIP_REJECTED] = "rejected"};
+        [CLIP_HELD] = "held",           [CLIP_REVIEW] = "in review",  [CLIP_REJECTED] = "rejected",
+        [CLIP_REVOKED] = "revoked",     [CLIP_ERASED] = "erased"};
     return name[s];
 }
 
@@ -91,7 +104,7 @@ const char *ledger_event_name(LedgerEvent e)
         [EV_RETRY] = "retry",       [EV_SPOIL] = "spoil",       [EV_PAUSE] = "pause",     [EV_RESUME] = "resume",
         [EV_CANCEL] = "cancel",     [EV_HOLD] = "hold",         [EV_RELEASE] = "release", [EV_CHANGE] = "change",
         [EV_REFUSE] = "refuse",     [EV_WITHHOLD] = "withhold", [EV_SHOW] = "show",       [EV_APPROVE] = "approve",
-        [EV_REJECT] = "reject",     [EV_RERENDER] = "rerender"};
+        [EV_REJECT] = "reject",     [EV_RERENDER] = "rerender", [EV_REVOKE] = "revoke",   [EV_ERASE] = "erase"};
     return name[e];
 }
 

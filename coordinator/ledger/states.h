@@ -29,6 +29,8 @@ typedef enum {
     CLIP_HELD,      /* finished, but a gate wants a person to look at it */
     CLIP_REVIEW,    /* finished, and the policy wants a person to look at it */
     CLIP_REJECTED,  /* a person does not want it */
+    CLIP_REVOKED,   /* the person whose likeness it shows does not agree any more: its files are gone */
+    CLIP_ERASED,    /* nothing of its row is left but its place and when that was */
     CLIP_STATES
 } ClipState;
 typedef enum {
@@ -54,6 +56,8 @@ typedef enum {
     EV_APPROVE,  /* a person's word, as the following */
     EV_REJECT,
     EV_RERENDER, /* with another seed */
+    EV_REVOKE,   /* consent was taken back, or has ended */
+    EV_ERASE,    /* the customer's data are removed */
     EV_COUNT
 } LedgerEvent;
 const char *ledger_shot_state_name(ShotState s);

@@ -24,7 +24,7 @@ typedef struct {
 
 static const char *const kind_name[] = {[LEAVING_ROW] = "row", [LEAVING_CLIP] = "clip", [LEAVING_SHOT] = "shot"};
 
-static Status leave(Ledger *l, LeavingKind kind, const char *name)
+Status ledger_leave(Ledger *l, LeavingKind kind, const char *name)
 {
     return ledger_sql_run(l, "INSERT OR REPLACE INTO leavings VALUES(?1, ?2, ?3)", "ttd", kind_name[kind], name,
                           l->now_s);
@@ -69,7 +69,7 @@ static Status remove_row(Update *u, const RemovedRow *r)
     Ledger *l = u->ledger;
     Standing is;
     TRY(read_clip(l, r->clip, &is));
-    Status status = leave(l, LEAVING_ROW, is.stem);
+    Status status = ledger_leave(l, LEAVING_ROW, is.stem);
     free(is.stem);
     TRY(status);
     TRY(ledger_sql_run(l, "INSERT OR REPLACE INTO removed SELECT clip_id, state, sha256, ?1 FROM clips WHERE clip = ?2",
@@ -124,7 +124,7 @@ static Status refresh_specs(Update *u)
 }
 
 /* Nobody wants it any more. */
-static Status drop_shot(Ledger *l, int64_t shot)
+Status ledger_drop_shot(Ledger *l, int64_t shot)
 {
     Query q =
         ledger_sql_query(l, "SELECT state, step, key FROM shots JOIN specs USING(shot) WHERE shot = ?1", "i", shot);
@@ -136,7 +136,7 @@ static Status drop_shot(Ledger *l, int64_t shot)
     char *key = text_copy(ledger_sql_text(&q, 2));
     ledger_sql_end(&q);
     Status status = state == SHOT_STATES ? status_fail(ERR_FATAL, "%s: a shot in an unknown state", l->file)
-                                         : leave(l, LEAVING_SHOT, key);
+                                         : ledger_leave(l, LEAVING_SHOT, key);
     free(key);
     TRY(status);
     ledger_state_add_shots(l, (ShotState)state, -1);
@@ -162,7 +162,7 @@ static Status settle_shots(Update *u)
         TRY(ledger_sql_number(l, &clips, "SELECT count(*) FROM clips WHERE shot = ?1 AND +state <> 'refused'", "i",
                               shot));
         if (clips == 0) {
-            TRY(drop_shot(l, shot));
+            TRY(ledger_drop_shot(l, shot));
             continue;
         }
         TRY(ledger_sql_run(l, "UPDATE shots SET clips = ?1 WHERE shot = ?2", "ii", clips, shot));
@@ -185,7 +185,7 @@ static Status plan_again(Update *u, int64_t row, int64_t clip, int64_t shot)
     const bool moves =
                    !failed(ledger_next_clip_state(is.state, event, &to)), /* else it is made already: see the header */
         made = is.made;
-    Status status = moves && made ? leave(l, LEAVING_CLIP, is.stem) : status_ok();
+    Status status = moves && made ? ledger_leave(l, LEAVING_CLIP, is.stem) : status_ok();
     free(is.stem);
     if (failed(status) || !moves) return status;
     TRY(ledger_state_move_clip(l, clip, event));
@@ -351,7 +351,8 @@ static Status look_at(Ledger *l, Leaving *x)
         " ifnull(result, ''), file IS NOT NULL FROM clips WHERE stem = ?1",
         "t", x->name);
     if (!ledger_sql_next(&q)) return x->ready = true, q.status;
-    bool refused = strcmp(ledger_sql_text(&q, 0), ledger_clip_state_name(CLIP_REFUSED)) == 0;
+    const char *state = ledger_sql_text(&q, 0);
+    bool refused = strcmp(state, "refused") == 0 || strcmp(state, "revoked") == 0 || strcmp(state, "erased") == 0;
     x->ready = refused || ledger_sql_int(&q, 2) != 0;
     if (!refused) x->kept = text_copy(ledger_sql_text(&q, 1));
     ledger_sql_end(&q);

@@ -24,6 +24,11 @@ typedef enum {
     LEAVING_KINDS
 } LeavingKind;
 
+/* Inside a round: a shot that no clip wants any more goes, and its files with it. */
+Status ledger_drop_shot(Ledger *l, int64_t shot);
+/* Inside a round: the files of that name are to be deleted. */
+Status ledger_leave(Ledger *l, LeavingKind kind, const char *name);
+
 typedef struct {
     LeavingKind kind;
     char *name;

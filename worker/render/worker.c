@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "common/moment.h"
 #include "common/provoke.h"
+#include "worker/cameo/likeness.h"
 #include "worker/finish/again.h"
 #include "worker/finish/finish.h"
 #include "worker/pictures/conditions.h"
@@ -175,6 +176,7 @@ static Status finish_one(Worker *w, const Lease *l, const FinishJob *job, Progre
 {
     bool bad = false;
     if (progress.at) TRY(progress.at(progress.self, "finish", 0, l->shot.frames));
+    TRY(likeness_check(l->finish, l->clip_finish));
     TRY(file_make_folders(job->folder));
     if (finish_again(&w->again, l, job, &result->clip)) return status_ok();
     Status status = check_master(w, l, job->master);

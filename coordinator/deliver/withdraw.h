@@ -1,0 +1,16 @@
+/* withdraw.h - clips whose people do not agree any more leave the house again: their state, their files, and a list of where each had gone. */
+#ifndef REELWRIGHT_WITHDRAW_H
+#define REELWRIGHT_WITHDRAW_H
+
+#include <stdint.h>
+
+#include "coordinator/ledger/view.h"
+
+/* Asks the trust store about every clip of a campaign that no coordinator works on (it takes an epoch when something is to be done), and
+ * deletes the files of those that may not be shown. *gone: how many; NULL: nobody wants to know. launch: owner.h. */
+Status withdraw_revoked(const char *folder, int64_t launch, int64_t *gone);
+
+/* DIR/revoked.csv: clip_id, revoked_at, reason, was (its state before), file, delivered_to, sha256. Not there when nothing was revoked. */
+Status withdraw_write_list(Ledger *l, const char *folder);
+
+#endif

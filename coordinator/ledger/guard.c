@@ -1,0 +1,244 @@
+#include "guard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/file.h"
+#include "common/moment.h"
+#include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/steer.h"
+#include "coordinator/ledger/update.h"
+#include "trust/trust.h"
+
+enum { LOOK_MS = 1000, ANYWAY_MS = 60000 /* consents also end without anybody writing to the store */ };
+
+struct Guard {
+    json_t *campaign; /* "trust" of its finish document */
+    TrustStore *store;
+    char *fault; /* why there is none */
+    const char *territory[TRUST_MAX_WORDS];
+    TrustUse use;
+    uint64_t stamp;
+    int64_t looked_ms, found_ms;
+    bool found;
+};
+
+/* ---- opening ---- */
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+static void open_store(Guard *g)
+{
+    if (g->store) return;
+    free(g->fault);
+    g->fault = NULL;
+    Status status = trust_open(text_of(g->campaign, "store"), TRUST_USE, &g->store);
+    if (failed(status)) g->fault = text_copy(status.message);
+}
+
+static void take_use(Guard *g)
+{
+    const json_t *audience = json_object_get(g->campaign, "audience");
+    g->use = (TrustUse){.campaign = text_of(g->campaign, "campaign"),
+                        .brand = text_of(g->campaign, "brand"),
+                        .territory = g->territory};
+    for (size_t i = 0; i < json_array_size(audience) && i < TRUST_MAX_WORDS; i++) {
+        const char *where = json_string_value(json_array_get(audience, i));
+        g->territory[g->use.territory_count++] = where ? where : "?"; /* no consent is for that */
+    }
+}
+
+Status guard_open(Ledger *l, Guard **out)
+{
+    char *finish = NULL;
+    *out = NULL;
+    TRY(ledger_db_read_text(ledger_sql_query(l, "SELECT finish FROM campaign", ""), "{}", &finish));
+    json_t *all = json_loads(finish, 0, NULL), *trust = json_incref(json_object_get(all, "trust"));
+    json_decref(all);
+    free(finish);
+    if (!trust) return status_ok();
+    Guard *g = *out = memory_get(1, sizeof *g);
+    g->campaign = trust;
+    g->looked_ms = INT64_MIN / 2;
+    take_use(g);
+    open_store(g);
+    return status_ok();
+}
+
+void guard_close(Guard **guard)
+{
+    Guard *g = *guard;
+    if (!g) return;
+    trust_close(&g->store);
+    json_decref(g->campaign);
+    free(g->fault);
+    free(g);
+    *guard = NULL;
+}
+
+bool guard_is_due(Guard *g, int64_t now_ms)
+{
+    if (!g || now_ms - g->looked_ms < LOOK_MS) return false;
+    g->looked_ms = now_ms;
+    open_store(g);
+    uint64_t stamp = g->store ? trust_stamp(g->store) : 0;
+    bool due = !g->found || stamp != g->stamp || now_ms - g->found_ms >= ANYWAY_MS;
+    if (!due) return false;
+    g->stamp = stamp;
+    g->found_ms = now_ms;
+    g->found = true;
+    return true;
+}
+
+/* ---- the question ---- */
+
+/* What the clip's finish document asks for; the store's answer. */
+static TrustAnswer ask(Guard *g, const char *finish)
+{
+    TrustAnswer a = {.unreadable = true};
+    json_t *all = json_loads(finish, 0, NULL);
+    const json_t *cameo = json_object_get(all, "cameo");
+    open_store(g);
+    if (!cameo)
+        snprintf(a.reason, sizeof a.reason, "its finish document is damaged");
+    else if (!g->store)
+        snprintf(a.reason, sizeof a.reason, "%.590s", g->fault);
+    else {
+        g->use.purpose = text_of(cameo, "purpose");
+        g->use.viewer = text_of(cameo, "for");
+        g->use.face = json_is_true(json_object_get(cameo, "face"));
+        g->use.voice = json_is_true(json_object_get(cameo, "voice"));
+        a = trust_allows(g->store, text_of(cameo, "id"), &g->use, (int64_t)moment_wall_s());
+    }
+    json_decref(all);
+    return a;
+}
+
+static bool must_go(ClipState state, const TrustAnswer *a)
+{
+    if (a->allowed) return false;
+    if (state == CLIP_DELIVERED) return !a->expired && !a->unreadable;
+    const bool finished =
+        state == CLIP_APPROVED || state == CLIP_HELD || state == CLIP_REVIEW || state == CLIP_REJECTED;
+    return !finished || !a->unreadable;
+}
+
+static void add(GuardedClips *list, const Query *q, ClipState state, const char *reason)
+{
+    list->clip = memory_resize(list->clip, (size_t)list->count + 1, sizeof *list->clip);
+    list->clip[list->count++] = (GuardedClip){.clip = ledger_sql_int(q, 0),
+                                              .shot = ledger_sql_int(q, 1),
+                                              .lease = ledger_sql_int(q, 2),
+                                              .state = state,
+                                              .clip_id = text_copy(ledger_sql_text(q, 4)),
+                                              .stem = text_copy(ledger_sql_text(q, 5)),
+                                              .reason = text_copy(reason)};
+}
+
+void guard_clear(GuardedClips *c)
+{
+    for (int64_t i = 0; i < c->count; i++) {
+        free(c->clip[i].clip_id);
+        free(c->clip[i].stem);
+        free(c->clip[i].reason);
+    }
+    free(c->clip);
+    *c = (GuardedClips){0};
+}
+
+static bool can_be_revoked(ClipState s)
+{
+    ClipState to;
+    return s == CLIP_FINISHING || !failed(ledger_next_clip_state(s, EV_REVOKE, &to));
+}
+
+Status guard_find(Guard *g, Ledger *l, int64_t shot, int64_t clip, GuardedClips *out)
+{
+    *out = (GuardedClips){0};
+    if (!g) return status_ok();
+    if (g->store && shot < 0 && clip < 0) trust_hold(g->store); /* each person is read once */
+    Query q = clip >= 0   ? ledger_sql_query(l,
+                                             "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, clip_id, stem, "
+                                               "finish FROM clips WHERE clip = ?1 AND finish LIKE '%\"cameo\"%'",
+                                             "i", clip)
+              : shot >= 0 ? ledger_sql_query(l,
+                                             "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, clip_id, stem, "
+                                             "finish FROM clips WHERE shot = ?1 AND finish LIKE '%\"cameo\"%'",
+                                             "i", shot)
+                          : ledger_sql_query(l,
+                                             "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, clip_id, stem, "
+                                             "finish FROM clips WHERE finish LIKE '%\"cameo\"%'",
+                                             "");
+    Status status = status_ok();
+    while (ledger_sql_next(&q)) {
+        ClipState state;
+        status = ledger_state_parse_clip(l, ledger_sql_text(&q, 3), &state);
+        if (failed(status)) break;
+        if (!can_be_revoked(state)) continue;
+        TrustAnswer a = ask(g, ledger_sql_text(&q, 6));
+        if (must_go(state, &a)) add(out, &q, state, a.reason);
+    }
+    if (g->store) trust_release(g->store);
+    if (failed(status)) ledger_sql_end(&q);
+    if (!failed(status)) status = q.status;
+    if (failed(status)) guard_clear(out);
+    return status;
+}
+
+Status guard_may_deliver(Guard *g, Ledger *l, int64_t clip, char **reason)
+{
+    char *finish = NULL;
+    *reason = NULL;
+    if (!g) return status_ok();
+    TRY(ledger_db_read_text(ledger_sql_query(l, "SELECT ifnull(finish, '') FROM clips WHERE clip = ?1", "i", clip), "",
+                            &finish));
+    if (strstr(finish, "\"cameo\"")) {
+        TrustAnswer a = ask(g, finish);
+        if (!a.allowed) *reason = text_copy(a.reason);
+    }
+    free(finish);
+    return status_ok();
+}
+
+/* "result" keeps where the clip had gone, for the list. */
+Status guard_revoke(Ledger *l, const GuardedClip *c)
+{
+    TRY(ledger_sql_run(
+        l,
+        "UPDATE clips SET result = json_object('withdrawn', json_object('was', state, 'file', ifnull(file, '')))"
+        " WHERE clip = ?1",
+        "i", c->clip));
+    TRY(ledger_state_move_clip(l, c->clip, EV_REVOKE));
+    TRY(ledger_sql_run(l,
+                       "UPDATE clips SET reason = ?1, file = NULL, thumbnail = NULL, sheet = NULL, duration_s = NULL,"
+                       " width = NULL, height = NULL, reviewer = NULL, decided_s = ?2 WHERE clip = ?3",
+                       "tdi", c->reason, l->now_s, c->clip));
+    TRY(ledger_leave(l, LEAVING_ROW, c->stem));
+    return c->shot >= 0 ? ledger_follow_clips(l, c->shot) : status_ok();
+}
+
+Status guard_read_withdrawn(Ledger *l, WithdrawnSink sink)
+{
+    Query q = ledger_sql_query(
+        l,
+        "SELECT clip_id, ifnull(reason, ''), ifnull(json_extract(result, '$.withdrawn.was'), ''),"
+        " ifnull(json_extract(result, '$.withdrawn.file'), ''), ifnull(sha256, ''), ifnull(decided_s, 0)"
+        " FROM clips WHERE state = 'revoked' ORDER BY clip",
+        "");
+    while (ledger_sql_next(&q)) {
+        WithdrawnRow r = {ledger_sql_text(&q, 0), ledger_sql_text(&q, 1), ledger_sql_text(&q, 2),
+                          ledger_sql_text(&q, 3), ledger_sql_text(&q, 4), ledger_sql_real(&q, 5)};
+        Status status = sink.row(sink.self, &r);
+        if (failed(status)) {
+            ledger_sql_end(&q);
+            return status;
+        }
+    }
+    return q.status;
+}

@@ -1,0 +1,50 @@
+/* guard.h - whether the people whose likeness a campaign uses still agree: the trust store is asked again whenever it changes, before a
+ * lease is given, when its result comes, and before a clip is delivered. Each clip carries the question with it, as "cameo" of its
+ * finish document; "trust" of the campaign's says which store, and the rest of the question. */
+#ifndef REELWRIGHT_LEDGER_GUARD_H
+#define REELWRIGHT_LEDGER_GUARD_H
+
+#include "coordinator/ledger/ledger.h"
+
+typedef struct Guard Guard;
+
+/* *out NULL: the campaign uses nobody's likeness, and nothing below costs anything (all take NULL). A store that cannot be read is no
+ * failure: it refuses. */
+Status guard_open(Ledger *l, Guard **out);
+void guard_close(Guard **g);
+
+/* True when the store has changed since guard_find last looked at all clips, or that was a minute ago; looks once a second at most. */
+bool guard_is_due(Guard *g, int64_t now_ms);
+
+typedef struct {               /* owns its texts */
+    int64_t clip, shot, lease; /* lease: its last one; 0: none */
+    ClipState state;
+    char *clip_id, *stem, *reason;
+} GuardedClip;
+typedef struct {
+    int64_t count;
+    GuardedClip *clip;
+} GuardedClips;
+void guard_clear(GuardedClips *c);
+
+/* The clips that may not be made, kept or shown any more: of one shot, of one clip, or of all (both -1). A delivered clip is among them
+ * when the consent was revoked, not when it has expired since; and not, as one that is only approved, while the store cannot be read. */
+Status guard_find(Guard *g, Ledger *l, int64_t shot, int64_t clip, GuardedClips *out);
+/* One clip, before it is delivered: no while the store cannot be read. *reason: to be freed, NULL when it may. */
+Status guard_may_deliver(Guard *g, Ledger *l, int64_t clip, char **reason);
+
+/* Inside a round, of clips that no lease runs for: they are revoked, with the reason, and their files are to be deleted (update.h). */
+Status guard_revoke(Ledger *l, const GuardedClip *c);
+
+/* Clips that were revoked, and what each had been. Texts borrowed until the next. */
+typedef struct {
+    const char *clip_id, *reason, *was, *file, *sha256;
+    double revoked_s;
+} WithdrawnRow;
+typedef struct {
+    Status (*row)(void *self, const WithdrawnRow *row);
+    void *self;
+} WithdrawnSink;
+Status guard_read_withdrawn(Ledger *l, WithdrawnSink sink);
+
+#endif

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# A night in which people take back what they agreed to: in the middle of a render, between finish and delivery, after delivery; what was made
+# leaves the folder, the rest goes on. A store that cannot be read allows nothing. Then one customer is erased, and nothing of them is found.
+source "$(dirname "$0")/../fault/farm.sh"
+VACE=$(cd "$MODEL/../../vace-0" && pwd)
+FACE=$(cd "$MODEL/../../../../.." && pwd)/models/face.png
+trap 'kill "${LAUNCHER:-}" 2>/dev/null || true' EXIT
+export REELWRIGHT_TRUST=$WORK/trust
+
+ffmpeg -v error -y -f lavfi -i testsrc2=s=160x120:d=1 -f lavfi -i sine=d=1 -shortest said.mp4
+person() { # ID: added and verified
+  "$PROGRAM" cameo add "$1" --name "Person $1" --face "$FACE" >/dev/null
+  "$PROGRAM" cameo challenge "$1" >challenge.txt
+  "$PROGRAM" cameo verify "$1" --recording said.mp4 --by Rita --passcode "$(sed -n 's/^The code is \([0-9]*\);.*/\1/p' challenge.txt)" >/dev/null
+}
+grant() { "$PROGRAM" cameo grant "$1" --purpose travel --audience anyone --until 2099-12-31 --face "${@:2}" >/dev/null; }
+state_of() { python3 - "$1" "$2" <<'EOF'
+import csv, sys
+print([r['status'] for r in csv.DictReader(open('out-%s/delivery.csv' % sys.argv[1])) if r['id'] == sys.argv[2]][0])
+EOF
+}
+is() { [ "$(state_of night "$1")" = "$2" ] || fail "$1 is $(state_of night "$1"), expected $2"; }
+
+for who in anna ben cleo dora; do person $who; done
+grant anna; grant ben; grant cleo --brand Other
+width=$(sed -n 's/.*"width": \([0-9]*\).*/\1/p' "$VACE/reference.json" | head -n 1) height=$(sed -n 's/.*"height": \([0-9]*\).*/\1/p' "$VACE/reference.json" | head -n 1)
+printf 'campaign: night\nmodel: %s\ncustomers: night.csv\nprompt: "a traveller at {{place}}"\nnegative: blurry\nseed: 5\nsize: %sx%s\nframes: 9\nfps: 8\nsteps: 4\nguidance: 4\nrenditions: [preview]\ncameo: {id: "{{cameo|}}", purpose: travel}\n' \
+  "$VACE/model" "$width" "$height" >night.yaml
+printf 'id,place,cameo,mail\nk1,beach 1,anna,one@example.org\nk2,beach 2,ben,two@example.org\nk3,beach 3,cleo,three@example.org\ncustomer-Q4,beach 4,,Quintessa-Four@example.org\nk5,beach 4,,five@example.org\nk6,beach 6,dora,six@example.org\n' >night.csv
+
+"$PROGRAM" check night.yaml --json >check.json
+python3 - <<'EOF'
+import json
+r = {x['id']: x['reason'] for x in json.load(open('check.json'))['refusals']}
+assert set(r) == {'k3', 'k6'}, r
+assert 'brands Other' in r['k3'] and 'no consent' in r['k6'], r
+EOF
+
+# anna says no while her clip is being rendered
+provoke "at=denoise,step=2,clip=k1,do=hold,until=$WORK/go"
+run night
+k1_works() { "$PROGRAM" explain out-night k1 | grep -q '^  worker .*denoise'; }
+until_true 60 k1_works
+"$PROGRAM" cameo revoke anna >/dev/null
+began=$(date +%s%N)
+until_true 20 sh -c "\"$PROGRAM\" explain out-night k1 | grep -q 'clip k1: revoked'"
+took=$((($(date +%s%N) - began) / 1000000))
+release
+finish 0
+is k1 revoked; is k2 delivered; is k3 refused; is customer-Q4 delivered; is k5 delivered; is k6 refused
+[ -z "$(find out-night/clips out-night/delivery -name 'k1.*')" ] || fail "a clip of anna is there"
+grep -q '^"k1",' out-night/revoked.csv || fail "revoked.csv does not name k1"
+grep -q '"event":"clip.revoked"' out-night/events.jsonl || fail "no event tells of it"
+echo "a revocation was in effect $took ms after the command"
+
+# ben says no after the delivery; somebody delivers again
+[ -s out-night/delivery/clips/k2.mp4 ] || fail "k2 is not in delivery/"
+"$PROGRAM" cameo revoke ben >/dev/null
+"$PROGRAM" deliver out-night >/dev/null 2>&1
+is k2 revoked
+[ -z "$(find out-night/clips out-night/delivery -name 'k2.*')" ] || fail "a clip of ben is there"
+grep -q '^"k2",.*"delivered","clips/k2.mp4","delivery/clips/k2.mp4"' out-night/revoked.csv || fail "revoked.csv does not say where k2 had gone"
+run night; finish 0 # the campaign is what it was
+
+# both agree again; but the store is damaged, and then it is whole
+grant anna; grant ben
+cp trust/log.jsonl log.copy
+sed -i '2s/"n":2/"n":9/' trust/log.jsonl
+"$PROGRAM" check night.yaml --json | python3 -c "import json,sys; r=json.load(sys.stdin)['refusals']; assert len(r) == 4 and 'log.jsonl' in r[0]['reason'], r"
+run night; finish 0
+is k2 revoked
+cp log.copy trust/log.jsonl
+run night; finish 0
+is k1 delivered; is k2 delivered
+[ ! -e out-night/revoked.csv ] || fail "revoked.csv names clips that are delivered"
+"$PROGRAM" verify out-night --json | grep -q '"audit": "whole"' || fail "the audit log is not whole"
+
+# nothing of anybody's likeness or name is where it does not belong
+! grep -rqaE 'Person (anna|ben)' out-night || fail "a name of the trust store is in the campaign's folder"
+! grep -qaE 'example.org|beach' out-night/events.jsonl out-night/run.log out-night/audit.jsonl out-night/logs/* || fail "a cell or prompt is in a log"
+
+# one is erased; k5 shares its render
+cp -r out-night before
+"$PROGRAM" erase out-night customer-Q4 --by Rita >/dev/null
+found=$(grep -rlaE 'Quintessa|customer-Q4' out-night || true)
+[ -z "$found" ] || fail "something of that customer is in: $found"
+[ -n "$(grep -rlaE 'customer-Q4' before)" ] || fail "nothing of that customer was there before: the search proves nothing"
+is k5 delivered
+[ -s out-night/delivery/clips/k5.mp4 ] || fail "k5 went with it"
+grep -q '^,,,,erased-3,erased,' out-night/delivery.csv || fail "no tombstone"
+"$PROGRAM" verify out-night --json | grep -q '"audit": "whole"' || fail "the audit log is not whole"
+"$PROGRAM" expire out-night --older-than 0h --by Rita >/dev/null
+found=$(grep -rlaE 'example.org|beach' out-night || true; grep -rlIE '"k[1-6]"|^k[1-6],' out-night || true)
+[ -z "$found" ] || fail "something is left in: $found"
+[ -z "$(find out-night/clips out-night/delivery/clips -type f)" ] || fail "a clip is left"
+echo fine
