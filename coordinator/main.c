@@ -163,6 +163,7 @@ static const Verb verbs[] = {
     {"cameo", "people, their likeness, and what they allow", verb_cameo_any, false},
     {"erase", "remove one customer's data from a campaign", verb_erase, false},
     {"expire", "remove the data of all that are past the retention", verb_expire, false},
+    {"dossier", "the legal department's file of a campaign", verb_dossier, false},
     {"keys", "the key that signs this farm's clips", verb_keys, false},
     {"voices", "hear what a campaign says before the night", verb_voices_any, false},
     {"review", "look at finished clips, approve or reject them", verb_review, false},

@@ -19,6 +19,7 @@
 #include "coordinator/deliver/twins.h"
 #include "coordinator/ledger/guard.h"
 #include "coordinator/ledger/lost.h"
+#include "coordinator/watch/audit.h"
 
 /* A batch is published by one sync and noted in one transaction: one by one, a million clips would wait hours for the disk. */
 enum { BATCH_CLIPS = 512, BATCH_BYTES = 256 << 20, MOST_FILES = BATCH_CLIPS * (2 + MAX_RENDITIONS) };
@@ -27,6 +28,7 @@ typedef struct {
     int64_t clip;
     bool again; /* it was delivered before */
     char *why;  /* NULL: its files are there */
+    char *clip_id, *sha256;
 } Settled;
 
 typedef struct {
@@ -34,6 +36,7 @@ typedef struct {
     DeliverOptions options;
     char *from, *to; /* DIR, DIR/delivery */
     Guard *guard;
+    Audit *audit;
     Twins *twins;
     bool cannot_clone, cannot_link;
     Settled settled[BATCH_CLIPS]; /* not written into the ledger yet */
@@ -44,6 +47,13 @@ typedef struct {
     Delivery done;
     char *first_lost, *first_unread;
 } Deliverer;
+
+static void clear_settled(Settled *s)
+{
+    free(s->why);
+    free(s->clip_id);
+    free(s->sha256);
+}
 
 /* ---- one file ---- */
 
@@ -275,7 +285,8 @@ static Status deliver_one(void *self, const ClipRow *r)
     Status status = settle_files(d, r, delivered);
     if (!failed(status)) {
         if (!delivered || d->mended > 0)
-            d->settled[d->settled_count++] = (Settled){.clip = r->clip, .again = delivered};
+            d->settled[d->settled_count++] = (Settled){
+                .clip = r->clip, .again = delivered, .clip_id = text_copy(r->clip_id), .sha256 = text_copy(r->sha256)};
         return status;
     }
     drop_files(d, files, true);
@@ -308,8 +319,10 @@ static Status note_batch(Deliverer *d)
     for (int i = 0; i < d->settled_count; i++) {
         d->done.delivered += !d->settled[i].why && !d->settled[i].again;
         d->done.restored += !d->settled[i].why && d->settled[i].again;
+        if (!d->settled[i].why && !d->settled[i].again)
+            audit_add(d->audit, "delivery", d->settled[i].clip_id, "{s:s}", "sha256", d->settled[i].sha256);
     }
-    return status_ok();
+    return audit_flush(d->audit, moment_wall_s());
 }
 
 /* The files are on disk; only then are the clips delivered. */
@@ -318,7 +331,7 @@ static Status finish_batch(Deliverer *d)
     Status status = file_publish_all(d->draft, d->path, d->file_count);
     drop_files(d, 0, false);
     if (!failed(status) && d->settled_count > 0) status = note_batch(d);
-    for (int i = 0; i < d->settled_count; i++) free(d->settled[i].why);
+    for (int i = 0; i < d->settled_count; i++) clear_settled(&d->settled[i]);
     d->settled_count = 0;
     TRY(status);
     d->done.bytes += d->bytes;
@@ -351,13 +364,15 @@ Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
     *d = (Deliverer){.ledger = l, .options = *o, .from = text_copy(ledger_folder(l)), .twins = twins_new()};
     d->to = path_join(d->from, "delivery");
     TRY_OUT(guard_open(l, &d->guard));
+    TRY_OUT(audit_open(d->from, &d->audit));
     TRY_OUT(file_make_folders(d->to));
     status = deliver_all(d);
 out:
     *out = d->done;
     drop_files(d, 0, true);
-    for (int i = 0; i < d->settled_count; i++) free(d->settled[i].why);
+    for (int i = 0; i < d->settled_count; i++) clear_settled(&d->settled[i]);
     guard_close(&d->guard);
+    audit_close(&d->audit);
     twins_free(&d->twins);
     free(d->from);
     free(d->to);

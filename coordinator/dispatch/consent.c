@@ -92,5 +92,6 @@ Status dispatch_ask_consent(Dispatch *d, int64_t shot, int64_t clip, bool *holds
 void dispatch_note_consent(Dispatch *d, const Lease *l)
 {
     if (d->guard && l->kind == LEASE_FINISH && l->clip_finish && strstr(l->clip_finish, "\"cameo\""))
-        audit_add(d->audit, "consent.used", l->clip_id, "{s:I,s:s}", "lease", l->lease, "shot", l->key);
+        audit_add(d->audit, "consent.used", l->clip_id, "{s:i,s:I,s:s}", "consent",
+                  guard_consent(d->guard, l->clip_finish), "lease", l->lease, "shot", l->key);
 }

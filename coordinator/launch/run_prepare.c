@@ -16,6 +16,7 @@
 #include "coordinator/ledger/owner.h"
 #include "coordinator/ledger/steer.h"
 #include "coordinator/ledger/update.h"
+#include "coordinator/watch/audit.h"
 #include "coordinator/watch/events.h"
 
 enum { LEAST_FREE_BYTES = 16 << 20 };

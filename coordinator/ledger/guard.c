@@ -120,6 +120,13 @@ static TrustAnswer ask(Guard *g, const char *finish)
     return a;
 }
 
+int guard_consent(Guard *g, const char *finish)
+{
+    if (!g) return 0;
+    TrustAnswer a = ask(g, finish);
+    return a.allowed ? a.consent : 0;
+}
+
 static bool must_go(ClipState state, const TrustAnswer *a)
 {
     if (a->allowed) return false;

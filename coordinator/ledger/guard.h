@@ -33,6 +33,9 @@ Status guard_find(Guard *g, Ledger *l, int64_t shot, int64_t clip, GuardedClips 
 /* One clip, before it is delivered: no while the store cannot be read. *reason: to be freed, NULL when it may. */
 Status guard_may_deliver(Guard *g, Ledger *l, int64_t clip, char **reason);
 
+/* The number of the consent that allows a clip with this finish document now; 0: none. */
+int guard_consent(Guard *g, const char *finish);
+
 /* Inside a round, of clips that no lease runs for: they are revoked, with the reason, and their files are to be deleted (update.h). */
 Status guard_revoke(Ledger *l, const GuardedClip *c);
 

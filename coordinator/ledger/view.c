@@ -301,6 +301,11 @@ Status ledger_read_renditions(Ledger *l, char **json)
                                "[]", json);
 }
 
+Status ledger_read_finish(Ledger *l, char **json)
+{
+    return ledger_db_read_text(ledger_sql_query(l, "SELECT finish FROM campaign", ""), "{}", json);
+}
+
 Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink)
 {
     Query q = ledger_sql_query(

@@ -86,6 +86,8 @@ Status ledger_find_ends(Ledger *l, int64_t *clips, int64_t *shots);
 Status ledger_read_renditions(Ledger *l, char **json);
 /* The first shot of the plan, to be cleared; all zero when there is none. */
 Status ledger_read_any_shot(Ledger *l, ShotSpec *out);
+/* What every clip of the campaign is finished with (finish_spec.h); free() it. */
+Status ledger_read_finish(Ledger *l, char **json);
 
 typedef struct { /* texts borrowed */
     LeaseKind kind;

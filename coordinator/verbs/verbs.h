@@ -22,6 +22,7 @@ Status verb_cameo(int argc, char **argv);
 bool verb_cameo_needs_media(int argc, char **argv); /* it is the worker's: verb_cameo_media */
 Status verb_erase(int argc, char **argv);
 Status verb_expire(int argc, char **argv);
+Status verb_dossier(int argc, char **argv);
 Status verb_keys(int argc, char **argv);
 typedef Status VoiceSay(const char *spec, const char *path, double *seconds); /* worker/finish/finish_look.h */
 Status verb_voices(int argc, char **argv, VoiceSay *say);

@@ -1,7 +1,10 @@
 /* verb_cameo.c - `reelwright cameo add` and `cameo verify`: those that read people's pictures, sound and video. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -12,9 +15,10 @@
 #include "common/options.h"
 #include "trust/trust.h"
 #include "worker/cameo/footage.h"
+#include "worker/finish/sound.h"
 #include "worker/verbs/verbs.h"
 
-enum { FACES_OF_A_VIDEO = 4, MOST_FACES = 16 };
+enum { FACES_OF_A_VIDEO = 4, MOST_FACES = 16, LEAST_VOICE_S = 1 };
 
 static int64_t now(void) { return (int64_t)moment_wall_s(); }
 
@@ -106,6 +110,52 @@ static Status add_picture(const AddOptions *o, Media *m)
     return o->picture ? trust_publish(o->picture, data, bytes) : status_ok();
 }
 
+/* 16 bits, one channel: the middle of what is heard. The bytes are the caller's. */
+static unsigned char *make_wav(const Sound *sound, size_t *bytes)
+{
+    const uint32_t rate = SOUND_RATE, samples = (uint32_t)sound->count * 2, riff = 36 + samples, byte_rate = rate * 2,
+                   format = 16;
+    const uint16_t pcm = 1, channels = 1, align = 2, bits = 16;
+    *bytes = 44 + (size_t)samples;
+    unsigned char *wav = memory_get(*bytes, 1), *at = wav;
+    const struct {
+        const void *from;
+        size_t n;
+    } part[] = {{"RIFF", 4}, {&riff, 4},      {"WAVEfmt ", 8}, {&format, 4}, {&pcm, 2},   {&channels, 2},
+                {&rate, 4},  {&byte_rate, 4}, {&align, 2},     {&bits, 2},   {"data", 4}, {&samples, 4}};
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        memcpy(at, part[i].from, part[i].n);
+        at += part[i].n;
+    }
+    for (int64_t i = 0; i < sound->count; i++, at += 2) {
+        float v = (sound->sample[2 * i] + sound->sample[2 * i + 1]) * 0.5f * 32767;
+        int16_t s = (int16_t)(v > 32767 ? 32767 : v < -32768 ? -32768 : v);
+        memcpy(at, &s, 2);
+    }
+    return wav;
+}
+
+static Status read_voice(const AddOptions *o, Media *m)
+{
+    Sound sound = {0};
+    size_t bytes;
+    if (!o->voice) return status_ok();
+    TRY(sound_read(o->voice, &sound));
+    double seconds = sound_seconds(&sound);
+    Status status = seconds < LEAST_VOICE_S ? status_fail(ERR_INPUT, "%s: %.1f s of sound, expected at least %d",
+                                                          o->voice, seconds, LEAST_VOICE_S)
+                                            : status_ok();
+    if (!failed(status)) {
+        unsigned char *wav = make_wav(&sound, &bytes);
+        char *note = text_format("%.1f s, 48 kHz, one channel", seconds);
+        printf("  voice: %s\n", note);
+        add_medium(m, "voice", note, wav, bytes);
+    }
+    explicit_bzero(sound.sample, (size_t)sound.count * 2 * sizeof *sound.sample);
+    sound_clear(&sound);
+    return status;
+}
+
 static Status add_with(const AddOptions *o, const char *id)
 {
     Media m = {0};
@@ -113,6 +163,7 @@ static Status add_with(const AddOptions *o, const char *id)
     Status status = status_ok();
     TRY_OUT(read_faces(o, &m));
     TRY_OUT(add_picture(o, &m));
+    TRY_OUT(read_voice(o, &m));
     TRY_OUT(trust_open(o->where, TRUST_WRITE, &s));
     const TrustNewCameo c = {.id = id,
                              .name = o->name,
@@ -143,6 +194,11 @@ static Status add(int argc, char **argv)
          .to = &o.video,
          .value = "FILE",
          .help = "a video: its sharpest frames with least motion are taken"},
+        {.name = "voice",
+         .kind = OPTION_TEXT,
+         .to = &o.voice,
+         .value = "FILE",
+         .help = "a recording of the voice, up to ten minutes; a video will do"},
         {.name = "crop",
          .kind = OPTION_TEXT,
          .to = &o.crop,
@@ -165,7 +221,7 @@ static Status add(int argc, char **argv)
          .help = "the trust store ($REELWRIGHT_TRUST, else ~/.local/share/reelwright/trust)"}};
     const Usage usage = {
         .verb = "cameo add",
-        .arguments = "ID --name N [--face FILE]... [--video FILE] [--crop X,Y,W,H]",
+        .arguments = "ID --name N [--face FILE]... [--voice FILE] [--video FILE] [--crop X,Y,W,H]",
         .about = "Takes a person's likeness into the trust store, encrypted. Whatever FFmpeg reads; the files are not "
                  "changed. For an ID\n"
                  "that is there, the new pictures take the place of the old ones, and the person is verified anew.",
@@ -175,7 +231,8 @@ static Status add(int argc, char **argv)
         .max_arguments = 1};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
-    if (!o.faces.count && !o.video) return status_fail(ERR_INPUT, "cameo add: expected --face FILE or --video FILE");
+    if (!o.faces.count && !o.video && !o.voice)
+        return status_fail(ERR_INPUT, "cameo add: expected --face FILE, --video FILE or --voice FILE");
     return add_with(&o, argv[first]);
 }
 
@@ -185,6 +242,27 @@ typedef struct {
     const char *where, *recording, *by, *command, *passcode;
 } VerifyOptions;
 
+/* With the text on its standard input, from memory: a judge that does not read it has judged, too. */
+static Status run_judge(const char *command, const char *text, bool *yes)
+{
+    int how = 1, in = memfd_create("question", MFD_CLOEXEC);
+    if (in < 0 || dprintf(in, "%s\n", text) < 0 || lseek(in, 0, SEEK_SET) != 0) {
+        if (in >= 0) close(in);
+        return status_errno(ERR_NODE, "cannot start the command");
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(in, STDIN_FILENO);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    close(in);
+    if (child < 0) return status_errno(ERR_NODE, "cannot start the command");
+    while (waitpid(child, &how, 0) < 0 && errno == EINTR) continue;
+    *yes = how == 0;
+    return status_ok();
+}
+
 /* The command reads what it has to judge on its standard input; status 0 is yes. */
 static Status ask_command(const VerifyOptions *o, const TrustRecord *r, const TrustChallenge *c, bool *yes)
 {
@@ -193,12 +271,7 @@ static Status ask_command(const VerifyOptions *o, const TrustRecord *r, const Tr
     json_t *question = json_pack("{s:s,s:s,s:[s,s],s:s,s:s}", "cameo", r->id, "name", r->name, "sentences",
                                  c->sentence[0], c->sentence[1], "passcode", c->passcode, "recording", path);
     char *text = json_dumps(question, JSON_COMPACT);
-    FILE *judge = popen(o->command, "we");
-    Status status = judge ? status_ok() : status_errno(ERR_NODE, "cannot start the command");
-    if (judge) {
-        fprintf(judge, "%s\n", text); /* a judge that does not read it has judged, too */
-        *yes = pclose(judge) == 0;
-    }
+    Status status = run_judge(o->command, text, yes);
     free(text);
     json_decref(question);
     free(path);
