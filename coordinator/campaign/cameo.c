@@ -46,6 +46,11 @@ static Place place_of(const CampaignLoad *l, const char *key)
 
 /* ---- the file's keys ---- */
 
+static bool uses_voice(const CampaignFile *f)
+{
+    return f->cameo_voice || (f->voice.voice && strcmp(f->voice.voice, "cameo") == 0);
+}
+
 static void check_audience(CampaignLoad *l)
 {
     const YamlWords *w = &l->file.audience;
@@ -101,6 +106,8 @@ CampaignCameo *campaign_cameo_new(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
     check_audience(l);
+    if (!f->cameo_id && f->voice.voice && strcmp(f->voice.voice, "cameo") == 0)
+        faults_add(l->faults, place_of(l, "voice.voice"), "cameo, without cameo.id; expected whose voice");
     if (!f->cameo_id) {
         if (f->cameo_purpose)
             faults_add(l->faults, place_of(l, "cameo.purpose"),
@@ -117,7 +124,7 @@ CampaignCameo *campaign_cameo_new(CampaignLoad *l)
     c->viewer = compile(l, "cameo.for", f->cameo_for);
     c->image = campaign_cameo_gives_image(l);
     find_store(c);
-    if (!f->cameo_face && !f->cameo_voice)
+    if (!f->cameo_face && !uses_voice(f))
         faults_add(l->faults, place_of(l, "cameo.id"), "neither cameo.face nor cameo.voice; expected one of them");
     check_model(c);
     return c;
@@ -179,7 +186,7 @@ static void open_store(CampaignCameo *c)
                         .territory_count = f->audience.count,
                         .territory = c->territory,
                         .face = f->cameo_face,
-                        .voice = f->cameo_voice};
+                        .voice = uses_voice(f)};
     Status status = trust_open(c->folder, TRUST_USE, &c->store);
     if (failed(status))
         c->store_fault = text_copy(status.message);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <libavcodec/avcodec.h>
 
@@ -115,7 +117,7 @@ static const char *text_of(const json_t *o, const char *key)
     return text ? text : "";
 }
 
-static Status ask(const json_t *campaign, const json_t *cameo)
+static Status ask(const json_t *campaign, const json_t *cameo, int *consent)
 {
     const char *where[TRUST_MAX_WORDS];
     const json_t *audience = json_object_get(campaign, "audience");
@@ -136,19 +138,71 @@ static Status ask(const json_t *campaign, const json_t *cameo)
     TRY(open_store(text_of(campaign, "store"), &s));
     TrustAnswer a = trust_allows(s, text_of(cameo, "id"), &use, (int64_t)moment_wall_s());
     trust_close(&s);
+    *consent = a.consent;
     return a.allowed ? status_ok() : status_fail(ERR_RETRY, "%s", a.reason);
 }
 
 Status likeness_check(const char *campaign, const char *clip)
 {
     FinishSpec spec;
+    int consent;
     Status status = finish_spec_read(campaign, clip, &spec);
     const json_t *cameo = failed(status) ? NULL : finish_spec_get(&spec, "cameo"),
                  *trust = failed(status) ? NULL : finish_spec_get(&spec, "trust");
     if (cameo && !trust)
         status = status_fail(ERR_CLIP, "cameo: no trust store is named");
     else if (cameo)
-        status = ask(trust, cameo);
+        status = ask(trust, cameo, &consent);
     finish_spec_clear(&spec);
     return status;
 }
+
+/* ---- the voice ---- */
+
+static Status hand_over(const unsigned char *data, size_t bytes)
+{
+    int fd = memfd_create("voice", 0); /* children inherit it */
+    bool good = fd >= 0;
+    for (size_t at = 0; good && at < bytes;) {
+        ssize_t n = write(fd, data + at, bytes - at);
+        good = n > 0;
+        at += good ? (size_t)n : 0;
+    }
+    good = good && lseek(fd, 0, SEEK_SET) == 0 && dup2(fd, LIKENESS_VOICE_FD) == LIKENESS_VOICE_FD;
+    if (fd >= 0) close(fd);
+    return good ? status_ok() : status_errno(ERR_NODE, "no memory for a voice");
+}
+
+static Status read_voice(TrustStore *s, const char *id, char sha256[HASH_TEXT])
+{
+    TrustRecord r;
+    unsigned char *data = NULL;
+    size_t bytes;
+    if (failed(trust_read_record(s, id, &r))) return status_fail(ERR_RETRY, "cameo: its record is gone or damaged");
+    Status status = trust_count_media(&r, "voice")
+                        ? status_ok()
+                        : status_fail(ERR_CLIP, "the cameo has no voice: reelwright cameo add ID --voice FILE");
+    if (!failed(status) && failed(trust_read_medium(s, &r, "voice", 0, &data, &bytes)))
+        status = status_fail(ERR_RETRY, "cameo: its voice is gone or damaged");
+    if (!failed(status)) {
+        hash_bytes(data, bytes, sha256);
+        status = hand_over(data, bytes);
+    }
+    trust_memory_free(data);
+    trust_record_clear(&r);
+    return status;
+}
+
+Status likeness_voice(const json_t *trust, const json_t *cameo, int *consent, char sha256[HASH_TEXT])
+{
+    TrustStore *s;
+    if (!trust || !json_is_true(json_object_get(cameo, "voice")))
+        return status_fail(ERR_CLIP, "a cameo's voice is wanted, and the clip has no cameo for it");
+    TRY(ask(trust, cameo, consent));
+    TRY(open_store(text_of(trust, "store"), &s));
+    Status status = read_voice(s, text_of(cameo, "id"), sha256);
+    trust_close(&s);
+    return status;
+}
+
+void likeness_voice_end(void) { close(LIKENESS_VOICE_FD); }

@@ -3,7 +3,10 @@
 #ifndef REELWRIGHT_WORKER_LIKENESS_H
 #define REELWRIGHT_WORKER_LIKENESS_H
 
+#include <jansson.h>
+
 #include "common/hash.h"
+#include "worker/finish/command.h"
 #include "worker/pictures/image.h"
 
 /* Appends the picture that the path names (common/likeness.h), when somebody may still be shown it: the person has at least one consent
@@ -15,5 +18,12 @@ Status likeness_read(const char *path, const char *sha256, ImageList *list);
 /* Whether this clip may be made: campaign and clip are the documents that it is finished with (finish_spec.h). OK where it shows nobody.
  * ERR_RETRY: no consent for exactly this. ERR_NODE: the store cannot be read here. */
 Status likeness_check(const char *campaign, const char *clip);
+
+/* The person's voice for an engine that is a program of its own: a WAV file in memory that children inherit as descriptor LIKENESS_VOICE_FD
+ * ("/dev/fd/200"), until likeness_voice_end. trust and cameo: those documents. The consent is asked for now; its number is what the engine
+ * has to echo. ERR_RETRY, ERR_NODE as likeness_check; ERR_CLIP: the cameo has no voice. */
+enum { LIKENESS_VOICE_FD = COMMAND_INHERITED_FD };
+Status likeness_voice(const json_t *trust, const json_t *cameo, int *consent, char sha256[HASH_TEXT]);
+void likeness_voice_end(void);
 
 #endif

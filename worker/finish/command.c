@@ -44,7 +44,8 @@ static void become(const Command *c, int in, int out, int err)
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
-    for (int fd = 3; fd < 1024; fd++) close(fd);
+    for (int fd = 3; fd < 1024; fd++)
+        if (fd != COMMAND_INHERITED_FD) close(fd);
     execl("/bin/sh", "sh", "-c", c->command, (char *)NULL);
     _exit(127);
 }

@@ -7,6 +7,9 @@
 
 #include "common/status.h"
 
+/* A command inherits this descriptor where it is open: /dev/fd/200. No other one. */
+enum { COMMAND_INHERITED_FD = 200 };
+
 typedef struct {
     const char *command;          /* for /bin/sh -c */
     const char *input;            /* to its stdin */

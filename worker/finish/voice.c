@@ -62,7 +62,7 @@ static char *espeak_command(void)
 
 static json_t *make_order(const json_t *spec)
 {
-    static const char *const handed[] = {"ssml", "voice", "voice_ref", "consent", "seed", "rate"};
+    static const char *const handed[] = {"ssml", "voice", "voice_ref", "voice_sha256", "consent", "seed", "rate"};
     const char *language = text_of(spec, "language", "en"), *phonetic = text_of(spec, "phonetic", NULL);
     char *spoken = phonetic ? text_copy(phonetic) : spoken_text(text_of(spec, "text", ""), language);
     json_t *order = json_pack("{s:s,s:s}", "text", spoken, "lang", language),
