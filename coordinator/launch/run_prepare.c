@@ -109,6 +109,23 @@ static Status not_started(Status s)
     return s;
 }
 
+/* Rows that get no clip, for the record, when the plan is made. */
+static Status note_refusals(const Campaign *c, const char *folder)
+{
+    Audit *a = NULL;
+    char *path = path_join(folder, "audit.jsonl");
+    bool any = false, there = file_exists(path);
+    free(path);
+    for (int64_t i = 0; i < c->clip_count && !any; i++) any = c->clip[i].refusal != NULL;
+    if (there || !any) return status_ok();
+    TRY(audit_open(folder, &a));
+    for (int64_t i = 0; i < c->clip_count; i++)
+        if (c->clip[i].refusal) audit_add(a, "refusal", c->clip[i].clip_id, NULL);
+    Status status = audit_flush(a, moment_wall_s());
+    audit_close(&a);
+    return status;
+}
+
 Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Claim *claim)
 {
     Ledger *l = NULL;
@@ -120,6 +137,7 @@ Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Cla
     if (!failed(status)) {
         ledger_join_launch(l, claim->launch);
         status = not_started(ledger_take_plan(l, c, o->update, moment_wall_s(), &pending));
+        if (!failed(status)) status = not_started(note_refusals(c, folder));
     }
     ledger_close(&l);
     if (!failed(status) && pending) status = update(c, folder, claim->launch);

@@ -75,6 +75,37 @@ is k1 delivered; is k2 delivered
 [ ! -e out-night/revoked.csv ] || fail "revoked.csv names clips that are delivered"
 "$PROGRAM" verify out-night --json | grep -q '"audit": "whole"' || fail "the audit log is not whole"
 
+# the legal department's file
+"$PROGRAM" dossier out-night >/dev/null
+[ "$(stat -c %a out-night/dossier.json)" = 600 ] || fail "the dossier is readable by others"
+python3 - <<'EOF'
+import json
+d = json.load(open('out-night/dossier.json'))
+clips = {c['clip']: c for c in d['clips']}
+assert d['audit']['chain'] == 'whole' and {'refusal', 'consent.used', 'revocation', 'delivery'} <= {x['what'] for x in d['audit']['decisions']}, d['audit']
+assert clips['k1']['consent'] == 2 and clips['k1']['cameo']['id'] == 'anna' and 'prompt' not in clips['k1'], clips['k1']
+people = {p['id']: [c['state_now'] for c in p['consents']] for p in d['likeness']['people']}
+assert people['anna'] == ['revoked', 'granted'] and people['dora'] == [], people
+assert [p['part'] for p in d['model']['parts']][:2] == ['transformer', 'vae'], d['model']
+EOF
+rm out-night/dossier.*
+
+# a voice: the engine reads it from memory, and has to say by which consent
+"$PROGRAM" cameo add vera --name Vera --voice said.mp4 >/dev/null
+"$PROGRAM" cameo challenge vera >/dev/null
+"$PROGRAM" cameo verify vera --recording said.mp4 --command true >/dev/null
+"$PROGRAM" cameo grant vera --purpose travel --audience anyone --until 2099-12-31 --voice >/dev/null
+cat >engine.sh <<'EOF'
+told=$(cat)
+cat "$(printf %s "$told" | sed 's/.*"voice_ref":"\([^"]*\)".*/\1/')"
+printf '{"consent":%s,"engine":"copy"}\n' "$(printf %s "$told" | sed 's/.*"consent":\([0-9]*\).*/\1/')" >&2
+EOF
+printf 'campaign: voice\nmodel: %s\ncustomers: voice.csv\nprompt: x\nseed: 1\nsize: 32x48\nframes: 17\nfps: 8\nsteps: 1\nrenditions: [preview]\ncameo: {id: vera, purpose: travel, face: false}\nvoice: {text: "Hello", language: en, engine: "sh %s/engine.sh", voice: cameo}\n' \
+  "$MODEL" "$WORK" >voice.yaml
+printf 'id\n1\n' >voice.csv
+run voice; finish 0
+ffprobe -v error -show_entries stream=codec_name out-voice/clips/1.mp4 | grep -q aac || fail "the clip with a voice is silent"
+
 # nothing of anybody's likeness or name is where it does not belong
 ! grep -rqaE 'Person (anna|ben)' out-night || fail "a name of the trust store is in the campaign's folder"
 ! grep -qaE 'example.org|beach' out-night/events.jsonl out-night/run.log out-night/audit.jsonl out-night/logs/* || fail "a cell or prompt is in a log"
