@@ -80,6 +80,9 @@ build() { # FOLDER TARGET [cmake options]
   local folder=$1 target=$2
   shift 2
   say "building $folder"
+  # a clone that was moved, or that another one's .venv was built against, begins anew
+  grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$folder/CMakeCache.txt" && [ "$(sed -n 's/^MPI_HOME:[A-Z]*=//p' "$folder/CMakeCache.txt")" = "$MPI_HOME" ] ||
+    rm -rf "$folder/CMakeCache.txt" "$folder/CMakeFiles"
   cmake -S . -B "$folder" -G Ninja -DMPI_HOME="$MPI_HOME" -DREELWRIGHT_C2PA_HOME="$PWD/.venv" "$@" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }
   ninja -C "$folder" "$target"
 }

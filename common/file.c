@@ -42,6 +42,14 @@ char *text_copy(const char *text)
     return memcpy(memory_get(n, 1), text, n);
 }
 
+size_t text_fits(const char *text, size_t bytes)
+{
+    size_t n = strnlen(text, bytes + 1);
+    if (n <= bytes) return n;
+    for (n = bytes; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--) continue;
+    return n;
+}
+
 char *text_format(const char *fmt, ...)
 {
     va_list args, again;

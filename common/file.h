@@ -15,7 +15,9 @@ char *path_folder(const char *path);     /* "a/b" -> "a", "b" -> "."; free() it 
 const char *path_name(const char *path); /* the part after the last slash */
 char *text_format(const char *fmt, ...)
     __attribute__((format(printf, 1, 2))); /* like asprintf; aborts when out of memory */
-char *text_copy(const char *text);         /* strdup that aborts when out of memory */
+/* How many bytes of the text fit into so many, without a piece of a UTF-8 character at the end. */
+size_t text_fits(const char *text, size_t bytes);
+char *text_copy(const char *text); /* strdup that aborts when out of memory */
 /* calloc that aborts when out of memory: for small things only, a name, a struct, a list of rows. Linux refuses those when the
  * process is as good as dead; an abort is a death like any other, which the farm takes (the ledger and every file are whole at
  * each moment, DESIGN 5), while a Status from each of them would be a thousand paths that no night ever walks. What is large

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/hash_cache.h"
 
 enum { MAX_FILES = 4096 };
 
@@ -45,19 +46,21 @@ Status model_config_hash(const char *folder, char hash[HASH_TEXT])
     int count = 0;
     Status status = status_ok();
     Hash *h = hash_begin();
+    HashCache *cache = hash_cache_open();
     name[count++] = text_copy("model_index.json");
     for (size_t i = 0; i < sizeof component / sizeof *component; i++)
         TRY_OUT(list_files(folder, component[i], name, &count));
     qsort(name, (size_t)count, sizeof *name, by_text);
     for (int i = 0; i < count; i++) {
         char one[HASH_TEXT], *path = path_join(folder, name[i]);
-        status = hash_file(path, one);
+        status = hash_cache_file(cache, path, one);
         free(path);
         if (failed(status)) goto out;
         hash_add_field(h, name[i], "%s", one);
     }
 out:
     hash_end(h, hash);
+    hash_cache_close(&cache);
     while (count > 0) free(name[--count]);
     free(name);
     return status;

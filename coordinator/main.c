@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -175,12 +176,22 @@ static const Verb verbs[] = {
 };
 enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };
 
+/* What these write into a campaign's folder is its owner's alone; what leaves the house gets its mode where it is written. */
+static bool writes_campaigns(const char *verb)
+{
+    static const char *const names[] = {"run",      "submit", "merge",   "pause",  "resume", "cancel", "retry",
+                                        "priority", "pilot",  "deliver", "review", "erase",  "expire", "dossier"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(verb, names[i]) == 0) return true;
+    return false;
+}
+
 static void print_help(FILE *to)
 {
     fprintf(to, "usage: reelwright VERB [options]\nRenders personal video clips, one or a campaign of them, on your "
                 "own machines.\n\n");
     for (int i = 0; i < VERB_COUNT; i++) fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
-    fprintf(to, "\n`reelwright VERB --help` says what a verb takes.\n"
+    fprintf(to, "\n`reelwright VERB --help` says what a verb takes; `reelwright --version` which one this is.\n"
                 "Exit status: 0 done; 1 some clips failed; 2 the input is wrong; 3 the farm could not go on;\n"
                 "75 stopped in order to be resumed.\n");
 }
@@ -233,8 +244,13 @@ int main(int argc, char **argv)
     probe.most_tokens = engine_most_tokens;
     campaign_use_probe(&probe);
     finish_keys_use(look_at_clip);
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("reelwright %s\n", REELWRIGHT_VERSION);
+        return 0;
+    }
     const Verb *v = find_verb(argv[1]);
     if (v && v->computes) let_threads_sleep(argv);
+    if (v && writes_campaigns(v->name)) umask(077);
     Status status = provoke_order(getenv(provoke_variable));
     if (!failed(status)) status = v ? v->run(argc - 1, argv + 1) : unknown_verb(argv[1]);
     if (fflush(stdout) != 0 && errno != EPIPE && !failed(status))

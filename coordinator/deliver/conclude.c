@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -11,7 +12,6 @@
 #include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
-#include "common/shell.h"
 #include "coordinator/deliver/deliver.h"
 #include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
@@ -20,6 +20,7 @@
 #include "coordinator/ledger/owner.h"
 #include "coordinator/watch/events.h"
 #include "coordinator/watch/progress.h"
+#include "coordinator/watch/suggest.h"
 
 static Status write_list(Ledger *l, const char *folder)
 {
@@ -77,6 +78,16 @@ static Status deliver(const char *folder, int64_t launch, bool thorough, Deliver
     return status;
 }
 
+/* In delivery/, which is handed over: no longer its owner's alone. */
+static void open_page(const char *delivery, const char *name)
+{
+    char *page = path_join(delivery, name), *folder = path_folder(page);
+    if (chmod(page, 0644) != 0 || chmod(folder, 0755) != 0)
+        log_line(LOG_WARNING, "%s: its mode cannot be changed", page);
+    free(page);
+    free(folder);
+}
+
 /* Lists and report: in the campaign's folder, and beside the delivered clips, for that folder is handed over as it is. What goes wrong
  * with one does not keep the others from being written. */
 Status conclude_pages(const char *folder)
@@ -91,6 +102,7 @@ Status conclude_pages(const char *folder)
     free(listed);
     for (int i = 0; i < 4 && l && (i < 2 || delivered); i++) {
         Status one = i % 2 == 0 ? write_list(l, i < 2 ? folder : delivery) : report_write(l, i < 2 ? folder : delivery);
+        if (i >= 2 && !failed(one)) open_page(delivery, i == 2 ? "delivery.csv" : "report/index.html");
         if (failed(one) && !why) why = text_copy(one.message), status = one;
     }
     if (l && !why) status = withdraw_write_list(l, folder);
@@ -183,19 +195,9 @@ static Status tell_of_end(const char *folder, const Snapshot *s, Status how)
     return status;
 }
 
-/* "reelwright run summer.yaml --out DIR", for a message; free() it. */
-static char *run_command(const Snapshot *s, const char *folder)
-{
-    char *file = shell_word(s->file ? s->file : "CAMPAIGN.yaml"), *out = shell_word(folder),
-         *text = text_format("reelwright run %s --out %s", file, out);
-    free(file);
-    free(out);
-    return text;
-}
-
 static Status lost_status(const Snapshot *s, const char *folder, const char *why)
 {
-    char *command = run_command(s, folder);
+    char *command = suggest_run(s, folder);
     Status status = status_fail(ERR_CLIP, "%s; `%s` makes what is missing again", why, command);
     free(command);
     return status;

@@ -113,11 +113,19 @@ static const char *find_placed(const Deliverer *d, const char *path)
     return path;
 }
 
+/* What leaves the house may be read by whoever gets it, though the folder around it is the owner's. */
+static Status make_open_folder(const char *folder)
+{
+    if (file_is_folder(folder)) return status_ok();
+    TRY(file_make_folders(folder));
+    return chmod(folder, 0755) == 0 ? status_ok() : status_errno(ERR_FATAL, "chmod %s", folder);
+}
+
 /* A draft beside `to`, which the batch renames. `twin`: where a file of the same bytes was delivered to, or NULL. */
 static Status place_file(Deliverer *d, const char *from, const char *to, const char *twin, const char *sha256)
 {
     char *folder = path_folder(to), *draft = file_draft(to);
-    Status status = file_make_folders(folder);
+    Status status = make_open_folder(folder);
     bool shared = !failed(status) && ((twin && link_file(d, find_placed(d, twin), draft)) ||
                                       clone_file(d, from, draft) || link_file(d, from, draft));
     if (!failed(status) && !shared) status = copy_verified(from, draft, sha256);
@@ -365,7 +373,7 @@ Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
     d->to = path_join(d->from, "delivery");
     TRY_OUT(guard_open(l, &d->guard));
     TRY_OUT(audit_open(d->from, &d->audit));
-    TRY_OUT(file_make_folders(d->to));
+    TRY_OUT(make_open_folder(d->to));
     status = deliver_all(d);
 out:
     *out = d->done;

@@ -1,7 +1,8 @@
 /* deliver.h - what leaves the house: DIR/delivery/ holds every approved clip, verified, under the paths that the list names.
  *
  * A delivered file shares its bytes with the one in clips/ where the file system can do that (a clone, else a hard link), also among
- * clips that are equal; elsewhere it is a copy. */
+ * clips that are equal; elsewhere it is a copy. Clones and
+ * copies are 0644; a hard link has the mode of the clip, 0600, for it is the clip. */
 #ifndef REELWRIGHT_DELIVER_H
 #define REELWRIGHT_DELIVER_H
 

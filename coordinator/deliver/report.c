@@ -112,12 +112,20 @@ static void put_head(Report *r)
     else if (s->failed > 0)
         fprintf(r->file, "Finished, but <span class=bad>%lld of %lld clips failed</span>", (long long)s->failed,
                 (long long)wanted);
+    else if (s->cancelled > 0)
+        fprintf(r->file, "Finished: %lld of %lld clips are done, %lld %s cancelled", (long long)s->finished,
+                (long long)wanted, (long long)s->cancelled, s->cancelled == 1 ? "was" : "were");
+    else if (wanted == 1)
+        fputs("<span class=good>The one clip is done</span>", r->file);
     else
         fprintf(r->file, "<span class=good>All %lld clips are done</span>", (long long)wanted);
+    if (s->left == 0 && s->failed > 0 && s->cancelled > 0)
+        fprintf(r->file, ", %lld %s cancelled", (long long)s->cancelled, s->cancelled == 1 ? "was" : "were");
     fprintf(r->file, " <span class=soft>&middot; %.10s %.5s UTC</span></p><section class=tiles>", when, when + 11);
     put_tile(r, "clips done", "%.0f", (double)s->finished);
     put_tile(r, "failed", "%.0f", (double)s->failed);
     if (s->refused) put_tile(r, "refused", "%.0f", (double)s->refused);
+    if (s->cancelled) put_tile(r, "cancelled", "%.0f", (double)s->cancelled);
     put_tile(r, "shots rendered", "%.0f", (double)snapshot_rendered(s));
     put_tile(r, "renders saved by sharing", "%.0f", (double)(wanted - s->shots));
     double rate = snapshot_clips_per_hour(s, moment_wall_s());

@@ -100,7 +100,7 @@ void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t item, i
     m->shot = shot;
     m->steps = l->steps;
     m->clip_count = l->clip_count;
-    snprintf(m->clip, sizeof m->clip, "%s", l->clip_id);
+    snprintf(m->clip, sizeof m->clip, "%.*s", (int)text_fits(l->clip_id, sizeof m->clip - 1), l->clip_id);
     snprintf(m->stem, sizeof m->stem, "%s", l->stem ? l->stem : "");
     m->stage[0] = 0;
     m->done = m->total = 0;

@@ -49,6 +49,7 @@ static void add_environment(Words *w, const Claim *claim)
                                        "REELWRIGHT_PROVOKE=",
                                        "REELWRIGHT_OUTCOME=",
                                        "REELWRIGHT_TRUST=",
+                                       "REELWRIGHT_CACHE=",
                                        "OMP_",
                                        "GOMP_",
                                        "NCCL_",

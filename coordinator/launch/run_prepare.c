@@ -1,7 +1,9 @@
 /* run_prepare.c - what `run` does before anything starts. */
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -49,10 +51,21 @@ out:
     return status;
 }
 
+/* Customers' data will be in it. Once, before the first run: what its owner allows later stays allowed. */
+static Status make_private(const char *folder)
+{
+    char *ledger = path_join(folder, "ledger.db");
+    bool first = !file_exists(ledger);
+    free(ledger);
+    if (!first || chmod(folder, 0700) == 0 || errno == EPERM) return status_ok();
+    return status_errno(ERR_INPUT, "chmod %s", folder);
+}
+
 static Status make_folder(const RunOptions *o, const char *folder)
 {
     if (o->whole) TRY(part_open(o->whole, o->part));
     TRY(file_make_folders(folder));
+    TRY(make_private(o->whole ? o->whole : folder));
     return file_check_space(folder, LEAST_FREE_BYTES);
 }
 

@@ -12,5 +12,7 @@
 /* ERR_FATAL names the process that holds it. take_over: go on all the same. */
 Status lock_take(const char *folder, bool take_over, int *fd);
 void lock_release(int *fd);
+/* Whether a process of this machine (or, over NFS 4, of any) holds it now. */
+bool lock_is_held(const char *folder);
 
 #endif

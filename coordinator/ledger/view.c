@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/host.h"
+#include "coordinator/ledger/lock.h"
 #include "coordinator/ledger/sql.h"
 
 static Status read_campaign(Ledger *l, Snapshot *s)
@@ -17,11 +19,13 @@ static Status read_campaign(Ledger *l, Snapshot *s)
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_INPUT, "%s: no campaign in it yet", l->file);
     s->name = text_copy(ledger_sql_text(&q, 0));
+    s->folder = text_copy(l->folder);
     s->file = text_copy(ledger_sql_text(&q, 1));
     s->model_folder = text_copy(ledger_sql_text(&q, 2));
     snprintf(s->model_hash, sizeof s->model_hash, "%s", ledger_sql_text(&q, 3));
     snprintf(s->fingerprint, sizeof s->fingerprint, "%s", ledger_sql_text(&q, 4));
-    s->control = (ControlState)ledger_sql_int(&q, 5);
+    const int64_t control = ledger_sql_int(&q, 5); /* another version's, or a damaged one, means none here */
+    s->control = control == CONTROL_PAUSED || control == CONTROL_CANCELLED ? (ControlState)control : CONTROL_NONE;
     s->epoch = ledger_sql_int(&q, 6);
     s->created_s = ledger_sql_real(&q, 7);
     s->priority = (int)ledger_sql_int(&q, 8);
@@ -148,11 +152,23 @@ void snapshot_clear(Snapshot *s)
     }
     free(s->worker);
     free(s->name);
+    free(s->folder);
     free(s->file);
     free(s->model_folder);
     free(s->host);
     free(s->outcome);
     memset(s, 0, sizeof *s);
+}
+
+bool snapshot_goes_on(const Snapshot *s, double now_s)
+{
+    enum { SILENT_S = 60 };
+    char here[HOST_BYTES] = "";
+    host_name(here);
+    if (!s->folder) return s->epoch > 0 && s->ended_s <= 0;
+    if (s->epoch == 0 || s->ended_s > 0) return lock_is_held(s->folder); /* between two jobs, or before the first */
+    if (lock_is_held(s->folder)) return true;
+    return strcmp(here, s->host) != 0 && now_s - s->heard_s < SILENT_S;
 }
 
 const char *snapshot_waits_for(const Snapshot *s)

@@ -6,8 +6,8 @@
 
 enum { SNAPSHOT_WORKERS = 1024 };
 
-typedef struct { /* owns its texts: snapshot_clear */
-    char *name, *file, *model_folder;
+typedef struct {                               /* owns its texts: snapshot_clear */
+    char *name, *file, *model_folder, *folder; /* folder: the campaign's, absolute */
     char model_hash[HASH_TEXT], fingerprint[HASH_TEXT];
     Part part; /* 1 of 1: the whole campaign */
     ControlState control;
@@ -37,6 +37,9 @@ Status ledger_read_snapshot(Ledger *l, Snapshot *out);
 void snapshot_clear(Snapshot *s);
 /* Compares the counts that a snapshot shows with the rows (half a second for a million): ERR_FATAL names what differs. */
 Status ledger_check_counts(Ledger *l);
+/* Whether a run goes on with it: its epoch has not ended, and its launcher lives. One that was killed has said nothing; then nobody holds
+ * the folder's lock, where this machine can see that, or nothing was heard for a minute. */
+bool snapshot_goes_on(const Snapshot *s, double now_s);
 /* What must be done before the campaign can go on: "" nothing; "resume"; "approval" of the pilot, whose clips are made. */
 const char *snapshot_waits_for(const Snapshot *s);
 /* Shots that have, or had, a master. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
@@ -13,6 +14,37 @@
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
+
+typedef struct {
+    int64_t count[CLIP_STATES];
+} States;
+
+static Status count_state(void *self, const ClipRow *r)
+{
+    States *s = self;
+    ClipState state;
+    if (ledger_find_clip_state(r->state, &state)) s->count[state]++;
+    return status_ok();
+}
+
+/* "nothing changes: it is delivered; retry tries failed clips again"; free() it. */
+static char *why_nothing(Ledger *l, const LedgerRequest *r, int64_t meant)
+{
+    static const struct {
+        const char *verb, *takes;
+    } what[] = {{"pause", "pause holds planned clips"},
+                {"resume", "resume takes up paused and cancelled clips"},
+                {"cancel", "cancel leaves out clips that are planned, paused or in work"},
+                {"retry", "retry tries failed clips again; a file that was lost is made again by the next run"}};
+    States states = {{0}};
+    const char *takes = "", *is = "in other states";
+    for (size_t i = 0; i < sizeof what / sizeof *what; i++)
+        if (strcmp(what[i].verb, r->verb) == 0) takes = what[i].takes;
+    if (*r->clip_id && !failed(ledger_read_clips(l, r->clip_id, (ClipSink){count_state, &states})))
+        for (int i = 0; i < CLIP_STATES; i++)
+            if (states.count[i]) is = ledger_clip_state_name((ClipState)i);
+    return text_format("nothing changes: %s %s; %s", meant == 1 ? "it is" : "they are", is, takes);
+}
 
 /* Leaves the request, and says what it means. A request for clips must mean some. *l is closed: who writes and is the last to have
  * the ledger open then settles what a killed run left in the write-ahead log, which readers had to go through. */
@@ -22,7 +54,9 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     int64_t meant = 0, changed = 0;
     bool clips = *r->clip_id || *r->filter || strcmp(r->verb, "retry") == 0;
     if (clips) TRY(ledger_count_meant(*l, r, &meant, &changed));
+    char *why = clips && meant > 0 && changed == 0 ? why_nothing(*l, r, meant) : NULL;
     ledger_close(l);
+    if (meant == 0) free(why), why = NULL;
     if (clips && meant == 0 && *r->clip_id)
         return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
                            folder, r->clip_id);
@@ -34,8 +68,11 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     foreign_print(stdout, "%s: %s%s%s", s->name, r->verb, *r->clip_id ? " " : "", r->clip_id);
     if (clips) foreign_print(stdout, ", %lld of %lld clips", (long long)changed, (long long)meant);
     if (strcmp(r->verb, "priority") == 0) foreign_print(stdout, " %lld", (long long)r->number);
-    bool running = s->epoch > 0 && s->ended_s <= 0;
-    foreign_print(stdout, running ? "\n" : "\nno run is going on: the next one takes it up\n");
+    bool running = snapshot_goes_on(s, moment_wall_s());
+    foreign_print(stdout, "\n");
+    if (why) foreign_print(stdout, "%s\n", why);
+    if (!running) foreign_print(stdout, "no run is going on: the next one takes it up\n");
+    free(why);
     return status_ok();
 }
 

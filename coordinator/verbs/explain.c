@@ -12,6 +12,7 @@
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
 #include "coordinator/watch/events.h"
+#include "coordinator/watch/suggest.h"
 
 typedef struct {
     const char *folder;
@@ -34,10 +35,8 @@ static char *advise(const Explain *e, const char *before, const char *verb, cons
 
 static char *advise_run(const Explain *e)
 {
-    char *file = shell_word(e->now.file), *folder = shell_word(e->folder);
-    char *text = text_format("no run is going on: `reelwright run %s --out %s`", file, folder);
-    free(file);
-    free(folder);
+    char *command = suggest_run(&e->now, e->folder), *text = text_format("no run is going on: `%s`", command);
+    free(command);
     return text;
 }
 
@@ -52,7 +51,7 @@ static char *held_text(const Explain *e, const ClipRow *r)
         return s->pilot_left > 0 ? text_format("waits for the pilot, %lld clips of which are still to be made",
                                                (long long)s->pilot_left)
                                  : advise(e, "waits for the pilot's approval: ", "pilot approve", NULL, "");
-    return s->ended_s > 0 || s->epoch == 0 ? advise_run(e) : NULL;
+    return snapshot_goes_on(s, moment_wall_s()) ? NULL : advise_run(e);
 }
 
 static char *next_text(const Explain *e, const ClipRow *r)
@@ -69,8 +68,7 @@ static char *next_text(const Explain *e, const ClipRow *r)
         return held ? held : text_copy("its shot is rendered; the next finisher that is free takes it");
     }
     if (in_state(r, CLIP_FINISHING))
-        return e->now.ended_s > 0 ? text_format("the run has ended; the next one goes on with it")
-                                  : text_format("its worker finishes it");
+        return snapshot_goes_on(&e->now, moment_wall_s()) ? text_copy("its worker finishes it") : advise_run(e);
     if (in_state(r, CLIP_PAUSED)) return advise(e, "", "resume", r->clip_id, "");
     if (in_state(r, CLIP_CANCELLED)) return advise(e, "nothing; ", "resume", r->clip_id, " takes it up again");
     if (in_state(r, CLIP_FAILED)) return advise(e, "nothing; ", "retry", r->clip_id, " tries it again");
@@ -85,7 +83,7 @@ static char *next_text(const Explain *e, const ClipRow *r)
 
 static void print_worker(const Explain *e, const ClipRow *r)
 {
-    for (int i = 0; i < e->now.worker_count && e->now.ended_s <= 0; i++) {
+    for (int i = 0; i < e->now.worker_count && e->now.ended_s <= 0 && snapshot_goes_on(&e->now, moment_wall_s()); i++) {
         const WorkerLine *w = &e->now.worker[i];
         if (w->shot != r->shot || strcmp(w->state, "working") != 0) continue;
         if (w->kind == LEASE_FINISH && strncmp(w->clip, r->clip_id, strlen(w->clip)) != 0) continue; /* another one */

@@ -8,10 +8,14 @@
 
 #include <jansson.h>
 
+#include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
 #include "coordinator/verbs/verbs.h"
 #include "coordinator/watch/progress.h"
+#include "coordinator/watch/suggest.h"
+
+enum { ANY_WIDTH = 1 << 16 }; /* in a pipe or a file nothing is cut */
 
 static json_t *counts_json(const Snapshot *s)
 {
@@ -43,15 +47,15 @@ static json_t *workers_json(const Snapshot *s)
 static Status print_json(const Snapshot *s, double now_s)
 {
     static const char *const control[] = {"", "paused", "cancelled"};
-    json_t *page = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:I,s:s,s:s,s:s,s:s,s:i,s:f,s:f,s:f,s:o}",
-                             "campaign", s->name, "fingerprint", s->fingerprint, "clips", (json_int_t)s->clips,
-                             "finished", (json_int_t)s->finished, "failed", (json_int_t)s->failed, "refused",
-                             (json_int_t)s->refused, "cancelled", (json_int_t)s->cancelled, "left", (json_int_t)s->left,
-                             "shots", (json_int_t)s->shots, "states", counts_json(s), "clips_per_hour",
-                             snapshot_clips_per_hour(s, now_s), "epoch", (json_int_t)s->epoch, "outcome", s->outcome,
-                             "control", control[s->control], "pilot", ledger_pilot_state_name(s->pilot), "waits_for",
-                             snapshot_waits_for(s), "priority", s->priority, "deadline_s", s->deadline_s, "started_s",
-                             s->started_s, "heard_s", s->heard_s, "workers", workers_json(s));
+    json_t *page = json_pack(
+        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:I,s:s,s:b,s:s,s:s,s:s,s:i,s:f,s:f,s:f,s:o}", "campaign",
+        s->name, "fingerprint", s->fingerprint, "clips", (json_int_t)s->clips, "finished", (json_int_t)s->finished,
+        "failed", (json_int_t)s->failed, "refused", (json_int_t)s->refused, "cancelled", (json_int_t)s->cancelled,
+        "left", (json_int_t)s->left, "shots", (json_int_t)s->shots, "states", counts_json(s), "clips_per_hour",
+        snapshot_clips_per_hour(s, now_s), "epoch", (json_int_t)s->epoch, "outcome", s->outcome, "going_on",
+        snapshot_goes_on(s, now_s), "control", control[s->control], "pilot", ledger_pilot_state_name(s->pilot),
+        "waits_for", snapshot_waits_for(s), "priority", s->priority, "deadline_s", s->deadline_s, "started_s",
+        s->started_s, "heard_s", s->heard_s, "workers", workers_json(s));
     char *text = page ? json_dumps(page, JSON_INDENT(2)) : NULL;
     if (!text) abort();
     puts(text);
@@ -60,13 +64,16 @@ static Status print_json(const Snapshot *s, double now_s)
     return status_ok();
 }
 
-static Status print_page(const Snapshot *s, double now_s)
+static Status print_page(const Snapshot *s, const char *folder, double now_s)
 {
     struct winsize size = {0};
     bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    char *page = progress_page(s, now_s, known ? size.ws_col : 100, SNAPSHOT_WORKERS + 2);
+    char *page = progress_page(s, now_s, known ? size.ws_col : ANY_WIDTH, SNAPSHOT_WORKERS + 2);
+    char *next = suggest_next(s, folder, now_s);
     fputs(page, stdout);
+    if (next) foreign_print(stdout, "%s\n", next);
     free(page);
+    free(next);
     return status_ok();
 }
 
@@ -78,7 +85,7 @@ static Status show(const char *folder, bool json)
     Status status = ledger_read_snapshot(l, &s);
     ledger_close(&l);
     TRY(status);
-    status = json ? print_json(&s, moment_wall_s()) : print_page(&s, moment_wall_s());
+    status = json ? print_json(&s, moment_wall_s()) : print_page(&s, folder, moment_wall_s());
     snapshot_clear(&s);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "events.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
@@ -208,6 +209,7 @@ Status events_flush(Events *e)
     size_t at = 0;
     while (at < e->used) {
         ssize_t n = write(e->fd, e->text + at, e->used - at);
+        if (n < 0 && errno == EINTR) continue;
         if (n < 0) return status_errno(ERR_FATAL, "cannot write %s", e->path);
         at += (size_t)n;
     }

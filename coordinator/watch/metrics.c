@@ -29,11 +29,23 @@ static void begin(const Page *p, const char *name, const char *type, const char 
     fprintf(p->f, "# HELP reelwright_%s %s\n", name, help);
 }
 
+/* Two campaigns of one name are two series: then each is told by its folder, too. */
+static bool has_namesake(const Page *p, const Snapshot *s)
+{
+    for (int k = 0; k < p->count; k++)
+        if (&p->s[k] != s && strcmp(p->s[k].name, s->name) == 0) return true;
+    return false;
+}
+
 /* A sample, up to its further labels. */
 static void put_name(const Page *p, const char *name, const Snapshot *s)
 {
     fprintf(p->f, "reelwright_%s{campaign=\"", name);
     put_label(p->f, s->name);
+    putc('"', p->f);
+    if (!has_namesake(p, s)) return;
+    fputs(",folder=\"", p->f);
+    put_label(p->f, s->folder);
     putc('"', p->f);
 }
 
@@ -105,7 +117,7 @@ static void put_states(const Page *p)
 
 static void put_workers(const Page *p)
 {
-    static const char *const state[] = {"absent", "ready", "working", "aside", "lost", "dead", "gone"};
+    static const char *const state[] = {"absent", "ready", "helping", "working", "aside", "lost", "dead", "gone"};
     begin(p, "workers", "gauge", "", "Workers of the last job in each state.");
     for (int k = 0; k < p->count; k++)
         for (size_t i = 0; i < sizeof state / sizeof *state; i++) {

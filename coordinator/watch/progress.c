@@ -43,6 +43,7 @@ static const char *state_text(const Snapshot *s, double now_s)
     const char *waits_for = snapshot_waits_for(s);
     if (strcmp(waits_for, "approval") == 0) return "the pilot waits for approval";
     if (s->ended_s > 0) return strcmp(s->outcome, "died") == 0 ? "interrupted" : s->outcome;
+    if (!snapshot_goes_on(s, now_s)) return "interrupted";
     if (now_s - s->heard_s > STALE_S) return "not heard from";
     return s->control == CONTROL_PAUSED ? "paused" : "running";
 }

@@ -118,11 +118,23 @@ static enum MHD_Result refuse(struct MHD_Connection *c, unsigned code, const cha
     return answer(c, code, "text/plain; charset=utf-8", text, strlen(text));
 }
 
+/* 127.0.0.0/8 is this machine, whichever address of it was listened on. */
+static bool is_loopback(const char *host)
+{
+    char address[INET_ADDRSTRLEN] = "";
+    struct in_addr in;
+    size_t n = strcspn(host, ":");
+    if (n >= sizeof address) return false;
+    memcpy(address, host, n);
+    return inet_pton(AF_INET, address, &in) == 1 && ntohl(in.s_addr) >> 24 == 127;
+}
+
 /* A name that leads here by a trick is not this machine's own. */
 static bool is_own_name(const char *host)
 {
-    static const char *const own[] = {"localhost", "127.0.0.1", "[::1]"};
+    static const char *const own[] = {"localhost", "[::1]"};
     if (!host) return false;
+    if (is_loopback(host)) return true;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         size_t n = strlen(own[i]);
         if (strncasecmp(host, own[i], n) == 0 && (host[n] == 0 || host[n] == ':')) return true;

@@ -11,6 +11,15 @@ check_complete calm
 out=out-calm
 [ -s $out/delivery/report/index.html ] || fail "no report in the delivery folder"
 
+# what is in a campaign's folder is its owner's alone; what leaves the house is not
+[ "$(stat -c %a $out)" = 700 ] || fail "the folder's mode is $(stat -c %a $out)"
+open_to_others=$(find $out -path $out/delivery -prune -o ! -type l -perm /077 -print)
+[ -z "$open_to_others" ] || fail "others may read: $open_to_others"
+[ "$(stat -c %a $out/delivery $out/delivery/clips $out/delivery/delivery.csv $out/delivery/report/index.html | tr '\n' ' ')" = "755 755 644 644 " ] ||
+  fail "the modes in delivery/: $(stat -c %a $out/delivery $out/delivery/clips $out/delivery/delivery.csv $out/delivery/report/index.html)"
+[ "$(stat -c %i $out/clips/k1.mp4)" = "$(stat -c %i $out/delivery/clips/k1.mp4)" ] || [ "$(stat -c %a $out/delivery/clips/k1.mp4)" = 644 ] ||
+  fail "a delivered clip is neither linked nor readable"
+
 list_is_there() { [ -s "out-$1/delivery.csv" ] && [ -s "out-$1/report/index.html" ]; }
 lines() { wc -l <"out-$1/delivery.csv"; }
 listed() { [ "$(grep -c ",$2," "out-$1/delivery.csv")" -ge "$3" ]; }
@@ -28,6 +37,13 @@ kill -KILL "${all[@]}" 2>/dev/null || true
 wait "$LAUNCHER" 2>/dev/null || true
 calm_down
 [ "$(lines killed)" = $((ROWS + 1)) ] || fail "killed: $(lines killed) lines in the list it left"
+"$PROGRAM" status out-killed >status.out
+grep -q '^no run is going on: `reelwright run killed.yaml --out out-killed`$' status.out || fail "killed: status says $(cat status.out)"
+"$PROGRAM" explain out-killed k4 >explain.out
+grep -q 'next .*no run is going on: `reelwright run killed.yaml --out out-killed`$' explain.out || fail "killed: explain says $(cat explain.out)"
+"$PROGRAM" retry out-killed k4 >retry.out
+grep -q '^nothing changes: it is waiting; retry tries failed clips again' retry.out || fail "killed: retry says $(cat retry.out)"
+grep -q '^no run is going on' retry.out || fail "killed: retry says $(cat retry.out)"
 touch go
 run killed
 finish 0
@@ -88,5 +104,5 @@ rm -rf out-moved # what workers made anew before the job was ended
 mv elsewhere out-moved
 run moved
 finish 0
-check_complete moved
+check_complete_again moved # what was approved while the folder was away is made again
 echo "killed, damaged, removed, moved away: every row stands in the list, and every clip was made"
