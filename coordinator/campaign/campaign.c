@@ -132,6 +132,18 @@ static void warn_of_bars(CampaignLoad *l, const Rendition *r, Place place)
                     r->name, r->width, r->height, l->base.width, l->base.height, black);
 }
 
+/* A picture of eight times as many pixels shows that they were made up. */
+static void warn_of_enlargement(CampaignLoad *l, Place place, const Rendition *r)
+{
+    enum { MOST_TIMES = 8 };
+    const int64_t from = (int64_t)l->base.width * l->base.height, to = (int64_t)r->width * r->height;
+    if (from > 0 && to >= MOST_TIMES * from)
+        faults_warn(l->faults, place, "",
+                    "%s makes %dx%d of renders of %dx%d, %lld times as many pixels: it will look soft; render larger "
+                    "(size:) or take a smaller rendition",
+                    r->name, r->width, r->height, l->base.width, l->base.height, (long long)(to / from));
+}
+
 static void check_renditions(CampaignLoad *l)
 {
     Campaign *c = l->campaign;
@@ -146,8 +158,10 @@ static void check_renditions(CampaignLoad *l)
         else if (c->rendition_count == MAX_RENDITIONS)
             faults_add(l->faults, place, "more than %d of them", MAX_RENDITIONS);
         else if (rendition_find(words->word[i], l->base.width, l->base.height, place, l->faults,
-                                &c->rendition[c->rendition_count]))
-            warn_of_bars(l, &c->rendition[c->rendition_count++], place);
+                                &c->rendition[c->rendition_count])) {
+            warn_of_bars(l, &c->rendition[c->rendition_count], place);
+            warn_of_enlargement(l, place, &c->rendition[c->rendition_count++]);
+        }
     }
 }
 
@@ -194,6 +208,17 @@ static void compile_templates(CampaignLoad *l)
 
 /* ---- how it is run ---- */
 
+/* Of an address's host, which may have a port: nothing leaves this machine on its way to it. */
+static bool is_this_machine(const char *host, size_t length)
+{
+    static const char *const own[] = {"localhost", "127.0.0.1", "[::1]"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        size_t n = strlen(own[i]);
+        if (length >= n && strncasecmp(host, own[i], n) == 0 && (length == n || host[n] == ':')) return true;
+    }
+    return false;
+}
+
 static void check_webhook(CampaignLoad *l, const char *address)
 {
     Place place = place_of(l, "notify.webhook");
@@ -201,6 +226,10 @@ static void check_webhook(CampaignLoad *l, const char *address)
     size_t host = scheme ? strcspn(address + scheme, "/?#") : 0;
     if (host == 0 || strpbrk(address, " \t\r\n"))
         faults_add(l->faults, place, "%s, expected an address, https://HOST/...", quoted(address).text);
+    else if (scheme == 7 && !is_this_machine(address + scheme, host))
+        faults_add(l->faults, place,
+                   "%s, expected https://: events carry customers' ids, and http is for this machine only (localhost)",
+                   quoted(address).text);
     else if (memchr(address + scheme, '@', host))
         faults_add(l->faults, place, "a user or password in the address, expected none; events are signed instead");
 }

@@ -12,6 +12,7 @@
 #include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/shell.h"
 #include "coordinator/deliver/deliver.h"
 #include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "common/base64.h"
 #include "common/file.h"
 #include "common/moment.h"
@@ -19,6 +21,7 @@ typedef struct {
     const char *base;
     FILE *file;
     Snapshot now;
+    json_t *columns;     /* the table's */
     unsigned char *seen; /* [shot_end]: has a card */
     int64_t shot_end;    /* above all numbers of shots */
     int cards;
@@ -63,6 +66,10 @@ static const char style[] =
     ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:18px}"
     ".card{background:var(--card);border:1px solid "
     "var(--line);border-radius:10px;overflow:hidden;display:flex;flex-direction:column}"
+    ".card video{display:block;width:100%;max-height:420px;background:#000}"
+    "input[type=search]{font:inherit;color:inherit;background:var(--card);border:1px solid "
+    "var(--line);border-radius:8px;"
+    "padding:8px 12px;margin:22px 0 0;width:min(100%,420px)}"
     ".card img{display:block;width:100%;height:auto;background:#000}.card>div{padding:12px 14px}.card h3{margin:0 0 "
     "2px;font-size:16px;"
     "overflow-wrap:anywhere}.card p{font-size:14px;overflow-wrap:anywhere}a{color:inherit;text-underline-offset:3px}"
@@ -136,6 +143,44 @@ static void put_head(Report *r)
 }
 
 /* ---- rows ---- */
+
+/* Some at a time: with a rollback journal the coordinator cannot commit while somebody reads. */
+static Status read_rows(Report *r, Status (*row)(void *self, const ClipRow *row))
+{
+    enum { STRIDE = 4096 };
+    int64_t end;
+    TRY(ledger_find_ends(r->ledger, &end, NULL));
+    for (int64_t at = 0; at < end; at += STRIDE)
+        TRY(ledger_read_clip_range(r->ledger, at, at + STRIDE, (ClipSink){row, r}));
+    return status_ok();
+}
+
+/* The row as its table says it, so that people find a customer by name: "name: Zoë, place: Köln". Without the id, which stands beside it. */
+static void put_customer(Report *r, const ClipRow *c)
+{
+    json_t *values = json_loads(c->customer, 0, NULL);
+    const char *before = "";
+    for (size_t i = 0; i < json_array_size(values) && i < json_array_size(r->columns); i++) {
+        const char *name = json_string_value(json_array_get(r->columns, i)),
+                   *value = json_string_value(json_array_get(values, i));
+        if (!name || !value || !*value || strcmp(value, c->clip_id) == 0) continue;
+        fprintf(r->file, "%s<span class=soft>", before);
+        put(r, name);
+        fputs(":</span> ", r->file);
+        put(r, value);
+        before = ", ";
+    }
+    json_decref(values);
+}
+
+static void put_file_link(Report *r, const char *file, const char *text)
+{
+    fputs("<a href='../", r->file);
+    put_address(r, file);
+    fputs("'>", r->file);
+    put(r, text);
+    fputs("</a>", r->file);
+}
 
 static double spent_s(const ClipRow *c) { return c->text_s + c->denoise_s + c->decode_s + c->finish_s; }
 static bool is_failed(const ClipRow *c) { return strcmp(c->state, "failed") == 0 || strcmp(c->state, "refused") == 0; }
@@ -219,13 +264,14 @@ static Status put_card(void *self, const ClipRow *c)
     r->cards++;
     fputs("<article class=card>", r->file);
     if (*c->sheet || *c->thumbnail) put_picture(r, *c->sheet ? c->sheet : c->thumbnail);
-    fputs("<div><h3><a href='../", r->file);
+    fputs("<video controls preload=none src='../", r->file);
     put_address(r, c->file);
-    fputs("'>", r->file);
-    put(r, c->clip_id);
-    fputs("</a>", r->file);
+    fputs("'></video><div><h3>", r->file);
+    put_file_link(r, c->file, c->clip_id);
     if (c->sharers > 1) fprintf(r->file, " <span class=soft>and %lld more</span>", (long long)c->sharers - 1);
     fputs("</h3><p>", r->file);
+    put_customer(r, c);
+    fputs("</p><p>", r->file);
     put(r, c->prompt);
     fputs("</p>", r->file);
     put_bar(r, c);
@@ -245,7 +291,12 @@ static Status put_row(void *self, const ClipRow *c)
     Report *r = self;
     if (r->rows++ >= MOST_ROWS) return status_ok();
     fputs("<tr><td>", r->file);
-    put(r, c->clip_id);
+    if (*c->file)
+        put_file_link(r, c->file, c->clip_id);
+    else
+        put(r, c->clip_id);
+    fputs("<td class=why>", r->file);
+    put_customer(r, c);
     fprintf(r->file, "<td>%s<td>", c->state);
     put(r, c->worker);
     const double part[] = {c->text_s, c->denoise_s, c->decode_s, c->finish_s};
@@ -267,7 +318,7 @@ static Status put_failures(Report *r)
           "lost<th>log",
           r->file);
     r->rows = 0;
-    TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_failure, r}));
+    TRY(read_rows(r, put_failure));
     fputs("</table></div>", r->file);
     return status_ok();
 }
@@ -280,7 +331,7 @@ static Status put_sheets(Report *r)
           "</i>decoding</span><span><i class=d></i>encoding</span></p><section class=cards>",
           r->file);
     memset(r->seen, 0, (size_t)r->shot_end + 1);
-    TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_card, r}));
+    TRY(read_rows(r, put_card));
     fputs("</section>", r->file);
     if (snapshot_rendered(&r->now) > r->cards)
         fprintf(r->file, "<p class=soft>The first %d of %lld shots.</p>", r->cards,
@@ -290,12 +341,13 @@ static Status put_sheets(Report *r)
 
 static Status put_clips(Report *r)
 {
-    fputs("<h2>Every clip</h2><div class=wide><table><tr><th>clip<th>state<th>worker<th class=n>text s<th "
+    fputs("<h2>Every clip</h2><div class=wide><table id=all><tr><th>clip<th>customer<th>state<th>worker<th "
+          "class=n>text s<th "
           "class=n>denoising s"
           "<th class=n>decoding s<th class=n>encoding s<th class=n>size<th class=n>length s<th class=n>shot",
           r->file);
     r->rows = 0;
-    TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){put_row, r}));
+    TRY(read_rows(r, put_row));
     fputs("</table></div>", r->file);
     if (r->rows > MOST_ROWS)
         fprintf(r->file, "<p class=soft>The first %d of %lld rows; delivery.csv has all.</p>", MOST_ROWS,
@@ -314,13 +366,37 @@ static void put_foot(Report *r)
             (long long)s->launches);
 }
 
+/* Hides what does not hold every word. Where scripts are off the page is as it was: the field is hidden then. */
+static void put_search(Report *r)
+{
+    fputs(
+        "<p><input id=search type=search hidden placeholder='search: an id, a name, a state' "
+        "aria-label=search></p><script>"
+        "const field=document.getElementById('search');field.hidden=false;field.oninput=()=>{"
+        "const words=field.value.toLowerCase().split(/\\s+/);"
+        "for(const e of document.querySelectorAll('.card,#all tr:not(:first-child)')){"
+        "const text=e.textContent.toLowerCase();e.style.display=words.every(w=>text.includes(w))?'':'none'}}</script>",
+        r->file);
+}
+
+static Status read_columns(Report *r)
+{
+    char *columns = NULL;
+    TRY(ledger_read_columns(r->ledger, &columns));
+    r->columns = json_loads(columns, 0, NULL);
+    free(columns);
+    return status_ok();
+}
+
 static Status put_page(Report *r)
 {
     TRY(ledger_read_snapshot(r->ledger, &r->now));
     TRY(ledger_find_ends(r->ledger, NULL, &r->shot_end));
     r->seen = memory_get((size_t)r->shot_end + 1, 1);
-    TRY(ledger_read_clips(r->ledger, NULL, (ClipSink){measure, r}));
+    TRY(read_rows(r, measure));
+    TRY(read_columns(r));
     put_head(r);
+    put_search(r);
     TRY(put_failures(r));
     TRY(put_sheets(r));
     TRY(put_clips(r));
@@ -347,6 +423,7 @@ Status report_write(Ledger *l, const char *base)
     }
     snapshot_clear(&r.now);
     free(r.seen);
+    json_decref(r.columns);
     free(folder);
     free(page);
     free(draft);

@@ -1,5 +1,5 @@
 /* report.h - BASE/report/index.html: the night on one page, for the person who opens it in the morning. Self-contained (no
- * script, no request), readable on a phone; every text of a customer or a model is escaped. */
+ * request; a script of a line that searches), readable on a phone; every text of a customer or a model is escaped. */
 #ifndef REELWRIGHT_REPORT_H
 #define REELWRIGHT_REPORT_H
 

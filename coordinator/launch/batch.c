@@ -4,9 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/file.h"
 #include "common/shell.h"
+
+/* Before its time is over a job is told so long: a hundred seconds for checkpoints, twenty for the rest, and more for the list and the
+ * report of many rows (a million took 15.5 s; a shared file system is slower). */
+enum { NOTICE_S = 120, ROWS_A_SECOND = 10000 };
 
 static const char options_mark[] = "# @options", arguments_mark[] = "# @arguments";
 
@@ -79,6 +84,7 @@ static Status put_options(FILE *f, const Batch *b)
     free(name);
     TRY(status);
     fprintf(f, "#SBATCH --nodes=%d\n#SBATCH --time=%d\n", b->nodes, b->minutes);
+    fprintf(f, "#SBATCH --signal=B:USR1@%lld\n", NOTICE_S + b->rows / ROWS_A_SECOND);
     if (b->parts > 1) fprintf(f, "#SBATCH --array=1-%d\n#SBATCH --dependency=\n", b->parts);
     TRY(put_output(f, b, b->parts > 1 ? "slurm-%A_%a.log" : "slurm-%j.log"));
     TRY(put_where(f, b));
@@ -98,6 +104,17 @@ static void put_place(FILE *f, const Batch *b)
     if (b->home) put_setting(f, "REELWRIGHT_HOME", b->home);
 }
 
+/* As a day and a time: a job that waits past midnight shall not mean the next morning. */
+static void put_deadline(FILE *f, long long deadline)
+{
+    char text[32] = "";
+    time_t when = (time_t)deadline;
+    struct tm tm;
+    if (localtime_r(&when, &tm)) strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm);
+    fputs(" --deadline ", f);
+    put_word(f, text);
+}
+
 static void put_arguments(FILE *f, const Batch *b)
 {
     put_place(f, b);
@@ -107,6 +124,7 @@ static void put_arguments(FILE *f, const Batch *b)
     put_word(f, b->campaign);
     putc(' ', f);
     put_word(f, b->folder);
+    if (b->own_deadline) put_deadline(f, b->deadline);
     for (char *const *o = b->run_options; *o; o++) {
         putc(' ', f);
         put_word(f, *o);

@@ -14,6 +14,8 @@ typedef struct {
     const char *program, *home;            /* this executable; the copy of reelwright that it was built in */
     int nodes, minutes, parts;             /* parts 1: no array */
     long long deadline;                    /* seconds since 1970; 0: none */
+    bool own_deadline;                     /* it is not the campaign file's: the run is told */
+    long long rows;                        /* of the campaign: their list and report need time at the end */
     const char *partition, *account, *qos; /* NULL: Slurm's defaults */
     OptionTexts sbatch;                    /* further options of sbatch, as they are */
     char *const *run_options;              /* of `reelwright run`, NULL at the end */

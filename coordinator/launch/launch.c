@@ -15,6 +15,7 @@
 #include "common/moment.h"
 #include "common/shell.h"
 #include "coordinator/launch/launch_command.h"
+#include "coordinator/launch/machine.h"
 #include "coordinator/launch/mpirun.h"
 #include "coordinator/launch/segments.h"
 #include "coordinator/ledger/owner.h"
@@ -218,6 +219,13 @@ static Status why_not_again(const Launch *l, const Standing *now, int without)
     if (statvfs(l->options->folder, &disk) == 0 && disk.f_bavail < LEAST_BLOCKS)
         return status_fail(ERR_FATAL, "%s: the disk is full; run the same command again when there is room",
                            l->options->folder);
+    char *obstacle = ran ? NULL : machine_obstacle();
+    if (obstacle) {
+        show_last_words(l);
+        Status status = status_fail(ERR_FATAL, "mpirun cannot start here: %s", obstacle);
+        free(obstacle);
+        return status;
+    }
     int most = l->options->hosts->count > 1 ? LAUNCH_MOST_ON_HOSTS : LAUNCH_MOST_WITHOUT_PROGRESS;
     if (without >= most && !ran) show_last_words(l);
     if (without >= most)

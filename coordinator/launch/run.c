@@ -12,6 +12,7 @@
 #include "coordinator/deliver/keeper.h"
 #include "coordinator/dispatch/coordinate.h"
 #include "coordinator/launch/launch.h"
+#include "coordinator/launch/machine.h"
 #include "coordinator/launch/run_inside.h"
 #include "coordinator/ledger/claim.h"
 #include "coordinator/watch/serve.h"
@@ -68,12 +69,16 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .min = 1,
          .max = 4096,
          .help = "of each worker (cores / workers)"},
-        {.name = "backend", .kind = OPTION_CHOICE, .to = &o->work.backend, .value = "cpu|cuda|ref"},
+        {.name = "backend",
+         .kind = OPTION_CHOICE,
+         .to = &o->work.backend,
+         .value = "cpu|cuda|ref",
+         .help = "what computes (cuda where this machine has a GPU, else cpu)"},
         {.name = "dtype",
          .kind = OPTION_CHOICE,
          .to = &o->work.dtype,
          .value = "fp32|bf16|fp8",
-         .help = "what computes (cpu), and in which type (fp32; bf16 on cuda, which can fp8)"},
+         .help = "and in which type (fp32; bf16 on cuda, which can fp8)"},
         {.name = "step-limit",
          .kind = OPTION_INT,
          .to = &o->step_limit_s,
@@ -100,6 +105,11 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .to = &o->max_fails,
          .value = "N|P%",
          .help = "stop when more clips fail than that (what the campaign's max_fails says)"},
+        {.name = "deadline",
+         .kind = OPTION_TEXT,
+         .to = &o->deadline,
+         .value = "HH:MM",
+         .help = "when it is due, or \"2026-01-31 06:00\" (the campaign's deadline)"},
         {.name = "listen",
          .kind = OPTION_TEXT,
          .to = &o->listen,
@@ -163,7 +173,7 @@ static int threads_of_a_rank(void)
     bool coordinated =
         local && rank && strcmp(local, rank) == 0; /* ranks count up host by host: rank 0's is this one */
     int ranks = size ? (int)strtol(size, NULL, 10) : 1, workers = ranks - (coordinated ? 1 : 0),
-        cores = run_count_cores();
+        cores = machine_cores();
     return workers > 0 && cores / workers > 0 ? cores / workers : 1;
 }
 
@@ -255,14 +265,41 @@ static Status choose_part(RunOptions *o, char **folder)
     return status_ok();
 }
 
+/* Known before anything is written: a farm that finds out at its first lease has marked clips as failed by then. Other hosts may have what
+ * this one lacks. */
+static Status choose_backend(RunOptions *o)
+{
+    const bool alone = !link_under_launcher(), elsewhere = o->hostfile || getenv("SLURM_JOB_NODELIST");
+    const int gpus = machine_gpus();
+    const bool module = machine_has_cuda_module();
+    if (o->work.backend == WORK_CUDA && !module)
+        return status_fail(ERR_INPUT, "--backend cuda: this program was built without CUDA; build it where the CUDA "
+                                      "toolkit is, or take --backend cpu");
+    if (o->work.backend == WORK_CUDA && alone && !elsewhere && gpus == 0)
+        return status_fail(ERR_INPUT,
+                           "--backend cuda: no GPU here (no /dev/nvidia0, or CUDA_VISIBLE_DEVICES hides it); "
+                           "--backend cpu renders on processors");
+    if (o->work.backend >= 0) return status_ok();
+    o->work.backend = gpus > 0 && module ? WORK_CUDA : WORK_CPU;
+    if (alone && gpus > 0)
+        log_line(LOG_INFO, "%d GPU%s here: %s", gpus, gpus == 1 ? "" : "s",
+                 module ? "--backend cuda" : "--backend cpu all the same, for this program was built without CUDA");
+    return status_ok();
+}
+
 Status run_verb(int argc, char **argv, WorkerMain *worker)
 {
-    RunOptions o = {
-        .work.dtype = -1, .finishers = -1, .group_size = 1, .grace_s = 100, .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
+    RunOptions o = {.work.backend = -1,
+                    .work.dtype = -1,
+                     .finishers = -1,
+                    .group_size = 1,
+                    .grace_s = 100,
+                    .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
     char *part = NULL;
     bool help;
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status_ok();
+    TRY(choose_backend(&o));
     if (o.work.dtype < 0) o.work.dtype = work_default_dtype(o.work.backend);
     TRY(work_check_dtype(o.work.backend, o.work.dtype));
     TRY(check_split(&o));

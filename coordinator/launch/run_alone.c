@@ -4,7 +4,6 @@
  * one of the highest priority goes first (turn.h). When another one becomes more important while a job works (it was resumed, its
  * pilot approved, its priority raised) the job is stopped at the next step, with checkpoints, and goes on later: that costs what
  * loading a model costs, and no finished step. A campaign that waits for a person does not hold up the others. */
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/keeper.h"
 #include "coordinator/launch/launch.h"
+#include "coordinator/launch/machine.h"
 #include "coordinator/launch/run_inside.h"
 #include "coordinator/launch/turn.h"
 #include "coordinator/watch/serve.h"
@@ -129,15 +129,31 @@ static Status look_at(const Lot *lot, Turn *turn)
     return status_ok();
 }
 
+/* Lists, report, the last event; how the campaign ended is kept. */
+static void conclude_lot(Alone *a, int index, Status how)
+{
+    Lot *lot = &a->lot[index];
+    keeper_stop(&lot->keeper);
+    how = run_conclude(lot->folder, &lot->claim, how, a->options->quiet);
+    lot->over = true;
+    lot->end = how.err;
+    lot->message = a->count > 1 ? text_format("%s: %s", lot->folder, how.message) : text_copy(how.message);
+    if (failed(how) && a->count > 1) log_line(LOG_WARNING, "%s", lot->message);
+}
+
 /* Of all but the one that works: its requests are its coordinator's. */
 static Status look_at_all(Alone *a)
 {
     for (int i = 0; i < a->count; i++) {
-        if (!a->lot[i].over && i != a->working) TRY(run_take_requests(a->lot[i].folder, a->lot[i].claim.launch));
-        if (a->lot[i].over)
-            a->turn[i].state = TURN_OVER;
-        else
-            TRY(look_at(&a->lot[i], &a->turn[i]));
+        Lot *lot = &a->lot[i];
+        Status status = status_ok();
+        if (!lot->over && i != a->working) status = run_take_requests(lot->folder, lot->claim.launch);
+        if (!lot->over && !failed(status)) status = look_at(lot, &a->turn[i]);
+        if (lot->over) a->turn[i].state = TURN_OVER;
+        if (!failed(status)) continue;
+        if (a->count == 1 || i == a->working) return status;
+        a->turn[i].state = TURN_OVER; /* the others are none the worse for it */
+        conclude_lot(a, i, status_fail(ERR_FATAL, "%s", status.message));
     }
     return status_ok();
 }
@@ -196,18 +212,6 @@ static Status launch(Alone *a, int index, bool *yielded)
     a->working = -1;
     free(folder);
     return status;
-}
-
-/* Lists, report, the last event; how the campaign ended is kept. */
-static void conclude_lot(Alone *a, int index, Status how)
-{
-    Lot *lot = &a->lot[index];
-    keeper_stop(&lot->keeper);
-    how = run_conclude(lot->folder, &lot->claim, how, a->options->quiet);
-    lot->over = true;
-    lot->end = how.err;
-    lot->message = a->count > 1 ? text_format("%s: %s", lot->folder, how.message) : text_copy(how.message);
-    if (failed(how) && a->count > 1) log_line(LOG_WARNING, "%s", lot->message);
 }
 
 /* All is made; but some of what was made may be gone or damaged by now. Then it is made again, in this night. */
@@ -313,26 +317,10 @@ static Status end_of_all(const Alone *a)
     return status_fail(a->lot[worst].end, "%s", a->lot[worst].message);
 }
 
-/* The GPUs of this machine, which the others of a run are taken to be like. What a job may use counts before what there is. */
-static int count_gpus(void)
-{
-    const char *visible = getenv("CUDA_VISIBLE_DEVICES"), *given = getenv("SLURM_GPUS_ON_NODE");
-    glob_t found = {0};
-    int count = 0;
-    if (visible && *visible) {
-        for (count = 1; *visible; visible++) count += *visible == ',';
-        return count;
-    }
-    if (given && strtol(given, NULL, 10) > 0) return (int)strtol(given, NULL, 10);
-    if (glob("/dev/nvidia[0-9]*", 0, NULL, &found) == 0) count = (int)found.gl_pathc;
-    globfree(&found);
-    return count;
-}
-
 /* On each host: one worker a GPU, else one for every few cores. */
 static int default_workers(const RunOptions *o)
 {
-    const int units = o->work.backend == WORK_CUDA ? count_gpus() : run_count_cores() / CORES_PER_WORKER;
+    const int units = o->work.backend == WORK_CUDA ? machine_gpus() : machine_cores() / CORES_PER_WORKER;
     return units > 0 ? units : 1;
 }
 
@@ -341,7 +329,7 @@ static int default_workers(const RunOptions *o)
 static int default_finishers(const RunOptions *o)
 {
     if (o->work.backend != WORK_CUDA) return 0;
-    const int rest = (run_count_cores() - CORES_PER_GPU * o->workers) / CORES_PER_FINISHER;
+    const int rest = (machine_cores() - CORES_PER_GPU * o->workers) / CORES_PER_FINISHER;
     return rest > 0 ? rest : 1;
 }
 

@@ -23,7 +23,7 @@ typedef struct {
     const char *out, *hostfile, *agent, *listen;
     const char *part_text, *whole; /* with --part: of what, and the folder of the whole campaign; out is the part's */
     Part part;
-    const char *max_fails; /* NULL: as the campaign says */
+    const char *max_fails, *deadline; /* NULL: as the campaign says */
     int workers, finishers, group_size, step_limit_s, grace_s, wait_s;
     WorkSettings work;
     bool quiet, take_over, update;
@@ -39,7 +39,6 @@ Status run_take_requests(const char *folder, int64_t launch);
 /* Lists, report, the last event, where the campaign is still ours. Else so_far, or what happened to the claim. */
 Status run_conclude(const char *folder, const Claim *claim, Status so_far, bool quiet);
 Status run_start_notify(const char *folder, Notify **out);
-int run_count_cores(void);
 
 /* Outside mpirun: starts it, again and again, until the campaigns are complete or cannot go on. */
 Status run_alone(RunOptions *o);

@@ -1,6 +1,6 @@
 /* run_prepare.c - what `run` does before anything starts. */
 #include <errno.h>
-#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,15 +23,28 @@
 
 enum { LEAST_FREE_BYTES = 16 << 20 };
 
+/* What the command line says counts before the campaign file. */
+static Status take_options(const RunOptions *o, Settings *s)
+{
+    double when;
+    if (o->max_fails && !max_fails_parse(o->max_fails, &s->max_fails))
+        return status_fail(ERR_INPUT, "--max-fails %.40s: expected a number of clips, 20, or a share of them, 5%%",
+                           o->max_fails);
+    if (!o->deadline) return status_ok();
+    if (strlen(o->deadline) >= DEADLINE_BYTES || !deadline_parse(o->deadline, moment_wall_s(), &when))
+        return status_fail(ERR_INPUT, "--deadline %.40s: expected a time of day, 06:00, or \"2026-01-31 06:00\"",
+                           o->deadline);
+    snprintf(s->deadline, sizeof s->deadline, "%s", o->deadline);
+    return status_ok();
+}
+
 Status run_load(const RunOptions *o, const char *campaign, const char *folder, Campaign **out)
 {
     Campaign *c = NULL;
     Status status = status_ok();
     TRY_OUT(campaign_load(campaign, &c));
     campaign_tell_warnings(c);
-    if (o->max_fails && !max_fails_parse(o->max_fails, &c->settings.max_fails))
-        TRY_OUT(status_fail(ERR_INPUT, "--max-fails %.40s: expected a number of clips, 20, or a share of them, 5%%",
-                            o->max_fails));
+    TRY_OUT(take_options(o, &c->settings));
     if (o->whole && o->update)
         TRY_OUT(status_fail(ERR_INPUT,
                             "--update: expected none with --part; merge the parts first, then update the whole"));
@@ -220,11 +233,4 @@ Status run_start_notify(const char *folder, Notify **out)
     if (!failed(status)) status = notify_start(folder, &settings.notify, out);
     settings_clear(&settings);
     return status;
-}
-
-int run_count_cores(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? n : 1;
 }

@@ -143,8 +143,11 @@ Status plan_update_settings(Ledger *l, const Campaign *c)
                                    " settings = ?5",
                                    "ttiit", model ? model : c->model_folder, c->file, (int64_t)c->checkpoint_every,
                                    (int64_t)c->settings.priority, settings);
-    if (!failed(status) && strcmp(before.deadline, c->settings.deadline) != 0)
-        status = ledger_sql_run(l, "UPDATE campaign SET deadline_s = ?1", "d", deadline_of(c, l->now_s));
+    /* a time of day means the next one: a campaign that goes on tonight is due tomorrow morning, not this morning */
+    if (!failed(status))
+        status = ledger_sql_run(l, "UPDATE campaign SET deadline_s = ?1 WHERE ?2 OR deadline_s < ?3", "did",
+                                deadline_of(c, l->now_s), (int64_t)(strcmp(before.deadline, c->settings.deadline) != 0),
+                                l->now_s);
     if (!failed(status) && before.pilot != c->settings.pilot) status = plan_place_pilot(l, c);
     settings_clear(&before);
     free(settings);

@@ -110,6 +110,8 @@ static Status set_limits(SubmitOptions *o, const Campaign *c, double now_s)
         return status_fail(ERR_INPUT, "the deadline %s is less than %d minutes away, or over", text, LEAST_MINUTES);
     if (text) until = when_s - now_s > 1e8 ? 1000000 : (int)((when_s - now_s) / 60);
     o->batch.deadline = (long long)when_s;
+    o->batch.own_deadline = o->deadline != NULL;
+    o->batch.rows = c->clip_count;
     o->batch.minutes = o->minutes && (!until || o->minutes < until) ? o->minutes : until ? until : DEFAULT_MINUTES;
     return status_ok();
 }

@@ -8,6 +8,8 @@
 #include "coordinator/ledger/merge.h"
 #include "farm_fixture.h"
 
+#include <time.h>
+
 static char *no_options[] = {NULL};
 
 static void expect(const char *text, const char *part)
@@ -36,6 +38,7 @@ static void test_script(void **state)
     expect(text, "#SBATCH --output=\"/o%%t/x/slurm-%j.log\"\n#SBATCH --partition=\"gpu\"\n#SBATCH --constraint=h100\n");
     expect(text, "export REELWRIGHT_DEADLINE=1700000000\n");
     expect(text, "set -- '/a b/c.yaml' '/o%t/x' '--workers' '8' 'it'\\''s'\n");
+    expect(text, "#SBATCH --signal=B:USR1@120\n");
     assert_null(strstr(text, "#SBATCH --array"));
     assert_true(strstr(text, "#SBATCH --nodes=1\n") < strstr(text, "#SBATCH --nodes=4\n")); /* the later one counts */
     char *argv[] = {"bash", "-n", "-c", text, NULL};
@@ -53,6 +56,32 @@ static void test_script(void **state)
     expect(text, "#SBATCH --job-name=\"reelwright-Sommer_1_2-merge\"\n");
     expect(text, "set -- '/o%t/x'\n");
     free(text);
+    (void)state;
+}
+
+/* A deadline of submit's own reaches the run, as a day and a time; many rows need more time at the end. */
+static void test_deadline_and_rows(void **state)
+{
+    Batch b = {.name = "n",
+               .campaign = "c.yaml",
+               .folder = "/o",
+               .program = "/bin/true",
+               .nodes = 1,
+               .minutes = 60,
+               .parts = 1,
+               .deadline = 1700000000,
+               .own_deadline = true,
+               .rows = 1000000,
+               .run_options = no_options};
+    char *text = NULL;
+    assert_int_equal(setenv("TZ", "Europe/Berlin", 1), 0);
+    tzset();
+    assert_good(batch_fill(&b, &text));
+    expect(text, "set -- 'c.yaml' '/o' --deadline '2023-11-14 23:13'\n");
+    expect(text, "#SBATCH --signal=B:USR1@220\n");
+    free(text);
+    assert_int_equal(unsetenv("TZ"), 0);
+    tzset();
     (void)state;
 }
 
@@ -222,8 +251,11 @@ static void test_merged(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest test[] = {cmocka_unit_test(test_script), cmocka_unit_test(test_options_that_do_not_fit),
-                                      cmocka_unit_test(test_what_sbatch_says), cmocka_unit_test(test_part_of),
+    const struct CMUnitTest test[] = {cmocka_unit_test(test_script),
+                                      cmocka_unit_test(test_deadline_and_rows),
+                                      cmocka_unit_test(test_options_that_do_not_fit),
+                                      cmocka_unit_test(test_what_sbatch_says),
+                                      cmocka_unit_test(test_part_of),
                                       cmocka_unit_test(test_merged)};
     return cmocka_run_group_tests(test, NULL, NULL);
 }

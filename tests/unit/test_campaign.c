@@ -236,15 +236,20 @@ static void test_travel(void **state)
 
 /* ---- faults ---- */
 
-/* Planned, with exactly these warnings. */
+/* Planned, with exactly these warnings, and the one that every campaign here has: its renders are tiny. */
 static void is_warned(const char *yaml, const char *csv, const char *const *expected, int count)
 {
     Campaign *c = plan(yaml, csv);
-    for (int i = 0; i < c->warnings.count && i < count; i++) {
+    int found = 0, soft = 0;
+    for (int i = 0; i < c->warnings.count; i++) {
         const char *text = c->warnings.warning[i].message, *slash = strstr(text, folder);
-        assert_string_equal(slash == text ? text + strlen(folder) + 1 : text, expected[i]);
+        const bool is_soft = strstr(text, "times as many pixels: it will look soft") != NULL;
+        soft += is_soft;
+        if (is_soft || found++ >= count) continue;
+        assert_string_equal(slash == text ? text + strlen(folder) + 1 : text, expected[found - 1]);
     }
-    assert_int_equal(c->warnings.count, count);
+    assert_int_equal(found, count);
+    assert_int_equal(soft, 1);
     campaign_free(&c);
 }
 
@@ -395,6 +400,14 @@ static void test_types_and_ranges(void **state)
         {"max_fails: 5 %", "max_fails: \"5 %\", expected a number of clips, 20, or a share of them, 5%"},
         {"limits: {denoise: 0}", "limits.denoise: \"0\", expected auto or a whole number from 1 to 604800 seconds"},
         {"notify: {webhook: \"ftp://x/\"}", "notify.webhook: \"ftp://x/\", expected an address, https://HOST/..."},
+        {"notify: {webhook: \"http://hooks.example.com/x\"}",
+         "notify.webhook: \"http://hooks.example.com/x\", expected https://: events carry customers' ids, and http is "
+         "for this "
+         "machine only (localhost)"},
+        {"notify: {webhook: \"http://localhost.example.com/x\"}",
+         "notify.webhook: \"http://localhost.example.com/x\", expected https://: events carry customers' ids, and http "
+         "is for "
+         "this machine only (localhost)"},
         {"notify: {webhook: \"https://me:pw@x/\"}",
          "notify.webhook: a user or password in the address, expected none; events are signed instead"},
         {"notify: {secret_file: nowhere}", "notify.secret_file: nowhere: no such file"},

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "common/moment.h"
 #include "coordinator/ledger/owner.h"
@@ -678,6 +679,31 @@ static void test_only_the_owner_adopts(void **state)
     close_fixture(&f);
 }
 
+/* "06:00" of a campaign that goes on the next evening is the next morning, not the one that is over. */
+static void test_a_time_of_day_is_the_next_one(void **state)
+{
+    (void)state;
+    const double evening_s = 1767290400, day_s = 86400; /* 2026-01-01 18:00 UTC */
+    Fixture f = open_fixture(4, 1);
+    assert_int_equal(setenv("TZ", "UTC", 1), 0);
+    tzset();
+    snprintf(f.campaign->settings.deadline, DEADLINE_BYTES, "06:00");
+    assert_good(ledger_adopt(f.ledger, f.campaign, evening_s));
+    Snapshot s = look(f.ledger);
+    const double first_s = s.deadline_s;
+    assert_true(first_s == evening_s + day_s / 2);
+    snapshot_clear(&s);
+    assert_good(ledger_adopt(f.ledger, f.campaign, evening_s + 3600)); /* the same night: it stays */
+    s = look(f.ledger);
+    assert_true(s.deadline_s == first_s);
+    snapshot_clear(&s);
+    assert_good(ledger_adopt(f.ledger, f.campaign, evening_s + day_s));
+    s = look(f.ledger);
+    assert_true(s.deadline_s == first_s + day_s);
+    snapshot_clear(&s);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -686,6 +712,7 @@ int main(void)
         cmocka_unit_test(test_the_journal_is_decided_once),
         cmocka_unit_test(test_a_long_reader_delays_a_commit),
         cmocka_unit_test(test_only_the_owner_adopts),
+        cmocka_unit_test(test_a_time_of_day_is_the_next_one),
         cmocka_unit_test(test_from_a_render_to_the_last_finish),
         cmocka_unit_test(test_a_result_of_something_else_changes_nothing),
         cmocka_unit_test(test_a_finish_that_fails_is_its_clip_s),
