@@ -291,7 +291,7 @@ Status run_verb(int argc, char **argv, WorkerMain *worker)
 {
     RunOptions o = {.work.backend = -1,
                     .work.dtype = -1,
-                     .finishers = -1,
+                    .finishers = -1,
                     .group_size = 1,
                     .grace_s = 100,
                     .wait_s = getenv("SLURM_JOB_ID") ? 0 : -1};
