@@ -132,12 +132,12 @@ static void warn_of_bars(CampaignLoad *l, const Rendition *r, Place place)
                     r->name, r->width, r->height, l->base.width, l->base.height, black);
 }
 
-/* A picture of eight times as many pixels shows that they were made up. */
+/* A picture of eight times as many pixels shows that they were made up. Renders of a hundred pixels square are tries. */
 static void warn_of_enlargement(CampaignLoad *l, Place place, const Rendition *r)
 {
-    enum { MOST_TIMES = 8 };
+    enum { MOST_TIMES = 8, LEAST_PIXELS = 100 * 100 };
     const int64_t from = (int64_t)l->base.width * l->base.height, to = (int64_t)r->width * r->height;
-    if (from > 0 && to >= MOST_TIMES * from)
+    if (from >= LEAST_PIXELS && to >= MOST_TIMES * from)
         faults_warn(l->faults, place, "",
                     "%s makes %dx%d of renders of %dx%d, %lld times as many pixels: it will look soft; render larger "
                     "(size:) or take a smaller rendition",
