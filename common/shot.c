@@ -117,6 +117,14 @@ void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT])
     hash_end(h, key);
 }
 
+void shot_key_of_row(char key[HASH_TEXT], const char *id)
+{
+    Hash *h = hash_begin();
+    hash_add_field(h, "shot", "%s", key);
+    hash_add_field(h, "id", "%s", id);
+    hash_end(h, key);
+}
+
 /* ---- to JSON ---- */
 
 static void set(json_t *object, const char *key, json_t *value) /* takes the reference */

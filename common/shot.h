@@ -52,6 +52,9 @@ void shot_media_free(ShotMedia **m);
  * where they lie and what they are called changes nothing. */
 void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT]);
 
+/* The key of a shot that its row shares with no other, though it may be the same: `key` becomes it. */
+void shot_key_of_row(char key[HASH_TEXT], const char *id);
+
 /* One line of JSON; free() it. Its texts must be UTF-8. The same shot always gives the same line. */
 char *shot_to_json(const ShotSpec *s);
 /* ERR_INPUT names the field that is missing or none of its kind; *out is then empty. */

@@ -178,11 +178,7 @@ static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spe
 static void take_key(const CampaignLoad *l, const ShotSpec *spec, const char *id, char key[HASH_TEXT])
 {
     shot_key(spec, l->campaign->model_hash, key);
-    if (l->campaign->share_shots) return;
-    Hash *h = hash_begin();
-    hash_add_field(h, "shot", "%s", key);
-    hash_add_field(h, "id", "%s", id);
-    hash_end(h, key);
+    if (!l->campaign->share_shots) shot_key_of_row(key, id);
 }
 
 /* Index of the shot with this key; a new one keeps copies of the texts. */

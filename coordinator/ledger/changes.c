@@ -166,7 +166,20 @@ static void add_removed(Changes *c, const char *id, int64_t clip)
     c->removed[c->removed_count++] = (RemovedRow){text_copy(id), clip};
 }
 
-enum { COLUMN_CLIP, COLUMN_ID, COLUMN_CUSTOMER, COLUMN_FINISH, COLUMN_STATE, COLUMN_KEY, COLUMN_SPEC };
+enum { COLUMN_CLIP, COLUMN_ID, COLUMN_CUSTOMER, COLUMN_FINISH, COLUMN_STATE, COLUMN_KEY, COLUMN_SPEC, COLUMN_SEED };
+
+/* The clip may have been asked for again with a seed of its own; then the rest of its shot counts. */
+static bool is_other_shot(const Campaign *c, const PlannedClip *p, const PlannedShot *shot, const Query *q)
+{
+    char key[HASH_TEXT];
+    const char *seed = ledger_sql_text(q, COLUMN_SEED);
+    if (!shot || !*seed) return strcmp(ledger_sql_text(q, COLUMN_KEY), shot ? shot->key : "") != 0;
+    ShotSpec own = shot->spec; /* its texts stay the campaign's */
+    own.seed = strtoull(seed, NULL, 10);
+    shot_key(&own, c->model_hash, key);
+    if (!c->share_shots) shot_key_of_row(key, p->clip_id);
+    return strcmp(ledger_sql_text(q, COLUMN_KEY), key) != 0;
+}
 
 static void compare_row(const Comparison *o, int64_t row, const Query *q)
 {
@@ -174,7 +187,7 @@ static void compare_row(const Comparison *o, int64_t row, const Query *q)
     const PlannedShot *shot = p->shot >= 0 ? &o->campaign->shot[p->shot] : NULL;
     const char *was = ledger_sql_text(q, COLUMN_CUSTOMER), *finish = ledger_sql_text(q, COLUMN_FINISH);
     const bool refused = strcmp(ledger_sql_text(q, COLUMN_STATE), ledger_clip_state_name(CLIP_REFUSED)) == 0;
-    const bool other_shot = strcmp(ledger_sql_text(q, COLUMN_KEY), shot ? shot->key : "") != 0;
+    const bool other_shot = is_other_shot(o->campaign, p, shot, q);
     const bool other_finish = o->other_finish || strcmp(finish, p->finish ? p->finish : "") != 0;
     const bool revoked = strcmp(ledger_sql_text(q, COLUMN_STATE), ledger_clip_state_name(CLIP_REVOKED)) == 0;
     const bool other_refusal = (refused || revoked) != (p->refusal != NULL);
@@ -217,7 +230,7 @@ static Status compare_rows(Comparison *o)
 {
     const Campaign *c = o->campaign;
     Query q = ledger_sql_query(o->ledger,
-                               "SELECT clip, clip_id, customer, finish, state, key, spec FROM clips"
+                               "SELECT clip, clip_id, customer, finish, state, key, spec, seed FROM clips"
                                " LEFT JOIN specs USING(shot) ORDER BY clip",
                                "");
     while (ledger_sql_next(&q)) {

@@ -38,7 +38,8 @@ static const char schema[] =
     "  state TEXT NOT NULL, reason TEXT, customer TEXT NOT NULL, file TEXT, thumbnail TEXT, sheet TEXT, sha256 TEXT,"
     "  duration_s REAL, width INTEGER, height INTEGER, lease INTEGER, reviewer TEXT, decided_s REAL, finish TEXT, "
     "result TEXT,"
-    "  retried INTEGER NOT NULL DEFAULT 0, pilot INTEGER NOT NULL DEFAULT 0);"
+    "  retried INTEGER NOT NULL DEFAULT 0, pilot INTEGER NOT NULL DEFAULT 0, seed INTEGER);"
+    /* seed: of a clip that was asked for again with another one than the campaign says; else NULL */
     /* clip NULL: of a render; the lease of a shot is the render that made its master, that of a clip its last finish */
     "CREATE TABLE leases(lease INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shot INTEGER NOT NULL, clip INTEGER,"
     "  worker TEXT NOT NULL, clips INTEGER NOT NULL, given_s REAL NOT NULL, ended_s REAL, outcome TEXT NOT NULL, "

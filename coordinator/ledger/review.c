@@ -185,7 +185,8 @@ static Status rerender(Ledger *l, const MeantClip *c, const LedgerRequest *r)
     TRY(move(l, c, EV_RERENDER, r));
     return ledger_sql_run(
         l,
-        "UPDATE clips SET shot = ?1, file = NULL, thumbnail = NULL, sheet = NULL, sha256 = NULL, result = NULL"
+        "UPDATE clips SET shot = ?1, file = NULL, thumbnail = NULL, sheet = NULL, sha256 = NULL, result = NULL,"
+        " seed = (SELECT CAST(json_extract(spec, '$.seed') AS INTEGER) FROM specs WHERE shot = ?1)"
         " WHERE clip = ?2",
         "ii", shot, c->clip);
 }

@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "common/provoke.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/reseed.h"
 #include "coordinator/ledger/review.h"
 #include "coordinator/ledger/running.h"
 #include "coordinator/ledger/select.h"
@@ -69,6 +70,7 @@ Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int
     int verb = find_verb(r->verb);
     MeantMove m = {0};
     if (verb >= 0) m = move_by(steering[verb].event);
+    if (strcmp(r->verb, "reseed") == 0) m = move_by(EV_CHANGE);
     if (ledger_review_is_verb(r->verb)) m = move_by(ledger_review_event_of(r->verb));
     if (verb >= 0 && steering[verb].event == EV_CANCEL) /* what is in work comes back first */
         m.moves[CLIP_FINISHING] = true;
@@ -278,6 +280,7 @@ Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed)
     if (strcmp(r->verb, "priority") == 0) return ledger_sql_run(l, "UPDATE campaign SET priority = ?1", "i", r->number);
     if (strcmp(r->verb, "approve") == 0 || strcmp(r->verb, "reject") == 0)
         return decide_pilot(l, strcmp(r->verb, "approve") == 0, changed);
+    if (strcmp(r->verb, "reseed") == 0) return ledger_reseed(l, r->clip_id, r->number, changed);
     if (ledger_review_is_verb(r->verb)) return ledger_review_apply(l, r, changed);
     if (verb < 0) return status_ok(); /* of a later version */
     if (is_for_campaign(r) && steering[verb].event != EV_RETRY)

@@ -10,10 +10,10 @@
 typedef struct {
     int64_t id; /* 0: none */
     char *
-        verb; /* "pause", "resume", "cancel", "retry", "priority", "approve", "reject" (of the pilot), and those of review.h */
+        verb; /* "pause", "resume", "cancel", "retry", "reseed", "priority", "approve", "reject" (of the pilot), and those of review.h */
     char *clip_id;           /* "": not one clip */
     char *filter;            /* "": no filter; else as ledger_make_filter makes it */
-    int64_t number;          /* the new priority */
+    int64_t number;          /* the new priority, or seed */
     char *reviewer, *reason; /* of a review; NULL or "": none */
 } LedgerRequest;
 

@@ -123,6 +123,29 @@ static Status refresh_specs(Update *u)
     return status;
 }
 
+/* Those of clips with a seed of their own, whose shots the campaign does not know. */
+static Status refresh_own_specs(Update *u)
+{
+    const Campaign *c = u->campaign;
+    int64_t seeds;
+    Status status = status_ok();
+    TRY(ledger_sql_number(u->ledger, &seeds, "SELECT count(*) FROM clips WHERE seed IS NOT NULL", ""));
+    for (int64_t row = 0; seeds > 0 && row < c->clip_count && !failed(status); row++) {
+        int64_t shot = -1, seed = 0;
+        Query q = ledger_sql_query(u->ledger, "SELECT shot, seed FROM clips WHERE clip = ?1 AND seed IS NOT NULL", "i",
+                                   u->number[row]);
+        if (ledger_sql_next(&q)) shot = ledger_sql_int(&q, 0), seed = ledger_sql_int(&q, 1);
+        ledger_sql_end(&q);
+        if (shot < 0 || c->clip[row].shot < 0) continue;
+        ShotSpec own = c->shot[c->clip[row].shot].spec; /* its texts stay the campaign's */
+        own.seed = (uint64_t)seed;
+        char *spec = shot_to_json(&own);
+        status = ledger_sql_run(u->ledger, "UPDATE specs SET spec = ?1 WHERE shot = ?2", "ti", spec, shot);
+        free(spec);
+    }
+    return status;
+}
+
 /* Nobody wants it any more. */
 Status ledger_drop_shot(Ledger *l, int64_t shot)
 {
@@ -191,12 +214,22 @@ static Status plan_again(Update *u, int64_t row, int64_t clip, int64_t shot)
     TRY(ledger_state_move_clip(l, clip, event));
     touch(u, is.shot);
     touch(u, shot);
+    TRY(update_forget_result(l, clip));
     return ledger_sql_run(l,
-                          "UPDATE clips SET shot = ?1, finish = ?2, reason = CASE WHEN ?3 IS NOT NULL THEN ?3"
-                          " WHEN state IN ('paused', 'cancelled') THEN reason END, file = NULL, thumbnail = NULL,"
-                          " sheet = NULL, sha256 = NULL, duration_s = NULL, width = NULL, height = NULL, lease = NULL,"
-                          " retried = retried + 1, reviewer = NULL, decided_s = NULL, result = NULL WHERE clip = ?4",
+                          "UPDATE clips SET shot = ?1, finish = ?2, reason = ifnull(?3, reason),"
+                          " seed = iif(shot = ?1, seed, NULL) WHERE clip = ?4",
                           "itti", shot, p->finish, p->refusal, clip);
+}
+
+Status update_forget_result(Ledger *l, int64_t clip)
+{
+    return ledger_sql_run(
+        l,
+        "UPDATE clips SET reason = CASE WHEN state IN ('paused', 'cancelled') THEN reason END,"
+        " file = NULL, thumbnail = NULL, sheet = NULL, sha256 = NULL, duration_s = NULL, width = NULL,"
+        " height = NULL, lease = NULL, retried = retried + 1, reviewer = NULL, decided_s = NULL,"
+        " result = NULL WHERE clip = ?1",
+        "i", clip);
 }
 
 static Status change_row(Update *u, const ChangedRow *r)
@@ -208,7 +241,11 @@ static Status change_row(Update *u, const ChangedRow *r)
     free(customer);
     TRY(status);
     if (r->follows == FOLLOWS_LIST) return status_ok();
-    TRY(find_shot(u, u->campaign->clip[r->row].shot, &shot));
+    TRY(ledger_sql_number(
+        u->ledger, &shot, /* one that was asked for with a seed of its own keeps that as long as it can */
+        "SELECT ifnull((SELECT shot FROM clips WHERE clip = ?1 AND seed IS NOT NULL), -1)", "i", clip));
+    if (shot < 0 || r->follows == FOLLOWS_RENDER || u->campaign->clip[r->row].refusal)
+        TRY(find_shot(u, u->campaign->clip[r->row].shot, &shot));
     return plan_again(u, r->row, clip, shot);
 }
 
@@ -303,6 +340,7 @@ static Status update_all(Update *u)
         if (ch->number[row] < 0) TRY(add_row(u, row));
     TRY(settle_shots(u));
     TRY(refresh_specs(u));
+    TRY(refresh_own_specs(u));
     return update_campaign(u);
 }
 

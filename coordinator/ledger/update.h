@@ -14,6 +14,9 @@
 
 #include "coordinator/ledger/changes.h"
 
+/* Within the ledger: the clip has no files, no reviewer and no failures any more. */
+Status update_forget_result(Ledger *l, int64_t clip);
+
 /* Inside a round. `changes` were found in this ledger, and nobody has written it since. */
 Status ledger_update(Ledger *l, const Campaign *c, const Changes *changes);
 
@@ -40,6 +43,8 @@ typedef struct {
 /* What is still to be deleted. leavings_free in every case. */
 Status ledger_read_leavings(Ledger *l, Leaving **list, int64_t *count);
 void ledger_free_leavings(Leaving *list, int64_t count);
+/* Inside a round: it is to be deleted. */
+Status ledger_leave(Ledger *l, LeavingKind kind, const char *name);
 /* Inside a round: it is deleted. */
 Status ledger_forget_leaving(Ledger *l, const Leaving *x);
 

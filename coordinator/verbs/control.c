@@ -2,6 +2,8 @@
  *
  * Only the coordinator changes states. The steering verbs leave a request in the ledger, which a running coordinator takes
  * up within a second and the next run at its start. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +79,7 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
 }
 
 /* clip and where: which clips; neither: the campaign. */
-static Status ask(const char *folder, const char *verb, const char *clip, const OptionTexts *where, int number)
+static Status ask(const char *folder, const char *verb, const char *clip, const OptionTexts *where, int64_t number)
 {
     Ledger *l = NULL;
     Snapshot s = {0};
@@ -150,10 +152,40 @@ Status verb_cancel(int argc, char **argv)
 
 Status verb_retry(int argc, char **argv)
 {
-    return steer(
-        argc, argv,
-        "Failed clips (all, or the one, or those that meet every --where) are tried again, by the run that goes\n"
-        "on or the next one. What failed together with them, for it shares the render, is tried with them.");
+    OptionTexts where = {0};
+    const char *seed = NULL;
+    const Option table[] = {{.name = "where",
+                             .kind = OPTION_TEXTS,
+                             .to = &where,
+                             .value = "COLUMN=VALUE",
+                             .help = "the clips whose row says so; also !=, and state=failed; several: all of them"},
+                            {.name = "seed",
+                             .kind = OPTION_TEXT,
+                             .to = &seed,
+                             .value = "N",
+                             .help = "one clip, also a good one, again with this seed"}};
+    const Usage usage = {
+        .verb = "retry",
+        .arguments = "DIR [CLIP | --where COLUMN=VALUE]",
+        .about =
+            "Failed clips (all, or the one, or those that meet every --where) are tried again, by the run that goes\n"
+            "on or the next one. What failed together with them, for it shares the render, is tried with them.",
+        .option = table,
+        .option_count = sizeof table / sizeof *table,
+        .min_arguments = 1,
+        .max_arguments = 2};
+    int first;
+    TRY(options_read(&usage, argc, argv, &first));
+    if (first < 0) return status_ok();
+    if (!seed) return ask(argv[first], "retry", argv[first + 1], &where, 0); /* argv ends with NULL */
+    char *end;
+    errno = 0;
+    const long long number = strtoll(seed, &end, 10);
+    if (strspn(seed, "0123456789") != strlen(seed) || !*seed || *end || errno)
+        return status_fail(ERR_INPUT, "--seed %.40s: expected a whole number from 0 to %lld", seed, LLONG_MAX);
+    if (!argv[first + 1] || where.count)
+        return status_fail(ERR_INPUT, "--seed: expected one clip, `reelwright retry --seed %s DIR CLIP`", seed);
+    return ask(argv[first], "reseed", argv[first + 1], NULL, number);
 }
 
 Status verb_priority(int argc, char **argv)

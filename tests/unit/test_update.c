@@ -11,6 +11,7 @@
 #include "farm_fixture.h"
 
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/reseed.h"
 #include "coordinator/ledger/steer.h"
 #include "coordinator/ledger/update.h"
 
@@ -355,12 +356,82 @@ static void test_rows_that_are_refused_and_allowed_again(void **state)
     fixture_remove(folder);
 }
 
+static int64_t seed_of(Ledger *l, const char *id)
+{
+    int64_t seed = -1;
+    assert_good(ledger_sql_number(
+        l, &seed, "SELECT json_extract(spec, '$.seed') FROM clips JOIN specs USING(shot) WHERE clip_id = ?1", "t", id));
+    return seed;
+}
+
+static void take(Ledger *l, const Campaign *c, int64_t expected)
+{
+    Changes x;
+    assert_good(ledger_begin(l, 110));
+    assert_good(changes_find(l, c, &x));
+    assert_int_equal(x.changed_count, expected);
+    assert_good(ledger_update(l, c, &x));
+    assert_good(ledger_commit(l));
+    assert_good(ledger_check_counts(l));
+    changes_clear(&x);
+}
+
+static void test_another_seed_for_one_clip(void **state)
+{
+    (void)state;
+    Ledger *l = NULL;
+    Table t = {.count = 3, .id = {0, 1, 2}, .colour = {4, 4, 2}, .fps = 8};
+    int64_t changed;
+    folder = fixture_folder();
+    assert_good(ledger_open(folder, LEDGER_WRITE, &l));
+    Campaign *c = load(&t);
+    assert_good(ledger_adopt(l, c, 100));
+    assert_good(ledger_begin_epoch(l, "host", 1, 101));
+    assert_good(ledger_begin(l, 102));
+    for (int i = 0; i < 2; i++) assert_good(set_clip(l, i, CLIP_DELIVERED));
+    Picture other = look(l, "a/1");
+    assert_good(ledger_reseed(l, "a/0", 7, &changed));
+    assert_int_equal(changed, 0); /* it has that one */
+    assert_good(ledger_reseed(l, "nobody", 8, &changed));
+    assert_int_equal(changed, 0);
+    assert_good(ledger_reseed(l, "a/0", 99, &changed));
+    assert_int_equal(changed, 1);
+    assert_good(ledger_commit(l));
+    assert_good(ledger_check_counts(l));
+    assert_true(seed_of(l, "a/0") == 99 && seed_of(l, "a/1") == 7);
+    assert_int_equal(count_of(l, "planned"), 2); /* it, and the third */
+    Picture same = look(l, "a/1");
+    assert_string_equal(same.text, other.text);
+    take(l, c, 0); /* that is no change of the campaign */
+    assert_int_equal(seed_of(l, "a/0"), 99);
+    campaign_free(&c);
+    t.name[0] = 2;
+    t.fps = 9; /* finished again: of the same shot, which says so now */
+    c = load(&t);
+    take(l, c, 3);
+    assert_int_equal(seed_of(l, "a/0"), 99);
+    is_none(l, "shots with the old rate",
+            "SELECT count(*) FROM clips JOIN specs USING(shot) WHERE json_extract(spec, '$.fps') <> 9");
+    campaign_free(&c);
+    t.colour[0] = 1; /* another picture: the campaign's seed again */
+    c = load(&t);
+    take(l, c, 1);
+    assert_int_equal(seed_of(l, "a/0"), 7);
+    is_none(l, "clips with a seed of their own", "SELECT count(*) FROM clips WHERE seed IS NOT NULL");
+    campaign_free(&c);
+    free(other.text);
+    free(same.text);
+    ledger_close(&l);
+    fixture_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_updates),
         cmocka_unit_test(test_what_cannot_be_taken),
         cmocka_unit_test(test_rows_that_are_refused_and_allowed_again),
+        cmocka_unit_test(test_another_seed_for_one_clip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
