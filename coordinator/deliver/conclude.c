@@ -98,6 +98,7 @@ Status conclude_pages(const char *folder)
     char *delivery = path_join(folder, "delivery"), *why = NULL;
     Status status = ledger_open(folder, LEDGER_READ, &l);
     if (!failed(status)) status = ledger_read_snapshot(l, &s);
+    if (failed(status)) why = text_copy(status.message);
     char *listed = path_join(delivery, "delivery.csv"); /* also where everything that was delivered is gone again */
     const bool delivered = s.clip_count[CLIP_DELIVERED] > 0 || file_exists(listed);
     free(listed);

@@ -118,7 +118,7 @@ static Status read_settings(Adapter *a, const char *path)
     const char *text = safetensors_metadata(a->file, "lora_adapter_metadata");
     json_error_t error;
     if (!text) return status_ok();
-    a->settings = json_loads(text, 0, &error);
+    a->settings = json_loadb(text, strlen(text), 0, &error);
     if (json_is_object(a->settings)) return status_ok();
     return status_fail(ERR_INPUT, "%s: lora_adapter_metadata is no JSON object: %s", path, error.text);
 }

@@ -231,9 +231,19 @@ json_t *json_load_file(const char *path, size_t flags, json_error_t *error)
     return j;
 }
 
+json_t *json_incref(json_t *j)
+{
+    if (j) j->more++;
+    return j;
+}
+
 void json_decref(json_t *j)
 {
     if (!j) return;
+    if (j->more > 0) {
+        j->more--;
+        return;
+    }
     for (size_t i = 0; i < j->count; i++) {
         json_decref(j->item[i]);
         if (j->key) free(j->key[i]);

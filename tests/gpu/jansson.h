@@ -26,6 +26,7 @@ typedef struct json_t {
     struct json_t **item; /* of an array or object */
     char **key;           /* of an object */
     size_t count;
+    size_t more; /* holders beside the first */
 } json_t;
 
 typedef struct {
@@ -37,6 +38,7 @@ enum { JSON_REJECT_DUPLICATES = 1, JSON_DISABLE_EOF_CHECK = 2 };
 
 json_t *json_loadb(const char *text, size_t bytes, size_t flags, json_error_t *error);
 json_t *json_load_file(const char *path, size_t flags, json_error_t *error);
+json_t *json_incref(json_t *j);
 void json_decref(json_t *j);
 json_t *json_true(void); /* never freed */
 json_t *json_false(void);
