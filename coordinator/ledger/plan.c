@@ -242,7 +242,8 @@ static Status take_plan(Ledger *l, const Campaign *c, bool update, bool *pending
     TRY(ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", ""));
     if (!there) return insert_plan(l, c);
     TRY(is_same(l, c, &same));
-    if (!same || update) TRY(check_changes(l, c, update, same, pending));
+    const bool people = strstr(c->finish, "\"trust\":") != NULL; /* who agrees again is taken in */
+    if (!same || update || people) TRY(check_changes(l, c, update, same, pending));
     return *pending ? status_ok() : plan_update_settings(l, c);
 }
 
