@@ -108,23 +108,6 @@ static Status take_result(Dispatch *d, const Member *m, const LeaseResult *r)
     return r->kind == LEASE_RENDER && !gone ? dispatch_queue_clips(d, m->shot) : status_ok();
 }
 
-static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
-{
-    Status status = take_result(d, m, r);
-    if (failed(status) && status.err != ERR_FATAL) {
-        char *reason = text_copy(status.message);
-        status = dispatch_lose(d, m, MEMBER_READY, LEASE_FAILED, r, reason);
-        free(reason);
-        return status;
-    }
-    TRY(status);
-    d->moved++;
-    tell_of_result(d, m, r);
-    roster_count_success(m);
-    roster_end_lease(m, MEMBER_READY);
-    return status_ok();
-}
-
 /* A folder that only the worker cannot write to is its node's fault; one that the coordinator cannot either is everybody's. */
 static Status check_folders(const Dispatch *d)
 {
@@ -136,6 +119,25 @@ static Status check_folders(const Dispatch *d)
         free(inside);
     }
     return status;
+}
+
+static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
+{
+    Status status = take_result(d, m, r);
+    if (failed(status) && status.err != ERR_FATAL) {
+        char *reason = text_copy(status.message);
+        Status folders = check_folders(d);
+        if (failed(folders)) dispatch_halt(d, DISPATCH_STUCK, folders.message);
+        status = dispatch_lose(d, m, MEMBER_READY, failed(folders) ? LEASE_STOPPED : LEASE_FAILED, r, reason);
+        free(reason);
+        return status;
+    }
+    TRY(status);
+    d->moved++;
+    tell_of_result(d, m, r);
+    roster_count_success(m);
+    roster_end_lease(m, MEMBER_READY);
+    return status_ok();
 }
 
 /* The clip's worker could not read the master: it is made again, and whatever waits for it waits for that. */

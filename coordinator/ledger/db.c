@@ -156,6 +156,10 @@ Status ledger_db_read_text(Query q, const char *none, char **text)
 {
     *text = text_copy(ledger_sql_next(&q) ? ledger_sql_text(&q, 0) : none);
     ledger_sql_end(&q);
+    if (failed(q.status)) {
+        free(*text);
+        *text = NULL;
+    }
     return q.status;
 }
 
