@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,15 +36,18 @@ static void denormalise(const VaeConfig *c, float *latents, int64_t per_channel)
     }
 }
 
+/* More than an int holds no memory holds either. */
+static int as_int(int64_t n) { return n < INT_MAX ? (int)n : INT_MAX; }
+
 Status decode_begin(Engine *e, const float *latents, const int64_t dim[4], const Trace *trace, Decode **out)
 {
     *out = NULL;
     if (dim[0] != e->config->vae.z_dim || dim[1] < 1 || dim[2] < 1 || dim[3] < 1)
         return status_fail(ERR_INPUT, "latents of %lld channels, expected %d", (long long)dim[0], e->config->vae.z_dim);
     ShotSpec s = e->config->defaults;
-    s.width = (int)dim[3] * e->config->vae.scale_space;
-    s.height = (int)dim[2] * e->config->vae.scale_space;
-    s.frames = (int)(dim[1] - 1) * e->config->vae.scale_time + 1;
+    s.width = as_int(dim[3] * e->config->vae.scale_space);
+    s.height = as_int(dim[2] * e->config->vae.scale_space);
+    s.frames = as_int((dim[1] - 1) * e->config->vae.scale_time + 1);
     if (e->has_plan) s.guidance = e->planned.guidance; /* the same plan does for both stages of a shot */
     engine_expect(e, &s);
     TRY(engine_need(e, PART_DECODER));

@@ -124,7 +124,7 @@ static void refuses_bad_input_before_anything_starts(void **state)
         {{"--model", "."}, "model_index.json"},
         {{"--model", "missing"}, "missing"},
         {{"--output", "no/folder/x.mp4"}, "no/folder/x.mp4"},
-        {{"--output", "."}, "expected a file name"},
+        {{"--output", "."}, "expected a file"},
         {{"--trace", "no/folder/x.h5"}, "no/folder/x.h5"},
         {{"--output", "/proc/x.mp4"}, "--output"}, /* no room there, or no right to write */
         {{"--colour", "red"}, "--colour: unknown option"},

@@ -278,6 +278,7 @@ typedef struct {
     Scene scene[MAX_CLIPS];
     int alarms[GATE_COUNT], stopped;
     int found[DEFECTS][STRENGTHS];
+    int unmeasured[DEFECTS][STRENGTHS]; /* clips that the defect's gate does not measure */
 } Corpus;
 
 static Case make_case(const Corpus *c, int clip)
@@ -304,6 +305,13 @@ static Status judge(const Corpus *c, Case *k, GateReport *out)
     scene_free(&k->scene);
     free(k->sound);
     return status;
+}
+
+static bool is_unmeasured(const GateReport *r, const char *gate)
+{
+    for (int i = 0; i < GATE_COUNT; i++)
+        if (strcmp(gate_name[i], gate) == 0) return isnan(r->gate[i].value);
+    return false;
 }
 
 static bool is_found(const GateReport *r, const char *gates)
@@ -335,10 +343,14 @@ static Status try_clip(Corpus *c, int clip)
             defect[d].put(&k, defect[d].strength[s]);
             TRY(judge(c, &k, &report));
             const bool found = is_found(&report, defect[d].gates);
-            c->found[d][s] += found;
-            if (found || s < defect[d].noticed) continue;
             char first[32];
             snprintf(first, sizeof first, "%.*s", (int)strcspn(defect[d].gates, " "), defect[d].gates);
+            if (!found && is_unmeasured(&report, first)) { /* a clip too small for this gate says nothing of it */
+                c->unmeasured[d][s]++;
+                continue;
+            }
+            c->found[d][s] += found;
+            if (found || s < defect[d].noticed) continue;
             for (int i = 0; i < GATE_COUNT; i++)
                 if (strcmp(gate_name[i], first) == 0)
                     printf("missed: clip %d (%dx%d, %d/s), %s %g %s: %s = %g\n", clip, c->scene[clip].width,
@@ -358,7 +370,8 @@ static bool write_table(const Corpus *c, FILE *to)
     for (int d = 0; d < DEFECTS; d++) {
         fprintf(to, "| %s | %s |", defect[d].name, defect[d].unit);
         for (int s = 0; s < STRENGTHS; s++) {
-            const double share = 100.0 * c->found[d][s] / c->clips;
+            const int asked = c->clips - c->unmeasured[d][s];
+            const double share = asked ? 100.0 * c->found[d][s] / asked : 100;
             fprintf(to, " %g: %.0f %% |", defect[d].strength[s], share);
             if (s >= defect[d].noticed && share < 99) fine = false;
         }

@@ -152,6 +152,7 @@ static Status send_motion(Rate *r, const float *rgb, int64_t number)
 static Status end_motion(Rate *r, int64_t most)
 {
     for (int i = 0; i < 4 && r->given < most; i++) {
+        av_frame_free(&r->yuv);
         TRY(pixels_frame(r->width, r->height, AV_PIX_FMT_YUV444P, &r->yuv));
         TRY(pixels_convert(r->to_yuv, r->last, r->yuv, 0, 0));
         r->yuv->pts = r->put + i;
