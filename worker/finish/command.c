@@ -21,6 +21,7 @@ typedef struct {
     int in, out, err; /* our ends; -1: closed */
     size_t written;
     size_t err_bytes;
+    size_t out_room; /* of the answer's text */
 } Running;
 
 void command_clear(CommandAnswer *a)
@@ -85,7 +86,11 @@ static void give(const Command *c, Running *r)
 /* False: more than most_bytes. */
 static bool take_out(const Command *c, Running *r, CommandAnswer *a)
 {
-    a->out = memory_resize(a->out, a->out_bytes + CHUNK + 1, 1);
+    if (a->out_bytes + CHUNK + 1 >
+        r->out_room) { /* twice as much each time: 100 MB are copied once, not a thousand times */
+        r->out_room = 2 * (a->out_bytes + CHUNK + 1);
+        a->out = memory_resize(a->out, r->out_room, 1);
+    }
     ssize_t n = read(r->out, a->out + a->out_bytes, CHUNK);
     if (n > 0) a->out_bytes += (size_t)n;
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&r->out);
