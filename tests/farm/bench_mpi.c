@@ -102,6 +102,7 @@ static Status coordinate(BenchFarm *b, Link *link, bool *clean)
 {
     MpiFarm f = {.bench = b, .link = link};
     DispatchOptions o = {.start_s = moment_wall_s(),
+                         .simulated = true,
                          .start_ms = moment_ms(),
                          .grace_ms = 60000,
                          .wait_ms = -1,
