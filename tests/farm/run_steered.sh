@@ -11,11 +11,12 @@ run steered
 until_true 120 held steered 2
 "$PROGRAM" pause out-steered >/dev/null
 until_true 60 asked pause
-release # what is in work is finished, nothing more is handed out
+release # what is in work ends, nothing more is handed out: two shots are rendered, and their clips wait
+two_rendered() { json steered | grep -q '"mastered": 2'; }
 until_true 120 nobody_works steered
-until_true 60 some_done steered 2
+until_true 60 two_rendered
 sleep 1
-[ "$(number steered finished)" = 2 ] || fail "$(number steered finished) clips finished while paused, expected the 2 in work"
+[ "$(number steered finished)" = 0 ] || fail "$(number steered finished) clips were finished while the campaign was paused"
 "$PROGRAM" status out-steered | grep 'paused' >/dev/null || fail "status does not say that the campaign is paused"
 rm "$WORK/go"
 "$PROGRAM" resume out-steered >/dev/null

@@ -142,7 +142,6 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     if (!failed(status)) status = coll_agree(w->group, read_conditions(l, engine_config(w->engine), &pixels));
     job.conditions = conditions_of(&pixels);
     if (!failed(status)) status = render_latents(w->engine, &job, &latents);
-    if (status.err == ERR_INPUT) status.err = ERR_CLIP; /* an adapter that does not fit the model fits it nowhere */
     result->encode_text_s = latents.text_s;
     result->denoise_s = latents.denoise_s;
     result->steps_resumed = latents.steps_resumed;
