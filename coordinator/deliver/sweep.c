@@ -13,7 +13,6 @@
 #include <uthash.h>
 
 #include "common/file.h"
-#include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/ledger/owner.h"
@@ -82,24 +81,12 @@ static void sweep_folder(Sweep *s, const char *folder, const char *inside)
     free(path);
 }
 
-static Status forget_swept(const Sweep *s, const char *folder, int64_t launch)
+static Status forget_swept(Ledger *l, void *self)
 {
-    Ledger *l = NULL;
-    char host[HOST_BYTES] = "";
-    Status status = status_ok();
-    host_name(host);
-    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    ledger_join_launch(l, launch);
-    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
-    TRY_OUT(ledger_begin(l, moment_wall_s()));
+    const Sweep *s = self;
     for (int64_t i = 0; i < s->count; i++)
-        if (s->list[i].ready && !s->entry[i].failed) TRY_OUT(ledger_forget_leaving(l, &s->list[i]));
-    TRY_OUT(ledger_commit(l));
-    TRY_OUT(ledger_end_epoch(l, "swept", moment_wall_s()));
-out:
-    if (l && failed(status)) ledger_rollback(l);
-    ledger_close(&l);
-    return status;
+        if (s->list[i].ready && !s->entry[i].failed) TRY(ledger_forget_leaving(l, &s->list[i]));
+    return status_ok();
 }
 
 static Status read_leavings(const char *folder, Sweep *s)
@@ -129,7 +116,7 @@ Status sweep_leavings(const char *folder, int64_t launch)
         HASH_ADD_KEYPTR(hh, s.by_name, s.list[i].name, strlen(s.list[i].name), e);
     }
     for (size_t i = 0; any && i < sizeof place / sizeof *place; i++) sweep_folder(&s, folder, place[i]);
-    if (!failed(status) && any) status = forget_swept(&s, folder, launch);
+    if (!failed(status) && any) status = ledger_amend_folder(folder, launch, "swept", forget_swept, &s);
     HASH_CLEAR(hh, s.by_name);
     free(s.entry);
     ledger_free_leavings(s.list, s.count);

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/deliver/sweep.h"
@@ -16,28 +15,11 @@
 #include "coordinator/watch/events.h"
 #include "trust/chain.h"
 
-static Status revoke_all(const char *folder, int64_t launch, const GuardedClips *found)
+static Status revoke_all(Ledger *l, void *self)
 {
-    Ledger *l = NULL;
-    char host[HOST_BYTES] = "";
-    Status status = status_ok();
-    host_name(host);
-    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    ledger_join_launch(l, launch);
-    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
-    TRY_OUT(ledger_begin(l, moment_wall_s()));
-    for (int64_t i = 0; i < found->count; i++) TRY_OUT(guard_revoke(l, &found->clip[i]));
-    TRY_OUT(ledger_commit(l));
-    TRY_OUT(ledger_end_epoch(l, "withdrawn", moment_wall_s()));
-out:
-    if (l && failed(status)) {
-        char *why = text_copy(status.message);
-        ledger_rollback(l);
-        status = status_fail(status.err, "%s", why);
-        free(why);
-    }
-    ledger_close(&l);
-    return status;
+    const GuardedClips *found = self;
+    for (int64_t i = 0; i < found->count; i++) TRY(guard_revoke(l, &found->clip[i]));
+    return status_ok();
 }
 
 static Status tell(const char *folder, const char *campaign, const GuardedClips *found)
@@ -81,7 +63,7 @@ Status withdraw_revoked(const char *folder, int64_t launch, int64_t *gone)
     char *campaign = NULL;
     Status status = find(folder, &campaign, &found);
     if (!failed(status) && found.count) {
-        status = revoke_all(folder, launch, &found);
+        status = ledger_amend_folder(folder, launch, "withdrawn", revoke_all, &found);
         if (!failed(status)) status = tell(folder, campaign, &found);
         if (!failed(status)) status = sweep_leavings(folder, launch);
     }

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/campaign/campaign.h"
@@ -97,34 +96,26 @@ static Status tell_of_update(const Campaign *c, const char *folder, const Change
     return status;
 }
 
+typedef struct {
+    const Campaign *campaign;
+    Changes changes;
+} Update;
+
+static Status take_changes(Ledger *l, void *self)
+{
+    Update *u = self;
+    TRY(changes_find(l, u->campaign, &u->changes));
+    return ledger_update(l, u->campaign, &u->changes);
+}
+
 /* Takes a changed campaign into its folder. The claim is held. */
 static Status update(const Campaign *c, const char *folder, int64_t launch)
 {
-    Ledger *l = NULL;
-    Changes changes = {0};
-    char host[HOST_BYTES] = "";
-    Status status = status_ok();
-    host_name(host);
-    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
-    ledger_join_launch(l, launch);
-    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
-    TRY_OUT(ledger_begin(l, moment_wall_s()));
-    TRY_OUT(changes_find(l, c, &changes));
-    TRY_OUT(ledger_update(l, c, &changes));
-    TRY_OUT(ledger_commit(l));
-    TRY_OUT(ledger_end_epoch(l, "updated", moment_wall_s()));
-    ledger_close(&l);
-    TRY_OUT(tell_of_update(c, folder, &changes));
-    TRY_OUT(sweep_leavings(folder, launch));
-out:
-    if (l && failed(status)) {
-        char *why = text_copy(status.message);
-        ledger_rollback(l);
-        status = status_fail(status.err, "%s", why);
-        free(why);
-    }
-    ledger_close(&l);
-    changes_clear(&changes);
+    Update u = {.campaign = c};
+    Status status = ledger_amend_folder(folder, launch, "updated", take_changes, &u);
+    if (!failed(status)) status = tell_of_update(c, folder, &u.changes);
+    if (!failed(status)) status = sweep_leavings(folder, launch);
+    changes_clear(&u.changes);
     return status;
 }
 
@@ -171,28 +162,27 @@ Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Cla
     return status;
 }
 
+/* self: the first of them. */
+static Status apply_requests(Ledger *l, void *self)
+{
+    LedgerRequest *r = self;
+    int64_t changed = 0;
+    while (r->id) {
+        TRY(ledger_apply_request(l, r, &changed));
+        ledger_request_clear(r);
+        TRY(ledger_next_request(l, r));
+    }
+    return status_ok();
+}
+
 Status run_take_requests(const char *folder, int64_t launch)
 {
     Ledger *l = NULL;
     LedgerRequest r = {0};
-    int64_t changed = 0;
-    char host[HOST_BYTES] = "";
-    Status status = status_ok();
-    host_name(host);
-    TRY_OUT(ledger_open(folder, LEDGER_WRITE, &l));
+    TRY(ledger_open(folder, LEDGER_WRITE, &l));
     ledger_join_launch(l, launch);
-    TRY_OUT(ledger_next_request(l, &r));
-    if (r.id == 0) goto out;
-    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
-    TRY_OUT(ledger_begin(l, moment_wall_s()));
-    while (r.id) {
-        TRY_OUT(ledger_apply_request(l, &r, &changed));
-        ledger_request_clear(&r);
-        TRY_OUT(ledger_next_request(l, &r));
-    }
-    TRY_OUT(ledger_commit(l));
-    TRY_OUT(ledger_end_epoch(l, "requests", moment_wall_s()));
-out:
+    Status status = ledger_next_request(l, &r);
+    if (!failed(status) && r.id) status = ledger_amend(l, "requests", apply_requests, &r);
     ledger_request_clear(&r);
     ledger_close(&l);
     return status;

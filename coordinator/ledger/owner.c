@@ -1,7 +1,12 @@
 #include "owner.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/file.h"
+#include "common/host.h"
+#include "common/moment.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/review.h"
 #include "coordinator/ledger/running.h"
@@ -130,5 +135,39 @@ Status ledger_end_epoch(Ledger *l, const char *outcome, double now_s)
                                    "dti", now_s, outcome, l->epoch);
     if (!failed(status)) return ledger_commit(l);
     ledger_rollback(l);
+    return status;
+}
+
+/* ---- changes by others than the coordinator ---- */
+
+static Status amend(Ledger *l, const char *outcome, LedgerBody *body, void *self)
+{
+    char host[HOST_BYTES] = "";
+    host_name(host);
+    TRY(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
+    TRY(ledger_begin(l, moment_wall_s()));
+    TRY(body(l, self));
+    TRY(ledger_commit(l));
+    return ledger_end_epoch(l, outcome, moment_wall_s());
+}
+
+Status ledger_amend(Ledger *l, const char *outcome, LedgerBody *body, void *self)
+{
+    Status status = amend(l, outcome, body, self);
+    if (!failed(status)) return status;
+    char *why = text_copy(status.message); /* the rollback may say something, too */
+    ledger_rollback(l);
+    status = status_fail(status.err, "%s", why);
+    free(why);
+    return status;
+}
+
+Status ledger_amend_folder(const char *folder, int64_t launch, const char *outcome, LedgerBody *body, void *self)
+{
+    Ledger *l = NULL;
+    TRY(ledger_open(folder, LEDGER_WRITE, &l));
+    ledger_join_launch(l, launch);
+    Status status = ledger_amend(l, outcome, body, self);
+    ledger_close(&l);
     return status;
 }

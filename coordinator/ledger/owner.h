@@ -29,4 +29,11 @@ Status ledger_check_launch(Ledger *l);
 /* True when the last launch was an earlier attempt of this job: its successor need not wait for its lock. */
 Status ledger_is_successor(Ledger *l, const Launcher *who, bool *yes);
 
+/* One change by a process that is no coordinator: an epoch of its own, one transaction, the end of the epoch with this outcome. When the
+ * body fails nothing has changed. The ledger has joined its launch. */
+typedef Status LedgerBody(Ledger *l, void *self);
+Status ledger_amend(Ledger *l, const char *outcome, LedgerBody *body, void *self);
+/* The same of a folder's ledger, opened and closed here. launch: as in ledger_join_launch. */
+Status ledger_amend_folder(const char *folder, int64_t launch, const char *outcome, LedgerBody *body, void *self);
+
 #endif

@@ -299,7 +299,9 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double quantile(const double *sorted, int count, double q)
+void night_sort(double *s, int count) { qsort(s, (size_t)count, sizeof *s, by_size); }
+
+double night_quantile(const double *sorted, int count, double q)
 {
     const double at = q * (count - 1);
     const int low = (int)at, high = low + 1 < count ? low + 1 : low;
@@ -326,10 +328,10 @@ void night_forecast(const Night *n, double deadline_s, int most, double budget_s
         out->failures += r.failures;
         if (r.most_masters > out->most_masters) out->most_masters = r.most_masters;
     }
-    qsort(finish_s, (size_t)out->trials, sizeof *finish_s, by_size);
-    out->p10_s = quantile(finish_s, out->trials, 0.1);
-    out->p50_s = quantile(finish_s, out->trials, 0.5);
-    out->p90_s = quantile(finish_s, out->trials, 0.9);
+    night_sort(finish_s, out->trials);
+    out->p10_s = night_quantile(finish_s, out->trials, 0.1);
+    out->p50_s = night_quantile(finish_s, out->trials, 0.5);
+    out->p90_s = night_quantile(finish_s, out->trials, 0.9);
     out->probability = (double)in_time / out->trials;
     double *mean[] = {&out->render_busy_s, &out->finish_busy_s, &out->first_clip_s, &out->failures};
     for (size_t i = 0; i < sizeof mean / sizeof *mean; i++) *mean[i] /= out->trials;

@@ -62,6 +62,10 @@ typedef struct {
 /* As many nights as take about budget_s of this process's time, at least 3 and at most `most`. deadline_s: 0 for none. */
 void night_forecast(const Night *n, double deadline_s, int most, double budget_s, NightForecast *out);
 
+/* Sorts in place; then the number below which the share q of them lies, between two of them in proportion. count at least 1. */
+void night_sort(double *s, int count);
+double night_quantile(const double *sorted, int count, double q);
+
 /* Young's and Daly's interval between checkpoints: sqrt(2 c M) - c, with c the cost of one and M the mean time between failures of what
  * works together (J. T. Daly, FGCS 22 (2006) 303); 0 where nothing fails. */
 double night_checkpoint_s(double cost_s, double mtbf_s);

@@ -26,21 +26,13 @@ void measured_add(Measured *m, double s)
     m->s[m->count++] = s;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double measured_quantile(const Measured *m, double q)
 {
     if (m->count == 0) return 0;
     double *sorted = memory_get((size_t)m->count, sizeof *sorted);
     memcpy(sorted, m->s, (size_t)m->count * sizeof *sorted);
-    qsort(sorted, (size_t)m->count, sizeof *sorted, by_size);
-    const double at = q * (m->count - 1);
-    const int low = (int)at, high = low + 1 < m->count ? low + 1 : low;
-    const double value = sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+    night_sort(sorted, m->count);
+    const double value = night_quantile(sorted, m->count, q);
     free(sorted);
     return value;
 }

@@ -6,7 +6,6 @@
 
 #include "common/file.h"
 #include "common/foreign.h"
-#include "common/host.h"
 #include "common/moment.h"
 #include "common/options.h"
 #include "coordinator/deliver/conclude.h"
@@ -20,8 +19,9 @@
 
 typedef struct {
     const char *folder, *by;
-    int64_t count, room;
-    Erased *erased;
+    char *const *id; /* those that are to go, [ids] */
+    int64_t ids, count;
+    Erased *erased; /* [count] that are gone */
 } Erasing;
 
 static void clear(Erasing *x)
@@ -31,28 +31,11 @@ static void clear(Erasing *x)
 }
 
 /* All of them in one transaction; then the file is rewritten without what is left of them in its free pages. */
-static Status erase_rows(Erasing *x, char *const *id, int64_t count)
+static Status erase_rows(Ledger *l, void *self)
 {
-    Ledger *l = NULL;
-    char host[HOST_BYTES] = "";
-    Status status = status_ok();
-    host_name(host);
-    x->erased = memory_get((size_t)count, sizeof *x->erased);
-    TRY_OUT(ledger_open(x->folder, LEDGER_WRITE, &l));
-    TRY_OUT(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
-    TRY_OUT(ledger_begin(l, moment_wall_s()));
-    for (int64_t i = 0; i < count; i++) TRY_OUT(ledger_erase(l, id[i], &x->erased[x->count++]));
-    TRY_OUT(ledger_commit(l));
-    TRY_OUT(ledger_end_epoch(l, "erased", moment_wall_s()));
-out:
-    if (l && failed(status)) {
-        char *why = text_copy(status.message);
-        ledger_rollback(l);
-        status = status_fail(status.err, "%s", why);
-        free(why);
-    }
-    ledger_close(&l);
-    return status;
+    Erasing *x = self;
+    for (int64_t i = 0; i < x->ids; i++) TRY(ledger_erase(l, x->id[i], &x->erased[x->count++]));
+    return status_ok();
 }
 
 static Status compact(const char *folder)
@@ -82,7 +65,10 @@ static Status erase_all(Erasing *x, char *const *id, int64_t count)
 {
     int lock = -1;
     TRY(lock_take(x->folder, false, &lock));
-    Status status = erase_rows(x, id, count);
+    x->id = id;
+    x->ids = count;
+    x->erased = memory_get((size_t)count, sizeof *x->erased);
+    Status status = ledger_amend_folder(x->folder, 0, "erased", erase_rows, x);
     if (!failed(status)) status = write_audit(x);
     if (!failed(status)) status = sweep_leavings(x->folder, 0);
     for (int64_t i = 0; i < x->count && !failed(status); i++) status = scrub_folder(x->folder, &x->erased[i]);

@@ -11,10 +11,11 @@
 #include "common/moment.h"
 #include "common/options.h"
 #include "coordinator/campaign/campaign.h"
+#include "coordinator/dispatch/dispatch.h"
 #include "coordinator/plan/record.h"
 #include "coordinator/verbs/verbs.h"
 
-enum { MOST_TRIALS = 400, MOST_NODES = 1 << 17, MASTERS_EACH = 4 /* DISPATCH_MASTERS */ };
+enum { MOST_TRIALS = 400, MOST_NODES = 1 << 17 };
 static const double enough = 0.9;             /* probability that counts as "in time" */
 static const double budget_s = 4;             /* for one forecast */
 static const double checkpoint_cost_s = 0.02; /* one is written in 15 ms (8 MB, measured) */
@@ -97,7 +98,7 @@ static void set_nodes(Plan *p, int nodes)
 {
     Night *n = &p->night;
     n->nodes = nodes;
-    n->masters = (int64_t)MASTERS_EACH * nodes * (n->groups + n->finishers);
+    n->masters = (int64_t)DISPATCH_MASTERS * nodes * (n->groups + n->finishers);
 }
 
 static void set_night(Plan *p)
