@@ -4,8 +4,8 @@
 
 #include <sys/stat.h>
 
-#include "../farm/fake_png.h"
 #include "common/log.h"
+#include "tests/farm/fake_png.h"
 
 static const int64_t dims[4] = {1, 1, 2, 2};
 

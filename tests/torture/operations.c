@@ -2,7 +2,6 @@
 
 #include <mpi.h>
 
-#include "../farm/fake_png.h"
 #include "../unit/farm_fixture.h"
 #include "calls.h"
 #include "common/link.h"
@@ -10,6 +9,7 @@
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/ledger/lock.h"
 #include "coordinator/watch/events.h"
+#include "tests/farm/fake_png.h"
 #include "worker/finish/finish.h"
 #include "worker/render/checkpoint.h"
 #include "worker/render/worker.h"
