@@ -209,6 +209,25 @@ out:
     return status;
 }
 
+/* Prints the words of text, with the cursor at the column where the help of options stands, and breaks lines. */
+static void print_help(const char *text)
+{
+    enum { START = COLUMN + 4, END = 100 };
+    int column = START;
+    for (const char *gap = ""; *text; gap = " ") {
+        int word = (int)strcspn(text, " ");
+        if (*gap && column + 1 + word > END) {
+            printf("\n%*s", START, "");
+            column = START;
+            gap = "";
+        }
+        column += printf("%s%.*s", gap, word, text);
+        text += word;
+        text += strspn(text, " ");
+    }
+    printf("\n");
+}
+
 void options_help(const Usage *u)
 {
     printf("usage: reelwright %s %s\n%s\n\n", u->verb, u->arguments, u->about);
@@ -220,9 +239,10 @@ void options_help(const Usage *u)
                  o->value ? o->value : "");
         if (!o->help) continue;
         if (strlen(left) > COLUMN)
-            printf("  %s\n  %*s  %s\n", left, COLUMN, "", o->help);
+            printf("  %s\n  %*s  ", left, COLUMN, "");
         else
-            printf("  %-*s  %s\n", COLUMN, left, o->help);
+            printf("  %-*s  ", COLUMN, left);
+        print_help(o->help);
         left[0] = 0;
     }
     printf("  %-*s  %s\n", COLUMN, "--help", "this page");

@@ -39,7 +39,7 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
          .value = "M",
          .min = 0,
          .max = 100000,
-         .help = "processes beside them that make clips of what is rendered, while workers only render (0: workers\n"
+         .help = "processes beside them that make clips of what is rendered, while workers only render (0: workers "
                  "do both; with --backend cuda as many as its cores allow)"},
         {.name = "group-size",
          .kind = OPTION_INT,
