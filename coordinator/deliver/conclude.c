@@ -164,9 +164,12 @@ static Status verdict(const Snapshot *s, const char *folder, bool quiet)
         if (s->part.count > 1)
             log_line(LOG_INFO, "part %d of %d is complete; `reelwright merge` delivers when all are", s->part.number,
                      s->part.count);
-        else
+        else if (s->finished > 0)
             log_line(LOG_INFO, "clips in %s/delivery, list in %s/delivery.csv, report in %s/report/index.html", folder,
                      folder, folder);
+        else
+            log_line(LOG_INFO, "nothing is delivered; list in %s/delivery.csv, report in %s/report/index.html", folder,
+                     folder);
         free(line);
     }
     if (s->undecided > 0 && !quiet) {
