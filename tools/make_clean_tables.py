@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Writes engine/text/clean_tables.c (what ftfy and Python know about characters) and engine/text/tokenizer_breaks.c (where user-perceived
-characters end). Needs ftfy 6.3.1, regex and Python 3.11 (its unicodedata is Unicode 14).
+"""Writes engine/text/clean_tables.c (what ftfy and Python know about characters) and engine/text/tokenizer_breaks.c (where
+user-perceived characters end). Needs ftfy 6.3.1, regex and Python 3.11 (its unicodedata is Unicode 14).
 
     python tools/make_clean_tables.py            from the repository root
 
 The rules that say "this looks like text decoded in the wrong encoding" are taken from ftfy's compiled expression: each of its
 alternatives becomes a row of character classes, and each character carries a mask of the classes it is in."""
-import html.entities
 import re
 import re._constants as op
 import re._parser as sre
@@ -107,11 +106,6 @@ def in_lines(items, per_line):
     return "".join("    " + " ".join(items[i : i + per_line]) + "\n" for i in range(0, len(items), per_line))
 
 
-def c_text(text):
-    """UTF-8 as a C string; each byte that is not plain ASCII is an octal escape, which cannot run into what follows."""
-    return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in text.encode()) + '"'
-
-
 def write_kinds(out):
     clue = lambda name: members(f"[{chardata.UTF8_CLUES[name]}]")
     kinds = [
@@ -182,22 +176,6 @@ def write_characters(out):
     out.write("const size_t clean_tables_character_count = sizeof clean_tables_character / sizeof *clean_tables_character;\n\n")
 
 
-def write_entities(out):
-    html5 = html.entities.html5
-    extra = {k[1:]: v for k, v in chardata.HTML_ENTITIES.items() if k[1:] not in html5}
-    for label, table in (("entity", html5), ("capital_entity", extra)):
-        body = "".join(f"    {{{c_text(k)}, {c_text(v)}}},\n" for k, v in sorted(table.items(), key=lambda kv: kv[0].encode()))
-        out.write(f"const CleanEntity clean_tables_{label}[] = {{\n{body}}};\n")
-        out.write(f"const size_t clean_tables_{label}_count = sizeof clean_tables_{label} / sizeof *clean_tables_{label};\n\n")
-    numbers = html._invalid_charrefs
-    body = in_lines((f"{{0x{c:x}, 0x{ord(s):x}}}," for c, s in sorted(numbers.items())), 8)
-    out.write(f"const CleanNumber clean_tables_number[] = {{\n{body}}};\n")
-    out.write("const size_t clean_tables_number_count = sizeof clean_tables_number / sizeof *clean_tables_number;\n\n")
-    rows = ranges({c: 1 for c in html._invalid_codepoints if not 0xD800 <= c < 0xE000})
-    out.write(f"const CleanRange clean_tables_dropped[] = {{\n{in_lines((f'{{0x{a:x}, 0x{b:x}, 1}},' for a, b, _ in rows), 6)}}};\n")
-    out.write("const size_t clean_tables_dropped_count = sizeof clean_tables_dropped / sizeof *clean_tables_dropped;\n")
-
-
 def write_breaks(out):
     """Values as in tokenizer_breaks.h: the break property in the low byte, 0x10 pictograph, 0x20/0x40/0x80 conjunct linker, consonant, extend."""
     prop = "CR LF Control Extend ZWJ Regional_Indicator Prepend SpacingMark L V T LV LVT".split()
@@ -216,12 +194,11 @@ def main():
     assert ftfy.__version__ == "6.3.1" and unicodedata.unidata_version == "14.0.0", "these versions make the tables"
     with open("engine/text/clean_tables.c", "w") as out:
         out.write(HEAD.format(name="clean_tables.c", include='#include "clean_tables.h"\n\n',
-                              what=f"Facts of ftfy {ftfy.__version__}, Python's html and unicodedata {unicodedata.unidata_version}."))
+                              what=f"Facts of ftfy {ftfy.__version__} and Python's unicodedata {unicodedata.unidata_version}."))
         write_kinds(out)
         write_badness(out)
         write_encodings(out)
         write_characters(out)
-        write_entities(out)
     with open("engine/text/tokenizer_breaks.c", "w") as out:
         out.write(HEAD.format(name="tokenizer_breaks.c", include='#include "tokenizer_breaks.h"\n\n',
                               what="Grapheme cluster properties of Unicode."))

@@ -1,4 +1,5 @@
-/* clean_tables.h - what the cleaning knows about characters: tables written by tools/make_clean_tables.py. */
+/* clean_tables.h - what the cleaning knows about characters: tables written by tools/make_clean_tables.py,
+ * those of HTML at build time by clean_entities.py. */
 #ifndef REELWRIGHT_CLEAN_TABLES_H
 #define REELWRIGHT_CLEAN_TABLES_H
 
