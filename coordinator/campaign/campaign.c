@@ -14,6 +14,7 @@
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/customers_text.h"
 #include "coordinator/campaign/finish_keys.h"
+#include "coordinator/campaign/landing.h"
 #include "coordinator/campaign/licence.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
@@ -192,6 +193,7 @@ static char *finish_document(const CampaignLoad *l)
     json_object_set_new(keys, "renditions", finish_spec_renditions(c->rendition, c->rendition_count));
     if (l->cameo) json_object_set_new(keys, "trust", campaign_cameo_document(l->cameo));
     finish_keys_campaign(l->finish, keys);
+    if (l->landing) json_object_set_new(keys, "page", landing_document(l->landing));
     campaign_add_proofs(l, keys);
     return finish_spec_text(keys);
 }
@@ -335,6 +337,7 @@ static void check_all(CampaignLoad *l)
     l->campaign->settings.list_bom = l->campaign->customers.bom;
     l->media = campaign_media_new(l);
     l->finish = finish_keys_new(l);
+    l->landing = landing_new(l);
     if (l->file.prompt) campaign_check_rows(l);
 }
 
@@ -373,6 +376,7 @@ out:
     campaign_cameo_free(&l.cameo);
     campaign_media_free(&l.media);
     finish_keys_free(&l.finish);
+    landing_free(&l.landing);
     campaign_model_close(&l);
     campaign_file_clear(&l.file);
     faults_free(&l.faults);

@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/finish_spec.h"
+#include "coordinator/campaign/landing.h"
 #include "coordinator/campaign/lexicon.h"
 #include "coordinator/campaign/styles.h"
 
@@ -431,9 +432,12 @@ char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
     json_t *own = with ? json_loads(with, 0, NULL) : json_object(), *fallbacks = json_array();
     char *variant = variant_text(k, row);
     put_members(k, row, false, own);
+    if (k->l->landing) json_object_set_new(own, "page_values", landing_values(k->l->landing, row));
     add_fallbacks(k, k->l->prompt, row, fallbacks);
     for (int i = 0; i < SLOTS; i++) add_fallbacks(k, k->slot[i].text, row, fallbacks);
     for (int i = 0; i < k->overlay_count; i++) add_fallbacks(k, k->overlay[i].value.text, row, fallbacks);
+    for (int i = 0; landing_template(k->l->landing, i); i++)
+        add_fallbacks(k, landing_template(k->l->landing, i), row, fallbacks);
     if (json_array_size(fallbacks)) json_object_set(own, "fallbacks", fallbacks);
     put_text(own, "variant", variant);
     json_decref(fallbacks);

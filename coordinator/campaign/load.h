@@ -12,6 +12,7 @@
 typedef struct CampaignMedia CampaignMedia;
 typedef struct CampaignCameo CampaignCameo;
 typedef struct FinishKeys FinishKeys;
+typedef struct Landing Landing;
 
 typedef struct {
     Campaign *campaign; /* being filled */
@@ -23,6 +24,7 @@ typedef struct {
     CampaignMedia *media;               /* pictures and videos: media.h */
     CampaignCameo *cameo;               /* people: cameo.h; NULL: none */
     FinishKeys *finish;                 /* what is made of a shot: finish_keys.h */
+    Landing *landing;                   /* a page for each clip: landing.h; NULL: none */
 } CampaignLoad;
 
 /* Adds what is wrong with the rows' prompts, seeds and pictures to the faults. */

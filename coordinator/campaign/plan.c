@@ -10,6 +10,7 @@
 #include "common/likeness.h"
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/finish_keys.h"
+#include "coordinator/campaign/landing.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/stem.h"
@@ -94,6 +95,7 @@ void campaign_check_rows(CampaignLoad *l)
         campaign_media_check(l->media, row);
         campaign_cameo_check(l->cameo, row);
         finish_keys_check(l->finish, row);
+        landing_check(l->landing, row);
     }
     free_texts(&t);
 }

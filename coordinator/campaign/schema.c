@@ -150,6 +150,7 @@ static const YamlField schema[] = {
     {"overlays", YAML_TABLES, TO(overlays), .item = overlay, .item_count = sizeof overlay / sizeof *overlay,
      .item_bytes = sizeof(CampaignOverlay), .fallback = "none", .help = "what lies over the picture"},
     {"styles", YAML_TEXT, TO(styles), .help = "a file of styles for texts"},
+    {"page", YAML_TEXT, TO(page), .fallback = "none", .help = "an HTML file: the page of each clip"},
     {"variants", YAML_PAIRS, TO(variants), .fallback = "none", .help = "texts of which each row has one"},
     {"label.profile", YAML_CHOICE, TO(label.profile), .group_none = true, .words = "eu|cn|text|none",
      .fallback = "none", .help = "which mark says that AI made it"},
@@ -236,9 +237,9 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
 /* "none" is the same as leaving the key out. */
 static void drop_none(CampaignFile *c)
 {
-    char **const text[] = {&c->image,      &c->last_image,    &c->control_video, &c->control_mask,
-                           &c->voice.file, &c->voice.lexicon, &c->voice.voice,   &c->music.file,
-                           &c->styles,     &c->trust,         &c->brand,         &c->operator_territory};
+    char **const text[] = {&c->image,         &c->last_image,  &c->control_video,     &c->control_mask, &c->voice.file,
+                           &c->voice.lexicon, &c->voice.voice, &c->music.file,        &c->styles,       &c->page,
+                           &c->trust,         &c->brand,       &c->operator_territory};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         if (!*text[i] || strcmp(*text[i], "none") != 0) continue;
         free(*text[i]);
@@ -268,9 +269,10 @@ bool campaign_file_parse(const char *file, const char *text, size_t bytes, Fault
 
 static void clear_finish(CampaignFile *c)
 {
-    char *const text[] = {c->voice.text,     c->voice.ssml,   c->voice.language, c->voice.file,
-                          c->voice.phonetic, c->voice.engine, c->voice.voice,    c->voice.lexicon,
-                          c->music.file,     c->label.text,   c->label.reason,   c->styles};
+    char *const text[] = {
+        c->voice.text,  c->voice.ssml,    c->voice.language, c->voice.file, c->voice.phonetic, c->voice.engine,
+        c->voice.voice, c->voice.lexicon, c->music.file,     c->label.text, c->label.reason,   c->styles,
+        c->page};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) free(text[i]);
     for (int i = 0; i < c->overlays.count; i++) {
         CampaignOverlay *o = (CampaignOverlay *)c->overlays.item + i;

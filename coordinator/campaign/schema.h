@@ -68,7 +68,7 @@ typedef struct
     CampaignLabel label;
     YamlTables overlays; /* of CampaignOverlay */
     YamlPairs variants;
-    char *styles;
+    char *styles, *page;
     char subtitles[YAML_CHOICE_BYTES];
     char *gates, *gates_set;     /* the same, in a word or in a table */
     GateBounds gate[GATE_COUNT]; /* where campaign_file_has("gates.NAME.hold") and so on */

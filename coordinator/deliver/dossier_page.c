@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/html.h"
 #include "coordinator/deliver/dossier.h"
-#include "coordinator/watch/html.h"
 #include "trust/chain.h"
 
 static const char head[] =

@@ -10,9 +10,9 @@
 
 #include "common/base64.h"
 #include "common/file.h"
+#include "common/html.h"
 #include "common/moment.h"
 #include "coordinator/watch/events.h"
-#include "coordinator/watch/html.h"
 
 enum { MOST_CARDS = 240, MOST_ROWS = 5000, MOST_PICTURE_BYTES = 24 << 20, ONE_PICTURE_BYTES = 4 << 20 };
 

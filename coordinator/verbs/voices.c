@@ -12,12 +12,12 @@
 #include "common/file.h"
 #include "common/finish_spec.h"
 #include "common/foreign.h"
+#include "common/html.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/campaign/finish_keys.h"
 #include "coordinator/verbs/verbs.h"
-#include "coordinator/watch/html.h"
 
 typedef struct { /* one text as it is said, and who gets it */
     char *spec;  /* JSON */

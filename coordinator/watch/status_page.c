@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/html.h"
 #include "coordinator/watch/events.h"
-#include "coordinator/watch/html.h"
 #include "coordinator/watch/progress.h"
 
 const char status_page_style[] =

@@ -7,6 +7,7 @@ command -v ffprobe >/dev/null || { echo "skipped: no ffprobe (apt-get install ff
 
 ffmpeg -v error -y -f lavfi -i 'sine=frequency=330:duration=2' -ac 1 -ar 22050 bed.flac || fail "no bed"
 printf 'id,name,lang,say\nanna,"Anna {x} \\N %%",de,\nomar,عمر,en-us,[[o:m'"'"'A:r]]\nmute,,de,\ndead,Dead,de,\n' >all.csv
+printf '<h1>{{name|}} {{cta}}</h1>{{clip.player}} {{clip.disclosure}}' >page.html
 cat >all.yaml <<Y
 campaign: all
 model: $MODEL
@@ -28,6 +29,7 @@ overlays:
   - {qr: "https://example.com/{{id}}", place: centre, scale: 0.6}
 variants: {cta: {A: now, B: later}}
 label: {profile: eu}
+page: page.html
 Y
 "$PROGRAM" check all.yaml >check.txt 2>&1 || { cat check.txt; fail "check"; }
 status=0
@@ -35,9 +37,10 @@ status=0
 [ "$status" = 1 ] || { cat run.err; fail "exit status $status, expected 1: one clip fails"; }
 grep -q '^dead,.*,failed,.*voice: the engine: it ended with status 9: broken' out/delivery.csv || fail "the dead voice's clip: $(grep dead out/delivery.csv)"
 [ "$(grep -c ',delivered,' out/delivery.csv)" = 3 ] || { cat out/delivery.csv; fail "three clips are delivered"; }
-grep -q '^mute,.*,name;say,cta=[AB],,clips/mute.gif,,synthetic;label=eu,' out/delivery.csv || fail "the list: $(grep '^mute' out/delivery.csv)"
-grep -q '^anna,.*,say,cta=[AB],clips/anna.vtt,clips/anna.gif,,' out/delivery.csv || fail "the list: $(grep '^anna' out/delivery.csv)"
+grep -q '^mute,.*,name;say,cta=[AB],,clips/mute.gif,clips/mute.html,synthetic;label=eu,' out/delivery.csv || fail "the list: $(grep '^mute' out/delivery.csv)"
+grep -q '^anna,.*,say,cta=[AB],clips/anna.vtt,clips/anna.gif,clips/anna.html,' out/delivery.csv || fail "the list: $(grep '^anna' out/delivery.csv)"
 grep -q 'Anna {x} .N %' out/delivery/clips/anna.vtt || fail "anna.vtt"
+grep -q '<h1>Anna {x} .N % .*poster="anna.poster.jpg".* src="anna.web.mp4".* src="anna.mp4".*KI erstellt' out/delivery/clips/anna.html || fail "anna.html"
 
 look() { ffprobe -v error -select_streams "$2" -show_entries "stream=$3" -of csv=p=0 "out/delivery/clips/$1"; } # FILE STREAM FIELDS
 is() { [ "$2" = "$3" ] || fail "$1 is $2, expected $3"; }

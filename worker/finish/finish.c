@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "worker/finish/label.h"
 #include "worker/finish/overlay.h"
+#include "worker/finish/page.h"
 #include "worker/finish/rates.h"
 #include "worker/finish/stills.h"
 #include "worker/finish/team.h"
@@ -243,6 +244,41 @@ static Status write_text(Finish *f, const char *ending, char *text)
     return status;
 }
 
+/* When all that it names has a name. */
+static Status write_page(Finish *f)
+{
+    const FinishSpec *s = f->job.spec;
+    const Extras *e = &f->extras;
+    char *captions = text_format("%s.vtt", f->job.stem), *thumbnail = text_format("%s.png", f->job.stem), *vtt = NULL;
+    Page page = {.page = finish_spec_get(s, "page"),
+                 .values = finish_spec_get(s, "page_values"),
+                 .thumbnail = thumbnail,
+                 .language = e->language,
+                 .label = e->label,
+                 .clip_id = f->job.clip_id,
+                 .duration_s = e->duration_s};
+    Status status = status_ok();
+    if (!page.page) goto out;
+    for (; page.file_count < s->rendition_count; page.file_count++) {
+        const Rendition *r = &s->rendition[page.file_count];
+        page.file[page.file_count] = (PageFile){f->name[page.file_count], r, r->width ? r->width : f->job.shot->width,
+                                                r->height ? r->height : f->job.shot->height};
+    }
+    if (e->subtitles.count) {
+        page.captions = captions;
+        page.captions_vtt = vtt = subtitles_vtt(&e->subtitles);
+    }
+    char *path = finish_add_file(f, "html");
+    status = page_write(path, &page);
+    if (!failed(status)) finish_note(f, "page", json_sprintf("%s.html", f->job.stem));
+    free(path);
+out:
+    free(captions);
+    free(thumbnail);
+    free(vtt);
+    return status;
+}
+
 static Status write_subtitles(Finish *f)
 {
     if (f->extras.subtitles.count == 0) return status_ok();
@@ -263,6 +299,7 @@ static Status end_all(Finish *f, char **thumbnail, char **sheet)
         if (f->twin[i]) TRY(duplicate(f, same_rendition(f, i), i));
     TRY(draw_thumbnail(f));
     TRY(write_subtitles(f));
+    TRY(write_page(f));
     *thumbnail = finish_add_file(f, "png");
     *sheet = finish_add_file(f, "sheet.png");
     return stills_write(f->stills, *thumbnail, *sheet);

@@ -103,6 +103,16 @@ out:
     return status_at(status, "label");
 }
 
+const char *label_words(const json_t *spec)
+{
+    const char *profile = text_of(spec, "profile", "none");
+    return text_of(spec, "text",
+                   strcmp(profile, "none") == 0 ? ""
+                   : strcmp(profile, "cn") == 0 ? "AI生成"
+                   : strcmp(profile, "eu") == 0 ? "AI-generated"
+                                                : "Made with AI");
+}
+
 Status label_open(const json_t *spec, int width, int height, Box safe, Label **out)
 {
     const char *profile = text_of(spec, "profile", "none");
@@ -113,8 +123,7 @@ Status label_open(const json_t *spec, int width, int height, Box safe, Label **o
     Label *l = *out = memory_get(1, sizeof *l);
     l->to_s = cn ? CN_SECONDS : 0;
     bool right = strcmp(text_of(spec, "position", "top-right"), "top-left") != 0;
-    const char *words = text_of(spec, "text", cn ? "AI生成" : eu ? "AI-generated" : "Made with AI");
-    Status status = build(words, eu, right, width < height ? width : height, safe, l);
+    Status status = build(label_words(spec), eu, right, width < height ? width : height, safe, l);
     if (failed(status)) label_close(out);
     return status;
 }

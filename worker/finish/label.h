@@ -21,6 +21,8 @@ typedef struct Label Label;
 Status label_open(const json_t *spec, int width, int height, Box safe, Label **out);
 void label_close(Label **l);
 
+/* The words that it shows; "" for NULL. */
+const char *label_words(const json_t *spec);
 Box label_box(const Label *l); /* where it is; width 0 without one */
 /* Draws on a frame (RGB24 or YUV420P) that is shown at_s seconds after the first. */
 Status label_draw(const Label *l, AVFrame *frame, double at_s);
