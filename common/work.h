@@ -8,6 +8,7 @@ typedef struct {
     int threads;       /* 0 = as many as the process may run on */
     int backend;       /* index into "cpu|cuda|ref" */
     int dtype;         /* index into "fp32|bf16|fp8" */
+    int vae_dtype;     /* of autoencoder and image encoder: index into "fp32|bf16" */
     int takes;         /* a bit for each LeaseKind that it is here for (clip.h) */
     const char *split; /* how the ranks of a group share a shot, "GxSxT", or NULL: chosen */
 } WorkSettings;

@@ -250,7 +250,9 @@ void engine_kind(const Engine *e, char *text, size_t room)
 {
     char backend[64];
     backend_kind(e->be, backend, sizeof backend);
-    snprintf(text, room, "%s %dx%dx%d", backend, e->split.guidance, e->split.sequence, e->split.tensor);
+    const BackendOptions o = backend_options(e->be);
+    snprintf(text, room, "%s %dx%dx%d%s", backend, e->split.guidance, e->split.sequence, e->split.tensor,
+             backend_exact_type(&o) == F32 ? "" : " bf16 VAE");
 }
 
 int64_t engine_bytes_read(const Engine *e)
@@ -274,9 +276,10 @@ static void measure(const char *name, const WeightPlan *plan, int ranks, int ele
     weights_measure(plan, ranks, elem_bytes, &part->parameters, &part->rank_bytes);
 }
 
-int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart part[ENGINE_MAX_PARTS])
+int engine_measure(const ModelConfig *c, int ranks, const BackendOptions *o, EnginePart part[ENGINE_MAX_PARTS])
 {
     int n = 0;
+    const int elem_bytes = backend_elem_bytes(o), exact_bytes = (int)dtype_bytes(backend_exact_type(o));
     TextEncoder *text = text_new(&c->text);
     Dit *dit = dit_new(&c->dit);
     Vae *decoder = vae_new(&c->vae, VAE_DECODER), *encoder = vae_new(&c->vae, VAE_ENCODER);
@@ -285,10 +288,10 @@ int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart p
     measure("text_encoder", text_plan(text), split_encoder_ranks(c->text.heads, ranks), elem_bytes, &part[n++]);
     for (int i = 0; i < (c->two_transformers ? 2 : 1); i++)
         measure(dit_folder[i], dit_plan(dit), tensor, elem_bytes, &part[n++]);
-    measure("vae decoder", vae_plan(decoder), ranks, elem_bytes, &part[n++]);
-    measure("vae encoder", vae_plan(encoder), ranks, elem_bytes, &part[n++]);
+    measure("vae decoder", vae_plan(decoder), ranks, exact_bytes, &part[n++]);
+    measure("vae encoder", vae_plan(encoder), ranks, exact_bytes, &part[n++]);
     if (vision)
-        measure("image_encoder", vision_plan(vision), split_encoder_ranks(c->vision.heads, ranks), elem_bytes,
+        measure("image_encoder", vision_plan(vision), split_encoder_ranks(c->vision.heads, ranks), exact_bytes,
                 &part[n++]);
     text_free(&text);
     dit_free(&dit);

@@ -64,12 +64,11 @@ Status engine_set_adapters(Engine *e, const EngineAdapter *adapter, int count);
 typedef struct {
     const char *name; /* the folder: "text_encoder", "transformer", ... */
     int64_t parameters;
-    int64_t
-        rank_bytes; /* what one of `ranks` ranks holds in memory when each number of a matrix takes elem_bytes (backend_elem_bytes) */
+    int64_t rank_bytes; /* what one of `ranks` ranks holds in memory, in the types that the options say */
 } EnginePart;
 enum { ENGINE_MAX_PARTS = 6 };
 /* Divided by tensor as far as `ranks` ranks can (split_most_tensor); the autoencoder is the first rank's. */
-int engine_measure(const ModelConfig *c, int ranks, int elem_bytes, EnginePart part[ENGINE_MAX_PARTS]);
+int engine_measure(const ModelConfig *c, int ranks, const BackendOptions *o, EnginePart part[ENGINE_MAX_PARTS]);
 
 /* What one shot takes on this back end, by stage: bytes of the weights, and of everything else at most. The stages follow each other, and
  * the engine can drop what an earlier one loaded, so the largest sum must fit. Computed by running the stages on a back end

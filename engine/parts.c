@@ -142,7 +142,9 @@ static int64_t still_wanted(const Engine *e, Part part)
     const BackendOptions o = backend_options(e->be);
     const WeightPlan *plan = plan_of(e, part);
     const int ranks = plan->ranks > 0 ? plan->ranks : 1;
-    weights_measure(plan, ranks, backend_elem_bytes(&o), &parameters, &weights);
+    const bool exact = part == PART_VISION || part == PART_ENCODER || part == PART_DECODER;
+    weights_measure(plan, ranks, exact ? (int)dtype_bytes(backend_exact_type(&o)) : backend_elem_bytes(&o), &parameters,
+                    &weights);
     if (stage) weights = stage->weights;
     const int64_t work = stage ? stage->work : weights / 4, spare = backend_spare_bytes(e->be);
     return (engine_has_loaded(e, part) ? 0 : weights) + (work > spare ? work - spare + SLACK_BYTES : 0);

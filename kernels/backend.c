@@ -79,6 +79,8 @@ Status backend_open(const BackendOptions *o, Backend **out)
     TRY(kernels_of(o->kind, &kernels));
     if (o->compute != F32 && o->compute != BF16)
         return status_fail(ERR_INPUT, "computing in %s, expected fp32 or bf16", dtype_name(o->compute));
+    if (o->exact != F32 && o->exact != BF16)
+        return status_fail(ERR_INPUT, "computing in %s, expected fp32 or bf16", dtype_name(o->exact));
     if (o->fp8 && ((o->kind != BACKEND_CUDA && !o->plan) || o->compute != BF16))
         return status_fail(ERR_INPUT, "fp8 is computed by the CUDA back end beside bf16; use bf16 or fp32 here");
     Backend *be = calloc(1, sizeof *be);
@@ -135,6 +137,16 @@ Status backend_finish(Backend *be)
 }
 void backend_clear(Backend *be) { be->first = status_ok(); }
 DType backend_compute(const Backend *be) { return be->options.compute; }
+
+DType backend_begin_exact(Backend *be)
+{
+    const DType before = be->options.compute;
+    be->options.compute = backend_exact_type(&be->options);
+    return before;
+}
+
+void backend_end_exact(Backend *be, DType before) { be->options.compute = before; }
+
 const char *backend_dtype(const Backend *be) { return backend_dtype_name(&be->options); }
 
 const char *backend_kind(const Backend *be, char *text, size_t room)

@@ -31,6 +31,9 @@ typedef struct {
     /* Products with weights that may be quantised (Linear.quantize) take e4m3 numbers, one scale for each row of the weight, made
      * when it is packed, and one for each row of x, made at every product. With compute BF16 on `cuda` only; any back end plans it. */
     bool fp8;
+    /* F32, or BF16 where time or memory is short: what networks compute in that lose by bf16 (backend_begin_exact). Never more
+     * than `compute`. */
+    DType exact;
     int threads; /* 0 = as many as the process may run on */
     /* What large intermediate results should stay below; 0 = half of the machine's memory for all of its cores, or three quarters
      * of the device's. */
@@ -42,6 +45,8 @@ typedef struct {
 static inline int backend_elem_bytes(const BackendOptions *o) { return o->fp8 ? 1 : (int)dtype_bytes(o->compute); }
 /* ... and of every other matrix, and of what goes into attention: fp8 stands beside bf16. */
 static inline int backend_plain_bytes(int elem_bytes) { return elem_bytes == 1 ? 2 : elem_bytes; }
+/* What those networks compute in. */
+static inline DType backend_exact_type(const BackendOptions *o) { return o->compute == F32 ? F32 : o->exact; }
 /* "fp32", "bf16" or "fp8", as it was asked for */
 static inline const char *backend_dtype_name(const BackendOptions *o)
 {
@@ -53,6 +58,10 @@ Status backend_status(const Backend *be); /* the first failure since the last ba
 Status backend_finish(Backend *be);       /* waits until all that was issued is done; then as backend_status */
 void backend_clear(Backend *be);          /* forget the failure (the caller has dealt with it) */
 DType backend_compute(const Backend *be);
+/* Between these two the back end computes in backend_exact_type: the autoencoder and the image encoder do, which the model cards load in
+ * fp32 beside a bf16 transformer. What is packed between them is used between them. begin returns what end takes. */
+DType backend_begin_exact(Backend *be);
+void backend_end_exact(Backend *be, DType before);
 const char *backend_dtype(const Backend *be); /* backend_dtype_name of its options */
 /* "cpu AVX-512": two that say the same give the same bits. */
 const char *backend_kind(const Backend *be, char *text, size_t room);

@@ -189,11 +189,12 @@ static Status launch(Alone *a, int index, bool *yielded)
     snprintf(grace, sizeof grace, "%d", o->grace_s);
     snprintf(wait, sizeof wait, "%d", wait_of(a, index));
     snprintf(group, sizeof group, "%d", o->group_size);
-    const char *arguments[24] = {"run",     lot->campaign, "--out",   folder, "--backend", backend,
+    const char *arguments[26] = {"run",     lot->campaign, "--out",   folder, "--backend", backend,
                                  "--dtype", dtype,         "--grace", grace,  "--wait",    wait};
     int n = 12;
     if (o->step_limit_s) arguments[n++] = "--step-limit", arguments[n++] = limit;
     if (o->group_size > 1) arguments[n++] = "--group-size", arguments[n++] = group;
+    if (o->work.vae_dtype) arguments[n++] = "--vae-dtype", arguments[n++] = "bf16";
     if (o->work.split) arguments[n++] = "--split", arguments[n++] = o->work.split;
     if (o->work.threads) arguments[n++] = "--threads", arguments[n++] = threads; /* else each host's cores decide */
     LaunchOptions launch_options = {.folder = folder,

@@ -20,7 +20,7 @@
 enum { MOST_ARGUMENTS = 32, MOST_SHOTS = 12 };
 
 typedef struct {
-    const char *campaign, *out, *scratch, *backend, *dtype;
+    const char *campaign, *out, *scratch, *backend, *dtype, *vae_dtype;
     int nights, shots, workers, finishers, group_size;
     bool json;
 } BenchOptions;
@@ -71,6 +71,8 @@ static Status run_once(const BenchOptions *o, const char *folder, int parts, dou
     if (o->backend) add_word(&w, o->backend);
     if (o->dtype) add_word(&w, "--dtype");
     if (o->dtype) add_word(&w, o->dtype);
+    if (o->vae_dtype) add_word(&w, "--vae-dtype");
+    if (o->vae_dtype) add_word(&w, o->vae_dtype);
     const double begin_s = moment_s();
     Status status = shell_run(w.word, &text, &code);
     *wall_s = moment_s() - begin_s;
@@ -157,7 +159,8 @@ Status verb_bench_campaign(int argc, char **argv)
         {"finishers", OPTION_INT, &o.finishers, .value = "M", .min = 0, .max = 4096},
         {"group-size", OPTION_INT, &o.group_size, .value = "T", .min = 1, .max = 64},
         {"backend", OPTION_TEXT, &o.backend, .value = "cpu|cuda|ref"},
-        {"dtype", OPTION_TEXT, &o.dtype, .value = "fp32|bf16|fp8", .help = "as `run` takes them"},
+        {"dtype", OPTION_TEXT, &o.dtype, .value = "fp32|bf16|fp8"},
+        {"vae-dtype", OPTION_TEXT, &o.vae_dtype, .value = "fp32|bf16", .help = "as `run` takes them"},
         {"json", OPTION_FLAG, &o.json, .help = "the record on stdout"}};
     const Usage usage = {
         .verb = "bench",

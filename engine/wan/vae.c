@@ -206,9 +206,11 @@ const WeightPlan *vae_plan(const Vae *v) { return &v->plan; }
 
 Status vae_load(Vae *v, WeightSource *s, Backend *be)
 {
-    TRY(weights_load(&v->plan, s, be));
-    v->be = be;
-    return status_ok();
+    const DType before = backend_begin_exact(be);
+    const Status status = weights_load(&v->plan, s, be);
+    backend_end_exact(be, before);
+    if (!failed(status)) v->be = be;
+    return status;
 }
 
 bool vae_is_loaded(const Vae *v) { return v->be != NULL; }
@@ -384,7 +386,7 @@ static void decode_from(VaeStream *s, int i, Tensor x, Tensor out, int64_t *row)
     backend_release(be, mark);
 }
 
-Tensor vae_decode_middle(VaeStream *s, Tensor latent)
+static Tensor decode_middle(VaeStream *s, Tensor latent)
 {
     Vae *v = s->v;
     Backend *be = v->be;
@@ -392,7 +394,7 @@ Tensor vae_decode_middle(VaeStream *s, Tensor latent)
     return mid_block(s, op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x), &v->in));
 }
 
-Tensor vae_decode_outer(VaeStream *s, Tensor middle)
+static Tensor decode_outer(VaeStream *s, Tensor middle)
 {
     const VaeConfig *c = &s->v->config;
     Backend *be = s->v->be;
@@ -406,8 +408,6 @@ Tensor vae_decode_outer(VaeStream *s, Tensor middle)
     backend_release(be, mark);
     return c->patch > 1 ? op_pixel_shuffle(be, out, c->patch) : out;
 }
-
-Tensor vae_decode(VaeStream *s, Tensor latent) { return vae_decode_outer(s, vae_decode_middle(s, latent)); }
 
 /* ---- encoder ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -444,7 +444,7 @@ static Tensor down_stage(VaeStream *s, const VaeStage *g, Tensor x)
     return x;
 }
 
-Tensor vae_encode_outer(VaeStream *s, Tensor pixels)
+static Tensor encode_outer(VaeStream *s, Tensor pixels)
 {
     Vae *v = s->v;
     Backend *be = v->be;
@@ -455,13 +455,28 @@ Tensor vae_encode_outer(VaeStream *s, Tensor pixels)
     return x;
 }
 
-Tensor vae_encode_middle(VaeStream *s, Tensor features)
+static Tensor encode_middle(VaeStream *s, Tensor features)
 {
     Vae *v = s->v;
     Tensor x = head(s, mid_block(s, features));
     return op_columns(v->be, op_linear(v->be, x, &v->quant, ACT_NONE), 0, v->config.z_dim);
 }
 
+/* ---- in the precision that the autoencoder asks for ------------------------------------------------------------------------------- */
+
+static Tensor exactly(VaeStream *s, Tensor (*pass)(VaeStream *s, Tensor x), Tensor x)
+{
+    const DType before = backend_begin_exact(s->v->be);
+    const Tensor out = pass(s, x);
+    backend_end_exact(s->v->be, before);
+    return out;
+}
+
+Tensor vae_decode_middle(VaeStream *s, Tensor latent) { return exactly(s, decode_middle, latent); }
+Tensor vae_decode_outer(VaeStream *s, Tensor middle) { return exactly(s, decode_outer, middle); }
+Tensor vae_decode(VaeStream *s, Tensor latent) { return vae_decode_outer(s, vae_decode_middle(s, latent)); }
+Tensor vae_encode_outer(VaeStream *s, Tensor pixels) { return exactly(s, encode_outer, pixels); }
+Tensor vae_encode_middle(VaeStream *s, Tensor features) { return exactly(s, encode_middle, features); }
 Tensor vae_encode(VaeStream *s, Tensor pixels) { return vae_encode_middle(s, vae_encode_outer(s, pixels)); }
 
 /* ---- windows --------------------------------------------------------------------------------------------------------------------- */

@@ -5,7 +5,9 @@
  * one frame of video, each later one for scale_time.
  *
  * Two generations are data: z16 (residual blocks, halving upsamplers) and z48 (is_residual: average shortcuts around each
- * stage; patch_size 2: pixels folded into channels). Features are [T,H,W,C]. */
+ * stage; patch_size 2: pixels folded into channels). Features are [T,H,W,C].
+ *
+ * Computed in backend_begin_exact's precision: fp32, unless BackendOptions.exact asks for less. */
 #ifndef REELWRIGHT_VAE_H
 #define REELWRIGHT_VAE_H
 

@@ -96,9 +96,11 @@ const WeightPlan *vision_plan(const Vision *v) { return &v->plan; }
 
 Status vision_load(Vision *v, WeightSource *s, Backend *be)
 {
-    TRY(weights_load(&v->plan, s, be));
-    v->be = be;
-    return status_ok();
+    const DType before = backend_begin_exact(be);
+    const Status status = weights_load(&v->plan, s, be);
+    backend_end_exact(be, before);
+    if (!failed(status)) v->be = be;
+    return status;
 }
 
 bool vision_is_loaded(const Vision *v) { return v->be != NULL; }
@@ -163,7 +165,7 @@ static void layer_forward(const Vision *v, const VisionLayer *l, Tensor x)
     coll_linear_add(v->tensor, be, x, op_linear(be, h, &l->up, ACT_GELU_ERF), &l->down, (Tensor){0});
 }
 
-Tensor vision_encode(Vision *v, const float *pixels)
+static Tensor encode(Vision *v, const float *pixels)
 {
     Backend *be = v->be;
     const VisionConfig *c = &v->config;
@@ -184,4 +186,12 @@ Tensor vision_encode(Vision *v, const float *pixels)
     }
     backend_release(be, mark);
     return x;
+}
+
+Tensor vision_encode(Vision *v, const float *pixels)
+{
+    const DType before = backend_begin_exact(v->be);
+    const Tensor rows = encode(v, pixels);
+    backend_end_exact(v->be, before);
+    return rows;
 }

@@ -1,5 +1,5 @@
 /* vision.h - the CLIP image encoder of Wan2.1 image-to-video: a picture -> one row per patch and one for the class, as they
- * leave the layer before the last. */
+ * leave the layer before the last. Computed in backend_begin_exact's precision. */
 #ifndef REELWRIGHT_VISION_H
 #define REELWRIGHT_VISION_H
 

@@ -22,9 +22,12 @@ typedef struct {
     int width; /* columns of a panel */
 } Cpu;
 
-static inline const Cpu *cpu_of(const Backend *be) { return be->own; }
-/* The same for products that stay fp32 (Linear.exact). */
-static inline const Cpu *cpu_exact(const Backend *be) { return cpu_of(be) + 1; }
+/* For products that stay fp32 (Linear.exact), or all of them (backend_begin_exact). */
+static inline const Cpu *cpu_exact(const Backend *be) { return (const Cpu *)be->own + 1; }
+static inline const Cpu *cpu_of(const Backend *be)
+{
+    return be->options.compute == F32 ? cpu_exact(be) : (const Cpu *)be->own;
+}
 static inline size_t cpu_operand_bytes(const Cpu *c) { return c->operand == OPERAND_PAIRS ? 2 : 4; }
 /* k numbers as operands take this many (bf16 weights are packed in whole pairs) */
 static inline int64_t cpu_padded(const Cpu *c, int64_t k) { return c->operand == OPERAND_FLOAT ? k : (k + 1) / 2 * 2; }

@@ -344,6 +344,22 @@ static void keeps_a_shot_to_one_kind(void **state)
     assert_int_equal(steps_resumed(), MANY);
 }
 
+/* In bf16 the autoencoder stays in fp32 unless it is asked for. Finished latents can be decoded in either. */
+static void keeps_the_autoencoder_in_fp32(void **state)
+{
+    char x[HASH_TEXT], y[HASH_TEXT];
+    (void)state;
+    assert_good(render("vae32.mp4", WORDS("--dtype", "bf16", "--checkpoint", "vae.h5")));
+    assert_good(render("vae32_asked.mp4", WORDS("--dtype", "bf16", "--vae-dtype", "fp32")));
+    assert_good(render(
+        "vae16.mp4", WORDS("--dtype", "bf16", "--vae-dtype", "bf16", "--checkpoint", "vae.h5", "--resume", "--json")));
+    assert_int_equal(steps_resumed(), 4);
+    assert_same_file("vae32.mp4", "vae32_asked.mp4");
+    assert_int_equal(hash_file("vae32.mp4", x).err, OK);
+    assert_int_equal(hash_file("vae16.mp4", y).err, OK);
+    assert_string_not_equal(x, y);
+}
+
 static void warns_of_a_damaged_checkpoint_and_starts_again(void **state)
 {
     (void)state;
@@ -397,6 +413,7 @@ int main(void)
         cmocka_unit_test(takes_noise_from_a_file),
         cmocka_unit_test(goes_on_where_it_was_stopped),
         cmocka_unit_test(keeps_a_shot_to_one_kind),
+        cmocka_unit_test(keeps_the_autoencoder_in_fp32),
         cmocka_unit_test(warns_of_a_damaged_checkpoint_and_starts_again),
         cmocka_unit_test(is_silent_when_asked),
     };

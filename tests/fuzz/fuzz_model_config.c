@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Status status = model_config_read(folder, &c);
     if (!failed(status) && c->dit.layers <= MOST_LAYERS && c->text.layers <= MOST_LAYERS) {
         EnginePart part[ENGINE_MAX_PARTS];
-        if (engine_measure(c, 2, 4, part) < 4) abort();
+        if (engine_measure(c, 2, &(BackendOptions){.kind = BACKEND_CPU}, part) < 4) abort();
         if (failed(model_config_check_shot(c, &c->defaults))) abort();
     }
     model_config_free(&c);

@@ -1,4 +1,4 @@
-/* parity_compare [--cpu] [--bf16] [--resume-at N] [--verbose] FOLDER... - one line of worst ratios per reference folder. */
+/* parity_compare [--cpu] [--bf16] [--bf16-vae] [--resume-at N] [--verbose] FOLDER... - one line of worst ratios per reference folder. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,8 @@ int main(int argc, char **argv)
             run.backend.kind = BACKEND_CPU;
         } else if (strcmp(argv[i], "--bf16") == 0) {
             run.backend.compute = BF16;
+        } else if (strcmp(argv[i], "--bf16-vae") == 0) {
+            run.backend.compute = run.backend.exact = BF16;
         } else if (strcmp(argv[i], "--verbose") == 0) {
             run.verbose = true;
         } else if (strcmp(argv[i], "--resume-at") == 0 && i + 1 < argc) {

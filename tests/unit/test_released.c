@@ -300,7 +300,7 @@ static void sum_files(const char *folder, int64_t *size, int64_t *cached)
 /* 161 frames at 832 x 480 in the type: what is planned has the weights that the tables count, and does not depend on length. */
 static void check_plan(const char *name, const ModelConfig *c, DType compute)
 {
-    const BackendOptions o = {.kind = BACKEND_CPU, .compute = compute, .threads = 2};
+    const BackendOptions o = {.kind = BACKEND_CPU, .compute = compute, .exact = compute, .threads = 2};
     EnginePart part[ENGINE_MAX_PARTS];
     EnginePlan plan[PLANS];
     for (int i = 0; i < PLANS; i++) {
@@ -311,7 +311,7 @@ static void check_plan(const char *name, const ModelConfig *c, DType compute)
         const Status status = engine_plan(c, &o, &s, PLAN_BYTES, &plan[i]);
         if (failed(status)) fail_msg("%s: %s", name, status.message);
     }
-    const int parts = engine_measure(c, 1, compute == BF16 ? 2 : 4, part);
+    const int parts = engine_measure(c, 1, &o, part);
     for (int i = 0; i < parts; i++) {
         if (strcmp(part[i].name, "transformer") != 0) continue;
         assert_int_equal(part[i].rank_bytes, plan[0].denoise.weights);
@@ -324,15 +324,30 @@ static void check_plan(const char *name, const ModelConfig *c, DType compute)
                  plan[1].decode.weights + plan[1].decode.work, plan[1].decode.tiles);
 }
 
+/* The autoencoder in fp32, whatever the transformer computes in: its weights are those of a plan in fp32, the transformer's are not. */
+static void check_precision(const char *name, const ModelConfig *c)
+{
+    const BackendOptions mixed = {.kind = BACKEND_CPU, .compute = BF16}, wide = {.kind = BACKEND_CPU};
+    EnginePlan in_mixed, in_wide;
+    if (failed(engine_plan(c, &mixed, &c->defaults, INT64_MAX, &in_mixed)) ||
+        failed(engine_plan(c, &wide, &c->defaults, INT64_MAX, &in_wide)))
+        fail_msg("%s cannot be planned", name);
+    assert_int_equal(in_mixed.decode.weights, in_wide.decode.weights);
+    assert_int_equal(in_mixed.decode.work, in_wide.decode.work);
+    assert_int_equal(in_mixed.encode.weights, in_wide.encode.weights);
+    assert_true(in_mixed.denoise.weights * 10 < in_wide.denoise.weights * 6);
+}
+
 /* A rank of 2, 4, 8 holds its share: no more than that and what cannot be divided. Heads are not: of 12, eight ranks take quarters. */
 static void check_shares(const char *name, const ModelConfig *c)
 {
     EnginePart whole[ENGINE_MAX_PARTS], share[ENGINE_MAX_PARTS];
-    const int parts = engine_measure(c, 1, 2, whole);
+    const BackendOptions o = {.kind = BACKEND_CPU, .compute = BF16};
+    const int parts = engine_measure(c, 1, &o, whole);
     for (int ranks = 2; ranks <= 8; ranks *= 2) {
         int shares = ranks;
         while (c->dit.heads % shares) shares /= 2;
-        engine_measure(c, ranks, 2, share);
+        engine_measure(c, ranks, &o, share);
         for (int i = 0; i < parts; i++) {
             if (strncmp(whole[i].name, "transformer", 11) != 0) continue;
             if (share[i].rank_bytes * shares < whole[i].rank_bytes ||
@@ -382,6 +397,7 @@ static void check_released(const char *name, const json_t *released)
     if (failed(status)) fail_msg("%s: %s", name, status.message);
     check_tables(name, c, json_object_get(released, "tables"));
     check_shares(name, c);
+    check_precision(name, c);
     check_plan(name, c, BF16);
     if (!check_folder(name, folder, c, json_object_get(released, "tables")))
         print_message("[  SKIPPED ] %s takes no files of this size, not even of holes\n", folder);

@@ -16,15 +16,19 @@
 
 static const char fixtures[] = SOURCE_DIR "/tests/parity/fixtures";
 
-static Engine *open_fixture(const char *name, int64_t memory_bytes)
+static Engine *open_as(const char *name, const BackendOptions *o)
 {
-    const BackendOptions o = {.kind = BACKEND_CPU, .threads = 1, .memory_bytes = memory_bytes};
     char *folder = text_format("%s/%s/model", fixtures, name);
     Engine *e;
-    Status status = engine_open(folder, &o, &e);
+    Status status = engine_open(folder, o, &e);
     if (failed(status)) fail_msg("%s", status.message);
     free(folder);
     return e;
+}
+
+static Engine *open_fixture(const char *name, int64_t memory_bytes)
+{
+    return open_as(name, &(BackendOptions){.kind = BACKEND_CPU, .threads = 1, .memory_bytes = memory_bytes});
 }
 
 /* ---- decoding -------------------------------------------------------------------------------------------------------------------- */
@@ -240,10 +244,10 @@ static void what_steps_keep_is_planned(void **state)
 }
 
 /* The plan leaves out what each thread takes for itself: it may be below, by a part that shrinks as the shot grows. */
-static void what_is_planned_is_taken(void **state)
+static void plan_and_take(DType compute)
 {
-    (void)state;
-    Engine *e = open_fixture("t2v-0", 0);
+    const BackendOptions asked = {.kind = BACKEND_CPU, .compute = compute, .threads = 1};
+    Engine *e = open_as("t2v-0", &asked);
     const BackendOptions o = backend_options(engine_backend(e));
     ShotSpec s = engine_config(e)->defaults;
     EnginePlan plan;
@@ -264,7 +268,7 @@ static void what_is_planned_is_taken(void **state)
     denoise_end(&d);
     prompt_embeds_free(&p);
     engine_close(&e);
-    e = open_fixture("t2v-0", 0);
+    e = open_as("t2v-0", &asked);
     int64_t dim[4];
     engine_latent_dims(engine_config(e), &s, dim);
     float *latents = memory_get((size_t)(dim[0] * dim[1] * dim[2] * dim[3]), sizeof *latents);
@@ -280,11 +284,24 @@ static void what_is_planned_is_taken(void **state)
     engine_close(&e);
 }
 
+static void what_is_planned_is_taken(void **state)
+{
+    (void)state;
+    plan_and_take(F32);
+}
+
+/* The autoencoder is fp32 beside a bf16 transformer, in the plan as in the engine. */
+static void what_is_planned_in_bf16_is_taken(void **state)
+{
+    (void)state;
+    plan_and_take(BF16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decoded_tiles_are_the_frame), cmocka_unit_test(encoded_tiles_are_the_frame),
+        cmocka_unit_test(decoded_tiles_are_the_frame),          cmocka_unit_test(encoded_tiles_are_the_frame),
         cmocka_unit_test(decoding_does_not_grow_with_the_clip), cmocka_unit_test(what_is_planned_is_taken),
-        cmocka_unit_test(what_steps_keep_is_planned)};
+        cmocka_unit_test(what_is_planned_in_bf16_is_taken),     cmocka_unit_test(what_steps_keep_is_planned)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,11 +221,13 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
 
 /* ---- either ---- */
 
-BackendOptions worker_backend(int backend, int dtype)
+BackendOptions worker_backend(int backend, int dtype, int vae_dtype)
 {
     static const BackendKind kind[] = {[WORK_CPU] = BACKEND_CPU, [WORK_CUDA] = BACKEND_CUDA, [WORK_REF] = BACKEND_REF};
-    return (BackendOptions){
-        .kind = kind[backend], .compute = dtype == WORK_FP32 ? F32 : BF16, .fp8 = dtype == WORK_FP8};
+    return (BackendOptions){.kind = kind[backend],
+                            .compute = dtype == WORK_FP32 ? F32 : BF16,
+                            .exact = vae_dtype == WORK_FP32 ? F32 : BF16,
+                            .fp8 = dtype == WORK_FP8};
 }
 
 /* A full disk of this node is no reason to stop the farm, the campaign's is. The libraries that write files (HDF5, libav) do not all

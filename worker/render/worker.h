@@ -7,8 +7,8 @@
 #include "kernels/ops.h"
 #include "worker/render/render.h"
 
-/* What the options' words ask for: WorkSettings' backend and dtype. */
-BackendOptions worker_backend(int backend, int dtype);
+/* What the options' words ask for: WorkSettings' backend, dtype and vae_dtype. */
+BackendOptions worker_backend(int backend, int dtype, int vae_dtype);
 
 /* A lease from beginning to end on this process's engine (opened for the lease's model at its first use and kept):
  * resume from latents/KEY.h5, render, checkpoint, finish. Never fails itself: what went wrong stands in the result. */

@@ -112,7 +112,7 @@ static bool may_leave(Loop *l)
 
 Status worker_loop(Link *link, const WorkSettings *settings)
 {
-    BackendOptions o = worker_backend(settings->backend, settings->dtype);
+    BackendOptions o = worker_backend(settings->backend, settings->dtype, settings->vae_dtype);
     char host[HOST_BYTES] = "", who[32];
     o.threads = settings->threads;
     Loop l = {.worker = worker_new(&o), .group = coll_self(), .split = settings->split};

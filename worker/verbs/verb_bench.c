@@ -148,7 +148,7 @@ Status verb_bench(int argc, char **argv)
     r->stage = (BenchStage)given.stage;
     r->shape = (BenchShape)given.shape;
     const int threads = r->backend.threads;
-    r->backend = worker_backend(given.backend, given.dtype);
+    r->backend = worker_backend(given.backend, given.dtype, given.dtype); /* a stage computes in what was asked */
     r->backend.threads = threads;
     if (given.latent) TRY(read_latent(given.latent, r->latent));
     TRY(check_request(r, given.latent));

@@ -132,7 +132,7 @@ static json_t *describe_config(const ModelConfig *c)
 
 typedef struct { /* what the verb was asked */
     bool as_json, hash;
-    int dtype; /* as WorkSettings has it */
+    int dtype, vae_dtype; /* as WorkSettings has them */
     int width, height, frames;
     double memory_gb;
 } InspectOptions;
@@ -170,7 +170,7 @@ static Status describe_rank(const ModelConfig *c, const BackendOptions *o, const
     char *text = text_format("%dx%dx%d", split.guidance, split.sequence, split.tensor);
     json_t *j = json_pack("{s:i, s:s}", "ranks", ranks, "split", text);
     free(text);
-    const int count = engine_measure(c, ranks, backend_elem_bytes(o), part);
+    const int count = engine_measure(c, ranks, o, part);
     for (int i = 0; i < count; i++) {
         if (strncmp(part[i].name, "vae", 3) == 0) continue;
         char *name = text_format("%s_bytes", part[i].name);
@@ -193,7 +193,7 @@ static Status describe_rank(const ModelConfig *c, const BackendOptions *o, const
 static Status describe_memory(const ModelConfig *c, const InspectOptions *o, json_t *out)
 {
     const int64_t memory = (int64_t)(o->memory_gb * 1e9);
-    BackendOptions be = worker_backend(WORK_CPU, o->dtype);
+    BackendOptions be = worker_backend(WORK_CPU, o->dtype, o->vae_dtype);
     be.memory_bytes = memory;
     ShotSpec shot = c->defaults;
     EnginePlan p;
@@ -212,8 +212,9 @@ static Status describe_memory(const ModelConfig *c, const InspectOptions *o, jso
         json_decref(ranks);
         return status;
     }
-    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o}", "dtype", backend_dtype_name(&be), "width", shot.width,
-                          "height", shot.height, "frames", shot.frames, "stages", stages, "group", ranks);
+    json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "dtype", backend_dtype_name(&be), "vae_dtype",
+                          dtype_name(backend_exact_type(&be)), "width", shot.width, "height", shot.height, "frames",
+                          shot.frames, "stages", stages, "group", ranks);
     if (memory) json_object_set_new(j, "memory_bytes", json_integer(memory));
     json_object_set_new(out, "takes", j);
     return status_ok();
@@ -427,6 +428,11 @@ Status verb_inspect(int argc, char **argv)
          .to = &o.dtype,
          .value = "fp32|bf16|fp8",
          .help = "of a model: what its matrices are computed in (bf16)"},
+        {.name = "vae-dtype",
+         .kind = OPTION_CHOICE,
+         .to = &o.vae_dtype,
+         .value = "fp32|bf16",
+         .help = "and its autoencoder and image encoder (fp32)"},
         {.name = "width", .kind = OPTION_INT, .to = &o.width, .value = "W", .min = 1, .max = 1 << 16},
         {.name = "height", .kind = OPTION_INT, .to = &o.height, .value = "H", .min = 1, .max = 1 << 16},
         {.name = "frames",

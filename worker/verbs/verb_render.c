@@ -32,7 +32,7 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     const char *checkpoint, *trace, *split;
     int checkpoint_every;
     bool resume, mixed, trace_blocks;
-    int dtype, backend, threads, group_size;
+    int dtype, vae_dtype, backend, threads, group_size;
     double memory_gb;
     bool quiet, json;
 } RenderOptions;
@@ -77,6 +77,8 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"dtype", OPTION_CHOICE, &o->dtype, .value = "fp32|bf16|fp8"},
         {"backend", OPTION_CHOICE, &o->backend, .value = "cpu|cuda|ref",
          .help = "what computes (cpu), in which type (fp32; bf16 on cuda, which can fp8)"},
+        {"vae-dtype", OPTION_CHOICE, &o->vae_dtype, .value = "fp32|bf16",
+         .help = "the autoencoder and the image encoder (fp32, as the model cards load them)"},
         {"threads", OPTION_INT, &o->threads, .value = "N", .min = 1, .max = 4096},
         {"group-size", OPTION_INT, &o->group_size, .value = "T", .min = 1, .max = COLL_MAX_RANKS,
          .help = "CPU threads (all, of each rank its share); ranks that share the shot (1)"},
@@ -390,7 +392,7 @@ static Status prepare(Work *w)
 static Status open_engine(Work *w)
 {
     const RenderOptions *o = w->o;
-    BackendOptions backend = worker_backend(o->backend, o->dtype);
+    BackendOptions backend = worker_backend(o->backend, o->dtype, o->vae_dtype);
     backend.threads = o->threads ? o->threads : w->group.threads;
     backend.memory_bytes = (int64_t)(o->memory_gb * 1e9);
     Split split;
@@ -470,6 +472,7 @@ static Status print_json(const Work *w)
                           s->steps, "steps_resumed", w->latents.steps_resumed, "shot", w->key, "model", w->model_hash,
                           "dtype", backend_dtype(engine_backend(w->engine)), "backend",
                           (const char *[]){"cpu", "cuda", "ref"}[w->o->backend]);
+    json_object_set_new(j, "vae_dtype", json_string(w->o->dtype == WORK_FP32 || !w->o->vae_dtype ? "fp32" : "bf16"));
     json_t *seconds = json_pack("{s:f, s:f, s:f, s:f, s:f}", "text", w->latents.text_s, "denoise", w->latents.denoise_s,
                                 "decode", w->decode_s, "encode", w->encode_s, "total", w->total_s);
     char *seed = text_format("%" PRIu64, s->seed); /* JSON's integers end at 2^63 */
