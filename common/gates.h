@@ -23,7 +23,14 @@
     X(true_peak, "dBTP", "highest peak between samples")                                                               \
     X(clipping, "per second", "places where samples are cut off, most in one second")                                  \
     X(silence, "s", "longest silence")                                                                                 \
-    X(av_offset, "s", "sound against picture")
+    X(av_offset, "s", "sound against picture")                                                                         \
+    X(subject, "%", "how much the picture is another one in another part of the clip")                                 \
+    X(permanence, "levels", "pocket world: how much what was hidden has changed when it is seen again")                \
+    X(face, "%", "likeness of the face to the reference, as a command measures it")                                    \
+    X(duplicate, "bits", "distance to the nearest clip of another campaign, of 256")                                   \
+    X(label, ": 1", "contrast of the label in the finished file; 1 = it is not there")                                 \
+    X(legibility, ": 1", "least contrast of a text to what is around it")                                              \
+    X(qr, "codes", "codes that cannot be read back")
 
 enum {
 #define GATES_ROW(name, unit, about) GATE_##name,

@@ -59,7 +59,8 @@ static Status make(const json_t *keys, int black_from, int black_to, json_t *doc
 {
     const FinishSpec spec = {.keys = (json_t *)(uintptr_t)keys};
     const ShotSpec shot = {.width = WIDTH, .height = HEIGHT, .frames = FRAMES, .fps = FPS};
-    const ProveJob job = {&spec, &shot, "c-1", secret, (double)FRAMES / FPS};
+    const ProveJob job = {
+        .spec = &spec, .shot = &shot, .clip_id = "c-1", .secret_file = secret, .duration_s = (double)FRAMES / FPS};
     float *rgb = malloc(sizeof *rgb * WIDTH * HEIGHT * 3);
     Scene s = scene_draw(0, 3, WIDTH, HEIGHT, FPS, FRAMES);
     Prove *p;

@@ -478,8 +478,9 @@ static void test_proofs(void **state)
     assert_int_equal(json_object_size(j), 1); /* renditions: as if none of these keys were there */
     json_decref(j);
     campaign_free(&c);
-    is_refused(HEAD "prompt: x\ngates: brnad\n", "id\n1\n",
-               "c.yaml:5: field gates: no set of gates \"brnad\"; did you mean brand? There are default, brand");
+    is_refused(
+        HEAD "prompt: x\ngates: brnad\n", "id\n1\n",
+        "c.yaml:5: field gates: no set of gates \"brnad\"; did you mean brand? There are default, brand, pocket");
     is_refused(HEAD "prompt: x\ncredentials: {key: absent.pem}\n", "id\n1\n",
                "2 faults in the input, nothing was started:\n"
                "c.yaml:5: field credentials.key: expected a certificate and a key, both or none of them\n"

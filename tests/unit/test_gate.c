@@ -17,6 +17,8 @@
 #include "worker/gate/flash.h"
 #include "worker/gate/gate.h"
 #include "worker/gate/hearing.h"
+#include "worker/gate/pdq.h"
+#include "worker/gate/subject.h"
 
 enum { WIDTH = 96, HEIGHT = 64 };
 
@@ -217,6 +219,117 @@ static void reads_a_whole_file(void **state)
     assert_true(r.gate[GATE_streams].measured && r.gate[GATE_streams].value == 0);
 }
 
+/* Pictures of 64x112 whose hashes pdqhash 0.2 gave. */
+static void hashes_pictures_as_pdqhash_does(void **state)
+{
+    enum { W = 64, H = 112 };
+    static float a[W * H], b[W * H];
+    static const char a_hash[] = "fbd0aa8541bfbea5554a74958a2f75520007fcfd82a9201be3a379fe8fe2a018",
+                      b_hash[] = "df54edb195549f9d35549fc1f550c7415154655111545d1155141001eeabfffe";
+    Pdq x, y, known;
+    (void)state;
+    for (int v = 0; v < H; v++)
+        for (int u = 0; u < W; u++) {
+            a[v * W + u] = (float)((u * u * 3 + v * v * 5 + u * v * 7) / 97 % 256);
+            b[v * W + u] = (float)(int)(128 + 60 * sin(u / 9.) + 50 * cos(v / 13. + u / 20.));
+        }
+    assert_int_equal(pdq_hash(a, W, H, &x), 100);
+    assert_int_equal(pdq_hash(b, W, H, &y), 100);
+    assert_string_equal(pdq_parse(a_hash, &known).message, "");
+    assert_int_equal(pdq_distance(&x, &known), 0);
+    assert_string_equal(pdq_parse(b_hash, &known).message, "");
+    assert_true(pdq_distance(&y, &known) <= 2); /* rounding, where a value is next to the median */
+    assert_int_equal(pdq_parse("fbd0", &known).err, ERR_INPUT);
+}
+
+enum { SMALL_W = 48, SMALL_H = 80 };
+
+/* A still scene of stripes in these colours, with a square of side `side` at x in another one. */
+static void small_picture(float *rgb, const float *ground, int x, int side, const float *square)
+{
+    for (int v = 0; v < SMALL_H; v++)
+        for (int u = 0; u < SMALL_W; u++)
+            for (int c = 0; c < 3; c++) {
+                const bool in = u >= x && u < x + side && v >= 30 && v < 30 + side;
+                rgb[3 * (v * SMALL_W + u) + c] = in ? square[c] : ground[c] + (float)(v / 8 % 2 * 30);
+            }
+}
+
+static const float blue[] = {40, 60, 150}, brown[] = {120, 80, 40}, red[] = {220, 40, 40}, green[] = {40, 200, 60};
+
+/* The square goes from left to right; it is hidden in the middle where `hidden`, and comes back in this colour (NULL: never). */
+static double permanence_of(bool hidden, const float *after)
+{
+    float rgb[3 * SMALL_W * SMALL_H];
+    double at_s = -1;
+    Subject *s = subject_new(SMALL_W, SMALL_H);
+    for (int i = 0; i < 33; i++) {
+        const bool gone = hidden && i > 12 && (i < 20 || !after);
+        small_picture(rgb, blue, i, gone ? 0 : 12, i < 16 || !after ? red : after);
+        subject_picture(s, rgb, i / 16.0);
+    }
+    const double value = subject_permanence(s, &at_s);
+    subject_free(&s);
+    return value;
+}
+
+static void knows_what_comes_back(void **state)
+{
+    (void)state;
+    assert_true(isnan(permanence_of(false, red)));
+    assert_true(permanence_of(true, red) < 10);
+    assert_true(permanence_of(true, green) > 100);
+    assert_true(permanence_of(true, NULL) == 255);
+}
+
+static double drift_of(int pictures, double share) /* slides from a blue scene into a brown one */
+{
+    float rgb[3 * SMALL_W * SMALL_H], ground[3];
+    double at_s = -1;
+    Subject *s = subject_new(SMALL_W, SMALL_H);
+    for (int i = 0; i < pictures; i++) {
+        const double part = share * fmin(1, fmax(0, (i - pictures * 0.4) / (pictures * 0.2)));
+        for (int c = 0; c < 3; c++) ground[c] = (float)(blue[c] * (1 - part) + brown[c] * part);
+        small_picture(rgb, ground, i % SMALL_W, 12, red);
+        subject_picture(s, rgb, i / 25.0);
+    }
+    const double value = subject_drift(s, &at_s);
+    if (share > 0 && pictures > 8) assert_true(at_s > pictures * 0.3 / 25 && at_s < pictures * 0.7 / 25);
+    subject_free(&s);
+    return value;
+}
+
+static void sees_a_scene_become_another(void **state)
+{
+    (void)state;
+    assert_true(isnan(drift_of(5, 1)));
+    assert_true(drift_of(100, 0) < 1);
+    assert_true(drift_of(100, 1) > 5);
+    assert_true(drift_of(3000, 1) > 5); /* two minutes: most pictures are left out */
+}
+
+static void takes_what_others_measured(void **state)
+{
+    (void)state;
+    const GateSet set = default_set();
+    GateReport r;
+    Plain p;
+    Gate *g = gate_begin(&set, (GatePromise){0});
+    paint(&p, 0, 0, 0, 0, 0);
+    put(g, &p, 0);
+    gate_tell(g, GATE_label, 13, 0);
+    gate_tell(g, GATE_label, 1, 0.5); /* the worst rendition's counts */
+    gate_tell(g, GATE_label, 12, 1);
+    gate_tell(g, GATE_qr, 0, 2);
+    gate_tell(g, GATE_legibility, NAN, 0);
+    gate_end(&g, NULL, &r);
+    assert_int_equal(r.gate[GATE_label].verdict, GATE_FAIL);
+    assert_true(r.gate[GATE_label].value == 1 && r.gate[GATE_label].at_count == 1 && r.gate[GATE_label].at[0] == 0.5);
+    assert_int_equal(r.gate[GATE_qr].verdict, GATE_PASS);
+    assert_false(r.gate[GATE_legibility].measured);
+    assert_false(r.gate[GATE_face].measured);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +341,10 @@ int main(void)
         cmocka_unit_test(reads_its_own_sets_and_refuses_others),
         cmocka_unit_test(refuses_what_is_no_video),
         cmocka_unit_test(reads_a_whole_file),
+        cmocka_unit_test(hashes_pictures_as_pdqhash_does),
+        cmocka_unit_test(knows_what_comes_back),
+        cmocka_unit_test(sees_a_scene_become_another),
+        cmocka_unit_test(takes_what_others_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,6 +322,55 @@ static void a_code_can_be_read(void **state)
     overlay_close(&o);
 }
 
+/* A frame of this brightness with what the list and the label say. */
+static AVFrame *laid_over(const char *list, int ground, const Label *label, OverlaySeen *seen)
+{
+    AVFrame *f;
+    Overlay *o = open_list(list, plain);
+    assert_string_equal(pixels_frame(W, H, AV_PIX_FMT_YUV420P, &f).message, "");
+    for (int i = 0; i < 3; i++) memset(f->data[i], i ? 128 : ground, (size_t)f->linesize[i] * (size_t)(i ? H / 2 : H));
+    int64_t middle = (int64_t)(plain.duration_s / 2 * plain.fps);
+    assert_string_equal(overlay_draw(o, f, middle).message, "");
+    assert_string_equal(label_draw(label, f, 0).message, "");
+    overlay_judge(o, f, middle + 1, seen);
+    assert_true(isnan(seen->text_contrast) && seen->codes == 0); /* each once only */
+    overlay_judge(o, f, middle, seen);
+    overlay_close(&o);
+    return f;
+}
+
+static void says_what_can_be_read(void **state)
+{
+    static const char shy[] = "[{\"text\":\"Anna, 40 %\",\"style\":{\"box\":\"none\",\"outline_width\":0}}]",
+                      lined[] = "[{\"text\":\"Anna, 40 %\",\"style\":{\"box\":\"none\",\"outline_width\":0.008}}]",
+                      code[] = "[{\"qr\":\"https://example.com/1\",\"place\":\"end-card\",\"scale\":0.5}]";
+    OverlaySeen seen;
+    Label *label;
+    json_t *spec = json_pack("{s:s}", "profile", "eu");
+    (void)state;
+    assert_string_equal(label_open(spec, W, H, (Box){10, 10, W - 20, H - 20}, &label).message, "");
+    AVFrame *f = laid_over(shy, 60, label, &seen);
+    assert_true(seen.text_contrast > 5);
+    Grey g = {f->data[0], f->linesize[0], W, H};
+    assert_true(label_seen(label, &g) > 10);
+    av_frame_free(&f);
+    f = laid_over(shy, 220, NULL, &seen); /* white letters on nearly white */
+    assert_true(seen.text_contrast < 1.5);
+    g = (Grey){f->data[0], f->linesize[0], W, H};
+    assert_true(label_seen(label, &g) < 1.1 && isnan(label_seen(NULL, &g)));
+    av_frame_free(&f);
+    f = laid_over(lined, 220, NULL, &seen); /* the outline helps */
+    assert_true(seen.text_contrast > 3);
+    av_frame_free(&f);
+    f = laid_over(code, 100, NULL, &seen);
+    assert_true(seen.codes == 1 && seen.unread == 0 && isnan(seen.text_contrast));
+    g = (Grey){f->data[0], f->linesize[0], W, H};
+    assert_false(legible_code((Box){0, 0, W, H}, "https://example.com/2", &g));
+    av_frame_free(&f);
+    label_close(&label);
+    json_decref(spec);
+}
+
 static void a_picture_keeps_its_transparency(void **state)
 {
     /* 2x1 PNG: red opaque, transparent */
@@ -460,6 +509,7 @@ int main(void)
         cmocka_unit_test(sees_the_picture_beneath),
         cmocka_unit_test(check_names_every_fault),
         cmocka_unit_test(a_code_can_be_read),
+        cmocka_unit_test(says_what_can_be_read),
         cmocka_unit_test(a_picture_keeps_its_transparency),
         cmocka_unit_test(the_label_is_legible_on_any_ground),
         cmocka_unit_test(the_labels_capitals_are_high_enough),

@@ -109,7 +109,12 @@ static Status begin_all(Finish *f)
     const FinishSpec *s = f->job.spec;
     const ShotSpec *shot = f->job.shot;
     TRY(extras_open(s, shot->frames, shot->fps, f->job.voices, &f->extras));
-    const ProveJob prove = {s, shot, f->job.clip_id, f->job.secret_file, f->extras.duration_s};
+    const ProveJob prove = {.spec = s,
+                            .shot = shot,
+                            .clip_id = f->job.clip_id,
+                            .secret_file = f->job.secret_file,
+                            .duration_s = f->extras.duration_s,
+                            .sound = f->extras.sound.count > 0};
     TRY(prove_begin(&prove, &f->prove));
     for (int i = 0; i < s->rendition_count; i++) TRY(begin_output(f, i));
     TRY(rates_open(s->rendition, f->twin, s->rendition_count, shot->fps, &f->rates));

@@ -144,6 +144,8 @@ Status label_draw(const Label *l, AVFrame *frame, double at_s)
     return layer_blend(l->layer, frame, 256);
 }
 
+double label_seen(const Label *l, const Grey *picture) { return l ? legible_layer(l->layer, picture) : NAN; }
+
 /* Label 1: made by AI, known for certain. What ReservedCode1 and 2 are for, the producer decides; a propagator fills in its own. */
 char *label_metadata(const json_t *spec, const char *producer, const char *clip_id)
 {

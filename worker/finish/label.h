@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "worker/finish/layer.h"
+#include "worker/finish/legible.h"
 
 typedef struct Label Label;
 
@@ -26,6 +27,9 @@ const char *label_words(const json_t *spec);
 Box label_box(const Label *l); /* where it is; width 0 without one */
 /* Draws on a frame (RGB24 or YUV420P) that is shown at_s seconds after the first. */
 Status label_draw(const Label *l, AVFrame *frame, double at_s);
+
+/* Contrast of the label in a picture that should have it: 1 where it is not there; NAN: there is no label. */
+double label_seen(const Label *l, const Grey *picture);
 
 /* What GB 45438-2025 wants in a file's metadata under the key AIGC; NULL for other profiles; free() it. */
 char *label_metadata(const json_t *spec, const char *producer, const char *clip_id);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/gates.h"
 #include "worker/finish/canvas.h"
 #include "worker/finish/encode.h"
 #include "worker/finish/gif.h"
@@ -14,6 +15,7 @@
 #include "worker/finish/pixels.h"
 #include "worker/finish/poster.h"
 #include "worker/finish/profile.h"
+#include "worker/gate/film.h"
 
 enum { GIF_MAX_FRAMES = 400 };
 
@@ -76,11 +78,21 @@ static Status open_layers(Output *o)
     return overlay_open(e->overlays, &f, &o->overlay);
 }
 
+static void judge_overlays(Output *o, const AVFrame *frame, int64_t number)
+{
+    const double at_s = (double)number / o->fps;
+    OverlaySeen seen;
+    overlay_judge(o->overlay, frame, number, &seen);
+    if (!isnan(seen.text_contrast)) prove_tell(o->order.prove, GATE_legibility, seen.text_contrast, at_s);
+    if (seen.codes) prove_tell(o->order.prove, GATE_qr, seen.unread, at_s);
+}
+
 static Status paint(void *self, AVFrame *frame, int64_t number)
 {
     Output *o = self;
     TRY(overlay_draw(o->overlay, frame, number));
     TRY(label_draw(o->label, frame, (double)number / o->fps));
+    if (prove_measures(o->order.prove)) judge_overlays(o, frame, number);
     const ProvePicture p = {o->order.number, frame->data, frame->linesize, frame->width, frame->height, o->fps};
     return prove_picture(o->order.prove, &p);
 }
@@ -212,6 +224,23 @@ static Status hold_last(Output *o)
     return status_ok();
 }
 
+static Status judge_label(void *self, const FilmPicture *p)
+{
+    const Output *o = self;
+    const Grey grey = {p->plane[0], p->stride[0], p->width, p->height};
+    prove_tell(o->order.prove, GATE_label, label_seen(o->label, &grey), p->at_s);
+    return status_fail(ERR_STOP, "one picture is enough");
+}
+
+/* In the first picture of the file that was made. */
+static Status look_for_label(Output *o)
+{
+    FilmInfo info;
+    if (!o->label || !prove_measures(o->order.prove)) return status_ok();
+    Status status = film_read(o->path, (FilmSink){o, judge_label, NULL}, &info);
+    return status.err == ERR_STOP ? status_ok() : status;
+}
+
 static Status finish_video(Output *o, json_t *report)
 {
     const Extras *e = o->order.extras;
@@ -225,6 +254,7 @@ static Status finish_video(Output *o, json_t *report)
         unlink(o->path);
         return status;
     }
+    TRY(look_for_label(o));
     if (o->track && isfinite(o->track->loudness.lufs)) {
         json_object_set_new(report, "lufs", json_real(o->track->loudness.lufs));
         json_object_set_new(report, "true_peak_db", json_real(o->track->loudness.true_peak_db));

@@ -7,6 +7,7 @@
 #include <qrencode.h>
 
 #include "common/file.h"
+#include "worker/finish/legible.h"
 #include "worker/finish/letters.h"
 #include "worker/finish/logo.h"
 
@@ -20,6 +21,7 @@ typedef struct {
     Layer *layer, *box; /* box NULL: none */
     BoxWish wish;
     uint32_t color; /* of the letters */
+    char *code;     /* what it says, NULL: it is no code */
     double from_s, to_s, fade_s;
     double box_shown; /* 0 to 1 */
     bool is_needed;   /* the box */
@@ -223,6 +225,7 @@ Status overlay_code(const char *text, int side, Box room, int anchor, Layer **ou
 static Status open_code(const json_t *o, const OverlayFrame *f, int place, Item *item)
 {
     int side = (int)lrint(number_of(o, "scale", 0.4) * short_side(f));
+    item->code = text_copy(text_of(o, "qr", ""));
     return overlay_code(text_of(o, "qr", ""), side, room_of(f, place), places[place].anchor, &item->layer);
 }
 
@@ -278,6 +281,7 @@ void overlay_close(Overlay **o)
     for (int i = 0; i < (*o)->count; i++) {
         layer_free(&(*o)->item[i].layer);
         layer_free(&(*o)->item[i].box);
+        free((*o)->item[i].code);
     }
     free(*o);
     *o = NULL;
@@ -319,6 +323,22 @@ Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number)
         TRY(layer_blend(item->layer, frame, strength));
     }
     return status_ok();
+}
+
+void overlay_judge(const Overlay *o, const AVFrame *frame, int64_t number, OverlaySeen *out)
+{
+    const Grey picture = {frame->data[0], frame->linesize[0], frame->width, frame->height};
+    *out = (OverlaySeen){.text_contrast = NAN};
+    for (int i = 0; i < o->count; i++) {
+        const Item *item = &o->item[i];
+        if (!item->layer || number != (int64_t)((item->from_s + item->to_s) / 2 * o->frame.fps)) continue;
+        if (item->code) {
+            out->codes++;
+            out->unread += !legible_code(item->layer->box, item->code, &picture);
+        } else if (item->color) {
+            out->text_contrast = fmin(out->text_contrast, legible_letters(item->layer, item->color, &picture));
+        }
+    }
 }
 
 Status overlay_draw_all(Overlay *o, AVFrame *frame)

@@ -38,6 +38,13 @@ Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number);
 Status overlay_draw_all(Overlay *o, AVFrame *frame);
 void overlay_close(Overlay **o);
 
+/* Can it be read in a frame (YUV420P) on which everything was drawn? Each text and each code is judged once, in the middle of its time. */
+typedef struct {
+    double text_contrast; /* the least of this frame's texts (legible.h); NAN: none is judged in this frame */
+    int codes, unread;    /* that are judged in this frame; that say something else or nothing */
+} OverlaySeen;
+void overlay_judge(const Overlay *o, const AVFrame *frame, int64_t number, OverlaySeen *out);
+
 /* What `check` says of one list: a glyph that no font has, a font that is absent, a place that two want at one time, a time after
  * the clip's end. found() is called for each with the member's path, "overlays[1].text", and the fault. */
 typedef void OverlayFault(void *self, const char *field, const char *message);

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "common/gates.h"
+#include "common/looks.h"
 #include "worker/gate/film.h"
 
 typedef struct {
@@ -40,6 +41,7 @@ typedef struct {
 typedef struct {
     GateVerdict verdict; /* the worst */
     GateFinding gate[GATE_COUNT];
+    Looks looks; /* perceptual hashes, for near-duplicates */
     double
         vbench; /* VBench's temporal flickering, (255 - mean change) / 255; it has no bound, for motion counts in it too */
 } GateReport;
@@ -54,6 +56,9 @@ void gate_abandon(Gate **g);
 void gate_floats(Gate *g, const float *rgb,
                  size_t count); /* the decoder's own, before they are clipped: how many are no number */
 Status gate_picture(Gate *g, const FilmPicture *p);
+/* What others have measured: the label in a finished file, a command's answer. It stands instead of what is measured here; the worst of
+ * several counts. at_s: where; NAN = nowhere in particular. */
+void gate_tell(Gate *g, int gate, double value, double at_s);
 Status gate_sound(Gate *g, const float *samples, int count, int channels, int rate);
 /* info: what the file says, NULL when the pictures come from no file. Frees *g. */
 void gate_end(Gate **g, const FilmInfo *info, GateReport *out);

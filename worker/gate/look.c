@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "worker/gate/pdq.h"
 #include "worker/gate/texture.h"
 
-enum { SMALL_EDGE = 160, SAMPLES_PER_S = 6 };
+enum { SMALL_EDGE = 160, SAMPLES_PER_S = 6, LEAST_HASHED = 16 };
 
 /* A part counts as moved when its mean differs by this many levels: what x264 changes at an IDR picture of a still scene stays below
  * (1.6 measured at CRF 23 in the smallest pictures). */
@@ -23,6 +24,9 @@ struct Look {
     int current;              /* which of the two */
     double next_sample_s;
     Texture *texture;
+    Subject *subject;
+    Looks looks;
+    double next_hash_s, hash_interval_s;
     LookFigures *list;
     int count, room;
     float linear[256]; /* sRGB to light */
@@ -50,6 +54,7 @@ void look_free(Look **look)
         free(l->red[i]);
     }
     texture_free(&l->texture);
+    subject_free(&l->subject);
     free(l->list);
     free(l);
     *look = NULL;
@@ -60,6 +65,9 @@ const LookFigures *look_figures(const Look *l, int *count)
     *count = l->count;
     return l->list;
 }
+
+const Looks *look_looks(const Look *l) { return &l->looks; }
+const Subject *look_subject(const Look *l) { return l->subject; }
 
 static void set_size(Look *l, const FilmPicture *p)
 {
@@ -80,6 +88,8 @@ static void set_size(Look *l, const FilmPicture *p)
         l->red[i] = memory_get(n, sizeof(float));
     }
     l->texture = texture_new(p->width, p->height);
+    l->subject = subject_new(l->small_width, l->small_height);
+    l->hash_interval_s = 1;
 }
 
 /* Mean of a box of a plane. */
@@ -185,6 +195,20 @@ static void measure_change(Look *l, LookFigures *f)
             f->cell[j * LOOK_CELLS + i] = cell_mean(l, l->y, i, LOOK_CELLS, j, LOOK_CELLS);
 }
 
+/* Of a clip with more seconds than there are places, every second hash goes. */
+static void hash_picture(Look *l, double at_s)
+{
+    Looks *k = &l->looks;
+    if (l->small_width < LEAST_HASHED || l->small_height < LEAST_HASHED || at_s < l->next_hash_s - 1e-6) return;
+    if (k->count == LOOKS_MAX) {
+        for (int i = 0; i < LOOKS_MAX / 2; i++) k->hash[i] = k->hash[2 * i];
+        k->count = LOOKS_MAX / 2;
+        l->hash_interval_s *= 2;
+    }
+    l->next_hash_s = at_s + l->hash_interval_s;
+    k->count += pdq_hash(l->y, l->small_width, l->small_height, &k->hash[k->count]) >= PDQ_LEAST_QUALITY;
+}
+
 Status look_at(Look *l, const FilmPicture *p)
 {
     if (!l->width) set_size(l, p);
@@ -203,6 +227,8 @@ Status look_at(Look *l, const FilmPicture *p)
         texture_measure(l->texture, p->plane[0], p->stride[0], &f.edge, &f.block, &f.band);
         l->next_sample_s = p->at_s + 1.0 / SAMPLES_PER_S;
     }
+    subject_picture(l->subject, l->rgb[l->current], p->at_s);
+    hash_picture(l, p->at_s); /* writes over l->y */
     l->list[l->count++] = f;
     l->current = !l->current;
     return status_ok();

@@ -5,7 +5,9 @@
 
 #include <stdbool.h>
 
+#include "common/looks.h"
 #include "worker/gate/film.h"
+#include "worker/gate/subject.h"
 
 enum { LOOK_CELLS = 6 }; /* a grid of 6 x 6 for flicker */
 
@@ -31,5 +33,9 @@ void look_free(Look **l);
 Status look_at(Look *l, const FilmPicture *p);
 /* In the order in which they came; they live as long as l. */
 const LookFigures *look_figures(const Look *l, int *count);
+/* PDQ of a picture a second, of those that have something in them; of a long clip, of fewer. */
+const Looks *look_looks(const Look *l);
+/* What subject.h measures; NULL before the first picture. */
+const Subject *look_subject(const Look *l);
 
 #endif

@@ -1,6 +1,7 @@
 #include "prove.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct Prove {
     bool no_looks; /* too small, too */
     int pictures;  /* of the first rendition */
     const json_t *credentials;
+    pthread_mutex_t telling;
 };
 
 /* ---- beginning --------------------------------------------------------------------------------------------------------------------- */
@@ -41,7 +43,7 @@ static Status begin_gates(Prove *p, const json_t *bounds)
     Status status = text ? gate_set_parse(text, &set) : status_fail(ERR_INPUT, "gates: not a JSON object");
     free(text);
     if (failed(status)) return status;
-    p->gate = gate_begin(&set, (GatePromise){.length_s = p->job.duration_s});
+    p->gate = gate_begin(&set, (GatePromise){.length_s = p->job.duration_s, .sound = p->job.sound});
     return status_ok();
 }
 
@@ -68,6 +70,7 @@ Status prove_begin(const ProveJob *job, Prove **out)
     p->campaign = campaign ? campaign : "";
     p->credentials = json_is_object(credentials) ? credentials : NULL;
     for (int i = 0; i < MAX_RENDITIONS; i++) p->from[i] = i;
+    pthread_mutex_init(&p->telling, NULL);
     Status status = json_is_object(gates) ? begin_gates(p, gates) : status_ok();
     if (!failed(status) && json_is_true(mark)) status = begin_mark(p);
     if (failed(status)) prove_abandon(out);
@@ -89,6 +92,7 @@ void prove_abandon(Prove **prove)
     for (int i = 0; i < MAX_RENDITIONS; i++) watermark_free(&p->watermark[i]);
     fingerprint_abandon(&p->looks);
     explicit_bzero(p->key, sizeof p->key);
+    pthread_mutex_destroy(&p->telling);
     free(p);
     *prove = NULL;
 }
@@ -152,6 +156,16 @@ Status prove_picture(Prove *p, const ProvePicture *of)
     return of->rendition == 0 && (p->marks || p->credentials) ? look_at_picture(p, of) : status_ok();
 }
 
+bool prove_measures(const Prove *p) { return p && p->gate; }
+
+void prove_tell(Prove *p, int gate, double value, double at_s)
+{
+    if (!prove_measures(p)) return;
+    pthread_mutex_lock(&p->telling);
+    gate_tell(p->gate, gate, value, at_s);
+    pthread_mutex_unlock(&p->telling);
+}
+
 /* ---- of the finished files -------------------------------------------------------------------------------------------------------------- */
 
 static Status hear(void *self, const float *samples, int count, int channels, int rate, double at_s)
@@ -178,7 +192,7 @@ static Status end_gates(Prove *p, const char *video, json_t *document, json_t *h
 {
     GateReport report;
     FilmInfo info;
-    TRY(film_read(video, (FilmSink){p->gate, NULL, hear}, &info));
+    TRY(film_read(video, (FilmSink){p->gate, NULL, p->job.sound ? hear : NULL}, &info));
     gate_end(&p->gate, &info, &report);
     json_object_set_new(document, "gates", gate_report_json(&report));
     for (int i = 0; i < GATE_COUNT; i++)

@@ -13,6 +13,8 @@
 #ifndef REELWRIGHT_PROVE_H
 #define REELWRIGHT_PROVE_H
 
+#include <stdbool.h>
+
 #include "common/finish_spec.h"
 #include "common/shot.h"
 
@@ -22,6 +24,7 @@ typedef struct { /* borrowed */
     const char *clip_id;
     const char *secret_file; /* of the watermark; made when it is not there */
     double duration_s;       /* of the clip: its sound may last longer than its shot */
+    bool sound;              /* it has some: a voice or music. A platform's silent track is not listened to */
 } ProveJob;
 
 typedef struct Prove Prove;
@@ -41,6 +44,10 @@ typedef struct { /* borrowed */
 } ProvePicture;
 /* A picture of a rendition on its way to the encoder, in order; of different renditions at once. */
 Status prove_picture(Prove *p, const ProvePicture *picture);
+/* Gates are wanted: what prove_tell is told counts. */
+bool prove_measures(const Prove *p);
+/* What finishing itself has measured of a rendition, for the gate of that name (common/gates.h); from any thread. */
+void prove_tell(Prove *p, int gate, double value, double at_s);
 /* The finished files: videos[count] in the order of the renditions, NULL where one is no video (the first one's sound is measured), then stills. Signs them in place. ERR_CLIP: a
  * gate fails; its message names the gate, the value and the bound. Frees *p. */
 Status prove_end(Prove **p, char *const *videos, int video_count, char *const *stills, int still_count,
