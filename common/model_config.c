@@ -480,6 +480,19 @@ static Status check_real(const char *name, double x, double min, double max)
     return status_fail(ERR_INPUT, "%s = %g, expected %g to %g", name, x, min, max);
 }
 
+/* What the shot shares with others or leaves out. */
+static Status check_savings(const ShotSpec *s)
+{
+    if (s->trunk_steps < 0 || s->trunk_steps >= s->steps)
+        return status_fail(ERR_INPUT, "trunk-steps = %d, expected 0 to %d: the last step is the shot's own",
+                           s->trunk_steps, s->steps - 1);
+    if (s->guided_from == 0 && s->guided_to == 0) return status_ok();
+    if (!(s->guided_from > 0 && s->guided_from <= 1 && s->guided_to >= 0 && s->guided_to < s->guided_from))
+        return status_fail(ERR_INPUT, "guided = %g to %g, expected noise levels from at most 1 down to at least 0",
+                           s->guided_from, s->guided_to);
+    return status_ok();
+}
+
 Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s)
 {
     TRY(check_side(c, "width", 2, s->width));
@@ -494,5 +507,5 @@ Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s)
         return status_fail(ERR_INPUT, "guidance-2 = %g, but %s has no second transformer", s->guidance_2, c->folder);
     if (strcmp(s->scheduler, "unipc") != 0 && strcmp(s->scheduler, "euler") != 0)
         return status_fail(ERR_INPUT, "scheduler = \"%.15s\", expected unipc or euler", s->scheduler);
-    return status_ok();
+    return check_savings(s);
 }

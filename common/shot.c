@@ -61,6 +61,7 @@ void shot_clear(ShotSpec *s)
 {
     free(s->prompt);
     free(s->negative);
+    free(s->trunk_prompt);
     shot_media_free(&s->media);
     memset(s, 0, sizeof *s);
 }
@@ -71,6 +72,7 @@ void shot_copy(ShotSpec *to, const ShotSpec *from)
     to->prompt = text_copy(from->prompt);
     to->negative = text_copy(from->negative);
     to->media = shot_media_copy(from->media);
+    if (from->trunk_prompt) to->trunk_prompt = text_copy(from->trunk_prompt);
 }
 
 /* ---- the key ---- */
@@ -78,6 +80,20 @@ void shot_copy(ShotSpec *to, const ShotSpec *from)
 static void add_file(Hash *h, const char *name, const ShotFile *f)
 {
     if (f->path) hash_add_field(h, name, "%s", f->sha256);
+}
+
+ShotSpec shot_trunk(const ShotSpec *s)
+{
+    ShotSpec trunk = *s;
+    trunk.prompt = s->trunk_prompt;
+    trunk.trunk_prompt = NULL;
+    trunk.trunk_steps = 0;
+    return trunk;
+}
+
+bool shot_is_guided_at(const ShotSpec *s, double sigma)
+{
+    return s->guided_from <= 0 || (sigma <= s->guided_from && sigma >= s->guided_to);
 }
 
 /* Only what is there adds to the hash: a shot without media keeps the key that it had before there were any. */
@@ -111,6 +127,11 @@ void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT])
     hash_add_field(h, "flow_shift", "%.17g", s->flow_shift);
     hash_add_field(h, "scheduler", "%s", s->scheduler);
     if (s->media) add_media(h, s->media);
+    if (s->trunk_steps) {
+        hash_add_field(h, "trunk.steps", "%d", s->trunk_steps);
+        hash_add_field(h, "trunk.prompt", "%s", s->trunk_prompt);
+    }
+    if (s->guided_from > 0) hash_add_field(h, "guided", "%.17g %.17g", s->guided_from, s->guided_to);
     hash_end(h, key);
 }
 

@@ -3,6 +3,7 @@
 #ifndef REELWRIGHT_SHOT_H
 #define REELWRIGHT_SHOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/hash.h"
@@ -42,6 +43,11 @@ typedef struct {
     double flow_shift;  /* of the sigma schedule */
     char scheduler[16]; /* "unipc" or "euler" */
     ShotMedia *media;   /* NULL: none */
+    /* what is left out or shared, to cost less; 0 and NULL: nothing */
+    int trunk_steps; /* the first steps are computed with trunk_prompt in the prompt's place: shots that differ in the prompt alone share them */
+    char *trunk_prompt; /* NULL when trunk_steps is 0 */
+    double guided_from,
+        guided_to; /* guidance only at noise levels (sigma) from the first down to the second; both 0: at all */
 } ShotSpec;
 
 void shot_clear(ShotSpec *s); /* frees the texts and the media and zeroes the rest */
@@ -51,6 +57,11 @@ void shot_media_free(ShotMedia **m);
 /* SHA-256 of everything that determines the latents (DESIGN: all fields but fps, and the model's hash). Files count by content:
  * where they lie and what they are called changes nothing. */
 void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT]);
+
+/* The shot whose first trunk_steps steps are those of *s: *s with the trunk's prompt. Texts and media are borrowed. */
+ShotSpec shot_trunk(const ShotSpec *s);
+/* Whether a step that begins at this noise level is guided, as far as the interval says. */
+bool shot_is_guided_at(const ShotSpec *s, double sigma);
 
 /* The key of a shot that its row shares with no other, though it may be the same: `key` becomes it. */
 void shot_key_of_row(char key[HASH_TEXT], const char *id);

@@ -85,6 +85,14 @@ char *shot_to_json(const ShotSpec *s)
     set(o, "flow_shift", json_real(s->flow_shift));
     set(o, "scheduler", json_string(s->scheduler));
     if (s->media) set_media(o, s->media);
+    if (s->trunk_steps) {
+        set(o, "trunk_steps", json_integer(s->trunk_steps));
+        set(o, "trunk_prompt", json_string(s->trunk_prompt));
+    }
+    if (s->guided_from > 0) {
+        set(o, "guided_from", json_real(s->guided_from));
+        set(o, "guided_to", json_real(s->guided_to));
+    }
     char *text = json_dumps(o, JSON_COMPACT);
     if (!text) abort();
     json_decref(o);
@@ -220,6 +228,10 @@ Status shot_from_json(const char *text, ShotSpec *out)
     if (strlen(scheduler) >= sizeof out->scheduler) fields_fault(&f, "scheduler", " is too long");
     snprintf(out->scheduler, sizeof out->scheduler, "%s", scheduler);
     out->media = read_media(&f);
+    out->trunk_steps = fields_int(&f, "trunk_steps", 0, 0, INT_MAX);
+    if (out->trunk_steps) out->trunk_prompt = need_text(&f, "trunk_prompt");
+    out->guided_from = fields_real(&f, "guided_from", 0, 0, 1);
+    out->guided_to = fields_real(&f, "guided_to", 0, 0, 1);
     Status status = fields_close(&f);
     if (failed(status)) shot_clear(out);
     return status;

@@ -13,6 +13,7 @@ struct Denoise {
     Trace trace;
     bool traced[MAX_EXPERTS]; /* the inside of this expert has been shown */
     double guidance[MAX_EXPERTS];
+    bool *guided;    /* by step: both branches of the guidance are evaluated */
     double boundary; /* timesteps from here on (downwards) go to the second expert; 0 = none do */
     int64_t dim[4];  /* of the latents, reference frames included */
     Condition condition;
@@ -74,13 +75,18 @@ static Status begin_step(Denoise *d, const ShotSpec *s, const float *noise)
     return status_ok();
 }
 
-/* v's fields that follow from the shot */
+static bool is_guided(const Denoise *d) { return d->step.branches > 1; }
+
+/* What follows from the shot and its noise levels. */
 static void begin_guidance(Denoise *d, const ShotSpec *s)
 {
     const ModelConfig *c = d->e->config;
     d->guidance[0] = s->guidance;
     d->guidance[1] = s->guidance_2 > 0 ? s->guidance_2 : s->guidance;
     d->boundary = c->boundary_ratio * c->scheduler.train_steps;
+    d->guided = memory_get((size_t)s->steps, sizeof *d->guided);
+    for (int i = 0; i < s->steps; i++)
+        d->guided[i] = is_guided(d) && shot_is_guided_at(s, (double)d->step.sampler.schedule.sigma[i]);
 }
 
 Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
@@ -98,8 +104,8 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
     d->condition = condition;
     if (trace) d->trace = *trace;
     memcpy(d->dim, condition.dim, sizeof d->dim);
-    begin_guidance(d, s);
     Status status = begin_step(d, s, noise);
+    if (!failed(status)) begin_guidance(d, s);
     d->embeds[DIT_COND] = copy_embeds(prompt);
     if (d->step.branches > 1) d->embeds[DIT_UNCOND] = copy_embeds(negative);
     if (!failed(status)) trace_schedule(d);
@@ -124,11 +130,10 @@ void denoise_end(Denoise **d)
     step_end(&(*d)->step);
     condition_clear(&(*d)->condition);
     free((*d)->shown);
+    free((*d)->guided);
     free(*d);
     *d = NULL;
 }
-
-static bool is_guided(const Denoise *d) { return d->step.branches > 1; }
 
 /* The first rank of those that evaluate a branch: all do, or one half of the group each. */
 static int branch_root(const Denoise *d, int branch)
@@ -197,15 +202,19 @@ static void evaluate(Denoise *d, int expert, int branch, Tensor latent)
     dit_forward(d->shot[expert], branch, &in, d->step.velocity[branch]);
 }
 
+/* How many branches the present step takes: one, outside of the noise levels that are guided. */
+static int step_branches(const Denoise *d) { return d->guided[d->step.sampler.step] ? DIT_BRANCHES : 1; }
+
 /* Every branch's velocity on every rank, the same bits. */
 static void evaluate_branches(Denoise *d, int expert)
 {
     static const char *const name[DIT_BRANCHES] = {"cond", "uncond"};
     Backend *be = d->e->be;
     const Tensor latent = step_input(&d->step);
-    for (int i = 0; i < d->step.branches; i++)
+    const int branches = step_branches(d);
+    for (int i = 0; i < branches; i++)
         if (is_own_branch(d, i)) evaluate(d, expert, i, latent);
-    for (int i = 0; i < d->step.branches; i++) {
+    for (int i = 0; i < branches; i++) {
         coll_broadcast(d->e->group, be, d->step.velocity[i], branch_root(d, i));
         trace_tensor(tracing(d), be, d->step.velocity[i], "step.%d.%s", d->step.sampler.step, name[i]);
     }
@@ -223,7 +232,7 @@ Status denoise_step(Denoise *d)
     const int expert = expert_of(d, step);
     TRY(need_expert(d, expert));
     evaluate_branches(d, expert);
-    step_update(&d->step, d->guidance[expert]);
+    step_update(&d->step, step_branches(d), d->guidance[expert]);
     trace_tensor(tracing(d), d->e->be, d->step.sampler.latents, "step.%d.latents", step);
     return engine_take_failure(d->e);
 }

@@ -86,7 +86,7 @@ static Status plan_step(const ModelConfig *c, const ShotSpec *s, Planning *p, Di
                              .control = step.control,
                              .control_scale = nowhere};
         dit_forward(shot, DIT_COND, &in, step.velocity[DIT_COND]);
-        step_update(&step, s->guidance);
+        step_update(&step, step.branches, s->guidance);
     }
     step_end(&step);
     dit_shot_end(&shot);

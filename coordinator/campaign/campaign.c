@@ -121,6 +121,30 @@ static void check_settings(CampaignLoad *l)
     if (failed(s) && faults_count(l->faults) == before) add_model_fault(l, place_of(l, "model"), s.message);
 }
 
+static bool is_step_key(const CampaignLoad *l) { return campaign_file_has(&l->file, "steps"); }
+
+/* What shots share or leave out. A trunk without the shot's own last step would make all its variants one. */
+static void check_reuse(CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    ShotSpec *s = &l->base;
+    if (f->trunk_steps >= s->steps && s->steps > 0 && f->trunk_steps > 0)
+        faults_add(l->faults, place_of(l, "reuse.trunk_steps"), "%d, expected 0 to %d: %s %d steps", f->trunk_steps,
+                   s->steps - 1, is_step_key(l) ? "steps says" : "the model takes", s->steps);
+    else
+        s->trunk_steps = f->trunk_steps;
+    if (f->trunk_prompt && !f->trunk_steps)
+        faults_warn(l->faults, place_of(l, "reuse.trunk_prompt"), "",
+                    "changes nothing without trunk_steps, the number of steps that it is for");
+    if (f->guided_to >= f->guided_from)
+        faults_add(l->faults, place_of(l, f->guided_to > 0 ? "reuse.guided_to" : "reuse.guided_from"),
+                   "%g, expected less than guided_from = %g: noise falls from 1 to 0", f->guided_to, f->guided_from);
+    else if (f->guided_from < 1 || f->guided_to > 0) {
+        s->guided_from = f->guided_from;
+        s->guided_to = f->guided_to;
+    }
+}
+
 /* The render is fitted into the rendition; a wide one into a tall one leaves most of it black. */
 static void warn_of_bars(CampaignLoad *l, const Rendition *r, Place place)
 {
@@ -198,6 +222,19 @@ static char *finish_document(const CampaignLoad *l)
     return finish_spec_text(keys);
 }
 
+/* Without a trunk_prompt the trunk is told what all prompts have in common: the template without its variables. Not a mean of the
+ * rows' embeddings: one late row would then change every clip of the campaign. */
+static void compile_trunk(CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    size_t room = 0;
+    if (!f->trunk_steps) return;
+    if (f->trunk_prompt)
+        l->trunk = template_new(f->trunk_prompt, &l->campaign->customers, place_of(l, "reuse.trunk_prompt"), l->faults);
+    else
+        template_expand(l->prompt, &l->campaign->customers, -1, &l->trunk_prompt, &room);
+}
+
 static void compile_templates(CampaignLoad *l)
 {
     const Customers *c = &l->campaign->customers;
@@ -206,6 +243,7 @@ static void compile_templates(CampaignLoad *l)
     l->prompt = template_new(f->prompt ? f->prompt : "", c, place_of(l, "prompt"), l->faults);
     l->negative = template_new(negative, c, place_of(l, "negative"), l->faults);
     if (f->seed) l->seed = template_new(f->seed, c, place_of(l, "seed"), l->faults);
+    compile_trunk(l);
 }
 
 /* ---- how it is run ---- */
@@ -328,6 +366,7 @@ static void check_all(CampaignLoad *l)
     finish_keys_add_variants(l);
     campaign_model_check(l);
     check_settings(l);
+    if (l->campaign->model) check_reuse(l);
     check_renditions(l);
     check_lengths(l);
     campaign_check_proofs(l);
@@ -373,6 +412,8 @@ out:
     template_free(&l.prompt);
     template_free(&l.negative);
     template_free(&l.seed);
+    template_free(&l.trunk);
+    free(l.trunk_prompt);
     campaign_cameo_free(&l.cameo);
     campaign_media_free(&l.media);
     finish_keys_free(&l.finish);

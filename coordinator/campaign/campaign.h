@@ -44,6 +44,7 @@ typedef struct {
     Part part;            /* what of the plan goes into the ledger: all of it, or one part */
     ShotSpec base;        /* what all shots share: no texts, no seed */
     int64_t clip_count, shot_count;
+    int64_t trunk_count; /* different trunks that the shots begin with; 0: none */
     int64_t media_count; /* distinct pictures and videos that the rows name */
     PlannedClip *clip;   /* one per row, in row order */
     PlannedShot *shot;   /* distinct, in order of first use */

@@ -21,10 +21,12 @@ typedef struct {
     void *probe;   /* of the model, NULL: there is none (model_probe.h) */
     ShotSpec base; /* the settings that all shots share: the model's defaults and the file's keys; no texts, no seed */
     Template *prompt, *negative, *seed; /* seed NULL: derived from campaign and row */
-    CampaignMedia *media;               /* pictures and videos: media.h */
-    CampaignCameo *cameo;               /* people: cameo.h; NULL: none */
-    FinishKeys *finish;                 /* what is made of a shot: finish_keys.h */
-    Landing *landing;                   /* a page for each clip: landing.h; NULL: none */
+    Template *trunk;                    /* what a trunk is told; NULL: there is none */
+    char *trunk_prompt;   /* the same for all rows: the prompt without its variables; NULL where trunk has the word */
+    CampaignMedia *media; /* pictures and videos: media.h */
+    CampaignCameo *cameo; /* people: cameo.h; NULL: none */
+    FinishKeys *finish;   /* what is made of a shot: finish_keys.h */
+    Landing *landing;     /* a page for each clip: landing.h; NULL: none */
 } CampaignLoad;
 
 /* Adds what is wrong with the rows' prompts, seeds and pictures to the faults. */

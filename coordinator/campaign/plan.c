@@ -16,8 +16,8 @@
 #include "coordinator/campaign/stem.h"
 
 typedef struct { /* the expanded texts of one row; they grow and are used again for the next */
-    char *prompt, *negative, *seed;
-    size_t prompt_room, negative_room, seed_room;
+    char *prompt, *negative, *seed, *trunk;
+    size_t prompt_room, negative_room, seed_room, trunk_room;
 } RowTexts;
 
 static void free_texts(RowTexts *t)
@@ -25,6 +25,7 @@ static void free_texts(RowTexts *t)
     free(t->prompt);
     free(t->negative);
     free(t->seed);
+    free(t->trunk);
 }
 
 /* ---- checks of the rows ---- */
@@ -91,6 +92,7 @@ void campaign_check_rows(CampaignLoad *l)
     for (int64_t row = 0; row < rows; row++) {
         if (row < prompt_rows) check_prompt(l, &t, row);
         check_values(l, l->negative, "negative", row);
+        if (l->trunk) check_values(l, l->trunk, "reuse.trunk_prompt", row);
         if (row < seed_rows) check_seed(l, &t, row);
         campaign_media_check(l->media, row);
         campaign_cameo_check(l->cameo, row);
@@ -108,6 +110,7 @@ typedef struct {
     Stems *stems;
     struct ShotEntry *entry, *known; /* by key */
     const char *last_negative;       /* kept already; most campaigns have one */
+    const char *last_trunk;          /* the same */
     uint64_t *alike;                 /* what each row's key would begin with, if all had one seed; else NULL */
     int64_t alike_count;
 } Planner;
@@ -157,6 +160,31 @@ static void warn_of_seeds(Planner *p)
                     l->campaign->shot_count, alike, alike == 1 ? "" : "s");
 }
 
+/* How many different trunks the shots begin with; one that has a trunk to itself gains nothing and loses what trunks cost. */
+static void count_trunks(Planner *p)
+{
+    const CampaignLoad *l = p->l;
+    Campaign *c = l->campaign;
+    if (!l->base.trunk_steps || !c->shot_count) return;
+    uint64_t *first = memory_get((size_t)c->shot_count, sizeof *first);
+    for (int64_t i = 0; i < c->shot_count; i++) {
+        char key[HASH_TEXT];
+        const ShotSpec trunk = shot_trunk(&c->shot[i].spec);
+        shot_key(&trunk, c->model_hash, key);
+        first[i] = first_bits(key);
+    }
+    qsort(first, (size_t)c->shot_count, sizeof *first, by_bits);
+    for (int64_t i = 0; i < c->shot_count; i++) c->trunk_count += i == 0 || first[i] != first[i - 1];
+    free(first);
+    if (c->trunk_count == c->shot_count && c->shot_count > 1)
+        faults_warn(
+            l->faults, (Place){c->file, campaign_file_line(&l->file, "reuse.trunk_steps"), "reuse.trunk_steps"}, "",
+            "no two renders share their first steps: they differ in more than the prompt (%s). It saves nothing "
+            "and changes the clips",
+            l->seed ? "seed, pictures or trunk_prompt"
+                    : "each row has a seed of its own; a line `seed: 7` gives all the same");
+}
+
 /* The row's shot with borrowed texts and media. */
 static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spec)
 {
@@ -175,6 +203,8 @@ static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spe
         spec->seed = derive_seed(l->campaign->name, id);
     }
     spec->media = (ShotMedia *)(uintptr_t)campaign_media_of(l->media, row);
+    if (l->trunk) template_expand(l->trunk, c, row, &t->trunk, &t->trunk_room);
+    if (spec->trunk_steps) spec->trunk_prompt = l->trunk ? t->trunk : l->trunk_prompt;
 }
 
 static void take_key(const CampaignLoad *l, const ShotSpec *spec, const char *id, char key[HASH_TEXT])
@@ -197,6 +227,11 @@ static int64_t find_shot(Planner *p, const ShotSpec *spec, const char *key)
     shot->spec.prompt = keep(c, spec->prompt);
     if (!p->last_negative || strcmp(p->last_negative, spec->negative) != 0) p->last_negative = keep(c, spec->negative);
     shot->spec.negative = (char *)p->last_negative;
+    if (spec->trunk_steps) {
+        if (!p->last_trunk || strcmp(p->last_trunk, spec->trunk_prompt) != 0)
+            p->last_trunk = keep(c, spec->trunk_prompt);
+        shot->spec.trunk_prompt = (char *)p->last_trunk;
+    }
     entry = &p->entry[c->shot_count];
     HASH_ADD_KEYPTR(hh, p->known, shot->key, HASH_TEXT - 1, entry);
     return c->shot_count++;
@@ -213,7 +248,7 @@ static Hash *begin_fingerprint(const CampaignLoad *l)
     if (l->cameo) { /* what shots share, which rows without a cameo have in their keys */
         ShotSpec base = l->base;
         char key[HASH_TEXT];
-        base.prompt = base.negative = (char *)(uintptr_t) "";
+        base.prompt = base.negative = base.trunk_prompt = (char *)(uintptr_t) "";
         shot_key(&base, "", key);
         hash_add_field(h, "base", "%s", key);
     }
@@ -236,6 +271,7 @@ static void add_to_fingerprint(Hash *h, const PlannedClip *clip, const ShotSpec 
     hash_add_field(h, "prompt", "%s", spec->prompt);
     hash_add_field(h, "negative", "%s", spec->negative);
     hash_add_field(h, "seed", "%" PRIu64, spec->seed);
+    if (spec->trunk_steps) hash_add_field(h, "trunk", "%s", spec->trunk_prompt);
     const ShotMedia *m = spec->media;
     for (int i = 0; m && i < m->reference_count; i++)
         if (!likeness_is(m->reference[i].path)) hash_add_field(h, "reference", "%s", m->reference[i].sha256);
@@ -291,6 +327,7 @@ void campaign_plan(CampaignLoad *l)
     for (; c->clip_count < (int64_t)rows; c->clip_count++) plan_row(&p, c->clip_count, fingerprint);
     hash_end(fingerprint, c->fingerprint);
     warn_of_seeds(&p);
+    count_trunks(&p);
     HASH_CLEAR(hh, p.known);
     free(p.entry);
     free_texts(&p.texts);

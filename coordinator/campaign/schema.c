@@ -33,8 +33,7 @@ static const YamlField overlay[] = {
     {"scale", YAML_NUMBER, OVERLAY(scale), .min = 0, .max = 2, .fallback = "0", .help = "share of the shorter side"},
 };
 
-/* Ranges are those that hold for any model; what one model can render, it says itself (model_config_check_shot).
- * A row with .lacks becomes usable by taking that out and giving it a member. */
+/* Ranges are those that hold for any model; what one model can render, it says itself (model_config_check_shot). */
 #define GATE_KEY(name, bound)                                                                                          \
     {"gates." #name "." #bound,    YAML_NUMBER, TO(gate[GATE_##name].bound), .min = -1e6, .max = 1e6,                  \
      .help = "a bound of the gate"},
@@ -80,8 +79,13 @@ static const YamlField schema[] = {
      .help = "the lossless frames of each shot stay in DIR/masters"},
     {"reuse.mixed", YAML_SWITCH, TO(reuse_mixed), .fallback = "false",
      .help = "another kind of processor may go on with a shot"},
-    {"reuse.trunk_steps", YAML_INTEGER, .max = 1000, .fallback = "0", .unit = "steps", .only = "0",
-     .lacks = "share the first steps of different shots", .help = "steps that all variants share"},
+    {"reuse.trunk_steps", YAML_INTEGER, TO(trunk_steps), .max = 999, .fallback = "0", .unit = "steps",
+     .help = "steps that all variants share"},
+    {"reuse.trunk_prompt", YAML_TEXT, TO(trunk_prompt), .help = "what the shared steps are told"},
+    {"reuse.guided_from", YAML_NUMBER, TO(guided_from), .min = 0, .max = 1, .fallback = "1", .unit = "sigma",
+     .help = "the noise level at which guidance begins"},
+    {"reuse.guided_to", YAML_NUMBER, TO(guided_to), .min = 0, .max = 1, .fallback = "0", .unit = "sigma",
+     .help = "the noise level at which guidance ends"},
     {"pilot", YAML_INTEGER, TO(pilot), .max = 1000, .fallback = "0", .unit = "clips",
      .help = "clips to approve before the batch"},
     {"deadline", YAML_TEXT, TO(deadline), .fallback = "none", .help = "a time of day, 06:00, or 2026-01-31 06:00"},

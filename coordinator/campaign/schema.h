@@ -1,5 +1,4 @@
-/* schema.h - the keys of a campaign file, in one table: type, range, default, unit, meaning, and whether
- * this version can do it. configs/campaign.reference.yaml documents the same keys for the user; a test holds the two
+/* schema.h - the keys of a campaign file, in one table: type, range, default, unit, meaning. configs/campaign.reference.yaml documents the same keys for the user; a test holds the two
  * together. */
 #ifndef REELWRIGHT_CAMPAIGN_SCHEMA_H
 #define REELWRIGHT_CAMPAIGN_SCHEMA_H
@@ -61,6 +60,9 @@ typedef struct
     YamlWords renditions, events, references, control_scale, audience, licence_accept;
     YamlTables loras; /* of CampaignLora */
     int cameo_pictures;
+    int trunk_steps;
+    char *trunk_prompt; /* a template */
+    double guided_from, guided_to;
     bool reuse_shots, reuse_mixed, keep_masters, cameo_face, cameo_voice, operator_commercial;
     double operator_revenue_usd; /* negative: not given */
     CampaignVoice voice;

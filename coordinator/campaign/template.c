@@ -192,7 +192,7 @@ size_t template_expand_as(const Template *t, const Customers *c, int64_t row, Te
     put(buffer, room, 0, "", 0);
     for (int i = 0; i < t->count; i++) {
         const Part *p = &t->part[i];
-        const char *value = p->column < 0 ? "" : customers_value(c, row, p->column);
+        const char *value = p->column < 0 || row < 0 ? "" : customers_value(c, row, p->column);
         size_t bytes = strlen(value);
         const bool own = bytes > 0; /* the row's, not ours */
         if (!bytes && p->text) {

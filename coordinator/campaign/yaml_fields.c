@@ -127,21 +127,6 @@ static void read_pairs(const Target *t, int index, const yaml_node_t *node, Yaml
     }
 }
 
-static bool asks_for_nothing(const YamlField *f, const yaml_node_t *node)
-{
-    if (node->type == YAML_SEQUENCE_NODE) return node->data.sequence.items.top == node->data.sequence.items.start;
-    return f->only && is_text(node) && strcmp(text_of(node), f->only) == 0;
-}
-
-static void cannot_yet(const Target *t, const YamlField *f, Place place)
-{
-    if (f->only)
-        faults_add(t->yaml->faults, place, "this version cannot %s yet; expected %s", f->lacks, f->only);
-    else
-        faults_add(t->yaml->faults, place, "this version cannot %s yet; expected %.*s: none", f->lacks,
-                   (int)strcspn(f->name, "."), f->name);
-}
-
 /* The text behind the end of a value, in its line; libyaml counts characters. */
 static const char *behind(const Yaml *y, yaml_mark_t end, size_t *bytes)
 {
@@ -185,9 +170,7 @@ static void take_value(const Target *t, int index, const yaml_node_t *key, const
         return;
     }
     t->line[index] = line_of(key);
-    if (f->lacks) {
-        if (!asks_for_nothing(f, node)) cannot_yet(t, f, place);
-    } else if (f->type == YAML_WORDS && node->type == YAML_SEQUENCE_NODE) {
+    if (f->type == YAML_WORDS && node->type == YAML_SEQUENCE_NODE) {
         read_words(t, index, node, (YamlWords *)(void *)(t->to + f->to));
     } else if (f->type == YAML_PAIRS && node->type == YAML_MAPPING_NODE) {
         read_pairs(t, index, node, (YamlPairs *)(void *)(t->to + f->to));
@@ -209,17 +192,16 @@ static int find_field(const Target *t, const char *name)
     return -1;
 }
 
-/* "checkpoint" of "checkpoint.every". *lacking: none of its keys can be used yet, so "none" is a value for the
- * whole. */
-static bool is_group(const Target *t, const char *name, bool *lacking)
+/* "checkpoint" of "checkpoint.every". *or_none: "none" is a value for the whole. */
+static bool is_group(const Target *t, const char *name, bool *or_none)
 {
     size_t n = strlen(name);
     bool found = false;
-    *lacking = true;
+    *or_none = true;
     for (int i = 0; i < t->count; i++) {
         if (strncmp(t->field[i].name, name, n) != 0 || t->field[i].name[n] != '.') continue;
         found = true;
-        *lacking = *lacking && (t->field[i].lacks || t->field[i].group_none);
+        *or_none = *or_none && t->field[i].group_none;
     }
     return found;
 }
@@ -240,28 +222,16 @@ static void unknown_key(const Target *t, const char *name, int line)
 
 static void read_table(const Target *t, const yaml_node_t *table, const char *prefix);
 
-/* Some of the group's keys can be used. */
-static bool can_some(const Target *t, const char *name)
-{
-    size_t n = strlen(name);
-    for (int i = 0; i < t->count; i++)
-        if (strncmp(t->field[i].name, name, n) == 0 && t->field[i].name[n] == '.' && !t->field[i].lacks) return true;
-    return false;
-}
-
-static void read_group(const Target *t, const char *name, const yaml_node_t *node, bool lacking)
+static void read_group(const Target *t, const char *name, const yaml_node_t *node, bool or_none)
 {
     if (node->type == YAML_MAPPING_NODE) {
         char *prefix = text_format("%s.", name);
         read_table(t, node, prefix);
         free(prefix);
-    } else if (!lacking || !is_text(node) || strcmp(text_of(node), "none") != 0) {
+    } else if (!or_none || !is_text(node) || strcmp(text_of(node), "none") != 0) {
         char room[128];
         faults_add(t->yaml->faults, place_of(t, line_of(node), name, room, sizeof room), "%s, expected %s",
-                   describe(node).text,
-                   !lacking            ? "a table of keys, {key: value}"
-                   : can_some(t, name) ? "none, or a table of keys"
-                                       : "none: this version cannot do it yet");
+                   describe(node).text, or_none ? "none, or a table of keys" : "a table of keys, {key: value}");
     }
 }
 
@@ -276,13 +246,13 @@ static void read_table(const Target *t, const yaml_node_t *table, const char *pr
         }
         char *name = text_format("%s%s", prefix, text_of(key));
         int index = find_field(t, name);
-        bool lacking;
+        bool or_none;
         /* a name may be both: `gates: brand` the value, `gates: {set: brand}` the group */
-        const bool group = is_group(t, name, &lacking);
+        const bool group = is_group(t, name, &or_none);
         if (index >= 0 && !(group && value->type == YAML_MAPPING_NODE))
             take_value(t, index, key, value);
         else if (group)
-            read_group(t, name, value, lacking);
+            read_group(t, name, value, or_none);
         else
             unknown_key(t, name, line_of(key));
         free(name);
@@ -293,7 +263,7 @@ static void finish_table(const Target *t, int line)
 {
     for (int i = 0; i < t->count; i++) {
         const YamlField *f = &t->field[i];
-        if (t->line[i] || f->lacks) continue;
+        if (t->line[i]) continue;
         char name[128];
         if (f->required)
             faults_add(t->yaml->faults, place_of(t, line, f->name, name, sizeof name), "missing; expected %s", f->help);

@@ -63,16 +63,13 @@ typedef struct YamlField {
     double min, max;
     const char *words;
     bool required;
-    const char *fallback; /* the default, read as if it stood in the file; NULL: the member stays as it is */
-    const char *unit;     /* "pixels"; NULL: none */
-    const char *help;     /* what it says, for a message: "what the clip shows" */
-    const char
-        *lacks; /* what this version cannot do yet, "draw a label": a value that asks for it is refused. NULL: it can */
+    const char *fallback;         /* the default, read as if it stood in the file; NULL: the member stays as it is */
+    const char *unit;             /* "pixels"; NULL: none */
+    const char *help;             /* what it says, for a message: "what the clip shows" */
     const struct YamlField *item; /* of YAML_TABLES: what each table of the list is made of */
     int item_count;
     size_t item_bytes;
-    bool group_none;  /* "none" in place of the whole group that it belongs to leaves the group out */
-    const char *only; /* the value that is accepted even so, "none" or "0"; NULL: it must be left out */
+    bool group_none; /* "none" in place of the whole group that it belongs to leaves the group out */
 } YamlField;
 
 typedef struct Yaml Yaml;

@@ -16,6 +16,7 @@
 #include "coordinator/deliver/deliver.h"
 #include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
+#include "coordinator/deliver/sweep.h"
 #include "coordinator/deliver/withdraw.h"
 #include "coordinator/ledger/lock.h"
 #include "coordinator/ledger/owner.h"
@@ -144,18 +145,6 @@ static void sweep_drafts(const char *folder)
     free(work);
 }
 
-/* The encoded prompts that the workers shared (worker/render/prompts.h): they say what prompts say, and nobody needs them any more. */
-static void remove_texts(const char *folder)
-{
-    char *inside = path_join(folder, "texts");
-    DIR *dir = opendir(inside);
-    for (struct dirent *e; dir && (e = readdir(dir));)
-        if (e->d_name[0] != '.') unlinkat(dirfd(dir), e->d_name, 0);
-    if (dir) closedir(dir);
-    if (dir) rmdir(inside);
-    free(inside);
-}
-
 static Status verdict(const Snapshot *s, const char *folder, bool quiet)
 {
     if (!quiet) {
@@ -260,7 +249,7 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
         free(text);
     }
     if (whole && done.lost == 0) sweep_drafts(folder);
-    if (complete) remove_texts(folder);
+    if (complete) sweep_shared(folder);
     ledger_settle(folder);
     status = judge(&s, folder, so_far, why, status, quiet);
     free(why);

@@ -102,6 +102,17 @@ static Status read_leavings(const char *folder, Sweep *s)
     return status;
 }
 
+void sweep_shared(const char *folder)
+{
+    char *inside = path_join(folder, "shared");
+    DIR *dir = opendir(inside);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.') unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir) closedir(dir);
+    if (dir) rmdir(inside);
+    free(inside);
+}
+
 Status sweep_leavings(const char *folder, int64_t launch)
 {
     static const char *const place[] = {"clips", "delivery", "delivery/clips", "latents", "masters"};
@@ -115,6 +126,7 @@ Status sweep_leavings(const char *folder, int64_t launch)
         any = any || s.list[i].ready;
         HASH_ADD_KEYPTR(hh, s.by_name, s.list[i].name, strlen(s.list[i].name), e);
     }
+    if (any) sweep_shared(folder);
     for (size_t i = 0; any && i < sizeof place / sizeof *place; i++) sweep_folder(&s, folder, place[i]);
     if (!failed(status) && any) status = ledger_amend_folder(folder, launch, "swept", forget_swept, &s);
     HASH_CLEAR(hh, s.by_name);

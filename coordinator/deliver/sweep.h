@@ -11,4 +11,8 @@
  * cannot be deleted stay in the ledger as to be deleted, and are tried again. launch: owner.h. */
 Status sweep_leavings(const char *folder, int64_t launch);
 
+/* What the workers shared (shared/: encoded prompts, trunks): it says what prompts say, shows what pictures show, and whoever needs it
+ * again makes it again. When the campaign is complete, and when somebody's data is erased. */
+void sweep_shared(const char *folder);
+
 #endif

@@ -125,6 +125,10 @@ static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
     else
         foreign_print(to, "; %s of %s clips share another's\n", count_text(sum->shared).text,
                       count_text(c->clip_count - sum->refused).text);
+    if (c->trunk_count)
+        foreign_print(to,
+                      "  trunks      %s: their first %d of %d steps are computed once for all renders that begin so\n",
+                      count_text(c->trunk_count).text, any_shot(c)->trunk_steps, any_shot(c)->steps);
     foreign_print(to, "  clips       %s to make, %s refused\n", count_text(c->clip_count - sum->refused).text,
                   count_text(sum->refused).text);
     for (int i = 0; i < c->rendition_count; i++) {
@@ -261,6 +265,8 @@ static json_t *describe(const Campaign *c)
     json_object_set_new(o, "render", render);
     json_object_set_new(o, "renditions", renditions_json(c));
     json_object_set_new(o, "refusals", refusals_json(c));
+    json_object_set_new(o, "trunks", json_integer((json_int_t)c->trunk_count));
+    json_object_set_new(o, "trunk_steps", json_integer(s->trunk_steps));
     json_object_set_new(o, "pictures", json_integer((json_int_t)c->media_count));
     json_object_set_new(o, "warnings", warnings_json(c));
     json_object_set_new(o, "video_bytes_estimate", json_real(sum.video_bytes));

@@ -44,10 +44,10 @@ Tensor step_input(const Step *t)
     return t->input;
 }
 
-void step_update(Step *t, double guidance)
+void step_update(Step *t, int branches, double guidance)
 {
     const Tensor *v = t->velocity;
-    if (t->branches > 1)
+    if (branches > 1)
         op_combine(t->be, v[DIT_COND], 2, (Tensor[]){v[DIT_UNCOND], v[DIT_COND]}, (double[]){1 - guidance, guidance});
     sampler_step(&t->sampler, v[DIT_COND]);
 }

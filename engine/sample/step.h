@@ -24,7 +24,7 @@ void step_begin(Step *t, Backend *be, const SchedulerConfig *c, const ShotSpec *
 void step_end(Step *t);
 /* The model's input at the present latents: a given first frame in its place, further channels behind. */
 Tensor step_input(const Step *t);
-/* v = u + g (c - u), or c where there is one branch; then the sampler's step. */
-void step_update(Step *t, double guidance);
+/* v = u + g (c - u), or c where one branch was evaluated; then the sampler's step. */
+void step_update(Step *t, int branches, double guidance);
 
 #endif

@@ -139,6 +139,159 @@ static void refuses_a_checkpoint_that_cannot_be_written(void **state)
     assert_null(r.latents);
 }
 
+/* ---- shared first steps ---- */
+
+enum { TRUNK = 2 };
+static const char shared[] = "test_render.shared";
+
+static ShotSpec variant_of(const char *prompt)
+{
+    ShotSpec s = shot;
+    s.prompt = (char *)(uintptr_t)prompt;
+    s.trunk_prompt = (char *)(uintptr_t) "a cat";
+    s.trunk_steps = TRUNK;
+    return s;
+}
+
+static void empty_shared(void) { assert_int_equal(system("rm -rf test_render.shared"), 0); }
+
+static RenderJob trunk_job(const ShotSpec *s, const char *folder, int *stop)
+{
+    RenderJob j = job(NULL, stop);
+    j.shot = s;
+    j.shared_folder = folder;
+    return j;
+}
+
+static void render_variant(const char *prompt, const char *folder, RenderedLatents *out)
+{
+    const ShotSpec s = variant_of(prompt);
+    const RenderJob j = trunk_job(&s, folder, NULL);
+    assert_string_equal(render_latents(engine, &j, out).message, "");
+}
+
+static void assert_equal_latents(const RenderedLatents *a, const RenderedLatents *b)
+{
+    assert_memory_equal(a->latents, b->latents,
+                        (size_t)(a->dim[0] * a->dim[1] * a->dim[2] * a->dim[3]) * sizeof(float));
+}
+
+/* The trunk is computed once; who finds it makes the bytes that it would make alone. */
+static void shares_a_trunk(void **state)
+{
+    (void)state;
+    RenderedLatents alone, first, second;
+    empty_shared();
+    render_variant("a red cat", NULL, &alone);
+    assert_int_equal(alone.steps_done, STEPS);
+    assert_memory_not_equal(alone.latents, undisturbed.latents, 64);
+    render_variant("a grey cat", shared, &first);
+    assert_int_equal(first.steps_done, STEPS);
+    assert_int_equal(first.steps_resumed, 0);
+    render_variant("a red cat", shared, &second);
+    assert_int_equal(second.steps_done, STEPS - TRUNK);
+    assert_int_equal(second.steps_resumed, TRUNK);
+    assert_equal_latents(&second, &alone);
+    assert_memory_not_equal(first.latents, second.latents, 64);
+    render_latents_free(&alone);
+    render_latents_free(&first);
+    render_latents_free(&second);
+}
+
+/* Killed at any step, of the trunk or of the shot, with a checkpoint of the shot's own: the same bytes. */
+static void a_stopped_trunk_is_gone_on_with(void **state)
+{
+    (void)state;
+    RenderedLatents alone, r;
+    const ShotSpec s = variant_of("a red cat");
+    render_variant("a red cat", NULL, &alone);
+    for (int stop = 1; stop < STEPS; stop++) {
+        empty_shared();
+        unlink(path);
+        RenderJob first = trunk_job(&s, shared, &stop), second = trunk_job(&s, shared, NULL);
+        first.checkpoint = second.checkpoint = path;
+        assert_int_equal(render_latents(engine, &first, &r).err, ERR_STOP);
+        assert_int_equal(r.steps_done, stop);
+        assert_string_equal(render_latents(engine, &second, &r).message, "");
+        assert_int_equal(r.steps_done + r.steps_resumed, STEPS);
+        assert_int_equal(r.steps_resumed, stop);
+        assert_equal_latents(&r, &alone);
+        render_latents_free(&r);
+    }
+    render_latents_free(&alone);
+}
+
+static void a_damaged_trunk_is_computed_again(void **state)
+{
+    (void)state;
+    RenderedLatents alone, r;
+    char *bytes;
+    size_t n;
+    log_set_level(LOG_ERROR); /* the warnings are expected */
+    empty_shared();
+    render_variant("a red cat", shared, &alone);
+    assert_int_equal(system("cp test_render.shared/*.trunk test_render.h5"), 0);
+    assert_int_equal(file_read(path, 1 << 24, &bytes, &n).err, OK);
+    bytes[n / 2] ^= 1;
+    assert_int_equal(file_replace(path, bytes, n).err, OK);
+    assert_int_equal(system("f=$(ls test_render.shared/*.trunk) && cp test_render.h5 \"$f\""), 0);
+    render_variant("a red cat", shared, &r);
+    assert_int_equal(r.steps_done, STEPS);
+    assert_equal_latents(&r, &alone);
+    render_latents_free(&r);
+    render_variant("a red cat", shared, &r); /* the damaged one was replaced */
+    assert_int_equal(r.steps_resumed, TRUNK);
+    render_latents_free(&r);
+    render_latents_free(&alone);
+    log_set_level(LOG_INFO);
+    free(bytes);
+}
+
+/* A folder that cannot be made costs the sharing, not the shot. */
+static void renders_without_a_folder_to_share(void **state)
+{
+    (void)state;
+    RenderedLatents alone, r;
+    log_set_level(LOG_ERROR);
+    render_variant("a red cat", NULL, &alone);
+    render_variant("a red cat", "/proc/no/such", &r);
+    assert_equal_latents(&r, &alone);
+    render_latents_free(&r);
+    render_latents_free(&alone);
+    log_set_level(LOG_INFO);
+}
+
+/* ---- guidance at some noise levels ---- */
+
+static void guides_where_it_is_told_to(void **state)
+{
+    (void)state;
+    RenderedLatents r, again;
+    ShotSpec s = shot;
+    RenderJob j = job(NULL, NULL);
+    j.shot = &s;
+    s.guided_from = 1;
+    s.guided_to = 0;
+    assert_string_equal(render_latents(engine, &j, &r).message, "");
+    assert_same_latents(&r);
+    render_latents_free(&r);
+    s.guided_to = 0.7; /* sigma falls from 1: the first steps alone */
+    assert_string_equal(render_latents(engine, &j, &r).message, "");
+    assert_memory_not_equal(r.latents, undisturbed.latents, 64);
+    for (int stop = 1; stop < STEPS; stop++) {
+        unlink(path);
+        RenderJob first = job(path, &stop), second = job(path, NULL);
+        first.shot = second.shot = &s;
+        assert_int_equal(render_latents(engine, &first, &again).err, ERR_STOP);
+        assert_string_equal(render_latents(engine, &second, &again).message, "");
+        assert_equal_latents(&again, &r);
+        render_latents_free(&again);
+    }
+    render_latents_free(&r);
+    s.guided_from = 0.7; /* nothing is left of it */
+    assert_int_equal(render_latents(engine, &j, &r).err, ERR_INPUT);
+}
+
 static int count_frames;
 
 static Status count_put(void *self, const float *frames, int n, int height, int width)
@@ -193,6 +346,7 @@ static int close_all(void **state)
     engine_close(&engine);
     shot_clear(&shot);
     unlink(path);
+    empty_shared();
     return 0;
 }
 
@@ -204,6 +358,11 @@ int main(void)
         cmocka_unit_test(a_finished_shot_is_only_read),
         cmocka_unit_test(starts_again_when_the_checkpoint_is_no_good),
         cmocka_unit_test(refuses_a_checkpoint_that_cannot_be_written),
+        cmocka_unit_test(shares_a_trunk),
+        cmocka_unit_test(a_stopped_trunk_is_gone_on_with),
+        cmocka_unit_test(a_damaged_trunk_is_computed_again),
+        cmocka_unit_test(renders_without_a_folder_to_share),
+        cmocka_unit_test(guides_where_it_is_told_to),
         cmocka_unit_test(decodes_every_frame),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -55,6 +55,10 @@ static ShotSpec rich(void)
     s.media->lora_count = 1;
     s.media->lora = memory_get(1, sizeof(ShotLora));
     s.media->lora[0] = (ShotLora){.file = file_of("/a/style.safetensors", '7'), .scale = 0.8, .expert = "high"};
+    s.trunk_steps = 4;
+    s.trunk_prompt = text_copy("a \"ball\"");
+    s.guided_from = 0.9;
+    s.guided_to = 0.1 + 0.2;
     return s;
 }
 

@@ -1,19 +1,17 @@
 #include "prompts.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
 #include "common/log.h"
-#include "common/moment.h"
 #include "worker/render/checkpoint.h"
+#include "worker/render/turn.h"
 
-enum { KEPT_BYTES = 64 << 20, MAX_ROWS = 512, MAX_DIM = 1 << 16, NAP_US = 50000 };
+enum { KEPT_BYTES = 64 << 20, MAX_ROWS = 512, MAX_DIM = 1 << 16 };
 static const double patience_s = 120; /* with whoever encodes the same: it may be stopped for ever */
 static const char magic[] = "reelwright-text 0001\n";
 
@@ -175,53 +173,28 @@ static void tell_once(Prompts *t, Status status)
     t->told = true;
 }
 
-/* Whoever holds the lock encodes the text; it goes with its process. *lock: -1 where nothing can be locked, or when the text has come
- * meanwhile: then it is in *out. */
-static Status wait_for_turn(const char *path, int dim, Progress waiting, int *lock, PromptEmbeds *out)
-{
-    char *name = text_format("%s.lock", path);
-    Status status = status_ok();
-    *lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool mine = *lock < 0;
-    const double start = moment_s();
-    while (!mine && !failed(status) && moment_s() - start < patience_s) {
-        mine = flock(*lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
-        read_file(path, dim, out); /* after the look at the lock: what was encoded before it went is seen */
-        if (out->rows) break;
-        if (!mine && waiting.at) status = waiting.at(waiting.self, "text", 0, 1);
-        if (!mine) usleep(NAP_US);
-    }
-    if ((!mine || out->rows) && *lock >= 0) {
-        close(*lock);
-        *lock = -1;
-    }
-    free(name);
-    return status;
-}
-
-static void end_turn(const char *path, int lock)
-{
-    if (lock < 0) return;
-    char *name = text_format("%s.lock", path);
-    unlink(name); /* the text is there, or the next one tries */
-    close(lock);
-    free(name);
-}
-
 /* ---- both ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct { /* one call, on the first rank */
     char key[HASH_TEXT];
     char *path; /* NULL: no folder */
-    int lock;
+    int dim;
+    PromptEmbeds *out;
+    Turn turn;
 } Search;
 
-static Status search(Prompts *t, Engine *e, const char *folder, Progress waiting, Search *s, PromptEmbeds *out)
+static bool has_come(void *self)
 {
-    const int dim = engine_config(e)->text.d_model;
+    Search *s = self;
+    read_file(s->path, s->dim, s->out);
+    return s->out->rows != NULL;
+}
+
+static Status search(Prompts *t, const char *folder, Progress waiting, Search *s)
+{
     const Kept *k = find_kept(t, s->key);
     if (k) {
-        *out = copy(&k->p);
+        *s->out = copy(&k->p);
         return status_ok();
     }
     if (!folder) return status_ok();
@@ -232,9 +205,8 @@ static Status search(Prompts *t, Engine *e, const char *folder, Progress waiting
     }
     chmod(folder, 0700);
     s->path = text_format("%s/%s.text", folder, s->key);
-    read_file(s->path, dim, out);
-    if (!out->rows) TRY(wait_for_turn(s->path, dim, waiting, &s->lock, out));
-    if (out->rows) keep(t, s->key, out);
+    if (!has_come(s)) TRY(turn_take(s->path, patience_s, has_come, s, waiting, "text", &s->turn));
+    if (s->out->rows) keep(t, s->key, s->out);
     return status_ok();
 }
 
@@ -264,11 +236,11 @@ Status prompts_encode(Prompts *t, Engine *e, const char *folder, const char *mod
                       Progress waiting, PromptEmbeds *out)
 {
     Coll *group = engine_group(e);
-    Search s = {.lock = -1};
+    Search s = {.dim = engine_config(e)->text.d_model, .out = out, .turn = {.lock = -1}};
     Status status = status_ok();
     *out = (PromptEmbeds){0};
     make_key(e, model_hash, text, s.key);
-    if (group->rank == 0) status = search(t, e, folder, waiting, &s, out);
+    if (group->rank == 0) status = search(t, folder, waiting, &s);
     TRY_OUT(coll_agree(group, status));
     TRY_OUT(share(e, out));
     if (out->rows) goto out;
@@ -280,7 +252,7 @@ Status prompts_encode(Prompts *t, Engine *e, const char *folder, const char *mod
         if (failed(wrote)) tell_once(t, wrote);
     }
 out:
-    if (s.path) end_turn(s.path, s.lock);
+    turn_end(&s.turn);
     free(s.path);
     if (failed(status)) prompt_embeds_free(out);
     return status;

@@ -10,15 +10,21 @@
 #include "worker/render/checkpoint.h"
 #include "worker/render/prompts.h"
 #include "worker/render/trace.h"
+#include "worker/render/turn.h"
 
 /* A lost worker costs the work since the last checkpoint; writing one takes some 15 ms. */
 static const double auto_checkpoint_s = 60;
+static const double trunk_patience_s = 600; /* with whoever computes the same trunk, between two of its steps */
 
 typedef struct { /* one run of render_latents */
     Engine *e;
     const RenderJob *job;
     CheckpointOwner owner;
     int64_t dim[4]; /* of the latents that are denoised: one frame more for each reference picture */
+    int until;      /* steps: all of the shot's, or those of a trunk */
+    int began;      /* the step that it began with */
+    int trunk_done; /* steps of the trunk that were computed for it */
+    Turn turn;      /* of a trunk */
     Denoise *denoise;
     CheckpointMark mark;     /* of the checkpoint that this run knows */
     int saved_step;          /* of the last checkpoint */
@@ -96,7 +102,7 @@ static Status write_checkpoint(Run *r)
 static bool checkpoint_is_due(const Run *r)
 {
     int done = denoise_steps_done(r->denoise);
-    if (done == r->job->shot->steps) return true;
+    if (done == r->until) return true;
     if (r->job->checkpoint_every > 0) return done % r->job->checkpoint_every == 0;
     return moment_s() + r->step_s / 2 - r->saved_at >=
            auto_checkpoint_s; /* now is nearer to the minute than the next step */
@@ -109,7 +115,7 @@ static Status encode(Run *r, const char *text, const char *name, PromptEmbeds *o
 {
     const RenderJob *j = r->job;
     if (!j->prompts || j->trace) return engine_encode(r->e, text, name, j->trace, out);
-    return prompts_encode(j->prompts, r->e, j->texts_folder, j->model_hash ? j->model_hash : "", text, j->progress,
+    return prompts_encode(j->prompts, r->e, j->shared_folder, j->model_hash ? j->model_hash : "", text, j->progress,
                           out);
 }
 
@@ -151,13 +157,13 @@ static Status take_adapters(Run *r)
     return engine_set_adapters(r->e, adapter, count);
 }
 
-/* From wherever the state stands to the last step. Told to stop, it leaves a checkpoint of the last whole step. It waits for each
+/* From wherever the state stands to the last step that is asked for. Told to stop, it leaves a checkpoint of the last whole step. It waits for each
  * step before it reports the next: a GPU that is hours behind would make a lie of progress, and a stop take as long. */
 static Status denoise_all(Run *r)
 {
     const int steps = r->job->shot->steps;
     r->saved_at = moment_s();
-    for (int done; (done = denoise_steps_done(r->denoise)) < steps;) {
+    for (int done; (done = denoise_steps_done(r->denoise)) < r->until;) {
         Status stop = progress_of_all(r, "denoise", done, steps);
         if (stop.err == ERR_STOP && done > 0) TRY(write_checkpoint(r));
         TRY(stop);
@@ -165,19 +171,134 @@ static Status denoise_all(Run *r)
         TRY(denoise_step(r->denoise));
         TRY(denoise_finish(r->denoise));
         r->step_s = moment_s() - start;
+        turn_sign(&r->turn);
         if (checkpoint_is_due(r)) r->saved = write_checkpoint(r);
     }
     return coll_agree(engine_group(r->e), r->saved);
 }
 
-static void take_up(Run *r, const Checkpoint *c, RenderedLatents *out)
+static bool take_up(Run *r, const Checkpoint *c)
 {
     Status status = denoise_restore(r->denoise, &c->state);
-    if (failed(status)) {
+    if (failed(status))
         log_line(LOG_WARNING, "%s: %s; the shot starts again", r->job->checkpoint, status.message);
-        return;
+    else
+        r->began = r->saved_step = c->state.step;
+    return !failed(status);
+}
+
+static void know_files(Run *r)
+{
+    const RenderJob *j = r->job;
+    char kind[CHECKPOINT_KIND];
+    if (!j->checkpoint) return;
+    engine_kind(r->e, kind, sizeof kind);
+    r->owner = checkpoint_owner(j->shot, j->key, j->model_hash, backend_dtype(engine_backend(r->e)), kind);
+    r->mark = checkpoint_mark(j->checkpoint);
+}
+
+/* ---- the trunk: first steps that several shots share ------------------------------------------------------------------ */
+
+static void make_trunk_key(const Run *r, const ShotSpec *trunk, int steps, char key[HASH_TEXT])
+{
+    char kind[CHECKPOINT_KIND];
+    shot_key(trunk, r->job->model_hash, key);
+    engine_kind(r->e, kind, sizeof kind);
+    Hash *h = hash_begin();
+    hash_add_field(h, "trunk", "%s", key);
+    hash_add_field(h, "steps", "%d", steps);
+    hash_add_field(h, "kind", "%s", kind);
+    hash_add_field(h, "dtype", "%s", backend_dtype(engine_backend(r->e)));
+    hash_end(h, key);
+}
+
+typedef struct { /* a trunk that is looked for, by the first rank */
+    const Run *run;
+    Checkpoint *found;
+} Search;
+
+static bool trunk_has_come(void *self)
+{
+    Search *s = self;
+    checkpoint_clear(s->found);
+    *s->found = read_checkpoint(s->run);
+    return s->found->state.latents && s->found->state.step == s->run->until;
+}
+
+/* *c: the trunk's state, or as far as somebody has got with it, or empty: then it is this worker's turn to compute it. */
+static Status find_trunk(Run *t, Checkpoint *c)
+{
+    Search s = {t, c};
+    Status status = status_ok();
+    if (is_first(t) && t->job->checkpoint && !trunk_has_come(&s))
+        status =
+            turn_take(t->job->checkpoint, trunk_patience_s, trunk_has_come, &s, t->job->progress, "denoise", &t->turn);
+    t->mark = checkpoint_mark(t->job->checkpoint ? t->job->checkpoint : "");
+    TRY(coll_agree(engine_group(t->e), status));
+    return share_checkpoint(t, c);
+}
+
+/* The state of a run, as its checkpoint would have it. */
+static Status copy_state(Run *r, Checkpoint *c)
+{
+    const int64_t count = r->dim[0] * r->dim[1] * r->dim[2] * r->dim[3];
+    DenoiseState state;
+    TRY(denoise_state(r->denoise, &state));
+    checkpoint_clear(c);
+    memcpy(c->dim, r->dim, sizeof c->dim);
+    c->state = (DenoiseState){
+        .step = state.step, .solver_count = state.solver_count, .lower_order_nums = state.lower_order_nums};
+    for (int i = -1; i < state.solver_count; i++) {
+        float **to = i < 0 ? &c->state.latents : &c->state.solver[i];
+        TRY_MEMORY(*to, count);
+        memcpy(*to, i < 0 ? state.latents : state.solver[i], (size_t)count * sizeof(float));
     }
-    out->steps_resumed = r->saved_step = c->state.step;
+    return status_ok();
+}
+
+static Status compute_trunk(Run *t, const float *noise, Checkpoint *c, double *text_s)
+{
+    TRY(begin_denoise(t, noise, text_s));
+    if (c->state.latents) take_up(t, c);
+    TRY(denoise_all(t));
+    return copy_state(t, c);
+}
+
+/* NULL: it cannot be left for others. */
+static char *trunk_path(const Run *r, const char *key)
+{
+    const char *folder = r->job->shared_folder;
+    if (!folder) return NULL;
+    Status status = is_first(r) ? file_make_folders(folder) : status_ok();
+    if (failed(status)) log_line(LOG_WARNING, "%s: first steps are not shared among workers", status.message);
+    return failed(status) ? NULL : text_format("%s/%s.trunk", folder, key);
+}
+
+/* -> *c: the state after the shot's shared steps. */
+static Status take_trunk(Run *r, const float *noise, Checkpoint *c, double *text_s)
+{
+    const ShotSpec shot = shot_trunk(r->job->shot);
+    char key[HASH_TEXT];
+    RenderJob job = *r->job;
+    make_trunk_key(r, &shot, r->job->shot->trunk_steps, key);
+    char *path = trunk_path(r, key);
+    job.shot = &shot;
+    job.key = key;
+    job.checkpoint = path;
+    job.resume = true;
+    job.trace = NULL;
+    Run t = {.e = r->e, .job = &job, .saved = status_ok(), .until = r->job->shot->trunk_steps, .turn = {.lock = -1}};
+    memcpy(t.dim, r->dim, sizeof t.dim);
+    know_files(&t);
+    Status status = find_trunk(&t, c);
+    if (!failed(status) && !(c->state.latents && c->state.step == t.until)) {
+        status = compute_trunk(&t, noise, c, text_s);
+        if (t.denoise) r->trunk_done = denoise_steps_done(t.denoise) - t.began;
+    }
+    denoise_end(&t.denoise);
+    turn_end(&t.turn);
+    free(path);
+    return status;
 }
 
 /* What is to be decoded: from the run, or from the checkpoint of one that was finished. A picture of numbers that are none
@@ -207,9 +328,26 @@ static Status read_noise(const Run *r, float **noise)
     return failed(status) ? status : coll_host_broadcast(group, *noise, bytes, 0);
 }
 
+/* To the shot's last step, from its checkpoint, else from its trunk, else from the noise. */
+static Status denoise_shot(Run *r, const float *noise, Checkpoint *c, double *text_s)
+{
+    double trunk_text_s = 0;
+    TRY(take_adapters(r));
+    const bool branches = r->job->shot->trunk_steps > 0;
+    if (branches && !c->state.latents) TRY(take_trunk(r, noise, c, &trunk_text_s));
+    TRY(begin_denoise(r, noise, text_s));
+    *text_s += trunk_text_s;
+    if (c->state.latents && !take_up(r, c) && branches) {
+        checkpoint_clear(c);
+        TRY(take_trunk(r, noise, c, &trunk_text_s));
+        if (!take_up(r, c)) return status_fail(ERR_FATAL, "the shot cannot go on from its trunk");
+    }
+    return denoise_all(r);
+}
+
 Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
 {
-    Run r = {.e = e, .job = job, .saved = status_ok()};
+    Run r = {.e = e, .job = job, .saved = status_ok(), .until = job->shot->steps, .turn = {.lock = -1}};
     float *noise = NULL;
     double start = moment_s();
     Status status = status_ok();
@@ -219,27 +357,18 @@ Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
     memcpy(r.dim, out->dim, sizeof r.dim);
     if (job->conditions) r.dim[1] += job->conditions->references;
     if (job->noise_file) TRY(read_noise(&r, &noise));
-    if (job->checkpoint) {
-        char kind[CHECKPOINT_KIND];
-        engine_kind(e, kind, sizeof kind);
-        r.owner = checkpoint_owner(job->shot, job->key, job->model_hash, backend_dtype(engine_backend(e)), kind);
-        r.mark = checkpoint_mark(job->checkpoint);
-    }
+    know_files(&r);
     Checkpoint c = read_checkpoint(&r);
     TRY_OUT(share_checkpoint(&r, &c));
-    if (c.state.step == job->shot->steps &&
-        !job->conditions) { /* nothing left to do but to decode: load no more than that */
-        out->steps_resumed = c.state.step;
-    } else {
-        TRY_OUT(take_adapters(&r));
-        TRY_OUT(begin_denoise(&r, noise, &out->text_s));
-        if (c.state.latents) take_up(&r, &c, out);
-        TRY_OUT(denoise_all(&r));
-    }
+    if (c.state.step == job->shot->steps && !job->conditions)
+        r.began = c.state.step; /* nothing left to do but to decode: load no more than that */
+    else
+        TRY_OUT(denoise_shot(&r, noise, &c, &out->text_s));
     TRY_OUT(take_result(&r, &c, out));
 out:
     out->denoise_s = moment_s() - start - out->text_s;
-    if (r.denoise) out->steps_done = denoise_steps_done(r.denoise) - out->steps_resumed;
+    out->steps_done = r.trunk_done + (r.denoise ? denoise_steps_done(r.denoise) - r.began : 0);
+    out->steps_resumed = r.began > r.trunk_done ? r.began - r.trunk_done : 0;
     if (failed(status)) render_latents_free(out);
     denoise_end(&r.denoise);
     checkpoint_clear(&c);

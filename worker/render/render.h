@@ -22,7 +22,7 @@ typedef struct {
     bool resume;                  /* go on from the checkpoint when it is there and fits */
     bool mixed;                   /* also from one that another kind of processor, back end or split began */
     Prompts *prompts;             /* where prompts may be found that were encoded before, or NULL */
-    const char *texts_folder;     /* of the campaign's, or NULL */
+    const char *shared_folder;    /* where a campaign's workers find each other's texts and trunks (turn.h), or NULL */
     const char *noise_file;       /* HDF5 with /noise, or NULL: from the seed */
     const Conditions *conditions; /* pictures and control video, or NULL */
     const Trace *trace;           /* or NULL */
@@ -32,7 +32,7 @@ typedef struct {
 typedef struct {
     float *latents; /* [C,F,H,W] final, owned by the caller: render_latents_free */
     int64_t dim[4];
-    int steps_resumed; /* taken over from the checkpoint */
+    int steps_resumed; /* taken over from the checkpoint, or from another shot's trunk */
     int steps_done;    /* by this call, also when it failed */
     double text_s, denoise_s;
 } RenderedLatents;
@@ -45,6 +45,11 @@ typedef struct {
  * (engine_open_group) all call it, with the same job; the first one alone reads and writes files. */
 Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out);
 void render_latents_free(RenderedLatents *r);
+
+/* A shot with a trunk (ShotSpec.trunk_steps = k) takes its state after k steps from the trunk: the same shot with the trunk's prompt. Whoever
+ * comes first computes it and leaves it in shared_folder as KEY.trunk, a checkpoint; KEY covers the trunk's shot, k and the kind of machine, so
+ * that what is found is what would be computed, bit for bit. Who is killed at it leaves a checkpoint that the next one goes on from. Without the
+ * folder each computes its own. A worker that waits for a trunk loses no more than computing it would take. */
 
 /* By the first rank of a group alone. Decodes and hands over frames as they come: [n,H,W,3] fp32 in [0,1]. */
 typedef struct {

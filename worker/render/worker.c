@@ -124,7 +124,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     RenderedLatents latents = {0};
     MediaPixels pixels = {0};
     char *folder = path_join(l->campaign_folder, "latents"), *file = text_format("%s/%s.h5", folder, l->key);
-    char *texts = path_join(l->campaign_folder, "texts");
+    char *shared = path_join(l->campaign_folder, "shared");
     RenderJob job = {.shot = &l->shot,
                      .key = l->key,
                      .model_hash = l->model_hash,
@@ -133,7 +133,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                      .resume = true,
                      .mixed = l->mixed != 0,
                      .prompts = w->prompts,
-                     .texts_folder = texts,
+                     .shared_folder = shared,
                      .progress = progress};
     Status status = progress.at ? progress.at(progress.self, "load", 0, 1) : status_ok(); /* may take minutes */
     if (!failed(status)) status = file_make_folders(folder);
@@ -151,7 +151,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     result->decode_s = moment_s() - start;
     render_latents_free(&latents);
     conditions_clear(&pixels);
-    free(texts);
+    free(shared);
     free(file);
     free(folder);
     return status;

@@ -158,7 +158,7 @@ static Status evaluate_step(void *self)
     Bench *b = self;
     const Tensor latent = step_input(&b->step);
     for (int i = 0; i < DIT_BRANCHES; i++) evaluate_branch(b, i, latent);
-    step_update(&b->step, bench_shot.guidance);
+    step_update(&b->step, DIT_BRANCHES, bench_shot.guidance);
     return backend_finish(b->be);
 }
 

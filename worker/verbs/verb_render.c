@@ -27,6 +27,8 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     int width, height, frames, fps, steps;
     double guidance, guidance_2, flow_shift;
     uint64_t seed;
+    int trunk_steps;
+    const char *trunk_prompt, *guided;
     const char *noise, *image, *last_image, *control_video, *control_mask, *control_scale;
     OptionTexts references, loras;
     const char *checkpoint, *trace, *split;
@@ -56,6 +58,10 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"guidance", OPTION_REAL, &o->guidance, .value = "G", .min = 0, .max = 100},
         {"guidance-2", OPTION_REAL, &o->guidance_2, .value = "G", .min = 0, .max = 100,
          .help = "by the prompt; G of the second transformer"},
+        {"guided", OPTION_TEXT, &o->guided, .value = "FROM:TO", .help = "guidance at these noise levels only (1:0)"},
+        {"trunk-steps", OPTION_INT, &o->trunk_steps, .value = "K", .min = 0, .max = 999},
+        {"trunk-prompt", OPTION_TEXT, &o->trunk_prompt, .value = "TEXT",
+         .help = "the first K steps (0) with this prompt"},
         {"seed", OPTION_SEED, &o->seed, .value = "N", .help = "of the noise, as torch draws it (0)"},
         {"noise", OPTION_TEXT, &o->noise, .value = "FILE.h5", .help = "start from /noise [C,F,H,W] instead"},
         {"image", OPTION_TEXT, &o->image, .value = "PNG"},
@@ -196,6 +202,21 @@ static Status make_media(const RenderOptions *o, const ModelConfig *c, ShotSpec 
     return o->control_scale ? read_scales(o->control_scale, c, m) : status_ok();
 }
 
+/* "0.95:0.3": noise levels */
+static Status read_guided(const char *text, ShotSpec *s)
+{
+    char *end = NULL;
+    if (!text) return status_ok();
+    s->guided_from = strtod(text, &end);
+    const bool two = end != text && *end == ':';
+    const char *second = two ? end + 1 : "";
+    s->guided_to = strtod(second, &end);
+    if (!two || end == second || *end || !(s->guided_from > s->guided_to && s->guided_from <= 1 && s->guided_to >= 0))
+        return status_fail(ERR_INPUT,
+                           "--guided %s: expected noise levels FROM:TO that fall, from at most 1 to at least 0", text);
+    return status_ok();
+}
+
 static Status make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
 {
     shot_copy(s, &c->defaults);
@@ -214,6 +235,11 @@ static Status make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *
     if (!isnan(o->guidance)) s->guidance = o->guidance;
     if (!isnan(o->guidance_2)) s->guidance_2 = o->guidance_2;
     if (!isnan(o->flow_shift)) s->flow_shift = o->flow_shift;
+    TRY(read_guided(o->guided, s));
+    if ((o->trunk_steps > 0) != (o->trunk_prompt != NULL))
+        return status_fail(ERR_INPUT, "--trunk-steps and --trunk-prompt: expected both or none");
+    s->trunk_steps = o->trunk_steps;
+    if (o->trunk_prompt) s->trunk_prompt = text_copy(o->trunk_prompt);
     return make_media(o, c, s);
 }
 
