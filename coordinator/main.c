@@ -65,8 +65,9 @@ static Status verb_render_any(int argc, char **argv)
 
 static Status verb_bench_any(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) /* a campaign, or one stage of the engine */
-        if (strstr(argv[i], ".y") && file_exists(argv[i])) return verb_bench_campaign(argc, argv);
+    bool stage = false; /* one stage of the engine, or a campaign */
+    for (int i = 1; i < argc; i++) stage |= strncmp(argv[i], "--stage", strlen("--stage")) == 0;
+    if (!stage) return verb_bench_campaign(argc, argv);
     typeof(&verb_bench) bench;
     TRY(worker_symbol("verb_bench", &bench));
     return bench(argc, argv);

@@ -164,9 +164,11 @@ Status verb_bench_campaign(int argc, char **argv)
         {"json", OPTION_FLAG, &o.json, .help = "the record on stdout"}};
     const Usage usage = {
         .verb = "bench",
-        .arguments = "CAMPAIGN.yaml [options]   or   bench --stage NAME ... (one stage: bench --help)",
+        .arguments = "CAMPAIGN.yaml [options]   or   bench --stage NAME [options]",
         .about = "Measures a campaign on this machine: runs it, or a part of it, several times with all that\n"
-                 "belongs to it, and writes how long each kind of work took. `plan --record FILE` reads that.",
+                 "belongs to it, and writes how long each kind of work took. `plan --record FILE` reads that.\n"
+                 "With --stage: times one stage alone; `bench --stage finish --help` and `bench --stage step --help` "
+                 "say how.",
         .option = option,
         .option_count = sizeof option / sizeof *option,
         .min_arguments = 1,
