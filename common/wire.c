@@ -279,7 +279,9 @@ Status wire_decode(const void *data, size_t bytes, WireMessage *m)
     pass_message(&c, m);
     if (!c.bad && c.at != c.end) c.bad = "end";
     if (!c.bad) return status_ok();
+    const WireMessage head = {.kind = (WireKind)kind, .epoch = m->epoch, .lease = m->lease};
     wire_clear(m);
+    *m = head;
     return status_fail(ERR_INPUT, "message of kind %d: bad %s", (int)kind, c.bad);
 }
 

@@ -15,6 +15,7 @@
  * Every message may be lost, late, doubled or overtaken. Leases are numbered, upwards, by the ledger: a worker does each
  * number at most once and answers a second asking with the result that it has; the coordinator takes the first result of
  * a lease that still runs and acknowledges, without any other effect, every other one.
+ * A lease that a worker cannot read (another program wrote its shot) is answered with a failure, as any other that it cannot do.
  *
  * Bytes: "RWIR", version (2 bytes), kind (2), length of what follows (4), fields in the order of wire.c, little-endian;
  * a text is its length (4) and its bytes. */
@@ -59,7 +60,7 @@ typedef struct { /* one message; which member of `as` holds depends on kind. Own
 
 /* The bytes of a message, in memory to free(). */
 void wire_encode(const WireMessage *m, unsigned char **data, size_t *bytes);
-/* ERR_INPUT says what is wrong with the bytes; *m is then empty. Never reads beyond bytes, never allocates more than a small
+/* ERR_INPUT says what is wrong with the bytes; *m is then empty, or has kind, epoch and lease where these could be read. Never reads beyond bytes, never allocates more than a small
  * multiple of bytes. */
 Status wire_decode(const void *data, size_t bytes, WireMessage *m);
 void wire_clear(WireMessage *m);

@@ -74,6 +74,7 @@ Status dispatch_look_at_consents(Dispatch *d)
     if (!guard_is_due(d->guard, d->now_ms)) return status_ok();
     Status status = guard_find(d->guard, d->ledger, -1, -1, &found);
     if (!failed(status)) status = withdraw(d, &found);
+    if (failed(status)) guard_look_again(d->guard);
     guard_clear(&found);
     return status;
 }

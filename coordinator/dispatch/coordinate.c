@@ -36,7 +36,8 @@ static Status show(Ledger *l, ProgressView *view, int64_t *shown_ms)
     Snapshot s;
     if (moment_ms() - *shown_ms < SHOW_MS) return status_ok();
     *shown_ms = moment_ms();
-    TRY(ledger_read_snapshot(l, &s));
+    Status status = ledger_read_snapshot(l, &s);
+    if (failed(status)) return ledger_is_locked(status) ? status_ok() : status;
     progress_view_show(view, &s, moment_wall_s());
     snapshot_clear(&s);
     return status_ok();
@@ -48,7 +49,8 @@ static Status look_at_deadline(Ledger *l, Events *events, int64_t *looked_ms)
     Snapshot s;
     if (moment_ms() - *looked_ms < LATE_MS) return status_ok();
     *looked_ms = moment_ms();
-    TRY(ledger_read_snapshot(l, &s));
+    Status status = ledger_read_snapshot(l, &s);
+    if (failed(status)) return ledger_is_locked(status) ? status_ok() : status;
     double late_s = snapshot_late_s(&s, moment_wall_s());
     if (late_s > 0) {
         events_add(events, moment_wall_s(), "deadline.at_risk", "{s:f,s:I,s:f}", "late_s", late_s, "left", s.left,
@@ -77,6 +79,7 @@ static Status dispatch_until_the_end(Dispatch *d, Ledger *l, Events *events, con
 static Status write_end(Ledger *l, Events *events, DispatchEnd end, const char *reason)
 {
     double now_s = moment_wall_s();
+    ledger_set_patience(l, -1);
     TRY(ledger_end_epoch(l, outcome_name(end), now_s));
     events_add(events, now_s, "job.ended", "{s:I,s:s,s:s}", "epoch", ledger_epoch(l), "outcome", outcome_name(end),
                "reason", reason);

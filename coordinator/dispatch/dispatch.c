@@ -43,6 +43,7 @@ void dispatch_close(Dispatch **d)
 {
     if (!*d) return;
     dispatch_drop_changes(*d);
+    news_clear(&(*d)->kept);
     roster_close(&(*d)->roster);
     for (int k = 0; k < LEASE_KINDS; k++) queue_clear(&(*d)->queue[k]);
     guard_close(&(*d)->guard);
@@ -267,23 +268,33 @@ static Status note_workers(Dispatch *d)
     return ledger_note_alive(d->ledger);
 }
 
-Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms)
+static Status play_round(Dispatch *d, int wait_ms)
 {
-    Status status = status_ok();
-    d->now_ms = now_ms;
     if (d->moved >= DISPATCH_ROUND_CLIPS) wait_ms = 0; /* the last round left work */
     d->moved = 0;
-    TRY_OUT(dispatch_hear(d, wait_ms));
-    TRY_OUT(give_up_on_silent(d));
-    TRY_OUT(dispatch_take_requests(d));
-    TRY_OUT(dispatch_look_at_consents(d));
-    TRY_OUT(dispatch_count_failed(d));
-    TRY_OUT(hand_out_work(d));
-    TRY_OUT(look_for_the_end(d));
-    TRY_OUT(note_workers(d));
-    return dispatch_end_changes(d);
-out:
-    dispatch_drop_changes(d);
+    TRY(dispatch_hear(d, wait_ms));
+    TRY(give_up_on_silent(d));
+    TRY(dispatch_take_requests(d));
+    TRY(dispatch_look_at_consents(d));
+    TRY(dispatch_count_failed(d));
+    TRY(hand_out_work(d));
+    TRY(look_for_the_end(d));
+    return note_workers(d);
+}
+
+/* Every step of a round begins the transaction before it changes anything in memory that the ledger must know. So where another process
+ * holds the lock, the steps that were done need no ledger, what they have to say goes out, and the others are the next round's. A
+ * commit that waits for readers is tried again before anything else is heard. */
+Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms)
+{
+    d->now_ms = now_ms;
+    ledger_set_patience(d->ledger, wait_ms);
+    Status status = d->in_round ? dispatch_end_changes(d) : status_ok();
+    if (!failed(status)) status = play_round(d, wait_ms);
+    if (ledger_is_locked(status) && !d->in_round) status = status_ok();
+    if (!failed(status)) status = dispatch_end_changes(d);
+    if (ledger_is_locked(status)) return status_ok();
+    if (failed(status)) dispatch_drop_changes(d);
     return status;
 }
 

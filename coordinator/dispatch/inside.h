@@ -30,6 +30,7 @@ struct Dispatch {
     Roster roster;
     WorkQueue queue[LEASE_KINDS]; /* shots to render, clips to finish */
     Letter *outbox, **outbox_last;
+    News kept; /* heard when the ledger was locked, and to be heard again */
     int64_t now_ms, asked_ms, alive_ms, lines_ms, ending_ms;
     int64_t moved; /* clips, in this round */
     bool in_round, stopping, paused;

@@ -169,8 +169,8 @@ static Status hear_result(Dispatch *d, Member *m, const WireMessage *w)
     WireMessage ack = {.kind = WIRE_ACK, .epoch = ledger_epoch(d->ledger), .lease = r->lease};
     if (holds(d, m, r->lease, r->epoch)) {
         TRY(dispatch_begin_changes(d));
-        const bool finish = r->kind == LEASE_FINISH;
-        bool consents; /* without them the lease has ended by the asking */
+        const bool finish = m->kind == LEASE_FINISH; /* a lease that could not be read is a result of no kind */
+        bool consents;                               /* without them the lease has ended by the asking */
         if (finish || r->err != OK)
             TRY(dispatch_ask_consent(d, finish ? -1 : m->shot, finish ? m->item : -1, &consents));
         if (holds(d, m, r->lease, r->epoch)) TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));
@@ -239,13 +239,18 @@ static Status hear_message(Dispatch *d, Member *m, const News *news)
 Status dispatch_hear(Dispatch *d, int wait_ms)
 {
     for (int i = 0; i < MOST_NEWS && d->moved < DISPATCH_ROUND_CLIPS; i++) {
-        News news;
-        TRY(link_hear(d->link, i == 0 ? wait_ms : 0, &news));
+        News news = d->kept;
+        d->kept = (News){0};
+        if (news.kind == NEWS_NONE) TRY(link_hear(d->link, i == 0 ? wait_ms : 0, &news));
         if (news.kind == NEWS_NONE) break;
         Status status = status_ok();
         if (news.peer > 0 && news.peer < d->roster.count) {
             Member *m = &d->roster.member[news.peer];
             status = news.kind == NEWS_DEATH ? hear_death(d, m, false) : hear_message(d, m, &news);
+        }
+        if (ledger_is_locked(status)) { /* a death is told once: it is heard again in the next round */
+            d->kept = news;
+            return status;
         }
         news_clear(&news);
         TRY(status);

@@ -75,23 +75,23 @@ Status dispatch_take_requests(Dispatch *d)
 
 /* ---- waiting for somebody's word ---- */
 
-static const char *hold_text(const Dispatch *d)
+static const char *hold_text(const Dispatch *d, Hold hold)
 {
-    if (d->hold == HOLD_PILOT) return "the pilot is made and waits for approval: `reelwright pilot approve`";
+    if (hold == HOLD_PILOT) return "the pilot is made and waits for approval: `reelwright pilot approve`";
     return d->paused ? "the campaign is paused: `reelwright resume`"
                      : "the clips that are left are paused: `reelwright resume --where state=paused`";
 }
 
-static Status tell_of_hold(Dispatch *d)
+static Status tell_of_hold(Dispatch *d, Hold hold)
 {
     Snapshot s;
     TRY(ledger_read_snapshot(d->ledger, &s));
-    if (d->hold == HOLD_PILOT)
+    if (hold == HOLD_PILOT)
         dispatch_event(d, "pilot.ready", "{s:I,s:I,s:I}", "clips", s.pilot_clips, "finished", s.finished, "failed",
                        s.failed);
     else
-        dispatch_event(d, "run.waiting", "{s:I,s:s}", "left", s.left, "reason", hold_text(d));
-    log_line(LOG_INFO, "%s %s", hold_text(d), ledger_folder(d->ledger));
+        dispatch_event(d, "run.waiting", "{s:I,s:s}", "left", s.left, "reason", hold_text(d, hold));
+    log_line(LOG_INFO, "%s %s", hold_text(d, hold), ledger_folder(d->ledger));
     snapshot_clear(&s);
     return status_ok();
 }
@@ -105,12 +105,12 @@ Status dispatch_rest(Dispatch *d)
         return status_ok();
     }
     if (hold != d->hold) {
+        TRY(tell_of_hold(d, hold));
         d->hold = hold;
         d->hold_ms = d->now_ms;
-        TRY(tell_of_hold(d));
     }
     if (d->options.wait_ms >= 0 && d->now_ms - d->hold_ms >= d->options.wait_ms)
-        dispatch_halt(d, DISPATCH_WAITING, hold_text(d));
+        dispatch_halt(d, DISPATCH_WAITING, hold_text(d, hold));
     return status_ok();
 }
 
@@ -121,8 +121,8 @@ Status dispatch_count_failed(Dispatch *d)
     int64_t count;
     char *what = NULL;
     if (!d->count_failed || d->options.most_failed < 0 || d->end != DISPATCH_WORKING) return status_ok();
-    d->count_failed = false;
     TRY(ledger_count_failed(d->ledger, &count));
+    d->count_failed = false;
     if (count <= d->options.most_failed) return status_ok();
     Status status = ledger_describe_failures(d->ledger, REASONS_TOLD, &what);
     if (!failed(status)) {

@@ -64,6 +64,7 @@ static void take_line(void *self, const char *line)
     if (strncmp(line, own, sizeof own - 1) == 0) {
         progress_view_clear(&l->view);
         foreign_print(stderr, "%s\n", line);
+        l->changed_ms = moment_ms(); /* a coordinator that waits for the ledger's lock says so */
     } else if (line[strspn(line, "- ")]) {
         snprintf(l->last_words[l->last_count++ % LAST_LINES], sizeof *l->last_words, "%s", line);
     }
@@ -111,12 +112,9 @@ static bool coordinator_died(Launch *l, const Snapshot *s)
     return !is_alive(s->pid) && (l->seen_alive == s->pid || mpirun_has_nobody(&l->mpirun));
 }
 
-static Status look_at_ledger(Launch *l)
+static Status read_ledger(Launch *l, int64_t now_ms)
 {
     Snapshot s;
-    int64_t now_ms = moment_ms();
-    if (now_ms - l->looked_ms < LEDGER_MS) return status_ok();
-    l->looked_ms = now_ms;
     TRY(ledger_check_place(l->ledger));
     TRY(ledger_check_launch(l->ledger));
     TRY(ledger_read_snapshot(l->ledger, &s));
@@ -126,6 +124,18 @@ static Status look_at_ledger(Launch *l)
     if (l->ended_ms == 0 && s.epoch > l->epoch_before && s.ended_s > 0) l->ended_ms = now_ms;
     if (l->ended_ms == 0 && coordinator_died(l, &s)) l->ended_ms = now_ms;
     snapshot_clear(&s);
+    return status_ok();
+}
+
+/* While another process holds the lock, the coordinator can write no word either. */
+static Status look_at_ledger(Launch *l)
+{
+    const int64_t now_ms = moment_ms();
+    if (now_ms - l->looked_ms < LEDGER_MS) return status_ok();
+    l->looked_ms = now_ms;
+    Status status = read_ledger(l, now_ms);
+    if (!ledger_is_locked(status)) return status;
+    l->changed_ms = now_ms;
     return status_ok();
 }
 
@@ -157,11 +167,13 @@ static void watch_limits(Launch *l)
 static Status watch_child(Launch *l)
 {
     Status status = status_ok();
+    ledger_set_patience(l->ledger, LOOK_MS);
     while (mpirun_listen(&l->mpirun, LOOK_MS)) {
         if (!failed(status)) status = look_at_ledger(l);
         if (failed(status)) end_job(l, status.message);
         watch_limits(l);
     }
+    ledger_set_patience(l->ledger, -1);
     const int how = l->mpirun.how;
     fprintf(l->log, "-- mpirun ended: %s %d\n", WIFSIGNALED(how) ? "signal" : "status",
             WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));

@@ -112,6 +112,7 @@ Status ledger_db_begin(Ledger *l, double now_s)
     TRY(ledger_sql_run(l, "BEGIN IMMEDIATE", ""));
     ledger_state_begin(l);
     l->in_round = true;
+    l->committing = false;
     l->now_s = now_s;
     return status_ok();
 }
@@ -129,9 +130,14 @@ static Status provoke_changes(const Ledger *l, const char *when)
 
 Status ledger_commit(Ledger *l)
 {
-    Status status = ledger_state_write(l);
-    if (!failed(status)) status = provoke_changes(l, "before");
-    if (!failed(status)) status = ledger_sql_run(l, "COMMIT", "");
+    Status status = l->committing ? status_ok() : ledger_state_write(l);
+    if (!failed(status) && !l->committing) status = provoke_changes(l, "before");
+    if (!failed(status)) {
+        l->committing = true;
+        status = ledger_sql_run(l, "COMMIT", "");
+    }
+    if (ledger_is_locked(status)) return status;
+    l->committing = false;
     if (failed(status)) {
         char *why = text_copy(status.message);
         ledger_rollback(l);
@@ -149,7 +155,7 @@ void ledger_rollback(Ledger *l)
         ledger_state_forget(l);
         ledger_running_clear(l);
     }
-    l->in_round = false;
+    l->in_round = l->committing = false;
 }
 
 Status ledger_db_read_text(Query q, const char *none, char **text)

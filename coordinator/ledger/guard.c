@@ -96,6 +96,8 @@ bool guard_is_due(Guard *g, int64_t now_ms)
     return true;
 }
 
+void guard_look_again(Guard *g) { g->found = false, g->looked_ms = INT64_MIN / 2; }
+
 /* ---- the question ---- */
 
 /* What the clip's finish document asks for; the store's answer. */

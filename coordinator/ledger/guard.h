@@ -15,6 +15,7 @@ void guard_close(Guard **g);
 
 /* True when the store has changed since guard_find last looked at all clips, or that was a minute ago; looks once a second at most. */
 bool guard_is_due(Guard *g, int64_t now_ms);
+void guard_look_again(Guard *g); /* what was due could not be done: it is due at once */
 
 typedef struct {               /* owns its texts */
     int64_t clip, shot, lease; /* lease: its last one; 0: none */

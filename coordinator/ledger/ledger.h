@@ -35,6 +35,13 @@ const char *ledger_folder(const Ledger *l); /* absolute */
  * goes where nobody looks. */
 Status ledger_check_place(const Ledger *l);
 
+/* True of a failure that only says that another process held the lock for longer than this ledger's patience: nothing was done, and the same
+ * call may succeed later. No statement within a transaction fails so, only its begin, its commit and what is read outside of one. */
+bool ledger_is_locked(Status s);
+/* How long a call waits for a lock; negative: until the process is asked to stop. At first 30 s for a reader, and endless for a writer.
+ * Whoever waits for long is told of it. */
+void ledger_set_patience(Ledger *l, int64_t ms);
+
 /* Writes the plan of a new campaign, or checks that the ledger is this campaign's: ERR_INPUT names both when it is not. */
 /* The latter alone, only reading; OK when there is none yet. update: changes will be taken in (ledger_take_plan). */
 Status ledger_check_campaign(Ledger *l, const Campaign *c, bool update);
@@ -52,6 +59,7 @@ Status ledger_read_columns(Ledger *l, char **json);
 
 /* One dispatch round's changes, whole or not at all. now_s (wall clock) stamps all of them. */
 Status ledger_begin(Ledger *l, double now_s);
+/* After a failure that ledger_is_locked the transaction is still there: this again, or ledger_rollback. */
 Status ledger_commit(Ledger *l);
 void ledger_rollback(Ledger *l); /* harmless when nothing was begun */
 

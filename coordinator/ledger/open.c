@@ -15,30 +15,39 @@
 #include "coordinator/ledger/running.h"
 
 enum {
-    BUSY_READ_MS = 30000,
-    BUSY_WRITE_MS = 90000, /* less than a launcher waits for a word of its coordinator (mpirun.h) */
-    BUSY_TELL_MS = 10000,
-    BUSY_LOOK_MS = 20
+    LOCK_READ_MS = 30000,  /* the patience of a reader; a writer's is endless */
+    LOCK_TELL_MS = 10000,  /* after so long the user is told */
+    LOCK_AGAIN_MS = 30000, /* and again: before the launcher calls its coordinator silent (mpirun.h) */
+    LOCK_SAME_MS = 2000,   /* two waits with less than this between them are one */
+    LOCK_LOOK_MS = 20
 };
 
 /* ---- somebody else has it ---- */
 
-/* Called while a lock is held by another: with a rollback journal a commit waits for every reader. True: try again. So a transaction
- * that comes late is late, and no error. */
+/* SQLite calls this while another process holds the lock that it needs: a writer waits for another writer, and with a rollback journal a
+ * commit waits for every reader. 1: try again; 0: the statement fails with SQLITE_BUSY (ledger_is_locked). */
 static int wait_for_lock(void *self, int times)
 {
     Ledger *l = self;
     const int64_t now_ms = moment_ms();
-    if (times == 0) l->busy_since_ms = now_ms, l->busy_told = false;
-    const int64_t waited_ms = now_ms - l->busy_since_ms, most_ms = l->reads ? BUSY_READ_MS : BUSY_WRITE_MS;
-    if (waited_ms > most_ms || (waited_ms > BUSY_TELL_MS && moment_stops() > 0)) return 0;
-    if (waited_ms > BUSY_TELL_MS && !l->busy_told) {
-        log_line(LOG_WARNING, "%s: another process holds it (`fuser -v` names it); waiting", l->file);
-        l->busy_told = true;
+    if (times == 0) l->lock.began_ms = now_ms;
+    if (times == 0 && now_ms - l->lock.looked_ms > LOCK_SAME_MS) {
+        l->lock.since_ms = now_ms;
+        l->lock.tell_ms = now_ms + LOCK_TELL_MS;
     }
-    moment_sleep_ms(BUSY_LOOK_MS);
+    l->lock.looked_ms = now_ms;
+    if (now_ms >= l->lock.tell_ms) {
+        log_line(LOG_WARNING, "%s: another process has held it for %lld s (`fuser -v` names it); waiting", l->file,
+                 (long long)(now_ms - l->lock.since_ms) / 1000);
+        l->lock.tell_ms = now_ms + LOCK_AGAIN_MS;
+    }
+    if (l->lock.patience_ms >= 0 && now_ms - l->lock.began_ms >= l->lock.patience_ms) return 0;
+    if (now_ms - l->lock.since_ms > LOCK_TELL_MS && moment_stops() > 0) return 0;
+    moment_sleep_ms(LOCK_LOOK_MS);
     return 1;
 }
+
+void ledger_set_patience(Ledger *l, int64_t ms) { l->lock.patience_ms = ms; }
 
 /* ---- one connection ---- */
 
@@ -261,6 +270,8 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
     l->folder = absolute;
     l->file = path_join(absolute, "ledger.db");
     l->reads = mode == LEDGER_READ;
+    l->lock.patience_ms = l->reads ? LOCK_READ_MS : -1;
+    l->lock.looked_ms = INT64_MIN / 2;
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
                    0); /* nobody asks, and it takes a lock at every allocation; once is enough */
     Status status = l->reads ? open_to_read(l, folder) : open_to_write(l);

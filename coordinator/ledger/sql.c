@@ -1,11 +1,20 @@
 #include "sql.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
+
+bool ledger_is_locked(Status s) { return s.err == ERR_RETRY && s.error == EBUSY; }
 
 Status ledger_sql_fail(Ledger *l, const char *what)
 {
     const char *name = l->file ? l->file : "ledger";
+    const int code = l->db ? sqlite3_errcode(l->db) & 0xff : SQLITE_NOMEM;
+    if (code == SQLITE_BUSY && (l->committing || sqlite3_get_autocommit(l->db))) {
+        Status status = status_fail(ERR_RETRY, "%s: %s: another process holds it (`fuser -v` names it)", name, what);
+        status.error = EBUSY;
+        return status;
+    }
     return status_fail(ERR_FATAL, "%s: %s: %s", name, what, l->db ? sqlite3_errmsg(l->db) : "out of memory");
 }
 

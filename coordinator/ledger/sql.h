@@ -12,14 +12,17 @@ enum { LEDGER_STATEMENTS = 256 };
 struct Ledger {
     sqlite3 *db;
     char *folder, *file;
-    bool reads, busy_told; /* reads: LEDGER_READ */
-    int64_t busy_since_ms; /* a lock has been waited for */
-    dev_t device;          /* of the file, as it was opened */
+    bool reads; /* LEDGER_READ */
+    struct {    /* the wait for a lock that another process holds: open.c */
+        int64_t patience_ms, since_ms, began_ms, looked_ms, tell_ms;
+    } lock;
+    dev_t device; /* of the file, as it was opened */
     ino_t inode;
     int64_t epoch;  /* 0: none taken, nothing may be written */
     int64_t launch; /* 0: not compared */
     double now_s;   /* of the round */
     bool in_round;
+    bool committing;  /* the round's changes are all written, and its COMMIT is or was tried */
     unsigned changes; /* of the round: a bit for each LedgerEvent or LedgerChange in it */
     struct {          /* differences that this transaction makes: counts.h */
         int64_t shots[SHOT_STATES], clips[CLIP_STATES], steps;
@@ -53,7 +56,7 @@ typedef struct {
     Status status;
 } Query;
 
-/* What SQLite says, with the file's name. A full disk, a lost device and a corrupt file are ERR_FATAL. */
+/* What SQLite says, with the file's name. A full disk, a lost device and a corrupt file are ERR_FATAL; a lock: ledger_is_locked. */
 Status ledger_sql_fail(Ledger *l, const char *what);
 /* types: i int64_t, d double, t text (NULL is NULL). sql must be a literal. */
 Status ledger_sql_run(Ledger *l, const char *sql, const char *types, ...);

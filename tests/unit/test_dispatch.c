@@ -1,6 +1,8 @@
 /* test_dispatch.c - nights with lost, hung, failing and replaced workers; what the world is told, and when. */
 #include "dispatch_fixture.h"
 
+#include "coordinator/ledger/sql.h"
+
 static void test_a_quiet_night(void **state)
 {
     (void)state;
@@ -109,6 +111,114 @@ static void test_fewer_than_three_workers_try_three_times(void **state)
     assert_counts(&f, 3, 1, 0);
     assert_int_equal(outcomes(&f).failed, 3);
     close_farm(&f);
+}
+
+/* Whatever kind of failure it is but ERR_CLIP: check has accepted the campaign, so a worker that finds its input wrong may be what is
+ * wrong (a file system that is not mounted there). */
+static ErrClass finish_of_row1_has_bad_input(Farm *f, Sim *s, const char **reason)
+{
+    (void)f;
+    *reason = "voices/row1.wav: no such file";
+    return s->talk.lease.kind == LEASE_FINISH && strcmp(s->talk.lease.clip_id, "row1") == 0 ? ERR_INPUT : OK;
+}
+
+static void test_a_finish_is_tried_three_times(void **state)
+{
+    (void)state;
+    for (int workers = 1; workers <= 4; workers++) {
+        Farm f = open_farm(8, 4, workers, (LocalFaults){0});
+        int different, times;
+        char what[64] = "";
+        f.fate = finish_of_row1_has_bad_input;
+        run_farm(&f, 120);
+        assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+        assert_counts(&f, 7, 1, 0);
+        assert_good(ledger_failures(f.ledger, LEASE_FINISH, 1, &different, &times));
+        assert_int_equal(different, workers < 3 ? workers : 3);
+        assert_int_equal(times, 3);
+        assert_good(ledger_read_clips(f.ledger, NULL, (ClipSink){reason_of_row1, what}));
+        assert_string_equal(what, "failed/voices/row1.wav: no such file");
+        close_farm(&f);
+    }
+}
+
+/* A shot that only another version of the program could read is a failure as any other, and the farm does not wait for it. */
+static void test_a_lease_that_no_worker_can_read(void **state)
+{
+    (void)state;
+    Farm f = open_farm(6, 1, 2, (LocalFaults){0});
+    char what[64] = "";
+    assert_good(ledger_db_exec(f.ledger, "UPDATE specs SET spec = '{\"steps\": 4}' WHERE shot = 1", "test"));
+    run_farm(&f, 60);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+    assert_counts(&f, 5, 1, 0);
+    assert_int_equal(outcomes(&f).failed, 3);
+    assert_good(ledger_read_clips(f.ledger, NULL, (ClipSink){reason_of_row1, what}));
+    assert_string_equal(what, "failed/the worker cannot read its lease: message of kind 2: bad"); /* cut */
+    close_farm(&f);
+}
+
+/* ---- another process holds the ledger ---- */
+
+static void tick_often(Farm *f, int times)
+{
+    for (int i = 0; i < times; i++) tick(f);
+}
+
+/* A writer has it, and meanwhile results come and a worker dies. */
+static void night_with_a_writer(void)
+{
+    Farm f = open_farm(6, 1, 3, (LocalFaults){0});
+    Ledger *other;
+    while (outcomes(&f).finished == 0) tick(&f);
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &other));
+    assert_good(ledger_db_begin(other, 1e9));
+    const Outcomes before = outcomes(&f);
+    kill_worker(&f, &f.sim[2]);
+    tick_often(&f, 200);
+    const Outcomes after = outcomes(&f);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_WORKING);
+    ledger_rollback(other);
+    ledger_close(&other);
+    run_farm(&f, 60);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+    assert_counts(&f, 6, 0, 0);
+    assert_in_range(outcomes(&f).lost, 0, 1);
+    close_farm(&f);
+}
+
+static Status tick_while_reading(void *self, const ClipRow *row)
+{
+    if (strcmp(row->clip_id, "row0") == 0) tick_often(self, 200);
+    return status_ok();
+}
+
+/* With a rollback journal a commit waits for a reader. */
+static void night_with_a_reader(void)
+{
+    Farm f = open_farm(6, 1, 3, (LocalFaults){0});
+    Ledger *other;
+    while (outcomes(&f).finished == 0) tick(&f);
+    assert_good(ledger_open(f.folder, LEDGER_READ, &other));
+    assert_good(ledger_read_clips(other, NULL, (ClipSink){tick_while_reading, &f}));
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_WORKING);
+    ledger_close(&other);
+    run_farm(&f, 60);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+    assert_counts(&f, 6, 0, 0);
+    assert_int_equal(outcomes(&f).done, 6);
+    close_farm(&f);
+}
+
+static void test_a_locked_ledger_is_waited_for(void **state)
+{
+    (void)state;
+    night_with_a_writer();
+    assert_int_equal(setenv("REELWRIGHT_JOURNAL", "rollback", 1), 0);
+    night_with_a_writer();
+    night_with_a_reader();
+    assert_int_equal(unsetenv("REELWRIGHT_JOURNAL"), 0);
 }
 
 static void test_poison_fails_at_once(void **state)
@@ -600,6 +710,9 @@ int main(void)
         cmocka_unit_test(test_a_clip_that_kills_its_workers),
         cmocka_unit_test(test_three_workers_fail_at_a_shot),
         cmocka_unit_test(test_fewer_than_three_workers_try_three_times),
+        cmocka_unit_test(test_a_finish_is_tried_three_times),
+        cmocka_unit_test(test_a_lease_that_no_worker_can_read),
+        cmocka_unit_test(test_a_locked_ledger_is_waited_for),
         cmocka_unit_test(test_poison_fails_at_once),
         cmocka_unit_test(test_a_worker_that_fails_everything_is_set_aside),
         cmocka_unit_test(test_all_workers_set_aside_is_the_end),

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/file.h"
+
 void talk_open(Talk *t, Link *link, const char *host, int pid, int threads, int takes)
 {
     *t = (Talk){.link = link, .pid = pid, .threads = threads, .takes = takes, .said_ms = -TALK_REPEAT_MS};
@@ -66,10 +68,28 @@ static void take_stop(Talk *t, const WireMessage *m)
     t->stop_why = m->as.stop;
 }
 
+/* The coordinator would send it again and again, and wait. */
+static void refuse_lease(Talk *t, const WireMessage *m, const char *why)
+{
+    if (m->lease <= t->seen || t->has_lease) return;
+    lease_result_clear(&t->result);
+    t->result = (LeaseResult){.lease = m->lease,
+                              .epoch = m->epoch,
+                              .err = ERR_RETRY,
+                              .reason = text_format("the worker cannot read its lease: %s", why)};
+    t->owes_result = true;
+    t->seen = m->lease;
+    t->said_ms = INT64_MIN / 2;
+}
+
 static void take_message(Talk *t, const News *news)
 {
     WireMessage m;
-    if (failed(wire_decode(news->data, news->bytes, &m))) return; /* the coordinator will say it again */
+    Status status = wire_decode(news->data, news->bytes, &m);
+    if (failed(status)) {
+        if (m.kind == WIRE_LEASE) refuse_lease(t, &m, status.message);
+        return; /* of any other kind the coordinator will say it again */
+    }
     if (m.kind == WIRE_LEASE) take_lease(t, &m);
     if (m.kind == WIRE_STOP) take_stop(t, &m);
     if (m.kind == WIRE_ACK && t->owes_result && m.lease == t->result.lease) {
