@@ -51,7 +51,7 @@ static Status withdraw_one(Dispatch *d, GuardedClip *c)
     log_line(LOG_WARNING, "clip %s is withdrawn: %s", c->clip_id, c->reason);
     d->withdrawn = memory_resize(d->withdrawn, (size_t)d->withdrawn_count + 1, sizeof *d->withdrawn);
     d->withdrawn[d->withdrawn_count++] = text_copy(c->stem);
-    d->moved++;
+    d->changes++;
     return status_ok();
 }
 

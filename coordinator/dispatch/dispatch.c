@@ -78,23 +78,11 @@ Status dispatch_queue_clips(Dispatch *d, int64_t shot)
 {
     int64_t *clip = NULL, count = 0;
     Status status = ledger_waiting_clips(d->ledger, shot, &clip, &count);
-    d->moved += count;
+    d->changes += count;
     return fill(&d->queue[LEASE_FINISH], status, clip, count);
 }
 
 /* ---- handing out ---- */
-
-typedef struct {
-    Dispatch *dispatch;
-    const Member *member;
-    LeaseKind kind;
-} Asking;
-
-static bool refuses(void *self, int64_t item, Status *status)
-{
-    const Asking *a = self;
-    return dispatch_refuses(a->dispatch, a->member, a->kind, item, status);
-}
 
 static void tell_of_lease(Dispatch *d, const Lease *l, int rank)
 {
@@ -113,7 +101,7 @@ static void send_render(Dispatch *d, Member *m, WireMessage *w, int64_t shot)
     roster_fill_group(&d->roster, m, &w->as.lease);
     wire_encode(w, &data, &bytes);
     for (Member *each = NULL; (each = roster_next_member(&d->roster, m, each));) {
-        roster_start_lease(each, &w->as.lease, each == m ? shot : -1, each == m ? shot : -1, d->now_ms);
+        roster_start_lease(&d->roster, each, &w->as.lease, each == m ? shot : -1, each == m ? shot : -1, d->now_ms);
         dispatch_post_lease(d, each, data, bytes);
     }
     free(data);
@@ -129,7 +117,7 @@ static Status give_render(Dispatch *d, Member *m, int64_t shot)
     if (w.as.lease.lease == 0) return status_ok(); /* nobody wants it any more */
     w.lease = w.as.lease.lease;
     w.epoch = w.as.lease.epoch;
-    d->moved++;
+    d->changes++;
     tell_of_lease(d, &w.as.lease, m->rank);
     send_render(d, m, &w, shot);
     wire_clear(&w);
@@ -148,44 +136,50 @@ static Status give_finish(Dispatch *d, Member *m, int64_t clip)
     TRY(ledger_give_finish(d->ledger, clip, m->name, &w.as.lease, &shot));
     w.lease = w.as.lease.lease;
     w.epoch = w.as.lease.epoch;
-    d->moved++;
+    d->changes++;
     dispatch_note_consent(d, &w.as.lease);
     tell_of_lease(d, &w.as.lease, m->rank);
     wire_encode(&w, &data, &bytes);
-    roster_start_lease(m, &w.as.lease, shot, clip, d->now_ms);
+    roster_start_lease(&d->roster, m, &w.as.lease, shot, clip, d->now_ms);
     dispatch_post_lease(d, m, data, bytes);
     free(data);
     wire_clear(&w);
     return status_ok();
 }
 
-static Status offer(Dispatch *d, Member *m, LeaseKind kind)
+static Status give(void *self, Member *m, LeaseKind kind, int64_t item)
 {
-    int64_t item;
-    Asking asking = {d, m, kind};
-    TRY(dispatch_begin_changes(d));
-    TRY(queue_take(&d->queue[kind], (WorkFilter){refuses, &asking}, &item));
-    if (item < 0) return status_ok();
-    return kind == LEASE_FINISH ? give_finish(d, m, item) : give_render(d, m, item);
+    return kind == LEASE_FINISH ? give_finish(self, m, item) : give_render(self, m, item);
 }
 
-/* Who may have both finishes first: masters take room, and a clip that is done is done. */
+static Status begin(void *self) { return dispatch_begin_changes(self); }
+
+static bool is_full(void *self) { return ((const Dispatch *)self)->changes >= DISPATCH_ROUND_CLIPS; }
+
+static int ready_masters(void *self) { return ledger_ready_masters(((const Dispatch *)self)->ledger); }
+
+static bool has_room(void *self, int renders) { return dispatch_has_room(self, renders); }
+
+static Status has_failed(void *self, LeaseKind kind, int64_t item, const Member *m, bool *yes)
+{
+    return ledger_has_failed(((Dispatch *)self)->ledger, kind, item, m->name, yes);
+}
+
+static Status failures(void *self, LeaseKind kind, int64_t item, int *workers, int *times)
+{
+    return ledger_failures(((Dispatch *)self)->ledger, kind, item, workers, times);
+}
+
+Rules dispatch_rules(Dispatch *d)
+{
+    return (Rules){&d->roster,    d->queue, d->now_ms,  d,        begin, is_full,
+                   ready_masters, has_room, has_failed, failures, give};
+}
+
 static Status hand_out_work(Dispatch *d)
 {
-    if (d->end != DISPATCH_WORKING || d->paused) return status_ok();
-    const bool finishers = roster_count(&d->roster, d->now_ms).hoped[LEASE_FINISH] > 0;
-    roster_form_groups(&d->roster, d->now_ms);
-    for (int rank = 1; rank < d->roster.count && d->moved < DISPATCH_ROUND_CLIPS; rank++) {
-        Member *m = &d->roster.member[rank];
-        const bool clips = queue_length(&d->queue[LEASE_FINISH]) > 0, shots = queue_length(&d->queue[LEASE_RENDER]) > 0;
-        if (!clips && !shots) break;
-        if (!roster_can_work(&d->roster, m, d->now_ms)) continue;
-        if (clips && (roster_takes(m, LEASE_FINISH) || !finishers)) TRY(offer(d, m, LEASE_FINISH));
-        if (shots && m->state == MEMBER_READY && roster_takes(m, LEASE_RENDER) &&
-            roster_group_can_work(&d->roster, m, d->now_ms) && dispatch_has_room(d))
-            TRY(offer(d, m, LEASE_RENDER));
-    }
-    return status_ok();
+    const Rules rules = dispatch_rules(d);
+    return d->end != DISPATCH_WORKING || d->paused ? status_ok() : rules_hand_out(&rules);
 }
 
 /* ---- the round ---- */
@@ -200,7 +194,7 @@ static Status give_up_on_silent(Dispatch *d)
                  (long long)(d->now_ms - m->progress_ms) / 1000, m->stage[0] ? m->stage : "start", m->done, m->total);
         log_line(LOG_WARNING, "%s", reason);
         if (m->state == MEMBER_HELPING) {
-            roster_end_lease(m, MEMBER_LOST);
+            roster_end_lease(&d->roster, m, MEMBER_LOST);
             continue;
         }
         TRY(dispatch_begin_changes(d));
@@ -209,25 +203,18 @@ static Status give_up_on_silent(Dispatch *d)
     return status_ok();
 }
 
-/* Work is left, and there is or may soon be somebody for it. */
-static bool can_go_on(const Dispatch *d, const RosterCount *c)
-{
-    const bool renders = queue_length(&d->queue[LEASE_RENDER]) > 0 && c->hoped[LEASE_RENDER] >= d->roster.group_size;
-    return renders || (queue_length(&d->queue[LEASE_FINISH]) > 0 && c->any > 0) || c->working > 0;
-}
-
 static Status look_for_the_end(Dispatch *d)
 {
-    RosterCount c = roster_count(&d->roster, d->now_ms);
-    bool work = queue_length(&d->queue[LEASE_RENDER]) + queue_length(&d->queue[LEASE_FINISH]) > 0;
+    const Rules rules = dispatch_rules(d);
     if (d->end == DISPATCH_WORKING) {
-        if (c.working == 0 && (!work || d->paused))
+        const RulesNext next = rules_next(&rules, d->paused);
+        if (next == RULES_REST)
             TRY(dispatch_rest(d));
         else
             d->hold = HOLD_NONE;
-        if (work && !can_go_on(d, &c) && c.aside > 0)
+        if (next == RULES_ALL_ASIDE)
             dispatch_halt(d, DISPATCH_STUCK, "every worker failed at too many things and was set aside");
-        if (work && !can_go_on(d, &c)) dispatch_halt(d, DISPATCH_NO_WORKERS, "no worker is left");
+        if (next == RULES_NO_WORKERS) dispatch_halt(d, DISPATCH_NO_WORKERS, "no worker is left");
     }
     dispatch_replace(d);
     if (d->end == DISPATCH_WORKING) return status_ok();
@@ -270,8 +257,8 @@ static Status note_workers(Dispatch *d)
 
 static Status play_round(Dispatch *d, int wait_ms)
 {
-    if (d->moved >= DISPATCH_ROUND_CLIPS) wait_ms = 0; /* the last round left work */
-    d->moved = 0;
+    if (d->changes >= DISPATCH_ROUND_CLIPS) wait_ms = 0; /* the last round left work */
+    d->changes = 0;
     TRY(dispatch_hear(d, wait_ms));
     TRY(give_up_on_silent(d));
     TRY(dispatch_take_requests(d));

@@ -8,12 +8,10 @@
  * Policy
  * - A result counts when its lease still runs, in this epoch, with this worker; any other is acknowledged and ignored.
  * - Two kinds of work: a render ends with a shot's master (moved to masters/), a finish with one clip of it (moved to clips/).
- *   Each worker says which it is here for. Who takes both finishes first; who renders, renders while no more masters wait than
- *   DISPATCH_MASTERS for each worker, and while the disk has room for more. A master goes when the last clip of it is finished.
- *   When nobody is left who finishes, those who render do.
- * - A shot whose render failed on three different workers is failed with the last reason, and its clips with it; a clip whose finish
- *   did, alone. Where fewer than three can try, three times are enough, and each of them must have tried. ERR_CLIP fails at once. A dead or silent worker counts like a failure: a clip that always kills its worker ends.
- *   What was in flight when the whole job died does not count.
+ *   Each worker says which it is here for. Who gets what next, how many masters may wait, and when a shot or clip is given up: rules.h.
+ *   A master goes when the last clip of it is finished. When nobody is left who finishes, those who render do.
+ * - A shot that is given up is failed with the last reason, and its clips with it; a clip whose finish is, alone. A dead or silent worker
+ *   counts like a failure: a clip that always kills its worker ends. What was in flight when the whole job died does not count.
  * - A worker that fails at three different things in a row is set aside. When all are, the farm cannot go on.
  * - A full disk of the campaign stops the farm instead of failing the whole campaign clip by clip; one of a node is that node's.
  * - A master that is missing or damaged is made again, of the shot's last checkpoint where that is there.
@@ -30,7 +28,7 @@
 #include "coordinator/ledger/ledger.h"
 #include "coordinator/watch/events.h"
 
-enum { DISPATCH_FAILURES = 3, DISPATCH_MASTERS = 4 /* for each worker */, DISPATCH_RESEND_MS = 1000 };
+enum { DISPATCH_RESEND_MS = 1000 };
 
 typedef struct Dispatch Dispatch;
 

@@ -182,14 +182,6 @@ Status dispatch_open_files(Dispatch *d)
 
 /* ---- how many may wait ---- */
 
-static int count_renders(const Dispatch *d)
-{
-    int count = 0;
-    for (int rank = 1; rank < d->roster.count; rank++)
-        count += d->roster.member[rank].state == MEMBER_WORKING && d->roster.member[rank].kind == LEASE_RENDER;
-    return count;
-}
-
 static void look_at_disk(Dispatch *d)
 {
     struct statvfs s;
@@ -199,13 +191,8 @@ static void look_at_disk(Dispatch *d)
         statvfs(ledger_folder(d->ledger), &s) == 0 ? (int64_t)(s.f_bavail * (s.f_frsize / 512)) * 512 : INT64_MAX;
 }
 
-/* Without one that waits there is no choice: what does not fit fails, and says that the disk is full. */
-bool dispatch_has_room(Dispatch *d)
+bool dispatch_has_room(Dispatch *d, int renders)
 {
-    const int ready = ledger_ready_masters(d->ledger), renders = count_renders(d);
-    const int workers = roster_count(&d->roster, d->now_ms).any;
-    if (ready == 0) return true;
-    if (ready + renders >= DISPATCH_MASTERS * workers) return false;
     if (d->options.simulated) return true;
     look_at_disk(d);
     return d->files.free_bytes >= LEAST_FREE_BYTES + 2 * d->files.largest_bytes * (renders + 1);

@@ -7,6 +7,7 @@
 #include "coordinator/dispatch/dispatch.h"
 #include "coordinator/dispatch/queue.h"
 #include "coordinator/dispatch/roster.h"
+#include "coordinator/dispatch/rules.h"
 #include "coordinator/ledger/guard.h"
 #include "coordinator/ledger/steer.h"
 #include "coordinator/watch/audit.h"
@@ -32,7 +33,7 @@ struct Dispatch {
     Letter *outbox, **outbox_last;
     News kept; /* heard when the ledger was locked, and to be heard again */
     int64_t now_ms, asked_ms, alive_ms, lines_ms, ending_ms;
-    int64_t moved; /* clips, in this round */
+    int64_t changes; /* of clips and leases, in this round */
     bool in_round, stopping, paused;
     bool count_failed; /* clips have failed since they were last counted */
     Hold hold;         /* why nothing is done, since hold_ms */
@@ -67,10 +68,6 @@ void dispatch_event(Dispatch *d, const char *event, const char *pack, ...); /* a
 void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason);
 
 /* ---- fate.c ---- */
-/* Whether the worker may have such work: it is here for it, or clips wait and nobody is left who is. */
-bool dispatch_takes(const Dispatch *d, const Member *m, LeaseKind kind);
-/* Whether this worker has failed at it and another one may still try. */
-bool dispatch_refuses(Dispatch *d, const Member *m, LeaseKind kind, int64_t item, Status *status);
 /* The group of `lead` is no more. lost: its lease was not given back, so its members are told to give it up. */
 void dispatch_end_group(Dispatch *d, Member *lead, bool lost);
 /* The lease of m ended without result. */
@@ -84,8 +81,8 @@ Status dispatch_open_files(Dispatch *d);
 Status dispatch_adopt(Dispatch *d, const Member *m, const LeaseResult *r);
 Status dispatch_sync_files(Dispatch *d);  /* before the commit */
 void dispatch_sweep_masters(Dispatch *d); /* after it */
-/* Another master may be made: not too many wait, and the disk has room for it. */
-bool dispatch_has_room(Dispatch *d);
+/* The disk has room for one master more than these renders will make. */
+bool dispatch_has_room(Dispatch *d, int renders);
 
 /* ---- consent.c ---- */
 /* Once a second, when the trust store has changed: clips whose consent does not hold any more are withdrawn, and what is in work for them is
@@ -99,6 +96,8 @@ void dispatch_remove_withdrawn(Dispatch *d); /* after the commit */
 void dispatch_forget_withdrawn(Dispatch *d); /* the round has not happened */
 
 /* ---- dispatch.c ---- */
+/* The decisions, over the ledger and as of now. */
+Rules dispatch_rules(Dispatch *d);
 /* Reads anew what waits. */
 Status dispatch_fill_queues(Dispatch *d);
 /* The shot's clips can be finished. */

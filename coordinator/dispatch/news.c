@@ -27,14 +27,14 @@ static void greet(Dispatch *d, Member *m, const WireMessage *w)
     } else {
         return;
     }
-    m->state = MEMBER_READY;
+    roster_set_state(&d->roster, m, MEMBER_READY);
     m->dirty = m->urgent = true;
 }
 
 static void hear_ready(Dispatch *d, Member *m, const WireMessage *w)
 {
     greet(d, m, w);
-    if (m->state == MEMBER_HELPING && w->lease >= m->lease) roster_end_lease(m, MEMBER_READY);
+    if (m->state == MEMBER_HELPING && w->lease >= m->lease) roster_end_lease(&d->roster, m, MEMBER_READY);
     if ((m->state == MEMBER_WORKING || m->state == MEMBER_HELPING) && w->lease < m->lease &&
         d->now_ms - m->sent_ms >= DISPATCH_RESEND_MS) {
         m->sent_ms = d->now_ms;
@@ -43,14 +43,14 @@ static void hear_ready(Dispatch *d, Member *m, const WireMessage *w)
     if (m->stop_told) dispatch_post_stop(d, m);
 }
 
-static bool holds(const Dispatch *d, const Member *m, int64_t lease, int64_t epoch)
+static bool works_at(const Dispatch *d, const Member *m, int64_t lease, int64_t epoch)
 {
     return m->state == MEMBER_WORKING && m->lease == lease && epoch == ledger_epoch(d->ledger);
 }
 
 static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
 {
-    if (!holds(d, m, w->lease, w->epoch)) {
+    if (!works_at(d, m, w->lease, w->epoch)) {
         dispatch_post_drop(d, m, w->lease);
         return status_ok();
     }
@@ -133,10 +133,10 @@ static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
         return status;
     }
     TRY(status);
-    d->moved++;
+    d->changes++;
     tell_of_result(d, m, r);
     roster_count_success(m);
-    roster_end_lease(m, MEMBER_READY);
+    roster_end_lease(&d->roster, m, MEMBER_READY);
     return status_ok();
 }
 
@@ -167,13 +167,13 @@ static Status hear_result(Dispatch *d, Member *m, const WireMessage *w)
 {
     const LeaseResult *r = &w->as.result;
     WireMessage ack = {.kind = WIRE_ACK, .epoch = ledger_epoch(d->ledger), .lease = r->lease};
-    if (holds(d, m, r->lease, r->epoch)) {
+    if (works_at(d, m, r->lease, r->epoch)) {
         TRY(dispatch_begin_changes(d));
         const bool finish = m->kind == LEASE_FINISH; /* a lease that could not be read is a result of no kind */
         bool consents;                               /* without them the lease has ended by the asking */
         if (finish || r->err != OK)
             TRY(dispatch_ask_consent(d, finish ? -1 : m->shot, finish ? m->item : -1, &consents));
-        if (holds(d, m, r->lease, r->epoch)) TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));
+        if (works_at(d, m, r->lease, r->epoch)) TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));
     } else if (m->state == MEMBER_LOST) {
         dispatch_event(d, "result.ignored", "{s:i,s:I}", "worker", m->rank, "lease", r->lease);
     }
@@ -203,7 +203,7 @@ static Status hear_death(Dispatch *d, Member *m, bool goodbye)
     } else {
         dispatch_end_group(d, lead, true);
     }
-    if (m->state < MEMBER_DEAD) roster_end_lease(m, next);
+    if (m->state < MEMBER_DEAD) roster_end_lease(&d->roster, m, next);
     return status_ok();
 }
 
@@ -238,7 +238,7 @@ static Status hear_message(Dispatch *d, Member *m, const News *news)
 
 Status dispatch_hear(Dispatch *d, int wait_ms)
 {
-    for (int i = 0; i < MOST_NEWS && d->moved < DISPATCH_ROUND_CLIPS; i++) {
+    for (int i = 0; i < MOST_NEWS && d->changes < DISPATCH_ROUND_CLIPS; i++) {
         News news = d->kept;
         d->kept = (News){0};
         if (news.kind == NEWS_NONE) TRY(link_hear(d->link, i == 0 ? wait_ms : 0, &news));

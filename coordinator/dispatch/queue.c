@@ -23,8 +23,12 @@ static void make_room(int64_t **list, int64_t *room, int64_t wanted)
 
 void queue_add(WorkQueue *q, const int64_t *item, int64_t count)
 {
-    if (q->next == q->count) q->next = q->count = 0;
     if (count == 0) return;
+    if (q->next > q->count / 2) { /* more have gone than wait */
+        memmove(q->fresh, q->fresh + q->next, (size_t)(q->count - q->next) * sizeof *item);
+        q->count -= q->next;
+        q->next = 0;
+    }
     make_room(&q->fresh, &q->room, q->count + count);
     memcpy(q->fresh + q->count, item, (size_t)count * sizeof *item);
     q->count += count;

@@ -6,13 +6,72 @@
 
 #include "common/file.h"
 
+bool roster_takes(const Member *m, LeaseKind kind) { return m->takes >> kind & 1; }
+
+/* by: 1 as the member enters the counts, -1 as it leaves them. Of one that has not been heard yet it is not known what it takes. */
+static void tally(Roster *r, const Member *m, int by)
+{
+    RosterCount *c = &r->tally;
+    const bool is_ready = m->state == MEMBER_READY, aside = m->aside && is_ready;
+    const bool hoped = m->state <= MEMBER_WORKING && !aside;
+    r->in[m->state] += by;
+    r->ungrouped += by * (is_ready && m->group == 0 && roster_takes(m, LEASE_RENDER));
+    c->any += by * hoped;
+    c->aside += by * aside;
+    c->working += by * (m->state == MEMBER_WORKING);
+    c->rendering += by * (m->state == MEMBER_WORKING && m->kind == LEASE_RENDER);
+    c->silent += by * (m->state == MEMBER_LOST || m->state == MEMBER_DEAD);
+    for (int k = 0; k < LEASE_KINDS; k++) {
+        const bool takes = roster_takes(m, (LeaseKind)k);
+        uint64_t *word = &r->ready[k][m->rank / 64], bit = (uint64_t)1 << m->rank % 64;
+        c->hoped[k] += by * (hoped && (takes || m->state == MEMBER_ABSENT));
+        *word = by > 0 && is_ready && takes ? *word | bit : *word & ~bit;
+    }
+}
+
+void roster_set_state(Roster *r, Member *m, MemberState state)
+{
+    tally(r, m, -1);
+    m->state = state;
+    tally(r, m, 1);
+}
+
+void roster_set_group(Roster *r, Member *m, int64_t group, int lead, int next)
+{
+    tally(r, m, -1);
+    m->group = group;
+    m->lead = lead;
+    m->next = next;
+    tally(r, m, 1);
+    m->dirty = true;
+}
+
+void roster_await(Roster *r, Member *m, int64_t until_ms)
+{
+    m->awaited_ms = until_ms;
+    if (until_ms > r->awaited_ms) r->awaited_ms = until_ms;
+}
+
+int roster_next_ready(const Roster *r, int after, bool renders, bool finishes)
+{
+    const int words = r->count / 64 + 1;
+    uint64_t mask = ~(uint64_t)0 << (after + 1) % 64;
+    for (int w = (after + 1) / 64; w < words; w++, mask = ~(uint64_t)0) {
+        const uint64_t set = (renders ? r->ready[LEASE_RENDER][w] : 0) | (finishes ? r->ready[LEASE_FINISH][w] : 0);
+        if (set & mask) return w * 64 + __builtin_ctzll(set & mask);
+    }
+    return 0;
+}
+
 void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms)
 {
     *r = (Roster){.count = count, .group_size = 1, .start_ms = now_ms, .fixed_limit_ms = fixed_limit_ms};
     r->member = memory_get((size_t)count, sizeof *r->member);
+    for (int k = 0; k < LEASE_KINDS; k++) r->ready[k] = memory_get((size_t)count / 64 + 1, sizeof **r->ready);
     for (int rank = 0; rank < count; rank++) {
         r->member[rank].rank = rank;
         r->member[rank].shot = r->member[rank].item = -1;
+        if (rank > 0) tally(r, &r->member[rank], 1);
     }
 }
 
@@ -20,6 +79,7 @@ void roster_close(Roster *r)
 {
     for (int rank = 0; rank < r->count; rank++) free(r->member[rank].lease_data);
     free(r->member);
+    for (int k = 0; k < LEASE_KINDS; k++) free(r->ready[k]);
     memset(r, 0, sizeof *r);
 }
 
@@ -32,15 +92,15 @@ static int64_t limit_ms(const Roster *r, const Member *m)
     int64_t limit = r->longest_ms * ROSTER_LIMIT_FACTOR;
     if (limit < ROSTER_LEAST_LIMIT_MS) limit = ROSTER_LEAST_LIMIT_MS;
     bool loading = m->made[LEASE_RENDER] + m->made[LEASE_FINISH] == 0 &&
-                   !m->seen; /* its first lease begins with the model's weights */
+                   !m->answered; /* its first lease begins with the model's weights */
     if ((loading || r->longest_ms == 0) && limit < ROSTER_FIRST_LIMIT_MS) limit = ROSTER_FIRST_LIMIT_MS;
     return limit;
 }
 
 void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms)
 {
-    if (m->seen && now_ms - m->progress_ms > r->longest_ms) r->longest_ms = now_ms - m->progress_ms;
-    m->seen = true;
+    if (m->answered && now_ms - m->progress_ms > r->longest_ms) r->longest_ms = now_ms - m->progress_ms;
+    m->answered = true;
     m->progress_ms = now_ms;
     if (strcmp(m->stage, stage) != 0) snprintf(m->stage, sizeof m->stage, "%s", stage);
     m->done = done;
@@ -55,13 +115,10 @@ bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms)
     return m->state == MEMBER_WORKING && now_ms - m->progress_ms > limit_ms(r, m);
 }
 
-bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms)
+bool roster_can_work(const Member *m, int64_t now_ms)
 {
-    (void)r;
     return m->state == MEMBER_READY && !m->aside && !m->stop_told && now_ms - m->heard_ms <= ROSTER_IDLE_MS;
 }
-
-bool roster_takes(const Member *m, LeaseKind kind) { return m->takes >> kind & 1; }
 
 bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms)
 {
@@ -71,7 +128,7 @@ bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms)
     return (m->state <= MEMBER_WORKING && !late) || awaited;
 }
 
-bool roster_count_failure(Member *m, LeaseKind kind, int64_t item)
+bool roster_count_failure(Roster *r, Member *m, LeaseKind kind, int64_t item)
 {
     for (int i = 0; i < m->bad_count; i++)
         if (m->bad[i].kind == kind && m->bad[i].item == item) return false;
@@ -80,7 +137,9 @@ bool roster_count_failure(Member *m, LeaseKind kind, int64_t item)
         m->bad[m->bad_count++].item = item;
     }
     if (m->bad_count < ROSTER_BAD_ITEMS || m->aside) return false;
+    tally(r, m, -1);
     m->aside = true;
+    tally(r, m, 1);
     m->dirty = true;
     return true;
 }
@@ -91,10 +150,12 @@ void roster_count_success(Member *m)
     m->made[m->kind]++;
 }
 
-void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t item, int64_t now_ms)
+void roster_start_lease(Roster *r, Member *m, const Lease *l, int64_t shot, int64_t item, int64_t now_ms)
 {
+    tally(r, m, -1);
     m->state = item < 0 ? MEMBER_HELPING : MEMBER_WORKING;
     m->kind = l->kind;
+    tally(r, m, 1);
     m->item = item;
     m->lease = l->lease;
     m->shot = shot;
@@ -104,17 +165,17 @@ void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t item, i
     snprintf(m->stem, sizeof m->stem, "%s", l->stem ? l->stem : "");
     m->stage[0] = 0;
     m->done = m->total = 0;
-    m->seen = false;
+    m->answered = false;
     m->progress_ms = m->sent_ms = now_ms;
     m->dirty = true;
 }
 
-void roster_end_lease(Member *m, MemberState state)
+void roster_end_lease(Roster *r, Member *m, MemberState state)
 {
     free(m->lease_data);
     m->lease_data = NULL;
     m->lease_bytes = 0;
-    m->state = state;
+    roster_set_state(r, m, state);
     m->lease = 0;
     m->shot = m->item = -1;
     m->stage[0] = m->clip[0] = 0;
@@ -125,17 +186,17 @@ void roster_end_lease(Member *m, MemberState state)
 
 RosterCount roster_count(const Roster *r, int64_t now_ms)
 {
-    RosterCount c = {0};
+    RosterCount c = r->tally;
+    const int late = now_ms - r->start_ms > ROSTER_ABSENT_MS ? r->in[MEMBER_ABSENT] : 0;
+    c.silent += late;
+    c.any -= late;
+    for (int k = 0; k < LEASE_KINDS; k++) c.hoped[k] -= late;
+    if (r->in[MEMBER_LOST] == 0 || now_ms >= r->awaited_ms) return c;
     for (int rank = 1; rank < r->count; rank++) {
         const Member *m = &r->member[rank];
-        const bool late = m->state == MEMBER_ABSENT && now_ms - r->start_ms > ROSTER_ABSENT_MS;
-        const bool hoped = roster_is_hoped(r, m, now_ms);
-        if (m->state == MEMBER_WORKING) c.working++;
-        if (m->aside && m->state == MEMBER_READY) c.aside++;
-        c.any += hoped;
-        for (int k = 0; k < LEASE_KINDS; k++) /* of one that has not been heard yet nothing is known */
-            c.hoped[k] += hoped && (m->state == MEMBER_ABSENT || roster_takes(m, (LeaseKind)k));
-        if (m->state == MEMBER_LOST || m->state == MEMBER_DEAD || late) c.silent++;
+        if (m->state != MEMBER_LOST || now_ms >= m->awaited_ms) continue;
+        c.any++;
+        for (int k = 0; k < LEASE_KINDS; k++) c.hoped[k] += roster_takes(m, (LeaseKind)k);
     }
     return c;
 }

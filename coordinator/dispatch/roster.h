@@ -15,7 +15,8 @@ typedef enum {
     MEMBER_WORKING,
     MEMBER_LOST, /* made no progress: its lease is given away; it may come back */
     MEMBER_DEAD,
-    MEMBER_GONE /* said goodbye */
+    MEMBER_GONE, /* said goodbye */
+    MEMBER_STATES
 } MemberState;
 
 enum {
@@ -41,7 +42,7 @@ typedef struct {
     int64_t lease, shot, item; /* item: the shot that it renders, the clip that it finishes; -1: none of its own */
     int64_t group;             /* number of the group it is in; 0: none */
     int lead, next;            /* the rank of its first; the one after this, 0: none */
-    bool seen;                 /* it has answered to the lease */
+    bool answered;             /* it has said something of the lease */
     char stage[16], clip[64];
     char stem[256]; /* of the clip that it finishes, else "" */
     int done, total, clip_count, steps, made[LEASE_KINDS];
@@ -56,6 +57,15 @@ typedef struct {
 } Member;
 
 typedef struct {
+    int hoped[LEASE_KINDS]; /* of those that take the kind (roster_is_hoped) */
+    int any;                /* hoped for, whatever they take */
+    int aside, working, rendering;
+    int silent; /* lost or dead or never heard: the job cannot be left in order */
+} RosterCount;
+
+/* A member's state, group and kinds are written by the functions below alone, which keep the counts and the sets of who is ready: a round asks
+ * for them often, and a farm may have many thousand ranks. */
+typedef struct {
     int count;      /* ranks, the coordinator's own (0, unused) included */
     int group_size; /* ranks that render a shot together */
     int64_t groups; /* formed so far */
@@ -64,6 +74,11 @@ typedef struct {
     int64_t longest_ms;                  /* the longest wait between two signs of progress so far */
     int64_t fixed_limit_ms;              /* 0 = measured */
     int64_t stage_limit_ms[STAGE_COUNT]; /* of one stage, where it is not 0 */
+    RosterCount tally;                   /* as if nobody were late or awaited */
+    int in[MEMBER_STATES];               /* members in each state */
+    int ungrouped;                       /* ready, here for renders, and in no group */
+    int64_t awaited_ms;                  /* the latest of all members' */
+    uint64_t *ready[LEASE_KINDS];        /* a bit for each rank that is ready and takes the kind */
 } Roster;
 
 void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms);
@@ -71,16 +86,21 @@ void roster_close(Roster *r);
 
 void roster_progress(Roster *r, Member *m, const char *stage, int done, int total, int64_t now_ms);
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms);
-bool roster_can_work(const Roster *r, const Member *m, int64_t now_ms); /* ready, trusted, heard of lately */
+bool roster_can_work(const Member *m, int64_t now_ms); /* ready, trusted, heard of lately */
 bool roster_takes(const Member *m, LeaseKind kind);
 /* It works, may soon, or is still waited for: not heard yet, or not back from a group that is no more. */
 bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms);
 /* A failed item counts against its worker; true when that was one too many (it is now aside). Success forgets them. */
-bool roster_count_failure(Member *m, LeaseKind kind, int64_t item);
+bool roster_count_failure(Roster *r, Member *m, LeaseKind kind, int64_t item);
 void roster_count_success(Member *m);
 /* item -1: it helps. */
-void roster_start_lease(Member *m, const Lease *l, int64_t shot, int64_t item, int64_t now_ms);
-void roster_end_lease(Member *m, MemberState state);
+void roster_start_lease(Roster *r, Member *m, const Lease *l, int64_t shot, int64_t item, int64_t now_ms);
+void roster_end_lease(Roster *r, Member *m, MemberState state);
+void roster_set_state(Roster *r, Member *m, MemberState state);
+/* It has lost its group, and may come back until then. */
+void roster_await(Roster *r, Member *m, int64_t until_ms);
+/* The next rank after this one that is ready and takes such work; 0: none. */
+int roster_next_ready(const Roster *r, int after, bool renders, bool finishes);
 
 /* ---- groups (roster_groups.c) ----
  * Neighbours form one: ranks 1 to T, T + 1 to 2T, and so on, as soon as all are ready. Where that cannot be, because one of them is
@@ -95,12 +115,8 @@ Member *roster_lead(const Roster *r, Member *m);
 Member *roster_next_member(const Roster *r, const Member *lead, const Member *m);
 void roster_fill_group(const Roster *r, const Member *lead, Lease *l);
 void roster_end_group(Roster *r, int64_t group);
+void roster_set_group(Roster *r, Member *m, int64_t group, int lead, int next); /* roster_groups.c's */
 
-typedef struct {
-    int hoped[LEASE_KINDS];     /* of those that take the kind (roster_is_hoped) */
-    int any;                    /* hoped for, whatever they take */
-    int aside, working, silent; /* silent: lost or dead or never heard: the job cannot be left in order */
-} RosterCount;
 RosterCount roster_count(const Roster *r, int64_t now_ms);
 /* As the ledger keeps it; borrows from m. */
 WorkerLine roster_line(const Member *m, double now_s, int64_t now_ms);

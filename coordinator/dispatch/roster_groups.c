@@ -3,9 +3,9 @@
 
 enum { FIRST_WORKER = 1 };
 
-static bool is_free(const Roster *r, const Member *m, int64_t now_ms)
+static bool is_free(const Member *m, int64_t now_ms)
 {
-    return m->group == 0 && roster_takes(m, LEASE_RENDER) && roster_can_work(r, m, now_ms);
+    return m->group == 0 && roster_takes(m, LEASE_RENDER) && roster_can_work(m, now_ms);
 }
 
 /* Of the neighbours that `first` begins: all free, or never going to be. */
@@ -21,7 +21,7 @@ static BlockState look_at_block(const Roster *r, int first, int64_t now_ms)
         const bool elsewhere = m->group && (m->lead < first || r->member[m->lead].group != m->group);
         const bool other = m->state != MEMBER_ABSENT && !roster_takes(m, LEASE_RENDER);
         if (m->state >= MEMBER_LOST || m->aside || late || elsewhere || other) return BLOCK_BROKEN;
-        if (!is_free(r, m, now_ms)) state = BLOCK_WAITING;
+        if (!is_free(m, now_ms)) state = BLOCK_WAITING;
     }
     return state;
 }
@@ -30,17 +30,15 @@ static void form(Roster *r, const int *rank)
 {
     r->groups++;
     for (int i = 0; i < r->group_size; i++) {
-        Member *m = &r->member[rank[i]];
-        m->group = r->groups;
-        m->lead = rank[0];
-        m->next = i + 1 < r->group_size ? rank[i + 1] : 0;
-        m->dirty = true;
+        const int next = i + 1 < r->group_size ? rank[i + 1] : 0;
+        roster_set_group(r, &r->member[rank[i]], r->groups, rank[0], next);
     }
 }
 
 void roster_form_groups(Roster *r, int64_t now_ms)
 {
     int spare[LEASE_MAX_RANKS], spares = 0;
+    if (r->ungrouped == 0) return; /* nobody is free */
     for (int first = FIRST_WORKER; first < r->count; first += r->group_size) {
         const BlockState block = look_at_block(r, first, now_ms);
         if (block == BLOCK_WAITING) continue;
@@ -51,7 +49,7 @@ void roster_form_groups(Roster *r, int64_t now_ms)
             continue;
         }
         for (int rank = first; rank < first + r->group_size && rank < r->count; rank++) {
-            if (!is_free(r, &r->member[rank], now_ms)) continue;
+            if (!is_free(&r->member[rank], now_ms)) continue;
             spare[spares++] = rank;
             if (spares < r->group_size) continue;
             form(r, spare);
@@ -70,7 +68,7 @@ bool roster_group_can_work(const Roster *r, const Member *lead, int64_t now_ms)
 {
     if (lead->group == 0 || lead->lead != lead->rank) return false;
     for (Member *m = NULL; (m = roster_next_member(r, lead, m));)
-        if (!roster_can_work(r, m, now_ms)) return false;
+        if (!roster_can_work(m, now_ms)) return false;
     return true;
 }
 
@@ -87,9 +85,6 @@ void roster_end_group(Roster *r, int64_t group)
 {
     for (int rank = FIRST_WORKER; rank < r->count && group; rank++) {
         Member *m = &r->member[rank];
-        if (m->group != group) continue;
-        m->group = 0;
-        m->lead = m->next = 0;
-        m->dirty = true;
+        if (m->group == group) roster_set_group(r, m, 0, 0, 0);
     }
 }

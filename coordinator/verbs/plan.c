@@ -11,7 +11,7 @@
 #include "common/moment.h"
 #include "common/options.h"
 #include "coordinator/campaign/campaign.h"
-#include "coordinator/dispatch/dispatch.h"
+#include "coordinator/dispatch/rules.h"
 #include "coordinator/plan/record.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -98,7 +98,7 @@ static void set_nodes(Plan *p, int nodes)
 {
     Night *n = &p->night;
     n->nodes = nodes;
-    n->masters = (int64_t)DISPATCH_MASTERS * nodes * (n->groups + n->finishers);
+    n->masters = (int64_t)RULES_MASTERS * nodes * (n->groups + n->finishers);
 }
 
 static void set_night(Plan *p)

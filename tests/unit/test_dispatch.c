@@ -1,6 +1,8 @@
 /* test_dispatch.c - nights with lost, hung, failing and replaced workers; what the world is told, and when. */
 #include "dispatch_fixture.h"
 
+#include "common/moment.h"
+#include "coordinator/dispatch/rules.h"
 #include "coordinator/ledger/sql.h"
 
 static void test_a_quiet_night(void **state)
@@ -176,6 +178,9 @@ static void night_with_a_writer(void)
     const Outcomes before = outcomes(&f);
     kill_worker(&f, &f.sim[2]);
     tick_often(&f, 200);
+    const int64_t begin_ms = moment_ms();
+    assert_good(dispatch_round(f.dispatch, f.now_ms, 60));
+    assert_true(moment_ms() - begin_ms >= 60); /* it waits, asleep */
     const Outcomes after = outcomes(&f);
     assert_memory_equal(&before, &after, sizeof before);
     assert_int_equal(dispatch_end(f.dispatch), DISPATCH_WORKING);
@@ -496,7 +501,7 @@ static void test_renderers_do_not_wait_for_finishers(void **state)
     Work w = night_of_work(60, 1, 2, 7, 40, 120);
     double busy = (double)w.busy_ms / (2.0 * (double)(w.last_ms - w.first_ms));
     if (busy < 0.97) fail_msg("renderers were busy %.1f %% of the time, expected 97", 100 * busy);
-    assert_true(w.most_masters <= DISPATCH_MASTERS * 9);
+    assert_true(w.most_masters <= RULES_MASTERS * 9);
 }
 
 /* Too few finishers: the disk holds no more masters than the bound, and renderers wait. */
@@ -504,7 +509,7 @@ static void test_masters_that_wait_are_bounded(void **state)
 {
     (void)state;
     Work w = night_of_work(60, 1, 4, 1, 4, 40);
-    assert_in_range(w.most_masters, DISPATCH_MASTERS * 5 - 1, DISPATCH_MASTERS * 5);
+    assert_in_range(w.most_masters, RULES_MASTERS * 5 - 1, RULES_MASTERS * 5);
 }
 
 /* One shot for many clips: all that finish have work, also those who render where workers do both. */

@@ -19,7 +19,7 @@ static void open_roster(int workers, int group_size)
 
 static void set(int first, int last, MemberState state)
 {
-    for (int rank = first; rank <= last; rank++) roster.member[rank].state = state;
+    for (int rank = first; rank <= last; rank++) roster_set_state(&roster, &roster.member[rank], state);
 }
 
 /* The members of the group that `lead` is the first of, as digits: 0 when it is not. */
@@ -113,7 +113,7 @@ static void those_left_of_a_lost_group_are_waited_for(void **state)
     set(2, 3, MEMBER_DEAD);
     set(5, 5, MEMBER_READY);
     assert_int_equal(roster_count(&roster, 0).hoped[LEASE_RENDER], 1); /* lost by itself, which it may be for ever */
-    for (int rank = 1; rank <= 4; rank++) roster.member[rank].awaited_ms = ROSTER_BACK_MS;
+    for (int rank = 1; rank <= 4; rank++) roster_await(&roster, &roster.member[rank], ROSTER_BACK_MS);
     assert_int_equal(roster_count(&roster, ROSTER_BACK_MS - 1).hoped[LEASE_RENDER], 3);
     assert_int_equal(roster_count(&roster, ROSTER_BACK_MS).hoped[LEASE_RENDER], 1);
     roster_close(&roster);
@@ -124,10 +124,10 @@ static void finishers_are_in_no_group(void **state)
 {
     (void)state;
     open_roster(5, 2);
-    set(1, 5, MEMBER_READY);
     for (int rank = 4; rank <= 5; rank++) roster.member[rank].takes = 1 << LEASE_FINISH;
-    set(2, 2, MEMBER_WORKING);
     roster.member[2].kind = LEASE_FINISH;
+    set(1, 5, MEMBER_READY);
+    set(2, 2, MEMBER_WORKING);
     roster_form_groups(&roster, 0);
     assert_int_equal(roster.groups, 0);
     set(2, 2, MEMBER_READY);
