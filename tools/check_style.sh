@@ -29,7 +29,7 @@ check_includes coordinator 'common|trust|coordinator'
 
 # The rooms of the coordinator, from below: each knows itself and those before it.
 below='common'
-for room in campaign ledger 'watch plan' 'dispatch deliver' launch verbs; do
+for room in campaign ledger watch 'dispatch deliver' 'plan launch' verbs; do
   for one in $room; do
     list=$(grep -rnE '#include "coordinator/' coordinator/$one --include='*.[ch]' | grep -vE "#include \"coordinator/($below|$one)/")
     [ -z "$list" ] || complain "coordinator/$one may include $below and itself only:" "$list"

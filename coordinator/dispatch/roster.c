@@ -150,6 +150,14 @@ void roster_count_success(Member *m)
     m->made[m->kind]++;
 }
 
+/* As much as fits; NULL: nothing. */
+static void keep_text(char *to, size_t room, const char *text)
+{
+    const size_t bytes = text ? text_fits(text, room - 1) : 0;
+    if (bytes) memcpy(to, text, bytes);
+    to[bytes] = 0;
+}
+
 void roster_start_lease(Roster *r, Member *m, const Lease *l, int64_t shot, int64_t item, int64_t now_ms)
 {
     tally(r, m, -1);
@@ -161,8 +169,8 @@ void roster_start_lease(Roster *r, Member *m, const Lease *l, int64_t shot, int6
     m->shot = shot;
     m->steps = l->steps;
     m->clip_count = l->clip_count;
-    snprintf(m->clip, sizeof m->clip, "%.*s", (int)text_fits(l->clip_id, sizeof m->clip - 1), l->clip_id);
-    snprintf(m->stem, sizeof m->stem, "%s", l->stem ? l->stem : "");
+    keep_text(m->clip, sizeof m->clip, l->clip_id);
+    keep_text(m->stem, sizeof m->stem, l->stem);
     m->stage[0] = 0;
     m->done = m->total = 0;
     m->answered = false;

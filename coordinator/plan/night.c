@@ -5,43 +5,43 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "common/moment.h"
+#include "coordinator/dispatch/rules.h"
+#include "coordinator/plan/sim.h"
 
-enum { MOST_UNITS_EVENTS = 1000000 };
+enum { CLIP_BITS = 28, FAILURE_LISTS = 1 << 16, RENDER_UNITS = 1000 };
 
-typedef enum { IDLE, RENDERS, FINISHES, GONE } WorkerState;
-
-typedef enum { RENDERER, FINISHER, BOTH, ROLES } Role;
-
-typedef struct {
-    WorkerState state;
-    Role role;
+typedef struct { /* one process, from the night's beginning to its end, whatever its rank in a job is */
     int node;
-    bool loaded;
-    double until_s, factor;
-    int64_t shot;  /* in work */
-    int64_t clips; /* of a finish */
+    double factor;            /* on how long it takes */
+    int64_t dies_ms;          /* INT64_MAX: never */
+    bool loaded, dead, fails; /* fails: the lease in work does */
+    SimWork work;
 } Worker;
 
-typedef struct { /* masters with clips that wait, oldest first */
-    int64_t *shot;
-    int64_t first, end;
-} Waiting;
+typedef struct { /* of a lease; in a list of those with the same hash */
+    LeaseKind kind;
+    int worker, next;
+    int64_t item;
+} Failure;
 
 typedef struct {
     const Night *n;
     NightResult *out;
     uint64_t random;
     Worker *worker;
-    int workers, *heap, heap_count; /* of those that work, by until_s */
-    int *idle[ROLES], idle_count[ROLES];
-    int64_t next_shot, *again, again_count; /* shots that are to be rendered */
-    int64_t *clips_left, *clips_waiting;    /* of each shot: not finished; not handed out */
-    Waiting waiting;
-    int64_t masters, clips_done, clips, units;
-    double now_s, night_factor, *fails_at;
+    int workers, renderers, *who; /* who: the worker at each rank of the job, [1, workers] */
+    Roster roster;
+    WorkQueue queue[LEASE_KINDS];
+    SimClock clock;
+    int64_t now_ms, leases, clips, over, ready; /* over: clips finished or failed; ready: shots with clips to finish */
+    int64_t *left;                              /* of each shot: clips that are not over */
+    float *saved;       /* share of a render that its checkpoint holds; NULL: none was interrupted */
+    uint8_t *abandoned; /* of each shot: how often a job died with it in work */
+    Failure *failure;
+    int failures, failure_room, *list; /* [FAILURE_LISTS]: first of each; NULL: none */
+    double factor, *node_fails_s, preempted_s;
     bool *node_gone;
-    int nodes_left;
+    int failing; /* the node that fails next; -1: none */
 } Play;
 
 /* ---- chance ---- */
@@ -65,282 +65,397 @@ static double draw_factor(Play *p, double sd)
 
 static double draw_time(Play *p, Times t) { return t.s[draw(p) % (uint64_t)t.count]; }
 
-/* ---- the workers that work, the earliest end first ---- */
+static double draw_wait_s(Play *p, double mean_s) { return mean_s > 0 ? -log(draw_unit(p)) * mean_s : INFINITY; }
 
-static bool sooner(const Play *p, int a, int b) { return p->worker[a].until_s < p->worker[b].until_s; }
+/* ---- shots and clips ---- */
 
-static void sift_down(Play *p, int at)
+/* The number of a clip among all: in the order of shots, and within one in that of its rows. */
+static int64_t clip_item(int64_t shot, int64_t clip) { return shot << CLIP_BITS | clip; }
+static int64_t shot_of(LeaseKind kind, int64_t item) { return kind == LEASE_RENDER ? item : item >> CLIP_BITS; }
+static int64_t clip_of(LeaseKind kind, int64_t item)
 {
-    for (;;) {
-        int least = at, left = 2 * at + 1, right = left + 1;
-        if (left < p->heap_count && sooner(p, p->heap[left], p->heap[least])) least = left;
-        if (right < p->heap_count && sooner(p, p->heap[right], p->heap[least])) least = right;
-        if (least == at) return;
-        int t = p->heap[at];
-        p->heap[at] = p->heap[least];
-        p->heap[least] = t;
-        at = least;
+    return kind == LEASE_RENDER ? -1 : item & (((int64_t)1 << CLIP_BITS) - 1);
+}
+
+static void end_clips(Play *p, int64_t shot, int64_t count)
+{
+    p->over += count;
+    p->left[shot] -= count;
+}
+
+static int64_t ms_of(double s) { return s < 1e12 ? (int64_t)(s * 1000 + 0.5) : INT64_MAX; }
+
+/* ---- failures that count (what the ledger knows of them) ---- */
+
+static int list_of(LeaseKind kind, int64_t item)
+{
+    return (int)(((uint64_t)item * 2 + (uint64_t)kind) * 0x9e3779b97f4a7c15u >> 48) % FAILURE_LISTS;
+}
+
+static void note_failure(Play *p, LeaseKind kind, int64_t item, int worker)
+{
+    if (!p->list) {
+        p->list = memory_get(FAILURE_LISTS, sizeof *p->list);
+        for (int i = 0; i < FAILURE_LISTS; i++) p->list[i] = -1;
     }
-}
-
-static void push(Play *p, int worker)
-{
-    int at = p->heap_count++;
-    p->heap[at] = worker;
-    while (at > 0 && sooner(p, p->heap[at], p->heap[(at - 1) / 2])) {
-        int t = p->heap[at];
-        p->heap[at] = p->heap[(at - 1) / 2];
-        p->heap[at = (at - 1) / 2] = t;
+    if (p->failures == p->failure_room) {
+        p->failure_room = 2 * p->failure_room + 64;
+        p->failure = memory_resize(p->failure, (size_t)p->failure_room, sizeof *p->failure);
     }
+    int *first = &p->list[list_of(kind, item)];
+    p->failure[p->failures] = (Failure){kind, worker, *first, item};
+    *first = p->failures++;
 }
 
-static int pop(Play *p)
+static Status count_failures(void *self, LeaseKind kind, int64_t item, int *workers, int *times)
 {
-    int first = p->heap[0];
-    p->heap[0] = p->heap[--p->heap_count];
-    sift_down(p, 0);
-    return first;
-}
-
-/* ---- policy ---- */
-
-static void begin(Play *p, int index, WorkerState what, double s)
-{
-    Worker *w = &p->worker[index];
-    double busy_s = s * w->factor * p->night_factor;
-    if (!w->loaded) busy_s += draw_time(p, p->n->load) * p->night_factor;
-    w->loaded = true;
-    w->state = what;
-    w->until_s = p->now_s + p->n->gap_s + busy_s;
-    *(what == RENDERS ? &p->out->render_busy_s : &p->out->finish_busy_s) += busy_s;
-    push(p, index);
-}
-
-static bool give_finish(Play *p, int index)
-{
-    Waiting *q = &p->waiting;
-    while (q->first < q->end && p->clips_waiting[q->shot[q->first]] == 0) q->first++;
-    if (q->first == q->end) return false;
-    Worker *w = &p->worker[index];
-    w->shot = q->shot[q->first];
-    w->clips = p->clips_waiting[w->shot] < p->units ? p->clips_waiting[w->shot] : p->units;
-    p->clips_waiting[w->shot] -= w->clips;
-    begin(p, index, FINISHES, draw_time(p, p->n->finish) * (double)w->clips);
-    return true;
-}
-
-static bool give_render(Play *p, int index)
-{
-    if (p->masters >= p->n->masters) return false;
-    if (p->again_count == 0 && p->next_shot == p->n->shots) return false;
-    p->worker[index].shot = p->again_count ? p->again[--p->again_count] : p->next_shot++;
-    p->masters++;
-    if (p->masters > p->out->most_masters) p->out->most_masters = p->masters;
-    begin(p, index, RENDERS, draw_time(p, p->n->render));
-    return true;
-}
-
-static void hand_out_to(Play *p, Role role, bool (*give)(Play *p, int index))
-{
-    while (p->idle_count[role] > 0 && give(p, p->idle[role][p->idle_count[role] - 1])) p->idle_count[role]--;
-}
-
-/* Who takes both finishes first. */
-static void hand_out(Play *p)
-{
-    hand_out_to(p, FINISHER, give_finish);
-    hand_out_to(p, BOTH, give_finish);
-    hand_out_to(p, RENDERER, give_render);
-    hand_out_to(p, BOTH, give_render);
-}
-
-static void rest(Play *p, int index)
-{
-    const Role role = p->worker[index].role;
-    p->worker[index].state = IDLE;
-    p->idle[role][p->idle_count[role]++] = index;
-}
-
-static void end_lease(Play *p, int index)
-{
-    Worker *w = &p->worker[index];
-    if (w->state == RENDERS) {
-        p->clips_waiting[w->shot] = p->clips_left[w->shot];
-        if (p->clips_left[w->shot])
-            p->waiting.shot[p->waiting.end++] = w->shot;
-        else
-            p->masters--;
-    } else {
-        if (p->clips_done == 0) p->out->first_clip_s = p->now_s;
-        p->clips_done += w->clips;
-        p->clips_left[w->shot] -= w->clips;
-        if (p->clips_left[w->shot] == 0) p->masters--;
+    const Play *p = self;
+    *workers = *times = 0;
+    for (int i = p->list ? p->list[list_of(kind, item)] : -1; i >= 0; i = p->failure[i].next) {
+        const Failure *f = &p->failure[i];
+        bool again = false;
+        if (f->kind != kind || f->item != item) continue;
+        ++*times;
+        for (int k = f->next; k >= 0 && !again; k = p->failure[k].next)
+            again = p->failure[k].kind == kind && p->failure[k].item == item && p->failure[k].worker == f->worker;
+        *workers += !again;
     }
-    rest(p, index);
+    return status_ok();
 }
 
-/* ---- a node dies ---- */
-
-static void give_back(Play *p, Worker *w)
+static Status has_failed(void *self, LeaseKind kind, int64_t item, const Member *m, bool *yes)
 {
-    if (w->state == RENDERS) {
-        p->again[p->again_count++] = w->shot;
-        p->masters--;
-    } else if (w->state == FINISHES) {
-        if (p->clips_waiting[w->shot] == 0) { /* it may have left the queue */
-            p->waiting.first--;
-            p->waiting.shot[p->waiting.first] = w->shot;
-        }
-        p->clips_waiting[w->shot] += w->clips;
+    const Play *p = self;
+    *yes = false;
+    for (int i = p->list ? p->list[list_of(kind, item)] : -1; i >= 0 && !*yes; i = p->failure[i].next) {
+        const Failure *f = &p->failure[i];
+        *yes = f->kind == kind && f->item == item && f->worker == p->who[m->rank];
     }
+    return status_ok();
 }
 
-/* The job starts again on the nodes that are left: what they had in work goes on a restart later, from its checkpoint. */
-static void lose_node(Play *p, int node)
+/* ---- a lease ---- */
+
+static double time_of(Play *p, int rank, LeaseKind kind, int64_t item)
 {
     const Night *n = p->n;
-    p->node_gone[node] = true;
-    p->nodes_left--;
-    p->out->failures++;
-    int kept = 0;
-    for (int i = 0; i < p->heap_count; i++) {
-        Worker *w = &p->worker[p->heap[i]];
-        if (w->node == node) {
-            give_back(p, w);
-            w->state = GONE;
-            continue;
-        }
-        double lost_s = w->state == RENDERS ? draw_unit(p) * n->checkpoint_s : draw_time(p, n->finish) / 2;
-        w->until_s += n->restart_s + draw_time(p, n->load) + lost_s;
-        p->heap[kept++] = p->heap[i];
+    Worker *w = &p->worker[p->who[rank]];
+    if (n->script) return n->script->takes_s(n->script->self, rank, kind, shot_of(kind, item), clip_of(kind, item));
+    if (kind == LEASE_FINISH) return draw_time(p, n->finish) * w->factor * p->factor;
+    double s = draw_time(p, n->render) * w->factor * p->factor;
+    if (p->saved) s *= 1 - (double)p->saved[item];
+    if (!w->loaded) s += draw_time(p, n->load) * p->factor;
+    w->loaded = true;
+    return s;
+}
+
+static Status give(void *self, Member *m, LeaseKind kind, int64_t item)
+{
+    Play *p = self;
+    const Night *n = p->n;
+    Worker *w = &p->worker[p->who[m->rank]];
+    const Lease l = {.kind = kind, .lease = ++p->leases};
+    const double s = time_of(p, m->rank, kind, item);
+    const int64_t shot = shot_of(kind, item);
+    if (n->script)
+        n->script->given(n->script->self, (double)p->now_ms / 1000, m->rank, kind, shot, clip_of(kind, item));
+    w->fails = n->script ? n->script->fails(n->script->self, m->rank, kind, shot, clip_of(kind, item))
+                         : n->fail_share > 0 && draw_unit(p) < n->fail_share;
+    sim_begin(&w->work, p->now_ms + ms_of(n->gap_s), RENDER_UNITS, s * 1000 / RENDER_UNITS);
+    *(kind == LEASE_RENDER ? &p->out->render_busy_s : &p->out->finish_busy_s) += s;
+    if (kind == LEASE_FINISH) {
+        roster_start_lease(&p->roster, m, &l, shot, item, p->now_ms);
+    } else {
+        for (Member *each = NULL; (each = roster_next_member(&p->roster, m, each));)
+            roster_start_lease(&p->roster, each, &l, shot, each == m ? item : -1, p->now_ms);
     }
-    p->heap_count = kept;
-    for (int i = kept / 2 - 1; i >= 0; i--) sift_down(p, i);
-    for (int role = 0; role < ROLES; role++) {
-        kept = 0;
-        for (int i = 0; i < p->idle_count[role]; i++)
-            if (p->worker[p->idle[role][i]].node != node) p->idle[role][kept++] = p->idle[role][i];
-        p->idle_count[role] = kept;
+    sim_clock_add(&p->clock, (SimEvent){sim_due_ms(&w->work, RENDER_UNITS), m->rank, l.lease});
+    return status_ok();
+}
+
+static void take_result(Play *p, const Member *m)
+{
+    const int64_t shot = m->shot;
+    if (m->kind == LEASE_FINISH) {
+        if (p->over == 0) p->out->first_clip_s = (double)p->now_ms / 1000;
+        end_clips(p, shot, 1);
+        p->ready -= p->left[shot] == 0;
+        return;
+    }
+    int64_t *clip = memory_get((size_t)p->left[shot], sizeof *clip);
+    for (int64_t i = 0; i < p->left[shot]; i++) clip[i] = clip_item(shot, i);
+    queue_add(&p->queue[LEASE_FINISH], clip, p->left[shot]);
+    free(clip);
+    if (++p->ready > p->out->most_masters) p->out->most_masters = p->ready;
+}
+
+static void give_up(Play *p, const Member *m)
+{
+    const int64_t count = m->kind == LEASE_RENDER ? p->left[m->shot] : 1;
+    end_clips(p, m->shot, count);
+    p->out->failed += count;
+    p->ready -= m->kind == LEASE_FINISH && p->left[m->shot] == 0;
+}
+
+static bool is_full(void *self) { return (void)self, false; }
+static int ready_masters(void *self) { return (int)((const Play *)self)->ready; }
+
+static bool has_room(void *self, int renders)
+{
+    const Play *p = self;
+    return p->n->masters == 0 || p->ready + renders < p->n->masters;
+}
+
+static Rules rules_of(Play *p)
+{
+    return (Rules){.roster = &p->roster,
+                   .queue = p->queue,
+                   .now_ms = p->now_ms,
+                   .self = p,
+                   .is_full = is_full,
+                   .ready_masters = ready_masters,
+                   .has_room = has_room,
+                   .has_failed = has_failed,
+                   .failures = count_failures,
+                   .give = give};
+}
+
+static void lose_lease(Play *p, Member *m)
+{
+    bool aside, is_given_up;
+    const Rules rules = rules_of(p);
+    note_failure(p, m->kind, m->item, p->who[m->rank]);
+    rules_count_failure(&rules, m, ERR_RETRY, &aside, &is_given_up); /* nothing here can fail */
+    if (is_given_up)
+        give_up(p, m);
+    else
+        queue_add_again(&p->queue[m->kind], m->item);
+}
+
+static void end_lease(Play *p, Member *m)
+{
+    Worker *w = &p->worker[p->who[m->rank]];
+    if (w->fails) {
+        lose_lease(p, m);
+    } else {
+        take_result(p, m);
+        roster_count_success(m);
+    }
+    if (m->kind == LEASE_RENDER)
+        for (Member *each = NULL; (each = roster_next_member(&p->roster, m, each));)
+            if (each != m) roster_end_lease(&p->roster, each, MEMBER_READY);
+    roster_end_lease(&p->roster, m, MEMBER_READY);
+}
+
+/* A process dies, alone: groups of several are lost by nodes only (lose_job). */
+static void lose_worker(Play *p, int rank)
+{
+    Member *m = &p->roster.member[rank];
+    p->worker[p->who[rank]].dead = true;
+    if (m->state == MEMBER_WORKING) {
+        if (m->kind == LEASE_RENDER) roster_end_group(&p->roster, m->group);
+        lose_lease(p, m);
+    }
+    roster_end_group(&p->roster, m->group);
+    roster_end_lease(&p->roster, m, MEMBER_DEAD);
+}
+
+/* ---- a job ---- */
+
+static int by_number(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The shots that were in work when jobs died come last, the fewest times first (ledger_planned_shots). */
+static int64_t place_in_queue(const Play *p, int64_t shot)
+{
+    return p->abandoned ? (int64_t)p->abandoned[shot] << 48 | shot : shot;
+}
+
+/* All that waits or was in work, in the order in which the next job reads it from its ledger. */
+static void fill_queue(Play *p, LeaseKind kind)
+{
+    WorkQueue *q = &p->queue[kind], before = *q;
+    int64_t count = 0, *item = memory_get((size_t)(queue_length(q) + p->roster.tally.working) + 1, sizeof *item);
+    for (int64_t i = before.next; i < before.count; i++) item[count++] = before.fresh[i];
+    for (int64_t i = 0; i < before.again_count; i++) item[count++] = before.again[i];
+    for (int rank = 1; rank < p->roster.count; rank++) {
+        const Member *m = &p->roster.member[rank];
+        if (m->state == MEMBER_WORKING && m->kind == kind) item[count++] = m->item;
+    }
+    for (int64_t i = 0; i < count && kind == LEASE_RENDER; i++) item[i] = place_in_queue(p, item[i]);
+    qsort(item, (size_t)count, sizeof *item, by_number);
+    for (int64_t i = 0; i < count && kind == LEASE_RENDER; i++) item[i] &= ((int64_t)1 << 48) - 1;
+    queue_clear(q);
+    queue_add(q, item, count);
+    free(item);
+}
+
+/* Ranks as a launch numbers them: those that render, node by node, then those that finish. */
+static void start_job(Play *p)
+{
+    const bool first = p->roster.count == 0;
+    const int both = 1 << LEASE_RENDER | 1 << LEASE_FINISH;
+    int ranks = 0;
+    if (!first)
+        for (int k = 0; k < LEASE_KINDS; k++) fill_queue(p, (LeaseKind)k);
+    sim_clock_clear(&p->clock);
+    roster_close(&p->roster);
+    for (int i = 0; i < p->workers; i++) {
+        Worker *w = &p->worker[i];
+        w->loaded = false;
+        if (!p->node_gone[w->node] && !w->dead) p->who[++ranks] = i;
+    }
+    roster_open(&p->roster, ranks + 1, p->now_ms, 0);
+    if (p->n->group_size > 1) p->roster.group_size = p->n->group_size;
+    for (int rank = 1; rank <= ranks; rank++) {
+        Member *m = &p->roster.member[rank];
+        m->takes = p->who[rank] >= p->renderers ? 1 << LEASE_FINISH : p->n->both ? both : 1 << LEASE_RENDER;
+        m->heard_ms = INT64_MAX / 2; /* a worker on paper is never silent */
+        roster_set_state(&p->roster, m, MEMBER_READY);
     }
 }
 
-static int next_failure(const Play *p)
+/* What a shot in work keeps: of a preemption all, of a death what its last checkpoint holds. */
+static void save_progress(Play *p, const Member *m, bool preempted)
+{
+    const Worker *w = &p->worker[p->who[m->rank]];
+    const double all_s = w->work.unit_ms * RENDER_UNITS / 1000, done_s = (double)(p->now_ms - w->work.begun_ms) / 1000;
+    const double kept_s = done_s - (preempted ? 0 : draw_unit(p) * p->n->checkpoint_s);
+    const double left = 1 - (double)p->saved[m->item];
+    if (kept_s > 0 && all_s > 0) p->saved[m->item] = (float)(1 - left * (1 - fmin(kept_s / all_s, 1)));
+}
+
+static int next_node_to_fail(const Play *p)
 {
     int first = -1;
-    for (int i = 0; i < p->n->nodes; i++)
-        if (!p->node_gone[i] && (first < 0 || p->fails_at[i] < p->fails_at[first])) first = i;
+    for (int i = 0; i < p->n->nodes && p->n->node_mtbf_s > 0; i++)
+        if (!p->node_gone[i] && (first < 0 || p->node_fails_s[i] < p->node_fails_s[first])) first = i;
     return first;
+}
+
+/* The job dies with a node, or is preempted (node < 0), and starts again a while later. */
+static void lose_job(Play *p, int node)
+{
+    const Night *n = p->n;
+    const bool preempted = node < 0;
+    if (!p->saved) p->saved = memory_get((size_t)n->shots + 1, sizeof *p->saved);
+    if (!p->abandoned) p->abandoned = memory_get((size_t)n->shots + 1, sizeof *p->abandoned);
+    for (int rank = 1; rank < p->roster.count; rank++) {
+        const Member *m = &p->roster.member[rank];
+        if (m->state != MEMBER_WORKING || m->kind != LEASE_RENDER) continue;
+        save_progress(p, m, preempted);
+        if (!preempted && p->abandoned[m->shot] < UINT8_MAX) p->abandoned[m->shot]++;
+    }
+    if (!preempted) p->node_gone[node] = true;
+    *(preempted ? &p->out->preemptions : &p->out->failures) += 1;
+    p->failing = next_node_to_fail(p);
+    p->now_ms += ms_of(n->restart_s + (preempted ? n->requeue_s : 0));
+    if (preempted) p->preempted_s = (double)p->now_ms / 1000 + draw_wait_s(p, n->preempt_mtbf_s);
+    start_job(p);
 }
 
 /* ---- the night ---- */
 
+static void add_workers(Play *p)
+{
+    const Night *n = p->n;
+    const int each = n->groups * (n->group_size > 1 ? n->group_size : 1);
+    p->renderers = n->nodes * each;
+    p->workers = p->renderers + n->nodes * n->finishers;
+    p->worker = memory_get((size_t)p->workers + 1, sizeof *p->worker);
+    p->who = memory_get((size_t)p->workers + 1, sizeof *p->who);
+    for (int i = 0; i < p->workers; i++) {
+        const int node = i < p->renderers ? i / each : (i - p->renderers) / n->finishers;
+        p->worker[i] = (Worker){.node = node, .factor = draw_factor(p, n->worker_sd), .dies_ms = INT64_MAX};
+        if (n->script) p->worker[i].dies_ms = ms_of(n->script->dies_s(n->script->self, i + 1));
+    }
+}
+
 static void set_up(Play *p)
 {
     const Night *n = p->n;
-    const int each = n->groups + n->finishers;
-    p->workers = n->nodes * each;
-    p->worker = memory_get((size_t)p->workers + 1, sizeof *p->worker);
-    p->heap = memory_get((size_t)p->workers + 1, sizeof *p->heap);
-    for (int role = 0; role < ROLES; role++) p->idle[role] = memory_get((size_t)p->workers + 1, sizeof *p->idle[role]);
-    p->again = memory_get((size_t)(n->shots + p->workers) + 1, sizeof *p->again);
-    p->waiting.shot = memory_get((size_t)(2 * n->shots + p->workers) + 1, sizeof *p->waiting.shot);
-    p->waiting.first = p->waiting.end = p->workers; /* room for what comes back */
-    p->clips_left = memory_get((size_t)n->shots + 1, sizeof *p->clips_left);
-    p->clips_waiting = memory_get((size_t)n->shots + 1, sizeof *p->clips_waiting);
-    p->fails_at = memory_get((size_t)n->nodes + 1, sizeof *p->fails_at);
+    p->factor = draw_factor(p, n->run_sd);
+    p->node_fails_s = memory_get((size_t)n->nodes + 1, sizeof *p->node_fails_s);
     p->node_gone = memory_get((size_t)n->nodes + 1, sizeof *p->node_gone);
-    p->nodes_left = n->nodes;
-    p->night_factor = draw_factor(p, n->run_sd);
-    for (int64_t i = 0; i < n->shots; i++) p->clips += p->clips_left[i] = n->clips[i];
-    for (int i = 0; i < n->nodes; i++)
-        p->fails_at[i] = n->node_mtbf_s > 0 ? -log(draw_unit(p)) * n->node_mtbf_s : INFINITY;
-    for (int i = 0; i < p->workers; i++) {
-        const int rank = i % each;
-        p->worker[i] = (Worker){.node = i / each,
-                                .role = rank >= n->groups ? FINISHER
-                                        : n->both         ? BOTH
-                                                          : RENDERER,
-                                .factor = draw_factor(p, n->worker_sd)};
-        rest(p, i);
+    p->left = memory_get((size_t)n->shots + 1, sizeof *p->left);
+    for (int i = 0; i < n->nodes; i++) p->node_fails_s[i] = draw_wait_s(p, n->node_mtbf_s);
+    p->failing = next_node_to_fail(p);
+    p->preempted_s = draw_wait_s(p, n->preempt_mtbf_s);
+    p->now_ms = ms_of(n->start_s * p->factor);
+    for (int64_t i = 0; i < n->shots; i++) {
+        p->clips += p->left[i] = n->clips[i];
+        if (n->clips[i] > 0) queue_add(&p->queue[LEASE_RENDER], &i, 1);
     }
+    add_workers(p);
+    start_job(p);
 }
 
-void night_play(const Night *n, uint64_t seed, int64_t units, NightResult *out)
+/* The next process that dies; 0: none. There are some in tests only, so they are looked through. */
+static int next_rank_to_die(const Play *p)
 {
-    Play p = {.n = n, .out = out, .random = seed, .units = units < 1 ? 1 : units};
+    int first = 0;
+    for (int rank = 1; rank < p->roster.count && p->n->script; rank++) {
+        const Worker *w = &p->worker[p->who[rank]];
+        if (w->dead || w->dies_ms == INT64_MAX) continue;
+        if (first == 0 || w->dies_ms < p->worker[p->who[first]].dies_ms) first = rank;
+    }
+    return first;
+}
+
+/* Everything of the next moment at which a lease ends, as the news of one round. False: none is in work. */
+static bool end_leases(Play *p)
+{
+    const SimEvent *e = sim_clock_first(&p->clock);
+    if (!e) return false;
+    p->now_ms = e->at_ms;
+    for (; e && e->at_ms == p->now_ms; e = sim_clock_first(&p->clock)) {
+        Member *m = &p->roster.member[e->rank];
+        const bool works = m->state == MEMBER_WORKING && m->lease == e->lease; /* or it has died since */
+        sim_clock_next(&p->clock);
+        if (works) end_lease(p, m);
+    }
+    return true;
+}
+
+static int64_t first_of(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* What happens next, and what the coordinator does about it. False: nothing. */
+static bool go_on(Play *p)
+{
+    const int node = p->failing, rank = next_rank_to_die(p);
+    const SimEvent *e = sim_clock_first(&p->clock);
+    const int64_t end_ms = e ? e->at_ms : INT64_MAX, dies_ms = rank ? p->worker[p->who[rank]].dies_ms : INT64_MAX,
+                  fails_ms = node >= 0 ? ms_of(p->node_fails_s[node]) : INT64_MAX, stop_ms = ms_of(p->preempted_s);
+    if (!e) return false;
+    const int64_t next_ms = first_of(first_of(end_ms, dies_ms), first_of(fails_ms, stop_ms));
+    if (next_ms > p->now_ms) p->now_ms = next_ms;
+    if (next_ms == fails_ms)
+        lose_job(p, node);
+    else if (next_ms == stop_ms)
+        lose_job(p, -1);
+    else if (next_ms == dies_ms)
+        lose_worker(p, rank);
+    else
+        return end_leases(p);
+    return true;
+}
+
+void night_play(const Night *n, uint64_t seed, NightResult *out)
+{
+    Play p = {.n = n, .out = out, .random = seed};
     *out = (NightResult){0};
     set_up(&p);
-    p.now_s = n->start_s * p.night_factor;
-    int failing = n->node_mtbf_s > 0 ? next_failure(&p) : -1;
-    hand_out(&p);
-    while (p.heap_count > 0) {
-        if (failing >= 0 && p.fails_at[failing] < p.worker[p.heap[0]].until_s) {
-            p.now_s = p.fails_at[failing];
-            lose_node(&p, failing);
-            failing = next_failure(&p);
-        } else {
-            int first = pop(&p);
-            p.now_s = p.worker[first].until_s;
-            end_lease(&p, first);
-        }
-        hand_out(&p);
-    }
-    out->finish_s = p.clips_done == p.clips ? p.now_s + n->end_s * p.night_factor : INFINITY;
-    void *owned[] = {p.worker,       p.heap,       p.idle[0],       p.idle[1],  p.idle[2],  p.again,
-                     p.waiting.shot, p.clips_left, p.clips_waiting, p.fails_at, p.node_gone};
+    do {
+        const Rules rules = rules_of(&p);
+        if (failed(rules_hand_out(&rules))) break; /* cannot be */
+    } while (go_on(&p));
+    out->finish_s = p.over == p.clips ? (double)p.now_ms / 1000 + n->end_s * p.factor : INFINITY;
+    roster_close(&p.roster);
+    sim_clock_clear(&p.clock);
+    for (int k = 0; k < LEASE_KINDS; k++) queue_clear(&p.queue[k]);
+    void *owned[] = {p.worker, p.who, p.left, p.saved, p.abandoned, p.failure, p.list, p.node_fails_s, p.node_gone};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
-}
-
-/* ---- many nights ---- */
-
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-void night_sort(double *s, int count) { qsort(s, (size_t)count, sizeof *s, by_size); }
-
-double night_quantile(const double *sorted, int count, double q)
-{
-    const double at = q * (count - 1);
-    const int low = (int)at, high = low + 1 < count ? low + 1 : low;
-    if (isinf(sorted[high])) return at > low ? INFINITY : sorted[low];
-    return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
-}
-
-void night_forecast(const Night *n, double deadline_s, int most, double budget_s, NightForecast *out)
-{
-    double *finish_s = memory_get((size_t)most, sizeof *finish_s), begin_s = moment_s();
-    int64_t events = n->shots;
-    int in_time = 0;
-    for (int64_t i = 0; i < n->shots; i++) events += n->clips[i];
-    const int64_t units = 1 + events / MOST_UNITS_EVENTS;
-    *out = (NightForecast){0};
-    for (int i = 0; i < most && (i < 3 || moment_s() - begin_s < budget_s); i++) {
-        NightResult r;
-        night_play(n, (uint64_t)i * 7919 + 1, units, &r);
-        finish_s[out->trials++] = r.finish_s;
-        in_time += deadline_s > 0 && r.finish_s <= deadline_s;
-        out->render_busy_s += r.render_busy_s;
-        out->finish_busy_s += r.finish_busy_s;
-        out->first_clip_s += r.first_clip_s;
-        out->failures += r.failures;
-        if (r.most_masters > out->most_masters) out->most_masters = r.most_masters;
-    }
-    night_sort(finish_s, out->trials);
-    out->p10_s = night_quantile(finish_s, out->trials, 0.1);
-    out->p50_s = night_quantile(finish_s, out->trials, 0.5);
-    out->p90_s = night_quantile(finish_s, out->trials, 0.9);
-    out->probability = (double)in_time / out->trials;
-    double *mean[] = {&out->render_busy_s, &out->finish_busy_s, &out->first_clip_s, &out->failures};
-    for (size_t i = 0; i < sizeof mean / sizeof *mean; i++) *mean[i] /= out->trials;
-    free(finish_s);
-}
-
-double night_checkpoint_s(double cost_s, double mtbf_s)
-{
-    if (mtbf_s <= 0) return 0;
-    const double s = sqrt(2 * cost_s * mtbf_s) - cost_s;
-    return s > cost_s ? s : cost_s;
 }

@@ -1,54 +1,71 @@
 /* night.h - a night that only happens on paper: how long a campaign takes on so many workers, with chance and failures.
  *
- * It plays the farm's policy (coordinator/dispatch/dispatch.h) on a clock of its own, event by event:
- * - a render lease makes a master of one shot, a finish lease one clip of a master;
- * - without GPUs every worker takes both kinds, and finishes first when a master waits; with them render groups render and
- *   finishers finish;
- * - masters that wait are bounded: renderers wait for finishers then;
- * - a node's death ends the job on all nodes: the launcher starts it again without that node, and what was in work goes on from
- *   its last checkpoint.
- * How long each lease takes is drawn from measured times (record.h). Many such nights give the finish time's distribution.
+ * Who gets what next, how many masters may wait and when a clip is given up are decided by the coordinator's own code: its roster, its
+ * queues, its rules (coordinator/dispatch/rules.h). In the place of ledger and disk stand arrays, in the place of a worker the time that
+ * its lease takes (sim.h), drawn from measured times (record.h). Not played are messages, transactions and files: they would take the
+ * time of a real coordinator, 20 us for each result, where a night of ten million clips has to be played several times within a minute.
+ * tests/unit/test_night_farm.c plays random nights with the real dispatch, ledger and messages, and compares every lease.
  *
- * Units: seconds, from the moment when `run` is started. Pure: no files, no clock, the same numbers for the same seed. */
+ * - A node's death, or a preemption, ends the job on all nodes. It starts again without that node (or with all), and what was in work
+ *   goes on from its last checkpoint; a preempted shot checkpoints at its next step. The queues are then filled as the ledger fills
+ *   them: what was in work when a job died comes last.
+ * - A lease that fails, or whose process dies, is judged by the rules.
+ *
+ * Many such nights give the finish time's distribution. Units: seconds, from the moment when `run` is started. Pure: no files, no clock,
+ * the same numbers for the same seed. */
 #ifndef REELWRIGHT_NIGHT_H
 #define REELWRIGHT_NIGHT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/clip.h"
+
 typedef struct { /* measured times of one kind, in seconds; borrowed */
     const double *s;
     int count; /* at least 1 */
 } Times;
 
+typedef struct { /* instead of chance, for tests; ranks as in a job, clips counted within their shot */
+    void *self;
+    double (*takes_s)(void *self, int rank, LeaseKind kind, int64_t shot, int64_t clip);
+    bool (*fails)(void *self, int rank, LeaseKind kind, int64_t shot, int64_t clip); /* at the end of that time */
+    double (*dies_s)(void *self, int rank);                                          /* INFINITY: never */
+    void (*given)(void *self, double at_s, int rank, LeaseKind kind, int64_t shot, int64_t clip);
+} NightScript;
+
 typedef struct {
     int64_t shots;
     const int64_t *clips; /* of each shot, [shots] */
     int nodes;
-    int groups, finishers; /* on each node */
-    bool both;             /* groups also finish: no GPU */
-    int64_t masters;       /* that may wait, at most */
-    Times render, finish;  /* one shot, one clip */
-    Times load;            /* the first lease of each worker takes so much longer */
-    double start_s, end_s; /* until the first lease; from the last result to the end of `run` */
-    double gap_s;          /* between two leases of one worker */
-    double run_sd;         /* whole nights differ by this factor (standard deviation of its logarithm) */
-    double worker_sd;      /* workers of one night likewise */
-    double node_mtbf_s;    /* mean time between failures of one node; 0: none fails */
-    double restart_s;      /* from a node's death to the first lease after it */
-    double checkpoint_s;   /* between two checkpoints of a shot */
+    int groups, group_size, finishers; /* on each node; group_size 0 = 1 */
+    bool both;                         /* those who render also finish: no GPU */
+    int64_t masters;                   /* for which the disk has room; 0: any number */
+    Times render, finish;              /* one shot, one clip */
+    Times load;                        /* a worker's first render takes so much longer */
+    double start_s, end_s;             /* until the first lease; from the last result to the end of `run` */
+    double gap_s;                      /* between two leases of one worker */
+    double run_sd;                     /* whole nights differ by this factor (standard deviation of its logarithm) */
+    double worker_sd;                  /* workers of one night likewise: stragglers */
+    double fail_share;                 /* of leases, that fail */
+    double node_mtbf_s;                /* mean time between failures of one node; 0: none fails */
+    double restart_s;                  /* from a node's death to the first lease after it */
+    double checkpoint_s;               /* between two checkpoints of a shot */
+    double preempt_mtbf_s,
+        requeue_s;             /* between preemptions of the job (0: none); how long it then waits for its nodes */
+    const NightScript *script; /* NULL: chance */
 } Night;
 
 typedef struct {
-    double finish_s;                     /* the whole campaign; INFINITY: no node is left */
+    double finish_s;                     /* the whole campaign; INFINITY: nobody is left to do it */
     double render_busy_s, finish_busy_s; /* of all workers */
     double first_clip_s;
-    int failures;
-    int64_t most_masters; /* that waited at one time */
+    int failures, preemptions; /* of nodes; of the job */
+    int64_t failed;            /* clips */
+    int64_t most_masters;      /* that waited at one time */
 } NightResult;
 
-/* One night. units > 1 plays so many clips of a shot as one (for millions of them). */
-void night_play(const Night *n, uint64_t seed, int64_t units, NightResult *out);
+void night_play(const Night *n, uint64_t seed, NightResult *out);
 
 typedef struct {
     int trials;
@@ -59,8 +76,13 @@ typedef struct {
     int64_t most_masters;
 } NightForecast;
 
-/* As many nights as take about budget_s of this process's time, at least 3 and at most `most`. deadline_s: 0 for none. */
-void night_forecast(const Night *n, double deadline_s, int most, double budget_s, NightForecast *out);
+typedef struct {
+    int least, most; /* nights */
+    double budget_s; /* of this process's time: none is begun after it, beyond the least */
+} NightEffort;
+
+/* deadline_s: 0 for none. */
+void night_forecast(const Night *n, double deadline_s, NightEffort effort, NightForecast *out);
 
 /* Sorts in place; then the number below which the share q of them lies, between two of them in proportion. count at least 1. */
 void night_sort(double *s, int count);

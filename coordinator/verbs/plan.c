@@ -11,7 +11,6 @@
 #include "common/moment.h"
 #include "common/options.h"
 #include "coordinator/campaign/campaign.h"
-#include "coordinator/dispatch/rules.h"
 #include "coordinator/plan/record.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -94,13 +93,6 @@ static void scale_finishes(Plan *p)
     if (factor != 1) note(p, "the record's clips have another number of renditions: finishes are scaled by it");
 }
 
-static void set_nodes(Plan *p, int nodes)
-{
-    Night *n = &p->night;
-    n->nodes = nodes;
-    n->masters = (int64_t)RULES_MASTERS * nodes * (n->groups + n->finishers);
-}
-
 static void set_night(Plan *p)
 {
     const PlanOptions *o = p->o;
@@ -111,6 +103,7 @@ static void set_night(Plan *p)
     *n = (Night){.shots = p->campaign->shot_count,
                  .clips = p->clips,
                  .groups = workers / group_size > 0 ? workers / group_size : 1,
+                 .group_size = group_size,
                  .finishers = o->finishers >= 0 ? o->finishers : r->finishers,
                  .both = r->both,
                  .render = {p->render.s, p->render.count},
@@ -124,36 +117,57 @@ static void set_night(Plan *p)
                  .restart_s = r->start_s};
     if (!n->both && n->finishers == 0) n->both = true; /* somebody must */
     if (o->failures > 0) n->node_mtbf_s = 1000 * 86400.0 / o->failures;
-    set_nodes(p, o->nodes ? o->nodes : r->nodes);
+    n->nodes = o->nodes ? o->nodes : r->nodes;
     if (p->campaign->checkpoint_every > 0 && p->campaign->shot_count)
         n->checkpoint_s = r->denoise_s / p->campaign->shot[0].spec.steps * p->campaign->checkpoint_every;
     else
         n->checkpoint_s = 60;
 }
 
-/* The least number of nodes with which the deadline is kept with enough probability; 0: none is. */
-static int find_nodes(Plan *p)
+static double mean_of(Times t)
 {
-    const int before = p->night.nodes;
-    int low = 0, high = 1;
+    double sum = 0;
+    for (int i = 0; i < t.count; i++) sum += t.s[i];
+    return sum / t.count;
+}
+
+/* With fewer nodes not even workers that never wait would be done in time. */
+static int least_nodes(const Plan *p)
+{
+    const Night *n = &p->night;
+    const double renders_s = (double)n->shots * mean_of(n->render),
+                 finishes_s = (double)p->clip_count * mean_of(n->finish),
+                 time_s = p->deadline_s - n->start_s - n->end_s;
+    if (time_s <= 0) return MOST_NODES;
+    const double nodes = n->both ? (renders_s + finishes_s) / (n->groups * n->group_size + n->finishers)
+                                 : fmax(renders_s / n->groups, finishes_s / fmax(n->finishers, 1));
+    return (int)fmin(fmax(0.8 * nodes / time_s, 1), MOST_NODES);
+}
+
+static bool is_enough(const Plan *p, int nodes)
+{
+    Night n = p->night;
     NightForecast f;
-    for (;; high *= 2) {
-        set_nodes(p, high);
-        night_forecast(&p->night, p->deadline_s, 60, budget_s / 8, &f);
-        if (f.probability >= enough) break;
+    n.nodes = nodes;
+    night_forecast(&n, p->deadline_s, (NightEffort){1, 60, budget_s / 8}, &f);
+    return f.probability >= enough;
+}
+
+/* The least number of nodes with which the deadline is kept with enough probability; 0: none is. Tried from what the work takes at least
+ * upwards, in larger and larger steps, because each try plays nights. */
+static int find_nodes(const Plan *p)
+{
+    int low = least_nodes(p) - 1, high = low + 1;
+    for (int step = 1; !is_enough(p, high); step *= 2) {
         low = high;
-        if (high >= MOST_NODES || high > p->night.shots + p->clip_count) {
-            high = 0;
-            break;
-        }
+        if (high >= MOST_NODES || high > p->night.shots + p->clip_count) return 0;
+        high += step + high / 16;
+        if (high > MOST_NODES) high = MOST_NODES;
     }
-    while (high - low > 1) {
+    while (high - low > 1 + low / 256) { /* of thousands of nodes a few do not matter */
         const int middle = low + (high - low) / 2;
-        set_nodes(p, middle);
-        night_forecast(&p->night, p->deadline_s, 60, budget_s / 8, &f);
-        *(f.probability >= enough ? &high : &low) = middle;
+        *(is_enough(p, middle) ? &high : &low) = middle;
     }
-    set_nodes(p, before);
     return high;
 }
 
@@ -162,7 +176,7 @@ static int find_nodes(Plan *p)
 static double median_with(Night n)
 {
     NightForecast f;
-    night_forecast(&n, 0, 20, 0.3, &f);
+    night_forecast(&n, 0, (NightEffort){1, 20, 0.3}, &f);
     return f.p50_s;
 }
 
@@ -367,7 +381,7 @@ static Status make_plan(Plan *p)
     scale_finishes(p);
     TRY(read_deadline(p));
     set_night(p);
-    night_forecast(&p->night, p->deadline_s, MOST_TRIALS, budget_s, &p->forecast);
+    night_forecast(&p->night, p->deadline_s, (NightEffort){3, MOST_TRIALS, budget_s}, &p->forecast);
     if (p->deadline_s > 0) p->nodes_for_deadline = find_nodes(p);
     return status_ok();
 }

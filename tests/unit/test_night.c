@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/moment.h"
+#include "coordinator/dispatch/rules.h"
 #include "coordinator/plan/night.h"
 
 static const double nothing[] = {0}, ten[] = {10}, two[] = {2}, one_to_nine[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
@@ -22,7 +23,6 @@ static Night night(int64_t shots, const int64_t *clips, int nodes, int groups, i
                    .groups = groups,
                    .finishers = finishers,
                    .both = both,
-                   .masters = 4 * nodes * (groups + finishers),
                    .render = {ten, 1},
                    .finish = {two, 1},
                    .load = {nothing, 1}};
@@ -31,7 +31,7 @@ static Night night(int64_t shots, const int64_t *clips, int nodes, int groups, i
 static double finish_of(const Night *n)
 {
     NightResult r;
-    night_play(n, 1, 1, &r);
+    night_play(n, 1, &r);
     return r.finish_s;
 }
 
@@ -68,15 +68,15 @@ static void bounds_hold(void **state)
         n.render = (Times){one_to_nine, 9};
         n.finish = (Times){one_to_nine, 9};
         NightResult r;
-        night_play(&n, (uint64_t)seed, 1, &r);
+        night_play(&n, (uint64_t)seed, &r);
         const double busy = r.render_busy_s + r.finish_busy_s;
         assert_true(isfinite(r.finish_s));
         assert_true(r.finish_s >= busy / (n.nodes * (n.groups + n.finishers)) - 1e-9);
         assert_true(r.finish_s <= busy + 1e-9);
-        assert_true(r.most_masters <= n.masters);
+        assert_true(r.most_masters <= RULES_MASTERS * n.nodes * (n.groups + n.finishers));
         assert_true(r.first_clip_s <= r.finish_s);
         NightResult again;
-        night_play(&n, (uint64_t)seed, 1, &again);
+        night_play(&n, (uint64_t)seed, &again);
         assert_true(again.finish_s == r.finish_s);
         (void)all;
     }
@@ -89,17 +89,17 @@ static void failures_cost_time_and_lose_nothing(void **state)
     for (int i = 0; i < 100; i++) clips[i] = 3;
     Night n = night(100, clips, 4, 2, 1, false);
     NightForecast calm, rough;
-    night_forecast(&n, 0, 50, 10, &calm);
+    night_forecast(&n, 0, (NightEffort){3, 50, 10}, &calm);
     n.node_mtbf_s = 400;
     n.restart_s = 20;
     n.checkpoint_s = 5;
-    night_forecast(&n, calm.p50_s * 1.01, 50, 10, &rough);
+    night_forecast(&n, calm.p50_s * 1.01, (NightEffort){3, 50, 10}, &rough);
     assert_true(rough.failures > 0.5);
     assert_true(rough.p50_s > calm.p50_s);
     assert_true(rough.probability < 0.5);
     n.node_mtbf_s = 1; /* everything dies at once: it is never done, and says so */
     NightResult r;
-    night_play(&n, 1, 1, &r);
+    night_play(&n, 1, &r);
     assert_true(isinf(r.finish_s));
     assert_int_equal(r.failures, 4);
 }
@@ -113,11 +113,11 @@ static void quantiles_are_in_order(void **state)
     n.render = (Times){one_to_nine, 9};
     n.run_sd = 0.1;
     NightForecast f;
-    night_forecast(&n, 0, 200, 10, &f);
+    night_forecast(&n, 0, (NightEffort){3, 200, 10}, &f);
     assert_int_equal(f.trials, 200);
     assert_true(f.p10_s < f.p50_s && f.p50_s < f.p90_s);
     assert_true(log(f.p90_s / f.p10_s) > 0.2 && log(f.p90_s / f.p10_s) < 0.35); /* 2 * 1.2816 * 0.1 and a little */
-    night_forecast(&n, f.p50_s, 200, 10, &f);
+    night_forecast(&n, f.p50_s, (NightEffort){3, 200, 10}, &f);
     assert_true(f.probability > 0.4 && f.probability < 0.6);
 }
 
@@ -132,7 +132,7 @@ static void ten_thousand_nodes(void **state)
     n.restart_s = 60;
     NightForecast f;
     const double begin_s = moment_s();
-    night_forecast(&n, 0, 100, 1, &f);
+    night_forecast(&n, 0, (NightEffort){3, 100, 1}, &f);
     assert_true(f.trials >= 3);
     assert_true(isfinite(f.p50_s));
     print_message("10,000 nodes, 10,000,000 clips: %d nights in %.1f s\n", f.trials, moment_s() - begin_s);
