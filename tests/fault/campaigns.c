@@ -56,8 +56,8 @@ static void check_leases(Night *n, const Snapshot *s)
         rendered += c.done[i] > 0;
         int workers = 0, times = 0;
         NIGHT_GOOD(n, ledger_failures(n->ledger, LEASE_RENDER, i, &workers, &times));
-        NIGHT_CHECK(n, c.done[i] || i == n->poison || times >= RULES_FAILURES, "shot %d is failed after %d failures",
-                    i, times);
+        NIGHT_CHECK(n, c.done[i] || i == n->poison || times >= RULES_FAILURES, "shot %d is failed after %d failures", i,
+                    times);
     }
     NIGHT_CHECK(n, rendered >= s->shot_count[SHOT_DONE], "%d shots rendered, %d done", rendered,
                 (int)s->shot_count[SHOT_DONE]);
