@@ -486,6 +486,10 @@ static Status check_savings(const ShotSpec *s)
     if (s->trunk_steps < 0 || s->trunk_steps >= s->steps)
         return status_fail(ERR_INPUT, "trunk-steps = %d, expected 0 to %d: the last step is the shot's own",
                            s->trunk_steps, s->steps - 1);
+    if (s->reused_steps) {
+        bool reused[1000];
+        TRY(shot_read_reused(s, reused));
+    }
     if (s->guided_from == 0 && s->guided_to == 0) return status_ok();
     if (!(s->guided_from > 0 && s->guided_from <= 1 && s->guided_to >= 0 && s->guided_to < s->guided_from))
         return status_fail(ERR_INPUT, "guided = %g to %g, expected noise levels from at most 1 down to at least 0",

@@ -62,6 +62,7 @@ void shot_clear(ShotSpec *s)
     free(s->prompt);
     free(s->negative);
     free(s->trunk_prompt);
+    free(s->reused_steps);
     shot_media_free(&s->media);
     memset(s, 0, sizeof *s);
 }
@@ -73,6 +74,7 @@ void shot_copy(ShotSpec *to, const ShotSpec *from)
     to->negative = text_copy(from->negative);
     to->media = shot_media_copy(from->media);
     if (from->trunk_prompt) to->trunk_prompt = text_copy(from->trunk_prompt);
+    if (from->reused_steps) to->reused_steps = text_copy(from->reused_steps);
 }
 
 /* ---- the key ---- */
@@ -89,6 +91,23 @@ ShotSpec shot_trunk(const ShotSpec *s)
     trunk.trunk_prompt = NULL;
     trunk.trunk_steps = 0;
     return trunk;
+}
+
+Status shot_read_reused(const ShotSpec *s, bool *reused)
+{
+    long last = 0;
+    memset(reused, 0, (size_t)s->steps * sizeof *reused);
+    for (const char *at = s->reused_steps; at;) {
+        char *end;
+        const long step = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : 0;
+        if (step <= last || step >= s->steps || (*end && *end != ','))
+            return status_fail(ERR_INPUT,
+                               "reused-steps = \"%.200s\", expected steps from 1 to %d that rise, such as 5,7,8",
+                               s->reused_steps, s->steps - 1);
+        reused[last = step] = true;
+        at = *end ? end + 1 : NULL;
+    }
+    return status_ok();
 }
 
 bool shot_is_guided_at(const ShotSpec *s, double sigma)
@@ -131,6 +150,7 @@ void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT])
         hash_add_field(h, "trunk.steps", "%d", s->trunk_steps);
         hash_add_field(h, "trunk.prompt", "%s", s->trunk_prompt);
     }
+    if (s->reused_steps) hash_add_field(h, "reused", "%s", s->reused_steps);
     if (s->guided_from > 0) hash_add_field(h, "guided", "%.17g %.17g", s->guided_from, s->guided_to);
     hash_end(h, key);
 }

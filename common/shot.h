@@ -45,6 +45,8 @@ typedef struct {
     ShotMedia *media;   /* NULL: none */
     /* what is left out or shared, to cost less; 0 and NULL: nothing */
     int trunk_steps; /* the first steps are computed with trunk_prompt in the prompt's place: shots that differ in the prompt alone share them */
+    char *
+        reused_steps; /* "5,7,8": steps that run no layer of the transformer, but add what the layers added last; NULL: none */
     char *trunk_prompt; /* NULL when trunk_steps is 0 */
     double guided_from,
         guided_to; /* guidance only at noise levels (sigma) from the first down to the second; both 0: at all */
@@ -60,6 +62,8 @@ void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT]);
 
 /* The shot whose first trunk_steps steps are those of *s: *s with the trunk's prompt. Texts and media are borrowed. */
 ShotSpec shot_trunk(const ShotSpec *s);
+/* reused_steps as a table of s->steps. ERR_INPUT: not numbers from 1 to steps - 1 that rise, with commas between. */
+Status shot_read_reused(const ShotSpec *s, bool *reused);
 /* Whether a step that begins at this noise level is guided, as far as the interval says. */
 bool shot_is_guided_at(const ShotSpec *s, double sigma);
 

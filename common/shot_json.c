@@ -89,6 +89,7 @@ char *shot_to_json(const ShotSpec *s)
         set(o, "trunk_steps", json_integer(s->trunk_steps));
         set(o, "trunk_prompt", json_string(s->trunk_prompt));
     }
+    if (s->reused_steps) set(o, "reused_steps", json_string(s->reused_steps));
     if (s->guided_from > 0) {
         set(o, "guided_from", json_real(s->guided_from));
         set(o, "guided_to", json_real(s->guided_to));
@@ -230,6 +231,7 @@ Status shot_from_json(const char *text, ShotSpec *out)
     out->media = read_media(&f);
     out->trunk_steps = fields_int(&f, "trunk_steps", 0, 0, INT_MAX);
     if (out->trunk_steps) out->trunk_prompt = need_text(&f, "trunk_prompt");
+    if (fields_get(&f, "reused_steps")) out->reused_steps = need_text(&f, "reused_steps");
     out->guided_from = fields_real(&f, "guided_from", 0, 0, 1);
     out->guided_to = fields_real(&f, "guided_to", 0, 0, 1);
     Status status = fields_close(&f);

@@ -2,7 +2,9 @@
 #ifndef REELWRIGHT_WORK_H
 #define REELWRIGHT_WORK_H
 
+#include "common/hash.h"
 #include "common/link.h"
+#include "common/shot.h"
 
 typedef struct {
     int threads;       /* 0 = as many as the process may run on */
@@ -38,5 +40,15 @@ typedef Status VerifyFile(const char *path, const char *options_json, bool as_js
 
 /* Measures video files against the bounds of a set of gates (JSON, coordinator/campaign/gate_set.h) and prints what it finds. */
 typedef Status GateFiles(char *const *file, int count, const char *set_json, bool as_json);
+
+typedef struct {
+    const char *model_folder, *model_hash;
+    const char *output;          /* JSON: coordinator/campaign/cache.c reads it */
+    double bound;                /* relative difference of the latents, on average */
+    int backend, dtype, threads; /* as in WorkSettings */
+} CalibrateOptions;
+/* Measures which denoising steps may reuse what the step before computed: worker/verbs/calibrate.c. The shots differ in texts, seeds and
+ * pictures only. */
+typedef Status Calibrate(const ShotSpec *shot, int count, const CalibrateOptions *o);
 
 #endif

@@ -73,6 +73,13 @@ static Status verb_bench_any(int argc, char **argv)
     return bench(argc, argv);
 }
 
+static Status verb_calibrate_any(int argc, char **argv)
+{
+    Calibrate *measure;
+    TRY(worker_symbol("calibrate", &measure));
+    return verb_calibrate(argc, argv, measure);
+}
+
 static Status verb_cameo_any(int argc, char **argv)
 {
     typeof(&verb_cameo_media) media;
@@ -173,6 +180,7 @@ static const Verb verbs[] = {
     {"verify", "which clip a file is, and whether it was altered", verb_verify_any, false},
     {"inspect", "look inside a checkpoint, a model folder, a ledger or a clip", verb_inspect_any, false},
     {"bench", "measure a campaign, or one stage of the engine, on this machine", verb_bench_any, true},
+    {"calibrate", "measure which steps of a campaign may be left out", verb_calibrate_any, false},
     {"plan", "how long a campaign takes, on how many nodes, at what cost", verb_plan, false},
 };
 enum { VERB_COUNT = (int)(sizeof verbs / sizeof *verbs) };

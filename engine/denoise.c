@@ -14,6 +14,8 @@ struct Denoise {
     bool traced[MAX_EXPERTS]; /* the inside of this expert has been shown */
     double guidance[MAX_EXPERTS];
     bool *guided;    /* by step: both branches of the guidance are evaluated */
+    bool *reused;    /* by step: the transformer's layers are not run, what they added last is added again */
+    bool watched;    /* it is kept at every step */
     double boundary; /* timesteps from here on (downwards) go to the second expert; 0 = none do */
     int64_t dim[4];  /* of the latents, reference frames included */
     Condition condition;
@@ -89,6 +91,23 @@ static void begin_guidance(Denoise *d, const ShotSpec *s)
         d->guided[i] = is_guided(d) && shot_is_guided_at(s, (double)d->step.sampler.schedule.sigma[i]);
 }
 
+static int expert_of(const Denoise *d, int step)
+{
+    return d->boundary > 0 && d->step.sampler.schedule.timestep[step] < d->boundary ? 1 : 0;
+}
+
+/* A step can reuse what the steps before it have kept of the same transformer, the same prompt and each branch that it takes. Where the shot
+ * asks for another, it is computed. */
+static Status begin_reuse(Denoise *d, const ShotSpec *s)
+{
+    d->reused = memory_get((size_t)s->steps, sizeof *d->reused);
+    TRY(shot_read_reused(s, d->reused));
+    d->reused[0] = d->reused[s->trunk_steps] = false;
+    for (int i = 1; i < s->steps; i++)
+        if (expert_of(d, i) != expert_of(d, i - 1) || d->guided[i] > d->guided[i - 1]) d->reused[i] = false;
+    return status_ok();
+}
+
 Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
                           const Conditions *conditions, const float *noise, const Trace *trace, Denoise **out)
 {
@@ -106,6 +125,7 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
     memcpy(d->dim, condition.dim, sizeof d->dim);
     Status status = begin_step(d, s, noise);
     if (!failed(status)) begin_guidance(d, s);
+    if (!failed(status)) status = begin_reuse(d, s);
     d->embeds[DIT_COND] = copy_embeds(prompt);
     if (d->step.branches > 1) d->embeds[DIT_UNCOND] = copy_embeds(negative);
     if (!failed(status)) trace_schedule(d);
@@ -131,6 +151,7 @@ void denoise_end(Denoise **d)
     condition_clear(&(*d)->condition);
     free((*d)->shown);
     free((*d)->guided);
+    free((*d)->reused);
     free(*d);
     *d = NULL;
 }
@@ -180,6 +201,13 @@ static void trace_timestep(const Denoise *d, const DitInput *in)
     free(t);
 }
 
+static DitReuse step_reuse(const Denoise *d)
+{
+    const int step = d->step.sampler.step, next = step + 1;
+    if (d->reused[step]) return DIT_REUSE;
+    return d->watched || (next < d->step.sampler.schedule.steps && d->reused[next]) ? DIT_KEEP : DIT_COMPUTE;
+}
+
 /* The model's velocity for one branch of the guidance -> step.velocity[branch] */
 static void evaluate(Denoise *d, int expert, int branch, Tensor latent)
 {
@@ -191,6 +219,7 @@ static void evaluate(Denoise *d, int expert, int branch, Tensor latent)
                    .control = d->step.control,
                    .control_scale = d->condition.control_scale,
                    .timestep = s->schedule.timestep[s->step],
+                   .reuse = step_reuse(d),
                    .name = expert_name[expert],
                    .per_token = d->e->config->expand_timesteps};
     if (branch == DIT_COND) trace_timestep(d, &in);
@@ -220,11 +249,6 @@ static void evaluate_branches(Denoise *d, int expert)
     }
 }
 
-static int expert_of(const Denoise *d, int step)
-{
-    return d->boundary > 0 && d->step.sampler.schedule.timestep[step] < d->boundary ? 1 : 0;
-}
-
 /* v = u + g (c - u); z -> next z. (step, latents, solver history) is a whole checkpoint. */
 Status denoise_step(Denoise *d)
 {
@@ -240,6 +264,24 @@ Status denoise_step(Denoise *d)
 Status denoise_finish(Denoise *d)
 {
     backend_finish(d->e->be);
+    return engine_take_failure(d->e);
+}
+
+bool denoise_can_rest(const Denoise *d)
+{
+    const Sampler *s = &d->step.sampler;
+    return s->step == s->schedule.steps || !d->reused[s->step];
+}
+
+void denoise_watch(Denoise *d) { d->watched = true; }
+
+Status denoise_kept(Denoise *d, float **rows, int64_t *count)
+{
+    const DitShot *shot = d->shot[expert_of(d, d->step.sampler.step - 1)];
+    const Tensor kept = dit_shot_kept(shot, is_own_branch(d, DIT_COND) ? DIT_COND : DIT_UNCOND);
+    *count = tensor_count(kept);
+    TRY_MEMORY(*rows, *count);
+    backend_download(d->e->be, kept, *rows);
     return engine_take_failure(d->e);
 }
 
@@ -289,6 +331,9 @@ Status denoise_restore(Denoise *d, const DenoiseState *s)
     const int want = sampler_history_count(sampler, s->step);
     if (s->solver_count != want)
         return status_fail(ERR_INPUT, "%d solver tensors after step %d, expected %d", s->solver_count, s->step, want);
+    if (s->step < sampler->schedule.steps && d->reused[s->step])
+        return status_fail(ERR_INPUT, "step %d reuses what the step before it computed: nothing can go on from there",
+                           s->step);
     for (int i = 0; i < s->step; i++) d->traced[expert_of(d, i)] = true; /* by the run that is resumed */
     sampler_restore(sampler, s->step, s->latents, s->solver);
     return engine_take_failure(d->e);

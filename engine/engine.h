@@ -138,7 +138,14 @@ Status denoise_result(Denoise *d, float *latents);
 Status denoise_step(Denoise *d);
 Status denoise_finish(Denoise *d);
 int denoise_steps_done(const Denoise *d);
-/* The state (borrowed pointers, valid until the next call), and going on from one: bit for bit what an undisturbed run gives. */
+/* Whether a run can go on from here with its state alone: not before a step that reuses what an earlier one kept (ShotSpec.reused_steps).
+ * Such a step costs next to nothing: whoever wants to stop takes it first. */
+bool denoise_can_rest(const Denoise *d);
+/* For calibration, from the first step on: what the transformer's layers add to the tokens is kept at every step, and read after it: *rows
+ * [count], free() it; of this rank's tokens. */
+void denoise_watch(Denoise *d);
+Status denoise_kept(Denoise *d, float **rows, int64_t *count);
+/* The state (where it can rest; borrowed pointers, valid until the next call), and going on from one: bit for bit what an undisturbed run gives. */
 Status denoise_state(Denoise *d, DenoiseState *out);
 Status denoise_restore(Denoise *d, const DenoiseState *state);
 void denoise_end(Denoise **d);

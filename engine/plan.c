@@ -82,6 +82,7 @@ static Status plan_step(const ModelConfig *c, const ShotSpec *s, Planning *p, Di
     step_begin(&step, p->be, &c->scheduler, s, &given, nowhere);
     if (!failed(status)) {
         const DitInput in = {.latent = step_input(&step),
+                             .reuse = s->reused_steps ? DIT_KEEP : DIT_COMPUTE,
                              .frames_at_zero = c->expand_timesteps ? 1 : 0,
                              .control = step.control,
                              .control_scale = nowhere};

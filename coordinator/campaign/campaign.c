@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/shell.h"
+#include "coordinator/campaign/cache.h"
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/customers_text.h"
 #include "coordinator/campaign/finish_keys.h"
@@ -380,7 +381,26 @@ static void check_all(CampaignLoad *l)
     if (l->file.prompt) campaign_check_rows(l);
 }
 
-Status campaign_load(const char *file, Campaign **out)
+/* Which steps the shots leave out. */
+static void read_cache(CampaignLoad *l)
+{
+    Campaign *c = l->campaign;
+    if (!is_given(l->file.cache)) return;
+    char *path = path_join(c->folder, l->file.cache), *word = shell_word(c->file), *out = shell_word(path);
+    Status status = campaign_cache_read(path, &l->base, c->model_hash, &c->reused_steps);
+    if (failed(status))
+        faults_add(l->faults, place_of(l, "reuse.cache"), "%s; `reelwright calibrate %s --output %s` measures it",
+                   status.message, word, out);
+    else if (!c->reused_steps)
+        faults_warn(l->faults, place_of(l, "reuse.cache"), "",
+                    "leaves nothing out: no step kept to the bound when it was measured");
+    l->base.reused_steps = c->reused_steps;
+    free(path);
+    free(word);
+    free(out);
+}
+
+static Status load(const char *file, bool with_cache, Campaign **out)
 {
     char *text = NULL;
     size_t bytes;
@@ -395,6 +415,8 @@ Status campaign_load(const char *file, Campaign **out)
     if (campaign_file_parse(file, text, bytes, l.faults, &l.file)) check_all(&l);
     TRY_OUT(faults_status(l.faults));
     TRY_OUT(model_config_hash(c->model_folder, c->model_hash)); /* reads every weight: only when all else is right */
+    if (with_cache) read_cache(&l);
+    TRY_OUT(faults_status(l.faults));
     c->name = text_copy(l.file.campaign);
     c->checkpoint_every = l.file.checkpoint_every;
     c->share_shots = l.file.reuse_shots;
@@ -424,6 +446,9 @@ out:
     return status;
 }
 
+Status campaign_load(const char *file, Campaign **out) { return load(file, true, out); }
+Status campaign_load_without_cache(const char *file, Campaign **out) { return load(file, false, out); }
+
 void campaign_tell_warnings(const Campaign *c)
 {
     for (int i = 0; i < c->warnings.count; i++) log_line(LOG_WARNING, "%s", c->warnings.warning[i].message);
@@ -439,6 +464,7 @@ void campaign_free(Campaign **c)
     free(p->model_folder);
     free(p->customers_file);
     free(p->finish);
+    free(p->reused_steps);
     settings_clear(&p->settings);
     warnings_clear(&p->warnings);
     model_config_free(&p->model);

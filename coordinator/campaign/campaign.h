@@ -41,6 +41,7 @@ typedef struct {
     int checkpoint_every; /* 0 = auto */
     Settings settings;    /* how it is run; paths absolute */
     bool share_shots;     /* reuse: {shots: true} */
+    char *reused_steps;   /* of every shot, as reuse.cache says; NULL: none */
     Part part;            /* what of the plan goes into the ledger: all of it, or one part */
     ShotSpec base;        /* what all shots share: no texts, no seed */
     int64_t clip_count, shot_count;
@@ -63,6 +64,8 @@ enum {
  * fields as hash_add_field writes them, "campaign" and "id"): every customer another clip, the same one in every
  * run. A million rows take 12 s on one core and 630 MB. */
 Status campaign_load(const char *file, Campaign **out);
+/* The same, whatever reuse.cache says: for who measures it. */
+Status campaign_load_without_cache(const char *file, Campaign **out);
 void campaign_free(Campaign **c);
 /* From now on campaign_load asks it about the model; NULL: nobody. Borrowed for ever. */
 void campaign_use_probe(const ModelProbe *probe);

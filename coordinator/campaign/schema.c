@@ -82,6 +82,7 @@ static const YamlField schema[] = {
     {"reuse.trunk_steps", YAML_INTEGER, TO(trunk_steps), .max = 999, .fallback = "0", .unit = "steps",
      .help = "steps that all variants share"},
     {"reuse.trunk_prompt", YAML_TEXT, TO(trunk_prompt), .help = "what the shared steps are told"},
+    {"reuse.cache", YAML_TEXT, TO(cache), .fallback = "none", .help = "a file that `reelwright calibrate` wrote"},
     {"reuse.guided_from", YAML_NUMBER, TO(guided_from), .min = 0, .max = 1, .fallback = "1", .unit = "sigma",
      .help = "the noise level at which guidance begins"},
     {"reuse.guided_to", YAML_NUMBER, TO(guided_to), .min = 0, .max = 1, .fallback = "0", .unit = "sigma",

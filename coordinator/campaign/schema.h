@@ -63,6 +63,7 @@ typedef struct
     int trunk_steps;
     char *trunk_prompt; /* a template */
     double guided_from, guided_to;
+    char *cache; /* "none", or a file */
     bool reuse_shots, reuse_mixed, keep_masters, cameo_face, cameo_voice, operator_commercial;
     double operator_revenue_usd; /* negative: not given */
     CampaignVoice voice;

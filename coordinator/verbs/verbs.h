@@ -7,6 +7,7 @@
 
 Status verb_plan(int argc, char **argv);
 Status verb_bench_campaign(int argc, char **argv);
+Status verb_calibrate(int argc, char **argv, Calibrate *calibrate);
 Status verb_check(int argc, char **argv);
 Status verb_submit(int argc, char **argv);
 Status verb_merge(int argc, char **argv);

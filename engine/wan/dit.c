@@ -283,6 +283,20 @@ static void run_blocks(const DitCall *call, const DitInput *in, Tensor x)
     }
 }
 
+/* The layers, or what they added the last time. */
+static void run_or_reuse(const DitCall *call, const DitInput *in, Tensor x)
+{
+    Backend *be = call->s->d->be;
+    const Tensor kept = call->s->kept[call->branch];
+    if (in->reuse == DIT_REUSE) {
+        op_add_to(be, x, kept, 1.0f);
+        return;
+    }
+    if (in->reuse == DIT_KEEP) op_copy(be, kept, x);
+    run_blocks(call, in, x);
+    if (in->reuse == DIT_KEEP) op_combine(be, kept, 2, (Tensor[]){x, kept}, (double[]){1, -1});
+}
+
 /* v = unpatch((norm(x) * (1 + scale) + shift) W + b), (shift, scale) = table + time embedding */
 static Tensor head(const DitCall *call, const DitInput *in, Tensor x, const int64_t dim[4])
 {
@@ -318,7 +332,7 @@ static void evaluate(void *self)
     Tensor x = op_linear(be, own(call, op_patchify(be, e->in->latent, d->config.patch)), &d->patch, ACT_NONE);
     embed_time(call);
     trace_embeddings(call, e->in, x);
-    run_blocks(call, e->in, x);
+    run_or_reuse(call, e->in, x);
     op_copy(be, e->out, head(call, e->in, x, e->out.dim));
     backend_release(be, mark);
 }
@@ -332,10 +346,13 @@ void dit_forward(DitShot *s, int branch, const DitInput *in, Tensor velocity)
     DitCall call = {.s = s, .branch = branch, .times = in->frames_at_zero > 0 ? 2 : 1};
     call.zero = in->frames_at_zero * s->grid[1] * s->grid[2] / d->config.patch[0] - s->first;
     call.zero = call.zero < 0 ? 0 : call.zero > s->count ? s->count : call.zero;
+    if (in->reuse != DIT_COMPUTE && !s->kept[branch].data)
+        s->kept[branch] = backend_keep(be, F32, 2, (int64_t[]){s->count, d->config.heads * d->config.head_dim});
     ArenaMark mark = backend_mark(be);
     call.wave = upload_time(&call, in->timestep);
     Evaluation e = {&call, in, velocity};
-    const int64_t key[REPEAT_KEY] = {(int64_t)(uintptr_t)s, branch,           address(in->latent), address(in->control),
+    const int64_t key[REPEAT_KEY] = {(int64_t)(uintptr_t)s, branch + DIT_BRANCHES * (int64_t)in->reuse,
+                                     address(in->latent),   address(in->control),
                                      address(call.wave),    address(velocity)};
     if (in->trace || d->tensor->size > 1 || d->sequence->size > 1)
         evaluate(&e);
@@ -343,3 +360,5 @@ void dit_forward(DitShot *s, int branch, const DitInput *in, Tensor velocity)
         backend_repeat(be, key, evaluate, &e);
     backend_release(be, mark);
 }
+
+Tensor dit_shot_kept(const DitShot *s, int branch) { return s->kept[branch]; }

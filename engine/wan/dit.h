@@ -44,18 +44,28 @@ Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int pad
 Status dit_shot_image(DitShot *s, const float *rows, int n);
 void dit_shot_end(DitShot **s);
 
+/* What a step does with what the layers add to the tokens, which changes little from step to step. */
+typedef enum {
+    DIT_COMPUTE, /* computes it */
+    DIT_KEEP,    /* computes it, and keeps it in the shot, for its branch */
+    DIT_REUSE,   /* adds what was kept, and runs no layer */
+} DitReuse;
+
 typedef struct {
     Tensor latent; /* [in_channels,F,H,W] fp32 */
     float timestep;
     int frames_at_zero;         /* the tokens of the first n latent frames are at timestep 0 */
     Tensor control;             /* [vace_in,F,H,W], or none */
     const float *control_scale; /* one per VACE layer */
-    const Trace *trace;         /* of the inside, or NULL */
-    const char *name;           /* "transformer": between "trace." and the tensor's name */
-    bool per_token;             /* the trace shows one time embedding per token: the first and the last */
+    DitReuse reuse;
+    const Trace *trace; /* of the inside, or NULL */
+    const char *name;   /* "transformer": between "trace." and the tensor's name */
+    bool per_token;     /* the trace shows one time embedding per token: the first and the last */
 } DitInput;
 
 /* -> velocity [out_channels,F,H,W] fp32. Failures stay in the back end. */
 void dit_forward(DitShot *s, int branch, const DitInput *in, Tensor velocity);
+/* What was kept: [tokens of this rank, D] fp32, borrowed. */
+Tensor dit_shot_kept(const DitShot *s, int branch);
 
 #endif

@@ -53,6 +53,7 @@ struct DitShot {
     Tensor bias[DIT_BRANCHES]; /* [n + 1] */
     int rows[DIT_BRANCHES];    /* of the prompt without padding */
     Tensor image;              /* [m, D], for the trace */
+    Tensor kept[DIT_BRANCHES]; /* [count, D]: what all layers together added to the tokens (DIT_KEEP) */
 };
 
 /* The norm of q or k without rotation; sumsq: what coll_sumsq gave, and the row of it. */

@@ -138,6 +138,7 @@ void dit_shot_end(DitShot **shot)
         free(s->context[branch]);
         backend_drop(be, &s->text[branch]);
         backend_drop(be, &s->bias[branch]);
+        backend_drop(be, &s->kept[branch]);
     }
     backend_drop(be, &s->image);
     backend_drop(be, &s->cos);

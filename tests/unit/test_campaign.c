@@ -469,6 +469,51 @@ static void test_trunks(void **state)
         1);
 }
 
+#define CACHE                                                                                                          \
+    "{\"format\":\"reelwright-cache 1\",\"model_sha256\":\"%s\",\"width\":%d,\"height\":64,\"frames\":5,\"steps\":%d," \
+    "\"guidance\":2.0,\"guidance_2\":0.0,\"flow_shift\":3.0,\"scheduler\":\"unipc\",\"guided_from\":0.0,\"guided_"     \
+    "to\":0.0,"                                                                                                        \
+    "\"reused_steps\":\"%s\",\"bound\":0.1,\"difference\":%g}"
+
+/* A cache is for the shots that it was measured for, and keeps to its bound. */
+static void test_cache(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        HEAD "size: 64x64\nframes: 5\nfps: 8\nsteps: 4\nguidance: 2\nprompt: x\nseed: 1\nreuse: {cache: cache.json}\n";
+    static const struct {
+        int width, steps;
+        const char *reused;
+        double difference;
+        const char *fault; /* NULL: none */
+    } row[] = {{64, 4, "2", 0.05, NULL},
+               {80, 4, "2", 0.05, "width is 80, and the campaign's 64"},
+               {64, 5, "2", 0.05, "steps is 5, and the campaign's 4"},
+               {64, 4, "2", 0.11, "difference is 0.11, more than its bound, 0.1"},
+               {64, 4, "2,9", 0.05, "expected steps from 1 to 3 that rise"}};
+    Campaign *c = plan(HEAD NUMBER "prompt: x\nseed: 1\n", "id\n1\n");
+    char model[HASH_TEXT];
+    memcpy(model, c->model_hash, sizeof model);
+    campaign_free(&c);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char *text = text_format(CACHE, model, row[i].width, row[i].steps, row[i].reused, row[i].difference);
+        write_text("cache.json", text, strlen(text));
+        Status s = load(yaml, "id\n1\n", &c);
+        if (row[i].fault && (!strstr(s.message, row[i].fault) || !strstr(s.message, "`reelwright calibrate ")))
+            fail_msg("%s: %s", row[i].fault, s.message);
+        if (!row[i].fault) {
+            assert_string_equal(s.message, "");
+            assert_string_equal(c->shot[0].spec.reused_steps, "2");
+            campaign_free(&c);
+        }
+        free(text);
+    }
+    char *path = path_join(folder, "cache.json");
+    unlink(path);
+    free(path);
+    assert_int_equal(load(yaml, "id\n1\n", &c).err, ERR_INPUT);
+}
+
 /* The values that ask for nothing. */
 static void test_nothing_asked_for(void **state)
 {
@@ -653,6 +698,7 @@ int main(void)
         cmocka_unit_test(test_missing_keys_and_files),
         cmocka_unit_test(test_types_and_ranges),
         cmocka_unit_test(test_trunks),
+        cmocka_unit_test(test_cache),
         cmocka_unit_test(test_nothing_asked_for),
         cmocka_unit_test(test_proofs),
         cmocka_unit_test(test_yaml_syntax),

@@ -292,6 +292,62 @@ static void guides_where_it_is_told_to(void **state)
     assert_int_equal(render_latents(engine, &j, &r).err, ERR_INPUT);
 }
 
+/* ---- steps that reuse what was computed ---- */
+
+/* A stop waits for a step that can be gone on from; a checkpoint at each step skips those that cannot. */
+static void reuses_what_was_computed(void **state)
+{
+    (void)state;
+    static const int rests_at[STEPS + 1] = {0, 3, 3, 3, 5, 5}; /* where a stop before each step comes to lie */
+    RenderedLatents r, again;
+    ShotSpec s = shot;
+    s.reused_steps = (char *)(uintptr_t) "1,2,4";
+    RenderJob j = job(NULL, NULL);
+    j.shot = &s;
+    assert_string_equal(render_latents(engine, &j, &r).message, "");
+    assert_memory_not_equal(r.latents, undisturbed.latents, 64);
+    for (int every = 0; every < 2; every++)
+        for (int stop = 1; stop < STEPS; stop++) {
+            unlink(path);
+            RenderJob first = job(path, &stop), second = job(path, NULL);
+            first.shot = second.shot = &s;
+            first.checkpoint_every = every;
+            assert_int_equal(render_latents(engine, &first, &again).err, ERR_STOP);
+            assert_int_equal(again.steps_done, rests_at[stop]);
+            assert_string_equal(render_latents(engine, &second, &again).message, "");
+            assert_int_equal(again.steps_resumed, rests_at[stop]);
+            assert_equal_latents(&again, &r);
+            render_latents_free(&again);
+        }
+    s.trunk_steps = TRUNK; /* its first step after the trunk is its own, whatever the list says */
+    s.trunk_prompt = (char *)(uintptr_t) "a cat";
+    empty_shared();
+    j.shared_folder = shared;
+    assert_string_equal(render_latents(engine, &j, &again).message, "");
+    render_latents_free(&r);
+    assert_string_equal(render_latents(engine, &j, &r).message, "");
+    assert_int_equal(r.steps_resumed, TRUNK);
+    assert_equal_latents(&again, &r);
+    render_latents_free(&again);
+    render_latents_free(&r);
+}
+
+static void refuses_steps_that_are_none(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "0", "5", "2,1", "1,,2", "1;2", "a", "1,", "-1", "99999999999999999999"};
+    RenderedLatents r;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ShotSpec s = shot;
+        s.reused_steps = (char *)(uintptr_t)bad[i];
+        RenderJob j = job(NULL, NULL);
+        j.shot = &s;
+        const Status status = render_latents(engine, &j, &r);
+        assert_int_equal(status.err, ERR_INPUT);
+        assert_non_null(strstr(status.message, "expected steps from 1 to 4 that rise"));
+    }
+}
+
 static int count_frames;
 
 static Status count_put(void *self, const float *frames, int n, int height, int width)
@@ -363,6 +419,8 @@ int main(void)
         cmocka_unit_test(a_damaged_trunk_is_computed_again),
         cmocka_unit_test(renders_without_a_folder_to_share),
         cmocka_unit_test(guides_where_it_is_told_to),
+        cmocka_unit_test(reuses_what_was_computed),
+        cmocka_unit_test(refuses_steps_that_are_none),
         cmocka_unit_test(decodes_every_frame),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

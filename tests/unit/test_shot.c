@@ -57,6 +57,7 @@ static ShotSpec rich(void)
     s.media->lora[0] = (ShotLora){.file = file_of("/a/style.safetensors", '7'), .scale = 0.8, .expert = "high"};
     s.trunk_steps = 4;
     s.trunk_prompt = text_copy("a \"ball\"");
+    s.reused_steps = text_copy("3,5");
     s.guided_from = 0.9;
     s.guided_to = 0.1 + 0.2;
     return s;

@@ -102,8 +102,10 @@ static Status write_checkpoint(Run *r)
 static bool checkpoint_is_due(const Run *r)
 {
     int done = denoise_steps_done(r->denoise);
+    const int every = r->job->checkpoint_every;
     if (done == r->until) return true;
-    if (r->job->checkpoint_every > 0) return done % r->job->checkpoint_every == 0;
+    if (!denoise_can_rest(r->denoise)) return false;
+    if (every > 0) return done / every > r->saved_step / every;
     return moment_s() + r->step_s / 2 - r->saved_at >=
            auto_checkpoint_s; /* now is nearer to the minute than the next step */
 }
@@ -157,6 +159,13 @@ static Status take_adapters(Run *r)
     return engine_set_adapters(r->e, adapter, count);
 }
 
+/* A last checkpoint, at the next step that a run can go on from: in a group all ranks come to it. */
+static Status rest(Run *r)
+{
+    while (denoise_steps_done(r->denoise) < r->until && !denoise_can_rest(r->denoise)) TRY(denoise_step(r->denoise));
+    return write_checkpoint(r);
+}
+
 /* From wherever the state stands to the last step that is asked for. Told to stop, it leaves a checkpoint of the last whole step. It waits for each
  * step before it reports the next: a GPU that is hours behind would make a lie of progress, and a stop take as long. */
 static Status denoise_all(Run *r)
@@ -165,7 +174,7 @@ static Status denoise_all(Run *r)
     r->saved_at = moment_s();
     for (int done; (done = denoise_steps_done(r->denoise)) < r->until;) {
         Status stop = progress_of_all(r, "denoise", done, steps);
-        if (stop.err == ERR_STOP && done > 0) TRY(write_checkpoint(r));
+        if (stop.err == ERR_STOP && done > 0) TRY(rest(r));
         TRY(stop);
         double start = moment_s();
         TRY(denoise_step(r->denoise));

@@ -28,7 +28,7 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     double guidance, guidance_2, flow_shift;
     uint64_t seed;
     int trunk_steps;
-    const char *trunk_prompt, *guided;
+    const char *trunk_prompt, *guided, *reused_steps;
     const char *noise, *image, *last_image, *control_video, *control_mask, *control_scale;
     OptionTexts references, loras;
     const char *checkpoint, *trace, *split;
@@ -62,6 +62,8 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"trunk-steps", OPTION_INT, &o->trunk_steps, .value = "K", .min = 0, .max = 999},
         {"trunk-prompt", OPTION_TEXT, &o->trunk_prompt, .value = "TEXT",
          .help = "the first K steps (0) with this prompt"},
+        {"reused-steps", OPTION_TEXT, &o->reused_steps, .value = "I[,I...]",
+         .help = "steps that add what the layers added last"},
         {"seed", OPTION_SEED, &o->seed, .value = "N", .help = "of the noise, as torch draws it (0)"},
         {"noise", OPTION_TEXT, &o->noise, .value = "FILE.h5", .help = "start from /noise [C,F,H,W] instead"},
         {"image", OPTION_TEXT, &o->image, .value = "PNG"},
@@ -240,6 +242,7 @@ static Status make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *
         return status_fail(ERR_INPUT, "--trunk-steps and --trunk-prompt: expected both or none");
     s->trunk_steps = o->trunk_steps;
     if (o->trunk_prompt) s->trunk_prompt = text_copy(o->trunk_prompt);
+    if (o->reused_steps) s->reused_steps = text_copy(o->reused_steps);
     return make_media(o, c, s);
 }
 

@@ -12,5 +12,6 @@ Status verb_cameo_media(int argc, char **argv);
 Status verb_bench(int argc, char **argv);
 GateFiles verb_gate_files;
 VerifyFile verb_verify_file;
+Calibrate calibrate;
 
 #endif
