@@ -405,41 +405,41 @@ static int next_rank_to_die(const Play *p)
     return first;
 }
 
-/* Everything of the next moment at which a lease ends, as the news of one round. False: none is in work. */
-static bool end_leases(Play *p)
+/* All leases that end now, as the news of one round. */
+static void end_leases(Play *p)
 {
-    const SimEvent *e = sim_clock_first(&p->clock);
-    if (!e) return false;
-    p->now_ms = e->at_ms;
-    for (; e && e->at_ms == p->now_ms; e = sim_clock_first(&p->clock)) {
+    for (const SimEvent *e; (e = sim_clock_first(&p->clock)) && e->at_ms == p->now_ms;) {
         Member *m = &p->roster.member[e->rank];
         const bool works = m->state == MEMBER_WORKING && m->lease == e->lease; /* or it has died since */
         sim_clock_next(&p->clock);
-        if (works) end_lease(p, m);
+        if (works && p->worker[p->who[m->rank]].dies_ms > p->now_ms) end_lease(p, m);
     }
-    return true;
+}
+
+/* Deaths are news after all messages. */
+static void lose_workers(Play *p)
+{
+    for (int rank; (rank = next_rank_to_die(p)) && p->worker[p->who[rank]].dies_ms <= p->now_ms;) lose_worker(p, rank);
 }
 
 static int64_t first_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* What happens next, and what the coordinator does about it. False: nothing. */
+/* What happens next. False: nothing. */
 static bool go_on(Play *p)
 {
-    const int node = p->failing, rank = next_rank_to_die(p);
     const SimEvent *e = sim_clock_first(&p->clock);
-    const int64_t end_ms = e ? e->at_ms : INT64_MAX, dies_ms = rank ? p->worker[p->who[rank]].dies_ms : INT64_MAX,
-                  fails_ms = node >= 0 ? ms_of(p->node_fails_s[node]) : INT64_MAX, stop_ms = ms_of(p->preempted_s);
+    const int rank = next_rank_to_die(p);
     if (!e) return false;
-    const int64_t next_ms = first_of(first_of(end_ms, dies_ms), first_of(fails_ms, stop_ms));
+    const int64_t dies_ms = rank ? p->worker[p->who[rank]].dies_ms : INT64_MAX, stop_ms = ms_of(p->preempted_s),
+                  fails_ms = p->failing >= 0 ? ms_of(p->node_fails_s[p->failing]) : INT64_MAX,
+                  next_ms = first_of(first_of(e->at_ms, dies_ms), first_of(fails_ms, stop_ms));
     if (next_ms > p->now_ms) p->now_ms = next_ms;
-    if (next_ms == fails_ms)
-        lose_job(p, node);
-    else if (next_ms == stop_ms)
-        lose_job(p, -1);
-    else if (next_ms == dies_ms)
-        lose_worker(p, rank);
-    else
-        return end_leases(p);
+    if (next_ms == fails_ms || next_ms == stop_ms) {
+        lose_job(p, next_ms == fails_ms ? p->failing : -1);
+        return true;
+    }
+    end_leases(p);
+    lose_workers(p);
     return true;
 }
 

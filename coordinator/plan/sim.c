@@ -13,7 +13,7 @@ int64_t sim_due_ms(const SimWork *w, int units) { return w->begun_ms + (int64_t)
 
 bool sim_step(SimWork *w, int64_t now_ms)
 {
-    if (w->unit == w->units || now_ms < sim_due_ms(w, w->unit + 1)) return false;
+    if (w->unit == w->units || now_ms < sim_due_ms(w, w->unit)) return false;
     w->unit++;
     return true;
 }

@@ -11,13 +11,13 @@
 typedef struct {
     int64_t begun_ms;
     double unit_ms;
-    int unit, units; /* of them done; in all */
+    int unit, units; /* of them begun; in all */
 } SimWork;
 
 void sim_begin(SimWork *w, int64_t now_ms, int units, double unit_ms);
 /* When so many units are done. */
 int64_t sim_due_ms(const SimWork *w, int units);
-/* True when one more unit is done by now: it is counted. Several calls, where the clock has gone on by several units. */
+/* True when one more unit begins by now: it is counted. Several calls, where the clock has gone on by several units. */
 bool sim_step(SimWork *w, int64_t now_ms);
 
 /* What is going to happen, the earliest first; at the same moment in the order of ranks. */

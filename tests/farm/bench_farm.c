@@ -1,5 +1,5 @@
 /* bench_farm.c - how large a campaign and how many groups one coordinator serves: the real plan, ledger, dispatching, message
- * code and lists, with workers that render nothing (sim_worker.h). See SCALE.md beside it for what it printed.
+ * code and lists, with workers that render nothing (bench_worker.h). See SCALE.md beside it for what it printed.
  *
  *   bench_farm MODEL FOLDER [--rows N] [--workers N] ...        in one process: plan, dispatch, status, lists
  *   mpirun -n 65 bench_farm MODEL FOLDER --mpi [--rows N] ...   over MPI: rank 0 coordinates, the others sleep and report
@@ -65,7 +65,7 @@ typedef struct {
     Events *events;
     LocalNet *net;
     Dispatch *dispatch;
-    SimWorker *worker;
+    BenchWorker *worker;
     int64_t now_ms; /* the farm's clock: it goes on while a round takes its time, so that work piles up as it would */
 } LocalFarm;
 
@@ -83,17 +83,15 @@ static Status open_farm(const BenchFarm *b, LocalFarm *f)
     TRY(events_open(b->folder, "scale", &f->events));
     TRY(dispatch_open(f->ledger, local_net_link(f->net, 0), f->events, &o, &f->dispatch));
     f->worker = memory_get((size_t)b->workers, sizeof *f->worker);
-    for (int i = 0; i < b->workers; i++) {
-        sim_worker_open(&f->worker[i], local_net_link(f->net, i + 1), i + 1, 1 + i / b->group % 3,
-                        1 << LEASE_RENDER | 1 << LEASE_FINISH);
-        f->worker[i].write_to = b->files ? b->folder : NULL;
-    }
+    for (int i = 0; i < b->workers; i++)
+        bench_worker_open(&f->worker[i], local_net_link(f->net, i + 1), i + 1, 1 + i / b->group % 3,
+                          b->files ? b->folder : NULL);
     return status_ok();
 }
 
 static void close_farm(const BenchFarm *b, LocalFarm *f)
 {
-    for (int i = 0; f->worker && i < b->workers; i++) sim_worker_close(&f->worker[i]);
+    for (int i = 0; f->worker && i < b->workers; i++) sim_worker_close(&f->worker[i].sim);
     free(f->worker);
     dispatch_close(&f->dispatch);
     events_close(&f->events);
@@ -107,7 +105,7 @@ static Status dispatch_all(const BenchFarm *b, LocalFarm *f)
     double longest_s = 0, wal_mb = 0;
     int64_t rounds = 0, made[LEASE_KINDS] = {0};
     for (; dispatch_going(f->dispatch); rounds++) {
-        for (int i = 0; i < b->workers; i++) TRY(sim_worker_tick(&f->worker[i], f->now_ms, 0));
+        for (int i = 0; i < b->workers; i++) TRY(sim_worker_tick(&f->worker[i].sim, f->now_ms, 0));
         f->now_ms = 1 + (int64_t)((moment_s() - began_s) * 1000);
         double wall_s = moment_s(), used_s = cpu_s(CLOCK_PROCESS_CPUTIME_ID);
         TRY(dispatch_round(f->dispatch, f->now_ms, 0));
@@ -119,7 +117,7 @@ static Status dispatch_all(const BenchFarm *b, LocalFarm *f)
         if (now_mb > wal_mb) wal_mb = now_mb;
     }
     for (int i = 0; i < b->workers * LEASE_KINDS; i++)
-        made[i % LEASE_KINDS] += f->worker[i / LEASE_KINDS].made[i % LEASE_KINDS];
+        made[i % LEASE_KINDS] += f->worker[i / LEASE_KINDS].sim.made[i % LEASE_KINDS];
     const int64_t results = made[LEASE_RENDER] + made[LEASE_FINISH];
     double all_s = moment_s() - began_s;
     if (dispatch_end(f->dispatch) != DISPATCH_DONE)

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "bench_campaign.h"
-#include "sim_worker.h"
+#include "bench_worker.h"
 
 typedef struct {
     char *folder, *campaign; /* where everything is written; the campaign's file */

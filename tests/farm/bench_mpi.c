@@ -128,14 +128,16 @@ out:
 
 static Status work(const BenchFarm *b, Link *link)
 {
-    SimWorker w;
+    BenchWorker w;
+    SimWorker *s = &w.sim;
     Status status = status_ok();
-    sim_worker_open(&w, link, (int)getpid(), b->step_ms, 1 << LEASE_RENDER | 1 << LEASE_FINISH);
-    while (!w.gone && !failed(status)) {
-        int64_t now_ms = moment_ms(), wait_ms = w.talk.has_lease ? w.due_ms - now_ms : 2 * WAIT_MS;
-        status = sim_worker_tick(&w, now_ms, wait_ms > 0 ? (int)wait_ms : 0);
+    bench_worker_open(&w, link, (int)getpid(), b->step_ms, NULL);
+    while (!s->gone && !failed(status)) {
+        const int64_t now_ms = moment_ms(),
+                      wait_ms = s->talk.has_lease ? sim_due_ms(&s->work, s->work.unit) - now_ms : 2 * WAIT_MS;
+        status = sim_worker_tick(s, now_ms, wait_ms > 0 ? (int)wait_ms : 0);
     }
-    sim_worker_close(&w);
+    sim_worker_close(s);
     return status;
 }
 

@@ -60,7 +60,7 @@ void night_open(Night *n, uint64_t seed, int rows, int rows_per_shot)
 
 static void lay_ghost(Ghost *g)
 {
-    talk_close(&g->sim->talk);
+    sim_worker_close(&g->sim->w);
     free(g->sim);
     local_net_free(&g->net);
 }
@@ -123,15 +123,15 @@ void night_end_job(Night *n, bool ghost)
     Sim *left = NULL;
     for (int i = 1; i <= n->sims; i++) {
         Sim *s = &n->sim[i];
-        bool haunts =
-            ghost && !left && n->ghosts < (int)(sizeof n->ghost / sizeof *n->ghost) && s->alive && s->talk.has_lease;
+        bool haunts = ghost && !left && n->ghosts < (int)(sizeof n->ghost / sizeof *n->ghost) && !s->w.dead &&
+                      s->w.talk.has_lease;
         if (haunts) {
             left = memory_get(1, sizeof *left);
             *left = *s;
             n->ghost[n->ghosts++] = (Ghost){n->net, left};
-            night_tell(n, "worker %d works on without its job", s->rank);
+            night_tell(n, "worker %d works on without its job", s->w.rank);
         } else {
-            talk_close(&s->talk);
+            sim_worker_close(&s->w);
         }
     }
     dispatch_close(&n->dispatch);
@@ -153,9 +153,9 @@ static bool tick(Night *n)
         n->resume_ms = 0;
     }
     for (int i = 1; i <= n->sims; i++) {
-        bool lived = n->sim[i].alive;
+        const bool lived = !n->sim[i].w.dead;
         sim_tick(n, &n->sim[i]);
-        if (lived && !n->sim[i].alive) local_net_kill(n->net, i);
+        if (lived && n->sim[i].w.dead) local_net_kill(n->net, i);
     }
     for (int i = 0; i < n->ghosts; i++) sim_tick(n, n->ghost[i].sim);
     Status status = dispatch_round(n->dispatch, n->now_ms, 0);

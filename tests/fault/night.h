@@ -6,8 +6,8 @@
 #include "../unit/farm_fixture.h"
 #include "coordinator/dispatch/dispatch.h"
 #include "coordinator/ledger/steer.h"
+#include "tests/farm/sim_worker.h"
 #include "worker/render/checkpoint.h"
-#include "worker/render/talk.h"
 
 enum { NIGHT_STEPS = 6, NIGHT_EVERY = 2, MOST_SIMS = 6, MOST_ROWS = 24, TICK_MS = 25, UNIT_MS = 100, LIMIT_MS = 2000 };
 
@@ -27,13 +27,12 @@ typedef enum {
 } Point;
 typedef enum { FATE_NONE, FATE_DIE, FATE_HANG, FATE_RETRY, FATE_NODE, FATE_DISK_FULL, FATE_TOO_FAST, FATES } Fate;
 
+typedef struct Night Night;
+
 typedef struct { /* a worker process */
-    Talk talk;
-    int rank;
-    bool alive, gone;
-    int64_t wake_ms; /* hangs until then */
-    int64_t next_ms; /* when its next unit of work is done */
-    Point at;        /* what that is */
+    SimWorker w;
+    Night *night;
+    Point at; /* what its next unit is */
     int step, resumed;
     float latents[4];
     CheckpointMark mark;
@@ -47,7 +46,7 @@ typedef struct { /* a worker that outlives its job and does not know it: a batch
     Sim *sim;
 } Ghost;
 
-typedef struct {
+struct Night {
     uint64_t seed, dice;
     bool told; /* say what strikes, as it strikes */
     char *folder;
@@ -66,7 +65,7 @@ typedef struct {
     int saved[MOST_ROWS];  /* by shot: the step of the sound checkpoint on disk */
     int worked[MOST_ROWS]; /* by shot: steps done in all attempts */
     int again[MOST_ROWS];  /* by shot: how often its master had to be made again */
-} Night;
+};
 
 /* Ends the program with the seed and how to see it again. */
 void night_fail(const Night *n, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));

@@ -9,16 +9,9 @@
 
 static const int64_t dims[4] = {1, 1, 2, 2};
 
-void sim_open(Night *n, Sim *s, int rank, LocalNet *net)
-{
-    *s = (Sim){.rank = rank, .alive = true};
-    talk_open(&s->talk, local_net_link(net, rank), "sim", n->launches * 100 + rank, 1,
-              1 << LEASE_RENDER | 1 << LEASE_FINISH);
-}
-
 static bool is_poison(const Night *n, const Sim *s)
 {
-    return n->poison >= 0 && s->talk.lease.shot.seed == (uint64_t)n->poison;
+    return n->poison >= 0 && s->w.talk.lease.shot.seed == (uint64_t)n->poison;
 }
 
 /* Half a file, as a death in the middle of writing leaves it. */
@@ -32,14 +25,14 @@ static void leave_half(const char *path)
 
 static void begin_shot(Sim *s)
 {
-    for (int i = 0; i < 4; i++) s->latents[i] = (float)s->talk.lease.shot.seed + (float)i / 8;
+    for (int i = 0; i < 4; i++) s->latents[i] = (float)s->w.talk.lease.shot.seed + (float)i / 8;
     s->step = 0;
 }
 
 static void step_shot(Night *n, Sim *s, int64_t shot)
 {
     for (int i = 0; i < 4; i++)
-        s->latents[i] = s->latents[i] * 0.75f + (float)(s->step + 1) / (float)(s->talk.lease.shot.seed + 3);
+        s->latents[i] = s->latents[i] * 0.75f + (float)(s->step + 1) / (float)(s->w.talk.lease.shot.seed + 3);
     s->step++;
     n->worked[shot]++;
 }
@@ -52,7 +45,7 @@ static CheckpointOwner owner_of(const Lease *l)
 /* Goes on from the file when it is sound; it must be what was last saved there, no more and no less. */
 static void resume(Night *n, Sim *s, int64_t shot)
 {
-    const CheckpointOwner owner = owner_of(&s->talk.lease);
+    const CheckpointOwner owner = owner_of(&s->w.talk.lease);
     Checkpoint c;
     char *path = night_checkpoint(n, shot);
     begin_shot(s);
@@ -64,13 +57,13 @@ static void resume(Night *n, Sim *s, int64_t shot)
     }
     s->resumed = s->step;
     NIGHT_CHECK(n, s->step == n->saved[shot], "lease %lld of shot %lld goes on from step %d, saved was step %d",
-                (long long)s->talk.lease.lease, (long long)shot, s->step, n->saved[shot]);
+                (long long)s->w.talk.lease.lease, (long long)shot, s->step, n->saved[shot]);
     free(path);
 }
 
 static void save(Night *n, Sim *s, int64_t shot)
 {
-    Checkpoint c = {.owner = owner_of(&s->talk.lease), .state = {.step = s->step, .latents = s->latents}};
+    Checkpoint c = {.owner = owner_of(&s->w.talk.lease), .state = {.step = s->step, .latents = s->latents}};
     char *path = night_checkpoint(n, shot), *folder = path_folder(path);
     memcpy(c.dim, dims, sizeof dims);
     NIGHT_GOOD(n, file_make_folders(folder));
@@ -83,8 +76,8 @@ static void save(Night *n, Sim *s, int64_t shot)
 /* In the folder of its lease alone. */
 static char *work_path(const Sim *s, const char *name)
 {
-    char *work = lease_work_folder(s->talk.lease.lease);
-    char *path = text_format("%s/%s/%s", s->talk.lease.campaign_folder, work, name);
+    char *work = lease_work_folder(s->w.talk.lease.lease);
+    char *path = text_format("%s/%s/%s", s->w.talk.lease.campaign_folder, work, name);
     free(work);
     return path;
 }
@@ -108,7 +101,7 @@ static char *frames_of(const Sim *s)
 
 static void write_master(Night *n, const Sim *s)
 {
-    char *name = lease_master_name(s->talk.lease.key), *frames = frames_of(s);
+    char *name = lease_master_name(s->w.talk.lease.key), *frames = frames_of(s);
     write_work(n, s, name, frames);
     free(frames);
     free(name);
@@ -117,7 +110,7 @@ static void write_master(Night *n, const Sim *s)
 /* False when it is not what the lease says. */
 static bool read_master(const Sim *s, char **frames)
 {
-    const Lease *l = &s->talk.lease;
+    const Lease *l = &s->w.talk.lease;
     char sha256[HASH_TEXT], *name = lease_master_name(l->key),
                             *path = text_format("%s/%s/%s", l->campaign_folder, lease_masters, name);
     size_t bytes = 0;
@@ -135,8 +128,8 @@ static const char *const ending[] = {"mp4", "png", "sheet.png"};
 static void encode(Night *n, const Sim *s, const char *frames)
 {
     for (int i = 0; i < 3; i++) {
-        char *name = text_format("%s.%s", s->talk.lease.stem, ending[i]);
-        char *text = text_format("%s of %s\n%s", ending[i], s->talk.lease.key, frames);
+        char *name = text_format("%s.%s", s->w.talk.lease.stem, ending[i]);
+        char *text = text_format("%s of %s\n%s", ending[i], s->w.talk.lease.key, frames);
         write_work(n, s, name, text);
         free(text);
         free(name);
@@ -146,7 +139,7 @@ static void encode(Night *n, const Sim *s, const char *frames)
 /* What is there: a worker whose folder was taken away has nothing to report, and nobody believes what it does. */
 static ClipResult clip_of(const Sim *s)
 {
-    const Lease *l = &s->talk.lease;
+    const Lease *l = &s->w.talk.lease;
     ClipResult r = {.clip_id = text_copy(l->clip_id),
                     .file = text_format("clips/%s.mp4", l->stem),
                     .thumbnail = text_format("clips/%s.png", l->stem),
@@ -166,7 +159,7 @@ static ClipResult clip_of(const Sim *s)
 static MasterFile master_of(const Sim *s)
 {
     MasterFile m = {0};
-    char *name = lease_master_name(s->talk.lease.key), *path = work_path(s, name);
+    char *name = lease_master_name(s->w.talk.lease.key), *path = work_path(s, name);
     if (failed(file_size(path, &m.bytes)) || failed(hash_file(path, m.sha256))) m.bytes = 0;
     free(path);
     free(name);
@@ -175,10 +168,8 @@ static MasterFile master_of(const Sim *s)
 
 static void report(Night *n, Sim *s, ErrClass err, const char *reason)
 {
-    const Lease *l = &s->talk.lease;
-    LeaseResult r = {
-        .kind = l->kind, .lease = l->lease, .epoch = l->epoch, .err = (int)err, .reason = text_copy(reason)};
-    memcpy(r.key, l->key, HASH_TEXT);
+    const Lease *l = &s->w.talk.lease;
+    LeaseResult r = sim_worker_result(&s->w, err, reason);
     if (l->kind == LEASE_RENDER) {
         r.denoise_s = 1;
         r.steps_done = s->too_fast ? 0 : s->step - s->resumed;
@@ -192,7 +183,15 @@ static void report(Night *n, Sim *s, ErrClass err, const char *reason)
     r.master_bad = s->master_bad;
     s->too_fast = s->master_bad = false;
     s->at = AT_IDLE;
-    NIGHT_GOOD(n, talk_finish(&s->talk, &r, n->now_ms));
+    sim_worker_report(&s->w, &r);
+    NIGHT_GOOD(n, s->w.status);
+}
+
+/* Its work goes on when it wakes up. */
+static void hang(Sim *s, int64_t ms)
+{
+    s->w.wake_ms = s->night->now_ms + ms;
+    s->w.work.begun_ms += ms;
 }
 
 /* True when its fate has met it: it does nothing more now. */
@@ -203,7 +202,7 @@ static bool meet_fate(Night *n, Sim *s, int64_t shot)
     if (s->fate == FATE_NONE || s->fate_at != s->at) return false;
     Fate fate = s->fate;
     s->fate = FATE_NONE;
-    night_tell(n, "worker %d: %s at point %d, step %d, of shot %lld", s->rank, night_fate_name(fate), s->at, s->step,
+    night_tell(n, "worker %d: %s at point %d, step %d, of shot %lld", s->w.rank, night_fate_name(fate), s->at, s->step,
                (long long)shot);
     if (fate == FATE_DIE) {
         char *checkpoint = shot >= 0 ? night_checkpoint(n, shot) : NULL;
@@ -212,25 +211,12 @@ static bool meet_fate(Night *n, Sim *s, int64_t shot)
         if (work) leave_half(work);
         free(work);
         free(checkpoint);
-        s->alive = false;
+        s->w.dead = true;
     }
-    if (fate == FATE_HANG) s->wake_ms = n->now_ms + 200 + night_roll(n, 3 * LIMIT_MS);
+    if (fate == FATE_HANG) hang(s, 200 + night_roll(n, 3 * LIMIT_MS));
     if (fate == FATE_TOO_FAST) s->too_fast = true;
     if (reason[fate] && s->at != AT_IDLE) report(n, s, fate == FATE_RETRY ? ERR_RETRY : ERR_NODE, reason[fate]);
     return fate != FATE_TOO_FAST;
-}
-
-/* Between two units of work: says where it is, and hears whether it is to go on. */
-static bool may_go_on(Night *n, Sim *s, int64_t shot)
-{
-    static const char *const stage[] = {[AT_LOAD] = "load",     [AT_TEXT] = "text",     [AT_DENOISE] = "denoise",
-                                        [AT_DECODE] = "decode", [AT_FINISH] = "finish", [AT_ENCODE] = "finish"};
-    if (s->at < POINTS && stage[s->at]) NIGHT_GOOD(n, talk_progress(&s->talk, stage[s->at], s->step, NIGHT_STEPS));
-    NIGHT_GOOD(n, talk_hear(&s->talk, n->now_ms, 0));
-    if (!s->talk.drop && !s->talk.stop && !s->talk.alone) return true;
-    if (s->at == AT_DENOISE && s->step > s->resumed) save(n, s, shot);
-    report(n, s, ERR_STOP, "told to stop");
-    return false;
 }
 
 static void finish_unit(Night *n, Sim *s)
@@ -281,27 +267,59 @@ static void do_unit(Night *n, Sim *s, int64_t shot)
     }
 }
 
+static void begin_lease(SimWorker *w)
+{
+    Sim *s = w->self;
+    s->at = w->talk.lease.kind == LEASE_FINISH ? AT_FINISH : AT_LOAD;
+    s->step = s->resumed = 0;
+}
+
+static bool take_unit(SimWorker *w, int unit)
+{
+    static const char *const stage[] = {[AT_LOAD] = "load",     [AT_TEXT] = "text",     [AT_DENOISE] = "denoise",
+                                        [AT_DECODE] = "decode", [AT_FINISH] = "finish", [AT_ENCODE] = "finish"};
+    Sim *s = w->self;
+    Night *n = s->night;
+    const int64_t shot = night_shot_of(n, w->talk.lease.key);
+    if (meet_fate(n, s, shot)) {
+        w->work.unit = unit; /* where it goes on, if it does */
+        return w->talk.has_lease;
+    }
+    if (is_poison(n, s) && s->at == AT_DENOISE) {
+        if (n->seed % 2) w->dead = true;
+        report(n, s, ERR_CLIP, "a prompt that nobody can render");
+        return false;
+    }
+    if (s->at < (int)(sizeof stage / sizeof *stage) && stage[s->at])
+        sim_worker_progress(w, stage[s->at], s->step, NIGHT_STEPS);
+    do_unit(n, s, shot);
+    return w->talk.has_lease;
+}
+
+/* Told to give it up, or to end. */
+static void end_lease(SimWorker *w, bool stopped)
+{
+    Sim *s = w->self;
+    Night *n = s->night;
+    NIGHT_CHECK(n, stopped, "a lease was over without a result");
+    if ((s->at == AT_DENOISE || s->at == AT_SAVE) && s->step > s->resumed)
+        save(n, s, night_shot_of(n, w->talk.lease.key));
+    report(n, s, ERR_STOP, "told to stop");
+}
+
+void sim_open(Night *n, Sim *s, int rank, LocalNet *net)
+{
+    static const SimCraft craft = {begin_lease, take_unit, end_lease};
+    *s = (Sim){.night = n};
+    sim_worker_open(&s->w, local_net_link(net, rank), n->launches * 100 + rank, 1 << LEASE_RENDER | 1 << LEASE_FINISH,
+                    &craft, s);
+    s->w.unit_ms = UNIT_MS;
+}
+
 void sim_tick(Night *n, Sim *s)
 {
-    if (!s->alive || s->gone || n->now_ms < s->wake_ms) return;
-    if (!s->talk.has_lease) {
-        if (meet_fate(n, s, -1)) return;
-        NIGHT_GOOD(n, talk_hear(&s->talk, n->now_ms, 0));
-        s->gone = s->talk.stop && !s->talk.owes_result;
-        if (s->gone) NIGHT_GOOD(n, talk_goodbye(&s->talk));
-        if (!s->talk.has_lease) return;
-        s->at = s->talk.lease.kind == LEASE_FINISH ? AT_FINISH : AT_LOAD;
-        s->step = s->resumed = 0;
-        s->next_ms = n->now_ms;
-    }
-    int64_t shot = night_shot_of(n, s->talk.lease.key);
-    if (n->now_ms < s->next_ms || meet_fate(n, s, shot)) return;
-    if (is_poison(n, s) && s->at == AT_DENOISE) {
-        if (n->seed % 2) s->alive = false;
-        report(n, s, ERR_CLIP, "a prompt that nobody can render");
-        return;
-    }
-    if (s->at != AT_SAVE && s->at != AT_MASTER && s->at != AT_REPORT && !may_go_on(n, s, shot)) return;
-    do_unit(n, s, shot);
-    s->next_ms = n->now_ms + UNIT_MS;
+    s->w.self = s; /* a ghost is a copy */
+    if (s->w.dead || s->w.gone || n->now_ms < s->w.wake_ms) return;
+    if (!s->w.talk.has_lease && meet_fate(n, s, -1)) return;
+    NIGHT_GOOD(n, sim_worker_tick(&s->w, n->now_ms, 0));
 }

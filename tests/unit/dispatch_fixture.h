@@ -8,20 +8,13 @@
 
 #include "common/log.h"
 #include "coordinator/dispatch/dispatch.h"
-#include "worker/render/talk.h"
+#include "tests/farm/sim_worker.h"
 
 enum { MAX_WORKERS = 10, TICK_MS = 20, STEP_MS = 100, BOTH = 1 << LEASE_RENDER | 1 << LEASE_FINISH };
 
 typedef struct Farm Farm;
 
-typedef struct { /* a worker whose renders take steps * STEP_MS on the farm's clock, and its finishes finish_steps */
-    Talk talk;
-    int rank;
-    int64_t step_at_ms;
-    int step;
-    bool dead, hung, gone;
-    int made[LEASE_KINDS];
-} Sim;
+typedef SimWorker Sim; /* its renders take steps * STEP_MS on the farm's clock, and its finishes finish_steps */
 
 struct Farm {
     char *folder;
@@ -40,9 +33,14 @@ struct Farm {
     void (*spoil)(Farm *f, Sim *s, LeaseResult *r); /* of a result that is to be sent; NULL: nothing */
     bool files;                                     /* workers leave files, and the coordinator moves them */
     int finish_steps;                               /* of a finish; 0 = 1 */
+    int (*steps)(Farm *f, const Sim *s);            /* how many the lease in work takes; NULL: as many as it has */
     int finishers; /* of the workers the last ones only finish, the others only render; 0: all do both */
     int fast;      /* report success with too few steps, this many times */
 };
+
+static inline bool take_step(SimWorker *s, int step);
+static inline void finish_lease(SimWorker *s, bool stopped);
+static const SimCraft fixture_craft = {.unit = take_step, .end = finish_lease};
 
 static inline void start_job(Farm *f, int workers, LocalFaults faults)
 {
@@ -62,15 +60,16 @@ static inline void start_job(Farm *f, int workers, LocalFaults faults)
     assert_good(events_open(f->folder, f->campaign->name, &f->events));
     assert_good(dispatch_open(f->ledger, local_net_link(f->net, 0), f->events, &o, &f->dispatch));
     for (int i = 1; i <= workers; i++) {
-        f->sim[i].rank = i;
         int takes = f->finishers == 0 ? BOTH : i > workers - f->finishers ? 1 << LEASE_FINISH : 1 << LEASE_RENDER;
-        talk_open(&f->sim[i].talk, local_net_link(f->net, i), "sim", (int)ledger_epoch(f->ledger) * 100 + i, 1, takes);
+        sim_worker_open(&f->sim[i], local_net_link(f->net, i), (int)ledger_epoch(f->ledger) * 100 + i, takes,
+                        &fixture_craft, f);
+        f->sim[i].unit_ms = STEP_MS;
     }
 }
 
 static inline void end_job(Farm *f)
 {
-    for (int i = 1; i <= f->workers; i++) talk_close(&f->sim[i].talk);
+    for (int i = 1; i <= f->workers; i++) sim_worker_close(&f->sim[i]);
     dispatch_close(&f->dispatch);
     events_close(&f->events);
     ledger_close(&f->ledger);
@@ -149,13 +148,15 @@ static inline void leave_files(const Farm *f, const Lease *l, LeaseResult *r)
     r->clip.name[r->clip.name_count++] = name;
 }
 
-static inline void finish_lease(Farm *f, Sim *s)
+static inline void finish_lease(SimWorker *s, bool stopped)
 {
+    Farm *f = s->self;
     const Lease *l = &s->talk.lease;
     const char *reason = "";
-    ErrClass err = s->talk.drop || s->talk.stop ? ERR_STOP : f->fate ? f->fate(f, s, &reason) : OK;
+    ErrClass err = stopped ? ERR_STOP : f->fate ? f->fate(f, s, &reason) : OK;
     if (s->dead) return;
-    LeaseResult r = good_result(l, s->step);
+    LeaseResult r = good_result(l, s->work.unit < l->shot.steps ? s->work.unit : l->shot.steps);
+    if (err == OK && l->kind == LEASE_RENDER) r.steps_done = l->shot.steps;
     if (err == OK && f->files) leave_files(f, l, &r);
     if (err == OK && f->spoil) f->spoil(f, s, &r);
     if (err != OK) {
@@ -166,44 +167,36 @@ static inline void finish_lease(Farm *f, Sim *s)
         r.disk_full = f->disk_full;
     } else {
         if (l->kind == LEASE_RENDER && f->fast > 0 && f->fast--) r.steps_done = 1;
-        s->made[l->kind]++;
     }
-    assert_good(talk_finish(&s->talk, &r, f->now_ms));
+    sim_worker_report(s, &r);
 }
 
-static inline int steps_of(const Farm *f, const Lease *l)
+static inline int steps_of(Farm *f, const Sim *s)
 {
-    if (l->kind == LEASE_FINISH) return f->finish_steps ? f->finish_steps : 1;
-    return l->shot.steps;
+    if (f->steps) return f->steps(f, s);
+    if (s->talk.lease.kind == LEASE_FINISH) return f->finish_steps ? f->finish_steps : 1;
+    return s->talk.lease.shot.steps;
 }
 
-static inline void tick_worker(Farm *f, Sim *s)
+static inline bool take_step(SimWorker *s, int step)
 {
-    if (s->dead || s->hung || s->gone) return;
-    bool had = s->talk.has_lease;
-    assert_good(talk_hear(&s->talk, f->now_ms, 0));
-    if (!s->talk.has_lease) {
-        s->gone = s->talk.stop && !s->talk.owes_result;
-        if (s->gone) assert_good(talk_goodbye(&s->talk));
-        return;
-    }
-    if (!had) s->step = 0, s->step_at_ms = f->now_ms;
-    if (f->now_ms < s->step_at_ms && !s->talk.drop && !s->talk.stop) return;
-    const int steps = steps_of(f, &s->talk.lease);
-    if (s->step == steps || s->talk.drop || s->talk.stop) {
-        finish_lease(f, s);
-        return;
-    }
-    const char *stage = s->talk.lease.kind == LEASE_FINISH ? "finish" : s->step == 3 ? "decode" : "denoise";
-    assert_good(talk_progress(&s->talk, stage, s->step, steps));
-    s->step++;
-    s->step_at_ms += STEP_MS;
+    const int steps = steps_of(s->self, s);
+    if (step == steps) return false;
+    const char *stage = s->talk.lease.kind == LEASE_FINISH ? "finish" : step == 3 ? "decode" : "denoise";
+    sim_worker_progress(s, stage, step, steps);
+    return true;
 }
 
 /* The worker renders, and has taken so many steps. */
 static inline bool renders(const Sim *s, int steps)
 {
-    return s->talk.has_lease && s->talk.lease.kind == LEASE_RENDER && s->step >= steps;
+    return s->talk.has_lease && s->talk.lease.kind == LEASE_RENDER && s->work.unit >= steps;
+}
+
+static inline void tick_worker(Farm *f, Sim *s)
+{
+    s->self = f; /* a Farm may have been moved since it was opened */
+    assert_good(sim_worker_tick(s, f->now_ms, 0));
 }
 
 static inline void tick(Farm *f)

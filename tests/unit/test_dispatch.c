@@ -319,10 +319,10 @@ static void test_a_hung_worker_comes_back(void **state)
     Farm f = open_farm(10, 1, 3, (LocalFaults){0});
     while (!renders(&f.sim[2], 2)) tick(&f);
     int64_t lease = f.sim[2].talk.lease.lease;
-    f.sim[2].hung = true;
+    f.sim[2].wake_ms = INT64_MAX;
     /* the others finish everything else; the hung one's shot is given away after the limit */
     for (Outcomes o = {0}; o.lost == 0; o = outcomes(&f)) tick(&f);
-    f.sim[2].hung = false; /* and now it goes on with its old lease, and reports it */
+    f.sim[2].wake_ms = 0; /* and now it goes on with its old lease, and reports it */
     run_farm(&f, 600);
     assert_counts(&f, 10, 0, 0);
     Outcomes o = outcomes(&f);
@@ -595,13 +595,13 @@ static void test_who_comes_first_does_not_decide_alone(void **state)
     (void)state;
     Farm f = open_farm(4, 1, 3, (LocalFaults){0});
     f.fate = shot_1_fails;
-    f.sim[2].hung = f.sim[3].hung = true; /* not heard yet */
+    f.sim[2].wake_ms = f.sim[3].wake_ms = INT64_MAX; /* not heard yet */
     for (int i = 0; i < 400; i++) tick(&f);
     Snapshot s = look(&f);
     assert_true(s.failed == 0 && s.finished == 3);
     snapshot_clear(&s);
     assert_int_equal(outcomes(&f).failed, 1);
-    f.sim[2].hung = f.sim[3].hung = false;
+    f.sim[2].wake_ms = f.sim[3].wake_ms = 0;
     run_farm(&f, 60);
     assert_counts(&f, 3, 1, 0);
     int workers, times;
@@ -672,7 +672,7 @@ static ErrClass random_fate(Farm *f, Sim *s, const char **reason)
     int n = roll(30);
     *reason = "bad luck";
     if (n == 0) kill_worker(f, s);
-    if (n == 1) s->hung = true;
+    if (n == 1) s->wake_ms = INT64_MAX;
     return n == 2 ? ERR_RETRY : n == 3 ? ERR_NODE : OK;
 }
 
@@ -688,7 +688,7 @@ static void test_random_nights(void **state)
             int ticks = roll(200) + 20;
             for (int i = 0; i < ticks && dispatch_going(f.dispatch); i++) {
                 tick(&f);
-                if (roll(100) == 0) f.sim[1 + roll(4)].hung = false;
+                if (roll(100) == 0) f.sim[1 + roll(4)].wake_ms = 0;
             }
             if (dispatch_end(f.dispatch) == DISPATCH_DONE) break;
             end_job(&f);

@@ -91,10 +91,10 @@ static void test_a_ghost_replaces_nothing(void **state)
     Farm f = open_farm_with_files(3, 3, 2);
     f.finish_steps = 4;
     Sim *ghost = &f.sim[2];
-    while (!ghost->talk.has_lease || ghost->talk.lease.kind != LEASE_FINISH || ghost->step < 2) tick(&f);
+    while (!ghost->talk.has_lease || ghost->talk.lease.kind != LEASE_FINISH || ghost->work.unit < 2) tick(&f);
     char *name = text_format("clips/%s.mp4", ghost->talk.lease.stem), *stem = text_copy(ghost->talk.lease.stem);
     const int64_t lease = ghost->talk.lease.lease;
-    ghost->hung = true;
+    ghost->wake_ms = INT64_MAX;
     for (Outcomes o = {0}; o.lost == 0 || o.finished < 3; o = outcomes(&f)) tick(&f);
     char *before = text_of(&f, name);
     char *own = text_format("lease %d", (int)lease);
@@ -103,7 +103,7 @@ static void test_a_ghost_replaces_nothing(void **state)
     Lease late = {.lease = lease};
     char *file = text_format("%s.mp4", stem);
     write_work(&f, &late, file);
-    ghost->hung = false;
+    ghost->wake_ms = 0;
     run_farm(&f, 600);
     char *after = text_of(&f, name);
     assert_string_equal(before, after);

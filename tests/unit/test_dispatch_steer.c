@@ -127,15 +127,15 @@ static void test_what_nobody_wants_is_stopped(void **state)
     Farm f = open_farm(4, 2, 2, (LocalFaults){0});
     f.finish_steps = 20;
     while (!renders(&f.sim[2], 2)) tick(&f);
-    f.sim[2].hung = true;
+    f.sim[2].wake_ms = INT64_MAX;
     ask(&f, (LedgerRequest){.verb = "cancel", .clip_id = "row2"});
     ask(&f, (LedgerRequest){.verb = "cancel", .clip_id = "row3"});
     for (Outcomes o = {0}; o.stopped == 0; o = outcomes(&f)) tick(&f);
-    f.sim[2].hung = false;
+    f.sim[2].wake_ms = 0;
     Snapshot s = look(&f);
     assert_true(s.shot_count[SHOT_HELD] == 1 && s.cancelled == 2);
     snapshot_clear(&s);
-    while (!f.sim[1].talk.has_lease || f.sim[1].talk.lease.kind != LEASE_FINISH || f.sim[1].step < 2) tick(&f);
+    while (!f.sim[1].talk.has_lease || f.sim[1].talk.lease.kind != LEASE_FINISH || f.sim[1].work.unit < 2) tick(&f);
     ask(&f, (LedgerRequest){.verb = "cancel", .clip_id = f.sim[1].talk.lease.clip_id});
     run_farm(&f, 60);
     assert_counts(&f, 1, 0, 0);
@@ -243,14 +243,14 @@ static void test_each_stage_has_its_own_limit(void **state)
     o.step_limit_ms = 30000;
     o.limit_ms[STAGE_DENOISE] = 2000;
     restart_job(&f, &o);
-    while (!f.sim[2].talk.has_lease || f.sim[2].step != 2) tick(&f); /* denoising */
-    f.sim[2].hung = true;
+    while (!f.sim[2].talk.has_lease || f.sim[2].work.unit != 2) tick(&f); /* denoising */
+    f.sim[2].wake_ms = INT64_MAX;
     int64_t since_ms = f.now_ms;
     for (Outcomes s = {0}; s.lost == 0; s = outcomes(&f)) tick(&f);
     assert_in_range(f.now_ms - since_ms, 1900, 2500);
-    f.sim[2].hung = false;
-    while (!f.sim[1].talk.has_lease || f.sim[1].step != 4) tick(&f); /* decoding: the general limit */
-    f.sim[1].hung = true;
+    f.sim[2].wake_ms = 0;
+    while (!f.sim[1].talk.has_lease || f.sim[1].work.unit != 4) tick(&f); /* decoding: the general limit */
+    f.sim[1].wake_ms = INT64_MAX;
     since_ms = f.now_ms;
     for (Outcomes s = {0}; s.lost < 2; s = outcomes(&f)) tick(&f);
     assert_in_range(f.now_ms - since_ms, 29000, 31000);
