@@ -89,5 +89,7 @@ ModelMedia model_config_media(const ModelConfig *c);
 /* SHA-256 over the sorted relative names and contents of every file of the folder that determines what is rendered
  * (configs, weights, tokenizer). Cached beside nothing: the caller stores it. */
 Status model_config_hash(const char *folder, char hash[HASH_TEXT]);
+/* The same of one part, "transformer" or "vae", alone. */
+Status model_config_hash_part(const char *folder, const char *part, char hash[HASH_TEXT]);
 
 #endif

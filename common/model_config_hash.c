@@ -38,6 +38,35 @@ static Status list_files(const char *folder, const char *component, char **name,
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+/* Over the names and the contents, in the order of the names; frees these. */
+static Status hash_files(const char *folder, char **name, int count, char hash[HASH_TEXT])
+{
+    Status status = status_ok();
+    Hash *h = hash_begin();
+    HashCache *cache = hash_cache_open();
+    qsort(name, (size_t)count, sizeof *name, by_text);
+    for (int i = 0; i < count && !failed(status); i++) {
+        char one[HASH_TEXT], *path = path_join(folder, name[i]);
+        status = hash_cache_file(cache, path, one);
+        free(path);
+        if (!failed(status)) hash_add_field(h, name[i], "%s", one);
+    }
+    hash_end(h, hash);
+    hash_cache_close(&cache);
+    while (count > 0) free(name[--count]);
+    return status;
+}
+
+Status model_config_hash_part(const char *folder, const char *part, char hash[HASH_TEXT])
+{
+    char **name = memory_get(MAX_FILES, sizeof *name);
+    int count = 0;
+    Status status = list_files(folder, part, name, &count);
+    const Status hashed = hash_files(folder, name, count, hash);
+    free(name);
+    return failed(status) ? status : hashed;
+}
+
 Status model_config_hash(const char *folder, char hash[HASH_TEXT])
 {
     static const char *const component[] = {"image_encoder", "image_processor", "scheduler",     "text_encoder",
@@ -45,23 +74,10 @@ Status model_config_hash(const char *folder, char hash[HASH_TEXT])
     char **name = memory_get(MAX_FILES, sizeof *name);
     int count = 0;
     Status status = status_ok();
-    Hash *h = hash_begin();
-    HashCache *cache = hash_cache_open();
     name[count++] = text_copy("model_index.json");
-    for (size_t i = 0; i < sizeof component / sizeof *component; i++)
-        TRY_OUT(list_files(folder, component[i], name, &count));
-    qsort(name, (size_t)count, sizeof *name, by_text);
-    for (int i = 0; i < count; i++) {
-        char one[HASH_TEXT], *path = path_join(folder, name[i]);
-        status = hash_cache_file(cache, path, one);
-        free(path);
-        if (failed(status)) goto out;
-        hash_add_field(h, name[i], "%s", one);
-    }
-out:
-    hash_end(h, hash);
-    hash_cache_close(&cache);
-    while (count > 0) free(name[--count]);
+    for (size_t i = 0; i < sizeof component / sizeof *component && !failed(status); i++)
+        status = list_files(folder, component[i], name, &count);
+    const Status hashed = hash_files(folder, name, count, hash);
     free(name);
-    return status;
+    return failed(status) ? status : hashed;
 }

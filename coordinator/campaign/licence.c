@@ -220,6 +220,12 @@ static void add_adapters(const CampaignLoad *l, LicenceParts *parts)
     }
 }
 
+void licence_read_campaign(const CampaignLoad *l, LicenceParts *out)
+{
+    licence_read_parts(l->campaign->model_folder, out);
+    add_adapters(l, out);
+}
+
 void licence_check(CampaignLoad *l)
 {
     LicenceParts parts;
@@ -227,8 +233,7 @@ void licence_check(CampaignLoad *l)
     check_operator(l);
     if (!l->campaign->model) return;
     Yaml *table = open_table(&faults);
-    licence_read_parts(l->campaign->model_folder, &parts);
-    add_adapters(l, &parts);
+    licence_read_campaign(l, &parts);
     for (int i = 0; i < parts.count; i++) check_part(l, table, &parts.part[i]);
     licence_clear_parts(&parts);
     close_table(&table, &faults);

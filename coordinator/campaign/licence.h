@@ -31,6 +31,8 @@ typedef struct {
 void licence_read_parts(const char *model_folder, LicenceParts *out);
 /* An adapter: what its safetensors header says. */
 void licence_add_adapter(const char *file, LicenceParts *out);
+/* A campaign's: its model's, and the adapters that all of its rows have. */
+void licence_read_campaign(const CampaignLoad *l, LicenceParts *out);
 void licence_clear_parts(LicenceParts *p);
 
 /* Compares every part with operator and audience. What does not fit is a fault at `model`, what the campaign accepts by

@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "coordinator/campaign/gate_set.h"
+#include "coordinator/campaign/licence.h"
 #include "coordinator/campaign/load.h"
 
 static Place place_of(const CampaignLoad *l, const char *key)
@@ -84,28 +85,76 @@ void campaign_check_proofs(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
     check_gates(l);
-    if (!f->certificate != !f->signing_key)
-        faults_add(l->faults, place_of(l, f->certificate ? "credentials.certificate" : "credentials.key"),
-                   "expected a certificate and a key, both or none of them");
+    const char *signs = f->signing_key ? "credentials.key" : "credentials.signer";
+    if (!f->certificate != !(f->signing_key || f->signer))
+        faults_add(l->faults, place_of(l, f->certificate ? "credentials.certificate" : signs),
+                   "expected a certificate and a key (or a signer), both or none of them");
+    if (f->signing_key && f->signer)
+        faults_add(l->faults, place_of(l, "credentials.signer"),
+                   "there is a credentials.key, too; expected one of them");
     if (f->certificate) check_file(l, "credentials.certificate", f->certificate);
     if (f->signing_key) check_file(l, "credentials.key", f->signing_key);
+}
+
+/* Of an adapter that the campaign names, by its file's name; false: none is called so. */
+static bool hash_adapter(const CampaignLoad *l, const char *part, char hash[HASH_TEXT])
+{
+    static const char prefix[] = "lora ";
+    const CampaignLora *lora = l->file.loras.item;
+    for (int i = 0; i < l->file.loras.count && strncmp(part, prefix, sizeof prefix - 1) == 0; i++) {
+        const char *name = lora[i].file ? path_name(lora[i].file) : "";
+        if (strncmp(name, part + sizeof prefix - 1, strlen(part + sizeof prefix - 1)) != 0) continue;
+        char *path = path_join(l->campaign->folder, lora[i].file);
+        const bool hashed = !failed(hash_file(path, hash));
+        free(path);
+        return hashed;
+    }
+    return false;
+}
+
+/* What made the pictures, for the credentials: [{"part", "name", "sha256", "licence"}]. */
+static json_t *model_parts(const CampaignLoad *l)
+{
+    json_t *list = json_array();
+    LicenceParts parts;
+    licence_read_campaign(l, &parts);
+    for (int i = 0; i < parts.count; i++) {
+        const LicencePart *p = &parts.part[i];
+        char hash[HASH_TEXT];
+        json_t *one = json_pack("{s:s, s:s}", "part", p->part, "name", path_name(l->campaign->model_folder));
+        char *folder = path_join(l->campaign->model_folder, p->part);
+        if (file_is_folder(folder) ? !failed(model_config_hash_part(l->campaign->model_folder, p->part, hash))
+                                   : hash_adapter(l, p->part, hash))
+            json_object_set_new(one, "sha256", json_string(hash));
+        if (*p->licence) json_object_set_new(one, "licence", json_string(p->licence));
+        json_array_append_new(list, one);
+        free(folder);
+    }
+    licence_clear_parts(&parts);
+    return list;
+}
+
+static json_t *signing(const CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    char *certificate = find_file(l, f->certificate), *key = f->signing_key ? find_file(l, f->signing_key) : NULL;
+    json_t *j = json_pack("{s:s}", "certificate", certificate ? certificate : "");
+    json_object_set_new(j, f->signer ? "signer" : "key", json_string(f->signer ? f->signer : key ? key : ""));
+    if (f->timestamp && strcmp(f->timestamp, "none") != 0)
+        json_object_set_new(j, "timestamp", json_string(f->timestamp));
+    free(certificate);
+    free(key);
+    return j;
 }
 
 void campaign_add_proofs(const CampaignLoad *l, json_t *keys)
 {
     const CampaignFile *f = &l->file;
     const char *set = set_name(f);
+    const bool signs = f->certificate && (f->signing_key || f->signer);
     if (set) json_object_set_new(keys, "gates", gate_bounds(f, set));
     if (f->watermark) json_object_set_new(keys, "watermark", json_true());
-    if (f->certificate && f->signing_key) {
-        char *certificate = find_file(l, f->certificate), *key = find_file(l, f->signing_key);
-        json_t *j = json_pack("{s:s, s:s}", "certificate", certificate ? certificate : "", "key", key ? key : "");
-        if (f->timestamp && strcmp(f->timestamp, "none") != 0)
-            json_object_set_new(j, "timestamp", json_string(f->timestamp));
-        json_object_set_new(keys, "credentials", j);
-        free(certificate);
-        free(key);
-    }
-    if (f->watermark || (f->certificate && f->signing_key))
-        json_object_set_new(keys, "campaign", json_string(f->campaign));
+    if (signs) json_object_set_new(keys, "credentials", signing(l));
+    if (signs) json_object_set_new(keys, "model", model_parts(l));
+    if (f->watermark || signs) json_object_set_new(keys, "campaign", json_string(f->campaign));
 }

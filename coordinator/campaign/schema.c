@@ -177,6 +177,7 @@ static const YamlField schema[] = {
     {"credentials", YAML_CHOICE, TO(credentials), .words = "none", .help = "signed content credentials"},
     {"credentials.certificate", YAML_TEXT, TO(certificate), .help = "a file with the certificate chain"},
     {"credentials.key", YAML_TEXT, TO(signing_key), .help = "a file with its private key"},
+    {"credentials.signer", YAML_TEXT, TO(signer), .help = "a command that signs, instead of a key's file"},
     {"credentials.timestamp", YAML_TEXT, TO(timestamp), .fallback = "none",
      .help = "the address of a time-stamping authority"},
 };
@@ -302,6 +303,7 @@ void campaign_file_clear(CampaignFile *c)
     free(c->gates_set);
     free(c->certificate);
     free(c->signing_key);
+    free(c->signer);
     free(c->timestamp);
     free(c->model);
     free(c->customers);

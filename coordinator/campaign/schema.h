@@ -76,7 +76,7 @@ typedef struct
     char *gates, *gates_set;     /* the same, in a word or in a table */
     GateBounds gate[GATE_COUNT]; /* where campaign_file_has("gates.NAME.hold") and so on */
     bool watermark, review_four_eyes;
-    char *certificate, *signing_key, *timestamp;
+    char *certificate, *signing_key, *signer, *timestamp;
     char credentials[YAML_CHOICE_BYTES], review[YAML_CHOICE_BYTES], review_policy[YAML_CHOICE_BYTES];
     double review_lq;
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -74,7 +75,7 @@ static int remove_keys(void **state)
     remove(chain);
     remove(key);
     remove(root);
-    rmdir(keys);
+    file_remove_tree(keys); /* with what tsa.py made */
     remove(clip);
     return 0;
 }
@@ -98,6 +99,73 @@ static void are_read_back(void **state)
     assert_true(r.generated);
     assert_string_equal(credentials_read(clip, root, &r).message, "");
     assert_string_equal(credentials_state_name[r.state], "trusted");
+}
+
+/* The key stays with whoever signs: here openssl with a file, in a farm a card or a vault. */
+static void are_signed_by_a_command(void **state)
+{
+    (void)state;
+    char command[200];
+    CredentialsReading r;
+    CredentialsClaim c = claim_of(NULL);
+    if (!has_library()) skip();
+    snprintf(command, sizeof command, "openssl dgst -sha256 -sign %s", key);
+    c.key = NULL;
+    c.signer = command;
+    fresh_clip();
+    assert_string_equal(credentials_sign(clip, &c).message, "");
+    assert_string_equal(credentials_read(clip, root, &r).message, "");
+    assert_string_equal(credentials_state_name[r.state], "trusted");
+    fresh_clip();
+    c.signer = "echo the card is not in its slot >&2; exit 1";
+    Status status = credentials_sign(clip, &c);
+    assert_int_equal(status.err, ERR_INPUT);
+    assert_non_null(strstr(status.message, "the card is not in its slot"));
+    c.signer = "true";
+    status = credentials_sign(clip, &c);
+    assert_non_null(strstr(status.message, "it wrote 0 bytes, expected a signature"));
+    assert_string_equal(credentials_read(clip, root, &r).message, "");
+    assert_int_equal(r.state, CREDENTIALS_NONE); /* the clip is as it was */
+}
+
+/* openssl is the authority, on this machine (tsa.py). */
+static void carry_the_time(void **state)
+{
+    (void)state;
+    int to[2], from[2];
+    char address[64], port[16] = "";
+    CredentialsReading r;
+    CredentialsClaim c = claim_of(NULL);
+    if (!has_library()) skip();
+    assert_true(pipe(to) == 0 && pipe(from) == 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        dup2(to[0], 0);
+        dup2(from[1], 1);
+        close(to[1]);
+        execlp("python3", "python3", SOURCE_DIR "/tests/proof/tsa.py", keys, (char *)NULL);
+        _exit(127);
+    }
+    close(from[1]);
+    assert_true(read(from[0], port, sizeof port - 1) > 0);
+    port[strcspn(port, "\n")] = 0;
+    snprintf(address, sizeof address, "http://127.0.0.1:%s", port);
+    c.timestamp = address;
+    fresh_clip();
+    assert_string_equal(credentials_sign(clip, &c).message, "");
+    assert_string_equal(credentials_read(clip, root, &r).message, "");
+    assert_string_equal(credentials_state_name[r.state], "trusted");
+    assert_true(strlen(r.signed_at) >= 20 && r.signed_at[4] == '-');
+    close(to[1]);
+    waitpid(pid, NULL, 0);
+    fresh_clip(); /* nobody answers any more: no clip leaves without the stamp that was asked for */
+    assert_true(failed(credentials_sign(clip, &c)));
+    c.timestamp = NULL;
+    assert_string_equal(credentials_sign(clip, &c).message, "");
+    assert_string_equal(credentials_read(clip, root, &r).message, "");
+    assert_string_equal(r.signed_at, "");
+    close(to[0]);
+    close(from[0]);
 }
 
 static size_t find(const char *data, size_t bytes, const char *box)
@@ -168,6 +236,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(are_read_back),
+        cmocka_unit_test(are_signed_by_a_command),
+        cmocka_unit_test(carry_the_time),
         cmocka_unit_test(break_with_any_change),
         cmocka_unit_test(leave_the_file_alone_when_they_fail),
         cmocka_unit_test(are_read_by_others),

@@ -157,6 +157,32 @@ Status likeness_check(const char *campaign, const char *clip)
     return status;
 }
 
+static Status read_consent(TrustStore *s, const char *id, int number, char sha256[HASH_TEXT])
+{
+    TrustRecord r;
+    TrustConsents c = {0};
+    if (failed(trust_read_record(s, id, &r))) return status_fail(ERR_RETRY, "cameo: its record is gone or damaged");
+    Status status = trust_read_consents(s, &r, &c);
+    *sha256 = 0;
+    for (int i = 0; i < c.count; i++)
+        if (c.consent[i].number == number) snprintf(sha256, HASH_TEXT, "%s", c.consent[i].sha256);
+    if (!failed(status) && !*sha256) status = status_fail(ERR_RETRY, "cameo: consent %d is gone", number);
+    trust_consents_clear(&c);
+    trust_record_clear(&r);
+    return status;
+}
+
+Status likeness_consent(const json_t *trust, const json_t *cameo, char sha256[HASH_TEXT])
+{
+    TrustStore *s;
+    int number;
+    TRY(ask(trust, cameo, &number));
+    TRY(open_store(text_of(trust, "store"), &s));
+    Status status = read_consent(s, text_of(cameo, "id"), number, sha256);
+    trust_close(&s);
+    return status;
+}
+
 /* ---- the voice ---- */
 
 static Status hand_over(const unsigned char *data, size_t bytes)

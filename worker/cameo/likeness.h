@@ -19,6 +19,9 @@ Status likeness_read(const char *path, const char *sha256, ImageList *list);
  * ERR_RETRY: no consent for exactly this. ERR_NODE: the store cannot be read here. */
 Status likeness_check(const char *campaign, const char *clip);
 
+/* SHA-256 of the consent's document that allows this clip now, for its credentials. Errors as likeness_check. */
+Status likeness_consent(const json_t *trust, const json_t *cameo, char sha256[HASH_TEXT]);
+
 /* The person's voice for an engine that is a program of its own: a WAV file in memory that children inherit as descriptor LIKENESS_VOICE_FD
  * ("/dev/fd/200"), until likeness_voice_end. trust and cameo: those documents. The consent is asked for now; its number is what the engine
  * has to echo. ERR_RETRY, ERR_NODE as likeness_check; ERR_CLIP: the cameo has no voice. */

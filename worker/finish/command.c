@@ -77,7 +77,7 @@ static Status start(const Command *c, Running *r)
 
 static void give(const Command *c, Running *r)
 {
-    size_t left = strlen(c->input) - r->written;
+    size_t left = (c->input_bytes ? c->input_bytes : strlen(c->input)) - r->written;
     ssize_t n = left ? write(r->in, c->input + r->written, left) : 0;
     if (n > 0) r->written += (size_t)n;
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&r->in); /* it may not want to read all */

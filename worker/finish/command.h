@@ -13,6 +13,7 @@ enum { COMMAND_INHERITED_FD = 200 };
 typedef struct {
     const char *command;          /* for /bin/sh -c */
     const char *input;            /* to its stdin */
+    size_t input_bytes;           /* 0: input is a text, which ends at its 0 byte */
     const char *variable, *value; /* one more variable of its environment; NULL: none */
     double limit_s;               /* then it and all it started are killed */
     size_t most_bytes;            /* of its stdout */

@@ -12,6 +12,7 @@
 #include "worker/finish/stills.h"
 #include "worker/finish/team.h"
 #include "worker/proof/prove.h"
+#include "worker/proof/xmp.h"
 
 enum { CHUNK = 4 /* frames that are worked on at a time */ };
 
@@ -205,10 +206,25 @@ Status finish_put(Finish *f, const float *frames, int n, int height, int width)
     return do_chunk(&c);
 }
 
+/* Every file says by itself that it was generated; before it is duplicated, and before it is signed. */
+static Status mark_file(const Finish *f, const char *path)
+{
+    const char *producer = json_string_value(finish_spec_get(f->job.spec, "producer"));
+    char *aigc = f->extras.label ? label_metadata(f->extras.label, producer ? producer : "", f->job.clip_id) : NULL;
+    Status status = xmp_add(path, aigc);
+    free(aigc);
+    return status;
+}
+
 static Status end_rendition(void *self, int i)
 {
     Finish *f = self;
-    return f->output[i] ? output_end(&f->output[i], &f->report[i]) : status_ok();
+    if (!f->output[i]) return status_ok();
+    TRY(output_end(&f->output[i], &f->report[i]));
+    char *path = path_join(f->job.folder, f->name[i]);
+    Status status = mark_file(f, path);
+    free(path);
+    return status;
 }
 
 static Status duplicate(const Finish *f, int from, int to)
@@ -307,7 +323,9 @@ static Status end_all(Finish *f, char **thumbnail, char **sheet)
     TRY(write_page(f));
     *thumbnail = finish_add_file(f, "png");
     *sheet = finish_add_file(f, "sheet.png");
-    return stills_write(f->stills, *thumbnail, *sheet);
+    TRY(stills_write(f->stills, *thumbnail, *sheet));
+    TRY(mark_file(f, *thumbnail));
+    return mark_file(f, *sheet);
 }
 
 /* Signing changes the files: it comes last. */

@@ -23,6 +23,9 @@ typedef ssize_t C2paRead(StreamContext *, uint8_t *, ssize_t);
 typedef ssize_t C2paSeek(StreamContext *, ssize_t offset, int whence); /* 0 set, 1 current, 2 end; the new position */
 typedef ssize_t C2paWrite(StreamContext *, const uint8_t *, ssize_t);
 typedef ssize_t C2paFlush(StreamContext *);
+/* The signature's length, or -1. */
+typedef ssize_t C2paSign(const void *self, const uint8_t *data, size_t bytes, uint8_t *signature, size_t room);
+enum { C2PA_ES256 = 0 };
 
 #define C2PA_CALLS(X)                                                                                                  \
     X(char *, c2pa_version, (void))                                                                                    \
@@ -43,6 +46,8 @@ typedef ssize_t C2paFlush(StreamContext *);
       (C2paBuilder *, const char *format, C2paStream *from, C2paStream *to, C2paSigner *,                              \
        const unsigned char **manifest))                                                                                \
     X(C2paSigner *, c2pa_signer_from_info, (const C2paSignerInfo *))                                                   \
+    X(C2paSigner *, c2pa_signer_create,                                                                                \
+      (const void *self, C2paSign *, int algorithm, const char *certificates, const char *timestamp))                  \
     X(C2paReader *, c2pa_reader_from_context, (C2paContext *))                                                         \
     X(C2paReader *, c2pa_reader_with_stream, (C2paReader *, const char *format, C2paStream *)) /* takes it likewise */ \
     X(char *, c2pa_reader_json, (C2paReader *))                                                                        \

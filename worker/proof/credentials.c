@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/file.h"
+#include "worker/finish/command.h"
 #include "worker/proof/c2pa_library.h"
 
 const char *const credentials_state_name[] = {"none", "invalid", "valid", "trusted"};
@@ -138,6 +139,49 @@ static char *definition(const CredentialsClaim *c, const char *path)
     return text;
 }
 
+enum { SIGNER_SECONDS = 60, MAX_SIGNATURE = 1 << 12 };
+
+typedef struct { /* the key is somewhere else: a command signs */
+    const char *command;
+    char why[256]; /* it did not sign; "": it did */
+} Signing;
+
+static ssize_t sign_by_command(const void *self, const uint8_t *data, size_t bytes, uint8_t *signature, size_t room)
+{
+    Signing *s = (Signing *)(uintptr_t)self;
+    const Command command = {.command = s->command,
+                             .input = (const char *)data,
+                             .input_bytes = bytes,
+                             .limit_s = SIGNER_SECONDS,
+                             .most_bytes = MAX_SIGNATURE};
+    CommandAnswer answer;
+    const Status status = command_run(&command, &answer);
+    ssize_t n = -1;
+    if (failed(status)) {
+        snprintf(s->why, sizeof s->why, "%s", status.message);
+    } else if (answer.out_bytes == 0 || answer.out_bytes > room) {
+        snprintf(s->why, sizeof s->why, "it wrote %zu bytes, expected a signature (DER, or 64 bytes of r and s)",
+                 answer.out_bytes);
+    } else {
+        memcpy(signature, answer.out, answer.out_bytes);
+        n = (ssize_t)answer.out_bytes;
+    }
+    command_clear(&answer);
+    return n;
+}
+
+static Status make_command_signer(const C2paLibrary *c, const CredentialsClaim *claim, Signing *s, C2paSigner **out)
+{
+    char *chain = NULL;
+    size_t bytes = 0;
+    *out = NULL;
+    TRY(file_read(claim->certificate, MAX_PEM, &chain, &bytes));
+    *out = c->c2pa_signer_create(s, sign_by_command, C2PA_ES256, chain, claim->timestamp);
+    Status status = *out ? status_ok() : library_failed(c, ERR_INPUT, claim->certificate, "sign with it");
+    free(chain);
+    return status;
+}
+
 static Status make_signer(const C2paLibrary *c, const CredentialsClaim *claim, C2paSigner **out)
 {
     char *chain = NULL, *key = NULL;
@@ -186,11 +230,14 @@ Status credentials_sign(const char *path, const CredentialsClaim *claim)
 {
     const C2paLibrary *c;
     C2paSigner *signer;
+    Signing by_command = {.command = claim->signer};
     TRY(c2pa_library(&c));
-    TRY(make_signer(c, claim, &signer));
+    TRY(claim->signer ? make_command_signer(c, claim, &by_command, &signer) : make_signer(c, claim, &signer));
     char *draft = file_draft(path);
     Status status = sign_into(c, claim, signer, path, draft);
     c->c2pa_free(signer);
+    if (*by_command.why) /* what the command said is worth more than what the library makes of it */
+        status = status_fail(ERR_INPUT, "credentials.signer: %s", by_command.why);
     if (!failed(status))
         status = file_publish(draft, path);
     else
@@ -258,6 +305,7 @@ static void take_report(const json_t *j, CredentialsReading *out)
     if (state && strcmp(state, "Trusted") == 0) out->state = CREDENTIALS_TRUSTED;
     take_failures(j, out);
     take_text(json_object_get(manifest, "signature_info"), "issuer", out->signer, sizeof out->signer);
+    take_text(json_object_get(manifest, "signature_info"), "time", out->signed_at, sizeof out->signed_at);
     json_array_foreach(json_object_get(manifest, "assertions"), i, one) take_assertion(one, out);
 }
 

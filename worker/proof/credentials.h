@@ -15,6 +15,7 @@
 
 typedef struct {                   /* all borrowed; NULL = left out */
     const char *certificate, *key; /* files: a PEM chain, the signer's first; a PKCS#8 key */
+    const char *signer;            /* a command instead of the key: gets the bytes on stdin, writes the signature */
     const char *timestamp;         /* address of an RFC 3161 authority */
     const char *clip, *campaign;   /* ids */
     const char *iscc;
@@ -24,7 +25,8 @@ typedef struct {                   /* all borrowed; NULL = left out */
     const char *consent_sha256;
 } CredentialsClaim;
 
-/* Signs the file in its place: a signed copy, published whole. ERR_INPUT: no library, no key, or they do not fit; nothing is changed then. */
+/* Signs the file in its place: a signed copy, published whole. ERR_INPUT: no library, no key, or they do not fit, or the command
+ * does not sign; nothing is changed then. */
 Status credentials_sign(const char *path, const CredentialsClaim *c);
 
 typedef enum { CREDENTIALS_NONE, CREDENTIALS_INVALID, CREDENTIALS_VALID, CREDENTIALS_TRUSTED } CredentialsState;
@@ -36,7 +38,8 @@ typedef struct {
     char clip[256],
         campaign[256]; /* as the claim says, "" where it says nothing; of an invalid one they prove nothing */
     char iscc[80], signer[128];
-    bool generated; /* says that an algorithm made it */
+    char signed_at[40]; /* as a time-stamping authority says; "": nobody does */
+    bool generated;     /* says that an algorithm made it */
 } CredentialsReading;
 
 /* anchors: PEM file of roots to trust; NULL: none, so that "valid" is the most. ERR_INPUT: no library, or the file cannot be read. */

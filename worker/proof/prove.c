@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "worker/cameo/likeness.h"
 #include "worker/finish/pixels.h"
 #include "worker/gate/gate.h"
 #include "worker/proof/credentials.h"
@@ -233,8 +234,12 @@ static Status read_back(Prove *p, char *const *video, int count, json_t *documen
 
 static Status sign_all(Prove *p, char *const *file, int count, const char *iscc)
 {
+    char consent[HASH_TEXT] = "";
+    const json_t *cameo = finish_spec_get(p->job.spec, "cameo"), *trust = finish_spec_get(p->job.spec, "trust");
+    if (cameo && trust) TRY(likeness_consent(trust, cameo, consent));
     const CredentialsClaim claim = {.certificate = json_string_value(json_object_get(p->credentials, "certificate")),
                                     .key = json_string_value(json_object_get(p->credentials, "key")),
+                                    .signer = json_string_value(json_object_get(p->credentials, "signer")),
                                     .timestamp = json_string_value(json_object_get(p->credentials, "timestamp")),
                                     .clip = p->job.clip_id,
                                     .campaign = p->campaign,
@@ -242,10 +247,9 @@ static Status sign_all(Prove *p, char *const *file, int count, const char *iscc)
                                     .watermarked = p->marks,
                                     .watermark = p->payload,
                                     .model = finish_spec_get(p->job.spec, "model"),
-                                    .consent_sha256 =
-                                        json_string_value(finish_spec_get(p->job.spec, "consent_sha256"))};
-    if (!claim.certificate || !claim.key)
-        return status_fail(ERR_INPUT, "credentials: expected a certificate and a key");
+                                    .consent_sha256 = *consent ? consent : NULL};
+    if (!claim.certificate || !(claim.key || claim.signer))
+        return status_fail(ERR_INPUT, "credentials: expected a certificate, and a key or a signer");
     for (int i = 0; i < count; i++)
         if (file[i]) TRY(credentials_sign(file[i], &claim));
     return status_ok();

@@ -4,9 +4,9 @@
  * The keys of the campaign's finish document (common/finish_spec.h) that ask for it, each left out = not asked for:
  *   "gates"        an object of bounds (gate.h)
  *   "watermark"    true
- *   "credentials"  {"certificate": file, "key": file, "timestamp": address or left out}
+ *   "credentials"  {"certificate": file, "key": file (or "signer": command), "timestamp": address or left out}
  *   "campaign"     its name, which watermark and credentials are made of with the clip's id
- *   "model"        a list of parts for the credentials;  "consent_sha256"  of the clip's cameo
+ *   "model"        a list of parts for the credentials;  "trust", "cameo"  of whose consent they name the hash
  *
  * What it writes into the clip's document: "gates" (gate.h), "iscc", "watermark" (the payload, or why there is none) with "watermarks" ([{"file", "found",
  * "bit_accuracy", "p_value", "sigma"}]), "credentials" ("signed"), and "held_by", the gates that want a person to look. */

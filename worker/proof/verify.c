@@ -211,6 +211,8 @@ static json_t *describe(const Findings *f)
                           f->by_bytes || f->by_mark || f->by_credentials ? "present" : "absent", "altered",
                           v.altered < 0 ? json_null() : json_boolean(v.altered), "why", v.why, "fired", fired);
     free(v.why);
+    if (j && f->credentials.signer[0]) json_object_set_new(j, "signer", text_or_null(f->credentials.signer));
+    if (j && f->credentials.signed_at[0]) json_object_set_new(j, "signed_at", text_or_null(f->credentials.signed_at));
     return j;
 }
 
