@@ -3,6 +3,8 @@
 #ifndef REELWRIGHT_GATES_H
 #define REELWRIGHT_GATES_H
 
+#include <stdbool.h>
+
 #define GATES_LIST(X)                                                                                                  \
     X(nan, "pixels", "pixels that are no number, of the decoder's own floats")                                         \
     X(saturated, "s", "seconds in which most of the picture is at the end of the range")                               \
@@ -38,11 +40,20 @@ enum {
 #undef GATES_ROW
         GATE_COUNT
 };
+enum { GATE_MAX_AGAIN = 9 };
+
+/* It measures what the shot looks like, which another seed may change; the others measure what finishing adds. */
+static inline bool gate_is_of_shot(int gate)
+{
+    return gate <= GATE_exposure || gate == GATE_subject || gate == GATE_permanence || gate == GATE_face ||
+           gate == GATE_duplicate;
+}
 
 /* What one gate of a set asks for; NAN = no such bound. Both ends, for gates that have a low end: exposure, loudness. */
 typedef struct {
     double hold, fail;         /* a value above is held for review, or fails the clip */
     double hold_low, fail_low; /* a value below */
+    double again; /* how often a clip beyond them is rendered again with another seed, before that counts; 0 */
 } GateBounds;
 
 #endif

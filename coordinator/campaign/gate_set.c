@@ -17,14 +17,27 @@ typedef struct {
 #define BOUND(name, member)                                                                                            \
     {#name "." #member, YAML_NUMBER, .to = offsetof(SetFile, bound[GATE_##name].member),                               \
      .min = -1e6,       .max = 1e6,  .help = "a bound of the gate"},
-#define BOUNDS(name, unit, about) BOUND(name, hold) BOUND(name, fail) BOUND(name, hold_low) BOUND(name, fail_low)
+#define AGAIN(name)                                                                                                    \
+    {#name ".again",                                                                                                   \
+     YAML_NUMBER,                                                                                                      \
+     .to = offsetof(SetFile, bound[GATE_##name].again),                                                                \
+     .min = 0,                                                                                                         \
+     .max = GATE_MAX_AGAIN,                                                                                            \
+     .fallback = "0",                                                                                                  \
+     .help = "renders with another seed"},
+#define BOUNDS(name, unit, about)                                                                                      \
+    BOUND(name, hold) BOUND(name, fail) BOUND(name, hold_low) BOUND(name, fail_low) AGAIN(name)
 static const YamlField schema[] = {GATES_LIST(BOUNDS)};
 enum { KEY_COUNT = (int)(sizeof schema / sizeof *schema) };
 #define NAME(name, unit, about) #name,
 static const char *const name_of[] = {GATES_LIST(NAME)};
 
-static void check_order(const GateBounds *b, const char *gate, Place place, Faults *faults)
+static void check_order(const GateBounds *b, int number, Place place, Faults *faults)
 {
+    const char *gate = name_of[number];
+    if (b->again > 0 && !gate_is_of_shot(number))
+        faults_add(faults, place, "%s: again %g, expected none: another seed does not change what finishing adds", gate,
+                   b->again);
     if (b->fail < b->hold)
         faults_add(faults, place, "%s: fail %g is below hold %g, expected it at or above", gate, b->fail, b->hold);
     if (b->fail_low > b->hold_low)
@@ -36,11 +49,11 @@ static void take_entry(Yaml *y, int i, const char *file, Faults *faults, GateSet
 {
     SetFile f;
     int line[KEY_COUNT];
-    for (int k = 0; k < GATE_COUNT; k++) f.bound[k] = (GateBounds){NAN, NAN, NAN, NAN};
+    for (int k = 0; k < GATE_COUNT; k++) f.bound[k] = (GateBounds){NAN, NAN, NAN, NAN, 0};
     const char *name = yaml_read_entry(y, i, schema, KEY_COUNT, &f, line);
     if (!name) return;
     const Place place = {file, 0, name};
-    for (int k = 0; k < GATE_COUNT; k++) check_order(&f.bound[k], name_of[k], place, faults);
+    for (int k = 0; k < GATE_COUNT; k++) check_order(&f.bound[k], k, place, faults);
     if (strlen(name) >= sizeof out->set[0].name) {
         faults_add(faults, place, "a name of %zu bytes, expected at most %zu", strlen(name),
                    sizeof out->set[0].name - 1);
@@ -82,6 +95,7 @@ static json_t *bounds_json(const GateBounds *b)
     json_t *j = json_object();
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
         if (!isnan(part[i].value)) json_object_set_new(j, part[i].key, json_real(part[i].value));
+    if (b->again > 0) json_object_set_new(j, "again", json_integer((json_int_t)b->again));
     return j;
 }
 

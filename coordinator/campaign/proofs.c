@@ -45,6 +45,7 @@ static json_t *gate_bounds(const CampaignFile *f, const char *set)
         set_bound(f, gate, i, "fail", f->gate[i].fail);
         set_bound(f, gate, i, "hold_low", f->gate[i].hold_low);
         set_bound(f, gate, i, "fail_low", f->gate[i].fail_low);
+        set_bound(f, gate, i, "again", f->gate[i].again);
         if (json_object_size(gate)) json_object_set(all, gate_names[i], gate);
         json_decref(gate);
     }
@@ -60,6 +61,14 @@ static void check_gates(CampaignLoad *l)
     if (failed(status))
         faults_add(l->faults, place_of(l, l->file.gates_set ? "gates.set" : "gates"), "%s", status.message);
     free(text);
+    for (int i = 0; i < GATE_COUNT; i++) {
+        char *key = text_format("gates.%s.again", gate_names[i]);
+        if (campaign_file_has(&l->file, key) && l->file.gate[i].again > 0 && !gate_is_of_shot(i))
+            faults_add(l->faults, place_of(l, key),
+                       "expected none: %s measures what finishing adds, which another seed does not change",
+                       gate_names[i]);
+        free(key);
+    }
 }
 
 /* ---- credentials ---- */

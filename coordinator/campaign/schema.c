@@ -37,8 +37,12 @@ static const YamlField overlay[] = {
 #define GATE_KEY(name, bound)                                                                                          \
     {"gates." #name "." #bound,    YAML_NUMBER, TO(gate[GATE_##name].bound), .min = -1e6, .max = 1e6,                  \
      .help = "a bound of the gate"},
+#define GATE_AGAIN(name)                                                                                               \
+    {"gates." #name ".again",     YAML_NUMBER,                                                                         \
+     TO(gate[GATE_##name].again), .min = 0,                                                                            \
+     .max = GATE_MAX_AGAIN,       .help = "renders with another seed"},
 #define GATE_KEYS(name, unit, about)                                                                                   \
-    GATE_KEY(name, hold) GATE_KEY(name, fail) GATE_KEY(name, hold_low) GATE_KEY(name, fail_low)
+    GATE_KEY(name, hold) GATE_KEY(name, fail) GATE_KEY(name, hold_low) GATE_KEY(name, fail_low) GATE_AGAIN(name)
 
 static const YamlField schema[] = {
     {"campaign", YAML_TEXT, TO(campaign), .required = true, .help = "the campaign's name"},

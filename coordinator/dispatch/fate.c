@@ -3,6 +3,21 @@
 
 #include "common/log.h"
 #include "coordinator/dispatch/inside.h"
+#include "coordinator/ledger/again.h"
+
+Status dispatch_render_again(Dispatch *d, const char *clip_id)
+{
+    LedgerAgain a;
+    TRY(ledger_again(d->ledger, clip_id, &a));
+    if (!a.again) return status_ok();
+    log_line(LOG_INFO, "clip %s is rendered again with seed %lld: %s", clip_id, (long long)a.seed, a.why);
+    dispatch_event(d, "clip.again", "{s:s,s:I,s:i,s:s}", "clip", clip_id, "seed", a.seed, "time", a.time, "reason",
+                   a.why);
+    audit_add(d->audit, "again", clip_id, "{s:I,s:i,s:s}", "seed", a.seed, "time", a.time, "reason", a.why);
+    d->moved++;
+    d->files.sweep = true;
+    return dispatch_fill_queues(d);
+}
 
 static Status give_up(Dispatch *d, const Member *m, LeaseKind kind, int64_t item, int64_t shot, const char *reason)
 {
@@ -16,7 +31,7 @@ static Status give_up(Dispatch *d, const Member *m, LeaseKind kind, int64_t item
         log_line(LOG_WARNING, "clip %s failed: %s", m->clip, reason);
         dispatch_event(d, "clip.failed", "{s:s,s:I,s:I,s:s}", "clips", m->clip, "count", clips, "shot", shot, "reason",
                        reason);
-        return status_ok();
+        return dispatch_render_again(d, m->clip);
     }
     log_line(LOG_WARNING, "shot %lld failed: %s", (long long)shot, reason);
     TRY(ledger_name_clips(d->ledger, shot, &clips, &ids));

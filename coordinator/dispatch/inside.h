@@ -99,6 +99,8 @@ void dispatch_forget_withdrawn(Dispatch *d); /* the round has not happened */
 /* The decisions, over the ledger and as of now. */
 Rules dispatch_rules(Dispatch *d);
 /* Reads anew what waits. */
+/* A clip that gates are against may be rendered again with another seed (ledger/again.h). */
+Status dispatch_render_again(Dispatch *d, const char *clip_id);
 Status dispatch_fill_queues(Dispatch *d);
 /* The shot's clips can be finished. */
 Status dispatch_queue_clips(Dispatch *d, int64_t shot);

@@ -135,6 +135,7 @@ static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
     TRY(status);
     d->changes++;
     tell_of_result(d, m, r);
+    if (r->kind == LEASE_FINISH) TRY(dispatch_render_again(d, r->clip.clip_id));
     roster_count_success(m);
     roster_end_lease(&d->roster, m, MEMBER_READY);
     return status_ok();

@@ -550,7 +550,7 @@ static void test_proofs(void **state)
         "c.yaml:5: field gates: no set of gates \"brnad\"; did you mean brand? There are default, brand, pocket");
     is_refused(HEAD "prompt: x\ncredentials: {key: absent.pem}\n", "id\n1\n",
                "2 faults in the input, nothing was started:\n"
-               "c.yaml:5: field credentials.key: expected a certificate and a key, both or none of them\n"
+               "c.yaml:5: field credentials.key: expected a certificate and a key (or a signer), both or none of them\n"
                "c.yaml:5: field credentials.key: absent.pem: no such file; `reelwright keys init DIR` makes one to try "
                "things with");
 }

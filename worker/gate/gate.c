@@ -36,7 +36,11 @@ static Status parse_bounds(const char *name, const json_t *j, GateBounds *b)
     const struct {
         const char *key;
         double *to;
-    } part[] = {{"hold", &b->hold}, {"fail", &b->fail}, {"hold_low", &b->hold_low}, {"fail_low", &b->fail_low}};
+    } part[] = {{"hold", &b->hold},
+                {"fail", &b->fail},
+                {"hold_low", &b->hold_low},
+                {"fail_low", &b->fail_low},
+                {"again", &b->again}};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)j, key, value)
@@ -64,7 +68,7 @@ Status gate_set_parse(const char *json, GateSet *out)
     json_error_t error;
     json_t *all = json_loads(json, 0, &error), *one;
     const char *name;
-    for (int i = 0; i < GATE_COUNT; i++) out->bound[i] = (GateBounds){NAN, NAN, NAN, NAN};
+    for (int i = 0; i < GATE_COUNT; i++) out->bound[i] = (GateBounds){NAN, NAN, NAN, NAN, 0};
     if (!json_is_object(all)) {
         json_decref(all);
         return status_fail(ERR_INPUT, "gates: not a JSON object");
