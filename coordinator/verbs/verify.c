@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clip.h"
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/hash.h"
@@ -83,25 +84,43 @@ static Status read_record(const char *folder, json_t *list)
 
 typedef struct {
     const char *folder;
-    json_t *bad;
-    int64_t good;
+    json_t *bad;         /* files */
+    int64_t good, files; /* clips without a bad file; files that were looked at */
 } Folder;
 
+static void check_one(Folder *f, const char *clip, const char *file, const char *sha256)
+{
+    char found[HASH_TEXT], *path = path_join(f->folder, file);
+    const char *why = !file_exists(path)               ? "missing"
+                      : failed(hash_file(path, found)) ? "unreadable"
+                      : strcmp(found, sha256)          ? "altered"
+                                                       : NULL;
+    free(path);
+    if (why) json_array_append_new(f->bad, json_pack("{s:s, s:s, s:s}", "clip", clip, "file", file, "why", why));
+    f->files++;
+}
+
+/* Every file of the clip: its renditions, thumbnail, contact sheet, captions. */
 static Status check_clip(void *self, const ClipRow *r)
 {
     Folder *f = self;
-    char sha256[HASH_TEXT], *path;
+    const size_t bad = json_array_size(f->bad);
+    size_t i;
+    json_t *one;
     if (!r->sha256 || !*r->sha256 || !r->file || !*r->file) return status_ok();
-    path = path_join(f->folder, r->file);
-    const char *why = !file_exists(path)                ? "missing"
-                      : failed(hash_file(path, sha256)) ? "unreadable"
-                      : strcmp(sha256, r->sha256)       ? "altered"
-                                                        : NULL;
-    free(path);
-    if (why)
-        json_array_append_new(f->bad, json_pack("{s:s, s:s, s:s}", "clip", r->clip_id, "file", r->file, "why", why));
-    else
-        f->good++;
+    json_t *document = *r->result ? json_loads(r->result, 0, NULL) : NULL;
+    check_one(f, r->clip_id, r->file, r->sha256);
+    json_array_foreach(json_object_get(document, "files"), i, one)
+    {
+        const char *name = json_string_value(json_object_get(one, "name")),
+                   *sha256 = json_string_value(json_object_get(one, "sha256"));
+        if (!name || !sha256 || strchr(name, '/') || strcmp(name, path_name(r->file)) == 0) continue;
+        char *file = path_join(lease_clips, name);
+        check_one(f, r->clip_id, file, sha256);
+        free(file);
+    }
+    json_decref(document);
+    f->good += json_array_size(f->bad) == bad;
     return status_ok();
 }
 
@@ -121,14 +140,15 @@ static void print_folder(const Folder *f, const char *audit, bool as_json)
     size_t i;
     json_t *one;
     if (as_json) {
-        json_t *j = json_pack("{s:I, s:O, s:s}", "unaltered", (json_int_t)f->good, "wrong", f->bad, "audit", audit);
+        json_t *j = json_pack("{s:I, s:I, s:O, s:s}", "unaltered", (json_int_t)f->good, "files", (json_int_t)f->files,
+                              "wrong", f->bad, "audit", audit);
         json_dumpf(j, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(j);
         return;
     }
-    foreign_print(stdout, "%lld clips as they were recorded, %zu not; audit log %s\n", (long long)f->good,
-                  json_array_size(f->bad), audit);
+    foreign_print(stdout, "%lld clips as they were recorded; of %lld files %zu are not; audit log %s\n",
+                  (long long)f->good, (long long)f->files, json_array_size(f->bad), audit);
     json_array_foreach(f->bad, i, one)
         foreign_print(stdout, "  %s: %s: %s\n", json_string_value(json_object_get(one, "clip")),
                       json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "why")));
@@ -137,7 +157,7 @@ static void print_folder(const Folder *f, const char *audit, bool as_json)
 static Status verify_folder(const char *folder, bool as_json)
 {
     Ledger *l;
-    Folder f = {folder, json_array(), 0};
+    Folder f = {.folder = folder, .bad = json_array()};
     if (!is_campaign(folder))
         return status_fail(ERR_INPUT, "%s: no campaign's folder (it has no ledger.db) and no file", folder);
     TRY(ledger_open(folder, LEDGER_READ, &l));
@@ -149,7 +169,7 @@ static Status verify_folder(const char *folder, bool as_json)
     json_decref(f.bad);
     if (failed(status)) return status;
     if (wrong || strcmp(audit, "broken") == 0)
-        return status_fail(ERR_CLIP, "%s: %zu clips are not as they were recorded; audit log %s", folder, wrong, audit);
+        return status_fail(ERR_CLIP, "%s: %zu files are not as they were recorded; audit log %s", folder, wrong, audit);
     return status;
 }
 

@@ -1,7 +1,9 @@
 /* corpus.c - how well the gates find what they are for: every defect at several strengths put into good clips (renders of the pocket model
  * and drawn ones), through H.264 and back; and how often they stop a good clip. Writes the table of TABLE.md.
  *
- *   corpus CLIPS_FOLDER [--clips N] [--crf N] [--set NAME] [--table FILE]
+ *   corpus CLIPS_FOLDER [--clips N] [--first N] [--crf N] [--set NAME] [--table FILE]
+ *
+ * --first chooses other clips: bounds are moved by what --first 0 shows, and TABLE.md is made with clips that no bound was moved by.
  *
  * Fails when less than 99 % are found at the strength that a viewer notices, or more than 1 % of the good clips are stopped. */
 #include <math.h>
@@ -178,6 +180,22 @@ static void put_bands(Case *c, double step)
             }
 }
 
+/* Into another clip, for a second and a half: no cut, but another scene at its end. */
+static void put_slide(Case *c, double share)
+{
+    const int n = frames_of(c, 1.5) < c->scene.count / 2 ? frames_of(c, 1.5) : c->scene.count / 2;
+    const int first = (c->scene.count - n) / 2;
+    Scene other = scene_scale(c->other, c->scene.width, c->scene.height);
+    for (int i = first; i < c->scene.count; i++) {
+        const double part = share * fmin(1, (double)(i - first) / n);
+        uint8_t *to = scene_plane(&c->scene, i, 0);
+        const uint8_t *from = scene_plane(&other, i % other.count, 0);
+        for (size_t k = 0; k < scene_bytes(&c->scene); k++)
+            to[k] = (uint8_t)lround(to[k] * (1 - part) + part * from[k]);
+    }
+    scene_free(&other);
+}
+
 static void flash(Case *c, double hz, int luma, int u, int v)
 {
     Scene *s = &c->scene;
@@ -225,6 +243,7 @@ static const struct {
     {"frozen", "s", "frozen", put_frozen, {0.2, 0.5, 1.0}, 1},
     {"flicker", "% of brightness", "flicker flash", put_flicker, {1, 5, 12}, 1},
     {"cut to another clip", "mixed in", "jump", put_cut, {0.15, 0.5, 1.0}, 1},
+    {"slides into another clip", "mixed in", "subject jump", put_slide, {0.3, 0.7, 1.0}, 1},
     {"blur", "% of the longer side", "blur", put_blur, {0.5, 2, 3.5}, 1},
     {"blur for 1.2 s", "% of the longer side", "blur_change blur", put_blur_second, {0.4, 2, 3.5}, 1},
     {"blocks of 8", "of their mean", "blockiness", put_blocks, {0.4, 0.8, 1.0}, 1},
@@ -254,6 +273,7 @@ static float *make_sound(int samples, unsigned seed) /* a tune with noise, about
     return x;
 }
 
+/* Clip i: a drawn one and one of the pocket model in turn, in four sizes; of 64x112 as the model gives it, or enlarged as renditions are. */
 static Status load(const char *folder, int i, int count, bool encoded, Scene *out)
 {
     static const int size[][3] = {{270, 480, 30}, {480, 270, 25}, {240, 416, 16}, {360, 640, 24}};
@@ -272,7 +292,7 @@ static Status load(const char *folder, int i, int count, bool encoded, Scene *ou
 }
 
 typedef struct {
-    int clips, crf, pocket;
+    int clips, first, crf, pocket;
     const char *folder, *table;
     GateSet set;
     Scene scene[MAX_CLIPS];
@@ -384,10 +404,22 @@ static bool write_table(const Corpus *c, FILE *to)
     return fine && c->stopped * 100 <= c->clips;
 }
 
+static Status count_pocket(Corpus *c)
+{
+    for (c->pocket = 0;; c->pocket++) {
+        char *path = text_format("%s/pocket-%d.mp4", c->folder, c->pocket);
+        const bool there = file_exists(path);
+        free(path);
+        if (!there) break;
+    }
+    return c->pocket ? status_ok() : status_fail(ERR_INPUT, "%s: expected pocket-0.mp4, pocket-1.mp4 ...", c->folder);
+}
+
 static Status run(Corpus *c)
 {
     Status status = status_ok();
-    for (int i = 0; i < c->clips; i++) TRY(load(c->folder, i, c->pocket, c->crf >= 0, &c->scene[i]));
+    TRY(count_pocket(c));
+    for (int i = 0; i < c->clips; i++) TRY(load(c->folder, c->first + i, c->pocket, c->crf >= 0, &c->scene[i]));
     for (int i = 0; i < c->clips && !failed(status); i++) status = try_clip(c, i);
     for (int i = 0; i < c->clips; i++) scene_free(&c->scene[i]);
     if (failed(status)) return status;
@@ -406,7 +438,6 @@ int main(int argc, char **argv)
     Corpus *c = memory_get(1, sizeof *c);
     c->clips = 8;
     c->crf = -1;
-    c->pocket = 11;
     int first;
     const char *set = "default";
     const Option table[] = {
@@ -417,6 +448,13 @@ int main(int argc, char **argv)
          .min = 2,
          .max = MAX_CLIPS,
          .help = "good clips"},
+        {.name = "first",
+         .kind = OPTION_INT,
+         .to = &c->first,
+         .value = "N",
+         .min = 0,
+         .max = 1 << 20,
+         .help = "number of the first good clip (0)"},
         {.name = "crf",
          .kind = OPTION_INT,
          .to = &c->crf,
@@ -431,7 +469,7 @@ int main(int argc, char **argv)
                          .arguments = "CLIPS_FOLDER",
                          .about = "Finds defects in clips that have them.",
                          .option = table,
-                         .option_count = 4,
+                         .option_count = (int)(sizeof table / sizeof *table),
                          .min_arguments = 1,
                          .max_arguments = 1};
     char *json = NULL;
