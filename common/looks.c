@@ -71,22 +71,21 @@ json_t *looks_to_json(const Looks *l)
     return list;
 }
 
-static int to_nearest(const Pdq *p, const Looks *l)
-{
-    int least = 8 * PDQ_BYTES;
-    for (int i = 0; i < l->count; i++) {
-        const int d = pdq_distance(p, &l->hash[i]);
-        if (d < least) least = d;
-    }
-    return least;
-}
-
 double looks_distance(const Looks *a, const Looks *b)
 {
-    int sum = 0;
+    int least_b[LOOKS_MAX], sum = 0;
     if (!a->count || !b->count) return 8 * PDQ_BYTES;
-    for (int i = 0; i < a->count; i++) sum += to_nearest(&a->hash[i], b);
-    for (int i = 0; i < b->count; i++) sum += to_nearest(&b->hash[i], a);
+    for (int k = 0; k < b->count; k++) least_b[k] = 8 * PDQ_BYTES;
+    for (int i = 0; i < a->count; i++) {
+        int least = 8 * PDQ_BYTES;
+        for (int k = 0; k < b->count; k++) {
+            const int d = pdq_distance(&a->hash[i], &b->hash[k]);
+            if (d < least) least = d;
+            if (d < least_b[k]) least_b[k] = d;
+        }
+        sum += least;
+    }
+    for (int k = 0; k < b->count; k++) sum += least_b[k];
     return (double)sum / (a->count + b->count);
 }
 

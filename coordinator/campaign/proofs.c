@@ -61,6 +61,9 @@ static void check_gates(CampaignLoad *l)
     if (failed(status))
         faults_add(l->faults, place_of(l, l->file.gates_set ? "gates.set" : "gates"), "%s", status.message);
     free(text);
+    if (!set_name(&l->file) && (l->file.gates_measure || l->file.gates_index))
+        faults_add(l->faults, place_of(l, l->file.gates_measure ? "gates.measure" : "gates.index"),
+                   "without gates.set; expected which gates, default or brand");
     for (int i = 0; i < GATE_COUNT; i++) {
         char *key = text_format("gates.%s.again", gate_names[i]);
         if (campaign_file_has(&l->file, key) && l->file.gate[i].again > 0 && !gate_is_of_shot(i))
@@ -162,8 +165,16 @@ void campaign_add_proofs(const CampaignLoad *l, json_t *keys)
     const char *set = set_name(f);
     const bool signs = f->certificate && (f->signing_key || f->signer);
     if (set) json_object_set_new(keys, "gates", gate_bounds(f, set));
+    if (set && f->gates_measure) json_object_set_new(keys, "measure", json_string(f->gates_measure));
+    if (set && f->gates_index) {
+        char *index = path_join(l->campaign->folder, f->gates_index), *real = realpath(index, NULL);
+        json_object_set_new(keys, "looks", json_string(real ? real : index));
+        free(index);
+        free(real);
+    }
     if (f->watermark) json_object_set_new(keys, "watermark", json_true());
     if (signs) json_object_set_new(keys, "credentials", signing(l));
     if (signs) json_object_set_new(keys, "model", model_parts(l));
-    if (f->watermark || signs) json_object_set_new(keys, "campaign", json_string(f->campaign));
+    if (f->watermark || signs || (set && f->gates_index))
+        json_object_set_new(keys, "campaign", json_string(f->campaign));
 }

@@ -168,6 +168,8 @@ static const YamlField schema[] = {
     {"label.text", YAML_TEXT, TO(label.text), .group_none = true, .help = "its words"},
     {"label.reason", YAML_TEXT, TO(label.reason), .group_none = true, .help = "why there is none"},
     {"gates", YAML_TEXT, TO(gates), .fallback = "none", .help = "a set of quality gates"},
+    {"gates.measure", YAML_TEXT, TO(gates_measure), .help = "a command that measures for gates"},
+    {"gates.index", YAML_TEXT, TO(gates_index), .help = "a folder in which campaigns find near-duplicates"},
     {"gates.set", YAML_TEXT, TO(gates_set), .help = "a set of quality gates"},
     GATES_LIST(GATE_KEYS){"review", YAML_CHOICE, TO(review), .words = "all|sample|none",
                           .help = "which clips a person looks at"},
@@ -305,6 +307,8 @@ void campaign_file_clear(CampaignFile *c)
     free(c->campaign);
     free(c->gates);
     free(c->gates_set);
+    free(c->gates_measure);
+    free(c->gates_index);
     free(c->certificate);
     free(c->signing_key);
     free(c->signer);

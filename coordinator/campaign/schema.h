@@ -73,6 +73,7 @@ typedef struct
     YamlPairs variants;
     char *styles, *page;
     char subtitles[YAML_CHOICE_BYTES];
+    char *gates_measure, *gates_index;
     char *gates, *gates_set;     /* the same, in a word or in a table */
     GateBounds gate[GATE_COUNT]; /* where campaign_file_has("gates.NAME.hold") and so on */
     bool watermark, review_four_eyes;

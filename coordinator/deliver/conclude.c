@@ -14,6 +14,7 @@
 #include "common/moment.h"
 #include "common/shell.h"
 #include "coordinator/deliver/deliver.h"
+#include "coordinator/deliver/diversity.h"
 #include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
 #include "coordinator/deliver/sweep.h"
@@ -90,6 +91,19 @@ static void open_page(const char *delivery, const char *name)
     free(folder);
 }
 
+/* Where the campaign names an index, what its clips look like, for the campaigns that come after it. */
+static Status publish_looks(Ledger *l)
+{
+    char *text = NULL;
+    TRY(ledger_read_finish(l, &text));
+    json_t *finish = text ? json_loads(text, 0, NULL) : NULL;
+    const char *index = json_string_value(json_object_get(finish, "looks"));
+    Status status = index ? diversity_publish(l, index) : status_ok();
+    json_decref(finish);
+    free(text);
+    return status;
+}
+
 /* Lists and report: in the campaign's folder, and beside the delivered clips, for that folder is handed over as it is. What goes wrong
  * with one does not keep the others from being written. */
 Status conclude_pages(const char *folder)
@@ -109,6 +123,7 @@ Status conclude_pages(const char *folder)
         if (failed(one) && !why) why = text_copy(one.message), status = one;
     }
     if (l && !why) status = withdraw_write_list(l, folder);
+    if (l && !why && !failed(status)) status = publish_looks(l);
     if (why) status = status_fail(status.err, "%s", why);
     ledger_close(&l);
     snapshot_clear(&s);

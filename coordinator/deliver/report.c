@@ -12,6 +12,8 @@
 #include "common/file.h"
 #include "common/html.h"
 #include "common/moment.h"
+#include "coordinator/deliver/diversity.h"
+#include "coordinator/ledger/again.h"
 #include "coordinator/watch/events.h"
 
 enum { MOST_CARDS = 240, MOST_ROWS = 5000, MOST_PICTURE_BYTES = 24 << 20, ONE_PICTURE_BYTES = 4 << 20 };
@@ -388,6 +390,31 @@ static Status read_columns(Report *r)
     return status_ok();
 }
 
+/* What gates cost in renders, and how alike the clips look; nothing where nothing was measured. */
+static Status put_gates(Report *r)
+{
+    enum { MOST_COMPARED = 2000 }; /* half a second */
+    int64_t again = 0;
+    json_t *j = NULL;
+    TRY(ledger_count_again(r->ledger, &again));
+    TRY(diversity_measure(r->ledger, MOST_COMPARED, NULL, &j));
+    const json_t *d = json_object_get(j, "distance"), *middle = json_object_get(d, "p50");
+    if (again || json_is_number(middle)) fputs("<p class=soft>", r->file);
+    if (again)
+        fprintf(r->file, "%lld %s made again with another seed because of a gate. ", (long long)again,
+                again == 1 ? "clip was" : "times a clip was");
+    if (json_is_number(middle))
+        fprintf(r->file,
+                "How alike the shots look: from each to its nearest %.0f bits of 256 in the middle, %.0f for the "
+                "closest twentieth; %lld of %lld have a near-duplicate (%d bits and less).",
+                json_number_value(middle), json_number_value(json_object_get(d, "p05")),
+                (long long)json_integer_value(json_object_get(j, "near_duplicates")),
+                (long long)json_integer_value(json_object_get(j, "shots")), PDQ_NEAR);
+    if (again || json_is_number(middle)) fputs("</p>", r->file);
+    json_decref(j);
+    return status_ok();
+}
+
 static Status put_page(Report *r)
 {
     TRY(ledger_read_snapshot(r->ledger, &r->now));
@@ -396,6 +423,7 @@ static Status put_page(Report *r)
     TRY(read_rows(r, measure));
     TRY(read_columns(r));
     put_head(r);
+    TRY(put_gates(r));
     put_search(r);
     TRY(put_failures(r));
     TRY(put_sheets(r));

@@ -14,7 +14,6 @@ Status dispatch_render_again(Dispatch *d, const char *clip_id)
     dispatch_event(d, "clip.again", "{s:s,s:I,s:i,s:s}", "clip", clip_id, "seed", a.seed, "time", a.time, "reason",
                    a.why);
     audit_add(d->audit, "again", clip_id, "{s:I,s:i,s:s}", "seed", a.seed, "time", a.time, "reason", a.why);
-    d->moved++;
     d->files.sweep = true;
     return dispatch_fill_queues(d);
 }

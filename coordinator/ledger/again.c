@@ -94,6 +94,11 @@ static Status render_again(Ledger *l, const char *clip_id, const Found *f, Ledge
     return status_ok();
 }
 
+Status ledger_count_again(Ledger *l, int64_t *times)
+{
+    return ledger_sql_number(l, times, "SELECT count(*) FROM decisions WHERE verb = 'again'", "");
+}
+
 Status ledger_again(Ledger *l, const char *clip_id, LedgerAgain *out)
 {
     Found f;

@@ -293,7 +293,7 @@ static Status load(const char *folder, int i, int count, bool encoded, Scene *ou
 
 typedef struct {
     int clips, first, crf, pocket;
-    const char *folder, *table;
+    const char *folder, *table, *only; /* only: one defect, and what was measured is printed */
     GateSet set;
     Scene scene[MAX_CLIPS];
     int alarms[GATE_COUNT], stopped;
@@ -345,6 +345,14 @@ static bool is_found(const GateReport *r, const char *gates)
     return false;
 }
 
+static void print_values(const GateReport *r, int clip, int d, int s)
+{
+    printf("clip %d, %s %g:", clip, defect[d].name, defect[d].strength[s]);
+    for (int i = 0; i < GATE_COUNT; i++)
+        if (strstr(defect[d].gates, gate_name[i])) printf(" %s %g", gate_name[i], r->gate[i].value);
+    printf("\n");
+}
+
 static Status try_clip(Corpus *c, int clip)
 {
     GateReport report;
@@ -359,12 +367,14 @@ static Status try_clip(Corpus *c, int clip)
     }
     for (int d = 0; d < DEFECTS; d++)
         for (int s = 0; s < STRENGTHS; s++) {
+            if (c->only && strcmp(c->only, defect[d].name) != 0) continue;
             k = make_case(c, clip);
             defect[d].put(&k, defect[d].strength[s]);
             TRY(judge(c, &k, &report));
             const bool found = is_found(&report, defect[d].gates);
             char first[32];
             snprintf(first, sizeof first, "%.*s", (int)strcspn(defect[d].gates, " "), defect[d].gates);
+            if (c->only) print_values(&report, clip, d, s);
             if (!found && is_unmeasured(&report, first)) { /* a clip too small for this gate says nothing of it */
                 c->unmeasured[d][s]++;
                 continue;
@@ -462,6 +472,11 @@ int main(int argc, char **argv)
          .min = 0,
          .max = 51,
          .help = "through x264 (not at all)"},
+        {.name = "only",
+         .kind = OPTION_TEXT,
+         .to = &c->only,
+         .value = "DEFECT",
+         .help = "this one, with what is measured"},
         {.name = "set", .kind = OPTION_TEXT, .to = &set, .value = "NAME", .help = "of configs/gates.yaml"},
         {.name = "table", .kind = OPTION_TEXT, .to = &c->table, .value = "FILE", .help = "writes the table here too"},
     };

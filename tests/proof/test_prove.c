@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/file.h"
+#include "common/looks.h"
 #include "coordinator/campaign/gate_set.h"
 #include "tests/gate/scene.h"
 #include "trust/certificate.h"
@@ -126,6 +127,63 @@ static void measures_holds_and_fails(void **state)
     json_decref(keys);
 }
 
+static void a_command_measures_too(void **state)
+{
+    (void)state;
+    json_t *bounds = json_pack("{s:{s:i}, s:{s:i}}", "face", "hold_low", 60, "blur", "hold", 500);
+    json_t *keys = json_pack("{s:o, s:s}", "gates", bounds, "measure",
+                             "cat > prove_asked.json; echo '{\"gates\":{\"face\":{\"value\":40.5,\"at\":0.25}},"
+                             "\"engine\":\"a test\"}'"),
+           *document = json_object();
+    assert_string_equal(make(keys, 0, 0, document).message, "");
+    const json_t *face = json_object_get(json_object_get(json_object_get(document, "gates"), "gates"), "face");
+    assert_true(json_number_value(json_object_get(face, "value")) == 40.5);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(document, "held_by"), 0)), "face");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(document, "measure"), "engine")), "a test");
+    json_t *asked = json_load_file("prove_asked.json", 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(asked, "file")), video);
+    assert_int_equal(json_array_size(json_object_get(asked, "gates")), 2);
+    assert_null(json_object_get(asked, "face")); /* nobody's is shown */
+    json_decref(asked);
+    remove("prove_asked.json");
+    json_object_set_new(keys, "measure", json_string("echo '{\"gates\":{\"beauty\":{\"value\":1}}}'"));
+    Status status = make(keys, 0, 0, document);
+    assert_int_equal(status.err, ERR_CLIP);
+    assert_non_null(strstr(status.message, "is no gate"));
+    json_object_set_new(keys, "measure", json_string("echo no weights here >&2; exit 3"));
+    status = make(keys, 0, 0, document);
+    assert_int_equal(status.err, ERR_RETRY);
+    assert_non_null(strstr(status.message, "no weights here"));
+    json_decref(document);
+    json_decref(keys);
+}
+
+/* Another campaign's clip that looks the same is in the index. */
+static void knows_other_campaigns_pictures(void **state)
+{
+    (void)state;
+    json_t *bounds = json_pack("{s:{s:i}, s:{s:i}}", "duplicate", "hold_low", 24, "blur", "hold", 500);
+    json_t *keys = json_pack("{s:o}", "gates", bounds), *document = json_object();
+    assert_string_equal(make(keys, 0, 0, document).message, "");
+    const json_t *found = json_object_get(document, "gates");
+    assert_null(json_object_get(json_object_get(found, "gates"), "duplicate")); /* no index, no gate */
+    LooksIndex index = {0};
+    Looks looks;
+    looks_from_json(json_object_get(found, "pdq"), &looks);
+    assert_true(looks.count >= 1);
+    looks_index_add(&index, "spring", "some shot", &looks);
+    assert_string_equal(looks_index_write("prove_index", "spring", &index).message, "");
+    looks_index_clear(&index);
+    json_object_set_new(keys, "looks", json_string("prove_index"));
+    json_object_set_new(keys, "campaign", json_string("tests"));
+    json_object_clear(document);
+    assert_string_equal(make(keys, 0, 0, document).message, "");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(document, "held_by"), 0)), "duplicate");
+    file_remove_tree("prove_index");
+    json_decref(document);
+    json_decref(keys);
+}
+
 static void marks_and_recognises(void **state)
 {
     (void)state;
@@ -190,6 +248,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leaves_a_clip_alone_that_asks_for_nothing),
         cmocka_unit_test(measures_holds_and_fails),
+        cmocka_unit_test(a_command_measures_too),
+        cmocka_unit_test(knows_other_campaigns_pictures),
         cmocka_unit_test(marks_and_recognises),
         cmocka_unit_test(signs_last),
     };

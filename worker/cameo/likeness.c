@@ -199,17 +199,17 @@ static Status hand_over(const unsigned char *data, size_t bytes)
     return good ? status_ok() : status_errno(ERR_NODE, "no memory for a voice");
 }
 
-static Status read_voice(TrustStore *s, const char *id, char sha256[HASH_TEXT])
+static Status read_medium(TrustStore *s, const char *id, const char *kind, char sha256[HASH_TEXT])
 {
     TrustRecord r;
     unsigned char *data = NULL;
     size_t bytes;
     if (failed(trust_read_record(s, id, &r))) return status_fail(ERR_RETRY, "cameo: its record is gone or damaged");
-    Status status = trust_count_media(&r, "voice")
+    Status status = trust_count_media(&r, kind)
                         ? status_ok()
-                        : status_fail(ERR_CLIP, "the cameo has no voice: reelwright cameo add ID --voice FILE");
-    if (!failed(status) && failed(trust_read_medium(s, &r, "voice", 0, &data, &bytes)))
-        status = status_fail(ERR_RETRY, "cameo: its voice is gone or damaged");
+                        : status_fail(ERR_CLIP, "the cameo has no %s: reelwright cameo add ID --%s FILE", kind, kind);
+    if (!failed(status) && failed(trust_read_medium(s, &r, kind, 0, &data, &bytes)))
+        status = status_fail(ERR_RETRY, "cameo: its %s is gone or damaged", kind);
     if (!failed(status)) {
         hash_bytes(data, bytes, sha256);
         status = hand_over(data, bytes);
@@ -219,16 +219,27 @@ static Status read_voice(TrustStore *s, const char *id, char sha256[HASH_TEXT])
     return status;
 }
 
-Status likeness_voice(const json_t *trust, const json_t *cameo, int *consent, char sha256[HASH_TEXT])
+static Status give_medium(const json_t *trust, const json_t *cameo, const char *kind, int *consent,
+                          char sha256[HASH_TEXT])
 {
     TrustStore *s;
-    if (!trust || !json_is_true(json_object_get(cameo, "voice")))
-        return status_fail(ERR_CLIP, "a cameo's voice is wanted, and the clip has no cameo for it");
+    if (!trust || !json_is_true(json_object_get(cameo, kind)))
+        return status_fail(ERR_CLIP, "a cameo's %s is wanted, and the clip has no cameo for it", kind);
     TRY(ask(trust, cameo, consent));
     TRY(open_store(text_of(trust, "store"), &s));
-    Status status = read_voice(s, text_of(cameo, "id"), sha256);
+    Status status = read_medium(s, text_of(cameo, "id"), kind, sha256);
     trust_close(&s);
     return status;
+}
+
+Status likeness_voice(const json_t *trust, const json_t *cameo, int *consent, char sha256[HASH_TEXT])
+{
+    return give_medium(trust, cameo, "voice", consent, sha256);
+}
+
+Status likeness_face(const json_t *trust, const json_t *cameo, int *consent, char sha256[HASH_TEXT])
+{
+    return give_medium(trust, cameo, "face", consent, sha256);
 }
 
 void likeness_voice_end(void) { close(LIKENESS_VOICE_FD); }

@@ -56,7 +56,7 @@ static Status parse_bounds(const char *name, const json_t *j, GateBounds *b)
     return status_ok();
 }
 
-static int find_gate(const char *name)
+int gate_find(const char *name)
 {
     for (int i = 0; i < GATE_COUNT; i++)
         if (strcmp(gate_name[i], name) == 0) return i;
@@ -76,7 +76,7 @@ Status gate_set_parse(const char *json, GateSet *out)
     Status status = status_ok();
     json_object_foreach(all, name, one)
     {
-        const int i = find_gate(name);
+        const int i = gate_find(name);
         if (i < 0 || !json_is_object(one))
             status = status_fail(ERR_INPUT, "gates: \"%s\" is no gate", name);
         else
@@ -310,6 +310,8 @@ void gate_floats(Gate *g, const float *rgb, size_t count)
     g->not_numbers += bad;
     g->has_floats = true;
 }
+
+const Looks *gate_looks(const Gate *g) { return look_looks(g->look); }
 
 /* Further beyond its bounds, or nearer to them, than what was told before. */
 static bool is_worse(const GateBounds *b, double value, double than)

@@ -17,6 +17,7 @@ typedef struct {
     GateBounds bound[GATE_COUNT];
 } GateSet;
 
+int gate_find(const char *name); /* -1: there is none */
 /* {"black": {"hold": 0.05, "fail": 0.5}, "loudness": {"hold": -10, "hold_low": -20}, ...}. ERR_INPUT names what is unknown or no number. */
 Status gate_set_parse(const char *json, GateSet *out);
 
@@ -58,6 +59,7 @@ void gate_floats(Gate *g, const float *rgb,
 Status gate_picture(Gate *g, const FilmPicture *p);
 /* What others have measured: the label in a finished file, a command's answer. It stands instead of what is measured here; the worst of
  * several counts. at_s: where; NAN = nowhere in particular. */
+const Looks *gate_looks(const Gate *g); /* so far */
 void gate_tell(Gate *g, int gate, double value, double at_s);
 Status gate_sound(Gate *g, const float *samples, int count, int channels, int rate);
 /* info: what the file says, NULL when the pictures come from no file. Frees *g. */

@@ -309,6 +309,16 @@ static void take_report(const json_t *j, CredentialsReading *out)
     json_array_foreach(json_object_get(manifest, "assertions"), i, one) take_assertion(one, out);
 }
 
+Status credentials_take_report(const char *text, size_t bytes, CredentialsReading *out)
+{
+    json_t *j = json_loadb(text, bytes, 0, NULL);
+    *out = (CredentialsReading){.state = CREDENTIALS_NONE};
+    if (!j) return status_fail(ERR_NODE, "the credentials library answers no JSON");
+    take_report(j, out);
+    json_decref(j);
+    return status_ok();
+}
+
 static Status read_from(const C2paLibrary *c, const char *path, FILE *f, const char *anchors_pem,
                         CredentialsReading *out)
 {
@@ -319,11 +329,7 @@ static Status read_from(const C2paLibrary *c, const char *path, FILE *f, const c
     char *text = stream && reader ? c->c2pa_reader_json(reader) : NULL;
     Status status = status_ok();
     if (text) {
-        json_error_t error;
-        json_t *j = json_loads(text, 0, &error);
-        if (j) take_report(j, out);
-        if (!j) status = status_fail(ERR_NODE, "%s: the credentials library answers no JSON", path);
-        json_decref(j);
+        status = status_at(credentials_take_report(text, strlen(text), out), "%s", path);
         c->c2pa_string_free(text);
     } else {
         char *reason = c->c2pa_error();

@@ -42,6 +42,8 @@ typedef struct {
     bool generated;     /* says that an algorithm made it */
 } CredentialsReading;
 
+/* What the library says of a file, a JSON text. ERR_NODE: none. */
+Status credentials_take_report(const char *text, size_t bytes, CredentialsReading *out);
 /* anchors: PEM file of roots to trust; NULL: none, so that "valid" is the most. ERR_INPUT: no library, or the file cannot be read. */
 Status credentials_read(const char *path, const char *anchors, CredentialsReading *out);
 

@@ -12,6 +12,7 @@
 #include "worker/gate/gate.h"
 #include "worker/proof/credentials.h"
 #include "worker/proof/fingerprint.h"
+#include "worker/proof/measure.h"
 #include "worker/proof/secret_file.h"
 #include "worker/proof/watermark.h"
 
@@ -189,11 +190,43 @@ static Status fail_at(const GateReport *r)
     return status_ok();
 }
 
+/* The index is read once for all clips that this process finishes: what other campaigns add in the same night is not in it. */
+static Status compare_looks(Prove *p)
+{
+    static char *folder;
+    static LooksIndex index;
+    const char *wanted = json_string_value(finish_spec_get(p->job.spec, "looks"));
+    double distance;
+    if (!wanted) return status_ok();
+    if (!folder || strcmp(folder, wanted) != 0) {
+        looks_index_clear(&index);
+        free(folder);
+        folder = NULL;
+        TRY(looks_index_read(wanted, p->campaign, &index));
+        folder = text_copy(wanted);
+    }
+    if (looks_index_nearest(&index, gate_looks(p->gate), &distance)) gate_tell(p->gate, GATE_duplicate, distance, NAN);
+    return status_ok();
+}
+
+static Status measure_more(Prove *p, const char *video, json_t *document)
+{
+    const char *command = json_string_value(finish_spec_get(p->job.spec, "measure"));
+    json_t *said = NULL;
+    if (!command) return status_ok();
+    const MeasureWish wish = {command, video, p->job.spec, p->job.shot};
+    TRY(measure_by_command(&wish, p->gate, &said));
+    json_object_set_new(document, "measure", said);
+    return status_ok();
+}
+
 static Status end_gates(Prove *p, const char *video, json_t *document, json_t *held_by)
 {
     GateReport report;
     FilmInfo info;
     TRY(film_read(video, (FilmSink){p->gate, NULL, p->job.sound ? hear : NULL}, &info));
+    TRY(compare_looks(p));
+    TRY(measure_more(p, video, document));
     gate_end(&p->gate, &info, &report);
     json_object_set_new(document, "gates", gate_report_json(&report));
     for (int i = 0; i < GATE_COUNT; i++)

@@ -3,6 +3,7 @@
  *
  * The keys of the campaign's finish document (common/finish_spec.h) that ask for it, each left out = not asked for:
  *   "gates"        an object of bounds (gate.h)
+ *   "measure"      a command that measures for gates, too (measure.h);  "looks"  the folder of the index for near-duplicates (common/looks.h)
  *   "watermark"    true
  *   "credentials"  {"certificate": file, "key": file (or "signer": command), "timestamp": address or left out}
  *   "campaign"     its name, which watermark and credentials are made of with the clip's id

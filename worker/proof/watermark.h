@@ -64,6 +64,11 @@ void watermark_reader_search(WatermarkReader *r, WatermarkReading *out);
 /* Where it must be, uncropped, with the bits that must be there. */
 void watermark_reader_check(WatermarkReader *r, uint64_t expected, WatermarkReading *out);
 
+/* What stands at the centre of each cell of the finer grid that the uncropped picture covers, in no order that matters: what a key's signs are
+ * correlated with. values[WATERMARK_CELLS]; returns how many. For trials with many keys. */
+enum { WATERMARK_CELLS = 65536 };
+int watermark_reader_cells(const WatermarkReader *r, float *values);
+
 /* Both on a file; expected NULL: search. The check stops as soon as it is certain. */
 Status watermark_file(const char *path, const uint8_t key[WATERMARK_KEY_BYTES], const uint64_t *expected,
                       WatermarkReading *out);

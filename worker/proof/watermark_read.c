@@ -314,6 +314,17 @@ void watermark_reader_check(WatermarkReader *r, uint64_t expected, WatermarkRead
     }
 }
 
+int watermark_reader_cells(const WatermarkReader *r, float *values)
+{
+    const int longer = r->field_width > r->field_height ? r->field_width : r->field_height, cells = grid_cells[0];
+    const Place p = {0, 0, 0, (double)cells / longer, (double)cells / longer, 0};
+    int n = 0;
+    for (int y = 0; y < cells; y++)
+        for (int x = 0; x < cells; x++)
+            if (value_at(r, &p, x, y, &values[n])) n++;
+    return n;
+}
+
 /* Uncropped; cropped evenly, down to three quarters; cropped on two sides only. In steps of half a cell at the border. */
 static double search_grid(WatermarkReader *r, int grid, Place *best)
 {
