@@ -13,9 +13,21 @@
 #include "coordinator/ledger/steer.h"
 #include "coordinator/watch/events.h"
 
+bool deliver_is_formula(const char *text)
+{
+    if (strchr("=@\t\r", text[0])) return text[0] != 0;
+    return (text[0] == '+' || text[0] == '-') && text[1 + strspn(text + 1, "0123456789.,()/- ")] != 0;
+}
+
 static void put_field(FILE *f, const char *text)
 {
     size_t n = strlen(text);
+    if (deliver_is_formula(text)) {
+        char *plain = text_format("'%s", text);
+        put_field(f, plain);
+        free(plain);
+        return;
+    }
     if (!text[strcspn(text, ",\"\r\n")] && (n == 0 || (text[0] != ' ' && text[n - 1] != ' '))) {
         fputs(text, f);
         return;

@@ -9,4 +9,8 @@
 
 Status deliver_write_list(Ledger *l, const char *file);
 
+/* A spreadsheet would compute this cell, whoever wrote it ("CSV injection"): the list has an apostrophe before it, which spreadsheets take for "this
+ * is text". A signed number and a telephone number are none. */
+bool deliver_is_formula(const char *text);
+
 #endif

@@ -81,6 +81,20 @@ static void has(const char *text, const char *part)
     if (!strstr(text, part)) fail_msg("expected \"%s\" in:\n%s", part, text);
 }
 
+static void test_no_cell_is_computed(void **state)
+{
+    static const char *const formula[] = {"=1+1",       "=cmd|'/C calc'!A0",
+                                          "@SUM(A1)",   "+1+cmd|' /C calc'!A0",
+                                          "-2+3+cmd|x", "\t=1",
+                                          "\r=1"},
+                             *const plain[] = {"", "Anna", "-5", "-5.25", "+49 (0)30 / 123-45", "- ", "a=1", "'=1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof formula / sizeof *formula; i++)
+        if (!deliver_is_formula(formula[i])) fail_msg("%s", formula[i]);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (deliver_is_formula(plain[i])) fail_msg("%s", plain[i]);
+}
+
 static void test_the_list_has_every_row(void **state)
 {
     (void)state;
@@ -348,6 +362,7 @@ static void test_progress_fits_its_width(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_cell_is_computed),
         cmocka_unit_test(test_the_list_has_every_row),
         cmocka_unit_test(test_the_report_escapes_and_explains),
         cmocka_unit_test(test_a_damaged_clip_is_made_again),

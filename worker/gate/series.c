@@ -135,8 +135,6 @@ double series_jump(const Series *s, float *local)
     return worst;
 }
 
-enum { BLURRED_AWAY = 10 /* times as wide */ };
-
 /* ---- texture ------------------------------------------------------------------------------------------------------------- */
 
 static float edge_of(const LookFigures *f) { return f->edge; }
@@ -167,23 +165,18 @@ double series_blur(const Series *s, float *local) { return worst_half_second(s, 
 double series_blockiness(const Series *s, float *local) { return worst_half_second(s, block_of, local); }
 double series_banding(const Series *s, float *local) { return worst_half_second(s, band_of, local); }
 
-/* A blur takes away the edges that were narrow enough to count: in a clip that mostly has some, a sample without any is as blurred as can be. */
-static float edge_or_none(const LookFigures *f) { return isnan(f->edge) && !isnan(f->band) ? 1000 : f->edge; }
-
 double series_blur_change(const Series *s, float *local)
 {
     float *edge = memory_get((size_t)s->count + 1, sizeof *edge);
-    int n = 0, samples = 0;
-    for (int i = 0; i < s->count; i++) {
-        samples += !isnan(s->f[i].band);
+    int n = 0;
+    for (int i = 0; i < s->count; i++)
         if (!isnan(s->f[i].edge)) edge[n++] = s->f[i].edge;
-    }
-    const double worst = worst_half_second(s, 2 * n > samples ? edge_or_none : edge_of, local);
+    const double worst = worst_half_second(s, edge_of, local);
     qsort(edge, (size_t)n, sizeof *edge, compare);
     const float sharp = n ? edge[n * 4 / 10] : NAN;
     free(edge);
-    for (int i = 0; i < s->count; i++) local[i] = fminf(local[i] / sharp, BLURRED_AWAY);
-    return fmin(worst / sharp, BLURRED_AWAY);
+    for (int i = 0; i < s->count; i++) local[i] /= sharp;
+    return worst / sharp;
 }
 
 double series_exposure(const Series *s, double middle, float *local)
