@@ -41,7 +41,8 @@ typedef struct {
     int failures, failure_room, *list; /* [FAILURE_LISTS]: first of each; NULL: none */
     double factor, *node_fails_s, preempted_s;
     bool *node_gone;
-    int failing; /* the node that fails next; -1: none */
+    int failing;     /* the node that fails next; -1: none */
+    int64_t dies_ms; /* the job, once; INT64_MAX: not, or it has */
 } Play;
 
 /* ---- chance ---- */
@@ -336,11 +337,13 @@ static int next_node_to_fail(const Play *p)
     return first;
 }
 
-/* The job dies with a node, or is preempted (node < 0), and starts again a while later. */
-static void lose_job(Play *p, int node)
+typedef enum { END_NODE, END_DEATH, END_PREEMPTION } JobEnd;
+
+/* The job dies with a node, or alone, or is preempted, and starts again a while later. */
+static void lose_job(Play *p, JobEnd why)
 {
     const Night *n = p->n;
-    const bool preempted = node < 0;
+    const bool preempted = why == END_PREEMPTION;
     if (!p->saved) p->saved = memory_get((size_t)n->shots + 1, sizeof *p->saved);
     if (!p->abandoned) p->abandoned = memory_get((size_t)n->shots + 1, sizeof *p->abandoned);
     for (int rank = 1; rank < p->roster.count; rank++) {
@@ -349,7 +352,8 @@ static void lose_job(Play *p, int node)
         save_progress(p, m, preempted);
         if (!preempted && p->abandoned[m->shot] < UINT8_MAX) p->abandoned[m->shot]++;
     }
-    if (!preempted) p->node_gone[node] = true;
+    if (why == END_NODE) p->node_gone[p->failing] = true;
+    if (why == END_DEATH) p->dies_ms = INT64_MAX;
     *(preempted ? &p->out->preemptions : &p->out->failures) += 1;
     p->failing = next_node_to_fail(p);
     p->now_ms += ms_of(n->restart_s + (preempted ? n->requeue_s : 0));
@@ -384,6 +388,7 @@ static void set_up(Play *p)
     for (int i = 0; i < n->nodes; i++) p->node_fails_s[i] = draw_wait_s(p, n->node_mtbf_s);
     p->failing = next_node_to_fail(p);
     p->preempted_s = draw_wait_s(p, n->preempt_mtbf_s);
+    p->dies_ms = n->dies_at_s > 0 ? ms_of(n->dies_at_s) : INT64_MAX;
     p->now_ms = ms_of(n->start_s * p->factor);
     for (int64_t i = 0; i < n->shots; i++) {
         p->clips += p->left[i] = n->clips[i];
@@ -432,10 +437,11 @@ static bool go_on(Play *p)
     if (!e) return false;
     const int64_t dies_ms = rank ? p->worker[p->who[rank]].dies_ms : INT64_MAX, stop_ms = ms_of(p->preempted_s),
                   fails_ms = p->failing >= 0 ? ms_of(p->node_fails_s[p->failing]) : INT64_MAX,
-                  next_ms = first_of(first_of(e->at_ms, dies_ms), first_of(fails_ms, stop_ms));
+                  lost_ms = first_of(first_of(fails_ms, stop_ms), p->dies_ms),
+                  next_ms = first_of(first_of(e->at_ms, dies_ms), lost_ms);
     if (next_ms > p->now_ms) p->now_ms = next_ms;
-    if (next_ms == fails_ms || next_ms == stop_ms) {
-        lose_job(p, next_ms == fails_ms ? p->failing : -1);
+    if (next_ms == lost_ms) {
+        lose_job(p, next_ms == fails_ms ? END_NODE : next_ms == stop_ms ? END_PREEMPTION : END_DEATH);
         return true;
     }
     end_leases(p);

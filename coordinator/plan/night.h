@@ -51,9 +51,10 @@ typedef struct {
     double node_mtbf_s;                /* mean time between failures of one node; 0: none fails */
     double restart_s;                  /* from a node's death to the first lease after it */
     double checkpoint_s;               /* between two checkpoints of a shot */
-    double preempt_mtbf_s,
-        requeue_s;             /* between preemptions of the job (0: none); how long it then waits for its nodes */
-    const NightScript *script; /* NULL: chance */
+    double dies_at_s;                  /* the job dies then, once, and starts again on the same nodes; 0: it does not */
+    double preempt_mtbf_s;             /* between preemptions of the job; 0: none */
+    double requeue_s;                  /* how long a preempted job waits for its nodes */
+    const NightScript *script;         /* NULL: chance */
 } Night;
 
 typedef struct {

@@ -11,7 +11,7 @@
 #include "common/host.h"
 #include "coordinator/ledger/view.h"
 
-enum { LEAST_LEASES = 5, MOST_TIMES = 100000, MOST_BYTES = 64 << 20 };
+enum { LEAST_LEASES = 5, LEAST_OF_WORKER = 3, MOST_TIMES = 100000, MOST_BYTES = 64 << 20 };
 static const char format_name[] = "reelwright-record 1";
 
 /* ---- times ---- */
@@ -95,47 +95,56 @@ void record_clear(Record *r)
 typedef struct { /* one worker of one job */
     char name[96];
     int64_t epoch;
-    int renders, finishes; /* leases that it did */
-    double ended_s;        /* of its last one */
-} Seen;
+    int done[LEASE_KINDS];  /* leases */
+    double ended_s;         /* of its last one */
+    int count[LEASE_KINDS]; /* of the logarithms of what its leases took: number, sum, sum of squares */
+    double sum[LEASE_KINDS], squares[LEASE_KINDS];
+} WorkerTimes;
 
 typedef struct {
     Record *r;
-    Seen *seen;
+    WorkerTimes *worker;
     int count, room, renderers, finishers;
     double first_s, last_s, started_s;
     int64_t shots, clips;
     Measured gap, text, denoise, decode;
 } Reading;
 
-static Seen *find_worker(Reading *g, const LeaseRow *row)
+static WorkerTimes *find_worker(Reading *g, const LeaseRow *row)
 {
     for (int i = g->count - 1; i >= 0; i--)
-        if (g->seen[i].epoch == row->epoch && strcmp(g->seen[i].name, row->worker) == 0) return &g->seen[i];
+        if (g->worker[i].epoch == row->epoch && strcmp(g->worker[i].name, row->worker) == 0) return &g->worker[i];
     if (g->count == g->room) {
         g->room = 2 * g->room + 16;
-        g->seen = memory_resize(g->seen, (size_t)g->room, sizeof *g->seen);
+        g->worker = memory_resize(g->worker, (size_t)g->room, sizeof *g->worker);
     }
-    Seen *s = &g->seen[g->count++];
-    *s = (Seen){.epoch = row->epoch};
+    WorkerTimes *s = &g->worker[g->count++];
+    *s = (WorkerTimes){.epoch = row->epoch};
     snprintf(s->name, sizeof s->name, "%s", row->worker);
     return s;
 }
 
 static double positive(double s) { return s > 0 ? s : 0; }
 
+static void note_time(WorkerTimes *w, LeaseKind kind, double s)
+{
+    const double x = s > 0 ? log(s) : 0;
+    if (s <= 0) return;
+    w->count[kind]++;
+    w->sum[kind] += x;
+    w->squares[kind] += x * x;
+}
+
 /* A worker's first render loads the model: what it takes beside its stages is the loading. */
-static void take_render(Reading *g, Seen *s, const LeaseRow *row)
+static void take_render(Reading *g, WorkerTimes *s, const LeaseRow *row)
 {
     const double stages_s = row->text_s + row->denoise_s + row->decode_s, took_s = row->ended_s - row->given_s;
     if (row->steps_resumed > 0) return; /* a part of a render only */
     g->shots++;
-    if (s->renders++ == 0 && took_s > stages_s) {
-        measured_add(&g->r->load, took_s - stages_s);
-        measured_add(&g->r->render, stages_s);
-    } else {
-        measured_add(&g->r->render, took_s);
-    }
+    const bool loads = s->done[LEASE_RENDER]++ == 0 && took_s > stages_s;
+    if (loads) measured_add(&g->r->load, took_s - stages_s);
+    measured_add(&g->r->render, loads ? stages_s : took_s);
+    note_time(s, LEASE_RENDER, loads ? stages_s : took_s);
     measured_add(&g->text, row->text_s);
     measured_add(&g->denoise, row->denoise_s);
     measured_add(&g->decode, row->decode_s);
@@ -145,7 +154,7 @@ static Status take_lease(void *self, const LeaseRow *row)
 {
     Reading *g = self;
     if (strcmp(row->outcome, "done") != 0) return status_ok();
-    Seen *s = find_worker(g, row);
+    WorkerTimes *s = find_worker(g, row);
     const double gap_s = row->given_s - s->ended_s;
     if (s->ended_s > 0 && gap_s >= 0 && gap_s < 5) measured_add(&g->gap, gap_s);
     s->ended_s = row->ended_s;
@@ -154,9 +163,10 @@ static Status take_lease(void *self, const LeaseRow *row)
     if (row->kind == LEASE_RENDER) {
         take_render(g, s, row);
     } else {
-        s->finishes++;
+        s->done[LEASE_FINISH]++;
         g->clips++;
         measured_add(&g->r->finish, positive(row->ended_s - row->given_s));
+        note_time(s, LEASE_FINISH, row->ended_s - row->given_s);
     }
     return status_ok();
 }
@@ -165,14 +175,38 @@ static void count_workers(const Reading *g, Record *r)
 {
     int renderers = 0, finishers = 0, both = 0;
     for (int i = 0; i < g->count; i++) {
-        if (g->seen[i].epoch != g->seen[g->count - 1].epoch) continue;
-        renderers += g->seen[i].renders > 0;
-        finishers += g->seen[i].finishes > 0 && g->seen[i].renders == 0;
-        both += g->seen[i].finishes > 0 && g->seen[i].renders > 0;
+        if (g->worker[i].epoch != g->worker[g->count - 1].epoch) continue;
+        renderers += g->worker[i].done[LEASE_RENDER] > 0;
+        finishers += g->worker[i].done[LEASE_FINISH] > 0 && g->worker[i].done[LEASE_RENDER] == 0;
+        both += g->worker[i].done[LEASE_FINISH] > 0 && g->worker[i].done[LEASE_RENDER] > 0;
     }
     if (both) r->both = true;
     if (renderers + (r->both ? finishers : 0) > r->workers) r->workers = renderers + (r->both ? finishers : 0);
     if (!r->both && finishers > r->finishers) r->finishers = finishers;
+}
+
+/* How much workers of one night differ: the variance of the means of the logarithms of their times, less what chance alone makes of means of
+ * so few leases. By what they render, or where too few do by what they finish. */
+static void measure_workers(const Reading *g, LeaseKind kind, Record *r)
+{
+    double sum = 0, squares = 0, noise = 0;
+    int n = 0;
+    for (int i = 0; i < g->count; i++) {
+        const WorkerTimes *w = &g->worker[i];
+        const double k = w->count[kind];
+        if (k < LEAST_OF_WORKER) continue;
+        const double mean = w->sum[kind] / k;
+        noise += positive(w->squares[kind] / k - mean * mean) / (k - 1);
+        sum += mean;
+        squares += mean * mean;
+        n++;
+    }
+    if (n < 2) {
+        if (kind == LEASE_RENDER) measure_workers(g, LEASE_FINISH, r);
+        return;
+    }
+    r->worker_variance += positive((squares / n - sum / n * (sum / n)) * n / (n - 1) - noise / n);
+    r->worker_nights++;
 }
 
 static Status take_work(Ledger *l, const Snapshot *s, Record *r)
@@ -210,6 +244,7 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
     TRY_OUT(take_work(l, &s, r));
     TRY_OUT(ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &g}));
     count_workers(&g, r);
+    measure_workers(&g, LEASE_RENDER, r);
     if (g.last_s > 0) {
         const double work_s = g.last_s - g.first_s, start_s = positive(g.first_s - s.created_s);
         const double all_s = wall_s > 0 ? wall_s : work_s + start_s;
@@ -222,7 +257,7 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
         r->gap_s = measured_quantile(&g.gap, 0.5);
     }
 out:
-    free(g.seen);
+    free(g.worker);
     free(g.gap.s);
     free(g.text.s);
     free(g.denoise.s);
@@ -239,6 +274,15 @@ static double night_number(const json_t *night, const char *key)
     return json_number_value(json_object_get(night, key));
 }
 
+/* By how much the deviation of n nights is to be widened, so that eight nights of ten fall between p10 and p90 of what is forecast: few nights
+ * know neither their mean nor their deviation well (Student's t at 0.9, over the normal's; and the mean's own error). */
+static double few_nights(int n)
+{
+    static const double t[] = {3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383};
+    const int most = (int)(sizeof t / sizeof *t), free = n - 1 < most ? n - 1 : most;
+    return t[free - 1] / 1.2816 * sqrt(1 + 1.0 / n);
+}
+
 /* The deviation of the logarithm of what a night takes for the same work, over the nights of the record. */
 static double spread_of_nights(const Record *r)
 {
@@ -251,8 +295,8 @@ static double spread_of_nights(const Record *r)
         sum += x;
         squares += x * x;
     }
-    return n > 1 ? sqrt(positive(squares / n - sum / n * (sum / n)) * n / (n - 1))
-                 : 0.05; /* one night says nothing of it */
+    if (n < 2) return 0.05; /* one night says nothing of it */
+    return few_nights(n) * sqrt(positive(squares / n - sum / n * (sum / n)) * n / (n - 1));
 }
 
 static double median_of_nights(const Record *r, const char *key)
@@ -273,6 +317,7 @@ static void rule(Record *r, bool kept, const char *what)
 void record_settle(Record *r)
 {
     r->run_sd = spread_of_nights(r);
+    r->worker_sd = r->worker_nights ? sqrt(r->worker_variance / r->worker_nights) : 0;
     r->start_s = median_of_nights(r, "start_s");
     r->end_s = median_of_nights(r, "end_s");
     json_array_clear(r->invalid);

@@ -32,6 +32,8 @@ typedef struct {
     Measured load, render, finish;
     double text_s, denoise_s, decode_s;
     double gap_s, run_sd, worker_sd, start_s, end_s;
+    double worker_variance; /* summed over so many nights, until record_settle */
+    int worker_nights;
 } Record;
 
 /* FILE.json, or a campaign's folder. ERR_INPUT names what is missing or out of range. record_clear in every case. */

@@ -17,12 +17,13 @@
 enum { MOST_TRIALS = 400, MOST_NODES = 1 << 17 };
 static const double enough = 0.9;             /* probability that counts as "in time" */
 static const double budget_s = 4;             /* for one forecast */
+static const double notice_s = 1.5;           /* from a job's death until its launcher has seen the end of mpirun */
 static const double checkpoint_cost_s = 0.02; /* one is written in 15 ms (8 MB, measured) */
 
 typedef struct {
     const char *record, *deadline;
     int nodes, workers, finishers, group_size;
-    double failures, node_cost, watts;
+    double failures, dies_at, preemptions, requeue, node_cost, watts;
     bool json;
 } PlanOptions;
 
@@ -114,8 +115,13 @@ static void set_night(Plan *p)
                  .gap_s = r->gap_s,
                  .run_sd = r->run_sd,
                  .worker_sd = r->worker_sd,
-                 .restart_s = r->start_s};
+                 .dies_at_s = o->dies_at,
+                 .requeue_s = o->requeue,
+                 .restart_s = r->start_s + notice_s};
     if (!n->both && n->finishers == 0) n->both = true; /* somebody must */
+    if (o->workers && o->workers != r->workers)
+        note(p, "the record is of another number of workers on a node: how fast each of them is may differ");
+    if (o->preemptions > 0) n->preempt_mtbf_s = 86400 / o->preemptions;
     if (o->failures > 0) n->node_mtbf_s = 1000 * 86400.0 / o->failures;
     n->nodes = o->nodes ? o->nodes : r->nodes;
     if (p->campaign->checkpoint_every > 0 && p->campaign->shot_count)
@@ -411,6 +417,12 @@ Status verb_plan(int argc, char **argv)
                               .help = "06:00, a date and time, or seconds from the start (the campaign's)"},
                              {"failures", OPTION_REAL, &o.failures, .value = "F", .min = 0, .max = 1e6,
                               .help = "nodes that die in a thousand node-days; clusters report 3.8 to 6.5 (0)"},
+                             {"dies-at", OPTION_REAL, &o.dies_at, .value = "S", .min = 0, .max = 1e7,
+                              .help = "the job dies so many seconds after its start, once, and starts again"},
+                             {"preemptions", OPTION_REAL, &o.preemptions, .value = "P", .min = 0, .max = 1e4,
+                              .help = "of the job in a day; it checkpoints, and goes on after --requeue"},
+                             {"requeue", OPTION_REAL, &o.requeue, .value = "S", .min = 0, .max = 1e6,
+                              .help = "seconds that a preempted job waits for its nodes"},
                              {"node-cost", OPTION_REAL, &o.node_cost, .value = "C", .min = 0, .max = 1e9},
                              {"watts", OPTION_REAL, &o.watts, .value = "W", .min = 0, .max = 1e6,
                               .help = "of one node: for an hour; what it draws"},

@@ -104,6 +104,46 @@ static void failures_cost_time_and_lose_nothing(void **state)
     assert_int_equal(r.failures, 4);
 }
 
+/* One render of 10 s that dies after 6 s, with checkpoints all the time: 4 s are left, and the start again. */
+static void a_job_goes_on_from_its_checkpoints(void **state)
+{
+    (void)state;
+    const int64_t ones[] = {1, 1};
+    Night n = night(1, ones, 1, 1, 0, true);
+    n.dies_at_s = 6, n.restart_s = 3;
+    assert_float_equal(finish_of(&n), 6 + 3 + 4 + 2, 0.002);
+    n.checkpoint_s = 1e9; /* the first would come much later: all is lost */
+    assert_float_equal(finish_of(&n), 6 + 3 + 10 + 2, 0.002);
+    n = night(2, ones, 1, 1, 0, true);
+    n.dies_at_s = 6, n.restart_s = 3;
+    NightResult r;
+    night_play(&n, 1, &r); /* the interrupted shot comes last: 9 + 10 + 2, then 4 + 2 */
+    assert_float_equal(r.finish_s, 27, 0.002);
+    assert_float_equal(r.first_clip_s, 21, 0.002);
+    n.dies_at_s = 0, n.preempt_mtbf_s = 5, n.requeue_s = 100;
+    night_play(&n, 3, &r);
+    assert_true(r.preemptions > 0 && isfinite(r.finish_s));
+    assert_true(r.finish_s > 103 * r.preemptions && r.finish_s < 24.1 + 105 * r.preemptions);
+}
+
+static void failing_leases_are_done_again(void **state)
+{
+    (void)state;
+    int64_t clips[200];
+    NightResult calm, rough;
+    for (int i = 0; i < 200; i++) clips[i] = 3;
+    Night n = night(200, clips, 1, 8, 0, true);
+    night_play(&n, 1, &calm);
+    n.fail_share = 0.1;
+    night_play(&n, 1, &rough);
+    assert_in_range(rough.failed, 0, 20);
+    const double more = (rough.render_busy_s + rough.finish_busy_s) / (calm.render_busy_s + calm.finish_busy_s);
+    assert_true(more > 1.05 && more < 1.2);
+    n.fail_share = 1; /* every worker is set aside: it is never done */
+    night_play(&n, 1, &rough);
+    assert_true(isinf(rough.finish_s));
+}
+
 static void quantiles_are_in_order(void **state)
 {
     (void)state;
@@ -153,6 +193,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(worked_out_by_hand),
                                        cmocka_unit_test(bounds_hold),
                                        cmocka_unit_test(failures_cost_time_and_lose_nothing),
+                                       cmocka_unit_test(a_job_goes_on_from_its_checkpoints),
+                                       cmocka_unit_test(failing_leases_are_done_again),
                                        cmocka_unit_test(quantiles_are_in_order),
                                        cmocka_unit_test(ten_thousand_nodes),
                                        cmocka_unit_test(checkpoints)};
