@@ -10,7 +10,7 @@ Status ledger_sql_fail(Ledger *l, const char *what)
 {
     const char *name = l->file ? l->file : "ledger";
     const int code = l->db ? sqlite3_errcode(l->db) & 0xff : SQLITE_NOMEM;
-    if (code == SQLITE_BUSY && (l->committing || sqlite3_get_autocommit(l->db))) {
+    if (code == SQLITE_BUSY && (l->committing || !l->in_round)) {
         Status status = status_fail(ERR_RETRY, "%s: %s: another process holds it (`fuser -v` names it)", name, what);
         status.error = EBUSY;
         return status;

@@ -216,6 +216,26 @@ static void night_with_a_reader(void)
     close_farm(&f);
 }
 
+/* With a rollback journal nobody reads either while a writer is at its commit. */
+static void night_with_an_exclusive_lock(void)
+{
+    Farm f = open_farm(6, 1, 3, (LocalFaults){0});
+    Ledger *other;
+    Snapshot s;
+    while (outcomes(&f).finished == 0) tick(&f);
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &other));
+    assert_good(ledger_db_exec(other, "BEGIN EXCLUSIVE", "test"));
+    kill_worker(&f, &f.sim[3]);
+    tick_often(&f, 200);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_WORKING);
+    assert_true(ledger_is_locked(ledger_read_snapshot(f.ledger, &s))); /* what a launcher reads */
+    assert_good(ledger_db_exec(other, "ROLLBACK", "test"));
+    ledger_close(&other);
+    run_farm(&f, 60);
+    assert_counts(&f, 6, 0, 0);
+    close_farm(&f);
+}
+
 static void test_a_locked_ledger_is_waited_for(void **state)
 {
     (void)state;
@@ -223,6 +243,7 @@ static void test_a_locked_ledger_is_waited_for(void **state)
     assert_int_equal(setenv("REELWRIGHT_JOURNAL", "rollback", 1), 0);
     night_with_a_writer();
     night_with_a_reader();
+    night_with_an_exclusive_lock();
     assert_int_equal(unsetenv("REELWRIGHT_JOURNAL"), 0);
 }
 
