@@ -357,6 +357,31 @@ static Status put_clips(Report *r)
     return status_ok();
 }
 
+/* What `submit` expected of the night, beside what it took from its first lease on. Nothing where nobody planned it. */
+static void put_plan(Report *r)
+{
+    char *file = path_join(r->base, "plan.json");
+    json_t *plan = json_load_file(file, 0, NULL), *at = json_object_get(plan, "finish_at");
+    const double p50_s = json_number_value(json_object_get(at, "p50")), took_s = r->now.last_s - r->now.created_s;
+    free(file);
+    if (p50_s > 0) {
+        fputs("<dt>planned<dd>", r->file);
+        put_duration(r, p50_s);
+        fputs(" <span class=soft>(", r->file);
+        put_duration(r, json_number_value(json_object_get(at, "p10")));
+        fputs(" to ", r->file);
+        put_duration(r, json_number_value(json_object_get(at, "p90")));
+        fprintf(r->file, " in eight nights of ten, on %d nodes)</span>",
+                (int)json_integer_value(json_object_get(plan, "nodes")));
+    }
+    if (p50_s > 0 && r->now.left == 0 && took_s > 0) {
+        fputs("<dt>it took<dd>", r->file);
+        put_duration(r, took_s);
+        fprintf(r->file, " <span class=soft>(%+.0f %%)</span>", 100 * (took_s / p50_s - 1));
+    }
+    json_decref(plan);
+}
+
 static void put_foot(Report *r)
 {
     const Snapshot *s = &r->now;
@@ -364,6 +389,7 @@ static void put_foot(Report *r)
     put(r, path_name(s->model_folder));
     fprintf(r->file, " <span class=soft>SHA-256 %s</span><dt>campaign file<dd>", s->model_hash);
     put(r, s->file);
+    put_plan(r);
     fprintf(r->file, "<dt>fingerprint<dd class=soft>%s<dt>jobs started<dd>%lld</dl></main></html>\n", s->fingerprint,
             (long long)s->launches);
 }

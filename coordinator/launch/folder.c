@@ -12,8 +12,8 @@
 /* What is there before the first run: of submit, of Slurm, of an attempt that came to nothing. */
 static bool is_harmless(const char *name)
 {
-    static const char *const known[] = {".*",    "lost+found", "run.lock",    "run.log",    "*.sbatch",
-                                        "*.log", "logs",       "ledger.db.*", "ledger.db-*"};
+    static const char *const known[] = {".*",    "lost+found", "run.lock",    "run.log",     "*.sbatch",
+                                        "*.log", "logs",       "ledger.db.*", "ledger.db-*", "plan.json"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (fnmatch(known[i], name, 0) == 0) return true;
     return false;

@@ -14,13 +14,15 @@
 #include "coordinator/launch/batch.h"
 #include "coordinator/launch/folder.h"
 #include "coordinator/ledger/view.h"
+#include "coordinator/plan/estimate.h"
 #include "coordinator/verbs/verbs.h"
 
 enum { DEFAULT_MINUTES = 480, LEAST_MINUTES = 5, MOST_NODES = 10000, MOST_PARTS = 1000, MOST_RUN_OPTIONS = 60 };
 
 typedef struct {
     const char *campaign, *out, *deadline;
-    int minutes; /* 0: until the deadline */
+    const char *nodes, *record; /* "auto": as many as the deadline needs, by this record of measured times */
+    int minutes;                /* 0: until the deadline */
     bool dry_run;
     Batch batch;
 } SubmitOptions;
@@ -36,12 +38,15 @@ static Status read_options(SubmitOptions *o, int argc, char **argv, bool *help)
          .required = true,
          .help = "the campaign's folder, on a file system that every node sees"},
         {.name = "nodes",
-         .kind = OPTION_INT,
-         .to = &b->nodes,
-         .value = "N",
-         .min = 1,
-         .max = MOST_NODES,
-         .help = "whole nodes of the job, or of each part's (1)"},
+         .kind = OPTION_TEXT,
+         .to = &o->nodes,
+         .value = "N|auto",
+         .help = "whole nodes of the job, or of each part's (1); auto: as many as the deadline needs"},
+        {.name = "record",
+         .kind = OPTION_TEXT,
+         .to = &o->record,
+         .value = "FILE|DIR",
+         .help = "measured times, as `plan` takes them: says when it will be done, and the report compares"},
         {.name = "deadline",
          .kind = OPTION_TEXT,
          .to = &o->deadline,
@@ -90,6 +95,77 @@ static Status read_options(SubmitOptions *o, int argc, char **argv, bool *help)
 }
 
 /* ---- before anything is submitted ---- */
+
+static Status read_nodes(SubmitOptions *o)
+{
+    char *end = NULL;
+    const long nodes = o->nodes ? strtol(o->nodes, &end, 10) : 1;
+    const bool is_auto = o->nodes && strcmp(o->nodes, "auto") == 0;
+    if (is_auto && !o->record)
+        return status_fail(ERR_INPUT,
+                           "--nodes auto: expected --record FILE, too; `reelwright bench %s` makes one on a node",
+                           o->campaign);
+    if (!is_auto && o->nodes && (end == o->nodes || *end || nodes < 1 || nodes > MOST_NODES))
+        return status_fail(ERR_INPUT, "--nodes %.40s: expected a number from 1 to %d, or auto", o->nodes, MOST_NODES);
+    o->batch.nodes = is_auto ? 0 : (int)nodes;
+    return status_ok();
+}
+
+/* With so many nodes for each part as keep the deadline. */
+static Status choose_nodes(SubmitOptions *o, EstimateOptions *e)
+{
+    Estimate estimate;
+    Status status = estimate_make(e, o->campaign, &estimate);
+    const int nodes = estimate.nodes_for_deadline, parts = o->batch.parts;
+    if (!failed(status) && estimate.deadline_s <= 0)
+        status = status_fail(ERR_INPUT, "--nodes auto: expected a deadline, in the campaign or as --deadline 06:00");
+    else if (!failed(status) && nodes == 0)
+        status = status_fail(ERR_INPUT, "--nodes auto: no number of nodes keeps the deadline in nine nights of ten; "
+                                        "`reelwright plan` says what would make it cheaper");
+    estimate_clear(&estimate);
+    TRY(status);
+    if ((nodes + parts - 1) / parts > MOST_NODES)
+        return status_fail(ERR_INPUT, "--nodes auto: the deadline needs %d nodes, and a job has %d at most", nodes,
+                           MOST_NODES);
+    o->batch.nodes = (nodes + parts - 1) / parts;
+    e->nodes = o->batch.nodes * parts;
+    return status_ok();
+}
+
+/* What the night is expected to be, for whoever reads the report after it (deliver/report.c). */
+static Status keep_plan(const SubmitOptions *o, const Estimate *e)
+{
+    if (o->dry_run) return status_ok();
+    json_t *j = estimate_json(e);
+    char *text = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(10)), *file = path_join(o->out, "plan.json");
+    if (!text) abort();
+    Status status = file_replace(file, text, strlen(text));
+    json_decref(j);
+    free(text);
+    free(file);
+    return status;
+}
+
+static Status plan_night(SubmitOptions *o)
+{
+    EstimateOptions options = {.record = o->record, .deadline = o->deadline, .finishers = -1};
+    Estimate e;
+    if (!o->record) return status_ok();
+    if (o->batch.nodes == 0) TRY(choose_nodes(o, &options));
+    options.nodes = o->batch.nodes * o->batch.parts;
+    Status status = estimate_make(&options, o->campaign, &e);
+    if (!failed(status)) {
+        log_line(LOG_INFO, "planned: done %.0f s after the job's start, between %.0f and %.0f s in eight nights of ten",
+                 e.forecast.p50_s, e.forecast.p10_s, e.forecast.p90_s);
+        if (e.deadline_s > 0)
+            log_line(LOG_INFO,
+                     "planned: %d nodes keep the deadline with a probability of %.0f %%, if the job starts now",
+                     options.nodes, 100 * e.forecast.probability);
+        status = keep_plan(o, &e);
+    }
+    estimate_clear(&e);
+    return status;
+}
 
 /* Among the options of `run` that are passed on. */
 static bool asks_for_update(const Batch *b)
@@ -221,6 +297,7 @@ Status verb_submit(int argc, char **argv)
     Status status = status_ok();
     TRY(read_options(&o, argc, argv, &help));
     if (help) return status;
+    TRY(read_nodes(&o));
     TRY_OUT(campaign_load(o.campaign, &c));
     campaign_tell_warnings(c);
     if (o.batch.parts > 1 && c->settings.pilot > 0)
@@ -231,6 +308,7 @@ Status verb_submit(int argc, char **argv)
     TRY_OUT(folder_check(o.out, c, o.batch.parts, asks_for_update(&o.batch)));
     TRY_OUT(set_places(&o, &campaign, &folder, &program, &home));
     o.batch.name = c->name;
+    TRY_OUT(plan_night(&o));
     TRY_OUT(submit(&o, c));
 out:
     campaign_free(&c);

@@ -1,0 +1,38 @@
+/* estimate.h - what a night can carry: a campaign, a record of measured times and wishes become a simulated night and its forecast. */
+#ifndef REELWRIGHT_ESTIMATE_H
+#define REELWRIGHT_ESTIMATE_H
+
+#include "coordinator/campaign/campaign.h"
+#include "coordinator/plan/record.h"
+
+enum { ESTIMATE_NODES = 1 << 17 /* at most */ };
+
+typedef struct {
+    const char *record, *deadline;        /* a file, or a campaign's folder; NULL: the campaign's own */
+    int nodes, workers, group_size;       /* 0: as in the record */
+    int finishers;                        /* on each node; negative: as in the record */
+    double failures;                      /* nodes that die in a thousand node-days */
+    double dies_at, preemptions, requeue; /* s; in a day; s: night.h */
+    double node_cost, watts;              /* of one node for an hour; what it draws; 0: not known */
+} EstimateOptions;
+
+typedef struct { /* borrows its options */
+    const EstimateOptions *o;
+    Campaign *campaign;
+    Record record;
+    Night night;
+    int64_t *clips, clip_count; /* of each shot */
+    Measured render, finish;    /* the record's, scaled to this campaign */
+    double deadline_s;          /* from the start; 0: none */
+    NightForecast forecast;
+    int nodes_for_deadline; /* 0: no number of nodes is enough, or no deadline */
+    char *notes;            /* what the record does not fit, one a line */
+} Estimate;
+
+/* Reads the record and the campaign, and plays nights. To be cleared in every case. ERR_INPUT: one of them is wrong. */
+Status estimate_make(const EstimateOptions *o, const char *campaign, Estimate *out);
+void estimate_clear(Estimate *e);
+/* The answer of `plan --json` (to be released). */
+json_t *estimate_json(const Estimate *e);
+
+#endif

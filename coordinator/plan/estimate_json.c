@@ -1,0 +1,139 @@
+/* estimate_json.c - an estimate as programs read it, and what would make it cheaper. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "coordinator/plan/estimate.h"
+
+static const double checkpoint_cost_s = 0.02; /* one is written in 15 ms (8 MB, measured) */
+
+/* ---- what would make it cheaper ---- */
+
+static double median_with(Night n)
+{
+    NightForecast f;
+    night_forecast(&n, 0, (NightEffort){1, 20, 0.3}, &f);
+    return f.p50_s;
+}
+
+static int64_t count_distinct_prompts(const Campaign *c)
+{
+    int64_t distinct = 0;
+    const int64_t most = c->shot_count < 2000 ? c->shot_count : 2000; /* enough to see whether prompts repeat */
+    for (int64_t i = 0; i < most; i++) {
+        bool again = false;
+        for (int64_t k = 0; k < i && !again; k++) again = strcmp(c->shot[i].spec.prompt, c->shot[k].spec.prompt) == 0;
+        distinct += !again;
+    }
+    return c->shot_count > most ? distinct * c->shot_count / most : distinct;
+}
+
+static json_t *suggestions(const Estimate *p)
+{
+    json_t *list = json_array();
+    const Campaign *c = p->campaign;
+    const double now_s = p->forecast.p50_s;
+    const int64_t prompts = count_distinct_prompts(c);
+    if (prompts < c->shot_count) {
+        Night n = p->night;
+        int64_t *clips = memory_get((size_t)prompts + 1, sizeof *clips);
+        for (int64_t i = 0; i < prompts; i++) clips[i] = p->clip_count / prompts + (i < p->clip_count % prompts);
+        n.shots = prompts;
+        n.clips = clips;
+        char *text = text_format(
+            "one seed for all (`seed: 7`): about %lld renders instead of %lld, done after %.0f s instead of %.0f s",
+            (long long)prompts, (long long)c->shot_count, median_with(n), now_s);
+        json_array_append_new(list, json_string(text));
+        free(text);
+        free(clips);
+    }
+    if (!p->night.both) {
+        Night more = p->night;
+        more.finishers += more.finishers > 1 ? more.finishers / 2 : 1;
+        const double with_s = median_with(more);
+        if (with_s < 0.95 * now_s) {
+            char *text = text_format("--finishers %d on each node: done after %.0f s instead of %.0f s", more.finishers,
+                                     with_s, now_s);
+            json_array_append_new(list, json_string(text));
+            free(text);
+        }
+    }
+    if (c->shot_count && c->shot[0].spec.steps > 8 && p->record.denoise_s > 0) {
+        Night fewer = p->night;
+        Measured m = {0};
+        const double all = p->record.text_s + p->record.denoise_s + p->record.decode_s;
+        for (int i = 0; i < p->render.count; i++)
+            measured_add(&m, p->render.s[i] * (1 - 0.25 * p->record.denoise_s / all));
+        fewer.render = (Times){m.s, m.count};
+        const double with_s = median_with(fewer);
+        if (with_s < 0.95 * now_s) {
+            char *text =
+                text_format("steps: %d instead of %d: done after %.0f s instead of %.0f s; look at a pilot first",
+                            c->shot[0].spec.steps * 3 / 4, c->shot[0].spec.steps, with_s, now_s);
+            json_array_append_new(list, json_string(text));
+            free(text);
+        }
+        free(m.s);
+    }
+    return list;
+}
+
+/* ---- the answer ---- */
+
+static double hours(double s) { return s / 3600; }
+
+static json_t *seconds_json(double s) { return isfinite(s) ? json_real(s) : json_null(); }
+
+json_t *estimate_json(const Estimate *p)
+{
+    const Night *n = &p->night;
+    const NightForecast *f = &p->forecast;
+    const EstimateOptions *o = p->o;
+    const bool gpu = strcmp(json_string_value(json_object_get(p->record.work, "backend")) ?: "cpu", "cuda") == 0;
+    const int group_size = o->group_size ? o->group_size : p->record.group_size > 0 ? p->record.group_size : 1;
+    const double cores = json_number_value(json_object_get(p->record.machine, "cores"));
+    json_t *j = json_object();
+    json_object_set_new(j, "shots", json_integer(n->shots));
+    json_object_set_new(j, "clips", json_integer(p->clip_count));
+    json_object_set_new(j, "record", json_string(o->record));
+    json_object_set_new(j, "nodes", json_integer(n->nodes));
+    json_object_set_new(j, "groups", json_integer((json_int_t)n->nodes * n->groups));
+    json_object_set_new(j, "group_size", json_integer(group_size));
+    json_object_set_new(j, "finishers", json_integer((json_int_t)n->nodes * n->finishers));
+    json_object_set_new(j, "render_s", json_real(measured_quantile(&p->render, 0.5)));
+    json_object_set_new(j, "finish_s", json_real(measured_quantile(&p->finish, 0.5)));
+    json_t *at = json_object();
+    json_object_set_new(at, "p10", seconds_json(f->p10_s));
+    json_object_set_new(at, "p50", seconds_json(f->p50_s));
+    json_object_set_new(at, "p90", seconds_json(f->p90_s));
+    json_object_set_new(j, "finish_at", at);
+    json_object_set_new(j, "deadline",
+                        p->deadline_s > 0 ? json_pack("{s:f, s:f}", "at", p->deadline_s, "probability", f->probability)
+                                          : json_null());
+    json_object_set_new(j, "nodes_for_deadline",
+                        p->nodes_for_deadline ? json_integer(p->nodes_for_deadline) : json_null());
+    json_object_set_new(j, "gpu_hours", json_real(gpu ? n->nodes * n->groups * group_size * hours(f->p50_s) : 0));
+    json_object_set_new(j, "core_hours", json_real(n->nodes * cores * hours(f->p50_s)));
+    json_object_set_new(j, "energy_kwh",
+                        o->watts > 0 ? json_real(n->nodes * o->watts / 1000 * hours(f->p50_s)) : json_null());
+    json_object_set_new(j, "cost",
+                        o->node_cost > 0 ? json_real(n->nodes * o->node_cost * hours(f->p50_s)) : json_null());
+    json_object_set_new(
+        j, "checkpoint_every_s",
+        json_real(night_checkpoint_s(checkpoint_cost_s, n->node_mtbf_s > 0 ? n->node_mtbf_s / n->nodes : 0)));
+    json_object_set_new(j, "trials", json_integer(f->trials));
+    json_object_set_new(j, "first_clip_s", seconds_json(f->first_clip_s));
+    json_object_set_new(j, "masters", json_integer(f->most_masters));
+    json_object_set_new(j, "failures", json_real(f->failures));
+    json_object_set_new(j, "suggestions", suggestions(p));
+    json_t *notes = json_array();
+    for (char *line = p->notes; *line;) {
+        const size_t bytes = strcspn(line, "\n");
+        json_array_append_new(notes, json_stringn(line, bytes));
+        line += bytes + 1;
+    }
+    json_array_extend(notes, p->record.invalid);
+    json_object_set_new(j, "notes", notes);
+    return j;
+}
