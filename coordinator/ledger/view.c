@@ -322,14 +322,13 @@ Status ledger_read_finish(Ledger *l, char **json)
     return ledger_db_read_text(ledger_sql_query(l, "SELECT finish FROM campaign", ""), "{}", json);
 }
 
-Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink)
+#define LEASE_COLUMNS                                                                                                  \
+    "SELECT lease, epoch, shot, worker, outcome, reason, given_s, ended_s, steps_done, steps_resumed, ifnull(clip, "   \
+    "-1),"                                                                                                             \
+    " ifnull(text_s, 0), ifnull(denoise_s, 0), ifnull(decode_s, 0) FROM leases WHERE "
+
+static Status give_leases(Query q, LeaseSink sink)
 {
-    Query q = ledger_sql_query(
-        l,
-        "SELECT lease, epoch, shot, worker, outcome, reason, given_s, ended_s, steps_done, steps_resumed,"
-        " ifnull(clip, -1), ifnull(text_s, 0), ifnull(denoise_s, 0), ifnull(decode_s, 0) FROM leases WHERE ?1 < 0 OR "
-        "(shot = ?1 AND (clip IS NULL OR clip = ?2)) ORDER BY lease",
-        "ii", shot, clip);
     while (ledger_sql_next(&q)) {
         LeaseRow row = {.lease = ledger_sql_int(&q, 0),
                         .epoch = ledger_sql_int(&q, 1),
@@ -350,6 +349,21 @@ Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink)
         if (failed(status)) return ledger_sql_end(&q), status;
     }
     return q.status;
+}
+
+Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink)
+{
+    return give_leases(
+        ledger_sql_query(l, LEASE_COLUMNS "?1 < 0 OR (shot = ?1 AND (clip IS NULL OR clip = ?2)) ORDER BY lease", "ii",
+                         shot, clip),
+        sink);
+}
+
+Status ledger_read_latest_leases(Ledger *l, int64_t most, LeaseSink sink)
+{
+    return give_leases(
+        ledger_sql_query(l, LEASE_COLUMNS "lease > (SELECT max(lease) FROM leases) - ?1 ORDER BY lease", "i", most),
+        sink);
 }
 
 Status ledger_read_any_shot(Ledger *l, ShotSpec *out)

@@ -106,5 +106,7 @@ typedef struct {
 } LeaseSink;
 /* In the order they were given; all, or (shot >= 0) the renders of one shot and the finishes of one clip of it. */
 Status ledger_read_leases(Ledger *l, int64_t shot, int64_t clip, LeaseSink sink);
+Status ledger_read_latest_leases(Ledger *l, int64_t most,
+                                 LeaseSink sink); /* the last so many, whatever they were for */
 
 #endif

@@ -394,6 +394,12 @@ static void set_up(Play *p)
         p->clips += p->left[i] = n->clips[i];
         if (n->clips[i] > 0) queue_add(&p->queue[LEASE_RENDER], &i, 1);
     }
+    for (int64_t i = 0; i < n->waiting; i++) { /* as those of one shot more */
+        const int64_t item = clip_item(n->shots, i);
+        queue_add(&p->queue[LEASE_FINISH], &item, 1);
+    }
+    p->clips += p->left[n->shots] = n->waiting;
+    p->ready = n->waiting > 0;
     add_workers(p);
     start_job(p);
 }

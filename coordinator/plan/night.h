@@ -37,6 +37,7 @@ typedef struct { /* instead of chance, for tests; ranks as in a job, clips count
 typedef struct {
     int64_t shots;
     const int64_t *clips; /* of each shot, [shots] */
+    int64_t waiting;      /* clips of shots that are rendered already */
     int nodes;
     int groups, group_size, finishers; /* on each node; group_size 0 = 1 */
     bool both;                         /* those who render also finish: no GPU */

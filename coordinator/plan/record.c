@@ -233,6 +233,15 @@ static Status take_work(Ledger *l, const Snapshot *s, Record *r)
     return status;
 }
 
+static void clear_reading(Reading *g)
+{
+    free(g->worker);
+    free(g->gap.s);
+    free(g->text.s);
+    free(g->denoise.s);
+    free(g->decode.s);
+}
+
 Status record_add_folder(const char *folder, double wall_s, Record *r)
 {
     Ledger *l = NULL;
@@ -257,13 +266,18 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
         r->gap_s = measured_quantile(&g.gap, 0.5);
     }
 out:
-    free(g.worker);
-    free(g.gap.s);
-    free(g.text.s);
-    free(g.denoise.s);
-    free(g.decode.s);
+    clear_reading(&g);
     snapshot_clear(&s);
     ledger_close(&l);
+    return status;
+}
+
+Status record_add_latest(Ledger *l, int64_t most, Record *r)
+{
+    Reading g = {.r = r};
+    Status status = ledger_read_latest_leases(l, most, (LeaseSink){take_lease, &g});
+    if (!failed(status)) measure_workers(&g, LEASE_RENDER, r);
+    clear_reading(&g);
     return status;
 }
 

@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "common/status.h"
+#include "coordinator/ledger/ledger.h"
 #include "coordinator/plan/night.h"
 
 typedef struct {
@@ -40,6 +41,8 @@ typedef struct {
 Status record_read(const char *path, Record *out);
 /* Adds what the leases of a campaign's folder say. wall_s: of the whole program, 0: not known (then from the ledger's times). */
 Status record_add_folder(const char *folder, double wall_s, Record *r);
+/* Only times, of the last so many leases; load_s and render_s as above. */
+Status record_add_latest(Ledger *l, int64_t most, Record *r);
 void record_begin(Record *r);         /* empty, with this machine */
 void record_settle(Record *r);        /* after the last folder: spreads, and the rules of a record that counts */
 json_t *record_json(const Record *r); /* to be released */

@@ -11,6 +11,7 @@
 #include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "coordinator/plan/left.h"
 #include "coordinator/verbs/verbs.h"
 #include "coordinator/watch/progress.h"
 #include "coordinator/watch/suggest.h"
@@ -44,18 +45,24 @@ static json_t *workers_json(const Snapshot *s)
     return list;
 }
 
-static Status print_json(const Snapshot *s, double now_s)
+static json_t *left_json(const TimeLeft *t)
+{
+    return t ? json_pack("{s:f,s:f,s:f}", "p10", t->p10_s, "p50", t->p50_s, "p90", t->p90_s) : json_null();
+}
+
+/* left: NULL where it is not known. */
+static Status print_json(const Snapshot *s, const TimeLeft *left, double now_s)
 {
     static const char *const control[] = {"", "paused", "cancelled"};
     json_t *page = json_pack(
-        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:I,s:s,s:b,s:s,s:s,s:s,s:i,s:f,s:f,s:f,s:o}", "campaign",
+        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:f,s:I,s:s,s:b,s:s,s:s,s:s,s:i,s:f,s:f,s:f,s:o,s:o}", "campaign",
         s->name, "fingerprint", s->fingerprint, "clips", (json_int_t)s->clips, "finished", (json_int_t)s->finished,
         "failed", (json_int_t)s->failed, "refused", (json_int_t)s->refused, "cancelled", (json_int_t)s->cancelled,
         "left", (json_int_t)s->left, "shots", (json_int_t)s->shots, "states", counts_json(s), "clips_per_hour",
         snapshot_clips_per_hour(s, now_s), "epoch", (json_int_t)s->epoch, "outcome", s->outcome, "going_on",
         snapshot_goes_on(s, now_s), "control", control[s->control], "pilot", ledger_pilot_state_name(s->pilot),
         "waits_for", snapshot_waits_for(s), "priority", s->priority, "deadline_s", s->deadline_s, "started_s",
-        s->started_s, "heard_s", s->heard_s, "workers", workers_json(s));
+        s->started_s, "heard_s", s->heard_s, "workers", workers_json(s), "time_left_s", left_json(left));
     char *text = page ? json_dumps(page, JSON_INDENT(2)) : NULL;
     if (!text) abort();
     puts(text);
@@ -64,13 +71,27 @@ static Status print_json(const Snapshot *s, double now_s)
     return status_ok();
 }
 
-static Status print_page(const Snapshot *s, const char *folder, double now_s)
+static void print_left(const TimeLeft *t)
+{
+    char text[3][32];
+    const double s[] = {t->p50_s, t->p10_s, t->p90_s};
+    for (int i = 0; i < 3; i++) {
+        const bool minutes = s[i] < 3600;
+        const long long unit = (long long)(minutes ? s[i] + 0.5 : (s[i] + 30) / 60);
+        snprintf(text[i], sizeof text[i], "%lld:%02lld %s", unit / 60, unit % 60, minutes ? "min" : "h");
+    }
+    foreign_print(stdout, "  as it goes, about %s are left; in eight cases of ten %s to %s\n", text[0], text[1],
+                  text[2]);
+}
+
+static Status print_page(const Snapshot *s, const TimeLeft *left, const char *folder, double now_s)
 {
     struct winsize size = {0};
     bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
     char *page = progress_page(s, now_s, known ? size.ws_col : ANY_WIDTH, SNAPSHOT_WORKERS + 2);
     char *next = suggest_next(s, folder, now_s);
     fputs(page, stdout);
+    if (left) print_left(left);
     if (next) foreign_print(stdout, "%s\n", next);
     free(page);
     free(next);
@@ -82,11 +103,18 @@ static Status show(const char *folder, bool json)
     Ledger *l = NULL;
     Snapshot s;
     TRY(ledger_open(folder, LEDGER_READ, &l));
+    TimeLeft left;
+    bool known = false;
+    const double now_s = moment_wall_s();
     Status status = ledger_read_snapshot(l, &s);
+    if (!failed(status)) {
+        status = left_estimate(l, &s, now_s, &left, &known);
+        if (!failed(status))
+            status = json ? print_json(&s, known ? &left : NULL, now_s)
+                          : print_page(&s, known ? &left : NULL, folder, now_s);
+        snapshot_clear(&s);
+    }
     ledger_close(&l);
-    TRY(status);
-    status = json ? print_json(&s, moment_wall_s()) : print_page(&s, folder, moment_wall_s());
-    snapshot_clear(&s);
     return status;
 }
 
