@@ -146,9 +146,26 @@ static Status keep_plan(const SubmitOptions *o, const Estimate *e)
     return status;
 }
 
+/* Of an option of `run` that is passed on, as "--workers 8" or "--workers=8"; otherwise where there is none. */
+static int number_passed_on(const Batch *b, const char *option, int otherwise)
+{
+    const size_t bytes = strlen(option);
+    int number = otherwise;
+    for (char *const *word = b->run_options; *word; word++) {
+        if (strncmp(*word, option, bytes) != 0) continue;
+        if ((*word)[bytes] == '=') number = (int)strtol(*word + bytes + 1, NULL, 10);
+        if ((*word)[bytes] == 0 && word[1]) number = (int)strtol(word[1], NULL, 10);
+    }
+    return number;
+}
+
 static Status plan_night(SubmitOptions *o)
 {
-    EstimateOptions options = {.record = o->record, .deadline = o->deadline, .finishers = -1};
+    EstimateOptions options = {.record = o->record,
+                               .deadline = o->deadline,
+                               .workers = number_passed_on(&o->batch, "--workers", 0),
+                               .group_size = number_passed_on(&o->batch, "--group-size", 0),
+                               .finishers = number_passed_on(&o->batch, "--finishers", -1)};
     Estimate e;
     if (!o->record) return status_ok();
     if (o->batch.nodes == 0) TRY(choose_nodes(o, &options));

@@ -23,6 +23,28 @@ echo "forecast $forecast s, took $took s"
 awk -v t="$took" -v f="$forecast" 'BEGIN { exit !(t < 2.5 * f && f < 2.5 * t) }' || fail "forecast $forecast s, but it took $took s"
 "$PROGRAM" plan plan.yaml --record out --json >again.json || fail "a folder as a record"
 grep -q 'one night only' again.json || fail "a record of one night does not say so"
+
+# What submit makes of a plan, with a stand-in for sbatch: as many nodes as the deadline needs, and a report that compares.
+mkdir -p bin
+printf '#!/bin/sh\necho 4711\n' >bin/sbatch
+chmod +x bin/sbatch
+when=$(date -d '+3 hours' '+%Y-%m-%d %H:%M')
+PATH=$PWD/bin:$PATH "$PROGRAM" submit plan.yaml --out planned --nodes auto --record record.json --deadline "$when" -- --workers 1 >submit.txt 2>submit.err ||
+  fail "submit --nodes auto: $(cat submit.err)"
+grep -q '^#SBATCH --nodes=1$' planned/campaign.sbatch || fail "a node keeps that deadline: $(grep nodes planned/campaign.sbatch)"
+grep -q '"nodes": 1,' planned/plan.json || fail "the plan is not kept"
+"$PROGRAM" run plan.yaml --out planned --workers 1 --quiet 2>run.err || fail "run where submit has planned: $(cat run.err)"
+grep -q '<dt>planned<dd>' planned/report/index.html || fail "the report does not say what was planned"
+grep -q '<dt>it took<dd>' planned/report/index.html || fail "the report does not compare"
+for bad in "--nodes auto --deadline 23:59" "--nodes auto --record record.json" "--nodes some"; do
+  code=0
+  # shellcheck disable=SC2086
+  "$PROGRAM" submit plan.yaml --out refused $bad --dry-run >/dev/null 2>refused.err || code=$?
+  [ $code = 2 ] || fail "submit $bad: status $code: $(cat refused.err)"
+done
+"$PROGRAM" plan plan.yaml --record record.json --dies-at 1 --preemptions 2 --requeue 60 --json >dies.json || fail "plan of a job that dies"
+awk -v a="$forecast" -v b="$(sed -n 's/.*"p50": \([0-9.]*\).*/\1/p' dies.json)" 'BEGIN { exit !(b > a) }' || fail "a death costs nothing: $(cat dies.json)"
+
 printf '{"format": "something"}' >bad.json
 if "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err; then fail "a file that is no record was taken"; fi
 grep -q 'bad.json: no record' bad.err || fail "$(cat bad.err)"
