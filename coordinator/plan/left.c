@@ -32,7 +32,7 @@ static void count_workers(const Snapshot *s, Night *n)
         working += renders && !helps && w->kind == LEASE_RENDER && strcmp(w->state, "working") == 0;
     }
     n->group_size = working > 0 ? (helping + working) / working : 1;
-    n->groups = renderers / n->group_size;
+    n->groups = renderers > n->group_size ? renderers / n->group_size : renderers > 0;
 }
 
 /* Steps that renders in work have done, in renders. */

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "coordinator/plan/left.h"
 #include "coordinator/plan/night.h"
 
 enum { NIGHTS = 150, MOST_SHOTS = 9, MOST_CLIPS = 40, MOST_LEASES = 2000 };
@@ -227,8 +228,38 @@ static void random_nights_are_the_same(void **state)
     assert_true(told.again > 100 && told.ended_early > 0);
 }
 
+/* In the middle of a night, from its own leases. */
+static void the_time_left_is_about_right(void **state)
+{
+    (void)state;
+    for (int finishers = 0; finishers < 2; finishers++) {
+        Farm f = {.folder = fixture_folder(), .campaign = fixture_campaign("night", 60, 3), .finishers = finishers};
+        TimeLeft left;
+        bool known;
+        f.finish_steps = 2;
+        start_job(&f, 3, (LocalFaults){0});
+        Snapshot s = look(&f);
+        assert_good(left_estimate(f.ledger, &s, 1e9, &left, &known));
+        assert_false(known); /* nothing has happened yet */
+        snapshot_clear(&s);
+        while (outcomes(&f).finished < 20) tick(&f);
+        const int64_t begin_ms = f.now_ms;
+        s = look(&f);
+        assert_good(left_estimate(f.ledger, &s, 1e9 + (double)begin_ms / 1000, &left, &known));
+        assert_true(known);
+        snapshot_clear(&s);
+        while (dispatch_end(f.dispatch) == DISPATCH_WORKING) tick(&f);
+        const double took_s = (double)(f.now_ms - begin_ms) / 1000;
+        print_message("left: %.1f s, %.1f to %.1f; it took %.1f s\n", left.p50_s, left.p10_s, left.p90_s, took_s);
+        assert_true(left.p10_s <= left.p50_s && left.p50_s <= left.p90_s);
+        assert_true(fabs(left.p50_s / took_s - 1) < 0.15);
+        close_farm(&f);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_nights_are_the_same)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_nights_are_the_same),
+                                       cmocka_unit_test(the_time_left_is_about_right)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
