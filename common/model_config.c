@@ -217,64 +217,6 @@ static Status read_vision(const char *folder, VisionConfig *c)
     return read_picture_steps(folder, c);
 }
 
-static void read_unipc(Fields *f, SchedulerConfig *c)
-{
-    snprintf(c->kind, sizeof c->kind, "unipc");
-    c->flow_shift = fields_real(f, "flow_shift", 1.0, 1e-3, 1e3);
-    c->order = fields_int(f, "solver_order", 2, 1, 3);
-    c->lower_order_final = fields_bool(f, "lower_order_final", true);
-    c->bh2 = strcmp(fields_text(f, "solver_type", "bh2"), "bh1") != 0;
-    c->predict_x0 = true;
-    fields_refuse(f, "predict_x0", true);
-    fields_refuse(f, "thresholding", false);
-    fields_expect(f, "prediction_type", "epsilon", "flow_prediction");
-    if (!fields_bool(f, "use_flow_sigmas", false)) fields_fault(f, "use_flow_sigmas", " is false, expected true");
-    const char *last = fields_text(f, "final_sigmas_type", "zero");
-    c->final_sigma_zero = strcmp(last, "zero") == 0;
-    if (!c->final_sigma_zero && strcmp(last, "sigma_min") != 0)
-        fields_fault(f, "final_sigmas_type", " = \"%.40s\", expected \"zero\" or \"sigma_min\"", last);
-    if (c->final_sigma_zero && !c->lower_order_final && c->order > 1)
-        fields_fault(f, "lower_order_final", " is false: with a last sigma of zero the last step would divide by zero");
-    if (c->final_sigma_zero && !c->bh2)
-        fields_fault(f, "solver_type", " = \"bh1\": with a last sigma of zero the last step would divide by zero");
-    if (fields_get(f, "solver_p")) fields_fault(f, "solver_p", " is not supported, expected null");
-    int off[64], count = 0;
-    if (fields_ints(f, "disable_corrector", 0, 64, 0, 63, off, &count))
-        for (int i = 0; i < count; i++) c->disable_corrector[off[i]] = true;
-}
-
-static void read_euler(Fields *f, SchedulerConfig *c)
-{
-    snprintf(c->kind, sizeof c->kind, "euler");
-    c->flow_shift = fields_real(f, "shift", 1.0, 1e-3, 1e3);
-    c->order = 1;
-    c->lower_order_final = c->predict_x0 = c->bh2 = c->final_sigma_zero = true;
-    fields_refuse(f, "invert_sigmas", false);
-    fields_refuse(f, "stochastic_sampling", false);
-}
-
-static Status read_scheduler(const char *folder, SchedulerConfig *c)
-{
-    Fields f;
-    if (failed(fields_open(folder, "scheduler/scheduler_config.json", &f))) return fields_close(&f);
-    const char *kind = fields_text(&f, "_class_name", "UniPCMultistepScheduler");
-    c->train_steps = fields_int(&f, "num_train_timesteps", 1000, 1, 1 << 20);
-    if (strcmp(kind, "UniPCMultistepScheduler") == 0) {
-        read_unipc(&f, c);
-    } else if (strcmp(kind, "FlowMatchEulerDiscreteScheduler") == 0) {
-        read_euler(&f, c);
-    } else {
-        fields_fault(&f, "_class_name",
-                     " = \"%.60s\", expected UniPCMultistepScheduler or FlowMatchEulerDiscreteScheduler", kind);
-    }
-    fields_refuse(&f, "use_dynamic_shifting", false);
-    fields_refuse(&f, "use_karras_sigmas", false);
-    fields_refuse(&f, "use_exponential_sigmas", false);
-    fields_refuse(&f, "use_beta_sigmas", false);
-    fields_refuse(&f, "shift_terminal", false);
-    return fields_close(&f);
-}
-
 /* ---- the pipeline ---------------------------------------------------------------------------------------------------------- */
 
 /* Whether model_index.json names a class for a component: ["diffusers", "Class"], not [null, null]. */
@@ -406,6 +348,8 @@ static Status read_defaults(ModelConfig *c)
     }
     Fields f;
     fields_open(c->folder, "reelwright.json", &f);
+    distilled_read(&f, &c->distilled);
+    distilled_apply(&c->distilled, s);
     s->width = fields_int(&f, "width", s->width, 1, MAX_WIDTH);
     s->height = fields_int(&f, "height", s->height, 1, MAX_WIDTH);
     s->frames = fields_int(&f, "frames", s->frames, 1, 1 << 16);
@@ -413,6 +357,9 @@ static Status read_defaults(ModelConfig *c)
     s->steps = fields_int(&f, "steps", s->steps, 1, 1000);
     s->guidance = fields_real(&f, "guidance", s->guidance, 0, 100);
     s->flow_shift = fields_real(&f, "flow_shift", s->flow_shift, 1e-3, 1e3);
+    const char *scheduler = fields_text(&f, "scheduler", NULL), *sigmas = fields_text(&f, "sigmas", NULL);
+    if (scheduler) snprintf(s->scheduler, sizeof s->scheduler, "%s", scheduler);
+    if (sigmas) shot_set_sigmas(s, sigmas);
     s->negative = text_copy(fields_text(&f, "negative", ""));
     if (!failed(f.status)) f.status = status_at(model_config_check_shot(c, s), "%s", f.path);
     return fields_close(&f);
@@ -430,7 +377,7 @@ Status model_config_read(const char *folder, ModelConfig **out)
     TRY_OUT(read_text(folder, &c->text));
     TRY_OUT(read_dit(folder, "transformer/config.json", &c->dit));
     TRY_OUT(read_vae(folder, &c->vae));
-    TRY_OUT(read_scheduler(folder, &c->scheduler));
+    TRY_OUT(model_config_read_scheduler(folder, &c->scheduler));
     if (c->has_image_encoder) TRY_OUT(read_vision(folder, &c->vision));
     TRY_OUT(check_agreement(c, &c->dit, "transformer/config.json"));
     TRY_OUT(check_positions(c));
@@ -497,6 +444,18 @@ static Status check_savings(const ShotSpec *s)
     return status_ok();
 }
 
+static Status check_schedule(const ShotSpec *s)
+{
+    const bool unipc = strcmp(s->scheduler, "unipc") == 0, distilled = strcmp(s->sigmas, "distilled") == 0;
+    if (!unipc && strcmp(s->scheduler, "euler") != 0 && strcmp(s->scheduler, "lcm") != 0)
+        return status_fail(ERR_INPUT, "scheduler = \"%.15s\", expected unipc, euler or lcm", s->scheduler);
+    if (*s->sigmas && !distilled && strcmp(s->sigmas, "classic") != 0)
+        return status_fail(ERR_INPUT, "sigmas = \"%.15s\", expected standard, classic or distilled", s->sigmas);
+    if (distilled && unipc)
+        return status_fail(ERR_INPUT, "sigmas = distilled, expected scheduler euler or lcm beside it, not unipc");
+    return status_ok();
+}
+
 Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s)
 {
     TRY(check_side(c, "width", 2, s->width));
@@ -509,7 +468,6 @@ Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s)
     TRY(check_real("flow-shift", s->flow_shift, 1e-3, 1e3));
     if (s->guidance_2 > 0 && !c->two_transformers)
         return status_fail(ERR_INPUT, "guidance-2 = %g, but %s has no second transformer", s->guidance_2, c->folder);
-    if (strcmp(s->scheduler, "unipc") != 0 && strcmp(s->scheduler, "euler") != 0)
-        return status_fail(ERR_INPUT, "scheduler = \"%.15s\", expected unipc or euler", s->scheduler);
+    TRY(check_schedule(s));
     return check_savings(s);
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "common/distilled.h"
 #include "common/hash.h"
 #include "common/shot.h"
 
@@ -46,7 +47,7 @@ typedef struct { /* image_encoder/config.json (CLIP vision) and image_processor/
 } VisionConfig;
 
 typedef struct {   /* scheduler/scheduler_config.json */
-    char kind[16]; /* "unipc" or "euler" */
+    char kind[16]; /* "unipc", "euler" or "lcm" */
     double flow_shift;
     int train_steps; /* num_train_timesteps */
     int order;       /* solver_order */
@@ -66,14 +67,18 @@ typedef struct {
     VaeConfig vae;
     VisionConfig vision; /* when has_image_encoder */
     SchedulerConfig scheduler;
+    Distilled distilled; /* when its transformer is fused with a step-distilled adapter: reelwright.json says so */
     /* the pipeline's defaults, and those that the folder's optional reelwright.json states (size, frames, fps, steps,
-     * guidance, negative), which is how the pocket model says 64x112, 33 frames, 8 per second */
+     * guidance, flow_shift, scheduler, sigmas, negative), which is how the pocket model says 64x112, 33 frames, 8 per second */
     ShotSpec defaults;
 } ModelConfig;
 
 /* ERR_INPUT names file and field: missing, of the wrong type, out of range, or a kind that is not supported. */
 Status model_config_read(const char *folder, ModelConfig **out);
 void model_config_free(ModelConfig **c);
+
+/* Its part of model_config_read. */
+Status model_config_read_scheduler(const char *folder, SchedulerConfig *c);
 
 /* Refuses what the model cannot render (frames not 4k+1, a size that is no multiple of VAE scale times patch, steps,
  * guidance out of range, ...): ERR_INPUT "frames = 30, expected 4k+1 (29 or 33)". */

@@ -77,6 +77,11 @@ void shot_copy(ShotSpec *to, const ShotSpec *from)
     if (from->reused_steps) to->reused_steps = text_copy(from->reused_steps);
 }
 
+void shot_set_sigmas(ShotSpec *s, const char *word)
+{
+    snprintf(s->sigmas, sizeof s->sigmas, "%s", strcmp(word, "standard") == 0 ? "" : word);
+}
+
 /* ---- the key ---- */
 
 static void add_file(Hash *h, const char *name, const ShotFile *f)
@@ -145,6 +150,7 @@ void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT])
     hash_add_field(h, "guidance_2", "%.17g", s->guidance_2);
     hash_add_field(h, "flow_shift", "%.17g", s->flow_shift);
     hash_add_field(h, "scheduler", "%s", s->scheduler);
+    if (*s->sigmas) hash_add_field(h, "sigmas", "%s", s->sigmas);
     if (s->media) add_media(h, s->media);
     if (s->trunk_steps) {
         hash_add_field(h, "trunk.steps", "%d", s->trunk_steps);

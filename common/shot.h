@@ -41,8 +41,10 @@ typedef struct {
     double guidance;    /* classifier-free guidance scale; <= 1 renders without the negative branch */
     double guidance_2;  /* for the second transformer of a two-expert model; 0 = the same as guidance */
     double flow_shift;  /* of the sigma schedule */
-    char scheduler[16]; /* "unipc" or "euler" */
-    ShotMedia *media;   /* NULL: none */
+    char scheduler[16]; /* "unipc", "euler" or "lcm" */
+    char sigmas
+        [16]; /* which grid of noise levels: "" as diffusers has it, "classic" or "distilled" (engine/sample/schedule.h) */
+    ShotMedia *media; /* NULL: none */
     /* what is left out or shared, to cost less; 0 and NULL: nothing */
     int trunk_steps; /* the first steps are computed with trunk_prompt in the prompt's place: shots that differ in the prompt alone share them */
     char *
@@ -56,6 +58,7 @@ void shot_clear(ShotSpec *s); /* frees the texts and the media and zeroes the re
 void shot_copy(ShotSpec *to, const ShotSpec *from);
 ShotMedia *shot_media_copy(const ShotMedia *m); /* NULL of NULL */
 void shot_media_free(ShotMedia **m);
+void shot_set_sigmas(ShotSpec *s, const char *word); /* "standard" is "" */
 /* SHA-256 of everything that determines the latents (DESIGN: all fields but fps, and the model's hash). Files count by content:
  * where they lie and what they are called changes nothing. */
 void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT]);

@@ -84,6 +84,7 @@ char *shot_to_json(const ShotSpec *s)
     set(o, "guidance_2", json_real(s->guidance_2));
     set(o, "flow_shift", json_real(s->flow_shift));
     set(o, "scheduler", json_string(s->scheduler));
+    if (*s->sigmas) set(o, "sigmas", json_string(s->sigmas));
     if (s->media) set_media(o, s->media);
     if (s->trunk_steps) {
         set(o, "trunk_steps", json_integer(s->trunk_steps));
@@ -208,6 +209,13 @@ static ShotMedia *read_media(Fields *f)
     return out;
 }
 
+static void read_word(Fields *f, const char *key, char *out, size_t room)
+{
+    const char *word = fields_text(f, key, "");
+    if (strlen(word) >= room) fields_fault(f, key, " is too long");
+    snprintf(out, room, "%s", word);
+}
+
 Status shot_from_json(const char *text, ShotSpec *out)
 {
     Fields f = {
@@ -225,9 +233,8 @@ Status shot_from_json(const char *text, ShotSpec *out)
                       .guidance_2 = need_real(&f, "guidance_2"),
                       .flow_shift = need_real(&f, "flow_shift")};
     need(&f, "scheduler");
-    const char *scheduler = fields_text(&f, "scheduler", "");
-    if (strlen(scheduler) >= sizeof out->scheduler) fields_fault(&f, "scheduler", " is too long");
-    snprintf(out->scheduler, sizeof out->scheduler, "%s", scheduler);
+    read_word(&f, "scheduler", out->scheduler, sizeof out->scheduler);
+    read_word(&f, "sigmas", out->sigmas, sizeof out->sigmas);
     out->media = read_media(&f);
     out->trunk_steps = fields_int(&f, "trunk_steps", 0, 0, INT_MAX);
     if (out->trunk_steps) out->trunk_prompt = need_text(&f, "trunk_prompt");

@@ -75,9 +75,11 @@ static void set_steps(const CampaignFile *f, ShotSpec *s) { s->steps = f->steps;
 static void set_guidance(const CampaignFile *f, ShotSpec *s) { s->guidance = f->guidance; }
 static void set_guidance_2(const CampaignFile *f, ShotSpec *s) { s->guidance_2 = f->guidance_2; }
 static void set_flow_shift(const CampaignFile *f, ShotSpec *s) { s->flow_shift = f->flow_shift; }
-static void set_scheduler(const CampaignFile *f, ShotSpec *s)
+/* Not every solver takes every grid: both keys together, at either. */
+static void set_schedule(const CampaignFile *f, ShotSpec *s)
 {
-    snprintf(s->scheduler, sizeof s->scheduler, "%s", f->scheduler);
+    if (*f->scheduler) snprintf(s->scheduler, sizeof s->scheduler, "%s", f->scheduler);
+    if (*f->sigmas) shot_set_sigmas(s, f->sigmas);
 }
 
 static const struct {
@@ -90,8 +92,15 @@ static const struct {
                {"guidance", set_guidance},
                {"guidance_2", set_guidance_2},
                {"flow_shift", set_flow_shift},
-               {"scheduler", set_scheduler}};
+               {"scheduler", set_schedule},
+               {"sigmas", set_schedule}};
 enum { SETTING_COUNT = (int)(sizeof setting / sizeof *setting) };
+
+void campaign_settings(const CampaignLoad *l, ShotSpec *s)
+{
+    for (int i = 0; i < SETTING_COUNT; i++)
+        if (campaign_file_has(&l->file, setting[i].key)) setting[i].set(&l->file, s);
+}
 
 /* "frames = 30, expected ..." is said at the key's own line, so its name need not be said again. */
 static void add_model_fault(CampaignLoad *l, Place place, const char *message)
@@ -109,17 +118,21 @@ static void check_settings(CampaignLoad *l)
     int64_t before = faults_count(l->faults);
     if (!m) return;
     l->base = m->defaults;
+    campaign_settings(l, &l->base);
     for (int i = 0; i < SETTING_COUNT; i++) {
         Place place = place_of(l, setting[i].key);
         if (!campaign_file_has(&l->file, setting[i].key)) continue;
+        if (i > 0 && setting[i].set == setting[i - 1].set && campaign_file_has(&l->file, setting[i - 1].key)) continue;
         ShotSpec alone = m->defaults;
         setting[i].set(&l->file, &alone);
-        setting[i].set(&l->file, &l->base);
         Status s = model_config_check_shot(m, &alone);
         if (failed(s)) add_model_fault(l, place, s.message);
     }
     Status s = model_config_check_shot(m, &l->base);
     if (failed(s) && faults_count(l->faults) == before) add_model_fault(l, place_of(l, "model"), s.message);
+    char advice[DISTILLED_ADVICE];
+    if (distilled_advice(&m->distilled, &l->base, advice))
+        faults_warn(l->faults, place_of(l, "model"), "", "was %s", advice);
 }
 
 static bool is_step_key(const CampaignLoad *l) { return campaign_file_has(&l->file, "steps"); }

@@ -29,6 +29,8 @@ typedef struct {
     Landing *landing;     /* a page for each clip: landing.h; NULL: none */
 } CampaignLoad;
 
+/* What the file says of the shots, over what is in s. */
+void campaign_settings(const CampaignLoad *l, ShotSpec *s);
 /* Adds what is wrong with the rows' prompts, seeds and pictures to the faults. */
 void campaign_check_rows(CampaignLoad *l);
 /* Gates, watermark and credentials: proofs.c. The first adds what is wrong to the faults, the second what is asked for to the finish document. */

@@ -33,6 +33,7 @@ typedef struct { /* one file, looked at once however many rows name it */
     char *fault; /* NULL, or what is wrong with it */
     ShotFile file;
     int64_t frames;
+    Distilled distilled; /* an adapter that says so */
     UT_hash_handle hh;
 } Known;
 
@@ -60,7 +61,7 @@ enum {
 struct CampaignMedia {
     CampaignLoad *l;
     Slot slot[SLOTS]; /* those without a template are not asked for */
-    bool any, cut_told;
+    bool any, cut_told, distilled_told;
     int scale_count;
     double scale[SHOT_MAX_SCALES];
     char *text; /* an expanded template */
@@ -242,6 +243,7 @@ static Status look_at(CampaignMedia *m, const char *path, FileKind kind, Known *
     TRY(kind == KIND_VIDEO     ? probe_video(path, &probe)
         : kind == KIND_ADAPTER ? probe_adapter(path, &probe)
                                : probe_picture(path, &probe));
+    if (kind == KIND_ADAPTER) TRY(distilled_of_adapter(path, &k->distilled));
     k->frames = probe.frames;
     k->file.path = realpath(path, NULL);
     if (!k->file.path) return status_errno(ERR_INPUT, "cannot be read");
@@ -316,6 +318,26 @@ static void warn_of_cut(CampaignMedia *m, int64_t row, const Known *video)
     m->cut_told = true;
 }
 
+/* The first of them: weights that are run otherwise than they were made for. Where only the name says that they are distilled, what
+ * cannot be right is told: many steps, or guidance. */
+static void warn_of_distilled(CampaignMedia *m, int64_t row, const Slot *s, const Known *adapter)
+{
+    const Customers *c = &m->l->campaign->customers;
+    char advice[DISTILLED_ADVICE];
+    if (!adapter || m->distilled_told) return;
+    ShotSpec shot = m->l->base;
+    distilled_apply(&adapter->distilled, &shot);
+    campaign_settings(m->l, &shot);
+    const bool named = !adapter->distilled.steps && distilled_by_name(adapter->file.path) &&
+                       (shot.steps > 2 * distilled_usual.steps || shot.guidance > 1);
+    if (!distilled_advice(named ? &distilled_usual : &adapter->distilled, &shot, advice)) return;
+    faults_warn(m->l->faults, slot_place(m, s, row),
+                template_is_constant(s->text) || c->id_column < 0 ? "" : customers_value(c, row, c->id_column),
+                "%s %s%s", path_name(adapter->file.path),
+                named ? "is step-distilled by its name; such weights are usually " : "was ", advice);
+    m->distilled_told = true;
+}
+
 static void check_control(CampaignMedia *m, int64_t row, const Known *video, const Known *mask)
 {
     warn_of_cut(m, row, video);
@@ -339,15 +361,23 @@ void campaign_media_check(CampaignMedia *m, int64_t row)
         const Slot *s = &m->slot[i];
         if (s->text && (row == 0 || !template_is_constant(s->text))) file[i] = check_slot(m, s, row);
     }
+    for (int i = LORAS; i < SLOTS; i++) warn_of_distilled(m, row, &m->slot[i], file[i]);
     check_control(m, row, file[VIDEO], file[MASK]);
+}
+
+/* NULL: this row has none. */
+static const Known *known_of(CampaignMedia *m, const Slot *s, int64_t row)
+{
+    if (!s->text) return NULL;
+    template_expand(s->text, &m->l->campaign->customers, row, &m->text, &m->room);
+    if (!m->text[strspn(m->text, " \t\r\n")]) return NULL;
+    return find_file(m, m->text, s->kind);
 }
 
 static ShotFile file_of(CampaignMedia *m, const Slot *s, int64_t row)
 {
-    if (!s->text) return (ShotFile){0};
-    template_expand(s->text, &m->l->campaign->customers, row, &m->text, &m->room);
-    if (!m->text[strspn(m->text, " \t\r\n")]) return (ShotFile){0};
-    return find_file(m, m->text, s->kind)->file;
+    const Known *k = known_of(m, s, row);
+    return k ? k->file : (ShotFile){0};
 }
 
 const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
@@ -377,6 +407,17 @@ const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
     bool any = m->row.lora_count || m->row.image.path || m->row.last_image.path || m->row.control_video.path ||
                m->row.reference_count || m->row.scale_count;
     return any ? &m->row : NULL;
+}
+
+const Distilled *campaign_media_distilled(CampaignMedia *m, int64_t row)
+{
+    for (int i = LORAS; i < SLOTS; i++) {
+        const Slot *s = &m->slot[i];
+        if (!s->text) continue;
+        const Known *k = known_of(m, s, row);
+        if (k && k->distilled.steps) return &k->distilled;
+    }
+    return NULL;
 }
 
 int64_t campaign_media_count(const CampaignMedia *m) { return HASH_COUNT(m->known); }

@@ -15,6 +15,8 @@ void campaign_media_check(CampaignMedia *m, int64_t row);
 /* What this row's shot is made from, files by absolute path and hash; NULL: its prompt alone. Borrowed until the next call.
  * Only after campaign_media_check found nothing wrong with the row. */
 const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row);
+/* What the first of the row's adapters that is step-distilled was made for, if its file says so; NULL: none does. */
+const Distilled *campaign_media_distilled(CampaignMedia *m, int64_t row);
 
 int64_t campaign_media_count(const CampaignMedia *m); /* distinct files that rows name */
 

@@ -203,6 +203,12 @@ static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spe
         spec->seed = derive_seed(l->campaign->name, id);
     }
     spec->media = (ShotMedia *)(uintptr_t)campaign_media_of(l->media, row);
+    const Distilled *distilled = campaign_media_distilled(l->media, row);
+    if (distilled) {
+        distilled_apply(distilled, spec);
+        campaign_settings(l, spec);
+    }
+    if (spec->trunk_steps >= spec->steps) spec->trunk_steps = 0; /* distilled to so few that nothing can be shared */
     if (l->trunk) template_expand(l->trunk, c, row, &t->trunk, &t->trunk_room);
     if (spec->trunk_steps) spec->trunk_prompt = l->trunk ? t->trunk : l->trunk_prompt;
 }

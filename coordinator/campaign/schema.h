@@ -56,7 +56,7 @@ typedef struct
     int frames, fps, steps, priority, pilot, checkpoint_every;
     int limit_s[STAGE_COUNT];
     double guidance, guidance_2, flow_shift;
-    char scheduler[YAML_CHOICE_BYTES];
+    char scheduler[YAML_CHOICE_BYTES], sigmas[YAML_CHOICE_BYTES];
     YamlWords renditions, events, references, control_scale, audience, licence_accept;
     YamlTables loras; /* of CampaignLora */
     int cameo_pictures;

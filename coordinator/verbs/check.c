@@ -95,7 +95,7 @@ static void print_settings(const Campaign *c, const CheckSummary *sum, FILE *to)
     foreign_print(to, "  render      %dx%d, %d frames at %d per second = %.3g s, %d steps, guidance %g", s->width,
                   s->height, s->frames, s->fps, sum->duration_s, s->steps, s->guidance);
     if (s->guidance_2 > 0) foreign_print(to, " then %g", s->guidance_2);
-    foreign_print(to, ", %s\n", s->scheduler);
+    foreign_print(to, ", %s%s%s\n", s->scheduler, *s->sigmas ? " on sigmas " : "", s->sigmas);
 }
 
 /* What holds the run back or ends it; nothing where nothing does. */
@@ -257,6 +257,7 @@ static json_t *describe(const Campaign *c)
         json_pack("{s:i, s:i, s:i, s:i, s:f, s:i, s:f, s:f, s:f, s:s}", "width", s->width, "height", s->height,
                   "frames", s->frames, "fps", s->fps, "duration_s", sum.duration_s, "steps", s->steps, "guidance",
                   s->guidance, "guidance_2", s->guidance_2, "flow_shift", s->flow_shift, "scheduler", s->scheduler);
+    if (*s->sigmas) json_object_set_new(render, "sigmas", json_string(s->sigmas));
     if (!o || !counts || !render) abort(); /* texts are UTF-8 here: only memory can fail */
     set_path(o, "file", c->file);
     set_path(o, "model", c->model_folder);

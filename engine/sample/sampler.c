@@ -1,16 +1,25 @@
 #include "sampler.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/file.h"
+#include "engine/sample/noise.h"
 
 void sampler_begin(Sampler *s, Backend *be, const SchedulerConfig *c, const ShotSpec *shot, const int64_t dim[4],
                    const float *noise)
 {
-    *s = (Sampler){.config = c, .euler = strcmp(shot->scheduler, "euler") == 0, .be = be};
-    schedule_make(c, shot->scheduler, shot->steps, shot->flow_shift, &s->schedule);
+    *s = (Sampler){.config = c,
+                   .single = strcmp(shot->scheduler, "unipc") != 0,
+                   .renoise = strcmp(shot->scheduler, "lcm") == 0,
+                   .seed = shot->seed,
+                   .be = be};
+    schedule_make(c, shot, &s->schedule);
     s->latents = backend_keep(be, F32, 4, dim);
     backend_put(be, noise, s->latents);
-    if (s->euler) return;
+    if (s->renoise) s->noise = backend_keep(be, F32, 4, dim);
+    if (s->single) return;
     for (int i = 0; i <= c->order; i++) s->prediction[i] = backend_keep(be, F32, 4, dim);
     s->last = backend_keep(be, F32, 4, dim);
 }
@@ -21,6 +30,7 @@ void sampler_end(Sampler *s)
     backend_drop(s->be, &s->latents);
     for (int i = 0; i <= SAMPLER_MAX_ORDER; i++) backend_drop(s->be, &s->prediction[i]);
     backend_drop(s->be, &s->last);
+    backend_drop(s->be, &s->noise);
     *s = (Sampler){0};
 }
 
@@ -155,10 +165,34 @@ static void unipc_step(Sampler *s, Tensor velocity)
     apply(s, &u, order, false, s->latents);
 }
 
+/* Other low halves than the seed itself and its neighbours, which other shots have: the generator looks at 32 bits. */
+uint64_t sampler_step_seed(uint64_t seed, int step) { return (uint32_t)seed + 0x9e3779b9u * ((uint32_t)step + 1); }
+
+static void put_noise(Sampler *s)
+{
+    const int64_t count = tensor_count(s->noise);
+    if (backend_plans(s->be)) return;
+    float *noise = memory_get((size_t)count, sizeof *noise); /* latents: some MB */
+    noise_fill(sampler_step_seed(s->seed, s->step), noise, count);
+    backend_put(s->be, noise, s->noise);
+    free(noise);
+}
+
+static void lcm_step(Sampler *s, Tensor velocity)
+{
+    const double sigma = s->schedule.sigma[s->step], next = s->schedule.sigma[s->step + 1];
+    const bool last = next == 0;
+    if (!last) put_noise(s);
+    op_combine(s->be, s->latents, last ? 2 : 3, (Tensor[]){s->latents, velocity, s->noise},
+               (double[]){1 - next, -(1 - next) * sigma, next});
+}
+
 void sampler_step(Sampler *s, Tensor velocity)
 {
     const float dt = s->schedule.sigma[s->step + 1] - s->schedule.sigma[s->step];
-    if (s->euler)
+    if (s->renoise)
+        lcm_step(s, velocity);
+    else if (s->single)
         op_combine(s->be, s->latents, 2, (Tensor[]){s->latents, velocity}, (double[]){1, (double)dt});
     else
         unipc_step(s, velocity);
@@ -169,7 +203,7 @@ void sampler_step(Sampler *s, Tensor velocity)
 
 int sampler_history_count(const Sampler *s, int step)
 {
-    if (s->euler || step == 0) return 0;
+    if (s->single || step == 0) return 0;
     return (step < s->config->order ? step : s->config->order) + 1;
 }
 

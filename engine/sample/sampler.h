@@ -1,4 +1,6 @@
-/* sampler.h - from one latent to the next: UniPC (any order to 3, predictor and corrector) and Euler.
+/* sampler.h - from one latent to the next: UniPC (any order to 3, predictor and corrector), Euler, and LCM, which goes to the clean latent
+ * at once and adds new noise up to the next level: z' = (1 - sigma') (z - sigma v) + sigma' n. n of step i is torch.randn of the seed
+ * sampler_step_seed(seed, i): diffusers' pipelines take it from a generator that no caller can seed.
  *
  * Notation of UniPC (Zhao et al. 2023, arXiv:2302.04867) for flow models: alpha = 1 - sigma, lambda = log(alpha / sigma),
  * h = difference of lambda over a step, B(h) = e^-h - 1 (bh2) or -h (bh1); m = the clean latent that the model predicts.
@@ -17,7 +19,10 @@ enum { SAMPLER_MAX_ORDER = 3, SAMPLER_MAX_HISTORY = SAMPLER_MAX_ORDER + 1 };
 
 typedef struct {
     const SchedulerConfig *config;
-    bool euler;
+    bool single;  /* Euler or LCM: no history */
+    bool renoise; /* LCM */
+    uint64_t seed;
+    Tensor noise; /* LCM's */
     Schedule schedule;
     Backend *be;
     int step; /* steps done */
@@ -31,6 +36,7 @@ typedef struct {
 void sampler_begin(Sampler *s, Backend *be, const SchedulerConfig *c, const ShotSpec *shot, const int64_t dim[4],
                    const float *noise);
 void sampler_end(Sampler *s);
+uint64_t sampler_step_seed(uint64_t seed, int step);
 /* One step with the model's velocity at the present latents and timestep. */
 void sampler_step(Sampler *s, Tensor velocity);
 

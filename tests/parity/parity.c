@@ -95,6 +95,12 @@ static void shot_from_call(json_t *note, const ModelConfig *c, ShotSpec *s)
     s->guidance = json_number_value(json_object_get(call, "guidance_scale"));
     s->guidance_2 = json_number_value(json_object_get(call, "guidance_scale_2"));
     s->seed = (uint64_t)json_integer_value(json_object_get(note, "noise_seed"));
+    const json_t *own = json_object_get(note, "schedule"); /* other than the folder's */
+    const char *scheduler = json_string_value(json_object_get(own, "scheduler")),
+               *sigmas = json_string_value(json_object_get(own, "sigmas"));
+    if (scheduler) snprintf(s->scheduler, sizeof s->scheduler, "%s", scheduler);
+    if (sigmas) snprintf(s->sigmas, sizeof s->sigmas, "%s", sigmas);
+    if (own) s->flow_shift = json_number_value(json_object_get(own, "flow_shift"));
 }
 
 /* The pictures that the run was given; they are recorded as they were read from the files. */

@@ -16,9 +16,10 @@ static const char *const fixtures[] = {"t2v-0", "i2v_a14b-0", "ti2v5b_i2v-0", "f
 /* Other calls of the same models: no guidance, one step, one frame, empty and long prompts, other scripts, several steps by each
  * expert, pictures of other sizes, control videos that are larger, smaller, shorter than the clip, or none. */
 static const char *const calls[] = {
-    "unguided",  "one-step",       "empty",        "scripts",          "long",       "experts",     "first-frame",
-    "ends",      "prompt-only",    "references",   "short-video",      "odd-video",  "large-video", "small-video",
-    "lora-peft", "lora-published", "lora-experts", "single-published", "single-fp8", "single-gguf"};
+    "unguided",    "one-step",    "empty",       "scripts",        "long",         "experts",
+    "first-frame", "ends",        "prompt-only", "references",     "short-video",  "odd-video",
+    "large-video", "small-video", "lora-peft",   "lora-published", "lora-experts", "single-published",
+    "single-fp8",  "single-gguf", "classic",     "distilled",      "lcm"};
 
 /* fp32: what the references require. Measured over 36 references: embeds 6.3e-7 (3.4e-6 with 512 tokens), model 4.8e-6,
  * latents 3.7e-6, encode 1.9e-6, video 2.5e-6, inside 8.9e-6. */

@@ -132,6 +132,41 @@ static void test_adapters(void **state)
     is_refused(TEXT_MODEL "loras: [{file: absent.safetensors}]\n", "id\na\n", "absent.safetensors");
 }
 
+static bool warns(const Campaign *c, const char *text)
+{
+    bool found = false;
+    for (int i = 0; i < c->warnings.count; i++) found |= strstr(c->warnings.warning[i].message, text) != NULL;
+    return found;
+}
+
+/* A step-distilled adapter brings its schedule to the rows that have it; what the file says goes before. */
+static void test_distilled_adapters(void **state)
+{
+    static const char header[] =
+        "{\"__metadata__\":{\"reelwright\":\"{\\\"distilled\\\": {\\\"steps\\\": 4, \\\"flow_shift\\\": 5}}\"},"
+        "\"blocks.0.attn1.to_q.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]}}";
+    char text[sizeof header + 12] = {(char)(sizeof header - 1)};
+    (void)state;
+    text[0] = (char)((sizeof header - 1) & 255);
+    text[1] = (char)((sizeof header - 1) >> 8);
+    memcpy(text + 8, header, sizeof header - 1);
+    put("fast.safetensors", text, sizeof header - 1 + 12);
+    Campaign *c = plan(TEXT_MODEL "loras: [{file: \"{{own|}}\"}]\n", "id,own\na,\nb,fast.safetensors\n");
+    const ShotSpec *plain = &c->shot[c->clip[0].shot].spec, *fast = &c->shot[c->clip[1].shot].spec;
+    assert_string_equal(plain->scheduler, "unipc");
+    assert_string_equal(plain->sigmas, "");
+    assert_true(fast->steps == 4 && fast->guidance == 1 && fast->flow_shift == 5);
+    assert_string_equal(fast->scheduler, "euler");
+    assert_string_equal(fast->sigmas, "distilled");
+    assert_false(warns(c, "made for 4 steps"));
+    campaign_free(&c);
+    c = plan(TEXT_MODEL "steps: 8\nloras: [{file: fast.safetensors}]\n", "id\na\n");
+    assert_int_equal(c->shot[0].spec.steps, 8);
+    assert_string_equal(c->shot[0].spec.sigmas, "distilled");
+    assert_true(warns(c, "made for 4 steps"));
+    campaign_free(&c);
+}
+
 static void test_content_decides(void **state)
 {
     (void)state;
@@ -410,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_content_decides),
         cmocka_unit_test(test_adapters),
+        cmocka_unit_test(test_distilled_adapters),
         cmocka_unit_test(test_every_kind_of_model),
         cmocka_unit_test(test_model_and_keys),
         cmocka_unit_test(test_files),

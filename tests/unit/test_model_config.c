@@ -87,6 +87,12 @@ static void folder_states_defaults(void **state)
     assert_int_equal(c->defaults.fps, 8);
     assert_string_equal(c->defaults.negative, "grey");
     model_config_free(&c);
+    edit(folder, "reelwright.json", NULL, "{\"distilled\":{\"steps\":4,\"flow_shift\":8},\"width\":64,\"height\":48}");
+    assert_int_equal(model_config_read(folder, &c).err, OK);
+    assert_true(c->defaults.steps == 4 && c->defaults.guidance == 1 && c->defaults.flow_shift == 8);
+    assert_string_equal(c->defaults.scheduler, "euler");
+    assert_string_equal(c->defaults.sigmas, "distilled");
+    model_config_free(&c);
     model_config_hash(folder, after);
     assert_string_equal(before, after); /* defaults do not change what a stated shot renders */
     edit(folder, "vae/config.json", "0.7571", "0.7572");
@@ -121,6 +127,8 @@ static const struct {
     {"scheduler/scheduler_config.json", "UniPCMultistepScheduler", "DDIMScheduler", "_class_name = \"DDIMScheduler\""},
     {"scheduler/scheduler_config.json", "\"use_flow_sigmas\": true", "\"use_flow_sigmas\": false", "use_flow_sigmas"},
     {"scheduler/scheduler_config.json", "flow_prediction", "epsilon", "prediction_type"},
+    {"reelwright.json", NULL, "{\"distilled\": {\"steps\": 4, \"scheduler\": \"ddim\"}}", "expected euler or lcm"},
+    {"reelwright.json", NULL, "{\"sigmas\": \"old\"}", "expected standard, classic or distilled"},
     {"transformer/diffusion_pytorch_model.safetensors", NULL, "short", "too short"},
     {"vae/diffusion_pytorch_model.safetensors", NULL, "\xff\xff\xff\xff\xff\xff\xff\x7f{}", "expected at most"},
     {"tokenizer/spiece.model", NULL, "nonsense", "spiece.model"},

@@ -1,4 +1,4 @@
-/* test_schedule.c - sigmas and timesteps equal those of diffusers 0.42.1, and the samplers follow its solvers. */
+/* test_schedule.c - sigmas and timesteps equal those of diffusers 0.42.1 (classic: of 0.36.0), and the samplers follow its solvers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,18 +14,27 @@
 #include "engine/sample/sampler.h"
 
 static const struct {
-    const char *kind;
+    const char *kind, *sigmas;
     int steps;
     double shift;
     float sigma[3], timestep[3]; /* first, middle, last before 0 */
 } schedules[] = {
-    {"unipc", 1, 3.0, {0x1.ffffdep-1f, 0x1.ffffdep-1f, 0x1.ffffdep-1f}, {999, 999, 999}},
-    {"unipc", 4, 3.0, {0x1.ffffdep-1f, 0x1.803120p-1f, 0x1.0082f0p-1f}, {999, 750, 500}},
-    {"unipc", 16, 5.0, {0x1.ffffdep-1f, 0x1.aacf0ep-1f, 0x1.031014p-2f}, {999, 833, 252}},
-    {"unipc", 50, 8.0, {0x1.ffffdep-1f, 0x1.c73650p-1f, 0x1.2bb832p-3f}, {999, 889, 146}},
-    {"euler", 1, 3.0, {1, 1, 1}, {1000, 1000, 1000}},
-    {"euler", 4, 3.0, {1, 0x1.344d14p-1f, 0x1.24924ap-7f}, {1000, 0x1.2d1346p+9f, 0x1.1db6dcp+3f}},
-    {"euler", 20, 5.0, {1, 0x1.a3b4fcp-1f, 0x1.900004p-6f}, {1000, 0x1.99debep+9f, 0x1.86a004p+4f}},
+    {"unipc", "", 1, 3.0, {0x1.ffffdep-1f, 0x1.ffffdep-1f, 0x1.ffffdep-1f}, {999, 999, 999}},
+    {"unipc", "", 4, 3.0, {0x1.ffffdep-1f, 0x1.803120p-1f, 0x1.0082f0p-1f}, {999, 750, 500}},
+    {"unipc", "", 16, 5.0, {0x1.ffffdep-1f, 0x1.aacf0ep-1f, 0x1.031014p-2f}, {999, 833, 252}},
+    {"unipc", "", 50, 8.0, {0x1.ffffdep-1f, 0x1.c73650p-1f, 0x1.2bb832p-3f}, {999, 889, 146}},
+    {"euler", "", 1, 3.0, {1, 1, 1}, {1000, 1000, 1000}},
+    {"euler", "", 4, 3.0, {1, 0x1.344d14p-1f, 0x1.24924ap-7f}, {1000, 0x1.2d1346p+9f, 0x1.1db6dcp+3f}},
+    {"euler", "", 20, 5.0, {1, 0x1.a3b4fcp-1f, 0x1.900004p-6f}, {1000, 0x1.99debep+9f, 0x1.86a004p+4f}},
+    {"unipc", "classic", 1, 3.0, {0x1.ffd448p-1f, 0x1.ffd448p-1f, 0x1.ffd448p-1f}, {999, 999, 999}},
+    {"unipc", "classic", 4, 3.0, {0x1.ffd448p-1f, 0x1.7fced2p-1f, 0x1.ffa896p-2f}, {999, 749, 499}},
+    {"unipc", "classic", 16, 5.0, {0x1.ffe5c4p-1f, 0x1.aa863cp-1f, 0x1.ff9720p-3f}, {999, 833, 249}},
+    {"unipc", "classic", 50, 8.0, {0x1.ffef9ap-1f, 0x1.c70288p-1f, 0x1.1f2fbap-3f}, {999, 888, 140}},
+    {"euler", "classic", 20, 5.0, {1, 0x1.a3b4fcp-1f, 0x1.900004p-6f}, {1000, 0x1.99debep+9f, 0x1.86a004p+4f}},
+    {"euler", "distilled", 3, 1.0, {1, 0x1.555556p-1f, 0x1.555556p-2f}, {1000, 0x1.4d5556p+9f, 0x1.4d5556p+8f}},
+    {"euler", "distilled", 4, 5.0, {1, 0x1.aaaaaap-1f, 0x1.4p-1f}, {1000, 0x1.a0aaaap+9f, 625}},
+    {"lcm", "distilled", 8, 8.0, {1, 0x1.c71c72p-1f, 0x1.111112p-1f}, {1000, 0x1.bc71c8p+9f, 0x1.0aaaacp+9f}},
+    {"lcm", "", 4, 5.0, {1, 0x1.6f443cp-1f, 0x1.900004p-6f}, {1000, 0x1.66a8a2p+9f, 0x1.86a004p+4f}},
 };
 
 static SchedulerConfig config_of(int order)
@@ -45,7 +54,10 @@ static void schedules_equal(void **state)
     for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
         Schedule s;
         const int at[3] = {0, schedules[i].steps / 2, schedules[i].steps - 1};
-        schedule_make(&c, schedules[i].kind, schedules[i].steps, schedules[i].shift, &s);
+        ShotSpec shot = {.steps = schedules[i].steps, .flow_shift = schedules[i].shift};
+        snprintf(shot.scheduler, sizeof shot.scheduler, "%s", schedules[i].kind);
+        snprintf(shot.sigmas, sizeof shot.sigmas, "%s", schedules[i].sigmas);
+        schedule_make(&c, &shot, &s);
         for (int k = 0; k < 3; k++) {
             assert_true(s.sigma[at[k]] == schedules[i].sigma[k]);
             assert_true(s.timestep[at[k]] == schedules[i].timestep[k]);

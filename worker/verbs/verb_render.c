@@ -20,11 +20,12 @@
 #include "worker/render/render_group.h"
 #include "worker/render/trace.h"
 #include "worker/render/worker.h"
+#include "worker/verbs/render_loras.h"
 #include "worker/verbs/verbs.h"
 
 typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, and the model folder's default holds */
     const char *model, *prompt, *negative, *output;
-    int width, height, frames, fps, steps;
+    int width, height, frames, fps, steps, scheduler, sigmas;
     double guidance, guidance_2, flow_shift;
     uint64_t seed;
     int trunk_steps;
@@ -55,6 +56,9 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"steps", OPTION_INT, &o->steps, .value = "S", .min = 1, .max = 1000},
         {"flow-shift", OPTION_REAL, &o->flow_shift, .value = "X", .min = 1e-3, .max = 1e3,
          .help = "denoising steps, shift of their noise levels"},
+        {"scheduler", OPTION_CHOICE, &o->scheduler, .value = "unipc|euler|lcm"},
+        {"sigmas", OPTION_CHOICE, &o->sigmas, .value = "standard|classic|distilled",
+         .help = "solver; levels as diffusers has them, before 0.37, or of step-distilled weights"},
         {"guidance", OPTION_REAL, &o->guidance, .value = "G", .min = 0, .max = 100},
         {"guidance-2", OPTION_REAL, &o->guidance_2, .value = "G", .min = 0, .max = 100,
          .help = "by the prompt; G of the second transformer"},
@@ -194,7 +198,8 @@ static Status make_media(const RenderOptions *o, const ModelConfig *c, ShotSpec 
     if (o->references.count > SHOT_MAX_REFERENCES)
         return status_fail(ERR_INPUT, "--reference: %d pictures, expected at most %d", o->references.count,
                            SHOT_MAX_REFERENCES);
-    ShotMedia *m = s->media = memory_get(1, sizeof *m);
+    if (!s->media) s->media = memory_get(1, sizeof *s->media);
+    ShotMedia *m = s->media;
     m->image = file_of(o->image);
     m->last_image = file_of(o->last_image);
     m->control_video = file_of(o->control_video);
@@ -221,7 +226,10 @@ static Status read_guided(const char *text, ShotSpec *s)
 
 static Status make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
 {
+    static const char *const scheduler[] = {"unipc", "euler", "lcm"}, *const sigmas[] = {"standard", "classic",
+                                                                                         "distilled"};
     shot_copy(s, &c->defaults);
+    TRY(render_loras_read(&o->loras, s));
     free(s->prompt);
     s->prompt = text_copy(o->prompt);
     if (o->negative) {
@@ -243,46 +251,9 @@ static Status make_shot(const RenderOptions *o, const ModelConfig *c, ShotSpec *
     s->trunk_steps = o->trunk_steps;
     if (o->trunk_prompt) s->trunk_prompt = text_copy(o->trunk_prompt);
     if (o->reused_steps) s->reused_steps = text_copy(o->reused_steps);
+    if (o->scheduler >= 0) snprintf(s->scheduler, sizeof s->scheduler, "%s", scheduler[o->scheduler]);
+    if (o->sigmas >= 0) shot_set_sigmas(s, sigmas[o->sigmas]);
     return make_media(o, c, s);
-}
-
-/* ---- adapters -------------------------------------------------------------------------------------------------------------- */
-
-/* FILE[:SCALE[:high|low]]. A file that is there under the whole text is that file: names may hold colons. */
-static Status read_lora(const char *text, ShotLora *l)
-{
-    char *path = text_copy(text), *colon;
-    *l = (ShotLora){.scale = 1, .expert = "both"};
-    if (!file_exists(path) && (colon = strrchr(path, ':')) &&
-        (strcmp(colon + 1, "high") == 0 || strcmp(colon + 1, "low") == 0)) {
-        snprintf(l->expert, sizeof l->expert, "%s", colon + 1);
-        *colon = 0;
-    }
-    if (!file_exists(path) && (colon = strrchr(path, ':'))) {
-        char *end;
-        l->scale = strtod(colon + 1, &end);
-        if (end == colon + 1 || *end || !isfinite(l->scale)) {
-            free(path);
-            return status_fail(ERR_INPUT, "--lora %s: expected FILE, FILE:SCALE or FILE:SCALE:high (or low)", text);
-        }
-        *colon = 0;
-    }
-    l->file.path = path;
-    return file_exists(path) ? status_ok() : status_fail(ERR_INPUT, "--lora %s: no such file", text);
-}
-
-static Status read_loras(const OptionTexts *loras, ShotSpec *s)
-{
-    if (loras->count == 0) return status_ok();
-    if (loras->count > SHOT_MAX_LORAS)
-        return status_fail(ERR_INPUT, "--lora: %d files, expected at most %d", loras->count, SHOT_MAX_LORAS);
-    if (!s->media) s->media = memory_get(1, sizeof *s->media);
-    s->media->lora = memory_get((size_t)loras->count, sizeof *s->media->lora);
-    for (int i = 0; i < loras->count; i++) {
-        s->media->lora_count++;
-        TRY(read_lora(loras->text[i], &s->media->lora[i]));
-    }
-    return status_ok();
 }
 
 /* ---- progress --------------------------------------------------------------------------------------------------- */
@@ -411,8 +382,8 @@ static Status prepare(Work *w)
     TRY(model_config_read(o->model, &config));
     Status status = check_kind(o, config);
     if (!failed(status)) status = make_shot(o, config, &w->shot);
-    if (!failed(status)) status = read_loras(&o->loras, &w->shot);
     if (!failed(status)) status = model_config_check_shot(config, &w->shot);
+    if (!failed(status) && !link_under_launcher()) render_loras_warn(config, &w->shot);
     if (!failed(status)) status = conditions_read(w->shot.media, config, w->shot.frames, false, &w->pictures);
     model_config_free(&config);
     return status;
@@ -537,7 +508,13 @@ static void clear_work(Work *w)
 
 Status verb_render(int argc, char **argv, LaunchRanks *launch)
 {
-    RenderOptions o = {.dtype = -1, .guidance = NAN, .guidance_2 = NAN, .flow_shift = NAN, .group_size = 1};
+    RenderOptions o = {.dtype = -1,
+                       .scheduler = -1,
+                       .sigmas = -1,
+                       .guidance = NAN,
+                       .guidance_2 = NAN,
+                       .flow_shift = NAN,
+                       .group_size = 1};
     int next;
     TRY(read_options(&o, argc, argv, &next));
     if (next < 0) return status_ok();
