@@ -175,6 +175,21 @@ static size_t find(const char *data, size_t bytes, const char *box)
     return bytes;
 }
 
+/* What the library cannot read, and what was never signed, has no credentials; it was not altered. */
+static void are_not_seen_where_there_are_none(void **state)
+{
+    static const char *const other[] = {"", "hello\n", "\x1a\x45\xdf\xa3 not the container that its name says",
+                                        "jumd c2pa"};
+    (void)state;
+    CredentialsReading r;
+    if (!has_library()) skip();
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        assert_string_equal(file_replace(clip, other[i], strlen(other[i])).message, "");
+        assert_string_equal(credentials_read(clip, NULL, &r).message, "");
+        if (r.state != CREDENTIALS_NONE) fail_msg("%s: %s", other[i], r.why);
+    }
+}
+
 static void break_with_any_change(void **state)
 {
     (void)state;
@@ -235,11 +250,9 @@ static void are_read_by_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(are_read_back),
-        cmocka_unit_test(are_signed_by_a_command),
-        cmocka_unit_test(carry_the_time),
-        cmocka_unit_test(break_with_any_change),
-        cmocka_unit_test(leave_the_file_alone_when_they_fail),
+        cmocka_unit_test(are_read_back),         cmocka_unit_test(are_signed_by_a_command),
+        cmocka_unit_test(carry_the_time),        cmocka_unit_test(are_not_seen_where_there_are_none),
+        cmocka_unit_test(break_with_any_change), cmocka_unit_test(leave_the_file_alone_when_they_fail),
         cmocka_unit_test(are_read_by_others),
     };
     return cmocka_run_group_tests(tests, make_keys, remove_keys);

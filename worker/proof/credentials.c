@@ -319,6 +319,26 @@ Status credentials_take_report(const char *text, size_t bytes, CredentialsReadin
     return status_ok();
 }
 
+/* Does the file hold a manifest, readable or not? Its first box is a JUMBF description whose type begins with "c2pa". Without one, whatever the library cannot
+ * read is simply no signed file: a text, another container, half a download. */
+static bool has_manifest(FILE *f)
+{
+    static const char mark[] = "jumdc2pa";
+    enum { MARK = sizeof mark - 1, ROOM = 1 << 16 };
+    char *buffer = memory_get(ROOM + MARK, 1);
+    size_t kept = 0, n;
+    bool found = false;
+    rewind(f);
+    while (!found && (n = fread(buffer + kept, 1, ROOM, f)) > 0) {
+        const size_t have = kept + n;
+        found = memmem(buffer, have, mark, MARK) != NULL;
+        kept = have < MARK - 1 ? have : MARK - 1;
+        memmove(buffer, buffer + have - kept, kept);
+    }
+    free(buffer);
+    return found;
+}
+
 static Status read_from(const C2paLibrary *c, const char *path, FILE *f, const char *anchors_pem,
                         CredentialsReading *out)
 {
@@ -333,9 +353,7 @@ static Status read_from(const C2paLibrary *c, const char *path, FILE *f, const c
         c->c2pa_string_free(text);
     } else {
         char *reason = c->c2pa_error();
-        const bool none = reason && (strstr(reason, "ManifestNotFound") || strstr(reason, "JumbfNotFound") ||
-                                     strstr(reason, "no JUMBF") || strstr(reason, "UnsupportedType"));
-        if (!none) {
+        if (has_manifest(f)) {
             out->state = CREDENTIALS_INVALID;
             snprintf(out->why, sizeof out->why, "%.150s", reason ? reason : "unreadable");
         }

@@ -25,16 +25,33 @@ static void print_report(const char *path, const GateReport *r)
     }
 }
 
+/* Of many files one that cannot be measured does not keep the others from it. */
+static json_t *refuse(const char *path, const char *why, bool as_json)
+{
+    if (!as_json) foreign_print(stdout, "%s: cannot be measured: %s\n", path, why);
+    char *name = foreign_utf8(path), *text = foreign_utf8(why);
+    json_t *j = json_pack("{s:s, s:n, s:s}", "file", name, "verdict", "error", text);
+    free(name);
+    free(text);
+    return j;
+}
+
 Status verb_gate_files(char *const *file, int count, const char *set_json, bool as_json)
 {
     GateSet set;
     TRY(gate_set_parse(set_json, &set));
     json_t *list = json_array();
-    int bad = 0;
+    int bad = 0, refused = 0;
     Status status = status_ok();
     for (int i = 0; i < count && !failed(status); i++) {
         GateReport report;
         status = gate_file(file[i], &set, (GatePromise){0}, &report);
+        if (status.err == ERR_INPUT && count > 1) {
+            json_array_append_new(list, refuse(file[i], status.message, as_json));
+            refused++;
+            status = status_ok();
+            continue;
+        }
         if (failed(status)) break;
         bad += report.verdict == GATE_FAIL;
         if (as_json) {
@@ -54,6 +71,7 @@ Status verb_gate_files(char *const *file, int count, const char *set_json, bool 
         putchar('\n');
     }
     json_decref(list);
+    if (!failed(status) && refused) return status_fail(ERR_INPUT, "%d of %d files cannot be measured", refused, count);
     if (failed(status) || !bad) return status;
     return status_fail(ERR_CLIP, "%d of %d files failed a gate", bad, count);
 }
