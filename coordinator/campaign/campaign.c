@@ -340,13 +340,45 @@ static void read_notify(CampaignLoad *l)
     }
 }
 
+/* The file of a series lies beside the campaigns, and is made by the first lot. */
+static void read_series(CampaignLoad *l, ReviewSettings *r)
+{
+    const CampaignFile *f = &l->file;
+    const Place place = place_of(l, "review.series");
+    if (!is_given(f->review_series)) {
+        if (campaign_file_has(f, "review.aql"))
+            faults_add(l->faults, place_of(l, "review.aql"), "expected review.series with it: an AQL is of a series");
+        return;
+    }
+    char *path = path_join(l->campaign->folder, f->review_series), *folder = path_folder(path);
+    if (customers_bad_byte(path, strlen(path)) >= 0)
+        faults_add(l->faults, place, "expected a path in UTF-8");
+    else if (r->policy != REVIEW_SAMPLE)
+        faults_add(l->faults, place, "expected review.policy: sample with it");
+    else if (!file_is_folder(folder))
+        faults_add(l->faults, place, "%s: no such folder", folder);
+    else
+        r->series = text_copy(path), r->aql = f->review_aql;
+    free(folder);
+    free(path);
+}
+
+static void read_review(CampaignLoad *l)
+{
+    const CampaignFile *f = &l->file;
+    ReviewSettings *r = &l->campaign->settings.review;
+    *r = (ReviewSettings){.policy = review_policy_find(*f->review ? f->review : f->review_policy),
+                          .lq = f->review_lq,
+                          .four_eyes = f->review_four_eyes};
+    read_series(l, r);
+}
+
 static void read_settings(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
     Settings *s = &l->campaign->settings;
-    s->review = (ReviewSettings){review_policy_find(*l->file.review ? l->file.review : l->file.review_policy),
-                                 l->file.review_lq, l->file.review_four_eyes};
     double when;
+    read_review(l);
     s->priority = f->priority;
     if (!retention_parse(f->retention, &s->retention_s))
         faults_add(l->faults, place_of(l, "retention"), "%s, expected 30d, 12h or 8w, or none",

@@ -79,7 +79,8 @@ typedef struct
     bool watermark, review_four_eyes;
     char *certificate, *signing_key, *signer, *timestamp;
     char credentials[YAML_CHOICE_BYTES], review[YAML_CHOICE_BYTES], review_policy[YAML_CHOICE_BYTES];
-    double review_lq;
+    double review_lq, review_aql;
+    char *review_series;
     int line[CAMPAIGN_MAX_KEYS]; /* of each key of the table; 0 = not given, negative = its value is refused */
 } CampaignFile;
 

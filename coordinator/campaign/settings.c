@@ -39,6 +39,7 @@ void settings_clear(Settings *s)
     free(s->notify.webhook);
     free(s->notify.command);
     free(s->notify.secret_file);
+    free(s->review.series);
     memset(s, 0, sizeof *s);
 }
 
@@ -49,12 +50,13 @@ char *settings_to_json(const Settings *s)
     json_t *limits = json_object(), *events = json_array();
     for (int i = 0; i < STAGE_COUNT; i++) json_object_set_new(limits, stage_names[i], json_integer(s->limit_s[i]));
     for (int i = 0; i < s->notify.event_count; i++) json_array_append_new(events, json_string(s->notify.event[i]));
-    json_t *all = json_pack("{s:i,s:i,s:s,s:f,s:b,s:o,s:s?,s:s?,s:s?,s:o,s:b,s:b,s:{s:s,s:f,s:b}}", "priority",
-                            s->priority, "pilot", s->pilot, "deadline", s->deadline, "max_fails", s->max_fails.count,
-                            "max_fails_percent", s->max_fails.percent, "limits", limits, "webhook", s->notify.webhook,
-                            "command", s->notify.command, "secret_file", s->notify.secret_file, "events", events,
-                            "mixed", s->mixed, "keep_masters", s->keep_masters, "review", "policy",
-                            policy_names[s->review.policy], "lq", s->review.lq, "four_eyes", s->review.four_eyes);
+    json_t *all =
+        json_pack("{s:i,s:i,s:s,s:f,s:b,s:o,s:s?,s:s?,s:s?,s:o,s:b,s:b,s:{s:s,s:f,s:b,s:f,s:s?}}", "priority",
+                  s->priority, "pilot", s->pilot, "deadline", s->deadline, "max_fails", s->max_fails.count,
+                  "max_fails_percent", s->max_fails.percent, "limits", limits, "webhook", s->notify.webhook, "command",
+                  s->notify.command, "secret_file", s->notify.secret_file, "events", events, "mixed", s->mixed,
+                  "keep_masters", s->keep_masters, "review", "policy", policy_names[s->review.policy], "lq",
+                  s->review.lq, "four_eyes", s->review.four_eyes, "aql", s->review.aql, "series", s->review.series);
     if (all && s->list_bom) json_object_set_new(all, "list_bom", json_true());
     if (all) json_object_set_new(all, "retention_s", json_real(s->retention_s));
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
@@ -106,7 +108,8 @@ Status settings_from_json(const char *text, Settings *out)
         const json_t *review = json_object_get(all, "review");
         out->review = (ReviewSettings){review_policy_find(json_string_value(json_object_get(review, "policy"))),
                                        json_number_value(json_object_get(review, "lq")),
-                                       json_is_true(json_object_get(review, "four_eyes"))};
+                                       json_is_true(json_object_get(review, "four_eyes")),
+                                       json_number_value(json_object_get(review, "aql")), copy_text(review, "series")};
     }
     json_decref(all);
     return good ? status_ok() : status_fail(ERR_FATAL, "damaged settings of the campaign");

@@ -31,6 +31,8 @@ typedef struct {
     ReviewPolicy policy;
     double lq;      /* per cent: limiting quality of a sample */
     bool four_eyes; /* an approval takes two people */
+    double aql;     /* per cent; 0: the campaign is no lot of a series */
+    char *series;   /* the file that the series' lots are noted in; NULL: none */
 } ReviewSettings;
 
 typedef struct { /* owns its texts: settings_clear */

@@ -15,8 +15,11 @@
 #include "common/shell.h"
 #include "coordinator/deliver/deliver.h"
 #include "coordinator/deliver/diversity.h"
+#include "coordinator/deliver/earlier.h"
 #include "coordinator/deliver/list.h"
+#include "coordinator/deliver/lots.h"
 #include "coordinator/deliver/report.h"
+#include "coordinator/deliver/requests.h"
 #include "coordinator/deliver/sweep.h"
 #include "coordinator/deliver/withdraw.h"
 #include "coordinator/ledger/lock.h"
@@ -241,12 +244,24 @@ static Status judge(const Snapshot *s, const char *folder, Status so_far, const 
     return s->left == 0 ? verdict(s, folder, quiet) : status_ok();
 }
 
+/* What follows from reviewers' words that the run took up. */
+static Status close_reviews(const char *folder)
+{
+    Ledger *l = NULL;
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = lots_note(l);
+    if (!failed(status)) status = earlier_sweep(l);
+    ledger_close(&l);
+    return status;
+}
+
 Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
 {
     Snapshot s = {0};
     Delivery done = {0};
     char *why = text_copy(so_far.message), *text; /* the text of so_far may be overwritten by what follows */
     Status status = withdraw_revoked(folder, launch, NULL);
+    if (!failed(status)) status = close_reviews(folder);
     if (!failed(status)) status = read_now(folder, &s);
     const bool known = !failed(status), whole = known && can_deliver(&s), complete = known && s.left == 0;
     if (whole) status = deliver(folder, launch, false, &done);
@@ -303,6 +318,7 @@ Status conclude_delivery(const char *folder)
                            folder);
     }
     Status status = lock_take(folder, false, &lock); /* delivering takes an epoch: a run that goes on would be fenced */
+    if (!failed(status)) status = requests_take(folder, 0);
     if (!failed(status)) status = withdraw_revoked(folder, 0, NULL);
     if (!failed(status)) status = deliver_now(folder, &s);
     if (!failed(status)) status = read_now(folder, &now);

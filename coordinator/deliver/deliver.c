@@ -373,6 +373,7 @@ Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
     d->to = path_join(d->from, "delivery");
     TRY_OUT(guard_open(l, &d->guard));
     TRY_OUT(audit_open(d->from, &d->audit));
+    TRY_OUT(audit_take_decisions(d->audit, l, moment_wall_s()));
     TRY_OUT(make_open_folder(d->to));
     status = deliver_all(d);
 out:

@@ -45,7 +45,7 @@ static json_t *read_decisions(Dossier *d)
 {
     TrustChain chain;
     char *path = path_join(d->folder, "audit.jsonl");
-    Status status = trust_chain_read(path, (TrustChainSink){take_decision, d}, &chain);
+    Status status = audit_read(d->folder, (TrustChainSink){take_decision, d}, &chain);
     const char *state = !file_exists(path) ? "absent" : failed(status) ? "broken" : "whole";
     free(path);
     json_t *o = json_pack("{s:s,s:I,s:O}", "chain", state, "lines", (json_int_t)chain.count, "decisions", d->decisions);

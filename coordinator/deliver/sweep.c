@@ -115,7 +115,7 @@ void sweep_shared(const char *folder)
 
 Status sweep_leavings(const char *folder, int64_t launch)
 {
-    static const char *const place[] = {"clips", "delivery", "delivery/clips", "latents", "masters"};
+    static const char *const place[] = {"clips", "delivery", "delivery/clips", "latents", "masters", "earlier"};
     Sweep s = {0};
     bool any = false;
     Status status = read_leavings(folder, &s);

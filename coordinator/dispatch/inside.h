@@ -47,7 +47,8 @@ struct Dispatch {
         int64_t largest_bytes; /* of a master so far */
     } files;
     Guard *guard;     /* NULL: nobody's likeness is in the clips */
-    Audit *audit;     /* NULL as well then */
+    Audit *audit;     /* NULL: nothing has been noted in it yet */
+    bool decided;     /* reviewers' words were taken in this round */
     char **withdrawn; /* stems of this round's, whose files go after the commit */
     int64_t withdrawn_count;
     DispatchEnd end;

@@ -38,13 +38,22 @@ static Status tell_world(Dispatch *d)
     return events_flush(d->events);
 }
 
+static Status note_in_audit(Dispatch *d)
+{
+    const bool decided = d->decided;
+    d->decided = false;
+    if (decided && !d->audit) TRY(audit_open(ledger_folder(d->ledger), &d->audit));
+    TRY(audit_flush(d->audit, dispatch_now_s(d)));
+    return decided ? audit_take_decisions(d->audit, d->ledger, dispatch_now_s(d)) : status_ok();
+}
+
 Status dispatch_end_changes(Dispatch *d)
 {
     if (d->in_round) TRY(dispatch_sync_files(d));
     if (d->in_round) TRY(ledger_commit(d->ledger));
     d->in_round = false;
     dispatch_remove_withdrawn(d);
-    TRY(audit_flush(d->audit, dispatch_now_s(d)));
+    TRY(note_in_audit(d));
     dispatch_sweep_masters(d);
     return tell_world(d);
 }
@@ -52,6 +61,7 @@ Status dispatch_end_changes(Dispatch *d)
 void dispatch_drop_changes(Dispatch *d)
 {
     audit_drop(d->audit);
+    d->decided = false;
     dispatch_forget_withdrawn(d);
     ledger_rollback(d->ledger);
     d->in_round = false;

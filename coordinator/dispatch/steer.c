@@ -47,7 +47,9 @@ static Status take_request(Dispatch *d, const LedgerRequest *r)
     dispatch_event(d, "request", "{s:s,s:s,s:s,s:I,s:I}", "verb", r->verb, "clip", r->clip_id, "filter", r->filter,
                    "number", r->number, "changed", changed);
     d->count_failed = true;
-    if (changed == 0) return status_ok();
+    const bool review = strncmp(r->verb, "review ", 7) == 0;
+    d->decided = d->decided || review;
+    if (changed == 0 || (review && strcmp(r->verb, "review rerender") != 0)) return status_ok();
     status = ledger_unwanted_leases(d->ledger, &lease, &count);
     TRY(dispatch_end_leases(d, status, lease, count, "no clip wants it any more"));
     d->files.sweep = true;

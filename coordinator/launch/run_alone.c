@@ -14,6 +14,7 @@
 #include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/keeper.h"
+#include "coordinator/deliver/requests.h"
 #include "coordinator/launch/launch.h"
 #include "coordinator/launch/machine.h"
 #include "coordinator/launch/run_inside.h"
@@ -147,7 +148,7 @@ static Status look_at_all(Alone *a)
     for (int i = 0; i < a->count; i++) {
         Lot *lot = &a->lot[i];
         Status status = status_ok();
-        if (!lot->over && i != a->working) status = run_take_requests(lot->folder, lot->claim.launch);
+        if (!lot->over && i != a->working) status = requests_take(lot->folder, lot->claim.launch);
         if (!lot->over && !failed(status)) status = look_at(lot, &a->turn[i]);
         if (lot->over) a->turn[i].state = TURN_OVER;
         if (!failed(status)) continue;

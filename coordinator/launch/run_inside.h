@@ -34,8 +34,6 @@ Status run_load(const RunOptions *o, const char *campaign, const char *folder, C
 /* The folder is made and the campaign claimed; then its plan goes into the ledger, or is found there with its settings brought up to date.
  * A run that is refused because another one works there has changed nothing. */
 Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Claim *claim);
-/* Requests that came while no job went on. The claim is held. */
-Status run_take_requests(const char *folder, int64_t launch);
 /* Lists, report, the last event, where the campaign is still ours. Else so_far, or what happened to the claim. */
 Status run_conclude(const char *folder, const Claim *claim, Status so_far, bool quiet);
 Status run_start_notify(const char *folder, Notify **out);

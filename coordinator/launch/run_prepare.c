@@ -11,6 +11,7 @@
 #include "common/moment.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/deliver/conclude.h"
+#include "coordinator/deliver/lots.h"
 #include "coordinator/deliver/sweep.h"
 #include "coordinator/launch/folder.h"
 #include "coordinator/launch/run_inside.h"
@@ -155,36 +156,12 @@ Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Cla
         ledger_join_launch(l, claim->launch);
         status = not_started(ledger_take_plan(l, c, o->update, moment_wall_s(), &pending));
         if (!failed(status)) status = not_started(note_refusals(c, folder));
+        if (!failed(status)) status = not_started(audit_catch_up(l, moment_wall_s()));
     }
     ledger_close(&l);
     if (!failed(status) && pending) status = update(c, folder, claim->launch);
+    if (!failed(status)) status = not_started(lots_begin(folder, claim->launch));
     if (failed(status)) claim_release(claim);
-    return status;
-}
-
-/* self: the first of them. */
-static Status apply_requests(Ledger *l, void *self)
-{
-    LedgerRequest *r = self;
-    int64_t changed = 0;
-    while (r->id) {
-        TRY(ledger_apply_request(l, r, &changed));
-        ledger_request_clear(r);
-        TRY(ledger_next_request(l, r));
-    }
-    return status_ok();
-}
-
-Status run_take_requests(const char *folder, int64_t launch)
-{
-    Ledger *l = NULL;
-    LedgerRequest r = {0};
-    TRY(ledger_open(folder, LEDGER_WRITE, &l));
-    ledger_join_launch(l, launch);
-    Status status = ledger_next_request(l, &r);
-    if (!failed(status) && r.id) status = ledger_amend(l, "requests", apply_requests, &r);
-    ledger_request_clear(&r);
-    ledger_close(&l);
     return status;
 }
 

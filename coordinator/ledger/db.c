@@ -7,7 +7,7 @@
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/running.h"
 
-enum { FORMAT = 7, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */ };
+enum { FORMAT = 8, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */ };
 
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -53,12 +53,13 @@ static const char schema[] =
     "CREATE TABLE requests(id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, clip_id TEXT NOT NULL, "
     "filter TEXT NOT NULL,"
     "  number INTEGER NOT NULL, asked_s REAL NOT NULL, taken_s REAL, reviewer TEXT NOT NULL DEFAULT '', reason TEXT "
-    "NOT NULL "
-    "DEFAULT '');"
+    "NOT NULL DEFAULT '', seen TEXT NOT NULL DEFAULT '', outcome TEXT, changed INTEGER);"
     /* every word of a reviewer about a clip; sha256: of the file that was looked at */
     "CREATE TABLE decisions(id INTEGER PRIMARY KEY, clip INTEGER NOT NULL, verb TEXT NOT NULL, reviewer TEXT NOT NULL,"
     "  reason TEXT NOT NULL, sha256 TEXT NOT NULL, decided_s REAL NOT NULL);"
     "CREATE INDEX decisions_by_clip ON decisions(clip);"
+    /* of a lot of a series: how strictly it is looked at (lot.h) */
+    "CREATE TABLE lot(one INTEGER PRIMARY KEY CHECK(one = 1), severity TEXT NOT NULL);"
     "CREATE INDEX clips_by_shot ON clips(shot);"
     "CREATE INDEX clips_pilot ON clips(clip) WHERE pilot = 1;"
     "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"

@@ -124,9 +124,11 @@ static Status write_tombstone(Ledger *l, const Row *row, const Erased *e)
 /* Requests, workers' lines and tombstones of updates name clips by their ids. */
 static Status erase_mentions(Ledger *l, const Erased *e)
 {
-    TRY(ledger_sql_run(l, "UPDATE requests SET clip_id = '', filter = '' WHERE clip_id = ?1", "t", e->clip_id));
+    TRY(ledger_sql_run(l, "UPDATE requests SET clip_id = '', filter = '', reason = '' WHERE clip_id = ?1", "t",
+                       e->clip_id));
     for (int i = 0; i < e->word_count; i++)
         TRY(ledger_sql_run(l, "UPDATE requests SET filter = '' WHERE instr(filter, ?1)", "t", e->word[i]));
+    TRY(ledger_sql_run(l, "UPDATE decisions SET reason = '' WHERE clip = ?1", "i", e->clip));
     TRY(ledger_sql_run(l, "UPDATE workers SET clip = '' WHERE clip = ?1", "t", e->clip_id));
     TRY(ledger_sql_run(l, "UPDATE leases SET reason = NULL WHERE instr(reason, ?1)", "t", e->clip_id));
     return ledger_sql_run(l, "DELETE FROM removed WHERE clip_id = ?1", "t", e->clip_id);

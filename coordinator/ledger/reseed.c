@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/hash.h"
+#include "coordinator/campaign/part.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/plan.h"
 #include "coordinator/ledger/running.h"
@@ -14,18 +16,17 @@ typedef struct { /* the clip as it is; owned texts */
     int64_t clip, shot;
     ClipState state;
     bool made; /* it has a file */
-    char *stem, *key, *spec, *model_hash;
+    char *id, *stem, *key, *spec, *model_hash;
 } Found;
 
-static Status find_clip(Ledger *l, const char *clip_id, Found *f)
+static Status find_clip(Ledger *l, int64_t clip, Found *f)
 {
     *f = (Found){.clip = -1};
     Query q =
         ledger_sql_query(l,
-                         "SELECT clip, shot, clips.state, stem, key, spec, model_hash, clips.file IS NOT NULL FROM "
-                         "clips JOIN specs USING(shot), campaign"
-                         " WHERE clip_id = ?1",
-                         "t", clip_id);
+                         "SELECT clip, shot, clips.state, stem, key, spec, model_hash, clips.file IS NOT NULL, clip_id"
+                         " FROM clips JOIN specs USING(shot), campaign WHERE clip = ?1",
+                         "i", clip);
     if (!ledger_sql_next(&q)) return q.status;
     Status status = ledger_state_parse_clip(l, ledger_sql_text(&q, 2), &f->state);
     f->clip = ledger_sql_int(&q, 0);
@@ -35,27 +36,34 @@ static Status find_clip(Ledger *l, const char *clip_id, Found *f)
     f->spec = text_copy(ledger_sql_text(&q, 5));
     f->model_hash = text_copy(ledger_sql_text(&q, 6));
     f->made = ledger_sql_int(&q, 7) != 0;
+    f->id = text_copy(ledger_sql_text(&q, 8));
     ledger_sql_end(&q);
     return status;
 }
 
 static void clear_found(Found *f)
 {
+    free(f->id);
     free(f->stem);
     free(f->key);
     free(f->spec);
     free(f->model_hash);
 }
 
-/* The number of the shot with this key, which is planned when it is not there. */
+/* The number of the shot with this key, which is planned when it is not there. In a part of a campaign the new number is one that no other
+ * part has (part.h). */
 static Status need_shot(Ledger *l, const PlannedShot *p, int64_t *number)
 {
+    int64_t part, parts;
     TRY(ledger_sql_number(l, number, "SELECT ifnull((SELECT shot FROM specs WHERE key = ?1), -1)", "t", p->key));
     if (*number >= 0) return status_ok();
     TRY(ledger_sql_number(l, number,
                           "SELECT 1 + max(ifnull((SELECT max(shot) FROM specs), -1),"
                           " ifnull((SELECT max(shot) FROM leases), -1))",
                           ""));
+    TRY(ledger_sql_number(l, &part, "SELECT part FROM campaign", ""));
+    TRY(ledger_sql_number(l, &parts, "SELECT parts FROM campaign", ""));
+    while (!part_has((Part){(int)part, (int)parts}, *number)) ++*number;
     ledger_state_add_shots(l, SHOT_PLANNED, 1);
     return plan_insert_shot(l, *number, p, 0);
 }
@@ -68,39 +76,75 @@ static Status count_clips(Ledger *l, int64_t shot)
 }
 
 /* The old shot stays, even where nobody wants it any more: a lease may have it. */
-static Status move_to(Ledger *l, const Found *f, const PlannedShot *p, int64_t seed)
+static Status move_to(Ledger *l, const Found *f, const PlannedShot *p, LedgerEvent event)
 {
     int64_t shot;
     TRY(need_shot(l, p, &shot));
     if (f->made) TRY(ledger_leave(l, LEAVING_CLIP, f->stem));
-    TRY(ledger_state_move_clip(l, f->clip, EV_CHANGE));
-    TRY(ledger_sql_run(l, "UPDATE clips SET shot = ?1, seed = ?2 WHERE clip = ?3", "iii", shot, seed, f->clip));
+    TRY(ledger_state_move_clip(l, f->clip, event));
+    TRY(ledger_sql_run(l, "UPDATE clips SET shot = ?1, seed = ?2 WHERE clip = ?3", "iii", shot, (int64_t)p->spec.seed,
+                       f->clip));
     TRY(update_forget_result(l, f->clip));
     TRY(count_clips(l, f->shot));
-    TRY(count_clips(l, shot));
-    return ledger_masters_read(l);
+    return count_clips(l, shot);
+}
+
+/* The shot that differs from the clip's own in the seed only; false in *differs: it is that one. */
+static Status plan_other(const Found *f, int64_t seed, PlannedShot *out, bool *differs)
+{
+    char same[HASH_TEXT];
+    TRY(shot_from_json(f->spec, &out->spec));
+    shot_key(&out->spec, f->model_hash, same);
+    const bool shared = strcmp(same, f->key) == 0;
+    out->spec.seed = (uint64_t)seed;
+    shot_key(&out->spec, f->model_hash, out->key);
+    if (!shared) shot_key_of_row(out->key, f->id);
+    *differs = strcmp(out->key, f->key) != 0;
+    return status_ok();
+}
+
+static Status reseed(Ledger *l, const Found *f, int64_t seed, LedgerEvent event, int64_t *changed)
+{
+    PlannedShot planned = {.key = ""};
+    ClipState to;
+    bool differs;
+    *changed = 0;
+    if (f->clip < 0 || failed(ledger_next_clip_state(f->state, event, &to))) return status_ok();
+    Status status = plan_other(f, seed, &planned, &differs);
+    if (!failed(status) && differs) status = move_to(l, f, &planned, event);
+    if (!failed(status)) *changed = differs;
+    shot_clear(&planned.spec);
+    return status;
 }
 
 Status ledger_reseed(Ledger *l, const char *clip_id, int64_t seed, int64_t *changed)
 {
+    int64_t clip;
     Found f;
-    PlannedShot planned = {.key = ""};
-    ClipState to;
-    char same[HASH_TEXT];
-    Status status = find_clip(l, clip_id, &f);
     *changed = 0;
-    if (failed(status) || f.clip < 0 || failed(ledger_next_clip_state(f.state, EV_CHANGE, &to))) goto out;
-    TRY_OUT(shot_from_json(f.spec, &planned.spec));
-    shot_key(&planned.spec, f.model_hash, same);
-    bool shared = strcmp(same, f.key) == 0;
-    planned.spec.seed = (uint64_t)seed;
-    shot_key(&planned.spec, f.model_hash, planned.key);
-    if (!shared) shot_key_of_row(planned.key, clip_id);
-    if (strcmp(planned.key, f.key) == 0) goto out;
-    TRY_OUT(move_to(l, &f, &planned, seed));
-    *changed = 1;
-out:
-    shot_clear(&planned.spec);
+    TRY(ledger_sql_number(l, &clip, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
+    Status status = find_clip(l, clip, &f);
+    if (!failed(status)) status = reseed(l, &f, seed, EV_CHANGE, changed);
+    if (!failed(status) && *changed) status = ledger_masters_read(l);
+    clear_found(&f);
+    return status;
+}
+
+/* Of the shot that it had, so that no other row's seed is met, in this part of the campaign or another; 60 bits. */
+static int64_t next_seed(const Found *f)
+{
+    char hash[HASH_TEXT], *text = text_format("%s again %s", f->key, f->id);
+    hash_bytes(text, strlen(text), hash);
+    free(text);
+    hash[15] = 0;
+    return (int64_t)strtoull(hash, NULL, 16);
+}
+
+Status ledger_rerender(Ledger *l, int64_t clip, int64_t *changed)
+{
+    Found f;
+    Status status = find_clip(l, clip, &f);
+    if (!failed(status)) status = reseed(l, &f, f.clip < 0 ? 0 : next_seed(&f), EV_RERENDER, changed);
     clear_found(&f);
     return status;
 }

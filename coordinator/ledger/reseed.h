@@ -8,5 +8,7 @@
  * campaign wants another render of its row. *changed: 0 when it is in work, or has that seed already. A clip that is not there changes
  * nothing. */
 Status ledger_reseed(Ledger *l, const char *clip_id, int64_t seed, int64_t *changed);
+/* The same as a reviewer's word (EV_RERENDER), with a seed that no other clip has. The caller reads the masters anew. */
+Status ledger_rerender(Ledger *l, int64_t clip, int64_t *changed);
 
 #endif

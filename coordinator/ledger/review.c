@@ -1,75 +1,105 @@
 #include "review.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/lot.h"
+#include "coordinator/ledger/reseed.h"
 #include "coordinator/ledger/running.h"
 #include "coordinator/ledger/select.h"
 
 /* ---- who is asked about what --------------------------------------------------------------------------------------------- */
 
-int64_t ledger_review_sample_size(int64_t clips, double lq)
+static bool is_wanted(const Ledger *l, const char *clip_id)
 {
-    const int64_t bad = (int64_t)fmax(1, floor((double)clips * lq / 100));
-    double none_found = 1;
-    int64_t n = 0;
-    for (; n < clips && none_found > 0.10; n++) none_found *= (double)(clips - bad - n) / (double)(clips - n);
-    return n;
+    if (l->review.asked.policy != REVIEW_SAMPLE) return l->review.asked.policy == REVIEW_ALL;
+    return l->review.refused || ledger_lot_number(clip_id) < l->review.sample;
 }
 
-static uint64_t number_of(const char *clip_id)
-{
-    char hash[HASH_TEXT];
-    hash_bytes(clip_id, strlen(clip_id), hash);
-    hash[15] = 0;
-    return strtoull(hash, NULL, 16);
-}
+typedef struct {
+    int64_t *clip, count, room;
+} ClipNumbers;
 
-static int in_order(const void *a, const void *b)
+static void add_number(ClipNumbers *list, int64_t clip)
 {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static Status choose_sample(Ledger *l)
-{
-    int64_t count = 0, room = 0;
-    uint64_t *number = NULL;
-    Query q = ledger_sql_query(l, "SELECT clip_id FROM clips WHERE state NOT IN ('refused', 'cancelled')", "");
-    while (ledger_sql_next(&q)) {
-        if (count == room) {
-            room = 2 * room + 256;
-            number = memory_resize(number, (size_t)room, sizeof *number);
-        }
-        number[count++] = number_of(ledger_sql_text(&q, 0));
+    if (list->count == list->room) {
+        list->room = 2 * list->room + 64;
+        list->clip = memory_resize(list->clip, (size_t)list->room, sizeof *list->clip);
     }
-    const int64_t size = ledger_review_sample_size(count, l->review.asked.lq);
-    if (count) qsort(number, (size_t)count, sizeof *number, in_order);
-    l->review.sample = size < count ? number[size] : UINT64_MAX;
-    free(number);
-    return q.status;
+    list->clip[list->count++] = clip;
+}
+
+/* All of them; the list is freed. */
+static Status move_all(Ledger *l, Status status, ClipNumbers *list, LedgerEvent event, int64_t *changed)
+{
+    for (int64_t i = 0; i < list->count && !failed(status); i++, ++*changed)
+        status = ledger_state_move_clip(l, list->clip[i], event);
+    free(list->clip);
+    return status;
+}
+
+/* What was approved unseen and is to be seen now. */
+static Status show_unseen(Ledger *l, int64_t *changed)
+{
+    ClipNumbers list = {0};
+    if (l->review.asked.policy == REVIEW_NONE) return status_ok();
+    Query q = ledger_sql_query(l,
+                               "SELECT clip, clip_id FROM clips WHERE state = 'approved' AND NOT EXISTS(SELECT 1 FROM"
+                               " decisions d WHERE d.clip = clips.clip AND d.verb = 'approve')",
+                               "");
+    while (ledger_sql_next(&q))
+        if (is_wanted(l, ledger_sql_text(&q, 1))) add_number(&list, ledger_sql_int(&q, 0));
+    return move_all(l, q.status, &list, EV_SHOW, changed);
+}
+
+/* The rejection was taken back, and with it that all are looked at. */
+static Status hide_unseen(Ledger *l, int64_t *changed)
+{
+    ClipNumbers list = {0};
+    Query q = ledger_sql_query(l,
+                               "SELECT clip, clip_id FROM clips WHERE state = 'in review' AND NOT EXISTS(SELECT 1 FROM"
+                               " decisions d WHERE d.clip = clips.clip)",
+                               "");
+    while (ledger_sql_next(&q))
+        if (!is_wanted(l, ledger_sql_text(&q, 1))) add_number(&list, ledger_sql_int(&q, 0));
+    return move_all(l, q.status, &list, EV_APPROVE, changed);
 }
 
 Status ledger_review_read(Ledger *l)
 {
     Settings s;
-    int64_t rejected;
+    ReviewLot lot;
+    int64_t shown = 0;
     TRY(ledger_read_settings(l, &s));
     l->review.asked = s.review;
+    l->review.asked.series = NULL; /* it is the settings' */
+    Status status = ledger_lot_read(l, &s.review, &lot, &l->review.sample);
     settings_clear(&s);
-    if (l->review.asked.policy != REVIEW_SAMPLE) return status_ok();
-    TRY(ledger_sql_number(l, &rejected, "SELECT EXISTS(SELECT 1 FROM decisions WHERE verb = 'reject')", ""));
-    l->review.refused = rejected != 0;
-    return choose_sample(l);
+    TRY(status);
+    l->review.accept = lot.plan.accept;
+    l->review.refused = lot.verdict == LOT_REJECTED;
+    return show_unseen(l, &shown);
 }
 
-static char *held_by(const ClipResult *c)
+/* After decisions: the lot is rejected now, or not any more. */
+static Status judge_lot(Ledger *l, int64_t *changed)
 {
-    json_t *document = c->document ? json_loads(c->document, 0, NULL) : NULL, *one;
+    int64_t bad;
+    if (l->review.asked.policy != REVIEW_SAMPLE) return status_ok();
+    TRY(ledger_lot_count_bad(l, l->review.sample, &bad));
+    const bool refused = bad > l->review.accept;
+    if (refused == l->review.refused) return status_ok();
+    l->review.refused = refused;
+    return refused ? show_unseen(l, changed) : hide_unseen(l, changed);
+}
+
+/* "held by flicker, jump"; NULL: no gate does. free() it. */
+static char *held_by(const char *result)
+{
+    json_t *document = result ? json_loads(result, 0, NULL) : NULL, *one;
     const json_t *list = json_object_get(document, "held_by");
     char *text = NULL;
     size_t i;
@@ -86,12 +116,9 @@ static char *held_by(const ClipResult *c)
 
 LedgerEvent ledger_review_event(Ledger *l, const ClipResult *c, char **reason)
 {
-    *reason = held_by(c);
+    *reason = held_by(c->document);
     if (*reason) return EV_WITHHOLD;
-    if (l->review.asked.policy == REVIEW_ALL) return EV_SHOW;
-    if (l->review.asked.policy == REVIEW_SAMPLE && (l->review.refused || number_of(c->clip_id) < l->review.sample))
-        return EV_SHOW;
-    return EV_DONE;
+    return is_wanted(l, c->clip_id) ? EV_SHOW : EV_DONE;
 }
 
 /* ---- decisions -------------------------------------------------------------------------------------------------------------- */
@@ -123,100 +150,73 @@ static Status note_decision(Ledger *l, int64_t clip, const char *word, const Led
                           "itttd", clip, word, r->reviewer ? r->reviewer : "", r->reason ? r->reason : "", l->now_s);
 }
 
-/* Two people have approved these very bytes, and nobody has rejected them since. */
-static Status is_approved(Ledger *l, int64_t clip, bool *yes)
+/* How many people have approved these very bytes since somebody last said otherwise; but_one: without this one. */
+static Status count_approvals(Ledger *l, int64_t clip, const char *but_one, int64_t *people)
 {
-    int64_t reviewers;
-    *yes = true;
+    return ledger_sql_number(l, people,
+                             "SELECT count(DISTINCT lower(trim(d.reviewer))) FROM decisions d JOIN clips c ON c.clip ="
+                             " d.clip WHERE d.clip = ?1 AND d.verb = 'approve' AND d.sha256 = c.sha256 AND"
+                             " lower(trim(d.reviewer)) <> lower(trim(?2)) AND d.id > ifnull((SELECT max(id) FROM"
+                             " decisions WHERE clip = ?1 AND verb <> 'approve'), 0)",
+                             "it", clip, but_one);
+}
+
+/* An approval that awaits another person's is noted once for each. */
+static Status may_approve(Ledger *l, int64_t clip, const LedgerRequest *r, bool *moves, bool *notes)
+{
+    int64_t others, all;
+    *moves = *notes = true;
     if (!l->review.asked.four_eyes) return status_ok();
-    TRY(ledger_sql_number(l, &reviewers,
-                          "SELECT count(DISTINCT d.reviewer) FROM decisions d JOIN clips c ON c.clip = d.clip WHERE "
-                          "d.clip = ?1 AND d.verb = 'approve'"
-                          " AND d.sha256 = c.sha256 AND d.id > ifnull((SELECT max(id) FROM decisions WHERE clip = ?1 "
-                          "AND verb <> 'approve'), 0)",
-                          "i", clip));
-    *yes = reviewers >= 2;
+    TRY(count_approvals(l, clip, r->reviewer ? r->reviewer : "", &others));
+    TRY(count_approvals(l, clip, "", &all));
+    *moves = others > 0;
+    *notes = *moves || all == others;
+    return status_ok();
+}
+
+/* A clip that a gate holds is held again. */
+static Status find_reopen(Ledger *l, int64_t clip, LedgerEvent *event, char **reason)
+{
+    char *result = NULL;
+    TRY(ledger_db_read_text(ledger_sql_query(l, "SELECT result FROM clips WHERE clip = ?1", "i", clip), "", &result));
+    *reason = held_by(result);
+    *event = *reason ? EV_WITHHOLD : EV_SHOW;
+    free(result);
     return status_ok();
 }
 
 static Status move(Ledger *l, const MeantClip *c, LedgerEvent event, const LedgerRequest *r)
 {
-    const char *to = NULL, *reason = r->reason && *r->reason ? r->reason : NULL;
-    TRY(ledger_state_of_clip(l, c->state, event, &to));
-    return ledger_sql_run(l, "UPDATE clips SET state = ?1, reason = ?2, reviewer = ?3, decided_s = ?4 WHERE clip = ?5",
-                          "tttdi", to, event == EV_APPROVE ? NULL : reason, r->reviewer ? r->reviewer : "", l->now_s,
-                          c->clip);
-}
-
-/* The same shot with the next seed that no other has. */
-static Status make_shot(Ledger *l, int64_t from, int64_t *shot)
-{
-    char *text = NULL, *spec_text = NULL, *model = NULL, key[HASH_TEXT];
-    int64_t known = 1;
-    ShotSpec spec = {0};
-    TRY(ledger_db_read_text(ledger_sql_query(l, "SELECT spec FROM specs WHERE shot = ?1", "i", from), "", &text));
-    Status status = shot_from_json(text, &spec);
+    const char *to = NULL, *reason = event == EV_REJECT && r->reason && *r->reason ? r->reason : NULL;
+    char *held = NULL;
+    if (event == EV_SHOW) TRY(find_reopen(l, c->clip, &event, &held));
+    Status status = ledger_state_of_clip(l, c->state, event, &to);
     if (!failed(status))
-        status = ledger_db_read_text(ledger_sql_query(l, "SELECT model_hash FROM campaign", ""), "", &model);
-    while (!failed(status) && known) {
-        spec.seed = (spec.seed + 1) & INT64_MAX;
-        shot_key(&spec, model, key);
-        status = ledger_sql_number(l, &known, "SELECT EXISTS(SELECT 1 FROM specs WHERE key = ?1)", "t", key);
-    }
-    if (!failed(status)) status = ledger_sql_number(l, shot, "SELECT max(shot) + 1 FROM specs", "");
-    if (!failed(status)) {
-        spec_text = shot_to_json(&spec);
-        status = ledger_sql_run(l, "INSERT INTO specs VALUES(?1, ?2, ?3)", "itt", *shot, key, spec_text);
-    }
-    if (!failed(status))
-        status = ledger_sql_run(l, "INSERT INTO shots(shot, state, clips) VALUES(?1, 'planned', 1)", "i", *shot);
-    if (!failed(status)) ledger_state_add_shots(l, SHOT_PLANNED, 1);
-    free(spec_text);
-    free(model);
-    free(text);
-    shot_clear(&spec);
+        status =
+            ledger_sql_run(l, "UPDATE clips SET state = ?1, reason = ?2, reviewer = ?3, decided_s = ?4 WHERE clip = ?5",
+                           "tttdi", to, held ? held : reason, r->reviewer ? r->reviewer : "", l->now_s, c->clip);
+    free(held);
     return status;
 }
 
 static Status rerender(Ledger *l, const MeantClip *c, const LedgerRequest *r)
 {
-    int64_t shot;
-    TRY(make_shot(l, c->shot, &shot));
-    TRY(move(l, c, EV_RERENDER, r));
-    return ledger_sql_run(
-        l,
-        "UPDATE clips SET shot = ?1, file = NULL, thumbnail = NULL, sheet = NULL, sha256 = NULL, result = NULL,"
-        " seed = (SELECT CAST(json_extract(spec, '$.seed') AS INTEGER) FROM specs WHERE shot = ?1)"
-        " WHERE clip = ?2",
-        "ii", shot, c->clip);
+    int64_t changed;
+    TRY(ledger_rerender(l, c->clip, &changed));
+    return ledger_sql_run(l, "UPDATE clips SET reason = nullif(?1, ''), reviewer = ?2, decided_s = ?3 WHERE clip = ?4",
+                          "ttdi", r->reason ? r->reason : "", r->reviewer ? r->reviewer : "", l->now_s, c->clip);
 }
 
-/* The lot is not accepted: what nobody has looked at is shown. */
-static Status recall(Ledger *l, int64_t *changed)
+static Status decide(Ledger *l, const MeantClip *c, int verb, const LedgerRequest *r, RequestAnswer *a)
 {
-    ClipState to;
-    if (l->review.asked.policy != REVIEW_SAMPLE) return status_ok();
-    l->review.refused = true;
-    TRY(ledger_next_clip_state(CLIP_APPROVED, EV_SHOW, &to));
-    TRY(ledger_sql_run(l,
-                       "UPDATE clips SET state = ?1 WHERE state = 'approved' AND NOT EXISTS(SELECT 1 FROM decisions d "
-                       "WHERE d.clip = clips.clip"
-                       " AND d.verb = 'approve')",
-                       "t", ledger_clip_state_name(to)));
-    const int64_t moved = sqlite3_changes64(l->db);
-    ledger_state_add_clips(l, CLIP_APPROVED, -moved);
-    ledger_state_add_clips(l, to, moved);
-    *changed += moved;
-    return status_ok();
-}
-
-static Status decide(Ledger *l, const MeantClip *c, int verb, const LedgerRequest *r, int64_t *changed)
-{
-    bool moves = true;
-    TRY(note_decision(l, c->clip, verbs[verb].word, r));
-    if (verbs[verb].event == EV_APPROVE) TRY(is_approved(l, c->clip, &moves));
-    if (!moves) return status_ok(); /* a second pair of eyes is awaited */
-    *changed += 1;
+    bool moves = true, notes = true;
+    if (verbs[verb].event == EV_APPROVE) TRY(may_approve(l, c->clip, r, &moves, &notes));
+    if (notes) TRY(note_decision(l, c->clip, verbs[verb].word, r));
+    if (!moves) { /* a second pair of eyes is awaited */
+        a->outcome = OUTCOME_NOTED;
+        return status_ok();
+    }
+    a->changed++;
     return verbs[verb].event == EV_RERENDER ? rerender(l, c, r) : move(l, c, verbs[verb].event, r);
 }
 
@@ -232,14 +232,85 @@ static void collect(void *self, const MeantClip *c)
     if (!failed(ledger_next_clip_state(c->state, m->event, &to))) ledger_meant_add(&m->clips, c);
 }
 
-Status ledger_review_apply(Ledger *l, const LedgerRequest *r, int64_t *changed)
+/* Of one clip: it is what the reviewer looked at. */
+static Status is_as_seen(Ledger *l, const LedgerRequest *r, bool *yes)
+{
+    int64_t same;
+    *yes = true;
+    if (!r->seen || !*r->seen) return status_ok();
+    TRY(ledger_sql_number(l, &same,
+                          "SELECT count(*) FROM clips WHERE clip_id = ?1 AND state || ' ' || substr(ifnull(sha256,"
+                          " ''), 1, 16) = ?2",
+                          "tt", r->clip_id, r->seen));
+    *yes = same > 0;
+    return status_ok();
+}
+
+static Status decide_all(Ledger *l, const LedgerRequest *r, RequestAnswer *a)
 {
     const int verb = find_verb(r->verb);
     Movable m = {verbs[verb].event, {0}};
     Status status = ledger_meant_read(l, r, MEANT_OF_ALL, (MeantSink){collect, &m});
-    for (int64_t i = 0; i < m.clips.count && !failed(status); i++)
-        status = decide(l, &m.clips.clip[i], verb, r, changed);
-    if (!failed(status) && verbs[verb].event == EV_REJECT && m.clips.count) status = recall(l, changed);
+    for (int64_t i = 0; i < m.clips.count && !failed(status); i++) status = decide(l, &m.clips.clip[i], verb, r, a);
+    if (!failed(status) && m.clips.count) status = judge_lot(l, &a->changed);
+    if (!failed(status) && a->changed && verbs[verb].event == EV_RERENDER) status = ledger_masters_read(l);
     free(m.clips.clip);
     return status;
+}
+
+Status ledger_review_apply(Ledger *l, const LedgerRequest *r, int64_t *changed)
+{
+    RequestAnswer a = {.outcome = OUTCOME_NOTHING};
+    bool same;
+    TRY(is_as_seen(l, r, &same));
+    if (same) TRY(decide_all(l, r, &a));
+    if (a.changed) a.outcome = OUTCOME_DONE;
+    if (!same) a.outcome = OUTCOME_OTHER;
+    *changed = a.changed;
+    return ledger_note_answer(l, r->id, &a);
+}
+
+/* ---- the record ----------------------------------------------------------------------------------------------------------- */
+
+Status ledger_find_last_decision(Ledger *l, int64_t *id)
+{
+    return ledger_sql_number(l, id, "SELECT ifnull(max(id), 0) FROM decisions", "");
+}
+
+static Status read_decisions(Query q, DecisionSink sink)
+{
+    while (ledger_sql_next(&q)) {
+        const DecisionRow row = {.id = ledger_sql_int(&q, 0),
+                                 .clip_id = ledger_sql_text(&q, 1),
+                                 .verb = ledger_sql_text(&q, 2),
+                                 .reviewer = ledger_sql_text(&q, 3),
+                                 .reason = ledger_sql_text(&q, 4),
+                                 .sha256 = ledger_sql_text(&q, 5),
+                                 .decided_s = ledger_sql_real(&q, 6),
+                                 .customer = ledger_sql_text(&q, 7)};
+        Status status = sink.row(sink.self, &row);
+        if (failed(status)) return ledger_sql_end(&q), status;
+    }
+    return q.status;
+}
+
+Status ledger_read_decisions(Ledger *l, int64_t after, DecisionSink sink)
+{
+    return read_decisions(ledger_sql_query(l,
+                                           "SELECT d.id, ifnull(c.clip_id, ''), d.verb, d.reviewer, d.reason, d.sha256,"
+                                           " d.decided_s, ifnull(c.customer, '[]') FROM decisions d LEFT JOIN clips c"
+                                           " USING(clip) WHERE d.id > ?1 ORDER BY d.id",
+                                           "i", after),
+                          sink);
+}
+
+Status ledger_read_decisions_of(Ledger *l, const char *clip_id, DecisionSink sink)
+{
+    return read_decisions(
+        ledger_sql_query(l,
+                         "SELECT d.id, c.clip_id, d.verb, d.reviewer, d.reason, d.sha256, d.decided_s,"
+                         " c.customer FROM clips c JOIN decisions d USING(clip) WHERE c.clip_id = ?1"
+                         " ORDER BY d.id",
+                         "t", clip_id),
+        sink);
 }

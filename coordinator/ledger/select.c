@@ -7,11 +7,14 @@
 
 #include "common/file.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/view.h"
+
+enum { ITS_STATE = -1, ITS_GATE = -2 /* one that holds it */ };
 
 /* ---- a filter: [["$[2]","=","beach"],["state","!=","failed"]], all of which must hold ---- */
 
 typedef struct {
-    int column; /* of the customer's row; -1: the clip's state */
+    int column; /* of the customer's row, or one of these */
     bool differs;
     char *value; /* of a column as JSON, "\"beach\"": so the plan wrote it; else the state's name */
     size_t bytes;
@@ -37,8 +40,8 @@ static bool read_condition(const json_t *item, Condition *c)
     if (json_unpack((json_t *)(uintptr_t)item, "[s,s,o]", &path, &compare, &value) != 0 || !json_is_string(value))
         return false;
     c->differs = strcmp(compare, "!=") == 0;
-    c->column = -1;
-    if (strcmp(path, "state") == 0)
+    c->column = strcmp(path, "gate") == 0 ? ITS_GATE : ITS_STATE;
+    if (strcmp(path, "state") == 0 || c->column == ITS_GATE)
         c->value = text_copy(json_string_value(value));
     else if (sscanf(path, "$[%d]%c", &c->column, &rest) == 1 && c->column >= 0)
         c->value = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY); /* as row_json in plan.c */
@@ -85,11 +88,23 @@ static bool has_value(const char *row, const Condition *c)
     return c->bytes == strlen("\"\"");
 }
 
-static bool meets(const Filter *f, const char *state, const char *row)
+static bool is_held_by(Ledger *l, int64_t clip, const char *gate)
+{
+    int64_t n = 0;
+    Status status = ledger_sql_number(l, &n,
+                                      "SELECT count(*) FROM clips, json_each(clips.result, '$.held_by') g WHERE clip ="
+                                      " ?1 AND json_valid(clips.result) AND g.value = ?2",
+                                      "it", clip, gate);
+    return !failed(status) && n > 0;
+}
+
+static bool meets(Ledger *l, const Filter *f, int64_t clip, const char *state, const char *row)
 {
     for (int i = 0; i < f->count; i++) {
         const Condition *c = &f->condition[i];
-        bool same = c->column < 0 ? strcmp(state, c->value) == 0 : has_value(row, c);
+        bool same = c->column == ITS_STATE  ? strcmp(state, c->value) == 0
+                    : c->column == ITS_GATE ? is_held_by(l, clip, c->value)
+                                            : has_value(row, c);
         if (same == c->differs) return false;
     }
     return true;
@@ -129,11 +144,40 @@ Status ledger_meant_read(Ledger *l, const LedgerRequest *r, MeantOf of, MeantSin
     Query q = ledger_sql_query(l, sql[of], "ii", first, last);
     while (!failed(status) && ledger_sql_next(&q)) {
         const char *state = ledger_sql_text(&q, 3);
-        if (!meets(&f, state, f.count ? ledger_sql_text(&q, 4) : "")) continue;
+        if (!meets(l, &f, ledger_sql_int(&q, 0), state, f.count ? ledger_sql_text(&q, 4) : "")) continue;
         MeantClip c = {ledger_sql_int(&q, 0), ledger_sql_int(&q, 1), ledger_sql_int(&q, 2), CLIP_PLANNED, false};
         c.by_shot = of == MEANT_OF_FAILED && ledger_sql_int(&q, 5) != 0;
         status = ledger_state_parse_clip(l, state, &c.state);
         if (!failed(status)) sink.clip(sink.self, &c);
+    }
+    ledger_sql_end(&q);
+    clear_filter(&f);
+    return failed(status) ? status : q.status;
+}
+
+Status ledger_read_made(Ledger *l, const char *filter, MadeSink sink)
+{
+    Filter f;
+    TRY(read_filter(l, filter, &f));
+    Status status = status_ok();
+    Query q = ledger_sql_query(
+        l,
+        "SELECT clip, clip_id, state, customer, file, thumbnail, ifnull(sha256, ''), ifnull(result, ''), reviewer,"
+        " reason, pilot, stem FROM clips WHERE file IS NOT NULL ORDER BY state <> 'held', state <> 'in review', clip",
+        "");
+    while (!failed(status) && ledger_sql_next(&q)) {
+        const MadeClip c = {.clip_id = ledger_sql_text(&q, 1),
+                            .state = ledger_sql_text(&q, 2),
+                            .customer = ledger_sql_text(&q, 3),
+                            .file = ledger_sql_text(&q, 4),
+                            .thumbnail = ledger_sql_text(&q, 5),
+                            .sha256 = ledger_sql_text(&q, 6),
+                            .result = ledger_sql_text(&q, 7),
+                            .reviewer = ledger_sql_text(&q, 8),
+                            .reason = ledger_sql_text(&q, 9),
+                            .pilot = ledger_sql_int(&q, 10) != 0,
+                            .stem = ledger_sql_text(&q, 11)};
+        if (meets(l, &f, ledger_sql_int(&q, 0), c.state, c.customer)) status = sink.clip(sink.self, &c);
     }
     ledger_sql_end(&q);
     clear_filter(&f);
@@ -165,7 +209,7 @@ static int find_column(const json_t *columns, const char *name, size_t length)
 
 static Status no_column(const json_t *columns, const char *name, size_t length)
 {
-    char list[400] = "state";
+    char list[400] = "state, gate";
     size_t i;
     json_t *item;
     json_array_foreach(columns, i, item)
@@ -188,6 +232,14 @@ static Status no_state(const char *name)
     return status_fail(ERR_INPUT, "--where state: \"%.40s\" is none; expected %s", name, list);
 }
 
+/* "clip.state", or "state" where no column is called so. */
+static bool is_own(const char *where, size_t length, int column, const char *own)
+{
+    const char *name = strchr(own, '.') + 1;
+    return (length == strlen(own) && memcmp(where, own, length) == 0) ||
+           (column < 0 && length == strlen(name) && memcmp(where, name, length) == 0);
+}
+
 static Status add_condition(json_t *filter, const json_t *columns, const char *where)
 {
     size_t length = strcspn(where, "=");
@@ -197,13 +249,15 @@ static Status add_condition(json_t *filter, const json_t *columns, const char *w
         return status_fail(ERR_INPUT, "--where %.60s: expected COLUMN=VALUE or COLUMN!=VALUE", where);
     const char *value = where + length + 1;
     int column = find_column(columns, where, name);
-    bool own = (column < 0 && name == 5 && memcmp(where, "state", 5) == 0) ||
-               (name == 10 && memcmp(where, "clip.state", 10) == 0);
-    char path[32] = "state";
+    const bool own = is_own(where, name, column, "clip.state"), gate = is_own(where, name, column, "clip.gate");
+    char path[32] = "";
     ClipState state;
-    if (!own && column < 0) return no_column(columns, where, name);
+    if (!own && !gate && column < 0) return no_column(columns, where, name);
     if (own && !ledger_find_clip_state(value, &state)) return no_state(value);
-    if (!own) snprintf(path, sizeof path, "$[%d]", column);
+    if (own || gate)
+        snprintf(path, sizeof path, "%s", own ? "state" : "gate");
+    else
+        snprintf(path, sizeof path, "$[%d]", column);
     json_t *condition = json_pack("[s,s,s]", path, differs ? "!=" : "=", value);
     if (!condition) return status_fail(ERR_INPUT, "--where %.60s: not UTF-8", where);
     json_array_append_new(filter, condition);

@@ -39,7 +39,8 @@ struct Ledger {
     struct { /* the campaign's policy, read once an epoch: review.h */
         ReviewSettings asked;
         uint64_t sample; /* a clip whose number by its id is below is in the sample */
-        bool refused;    /* one of the sample was rejected: all are looked at */
+        int accept;      /* so many bad ones of the sample, or fewer: the lot is accepted */
+        bool refused;    /* it has more: all are looked at */
     } review;
     int64_t pilot_only;  /* 1: only clips of the pilot may be made, for it is not approved; 0: all */
     struct {             /* where its address leads, or the next free place after that */

@@ -212,23 +212,65 @@ Status ledger_unwanted_leases(Ledger *l, int64_t **lease, int64_t *count)
 
 /* ---- requests ---- */
 
-Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s)
+static const char *const outcome_name[OUTCOMES] = {
+    [OUTCOME_DONE] = "done", [OUTCOME_NOTED] = "noted", [OUTCOME_OTHER] = "other", [OUTCOME_NOTHING] = "nothing"};
+
+static Status insert_request(Ledger *l, const LedgerRequest *r, double now_s)
+{
+    return ledger_sql_run(l,
+                          "INSERT INTO requests(verb, clip_id, filter, number, asked_s, reviewer, reason, seen)"
+                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                          "tttidttt", r->verb, r->clip_id ? r->clip_id : "", r->filter ? r->filter : "", r->number,
+                          now_s, r->reviewer ? r->reviewer : "", r->reason ? r->reason : "", r->seen ? r->seen : "");
+}
+
+Status ledger_request_all(Ledger *l, const LedgerRequest *r, int64_t count, double now_s, int64_t *first)
 {
     TRY(provoke_at("before", "ask", 0));
-    TRY(ledger_sql_run(l,
-                       "INSERT INTO requests(verb, clip_id, filter, number, asked_s, reviewer, reason) VALUES(?1, ?2, "
-                       "?3, ?4, ?5, ?6, ?7)",
-                       "tttidtt", r->verb, r->clip_id ? r->clip_id : "", r->filter ? r->filter : "", r->number, now_s,
-                       r->reviewer ? r->reviewer : "", r->reason ? r->reason : ""));
+    TRY(ledger_db_begin(l, now_s));
+    Status status = status_ok();
+    for (int64_t i = 0; i < count && !failed(status); i++) status = insert_request(l, &r[i], now_s);
+    *first = sqlite3_last_insert_rowid(l->db) - count + 1;
+    if (!failed(status)) status = ledger_commit(l);
+    if (failed(status)) return ledger_rollback(l), status;
     return provoke_at("after", "ask", 0);
+}
+
+Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s)
+{
+    int64_t id;
+    return ledger_request_all(l, r, 1, now_s, &id);
+}
+
+Status ledger_read_answers(Ledger *l, int64_t first, int64_t count, RequestAnswer *out)
+{
+    memset(out, 0, (size_t)count * sizeof *out);
+    Query q = ledger_sql_query(l,
+                               "SELECT id, ifnull(outcome, ''), ifnull(changed, 0) FROM requests WHERE id BETWEEN ?1"
+                               " AND ?2 AND taken_s IS NOT NULL",
+                               "ii", first, first + count - 1);
+    while (ledger_sql_next(&q)) {
+        RequestAnswer *a = &out[ledger_sql_int(&q, 0) - first];
+        a->changed = ledger_sql_int(&q, 2);
+        a->outcome = a->changed ? OUTCOME_DONE : OUTCOME_NOTHING;
+        for (int i = OUTCOME_DONE; i < OUTCOMES; i++)
+            if (strcmp(ledger_sql_text(&q, 1), outcome_name[i]) == 0) a->outcome = (RequestOutcome)i;
+    }
+    return q.status;
+}
+
+Status ledger_note_answer(Ledger *l, int64_t id, const RequestAnswer *a)
+{
+    return ledger_sql_run(l, "UPDATE requests SET outcome = ?1, changed = ?2 WHERE id = ?3", "tii",
+                          outcome_name[a->outcome], a->changed, id);
 }
 
 Status ledger_next_request(Ledger *l, LedgerRequest *r)
 {
     memset(r, 0, sizeof *r);
     Query q = ledger_sql_query(l,
-                               "SELECT id, verb, clip_id, filter, number, reviewer, reason FROM requests WHERE taken_s "
-                               "IS NULL ORDER BY id LIMIT 1",
+                               "SELECT id, verb, clip_id, filter, number, reviewer, reason, seen FROM requests WHERE"
+                               " taken_s IS NULL ORDER BY id LIMIT 1",
                                "");
     if (ledger_sql_next(&q)) {
         r->id = ledger_sql_int(&q, 0);
@@ -238,6 +280,7 @@ Status ledger_next_request(Ledger *l, LedgerRequest *r)
         r->number = ledger_sql_int(&q, 4);
         r->reviewer = text_copy(ledger_sql_text(&q, 5));
         r->reason = text_copy(ledger_sql_text(&q, 6));
+        r->seen = text_copy(ledger_sql_text(&q, 7));
     }
     ledger_sql_end(&q);
     return q.status;
@@ -250,6 +293,7 @@ void ledger_request_clear(LedgerRequest *r)
     free(r->filter);
     free(r->reviewer);
     free(r->reason);
+    free(r->seen);
     memset(r, 0, sizeof *r);
 }
 

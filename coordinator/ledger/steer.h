@@ -15,15 +15,38 @@ typedef struct {
     char *filter;            /* "": no filter; else as ledger_make_filter makes it */
     int64_t number;          /* the new priority, or seed */
     char *reviewer, *reason; /* of a review; NULL or "": none */
+    char *
+        seen; /* of a review of one clip: what the reviewer looked at, "STATE HASH", the hash's first 16 digits; NULL or "": whatever it is */
 } LedgerRequest;
 
-/* "place=beach", "state!=failed": conditions that a clip must all meet, on the customers' columns and, as `state` (and always as
- * `clip.state`), the clip's own state. ERR_INPUT names the columns there are. *json is to be freed. */
+/* What became of it. */
+typedef enum {
+    OUTCOME_OPEN,  /* nobody has taken it up yet */
+    OUTCOME_DONE,  /* clips changed their states */
+    OUTCOME_NOTED, /* an approval that awaits a second reviewer's */
+    OUTCOME_OTHER, /* somebody else decided, or the clip was made anew, since the reviewer looked: nothing has changed */
+    OUTCOME_NOTHING, /* no clip that is meant can take it */
+    OUTCOMES
+} RequestOutcome;
+typedef struct {
+    RequestOutcome outcome;
+    int64_t changed; /* clips */
+} RequestAnswer;
+
+/* "place=beach", "state!=failed", "gate=flicker": conditions that a clip must all meet, on the customers' columns and, as `state` (and always
+ * as `clip.state`), the clip's own state, and as `gate` (`clip.gate`) the gates that hold it. ERR_INPUT names the columns there are. *json is to be freed. */
 Status ledger_make_filter(Ledger *l, const char *const *where, int count, char **json);
 /* How many clips are meant, and how many of them the verb changes now; those in work count. */
 Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed);
 
 Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s);
+/* What a reviewer's verb ("review approve" and so on: review.h) does to a clip. */
+LedgerEvent ledger_review_event_of(const char *verb);
+/* All of them or none, in one transaction; their ids follow one another from *first. */
+Status ledger_request_all(Ledger *l, const LedgerRequest *r, int64_t count, double now_s, int64_t *first);
+/* Of the requests with the ids first, first + 1 and so on. */
+Status ledger_note_answer(Ledger *l, int64_t id, const RequestAnswer *a); /* inside a round */
+Status ledger_read_answers(Ledger *l, int64_t first, int64_t count, RequestAnswer *out);
 Status ledger_next_request(Ledger *l, LedgerRequest *r); /* id 0: none; ledger_request_clear */
 void ledger_request_clear(LedgerRequest *r);
 

@@ -299,6 +299,15 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
     return q.status;
 }
 
+Status ledger_find_state(Ledger *l, const char *stem, char *state, size_t room)
+{
+    char *text = NULL;
+    TRY(ledger_db_read_text(ledger_sql_query(l, "SELECT state FROM clips WHERE stem = ?1", "t", stem), "", &text));
+    snprintf(state, room, "%s", text);
+    free(text);
+    return status_ok();
+}
+
 Status ledger_get_version(Ledger *l, int64_t *version)
 {
     return ledger_sql_number(l, version, "PRAGMA data_version", "");

@@ -2,6 +2,7 @@
 #ifndef REELWRIGHT_LEDGER_READ_H
 #define REELWRIGHT_LEDGER_READ_H
 
+#include "coordinator/campaign/sampling.h"
 #include "coordinator/ledger/steer.h"
 
 enum { SNAPSHOT_WORKERS = 1024 };
@@ -91,6 +92,48 @@ Status ledger_read_renditions(Ledger *l, char **json);
 Status ledger_read_any_shot(Ledger *l, ShotSpec *out);
 /* What every clip of the campaign is finished with (finish_spec.h); free() it. */
 Status ledger_read_finish(Ledger *l, char **json);
+
+typedef struct { /* a clip that has its file, for whoever looks at many; texts borrowed */
+    const char *clip_id, *stem, *state, *customer, *file, *thumbnail, *sha256, *result, *reviewer, *reason;
+    bool pilot;
+} MadeClip;
+typedef struct {
+    Status (*clip)(void *self, const MadeClip *c);
+    void *self;
+} MadeSink;
+/* Those that meet the filter (NULL or "": all): first the held ones, then those in review; each in the customers' order. */
+Status ledger_read_made(Ledger *l, const char *filter, MadeSink sink);
+/* The state of the clip with this stem; "" when there is none. */
+Status ledger_find_state(Ledger *l, const char *stem, char *state, size_t room);
+
+typedef struct {                                             /* what a reviewer said of a clip; texts borrowed */
+    int64_t id;                                              /* grows */
+    const char *clip_id, *verb, *reviewer, *reason, *sha256; /* clip_id "": its row left the campaign */
+    const char *customer;                                    /* its row, a JSON array */
+    double decided_s;
+} DecisionRow;
+typedef struct {
+    Status (*row)(void *self, const DecisionRow *row);
+    void *self;
+} DecisionSink;
+/* In their order, those with a greater id. */
+Status ledger_read_decisions(Ledger *l, int64_t after, DecisionSink sink);
+Status ledger_read_decisions_of(Ledger *l, const char *clip_id, DecisionSink sink); /* one clip's */
+Status ledger_find_last_decision(Ledger *l, int64_t *id);                           /* 0: there is none */
+
+typedef enum { LOT_OPEN, LOT_ACCEPTED, LOT_REJECTED } LotVerdict;
+typedef struct { /* of a campaign with a sample: lot.h */
+    bool by_sample;
+    double lq, aql; /* per cent; aql 0: the campaign stands alone */
+    SamplingSeverity severity;
+    int64_t clips, decided, bad; /* decided, bad: of the sample */
+    SamplingPlan plan;
+    LotVerdict verdict;
+} ReviewLot;
+Status ledger_read_lot(Ledger *l, ReviewLot *out);
+/* How strictly a lot of a series is looked at; settled once. Setting it: inside a round. */
+Status ledger_get_severity(Ledger *l, bool *known);
+Status ledger_set_severity(Ledger *l, SamplingSeverity s);
 
 typedef struct { /* texts borrowed */
     LeaseKind kind;

@@ -21,10 +21,13 @@
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/list.h"
 #include "coordinator/deliver/report.h"
+#include "coordinator/deliver/requests.h"
 #include "coordinator/ledger/lock.h"
 #include "coordinator/ledger/merge.h"
+#include "coordinator/ledger/owner.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
+#include "coordinator/watch/audit.h"
 #include "coordinator/watch/events.h"
 #include "coordinator/watch/progress.h"
 
@@ -94,15 +97,63 @@ static Status remove_tree(const char *path)
     return status_errno(ERR_FATAL, "cannot remove %s", path);
 }
 
+/* What people said of its clips while nobody ran it is in its ledger and its chain before these are taken. */
+static Status settle_part(Merge *m, int i) { return m->lock[i] >= 0 ? requests_take(m->part[i], 0) : status_ok(); }
+
 static Status make_ledger(Merge *m)
 {
     char *name = path_join(m->folder, "parts/merged");
     m->draft = file_draft(name);
     free(name);
     TRY(file_make_folders(m->draft));
+    for (int i = 0; i < m->count; i++) TRY(settle_part(m, i));
     TRY(ledger_merge(m->draft, m->part, m->count));
     ledger_settle(m->draft); /* all of it is in the one file now */
     return status_ok();
+}
+
+/* DIR/parts/2-of-4/audit.jsonl -> DIR/audit.2-of-4.jsonl, with its head. Copies: a merge that is killed begins anew. */
+static Status keep_chain(const Merge *m, int i)
+{
+    static const char *const ending[] = {"", ".head"};
+    Status status = status_ok();
+    for (size_t k = 0; k < sizeof ending / sizeof *ending && !failed(status); k++) {
+        char *from = text_format("%s/audit.jsonl%s", m->part[i], ending[k]);
+        char *to = text_format("%s/audit.%d-of-%d.jsonl%s", m->folder, i + 1, m->count, ending[k]);
+        if (file_exists(from)) {
+            unlink(to);
+            status = file_duplicate(from, to);
+        }
+        free(from);
+        free(to);
+    }
+    return status;
+}
+
+static Status nothing(Ledger *l, void *self)
+{
+    (void)l, (void)self;
+    return status_ok();
+}
+
+/* The chains of the parts are noted in the whole's; the sample of the whole is another one than those of the parts. */
+static Status take_chains(const Merge *m)
+{
+    Ledger *l = NULL;
+    Audit *a = NULL;
+    Status status = status_ok();
+    for (int i = 0; i < m->count && !failed(status); i++) status = keep_chain(m, i);
+    if (!failed(status)) status = ledger_amend_folder(m->folder, 0, "merged", nothing, NULL);
+    if (!failed(status)) status = ledger_open(m->folder, LEDGER_READ, &l);
+    if (!failed(status)) status = audit_open(m->folder, &a);
+    for (int i = 0; i < m->count && !failed(status); i++) {
+        char *part = text_format("%d-of-%d", i + 1, m->count);
+        status = audit_take_part(a, l, part, moment_wall_s());
+        free(part);
+    }
+    audit_close(&a);
+    ledger_close(&l);
+    return status;
 }
 
 /* DIR/parts/2-of-4/events.jsonl -> DIR/events.2-of-4.jsonl */
@@ -157,6 +208,7 @@ static Status finish(Merge *m)
     free(whole);
     TRY(status);
     TRY(ledger_check_merged(m->folder, m->part, m->count));
+    TRY(take_chains(m));
     status = conclude(m->folder, 0, status_ok(), false);
     if (status.err != OK && status.err != ERR_CLIP) return status;
     char *why = text_copy(status.message);

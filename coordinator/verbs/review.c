@@ -1,27 +1,30 @@
-/* review.c - `reelwright review list|approve|reject|rerender DIR`: what people decide about finished clips, from a terminal. While a run goes on, its
- * coordinator takes the decisions up within a second; else they are written at once. */
+/* review.c - `reelwright review DIR` and `review list|approve|reject|reopen|rerender DIR`: what people decide about finished clips, on a page or
+ * from a terminal. While a run goes on, its coordinator takes the decisions up within a second; else they are written at once. */
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/foreign.h"
-#include "common/moment.h"
 #include "common/options.h"
+#include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
-#include "coordinator/ledger/lock.h"
+#include "coordinator/deliver/keeper.h"
+#include "coordinator/deliver/requests.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
 #include "coordinator/watch/serve_review.h"
+#include "coordinator/watch/suggest.h"
+
+enum { MOST_NAME = 80, MOST_REASON = 500 /* bytes */, PAGE_WAIT_MS = 3000, TERMINAL_WAIT_MS = 10000 };
 
 /* ---- list ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     bool all; /* also what is decided */
-    json_t *held, *other;
+    json_t *clips;
 } Listing;
 
 static bool is_one_of(const char *state, const ClipState *list, int count)
@@ -31,27 +34,20 @@ static bool is_one_of(const char *state, const ClipState *list, int count)
     return false;
 }
 
-static json_t *gates_of(const json_t *document)
+static Status list_clip(void *self, const MadeClip *c)
 {
-    json_t *gates = json_object_get(json_object_get(document, "gates"), "gates");
-    return gates ? json_incref(gates) : json_object();
-}
-
-static Status list_clip(void *self, const ClipRow *r)
-{
-    static const ClipState open[] = {CLIP_HELD, CLIP_REVIEW},
-                           decided[] = {CLIP_APPROVED, CLIP_DELIVERED, CLIP_REJECTED};
-    Listing *l = self;
-    if (!is_one_of(r->state, open, 2) && !(l->all && is_one_of(r->state, decided, 3))) return status_ok();
-    json_t *document = *r->result ? json_loads(r->result, 0, NULL) : NULL,
-           *held_by = json_object_get(document, "held_by");
-    json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s}", "clip", r->clip_id, "state", r->state, "held_by",
-                          json_is_array(held_by) ? json_incref(held_by) : json_array(), "gates", gates_of(document),
-                          "reviewer", r->reviewer, "reason", r->reason, "file", r->file);
+    static const ClipState open[] = {CLIP_HELD, CLIP_REVIEW};
+    const Listing *l = self;
+    if (!l->all && !is_one_of(c->state, open, 2)) return status_ok();
+    json_t *document = *c->result ? json_loads(c->result, 0, NULL) : NULL,
+           *held_by = json_object_get(document, "held_by"),
+           *gates = json_object_get(json_object_get(document, "gates"), "gates");
+    json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s}", "clip", c->clip_id, "state", c->state, "held_by",
+                          json_is_array(held_by) ? json_incref(held_by) : json_array(), "gates",
+                          gates ? json_incref(gates) : json_object(), "reviewer", c->reviewer, "reason", c->reason,
+                          "file", c->file);
     json_decref(document);
-    return json_array_append_new(strcmp(r->state, ledger_clip_state_name(CLIP_HELD)) == 0 ? l->held : l->other, j) == 0
-               ? status_ok()
-               : status_fail(ERR_NODE, "out of memory");
+    return json_array_append_new(l->clips, j) == 0 ? status_ok() : status_fail(ERR_NODE, "out of memory");
 }
 
 static void print_clip(const json_t *j)
@@ -74,26 +70,47 @@ static void print_clip(const json_t *j)
     }
 }
 
-static Status list_all(const char *folder, bool all, bool as_json)
+static void print_lot(const ReviewLot *lot)
+{
+    static const char *const verdict[] = {"open", "accepted", "rejected: all clips are looked at"};
+    if (!lot->by_sample) return;
+    if (lot->aql > 0)
+        foreign_print(stdout, "lot of a series (ISO 2859-1, AQL %.3g %%, %s)", lot->aql,
+                      sampling_severity_name(lot->severity));
+    else
+        foreign_print(stdout, "lot (ISO 2859-2, LQ %.3g %%)", lot->lq);
+    foreign_print(stdout, ": %lld of %lld clips are the sample, at most %d bad; %lld decided, %lld bad; %s\n",
+                  (long long)lot->plan.size, (long long)lot->clips, lot->plan.accept, (long long)lot->decided,
+                  (long long)lot->bad, verdict[lot->verdict]);
+}
+
+static Status list_all(const char *folder, const OptionTexts *where, bool all, bool as_json)
 {
     Ledger *l;
-    Listing listing = {all, json_array(), json_array()};
+    Listing listing = {all, json_array()};
+    ReviewLot lot = {0};
+    char *filter = NULL;
     size_t i;
     json_t *one;
     TRY(ledger_open(folder, LEDGER_READ, &l));
-    Status status = ledger_read_clips(l, NULL, (ClipSink){list_clip, &listing});
+    Status status = ledger_make_filter(l, where->text, where->count, &filter);
+    if (!failed(status)) status = ledger_read_lot(l, &lot);
+    if (!failed(status)) status = ledger_read_made(l, filter, (MadeSink){list_clip, &listing});
     ledger_close(&l);
-    json_array_extend(listing.held, listing.other); /* the held ones first */
     if (!failed(status) && as_json) {
-        json_dumpf(listing.held, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        json_dumpf(listing.clips, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
         putchar('\n');
     } else if (!failed(status)) {
-        foreign_print(stdout, "%zu clip%s\n", json_array_size(listing.held),
-                      json_array_size(listing.held) == 1 ? "" : "s");
-        json_array_foreach(listing.held, i, one) print_clip(one);
+        const size_t count = json_array_size(listing.clips);
+        print_lot(&lot);
+        foreign_print(stdout, "%zu clip%s %s\n", count, count == 1 ? "" : "s",
+                      all          ? "made"
+                      : count == 1 ? "waits for a decision"
+                                   : "wait for a decision");
+        json_array_foreach(listing.clips, i, one) print_clip(one);
     }
-    json_decref(listing.held);
-    json_decref(listing.other);
+    json_decref(listing.clips);
+    free(filter);
     return status;
 }
 
@@ -101,178 +118,226 @@ static Status list_all(const char *folder, bool all, bool as_json)
 
 typedef struct {
     const char *folder, *by, *reason;
-    char *verb, *filter; /* filter "": the clips by name */
+    const char *verb; /* "review approve" */
+    bool as_json;
+    char *filter; /* "": the clips by name */
     char *const *clip;
     int clips;
-    bool as_json, quiet;
+    LedgerRequest *request; /* what is asked for; owns clip_id and seen */
+    int64_t count, room;
+    int64_t done_before; /* clips that are meant, and are so already */
+    int64_t meant;
 } Decision;
 
-static LedgerRequest request_of(const Decision *d, int i)
+static void clear_requests(Decision *d)
 {
-    return (LedgerRequest){.verb = d->verb,
-                           .clip_id = (char *)(uintptr_t)(d->clips ? d->clip[i] : ""),
-                           .filter = d->filter,
-                           .reviewer = (char *)(uintptr_t)d->by,
-                           .reason = (char *)(uintptr_t)(d->reason ? d->reason : "")};
+    for (int64_t i = 0; i < d->count; i++) {
+        free(d->request[i].clip_id);
+        free(d->request[i].seen);
+    }
+    free(d->request);
 }
 
-/* Before anything is written: every clip is there and can take it. */
-static Status check_meant(Ledger *l, const Decision *d, int64_t *changes)
+/* What the verb would make of it, it is already. */
+static bool is_done(const Decision *d, const char *state)
 {
-    *changes = 0;
-    for (int i = 0; i < (d->clips ? d->clips : 1); i++) {
-        const LedgerRequest r = request_of(d, i);
-        int64_t meant, changed;
-        TRY(ledger_count_meant(l, &r, &meant, &changed));
-        if (d->clips && meant == 0)
-            return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
-                               d->folder, d->clip[i]);
-        if (d->clips && changed == 0)
-            return status_fail(ERR_INPUT,
-                               "%s: clip \"%s\" is in a state that cannot take it; `reelwright explain` says which",
-                               d->folder, d->clip[i]);
-        *changes += changed;
-    }
-    return *changes ? status_ok() : status_fail(ERR_INPUT, "%s: no clip meets that", d->folder);
+    static const ClipState approved[] = {CLIP_APPROVED, CLIP_DELIVERED}, rejected[] = {CLIP_REJECTED},
+                           open[] = {CLIP_HELD, CLIP_REVIEW}, planned[] = {CLIP_PLANNED, CLIP_WAITING, CLIP_FINISHING};
+    const LedgerEvent event = ledger_review_event_of(d->verb);
+    return event == EV_APPROVE  ? is_one_of(state, approved, 2)
+           : event == EV_REJECT ? is_one_of(state, rejected, 1)
+           : event == EV_SHOW   ? is_one_of(state, open, 2)
+                                : is_one_of(state, planned, 3);
 }
 
-static Status write_now(Ledger *l, const Decision *d, int64_t *changed)
+/* ERR_INPUT: the clip was named, and cannot take it. */
+static Status ask_for(Decision *d, const char *clip_id, const char *state, const char *sha256, bool named)
 {
-    char host[256] = "";
-    gethostname(host, sizeof host - 1);
-    TRY(ledger_begin_epoch(l, host, (int)getpid(), moment_wall_s()));
-    Status status = ledger_begin(l, moment_wall_s());
-    for (int i = 0; i < (d->clips ? d->clips : 1) && !failed(status); i++) {
-        const LedgerRequest r = request_of(d, i);
-        int64_t one = 0;
-        status = ledger_apply_request(l, &r, &one);
-        *changed += one;
+    ClipState from, to;
+    const LedgerEvent event = ledger_review_event_of(d->verb);
+    d->meant++;
+    if (!ledger_find_clip_state(state, &from) || failed(ledger_next_clip_state(from, event, &to))) {
+        const bool done = is_done(d, state);
+        d->done_before += done;
+        if (done || !named) return status_ok();
+        return status_fail(ERR_INPUT, "%s: clip \"%s\" is %s, and %s is for clips that are made; nothing was changed",
+                           d->folder, clip_id, state, strchr(d->verb, ' ') + 1);
     }
-    if (!failed(status))
-        status = ledger_commit(l);
-    else
-        ledger_rollback(l);
-    const Status ended = ledger_end_epoch(l, "review", moment_wall_s());
-    return failed(status) ? status : ended;
-}
-
-static Status leave_requests(Ledger *l, const Decision *d)
-{
-    for (int i = 0; i < (d->clips ? d->clips : 1); i++) {
-        const LedgerRequest r = request_of(d, i);
-        TRY(ledger_request(l, &r, moment_wall_s()));
+    if (d->count == d->room) {
+        d->room = 2 * d->room + 64;
+        d->request = memory_resize(d->request, (size_t)d->room, sizeof *d->request);
     }
+    d->request[d->count++] = (LedgerRequest){.verb = (char *)(uintptr_t)d->verb,
+                                             .clip_id = text_copy(clip_id),
+                                             .filter = (char *)(uintptr_t) "",
+                                             .reviewer = (char *)(uintptr_t)d->by,
+                                             .reason = (char *)(uintptr_t)(d->reason ? d->reason : ""),
+                                             .seen = text_format("%s %.16s", state, sha256)};
     return status_ok();
 }
 
-static void print_done(const Decision *d, int64_t changed, bool now)
+static Status ask_for_made(void *self, const MadeClip *c)
 {
-    if (d->as_json)
-        foreign_print(stdout, "{\"changed\": %lld, \"taken\": \"%s\"}\n", (long long)changed,
-                      now ? "now" : "by the run that goes on");
-    else
-        foreign_print(stdout, "%s: %lld clip%s%s\n", d->verb, (long long)changed, changed == 1 ? "" : "s",
-                      now ? "" : "; the run that goes on takes it up");
+    return ask_for(self, c->clip_id, c->state, c->sha256, false);
 }
 
-static Status decide(const Decision *d)
+static Status ask_for_named(void *self, const ClipRow *r)
+{
+    return ask_for(self, r->clip_id, r->state, r->sha256, true);
+}
+
+static Status find_meant(Ledger *l, Decision *d)
+{
+    for (int i = 0; i < d->clips; i++) {
+        const int64_t before = d->meant;
+        TRY(ledger_read_clips(l, d->clip[i], (ClipSink){ask_for_named, d}));
+        if (d->meant == before)
+            return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
+                               d->folder, d->clip[i]);
+    }
+    if (d->clips == 0) TRY(ledger_read_made(l, d->filter, (MadeSink){ask_for_made, d}));
+    return d->meant ? status_ok()
+                    : status_fail(ERR_INPUT, "%s: no clip that is made meets all of these conditions", d->folder);
+}
+
+/* "2 clips wait for a run: `reelwright run ...`" */
+static void print_next(const Decision *d)
+{
+    Ledger *l = NULL;
+    Snapshot s = {0};
+    if (failed(ledger_open(d->folder, LEDGER_READ, &l)) || failed(ledger_read_snapshot(l, &s))) goto out;
+    const bool rerender = ledger_review_event_of(d->verb) == EV_RERENDER;
+    char *command = rerender ? suggest_run(&s, d->folder) : shell_suggest("deliver", d->folder, NULL);
+    if (rerender)
+        foreign_print(stdout, "`%s` makes what is left\n", command);
+    else if (s.left == 0 && s.undecided == 0 && s.part.count <= 1 && s.clip_count[CLIP_APPROVED] > 0)
+        foreign_print(stdout, "nothing waits for a decision any more; `%s` delivers\n", command);
+    free(command);
+out:
+    snapshot_clear(&s);
+    ledger_close(&l);
+}
+
+static void print_count(int64_t count, const char *what)
+{
+    if (count) foreign_print(stdout, "%lld %s\n", (long long)count, what);
+}
+
+static void print_answers(const Decision *d, const int64_t count[OUTCOMES], bool now)
+{
+    if (d->as_json) {
+        foreign_print(stdout,
+                      "{\"changed\": %lld, \"noted\": %lld, \"decided_by_others\": %lld, \"unchanged\": %lld, "
+                      "\"open\": %lld, \"taken\": \"%s\"}\n",
+                      (long long)count[OUTCOME_DONE], (long long)count[OUTCOME_NOTED], (long long)count[OUTCOME_OTHER],
+                      (long long)(count[OUTCOME_NOTHING] + d->meant - d->count), (long long)count[OUTCOME_OPEN],
+                      now ? "now" : "by the run that goes on");
+        return;
+    }
+    foreign_print(stdout, "%s: %lld clip%s%s\n", d->verb, (long long)count[OUTCOME_DONE],
+                  count[OUTCOME_DONE] == 1 ? "" : "s", d->count || !d->done_before ? "" : "; nothing to do");
+    print_count(d->done_before, "so already");
+    print_count(count[OUTCOME_NOTED], "noted: another reviewer's approval is awaited (four_eyes)");
+    print_count(count[OUTCOME_OTHER], "not changed: somebody else decided meanwhile; `review list --all` says what");
+    print_count(count[OUTCOME_OPEN], "left for the run that goes on, which takes them up");
+    if (now && count[OUTCOME_DONE]) print_next(d);
+}
+
+static Status decide(Decision *d)
 {
     Ledger *l;
-    int lock = -1;
-    int64_t changes, changed = 0;
+    bool now = true;
+    int64_t count[OUTCOMES] = {0};
     TRY(ledger_open(d->folder, LEDGER_READ, &l));
-    Status status = check_meant(l, d, &changes);
+    Status status = find_meant(l, d);
     ledger_close(&l);
     TRY(status);
-    const bool now = !failed(lock_take(d->folder, false, &lock));
-    status = ledger_open(d->folder, LEDGER_WRITE, &l);
-    if (!failed(status)) status = now ? write_now(l, d, &changed) : leave_requests(l, d);
-    ledger_close(&l);
-    if (!failed(status) && now) status = conclude_pages(d->folder);
-    lock_release(&lock);
-    if (!failed(status) && !d->quiet) print_done(d, now ? changed : changes, now);
-    return status;
+    RequestAnswer *answer = memory_get((size_t)d->count + 1, sizeof *answer);
+    status = requests_decide(d->folder, d->request, d->count, TERMINAL_WAIT_MS, answer, &now);
+    for (int64_t i = 0; i < d->count; i++) count[answer[i].outcome]++;
+    free(answer);
+    if (!failed(status) && now && d->count) status = conclude_pages(d->folder);
+    if (!failed(status)) print_answers(d, count, now);
+    if (failed(status) || count[OUTCOME_OTHER] == 0) return status;
+    return status_fail(ERR_CLIP, "%lld of %lld clips are not as they were", (long long)count[OUTCOME_OTHER],
+                       (long long)d->count);
 }
 
 /* ---- the page ----------------------------------------------------------------------------------------------------------------- */
 
-static Status look_at_state(void *self, const ClipRow *r)
+static Status decide_on_page(void *self, const LedgerRequest *r, int64_t count, RequestAnswer *answer)
 {
-    snprintf(self, 32, "%s", r->state);
-    return status_ok();
+    bool now; /* the keeper writes the list and the report */
+    return requests_decide(self, r, count, PAGE_WAIT_MS, answer, &now);
 }
 
-/* Two people who look at once: who comes second is told, and nothing is decided twice. */
-static Status check_seen(const char *folder, const char *clip, const char *seen)
+static void tell_next(void *self, const char *address)
 {
-    Ledger *l;
-    char state[32] = "";
-    TRY(ledger_open(folder, LEDGER_READ, &l));
-    Status status = ledger_read_clips(l, clip, (ClipSink){look_at_state, state});
-    ledger_close(&l);
-    if (!failed(status) && *seen && strcmp(state, seen) != 0)
-        status = status_fail(ERR_INPUT, "%s is %s meanwhile; somebody else has decided", clip, state);
-    return status;
+    (void)self;
+    foreign_print(stdout, "for another reviewer: %s\n", address);
+    fflush(stdout);
 }
 
-static Status decide_on_page(void *self, const char *verb, const char *clip, const char *seen, const char *by,
-                             const char *reason)
-{
-    static const char *const known[] = {"approve", "reject", "rerender", "reopen"};
-    char word[32];
-    bool good = false;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) good = good || strcmp(verb, known[i]) == 0;
-    if (!good) return status_fail(ERR_INPUT, "no such decision");
-    if (!*by) return status_fail(ERR_INPUT, "who decides?");
-    if (strcmp(verb, "reject") == 0 && !*reason) return status_fail(ERR_INPUT, "a rejection needs a reason");
-    TRY(check_seen(self, clip, seen));
-    snprintf(word, sizeof word, "review %s", verb);
-    char *const one[] = {(char *)(uintptr_t)clip};
-    const Decision d = {.folder = self,
-                        .by = by,
-                        .reason = reason,
-                        .verb = word,
-                        .filter = (char *)(uintptr_t) "",
-                        .clip = one,
-                        .clips = 1,
-                        .quiet = true};
-    return decide(&d);
-}
-
-static Status serve_page(char *folder, int port)
+static Status serve_until_signal(char *folder, int port)
 {
     ReviewServer *s;
     sigset_t end;
     int which;
-    Ledger *l;
-    TRY(ledger_open(folder, LEDGER_READ, &l)); /* a campaign's, before anything is printed */
-    ledger_close(&l);
     sigemptyset(&end);
     sigaddset(&end, SIGINT);
     sigaddset(&end, SIGTERM);
     sigprocmask(SIG_BLOCK, &end, NULL);
-    TRY(serve_review_start(folder, port, (ReviewHost){decide_on_page, folder}, &s));
-    foreign_print(stdout, "%s\n", serve_review_address(s));
+    TRY(serve_review_start(folder, port, (ReviewHost){decide_on_page, tell_next, folder}, &s));
+    char *address = serve_review_address(s);
+    foreign_print(stdout, "%s\n", address);
     fflush(stdout);
+    free(address);
     sigwait(&end, &which);
     serve_review_stop(&s);
     return status_ok();
 }
 
+static Status serve_page(char *folder, int port)
+{
+    Ledger *l;
+    Keeper *keeper = NULL;
+    TRY(ledger_open(folder, LEDGER_READ, &l)); /* a campaign's, before anything is printed */
+    ledger_close(&l);
+    TRY(keeper_start(folder, &keeper));
+    Status status = serve_until_signal(folder, port);
+    keeper_stop(&keeper);
+    return failed(status) ? status : conclude_pages(folder);
+}
+
 /* ---- the verb ---------------------------------------------------------------------------------------------------------------- */
 
-static Status decide_by(const char *verb, char **argv, int argc, const OptionTexts *where, Decision *d)
+/* People's words go into the record as they are. */
+static Status check_text(const char *option, const char *text, size_t most)
+{
+    json_t *good = json_string(text);
+    const bool blank = !text[strspn(text, " \t")];
+    json_decref(good);
+    if (!good) return status_fail(ERR_INPUT, "%s: expected UTF-8", option);
+    if (blank) return status_fail(ERR_INPUT, "%s: expected a text", option);
+    if (strlen(text) > most)
+        return status_fail(ERR_INPUT, "%s: %zu bytes, expected at most %zu", option, strlen(text), most);
+    return status_ok();
+}
+
+static Status decide_by(const char *what, char **argv, int argc, const OptionTexts *where, Decision *d)
 {
     Ledger *l;
     char word[32];
     if (!d->by) d->by = getenv("USER");
     if (!d->by || !*d->by) return status_fail(ERR_INPUT, "review: who decides? Add --by NAME");
-    if (strcmp(verb, "reject") == 0 && !d->reason)
+    TRY(check_text("--by", d->by, MOST_NAME));
+    if (d->reason) TRY(check_text("--reason", d->reason, MOST_REASON));
+    if (strcmp(what, "reject") == 0 && !d->reason)
         return status_fail(ERR_INPUT, "review reject: expected --reason TEXT: the list says it");
     if (argc < 2 && where->count == 0)
-        return status_fail(ERR_INPUT, "review %s: expected clips, or --where state=held and the like", verb);
-    if (argc > 1 && where->count) return status_fail(ERR_INPUT, "review %s: expected clips or --where, not both", verb);
-    snprintf(word, sizeof word, "review %s", verb);
+        return status_fail(ERR_INPUT, "review %s: expected clips, or --where state=held and the like", what);
+    if (argc > 1 && where->count) return status_fail(ERR_INPUT, "review %s: expected clips or --where, not both", what);
+    snprintf(word, sizeof word, "review %s", what);
     d->folder = argv[0];
     d->clip = argv + 1;
     d->clips = argc - 1;
@@ -281,6 +346,7 @@ static Status decide_by(const char *verb, char **argv, int argc, const OptionTex
     Status status = ledger_make_filter(l, where->text, where->count, &d->filter);
     ledger_close(&l);
     if (!failed(status)) status = decide(d);
+    clear_requests(d);
     free(d->filter);
     return status;
 }
@@ -298,7 +364,7 @@ Status verb_review(int argc, char **argv)
          .kind = OPTION_TEXTS,
          .to = &where,
          .value = "COLUMN=VALUE",
-         .help = "many at once: state=held, city=Berlin"},
+         .help = "many at once: state=held, gate=flicker, city=Berlin; given again: all must hold"},
         {.name = "all", .kind = OPTION_FLAG, .to = &all, .help = "list also what is decided"},
         {.name = "json", .kind = OPTION_FLAG, .to = &d.as_json, .help = "for a program"},
         {.name = "port",
@@ -314,9 +380,11 @@ Status verb_review(int argc, char **argv)
         .arguments = "DIR | list|approve|reject|reopen|rerender DIR [CLIP...] [options]",
         .about =
             "With DIR alone: a page on this machine, until Ctrl-C. Else from here: what people decide about finished\n"
-            "clips, those that a gate holds and those that the campaign's policy\n"
-            "shows. A rejected clip stays out, and the list says why; a rerendered one gets another seed and is made\n"
-            "by the run that goes on or the next one. An approved one is delivered by `deliver` or at a run's end.",
+            "clips, those that a gate holds and those that the campaign's policy shows. A rejected clip stays out, "
+            "and\n"
+            "the list says why; a rerendered one gets another seed and is made by the run that goes on or the next "
+            "one;\n"
+            "reopen takes a decision back. An approved clip is delivered by `deliver` or at a run's end.",
         .option = table,
         .option_count = (int)(sizeof table / sizeof *table),
         .min_arguments = 1,
@@ -325,7 +393,7 @@ Status verb_review(int argc, char **argv)
     if (first < 0) return status_ok();
     const char *what = argv[first];
     if (first + 1 == argc) return serve_page(argv[first], port);
-    if (strcmp(what, "list") == 0) return list_all(argv[first + 1], all, d.as_json);
+    if (strcmp(what, "list") == 0) return list_all(argv[first + 1], &where, all, d.as_json);
     if (strcmp(what, "approve") == 0 || strcmp(what, "reject") == 0 || strcmp(what, "rerender") == 0 ||
         strcmp(what, "reopen") == 0)
         return decide_by(what, argv + first + 1, argc - first - 1, &where, &d);

@@ -11,7 +11,7 @@
 #include "common/options.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
-#include "trust/chain.h"
+#include "coordinator/watch/audit.h"
 
 enum { PARENTS = 3 /* from a clip to its campaign's folder: delivery/, or a folder of one's own in it */ };
 
@@ -128,9 +128,9 @@ static const char *check_audit(const char *folder)
 {
     TrustChain chain;
     char *path = path_join(folder, "audit.jsonl");
-    const char *state = !file_exists(path)                                            ? "absent"
-                        : failed(trust_chain_read(path, (TrustChainSink){0}, &chain)) ? "broken"
-                                                                                      : "whole";
+    const char *state = !file_exists(path)                                        ? "absent"
+                        : failed(audit_read(folder, (TrustChainSink){0}, &chain)) ? "broken"
+                                                                                  : "whole";
     free(path);
     return state;
 }

@@ -1,46 +1,75 @@
 #include "audit.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
 #include "common/file.h"
 #include "common/hash.h"
-#include "trust/chain.h"
 
-enum { KEY_BYTES = 32 };
+enum { KEY_BYTES = 32, PIECE_LINES = 4096, SHORTEST_CELL = 3 };
 
 struct Audit {
-    char *path;
+    char *folder, *path;
     unsigned char key[KEY_BYTES];
     TrustChain chain;
+    int64_t decision; /* the greatest number of a reviewer's decision in that chain */
+    bool read;        /* the chain was, up to `chain` */
     json_t **line;
     int count, room;
 };
 
-/* Of two that make it at once the first one's holds: it is read again. */
+/* DIR/parts/2-of-4 -> DIR; another folder is its own. free() it. */
+static char *whole_of(const char *folder)
+{
+    char *real = realpath(folder, NULL), *parts = real ? path_folder(real) : NULL;
+    int number, count, used = 0;
+    const bool part = parts && strcmp(path_name(parts), "parts") == 0 &&
+                      sscanf(path_name(real), "%d-of-%d%n", &number, &count, &used) == 2 && !path_name(real)[used];
+    char *whole = part ? path_folder(parts) : text_copy(folder);
+    free(parts);
+    free(real);
+    return whole;
+}
+
+/* Never over one that is there: another process, or another part, may make it at the same time. */
+static Status make_key(const char *path)
+{
+    unsigned char key[KEY_BYTES];
+    char digits[2 * KEY_BYTES + 1], *draft = file_draft(path);
+    trust_random(key, KEY_BYTES);
+    trust_hex(key, KEY_BYTES, digits);
+    Status status = trust_publish(draft, digits, 2 * KEY_BYTES);
+    if (!failed(status) && link(draft, path) != 0 && errno != EEXIST)
+        if (file_exists(path) || rename(draft, path) != 0) /* a file system without links */
+            status = status_errno(ERR_NODE, "cannot write %s", path);
+    unlink(draft);
+    free(draft);
+    return status;
+}
+
 static Status read_key(const char *folder, unsigned char key[KEY_BYTES])
 {
-    char *path = path_join(folder, "audit.key"), *text = NULL, digits[2 * KEY_BYTES + 1];
+    char *whole = whole_of(folder), *path = path_join(whole, "audit.key"), *text = NULL;
     size_t bytes;
-    Status status = status_ok();
-    if (!file_exists(path)) {
-        trust_random(key, KEY_BYTES);
-        trust_hex(key, KEY_BYTES, digits);
-        status = trust_publish(path, digits, 2 * KEY_BYTES);
-    }
+    Status status = file_exists(path) ? status_ok() : make_key(path);
     if (!failed(status)) status = file_read(path, 2 * KEY_BYTES, &text, &bytes);
     if (!failed(status) && !trust_unhex(text, key, KEY_BYTES)) status = status_fail(ERR_FATAL, "%s: damaged", path);
     free(text);
     free(path);
+    free(whole);
     return status;
 }
 
 Status audit_open(const char *folder, Audit **out)
 {
     Audit *a = *out = memory_get(1, sizeof *a);
+    a->folder = text_copy(folder);
     a->path = path_join(folder, "audit.jsonl");
     Status status = read_key(folder, a->key);
     if (failed(status)) audit_close(out);
@@ -60,6 +89,7 @@ void audit_close(Audit **audit)
     if (!a) return;
     audit_drop(a);
     free(a->line);
+    free(a->folder);
     free(a->path);
     free(a);
     *audit = NULL;
@@ -70,6 +100,12 @@ void audit_token(const Audit *a, const char *id, char token[AUDIT_TOKEN])
     unsigned char mac[HASH_BYTES];
     hash_sign(a->key, KEY_BYTES, id, strlen(id), mac);
     trust_hex(mac, (AUDIT_TOKEN - 1) / 2, token);
+}
+
+static void add_line(Audit *a, json_t *line)
+{
+    if (a->count == a->room) a->line = memory_resize(a->line, (size_t)(a->room = 2 * a->room + 16), sizeof *a->line);
+    a->line[a->count++] = line;
 }
 
 void audit_add(Audit *a, const char *what, const char *clip_id, const char *pack, ...)
@@ -86,14 +122,197 @@ void audit_add(Audit *a, const char *what, const char *clip_id, const char *pack
         audit_token(a, clip_id, token);
         json_object_set_new(line, "clip", json_string(token));
     }
-    if (a->count == a->room) a->line = memory_resize(a->line, (size_t)(a->room = 2 * a->room + 16), sizeof *a->line);
-    a->line[a->count++] = line;
+    add_line(a, line);
+}
+
+/* ---- the chain -------------------------------------------------------------------------------------------------------------- */
+
+static Status note_line(void *self, const json_t *line)
+{
+    Audit *a = self;
+    const json_int_t n = json_integer_value(json_object_get(line, "decision"));
+    if (n > a->decision) a->decision = n;
+    return status_ok();
+}
+
+/* What others have written since. The chain's lock is held. */
+static Status read_chain(Audit *a)
+{
+    int64_t bytes = 0;
+    if (a->read && !failed(file_size(a->path, &bytes)) && bytes == a->chain.bytes) return status_ok();
+    Status status = trust_chain_read(a->path, (TrustChainSink){note_line, a}, &a->chain);
+    a->read = !failed(status);
+    return status;
+}
+
+static Status append_pieces(Audit *a, double now_s)
+{
+    for (int i = 0; i < a->count; i += PIECE_LINES) {
+        const int n = a->count - i < PIECE_LINES ? a->count - i : PIECE_LINES;
+        TRY(trust_chain_append_locked(a->path, a->line + i, n, (int64_t)now_s, NULL, &a->chain));
+    }
+    return status_ok();
 }
 
 Status audit_flush(Audit *a, double now_s)
 {
+    int lock;
     if (!a || a->count == 0) return status_ok();
-    Status status = trust_chain_append(a->path, a->line, a->count, (int64_t)now_s, NULL, &a->chain);
+    TRY(trust_chain_lock(a->path, &lock));
+    Status status = a->read ? read_chain(a) : status_ok();
+    if (!failed(status)) status = append_pieces(a, now_s);
     audit_drop(a);
+    trust_chain_unlock(&lock);
+    return status;
+}
+
+/* ---- reviewers' decisions -------------------------------------------------------------------------------------------------- */
+
+/* Takes the text. */
+static char *without(char *text, const char *cell)
+{
+    const size_t n = strlen(cell);
+    for (char *at; n >= SHORTEST_CELL && (at = strcasestr(text, cell));) {
+        char *shorter = text_format("%.*s[..]%s", (int)(at - text), text, at + n);
+        free(text);
+        text = shorter;
+    }
+    return text;
+}
+
+/* The chain is for ever; the row may be erased one day. free() it. */
+static char *without_cells(const DecisionRow *d)
+{
+    char *text = text_copy(d->reason);
+    json_t *row = json_loads(d->customer, 0, NULL), *cell;
+    size_t i;
+    json_array_foreach(row, i, cell) if (json_is_string(cell) && !strstr("[..]", json_string_value(cell))) text =
+        without(text, json_string_value(cell));
+    json_decref(row);
+    return text;
+}
+
+static Status add_decision(void *self, const DecisionRow *d)
+{
+    Audit *a = self;
+    char token[AUDIT_TOKEN], *reason = without_cells(d), when[TRUST_TIME_BYTES];
+    trust_time_text((int64_t)d->decided_s, when);
+    json_t *line = json_pack("{s:s,s:s,s:s*,s:I,s:s,s:s}", "what", "review", "verb", d->verb, "by", d->reviewer,
+                             "decision", (json_int_t)d->id, "decided", when, "sha256", d->sha256);
+    if (*d->reason) {
+        json_object_set_new(line, "reason", json_string(reason));
+        audit_token(a, d->reason, token);
+        json_object_set_new(line, "reason_hmac", json_string(token));
+    }
+    if (*d->clip_id) {
+        audit_token(a, d->clip_id, token);
+        json_object_set_new(line, "clip", json_string(token));
+    }
+    add_line(a, line);
+    free(reason);
+    return status_ok();
+}
+
+Status audit_take_decisions(Audit *a, Ledger *l, double now_s)
+{
+    int lock;
+    int64_t last;
+    TRY(ledger_find_last_decision(l, &last));
+    if (last == 0 || (a->read && last <= a->decision)) return status_ok();
+    TRY(audit_flush(a, now_s)); /* the lines of others come first */
+    TRY(trust_chain_lock(a->path, &lock));
+    Status status = read_chain(a);
+    if (!failed(status)) status = ledger_read_decisions(l, a->decision, (DecisionSink){add_decision, a});
+    if (!failed(status)) status = append_pieces(a, now_s);
+    if (!failed(status) && last > a->decision) a->decision = last;
+    a->read = a->read && !failed(status);
+    audit_drop(a);
+    trust_chain_unlock(&lock);
+    return status;
+}
+
+Status audit_catch_up(Ledger *l, double now_s)
+{
+    Audit *a = NULL;
+    int64_t last;
+    TRY(ledger_find_last_decision(l, &last));
+    if (last == 0) return status_ok();
+    TRY(audit_open(ledger_folder(l), &a));
+    Status status = audit_take_decisions(a, l, now_s);
+    audit_close(&a);
+    return status;
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------------------------ */
+
+static char *path_of_part(const char *folder, const char *part)
+{
+    return text_format("%s/audit.%s.jsonl", folder, part);
+}
+
+typedef struct {
+    const char *part;
+    bool found;
+} PartSearch;
+
+static Status find_part(void *self, const json_t *line)
+{
+    PartSearch *s = self;
+    const char *what = json_string_value(json_object_get(line, "what")),
+               *part = json_string_value(json_object_get(line, "part"));
+    s->found = s->found || (what && part && strcmp(what, "merge") == 0 && strcmp(part, s->part) == 0);
+    return status_ok();
+}
+
+Status audit_take_part(Audit *a, Ledger *l, const char *part, double now_s)
+{
+    TrustChain own, chain;
+    PartSearch search = {.part = part};
+    int64_t last;
+    char *path = path_of_part(a->folder, part);
+    Status status = trust_chain_read(a->path, (TrustChainSink){find_part, &search}, &own);
+    if (!failed(status) && !search.found) status = trust_chain_read(path, (TrustChainSink){0}, &chain);
+    if (!failed(status) && !search.found) status = ledger_find_last_decision(l, &last);
+    if (!failed(status) && !search.found && chain.count) {
+        audit_add(a, "merge", NULL, "{s:s,s:I,s:s,s:I}", "part", part, "lines", (json_int_t)chain.count, "last",
+                  chain.hash, "decision", (json_int_t)last);
+        status = audit_flush(a, now_s);
+    }
+    free(path);
+    return status;
+}
+
+typedef struct {
+    const char *folder;
+    TrustChainSink sink;
+} WholeChain;
+
+/* The chain of a part is what it was when the parts were merged. */
+static Status read_part(void *self, const json_t *line)
+{
+    const WholeChain *w = self;
+    const char *what = json_string_value(json_object_get(line, "what")),
+               *part = json_string_value(json_object_get(line, "part")),
+               *last = json_string_value(json_object_get(line, "last"));
+    TrustChain chain;
+    if (!what || strcmp(what, "merge") != 0 || !part || !last) return status_ok();
+    if (!*part || part[strspn(part, "0123456789-of")])
+        return status_fail(ERR_INPUT, "%s/audit.jsonl: \"%.40s\" is no part", w->folder, part);
+    char *path = path_of_part(w->folder, part);
+    Status status = trust_chain_read(path, w->sink, &chain);
+    if (!failed(status) &&
+        (chain.count != json_integer_value(json_object_get(line, "lines")) || strcmp(chain.hash, last) != 0))
+        status = status_fail(ERR_INPUT, "%s: not as it was when the parts were merged", path);
+    free(path);
+    return status;
+}
+
+Status audit_read(const char *folder, TrustChainSink sink, TrustChain *out)
+{
+    char *path = path_join(folder, "audit.jsonl");
+    WholeChain w = {folder, sink};
+    Status status = trust_chain_read(path, (TrustChainSink){read_part, &w}, out);
+    if (!failed(status) && sink.line) status = trust_chain_read(path, sink, out);
+    free(path);
     return status;
 }

@@ -2,13 +2,18 @@
  * refused, consents that were used, revocations, erasures, deliveries, reviewers' decisions.
  *
  * It can only grow, so it must hold nothing that somebody may want erased: clips and people stand in it as the HMAC of their ids with a
- * key of the campaign's own (audit.key, 0600). Who has the id finds its lines; who has the line does not find the id. */
+ * key of the campaign's own (audit.key, 0600; that of a part lies with the whole). Who has the id finds its lines; who has the line does not find
+ * the id. Words of a reviewer stand in it without the cells of the customer's row, and as their HMAC.
+ *
+ * A reviewer's decision is in the ledger first. Its line carries the ledger's number, so that whoever comes next after a kill writes those
+ * that are missing, each once. The chains of a campaign's parts are kept as audit.I-of-N.jsonl; a line of the whole's says what they were. */
 #ifndef REELWRIGHT_AUDIT_H
 #define REELWRIGHT_AUDIT_H
 
 #include <stdint.h>
 
-#include "common/status.h"
+#include "coordinator/ledger/view.h"
+#include "trust/chain.h"
 
 typedef struct Audit Audit;
 
@@ -21,6 +26,15 @@ void audit_add(Audit *a, const char *what, const char *clip_id, const char *pack
 /* Writes what was added, in one piece. */
 Status audit_flush(Audit *a, double now_s);
 void audit_drop(Audit *a); /* what was added has not happened */
+
+/* Reviewers' decisions that the chain does not hold yet: {"what":"review","verb","by","reason","decision",...}. */
+Status audit_take_decisions(Audit *a, Ledger *l, double now_s);
+/* The same, of a folder's chain, opened and closed here; nothing is opened where nobody has decided anything. */
+Status audit_catch_up(Ledger *l, double now_s);
+/* Notes the chain of a part, which lies at DIR/audit.PART.jsonl, once; `l` is the whole's ledger, with the part's decisions in it. */
+Status audit_take_part(Audit *a, Ledger *l, const char *part, double now_s);
+/* Reads the chains of the parts and of the whole, and checks all of them. sink.line may be NULL. */
+Status audit_read(const char *folder, TrustChainSink sink, TrustChain *out);
 
 enum { AUDIT_TOKEN = 25 };
 /* How an id stands in it. */

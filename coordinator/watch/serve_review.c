@@ -17,17 +17,29 @@
 #include <microhttpd.h>
 
 #include "common/file.h"
-#include "coordinator/ledger/view.h"
 
-enum { MOST_CONNECTIONS = 32, TIMEOUT_S = 15, MOST_BODY = 1 << 20, MOST_CLIPS = 20000, SECRET_TEXT = 33 };
+enum {
+    MOST_CONNECTIONS = 64,
+    THREADS = 4,
+    TIMEOUT_S = 15,
+    MOST_BODY = 4 << 20,
+    MOST_CLIPS = 20000,
+    MOST_REVIEWERS = 32,
+    MOST_WHERE = 16,
+    MOST_NAME = 80,
+    MOST_REASON = 500,
+    SECRET_TEXT = 33
+};
 
 struct ReviewServer {
     struct MHD_Daemon *daemon;
-    char *folder, *address;
+    char *folder;
     ReviewHost host;
-    char token[SECRET_TEXT], session[SECRET_TEXT], secret[SECRET_TEXT];
-    bool token_used;
     int port;
+    char secret[SECRET_TEXT];
+    pthread_mutex_t mutex; /* of what follows */
+    char token[SECRET_TEXT], session[MOST_REVIEWERS][SECRET_TEXT];
+    int sessions;
 };
 
 typedef struct { /* of a POST, while it comes */
@@ -62,6 +74,8 @@ static enum MHD_Result send_response(struct MHD_Connection *c, unsigned code, co
                                             {"X-Content-Type-Options", "nosniff"},
                                             {"Referrer-Policy", "no-referrer"},
                                             {"Cross-Origin-Resource-Policy", "same-origin"},
+                                            {"Cross-Origin-Opener-Policy", "same-origin"},
+                                            {"X-Frame-Options", "DENY"},
                                             {"Cache-Control", "no-store"}};
     if (!r) return MHD_NO;
     if (type) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
@@ -92,90 +106,50 @@ static enum MHD_Result answer_json(struct MHD_Connection *c, json_t *j)
     return done;
 }
 
-static enum MHD_Result answer_failure(struct MHD_Connection *c, Status why)
+static enum MHD_Result answer_failure(struct MHD_Connection *c, unsigned code, Status why)
 {
-    return refuse(c, why.err == ERR_INPUT ? MHD_HTTP_NOT_FOUND : MHD_HTTP_INTERNAL_SERVER_ERROR, why.message);
+    return refuse(c, why.err == ERR_INPUT ? code : MHD_HTTP_INTERNAL_SERVER_ERROR, why.message);
 }
 
 /* ---- what is shown --------------------------------------------------------------------------------------------------------- */
 
-static Status add_clip(void *self, const ClipRow *r)
+static const char *argument(struct MHD_Connection *c, const char *name)
 {
-    if (*r->sha256) json_array_append_new(self, json_pack("{s:s, s:s}", "clip", r->clip_id, "state", r->state));
-    return status_ok();
-}
-
-static Status read_all(const ReviewServer *s, json_t **out)
-{
-    Ledger *l;
-    Snapshot now = {0};
-    json_t *clips = json_array();
-    TRY(ledger_open(s->folder, LEDGER_READ, &l));
-    Status status = ledger_read_snapshot(l, &now);
-    if (!failed(status)) status = ledger_read_clips(l, NULL, (ClipSink){add_clip, clips});
-    if (!failed(status)) *out = json_pack("{s:s, s:s, s:O}", "campaign", now.name, "secret", s->secret, "clips", clips);
-    snapshot_clear(&now);
-    ledger_close(&l);
-    json_decref(clips);
-    return status;
+    const char *text = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+    return text ? text : "";
 }
 
 typedef struct {
-    json_t *details, *columns;
-    char *file[3]; /* video, thumbnail, sheet */
-} Found;
+    const char *where[MOST_WHERE];
+    int count;
+} Where;
 
-static Status take_clip(void *self, const ClipRow *r)
+static enum MHD_Result take_where(void *self, enum MHD_ValueKind kind, const char *key, const char *value)
 {
-    Found *f = self;
-    json_t *document = *r->result ? json_loads(r->result, 0, NULL) : NULL, *row = json_loads(r->customer, 0, NULL);
-    json_t *gates = json_object_get(json_object_get(document, "gates"), "gates");
-    f->details = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:O, s:O}", "clip", r->clip_id, "state", r->state,
-                           "reason", r->reason, "reviewer", r->reviewer, "prompt", r->prompt, "sha256", r->sha256,
-                           "gates", gates ? json_incref(gates) : json_object(), "row", row, "columns", f->columns);
-    json_decref(document);
-    json_decref(row);
-    f->file[0] = text_copy(r->file);
-    f->file[1] = text_copy(r->thumbnail);
-    f->file[2] = text_copy(r->sheet);
-    return status_ok();
+    Where *w = self;
+    (void)kind;
+    if (strcmp(key, "where") == 0 && value && w->count < MOST_WHERE) w->where[w->count++] = value;
+    return MHD_YES;
 }
 
-static void clear_found(Found *f)
+static enum MHD_Result show_clips(const ReviewServer *s, struct MHD_Connection *c)
 {
-    for (int i = 0; i < 3; i++) free(f->file[i]);
-    json_decref(f->details);
-    json_decref(f->columns);
-    *f = (Found){0};
-}
-
-static Status find_clip(const ReviewServer *s, const char *id, Found *out)
-{
-    Ledger *l;
-    char *columns = NULL;
-    *out = (Found){0};
-    TRY(ledger_open(s->folder, LEDGER_READ, &l));
-    Status status = ledger_read_columns(l, &columns);
-    out->columns = columns ? json_loads(columns, 0, NULL) : NULL;
-    if (!out->columns) out->columns = json_array();
-    if (!failed(status)) status = ledger_read_clips(l, id ? id : "", (ClipSink){take_clip, out});
-    ledger_close(&l);
-    free(columns);
-    if (!failed(status) && !out->details) status = status_fail(ERR_INPUT, "no such clip\n");
-    return status;
-}
-
-static const char *argument(struct MHD_Connection *c, const char *name)
-{
-    return MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+    Where w = {.count = 0};
+    json_t *all = NULL;
+    MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, take_where, &w);
+    const ReviewSearch search = {w.where, w.count, argument(c, "text"), argument(c, "seen")};
+    Status status = serve_review_list(s->folder, &search, s->secret, &all);
+    if (failed(status)) return answer_failure(c, MHD_HTTP_BAD_REQUEST, status);
+    return all ? answer_json(c, all) : answer(c, MHD_HTTP_NO_CONTENT, NULL, "", 0);
 }
 
 static enum MHD_Result show_clip(const ReviewServer *s, struct MHD_Connection *c)
 {
-    Found f;
-    Status status = find_clip(s, argument(c, "id"), &f);
-    const enum MHD_Result done = failed(status) ? answer_failure(c, status) : answer_json(c, json_incref(f.details));
-    clear_found(&f);
+    ReviewClip clip;
+    Status status = serve_review_clip(s->folder, argument(c, "id"), &clip);
+    const enum MHD_Result done =
+        failed(status) ? answer_failure(c, MHD_HTTP_NOT_FOUND, status) : answer_json(c, json_incref(clip.details));
+    serve_review_clear(&clip);
     return done;
 }
 
@@ -220,46 +194,80 @@ static enum MHD_Result send_file(const ReviewServer *s, struct MHD_Connection *c
 
 static enum MHD_Result show_file(const ReviewServer *s, struct MHD_Connection *c)
 {
-    static const char *const what[][2] = {{"video", "video/mp4"}, {"thumbnail", "image/png"}, {"sheet", "image/png"}};
     const char *wanted = argument(c, "what");
-    Found f;
-    Status status = find_clip(s, argument(c, "id"), &f);
-    enum MHD_Result done = MHD_NO;
+    ReviewClip clip;
     int i = 0;
-    while (i < 3 && (!wanted || strcmp(wanted, what[i][0]) != 0)) i++;
-    if (failed(status))
-        done = answer_failure(c, status);
-    else if (i == 3)
-        done = refuse(c, MHD_HTTP_NOT_FOUND, "what: video, thumbnail or sheet\n");
-    else
-        done = send_file(s, c, f.file[i], what[i][1]);
-    clear_found(&f);
+    while (i < REVIEW_FILES && strcmp(wanted, serve_review_file[i][0]) != 0) i++;
+    if (i == REVIEW_FILES) return refuse(c, MHD_HTTP_NOT_FOUND, "what: video, thumbnail, sheet or earlier\n");
+    Status status = serve_review_clip(s->folder, argument(c, "id"), &clip);
+    const enum MHD_Result done = failed(status) ? answer_failure(c, MHD_HTTP_NOT_FOUND, status)
+                                                : send_file(s, c, clip.file[i], serve_review_file[i][1]);
+    serve_review_clear(&clip);
     return done;
 }
 
 /* ---- decisions --------------------------------------------------------------------------------------------------------------- */
 
-/* What every named clip is now, and the first thing that went wrong. */
-static json_t *decide_all(const ReviewServer *s, const json_t *wish)
+typedef struct { /* texts borrowed from the wish */
+    char verb[32];
+    LedgerRequest *request;
+    RequestAnswer *answer;
+    int64_t count;
+} Wish;
+
+static void clear_wish(Wish *w)
 {
-    const char *verb = json_string_value(json_object_get(wish, "verb")),
-               *by = json_string_value(json_object_get(wish, "by"));
-    const char *reason = json_string_value(json_object_get(wish, "reason"));
-    const json_t *clips = json_object_get(wish, "clips"), *seen = json_object_get(wish, "seen");
-    json_t *states = json_object(), *message = json_null(), *one;
-    size_t i;
-    json_array_foreach(clips, i, one)
-    {
-        const char *clip = json_string_value(one), *was = json_string_value(json_array_get(seen, i));
-        if (!clip || i >= MOST_CLIPS) continue;
-        Status status =
-            s->host.decide(s->host.self, verb ? verb : "", clip, was ? was : "", by ? by : "", reason ? reason : "");
-        if (failed(status) && json_is_null(message)) message = json_string(status.message);
-        Found f;
-        if (!failed(find_clip(s, clip, &f))) json_object_set(states, clip, json_object_get(f.details, "state"));
-        clear_found(&f);
+    free(w->request);
+    free(w->answer);
+}
+
+static char *text_in(const json_t *wish, const char *key)
+{
+    const char *text = json_string_value(json_object_get(wish, key));
+    return (char *)(uintptr_t)(text ? text : "");
+}
+
+/* NULL, or what is wrong with it. */
+static const char *read_wish(const json_t *j, Wish *w)
+{
+    static const char *const known[] = {"approve", "reject", "rerender", "reopen"};
+    const json_t *clips = json_object_get(j, "clips"), *seen = json_object_get(j, "seen");
+    const char *verb = text_in(j, "verb");
+    char *by = text_in(j, "by"), *reason = text_in(j, "reason");
+    bool good = false;
+    *w = (Wish){.count = (int64_t)json_array_size(clips)};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) good = good || strcmp(verb, known[i]) == 0;
+    if (!good || !json_is_array(clips) || json_array_size(seen) != (size_t)w->count || w->count > MOST_CLIPS)
+        return "expected {verb, clips, seen, by, reason}\n";
+    if (!by[strspn(by, " ")] || strlen(by) > MOST_NAME) return "who decides? Expected a name of at most 80 bytes\n";
+    if (strlen(reason) > MOST_REASON) return "the reason: expected at most 500 bytes\n";
+    if (strcmp(verb, "reject") == 0 && !reason[strspn(reason, " ")]) return "a rejection needs a reason\n";
+    snprintf(w->verb, sizeof w->verb, "review %s", verb);
+    w->request = memory_get((size_t)w->count + 1, sizeof *w->request);
+    w->answer = memory_get((size_t)w->count + 1, sizeof *w->answer);
+    for (int64_t i = 0; i < w->count; i++) {
+        const json_t *clip = json_array_get(clips, (size_t)i), *was = json_array_get(seen, (size_t)i);
+        if (!json_is_string(clip) || !*json_string_value(clip) || !json_is_string(was)) return "clips, seen: texts\n";
+        w->request[i] = (LedgerRequest){.verb = w->verb,
+                                        .clip_id = (char *)(uintptr_t)json_string_value(clip),
+                                        .filter = (char *)(uintptr_t) "",
+                                        .reviewer = by,
+                                        .reason = reason,
+                                        .seen = (char *)(uintptr_t)json_string_value(was)};
     }
-    return json_pack("{s:o, s:o}", "states", states, "message", message);
+    return NULL;
+}
+
+/* {"answers": {ID: "done"...}}; the page reads the list anew for the rest. */
+static enum MHD_Result decide(const ReviewServer *s, struct MHD_Connection *c, Wish *w)
+{
+    static const char *const name[OUTCOMES] = {"open", "done", "noted", "other", "nothing"};
+    Status status = s->host.decide(s->host.self, w->request, w->count, w->answer);
+    if (failed(status)) return answer_failure(c, MHD_HTTP_CONFLICT, status);
+    json_t *answers = json_object();
+    for (int64_t i = 0; i < w->count; i++)
+        json_object_set_new(answers, w->request[i].clip_id, json_string(name[w->answer[i].outcome]));
+    return answer_json(c, json_pack("{s:o}", "answers", answers));
 }
 
 static enum MHD_Result take_decision(const ReviewServer *s, struct MHD_Connection *c, const Body *b)
@@ -267,12 +275,12 @@ static enum MHD_Result take_decision(const ReviewServer *s, struct MHD_Connectio
     if (!is_same(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Review"), s->secret))
         return refuse(c, MHD_HTTP_FORBIDDEN, "load the page again\n");
     if (b->too_long) return refuse(c, MHD_HTTP_CONTENT_TOO_LARGE, "too many at once\n");
-    json_error_t error;
-    json_t *wish = json_loadb(b->data ? b->data : "", b->bytes, 0, &error);
-    const bool good = json_is_object(wish) && json_is_array(json_object_get(wish, "clips"));
-    const enum MHD_Result done = good ? answer_json(c, decide_all(s, wish))
-                                      : refuse(c, MHD_HTTP_BAD_REQUEST, "expected {verb, clips, seen, by, reason}\n");
-    json_decref(wish);
+    json_t *j = json_loadb(b->data ? b->data : "", b->bytes, JSON_REJECT_DUPLICATES, NULL);
+    Wish w;
+    const char *wrong = read_wish(j, &w);
+    const enum MHD_Result done = wrong ? refuse(c, MHD_HTTP_BAD_REQUEST, wrong) : decide(s, c, &w);
+    clear_wish(&w);
+    json_decref(j);
     return done;
 }
 
@@ -289,15 +297,43 @@ static bool is_own(const ReviewServer *s, const char *text, const char *before)
     return false;
 }
 
-/* The token is good for one browser: it gets the session's cookie. */
+/* Browsers keep cookies by host, whatever the port: each server has its own name for it. */
+static void name_cookie(const ReviewServer *s, char name[32]) { snprintf(name, 32, "review%d", s->port); }
+
+static bool is_inside(ReviewServer *s, struct MHD_Connection *c)
+{
+    char name[32];
+    bool found = false;
+    name_cookie(s, name);
+    const char *cookie = MHD_lookup_connection_value(c, MHD_COOKIE_KIND, name);
+    pthread_mutex_lock(&s->mutex);
+    for (int i = 0; i < s->sessions; i++) found = is_same(cookie, s->session[i]) || found;
+    pthread_mutex_unlock(&s->mutex);
+    return found;
+}
+
+/* A token is good for one browser; then there is another one. */
+static bool enter(ReviewServer *s, const char *token, char session[SECRET_TEXT])
+{
+    pthread_mutex_lock(&s->mutex);
+    const bool good = s->sessions < MOST_REVIEWERS && is_same(token, s->token) &&
+                      make_secret(s->session[s->sessions]) && make_secret(s->token);
+    if (good) memcpy(session, s->session[s->sessions++], SECRET_TEXT);
+    pthread_mutex_unlock(&s->mutex);
+    return good;
+}
+
 static enum MHD_Result let_in(ReviewServer *s, struct MHD_Connection *c)
 {
-    char cookie[128];
-    if (s->token_used || !is_same(argument(c, "token"), s->token))
-        return refuse(c, MHD_HTTP_FORBIDDEN, "this address works once; `reelwright review` prints a new one\n");
-    s->token_used = true;
+    char cookie[128], name[32], session[SECRET_TEXT];
+    if (!enter(s, argument(c, "token"), session))
+        return refuse(c, MHD_HTTP_FORBIDDEN, "this address works once; `reelwright review` has printed a new one\n");
+    char *next = serve_review_address(s);
+    if (s->host.entered) s->host.entered(s->host.self, next);
+    free(next);
     struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    snprintf(cookie, sizeof cookie, "review=%s; HttpOnly; SameSite=Strict; Path=/", s->session);
+    name_cookie(s, name);
+    snprintf(cookie, sizeof cookie, "%s=%s; HttpOnly; SameSite=Strict; Path=/", name, session);
     if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, cookie);
     if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, "/");
     return send_response(c, MHD_HTTP_SEE_OTHER, NULL, r);
@@ -309,10 +345,8 @@ static enum MHD_Result get(ReviewServer *s, struct MHD_Connection *c, const char
         if (strcmp(url, t->path) == 0) return answer(c, MHD_HTTP_OK, t->type, (const char *)t->data, t->bytes);
     if (strcmp(url, "/clip.json") == 0) return show_clip(s, c);
     if (strcmp(url, "/file") == 0) return show_file(s, c);
-    if (strcmp(url, "/clips.json") != 0) return refuse(c, MHD_HTTP_NOT_FOUND, "no such page\n");
-    json_t *all = NULL;
-    Status status = read_all(s, &all);
-    return failed(status) ? answer_failure(c, status) : answer_json(c, all);
+    if (strcmp(url, "/clips.json") == 0) return show_clips(s, c);
+    return refuse(c, MHD_HTTP_NOT_FOUND, "no such page\n");
 }
 
 static void add_data(Body *b, const char *data, size_t bytes)
@@ -343,9 +377,8 @@ static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *ur
         return refuse(c, MHD_HTTP_FORBIDDEN, "ask for 127.0.0.1\n");
     const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
     if (origin && !is_own(s, origin, "http://")) return refuse(c, MHD_HTTP_FORBIDDEN, "not from another site\n");
-    if (read && strcmp(url, "/") == 0 && argument(c, "token")) return let_in(s, c);
-    if (!is_same(MHD_lookup_connection_value(c, MHD_COOKIE_KIND, "review"), s->session))
-        return refuse(c, MHD_HTTP_FORBIDDEN, "use the address that `reelwright review` printed\n");
+    if (read && strcmp(url, "/") == 0 && *argument(c, "token")) return let_in(s, c);
+    if (!is_inside(s, c)) return refuse(c, MHD_HTTP_FORBIDDEN, "use the address that `reelwright review` printed\n");
     if (post && strcmp(url, "/decide") == 0) return take_decision(s, c, *request);
     return read ? get(s, c, url) : refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET, or POST /decide\n");
 }
@@ -362,30 +395,35 @@ static void end_request(void *self, struct MHD_Connection *c, void **request, en
 
 /* ---- start and stop -------------------------------------------------------------------------------------------------------------- */
 
-Status serve_review_start(const char *folder, int port, ReviewHost host, ReviewServer **out)
+static struct MHD_Daemon *start_daemon(ReviewServer *s, int port)
 {
-    ReviewServer *s = *out = memory_get(1, sizeof *s);
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     sigset_t all, before;
-    s->folder = text_copy(folder);
-    s->host = host;
-    bool good = make_secret(s->token) && make_secret(s->session) && make_secret(s->secret);
     sigfillset(&all); /* signals are for the thread that waits for them */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (good)
-        s->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to,
-                                     MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_CONNECTION_LIMIT,
-                                     (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-                                     MHD_OPTION_END);
+    struct MHD_Daemon *d = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to, MHD_OPTION_NOTIFY_COMPLETED,
+        end_request, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return d;
+}
+
+Status serve_review_start(const char *folder, int port, ReviewHost host, ReviewServer **out)
+{
+    ReviewServer *s = *out = memory_get(1, sizeof *s);
+    s->folder = text_copy(folder);
+    s->host = host;
+    pthread_mutex_init(&s->mutex, NULL);
+    if (make_secret(s->token) && make_secret(s->secret)) s->daemon = start_daemon(s, port);
     const union MHD_DaemonInfo *info = s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT) : NULL;
     if (!info) {
+        Status why = status_errno(ERR_INPUT, "--port %d: cannot listen there", port);
         serve_review_stop(out);
-        return status_errno(ERR_INPUT, "--port %d: cannot listen there", port);
+        return why;
     }
     s->port = info->port;
-    s->address = text_format("http://127.0.0.1:%d/?token=%s", s->port, s->token);
     return status_ok();
 }
 
@@ -393,10 +431,16 @@ void serve_review_stop(ReviewServer **s)
 {
     if (!*s) return;
     if ((*s)->daemon) MHD_stop_daemon((*s)->daemon);
+    pthread_mutex_destroy(&(*s)->mutex);
     free((*s)->folder);
-    free((*s)->address);
     free(*s);
     *s = NULL;
 }
 
-const char *serve_review_address(const ReviewServer *s) { return s->address; }
+char *serve_review_address(ReviewServer *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    char *text = text_format("http://127.0.0.1:%d/?token=%s", s->port, s->token);
+    pthread_mutex_unlock(&s->mutex);
+    return text;
+}

@@ -45,15 +45,32 @@ fi
 [ ! -e out-show/delivery/clips ] || [ -z "$(ls out-show/delivery/clips)" ] || fail "something was delivered without a word"
 "$PROGRAM" review reject out-show k2 --by eva 2>/dev/null && fail "rejected without a reason"
 "$PROGRAM" review approve out-show nobody --by eva 2>/dev/null && fail "approved a clip that is none"
-"$PROGRAM" review approve out-show k1 --by eva >/dev/null || fail "cannot approve"
+[ "$("$PROGRAM" review list out-show --where gate=exposure --where colour=green --json | field 0.clip)" = k2 ] || fail "the list has no conditions"
+"$PROGRAM" review approve out-show k1 --by eva --json | field changed | grep -qx 1 || fail "cannot approve"
+"$PROGRAM" review approve out-show k1 --by jo | grep -q 'nothing to do' || fail "approved twice, or no word about it"
+"$PROGRAM" review approve out-show --by eva --where colour=purple 2>/dev/null && fail "approved what does not exist"
+"$PROGRAM" review reject out-show k1 --by $'\xff' --reason x 2>/dev/null && fail "a name that is no text was taken"
+"$PROGRAM" review reject out-show k1 --by jo --reason "was wrong" >/dev/null && "$PROGRAM" review reopen out-show k1 --by jo >/dev/null || fail "cannot take back"
+[ "$(state_of show k1)" = held ] || fail "k1 is $(state_of show k1) after its rejection was taken back"
+"$PROGRAM" review approve out-show k1 --by eva >/dev/null || fail "cannot approve again"
 "$PROGRAM" review reject out-show k2 --by eva --reason "too green" >/dev/null || fail "cannot reject"
 seed() { grep "^$1," out-show/delivery.csv | cut -d, -f13; }
 before=$(seed k3)
 "$PROGRAM" review rerender out-show k3 --by jo --reason "again" >/dev/null || fail "cannot order another render"
+[ -s out-show/earlier/k3.mp4 ] || fail "the earlier version was not kept"
 "$PROGRAM" run show.yaml --out out-show --workers 1 --quiet 2>show.err || fail "the second run: $(cat show.err)"
+cmp -s out-show/earlier/k3.mp4 out-show/clips/k3.mp4 && fail "the new version is the earlier one"
 [ "$(seed k3)" != "$before" ] || fail "k3 was rendered with the same seed"
 "$PROGRAM" review approve out-show --where state=held --by jo >/dev/null || fail "cannot approve many"
+[ ! -e out-show/earlier/k3.mp4 ] || fail "the earlier version stays after the decision"
 "$PROGRAM" deliver out-show >/dev/null || fail "cannot deliver"
+python3 - out-show/audit.jsonl <<'END' || fail "the audit chain does not hold what was decided: $(cat out-show/audit.jsonl)"
+import json, sys
+said = [(x["verb"], x["by"], x.get("reason", "")) for x in map(json.loads, open(sys.argv[1])) if x["what"] == "review"]
+expected = [("approve", "eva", ""), ("reject", "jo", "was wrong"), ("reopen", "jo", ""), ("approve", "eva", ""), ("reject", "eva", "too [..]"),
+            ("rerender", "jo", "again"), ("approve", "jo", "")]
+sys.exit(said != expected)
+END
 grep -q '^k2,green,k2,rejected,too green,' out-show/delivery.csv || fail "the list does not say why k2 is out"
 grep -q '^k1,red,k1,delivered,.*,eva,' out-show/delivery.csv || fail "the list does not say who approved k1"
 [ -e out-show/delivery/clips/k3.mp4 ] && [ ! -e out-show/delivery/clips/k2.mp4 ] || fail "not k1 and k3 were delivered"

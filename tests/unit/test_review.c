@@ -1,13 +1,15 @@
 /* test_review.c - who is asked about which clip, and what becomes of the answers. */
 #include "ledger_fixture.h"
 
+#include "coordinator/campaign/sampling.h"
+#include "coordinator/ledger/lot.h"
+#include "coordinator/ledger/merge.h"
 #include "coordinator/ledger/review.h"
-#include "coordinator/ledger/steer.h"
 
 static Fixture open_with(ReviewPolicy policy, bool four_eyes, int rows)
 {
     Fixture f = {.folder = fixture_folder(), .campaign = fixture_campaign("summer", rows, 1)};
-    f.campaign->settings.review = (ReviewSettings){policy, 5, four_eyes};
+    f.campaign->settings.review = (ReviewSettings){.policy = policy, .lq = 5, .four_eyes = four_eyes};
     assert_good(ledger_open(f.folder, LEDGER_WRITE, &f.ledger));
     assert_good(ledger_adopt(f.ledger, f.campaign, 100));
     assert_good(ledger_begin_epoch(f.ledger, "host", 1, 101));
@@ -37,18 +39,47 @@ static Snapshot look(Ledger *l)
     return s;
 }
 
-static int64_t decide(Ledger *l, const char *verb, const char *clip, const char *by)
+static RequestAnswer ask(Ledger *l, LedgerRequest r)
 {
-    int64_t changed = 0;
-    LedgerRequest r = {.verb = (char *)(uintptr_t)verb,
-                       .clip_id = (char *)(uintptr_t)clip,
-                       .filter = (char *)(uintptr_t) "",
-                       .reviewer = (char *)(uintptr_t)by,
-                       .reason = (char *)(uintptr_t) "because"};
+    int64_t changed = 0, first;
+    RequestAnswer answer;
+    r.filter = (char *)(uintptr_t) "";
+    assert_good(ledger_request_all(l, &r, 1, 199, &first));
+    assert_good(ledger_read_answers(l, first, 1, &answer));
+    assert_int_equal(answer.outcome, OUTCOME_OPEN);
+    r.id = first;
     assert_good(ledger_begin(l, 200));
     assert_good(ledger_apply_request(l, &r, &changed));
     assert_good(ledger_commit(l));
-    return changed;
+    assert_good(ledger_read_answers(l, first, 1, &answer));
+    assert_int_equal(answer.changed, changed);
+    return answer;
+}
+
+static int64_t decide(Ledger *l, const char *verb, const char *clip, const char *by)
+{
+    return ask(l, (LedgerRequest){.verb = (char *)(uintptr_t)verb,
+                                  .clip_id = (char *)(uintptr_t)clip,
+                                  .reviewer = (char *)(uintptr_t)by,
+                                  .reason = (char *)(uintptr_t) "because"})
+        .changed;
+}
+
+static char *text_of(Ledger *l, const char *sql)
+{
+    Query q = ledger_sql_query(l, sql, "");
+    char *text = NULL;
+    assert_true(ledger_sql_next(&q));
+    text = text_copy(ledger_sql_text(&q, 0));
+    ledger_sql_end(&q);
+    return text;
+}
+
+static void is_text(Ledger *l, const char *sql, const char *expected)
+{
+    char *text = text_of(l, sql);
+    assert_string_equal(text, expected);
+    free(text);
 }
 
 static void what_a_gate_holds_waits_whatever_the_policy(void **state)
@@ -103,7 +134,10 @@ static void four_eyes_are_those_of_two(void **state)
     assert_int_equal(decide(f.ledger, "review approve", "row0", "eva"), 0);
     assert_int_equal(decide(f.ledger, "review reject", "row0", "jo"), 1); /* what was approved before counts no more */
     assert_int_equal(decide(f.ledger, "review approve", "row0", "jo"), 0);
+    assert_int_equal(decide(f.ledger, "review approve", "row0", " Jo"), 0); /* the same person */
     assert_int_equal(decide(f.ledger, "review approve", "row0", "eva"), 1);
+    is_text(f.ledger, "SELECT group_concat(verb || ' ' || reviewer, ', ') FROM decisions",
+            "approve eva, reject jo, approve jo, approve eva"); /* each word once */
     close_fixture(&f);
 }
 
@@ -111,18 +145,26 @@ static void is_rendered_again_with_another_seed(void **state)
 {
     (void)state;
     Fixture f = open_with(REVIEW_ALL, false, 2);
-    int64_t seed, old;
+    int64_t seed, old, other;
     assert_good(ledger_begin(f.ledger, 102));
     finish_with(f.ledger, 0, "{}");
+    finish_with(f.ledger, 1, "{}");
     assert_good(ledger_commit(f.ledger));
     assert_good(ledger_sql_number(f.ledger, &old, "SELECT json_extract(spec, '$.seed') FROM specs WHERE shot = 0", ""));
     assert_int_equal(decide(f.ledger, "review rerender", "row0", "eva"), 1);
     Snapshot s = look(f.ledger);
-    assert_true(s.left == 2 && s.shots == 3);
+    assert_true(s.left == 1 && s.shots == 3);
     snapshot_clear(&s);
     assert_good(ledger_sql_number(
         f.ledger, &seed, "SELECT json_extract(spec, '$.seed') FROM specs JOIN clips USING(shot) WHERE clip = 0", ""));
-    assert_true(seed > old);
+    assert_true(seed != old && seed > 0);
+    is_text(f.ledger, "SELECT reason || ' ' || reviewer || ' ' || state || (file IS NULL) FROM clips WHERE clip = 0",
+            "because eva planned1");
+    is_text(f.ledger, "SELECT group_concat(kind || ' ' || name) FROM leavings", "clip stem0"); /* files of before */
+    assert_int_equal(decide(f.ledger, "review rerender", "row1", "eva"), 1);
+    assert_good(ledger_sql_number(
+        f.ledger, &other, "SELECT json_extract(spec, '$.seed') FROM specs JOIN clips USING(shot) WHERE clip = 1", ""));
+    assert_true(other != seed);
     assert_good(ledger_begin(f.ledger, 300));
     fixture_render(f.ledger, 2, "host:7");
     fixture_finish(f.ledger, 0, "host:7");
@@ -133,16 +175,57 @@ static void is_rendered_again_with_another_seed(void **state)
     close_fixture(&f);
 }
 
-/* 1000 clips, of which 5 % bad: 44 without a bad one have a chance of 10 % at most (0.95^44 = 0.105, and without putting back less). */
-static void takes_as_many_as_the_lot_needs(void **state)
+/* Who looked at what is not there any more is told, and nothing happens. */
+static void of_two_at_once_the_second_is_told(void **state)
 {
     (void)state;
-    assert_int_equal(ledger_review_sample_size(1000, 5), 44);
-    assert_int_equal(ledger_review_sample_size(1000000, 5), 45); /* ln 0.1 / ln 0.95 = 44.9 */
-    assert_int_equal(ledger_review_sample_size(1, 5), 1);
-    assert_int_equal(ledger_review_sample_size(0, 5), 0);
-    assert_true(ledger_review_sample_size(20, 5) == 18); /* one bad of twenty: 18 looked at leave it out with 10 % */
-    assert_true(ledger_review_sample_size(1000, 20) < 12);
+    Fixture f = open_with(REVIEW_ALL, false, 1);
+    assert_good(ledger_begin(f.ledger, 102));
+    finish_with(f.ledger, 0, "{}");
+    assert_good(ledger_commit(f.ledger));
+    char *seen = text_of(f.ledger, "SELECT state || ' ' || substr(sha256, 1, 16) FROM clips");
+    LedgerRequest reject = {.verb = "review reject", .clip_id = "row0", .reviewer = "eva", .reason = "x", .seen = seen},
+                  approve = {.verb = "review approve", .clip_id = "row0", .reviewer = "jo", .seen = seen};
+    assert_int_equal(ask(f.ledger, reject).outcome, OUTCOME_DONE);
+    assert_int_equal(ask(f.ledger, approve).outcome, OUTCOME_OTHER);
+    is_text(f.ledger, "SELECT state || ' ' || reviewer FROM clips", "rejected eva");
+    is_text(f.ledger, "SELECT count(*) FROM decisions", "1");
+    approve.seen = NULL; /* who insists */
+    assert_int_equal(ask(f.ledger, approve).outcome, OUTCOME_DONE);
+    assert_int_equal(ask(f.ledger, approve).outcome, OUTCOME_NOTHING);
+    free(seen);
+    close_fixture(&f);
+}
+
+static void what_was_held_is_held_again(void **state)
+{
+    (void)state;
+    Fixture f = open_with(REVIEW_ALL, false, 1);
+    assert_good(ledger_begin(f.ledger, 102));
+    finish_with(f.ledger, 0, "{\"held_by\": [\"flicker\"]}");
+    assert_good(ledger_commit(f.ledger));
+    assert_int_equal(decide(f.ledger, "review approve", "row0", "eva"), 1);
+    is_text(f.ledger, "SELECT state || ifnull(reason, '') FROM clips", "approved");
+    assert_int_equal(decide(f.ledger, "review reopen", "row0", "eva"), 1);
+    is_text(f.ledger, "SELECT state || ' ' || reason FROM clips", "held held by flicker");
+    close_fixture(&f);
+}
+
+/* The campaign asks for a look only after some were approved. */
+static void a_policy_of_later_shows_what_was_approved(void **state)
+{
+    (void)state;
+    Fixture f = open_with(REVIEW_NONE, false, 2);
+    assert_good(ledger_begin(f.ledger, 102));
+    finish_with(f.ledger, 0, "{}");
+    assert_good(ledger_commit(f.ledger));
+    f.campaign->settings.review.policy = REVIEW_ALL;
+    assert_good(ledger_adopt(f.ledger, f.campaign, 103));
+    assert_good(ledger_begin_epoch(f.ledger, "host", 1, 104));
+    Snapshot s = look(f.ledger);
+    assert_true(s.clip_count[CLIP_REVIEW] == 1 && s.clip_count[CLIP_APPROVED] == 0);
+    snapshot_clear(&s);
+    close_fixture(&f);
 }
 
 static void a_rejected_sample_sends_the_lot_to_review(void **state)
@@ -150,7 +233,8 @@ static void a_rejected_sample_sends_the_lot_to_review(void **state)
     (void)state;
     enum { ROWS = 60 };
     Fixture f = open_with(REVIEW_SAMPLE, false, ROWS);
-    const int64_t sample = ledger_review_sample_size(ROWS, 5);
+    const int64_t sample = sampling_isolated(ROWS, 5).size; /* 34, and not one may be bad */
+    ReviewLot lot;
     assert_good(ledger_begin(f.ledger, 102));
     for (int i = 0; i < ROWS - 1; i++) finish_with(f.ledger, i, "{}");
     assert_good(ledger_commit(f.ledger));
@@ -165,6 +249,24 @@ static void a_rejected_sample_sends_the_lot_to_review(void **state)
     snprintf(id, sizeof id, "%s", ledger_sql_text(&q, 0));
     ledger_sql_end(&q);
     assert_int_equal(decide(f.ledger, "review reject", id, "eva"), 1 + ROWS - 1 - shown);
+    assert_good(ledger_read_lot(f.ledger, &lot));
+    assert_true(lot.bad == 1 && lot.verdict == LOT_REJECTED && lot.plan.size == sample && lot.clips == ROWS);
+    assert_int_equal(decide(f.ledger, "review reopen", id, "eva"), 1 + ROWS - 1 - shown); /* a slip of the finger */
+    assert_good(ledger_read_lot(f.ledger, &lot));
+    assert_true(lot.bad == 0 && lot.verdict == LOT_OPEN);
+    s = look(f.ledger);
+    assert_true(s.clip_count[CLIP_REVIEW] == shown && s.clip_count[CLIP_APPROVED] == ROWS - 1 - shown);
+    snapshot_clear(&s);
+    assert_int_equal(decide(f.ledger, "review rerender", id, "eva"), 1 + ROWS - 1 - shown); /* found bad, too */
+    assert_good(ledger_begin(f.ledger, 299));
+    fixture_render(f.ledger, ROWS, "host:7");
+    Query again = ledger_sql_query(f.ledger, "SELECT clip FROM clips WHERE state = 'waiting'", "");
+    assert_true(ledger_sql_next(&again));
+    const int64_t clip = ledger_sql_int(&again, 0);
+    ledger_sql_end(&again);
+    fixture_finish(f.ledger, clip, "host:7");
+    assert_good(ledger_commit(f.ledger));
+    assert_int_equal(decide(f.ledger, "review reject", id, "eva"), 1);
     assert_good(ledger_begin(f.ledger, 300));
     finish_with(f.ledger, ROWS - 1, "{}");
     assert_good(ledger_commit(f.ledger));
@@ -174,6 +276,50 @@ static void a_rejected_sample_sends_the_lot_to_review(void **state)
     close_fixture(&f);
 }
 
+/* A part's words and new shots come into the whole, beside those of the others. */
+static void parts_bring_their_decisions(void **state)
+{
+    (void)state;
+    char *whole = fixture_folder(), *part[2];
+    for (int i = 0; i < 2; i++) {
+        part[i] = fixture_folder();
+        Campaign *c = fixture_campaign("summer", 4, 1);
+        Ledger *l;
+        c->part = (Part){i + 1, 2};
+        c->settings.review = (ReviewSettings){.policy = REVIEW_ALL, .lq = 5};
+        assert_good(ledger_open(part[i], LEDGER_WRITE, &l));
+        assert_good(ledger_adopt(l, c, 100));
+        assert_good(ledger_begin_epoch(l, "host", 1, 101));
+        assert_good(ledger_begin(l, 102));
+        finish_with(l, i, "{}");
+        finish_with(l, i + 2, "{}");
+        assert_good(ledger_commit(l));
+        char *first = text_format("row%d", i), *second = text_format("row%d", i + 2);
+        assert_int_equal(decide(l, "review approve", first, "eva"), 1);
+        assert_int_equal(decide(l, "review rerender", second, "jo"), 1);
+        assert_int_equal(decide(l, "review reopen", first, "eva"), 1);
+        free(first);
+        free(second);
+        ledger_close(&l);
+        fixture_campaign_free(c);
+    }
+    assert_good(ledger_merge(whole, part, 2));
+    Ledger *l;
+    assert_good(ledger_open(whole, LEDGER_READ, &l));
+    is_text(l,
+            "SELECT count(*) || ' ' || count(DISTINCT d.id) || ' ' || count(c.clip) FROM decisions d LEFT JOIN clips c "
+            "USING(clip)",
+            "6 6 6");
+    is_text(l,
+            "SELECT group_concat(clip_id || ' ' || verb) FROM (SELECT clip_id, verb FROM decisions JOIN clips "
+            "USING(clip) ORDER BY clip, id)",
+            "row0 approve,row0 reopen,row1 approve,row1 reopen,row2 rerender,row3 rerender");
+    is_text(l, "SELECT count(DISTINCT shot) FROM specs", "6");
+    ledger_close(&l);
+    for (int i = 0; i < 2; i++) fixture_remove(part[i]);
+    fixture_remove(whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,7 +327,10 @@ int main(void)
         cmocka_unit_test(every_clip_is_shown_and_answers_stay),
         cmocka_unit_test(four_eyes_are_those_of_two),
         cmocka_unit_test(is_rendered_again_with_another_seed),
-        cmocka_unit_test(takes_as_many_as_the_lot_needs),
+        cmocka_unit_test(of_two_at_once_the_second_is_told),
+        cmocka_unit_test(what_was_held_is_held_again),
+        cmocka_unit_test(a_policy_of_later_shows_what_was_approved),
+        cmocka_unit_test(parts_bring_their_decisions),
         cmocka_unit_test(a_rejected_sample_sends_the_lot_to_review),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,16 +10,25 @@ typedef struct {
     Fixture f;
     ReviewServer *server;
     int port, decided;
-    char token[64], cookie[128], secret[64], last[128];
+    char token[64], cookie[128], secret[64], last[128], next[128];
 } Page;
 
-static Status note_decision(void *self, const char *verb, const char *clip, const char *seen, const char *by,
-                            const char *reason)
+static Status note_decisions(void *self, const LedgerRequest *r, int64_t count, RequestAnswer *answer)
 {
     Page *p = self;
-    snprintf(p->last, sizeof p->last, "%s %s %s %s %s", verb, clip, seen, by, reason);
-    p->decided++;
-    return strcmp(clip, "row1") == 0 ? status_fail(ERR_INPUT, "somebody else has decided") : status_ok();
+    for (int64_t i = 0; i < count; i++) {
+        snprintf(p->last, sizeof p->last, "%s %s %s %s %s", r[i].verb, r[i].clip_id, r[i].seen, r[i].reviewer,
+                 r[i].reason);
+        p->decided++;
+        answer[i].outcome = strcmp(r[i].clip_id, "row1") == 0 ? OUTCOME_OTHER : OUTCOME_DONE;
+    }
+    return status_ok();
+}
+
+static void note_next(void *self, const char *address)
+{
+    Page *p = self;
+    snprintf(p->next, sizeof p->next, "%s", address);
 }
 
 /* request without Host and end; free() the answer. */
@@ -62,7 +71,7 @@ static void take_between(const char *text, const char *before, char *to, size_t 
 
 static char *own(const Page *p, const char *more)
 {
-    return text_format("Host: 127.0.0.1:%d\r\nCookie: review=%s\r\n%s", p->port, p->cookie, more);
+    return text_format("Host: 127.0.0.1:%d\r\nCookie: review%d=%s\r\n%s", p->port, p->port, p->cookie, more);
 }
 
 static Page open_page(void)
@@ -77,15 +86,23 @@ static Page open_page(void)
 
 static void start(Page *p)
 {
-    assert_good(serve_review_start(p->f.folder, 0, (ReviewHost){note_decision, p}, &p->server));
-    take_between(serve_review_address(p->server), "token=", p->token, sizeof p->token, "");
-    p->port = atoi(strrchr(serve_review_address(p->server), ':') + 1);
+    assert_good(serve_review_start(p->f.folder, 0, (ReviewHost){note_decisions, note_next, p}, &p->server));
+    char *address = serve_review_address(p->server);
+    take_between(address, "token=", p->token, sizeof p->token, "");
+    p->port = atoi(strrchr(address, ':') + 1);
+    free(address);
     char *request = text_format("GET /?token=%s", p->token), *host = text_format("Host: 127.0.0.1:%d\r\n", p->port),
          *text = ask(p, request, host, "");
     assert_true(strncmp(text, "HTTP/1.1 303", 12) == 0 && strstr(text, "HttpOnly; SameSite=Strict"));
-    take_between(text, "review=", p->cookie, sizeof p->cookie, ";");
+    take_between(strstr(text, "Set-Cookie: review"), "=", p->cookie, sizeof p->cookie, ";");
     free(text);
     answers(p, request, host, "", "HTTP/1.1 403", "works once");
+    free(request); /* another reviewer has another address, and a session of their own */
+    assert_non_null(strstr(p->next, "?token="));
+    request = text_format("GET /%s", strstr(p->next, "?token="));
+    text = ask(p, request, host, "");
+    assert_true(strncmp(text, "HTTP/1.1 303", 12) == 0 && !strstr(text, p->cookie));
+    free(text);
     free(request);
     free(host);
 }
@@ -96,6 +113,17 @@ static void stop(Page *p)
     close_fixture(&p->f);
 }
 
+static void same_version_is_nothing_new(const Page *p, const char *good)
+{
+    char *text = ask(p, "GET /clips.json", good, ""), version[96];
+    take_between(text, "\"version\":\"", version, sizeof version, "\"");
+    free(text);
+    char *again = text_format("GET /clips.json?seen=%s", version);
+    answers(p, again, good, "", "HTTP/1.1 204", "");
+    free(again);
+    answers(p, "GET /clips.json?seen=1.2.3.4", good, "", "HTTP/1.1 200", "row0");
+}
+
 static void lets_in_who_has_the_address_and_nobody_else(void **state)
 {
     (void)state;
@@ -103,14 +131,19 @@ static void lets_in_who_has_the_address_and_nobody_else(void **state)
     start(&p);
     char *host = text_format("Host: 127.0.0.1:%d\r\n", p.port), *good = own(&p, ""),
          *other = own(&p, "Origin: http://evil.example\r\n");
-    char *elsewhere = text_format("Host: evil.example\r\nCookie: review=%s\r\n", p.cookie);
+    char *elsewhere = text_format("Host: evil.example\r\nCookie: review%d=%s\r\n", p.port, p.cookie);
     answers(&p, "GET /", host, "", "HTTP/1.1 403", "use the address");
     answers(&p, "GET /clips.json", host, "", "HTTP/1.1 403", "use the address");
     answers(&p, "GET /clips.json", elsewhere, "", "HTTP/1.1 403", "ask for 127.0.0.1");
     answers(&p, "GET /clips.json", other, "", "HTTP/1.1 403", "not from another site");
     answers(&p, "GET /", good, "", "HTTP/1.1 200", "frame-ancestors 'none'");
     answers(&p, "GET /review.js", good, "", "HTTP/1.1 200", "text/javascript");
-    answers(&p, "GET /clips.json", good, "", "HTTP/1.1 200", "{\"clip\":\"row0\",\"state\":\"approved\"}");
+    answers(&p, "GET /clips.json", good, "", "HTTP/1.1 200", "[\"row0\",\"approved\",\"");
+    answers(&p, "GET /clips.json?where=state%3Dheld", good, "", "HTTP/1.1 200", "\"clips\":[]");
+    answers(&p, "GET /clips.json?text=ROW0", good, "", "HTTP/1.1 200", "[\"row0\",\"approved\",\"");
+    answers(&p, "GET /clips.json?text=nobody", good, "", "HTTP/1.1 200", "\"clips\":[]");
+    answers(&p, "GET /clips.json?where=city%3DRome", good, "", "HTTP/1.1 400", "no such column");
+    same_version_is_nothing_new(&p, good);
     answers(&p, "GET /clip.json?id=row0", good, "", "HTTP/1.1 200", "\"prompt\":\"prompt 0\"");
     answers(&p, "GET /clip.json?id=nobody", good, "", "HTTP/1.1 404", "no such clip");
     answers(&p, "DELETE /clips.json", good, "", "HTTP/1.1 405", "POST /decide");
@@ -134,7 +167,7 @@ static void gives_files_of_clips_and_no_others(void **state)
     answers(&p, "GET /file?what=video&id=row0", part, "", "HTTP/1.1 206", "Content-Range: bytes 3-5/10");
     answers(&p, "GET /file?what=video&id=row0", silly, "", "HTTP/1.1 200", "0123456789");
     answers(&p, "GET /file?what=sheet&id=row0", good, "", "HTTP/1.1 404", "not there");
-    answers(&p, "GET /file?what=ledger.db&id=row0", good, "", "HTTP/1.1 404", "video, thumbnail or sheet");
+    answers(&p, "GET /file?what=ledger.db&id=row0", good, "", "HTTP/1.1 404", "video, thumbnail, sheet or earlier");
     answers(&p, "GET /file?what=video&id=../ledger.db", good, "", "HTTP/1.1 404", "no such clip");
     answers(&p, "GET /../ledger.db", good, "", "HTTP/1.1 404", "no such page");
     remove(file);
@@ -151,8 +184,8 @@ static void gives_files_of_clips_and_no_others(void **state)
 static void takes_decisions_with_the_secret_only(void **state)
 {
     (void)state;
-    static const char body[] =
-        "{\"verb\":\"approve\",\"clips\":[\"row0\",\"row1\",7],\"seen\":[\"held\"],\"by\":\"eva\",\"reason\":\"good\"}";
+    static const char body[] = "{\"verb\":\"approve\",\"clips\":[\"row0\",\"row1\"],\"seen\":[\"held 01\",\"held "
+                               "02\"],\"by\":\"eva\",\"reason\":\"good\"}";
     Page p = open_page();
     start(&p);
     char *good = own(&p, ""), *text = ask(&p, "GET /clips.json", good, "");
@@ -164,18 +197,37 @@ static void takes_decisions_with_the_secret_only(void **state)
     wish = own(&p, headers);
     answers(&p, "POST /decide", without, body, "HTTP/1.1 403", "load the page again");
     assert_int_equal(p.decided, 0);
-    answers(&p, "POST /decide", wish, body, "HTTP/1.1 200", "somebody else has decided");
+    answers(&p, "POST /decide", wish, body, "HTTP/1.1 200", "{\"answers\":{\"row0\":\"done\",\"row1\":\"other\"}}");
     assert_int_equal(p.decided, 2);
-    assert_string_equal(p.last, "approve row1  eva good");
+    assert_string_equal(p.last, "review approve row1 held 02 eva good");
     free(headers);
     headers = text_format("Content-Length: 3\r\nX-Review: %s\r\n", p.secret);
     free(wish);
     wish = own(&p, headers);
     answers(&p, "POST /decide", wish, "[1]", "HTTP/1.1 400", "expected {verb");
-    free(headers);
-    enum { MUCH = 2 << 20 };
+    static const char *const wrong[] = {
+        "",
+        "{",
+        "null",
+        "{\"clips\":[]}",
+        "{\"verb\":\"approve\",\"clips\":[7],\"seen\":[\"x\"],\"by\":\"eva\"}",
+        "{\"verb\":\"approve\",\"clips\":[\"row0\"],\"seen\":[],\"by\":\"eva\"}",
+        "{\"verb\":\"approve\",\"clips\":[\"row0\"],\"seen\":[\"x\"],\"by\":\" \"}",
+        "{\"verb\":\"delete\",\"clips\":[\"row0\"],\"seen\":[\"x\"],\"by\":\"eva\"}",
+        "{\"verb\":\"reject\",\"clips\":[\"row0\"],\"seen\":[\"x\"],\"by\":\"eva\",\"reason\":\" \"}",
+        "{\"verb\":\"approve\",\"verb\":\"reject\",\"clips\":[\"row0\"],\"seen\":[\"x\"],\"by\":\"eva\"}",
+        "{\"verb\":\"approve\",\"clips\":[\"row0\"],\"seen\":[\"x\"],\"by\":\"\\ud800\"}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        free(headers);
+        headers = text_format("Content-Length: %zu\r\nX-Review: %s\r\n", strlen(wrong[i]), p.secret);
+        free(wish);
+        wish = own(&p, headers);
+        answers(&p, "POST /decide", wish, wrong[i], "HTTP/1.1 400", "");
+    }
+    enum { MUCH = 5 << 20 };
     large = memory_get(MUCH + 1, 1);
     memset(large, ' ', MUCH);
+    free(headers);
     headers = text_format("Content-Length: %d\r\nX-Review: %s\r\n", MUCH, p.secret);
     free(wish);
     wish = own(&p, headers);

@@ -126,7 +126,7 @@ static void test_conditions_that_mean_nothing_are_refused(void **state)
     Fixture f = open_fixture(2, 1);
     static const struct {
         const char *where, *says;
-    } wrong[] = {{"colour=red", "--where colour: no such column; expected one of state, id, na\"me"},
+    } wrong[] = {{"colour=red", "--where colour: no such column; expected one of state, gate, id, na\"me"},
                  {"id", "expected COLUMN=VALUE or COLUMN!=VALUE"},
                  {"=x", "expected COLUMN=VALUE"},
                  {"!=x", "expected COLUMN=VALUE"},
