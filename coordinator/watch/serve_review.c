@@ -346,6 +346,7 @@ static enum MHD_Result get(ReviewServer *s, struct MHD_Connection *c, const char
     if (strcmp(url, "/clip.json") == 0) return show_clip(s, c);
     if (strcmp(url, "/file") == 0) return show_file(s, c);
     if (strcmp(url, "/clips.json") == 0) return show_clips(s, c);
+    if (strcmp(url, "/favicon.ico") == 0) return answer(c, MHD_HTTP_NO_CONTENT, NULL, "", 0); /* browsers ask for it */
     return refuse(c, MHD_HTTP_NOT_FOUND, "no such page\n");
 }
 
