@@ -61,7 +61,7 @@ static Status hide_unseen(Ledger *l, int64_t *changed)
     ClipNumbers list = {0};
     Query q = ledger_sql_query(l,
                                "SELECT clip, clip_id FROM clips WHERE state = 'in review' AND NOT EXISTS(SELECT 1 FROM"
-                               " decisions d WHERE d.clip = clips.clip)",
+                               " decisions d WHERE d.clip = clips.clip AND d.reviewer <> '')",
                                "");
     while (ledger_sql_next(&q))
         if (!is_wanted(l, ledger_sql_text(&q, 1))) add_number(&list, ledger_sql_int(&q, 0));

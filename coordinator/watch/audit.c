@@ -197,8 +197,8 @@ static Status add_decision(void *self, const DecisionRow *d)
     Audit *a = self;
     char token[AUDIT_TOKEN], *reason = without_cells(d), when[TRUST_TIME_BYTES];
     trust_time_text((int64_t)d->decided_s, when);
-    json_t *line = json_pack("{s:s,s:s,s:s*,s:I,s:s,s:s}", "what", "review", "verb", d->verb, "by", d->reviewer,
-                             "decision", (json_int_t)d->id, "decided", when, "sha256", d->sha256);
+    json_t *line = json_pack("{s:s,s:s,s:s,s:I,s:s,s:s}", "what", *d->reviewer ? "review" : "gate", "verb", d->verb,
+                             "by", d->reviewer, "decision", (json_int_t)d->id, "decided", when, "sha256", d->sha256);
     if (*d->reason) {
         json_object_set_new(line, "reason", json_string(reason));
         audit_token(a, d->reason, token);

@@ -27,7 +27,8 @@ void audit_add(Audit *a, const char *what, const char *clip_id, const char *pack
 Status audit_flush(Audit *a, double now_s);
 void audit_drop(Audit *a); /* what was added has not happened */
 
-/* Reviewers' decisions that the chain does not hold yet: {"what":"review","verb","by","reason","decision",...}. */
+/* Reviewers' decisions that the chain does not hold yet: {"what":"review","verb","by","reason","decision",...}; "gate" where no person
+ * but a gate had it rendered again. */
 Status audit_take_decisions(Audit *a, Ledger *l, double now_s);
 /* The same, of a folder's chain, opened and closed here; nothing is opened where nobody has decided anything. */
 Status audit_catch_up(Ledger *l, double now_s);

@@ -45,7 +45,7 @@ struct ReviewServer {
 typedef struct { /* of a POST, while it comes */
     char *data;
     size_t bytes;
-    bool too_long;
+    bool too_long, wanted; /* wanted: of somebody who may decide; else it is read and thrown away */
 } Body;
 
 static bool make_secret(char out[SECRET_TEXT])
@@ -270,10 +270,14 @@ static enum MHD_Result decide(const ReviewServer *s, struct MHD_Connection *c, W
     return answer_json(c, json_pack("{s:o}", "answers", answers));
 }
 
+static bool has_secret(const ReviewServer *s, struct MHD_Connection *c)
+{
+    return is_same(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Review"), s->secret);
+}
+
 static enum MHD_Result take_decision(const ReviewServer *s, struct MHD_Connection *c, const Body *b)
 {
-    if (!is_same(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Review"), s->secret))
-        return refuse(c, MHD_HTTP_FORBIDDEN, "load the page again\n");
+    if (!has_secret(s, c)) return refuse(c, MHD_HTTP_FORBIDDEN, "load the page again\n");
     if (b->too_long) return refuse(c, MHD_HTTP_CONTENT_TOO_LARGE, "too many at once\n");
     json_t *j = json_loadb(b->data ? b->data : "", b->bytes, JSON_REJECT_DUPLICATES, NULL);
     Wish w;
@@ -353,10 +357,29 @@ static enum MHD_Result get(ReviewServer *s, struct MHD_Connection *c, const char
 static void add_data(Body *b, const char *data, size_t bytes)
 {
     b->too_long = b->too_long || b->bytes + bytes > MOST_BODY;
-    if (b->too_long) return;
+    if (b->too_long || !b->wanted) return;
     b->data = memory_resize(b->data, b->bytes + bytes, 1);
     memcpy(b->data + b->bytes, data, bytes);
     b->bytes += bytes;
+}
+
+static enum MHD_Result count_host(void *self, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    int *count = self;
+    (void)kind, (void)value;
+    *count += strcasecmp(key, MHD_HTTP_HEADER_HOST) == 0;
+    return MHD_YES;
+}
+
+/* NULL: it may go on; else why not. A page of another site has its own Origin; a name that leads here (DNS rebinding) its own Host. */
+static const char *find_stranger(ReviewServer *s, struct MHD_Connection *c)
+{
+    int hosts = 0;
+    const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
+    MHD_get_connection_values(c, MHD_HEADER_KIND, count_host, &hosts);
+    if (hosts != 1 || !is_own(s, MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST), ""))
+        return "ask for 127.0.0.1\n";
+    return origin && !is_own(s, origin, "http://") ? "not from another site\n" : NULL;
 }
 
 static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *url, const char *method,
@@ -364,20 +387,19 @@ static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *ur
 {
     ReviewServer *s = self;
     const bool post = strcmp(method, "POST") == 0, read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    const char *stranger = find_stranger(s, c);
     (void)version;
     if (!*request) {
-        *request = memory_get(1, sizeof(Body));
+        Body *b = *request = memory_get(1, sizeof *b);
+        b->wanted = post && !stranger && is_inside(s, c) && has_secret(s, c);
         return MHD_YES;
     }
-    if (post && *bytes) {
+    if (*bytes) {
         add_data(*request, data, *bytes);
         *bytes = 0;
         return MHD_YES;
     }
-    if (!is_own(s, MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST), ""))
-        return refuse(c, MHD_HTTP_FORBIDDEN, "ask for 127.0.0.1\n");
-    const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
-    if (origin && !is_own(s, origin, "http://")) return refuse(c, MHD_HTTP_FORBIDDEN, "not from another site\n");
+    if (stranger) return refuse(c, MHD_HTTP_FORBIDDEN, stranger);
     if (read && strcmp(url, "/") == 0 && *argument(c, "token")) return let_in(s, c);
     if (!is_inside(s, c)) return refuse(c, MHD_HTTP_FORBIDDEN, "use the address that `reelwright review` printed\n");
     if (post && strcmp(url, "/decide") == 0) return take_decision(s, c, *request);

@@ -146,6 +146,11 @@ static void lets_in_who_has_the_address_and_nobody_else(void **state)
     same_version_is_nothing_new(&p, good);
     answers(&p, "GET /clip.json?id=row0", good, "", "HTTP/1.1 200", "\"prompt\":\"prompt 0\"");
     answers(&p, "GET /clip.json?id=nobody", good, "", "HTTP/1.1 404", "no such clip");
+    char *twice = own(&p, "Host: evil.example\r\n"), *put = own(&p, "Content-Length: 2\r\n");
+    answers(&p, "GET /clips.json", twice, "", "HTTP/1.1 403", "ask for 127.0.0.1");
+    answers(&p, "PUT /decide", put, "{}", "HTTP/1.1 405", "POST /decide");
+    free(twice);
+    free(put);
     answers(&p, "DELETE /clips.json", good, "", "HTTP/1.1 405", "POST /decide");
     free(host);
     free(good);

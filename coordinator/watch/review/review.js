@@ -12,7 +12,7 @@ const words = {
         done: { approve: (n) => n + " freigegeben", reject: (n) => n + " abgelehnt", rerender: (n) => n + " zum Neurendern", reopen: (n) => n + " zurückgenommen" },
         noted: (n) => n + " vermerkt: eine zweite Person muss noch zustimmen", other: (n) => n + " nicht geändert: jemand anderes war schneller", unchanged: (n) => n + " unverändert", pending: (n) => n + " an den laufenden Lauf übergeben",
         state: { held: "angehalten", "in review": "in Sichtung", approved: "freigegeben", delivered: "ausgeliefert", rejected: "abgelehnt", planned: "geplant", waiting: "wartet", finishing: "wird fertiggestellt", revoked: "zurückgezogen" },
-        said: { approve: "freigegeben", reject: "abgelehnt", rerender: "neu rendern", reopen: "zurückgenommen" }, verdicts: { pass: "gut", hold: "angehalten", fail: "durchgefallen" }, heldBy: "angehalten von: ",
+        said: { approve: "freigegeben", reject: "abgelehnt", rerender: "neu rendern", reopen: "zurückgenommen", again: "von einer Prüfung neu gerendert" }, verdicts: { pass: "gut", hold: "angehalten", fail: "durchgefallen" }, heldBy: "angehalten von: ",
         keys: "Tasten: j nächster, k voriger, a freigeben, r ablehnen (fragt nach dem Grund), n neu rendern, u zurücknehmen, c vergleichen, m Ton, / filtern, Leertaste spielt ab.",
         reasons: ["Flackern", "Hände oder Gesicht falsch", "falscher Text", "Ton passt nicht", "nicht wie bestellt"] },
   en: { title: "Review", prompt: "Prompt", nothing: "nothing", earlier: "the earlier version", pilot: "pilot: ", sides: "left this clip, right: ", sheet: "Contact sheet of ",
@@ -22,7 +22,7 @@ const words = {
         sure: { approve: (n) => "Approve " + n + " clips?", reject: (n) => "Reject " + n + " clips?", rerender: (n) => "Render " + n + " clips again?" },
         done: { approve: (n) => n + " approved", reject: (n) => n + " rejected", rerender: (n) => n + " to be rendered again", reopen: (n) => n + " taken back" },
         noted: (n) => n + " noted: a second person has to agree", other: (n) => n + " not changed: somebody else was faster", unchanged: (n) => n + " unchanged", pending: (n) => n + " handed to the run that goes on",
-        state: {}, said: { approve: "approved", reject: "rejected", rerender: "render again", reopen: "taken back" }, verdicts: {}, heldBy: "held by: ",
+        state: {}, said: { approve: "approved", reject: "rejected", rerender: "render again", reopen: "taken back", again: "rendered again by a gate" }, verdicts: {}, heldBy: "held by: ",
         reasons: ["flicker", "hands or face are wrong", "wrong text", "sound does not fit", "not as ordered"] } };
 const $ = (id) => document.getElementById(id), row = 56, calm = matchMedia("(prefers-reduced-motion: reduce)");
 let language = "en", clips = [], shown = [], current = null, secret = "", version = "", last = [], busy = false, found = null, asked = 0, typing = 0;
