@@ -93,6 +93,7 @@ json_t *estimate_json(const Estimate *p)
     const bool gpu = strcmp(json_string_value(json_object_get(p->record.work, "backend")) ?: "cpu", "cuda") == 0;
     const int group_size = o->group_size ? o->group_size : p->record.group_size > 0 ? p->record.group_size : 1;
     const double cores = json_number_value(json_object_get(p->record.machine, "cores"));
+    const double watts = o->watts > 0 ? o->watts : record_watts(&p->record); /* of one node */
     json_t *j = json_object();
     json_object_set_new(j, "shots", json_integer(n->shots));
     json_object_set_new(j, "clips", json_integer(p->clip_count));
@@ -116,7 +117,7 @@ json_t *estimate_json(const Estimate *p)
     json_object_set_new(j, "gpu_hours", json_real(gpu ? n->nodes * n->groups * group_size * hours(f->p50_s) : 0));
     json_object_set_new(j, "core_hours", json_real(n->nodes * cores * hours(f->p50_s)));
     json_object_set_new(j, "energy_kwh",
-                        o->watts > 0 ? json_real(n->nodes * o->watts / 1000 * hours(f->p50_s)) : json_null());
+                        watts > 0 ? json_real(n->nodes * watts / 1000 * hours(f->p50_s)) : json_null());
     json_object_set_new(j, "cost",
                         o->node_cost > 0 ? json_real(n->nodes * o->node_cost * hours(f->p50_s)) : json_null());
     json_object_set_new(

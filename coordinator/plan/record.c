@@ -323,6 +323,24 @@ static double median_of_nights(const Record *r, const char *key)
     return median;
 }
 
+void record_add_energy(Record *r, double joules)
+{
+    const size_t nights = json_array_size(r->nights);
+    if (nights) json_object_set_new(json_array_get(r->nights, nights - 1), "energy_j", json_real(joules));
+}
+
+double record_watts(const Record *r)
+{
+    double joules = 0, s = 0;
+    for (size_t i = 0; i < json_array_size(r->nights); i++) {
+        const json_t *night = json_array_get(r->nights, i);
+        if (night_number(night, "energy_j") <= 0) return 0;
+        joules += night_number(night, "energy_j");
+        s += night_number(night, "wall_s");
+    }
+    return s > 0 ? joules / s : 0;
+}
+
 static void rule(Record *r, bool kept, const char *what)
 {
     if (!kept) json_array_append_new(r->invalid, json_string(what));

@@ -4,7 +4,7 @@
  *    "machine": {"host", "cpu", "cores", "memory_bytes", "system"},
  *    "work": {"model", "width", "height", "frames", "steps", "guidance", "renditions": [names], "backend", "dtype"},
  *    "nodes", "workers", "group_size", "finishers", "both": true,        workers and finishers of one node
- *    "nights": [{"wall_s", "start_s", "end_s", "shots", "clips"}],       from the program's start to its end
+ *    "nights": [{"wall_s", "start_s", "end_s", "shots", "clips", "energy_j"}],       from the program's start to its end
  *    "load_s": [...], "render_s": [...], "finish_s": [...],               one number for each lease
  *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render
  *    "gap_s", "run_sd", "worker_sd",                                      night.h
@@ -41,6 +41,9 @@ typedef struct {
 Status record_read(const char *path, Record *out);
 /* Adds what the leases of a campaign's folder say. wall_s: of the whole program, 0: not known (then from the ledger's times). */
 Status record_add_folder(const char *folder, double wall_s, Record *r);
+/* The processors of this machine used so much in the last folder's night (energy.h). */
+void record_add_energy(Record *r, double joules);
+double record_watts(const Record *r); /* mean of all nights; 0: not known */
 /* Only times, of the last so many leases; load_s and render_s as above. */
 Status record_add_latest(Ledger *l, int64_t most, Record *r);
 void record_begin(Record *r);         /* empty, with this machine */

@@ -14,13 +14,14 @@
 #include "common/options.h"
 #include "common/shell.h"
 #include "coordinator/campaign/campaign.h"
-#include "coordinator/plan/record.h"
+#include "coordinator/plan/energy.h"
+#include "coordinator/plan/record_page.h"
 #include "coordinator/verbs/verbs.h"
 
 enum { MOST_ARGUMENTS = 32, MOST_SHOTS = 12 };
 
 typedef struct {
-    const char *campaign, *out, *scratch, *backend, *dtype, *vae_dtype;
+    const char *campaign, *out, *against, *scratch, *backend, *dtype, *vae_dtype;
     int nights, shots, workers, finishers, group_size;
     bool json;
 } BenchOptions;
@@ -95,9 +96,13 @@ static Status measure_night(const BenchOptions *o, const char *scratch, int part
 {
     double wall_s = 0;
     char *folder = text_format("%s/night-%d", scratch, night);
+    EnergyReading before, after;
+    const bool reads_energy = energy_read(NULL, &before);
     Status status = run_once(o, folder, parts, &wall_s);
+    const bool is_read = reads_energy && energy_read(NULL, &after);
     char *ledger = parts > 1 ? part_folder(folder, (Part){1, parts}) : text_copy(folder);
     if (!failed(status)) status = record_add_folder(ledger, wall_s, r);
+    if (!failed(status) && is_read) record_add_energy(r, energy_between(&before, &after));
     if (!failed(status)) log_line(LOG_INFO, "night %d of %d: %.1f s", night, o->nights, wall_s);
     remove_folder(folder);
     free(ledger);
@@ -139,8 +144,24 @@ static void print_record(const Record *r)
                   measured_quantile(&r->finish, 0.9), measured_quantile(&r->finish, 0.99));
     foreign_print(stdout, "  load    %7.3f s; start %.2f s, end %.2f s; nights differ by %.1f %%\n",
                   measured_quantile(&r->load, 0.5), r->start_s, r->end_s, 100 * r->run_sd);
+    if (record_watts(r) > 0) foreign_print(stdout, "  energy  %7.1f W, of the processors\n", record_watts(r));
     for (size_t i = 0; i < json_array_size(r->invalid); i++)
         foreign_print(stdout, "INVALID: %s\n", json_string_value(json_array_get(r->invalid, i)));
+}
+
+/* "record.html" beside "record.json". */
+static Status write_page(const BenchOptions *o, const Record *r)
+{
+    Record other = {0};
+    const size_t bytes = strlen(o->out), ending = bytes > 5 && strcmp(o->out + bytes - 5, ".json") == 0 ? 5 : 0;
+    char *page = text_format("%.*s.html", (int)(bytes - ending), o->out);
+    const NamedRecord records[] = {{o->against ? path_name(o->against) : path_name(o->out), o->against ? &other : r},
+                                   {path_name(o->out), r}};
+    Status status = o->against ? record_read(o->against, &other) : status_ok();
+    if (!failed(status)) status = record_page_write(records, o->against ? 2 : 1, page);
+    record_clear(&other);
+    free(page);
+    return status;
 }
 
 Status verb_bench_campaign(int argc, char **argv)
@@ -151,6 +172,8 @@ Status verb_bench_campaign(int argc, char **argv)
                       .scratch = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp"};
     const Option option[] = {
         {"out", OPTION_TEXT, &o.out, .value = "FILE.json", .help = "the record (record.json)"},
+        {"against", OPTION_TEXT, &o.against, .value = "FILE.json",
+         .help = "an earlier record: the page beside the new one compares them"},
         {"nights", OPTION_INT, &o.nights, .value = "N", .min = 1, .max = 100, .help = "how often the work is done (3)"},
         {"shots", OPTION_INT, &o.shots, .value = "N", .min = 1, .max = 1 << 20,
          .help = "about so many renders each time (12)"},
@@ -186,6 +209,7 @@ Status verb_bench_campaign(int argc, char **argv)
         r.group_size = o.group_size ? o.group_size : 1;
         record_settle(&r);
         status = record_write(&r, o.out);
+        if (!failed(status)) status = write_page(&o, &r);
     }
     if (!failed(status) && o.json) {
         json_t *j = record_json(&r);
@@ -194,7 +218,8 @@ Status verb_bench_campaign(int argc, char **argv)
         json_decref(j);
     } else if (!failed(status)) {
         print_record(&r);
-        foreign_print(stdout, "record in %s; next: reelwright plan %s --record %s\n", o.out, o.campaign, o.out);
+        foreign_print(stdout, "record in %s, with a page beside it; next: reelwright plan %s --record %s\n", o.out,
+                      o.campaign, o.out);
     }
     record_clear(&r);
     return status;

@@ -7,6 +7,7 @@ printf '%s\n' id a b c d e f >plan.csv
 printf 'campaign: plan\nmodel: %s\ncustomers: plan.csv\nprompt: "a cat {{id}}"\nsize: 32x32\nframes: 5\nfps: 8\nsteps: 2\nrenditions: [preview]\n' "$MODEL" >plan.yaml
 "$PROGRAM" bench plan.yaml --nights 2 --workers 1 --scratch . --out record.json >bench.txt 2>bench.err || fail "bench: $(cat bench.err)"
 grep -q '"format": "reelwright-record 1"' record.json || fail "no record"
+grep -q '<polyline' record.html || fail "no page with the record"
 [ -z "$(ls -d reelwright-bench-* 2>/dev/null)" ] || fail "the scratch folder is left behind"
 "$PROGRAM" plan plan.yaml --record record.json --deadline 100000 --failures 5 --node-cost 2 --watts 300 --json >plan.json || fail "plan"
 for key in shots clips record nodes groups group_size render_s finish_s finish_at deadline nodes_for_deadline gpu_hours core_hours energy_kwh cost \

@@ -7,10 +7,13 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/moment.h"
 #include "coordinator/dispatch/rules.h"
+#include "coordinator/plan/energy.h"
 #include "coordinator/plan/night.h"
 
 static const double nothing[] = {0}, ten[] = {10}, two[] = {2}, one_to_nine[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
@@ -55,6 +58,52 @@ static void worked_out_by_hand(void **state)
     n = night(4, ones, 1, 1, 0, true);
     n.start_s = 5, n.end_s = 3, n.gap_s = 0.5, n.load = (Times){ten, 1};
     assert_float_equal(finish_of(&n), 48 + 5 + 3 + 8 * 0.5 + 10, 1e-9);
+}
+
+/* ---- nights that SimGrid has played (tests/bench/simgrid_night.py, 3.32) ---- */
+
+static double simgrid_takes_s(void *self, int rank, LeaseKind kind, int64_t shot, int64_t clip)
+{
+    (void)rank;
+    switch (*(const int *)self) {
+    case 0:
+        return kind == LEASE_RENDER ? (double)(5 + shot * 7 % 11) : (double)(1 + (shot + clip) % 3);
+    case 1:
+        return kind == LEASE_RENDER ? (double)(7 + shot % 2) : (double)(2 + clip % 3);
+    default:
+        return kind == LEASE_RENDER ? (double)(2 + shot % 3) : (double)(3 + clip);
+    }
+}
+
+static bool never_fails(void *self, int rank, LeaseKind kind, int64_t shot, int64_t clip)
+{
+    return (void)self, (void)rank, (void)kind, (void)shot, (void)clip, false;
+}
+
+static double never_dies(void *self, int rank) { return (void)self, (void)rank, INFINITY; }
+
+static void nobody_looks(void *self, double at_s, int rank, LeaseKind kind, int64_t shot, int64_t clip)
+{
+    (void)self, (void)at_s, (void)rank, (void)kind, (void)shot, (void)clip;
+}
+
+static void as_simgrid_plays_them(void **state)
+{
+    (void)state;
+    static const struct {
+        int shots, groups, finishers;
+        bool both;
+        double finish_s;
+    } night_of[] = {{11, 3, 0, true, 58}, {12, 3, 2, false, 52}, {60, 4, 1, false, 422}};
+    for (int which = 0; which < 3; which++) {
+        int64_t clips[60];
+        for (int i = 0; i < 60; i++) clips[i] = which == 0 ? 1 + i % 4 : which == 1 ? 1 + i % 5 : 2;
+        const NightScript script = {&which, simgrid_takes_s, never_fails, never_dies, nobody_looks};
+        Night n = night(night_of[which].shots, clips, 1, night_of[which].groups, night_of[which].finishers,
+                        night_of[which].both);
+        n.script = &script;
+        assert_float_equal(finish_of(&n), night_of[which].finish_s, 0.001);
+    }
 }
 
 /* What holds whatever chance does: no less than the longest chain, no less than the work divided, no more than all in a row. */
@@ -188,15 +237,45 @@ static void checkpoints(void **state)
     assert_true(night_checkpoint_s(10, 1) == 10);
 }
 
+/* Two packages, one of whose counters begins again between the readings. */
+static void write_counter(const char *folder, int package, const char *name, const char *value)
+{
+    char *place = text_format("%s/intel-rapl:%d", folder, package), *path = path_join(place, name);
+    assert_int_equal(file_make_folders(place).err, OK);
+    assert_int_equal(file_replace(path, value, strlen(value)).err, OK);
+    free(path);
+    free(place);
+}
+
+static void energy_of_packages(void **state)
+{
+    (void)state;
+    char *folder = text_format("energy-%d", (int)getpid());
+    EnergyReading before, after;
+    assert_false(energy_read(folder, &before));
+    for (int i = 0; i < 2; i++) write_counter(folder, i, "max_energy_range_uj", "65000000000\n");
+    write_counter(folder, 0, "energy_uj", "1000000\n");
+    write_counter(folder, 1, "energy_uj", "64999000000\n");
+    assert_true(energy_read(folder, &before));
+    write_counter(folder, 0, "energy_uj", "4500000\n");
+    write_counter(folder, 1, "energy_uj", "2000000\n");
+    assert_true(energy_read(folder, &after));
+    assert_float_equal(energy_between(&before, &after), 3.5 + 3, 1e-9);
+    file_remove_tree(folder);
+    free(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(worked_out_by_hand),
+                                       cmocka_unit_test(as_simgrid_plays_them),
                                        cmocka_unit_test(bounds_hold),
                                        cmocka_unit_test(failures_cost_time_and_lose_nothing),
                                        cmocka_unit_test(a_job_goes_on_from_its_checkpoints),
                                        cmocka_unit_test(failing_leases_are_done_again),
                                        cmocka_unit_test(quantiles_are_in_order),
                                        cmocka_unit_test(ten_thousand_nodes),
-                                       cmocka_unit_test(checkpoints)};
+                                       cmocka_unit_test(checkpoints),
+                                       cmocka_unit_test(energy_of_packages)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
