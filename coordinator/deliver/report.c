@@ -13,6 +13,7 @@
 #include "common/html.h"
 #include "common/moment.h"
 #include "coordinator/deliver/diversity.h"
+#include "coordinator/deliver/timeline.h"
 #include "coordinator/ledger/again.h"
 #include "coordinator/watch/events.h"
 
@@ -453,6 +454,7 @@ static Status put_page(Report *r)
     put_search(r);
     TRY(put_failures(r));
     TRY(put_sheets(r));
+    TRY(timeline_write(r->ledger, r->file));
     TRY(put_clips(r));
     put_foot(r);
     return status_ok();

@@ -137,6 +137,54 @@ static void test_the_report_escapes_and_explains(void **state)
     close_pages(&p);
 }
 
+/* A render of a shot from..to, the last two seconds of it denoising, the first `shared` steps another's. */
+static void render_from_to(Ledger *l, int64_t shot, const char *worker, double from, double to, int shared)
+{
+    Lease lease;
+    bool gone;
+    assert_good(ledger_begin(l, from));
+    assert_good(ledger_give_render(l, shot, worker, &lease));
+    assert_good(ledger_commit(l));
+    LeaseResult r = fixture_render_result(&lease);
+    r.steps_resumed = shared;
+    r.steps_done -= shared;
+    assert_good(ledger_begin(l, to));
+    assert_good(ledger_take_result(l, &r, &gone));
+    assert_good(ledger_commit(l));
+    lease_result_clear(&r);
+    lease_clear(&lease);
+}
+
+/* Denoising from 8 to 10 and from 12 to 14 of 14 seconds, so four of the six between the first step and the last. */
+static void test_the_timeline_shows_what_workers_did(void **state)
+{
+    (void)state;
+    Pages p = {.folder = fixture_folder(), .campaign = fixture_campaign("summer", 6, 2)};
+    for (int i = 0; i < 2; i++) {
+        p.campaign->shot[i].spec.trunk_steps = 1;
+        p.campaign->shot[i].spec.trunk_prompt = (char *)(uintptr_t) "a";
+    }
+    const int steps = p.campaign->shot[0].spec.steps;
+    assert_good(ledger_open(p.folder, LEDGER_WRITE, &p.ledger));
+    assert_good(ledger_adopt(p.ledger, p.campaign, 999));
+    assert_good(ledger_begin_epoch(p.ledger, "host", 1, 999));
+    render_from_to(p.ledger, 0, "node<1>:7", 1000, 1010, 0);
+    render_from_to(p.ledger, 1, "node<1>:7", 1010, 1014, 1);
+    assert_good(report_write(p.ledger, p.folder));
+    char *text = read_text(&p, "report/index.html");
+    char *saved = text_format("(1 of %d): 1 of %d denoising steps were not computed", steps, 2 * steps);
+    has(text, "<text x=0 y=12>node&lt;1&gt;:7</text>");
+    has(text, "its device was busy 66.7 %");
+    has(text, saved);
+    /* 800 columns for 14 seconds: loading to the 457th, then denoising */
+    has(text, "<rect x=190 y=0 width=457 height=16 fill='var(--soft)'/><rect x=647 y=0 width=114 height=16 "
+              "fill='var(--b)'/>");
+    free(saved);
+    free(text);
+    for (int i = 0; i < 2; i++) p.campaign->shot[i].spec.trunk_prompt = NULL;
+    close_pages(&p);
+}
+
 static char *of(const Pages *p, const char *name) { return path_join(p->folder, name); }
 
 static void put_file(const Pages *p, const char *name, const char *text)
@@ -365,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_no_cell_is_computed),
         cmocka_unit_test(test_the_list_has_every_row),
         cmocka_unit_test(test_the_report_escapes_and_explains),
+        cmocka_unit_test(test_the_timeline_shows_what_workers_did),
         cmocka_unit_test(test_a_damaged_clip_is_made_again),
         cmocka_unit_test(test_what_left_delivery_comes_back),
         cmocka_unit_test(test_the_other_copy_is_good_enough),
