@@ -1,6 +1,7 @@
 """Measures whether finished clips show what their prompts say. It sees only the pixels and the prompt.
 
     python measure.py --prompts 200 > prompts.csv                 prompts of combinations never trained (file,prompt,seed)
+    python measure.py --variants 120 > prompts.csv                the same, ten prompts to a seed
     python measure.py prompts.csv --json out.json --sheet out.png measures the clips that the list names
     python measure.py --truth 200                                 the same on clips drawn by the world: the ruler's own error
     python measure.py --prompts 100 --faces DIR > DIR/prompts.csv prompts with a reference picture of a face for each, in DIR
@@ -284,6 +285,15 @@ def print_list(args):
         out.writerow(row)
 
 
+def print_variants(count):
+    """A list in which ten prompts share a seed: what shared first steps and caches are measured on."""
+    rng = np.random.default_rng(11)
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(["file", "prompt", "seed"])
+    for i in range(count):
+        out.writerow([f"{i:03}.mp4", captions.random_caption(rng, world.random_scene(rng, True)), 1000 + i // 10])
+
+
 def drawn_jobs(args):
     """(name, prompt, clip, face) of clips that the world draws itself."""
     for i, (s, text) in enumerate(held_out(args.truth, args.seen)):
@@ -304,6 +314,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("list", nargs="?", help="CSV with the columns file and prompt, perhaps reference")
     p.add_argument("--prompts", type=int, metavar="N", help="print a list of N prompts and end")
+    p.add_argument("--variants", type=int, metavar="N", help="the same, ten prompts to a seed")
     p.add_argument("--truth", type=int, metavar="N", help="measure N drawn clips instead")
     p.add_argument("--faces", nargs="?", const=".", metavar="DIR", help="with faces; a list's reference pictures go to DIR")
     p.add_argument("--seen", action="store_true", help="combinations that training shows")
@@ -313,8 +324,11 @@ def main():
     if args.prompts:
         print_list(args)
         return
+    if args.variants:
+        print_variants(args.variants)
+        return
     if not args.truth and not args.list:
-        p.error("a list, --prompts or --truth is needed")
+        p.error("a list, --prompts, --variants or --truth is needed")
     jobs = list(drawn_jobs(args) if args.truth else listed_jobs(args.list))
     rows = []
     for name, prompt, clip, face in jobs:

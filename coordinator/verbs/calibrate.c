@@ -24,12 +24,12 @@ static Status measure(const Campaign *c, CalibrateOptions *o, int prompts, Calib
 
 Status verb_calibrate(int argc, char **argv, Calibrate *calibrate)
 {
-    CalibrateOptions o = {.bound = 0.1, .output = "cache.json", .dtype = -1};
+    CalibrateOptions o = {.bound = 0.02, .output = "cache.json", .dtype = -1};
     int prompts = 4, first;
     const Option table[] = {
         {"output", OPTION_TEXT, &o.output, .value = "FILE.json", .help = "what is found (cache.json)"},
         {"bound", OPTION_REAL, &o.bound, .value = "X", .min = 0, .max = 1,
-         .help = "how far latents may differ from those of all steps, relative to their size (0.1)"},
+         .help = "how far latents may differ from those of all steps, relative to their size (0.02)"},
         {"prompts", OPTION_INT, &prompts, .value = "N", .min = 1, .max = 1000,
          .help = "renders of the campaign that are measured (4), each about seven times"},
         {"backend", OPTION_CHOICE, &o.backend, .value = "cpu|cuda|ref"},
