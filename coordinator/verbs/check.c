@@ -129,6 +129,10 @@ static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
         foreign_print(to,
                       "  trunks      %s: their first %d of %d steps are computed once for all renders that begin so\n",
                       count_text(c->trunk_count).text, any_shot(c)->trunk_steps, any_shot(c)->steps);
+    if (c->reused_steps) foreign_print(to, "  cache       steps %s run no layer of the transformer\n", c->reused_steps);
+    if (any_shot(c)->guided_from > 0)
+        foreign_print(to, "  guidance    at noise levels %g to %g only\n", any_shot(c)->guided_from,
+                      any_shot(c)->guided_to);
     foreign_print(to, "  clips       %s to make, %s refused\n", count_text(c->clip_count - sum->refused).text,
                   count_text(sum->refused).text);
     for (int i = 0; i < c->rendition_count; i++) {

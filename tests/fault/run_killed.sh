@@ -79,3 +79,22 @@ finish 0
 check_complete head
 same_files calm head
 echo "killed at fourteen stages, twice as a whole: the same twelve clips"
+
+# first steps that all variants share: one worker computes them; killed at it, the other goes on with them
+campaign variants 8
+printf 'checkpoint: {every: 1}\nreuse: {trunk_steps: 4}\n' >>variants.yaml
+run variants
+finish 0
+check_complete variants
+computed=$(grep -c '"shot.rendered".*"steps_resumed":0,' out-variants/events.jsonl || true)
+[ "$computed" = 1 ] || fail "the shared steps were computed $computed times"
+[ ! -e out-variants/shared ] || fail "what was shared lies there still"
+again felled variants
+provoke "at=denoise,step=2,do=kill,once=$WORK/felled.dead"
+run felled
+finish 0
+calm_down
+[ -s felled.dead ] || fail "nobody was killed at the shared steps"
+check_complete felled
+same_files variants felled
+grep -q '"shot.rendered".*"steps_resumed":2,' out-felled/events.jsonl || fail "the shared steps began anew"

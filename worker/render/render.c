@@ -211,7 +211,7 @@ static void know_files(Run *r)
 static void make_trunk_key(const Run *r, const ShotSpec *trunk, int steps, char key[HASH_TEXT])
 {
     char kind[CHECKPOINT_KIND];
-    shot_key(trunk, r->job->model_hash, key);
+    shot_key(trunk, r->job->model_hash ? r->job->model_hash : "", key);
     engine_kind(r->e, kind, sizeof kind);
     Hash *h = hash_begin();
     hash_add_field(h, "trunk", "%s", key);
