@@ -26,7 +26,12 @@ static Status check_part(const Engine *e, Part part, const WeightPlan *plan)
 static Status open_tokenizer(Engine *e)
 {
     char *folder = path_join(e->config->folder, "tokenizer");
-    Status status = tokenizer_open(folder, &e->tokenizer);
+    WeightSource *weights = NULL;
+    size_t bytes = 0;
+    Status status = engine_open_source(e, PART_TEXT, &weights);
+    const void *pieces = failed(status) ? NULL : weights_extra(weights, "spiece_model", &bytes);
+    if (!failed(status)) status = tokenizer_open(folder, pieces, bytes, &e->tokenizer);
+    weights_close(&weights);
     if (!failed(status) && tokenizer_vocab_size(e->tokenizer) > e->config->text.vocab_size)
         status = status_fail(ERR_INPUT, "%s: %d pieces, but the text encoder's vocab_size is %d", folder,
                              tokenizer_vocab_size(e->tokenizer), e->config->text.vocab_size);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "common/file.h"
-#include "kernels/convert.h"
 
 typedef struct {
     Tensor norm_attention, norm_ff;
@@ -175,7 +174,6 @@ static void text_layer(TextEncoder *e, const TextLayer *l, Tensor x)
 static Status embed(TextEncoder *e, const int64_t *ids, int n, Tensor *out)
 {
     int64_t d = e->config.d_model;
-    Tensor table = e->table.rows;
     float *rows = memory_get((size_t)n * (size_t)d, sizeof *rows);
     for (int i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= e->config.vocab_size) {
@@ -183,7 +181,7 @@ static Status embed(TextEncoder *e, const int64_t *ids, int n, Tensor *out)
             return status_fail(ERR_INPUT, "token id %" PRId64 " lies outside the text encoder's vocab_size = %d",
                                ids[i], e->config.vocab_size);
         }
-        if (table.data) convert_to_float(tensor_rows(table, ids[i], 1).data, table.dtype, d, rows + i * d);
+        if (e->table.rows.data) weights_table_row(&e->table, ids[i], rows + i * d);
     }
     *out = backend_upload(e->be, rows, 2, (int64_t[]){n, d});
     free(rows);

@@ -24,6 +24,15 @@ struct Tokenizer {
 
 /* ------------------------------------------------------------------------------------------------- open */
 
+typedef struct {
+    char *spiece, *json, *config;
+} Paths;
+
+typedef struct {
+    const uint8_t *data;
+    size_t count;
+} Bytes;
+
 /* Without tokenizer.json the extra ids are not among the pieces yet; they follow them, the last one first. */
 static Status add_extra_ids(const TokenizerFiles *files, TokenizerVocab *v)
 {
@@ -38,51 +47,56 @@ static Status add_extra_ids(const TokenizerFiles *files, TokenizerVocab *v)
 }
 
 /* tokenizer.json has the last word; spiece.model, which newer libraries no longer save beside it, must be whole where it is there. */
-static Status read_vocab(const char *spiece, const char *json, const char *config, TokenizerFiles *files,
-                         TokenizerVocab *v)
+static Status read_vocab(const Paths *p, Bytes brought, TokenizerFiles *files, TokenizerVocab *v)
 {
     TokenizerVocab pieces = {0};
-    const bool there = file_exists(spiece);
-    if (!there && !file_exists(json))
-        return status_fail(ERR_INPUT, "%s: neither this file nor tokenizer.json is there", spiece);
-    Status status = there ? tokenizer_spiece_read(spiece, &pieces) : status_ok();
-    if (!failed(status)) status = tokenizer_json_read(json, v, &files->tokenizer);
+    const bool there = file_exists(p->spiece);
+    Status status = status_ok();
+    if (!there && !file_exists(p->json)) {
+        if (!brought.data)
+            return status_fail(ERR_INPUT, "%s: neither this file nor tokenizer.json is there", p->spiece);
+        status = status_at(tokenizer_spiece_parse(brought.data, brought.count, &pieces), "spiece_model in the weights");
+    } else if (there) {
+        status = tokenizer_spiece_read(p->spiece, &pieces);
+    }
+    if (!failed(status)) status = tokenizer_json_read(p->json, v, &files->tokenizer);
     if (!failed(status) && !files->tokenizer) {
         *v = pieces;
-        return status_at(add_extra_ids(files, v), "%s", config);
+        return status_at(add_extra_ids(files, v), "%s", p->config);
     }
     tokenizer_vocab_free(&pieces);
     return status;
 }
 
-static Status open_files(const char *folder, Tokenizer *t, TokenizerFiles *files)
+static Status open_files(const char *folder, Bytes brought, Tokenizer *t, TokenizerFiles *files)
 {
-    char *spiece = path_join(folder, "spiece.model"), *json = path_join(folder, "tokenizer.json");
-    char *config = path_join(folder, "tokenizer_config.json"), *map = path_join(folder, "special_tokens_map.json");
+    const Paths p = {path_join(folder, "spiece.model"), path_join(folder, "tokenizer.json"),
+                     path_join(folder, "tokenizer_config.json")};
+    char *map = path_join(folder, "special_tokens_map.json");
     char *added = path_join(folder, "added_tokens.json");
     Status status = status_ok();
-    TRY_OUT(tokenizer_json_load(config, false, &files->config));
+    TRY_OUT(tokenizer_json_load(p.config, false, &files->config));
     TRY_OUT(tokenizer_json_load(map, true, &files->special_map));
     TRY_OUT(tokenizer_json_load(added, true, &files->added));
-    TRY_OUT(read_vocab(spiece, json, config, files, &t->vocab));
+    TRY_OUT(read_vocab(&p, brought, files, &t->vocab));
     TRY_OUT(tokenizer_vocab_index(&t->vocab));
     TRY_OUT(status_at(tokenizer_normal_open(t->vocab.charsmap, t->vocab.charsmap_bytes, &t->normal), "%s",
-                      files->tokenizer ? json : spiece));
-    TRY_OUT(status_at(tokenizer_added_read(files, &t->vocab, &t->normal, &t->added), "%s", config));
+                      files->tokenizer ? p.json : p.spiece));
+    TRY_OUT(status_at(tokenizer_added_read(files, &t->vocab, &t->normal, &t->added), "%s", p.config));
 out:
     free(added);
     free(map);
-    free(config);
-    free(json);
-    free(spiece);
+    free(p.config);
+    free(p.json);
+    free(p.spiece);
     return status;
 }
 
-Status tokenizer_open(const char *folder, Tokenizer **out)
+Status tokenizer_open(const char *folder, const void *pieces, size_t bytes, Tokenizer **out)
 {
     TokenizerFiles files = {0};
     Tokenizer *t = memory_get(1, sizeof *t);
-    Status status = open_files(folder, t, &files);
+    Status status = open_files(folder, (Bytes){pieces, bytes}, t, &files);
     json_decref(files.config);
     json_decref(files.special_map);
     json_decref(files.added);

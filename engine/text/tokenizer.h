@@ -9,8 +9,9 @@
 
 typedef struct Tokenizer Tokenizer;
 
-/* FOLDER/tokenizer_config.json, and tokenizer.json, spiece.model or both. ERR_INPUT names the file that is missing or damaged. */
-Status tokenizer_open(const char *folder, Tokenizer **out);
+/* FOLDER/tokenizer_config.json, and tokenizer.json, spiece.model or both; where neither is there, `pieces`: a spiece.model of so many bytes that
+ * came with the weights, or NULL. ERR_INPUT names the file that is missing or damaged. */
+Status tokenizer_open(const char *folder, const void *pieces, size_t bytes, Tokenizer **out);
 void tokenizer_close(Tokenizer **t);
 int tokenizer_vocab_size(const Tokenizer *t);
 

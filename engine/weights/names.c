@@ -139,10 +139,39 @@ static bool put_vae_half(const char *half, const char *name, bool other, char *o
     return put_stage(half, name, other, out, room);
 }
 
+/* ---- UMT5, as llama.cpp's converter calls its parts ---- */
+
+static const NamePair text_block[] = {
+    {"0.layer_norm", "attn_norm"},       {"0.SelfAttention.q", "attn_q"},
+    {"0.SelfAttention.k", "attn_k"},     {"0.SelfAttention.v", "attn_v"},
+    {"0.SelfAttention.o", "attn_o"},     {"0.SelfAttention.relative_attention_bias", "attn_rel_b"},
+    {"1.layer_norm", "ffn_norm"},        {"1.DenseReluDense.wi_0", "ffn_gate"},
+    {"1.DenseReluDense.wi_1", "ffn_up"}, {"1.DenseReluDense.wo", "ffn_down"},
+};
+
+static const NamePair text_root[] = {
+    {"shared", "token_embd"},
+    {"encoder.embed_tokens", "token_embd"},
+    {"encoder.final_layer_norm", "enc.output_norm"},
+};
+
+static bool put_text(const char *name, char *out, size_t room)
+{
+    int layer, used = 0;
+    const NamePair *pair = find_pair(name, PAIRS(text_root));
+    if (pair) return (size_t)snprintf(out, room, "%s%s", pair->published, name + strlen(pair->diffusers)) < room;
+    if (sscanf(name, "encoder.block.%d.layer.%n", &layer, &used) != 1 || !used) return false;
+    pair = find_pair(name + used, PAIRS(text_block));
+    if (!pair) return false;
+    return (size_t)snprintf(out, room, "enc.blk.%d.%s%s", layer, pair->published,
+                            name + used + strlen(pair->diffusers)) < room;
+}
+
 /* ---- all ---- */
 
 bool names_published(const char *diffusers, bool other, char *out, size_t room)
 {
+    if (put_text(diffusers, out, room)) return true;
     if (strncmp(diffusers, "encoder.", 8) == 0) return put_vae_half("encoder", diffusers + 8, other, out, room);
     if (strncmp(diffusers, "decoder.", 8) == 0) return put_vae_half("decoder", diffusers + 8, other, out, room);
     const size_t prefix = block_prefix(diffusers);

@@ -12,7 +12,8 @@
 
 enum { NAMES_MOST = 320 /* bytes of a name, with its end */ };
 
-/* The publishers' name of a module or of a tensor (".weight", ".bias" stay), of the transformer or the autoencoder; false: it has none,
+/* The publishers' name of a module or of a tensor (".weight", ".bias" stay), of the transformer or the autoencoder, or the text encoder's
+ * in GGUF files (llama.cpp's gguf-py/gguf/tensor_mapping.py); false: it has none,
  * or is too long. Two autoencoders call their parts by different names and diffusers by the same: `other` asks for Wan2.2's. */
 bool names_published(const char *diffusers, bool other, char *out, size_t room);
 

@@ -159,6 +159,13 @@ static Status add_tensors(Safetensors *s, const Shard *shard, size_t data_start,
     return check_tiling(shard, data_start, s->tensor + first, s->count - first);
 }
 
+/* PyTorch's own files are programs that make tensors: reading them means running them. */
+#define PYTORCH                                                                                                        \
+    "a PyTorch file, which is a program and not read; take the same weights as safetensors, or write them so:\n"       \
+    "python3 -c 'import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], "             \
+    "map_location=\"cpu\", weights_only=True); save_file({k: t.contiguous() for k, t in w.items()}, sys.argv[2])' "    \
+    "FILE.pth FILE.safetensors"
+
 /* What often stands in the place of weights. NULL: none of them. */
 static const char *other_kind(const Shard *s)
 {
@@ -169,7 +176,8 @@ static const char *other_kind(const Shard *s)
                {"<!doctype", "a web page, not the weights; download the file again"},
                {"<html", "a web page, not the weights; download the file again"},
                {"{\"error", "a server's error message, not the weights; download the file again"},
-               {"PK\3\4", "a PyTorch or ZIP file, expected safetensors"}};
+               {"PK\3\4", PYTORCH},
+               {"\x80\2", PYTORCH}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         const size_t n = strlen(row[i].begins);
         if (s->bytes >= n && memcmp(s->map, row[i].begins, n) == 0) return row[i].kind;
@@ -368,35 +376,48 @@ static bool is_weight_name(const char *name)
     return dot && name[0] != '.' && (strcmp(dot, ".safetensors") == 0 || strcmp(dot, ".gguf") == 0);
 }
 
-/* The only file of weights in the folder, to be freed; NULL: there is none, or more than one (then *many). */
-static char *find_only_file(const char *folder, bool *many)
+static bool is_pytorch_name(const char *name)
 {
-    char *found = NULL;
+    static const char *const end[] = {".pth", ".pt", ".bin", ".ckpt"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof end / sizeof *end; i++)
+        if (strcmp(dot, end[i]) == 0) return true;
+    return false;
+}
+
+typedef struct {   /* what a folder holds */
+    char *weights; /* the only file of weights */
+    bool many;     /* there are several */
+    char *pytorch; /* one that is not read */
+} OnlyFile;
+
+static OnlyFile find_only_file(const char *folder)
+{
+    OnlyFile o = {0};
     DIR *dir = opendir(folder);
-    *many = false;
     for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (is_pytorch_name(e->d_name) && !o.pytorch) o.pytorch = path_join(folder, e->d_name);
         if (!is_weight_name(e->d_name)) continue;
-        *many = found != NULL;
-        if (*many) break;
-        found = path_join(folder, e->d_name);
+        o.many = o.many || o.weights;
+        if (!o.weights) o.weights = path_join(folder, e->d_name);
     }
     if (dir) closedir(dir);
-    if (*many) {
-        free(found);
-        found = NULL;
-    }
-    return found;
+    return o;
 }
 
 static Status open_only_file(const char *folder, const char *single, Safetensors **out)
 {
-    bool many;
-    char *path = find_only_file(folder, &many);
-    Status status = path
-                        ? safetensors_open_file(path, out)
-                        : status_fail(ERR_INPUT, "%s: neither this file nor its index (.index.json) is there%s", single,
-                                      many ? ", and several other files of weights: leave one of them there" : "");
-    free(path);
+    OnlyFile o = find_only_file(folder);
+    Status status;
+    if (o.weights && !o.many)
+        status = safetensors_open_file(o.weights, out);
+    else if (!o.weights && o.pytorch)
+        status = status_fail(ERR_INPUT, "%s: %s", o.pytorch, PYTORCH);
+    else
+        status = status_fail(ERR_INPUT, "%s: neither this file nor its index (.index.json) is there%s", single,
+                             o.many ? ", and several other files of weights: leave one of them there" : "");
+    free(o.weights);
+    free(o.pytorch);
     return status;
 }
 

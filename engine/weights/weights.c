@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "engine/weights/names.h"
 #include "engine/weights/safetensors.h"
+#include "kernels/convert.h"
 
 struct WeightSource {
     Safetensors *file; /* NULL = random */
@@ -140,15 +141,29 @@ void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name,
 
 /* ---- sources --------------------------------------------------------------------------------------------------------- */
 
+static WeightSource *source_of(Safetensors *file)
+{
+    WeightSource *s = memory_get(1, sizeof *s);
+    s->file = file;
+    s->claimed = memory_get((size_t)safetensors_count(file), sizeof *s->claimed);
+    return s;
+}
+
 Status weights_open(const char *folder, const char *stem, WeightSource **out)
 {
     *out = NULL;
     Safetensors *file = NULL;
     TRY(safetensors_open_folder(folder, stem, &file));
-    WeightSource *s = memory_get(1, sizeof *s);
-    s->file = file;
-    s->claimed = memory_get((size_t)safetensors_count(file), sizeof *s->claimed);
-    *out = s;
+    *out = source_of(file);
+    return status_ok();
+}
+
+Status weights_open_file(const char *path, WeightSource **out)
+{
+    *out = NULL;
+    Safetensors *file = NULL;
+    TRY(safetensors_open_file(path, &file));
+    *out = source_of(file);
     return status_ok();
 }
 
@@ -162,6 +177,13 @@ WeightSource *weights_random(void)
 void weights_adapt(WeightSource *s, Adapters *a) { s->adapters = a; }
 
 int64_t weights_bytes_read(const WeightSource *s) { return s->bytes_read; }
+
+const void *weights_extra(const WeightSource *s, const char *name, size_t *bytes)
+{
+    const StoredTensor *t = s->file ? safetensors_find(s->file, name) : NULL;
+    *bytes = t ? t->bytes : 0;
+    return t ? t->data : NULL;
+}
 
 bool weights_has(const WeightSource *s, const char *name)
 {
@@ -307,7 +329,7 @@ static void full_name(const WeightGroup *g, const WeightRow *r, const char *end,
     snprintf(name, room, "%s%.*s%s", g->prefix, (int)strcspn(r->name, "|"), r->name, end);
 }
 
-/* Files with numbers of 8 bits say beside each weight what they are to be multiplied by: X.weight has X.scale_weight. */
+/* Files with numbers of 8 bits say beside each weight what they are to be multiplied by: X.weight has X.scale_weight, or X.weight_scale. */
 static float scale_of(const WeightSource *s, const StoredTensor *t)
 {
     char name[NAMES_MOST + 64];
@@ -316,6 +338,8 @@ static float scale_of(const WeightSource *s, const StoredTensor *t)
     if (n < 7 || strcmp(t->name + n - 7, ".weight") != 0) return 1;
     snprintf(name, sizeof name, "%.*s.scale_weight", (int)(n - 7), t->name);
     const StoredTensor *found = safetensors_find(s->file, name);
+    snprintf(name, sizeof name, "%.*s.weight_scale", (int)(n - 7), t->name);
+    if (!found) found = safetensors_find(s->file, name);
     if (found && stored_is_number(found->type) && stored_count(found) == 1) stored_to_float(found, 1, &scale);
     return scale;
 }
@@ -354,6 +378,7 @@ static Status stage(WeightSource *s, const WeightGroup *g, const WeightRow *r, c
     staged->tensor.data = (void *)(uintptr_t)staged->stored->data;
     full_name(g, r, end, name, sizeof name);
     const bool plain = type == STORED_F32 || type == STORED_BF16 || type == STORED_F16;
+    if (!plain && r->kind == WEIGHT_TABLE) return status_ok(); /* its rows are widened one by one */
     if (!plain || scale_of(s, staged->stored) != 1 || adapters_touch(s->adapters, name)) TRY(widen(s, name, staged));
     TRY(cut(staged));
     if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(staged->tensor);
@@ -409,9 +434,10 @@ static Status pack(const WeightGroup *g, const WeightRow *r, Backend *be, Tensor
 }
 
 /* The staged tensor becomes the table: nothing is given back. */
-static void keep_table(StagedTensor *staged, HostTable *table)
+static void keep_table(StagedTensor *staged, float scale, HostTable *table)
 {
-    *table = (HostTable){staged->tensor, staged->copy};
+    *table = (HostTable){.rows = staged->tensor, .owned = staged->copy, .scale = scale};
+    if (staged->stored) table->stored = *staged->stored;
     *staged = (StagedTensor){0};
 }
 
@@ -467,7 +493,7 @@ static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRo
         TRY_OUT(stage(s, g, r, ".bias", bias_shape(shape), &bias));
     if (added_elsewhere) bias.tensor = (Tensor){0};
     if (r->kind == WEIGHT_TABLE) {
-        keep_table(&weight, (HostTable *)((char *)g->base + r->field));
+        keep_table(&weight, s->file ? scale_of(s, weight.stored) : 1, (HostTable *)((char *)g->base + r->field));
         return status;
     }
     status =
@@ -524,6 +550,24 @@ void weights_free(const WeightPlan *p, Backend *be)
     }
 }
 
+void weights_table_row(const HostTable *t, int64_t row, float *to)
+{
+    const StoredType type = t->stored.type;
+    const int64_t width = t->rows.dim[1];
+    if (!t->stored.data || type == STORED_F32 || type == STORED_BF16 || type == STORED_F16) {
+        convert_to_float(tensor_rows(t->rows, row, 1).data, t->rows.dtype, width, to);
+        return;
+    }
+    int64_t numbers;
+    size_t bytes;
+    StoredTensor one = t->stored;
+    stored_block(type, &numbers, &bytes);
+    one.data = (const char *)one.data + (size_t)(row * width / numbers) * bytes; /* a row is whole blocks: gguf.c */
+    one.ndim = 1;
+    one.dim[0] = width;
+    stored_to_float(&one, t->scale, to);
+}
+
 /* ---- checking ------------------------------------------------------------------------------------------------------------ */
 
 static bool is_ignored(const WeightPlan *p, const char *name)
@@ -548,8 +592,11 @@ static bool is_about_scales(const char *name)
 {
     const char *last = strrchr(name, '.');
     last = last ? last + 1 : name;
-    return strcmp(last, "scale_weight") == 0 || strcmp(last, "scale_input") == 0 || strcmp(last, "scaled_fp8") == 0 ||
-           strcmp(last, "spiece_model") == 0;
+    static const char *const known[] = {"scale_weight", "weight_scale", "scale_input", "input_scale",
+                                        "scaled_fp8",   "comfy_quant",  "spiece_model"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(last, known[i]) == 0) return true;
+    return false;
 }
 
 Status weights_check(const WeightPlan *p, WeightSource *s)

@@ -10,6 +10,7 @@
 
 #include "common/status.h"
 #include "engine/weights/adapter.h"
+#include "engine/weights/stored.h"
 #include "kernels/ops.h"
 
 typedef enum {
@@ -24,9 +25,14 @@ typedef enum {
 } WeightKind;
 
 typedef struct { /* a large table of which few rows are used: 4.2 GB less than a packed copy for UMT5-XXL */
-    Tensor rows; /* [V,D] of the file's type, in host memory */
+    Tensor rows; /* [V,D] of a plain type, in host memory */
     void *owned; /* NULL = in the source's file */
+    StoredTensor
+        stored; /* ... or numbers of 8 bits and less, in the source's file, and what they are to be multiplied by */
+    float scale;
 } HostTable;
+/* One row as fp32; to has room for D. */
+void weights_table_row(const HostTable *t, int64_t row, float *to);
 
 /* Which dimension of the weight a group of ranks divides among its members (Megatron style: outputs of the first product of
  * a pair, inputs of the second, where the sum over ranks happens; rank 0 alone has the second's bias). */
@@ -79,8 +85,11 @@ void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name,
 void weights_plan_clear(WeightPlan *p);
 
 typedef struct WeightSource WeightSource;
+/* Bytes that a file carries beside its weights, of a tensor of that name, *bytes of them; NULL: none. Borrowed from the source. */
+const void *weights_extra(const WeightSource *s, const char *name, size_t *bytes);
 /* Headers only. ERR_INPUT when FOLDER/STEM is missing or damaged. */
 Status weights_open(const char *folder, const char *stem, WeightSource **out);
+Status weights_open_file(const char *path, WeightSource **out); /* the same of one file */
 WeightSource *weights_random(void); /* every tensor exists, with values of a size that keeps activations finite */
 /* Merges these (borrowed, may be NULL) into what is loaded from now on. weights_check then looks at them as well. */
 void weights_adapt(WeightSource *s, Adapters *a);

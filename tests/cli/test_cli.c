@@ -360,6 +360,73 @@ static void keeps_the_autoencoder_in_fp32(void **state)
     assert_string_not_equal(x, y);
 }
 
+/* What `inspect` says of a file of weights. */
+static json_t *inspect_file(const char *path)
+{
+    const char *words[] = {"inspect", path, "--json", NULL};
+    assert_good(wait_for(start_program(words, "out", "err")));
+    char *text = text_of("out");
+    json_t *j = json_loads(text, 0, NULL);
+    free(text);
+    assert_non_null(j);
+    return j;
+}
+
+static void says_what_a_file_of_weights_is(void **state)
+{
+    static const struct {
+        const char *file, *part, *stored;
+    } row[] = {{"/calls/single-published/model/transformer/wan-published.safetensors", "transformer", "F32 100 %"},
+               {"/calls/single-fp8/model/transformer/wan-fp8.safetensors", "transformer", "F8_E4M3"},
+               {"/calls/single-gguf/model/transformer/wan-gguf.gguf", "transformer", "Q8_0"},
+               {"/calls/single-fp8/model/text_encoder/umt5_fp8.safetensors", "text_encoder", "F8_E4M3"},
+               {"/calls/single-gguf/model/text_encoder/umt5_gguf.gguf", "text_encoder", "F16"},
+               {"/calls/single-published/model/vae/wan_2.1_vae.safetensors", "vae", "F32 100 %"},
+               {"/flf2v-0/model/image_encoder/model.safetensors", "image_encoder", "F32 100 %"},
+               {"/flf2v-0/model/transformer/diffusion_pytorch_model.safetensors", "transformer", "F32 100 %"},
+               {"/vace-0/model/transformer/diffusion_pytorch_model.safetensors", "transformer", "BF16"},
+               {"/calls/lora-published/lora0.safetensors", "adapter", "F32 100 %"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char *path = text_format("%s%s", FIXTURES, row[i].file);
+        json_t *j = inspect_file(path);
+        const char *part = json_string_value(json_object_get(j, "part"));
+        if (strcmp(part, row[i].part) != 0) fail_msg("%s: %s", path, part);
+        if (!strstr(json_string_value(json_object_get(j, "stored_as")), row[i].stored))
+            fail_msg("%s: %s", path, json_string_value(json_object_get(j, "stored_as")));
+        if (!json_is_true(json_object_get(j, "whole")))
+            fail_msg("%s: %s", path, json_string_value(json_object_get(j, "fault")));
+        json_decref(j);
+        free(path);
+    }
+}
+
+/* A file that lacks a tensor, one of another program, and PyTorch's. */
+static void says_what_is_wrong_with_a_file_of_weights(void **state)
+{
+    (void)state;
+    static const char header[] =
+        "{\"blocks.0.self_attn.q.weight\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    FILE *f = fopen("part.safetensors", "wb");
+    const uint64_t length = sizeof header - 1;
+    fwrite(&length, 1, sizeof length, f);
+    fputs(header, f);
+    fwrite("\0\0\0", 1, 4, f);
+    fclose(f);
+    json_t *j = inspect_file("part.safetensors");
+    assert_true(json_is_false(json_object_get(j, "whole")));
+    assert_non_null(strstr(json_string_value(json_object_get(j, "fault")), "missing"));
+    json_decref(j);
+    f = fopen("wan.pth", "wb");
+    fputs("PK\3\4 and so on", f);
+    fclose(f);
+    assert_int_equal(wait_for(start_program(WORDS("inspect", "wan.pth"), "out", "err")), 2);
+    char *text = text_of("err");
+    assert_non_null(strstr(text, "wan.pth: a PyTorch file, which is a program"));
+    assert_non_null(strstr(text, "save_file"));
+    free(text);
+}
+
 static void warns_of_a_damaged_checkpoint_and_starts_again(void **state)
 {
     (void)state;
@@ -414,6 +481,8 @@ int main(void)
         cmocka_unit_test(goes_on_where_it_was_stopped),
         cmocka_unit_test(keeps_a_shot_to_one_kind),
         cmocka_unit_test(keeps_the_autoencoder_in_fp32),
+        cmocka_unit_test(says_what_a_file_of_weights_is),
+        cmocka_unit_test(says_what_is_wrong_with_a_file_of_weights),
         cmocka_unit_test(warns_of_a_damaged_checkpoint_and_starts_again),
         cmocka_unit_test(is_silent_when_asked),
     };

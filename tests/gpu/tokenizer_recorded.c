@@ -13,8 +13,10 @@ static char reference[4096];
 
 void tokenizer_recorded_use(const char *folder) { snprintf(reference, sizeof reference, "%s", folder); }
 
-Status tokenizer_open(const char *folder, Tokenizer **out)
+Status tokenizer_open(const char *folder, const void *pieces, size_t bytes, Tokenizer **out)
 {
+    (void)pieces;
+    (void)bytes;
     (void)folder;
     *out = (Tokenizer *)reference;
     return status_ok();

@@ -26,7 +26,7 @@ static Tokenizer *open_tokenizer(const char *name)
     const char *parent = getenv("REELWRIGHT_TEXT_FOLDER");
     char *folder = path_join(parent ? parent : FIXTURES, name);
     Tokenizer *t = NULL;
-    Status status = tokenizer_open(folder, &t);
+    Status status = tokenizer_open(folder, NULL, 0, &t);
     if (failed(status)) fail_msg("%s", status.message);
     free(folder);
     return t;
@@ -180,7 +180,7 @@ static int tear_down(void **state)
 static void check_refused(const Damage *d, const char *file, const char *says)
 {
     Tokenizer *t = NULL;
-    Status status = tokenizer_open(d->folder, &t);
+    Status status = tokenizer_open(d->folder, NULL, 0, &t);
     char *path = path_join(d->folder, file);
     assert_int_equal(status.err, ERR_INPUT);
     assert_null(t);
@@ -192,7 +192,7 @@ static void check_refused(const Damage *d, const char *file, const char *says)
 static void check_opens(const Damage *d)
 {
     Tokenizer *t = NULL;
-    Status status = tokenizer_open(d->folder, &t);
+    Status status = tokenizer_open(d->folder, NULL, 0, &t);
     if (failed(status)) fail_msg("%s", status.message);
     tokenizer_close(&t);
 }
@@ -226,7 +226,7 @@ static void test_damaged_model(void **state)
     for (size_t n = 0; n < d->model_bytes; n += 37) { /* cut off at the end of a field the file is still a model */
         put(d, "spiece.model", d->model, n);
         Tokenizer *t = NULL;
-        refused += failed(tokenizer_open(d->folder, &t));
+        refused += failed(tokenizer_open(d->folder, NULL, 0, &t));
         tokenizer_close(&t);
     }
     assert_true(refused > (int)(d->model_bytes / 37 * 8 / 10));
@@ -258,7 +258,7 @@ static void test_endless_length(void **state)
     make_whole(d);
     put(d, "tokenizer_config.json", text, strlen(text));
     Tokenizer *t = NULL;
-    Status s = tokenizer_open(d->folder, &t);
+    Status s = tokenizer_open(d->folder, NULL, 0, &t);
     assert_string_equal(s.message, "");
     tokenizer_close(&t);
 }

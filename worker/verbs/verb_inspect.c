@@ -1,4 +1,4 @@
-/* verb_inspect.c - `reelwright inspect PATH`: what a checkpoint, a model folder or a clip holds. Each is read into a JSON
+/* verb_inspect.c - `reelwright inspect PATH`: what a checkpoint, a model folder, a file of weights or a clip holds. Each is read into a JSON
  * object, which is printed as it is (--json) or as indented lines. */
 #include <inttypes.h>
 #include <jansson.h>
@@ -15,6 +15,7 @@
 #include "common/foreign.h"
 #include "common/options.h"
 #include "engine/engine.h"
+#include "engine/identify.h"
 #include "engine/weights/safetensors.h"
 #include "worker/render/checkpoint.h"
 #include "worker/render/worker.h"
@@ -255,6 +256,40 @@ static Status inspect_model(const char *folder, const InspectOptions *o, json_t 
     return status;
 }
 
+/* ---- file of weights ----------------------------------------------------------------------------------------------------------- */
+
+static bool is_weights(const char *path)
+{
+    static const char *const end[] = {".safetensors", ".gguf", ".pth", ".pt", ".ckpt", ".bin"};
+    const char *dot = strrchr(path_name(path), '.');
+    for (size_t i = 0; dot && i < sizeof end / sizeof *end; i++)
+        if (strcmp(dot, end[i]) == 0) return true;
+    return false;
+}
+
+static Status inspect_weights(const char *path, json_t **out)
+{
+    Identified w;
+    TRY(identify_file(path, &w));
+    const bool adapter = strcmp(w.part, "adapter") == 0;
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "kind", adapter ? "adapter" : "weights", "part", w.part, "model",
+                  w.model, "tensors", w.tensors, "parameters", (json_int_t)w.parameters, "bytes", (json_int_t)w.bytes);
+    if (!j) return status_fail(ERR_NODE, "out of memory");
+    json_object_set_new(j, "stored_as", json_string(w.types));
+    if (!adapter) json_object_set_new(j, "loaded_as", json_string(w.kept));
+    json_object_set_new(j, "whole", *w.fault ? json_false() : json_true());
+    if (*w.fault) json_object_set_new(j, "fault", json_string(w.fault));
+    char *use = adapter ? text_format("render --lora %s, or a campaign's loras", path_name(path))
+                : *w.part
+                    ? text_format("lay it into MODEL/%s/ in place of the weights there; config.json stays", w.part)
+                    : text_copy("not by this program");
+    json_object_set_new(j, "use", json_string(use));
+    free(use);
+    *out = j;
+    return status_ok();
+}
+
 /* ---- clip --------------------------------------------------------------------------------------------------------------------- */
 
 static const char *or_unknown(const char *text) { return text ? text : "unknown"; }
@@ -414,6 +449,7 @@ static Status inspect(const char *path, const InspectOptions *o, json_t **out)
     if (!file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file or folder", path);
     if (file_is_folder(path)) return inspect_model(path, o, out);
     TRY(file_check_regular(path));
+    if (is_weights(path)) return inspect_weights(path, out);
     return is_checkpoint(path) ? inspect_checkpoint(path, out) : inspect_clip(path, out);
 }
 
@@ -454,15 +490,16 @@ Status verb_inspect(int argc, char **argv)
          .to = &o.hash,
          .help = "of a model: SHA-256 of its files (reads all of them)"},
     };
-    const Usage usage = {.verb = "inspect",
-                         .arguments = "PATH [options]",
-                         .about = "Shows what a checkpoint (.h5), a model folder or a clip (.mp4) holds; of a model "
-                                  "also what it takes: bytes of each\n"
-                                  "stage, and of one rank when 1, 2, 4 or 8 of them share the matrices.",
-                         .option = table,
-                         .option_count = sizeof table / sizeof *table,
-                         .min_arguments = 1,
-                         .max_arguments = 1};
+    const Usage usage = {
+        .verb = "inspect",
+        .arguments = "PATH [options]",
+        .about = "Shows what a checkpoint (.h5), a model folder, a file of weights or a clip holds; of a model "
+                 "also what it takes: bytes of each\n"
+                 "stage, and of one rank when 1, 2, 4 or 8 of them share the matrices.",
+        .option = table,
+        .option_count = sizeof table / sizeof *table,
+        .min_arguments = 1,
+        .max_arguments = 1};
     json_t *j = NULL;
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
