@@ -120,6 +120,11 @@ static void compare(const char *path, const WeightPlan *plan, Identified *out)
     const size_t n = strlen(path);
     const char *text = failed(status) ? status.message : "";
     snprintf(out->fault, sizeof out->fault, "%s", strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 2 : text);
+    static const char *const about_folder[] = {", which config.json", " from config.json", " that config.json"};
+    for (size_t i = 0; i < sizeof about_folder / sizeof *about_folder; i++) { /* here nobody has read one */
+        char *at = strstr(out->fault, about_folder[i]);
+        if (at) *at = 0;
+    }
     weights_close(&source);
 }
 
@@ -226,6 +231,7 @@ static void count_types(const Safetensors *s, Identified *out)
     for (int i = 0; i < safetensors_count(s); i++) {
         const StoredTensor *t = safetensors_at(s, i);
         int k = 0;
+        if (!stored_is_number(t->type)) continue; /* a tokenizer inside */
         while (k < types && strcmp(type[k].name, t->type_name) != 0) k++;
         if (k == MOST_TYPES) continue;
         if (k == types) type[types++].name = t->type_name;
@@ -238,9 +244,7 @@ static void count_types(const Safetensors *s, Identified *out)
         used +=
             snprintf(out->types + used, sizeof out->types - (size_t)used, "%s%s %.3g %%", k ? ", " : "", type[k].name,
                      100.0 * (double)type[k].numbers / (double)(out->parameters ? out->parameters : 1));
-    snprintf(out->kept, sizeof out->kept,
-             narrow ? "dequantised as it is loaded: it takes the memory of --dtype, not the file's"
-                    : "converted to --dtype as it is loaded");
+    out->narrow = narrow;
     out->tensors = safetensors_count(s);
     out->bytes = safetensors_bytes(s);
 }
@@ -252,7 +256,7 @@ Status identify_file(const char *path, Identified *out)
     TRY(safetensors_open_file(path, &s));
     count_types(s, out);
     const char *part = "";
-    if (has_part(s, "lora_") || has_part(s, ".lora.") || has_part(s, ".diff")) {
+    if (has_part(s, "lora_") || has_part(s, ".lora.") || ending(s, "diff") || ending(s, "diff_b")) {
         part = "adapter";
         snprintf(out->model, sizeof out->model, "a low-rank adapter (LoRA) of %d tensors", safetensors_count(s));
     } else if (either(s, "blocks.0.attn1.to_q.weight", "blocks.0.self_attn.q.weight")) {
@@ -271,7 +275,12 @@ Status identify_file(const char *path, Identified *out)
     } else {
         snprintf(out->fault, sizeof out->fault, "no part of a Wan model: none of its tensors is called as theirs are");
     }
+    const char *option = strcmp(part, "vae") == 0 || strcmp(part, "image_encoder") == 0 ? "--vae-dtype" : "--dtype";
     snprintf(out->part, sizeof out->part, "%s", part);
+    snprintf(out->kept, sizeof out->kept,
+             out->narrow ? "dequantised to %s as it is loaded: it takes that much memory, not the file's"
+                         : "converted to %s as it is loaded",
+             option);
     safetensors_close(&s);
     return status_ok();
 }

@@ -3,6 +3,7 @@
 #ifndef REELWRIGHT_IDENTIFY_H
 #define REELWRIGHT_IDENTIFY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/status.h"
@@ -14,6 +15,7 @@ typedef struct {
     char types[120]; /* "F8_E4M3 94 %, F32 6 %", of the numbers */
     char kept[120];  /* what the engine makes of them */
     char fault[600]; /* "": whole; else what is missing or has another shape */
+    bool narrow;     /* numbers of 8 bits and less */
     int tensors;
     int64_t parameters, bytes;
 } Identified;

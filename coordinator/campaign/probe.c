@@ -257,11 +257,11 @@ Status probe_video(const char *path, Probe *out)
 
 static bool is_adapter_name(const char *name)
 {
-    static const char *const part[] = {".lora_A.",    ".lora_B.",  ".lora_down.", ".lora_up.",
-                                       ".lora.down.", ".lora.up.", ".diff"};
+    static const char *const part[] = {".lora_A.", ".lora_B.", ".lora_down.", ".lora_up.", ".lora.down.", ".lora.up."};
+    const char *last = strrchr(name, '.');
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
         if (strstr(name, part[i])) return true;
-    return false;
+    return last && (strcmp(last, ".diff") == 0 || strcmp(last, ".diff_b") == 0); /* not "model.diffusion_model." */
 }
 
 static Status check_adapter_header(const char *text, size_t bytes)
