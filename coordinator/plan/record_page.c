@@ -59,9 +59,10 @@ static void put_shares(FILE *f, const NamedRecord *records, int count)
             x += width;
         }
     }
+    static const int place[SHARES] = {0, 70, 160, 250, 400}; /* of the names below */
     for (int k = 0; k < SHARES; k++)
-        fprintf(f, "<rect x=%d y=%d width=12 height=12 fill='%s'/><text x=%d y=%d>%s</text>", LEFT + k * 110,
-                count * (BAR + 10) + 8, share[0][k].color, LEFT + k * 110 + 17, count * (BAR + 10) + 19,
+        fprintf(f, "<rect x=%d y=%d width=12 height=12 fill='%s'/><text x=%d y=%d>%s</text>", LEFT + place[k],
+                count * (BAR + 10) + 8, share[0][k].color, LEFT + place[k] + 17, count * (BAR + 10) + 19,
                 share[0][k].name);
     fputs("</svg>", f);
 }
@@ -95,7 +96,7 @@ static void put_distributions(FILE *f, const NamedRecord *records, int count)
         const double x = LEFT + i / 4.0 * (WIDTH - LEFT - 20), y = PLOT_HEIGHT - 20 - i / 4.0 * (PLOT_HEIGHT - 40);
         fprintf(f, "<line x1=%d x2=%d y1=%.1f y2=%.1f stroke='#ddd'/><text x=%d y=%.1f>%d %%</text>", LEFT, WIDTH - 20,
                 y, y, LEFT - 50, y + 4, i * 25);
-        fprintf(f, "<text x=%.1f y=%d>%.2f s</text>", x - 14, PLOT_HEIGHT, i / 4.0 * longest);
+        fprintf(f, "<text x=%.1f y=%d>%.2f s</text>", x - 20, PLOT_HEIGHT, i / 4.0 * longest);
     }
     for (int i = 0; i < count; i++) {
         put_curve(f, &records[i].record->render, longest, "#31628f", i > 0);
@@ -109,8 +110,10 @@ static void put_distributions(FILE *f, const NamedRecord *records, int count)
 static void put_row(FILE *f, const NamedRecord *records, int count, const char *name, double (*figure)(const Record *r))
 {
     double value[2] = {0};
+    for (int i = 0; i < count; i++) value[i] = figure(records[i].record);
+    if (value[0] + value[1] <= 0) return; /* not measured */
     fprintf(f, "<tr><th>%s", name);
-    for (int i = 0; i < count; i++) fprintf(f, "<td class=n>%.3f", value[i] = figure(records[i].record));
+    for (int i = 0; i < count; i++) fprintf(f, "<td class=n>%.3f", value[i]);
     if (count > 1 && value[0] > 0) fprintf(f, "<td class=n>%+.1f %%", 100 * (value[1] / value[0] - 1));
 }
 
