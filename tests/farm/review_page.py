@@ -146,7 +146,7 @@ def review(page, other, b):
     other.js("open(clips.find((c) => c.id === %s))" % json.dumps(two))
     other.until(f"document.getElementById('clip').textContent === {json.dumps(two)}")
     say_nothing(page)
-    other.js("load = async () => {}")  # it has not heard yet
+    other.js("load = async () => {}; asked++")  # it has not heard yet, and what it has asked for is dropped
     decide(page, "r", "six fingers")
     other.key("a")
     other.until("document.getElementById('message').textContent.includes('schneller')")
