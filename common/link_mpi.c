@@ -23,6 +23,7 @@
 
 #include "common/file.h"
 #include "common/moment.h"
+#include "common/provoke.h"
 
 enum { TAG = 1, FLUSH_MS = 2000, DEATHS_MS = 500 };
 
@@ -198,12 +199,21 @@ static void mpi_abort(Link *l, int code)
     MPI_Abort(MPI_COMM_WORLD, code);
 }
 
+/* MPI says it only when all have joined; what started this process says it before. */
+static void learn_rank(void)
+{
+    const char *rank = getenv("PMIX_RANK");
+    if (rank) provoke_set_rank((int)strtol(rank, NULL, 10));
+}
+
 Status link_open_mpi(Link **out)
 {
     static const LinkHome home = {mpi_send, mpi_hear, mpi_close, mpi_abort};
     int code, level;                  /* of threads: only this one calls MPI, others may be there */
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* ranks whose mpirun is gone would linger; what they hold is safe on disk */
     setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
+    learn_rank();
+    TRY(provoke_at("join", NULL, 0));
     if ((code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level)) != MPI_SUCCESS)
         return mpi_fail(code, "start");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -211,6 +221,7 @@ Status link_open_mpi(Link **out)
     m->link.home = &home;
     MPI_Comm_rank(MPI_COMM_WORLD, &m->link.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &m->link.count);
+    provoke_set_rank(m->link.rank);
     m->dead = memory_get((size_t)m->link.count, sizeof *m->dead);
     m->told = memory_get((size_t)m->link.count, sizeof *m->told);
     *out = &m->link;

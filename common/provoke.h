@@ -11,7 +11,7 @@
  *     ms=N         of a sleep
  *     once=FILE    only for the process that can make FILE, which then says who it was ("PID POINT STEP")
  *     until=FILE   what ends a hold
- * Points of a worker: ready (before it hears a lease), load, text, denoise, decode, master (a frame); finish, encode (a frame of a
+ * Points of every rank: join (before it joins the others). Of a worker: ready (before it hears a lease), load, text, denoise, decode, master (a frame); finish, encode (a frame of a
  * rendition); report (files are there, nothing is said yet). Of files: publish.ENDING (the draft is whole, not renamed yet). Of the coordinator:
  * before.CHANGE and after.CHANGE, around the commit of a round with that change (ledger/states.c names them); its step is the epoch;
  * before.ask and after.ask around a verb's request; before.parts and after.parts around the step that gives up a merged campaign's

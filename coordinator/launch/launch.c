@@ -47,6 +47,7 @@ typedef struct {
     int64_t looked_ms, changed_ms, ended_ms, stop_ms;
     int seen_alive; /* the coordinator's process, on this host */
     double heard_s;
+    bool began; /* the job's epoch, in the ledger */
     bool told_stop, yielded;
     char last_words[LAST_LINES][160]; /* of mpirun or a library: shown when a job never began */
     int last_count;
@@ -76,6 +77,7 @@ static Status start_child(Launch *l)
     TRY(mpirun_start(&l->mpirun, l->options, l->self));
     l->changed_ms = l->mpirun.started_ms;
     l->ended_ms = 0;
+    l->began = false;
     l->told_stop = false;
     l->last_count = 0;
     return status_ok();
@@ -119,6 +121,7 @@ static Status read_ledger(Launch *l, int64_t now_ms)
     TRY(ledger_check_launch(l->ledger));
     TRY(ledger_read_snapshot(l->ledger, &s));
     if (s.epoch > l->epoch_before && s.left > 0) progress_view_show(&l->view, &s, moment_wall_s());
+    l->began = s.epoch > l->epoch_before;
     if (s.heard_s > l->heard_s || s.heard_s < l->heard_s) l->changed_ms = now_ms;
     l->heard_s = s.heard_s;
     if (l->ended_ms == 0 && s.epoch > l->epoch_before && s.ended_s > 0) l->ended_ms = now_ms;
@@ -148,6 +151,15 @@ static void stop_job(Launch *l, const char *why)
     mpirun_stop(&l->mpirun);
 }
 
+/* MPI_Init waits for a dead rank for ever. */
+static void end_if_none_joins(Launch *l)
+{
+    if (l->began || l->ended_ms || !mpirun_lost_one(&l->mpirun)) return;
+    if (mpirun_end(&l->mpirun))
+        log_line(LOG_WARNING, "rank %d died before the job began (mpirun: %s); the job is ended", l->mpirun.death.rank,
+                 l->mpirun.death.how);
+}
+
 static void watch_limits(Launch *l)
 {
     int64_t now_ms = moment_ms();
@@ -158,6 +170,7 @@ static void watch_limits(Launch *l)
     }
     if (l->ended_ms && now_ms - l->ended_ms > MPIRUN_END_MS) end_job(l, NULL);
     if (!l->ended_ms && now_ms - l->changed_ms > MPIRUN_SILENT_MS) end_job(l, "the coordinator is silent");
+    end_if_none_joins(l);
     if (moment_stops() > 1) end_job(l, NULL);
     if (l->told_stop && now_ms - l->stop_ms > (int64_t)(l->options->grace_s + 10) * 1000)
         end_job(l, "the stop takes too long");

@@ -159,6 +159,9 @@ char **launch_command_new(const LaunchOptions *o, const char *program)
     if (link_survives_deaths()) {
         add(&w, "--with-ft");
         add(&w, "ulfm");
+        add(&w, "--prtemca"); /* it says which rank died (mpirun.h) */
+        add(&w, "errmgr_base_verbose");
+        add(&w, "1");
     }
     if (geteuid() == 0) add(&w, "--allow-run-as-root");
     add_hosts(&w, o);

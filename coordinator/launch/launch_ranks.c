@@ -67,7 +67,8 @@ static void watch_end(Ranks *r, const OutcomeSoFar *now)
 {
     const int64_t now_ms = moment_ms();
     if (!r->ended_ms && (now->told || (now->joined > 0 && !now->alive))) r->ended_ms = now_ms;
-    const bool never = now->joined < r->count && now_ms - r->mpirun.started_ms > MPIRUN_SILENT_MS;
+    const bool never =
+        now->joined < r->count && (mpirun_lost_one(&r->mpirun) || now_ms - r->mpirun.started_ms > MPIRUN_SILENT_MS);
     if (never || (r->ended_ms && now_ms - r->ended_ms > MPIRUN_END_MS)) mpirun_end(&r->mpirun);
 }
 
@@ -84,6 +85,8 @@ static Status launch_once(Ranks *r, char *const *arguments, bool *begun)
     } while (mpirun_listen(&r->mpirun, LOOK_MS));
     now = outcome_look(r->outcome);
     *begun = now.joined > 0 || now.told;
+    if (r->mpirun.death.at_ms)
+        snprintf(r->other, sizeof r->other, "rank %d: %s", r->mpirun.death.rank, r->mpirun.death.how);
     return status_ok();
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,14 +38,30 @@ Status mpirun_start(Mpirun *m, const LaunchOptions *o, const char *program)
     m->started_ms = moment_ms();
     m->line_bytes = 0;
     m->term_ms = 0;
+    m->death.at_ms = 0;
     m->killed = false;
     return status_ok();
+}
+
+/* "[n1:7] [prterun-n1-7@0,0] errmgr:dvm: for proc [prterun-n1-7@1,2] state ABORTED BY SIGNAL"; its own daemons are job 0. */
+static void note_death(Mpirun *m)
+{
+    static const char before[] = "errmgr:dvm: for proc [";
+    const char *proc = strstr(m->line, before);
+    int rank;
+    char how[sizeof m->death.how];
+    if (!proc || m->death.at_ms || sscanf(proc + sizeof before - 1, "%*[^@]@1,%d] state %31[^\n]", &rank, how) != 2)
+        return;
+    m->death.at_ms = moment_ms();
+    m->death.rank = rank;
+    memcpy(m->death.how, how, sizeof how);
 }
 
 static void take_line(Mpirun *m)
 {
     m->line[m->line_bytes] = 0;
     m->line_bytes = 0;
+    note_death(m);
     m->take(m->self, m->line);
 }
 
@@ -90,6 +107,8 @@ bool mpirun_has_nobody(const Mpirun *m)
     free(pattern);
     return known;
 }
+
+bool mpirun_lost_one(const Mpirun *m) { return m->death.at_ms && moment_ms() - m->death.at_ms > MPIRUN_JOIN_MS; }
 
 void mpirun_stop(const Mpirun *m) { kill(m->child, SIGUSR1); }
 

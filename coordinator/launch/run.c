@@ -8,7 +8,6 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
-#include "common/provoke.h"
 #include "coordinator/deliver/keeper.h"
 #include "coordinator/dispatch/coordinate.h"
 #include "coordinator/launch/launch.h"
@@ -236,7 +235,6 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
     if (o->work.threads == 0) o->work.threads = threads_of_a_rank();
     TRY(link_open_mpi(&link));
     moment_catch_stops();
-    provoke_set_rank(link->rank);
     const int finishers = o->finishers > 0 ? o->finishers : 0; /* the last ranks, of all hosts together */
     o->work.takes = finishers == 0                         ? 1 << LEASE_RENDER | 1 << LEASE_FINISH
                     : link->rank < link->count - finishers ? 1 << LEASE_RENDER

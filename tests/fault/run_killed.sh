@@ -33,16 +33,28 @@ killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and fro
   for one in "$@"; do
     IFS=: read -r point step resumed <<<"$one"
     [ -s "$name.$rank" ] || fail "no worker was killed at $point $step"
-    grep -q "\"worker.died\".*\"worker\":$rank," "out-$name/events.jsonl" || fail "nobody noticed the death at $point $step"
+    events "$name" worker.died | grep "\"worker\":$rank," >/dev/null || fail "nobody noticed the death at $point $step"
     [ "$resumed" = none ] && { rank=$((rank + 1)); continue; } # before it had a lease, or in that of a clip
-    lease=$(sed -n "s/.*\"lease.ended\".*\"lease\":\([0-9]*\),.*\"worker\":$rank,\"outcome\":\"lost\".*/\1/p" "out-$name/events.jsonl" | head -1)
-    key=$(sed -n "s/.*\"lease.given\".*\"lease\":$lease,\"kind\":\"render\",\"shot\":\"\([0-9a-f]*\)\".*/\1/p" "out-$name/events.jsonl")
-    grep -q "\"shot.rendered\".*\"$key\".*\"steps_resumed\":$resumed," "out-$name/events.jsonl" ||
+    lease=$(events "$name" lease.ended | sed -n "s/.*\"lease\":\([0-9]*\),.*\"worker\":$rank,\"outcome\":\"lost\".*/\1/p" | sed -n 1p)
+    key=$(events "$name" lease.given | sed -n "s/.*\"lease\":$lease,\"kind\":\"render\",\"shot\":\"\([0-9a-f]*\)\".*/\1/p")
+    events "$name" shot.rendered | grep "\"$key\".*\"steps_resumed\":$resumed," >/dev/null ||
       fail "killed at $point $step: its shot did not go on from step $resumed"
     rank=$((rank + 1))
   done
 }
 killed_at ready:0:none ready:1:none load:0:0
+
+# while the ranks join each other: MPI_Init waits for the dead one for ever, the launcher does not
+again joining
+provoke "at=join,rank=2,do=kill,once=$WORK/joining.2"
+run joining
+finish 0
+calm_down
+[ -s joining.2 ] || fail "rank 2 was not killed"
+grep -q 'rank 2 died before the job began' joining.err || fail "nobody noticed the death of rank 2"
+! grep -q 'the coordinator is silent' joining.err || fail "the launcher waited for ranks that cannot join"
+check_complete joining
+same_files calm joining
 killed_at text:1:0 denoise:5:3 publish.h5:0:0
 killed_at decode:1:8 master:5:8 publish.mkv:0:8
 killed_at report:0:8 finish:4:none encode:5:none

@@ -24,6 +24,16 @@ grep -q "host $NET.2 is left out: it does not answer" dead.err || fail "the mach
 release
 ends_well dead
 
+# a rank on another machine dies while they join each other: mpirun says so, and the job is started again
+again joining
+ip link set "$FARM.2" up
+provoke "at=join,rank=2,do=kill,once=$WORK/joining.2"
+run_on 1 joining "1 2"
+ends_well joining
+calm_down
+[ -s joining.2 ] || fail "no rank was killed"
+grep -q 'rank 2 died before the job began' joining.err || fail "nobody noticed the death of rank 2"
+
 # a machine is cut off and says nothing: its shot goes to others after the step limit, the job ends although it cannot be told
 again cut
 rm go

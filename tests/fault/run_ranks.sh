@@ -22,6 +22,12 @@ export REELWRIGHT_PROVOKE="at=denoise,step=5,rank=3,do=fail.node"
 expect 3 'a failure was ordered' 4 --split 1x2x2
 [ ! -e clip.mp4 ] || fail "a render that failed left a clip"
 
+# One dies while they join each other, where MPI would wait for it for ever: they are started again.
+export REELWRIGHT_PROVOKE="at=join,rank=1,do=kill,once=$WORK/joining"
+expect 0 '' 2
+[ -s joining ] && [ -s clip.mp4 ] || fail "no clip after a death at the start"
+rm clip.mp4 c.h5
+
 begin() { # T [options]: in the background, by LAUNCHER and its MPIRUN
   : >ranks.err
   rm -f held.* go
@@ -73,6 +79,7 @@ ended_with 3 "when all ranks were killed"
 grep -q 'without a word' ranks.err || fail "nobody said that the ranks are gone"
 hang
 LEFT=$(alive_ranks)
+[ "$(wc -w <<<"$LEFT")" -ge 2 ] || fail "found no ranks"
 touch go
 ended_with 0 "of ranks that were done"
 [ -s clip.mp4 ] || fail "no clip of ranks that were done"

@@ -8,7 +8,6 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/outcome.h"
-#include "common/provoke.h"
 
 static int count_cores(void)
 {
@@ -46,7 +45,6 @@ Status render_group_join(int size, RenderGroup *g)
     if (size > COLL_MAX_RANKS)
         return status_fail(ERR_INPUT, "--group-size %d: expected at most %d", size, COLL_MAX_RANKS);
     TRY(link_open_mpi(&g->link));
-    provoke_set_rank(g->link->rank);
     if (g->link->count != size)
         return status_fail(ERR_INPUT, "--group-size %d: mpirun started %d ranks", size, g->link->count);
     for (int i = 0; i < size; i++) world[i] = i;
