@@ -2,9 +2,9 @@
  *
  *     {"time":"2026-01-31T22:00:00.123Z","event":"clip.approved","campaign":"postcards","clip":"anna", ...}
  *
- * Lines are appended once per dispatch round, after its commit: an event is never ahead of the ledger, and a process that
- * is killed loses none. The file is fsynced once a second and at the end: after the loss of a machine the last second's
- * events may be missing; the ledger is the truth. A shot with one clip makes three lines, together about 0.75 kB. */
+ * Lines are appended once per dispatch round, after its commit: an event is never ahead of the ledger. A process that is killed
+ * just after a commit loses that round's lines. The file is fsynced once a second and at the end: after the loss of a machine
+ * the last second's events may be missing. The ledger is the truth. A shot with one clip makes three lines, together about 0.75 kB. */
 #ifndef REELWRIGHT_EVENTS_H
 #define REELWRIGHT_EVENTS_H
 

@@ -70,6 +70,7 @@ cmp -s export/recording-1.mp4 said.mp4 || fail "the recording is not what was gi
 "$program" cameo revoke anna --consent 1 >out.txt
 "$program" cameo list >out.txt
 expect out.txt '1 revoked'
+grep -rqa anna trust || fail "nothing of anna was there before: the search proves nothing"
 "$program" cameo revoke anna --erase >out.txt
 ! grep -rqa anna trust || fail "something of anna is left"
 "$program" cameo check >out.txt

@@ -39,18 +39,19 @@ EOF
 # anna says no while her clip is being rendered
 provoke "at=denoise,step=2,clip=k1,do=hold,until=$WORK/go"
 run night
-k1_works() { "$PROGRAM" explain out-night k1 | grep -q '^  worker .*denoise'; }
+k1_works() { "$PROGRAM" explain out-night k1 2>/dev/null | grep '^  worker .*denoise' >/dev/null; }
 until_true 60 k1_works
 "$PROGRAM" cameo revoke anna >/dev/null
 began=$(date +%s%N)
-until_true 20 sh -c "\"$PROGRAM\" explain out-night k1 | grep -q 'clip k1: revoked'"
+k1_is_revoked() { "$PROGRAM" explain out-night k1 | grep 'clip k1: revoked' >/dev/null; }
+until_true 60 k1_is_revoked
 took=$((($(date +%s%N) - began) / 1000000))
 release
 finish 0
 is k1 revoked; is k2 delivered; is k3 refused; is customer-Q4 delivered; is k5 delivered; is k6 refused
 [ -z "$(find out-night/clips out-night/delivery -name 'k1.*')" ] || fail "a clip of anna is there"
 grep -q '^"k1",' out-night/revoked.csv || fail "revoked.csv does not name k1"
-grep -q '"event":"clip.revoked"' out-night/events.jsonl || fail "no event tells of it"
+happened night clip.revoked || fail "no event tells of it"
 echo "a revocation was in effect $took ms after the command"
 
 # ben says no after the delivery; somebody delivers again
@@ -73,7 +74,7 @@ cp log.copy trust/log.jsonl
 run night; finish 0
 is k1 delivered; is k2 delivered
 [ ! -e out-night/revoked.csv ] || fail "revoked.csv names clips that are delivered"
-"$PROGRAM" verify out-night --json | grep -q '"audit": "whole"' || fail "the audit log is not whole"
+"$PROGRAM" verify out-night --json | grep '"audit": "whole"' >/dev/null || fail "the audit log is not whole"
 
 # the legal department's file
 "$PROGRAM" dossier out-night >/dev/null
@@ -104,7 +105,7 @@ printf 'campaign: voice\nmodel: %s\ncustomers: voice.csv\nprompt: x\nseed: 1\nsi
   "$MODEL" "$WORK" >voice.yaml
 printf 'id\n1\n' >voice.csv
 run voice; finish 0
-ffprobe -v error -show_entries stream=codec_name out-voice/clips/1.mp4 | grep -q aac || fail "the clip with a voice is silent"
+ffprobe -v error -show_entries stream=codec_name out-voice/clips/1.mp4 | grep aac >/dev/null || fail "the clip with a voice is silent"
 
 # nothing of anybody's likeness or name is where it does not belong
 ! grep -rqaE 'Person (anna|ben)' out-night || fail "a name of the trust store is in the campaign's folder"
@@ -119,7 +120,7 @@ found=$(grep -rlaE 'Quintessa|customer-Q4' out-night || true)
 is k5 delivered
 [ -s out-night/delivery/clips/k5.mp4 ] || fail "k5 went with it"
 grep -q '^,,,,erased-3,erased,' out-night/delivery.csv || fail "no tombstone"
-"$PROGRAM" verify out-night --json | grep -q '"audit": "whole"' || fail "the audit log is not whole"
+"$PROGRAM" verify out-night --json | grep '"audit": "whole"' >/dev/null || fail "the audit log is not whole"
 "$PROGRAM" expire out-night --older-than 0h --by Rita >/dev/null
 found=$(grep -rlaE 'example.org|beach' out-night || true; grep -rlIE '"k[1-6]"|^k[1-6],' out-night || true)
 [ -z "$found" ] || fail "something is left in: $found"

@@ -47,5 +47,5 @@ done
 awk -v a="$forecast" -v b="$(sed -n 's/.*"p50": \([0-9.]*\).*/\1/p' dies.json)" 'BEGIN { exit !(b > a) }' || fail "a death costs nothing: $(cat dies.json)"
 
 printf '{"format": "something"}' >bad.json
-if "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err; then fail "a file that is no record was taken"; fi
+status_is 2 "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err
 grep -q 'bad.json: no record' bad.err || fail "$(cat bad.err)"

@@ -19,7 +19,7 @@ sample() { # RANK PID FINISHED
 campaign soak 2
 run soak
 until_true 120 some_done soak 1
-head_pid=$(sed -n 's/.*"job.started".*"pid":\([0-9]*\).*/\1/p' out-soak/events.jsonl | tail -1)
+head_pid=$(events soak job.started | sed -n 's/.*"pid":\([0-9]*\).*/\1/p' | tail -1)
 while kill -0 "$LAUNCHER" 2>/dev/null; do
   now=$(json soak)
   done_now=$(sed -n 's/^  "finished": \([0-9]*\).*/\1/p' <<<"$now")
@@ -42,9 +42,9 @@ awk -F, -v rows="$ROWS" '
    if ($4 > most[key]) most[key] = $4
    if ($5 > files[key]) files[key] = $5
    if (!(key in first_clip)) {first_clip[key] = $7; first_tick[key] = $6}
-   last_clip[key] = $7; last_tick[key] = $6; rank[$2] = 1}
+   last_clip[key] = $7; last_tick[key] = $6}
   END {
-    for (r in rank) {
+    for (r = 0; r < 3; r++) {
       a = r ",1"; b = r ",2"
       if (n[a] < 2 || n[b] < 2) {print "rank " r ": too few samples"; bad = 1; continue}
       grown = (rss[b] / n[b] - rss[a] / n[a]) / 1024

@@ -6,13 +6,13 @@ ROWS=8
 
 campaign steered 12
 provoke "$HOLD"
-asked() { grep -qs "\"event\":\"request\".*\"verb\":\"$1\"" out-steered/events.jsonl; }
+asked() { events steered request | grep "\"verb\":\"$1\"" >/dev/null; }
 run steered
 until_true 120 held steered 2
 "$PROGRAM" pause out-steered >/dev/null
 until_true 60 asked pause
 release # what is in work ends, nothing more is handed out: two shots are rendered, and their clips wait
-two_rendered() { json steered | grep -q '"mastered": 2'; }
+two_rendered() { json steered | grep '"mastered": 2' >/dev/null; }
 until_true 120 nobody_works steered
 until_true 60 two_rendered
 sleep 1

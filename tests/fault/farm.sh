@@ -1,7 +1,7 @@
 # farm.sh - what the farm's tests share: a campaign of a few small clips, and ways to disturb its run. Sourced by run_*.sh,
 # which are given: the program, the model folder, an empty folder to work in.
 set -euo pipefail
-PROGRAM=$1 MODEL=$2 WORK=$3
+PROGRAM=$1 MODEL=$2 WORK=$3 SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 rm -rf "$WORK"
 mkdir -p "$WORK"
 cd "$WORK"
@@ -55,9 +55,19 @@ until_true() { # SECONDS CONDITION...: the time is there to end a test that hang
   done
 }
 some_done() { local n; n=$(number "$1" finished); [ "${n:-0}" -ge "$2" ]; }
-nobody_works() { [ "$(workers_busy "$1")" = 0 ]; }
-happened() { grep -qs "\"event\":\"$2\"" "out-$1/events.jsonl"; } # NAME EVENT
-times() { grep -cs "\"event\":\"$2\"" "out-$1/events.jsonl" || true; }
+nobody_works() { json "$1" | grep '"workers"' >/dev/null && [ "$(workers_busy "$1")" = 0 ]; }
+status_is() { # STATUS COMMAND...: no other failure, such as a crash, passes for a refusal
+  local status=0
+  "${@:2}" || status=$?
+  [ "$status" = "$1" ] || fail "exit status $status, expected $1: ${*:2}"
+}
+
+# What events.jsonl says. An event that the program does not have is never found there: to ask for one is a mistake of the test.
+known() { grep -rqF "\"$1\"" "$SOURCE/coordinator" || fail "the program has no event $1"; }
+events() { known "$2" && { grep -s "\"event\":\"$2\"" "out-$1/events.jsonl" || true; }; } # NAME EVENT: its lines
+times() { known "$2" && { grep -cs "\"event\":\"$2\"" "out-$1/events.jsonl" || true; }; }
+happened() { known "$2" && grep -qs "\"event\":\"$2\"" "out-$1/events.jsonl"; }
+leases() { known "$2" && { grep -cs "\"event\":\"lease.ended\".*\"outcome\":\"$2\"" "out-$1/events.jsonl" || true; }; } # NAME OUTCOME
 
 # Nothing here is awaited by luck: workers are held, killed and stopped where the test says (common/provoke.h).
 provoke() { export REELWRIGHT_PROVOKE="$*"; }
@@ -87,7 +97,7 @@ check_complete() { # NAME: ROWS good clips, each finished once, lists and report
   [ "$(grep -c ',delivered,' "$out/delivery.csv")" = $ROWS ] || fail "$1: delivery.csv has not $ROWS delivered rows"
   cmp -s "$out/delivery.csv" "$out/delivery/delivery.csv" || fail "$1: the two lists differ"
   [ -s "$out/report/index.html" ] || fail "$1: no report"
-  [ "$(grep -c '"event":"clip.approved"' "$out/events.jsonl")" -le $ROWS ] || fail "$1: a clip was finished twice"
+  [ "$(times "$1" clip.approved)" -le $ROWS ] || fail "$1: a clip was finished twice"
   local path sum
   (cd "$out" && find clips -name '*.mp4' | sort | xargs sha256sum) >"$1.sums"
   (cd "$out/delivery" && find clips -name '*.mp4' | sort | xargs sha256sum) | cmp -s - "$1.sums" || fail "$1: a delivered file differs"

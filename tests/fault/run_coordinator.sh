@@ -50,7 +50,7 @@ finish 1
 calm_down
 [ -s g1 ] && [ -s g2 ] || fail "nobody died while the shot was given up"
 [ "$(number given failed)" = 1 ] && [ "$(number given finished)" = $((ROWS - 1)) ] || fail "given: not all but one are finished"
-[ "$(times given shot.failed)" -le 1 ] || fail "given: the shot was given up twice"
+[ "$(times given clip.failed)" -le 1 ] || fail "given: the clip was given up twice"
 
 # with both workers stopped nobody ends the job when the coordinator dies: the launcher sees it, and does not wait for a sign of life
 again alone

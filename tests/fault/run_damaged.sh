@@ -31,7 +31,7 @@ same_files calm bad
 for reason in 'cut short' 'do not match its checksum' 'checkpoint of another' 'version 7, expected 2'; do
   grep -q "$reason.*the shot starts again" out-bad/run.log || fail "nothing says \"$reason\""
 done
-grep '"event":"shot.rendered"' out-bad/events.jsonl | grep -vq '"steps_resumed":0,' && fail "a damaged checkpoint was used"
+[ "$(events bad shot.rendered | grep -vc '"steps_resumed":0,')" = 0 ] || fail "a damaged checkpoint was used"
 
 # a disk that takes its time: nobody is lost for it
 again slow
@@ -41,7 +41,7 @@ finish 0
 calm_down
 check_complete slow
 same_files calm slow
-[ "$(grep -c '"outcome":"lost"' out-slow/events.jsonl)" = 0 ] || fail "a worker was given up for a slow disk"
+[ "$(leases slow lost)" = 0 ] || fail "a worker was given up for a slow disk"
 
 # a clip that kills whoever takes it: it fails, after three workers, and the others are made
 again poison
@@ -51,7 +51,7 @@ finish 1
 calm_down
 [ "$(number poison failed)" = 1 ] && [ "$(number poison finished)" = $((ROWS - 1)) ] || fail "poison: not all but one are finished"
 grep -q ',k3,failed,' out-poison/delivery.csv || fail "another clip than k3 failed"
-[ "$(grep -c '"outcome":"lost"' out-poison/events.jsonl)" = 3 ] || fail "k3 was not given up after three workers"
+[ "$(leases poison lost)" = 3 ] || fail "k3 was not given up after three workers"
 "$PROGRAM" retry out-poison k3 >/dev/null
 run poison
 finish 0
@@ -68,5 +68,5 @@ finish 0
 calm_down
 check_complete broken
 same_files calm broken
-[ "$(grep -c '"outcome":"failed"' out-broken/events.jsonl)" = 3 ] || fail "the worker was not set aside after three failures"
+[ "$(leases broken failed)" = 3 ] || fail "the worker was not set aside after three failures"
 echo "started again, waited, given up, set aside"

@@ -20,9 +20,9 @@ WORKERS=5 run death "${SPLIT[@]}"
 finish 0
 check_complete death
 same_files calm death
-for rank in 2 3; do grep -q "\"worker.died\".*\"worker\":$rank," out-death/events.jsonl || fail "nobody noticed the death of $rank"; done
+for rank in 2 3; do events death worker.died | grep "\"worker\":$rank," >/dev/null || fail "nobody noticed the death of $rank"; done
 [ "$(times death job.started)" = 1 ] || fail "the job was started again: survivors were enough to go on"
-grep '"event":"shot.rendered"' out-death/events.jsonl | grep '"steps_resumed":[24],' >/dev/null || fail "no shot went on from its checkpoint"
+events death shot.rendered | grep '"steps_resumed":[24],' >/dev/null || fail "no shot went on from its checkpoint"
 
 # One group, and the rank that takes part stops for ever: the group's step limit ends it, and the spare takes its place.
 again stopped
@@ -55,4 +55,4 @@ calm_down
 WORKERS=1 run term
 finish 0
 check_complete term
-grep '"event":"shot.rendered"' out-term/events.jsonl | head -1 | grep '"steps_resumed":3,' >/dev/null || fail "the group's checkpoint was not used"
+events term shot.rendered | sed -n 1p | grep '"steps_resumed":3,' >/dev/null || fail "the group's checkpoint was not used"

@@ -13,10 +13,11 @@ provoke "$HOLD"
 for signal in TERM USR1; do
   run term
   until_true 120 held term 2
+  touch before.$signal
   kill -$signal "$LAUNCHER"
   finish 75
   nobody_works term || fail "a worker still works after $signal"
-  [ "$(find out-term/latents -name '*.h5' | wc -l)" -ge 2 ] || fail "$signal left no checkpoint of the shots in work"
+  [ "$(find out-term/latents -name '*.h5' -newer before.$signal | wc -l)" = 2 ] || fail "$signal left no checkpoint of the shots in work"
 done
 run term
 until_true 120 held term 2
@@ -29,7 +30,7 @@ release
 finish 0
 check_complete term
 same_files calm term
-[ "$(grep '"event":"shot.rendered"' out-term/events.jsonl | grep -vc '"steps_resumed":0,')" -ge 2 ] ||
+[ "$(events term shot.rendered | grep -vc '"steps_resumed":0,')" -ge 2 ] ||
   fail "the checkpoints of the stopped runs were not used"
 before=$(stat -c %Y.%i out-term/clips/k1.mp4)
 run term

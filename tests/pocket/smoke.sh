@@ -17,7 +17,8 @@ trap 'rm -rf "$work"' EXIT
 cd "$here/training"
 export PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1
 "$python" captions.py
-"$python" tokenizer.py "$work/model/tokenizer" | tee "$work/tokens"
+"$python" tokenizer.py "$work/model/tokenizer" >"$work/tokens" # no pipe: it would hide a failure
+cat "$work/tokens"
 if grep -q DIFFERENT "$work/tokens"; then echo "the two tokenizers differ"; exit 1; fi
 "$python" train_vae.py --work "$work" --clips 8 --faces 4 --pictures 1 --steps 5 --processes 1
 "$python" latents.py --work "$work" --count 8 --processes 2
