@@ -202,9 +202,11 @@ static Status coordinate_alone(const RunOptions *o, Link *link, CoordinateOption
     TRY_OUT(run_start_notify(o->out, &notify));
     TRY_OUT(keeper_start(o->out, &keeper));
     if (o->listen) TRY_OUT(serve_start(o->listen, &o->out, 1, &serve));
+    if (serve) log_line(LOG_INFO, "status page: %s", serve_address(serve));
     status = coordinate(o->out, link, c, clean);
     keeper_stop(&keeper);
     status = run_conclude(o->out, &claim, status, o->quiet);
+    serve_last_look(serve);
 out:
     campaign_free(&campaign);
     keeper_stop(&keeper);

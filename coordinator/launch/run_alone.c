@@ -111,7 +111,7 @@ static Status listen_for_all(const Alone *a, Serve **out)
     const char *folder[RUN_MOST_CAMPAIGNS];
     for (int i = 0; i < a->count; i++) folder[i] = a->lot[i].folder;
     TRY(serve_start(a->options->listen, folder, a->count, out));
-    log_line(LOG_INFO, "status page and metrics on port %d", serve_port(*out));
+    log_line(LOG_INFO, "status page: %s", serve_address(*out));
     return status_ok();
 }
 
@@ -368,6 +368,7 @@ Status run_alone(RunOptions *o)
     moment_catch_stops();
     conclude_rest(&a, take_turns(&a));
     status = end_of_all(&a);
+    serve_last_look(serve);
 out:
     serve_stop(&serve);
     close_lots(&a);

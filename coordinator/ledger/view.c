@@ -308,6 +308,39 @@ Status ledger_find_state(Ledger *l, const char *stem, char *state, size_t room)
     return status_ok();
 }
 
+/* The clips with these numbers, each once. */
+static Status read_numbered(Ledger *l, Query q, ClipSink sink)
+{
+    int64_t clip[VIEW_MOST];
+    int count = 0;
+    while (ledger_sql_next(&q) && count < VIEW_MOST) {
+        int at = 0;
+        clip[count] = ledger_sql_int(&q, 0);
+        while (clip[at] != clip[count]) at++;
+        count += at == count;
+    }
+    ledger_sql_end(&q);
+    TRY(q.status);
+    for (int i = 0; i < count; i++) TRY(ledger_read_clip_range(l, clip[i], clip[i] + 1, sink));
+    return status_ok();
+}
+
+Status ledger_read_latest(Ledger *l, int most, ClipSink sink)
+{
+    return read_numbered(l,
+                         ledger_sql_query(l,
+                                          "SELECT clip FROM leases WHERE clip IS NOT NULL AND outcome = 'done'"
+                                          " ORDER BY lease DESC LIMIT ?1",
+                                          "i", (int64_t)most),
+                         sink);
+}
+
+Status ledger_read_failed(Ledger *l, int most, ClipSink sink)
+{
+    return read_numbered(
+        l, ledger_sql_query(l, "SELECT clip FROM clips WHERE state = 'failed' LIMIT ?1", "i", (int64_t)most), sink);
+}
+
 Status ledger_get_version(Ledger *l, int64_t *version)
 {
     return ledger_sql_number(l, version, "PRAGMA data_version", "");

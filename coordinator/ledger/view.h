@@ -82,6 +82,10 @@ typedef struct {
 Status ledger_read_clips(Ledger *l, const char *clip_id, ClipSink sink);
 /* Those with first <= clip < end. */
 Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink sink);
+/* For a page: the clips that were finished last, and those that failed; at most `most`, at most VIEW_MOST. It reads no more rows than that. */
+enum { VIEW_MOST = 64 };
+Status ledger_read_latest(Ledger *l, int most, ClipSink sink);
+Status ledger_read_failed(Ledger *l, int most, ClipSink sink);
 /* A number that differs from the last one that this connection got when somebody else has committed since. */
 Status ledger_get_version(Ledger *l, int64_t *version);
 /* One more than the highest number of a clip, and of a shot. A part of a campaign has the numbers of the whole. NULL: not asked for. */

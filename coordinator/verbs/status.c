@@ -1,5 +1,6 @@
 /* status.c - `reelwright status DIR`: the campaign as it stands, read beside a coordinator that goes on writing. */
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "coordinator/plan/left.h"
 #include "coordinator/verbs/verbs.h"
 #include "coordinator/watch/progress.h"
+#include "coordinator/watch/serve.h"
 #include "coordinator/watch/suggest.h"
 
 enum { ANY_WIDTH = 1 << 16 }; /* in a pipe or a file nothing is cut */
@@ -118,23 +120,54 @@ static Status show(const char *folder, bool json)
     return status;
 }
 
+/* The page that a run has, with or without one. */
+static Status serve_page(const char *where, char **folder, int count)
+{
+    Serve *s = NULL;
+    sigset_t end;
+    int which;
+    for (int i = 0; i < count; i++) { /* campaigns', before anything is printed */
+        Ledger *l = NULL;
+        TRY(ledger_open(folder[i], LEDGER_READ, &l));
+        ledger_close(&l);
+    }
+    sigemptyset(&end);
+    sigaddset(&end, SIGINT);
+    sigaddset(&end, SIGTERM);
+    sigprocmask(SIG_BLOCK, &end, NULL);
+    TRY(serve_start(where, (const char *const *)folder, count, &s));
+    foreign_print(stdout, "%s\n", serve_address(s));
+    fflush(stdout);
+    sigwait(&end, &which);
+    serve_stop(&s);
+    return status_ok();
+}
+
 Status verb_status(int argc, char **argv)
 {
     bool json = false;
+    const char *listen = NULL;
     const Option table[] = {{.name = "json",
                              .kind = OPTION_FLAG,
                              .to = &json,
-                             .help = "for a program; of several campaigns one object each"}};
+                             .help = "for a program; of several campaigns one object each"},
+                            {.name = "listen",
+                             .kind = OPTION_TEXT,
+                             .to = &listen,
+                             .value = "PORT",
+                             .help = "show it as a page and /metrics on 127.0.0.1:PORT, as `run --listen` does, until "
+                                     "Ctrl-C"}};
     const Usage usage = {
         .verb = "status",
-        .arguments = "DIR... [--json]",
+        .arguments = "DIR... [--json | --listen PORT]",
         .about = "The campaign in folder DIR as it stands: done, failed, left, speed, and what each worker does.",
         .option = table,
-        .option_count = 1,
+        .option_count = sizeof table / sizeof *table,
         .min_arguments = 1,
         .max_arguments = INT_MAX};
     int first;
     TRY(options_read(&usage, argc, argv, &first));
+    if (first >= 0 && listen) return serve_page(listen, argv + first, argc - first);
     for (char **folder = argv + first; first >= 0 && *folder; folder++) TRY(show(*folder, json));
     return status_ok();
 }

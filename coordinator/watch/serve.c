@@ -11,15 +11,21 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <microhttpd.h>
-
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/watch/metrics.h"
+#include "coordinator/watch/serve_http.h"
 #include "coordinator/watch/status_page.h"
 
-enum { FRESH_MS = 500, MOST_CONNECTIONS = 256, ROOM_FROM = 192, TIMEOUT_S = 10, REASONS_SHOWN = 5, MOST_FOLDERS = 64 };
+enum {
+    FRESH_MS = 500,
+    MOST_CONNECTIONS = 256,
+    ROOM_FROM = 192,
+    TIMEOUT_S = 10,
+    MOST_FOLDERS = 64,
+    LAST_LOOK_MS = 1000
+};
 
 typedef struct {
     char *text;
@@ -30,9 +36,11 @@ typedef struct {
 struct Serve {
     struct MHD_Daemon *daemon;
     int count, port;
-    char *folder[MOST_FOLDERS];
+    char *folder[MOST_FOLDERS], *address;
     bool loopback;
-    Made page, metrics; /* only the server's thread touches these */
+    ServeDoor door;
+    Made page, inner_page, metrics; /* only the server's thread touches these */
+    _Atomic int64_t looked_ms;      /* somebody has a page open */
     struct {
         struct MHD_Connection *connection;
         int fd;
@@ -42,122 +50,193 @@ struct Serve {
 
 /* ---- what is shown ---- */
 
-static Status read_part(const char *folder, StatusPart *part, LeaseTotals *totals)
+static Status read_numbers(const char *folder, Snapshot *now, LeaseTotals *totals)
 {
     Ledger *l = NULL;
-    part->folder = folder;
-    part->failures = NULL;
     Status status = ledger_open(folder, LEDGER_READ, &l);
-    if (!failed(status)) status = ledger_read_snapshot(l, &part->now);
+    if (!failed(status)) status = ledger_read_snapshot(l, now);
     if (!failed(status)) {
-        status = totals             ? ledger_read_totals(l, totals)
-                 : part->now.failed ? ledger_describe_failures(l, REASONS_SHOWN, &part->failures)
-                                    : status_ok();
-        if (failed(status)) snapshot_clear(&part->now);
+        status = ledger_read_totals(l, totals);
+        if (failed(status)) snapshot_clear(now);
     }
     ledger_close(&l);
-    if (!failed(status) && !part->failures) part->failures = text_copy("");
-    if (failed(status)) free(part->failures);
     return status;
 }
 
-static int read_parts(const Serve *s, StatusPart *part, LeaseTotals *totals) /* totals NULL: not wanted */
+/* What cannot be read is left out. */
+static void write_metrics(const Serve *s, FILE *f)
 {
-    int n = 0;
-    for (int i = 0; i < s->count; i++)
-        if (!failed(read_part(s->folder[i], &part[n], totals ? &totals[n] : NULL))) n++;
-    return n;
-}
-
-/* Anew when it is old; what cannot be read is left out. */
-static void make(Serve *s, Made *made, bool metrics)
-{
-    if (made->text && moment_ms() - made->made_ms < FRESH_MS) return;
-    StatusPart part[MOST_FOLDERS];
     Snapshot now[MOST_FOLDERS];
     LeaseTotals totals[MOST_FOLDERS];
-    int count = read_parts(s, part, metrics ? totals : NULL);
-    free(made->text);
-    FILE *f = open_memstream(&made->text, &made->bytes);
-    if (!f) abort();
-    for (int i = 0; i < count; i++) now[i] = part[i].now;
-    if (metrics)
-        metrics_write(f, now, totals, count, moment_wall_s());
-    else
-        status_page_write(f, part, count, moment_wall_s());
-    fclose(f);
-    made->made_ms = moment_ms();
-    for (int i = 0; i < count; i++) {
-        snapshot_clear(&part[i].now);
-        free(part[i].failures);
+    int count = 0;
+    for (int i = 0; i < s->count; i++)
+        if (!failed(read_numbers(s->folder[i], &now[count], &totals[count]))) count++;
+    metrics_write(f, now, totals, count, moment_wall_s());
+    for (int i = 0; i < count; i++) snapshot_clear(&now[i]);
+}
+
+static void write_page(const Serve *s, FILE *f, bool is_in)
+{
+    StatusPart *part = memory_get(MOST_FOLDERS, sizeof *part);
+    int count = 0;
+    for (int i = 0; i < s->count; i++)
+        if (!failed(status_part_read(s->folder[i], i, &part[count]))) count++;
+    status_page_write(f, part, count, is_in ? s->door.secret : NULL,
+                      s->loopback ? "Pictures, files and buttons: open the address that was printed, with its token."
+                                  : "Pictures, files and buttons are shown on the machine itself only.",
+                      moment_wall_s());
+    for (int i = 0; i < count; i++) status_part_clear(&part[i]);
+    free(part);
+}
+
+/* Anew when it is old. */
+static enum MHD_Result show(Serve *s, struct MHD_Connection *c, Made *made)
+{
+    if (!made->text || moment_ms() - made->made_ms >= FRESH_MS) {
+        free(made->text);
+        FILE *f = open_memstream(&made->text, &made->bytes);
+        if (!f) abort();
+        if (made == &s->metrics)
+            write_metrics(s, f);
+        else
+            write_page(s, f, made == &s->inner_page);
+        fclose(f);
+        made->made_ms = moment_ms();
     }
+    return serve_http_answer(c, MHD_HTTP_OK, made == &s->metrics ? METRICS_TYPE : "text/html; charset=utf-8",
+                             made->text, made->bytes);
+}
+
+/* ---- files ---- */
+
+static const char *type_of(const char *name)
+{
+    static const char *const type[][2] = {{".html", "text/html; charset=utf-8"},
+                                          {".csv", "text/csv; charset=utf-8"},
+                                          {".log", "text/plain; charset=utf-8"},
+                                          {".vtt", "text/vtt; charset=utf-8"},
+                                          {".png", "image/png"},
+                                          {".jpg", "image/jpeg"},
+                                          {".gif", "image/gif"},
+                                          {".mp4", "video/mp4"}};
+    for (size_t i = 0; i < sizeof type / sizeof *type; i++) {
+        size_t n = strlen(name), end = strlen(type[i][0]);
+        if (n > end && strcmp(name + n - end, type[i][0]) == 0) return type[i][1];
+    }
+    return "application/octet-stream";
+}
+
+/* What a page or the report leads to, and nothing else of the folder. */
+static bool may_be_seen(const char *name)
+{
+    static const char *const folder[] = {"report/", "clips/", "logs/"};
+    for (const char *at = name; at; at = strchr(at, '/')) {
+        at += *at == '/';
+        if (*at == '.' || *at == '/' || !*at) return false;
+    }
+    for (size_t i = 0; i < sizeof folder / sizeof *folder; i++)
+        if (strncmp(name, folder[i], strlen(folder[i])) == 0) return true;
+    return strcmp(name, "delivery.csv") == 0;
+}
+
+/* /c/0/clips/anna.mp4 */
+static enum MHD_Result show_file(const Serve *s, struct MHD_Connection *c, const char *path)
+{
+    char *name;
+    const long number = strtol(path, &name, 10);
+    if (name == path || *name != '/' || number < 0 || number >= s->count || !may_be_seen(name + 1))
+        return serve_http_refuse(c, MHD_HTTP_NOT_FOUND, "no such file\n");
+    return serve_http_file(c, s->folder[number], name + 1, type_of(name));
+}
+
+/* ---- buttons ---- */
+
+static Status leave_request(const char *folder, const char *verb, bool *goes_on)
+{
+    static const char *const known[] = {"pause", "resume", "approve", "retry"};
+    Ledger *l = NULL;
+    Snapshot now;
+    bool good = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) good = good || strcmp(verb, known[i]) == 0;
+    if (!good) return status_fail(ERR_INPUT, "no such button");
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = ledger_read_snapshot(l, &now);
+    ledger_close(&l);
+    TRY(status);
+    *goes_on = snapshot_goes_on(&now, moment_wall_s());
+    snapshot_clear(&now);
+    TRY(ledger_open(folder, LEDGER_WRITE, &l));
+    char nothing[] = "";
+    const LedgerRequest r = {.verb = (char *)(uintptr_t)verb, .clip_id = nothing, .filter = nothing};
+    status = ledger_request(l, &r, moment_wall_s());
+    ledger_close(&l);
+    return status;
+}
+
+static enum MHD_Result take_button(Serve *s, struct MHD_Connection *c, const ServeBody *b)
+{
+    static const char expected[] = "expected {campaign, verb}\n";
+    enum MHD_Result done = MHD_NO;
+    bool goes_on = false;
+    if (!serve_door_has_secret(&s->door, c)) return serve_http_refuse(c, MHD_HTTP_FORBIDDEN, "load the page again\n");
+    json_t *wish = serve_body_object(b, c, &done, expected);
+    if (!wish) return done;
+    const char *verb = json_string_value(json_object_get(wish, "verb"));
+    const json_int_t number = json_integer_value(json_object_get(wish, "campaign"));
+    Status status = !verb || number < 0 || number >= s->count || !json_is_integer(json_object_get(wish, "campaign"))
+                        ? status_fail(ERR_INPUT, "%s", expected)
+                        : leave_request(s->folder[number], verb, &goes_on);
+    s->inner_page.made_ms = 0;
+    done = failed(status)
+               ? serve_http_refuse(c, status.err == ERR_INPUT ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_INTERNAL_SERVER_ERROR,
+                                   status.message)
+               : serve_http_json(c, json_pack("{s:s}", "message",
+                                              goes_on ? "asked for; the run takes it up within a second"
+                                                      : "asked for; no run is going on: the next one takes "
+                                                        "it up"));
+    json_decref(wish);
+    return done;
 }
 
 /* ---- requests ---- */
 
-static enum MHD_Result answer(struct MHD_Connection *c, unsigned code, const char *type, const char *text, size_t bytes)
+static enum MHD_Result show_url(Serve *s, struct MHD_Connection *c, const char *url)
 {
-    static const char *const header[][2] = {
-        {"Content-Security-Policy",
-         "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
-        {"X-Content-Type-Options", "nosniff"},
-        {"Referrer-Policy", "no-referrer"},
-        {"Cache-Control", "no-store"}};
-    struct MHD_Response *r = MHD_create_response_from_buffer(bytes, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
-    if (!r) return MHD_NO;
-    MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    for (size_t i = 0; i < sizeof header / sizeof *header; i++) MHD_add_response_header(r, header[i][0], header[i][1]);
-    if (code == MHD_HTTP_METHOD_NOT_ALLOWED) MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    enum MHD_Result done = MHD_queue_response(c, code, r);
-    MHD_destroy_response(r);
-    return done;
-}
-
-static enum MHD_Result refuse(struct MHD_Connection *c, unsigned code, const char *text)
-{
-    return answer(c, code, "text/plain; charset=utf-8", text, strlen(text));
-}
-
-/* 127.0.0.0/8 is this machine, whichever address of it was listened on. */
-static bool is_loopback(const char *host)
-{
-    char address[INET_ADDRSTRLEN] = "";
-    struct in_addr in;
-    size_t n = strcspn(host, ":");
-    if (n >= sizeof address) return false;
-    memcpy(address, host, n);
-    return inet_pton(AF_INET, address, &in) == 1 && ntohl(in.s_addr) >> 24 == 127;
-}
-
-/* A name that leads here by a trick is not this machine's own. */
-static bool is_own_name(const char *host)
-{
-    static const char *const own[] = {"localhost", "[::1]"};
-    if (!host) return false;
-    if (is_loopback(host)) return true;
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        size_t n = strlen(own[i]);
-        if (strncasecmp(host, own[i], n) == 0 && (host[n] == 0 || host[n] == ':')) return true;
+    const bool is_in = s->loopback && serve_door_is_in(&s->door, c);
+    for (const StatusText *t = status_page_text; t->path; t++)
+        if (strcmp(url, t->path) == 0)
+            return serve_http_answer(c, MHD_HTTP_OK, t->type, (const char *)t->data, t->bytes);
+    if (strcmp(url, "/metrics") == 0) return show(s, c, &s->metrics);
+    if (strcmp(url, "/") == 0 && s->loopback && serve_http_argument(c, "token")) return serve_door_let_in(&s->door, c);
+    if (strcmp(url, "/") == 0) {
+        s->looked_ms = moment_ms();
+        return show(s, c, is_in ? &s->inner_page : &s->page);
     }
-    return false;
+    if (strncmp(url, "/c/", 3) == 0 && is_in) return show_file(s, c, url + 3);
+    return serve_http_refuse(c, MHD_HTTP_NOT_FOUND, "/ or /metrics\n");
 }
 
 static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *url, const char *method,
                             const char *version, const char *data, size_t *bytes, void **request)
 {
     Serve *s = self;
-    (void)version, (void)data, (void)bytes, (void)request;
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "nothing can be changed here\n");
-    if (s->loopback && !is_own_name(MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST)))
-        return refuse(c, MHD_HTTP_FORBIDDEN, "ask for localhost\n");
-    if (strcmp(url, "/style.css") == 0)
-        return answer(c, MHD_HTTP_OK, "text/css; charset=utf-8", status_page_style, strlen(status_page_style));
-    bool metrics = strcmp(url, "/metrics") == 0;
-    if (!metrics && strcmp(url, "/") != 0) return refuse(c, MHD_HTTP_NOT_FOUND, "/ or /metrics\n");
-    Made *made = metrics ? &s->metrics : &s->page;
-    make(s, made, metrics);
-    return answer(c, MHD_HTTP_OK, metrics ? METRICS_TYPE : "text/html; charset=utf-8", made->text, made->bytes);
+    const bool post = strcmp(method, "POST") == 0;
+    (void)version;
+    if (!*request) {
+        *request = memory_get(1, sizeof(ServeBody));
+        return MHD_YES;
+    }
+    if (*bytes) {
+        serve_body_add(*request, data, *bytes);
+        *bytes = 0;
+        return MHD_YES;
+    }
+    if (s->loopback && !serve_door_is_own(c))
+        return serve_http_refuse(c, MHD_HTTP_FORBIDDEN, "ask for localhost, and not from another site\n");
+    if (post && strcmp(url, "/steer") == 0 && s->loopback && serve_door_is_in(&s->door, c))
+        return take_button(s, c, *request);
+    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) return show_url(s, c, url);
+    return serve_http_refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "nothing can be changed here\n");
 }
 
 /* ---- where ---- */
@@ -232,10 +311,10 @@ static struct MHD_Daemon *start_daemon(Serve *s, Address *to)
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | (to->any.sa_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *d =
-        MHD_start_daemon(how, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to->any, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-                         MHD_OPTION_NOTIFY_CONNECTION, keep_room, s, MHD_OPTION_END);
+    struct MHD_Daemon *d = MHD_start_daemon(
+        how, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to->any, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION,
+        keep_room, s, MHD_OPTION_NOTIFY_COMPLETED, serve_body_end, NULL, MHD_OPTION_END);
     int why = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = why;
@@ -249,6 +328,8 @@ Status serve_start(const char *where, const char *const *folder, int count, Serv
     Status status = parse_where(where, &to, &s->loopback);
     *out = NULL;
     for (int i = 0; i < count && i < MOST_FOLDERS; i++) s->folder[s->count++] = text_copy(folder[i]);
+    s->looked_ms = INT64_MIN / 2;
+    if (!failed(status)) status = serve_door_make(&s->door);
     if (!failed(status) && !(s->daemon = start_daemon(s, &to)))
         status = status_errno(ERR_INPUT, "--listen %s: cannot listen there", where);
     if (failed(status)) {
@@ -257,6 +338,10 @@ Status serve_start(const char *where, const char *const *folder, int count, Serv
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT);
     s->port = info ? info->port : 0;
+    serve_door_set_port(&s->door, s->port);
+    const char *host = to.any.sa_family == AF_INET6 ? "[::1]" : "127.0.0.1";
+    s->address = s->loopback ? text_format("http://%s:%d/?token=%s", host, s->port, s->door.token)
+                             : text_format("port %d", s->port);
     if (!s->loopback)
         log_line(LOG_WARNING, "--listen %s: whoever reaches this address can read the customers' ids there", where);
     *out = s;
@@ -268,10 +353,21 @@ void serve_stop(Serve **s)
     if (!*s) return;
     if ((*s)->daemon) MHD_stop_daemon((*s)->daemon);
     for (int i = 0; i < (*s)->count; i++) free((*s)->folder[i]);
+    free((*s)->address);
     free((*s)->page.text);
+    free((*s)->inner_page.text);
     free((*s)->metrics.text);
     free(*s);
     *s = NULL;
 }
 
+void serve_last_look(const Serve *s)
+{
+    enum { PAGE_MS = STATUS_PAGE_REFRESH_S * 1000 + LAST_LOOK_MS };
+    const int64_t end_ms = moment_ms() + PAGE_MS;
+    if (!s || moment_ms() - s->looked_ms > PAGE_MS) return;
+    while (moment_ms() < end_ms && moment_stops() == 0) moment_sleep_ms(FRESH_MS / 5);
+}
+
+const char *serve_address(const Serve *s) { return s->address; }
 int serve_port(const Serve *s) { return s->port; }

@@ -3,33 +3,72 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/html.h"
+#include "common/plural.h"
+#include "common/shell.h"
 #include "coordinator/watch/events.h"
 #include "coordinator/watch/progress.h"
-
-const char status_page_style[] =
-    ":root{--ink:#1c1b19;--soft:#6b675f;--line:#e4e0d8;--paper:#faf8f4;--card:#fff;--good:#2f7d4f;--bad:#b3372b;--wait:"
-    "#9a6a12}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#ece8e0;--soft:#a39d92;--line:#37342f;--paper:#191816;--card:#"
-    "22201d;"
-    "--good:#6fc08f;--bad:#ef8a7e;--wait:#d9a441}}"
-    "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}"
-    "main{max-width:1000px;margin:0 auto;padding:24px 20px 48px}h1{font-size:26px;line-height:1.2;margin:0 0 4px;"
-    "letter-spacing:-.02em;overflow-wrap:anywhere}section{margin:0 0 36px}p{margin:0 0 12px;overflow-wrap:anywhere}"
-    ".soft{color:var(--soft)}.bad{color:var(--bad)}.wait{color:var(--wait)}"
-    "progress{width:100%;height:12px;accent-color:var(--good);margin:0 0 14px}"
-    "ul{list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(110px,1fr));margin:0 0 "
-    "16px;padding:0;"
-    "border:1px solid var(--line);border-radius:10px;background:var(--card);overflow:hidden}"
-    "li{padding:10px 14px;color:var(--soft);font-size:14px}li "
-    "b{display:block;color:var(--ink);font-size:22px;line-height:1.2;"
-    "font-weight:600;font-variant-numeric:tabular-nums}"
-    ".wide{overflow-x:auto;border:1px solid var(--line);border-radius:10px;background:var(--card)}"
-    "table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}th{font-weight:600;"
-    "text-align:left;color:var(--soft)}th,td{padding:7px 12px;border-bottom:1px solid var(--line);white-space:nowrap}"
-    "tr:last-child td{border-bottom:0}code{font:14px ui-monospace,monospace}";
+#include "coordinator/watch/suggest.h"
 
 enum { MOST_WORKERS = 64 };
+
+/* ---- what is read ---- */
+
+typedef struct {
+    StatusClip *clip;
+    int count;
+} Clips;
+
+static Status take_clip(void *self, const ClipRow *r)
+{
+    Clips *c = self;
+    if (c->count == STATUS_PAGE_CLIPS) return status_ok();
+    c->clip[c->count++] = (StatusClip){text_copy(r->clip_id), text_copy(r->state),     text_copy(r->reason),
+                                       text_copy(r->file),    text_copy(r->thumbnail), text_copy(r->key)};
+    return status_ok();
+}
+
+static Status read_clips(Ledger *l, StatusPart *p)
+{
+    Clips latest = {p->latest, 0}, lost = {p->failed, 0};
+    TRY(ledger_read_snapshot(l, &p->now));
+    Status status = ledger_read_latest(l, STATUS_PAGE_CLIPS, (ClipSink){take_clip, &latest});
+    if (!failed(status) && p->now.failed)
+        status = ledger_read_failed(l, STATUS_PAGE_CLIPS, (ClipSink){take_clip, &lost});
+    p->latest_count = latest.count;
+    p->failed_count = lost.count;
+    if (failed(status)) status_part_clear(p);
+    return status;
+}
+
+Status status_part_read(const char *folder, int number, StatusPart *out)
+{
+    Ledger *l = NULL;
+    *out = (StatusPart){.folder = folder, .number = number};
+    TRY(ledger_open(folder, LEDGER_READ, &l));
+    Status status = read_clips(l, out);
+    ledger_close(&l);
+    return status;
+}
+
+static void clear_clips(StatusClip *clip, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char *const text[] = {clip[i].id, clip[i].state, clip[i].reason, clip[i].file, clip[i].thumbnail, clip[i].key};
+        for (size_t t = 0; t < sizeof text / sizeof *text; t++) free(text[t]);
+    }
+}
+
+void status_part_clear(StatusPart *p)
+{
+    snapshot_clear(&p->now);
+    clear_clips(p->latest, p->latest_count);
+    clear_clips(p->failed, p->failed_count);
+    p->latest_count = p->failed_count = 0;
+}
+
+/* ---- what is shown ---- */
 
 static void put_counts(FILE *f, const Snapshot *s)
 {
@@ -52,14 +91,14 @@ static void put_counts(FILE *f, const Snapshot *s)
     fputs("</ul>", f);
 }
 
-static void put_wait(FILE *f, const StatusPart *part)
+static void put_next(FILE *f, const StatusPart *part, double now_s)
 {
-    const char *what = snapshot_waits_for(&part->now);
-    if (!*what) return;
-    bool pilot = strcmp(what, "approval") == 0;
-    fprintf(f, "<p class=wait>Waits for a person: <code>reelwright %s ", pilot ? "pilot approve" : "resume");
-    html_put(f, part->folder);
-    fputs("</code></p>", f);
+    char *next = suggest_next(&part->now, part->folder, now_s);
+    if (!next) return;
+    fputs("<p class=wait>", f);
+    html_put(f, next);
+    fputs("</p>", f);
+    free(next);
 }
 
 static void put_workers(FILE *f, const Snapshot *s, double now_s)
@@ -87,7 +126,101 @@ static void put_workers(FILE *f, const Snapshot *s, double now_s)
     if (s->worker_count > MOST_WORKERS) fprintf(f, "<p class=soft>and %d more</p>", s->worker_count - MOST_WORKERS);
 }
 
-static void put_part(FILE *f, const StatusPart *part, double now_s)
+/* A file of the campaign's folder, as serve.c gives it. */
+static void put_link(FILE *f, const StatusPart *part, const char *path)
+{
+    fprintf(f, "/c/%d/", part->number);
+    html_put_address(f, path);
+}
+
+static void put_failures(FILE *f, const StatusPart *part, bool is_in)
+{
+    if (part->failed_count == 0) return;
+    fputs("<h2 class=bad>What failed, and why</h2><div class=wide><table>", f);
+    for (int i = 0; i < part->failed_count; i++) {
+        const StatusClip *c = &part->failed[i];
+        char *log = text_format("logs/%s.log", c->key);
+        fputs("<tr><td>", f);
+        html_put(f, c->id);
+        fputs("<td class=why>", f);
+        html_put(f, c->reason);
+        if (is_in && *c->key) {
+            fputs("<td><a href='", f);
+            put_link(f, part, log);
+            fputs("'>log</a>", f);
+        }
+        free(log);
+    }
+    fputs("</table></div>", f);
+    if (part->now.failed > part->failed_count)
+        fprintf(f, "<p class=soft>and %lld more</p>", (long long)part->now.failed - part->failed_count);
+}
+
+static void put_picture(FILE *f, const StatusPart *part, const StatusClip *c)
+{
+    if (!*c->file) return; /* made, and gone again */
+    fputs("<figure><a href='", f);
+    put_link(f, part, c->file);
+    fputs("'>", f);
+    if (*c->thumbnail) {
+        fputs("<img loading=lazy alt='' src='", f);
+        put_link(f, part, c->thumbnail);
+        fputs("'>", f);
+    }
+    fputs("<figcaption>", f);
+    html_put(f, c->id);
+    fputs("</figcaption></a>", f);
+    if (strcmp(c->state, "approved") != 0 && strcmp(c->state, "delivered") != 0) {
+        fputs("<span class=wait>", f);
+        html_put(f, c->state);
+        fputs("</span>", f);
+    }
+    fputs("</figure>", f);
+}
+
+static void put_pictures(FILE *f, const StatusPart *part)
+{
+    if (part->latest_count == 0) return;
+    fputs("<h2>Finished last</h2><div class=pictures>", f);
+    for (int i = 0; i < part->latest_count; i++) put_picture(f, part, &part->latest[i]);
+    fputs("</div>", f);
+}
+
+/* What can be taken back by the next one; the rest is asked of a terminal. */
+static void put_buttons(FILE *f, const StatusPart *part)
+{
+    const Snapshot *s = &part->now;
+    const bool held = s->control != CONTROL_NONE;
+    const struct {
+        const char *verb, *says, *sure;
+        bool shown;
+    } button[] = {
+        {"pause", "Pause", "", s->left > 0 && !held},
+        {"resume", "Resume", "", held && s->pilot != PILOT_REJECTED},
+        {"approve", "Approve the pilot", "Approve the pilot: all other clips are made then?",
+         s->pilot == PILOT_OPEN && s->pilot_left == 0 && s->left > 0},
+        {"retry", "Try failed clips again", "", s->failed > 0},
+    };
+    fputs("<p>", f);
+    for (size_t i = 0; i < sizeof button / sizeof *button; i++)
+        if (button[i].shown)
+            fprintf(f, "<button data-campaign=%d data-verb=%s data-sure='%s'>%s</button> ", part->number,
+                    button[i].verb, button[i].sure, button[i].says);
+    fputs("</p>", f);
+}
+
+static void put_files(FILE *f, const StatusPart *part)
+{
+    fputs("<p><a href='", f);
+    put_link(f, part, "report/index.html");
+    fputs("'>report</a> &middot; <a href='", f);
+    put_link(f, part, "delivery.csv");
+    fputs("'>list</a> <span class=soft>in ", f);
+    html_put(f, part->folder);
+    fputs("</span></p>", f);
+}
+
+static void put_part(FILE *f, const StatusPart *part, bool is_in, double now_s)
 {
     const Snapshot *s = &part->now;
     char *line = progress_line(s, now_s);
@@ -99,32 +232,56 @@ static void put_part(FILE *f, const StatusPart *part, double now_s)
     fprintf(f, "</p><progress max=%lld value=%lld></progress>", (long long)(all > 0 ? all : 1),
             (long long)(all > 0 ? s->finished + s->failed : 1));
     free(line);
-    put_wait(f, part);
+    put_next(f, part, now_s);
+    if (is_in) put_buttons(f, part);
     put_counts(f, s);
-    if (*part->failures) {
-        fputs("<p class=bad>Failed: ", f);
-        html_put(f, part->failures);
-        fputs("</p>", f);
+    put_failures(f, part, is_in);
+    if (is_in) put_files(f, part);
+    if (is_in) put_pictures(f, part);
+    if (s->ended_s <= 0) {
+        const int render = snapshot_workers_at(s, LEASE_RENDER);
+        fprintf(f, "<p class=soft>%d worker%s render%s (%lld of %lld shot%s), %d finish; %lld master%s</p>", render,
+                plural_s(render), render == 1 ? "s" : "", (long long)snapshot_rendered(s), (long long)s->shots,
+                plural_s(s->shots), snapshot_workers_at(s, LEASE_FINISH), (long long)s->shot_count[SHOT_MASTERED],
+                plural_s(s->shot_count[SHOT_MASTERED]));
     }
-    if (s->ended_s <= 0)
-        fprintf(f, "<p class=soft>%d workers render (%lld of %lld shots), %d finish; %lld masters</p>",
-                snapshot_workers_at(s, LEASE_RENDER), (long long)snapshot_rendered(s), (long long)s->shots,
-                snapshot_workers_at(s, LEASE_FINISH), (long long)s->shot_count[SHOT_MASTERED]);
     put_workers(f, s, now_s);
     fputs("</section>", f);
 }
 
-void status_page_write(FILE *f, const StatusPart *part, int count, double now_s)
+/* Shown by the script when nobody answers any more: a page that stays open says what to do, whatever it showed last. */
+static void put_gone(FILE *f, const StatusPart *part, int count)
+{
+    fputs("<p id=gone class=wait hidden>Nobody answers any more: the run has ended, or its machine cannot be reached. "
+          "What you see is "
+          "what it said last. This page again, at any time: <code>reelwright status",
+          f);
+    for (int i = 0; i < count; i++) {
+        char *folder = shell_word(part[i].folder);
+        fputs(" ", f);
+        html_put(f, folder);
+        free(folder);
+    }
+    fputs(" --listen 9464</code></p>", f);
+}
+
+void status_page_write(FILE *f, const StatusPart *part, int count, const char *secret, const char *how_in, double now_s)
 {
     char when[32];
     events_time(now_s, when);
     fprintf(f,
             "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,"
-            "initial-scale=1'><meta http-equiv=refresh content=%d><title>",
+            "initial-scale=1'><noscript><meta http-equiv=refresh content=%d></noscript><title>",
             STATUS_PAGE_REFRESH_S);
     html_put(f, count == 1 ? part->now.name : "Reelwright");
-    fputs("</title><link rel=stylesheet href=/style.css><main>", f);
-    for (int i = 0; i < count; i++) put_part(f, &part[i], now_s);
+    fprintf(f,
+            "</title><link rel=stylesheet href=/style.css><script src=/status.js defer></script>"
+            "<body data-secret='%s'><main>",
+            secret ? secret : "");
+    put_gone(f, part, count);
+    fputs("<p id=said class=wait role=status></p>", f);
+    for (int i = 0; i < count; i++) put_part(f, &part[i], secret != NULL, now_s);
+    if (!secret) fprintf(f, "<p class=soft>%s</p>", how_in);
     fprintf(
         f,
         "<p class=soft>%.10s %.8s UTC, every %d s &middot; <a href=/metrics class=soft>metrics</a></p></main></html>\n",

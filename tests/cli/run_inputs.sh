@@ -139,7 +139,7 @@ printf 'id,thing\na1,"\033]0;owned\007\033[31mred\nreelwright: error: forged"\n'
 campaign typed 'model: pocket' 'prompt: "{{thing}}"'
 sed -i 's/c.csv/typed.csv/' typed.yaml
 mkdir 'o $(touch x)' && expect 'a run of what was typed' 0 '' "$RW" run typed.yaml --out 'o $(touch x)/out' --workers 1
-for verb in "check typed.yaml" "explain out a1" "status out" "pilot list out" "inspect out"; do
+for verb in "check typed.yaml" "explain out a1" "status out" "review list out --all" "inspect out"; do
   said=$(cd 'o $(touch x)' && cp ../typed.* . && ln -sfn ../pocket pocket && "$RW" $verb 2>&1)
   same "the status of $verb" $? 0
   [ "$(printf '%s' "$said" | tr -d '\n -~' | LC_ALL=C tr -d '\200-\377' | wc -c)" = 0 ] || { echo "$verb: control characters"; bad=1; }

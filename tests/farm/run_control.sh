@@ -18,7 +18,7 @@ until_true 60 waits_for night approval
 explains night k4 "waits for the pilot's approval" || fail "explain k4 does not say what it waits for"
 "$PROGRAM" status out-night | grep 'the pilot waits for approval' >/dev/null || fail "status does not say what is waited for"
 "$PROGRAM" pilot list out-night | grep '^  k2 .*clips/k2.mp4' >/dev/null || fail "the pilot's clips are not listed"
-port=$(sed -n 's/.*status page and metrics on port //p' night.err)
+port=$(sed -n 's|.*status page: http://127.0.0.1:\([0-9]*\)/?token=[0-9a-f]*$|\1|p' night.err)
 get "$port" /metrics >metrics.txt
 grep -q '^reelwright_waiting{campaign="night"} 1$' metrics.txt || fail "the metrics do not say that it waits"
 get "$port" / >page.html

@@ -8,16 +8,17 @@ run calm
 finish 0
 check_complete calm
 
+again usr1
 again term
 provoke "$HOLD"
-for signal in TERM USR1; do
-  run term
-  until_true 120 held term 2
-  touch before.$signal
+for signal in USR1 TERM; do
+  name=${signal,,}
+  run $name
+  until_true 120 held $name 2
   kill -$signal "$LAUNCHER"
   finish 75
-  nobody_works term || fail "a worker still works after $signal"
-  [ "$(find out-term/latents -name '*.h5' -newer before.$signal | wc -l)" = 2 ] || fail "$signal left no checkpoint of the shots in work"
+  nobody_works $name || fail "a worker still works after $signal"
+  [ "$(find out-$name/latents -name '*.h5' | wc -l)" = 2 ] || fail "$signal left no checkpoint of the shots in work"
 done
 run term
 until_true 120 held term 2

@@ -22,10 +22,10 @@ typedef struct {
 
 static const char nasty[] = "n\"ight </h1><script>alert(1)</script> \\ &amp;";
 
-static Fixture open_fixture(const char *where)
+static Fixture open_piloted(const char *where, int pilot)
 {
     Fixture f = {.folder = fixture_folder(), .campaign = fixture_campaign(nasty, 6, 2)};
-    f.campaign->settings.pilot = 1;
+    f.campaign->settings.pilot = pilot;
     snprintf(f.campaign->settings.deadline, DEADLINE_BYTES, "2001-01-01 06:00");
     assert_good(ledger_open(f.folder, LEDGER_WRITE, &f.ledger));
     assert_good(ledger_adopt(f.ledger, f.campaign, 100));
@@ -48,6 +48,8 @@ static Fixture open_fixture(const char *where)
     if (where) assert_good(serve_start(where, (const char *const[]){f.folder}, 1, &f.serve));
     return f;
 }
+
+static Fixture open_fixture(const char *where) { return open_piloted(where, 1); }
 
 static void close_fixture(Fixture *f)
 {
@@ -90,14 +92,129 @@ static void test_the_page_shows_texts_as_texts(void **state)
     assert_non_null(strstr(text, "HTTP/1.1 200"));
     assert_non_null(strstr(text, "Content-Security-Policy: default-src 'none'; style-src 'self';"));
     assert_non_null(strstr(text, "n&quot;ight &lt;/h1&gt;&lt;script&gt;alert(1)&lt;/script&gt; \\ &amp;amp;"));
-    assert_non_null(strstr(text, "row0, row1: a &lt;i&gt;reason&lt;/i&gt;"));
+    assert_non_null(strstr(text, "<tr><td>row0<td class=why>a &lt;i&gt;reason&lt;/i&gt;<tr><td>row1<td"));
     assert_non_null(
         strstr(text, "<td>&lt;b&gt;host&lt;/b&gt;<td>working<td>render<td>denoise<td>1 of 4<td>row0 and 1 more"));
-    assert_non_null(strstr(text, "<code>reelwright pilot approve /")); /* its clip has failed */
-    assert_null(strstr(text, "<script"));
+    assert_non_null(strstr(text, "`reelwright pilot approve /")); /* its clip has failed */
+    assert_non_null(strstr(text, "<script src=/status.js defer></script>"));
+    assert_null(strstr(text, "<script>"));
     assert_null(strstr(text, "style="));
+    assert_null(strstr(text, "<button"));
+    assert_null(strstr(text, "/c/0/")); /* no pictures, no files */
+    assert_non_null(strstr(text, "data-secret=''"));
     free(text);
     assert_answer(&f, GET("/style.css", "127.0.0.1:80"), "HTTP/1.1 200", "Content-Type: text/css");
+    assert_answer(&f, GET("/status.js", "127.0.0.1:80"), "HTTP/1.1 200", "Content-Type: text/javascript");
+    close_fixture(&f);
+}
+
+/* As a browser that was let in: the answer to METHOD PATH, with these headers and body. free() it. */
+static char *ask_inside(const Fixture *f, const char *cookie, const char *what, const char *headers, const char *body)
+{
+    char *request = text_format("%s HTTP/1.1\r\nHost: localhost:1234\r\nCookie: %s\r\nContent-Length: %zu\r\n%s"
+                                "Connection: close\r\n\r\n%s",
+                                what, cookie, strlen(body), headers, body);
+    char *text = ask(f, request);
+    free(request);
+    return text;
+}
+
+static void assert_inside(const Fixture *f, const char *cookie, const char *what, const char *headers, const char *body,
+                          const char *status, const char *holds)
+{
+    char *text = ask_inside(f, cookie, what, headers, body);
+    if (strncmp(text, status, strlen(status)) != 0 || !strstr(text, holds))
+        fail_msg("%s: expected %s and \"%s\": %.600s", what, status, holds, text);
+    free(text);
+}
+
+static char *take_between(const char *text, const char *begins, const char *ends) /* free() it */
+{
+    const char *at = strstr(text, begins);
+    assert_non_null(at);
+    at += strlen(begins);
+    return text_format("%.*s", (int)strcspn(at, ends), at);
+}
+
+static void put_file(const Fixture *f, const char *name, const char *text)
+{
+    char *path = path_join(f->folder, name), *folder = text_format("%.*s", (int)(strrchr(path, '/') - path), path);
+    assert_good(file_make_folders(folder));
+    assert_good(file_replace(path, text, strlen(text)));
+    free(folder);
+    free(path);
+}
+
+static int64_t open_requests(const Fixture *f, char *verb, size_t room)
+{
+    LedgerRequest r;
+    assert_good(ledger_next_request(f->ledger, &r));
+    const int64_t id = r.id;
+    if (id) snprintf(verb, room, "%s", r.verb);
+    ledger_request_clear(&r);
+    return id;
+}
+
+static void test_who_comes_by_the_address_sees_and_steers(void **state)
+{
+    (void)state;
+    Fixture f = open_piloted("0", 0);
+    assert_good(ledger_begin(f.ledger, 103));
+    fixture_render(f.ledger, 1, "host:7");
+    fixture_finish(f.ledger, 2, "host:7");
+    assert_good(ledger_commit(f.ledger));
+    put_file(&f, "clips/stem2.png", "a picture");
+    put_file(&f, "report/index.html", "<script>1</script>");
+    char *token = take_between(serve_address(f.serve), "/?", " "), *way = text_format("GET /?%s", token), verb[32] = "";
+    assert_answer(&f, GET("/?token=00000000000000000000000000000000", "localhost"), "HTTP/1.1 403", "not the address");
+    char *text = ask_inside(&f, "none", way, "", ""), *cookie = take_between(text, "Set-Cookie: ", ";");
+    assert_non_null(strstr(text, "HTTP/1.1 303"));
+    assert_non_null(strstr(text, "HttpOnly; SameSite=Strict"));
+    free(text);
+    assert_inside(&f, cookie, "GET /", "", "", "HTTP/1.1 200", "href='/c/0/clips/stem2.mp4'");
+    assert_inside(&f, cookie, "GET /", "", "", "HTTP/1.1 200", "data-verb=pause");
+    assert_inside(&f, cookie, "GET /", "", "", "HTTP/1.1 200", "data-verb=retry");
+    assert_inside(&f, cookie, "GET /c/0/clips/stem2.png", "", "", "HTTP/1.1 200", "a picture");
+    assert_inside(&f, cookie, "GET /c/0/clips/stem2.png", "Range: bytes=2-4\r\n", "", "HTTP/1.1 206", "bytes 2-4/9");
+    assert_inside(&f, cookie, "GET /c/0/report/index.html", "", "", "HTTP/1.1 200", "script-src 'unsafe-inline'");
+    assert_inside(&f, "none", "GET /c/0/clips/stem2.png", "", "", "HTTP/1.1 404", "");
+    static const char *const hidden[] = {"/c/0/ledger.db",
+                                         "/c/0/clips/../ledger.db",
+                                         "/c/0/clips/%2e%2e/ledger.db",
+                                         "/c/0//etc/passwd",
+                                         "/c/1/clips/stem2.png",
+                                         "/c/-1/clips/stem2.png",
+                                         "/c/x/clips/a",
+                                         "/c/0/clips/",
+                                         "/c/0/clips/.secret",
+                                         "/c/0/audit.key",
+                                         "/c/0/delivery.csv/x"};
+    put_file(&f, "clips/.secret", "x");
+    put_file(&f, "audit.key", "x");
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+        char *what = text_format("GET %s", hidden[i]);
+        assert_inside(&f, cookie, what, "", "", "HTTP/1.1 404", "");
+        free(what);
+    }
+    /* a button needs the page's secret, and no other site's page can press it */
+    text = ask_inside(&f, cookie, "GET /", "", "");
+    char *secret = take_between(text, "data-secret='", "'"), *headers = text_format("X-Page: %s\r\n", secret),
+         *elsewhere = text_format("X-Page: %s\r\nOrigin: http://localhost:99\r\n", secret);
+    static const char pause[] = "{\"campaign\":0,\"verb\":\"pause\"}";
+    assert_inside(&f, cookie, "POST /steer", "", pause, "HTTP/1.1 403", "load the page again");
+    assert_inside(&f, "none", "POST /steer", headers, pause, "HTTP/1.1 405", "");
+    assert_inside(&f, cookie, "POST /steer", elsewhere, pause, "HTTP/1.1 403", "not from another site");
+    assert_inside(&f, cookie, "POST /steer", headers, "{\"campaign\":0,\"verb\":\"cancel\"}", "HTTP/1.1 400",
+                  "no such button");
+    assert_inside(&f, cookie, "POST /steer", headers, "{\"campaign\":1,\"verb\":\"pause\"}", "HTTP/1.1 400",
+                  "expected {");
+    assert_inside(&f, cookie, "POST /steer", headers, "nonsense", "HTTP/1.1 400", "expected {");
+    assert_int_equal(open_requests(&f, verb, sizeof verb), 0);
+    assert_inside(&f, cookie, "POST /steer", headers, pause, "HTTP/1.1 200", "asked for");
+    assert_int_not_equal(open_requests(&f, verb, sizeof verb), 0);
+    assert_string_equal(verb, "pause");
+    char *const all[] = {text, secret, headers, elsewhere, token, way, cookie};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     close_fixture(&f);
 }
 
@@ -218,6 +335,7 @@ int main(void)
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_page_shows_texts_as_texts),
+        cmocka_unit_test(test_who_comes_by_the_address_sees_and_steers),
         cmocka_unit_test(test_metrics_are_whole),
         cmocka_unit_test(test_nothing_else_is_answered),
         cmocka_unit_test(test_slow_ones_keep_nobody_out),

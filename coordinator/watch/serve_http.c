@@ -1,0 +1,226 @@
+#include "serve_http.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file.h"
+
+/* ---- answers ---- */
+
+#define RULES                                                                                                          \
+    "connect-src 'self'; media-src 'self'; base-uri 'none'; form-action 'none'; "                                      \
+    "frame-ancestors 'none'"
+static const char page_rules[] = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " RULES;
+/* The report is one file; whatever it shows of others is escaped. */
+static const char file_rules[] =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:; " RULES;
+
+static enum MHD_Result send_by(struct MHD_Connection *c, unsigned code, const char *type, struct MHD_Response *r,
+                               const char *rules)
+{
+    const char *const header[][2] = {{"Content-Security-Policy", rules},
+                                     {"X-Content-Type-Options", "nosniff"},
+                                     {"Referrer-Policy", "no-referrer"},
+                                     {"Cross-Origin-Resource-Policy", "same-origin"},
+                                     {"Cache-Control", "no-store"}};
+    if (!r) return MHD_NO;
+    if (type) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    for (size_t i = 0; i < sizeof header / sizeof *header; i++) MHD_add_response_header(r, header[i][0], header[i][1]);
+    const enum MHD_Result done = MHD_queue_response(c, code, r);
+    MHD_destroy_response(r);
+    return done;
+}
+
+enum MHD_Result serve_http_send(struct MHD_Connection *c, unsigned code, const char *type, struct MHD_Response *r)
+{
+    return send_by(c, code, type, r, page_rules);
+}
+
+enum MHD_Result serve_http_answer(struct MHD_Connection *c, unsigned code, const char *type, const char *text,
+                                  size_t bytes)
+{
+    struct MHD_Response *r = MHD_create_response_from_buffer(bytes, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    if (r && code == MHD_HTTP_METHOD_NOT_ALLOWED) MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD, POST");
+    return serve_http_send(c, code, type, r);
+}
+
+enum MHD_Result serve_http_refuse(struct MHD_Connection *c, unsigned code, const char *text)
+{
+    return serve_http_answer(c, code, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+enum MHD_Result serve_http_json(struct MHD_Connection *c, json_t *j)
+{
+    char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+    json_decref(j);
+    const enum MHD_Result done = text ? serve_http_answer(c, MHD_HTTP_OK, "application/json", text, strlen(text))
+                                      : serve_http_refuse(c, MHD_HTTP_INTERNAL_SERVER_ERROR, "no answer\n");
+    free(text);
+    return done;
+}
+
+const char *serve_http_argument(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* "bytes=100-" or "bytes=100-199"; false: all of it. */
+static bool parse_range(const char *text, off_t size, off_t *from, off_t *to)
+{
+    long long first, last = size - 1;
+    char rest;
+    if (!text || size < 1) return false;
+    const int n = sscanf(text, "bytes=%lld-%lld%c", &first, &last, &rest);
+    if (n < 1 || n > 2 || first < 0 || first >= size || last < first) return false;
+    *from = first;
+    *to = last < size ? last : size - 1;
+    return true;
+}
+
+enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type)
+{
+    struct stat of;
+    off_t from = 0, to = 0;
+    char *path = path_join(folder, name), text[96];
+    const int f = *name ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    free(path);
+    if (f < 0 || fstat(f, &of) != 0 || !S_ISREG(of.st_mode)) {
+        if (f >= 0) close(f);
+        return serve_http_refuse(c, MHD_HTTP_NOT_FOUND, "the file is not there\n");
+    }
+    const bool part =
+        parse_range(MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE), of.st_size, &from, &to);
+    if (!part) to = of.st_size - 1;
+    struct MHD_Response *r = MHD_create_response_from_fd_at_offset64((uint64_t)(to - from + 1), f, (uint64_t)from);
+    if (!r) {
+        close(f);
+        return MHD_NO;
+    }
+    MHD_add_response_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+    snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)to, (long long)of.st_size);
+    if (part) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+    return send_by(c, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, type, r, file_rules);
+}
+
+/* ---- who may come in ---- */
+
+static bool make_secret(char out[SERVE_SECRET_TEXT])
+{
+    uint8_t raw[16];
+    if (getrandom(raw, sizeof raw, 0) != sizeof raw) return false;
+    for (int i = 0; i < 16; i++) snprintf(out + 2 * i, 3, "%02x", raw[i]);
+    return true;
+}
+
+static bool is_same(const char *a, const char *b) /* in a time that does not say where they differ */
+{
+    unsigned differs = !a || strlen(a) != strlen(b);
+    for (size_t i = 0; !differs && b[i]; i++) differs |= (unsigned)(a[i] ^ b[i]);
+    return !differs;
+}
+
+Status serve_door_make(ServeDoor *d)
+{
+    const bool good = make_secret(d->token) && make_secret(d->session) && make_secret(d->secret);
+    return good ? status_ok() : status_errno(ERR_NODE, "no random numbers");
+}
+
+void serve_door_set_port(ServeDoor *d, int port) { snprintf(d->cookie, sizeof d->cookie, "reelwright-%d", port); }
+
+/* 127.0.0.0/8 is this machine, whichever address of it was listened on. */
+static bool is_loopback(const char *host)
+{
+    char address[INET_ADDRSTRLEN] = "";
+    struct in_addr in;
+    size_t n = strcspn(host, ":");
+    if (n >= sizeof address) return false;
+    memcpy(address, host, n);
+    return inet_pton(AF_INET, address, &in) == 1 && ntohl(in.s_addr) >> 24 == 127;
+}
+
+static bool is_own_name(const char *host)
+{
+    static const char *const own[] = {"localhost", "[::1]"};
+    if (!host) return false;
+    if (is_loopback(host)) return true;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        size_t n = strlen(own[i]);
+        if (strncasecmp(host, own[i], n) == 0 && (host[n] == 0 || host[n] == ':')) return true;
+    }
+    return false;
+}
+
+bool serve_door_is_own(struct MHD_Connection *c)
+{
+    static const char before[] = "http://";
+    const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
+    if (!is_own_name(host)) return false;
+    return !origin ||
+           (strncmp(origin, before, sizeof before - 1) == 0 && strcasecmp(origin + sizeof before - 1, host) == 0);
+}
+
+bool serve_door_is_in(const ServeDoor *d, struct MHD_Connection *c)
+{
+    return is_same(MHD_lookup_connection_value(c, MHD_COOKIE_KIND, d->cookie), d->session);
+}
+
+bool serve_door_has_secret(const ServeDoor *d, struct MHD_Connection *c)
+{
+    return is_same(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Page"), d->secret);
+}
+
+enum MHD_Result serve_door_let_in(ServeDoor *d, struct MHD_Connection *c)
+{
+    char cookie[160];
+    if ((d->once && d->used) || !is_same(serve_http_argument(c, "token"), d->token))
+        return serve_http_refuse(c, MHD_HTTP_FORBIDDEN,
+                                 d->once ? "this address works once; run the command again for a new one\n"
+                                         : "this is not the address that was printed\n");
+    d->used = true;
+    struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    snprintf(cookie, sizeof cookie, "%s=%s; HttpOnly; SameSite=Strict; Path=/", d->cookie, d->session);
+    if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, cookie);
+    if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, "/");
+    return serve_http_send(c, MHD_HTTP_SEE_OTHER, NULL, r);
+}
+
+/* ---- a POST, while it comes ---- */
+
+void serve_body_add(ServeBody *b, const char *data, size_t bytes)
+{
+    b->too_long = b->too_long || b->bytes + bytes > SERVE_MOST_BODY;
+    if (b->too_long) return;
+    b->data = memory_resize(b->data, b->bytes + bytes, 1);
+    memcpy(b->data + b->bytes, data, bytes);
+    b->bytes += bytes;
+}
+
+json_t *serve_body_object(const ServeBody *b, struct MHD_Connection *c, enum MHD_Result *done, const char *expected)
+{
+    json_error_t error;
+    json_t *j = b->too_long ? NULL : json_loadb(b->data ? b->data : "", b->bytes, 0, &error);
+    if (json_is_object(j)) return j;
+    json_decref(j);
+    *done = b->too_long ? serve_http_refuse(c, MHD_HTTP_CONTENT_TOO_LARGE, "too many at once\n")
+                        : serve_http_refuse(c, MHD_HTTP_BAD_REQUEST, expected);
+    return NULL;
+}
+
+void serve_body_end(void *self, struct MHD_Connection *c, void **request, enum MHD_RequestTerminationCode how)
+{
+    ServeBody *b = *request;
+    (void)self, (void)c, (void)how;
+    if (!b) return;
+    free(b->data);
+    free(b);
+    *request = NULL;
+}
