@@ -296,9 +296,9 @@ static Status verify_locked(TrustStore *s, const char *cameo, unsigned char *key
     TRY_OUT(read_challenge(s, &r, now_s, &c));
     if (!v->good || (v->passcode && !same_digits(v->passcode, c.passcode))) {
         TRY_OUT(trust_log(s, json_pack("{s:s,s:s}", "what", "attempt", "ref", r.ref), now_s));
-        TRY_OUT(status_fail(ERR_INPUT, "cameo %s: %s; %d attempts are left", cameo,
+        TRY_OUT(status_fail(ERR_INPUT, "cameo %s: %s; %d attempt%s left", cameo,
                             v->good ? "that is not the passcode" : "the recording was not accepted",
-                            c.attempts_left - 1));
+                            c.attempts_left - 1, c.attempts_left == 2 ? " is" : "s are"));
     }
     TRY_OUT(accept(s, &r, key, v, now_s));
     char *path = trust_path(s, "cameos/%s/challenge.json", cameo);

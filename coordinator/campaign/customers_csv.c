@@ -8,6 +8,7 @@
 #include <csv.h>
 
 #include "common/file.h"
+#include "common/plural.h"
 #include "coordinator/campaign/customers.h"
 #include "coordinator/campaign/customers_text.h"
 
@@ -153,13 +154,15 @@ static void take_row(int end, void *self)
         r->blank++;
     } else if (count < c->column_count) {
         place.field = c->column[count];
-        faults_add(r->faults, place, "missing: the row has %d of %d values", count, c->column_count);
+        faults_add(r->faults, place, "missing: the row has %d of %d value%s", count, c->column_count,
+                   plural_s(c->column_count));
     } else if (count > c->column_count && count <= r->header_count) {
         faults_add(r->faults, place, "column %d has no name in line %d, but a value here, %s", count, r->header_line,
                    quoted(r->row[count - 1]).text);
     } else if (count > c->column_count) {
-        faults_add(r->faults, place, "%d values, expected %d (%s to %s); a value with a %s needs quotes around it",
-                   count, c->column_count, c->column[0], c->column[c->column_count - 1], delimiter_name(r->delimiter));
+        faults_add(r->faults, place, "%d value%s, expected %d (%s to %s); a value with a %s needs quotes around it",
+                   count, plural_s(count), c->column_count, c->column[0], c->column[c->column_count - 1],
+                   delimiter_name(r->delimiter));
     } else if (r->bad_at < 0) {
         keep_row(r, place);
     }
@@ -313,7 +316,8 @@ void customers_parse_csv(const char *file, const char *data, size_t bytes, const
     else
         r.delimiter = find_delimiter(r.data, r.bytes, o);
     read_rows(&r);
-    if (r.blank > 0) faults_warn(faults, place, "", "%lld rows without any value are left out", (long long)r.blank);
+    if (r.blank > 0)
+        faults_warn(faults, place, "", "%lld row%s without any value: left out", (long long)r.blank, plural_s(r.blank));
     if (!r.header_done && !r.stop && faults_count(faults) == faults_before)
         faults_add(faults, place, "empty; expected a first row that names the columns, and a row for each customer");
     else if (out->row_count == 0 && faults_count(faults) == faults_before)

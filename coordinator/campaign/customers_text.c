@@ -8,6 +8,7 @@
 
 #include "common/file.h"
 #include "common/foreign.h"
+#include "common/plural.h"
 #include "coordinator/campaign/customers.h"
 
 static const char save_as[] = "save it as CSV UTF-8";
@@ -175,9 +176,10 @@ static void check_one_byte(const char *file, const char *data, size_t bytes, Fau
     char *word = word_around(data, bytes, s.first);
     faults_add(
         faults, (Place){file, line_at(data, s.first), NULL},
-        "byte %zu of the file (0x%02x) is not UTF-8, and so in %d more lines; as Windows-1252, Excel's \"CSV\", it "
+        "byte %zu of the file (0x%02x) is not UTF-8, and so in %d more line%s; as Windows-1252, Excel's \"CSV\", it "
         "would be %s: if that is right, say `encoding: windows-1252` in the campaign; else %s",
-        out->before + s.first + 1, (unsigned char)data[s.first], s.lines - 1, quoted(word).text, save_as);
+        out->before + s.first + 1, (unsigned char)data[s.first], s.lines - 1, plural_s(s.lines - 1), quoted(word).text,
+        save_as);
     free(word);
     size_t bad;
     out->owned = convert("LATIN1", data, bytes, &out->bytes, &bad); /* read on, for what else is wrong */

@@ -10,6 +10,7 @@
 #include <uthash.h>
 
 #include "common/file.h"
+#include "common/plural.h"
 #include "common/shot_file.h"
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/probe.h"
@@ -350,8 +351,8 @@ static void check_control(CampaignMedia *m, int64_t row, const Known *video, con
     }
     if (wanted > frames) wanted = frames;
     if (wanted && mask->frames && mask->frames < wanted)
-        faults_add(m->l->faults, place, "the mask has %lld frames, expected %lld as the control video has",
-                   (long long)mask->frames, (long long)wanted);
+        faults_add(m->l->faults, place, "the mask has %lld frame%s, expected %lld as the control video has",
+                   (long long)mask->frames, plural_s(mask->frames), (long long)wanted);
 }
 
 void campaign_media_check(CampaignMedia *m, int64_t row)

@@ -8,6 +8,7 @@
 
 #include "common/file.h"
 #include "common/likeness.h"
+#include "common/plural.h"
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/finish_keys.h"
 #include "coordinator/campaign/landing.h"
@@ -157,7 +158,7 @@ static void warn_of_seeds(Planner *p)
                     "not given: each row has a seed of its own, which makes %" PRId64
                     " renders. With one for all, a line "
                     "`seed: 7`, rows that ask for the same share one: %" PRId64 " render%s",
-                    l->campaign->shot_count, alike, alike == 1 ? "" : "s");
+                    l->campaign->shot_count, alike, plural_s(alike));
 }
 
 /* How many different trunks the shots begin with; one that has a trunk to itself gains nothing and loses what trunks cost. */

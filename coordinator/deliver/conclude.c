@@ -12,6 +12,7 @@
 #include "common/host.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/deliver/deliver.h"
 #include "coordinator/deliver/diversity.h"
@@ -181,12 +182,13 @@ static Status verdict(const Snapshot *s, const char *folder, bool quiet)
     }
     if (s->undecided > 0 && !quiet) {
         char *command = shell_suggest("review list", folder, NULL);
-        log_line(LOG_INFO, "%lld clips wait for a person's word: %s", (long long)s->undecided, command);
+        log_line(LOG_INFO, "%lld clip%s for a person's word: %s", (long long)s->undecided,
+                 s->undecided == 1 ? " waits" : "s wait", command);
         free(command);
     }
     if (s->failed == 0) return status_ok();
-    return status_fail(ERR_CLIP, "%lld of %lld clips failed; %s/report/index.html says why", (long long)s->failed,
-                       (long long)(s->clips - s->refused), folder);
+    return status_fail(ERR_CLIP, "%lld of %lld clip%s failed; %s/report/index.html says why", (long long)s->failed,
+                       (long long)(s->clips - s->refused), plural_s(s->clips - s->refused), folder);
 }
 
 /* The last event of a run. Of a run that waits, or in which too much failed, the coordinator has told already. */
@@ -323,8 +325,9 @@ Status conclude_delivery(const char *folder)
     if (!failed(status)) status = deliver_now(folder, &s);
     if (!failed(status)) status = read_now(folder, &now);
     if (!failed(status))
-        foreign_print(stdout, "%lld clips in %s/delivery, list in %s/delivery.csv\n",
-                      (long long)now.clip_count[CLIP_DELIVERED], folder, folder);
+        foreign_print(stdout, "%lld clip%s in %s/delivery, list in %s/delivery.csv\n",
+                      (long long)now.clip_count[CLIP_DELIVERED], plural_s(now.clip_count[CLIP_DELIVERED]), folder,
+                      folder);
     lock_release(&lock);
     snapshot_clear(&s);
     snapshot_clear(&now);

@@ -15,6 +15,7 @@
 
 #include "common/file.h"
 #include "common/moment.h"
+#include "common/plural.h"
 #include "coordinator/deliver/filecheck.h"
 #include "coordinator/deliver/twins.h"
 #include "coordinator/ledger/guard.h"
@@ -359,10 +360,10 @@ static Status deliver_all(Deliverer *d)
     TRY(finish_batch(d));
     if (d->done.unread > 0)
         return status_fail(ERR_NODE, "%lld clip%s cannot be delivered now: %s", (long long)d->done.unread,
-                           d->done.unread == 1 ? "" : "s", d->first_unread);
+                           plural_s(d->done.unread), d->first_unread);
     if (d->done.lost == 0) return status_ok();
     return status_fail(ERR_CLIP, "%lld clip%s cannot be delivered, the first because of %s", (long long)d->done.lost,
-                       d->done.lost == 1 ? "" : "s", d->first_lost);
+                       plural_s(d->done.lost), d->first_lost);
 }
 
 Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)

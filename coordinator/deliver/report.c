@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/html.h"
 #include "common/moment.h"
+#include "common/plural.h"
 #include "coordinator/deliver/diversity.h"
 #include "coordinator/deliver/timeline.h"
 #include "coordinator/ledger/again.h"
@@ -117,14 +118,14 @@ static void put_head(Report *r)
     put(r, s->name);
     fputs("</h1><p class=verdict>", r->file);
     if (s->left > 0)
-        fprintf(r->file, "<span class=bad>Not finished</span>: %lld of %lld clips are still to be made",
-                (long long)s->left, (long long)wanted);
+        fprintf(r->file, "<span class=bad>Not finished</span>: %lld of %lld clip%s still to be made",
+                (long long)s->left, (long long)wanted, plural_s(wanted));
     else if (s->failed > 0)
-        fprintf(r->file, "Finished, but <span class=bad>%lld of %lld clips failed</span>", (long long)s->failed,
-                (long long)wanted);
+        fprintf(r->file, "Finished, but <span class=bad>%lld of %lld clip%s failed</span>", (long long)s->failed,
+                (long long)wanted, plural_s(wanted));
     else if (s->cancelled > 0)
-        fprintf(r->file, "Finished: %lld of %lld clips are done, %lld %s cancelled", (long long)s->finished,
-                (long long)wanted, (long long)s->cancelled, s->cancelled == 1 ? "was" : "were");
+        fprintf(r->file, "Finished: %lld of %lld clip%s done, %lld %s cancelled", (long long)s->finished,
+                (long long)wanted, plural_s(wanted), (long long)s->cancelled, s->cancelled == 1 ? "was" : "were");
     else if (wanted == 1)
         fputs("<span class=good>The one clip is done</span>", r->file);
     else
@@ -282,7 +283,7 @@ static Status put_card(void *self, const ClipRow *c)
     put_duration(r, spent_s(c));
     fprintf(r->file, " &middot; seed %llu", (unsigned long long)c->seed);
     if (c->steps_resumed) fprintf(r->file, " &middot; resumed at step %d", c->steps_resumed);
-    if (c->failures) fprintf(r->file, " &middot; %lld attempts lost", (long long)c->failures);
+    if (c->failures) fprintf(r->file, " &middot; %lld attempt%s lost", (long long)c->failures, plural_s(c->failures));
     fputs(" &middot; ", r->file);
     put_log(r, c);
     fputs("</p></div></article>", r->file);

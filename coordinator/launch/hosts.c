@@ -317,5 +317,6 @@ Status hosts_probe(Hosts *h, const char *program, const char *folder)
     free(p);
     free(f);
     if (h->count == 0 || good > 0) return status_ok();
-    return status_fail(ERR_RETRY, "none of the %d hosts answers", h->count);
+    return h->count == 1 ? status_fail(ERR_RETRY, "host %s does not answer", h->host[0].name)
+                         : status_fail(ERR_RETRY, "none of the %d hosts answers", h->count);
 }

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "coordinator/deliver/keeper.h"
 #include "coordinator/dispatch/coordinate.h"
 #include "coordinator/launch/launch.h"
@@ -287,7 +288,7 @@ static Status choose_backend(RunOptions *o)
     if (o->work.backend >= 0) return status_ok();
     o->work.backend = gpus > 0 && module ? WORK_CUDA : WORK_CPU;
     if (alone && gpus > 0)
-        log_line(LOG_INFO, "%d GPU%s here: %s", gpus, gpus == 1 ? "" : "s",
+        log_line(LOG_INFO, "%d GPU%s here: %s", gpus, plural_s(gpus),
                  module ? "--backend cuda" : "--backend cpu all the same, for this program was built without CUDA");
     return status_ok();
 }

@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/keeper.h"
@@ -225,7 +226,7 @@ static bool has_lost_files(Alone *a, int index)
     if (failed(conclude_files(lot->folder, lot->claim.launch, &lost)) || lost == 0) return false;
     lot->mended = true;
     log_line(LOG_WARNING, "%s: files of %lld clip%s are missing or damaged; they are made again", lot->folder,
-             (long long)lost, lost == 1 ? "" : "s");
+             (long long)lost, plural_s(lost));
     return true;
 }
 
@@ -344,9 +345,9 @@ static Status check_groups(const RunOptions *o, const Hosts *hosts)
         if (workers % o->group_size != 0 && o->group_size % workers != 0)
             return status_fail(
                 ERR_INPUT,
-                "host %s: %d workers, expected a multiple of --group-size %d (or a part of it): a group does "
+                "host %s: %d worker%s, expected a multiple of --group-size %d (or a part of it): a group does "
                 "not straddle hosts; see --workers, and slots= of the host file",
-                h->name, workers, o->group_size);
+                h->name, workers, plural_s(workers), o->group_size);
     }
     return status_ok();
 }

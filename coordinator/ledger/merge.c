@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/plural.h"
 #include "coordinator/ledger/sql.h"
 #include "coordinator/ledger/view.h"
 
@@ -61,9 +62,10 @@ static Status check_whole(Ledger *l, Sum *sum)
     if (!failed(status) && (s.clips != sum->clips || s.shots != sum->shots))
         status =
             status_fail(ERR_FATAL,
-                        "%s: holds %lld rows and %lld shots, its parts %lld and %lld; nothing is removed. Move this "
+                        "%s: holds %lld row%s and %lld shot%s, its parts %lld and %lld; nothing is removed. Move this "
                         "ledger away and merge again",
-                        l->file, (long long)s.clips, (long long)s.shots, (long long)sum->clips, (long long)sum->shots);
+                        l->file, (long long)s.clips, plural_s(s.clips), (long long)s.shots, plural_s(s.shots),
+                        (long long)sum->clips, (long long)sum->shots);
     snapshot_clear(&s);
     return status;
 }

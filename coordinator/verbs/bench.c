@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/plan/energy.h"
@@ -122,8 +123,9 @@ static Status measure(const BenchOptions *o, Record *r)
         return status;
     }
     const int parts = count_parts(c, o->shots);
-    log_line(LOG_INFO, "%s: %d nights of about %lld of %lld renders each, in %s", c->name, o->nights,
-             (long long)(c->shot_count / parts), (long long)c->shot_count, scratch);
+    log_line(LOG_INFO, "%s: %d night%s of about %lld of %lld render%s each, in %s", c->name, o->nights,
+             plural_s(o->nights), (long long)(c->shot_count / parts), (long long)c->shot_count, plural_s(c->shot_count),
+             scratch);
     for (int night = 1; night <= o->nights && !failed(status); night++)
         status = measure_night(o, scratch, parts, night, r);
     remove_folder(scratch);
@@ -134,8 +136,8 @@ static Status measure(const BenchOptions *o, Record *r)
 
 static void print_record(const Record *r)
 {
-    foreign_print(stdout, "%d worker%s%s, %d finisher%s\n", r->workers, r->workers == 1 ? "" : "s",
-                  r->both ? " that also finish" : "", r->finishers, r->finishers == 1 ? "" : "s");
+    foreign_print(stdout, "%d worker%s%s, %d finisher%s\n", r->workers, plural_s(r->workers),
+                  r->both ? " that also finish" : "", r->finishers, plural_s(r->finishers));
     foreign_print(stdout, "             p50      p90      p99\n");
     foreign_print(stdout, "  render  %7.3f  %7.3f  %7.3f s   (text %.3f, denoise %.3f, decode %.3f)\n",
                   measured_quantile(&r->render, 0.5), measured_quantile(&r->render, 0.9),

@@ -11,6 +11,7 @@
 #include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "coordinator/verbs/verbs.h"
 #include "trust/territory.h"
 #include "trust/trust.h"
@@ -281,9 +282,9 @@ static json_t *cameo_json(const TrustRecord *r, const TrustConsents *c, int64_t 
 
 static void print_cameo(const TrustRecord *r, const TrustConsents *c, int64_t now_s)
 {
-    foreign_print(stdout, "%-16s %s; %d pictures of the face%s; %s%s\n", r->id, r->name, trust_count_media(r, "face"),
-                  trust_count_media(r, "voice") ? ", a voice" : "", r->verified_s ? "verified by " : "not verified",
-                  r->verified_s ? r->verified_by : "");
+    foreign_print(stdout, "%-16s %s; %d picture%s of the face%s; %s%s\n", r->id, r->name, trust_count_media(r, "face"),
+                  plural_s(trust_count_media(r, "face")), trust_count_media(r, "voice") ? ", a voice" : "",
+                  r->verified_s ? "verified by " : "not verified", r->verified_s ? r->verified_by : "");
     for (int i = 0; i < c->count; i++) {
         const TrustConsent *k = &c->consent[i];
         char until[TRUST_TIME_BYTES];
@@ -468,8 +469,8 @@ static Status check(int argc, char **argv)
     Status status = reset ? trust_reset_clock(s, by, reason, now()) : status_ok();
     if (!failed(status)) status = trust_check(s, &lines, &cameos, &consents);
     if (!failed(status))
-        foreign_print(stdout, "%s: fine: %lld lines of log, %d cameos, %d consents\n", trust_folder(s),
-                      (long long)lines, cameos, consents);
+        foreign_print(stdout, "%s: fine: %lld line%s of log, %d cameo%s, %d consent%s\n", trust_folder(s),
+                      (long long)lines, plural_s(lines), cameos, plural_s(cameos), consents, plural_s(consents));
     int64_t ahead = failed(status) ? 0 : trust_now(s, now()) - now();
     if (ahead > 3600)
         foreign_print(

@@ -10,6 +10,7 @@
 #include "common/finish_spec.h"
 #include "common/foreign.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/campaign/rendition.h"
 #include "coordinator/verbs/check_changes.h"
@@ -90,10 +91,12 @@ static void print_settings(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     const ShotSpec *s = any_shot(c);
     foreign_print(to, "  model       %s (%.12s)\n", c->model_folder, c->model_hash);
-    foreign_print(to, "  customers   %s: %s rows, %d columns\n", c->customers_file,
-                  count_text(c->customers.row_count).text, c->customers.column_count);
-    foreign_print(to, "  render      %dx%d, %d frames at %d per second = %.3g s, %d steps, guidance %g", s->width,
-                  s->height, s->frames, s->fps, sum->duration_s, s->steps, s->guidance);
+    foreign_print(to, "  customers   %s: %s row%s, %d column%s\n", c->customers_file,
+                  count_text(c->customers.row_count).text, plural_s(c->customers.row_count), c->customers.column_count,
+                  plural_s(c->customers.column_count));
+    foreign_print(to, "  render      %dx%d, %d frame%s at %d per second = %.3g s, %d step%s, guidance %g", s->width,
+                  s->height, s->frames, plural_s(s->frames), s->fps, sum->duration_s, s->steps, plural_s(s->steps),
+                  s->guidance);
     if (s->guidance_2 > 0) foreign_print(to, " then %g", s->guidance_2);
     foreign_print(to, ", %s%s%s\n", s->scheduler, *s->sigmas ? " on sigmas " : "", s->sigmas);
 }
@@ -104,11 +107,12 @@ static void print_limits(const Campaign *c, const CheckSummary *sum, FILE *to)
     const Settings *s = &c->settings;
     int64_t most = max_fails_of(&s->max_fails, c->clip_count - sum->refused);
     if (s->pilot)
-        foreign_print(to, "  pilot       %d clips of different renders first, then `reelwright pilot approve DIR`\n",
-                      s->pilot);
+        foreign_print(to, "  pilot       %d clip%s first, then `reelwright pilot approve DIR`\n", s->pilot,
+                      s->pilot == 1 ? "" : "s of different renders");
     if (*s->deadline) foreign_print(to, "  deadline    %s\n", s->deadline);
     if (most >= 0)
-        foreign_print(to, "  max_fails   stops when more than %s clips have failed\n", count_text(most).text);
+        foreign_print(to, "  max_fails   stops when more than %s clip%s failed\n", count_text(most).text,
+                      most == 1 ? " has" : "s have");
     if (s->notify.webhook || s->notify.command)
         foreign_print(to, "  notify      %s%s%s\n", s->notify.webhook ? "a webhook" : "",
                       s->notify.webhook && s->notify.command ? " and " : "", s->notify.command ? "a command" : "");
@@ -118,13 +122,13 @@ static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     if (c->media_count)
         foreign_print(to, "  pictures    %s different file%s\n", count_text(c->media_count).text,
-                      c->media_count == 1 ? "" : "s");
+                      plural_s(c->media_count));
     foreign_print(to, "  shots       %s to render", count_text(c->shot_count).text);
     if (!c->share_shots)
         foreign_print(to, "; none is shared (reuse.shots: false)\n");
     else
-        foreign_print(to, "; %s of %s clips share another's\n", count_text(sum->shared).text,
-                      count_text(c->clip_count - sum->refused).text);
+        foreign_print(to, "; %s of %s clip%s share another's\n", count_text(sum->shared).text,
+                      count_text(c->clip_count - sum->refused).text, plural_s(c->clip_count - sum->refused));
     if (c->trunk_count)
         foreign_print(to,
                       "  trunks      %s: their first %d of %d steps are computed once for all renders that begin so\n",
@@ -181,7 +185,7 @@ static void print_warnings(const Campaign *c, FILE *to)
     if (w->count == 0)
         foreign_print(to, "%s: nothing is wrong with it\n", c->name);
     else
-        foreign_print(to, "%s: can be rendered, with %d warning%s\n", c->name, w->count, w->count == 1 ? "" : "s");
+        foreign_print(to, "%s: can be rendered, with %d warning%s\n", c->name, w->count, plural_s(w->count));
     for (int i = 0; i < w->count; i++) foreign_print(to, "  warning: %s\n", w->warning[i].message);
     foreign_print(to, "\n");
 }

@@ -12,6 +12,7 @@
 #include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/ledger/view.h"
@@ -68,7 +69,7 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     ledger_close(&writer);
     TRY(status);
     foreign_print(stdout, "%s: %s%s%s", s->name, r->verb, *r->clip_id ? " " : "", r->clip_id);
-    if (clips) foreign_print(stdout, ", %lld of %lld clips", (long long)changed, (long long)meant);
+    if (clips) foreign_print(stdout, ", %lld of %lld clip%s", (long long)changed, (long long)meant, plural_s(meant));
     if (strcmp(r->verb, "priority") == 0) foreign_print(stdout, " %lld", (long long)r->number);
     bool running = snapshot_goes_on(s, moment_wall_s());
     foreign_print(stdout, "\n");
@@ -96,7 +97,8 @@ static Status ask(const char *folder, const char *verb, const char *clip, const 
     int64_t paused = s.clip_count[CLIP_PAUSED];
     if (strcmp(verb, "resume") == 0 && !clip && !*filter && paused > 0) {
         char *command = shell_suggest("resume --where state=paused", folder, NULL);
-        foreign_print(stdout, "%lld clips stay paused; `%s` resumes them\n", (long long)paused, command);
+        foreign_print(stdout, "%lld clip%s paused; `%s` resumes %s\n", (long long)paused,
+                      paused == 1 ? " stays" : "s stay", command, paused == 1 ? "it" : "them");
         free(command);
     }
 out:
@@ -234,7 +236,7 @@ static Status list_pilot(const char *folder)
     TRY_OUT(ledger_read_snapshot(l, &s));
     if (s.pilot == PILOT_NONE) TRY_OUT(status_fail(ERR_INPUT, "%s: campaign \"%s\" has no pilot", folder, s.name));
     bool ready = s.pilot == PILOT_OPEN && s.pilot_left == 0;
-    foreign_print(stdout, "%s: pilot of %lld clips, %s\n", s.name, (long long)s.pilot_clips,
+    foreign_print(stdout, "%s: pilot of %lld clip%s, %s\n", s.name, (long long)s.pilot_clips, plural_s(s.pilot_clips),
                   ready                   ? "made, waiting for approval"
                   : s.pilot == PILOT_OPEN ? "being made"
                                           : ledger_pilot_state_name(s.pilot));

@@ -8,6 +8,7 @@
 #include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/scrub.h"
 #include "coordinator/deliver/sweep.h"
@@ -110,7 +111,7 @@ Status verb_erase(int argc, char **argv)
     Status status = erase_all(&x, &argv[first + 1], 1);
     if (!failed(status))
         foreign_print(stdout, "%s: customer erased; %d word%s of the row searched for and removed\n", x.folder,
-                      x.erased[0].word_count, x.erased[0].word_count == 1 ? "" : "s");
+                      x.erased[0].word_count, plural_s(x.erased[0].word_count));
     clear(&x);
     return status;
 }
@@ -168,7 +169,7 @@ Status verb_expire(int argc, char **argv)
     Erasing x = {.folder = argv[first], .by = who(by)};
     Status status = find_expired(x.folder, age_s, &id, &count);
     if (!failed(status) && count) status = erase_all(&x, id, count);
-    if (!failed(status)) printf("%s: %lld customer%s erased\n", x.folder, (long long)count, count == 1 ? "" : "s");
+    if (!failed(status)) printf("%s: %lld customer%s erased\n", x.folder, (long long)count, plural_s(count));
     for (int64_t i = 0; i < count; i++) free(id[i]);
     free(id);
     clear(&x);

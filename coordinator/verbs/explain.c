@@ -8,6 +8,7 @@
 #include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
@@ -48,9 +49,10 @@ static char *held_text(const Explain *e, const ClipRow *r)
     if (s->control == CONTROL_PAUSED) return advise(e, "the campaign is paused: ", "resume", NULL, "");
     if (s->control == CONTROL_CANCELLED) return advise(e, "the campaign is cancelled: ", "resume", NULL, ", then run");
     if (s->pilot == PILOT_OPEN && !r->pilot)
-        return s->pilot_left > 0 ? text_format("waits for the pilot, %lld clips of which are still to be made",
-                                               (long long)s->pilot_left)
-                                 : advise(e, "waits for the pilot's approval: ", "pilot approve", NULL, "");
+        return s->pilot_left > 0
+                   ? text_format("waits for the pilot, %lld clip%s of which %s still to be made",
+                                 (long long)s->pilot_left, plural_s(s->pilot_left), s->pilot_left == 1 ? "is" : "are")
+                   : advise(e, "waits for the pilot's approval: ", "pilot approve", NULL, "");
     return snapshot_goes_on(s, moment_wall_s()) ? NULL : advise_run(e);
 }
 
@@ -126,7 +128,8 @@ static Status print_clip(void *self, const ClipRow *r)
     if (r->shot < 0) return status_ok();
     print_worker(e, r);
     print_checkpoint(e, r);
-    foreign_print(stdout, "  shot     %s, seed %llu, %d steps", r->key, (unsigned long long)r->seed, r->steps);
+    foreign_print(stdout, "  shot     %s, seed %llu, %d step%s", r->key, (unsigned long long)r->seed, r->steps,
+                  plural_s(r->steps));
     if (r->sharers > 1) foreign_print(stdout, ", shared by %lld clips", (long long)r->sharers);
     foreign_print(stdout, "\n  prompt   %s\n", r->prompt);
     return status_ok();
@@ -141,7 +144,8 @@ static Status print_lease(void *self, const LeaseRow *r)
     foreign_print(stdout, "  %s  %s, lease %lld to %s: %s%s", given, lease_kind_name(r->kind), (long long)r->lease,
                   r->worker, r->outcome, length);
     if (r->steps_done || r->steps_resumed)
-        foreign_print(stdout, ", %d steps (%d from a checkpoint)", r->steps_done, r->steps_resumed);
+        foreign_print(stdout, ", %d step%s (%d from a checkpoint)", r->steps_done, plural_s(r->steps_done),
+                      r->steps_resumed);
     foreign_print(stdout, "%s%s\n", *r->reason ? ": " : "", r->reason);
     return status_ok();
 }

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "common/provoke.h"
 #include "common/shell.h"
 #include "coordinator/campaign/part.h"
@@ -229,11 +230,10 @@ static Status show(Merge *m)
     if (!failed(status)) status = report_write(l, m->folder);
     ledger_close(&l);
     if (!failed(status))
-        status =
-            status_fail(ERR_CLIP,
-                        "%d of %d parts are not complete, %lld clips are missing; %s and %s/report/index.html show "
-                        "what is there; merge again when they are",
-                        m->open, m->count, (long long)m->left, list, m->folder);
+        status = status_fail(ERR_CLIP,
+                             "%d of %d parts not complete, %lld clip%s missing; %s and %s/report/index.html show "
+                             "what is there; merge again when they are",
+                             m->open, m->count, (long long)m->left, plural_s(m->left), list, m->folder);
     free(list);
     return status;
 }

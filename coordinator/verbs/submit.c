@@ -9,6 +9,7 @@
 #include "common/foreign.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/launch/batch.h"
@@ -249,9 +250,9 @@ static void print_submitted(const SubmitOptions *o, const Campaign *c, const cha
     time_t when = (time_t)b->deadline;
     struct tm t;
     if (b->deadline && localtime_r(&when, &t)) strftime(until, sizeof until, ", until %H:%M on %-d %B", &t);
-    foreign_print(stdout, "submitted job %s: %s, %lld clips in %lld renders\n", job, c->name, (long long)c->clip_count,
-                  (long long)c->shot_count);
-    foreign_print(stdout, "  %d node%s%s, at most %d:%02d h an attempt%s\n", b->nodes, b->nodes == 1 ? "" : "s",
+    foreign_print(stdout, "submitted job %s: %s, %lld clip%s in %lld render%s\n", job, c->name,
+                  (long long)c->clip_count, plural_s(c->clip_count), (long long)c->shot_count, plural_s(c->shot_count));
+    foreign_print(stdout, "  %d node%s%s, at most %d:%02d h an attempt%s\n", b->nodes, plural_s(b->nodes),
                   b->parts > 1 ? " for each part" : "", b->minutes / 60, b->minutes % 60, until);
     if (b->parts > 1)
         foreign_print(stdout, "  %d parts as an array; job %s merges them when all have ended\n", b->parts, merge);

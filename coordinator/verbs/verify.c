@@ -9,6 +9,7 @@
 #include "common/foreign.h"
 #include "common/hash.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
 #include "coordinator/watch/audit.h"
@@ -147,8 +148,8 @@ static void print_folder(const Folder *f, const char *audit, bool as_json)
         json_decref(j);
         return;
     }
-    foreign_print(stdout, "%lld clips as they were recorded; of %lld files %zu are not; audit log %s\n",
-                  (long long)f->good, (long long)f->files, json_array_size(f->bad), audit);
+    foreign_print(stdout, "%lld clip%s as recorded; of %lld file%s %zu not; audit log %s\n", (long long)f->good,
+                  plural_s(f->good), (long long)f->files, plural_s(f->files), json_array_size(f->bad), audit);
     json_array_foreach(f->bad, i, one)
         foreign_print(stdout, "  %s: %s: %s\n", json_string_value(json_object_get(one, "clip")),
                       json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "why")));
@@ -169,7 +170,8 @@ static Status verify_folder(const char *folder, bool as_json)
     json_decref(f.bad);
     if (failed(status)) return status;
     if (wrong || strcmp(audit, "broken") == 0)
-        return status_fail(ERR_CLIP, "%s: %zu files are not as they were recorded; audit log %s", folder, wrong, audit);
+        return status_fail(ERR_CLIP, "%s: %zu file%s not as recorded; audit log %s", folder, wrong,
+                           plural_s((int64_t)wrong), audit);
     return status;
 }
 

@@ -15,6 +15,7 @@
 #include "common/html.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/campaign/finish_keys.h"
 #include "coordinator/verbs/verbs.h"
@@ -122,7 +123,8 @@ static void put_page(Voices *v, FILE *f)
     for (const Said *s = v->said; s && number < v->spoken + v->failed; s = s->hh.next) put_row(v, s, ++number, f);
     fprintf(f, "</table>\n");
     if ((int)HASH_COUNT(v->said) > number)
-        fprintf(f, "<p>and %d more texts; --most says how many are spoken\n", (int)HASH_COUNT(v->said) - number);
+        fprintf(f, "<p>and %d more text%s; --most says how many are spoken\n", (int)HASH_COUNT(v->said) - number,
+                plural_s((int)HASH_COUNT(v->said) - number));
 }
 
 /* The page holds what people are told: for its owner only. */
@@ -149,9 +151,10 @@ static Status make_all(Voices *v)
     if (chmod(v->folder, 0700) != 0) return status_errno(ERR_NODE, "cannot write %s", v->folder);
     speak(v);
     TRY(write_page(v));
-    foreign_print(stdout, "%d texts spoken, %d failed, %d longer than their clip: open %s/index.html\n", v->spoken,
-                  v->failed, v->long_ones, v->folder);
-    return v->failed ? status_fail(ERR_CLIP, "%d texts could not be spoken; the page says why", v->failed)
+    foreign_print(stdout, "%d text%s spoken, %d failed, %d longer than the clip: open %s/index.html\n", v->spoken,
+                  plural_s(v->spoken), v->failed, v->long_ones, v->folder);
+    return v->failed ? status_fail(ERR_CLIP, "%d text%s could not be spoken; the page says why", v->failed,
+                                   plural_s(v->failed))
                      : status_ok();
 }
 

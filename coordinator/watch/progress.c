@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/foreign.h"
+#include "common/plural.h"
 
 enum { BAR_LEAST = 6, BAR_MOST = 24, PLAIN_EVERY_S = 30, STALE_S = 30 };
 
@@ -59,9 +60,10 @@ char *progress_line(const Snapshot *s, double now_s)
     char *paused = paused_count ? text_format(", %lld paused", (long long)paused_count) : text_copy("");
     char *speed = rate > 0 ? text_format(", %.*f clips/h", rate < 10 ? 1 : 0, rate) : text_copy("");
     char *due = due_text(s, now_s);
-    char *line = text_format("%s: %s, %lld of %lld clips done%s%s%s%s%s%s%s", s->name, state_text(s, now_s),
-                             (long long)s->finished, (long long)(s->clips - s->refused), failed_text, refused,
-                             cancelled, paused, speed, rest, due);
+    char *line =
+        text_format("%s: %s, %lld of %lld clip%s done%s%s%s%s%s%s%s", s->name, state_text(s, now_s),
+                    (long long)s->finished, (long long)(s->clips - s->refused), plural_s(s->clips - s->refused),
+                    failed_text, refused, cancelled, paused, speed, rest, due);
     foreign_clean(line);
     free(rest);
     free(failed_text);
@@ -104,7 +106,8 @@ static void cut(char *text, int width)
 static char *worker_line(const WorkerLine *w, double now_s)
 {
     if (strcmp(w->state, "working") != 0)
-        return text_format("  worker %-3d %s, %d shots and %d clips done", w->rank, w->state, w->renders, w->finished);
+        return text_format("  worker %-3d %s, %d shot%s and %d clip%s done", w->rank, w->state, w->renders,
+                           plural_s(w->renders), w->finished, plural_s(w->finished));
     char *others = w->clip_count > 1 ? text_format(" and %d more", w->clip_count - 1) : text_copy("");
     char *silent =
         now_s - w->heard_s > STALE_S ? text_format(", silent for %.0f s", now_s - w->heard_s) : text_copy("");
@@ -118,10 +121,11 @@ static char *worker_line(const WorkerLine *w, double now_s)
 
 static char *work_line(const Snapshot *s)
 {
-    return text_format("  %d render, %lld of %lld shots done; %d finish, %lld masters, %lld clips wait",
+    return text_format("  %d render, %lld of %lld shot%s done; %d finish, %lld master%s, %lld clip%s",
                        snapshot_workers_at(s, LEASE_RENDER), (long long)snapshot_rendered(s), (long long)s->shots,
-                       snapshot_workers_at(s, LEASE_FINISH), (long long)s->shot_count[SHOT_MASTERED],
-                       (long long)s->clip_count[CLIP_WAITING]);
+                       plural_s(s->shots), snapshot_workers_at(s, LEASE_FINISH),
+                       (long long)s->shot_count[SHOT_MASTERED], plural_s(s->shot_count[SHOT_MASTERED]),
+                       (long long)s->clip_count[CLIP_WAITING], s->clip_count[CLIP_WAITING] == 1 ? " waits" : "s wait");
 }
 
 char *progress_page(const Snapshot *s, double now_s, int width, int height)
@@ -149,7 +153,8 @@ char *progress_page(const Snapshot *s, double now_s, int width, int height)
         fprintf(f, "%s\n", line);
         free(line);
     }
-    if (shown < s->worker_count && !over) fprintf(f, "  and %d more workers\n", s->worker_count - shown);
+    if (shown < s->worker_count && !over)
+        fprintf(f, "  and %d more worker%s\n", s->worker_count - shown, plural_s(s->worker_count - shown));
     fclose(f);
     return page;
 }

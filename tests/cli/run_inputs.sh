@@ -134,6 +134,13 @@ expect 'a table of Excel' 0 'semicolons instead of commas' "$RW" run marked.yaml
 same 'the list begins' "$(head -c 22 out2/delivery.csv)" "$(printf '\xef\xbb\xbfContactID,thing,cli')"
 same 'its seed' "$(tail -1 out2/delivery.csv | grep -o 18446744073709551615)" 18446744073709551615
 
+# ---- one is one, in every text ----
+said=$(for verb in "check marked.yaml" "run marked.yaml --out out3 --workers 1" "status out3" "explain out3 b1" "deliver out3" "verify out3" \
+  "retry out3" "pause out3 b1" "review list out3 --all" "inspect out3"; do "$RW" $verb; done 2>&1; sed 's/<[^>]*>/ /g' out3/report/index.html)
+nouns='clip|row|shot|render|worker|finisher|master|column|step|frame|file|text|warning|part|attempt|picture|rendition|value'
+same 'what is said of one' "$(grep -oE "(^|[^0-9.,:/])1 (other |more |different )?($nouns)s\\b.*" <<<"$said")" ''
+case $said in *'1 of 1 clip done'*) ;; *) echo "one clip is not counted: $said"; bad=1 ;; esac
+
 # ---- what customers typed does not steer the terminal ----
 printf 'id,thing\na1,"\033]0;owned\007\033[31mred\nreelwright: error: forged"\n' >typed.csv
 campaign typed 'model: pocket' 'prompt: "{{thing}}"'

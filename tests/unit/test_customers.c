@@ -151,7 +151,7 @@ static void test_what_spreadsheets_write(void **state)
          "c.csv:1: field id: there is a no-break space (U+00A0) in the column's name; read without it"},
         {"a,b,\xe2\x80\x8bid\n\"x, y\",\"3,5\",1\n",
          "c.csv:1: field id: there is an invisible character (U+200B) in the column's name; read without it"},
-        {"id,a,b,,\n1,\"x, y\",\"3,5\",,\n,,,,\n,,,,\n", "c.csv: 2 rows without any value are left out"},
+        {"id,a,b,,\n1,\"x, y\",\"3,5\",,\n,,,,\n,,,,\n", "c.csv: 2 rows without any value: left out"},
         {"id,a,b\r1,\"x, y\",\"3,5\"\r", ""},
         {"id,a,b\n1,\"x, y\",\"3,5\",,,\n", ""},
         {"id,\"a\n\",b\n1,\"x, y\",\"3,5\"\n", ""},

@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "worker/finish/output.h"
 #include "worker/finish/rates.h"
 
@@ -154,8 +155,8 @@ static void tell(const Bench *b, bool as_json)
     double all = b->prepare_s + b->rate_s;
     for (int i = 0; i < b->spec.rendition_count; i++) all += b->made_s[i];
     if (!as_json) {
-        printf("finish of %d frames of %dx%d at %d/s in %d renditions: %.2f s of one core\n", b->frames, b->width,
-               b->height, b->fps, b->spec.rendition_count, all);
+        printf("finish of %d frames of %dx%d at %d/s in %d rendition%s: %.2f s of one core\n", b->frames, b->width,
+               b->height, b->fps, b->spec.rendition_count, plural_s(b->spec.rendition_count), all);
         printf("  %-22s %6.2f s\n  %-22s %6.2f s\n", "voice, sound, layout", b->prepare_s, "frame rates", b->rate_s);
         for (int i = 0; i < b->spec.rendition_count; i++)
             printf("  %-22s %6.2f s\n", b->spec.rendition[i].name, b->made_s[i]);

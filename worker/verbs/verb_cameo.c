@@ -13,6 +13,7 @@
 #include "common/foreign.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "trust/trust.h"
 #include "worker/cameo/footage.h"
 #include "worker/finish/sound.h"
@@ -96,7 +97,7 @@ static Status read_faces(const AddOptions *o, Media *m)
     }
     if (!o->video) return status_ok();
     TRY(footage_read_video(o->video, &crop, FACES_OF_A_VIDEO, &f));
-    foreign_print(stdout, "looked at %lld frames, %.1f s\n", (long long)f.looked_at, f.seconds);
+    foreign_print(stdout, "looked at %lld frame%s, %.1f s\n", (long long)f.looked_at, plural_s(f.looked_at), f.seconds);
     return take_faces(m, &f, &crop, true);
 }
 

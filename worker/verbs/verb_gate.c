@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "worker/gate/gate.h"
 #include "worker/verbs/verbs.h"
 
@@ -73,5 +74,5 @@ Status verb_gate_files(char *const *file, int count, const char *set_json, bool 
     json_decref(list);
     if (!failed(status) && refused) return status_fail(ERR_INPUT, "%d of %d files cannot be measured", refused, count);
     if (failed(status) || !bad) return status;
-    return status_fail(ERR_CLIP, "%d of %d files failed a gate", bad, count);
+    return status_fail(ERR_CLIP, "%d of %d file%s failed a gate", bad, count, plural_s(count));
 }
