@@ -8,6 +8,34 @@ campaign calm 2
 for part in 1 2; do
   "$PROGRAM" run calm.yaml --out out-parts --workers 1 --part $part/2 2>>parts.err || fail "part $part: status $?"
 done
+
+# each part has a report of its own, of its rows and renders alone
+for part in 1-of-2 2-of-2; do
+  here=out-parts/parts/$part
+  mapfile -t ids < <(tail -n +2 $here/delivery.csv | cut -d, -f1)
+  [ ${#ids[@]} -ge 2 ] || fail "part $part has ${#ids[@]} rows"
+  for id in "${ids[@]}"; do grep -q ">$id<" $here/report/index.html || fail "the report of part $part does not know $id"; done
+  shots=$(grep -o '"event":"shot.rendered","campaign":"calm","shot":"[0-9a-f]*' $here/events.jsonl | sort -u | wc -l)
+  cards=$(grep -o '<article class=card>' $here/report/index.html | wc -l)
+  [ "$cards" = "$shots" ] && [ "$cards" -ge 2 ] || fail "the report of part $part shows $cards of $shots renders"
+done
+
+# what is divided stays so, and no folder of somebody else's is taken; nothing is written into either
+mkdir source
+touch source/main.c file
+before=$(find out-parts source | sort)
+refused() { # TEXT VERB...
+  status_is 2 "$PROGRAM" "${@:2}" >/dev/null 2>refused.err
+  grep -q "$1" refused.err || fail "${*:2}: $(cat refused.err)"
+}
+for words in "submit calm.yaml --out out-parts --parts 3" "submit calm.yaml --out out-parts" "run calm.yaml --out out-parts --part 1/3" \
+  "run calm.yaml --out out-parts"; do refused 'is divided into 2 parts' $words; done
+for verb in run submit; do
+  refused 'holds other files (main.c) and no campaign' $verb calm.yaml --out source
+  refused 'expected a folder' $verb calm.yaml --out file
+done
+[ "$before" = "$(find out-parts source | sort)" ] || fail "a refused run or submit has left something"
+
 fresh() { rm -rf out-calm && cp -a out-parts out-calm; }
 merge() { # STATUS
   local status=0

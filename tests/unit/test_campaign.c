@@ -348,6 +348,14 @@ static void test_missing_keys_and_files(void **state)
                "2 faults in the input, nothing was started:\n"
                "c.yaml:2: field model: nowhere: no folder; expected a model in the diffusers layout\n"
                "c.yaml:3: field customers: nobody.csv: no such file");
+    /* what no model can make is found in the same round as a model that is not there */
+    is_refused("campaign: test\nmodel: nowhere\ncustomers: c.csv\nprompt: x\nsize: 500x480\nframes: 30\nsteps: 0\n",
+               "id\n1\n",
+               "4 faults in the input, nothing was started:\n"
+               "c.yaml:2: field model: nowhere: no folder; expected a model in the diffusers layout\n"
+               "c.yaml:5: field size: width = 500, expected a multiple of 16 (such as 496)\n"
+               "c.yaml:6: field frames: 30, expected 4k+1 (29 or 33)\n"
+               "c.yaml:7: field steps: 0, expected 1 to 1000");
     is_refused("campaign: ''\nmodel: " MODEL "\ncustomers: c.csv\nprompt: \" \"\nseed: \"\"\n", "id\n1\n",
                "3 faults in the input, nothing was started:\n"
                "c.yaml:1: field campaign: empty; expected text\n"

@@ -153,11 +153,41 @@ static void test_probe(void **state)
     (void)state;
 }
 
+/* Neither this host's ranks nor another's get the webhook's secret, wherever it stands among what they do get. */
+static void test_secret_stays_here(void **state)
+{
+    static const char secret[] = "REELWRIGHT_WEBHOOK_SECRET", other[] = "REELWRIGHT_CACHE";
+    Hosts h = {0};
+    char *arguments[] = {"run", NULL};
+    LaunchOptions o = {.folder = folder, .hosts = &h, .workers = 2, .arguments = arguments};
+    (void)state;
+    assert_int_equal(setenv(secret, "whsec_abc", 1) | setenv(other, "/cache", 1), 0);
+    char **words = launch_command_new(&o, "/bin/reelwright"), **environment = launch_command_environment();
+    bool passed = false, kept = false;
+    for (int i = 0; words[i]; i++) {
+        if (strstr(words[i], "SECRET") || strstr(words[i], "whsec_abc")) fail_msg("mpirun is told %s", words[i]);
+        passed = passed || (strcmp(words[i], "-x") == 0 && strcmp(words[i + 1], other) == 0);
+    }
+    for (int i = 0; environment[i]; i++) {
+        if (strstr(environment[i], "whsec_abc")) fail_msg("mpirun has %s", environment[i]);
+        kept = kept || strcmp(environment[i], "REELWRIGHT_CACHE=/cache") == 0;
+    }
+    assert_true(passed && kept); /* else nothing was looked at */
+    launch_command_free(&words);
+    launch_command_free(&environment);
+    unsetenv(secret);
+    unsetenv(other);
+}
+
 int main(void)
 {
-    const struct CMUnitTest test[] = {cmocka_unit_test(test_file),      cmocka_unit_test(test_spellings),
-                                      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_quote),
-                                      cmocka_unit_test(test_run),       cmocka_unit_test(test_probe)};
+    const struct CMUnitTest test[] = {cmocka_unit_test(test_secret_stays_here),
+                                      cmocka_unit_test(test_file),
+                                      cmocka_unit_test(test_spellings),
+                                      cmocka_unit_test(test_bad_files),
+                                      cmocka_unit_test(test_quote),
+                                      cmocka_unit_test(test_run),
+                                      cmocka_unit_test(test_probe)};
     folder = fixture_folder();
     int failures = cmocka_run_group_tests(test, NULL, NULL);
     fixture_remove(folder);

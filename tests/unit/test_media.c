@@ -276,7 +276,7 @@ static void test_masks_are_as_long_as_videos(void **state)
     assert_int_equal(mkdir(one, 0700), 0);
     free(one);
     copy(FIXTURES "/i2v_a14b-0/image.png", "one/1.png");
-    is_refused(VACE_MODEL "control: {video: frames, mask: one}\n", "id\na\n", "the mask has 1 frames, expected 2");
+    is_refused(VACE_MODEL "control: {video: frames, mask: one}\n", "id\na\n", "the mask has 1 frame, expected 2");
     is_refused(VACE_MODEL "control: {video: \"{{v|}}\", mask: one}\n", "id,v\na,\n", "a mask without a control video");
 }
 
