@@ -40,16 +40,22 @@ Status part_count(const char *folder, int *count)
 }
 
 /* DIR/parts/I-of-N/clips -> ../../clips */
-static Status link_shared(const char *folder, const char *part, const char *name)
+static Status link_shared(const char *part, const char *name)
 {
-    char *shared = path_join(folder, name), *link = path_join(part, name), *to = text_format("../../%s", name);
-    Status status = file_make_folders(shared);
-    if (!failed(status) && symlink(to, link) != 0 && errno != EEXIST)
-        status = status_errno(ERR_INPUT, "cannot make %s", link);
-    free(shared);
+    char *link = path_join(part, name), *to = text_format("../../%s", name);
+    Status status =
+        symlink(to, link) == 0 || errno == EEXIST ? status_ok() : status_errno(ERR_INPUT, "cannot make %s", link);
     free(link);
     free(to);
     return status;
+}
+
+static Status link_folder(const char *folder, const char *part, const char *name)
+{
+    char *shared = path_join(folder, name);
+    Status status = file_make_folders(shared);
+    free(shared);
+    return failed(status) ? status : link_shared(part, name);
 }
 
 /* free() it */
@@ -91,12 +97,14 @@ Status part_check(const char *folder, int parts)
 
 Status part_open(const char *folder, Part p)
 {
-    static const char *const shared[] = {"clips", "latents", "logs"};
+    static const char *const shared[] = {"clips", "latents", "logs"}, *const secret[] = {"watermark.key"};
     char *part = part_folder(folder, p);
     Status status = part_check(folder, p.count);
     if (!failed(status)) status = file_make_folders(part);
     for (size_t i = 0; i < sizeof shared / sizeof *shared && !failed(status); i++)
-        status = link_shared(folder, part, shared[i]);
+        status = link_folder(folder, part, shared[i]);
+    for (size_t i = 0; i < sizeof secret / sizeof *secret && !failed(status); i++)
+        status = link_shared(part, secret[i]);
     free(part);
     return status;
 }

@@ -1,9 +1,10 @@
 /* part.h - a campaign that several runs share: part I of N renders every N-th shot, with all of its clips.
  *
  *   DIR/clips, latents, logs   of all parts: file names are unique in the whole campaign
- *   DIR/parts/I-of-N/          of one: ledger, lists, report, events; its clips/, latents/ and logs/ are links to DIR's
+ *   DIR/watermark.key          likewise, made by the first part that needs it
+ *   DIR/parts/I-of-N/          of one: ledger, lists, report, events; its clips/, latents/, logs/ and watermark.key are links to DIR's
  *
- * So a part is a campaign folder like any other, with its own one writer, and `merge` has no file to move: it makes one ledger
+ * So a part is a campaign folder like any other, with its own one writer, and `merge` has little to move: it makes one ledger
  * of the parts' (ledger/merge.h) and leaves the folder that a run of the whole campaign would have left. */
 #ifndef REELWRIGHT_PART_H
 #define REELWRIGHT_PART_H

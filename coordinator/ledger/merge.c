@@ -93,8 +93,13 @@ static Status take_rows(Ledger *l, int number, int count)
         "INSERT INTO launches SELECT * FROM moved_launches; DROP TABLE moved_launches;"
         "INSERT INTO decisions(id, clip, verb, reviewer, reason, sha256, decided_s) SELECT id * %1$d + %2$d, clip,"
         "  verb, reviewer, reason, sha256, decided_s FROM part.decisions;"
+        "INSERT OR IGNORE INTO removed SELECT * FROM part.removed;"
         "INSERT OR IGNORE INTO leavings SELECT * FROM part.leavings;"
         "INSERT OR IGNORE INTO lot SELECT * FROM part.lot;"
+        /* what was asked of a part's clips and not taken up yet; of a part as a whole it is over */
+        "INSERT INTO requests(verb, clip_id, filter, number, asked_s, reviewer, reason, seen)"
+        "  SELECT verb, clip_id, filter, number, asked_s, reviewer, reason, seen FROM part.requests"
+        "  WHERE taken_s IS NULL AND (clip_id <> '' OR filter <> '') ORDER BY id;"
         "INSERT INTO counts SELECT * FROM part.counts WHERE true"
         "  ON CONFLICT(what, state) DO UPDATE SET n = n + excluded.n;"
         "UPDATE campaign SET part = 1, parts = 1, created_s = min(created_s, (SELECT created_s FROM part.campaign)),"

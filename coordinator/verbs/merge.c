@@ -5,6 +5,7 @@
  * clips are delivered; then DIR/parts becomes DIR/parts.merged in one step, which nobody looks into any more, and is removed. A merge that
  * is killed anywhere in this is run again. Before the parts are complete it shows how far they are: the list has a line for each row all
  * the same. */
+#include <dirent.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,25 @@ static void keep_file(const Merge *m, int i, const char *stem, const char *endin
     free(to);
 }
 
+/* DIR/parts/2-of-4/masters/KEY.mkv -> DIR/masters/KEY.mkv: names are unique in the whole campaign. */
+static Status move_files(const Merge *m, int i, const char *name)
+{
+    char *from = path_join(m->part[i], name), *to = path_join(m->folder, name);
+    DIR *dir = opendir(from);
+    Status status = dir ? file_make_folders(to) : status_ok();
+    for (struct dirent *e; dir && !failed(status) && (e = readdir(dir));) {
+        if (e->d_name[0] == '.') continue;
+        char *old = path_join(from, e->d_name), *new = path_join(to, e->d_name);
+        if (rename(old, new) != 0) status = status_errno(ERR_FATAL, "cannot move %s to %s", old, new);
+        free(old);
+        free(new);
+    }
+    if (dir) closedir(dir);
+    free(from);
+    free(to);
+    return status;
+}
+
 /* What a merge that was killed while it removed them has left; nothing of it is needed. */
 static Status remove_rest(const Merge *m)
 {
@@ -183,6 +203,8 @@ static Status remove_parts(const Merge *m)
     for (int i = 0; i < m->count; i++) {
         keep_file(m, i, "events", "jsonl");
         keep_file(m, i, "run", "log");
+        if (!failed(status)) status = move_files(m, i, "masters");
+        if (!failed(status)) status = move_files(m, i, "voices");
     }
     if (!failed(status)) status = provoke_at("before", "parts", 0);
     if (!failed(status) && rename(parts, rest) != 0) status = status_errno(ERR_FATAL, "cannot rename %s", parts);

@@ -5,9 +5,12 @@ source "$(dirname "$0")/../fault/farm.sh"
 ROWS=6
 trap 'kill "${FIRST:-}" 2>/dev/null || true' EXIT
 campaign calm 2
+printf 'keep_masters: true\nwatermark: true\n' >>calm.yaml
 for part in 1 2; do
   "$PROGRAM" run calm.yaml --out out-parts --workers 1 --part $part/2 2>>parts.err || fail "part $part: status $?"
 done
+cp out-parts/watermark.key . # one for all parts, else no mark is found in the whole
+[ "$(stat -c '%a %s %F' watermark.key)" = "600 32 regular file" ] || fail "the key: $(stat -c '%a %s %F' watermark.key)"
 
 # each part has a report of its own, of its rows and renders alone
 for part in 1-of-2 2-of-2; do
@@ -15,7 +18,7 @@ for part in 1-of-2 2-of-2; do
   mapfile -t ids < <(tail -n +2 $here/delivery.csv | cut -d, -f1)
   [ ${#ids[@]} -ge 2 ] || fail "part $part has ${#ids[@]} rows"
   for id in "${ids[@]}"; do grep -q ">$id<" $here/report/index.html || fail "the report of part $part does not know $id"; done
-  shots=$(grep -o '"event":"shot.rendered","campaign":"calm","shot":"[0-9a-f]*' $here/events.jsonl | sort -u | wc -l)
+  shots=$(grep -o '"shot.rendered","campaign":"calm","shot":"[0-9a-f]*' $here/events.jsonl | sort -u | wc -l)
   cards=$(grep -o '<article class=card>' $here/report/index.html | wc -l)
   [ "$cards" = "$shots" ] && [ "$cards" -ge 2 ] || fail "the report of part $part shows $cards of $shots renders"
 done
@@ -46,6 +49,8 @@ kept() { [ -d "out-calm/parts/1-of-2" ] && [ -s "out-calm/parts/2-of-2/ledger.db
 merged() { # every row delivered once, nothing left over
   [ ! -e out-calm/parts ] && [ ! -e out-calm/parts.merged ] || fail "$1: parts are left over"
   check_complete calm
+  [ "$(ls out-calm/masters/*.mkv | wc -l)" = $((ROWS - 1)) ] || fail "$1: the masters are not kept: $(ls out-calm/masters)"
+  cmp -s out-calm/watermark.key watermark.key || fail "$1: the watermark's key is another one"
 }
 fresh
 merge 0
@@ -90,4 +95,25 @@ kept || fail "a wrong whole: a part is gone"
 rm out-calm/ledger.db
 merge 0
 merged "after a wrong whole"
+
+# what people decided about the clips of a part, and what is on record of it, is the whole's
+cp -a out-parts out-seen
+first_of() { sed -n 2p "out-seen/parts/$1/delivery.csv" | cut -d, -f1; }
+rejected=$(first_of 1-of-2) erased=$(first_of 2-of-2)
+"$PROGRAM" review reject out-seen/parts/1-of-2 "$rejected" --by eva --reason dull >/dev/null
+"$PROGRAM" erase out-seen/parts/2-of-2 "$erased" --by rita >/dev/null
+"$PROGRAM" merge out-seen >seen.out 2>seen.err || fail "merge of seen: $(cat seen.err)"
+grep "^$rejected,.*,rejected,dull,.*,eva," out-seen/delivery.csv >/dev/null || fail "the list does not say who rejected $rejected: $(cat out-seen/delivery.csv)"
+grep ',erased,' out-seen/delivery.csv >/dev/null || fail "no tombstone of what was erased"
+"$PROGRAM" dossier out-seen >/dev/null
+python3 - "$rejected" <<'END'
+import json, sqlite3, sys
+d = json.load(open("out-seen/dossier.json"))
+assert d["audit"]["chain"] == "whole", d["audit"]
+assert {"erasure", "delivery"} <= {x["what"] for x in d["audit"]["decisions"]}, d["audit"]
+db = sqlite3.connect("file:out-seen/ledger.db?mode=ro", uri=True)
+assert [("reject", "eva", "dull")] == db.execute("SELECT verb, reviewer, reason FROM decisions").fetchall()
+END
+sed -i '1s/"n":1/"n":2/' out-seen/audit.2-of-2.jsonl
+"$PROGRAM" verify out-seen --json 2>/dev/null | grep '"audit": "broken"' >/dev/null || fail "a part's record was changed, and verify does not see it"
 echo "killed at six points, two and four at once, with a wrong whole: every row is there"

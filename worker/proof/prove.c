@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/secret_file.h"
 #include "worker/cameo/likeness.h"
 #include "worker/finish/pixels.h"
 #include "worker/gate/gate.h"
 #include "worker/proof/credentials.h"
 #include "worker/proof/fingerprint.h"
 #include "worker/proof/measure.h"
-#include "worker/proof/secret_file.h"
 #include "worker/proof/watermark.h"
 
 struct Prove {

@@ -25,19 +25,28 @@ static Status read_all(const char *path, uint8_t *out, bool *absent)
 }
 
 /* A link is made or is there already: never half of a file, and never two secrets. */
-static Status make(const char *path)
+Status secret_file_make(const char *path, const void *secret, size_t bytes)
 {
-    uint8_t secret[SECRET_FILE_BYTES];
-    char *draft = file_draft(path);
+    char *target = NULL;
+    TRY(file_target(path, &target));
+    char *draft = file_draft(target);
     const int f = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool fine = f >= 0 && getrandom(secret, sizeof secret, 0) == sizeof secret &&
-                write(f, secret, sizeof secret) == sizeof secret && fsync(f) == 0;
-    explicit_bzero(secret, sizeof secret);
+    bool fine = f >= 0 && write(f, secret, bytes) == (ssize_t)bytes && fsync(f) == 0;
     if (f >= 0 && close(f) != 0) fine = false;
-    fine = fine && (link(draft, path) == 0 || errno == EEXIST);
+    fine = fine && (link(draft, target) == 0 || errno == EEXIST);
     Status status = fine ? status_ok() : status_errno(ERR_NODE, "%s: cannot be made", path);
     unlink(draft);
     free(draft);
+    free(target);
+    return status;
+}
+
+static Status make(const char *path)
+{
+    uint8_t secret[SECRET_FILE_BYTES];
+    if (getrandom(secret, sizeof secret, 0) != sizeof secret) return status_errno(ERR_NODE, "no random numbers");
+    Status status = secret_file_make(path, secret, sizeof secret);
+    explicit_bzero(secret, sizeof secret);
     return status;
 }
 
