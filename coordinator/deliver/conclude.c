@@ -236,7 +236,8 @@ Status conclude_files(const char *folder, int64_t launch, int64_t *lost)
 }
 
 /* What becomes of the run: how it ended so far, else what happened to its files, else how many clips failed. */
-static Status judge(const Snapshot *s, const char *folder, Status so_far, const char *why, Status files, bool quiet)
+static Status settle_end(const Snapshot *s, const char *folder, Status so_far, const char *why, Status files,
+                         bool quiet)
 {
     if (failed(so_far)) {
         if (failed(files)) log_line(LOG_WARNING, "%s", files.message);
@@ -283,7 +284,7 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
     if (whole && done.lost == 0) sweep_drafts(folder);
     if (complete) sweep_shared(folder);
     ledger_settle(folder);
-    status = judge(&s, folder, so_far, why, status, quiet);
+    status = settle_end(&s, folder, so_far, why, status, quiet);
     free(why);
     why = text_copy(status.message);
     if (failed(tell_of_end(folder, &s, status))) log_line(LOG_WARNING, "%s: cannot write the last event", folder);

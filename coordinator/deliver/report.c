@@ -25,9 +25,9 @@ typedef struct {
     const char *base;
     FILE *file;
     Snapshot now;
-    json_t *columns;     /* the table's */
-    unsigned char *seen; /* [shot_end]: has a card */
-    int64_t shot_end;    /* above all numbers of shots */
+    json_t *columns;         /* the table's */
+    unsigned char *has_card; /* [shot_end] */
+    int64_t shot_end;        /* above all numbers of shots */
     int cards;
     int64_t rows, failures;
     size_t picture_bytes; /* embedded so far */
@@ -196,8 +196,8 @@ static Status measure(void *self, const ClipRow *c)
     if (c->given_s > 0 && (r->first_s <= 0 || c->given_s < r->first_s)) r->first_s = c->given_s;
     if (c->ended_s > r->last_s) r->last_s = c->ended_s;
     if (is_failed(c)) r->failures++;
-    if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->seen[c->shot]) return status_ok();
-    r->seen[c->shot] = 1;
+    if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->has_card[c->shot]) return status_ok();
+    r->has_card[c->shot] = 1;
     r->render_s += spent_s(c);
     if (spent_s(c) > r->longest_s) r->longest_s = spent_s(c);
     return status_ok();
@@ -262,9 +262,9 @@ static void put_picture(Report *r, const char *path)
 static Status put_card(void *self, const ClipRow *c)
 {
     Report *r = self;
-    if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->seen[c->shot] || r->cards >= MOST_CARDS)
+    if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->has_card[c->shot] || r->cards >= MOST_CARDS)
         return status_ok();
-    r->seen[c->shot] = 1;
+    r->has_card[c->shot] = 1;
     r->cards++;
     fputs("<article class=card>", r->file);
     if (*c->sheet || *c->thumbnail) put_picture(r, *c->sheet ? c->sheet : c->thumbnail);
@@ -334,7 +334,7 @@ static Status put_sheets(Report *r)
           "class=b></i>denoising</span><span><i class=c>"
           "</i>decoding</span><span><i class=d></i>encoding</span></p><section class=cards>",
           r->file);
-    memset(r->seen, 0, (size_t)r->shot_end + 1);
+    memset(r->has_card, 0, (size_t)r->shot_end + 1);
     TRY(read_rows(r, put_card));
     fputs("</section>", r->file);
     if (snapshot_rendered(&r->now) > r->cards)
@@ -447,7 +447,7 @@ static Status put_page(Report *r)
 {
     TRY(ledger_read_snapshot(r->ledger, &r->now));
     TRY(ledger_find_ends(r->ledger, NULL, &r->shot_end));
-    r->seen = memory_get((size_t)r->shot_end + 1, 1);
+    r->has_card = memory_get((size_t)r->shot_end + 1, 1);
     TRY(read_rows(r, measure));
     TRY(read_columns(r));
     put_head(r);
@@ -479,7 +479,7 @@ Status report_write(Ledger *l, const char *base)
         status = status_errno(ERR_FATAL, "cannot write %s", page);
     }
     snapshot_clear(&r.now);
-    free(r.seen);
+    free(r.has_card);
     json_decref(r.columns);
     free(folder);
     free(page);

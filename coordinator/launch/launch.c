@@ -45,7 +45,7 @@ typedef struct {
     Mpirun mpirun;
     int64_t epoch_before; /* of the ledger, when the job was started */
     int64_t looked_ms, changed_ms, ended_ms, stop_ms;
-    int seen_alive; /* the coordinator's process, on this host */
+    int was_alive; /* the coordinator's process number, when it was found alive on this host */
     double heard_s;
     bool began; /* the job's epoch, in the ledger */
     bool told_stop, yielded;
@@ -90,7 +90,7 @@ static void end_job(Launch *l, const char *why)
 
 /* ---- watching ---- */
 
-/* Also not when its end was not waited for. */
+/* A process that has ended and that nobody has waited for (a zombie) is not alive. */
 static bool is_alive(int pid)
 {
     char path[32], state = 'Z';
@@ -102,16 +102,16 @@ static bool is_alive(int pid)
     return state != 'Z';
 }
 
-/* Without a word, for then its epoch would have ended. mpirun may stay for ever after that, asleep and without a rank (seen twice in some
- * fifty such deaths). Its process number means something on this host only, and only if it was seen before; but an mpirun that has
- * begun and has no children is at its end whatever the number says. */
+/* The coordinator died and could not end its epoch. mpirun may then sleep for ever, without a rank (seen twice in some fifty such
+ * deaths), so the launcher looks itself: at the coordinator's process, when it is on this host and was alive before; and at mpirun's
+ * children, for an mpirun that has begun and has none is at its end. */
 static bool coordinator_died(Launch *l, const Snapshot *s)
 {
     char host[HOST_BYTES] = "";
     host_name(host);
     if (s->epoch <= l->epoch_before || strcmp(s->host, host) != 0) return false;
-    if (is_alive(s->pid)) l->seen_alive = s->pid;
-    return !is_alive(s->pid) && (l->seen_alive == s->pid || mpirun_has_nobody(&l->mpirun));
+    if (is_alive(s->pid)) l->was_alive = s->pid;
+    return !is_alive(s->pid) && (l->was_alive == s->pid || mpirun_has_nobody(&l->mpirun));
 }
 
 static Status read_ledger(Launch *l, int64_t now_ms)
@@ -201,13 +201,13 @@ typedef struct {
     int64_t final, steps, epoch;
     bool complete;
     char outcome[32];
-} Standing;
+} Progress;
 
-static Status read_standing(Launch *l, Standing *out)
+static Status read_progress(Launch *l, Progress *out)
 {
     Snapshot s;
     TRY(ledger_read_snapshot(l->ledger, &s));
-    *out = (Standing){.final = s.finished + s.failed + s.refused + s.cancelled,
+    *out = (Progress){.final = s.finished + s.failed + s.refused + s.cancelled,
                       .steps = s.steps,
                       .epoch = s.epoch,
                       .complete = s.left == 0};
@@ -222,7 +222,7 @@ static void show_last_words(const Launch *l)
     for (int i = first; i < l->last_count; i++) log_line(LOG_WARNING, "mpirun: %s", l->last_words[i % LAST_LINES]);
 }
 
-static Status why_not_again(const Launch *l, const Standing *now, int without)
+static Status why_not_again(const Launch *l, const Progress *now, int without)
 {
     bool ran = now->epoch > l->epoch_before;
     if (l->yielded) return status_fail(ERR_STOP, "it goes on after a campaign of higher priority");
@@ -286,8 +286,8 @@ static void pause_before(const Launch *l, int without, bool ran)
 
 static Status launch_until_complete(Launch *l)
 {
-    Standing before, now;
-    TRY(read_standing(l, &before));
+    Progress before, now;
+    TRY(read_progress(l, &before));
     for (int without = 0; !before.complete; before = now) {
         l->epoch_before = before.epoch;
         TRY(find_hosts(l));
@@ -296,7 +296,7 @@ static Status launch_until_complete(Launch *l)
         TRY(start_child(l));
         TRY(watch_child(l));
         TRY(ledger_check_place(l->ledger));
-        TRY(read_standing(l, &now));
+        TRY(read_progress(l, &now));
         if (now.complete) break;
         without = now.final > before.final || now.steps > before.steps ? 0 : without + 1;
         TRY(why_not_again(l, &now, without));

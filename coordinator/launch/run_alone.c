@@ -36,16 +36,16 @@ typedef struct {
     bool over; /* concluded, with this: */
     ErrClass end;
     char *message;
-} Lot;
+} OneRun;
 
 typedef struct {
     const RunOptions *options;
     Hosts hosts;
-    Lot lot[RUN_MOST_CAMPAIGNS];
+    OneRun run[RUN_MOST_CAMPAIGNS];
     Turn turn[RUN_MOST_CAMPAIGNS];
     int count, working; /* working: whose job goes on */
     int64_t looked_ms, idle_ms;
-} Alone;
+} AllRuns;
 
 /* ---- before anything starts ---- */
 
@@ -60,69 +60,70 @@ static char *folder_of(const RunOptions *o, const char *campaign)
     return folder;
 }
 
-static Status name_lots(Alone *a)
+static Status name_runs(AllRuns *all)
 {
-    const RunOptions *o = a->options;
-    for (a->count = 0; a->count < o->campaign_count; a->count++) {
-        Lot *lot = &a->lot[a->count];
-        *lot =
-            (Lot){.campaign = o->campaign[a->count], .folder = folder_of(o, o->campaign[a->count]), .claim.lock = -1};
-        for (int i = 0; i < a->count; i++)
-            if (strcmp(a->lot[i].folder, lot->folder) == 0) {
-                a->count++;
+    const RunOptions *o = all->options;
+    for (all->count = 0; all->count < o->campaign_count; all->count++) {
+        OneRun *run = &all->run[all->count];
+        *run = (OneRun){
+            .campaign = o->campaign[all->count], .folder = folder_of(o, o->campaign[all->count]), .claim.lock = -1};
+        for (int i = 0; i < all->count; i++)
+            if (strcmp(all->run[i].folder, run->folder) == 0) {
+                all->count++;
                 return status_fail(ERR_INPUT,
                                    "%s and %s: expected files of different names, each has a folder of that name",
-                                   a->lot[i].campaign, lot->campaign);
+                                   all->run[i].campaign, run->campaign);
             }
     }
     return status_ok();
 }
 
-static Status open_lots(Alone *a)
+static Status open_runs(AllRuns *all)
 {
-    const RunOptions *o = a->options;
+    const RunOptions *o = all->options;
     char *ledger = path_join(o->out, "ledger.db");
     bool taken = o->campaign_count > 1 && file_exists(ledger);
     free(ledger);
     if (taken)
         return status_fail(
             ERR_INPUT, "%s: holds one campaign; expected a folder for several, each in a folder of its own", o->out);
-    for (int i = 0; i < a->count; i++) TRY(run_load(o, a->lot[i].campaign, a->lot[i].folder, &a->lot[i].loaded));
-    for (int i = 0; i < a->count; i++) TRY(run_begin(o, a->lot[i].loaded, a->lot[i].folder, &a->lot[i].claim));
-    for (int i = 0; i < a->count; i++) campaign_free(&a->lot[i].loaded);
-    for (int i = 0; i < a->count; i++) TRY(run_start_notify(a->lot[i].folder, &a->lot[i].notify));
-    for (int i = 0; i < a->count; i++) TRY(keeper_start(a->lot[i].folder, &a->lot[i].keeper));
+    for (int i = 0; i < all->count; i++)
+        TRY(run_load(o, all->run[i].campaign, all->run[i].folder, &all->run[i].loaded));
+    for (int i = 0; i < all->count; i++) TRY(run_begin(o, all->run[i].loaded, all->run[i].folder, &all->run[i].claim));
+    for (int i = 0; i < all->count; i++) campaign_free(&all->run[i].loaded);
+    for (int i = 0; i < all->count; i++) TRY(run_start_notify(all->run[i].folder, &all->run[i].notify));
+    for (int i = 0; i < all->count; i++) TRY(keeper_start(all->run[i].folder, &all->run[i].keeper));
     return status_ok();
 }
 
-static void close_lots(Alone *a)
+static void close_runs(AllRuns *all)
 {
-    for (int i = 0; i < a->count; i++) {
-        campaign_free(&a->lot[i].loaded);
-        keeper_stop(&a->lot[i].keeper);
-        notify_stop(&a->lot[i].notify, RUN_NOTIFY_MS);
-        if (a->lot[i].claim.lock >= 0) claim_release(&a->lot[i].claim);
-        free(a->lot[i].folder);
-        free(a->lot[i].message);
+    for (int i = 0; i < all->count; i++) {
+        campaign_free(&all->run[i].loaded);
+        keeper_stop(&all->run[i].keeper);
+        notify_stop(&all->run[i].notify, RUN_NOTIFY_MS);
+        if (all->run[i].claim.lock >= 0) claim_release(&all->run[i].claim);
+        free(all->run[i].folder);
+        free(all->run[i].message);
     }
 }
 
-static Status listen_for_all(const Alone *a, Serve **out)
+static Status listen_for_all(const AllRuns *all, Serve **out)
 {
     const char *folder[RUN_MOST_CAMPAIGNS];
-    for (int i = 0; i < a->count; i++) folder[i] = a->lot[i].folder;
-    TRY(serve_start(a->options->listen, folder, a->count, out));
+    for (int i = 0; i < all->count; i++) folder[i] = all->run[i].folder;
+    TRY(serve_start(all->options->listen, folder, all->count, out));
     log_line(LOG_INFO, "status page: %s", serve_address(*out));
     return status_ok();
 }
 
 /* ---- turns ---- */
 
-static Status look_at(const Lot *lot, Turn *turn)
+static Status look_at(const OneRun *run, Turn *turn)
 {
     Ledger *l = NULL;
     Snapshot s;
-    TRY(ledger_open(lot->folder, LEDGER_READ, &l));
+    TRY(ledger_open(run->folder, LEDGER_READ, &l));
     Status status = ledger_read_snapshot(l, &s);
     ledger_close(&l);
     TRY(status);
@@ -132,66 +133,66 @@ static Status look_at(const Lot *lot, Turn *turn)
 }
 
 /* Lists, report, the last event; how the campaign ended is kept. */
-static void conclude_lot(Alone *a, int index, Status how)
+static void conclude_run(AllRuns *all, int index, Status how)
 {
-    Lot *lot = &a->lot[index];
-    keeper_stop(&lot->keeper);
-    how = run_conclude(lot->folder, &lot->claim, how, a->options->quiet);
-    lot->over = true;
-    lot->end = how.err;
-    lot->message = a->count > 1 ? text_format("%s: %s", lot->folder, how.message) : text_copy(how.message);
-    if (failed(how) && a->count > 1) log_line(LOG_WARNING, "%s", lot->message);
+    OneRun *run = &all->run[index];
+    keeper_stop(&run->keeper);
+    how = run_conclude(run->folder, &run->claim, how, all->options->quiet);
+    run->over = true;
+    run->end = how.err;
+    run->message = all->count > 1 ? text_format("%s: %s", run->folder, how.message) : text_copy(how.message);
+    if (failed(how) && all->count > 1) log_line(LOG_WARNING, "%s", run->message);
 }
 
 /* Of all but the one that works: its requests are its coordinator's. */
-static Status look_at_all(Alone *a)
+static Status look_at_all(AllRuns *all)
 {
-    for (int i = 0; i < a->count; i++) {
-        Lot *lot = &a->lot[i];
+    for (int i = 0; i < all->count; i++) {
+        OneRun *run = &all->run[i];
         Status status = status_ok();
-        if (!lot->over && i != a->working) status = requests_take(lot->folder, lot->claim.launch);
-        if (!lot->over && !failed(status)) status = look_at(lot, &a->turn[i]);
-        if (lot->over) a->turn[i].state = TURN_OVER;
+        if (!run->over && i != all->working) status = requests_take(run->folder, run->claim.launch);
+        if (!run->over && !failed(status)) status = look_at(run, &all->turn[i]);
+        if (run->over) all->turn[i].state = TURN_OVER;
         if (!failed(status)) continue;
-        if (a->count == 1 || i == a->working) return status;
-        a->turn[i].state = TURN_OVER; /* the others are none the worse for it */
-        conclude_lot(a, i, status_fail(ERR_FATAL, "%s", status.message));
+        if (all->count == 1 || i == all->working) return status;
+        all->turn[i].state = TURN_OVER; /* the others are none the worse for it */
+        conclude_run(all, i, status_fail(ERR_FATAL, "%s", status.message));
     }
     return status_ok();
 }
 
 static bool must_yield(void *self)
 {
-    Alone *a = self;
-    if (moment_ms() - a->looked_ms < LOOK_MS) return false;
-    a->looked_ms = moment_ms();
-    Status status = look_at_all(a);
+    AllRuns *all = self;
+    if (moment_ms() - all->looked_ms < LOOK_MS) return false;
+    all->looked_ms = moment_ms();
+    Status status = look_at_all(all);
     if (failed(status)) log_line(LOG_WARNING, "%s", status.message); /* the job that works is none the worse for it */
-    return !failed(status) && turn_must_yield(a->turn, a->count, a->working);
+    return !failed(status) && turn_must_yield(all->turn, all->count, all->working);
 }
 
 /* While others could work instead, a job does not wait for a person. */
-static int wait_of(const Alone *a, int index)
+static int wait_of(const AllRuns *all, int index)
 {
-    for (int i = 0; i < a->count; i++)
-        if (i != index && !a->lot[i].over) return 0;
-    return a->options->wait_s;
+    for (int i = 0; i < all->count; i++)
+        if (i != index && !all->run[i].over) return 0;
+    return all->options->wait_s;
 }
 
-static Status launch(Alone *a, int index, bool *yielded)
+static Status launch(AllRuns *all, int index, bool *yielded)
 {
-    const RunOptions *o = a->options;
-    const Lot *lot = &a->lot[index];
+    const RunOptions *o = all->options;
+    const OneRun *run = &all->run[index];
     char threads[16], backend[8], dtype[8], limit[16], grace[16], wait[16], group[16],
-        *folder = realpath(lot->folder, NULL);
+        *folder = realpath(run->folder, NULL);
     snprintf(threads, sizeof threads, "%d", o->work.threads);
     snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
     snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16", "fp8"}[o->work.dtype]);
     snprintf(limit, sizeof limit, "%d", o->step_limit_s);
     snprintf(grace, sizeof grace, "%d", o->grace_s);
-    snprintf(wait, sizeof wait, "%d", wait_of(a, index));
+    snprintf(wait, sizeof wait, "%d", wait_of(all, index));
     snprintf(group, sizeof group, "%d", o->group_size);
-    const char *arguments[26] = {"run",     lot->campaign, "--out",   folder, "--backend", backend,
+    const char *arguments[26] = {"run",     run->campaign, "--out",   folder, "--backend", backend,
                                  "--dtype", dtype,         "--grace", grace,  "--wait",    wait};
     int n = 12;
     if (o->step_limit_s) arguments[n++] = "--step-limit", arguments[n++] = limit;
@@ -200,80 +201,82 @@ static Status launch(Alone *a, int index, bool *yielded)
     if (o->work.split) arguments[n++] = "--split", arguments[n++] = o->work.split;
     if (o->work.threads) arguments[n++] = "--threads", arguments[n++] = threads; /* else each host's cores decide */
     LaunchOptions launch_options = {.folder = folder,
-                                    .claim = &lot->claim,
-                                    .hosts = &a->hosts,
+                                    .claim = &run->claim,
+                                    .hosts = &all->hosts,
                                     .workers = o->workers,
                                     .finishers = o->finishers,
                                     .arguments = (char *const *)(uintptr_t)arguments,
                                     .grace_s = o->grace_s,
                                     .quiet = o->quiet,
-                                    .must_yield = a->count > 1 ? must_yield : NULL,
-                                    .self = a};
+                                    .must_yield = all->count > 1 ? must_yield : NULL,
+                                    .self = all};
     *yielded = false;
-    a->working = index;
-    Status status = folder ? launch_campaign(&launch_options, yielded) : status_errno(ERR_FATAL, "%s", lot->folder);
-    a->working = -1;
+    all->working = index;
+    Status status = folder ? launch_campaign(&launch_options, yielded) : status_errno(ERR_FATAL, "%s", run->folder);
+    all->working = -1;
     free(folder);
     return status;
 }
 
 /* All is made; but some of what was made may be gone or damaged by now. Then it is made again, in this night. */
-static bool has_lost_files(Alone *a, int index)
+static bool has_lost_files(AllRuns *all, int index)
 {
-    Lot *lot = &a->lot[index];
+    OneRun *run = &all->run[index];
     int64_t lost = 0;
-    if (lot->mended || failed(claim_check(lot->folder, &lot->claim))) return false;
-    if (failed(conclude_files(lot->folder, lot->claim.launch, &lost)) || lost == 0) return false;
-    lot->mended = true;
-    log_line(LOG_WARNING, "%s: files of %lld clip%s are missing or damaged; they are made again", lot->folder,
+    if (run->mended || failed(claim_check(run->folder, &run->claim))) return false;
+    if (failed(conclude_files(run->folder, run->claim.launch, &lost)) || lost == 0) return false;
+    run->mended = true;
+    log_line(LOG_WARNING, "%s: files of %lld clip%s are missing or damaged; they are made again", run->folder,
              (long long)lost, plural_s(lost));
     return true;
 }
 
-static Status take_turn(Alone *a, int index)
+static Status take_turn(AllRuns *all, int index)
 {
     bool yielded;
-    Turn after = a->turn[index];
-    if (a->count > 1) log_line(LOG_INFO, "%s: its turn, priority %d", a->lot[index].folder, a->turn[index].priority);
-    Status status = launch(a, index, &yielded);
+    Turn after = all->turn[index];
+    if (all->count > 1)
+        log_line(LOG_INFO, "%s: its turn, priority %d", all->run[index].folder, all->turn[index].priority);
+    Status status = launch(all, index, &yielded);
     if (yielded || moment_stops() > 0) return status_ok();
-    if (status.err == ERR_FATAL && a->count > 1) {
+    if (status.err == ERR_FATAL && all->count > 1) {
         char *why = text_copy(status.message);
-        Status looked = look_at(&a->lot[index], &after);
+        Status looked = look_at(&all->run[index], &after);
         status = status_fail(ERR_FATAL, "%s", why);
         free(why);
         if (!failed(looked) && after.state == TURN_WAITS) return status_ok(); /* the others first */
     }
-    if (!failed(status) && has_lost_files(a, index)) return status_ok();
-    conclude_lot(a, index, status);
+    if (!failed(status) && has_lost_files(all, index)) return status_ok();
+    conclude_run(all, index, status);
     return status_ok();
 }
 
 /* Nobody is ready. True: somebody may become so, and it was waited a little for that. */
-static bool wait_for_word(Alone *a)
+static bool wait_for_word(AllRuns *all)
 {
     bool any = false;
-    for (int i = 0; i < a->count; i++) any = any || (!a->lot[i].over && a->turn[i].state == TURN_WAITS);
+    for (int i = 0; i < all->count; i++) any = any || (!all->run[i].over && all->turn[i].state == TURN_WAITS);
     if (!any) return false;
-    if (a->idle_ms == 0) {
-        a->idle_ms = moment_ms();
+    if (all->idle_ms == 0) {
+        all->idle_ms = moment_ms();
         log_line(LOG_INFO, "every campaign that is left waits for a person: see `reelwright status`");
     }
-    if (a->options->wait_s >= 0 && moment_ms() - a->idle_ms >= (int64_t)a->options->wait_s * 1000) return false;
+    if (all->options->wait_s >= 0 && moment_ms() - all->idle_ms >= (int64_t)all->options->wait_s * 1000) return false;
     moment_sleep_ms(IDLE_MS);
     return true;
 }
 
-static Status take_turns(Alone *a)
+static Status take_turns(AllRuns *all)
 {
     while (moment_stops() == 0) {
-        TRY(look_at_all(a));
-        int next = turn_next(a->turn, a->count);
-        if (a->count == 1 && !a->lot[0].over) next = 0; /* alone it may wait in its job, or find that it is complete */
+        TRY(look_at_all(all));
+        int next = turn_next(all->turn, all->count);
+        if (all->count == 1 && !all->run[0].over)
+            next = 0; /* alone it may wait in its job, or find that it is complete */
         if (next >= 0) {
-            a->idle_ms = 0;
-            TRY(take_turn(a, next));
-        } else if (!wait_for_word(a)) {
+            all->idle_ms = 0;
+            TRY(take_turn(all, next));
+        } else if (!wait_for_word(all)) {
             break;
         }
     }
@@ -281,20 +284,20 @@ static Status take_turns(Alone *a)
 }
 
 /* What was begun and is not over: stopped, cancelled, or waiting for longer than was allowed. */
-static void conclude_rest(Alone *a, Status so_far)
+static void conclude_rest(AllRuns *all, Status so_far)
 {
     char *why = text_copy(so_far.message);
-    for (int i = 0; i < a->count; i++) {
-        if (a->lot[i].over) continue;
+    for (int i = 0; i < all->count; i++) {
+        if (all->run[i].over) continue;
         Status how = failed(so_far)       ? status_fail(so_far.err, "%s", why)
                      : moment_stops() > 0 ? status_fail(ERR_STOP, "run the same command again to go on")
-                     : a->turn[i].state == TURN_WAITS
+                     : all->turn[i].state == TURN_WAITS
                          ? status_fail(ERR_FATAL, "it waits for somebody's word; run it again after that")
                          : status_ok();
         Snapshot s;
         Ledger *l = NULL;
         bool cancelled = false;
-        if (!failed(how) && !failed(ledger_open(a->lot[i].folder, LEDGER_READ, &l)) &&
+        if (!failed(how) && !failed(ledger_open(all->run[i].folder, LEDGER_READ, &l)) &&
             !failed(ledger_read_snapshot(l, &s))) {
             cancelled = s.left > 0;
             snapshot_clear(&s);
@@ -302,22 +305,22 @@ static void conclude_rest(Alone *a, Status so_far)
         ledger_close(&l);
         if (cancelled)
             how = shell_advise(ERR_STOP, "the campaign is cancelled; `%s`, then run, goes on", "resume",
-                               a->lot[i].folder);
-        conclude_lot(a, i, how);
+                               all->run[i].folder);
+        conclude_run(all, i, how);
     }
     free(why);
 }
 
 /* Of several the gravest: the farm, a stop, failed clips. */
-static Status end_of_all(const Alone *a)
+static Status end_of_all(const AllRuns *all)
 {
     static const int gravity[] = {
         [OK] = 0, [ERR_CLIP] = 1, [ERR_STOP] = 2, [ERR_RETRY] = 3, [ERR_NODE] = 3, [ERR_FATAL] = 3, [ERR_INPUT] = 3};
     int worst = 0;
-    for (int i = 1; i < a->count; i++)
-        if (gravity[a->lot[i].end] > gravity[a->lot[worst].end]) worst = i;
-    if (a->lot[worst].end == OK) return status_ok();
-    return status_fail(a->lot[worst].end, "%s", a->lot[worst].message);
+    for (int i = 1; i < all->count; i++)
+        if (gravity[all->run[i].end] > gravity[all->run[worst].end]) worst = i;
+    if (all->run[worst].end == OK) return status_ok();
+    return status_fail(all->run[worst].end, "%s", all->run[worst].message);
 }
 
 /* On each host: one worker a GPU, else one for every few cores. */
@@ -354,25 +357,25 @@ static Status check_groups(const RunOptions *o, const Hosts *hosts)
 
 Status run_alone(RunOptions *o)
 {
-    Alone a = {.options = o, .working = -1};
+    AllRuns all = {.options = o, .working = -1};
     Serve *serve = NULL;
     Status status = status_ok();
     if (o->workers == 0) o->workers = default_workers(o);
     if (o->finishers < 0) o->finishers = default_finishers(o);
     if (o->workers < o->group_size && !o->hostfile) o->workers = o->group_size;
-    TRY_OUT(hosts_open(o->hostfile, o->agent, &a.hosts));
-    TRY_OUT(check_groups(o, &a.hosts));
-    TRY_OUT(name_lots(&a));
+    TRY_OUT(hosts_open(o->hostfile, o->agent, &all.hosts));
+    TRY_OUT(check_groups(o, &all.hosts));
+    TRY_OUT(name_runs(&all));
     if (o->listen)
-        TRY_OUT(listen_for_all(&a, &serve)); /* an address that is taken is known before anything is written */
-    TRY_OUT(open_lots(&a));
+        TRY_OUT(listen_for_all(&all, &serve)); /* an address that is taken is known before anything is written */
+    TRY_OUT(open_runs(&all));
     moment_catch_stops();
-    conclude_rest(&a, take_turns(&a));
-    status = end_of_all(&a);
+    conclude_rest(&all, take_turns(&all));
+    status = end_of_all(&all);
     serve_last_look(serve);
 out:
     serve_stop(&serve);
-    close_lots(&a);
-    hosts_clear(&a.hosts);
+    close_runs(&all);
+    hosts_clear(&all.hosts);
     return status;
 }

@@ -87,7 +87,7 @@ static void set_up(CURL *c, const WebhookPost *p, const struct curl_slist *heade
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, p);
 }
 
-static Status judge(CURLcode code, long answer, const char *host)
+static Status status_of_answer(CURLcode code, long answer, const char *host)
 {
     if (code != CURLE_OK) return status_fail(ERR_RETRY, "%s: %s", host, curl_easy_strerror(code));
     if (answer >= 200 && answer < 300) return status_ok();
@@ -108,7 +108,7 @@ Status webhook_post(const WebhookPost *p)
     char name[128];
     host = host ? host + 2 : p->address;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(host, "/?#"), host);
-    Status status = judge(code, answer, name);
+    Status status = status_of_answer(code, answer, name);
     curl_slist_free_all(headers);
     curl_easy_cleanup(c);
     return status;
