@@ -9,7 +9,7 @@
 #include "common/file.h"
 #include "common/shell.h"
 
-/* Before its time is over a job is told so long: a hundred seconds for checkpoints, twenty for the rest, and more for the list and the
+/* Slurm signals a job so long before its time is over: a hundred seconds for checkpoints, twenty for the rest, and more for the list and the
  * report of many rows (a million took 15.5 s; a shared file system is slower). */
 enum { NOTICE_S = 120, ROWS_A_SECOND = 10000 };
 
@@ -104,7 +104,7 @@ static void put_place(FILE *f, const Batch *b)
     if (b->home) put_setting(f, "REELWRIGHT_HOME", b->home);
 }
 
-/* As a day and a time: a job that waits past midnight shall not mean the next morning. */
+/* With its date: a job that starts only after midnight must not read it as the next day's. */
 static void put_deadline(FILE *f, long long deadline)
 {
     char text[32] = "";

@@ -172,7 +172,8 @@ static bool is_here(const Hosts *h, const char *name, const struct ifaddrs *own)
     return has_own_address(name, own);
 }
 
-/* The launcher's machine comes first, so that rank 0 is there. Under two names it would get two machines' work. */
+/* The launcher's machine comes first, so that rank 0 is there. It must not be in the list under two names: it would get the work of two
+ * machines. */
 static Status find_here(Hosts *h)
 {
     struct ifaddrs *own = NULL;

@@ -191,7 +191,7 @@ static Status watch_child(Launch *l)
     fprintf(l->log, "-- mpirun ended: %s %d\n", WIFSIGNALED(how) ? "signal" : "status",
             WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
     fflush(l->log);
-    segments_sweep("/dev/shm", SEGMENT_AGE_S); /* those of this job, but for the youngest, and of others that died */
+    segments_sweep("/dev/shm", SEGMENT_AGE_S); /* what killed ranks left, of this job and of earlier ones */
     return status;
 }
 
@@ -316,7 +316,7 @@ Status launch_campaign(const LaunchOptions *o, bool *yielded)
     l.log = fopen(log_file, "ae");
     if (!l.log) TRY_OUT(status_errno(ERR_FATAL, "cannot write %s", log_file));
     if (readlink("/proc/self/exe", l.self, sizeof l.self - 1) < 0) TRY_OUT(status_errno(ERR_FATAL, "/proc/self/exe"));
-    /* to read; but with a rollback journal the next one who opens it takes back what a killed coordinator left half-written */
+    /* The launcher only reads, but it opens the ledger for writing: that takes back what a killed coordinator left half-written. */
     TRY_OUT(ledger_open(o->folder, LEDGER_WRITE, &l.ledger));
     ledger_join_launch(l.ledger, o->claim->launch);
     status = launch_until_complete(&l);

@@ -40,9 +40,9 @@ int launch_command_workers(const LaunchOptions *o)
     return n;
 }
 
-/* What the ranks need of the launcher's environment, by name: what a rank does not need (the webhook's secret) goes to no other host.
- * On this machine they inherit the rest; a rank on another host has what its own start-up gives it. Nothing that differs from node to
- * node may be here (CUDA_VISIBLE_DEVICES). */
+/* Which variables of the launcher's environment mpirun passes to the ranks. Ranks on this machine inherit all others too; ranks on
+ * another host get these alone, so no secret goes there. A variable that differs from node to node (CUDA_VISIBLE_DEVICES) must not be
+ * in this list. */
 static void add_environment(Words *w, const Claim *claim)
 {
     static const char *const kind[] = {"REELWRIGHT_JOURNAL=",

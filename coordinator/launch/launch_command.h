@@ -7,8 +7,8 @@
 /* NULL at the end; launch_command_free. program: the file of this executable. */
 char **launch_command_new(const LaunchOptions *o, const char *program);
 void launch_command_free(char ***command);
-/* This process's environment as mpirun gets it, made before the fork (launch_command_free): without secrets, and with a home directory,
- * which Open MPI does not start without, and cron jobs and some containers do not have. */
+/* The environment that mpirun gets: this process's without secrets, and with HOME. Open MPI does not start without a home directory, and
+ * cron jobs and some containers set none. Made before the fork; launch_command_free. */
 char **launch_command_environment(void);
 /* In the child, between fork and exec: becomes mpirun, which writes to these two. Does not return. */
 void launch_command_become(char **command, char **environment, int output, int errors);

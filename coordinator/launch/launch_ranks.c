@@ -22,8 +22,8 @@ typedef struct {
     char *outcome;
     char other[512];  /* what mpirun said first: shown when no rank started */
     int64_t ended_ms; /* the ranks came to their end, or are gone */
-    bool passed_on;   /* a stop was, to ranks that hear it */
-    bool cut_short;   /* by a stop */
+    bool passed_on;   /* a signal was passed on to the ranks */
+    bool cut_short;   /* the ranks were ended because of a signal */
 } Ranks;
 
 /* Lines of reelwright's own are for people, but for a rank's last words, which outcome.h has; mpirun's are kept. */
@@ -50,8 +50,9 @@ static Status start(Ranks *r, char *const *arguments)
     return mpirun_start(&r->mpirun, &o, self);
 }
 
-/* A rank that has not joined may not hear a signal, or die of it; nothing is lost by ending them then. How long a step takes
- * nobody knows here, so that a stop has no limit but a second signal. */
+/* A first signal is passed on to ranks that have all joined; they stop after their step. Nobody here knows how long a step takes, so
+ * they may take as long as they need. A second signal ends them, and so does a first one before all have joined: such a rank may not
+ * hear signals yet, and nothing is lost with it. */
 static void watch_stops(Ranks *r, const OutcomeSoFar *now)
 {
     const int stops = moment_stops();

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 int machine_cores(void); /* that this process may use */
-/* What a job may use counts before what there is: CUDA_VISIBLE_DEVICES, Slurm, the devices. */
+/* How many GPUs this job may use: CUDA_VISIBLE_DEVICES says it, else Slurm, else the devices that are there are counted. */
 int machine_gpus(void);
 /* Whether this program was built with CUDA: its module lies beside it. */
 bool machine_has_cuda_module(void);

@@ -49,12 +49,13 @@ typedef struct {
 Status mpirun_start(Mpirun *m, const LaunchOptions *o, const char *program);
 /* Waits for output, at most so long, and gives its lines to `take`. False: it has ended, and the last line is given. */
 bool mpirun_listen(Mpirun *m, int wait_ms);
-/* It has no process of its own any more: no rank on this host, nor what holds those of others. False where the kernel does not say. */
+/* mpirun has no child processes: neither ranks on this host nor the connections to other hosts. False where the kernel does not say. */
 bool mpirun_has_nobody(const Mpirun *m);
 /* A rank died MPIRUN_JOIN_MS ago or longer: if nobody has joined by now, nobody will. */
 bool mpirun_lost_one(const Mpirun *m);
 void mpirun_stop(const Mpirun *m); /* SIGUSR1, which it passes on to every rank */
-/* To be called again and again. First politely: it then ends its ranks, stopped ones too. True the first time. */
+/* Ends mpirun and its ranks, stopped ones too: SIGTERM at the first call, SIGKILL at a call some seconds later. So it is called until
+ * mpirun_listen says that it has ended. True at the first call. */
 bool mpirun_end(Mpirun *m);
 
 #endif

@@ -32,8 +32,8 @@ typedef struct {
     Notify *notify;
     Keeper *keeper;
     bool
-        mended; /* files were lost, and the job was started again for them: once, for a disk that eats files eats the next too */
-    bool over; /* concluded, with this: */
+        mended; /* the job was started again once for lost files; a disk that loses files would lose the next ones too */
+    bool over;  /* concluded, with this: */
     ErrClass end;
     char *message;
 } OneRun;
@@ -144,7 +144,7 @@ static void conclude_run(AllRuns *all, int index, Status how)
     if (failed(how) && all->count > 1) log_line(LOG_WARNING, "%s", run->message);
 }
 
-/* Of all but the one that works: its requests are its coordinator's. */
+/* Takes up requests and looks how far each campaign is. The one whose job goes on takes up its own requests. */
 static Status look_at_all(AllRuns *all)
 {
     for (int i = 0; i < all->count; i++) {
@@ -155,7 +155,7 @@ static Status look_at_all(AllRuns *all)
         if (run->over) all->turn[i].state = TURN_OVER;
         if (!failed(status)) continue;
         if (all->count == 1 || i == all->working) return status;
-        all->turn[i].state = TURN_OVER; /* the others are none the worse for it */
+        all->turn[i].state = TURN_OVER; /* the others go on */
         conclude_run(all, i, status_fail(ERR_FATAL, "%s", status.message));
     }
     return status_ok();
@@ -167,11 +167,11 @@ static bool must_yield(void *self)
     if (moment_ms() - all->looked_ms < LOOK_MS) return false;
     all->looked_ms = moment_ms();
     Status status = look_at_all(all);
-    if (failed(status)) log_line(LOG_WARNING, "%s", status.message); /* the job that works is none the worse for it */
+    if (failed(status)) log_line(LOG_WARNING, "%s", status.message); /* the job goes on all the same */
     return !failed(status) && turn_must_yield(all->turn, all->count, all->working);
 }
 
-/* While others could work instead, a job does not wait for a person. */
+/* A job that waits for a person ends at once when another campaign is left that could work. */
 static int wait_of(const AllRuns *all, int index)
 {
     for (int i = 0; i < all->count; i++)
@@ -218,7 +218,7 @@ static Status launch(AllRuns *all, int index, bool *yielded)
     return status;
 }
 
-/* All is made; but some of what was made may be gone or damaged by now. Then it is made again, in this night. */
+/* All clips are made, but files of some may be gone or damaged by now: then those are made again in this run. */
 static bool has_lost_files(AllRuns *all, int index)
 {
     OneRun *run = &all->run[index];
@@ -251,7 +251,7 @@ static Status take_turn(AllRuns *all, int index)
     return status_ok();
 }
 
-/* Nobody is ready. True: somebody may become so, and it was waited a little for that. */
+/* No campaign is ready. True: one may become ready when a person decides; a short wait for that is over. */
 static bool wait_for_word(AllRuns *all)
 {
     bool any = false;
@@ -283,7 +283,7 @@ static Status take_turns(AllRuns *all)
     return status_ok();
 }
 
-/* What was begun and is not over: stopped, cancelled, or waiting for longer than was allowed. */
+/* Concludes campaigns that were begun and are not complete: stopped, cancelled, or waiting for longer than --wait allows. */
 static void conclude_rest(AllRuns *all, Status so_far)
 {
     char *why = text_copy(so_far.message);
@@ -330,8 +330,8 @@ static int default_workers(const RunOptions *o)
     return units > 0 ? units : 1;
 }
 
-/* On each host: none where workers compute on the cores that finishers would have; beside GPUs, whose workers need CORES_PER_GPU each,
- * one for every few of the rest: a clip's renditions are encoded at once, one thread for each. */
+/* On each host. Without GPUs none: workers compute on all cores. With GPUs each worker keeps CORES_PER_GPU cores, and there is one
+ * finisher for every CORES_PER_FINISHER of the rest: it encodes a clip's renditions at once, each in a thread. */
 static int default_finishers(const RunOptions *o)
 {
     if (o->work.backend != WORK_CUDA) return 0;

@@ -19,8 +19,8 @@ typedef struct {
 Turn turn_of(const Snapshot *s);
 /* Of those that are ready the one of the highest priority, then of the nearest deadline, then the first; -1: none is. */
 int turn_next(const Turn *turn, int count);
-/* True when another one that is ready has a higher priority than the one that works. Deadlines take no farm from anybody: the
- * change costs the loading of a model, and would come again and again. */
+/* True when another one that is ready has a higher priority than the one that works. A deadline alone interrupts no job: each change costs
+ * the loading of a model, and two near deadlines would change places again and again. */
 bool turn_must_yield(const Turn *turn, int count, int working);
 
 #endif
