@@ -219,7 +219,7 @@ static Status lost_status(const Snapshot *s, const char *folder, const char *why
 
 static bool can_deliver(const Snapshot *s)
 {
-    if (s->by_sample && s->undecided > 0) return false; /* the lot is accepted or not as a whole */
+    if (s->by_sample && s->undecided > 0) return false; /* all of the sample are decided before any clip is delivered */
     return s->left == 0 && s->part.count <= 1 && s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED] > 0;
 }
 

@@ -168,7 +168,7 @@ static void add_removed(Changes *c, const char *id, int64_t clip)
 
 enum { COLUMN_CLIP, COLUMN_ID, COLUMN_CUSTOMER, COLUMN_FINISH, COLUMN_STATE, COLUMN_KEY, COLUMN_SPEC, COLUMN_SEED };
 
-/* The clip may have been asked for again with a seed of its own; then the rest of its shot counts. */
+/* A clip that was asked for again may have a seed of its own: then all but the seed is compared. */
 static bool is_other_shot(const Campaign *c, const PlannedClip *p, const PlannedShot *shot, const Query *q)
 {
     char key[HASH_TEXT];
@@ -193,8 +193,8 @@ static void compare_row(const Comparison *o, int64_t row, const Query *q)
     const bool other_refusal = (refused || revoked) != (p->refusal != NULL);
     char *row_now = plan_row_json(&o->campaign->customers, row), *spec = NULL;
     bool other_rate = false;
-    /* What people agree to changes from day to day and changes no campaign: who does not any more is seen to by guard.h, who does again
-     * is taken in. */
+    /* A consent that was given or taken back is no change of the campaign. guard.h withdraws the clips of those who take theirs back; the
+     * clips of those who agree again are planned here. */
     const bool by_consent = p->finish && strstr(p->finish, "\"cameo\"") && !other_finish && strcmp(was, row_now) == 0;
     if (by_consent && p->refusal) {
         free(row_now);
@@ -257,7 +257,7 @@ static int by_row(const void *a, const void *b)
 
 /* ---- the campaign ---- */
 
-/* What no update can take. */
+/* Refuses changes that no update can take. */
 static Status check_campaign(Ledger *l, const Campaign *c, const Query *q)
 {
     if (strcmp(ledger_sql_text(q, 0), c->name) != 0)

@@ -28,16 +28,16 @@ typedef struct {     /* owns its texts: changes_clear */
     int64_t *number; /* [rows of the campaign]: of the row's clip in the ledger; -1: it has none, it is new */
     int64_t added_count, changed_count, removed_count, room, removed_room;
     int64_t follows[FOLLOWS_COUNT]; /* changed rows, by what follows */
-    int64_t refusals;    /* of them those that are refused now, or not any more: people agree, and take it back */
-    ChangedRow *changed; /* in the order of the campaign's rows */
-    RemovedRow *removed; /* in the order of the ledger */
+    int64_t refusals;               /* how many of them changed only because a consent was given or taken back */
+    ChangedRow *changed;            /* in the order of the campaign's rows */
+    RemovedRow *removed;            /* in the order of the ledger */
 } Changes;
 
 /* Reads every row of both (some seconds for a million). ERR_INPUT: the ledger is of another campaign, or of another model, or of a
  * part of one; it says what to do. changes_clear in every case. */
 Status changes_find(Ledger *l, const Campaign *c, Changes *out);
 void changes_clear(Changes *c);
-/* Clips are made, made again or taken away, for another reason than that people agreed or took it back: more than any run takes. */
+/* Whether the changes need --update: clips are made, made again or taken away, for another reason than consents. */
 bool changes_make_clips(const Changes *c);
 /* "1 row added, 2 changed (1 finished again, 1 rendered again), 3 removed"; free() it. */
 char *changes_summary(const Changes *c);

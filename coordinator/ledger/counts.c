@@ -90,8 +90,8 @@ Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEv
     return status_ok();
 }
 
-/* What the leases of an epoch that is over had: their shots are planned again; their clips wait, or are planned where no master
- * is there any more. */
+/* Takes back the leases of an epoch that is over. Their shots are planned again. Their clips wait for a finisher again, or are planned
+ * when the shot's master is gone. */
 Status ledger_state_take_back(Ledger *l)
 {
     static const struct {

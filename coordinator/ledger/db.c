@@ -27,7 +27,7 @@ static const char schema[] =
     "WITHOUT ROWID;"
     "CREATE TABLE launches(launch INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, job TEXT NOT NULL,"
     "  attempt INTEGER NOT NULL, started_s REAL NOT NULL);"
-    /* what becomes of a shot is apart from what it is: each update writes its row anew, and reads it first */
+    /* two tables: SQLite reads and writes a whole row at each update, and a shot's state changes often, its long spec never */
     /* spec: shot_to_json */
     "CREATE TABLE specs(shot INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);"
     "CREATE TABLE shots(shot INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT, step INTEGER NOT NULL DEFAULT 0,"
@@ -40,7 +40,7 @@ static const char schema[] =
     "result TEXT,"
     "  retried INTEGER NOT NULL DEFAULT 0, pilot INTEGER NOT NULL DEFAULT 0, seed INTEGER);"
     /* seed: of a clip that was asked for again with another one than the campaign says; else NULL */
-    /* clip NULL: of a render; the lease of a shot is the render that made its master, that of a clip its last finish */
+    /* leases.clip is NULL for a render. shots.lease is the render that made the master, clips.lease the clip's last finish */
     "CREATE TABLE leases(lease INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shot INTEGER NOT NULL, clip INTEGER,"
     "  worker TEXT NOT NULL, clips INTEGER NOT NULL, given_s REAL NOT NULL, ended_s REAL, outcome TEXT NOT NULL, "
     "reason TEXT,"
@@ -63,7 +63,7 @@ static const char schema[] =
     "CREATE INDEX clips_by_shot ON clips(shot);"
     "CREATE INDEX clips_pilot ON clips(clip) WHERE pilot = 1;"
     "CREATE INDEX clips_failed ON clips(shot) WHERE state = 'failed';"
-    /* of millions of leases the few that are asked for by shot or clip; an index of all would be written at each of them */
+    /* only the few leases that are searched for by shot or clip are in an index: one of all leases would be written at every lease */
     "CREATE INDEX leases_bad_shot ON leases(shot) WHERE outcome IN ('failed', 'lost');"
     "CREATE INDEX leases_bad_clip ON leases(clip) WHERE outcome IN ('failed', 'lost');"
     "CREATE INDEX leases_abandoned ON leases(shot) WHERE outcome = 'abandoned';"

@@ -56,7 +56,7 @@ static Status read_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
     return status;
 }
 
-/* Cells that other rows have too say nothing about this customer, and may stand anywhere. */
+/* Cells that other rows have too say nothing about this customer: they are not searched for. */
 static Status find_words(Ledger *l, const Row *row, Erased *out)
 {
     size_t i;
@@ -75,7 +75,7 @@ static Status find_words(Ledger *l, const Row *row, Erased *out)
     return status_ok();
 }
 
-/* The shot goes when nobody else wants it: it says what the prompt says. */
+/* A shot that no other clip shares is removed: its spec holds the prompt. */
 static Status erase_shot(Ledger *l, int64_t shot, Erased *out)
 {
     int64_t others;
@@ -106,7 +106,7 @@ static char *empty_cells(const Row *row)
     return text;
 }
 
-/* In the row's place: nothing of it but where it stood, and when it went. */
+/* The tombstone: the row's place in the table and when it was erased, nothing else. */
 static Status write_tombstone(Ledger *l, const Row *row, const Erased *e)
 {
     char *cells = empty_cells(row), *name = text_format("erased-%lld", (long long)e->clip);

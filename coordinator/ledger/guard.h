@@ -13,7 +13,8 @@ typedef struct Guard Guard;
 Status guard_open(Ledger *l, Guard **out);
 void guard_close(Guard **g);
 
-/* True when the store has changed since guard_find last looked at all clips, or that was a minute ago; looks once a second at most. */
+/* True when it is time to call guard_find for all clips: the store has changed since the last time, or a minute has passed. Looks at the
+ * store once a second at most. */
 bool guard_is_due(Guard *g, int64_t now_ms);
 void guard_look_again(Guard *g); /* what was due could not be done: it is due at once */
 
@@ -31,7 +32,7 @@ void guard_clear(GuardedClips *c);
 /* The clips that may not be made, kept or shown any more: of one shot, of one clip, or of all (both -1). A delivered clip is among them
  * when the consent was revoked, not when it has expired since; and not, as one that is only approved, while the store cannot be read. */
 Status guard_find(Guard *g, Ledger *l, int64_t shot, int64_t clip, GuardedClips *out);
-/* One clip, before it is delivered: no while the store cannot be read. *reason: to be freed, NULL when it may. */
+/* Whether one clip may be delivered; not while the store cannot be read. *reason: why not, to be freed; NULL: it may. */
 Status guard_may_deliver(Guard *g, Ledger *l, int64_t clip, char **reason);
 
 /* The number of the consent that allows a clip with this finish document now; 0: none. */

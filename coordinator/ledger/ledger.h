@@ -31,8 +31,7 @@ void ledger_close(Ledger **l);
 /* Moves what is in the write-ahead log into ledger.db, so that this one file is the whole ledger. When nobody else has it open. */
 void ledger_settle(const char *folder);
 const char *ledger_folder(const Ledger *l); /* absolute */
-/* ERR_FATAL when the file that was opened does not lie at its place any more: the folder was moved or removed. What is written then
- * goes where nobody looks. */
+/* ERR_FATAL when the folder was moved or removed since the ledger was opened: what is written now would be lost with the old file. */
 Status ledger_check_place(const Ledger *l);
 
 /* True of a failure that only says that another process held the lock for longer than this ledger's patience: nothing was done, and the same
@@ -46,9 +45,9 @@ void ledger_set_patience(Ledger *l, int64_t ms);
 /* The latter alone, only reading; OK when there is none yet. update: changes will be taken in (ledger_take_plan). */
 Status ledger_check_campaign(Ledger *l, const Campaign *c, bool update);
 Status ledger_adopt(Ledger *l, const Campaign *c, double now_s);
-/* The same; *pending: the ledger holds this campaign as it was before, nothing was written, and ledger_update is to be called by
- * whoever owns the folder: with `update`, or when no clip is made for it (only the list changes). Without `update` any other change is
- * refused (ERR_INPUT): the message names the rows and the command. */
+/* The same for a campaign that may have changed. *pending: it has, nothing was written yet, and the owner of the folder calls
+ * ledger_update. Without `update` only changes of the list are taken; any other is refused (ERR_INPUT): the message names the rows and the
+ * command. */
 Status ledger_take_plan(Ledger *l, const Campaign *c, bool update, double now_s, bool *pending);
 /* Takes the next epoch and takes back what was in flight. */
 Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s);
@@ -65,7 +64,7 @@ void ledger_rollback(Ledger *l); /* harmless when nothing was begun */
 
 /* ---- inside a round ---- */
 
-/* The shots that wait for a worker, in plan order, those last that were in work when a job died. *shot is to be freed. */
+/* The shots that wait for a worker, in plan order. Those that were in work when a job died come last. *shot is to be freed. */
 Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count);
 /* The clips that wait for a finisher, of one shot, or of all (shot -1): shot by shot, each in plan order. *clip is to be freed. */
 Status ledger_waiting_clips(Ledger *l, int64_t shot, int64_t **clip, int64_t *count);
@@ -89,13 +88,13 @@ Status ledger_give_up(Ledger *l, LeaseKind kind, int64_t item, const char *reaso
 Status ledger_note_step(Ledger *l, int64_t lease, int step);
 Status ledger_note_delivered(Ledger *l, int64_t clip);
 bool ledger_has_master(const Ledger *l, int64_t shot);
-/* Of how many shots a clip waits for a finisher or is being finished. */
+/* How many shots have a clip that waits for a finisher or is being finished. */
 int ledger_ready_masters(const Ledger *l);
 typedef struct {
     Status (*master)(void *self, int64_t shot, const char *key, int64_t bytes);
     void *self;
 } MasterSink;
-/* Of this epoch those that there are. The sink may lose none of them. */
+/* The clips that this epoch's leases are finishing. The sink must keep every one. */
 Status ledger_read_masters(Ledger *l, MasterSink sink);
 
 typedef struct { /* what a worker is doing, for status; written at most once a second */

@@ -31,7 +31,7 @@ static Status sign(const char *path, int fd)
     return good ? status_ok() : status_errno(ERR_INPUT, "cannot write %s", path);
 }
 
-/* Somebody who only asks whether it is held (lock_is_held) holds it for a moment. */
+/* lock_is_held takes the lock for a moment, so a lock that is held is tried again. */
 static bool lock_file(int fd)
 {
     enum { TRIES = 5, PAUSE_US = 20000 };

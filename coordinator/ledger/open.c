@@ -79,7 +79,7 @@ static Status check_file(const char *file)
     return S_ISREG(st.st_mode) ? status_ok() : status_fail(ERR_INPUT, "%s: expected a file", file);
 }
 
-/* Format errors keep what they say; whatever SQLite says of a file that is none of its own gets the name. */
+/* What SQLite says of a file that is no database gets the file's name; other messages have it. */
 static Status check_format(Ledger *l, bool *empty)
 {
     Status status = ledger_db_check_format(l, empty);
@@ -91,7 +91,7 @@ static Status check_format(Ledger *l, bool *empty)
 
 /* ---- making it ---- */
 
-/* Several machines may see this folder: shared memory, which WAL needs, is then not shared by all who open the ledger. */
+/* A WAL needs memory that all who open the ledger share. On a network file system they may be on several machines. */
 static bool is_on_network(const char *folder)
 {
     static const uint32_t kind[] = {
@@ -104,7 +104,7 @@ static bool is_on_network(const char *folder)
     return false;
 }
 
-/* "wal" or "rollback" in the environment: where the kind of file system misleads. */
+/* REELWRIGHT_JOURNAL=wal or rollback, for folders where the kind of file system misleads. */
 static bool is_asked_for(const char *journal)
 {
     const char *wanted = getenv("REELWRIGHT_JOURNAL");
@@ -120,9 +120,9 @@ static bool keeps_wal(Ledger *l)
     return wal;
 }
 
-/* Who makes the ledger decides, for all who open it later, and the file says it: on the file server's own disk as over NFS. A rollback
- * journal needs file locks only; a commit waits for readers and takes longer. A ledger with a WAL that comes to be opened over a network
- * is changed for good, which SQLite refuses while another process has it open. */
+/* The process that makes the ledger chooses the journal; the file says which, so everybody who opens it later uses the same, on the file
+ * server's own disk as over NFS. A rollback journal needs file locks only, but a commit waits for readers and takes longer. A ledger with
+ * a WAL that is opened over a network gets a rollback journal for good; SQLite refuses that while another process has it open. */
 static Status set_journal(Ledger *l, bool fresh)
 {
     bool wal = fresh || keeps_wal(l);
@@ -150,19 +150,18 @@ static void remove_draft(const char *draft)
 
 static Status fill_draft(Ledger *l, const char *draft)
 {
-    int fd =
-        open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* what belongs to it gets its mode from SQLite */
+    int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* SQLite gives its journals the same mode */
     if (fd < 0) return status_errno(ERR_INPUT, "cannot write %s", l->file);
     close(fd);
     Status status = connect_to(l, draft, SQLITE_OPEN_READWRITE);
     if (!failed(status)) status = set_journal(l, true);
     if (!failed(status)) status = ledger_db_make_tables(l);
-    disconnect(l); /* the last one moves the WAL into the file */
+    disconnect(l); /* closing the last connection moves the WAL into the file */
     return status;
 }
 
-/* Beside its place, then given its name: nobody ever sees a ledger without tables. Another process may have made it meanwhile; then
- * that one is it. */
+/* The ledger is made under another name and then gets its own: nobody ever sees one without tables. When another process has made one
+ * meanwhile, that one is used. */
 static Status make_file(Ledger *l)
 {
     char *draft = file_draft(l->file);
@@ -189,7 +188,7 @@ static Status open_to_write(Ledger *l)
 
 /* ---- reading it ---- */
 
-/* What a killed writer left half-done is taken back by whoever may write, as it opens the file; a reader may not. */
+/* Opening the file for writing takes back what a killed writer left half-done; a reader cannot do that. */
 static void repair(Ledger *l)
 {
     int64_t n;
@@ -222,7 +221,7 @@ static char *immutable_name(const char *file)
     return name;
 }
 
-/* A folder that this process may not write to: nothing is left in a journal, so the file alone is the ledger. */
+/* Opens a ledger in a folder that this process may not write to. Its journal is empty, so the file alone is the ledger. */
 static Status open_settled(Ledger *l, bool *empty)
 {
     char *name = immutable_name(l->file);
@@ -272,8 +271,7 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
     l->reads = mode == LEDGER_READ;
     l->lock.patience_ms = l->reads ? LOCK_READ_MS : -1;
     l->lock.looked_ms = INT64_MIN / 2;
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
-                   0); /* nobody asks, and it takes a lock at every allocation; once is enough */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* statistics that nobody reads take a lock at every allocation */
     Status status = l->reads ? open_to_read(l, folder) : open_to_write(l);
     if (!failed(status) && stat(l->file, &st) == 0) l->device = st.st_dev, l->inode = st.st_ino;
     if (failed(status)) ledger_close(&l);
@@ -295,7 +293,7 @@ void ledger_close(Ledger **l)
     *l = NULL;
 }
 
-/* SQLite does it when the last connection that may write is closed, which a run's last reader is not. */
+/* SQLite empties the WAL when its last connection for writing is closed; a run may end with a reader. */
 void ledger_settle(const char *folder)
 {
     Ledger *l = NULL;

@@ -111,7 +111,7 @@ Status ledger_begin_epoch(Ledger *l, const char *host, int pid, double now_s)
     ledger_running_clear(l);
     l->changes = 1u << CHANGE_EPOCH;
     TRY_OUT(ledger_check_launch(l));
-    lease_clear(&l->campaign); /* the plan may have been adopted from another place since */
+    lease_clear(&l->campaign); /* the model may have moved since it was read */
     TRY_OUT(ledger_sql_number(l, &l->epoch, "SELECT epoch + 1 FROM campaign", ""));
     if (l->epoch == 0) TRY_OUT(status_fail(ERR_INPUT, "%s: no campaign in this ledger", l->file));
     TRY_OUT(ledger_sql_run(l, "UPDATE campaign SET epoch = ?1", "i", l->epoch));
@@ -155,7 +155,7 @@ Status ledger_amend(Ledger *l, const char *outcome, LedgerBody *body, void *self
 {
     Status status = amend(l, outcome, body, self);
     if (!failed(status)) return status;
-    char *why = text_copy(status.message); /* the rollback may say something, too */
+    char *why = text_copy(status.message); /* kept: the rollback may replace it */
     ledger_rollback(l);
     status = status_fail(status.err, "%s", why);
     free(why);

@@ -129,9 +129,9 @@ static Status insert_plan(Ledger *l, const Campaign *c)
     return failed(status) ? status : plan_place_pilot(l, c);
 }
 
-/* What a run may bring anew. A priority that was set by the verb, a deadline that was fixed and a pilot that was decided upon
- * stay as they are until the file says something else than it did. The model's bytes are part of the fingerprint, its place is
- * not: it may have moved since. */
+/* What a new run may change in a planned campaign. A priority set by the verb, a fixed deadline and a pilot that was decided stay as
+ * they are until the campaign file says something else than before. The model's bytes are part of the fingerprint; its place is not, for
+ * the folder may have moved. */
 Status plan_update_settings(Ledger *l, const Campaign *c)
 {
     Settings before;
@@ -212,8 +212,8 @@ static Status refuse(const Ledger *l, const Campaign *c, const Changes *changes)
     return status;
 }
 
-/* What only the list shows needs nobody's word. *pending: something is to be taken. `same`: the campaign's file and table are what they
- * were; then only what people have agreed to can be other. */
+/* Changes that only the list shows are taken without --update. *pending: there is something to take. `same`: file and table are what
+ * they were, so only consents can have changed. */
 static Status check_changes(Ledger *l, const Campaign *c, bool update, bool same, bool *pending)
 {
     Changes changes = {0};
@@ -233,7 +233,7 @@ Status ledger_check_campaign(Ledger *l, const Campaign *c, bool update)
     return !there || same ? status_ok() : check_changes(l, c, update, same, &pending);
 }
 
-/* A run that was refused, or was taken over since, changes nothing of what another one works by. */
+/* A run that was refused or taken over must not change the settings that another run works with. */
 static Status take_plan(Ledger *l, const Campaign *c, bool update, bool *pending)
 {
     int64_t there = 0;
@@ -242,7 +242,7 @@ static Status take_plan(Ledger *l, const Campaign *c, bool update, bool *pending
     TRY(ledger_sql_number(l, &there, "SELECT count(*) FROM campaign", ""));
     if (!there) return insert_plan(l, c);
     TRY(is_same(l, c, &same));
-    const bool people = strstr(c->finish, "\"trust\":") != NULL; /* who agrees again is taken in */
+    const bool people = strstr(c->finish, "\"trust\":") != NULL; /* clips of people who agree again are planned again */
     if (!same || update || people) TRY(check_changes(l, c, update, same, pending));
     return *pending ? status_ok() : plan_update_settings(l, c);
 }

@@ -52,7 +52,7 @@ typedef enum {
     EV_CHANGE,   /* the campaign says something else of it now */
     EV_REFUSE,   /* and that it gets no clip */
     EV_WITHHOLD, /* the clip is finished, and a gate holds it */
-    EV_SHOW,     /* the clip is finished, or its lot was not accepted: it is to be looked at */
+    EV_SHOW,     /* a person is to look at the clip: the policy says so, or the sample was rejected */
     EV_APPROVE,  /* a person's word, as the following */
     EV_REJECT,
     EV_RERENDER, /* with another seed */

@@ -90,7 +90,7 @@ static Status move_clip(Ledger *l, const MeantClip *c, LedgerEvent event)
                           "ttdi", to, reason, l->now_s, c->clip);
 }
 
-/* What failed together, the clips of one shot with it, is tried again together; not those that failed at their own finish. */
+/* Clips that failed with their shot are tried again together; a clip that failed at its own finish is tried again alone. */
 static Status retry_shot(Ledger *l, int64_t shot, int64_t *changed)
 {
     ClipState to;
@@ -118,7 +118,7 @@ static Status is_wanted(Ledger *l, int64_t shot, bool *wanted)
     return status_ok();
 }
 
-/* What of it may be finished waits for that; of what nobody wants any more, the master goes. */
+/* A shot with a master: its clips that may be finished wait for a finisher. When no clip wants it any more, the master is deleted. */
 static Status follow_mastered(Ledger *l, int64_t shot)
 {
     int64_t open;
@@ -297,8 +297,8 @@ void ledger_request_clear(LedgerRequest *r)
     memset(r, 0, sizeof *r);
 }
 
-/* An approval opens the gate, and takes back what a rejection did, which is to close the gate and the campaign. Neither means
- * anything where there is no pilot. */
+/* An approval lets the rest of the campaign be made, also after a rejection. A rejection cancels the campaign. Without a pilot both do
+ * nothing. */
 static Status decide_pilot(Ledger *l, bool approved, int64_t *changed)
 {
     PilotState to = approved ? PILOT_APPROVED : PILOT_REJECTED;

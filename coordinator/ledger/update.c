@@ -146,7 +146,7 @@ static Status refresh_own_specs(Update *u)
     return status;
 }
 
-/* Nobody wants it any more. */
+/* No clip wants the shot any more. */
 Status ledger_drop_shot(Ledger *l, int64_t shot)
 {
     Query q =
@@ -196,7 +196,7 @@ static Status settle_shots(Update *u)
 
 /* ---- rows that changed ---- */
 
-/* The clip is planned anew, or refused; paused and cancelled ones stay so, and become the new one when they are resumed. */
+/* The clip is planned again, or refused. A paused or cancelled clip stays so; when it is resumed, it is made by the new plan. */
 static Status plan_again(Update *u, int64_t row, int64_t clip, int64_t shot)
 {
     Ledger *l = u->ledger;
@@ -269,7 +269,7 @@ static Status add_row(Update *u, int64_t row)
     return status_ok();
 }
 
-/* Numbers are kept where the order of those that stay is what it was and new rows stand at the end; else all get new ones. */
+/* Clips keep their numbers when the rows that stay are in the same order and new rows come last. Otherwise all get new numbers. */
 static Status choose_numbers(Update *u)
 {
     const int64_t rows = u->campaign->clip_count;

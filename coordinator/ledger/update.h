@@ -4,8 +4,8 @@
  * table). Rows whose clip is to be made again are planned. New rows and shots are added; shots that nobody wants any more go. Numbers
  * of clips are their order in the table; a number is never used again for another clip, because leases name it.
  *
- * A row that is refused now is not made any more. A clip that is made already stays what it is here: what becomes of it is decided
- * where clips are delivered.
+ * A row that is refused now gets no clip. A clip that is made already keeps its state here; when clips are delivered it is decided
+ * whether it may be.
  *
  * Files are deleted after the transaction, and those of a clip that is made again only when its new ones are there. What is to be
  * deleted stands in the ledger until it is gone, so a kill in between leaves nothing behind for ever. */

@@ -38,8 +38,8 @@ Status ledger_read_snapshot(Ledger *l, Snapshot *out);
 void snapshot_clear(Snapshot *s);
 /* Compares the counts that a snapshot shows with the rows (half a second for a million): ERR_FATAL names what differs. */
 Status ledger_check_counts(Ledger *l);
-/* Whether a run goes on with it: its epoch has not ended, and its launcher lives. One that was killed has said nothing; then nobody holds
- * the folder's lock, where this machine can see that, or nothing was heard for a minute. */
+/* Whether a run works on it now: its epoch has not ended and its launcher lives. A launcher that was killed could not say so: then nobody
+ * holds the folder's lock, or, where this machine cannot see the lock, nothing was heard for a minute. */
 bool snapshot_goes_on(const Snapshot *s, double now_s);
 /* What must be done before the campaign can go on: "" nothing; "resume"; "approval" of the pilot, whose clips are made. */
 const char *snapshot_waits_for(const Snapshot *s);
@@ -48,7 +48,7 @@ int64_t snapshot_rendered(const Snapshot *s);
 /* How many workers have a lease of this kind now. */
 int snapshot_workers_at(const Snapshot *s, LeaseKind kind);
 double snapshot_clips_per_hour(const Snapshot *s, double now_s); /* 0 when not known yet */
-/* By how much the deadline is missed if it goes on like this; 0 or less: it is kept, or there is none, or nothing is known. */
+/* By how much the deadline is missed at the speed so far. 0 or less: it is kept, there is none, or nothing is known yet. */
 double snapshot_late_s(const Snapshot *s, double now_s);
 
 typedef struct { /* of all leases that have ended */
@@ -86,7 +86,7 @@ Status ledger_read_clip_range(Ledger *l, int64_t first, int64_t end, ClipSink si
 enum { VIEW_MOST = 64 };
 Status ledger_read_latest(Ledger *l, int most, ClipSink sink);
 Status ledger_read_failed(Ledger *l, int most, ClipSink sink);
-/* A number that differs from the last one that this connection got when somebody else has committed since. */
+/* A number that changes when another process commits; to be compared with the last one from the same connection. */
 Status ledger_get_version(Ledger *l, int64_t *version);
 /* One more than the highest number of a clip, and of a shot. A part of a campaign has the numbers of the whole. NULL: not asked for. */
 Status ledger_find_ends(Ledger *l, int64_t *clips, int64_t *shots);

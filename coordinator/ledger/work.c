@@ -37,8 +37,8 @@ static Status give_items(List list, Status status, int64_t **item, int64_t *coun
     " state = 'planned' AND (?1 = 0 OR EXISTS(SELECT 1 FROM clips"                                                     \
     "  WHERE clips.shot = shots.shot AND clips.state = 'planned' AND pilot >= ?1))"
 
-/* A shot that was in work when a whole job died may be what killed it: the others first, so that they are safe. Those few are
- * asked for apart, because sorting a million by it takes longer than reading them. */
+/* A shot that was in work when a whole job died may be what killed it. So all others are rendered first. The few are read by a query
+ * of their own, because sorting a million shots takes longer than reading them. */
 Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count)
 {
     List list = {0};
@@ -177,7 +177,7 @@ Status ledger_give_render(Ledger *l, int64_t shot, const char *worker, Lease *ou
     Status status = status_ok();
     TRY_OUT(start_lease(l, LEASE_RENDER, out));
     TRY_OUT(find_wishes(l, shot, out));
-    if (out->clip_count == 0) { /* they have changed their minds, or got theirs of an earlier master */
+    if (out->clip_count == 0) { /* its clips were cancelled, or are finished of an earlier master */
         lease_clear(out);
         return ledger_state_move_shot(l, shot, EV_HOLD);
     }
@@ -248,7 +248,7 @@ static Status close_lease(Ledger *l, int64_t lease, const char *outcome, const L
         r->encode_text_s, r->denoise_s, r->decode_s, r->finish_s);
 }
 
-/* One clip fewer is left to be made of the shot. *gone: it was the last, so the shot's master is wanted no more. */
+/* One clip of the shot is final. *gone: it was the last one, so the shot's master can be deleted. */
 static Status count_down(Ledger *l, int64_t shot, bool *gone)
 {
     LedgerMaster *m = ledger_masters_find(l, shot);
@@ -282,7 +282,7 @@ static Status take_render(Ledger *l, const RunningLease *w, const LeaseResult *r
     return status_ok();
 }
 
-/* decided_s is the time of the review, which there is none of: so of the finish. */
+/* No person decides about this clip, so decided_s is the time of its finish. */
 static Status take_finish(Ledger *l, const RunningLease *w, const ClipResult *c, bool *gone)
 {
     const char *to = NULL;

@@ -49,8 +49,8 @@ static char *why_nothing(Ledger *l, const LedgerRequest *r, int64_t meant)
     return text_format("nothing changes: %s %s; %s", meant == 1 ? "it is" : "they are", is, takes);
 }
 
-/* Leaves the request, and says what it means. A request for clips must mean some. *l is closed: who writes and is the last to have
- * the ledger open then settles what a killed run left in the write-ahead log, which readers had to go through. */
+/* Leaves the request and prints what it changes. A request for clips must select some. The reader *l is closed first: then the writer may
+ * be the last to close the ledger, and SQLite moves what a killed run left in the write-ahead log into the file. */
 static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *r, const char *folder)
 {
     Ledger *writer = NULL;
@@ -79,7 +79,7 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     return status_ok();
 }
 
-/* clip and where: which clips; neither: the campaign. */
+/* The request is for one clip, for the clips that meet `where`, or, with neither, for the campaign. */
 static Status ask(const char *folder, const char *verb, const char *clip, const OptionTexts *where, int64_t number)
 {
     Ledger *l = NULL;

@@ -41,7 +41,7 @@ static char *advise_run(const Explain *e)
     return text;
 }
 
-/* Nothing else can go on: who has to do what. NULL: the farm will see to it. */
+/* What a person has to do so that this clip goes on. NULL: nothing, the run goes on with it. */
 static char *held_text(const Explain *e, const ClipRow *r)
 {
     const Snapshot *s = &e->now;

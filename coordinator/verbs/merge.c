@@ -2,8 +2,8 @@
  *
  * When every part is complete, DIR is what a run of the whole campaign would have left, and DIR/parts is gone. One merge works at a time
  * (the folder's lock). The ledger is made in a folder of this process's own and renamed; its rows are counted against the parts'; the
- * clips are delivered; then DIR/parts becomes DIR/parts.merged in one step, which nobody looks into any more, and is removed. A merge that
- * is killed anywhere in this is run again. Before the parts are complete it shows how far they are: the list has a line for each row all
+ * clips are delivered; then DIR/parts is renamed to DIR/parts.merged in one step, and that is removed. A merge that is killed anywhere
+ * in this is run again. Before the parts are complete it shows how far they are: the list has a line for each row all
  * the same. */
 #include <dirent.h>
 #include <ftw.h>
@@ -241,7 +241,7 @@ static Status finish(Merge *m)
     return failed(removed) ? removed : status;
 }
 
-/* Nobody decides anything on this ledger: the next merge makes it anew. */
+/* This ledger is only for the list and the report; the next merge makes it again. */
 static Status show(Merge *m)
 {
     Ledger *l = NULL;

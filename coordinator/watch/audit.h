@@ -1,5 +1,5 @@
 /* audit.h - DIR/audit.jsonl: what was decided in a campaign, and by whom, as a chain (trust/chain.h) that `verify DIR` checks: rows that were
- * refused, consents that were used, revocations, erasures, deliveries, reviewers' decisions.
+ * refused, consents that were used, revocations, erasures, deliveries. Reviewers' decisions are in the ledger (ledger/review.h).
  *
  * It can only grow, so it must hold nothing that somebody may want erased: clips and people stand in it as the HMAC of their ids with a
  * key of the campaign's own (audit.key, 0600; that of a part lies with the whole). Who has the id finds its lines; who has the line does not find

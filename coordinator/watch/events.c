@@ -109,7 +109,7 @@ static void keep_int(Events *e, int64_t value)
 /* To a millionth: times in seconds. printf's own way takes ten times as long, for digits that mean nothing here. */
 static void keep_real(Events *e, double value)
 {
-    if (!(fabs(value) < 1e12)) value = 0; /* neither is a NaN */
+    if (!(fabs(value) < 1e12)) value = 0; /* also a NaN */
     int64_t millionths = llround(value * 1e6), part = llabs(millionths % 1000000);
     if (millionths < 0 && millionths > -1000000) keep(e, "-", 1);
     keep_int(e, millionths / 1000000);
@@ -150,7 +150,7 @@ static Status sync_file(Events *e)
 void events_close(Events **e)
 {
     if (!*e) return;
-    if ((*e)->unsynced) sync_file(*e); /* what fails here has failed for the ledger too */
+    if ((*e)->unsynced) sync_file(*e); /* a failure here is one of the ledger's disk, which the ledger reports */
     close((*e)->fd);
     free((*e)->path);
     free((*e)->campaign);

@@ -29,7 +29,7 @@ static void begin(const Page *p, const char *name, const char *type, const char 
     fprintf(p->f, "# HELP reelwright_%s %s\n", name, help);
 }
 
-/* Two campaigns of one name are two series: then each is told by its folder, too. */
+/* Two campaigns of one name must be two series: then the folder is a label too. */
 static bool has_namesake(const Page *p, const Snapshot *s)
 {
     for (int k = 0; k < p->count; k++)

@@ -89,7 +89,7 @@ static void write_page(const Serve *s, FILE *f, bool is_in)
     free(part);
 }
 
-/* Anew when it is old. */
+/* Writes the page again when it is older than FRESH_MS, then sends it. */
 static enum MHD_Result show(Serve *s, struct MHD_Connection *c, Made *made)
 {
     if (!made->text || moment_ms() - made->made_ms >= FRESH_MS) {
@@ -126,7 +126,7 @@ static const char *type_of(const char *name)
     return "application/octet-stream";
 }
 
-/* What a page or the report leads to, and nothing else of the folder. */
+/* Only files that the page or the report has links to. */
 static bool may_be_seen(const char *name)
 {
     static const char *const folder[] = {"report/", "clips/", "logs/"};
@@ -282,8 +282,8 @@ static Status parse_where(const char *where, Address *to, bool *loopback)
                        where);
 }
 
-/* Who connects and says little would keep others out, sooner than a timeout that each byte begins anew: from a number of connections on
- * the oldest makes room. The library closes it when it finds it shut. */
+/* Clients that connect and send a byte now and then would fill all connections, for each byte begins the timeout anew. So from ROOM_FROM
+ * connections on the oldest is shut down for each new one; the library then closes it. */
 static void keep_room(void *self, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode code)
 {
     Serve *s = self;
@@ -303,7 +303,7 @@ static void keep_room(void *self, struct MHD_Connection *c, void **context, enum
     s->open_count--;
 }
 
-/* A library's thread: signals are for the one that leads the run. */
+/* The library's thread gets no signals: they are for the thread that leads the run. */
 static struct MHD_Daemon *start_daemon(Serve *s, Address *to)
 {
     sigset_t all, before;

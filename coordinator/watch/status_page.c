@@ -158,7 +158,7 @@ static void put_failures(FILE *f, const StatusPart *part, bool is_in)
 
 static void put_picture(FILE *f, const StatusPart *part, const StatusClip *c)
 {
-    if (!*c->file) return; /* made, and gone again */
+    if (!*c->file) return; /* its files are gone by now */
     fputs("<figure><a href='", f);
     put_link(f, part, c->file);
     fputs("'>", f);
@@ -186,7 +186,7 @@ static void put_pictures(FILE *f, const StatusPart *part)
     fputs("</div>", f);
 }
 
-/* What can be taken back by the next one; the rest is asked of a terminal. */
+/* Buttons only for what another button takes back, and for a pilot's approval; cancel, reject and priority are verbs. */
 static void put_buttons(FILE *f, const StatusPart *part)
 {
     const Snapshot *s = &part->now;
