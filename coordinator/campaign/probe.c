@@ -1,15 +1,18 @@
 #include "probe.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include <jansson.h>
 
 #include "common/file.h"
 #include "common/shot_file.h"
+#include "coordinator/campaign/faults.h"
 
 enum { HEAD_BYTES = 64, MAX_SEGMENTS = 1000, MAX_BOXES = 10000, MAX_DEPTH = 6 };
 
@@ -168,16 +171,41 @@ static const Kind *find_kind(const Open *o)
     return NULL;
 }
 
+/* "anna.JPG" beside a missing "anna.jpg" or "anna.png": the same name but for its ending and upper case; free() it, NULL: none. */
+static char *similar_name(const char *path)
+{
+    enum { MOST_LOOKED_AT = 2000 }; /* a table may name ten thousand files that are not there */
+    char *folder = path_folder(path), *found = NULL;
+    const char *name = path_name(path), *dot = strrchr(name, '.');
+    const size_t stem = dot && dot > name ? (size_t)(dot - name) : strlen(name);
+    DIR *dir = opendir(folder);
+    struct dirent *e;
+    for (int i = 0; dir && !found && i < MOST_LOOKED_AT && (e = readdir(dir)); i++)
+        if (strncasecmp(e->d_name, name, stem) == 0 && (!e->d_name[stem] || e->d_name[stem] == '.') &&
+            !strchr(e->d_name + stem + (e->d_name[stem] == '.'), '.'))
+            found = text_copy(e->d_name);
+    if (dir) closedir(dir);
+    free(folder);
+    return found;
+}
+
+static Status no_file(const char *path)
+{
+    char *similar = similar_name(path);
+    Status status = strchr(path, '\\') ? status_fail(ERR_INPUT, "no such file; between folders stands / here, not \\")
+                    : similar          ? status_fail(ERR_INPUT, "no such file; %s is there", quoted(similar).text)
+                                       : status_fail(ERR_INPUT, "no such file");
+    free(similar);
+    return status;
+}
+
 static Status check_file(const char *path, bool folder_too, struct stat *s)
 {
     if (strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0 || strstr(path, "/http:/") ||
         strstr(path, "/https:/"))
         return status_fail(ERR_INPUT, "an address, which is not fetched; expected a file");
     if (stat(path, s) != 0)
-        return errno == ENOENT || errno == ENOTDIR
-                   ? status_fail(ERR_INPUT, "no such file%s",
-                                 strchr(path, '\\') ? "; between folders stands / here, not \\" : "")
-                   : status_errno(ERR_INPUT, "cannot be read");
+        return errno == ENOENT || errno == ENOTDIR ? no_file(path) : status_errno(ERR_INPUT, "cannot be read");
     if (S_ISDIR(s->st_mode) && !folder_too) return status_fail(ERR_INPUT, "a folder; expected a picture");
     if (!S_ISREG(s->st_mode) && !S_ISDIR(s->st_mode))
         return status_fail(ERR_INPUT, "a device or a pipe; expected a %s", folder_too ? "video" : "picture");

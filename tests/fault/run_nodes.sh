@@ -13,6 +13,17 @@ check_complete calm
 launched() { [ "$(times "$1" job.started)" = "$2" ] && held "$1" "$3"; } # NAME TIMES WORKERS
 ends_well() { finish 0; check_complete "$1"; same_files calm "$1"; }
 
+# finishers on each machine beside its worker: workers render, finishers of both finish, and one that dies there costs nothing
+again apart
+provoke "at=finish,rank=4,do=kill,once=$WORK/apart.4; at=finish,rank=3,do=hold,until=$WORK/apart.4"
+run_on 1 apart "1 2" --finishers 1
+ends_well apart
+calm_down
+[ -s apart.4 ] || fail "the finisher on the second machine got nothing to do"
+[ "$(events apart shot.rendered | grep -vc '"worker":[12],')" = 0 ] || fail "a finisher rendered"
+[ "$(events apart clip.approved | grep -vc '"worker":3[,}]')" = 0 ] || fail "a clip was finished by another one than the finisher that was left"
+[ "$(leases apart lost)" = 1 ] || fail "a finisher's death cost $(leases apart lost) leases, expected 1"
+
 # a machine dies: mpirun ends with its daemon, and the next job starts on those that answer
 again dead
 provoke "$HOLD"

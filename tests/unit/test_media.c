@@ -240,6 +240,8 @@ static void test_files(void **state)
         const char *name, *said;
     } wrong[] = {
         {"nobody.png", "\"nobody.png\": no such file"},
+        {"anna.jpg", "\"anna.jpg\": no such file; \"anna.png\" is there"},
+        {"ANNA.PNG", "no such file; \"anna.png\" is there"},
         {"text.png", "\"text.png\": neither a picture nor a video; expected a picture (PNG, JPEG, WebP, AVIF, HEIC, "
                      "GIF, BMP or TIFF)"},
         {"empty.png", "\"empty.png\": an empty file"},
