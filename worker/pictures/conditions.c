@@ -5,6 +5,7 @@
 
 #include "common/likeness.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "common/shot_file.h"
 #include "worker/cameo/likeness.h"
 
@@ -107,12 +108,13 @@ static Status read_control(const ShotMedia *m, int frames, bool private, MediaPi
     TRY(read_video(&m->control_video, "control video", frames + 1, private, &p->video));
     if (p->video.count > frames) {
         free((void *)(uintptr_t)p->video.picture[--p->video.count].rgb);
-        log_line(LOG_WARNING, "control video: longer than the clip's %d frames; the rest is cut", frames);
+        log_line(LOG_WARNING, "control video: longer than the clip's %d frame%s; the rest is cut", frames,
+                 plural_s(frames));
     }
     const int count = p->video.count;
     if (count < frames)
-        log_line(LOG_WARNING, "control video: %d frames; the clip's other %d follow the prompt alone", count,
-                 frames - count);
+        log_line(LOG_WARNING, "control video: %d frame%s; the clip's last %d follow%s the prompt alone", count,
+                 plural_s(count), frames - count, frames - count == 1 ? "s" : "");
     if (!m->control_mask.path) return status_ok();
     TRY(read_video(&m->control_mask, "control mask", count, private, &p->mask));
     if (p->mask.count == count) return status_ok();
