@@ -171,7 +171,21 @@ static const Kind *find_kind(const Open *o)
     return NULL;
 }
 
-/* "anna.JPG" beside a missing "anna.jpg" or "anna.png": the same name but for its ending and upper case; free() it, NULL: none. */
+static bool is_read(const char *folder, const char *name)
+{
+    Open o = {0};
+    char *path = path_join(folder, name);
+    struct stat s;
+    if (stat(path, &s) == 0 && S_ISREG(s.st_mode)) o.file = fopen(path, "re");
+    if (o.file) o.got = fread(o.head, 1, HEAD_BYTES, o.file);
+    if (o.file) fclose(o.file);
+    free(path);
+    const Kind *k = find_kind(&o);
+    return k && k->read;
+}
+
+/* "anna.JPG" beside a missing "anna.jpg" or "anna.png": a picture or video of the same name but for its ending and upper case;
+ * free() it, NULL: none. */
 static char *similar_name(const char *path)
 {
     enum { MOST_LOOKED_AT = 2000 }; /* a table may name ten thousand files that are not there */
@@ -182,7 +196,7 @@ static char *similar_name(const char *path)
     struct dirent *e;
     for (int i = 0; dir && !found && i < MOST_LOOKED_AT && (e = readdir(dir)); i++)
         if (strncasecmp(e->d_name, name, stem) == 0 && (!e->d_name[stem] || e->d_name[stem] == '.') &&
-            !strchr(e->d_name + stem + (e->d_name[stem] == '.'), '.'))
+            !strchr(e->d_name + stem + (e->d_name[stem] == '.'), '.') && is_read(folder, e->d_name))
             found = text_copy(e->d_name);
     if (dir) closedir(dir);
     free(folder);

@@ -355,7 +355,7 @@ static void test_missing_keys_and_files(void **state)
                "c.yaml:2: field model: nowhere: no folder; expected a model in the diffusers layout\n"
                "c.yaml:5: field size: width = 500, expected a multiple of 16 (such as 496)\n"
                "c.yaml:6: field frames: 30, expected 4k+1 (29 or 33)\n"
-               "c.yaml:7: field steps: 0, expected 1 to 1000");
+               "c.yaml:7: field steps: \"0\", expected a whole number from 1 to 1000 steps");
     is_refused("campaign: ''\nmodel: " MODEL "\ncustomers: c.csv\nprompt: \" \"\nseed: \"\"\n", "id\n1\n",
                "3 faults in the input, nothing was started:\n"
                "c.yaml:1: field campaign: empty; expected text\n"
