@@ -115,5 +115,6 @@ db = sqlite3.connect("file:out-seen/ledger.db?mode=ro", uri=True)
 assert [("reject", "eva", "dull")] == db.execute("SELECT verb, reviewer, reason FROM decisions").fetchall()
 END
 : >out-seen/audit.2-of-2.jsonl
-"$PROGRAM" verify out-seen --json 2>/dev/null | grep '"audit": "broken"' >/dev/null || fail "a part's record was cut short, and verify does not see it"
+status_is 1 "$PROGRAM" verify out-seen --json >broken.json 2>/dev/null
+grep -q '"audit": "broken"' broken.json || fail "a part's record was cut short, and verify does not see it"
 echo "killed at six points, two and four at once, with a wrong whole: every row is there"

@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/plural.h"
 
 enum { MOST_BYTES = 64 << 10, SAY_MS = 30000 /* within a stage, how often */ };
 
@@ -20,8 +21,8 @@ void diary_begin(Diary *d, const Lease *l, const char *who)
     if (l->kind == LEASE_FINISH)
         logbook_line(d->book, "lease %lld, %s: finish of %.80s", (long long)l->lease, who, l->clip_id);
     else
-        logbook_line(d->book, "lease %lld, %s: render of %d steps for %.80s%s", (long long)l->lease, who, l->shot.steps,
-                     l->clip_id, l->clip_count > 1 ? " and others" : "");
+        logbook_line(d->book, "lease %lld, %s: render of %d step%s for %.80s%s", (long long)l->lease, who,
+                     l->shot.steps, plural_s(l->shot.steps), l->clip_id, l->clip_count > 1 ? " and others" : "");
     log_copy_to(d->book);
 }
 
@@ -43,11 +44,12 @@ void diary_end(Diary *d, const LeaseResult *r)
     else if (r->err == OK)
         logbook_line(
             d->book,
-            "rendered: %d steps, %d from a checkpoint; text %.2f s, denoising %.2f s, decoding %.2f s, a master "
+            "rendered: %d step%s, %d from a checkpoint; text %.2f s, denoising %.2f s, decoding %.2f s, a master "
             "of %lld bytes",
-            r->steps_done, r->steps_resumed, r->encode_text_s, r->denoise_s, r->decode_s, (long long)r->master.bytes);
+            r->steps_done, plural_s(r->steps_done), r->steps_resumed, r->encode_text_s, r->denoise_s, r->decode_s,
+            (long long)r->master.bytes);
     else
-        logbook_line(d->book, "ended after %d steps (%d from a checkpoint), %s: %s", r->steps_done, r->steps_resumed,
-                     status_class_name((ErrClass)r->err), r->reason);
+        logbook_line(d->book, "ended after %d step%s (%d from a checkpoint), %s: %s", r->steps_done,
+                     plural_s(r->steps_done), r->steps_resumed, status_class_name((ErrClass)r->err), r->reason);
     logbook_close(&d->book);
 }
