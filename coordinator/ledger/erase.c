@@ -121,28 +121,44 @@ static Status write_tombstone(Ledger *l, const Row *row, const Erased *e)
     return status;
 }
 
-/* Requests, workers' lines and tombstones of updates name clips by their ids. */
+/* Requests, workers' lines and tombstones of updates name clips by their ids. A request that is still open is deleted: without the name
+ * it would be one for the whole campaign. */
 static Status erase_mentions(Ledger *l, const Erased *e)
 {
+    TRY(ledger_sql_run(l, "DELETE FROM requests WHERE taken_s IS NULL AND clip_id = ?1", "t", e->clip_id));
     TRY(ledger_sql_run(l, "UPDATE requests SET clip_id = '', filter = '', reason = '' WHERE clip_id = ?1", "t",
                        e->clip_id));
-    for (int i = 0; i < e->word_count; i++)
+    for (int i = 0; i < e->word_count; i++) {
+        TRY(ledger_sql_run(l, "DELETE FROM requests WHERE taken_s IS NULL AND instr(filter, ?1)", "t", e->word[i]));
         TRY(ledger_sql_run(l, "UPDATE requests SET filter = '' WHERE instr(filter, ?1)", "t", e->word[i]));
+    }
     TRY(ledger_sql_run(l, "UPDATE decisions SET reason = '' WHERE clip = ?1", "i", e->clip));
     TRY(ledger_sql_run(l, "UPDATE workers SET clip = '' WHERE clip = ?1", "t", e->clip_id));
     TRY(ledger_sql_run(l, "UPDATE leases SET reason = NULL WHERE instr(reason, ?1)", "t", e->clip_id));
     return ledger_sql_run(l, "DELETE FROM removed WHERE clip_id = ?1", "t", e->clip_id);
 }
 
+static Status find_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
+{
+    *out = (Erased){0};
+    TRY(read_row(l, clip_id, row, out));
+    if (row->state == CLIP_ERASED) return status_fail(ERR_INPUT, "%s: \"%.80s\" is erased already", l->folder, clip_id);
+    return find_words(l, row, out);
+}
+
+Status ledger_look_to_erase(Ledger *l, const char *clip_id, Erased *out)
+{
+    Row row = {0};
+    Status status = find_row(l, clip_id, &row, out);
+    json_decref(row.cells);
+    return status;
+}
+
 Status ledger_erase(Ledger *l, const char *clip_id, Erased *out)
 {
     Row row = {0};
-    *out = (Erased){0};
-    Status status = read_row(l, clip_id, &row, out);
+    Status status = find_row(l, clip_id, &row, out);
     TRY_OUT(status);
-    if (row.state == CLIP_ERASED)
-        TRY_OUT(status_fail(ERR_INPUT, "%s: \"%.80s\" is erased already", l->folder, clip_id));
-    TRY_OUT(find_words(l, &row, out));
     TRY_OUT(ledger_state_move_clip(l, out->clip, EV_ERASE));
     TRY_OUT(write_tombstone(l, &row, out));
     TRY_OUT(erase_shot(l, row.shot, out));

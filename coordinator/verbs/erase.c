@@ -31,6 +31,15 @@ static void clear(Erasing *x)
     free(x->erased);
 }
 
+/* Nothing is written, not even a lock, into a folder that is none of a campaign. */
+static Status check_campaign(const char *folder)
+{
+    Ledger *l = NULL;
+    Status status = ledger_open(folder, LEDGER_READ, &l);
+    ledger_close(&l);
+    return status;
+}
+
 /* All of them in one transaction; then the file is rewritten without what is left of them in its free pages. */
 static Status erase_rows(Ledger *l, void *self)
 {
@@ -60,16 +69,33 @@ static Status write_audit(const Erasing *x)
     return status;
 }
 
-/* The order: the ledger first, so that nothing is made again; then files, texts and pages. A kill in between leaves the rest to be
- * swept by the next run, or by this verb again. */
+/* What events and logs say of them. Only the ledger knows what to look for, so this comes before it forgets. */
+static Status scrub_first(const Erasing *x)
+{
+    Ledger *l = NULL;
+    Status status = ledger_open(x->folder, LEDGER_READ, &l);
+    for (int64_t i = 0; i < x->ids && !failed(status); i++) {
+        Erased e;
+        status = ledger_look_to_erase(l, x->id[i], &e);
+        if (!failed(status)) status = scrub_folder(x->folder, &e);
+        erased_clear(&e);
+    }
+    ledger_close(&l);
+    return status;
+}
+
+/* A kill before the ledger's commit leaves the customer to be erased by this verb again. A kill after it leaves files and pages, which
+ * the next run sweeps; the texts are clean by then. They are looked through a second time for prompts that only now nobody shares. */
 static Status erase_all(Erasing *x, char *const *id, int64_t count)
 {
     int lock = -1;
+    TRY(check_campaign(x->folder));
     TRY(lock_take(x->folder, false, &lock));
     x->id = id;
     x->ids = count;
     x->erased = memory_get((size_t)count, sizeof *x->erased);
-    Status status = ledger_amend_folder(x->folder, 0, "erased", erase_rows, x);
+    Status status = scrub_first(x);
+    if (!failed(status)) status = ledger_amend_folder(x->folder, 0, "erased", erase_rows, x);
     if (!failed(status)) status = write_audit(x);
     if (!failed(status)) status = sweep_leavings(x->folder, 0);
     for (int64_t i = 0; i < x->count && !failed(status); i++) status = scrub_folder(x->folder, &x->erased[i]);
