@@ -56,7 +56,7 @@ static void test_what_a_shot_went_through(void **state)
         "Z warning: a frame is odd\n",
         "Z ended after 3 steps (1 from a checkpoint), node: out of memory\n",
         "Z lease 7, worker 3 (host, process 18)",
-        "Z rendered: 1 steps, 3 from a checkpoint; text 0.00 s, denoising 0.00 s, decoding 2.00 s, a master of 12 "
+        "Z rendered: 1 step, 3 from a checkpoint; text 0.00 s, denoising 0.00 s, decoding 2.00 s, a master of 12 "
         "bytes\n",
         "Z lease 7, worker 4 (host, process 19): finish of row0 \n",
         "Z finished row0 in 1.50 s: clips/row0.mp4\n"};
