@@ -102,9 +102,9 @@ static Status read_leavings(const char *folder, Sweep *s)
     return status;
 }
 
-void sweep_shared(const char *folder)
+static void remove_folder(const char *folder, const char *name)
 {
-    char *inside = path_join(folder, "shared");
+    char *inside = path_join(folder, name);
     DIR *dir = opendir(inside);
     for (struct dirent *e; dir && (e = readdir(dir));)
         if (e->d_name[0] != '.') unlinkat(dirfd(dir), e->d_name, 0);
@@ -113,20 +113,25 @@ void sweep_shared(const char *folder)
     free(inside);
 }
 
+void sweep_shared(const char *folder) { remove_folder(folder, "shared"); }
+
 Status sweep_leavings(const char *folder, int64_t launch)
 {
     static const char *const place[] = {"clips", "delivery", "delivery/clips", "latents", "masters", "earlier"};
     Sweep s = {0};
-    bool any = false;
+    bool any = false, row = false;
     Status status = read_leavings(folder, &s);
     s.entry = memory_get((size_t)s.count, sizeof *s.entry);
     for (int64_t i = 0; i < s.count; i++) {
         Entry *e = &s.entry[i];
         e->leaving = &s.list[i];
         any = any || s.list[i].ready;
+        row = row || (s.list[i].ready && s.list[i].kind == LEAVING_ROW);
         HASH_ADD_KEYPTR(hh, s.by_name, s.list[i].name, strlen(s.list[i].name), e);
     }
     if (any) sweep_shared(folder);
+    if (row)
+        remove_folder(folder, "voices"); /* what was said to them; which of the cached files is theirs nobody knows */
     for (size_t i = 0; any && i < sizeof place / sizeof *place; i++) sweep_folder(&s, folder, place[i]);
     if (!failed(status) && any) status = ledger_amend_folder(folder, launch, "swept", forget_swept, &s);
     HASH_CLEAR(hh, s.by_name);

@@ -1,5 +1,6 @@
 /* sweep.h - deletes what an update left behind: files of rows that left the table, of clips that were made again (once their new ones
- * are there), checkpoints and masters of shots that nobody wants any more. */
+ * are there), checkpoints and masters of shots that nobody wants any more. When a row left (removed, erased, revoked) also
+ * all that engines said (voices/): the next clip that needs it has it said again. */
 #ifndef REELWRIGHT_SWEEP_H
 #define REELWRIGHT_SWEEP_H
 

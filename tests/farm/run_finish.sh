@@ -68,4 +68,9 @@ else
 fi
 [ "$(stat -c %a out/voices)" = 700 ] || fail "the folder of voices can be read by others"
 ! grep -rqi 'anna {x}' out/events.jsonl out/logs || fail "a customer's name is in the logs"
+[ -n "$(find out/voices -name '*.wav')" ] || fail "no voice is kept"
+"$PROGRAM" erase out anna --by rita >/dev/null || fail "erase"
+[ -z "$(find out/voices -type f 2>/dev/null)" ] || fail "what was said to a customer who was erased is kept: $(ls out/voices)"
+found=$(grep -rlaF 'Anna {x}' out || true)
+[ -z "$found" ] || fail "the name of a customer who was erased is in: $found"
 echo "voice, music, subtitles, texts, codes, label and five renditions are what they should be"
