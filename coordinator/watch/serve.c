@@ -109,6 +109,7 @@ static enum MHD_Result show(Serve *s, struct MHD_Connection *c, Made *made)
 
 /* ---- files ---- */
 
+/* Only the report is shown as a page: the customers' pages in clips/ are made from a template with scripts of its own. */
 static const char *type_of(const char *name)
 {
     static const char *const type[][2] = {{".html", "text/html; charset=utf-8"},
@@ -121,7 +122,8 @@ static const char *type_of(const char *name)
                                           {".mp4", "video/mp4"}};
     for (size_t i = 0; i < sizeof type / sizeof *type; i++) {
         size_t n = strlen(name), end = strlen(type[i][0]);
-        if (n > end && strcmp(name + n - end, type[i][0]) == 0) return type[i][1];
+        if (n > end && strcmp(name + n - end, type[i][0]) == 0)
+            return i > 0 || strncmp(name, "report/", 7) == 0 ? type[i][1] : "text/plain; charset=utf-8";
     }
     return "application/octet-stream";
 }

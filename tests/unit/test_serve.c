@@ -177,6 +177,8 @@ static void test_who_comes_by_the_address_sees_and_steers(void **state)
     assert_inside(&f, cookie, "GET /c/0/clips/stem2.png", "", "", "HTTP/1.1 200", "a picture");
     assert_inside(&f, cookie, "GET /c/0/clips/stem2.png", "Range: bytes=2-4\r\n", "", "HTTP/1.1 206", "bytes 2-4/9");
     assert_inside(&f, cookie, "GET /c/0/report/index.html", "", "", "HTTP/1.1 200", "script-src 'unsafe-inline'");
+    put_file(&f, "clips/stem2.html", "<script>2</script>");
+    assert_inside(&f, cookie, "GET /c/0/clips/stem2.html", "", "", "HTTP/1.1 200", "Content-Type: text/plain");
     assert_inside(&f, "none", "GET /c/0/clips/stem2.png", "", "", "HTTP/1.1 404", "");
     static const char *const hidden[] = {"/c/0/ledger.db",
                                          "/c/0/clips/../ledger.db",
