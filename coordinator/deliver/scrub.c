@@ -1,6 +1,7 @@
 #include "scrub.h"
 
 #include <dirent.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,15 @@ static void scrub_json(Scrub *s, json_t *value)
     }
 }
 
+/* A line of a log in which a short id is an id: of a message, or of a lease (worker/render/diary.c). */
+static bool names_a_clip(const char *line)
+{
+    static const char *const sign[] = {"clip", ": render of ", ": finish of ", "finished "};
+    for (size_t i = 0; i < sizeof sign / sizeof *sign; i++)
+        if (strstr(line, sign[i])) return true;
+    return false;
+}
+
 static char *scrub_line(Scrub *s, const char *line, bool json)
 {
     json_t *value = json ? json_loads(line, JSON_REJECT_DUPLICATES, NULL) : NULL;
@@ -83,7 +93,7 @@ static char *scrub_line(Scrub *s, const char *line, bool json)
         json_decref(value);
         return text;
     }
-    const bool names = strlen(s->erased->clip_id) >= SHORT_ID || strstr(line, "clip");
+    const bool names = strlen(s->erased->clip_id) >= SHORT_ID || names_a_clip(line);
     return scrub_text(s, text_copy(line), names);
 }
 
@@ -122,7 +132,8 @@ static Status scrub_all(Scrub *s, const char *folder, bool logs)
     DIR *dir = opendir(folder);
     Status status = status_ok();
     for (struct dirent *e; dir && !failed(status) && (e = readdir(dir));) {
-        bool events = strncmp(e->d_name, "events.jsonl", 12) == 0, log = strstr(e->d_name, ".log") != NULL;
+        bool events = fnmatch("events.*jsonl*", e->d_name, 0) == 0, /* also those of a merged campaign's parts */
+            log = strstr(e->d_name, ".log") != NULL;
         if (e->d_name[0] == '.' || (!logs && !events && !log)) continue;
         char *path = path_join(folder, e->d_name);
         if (!file_is_folder(path)) status = scrub_file(s, path, events);

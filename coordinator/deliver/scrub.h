@@ -4,7 +4,7 @@
 
 #include "coordinator/ledger/erase.h"
 
-/* In DIR/events.jsonl*, DIR/run.log* and DIR/logs/: the customer's id and file names become the tombstone's name, their words and their
+/* In DIR/events.*jsonl*, DIR/run.*log* and DIR/logs/: the customer's id and file names become the tombstone's name, their words and their
  * prompt "[erased]". Each file is replaced whole. */
 Status scrub_folder(const char *folder, const Erased *e);
 

@@ -10,6 +10,7 @@
 #include "common/options.h"
 #include "common/plural.h"
 #include "coordinator/deliver/conclude.h"
+#include "coordinator/deliver/dossier.h"
 #include "coordinator/deliver/scrub.h"
 #include "coordinator/deliver/sweep.h"
 #include "coordinator/ledger/lock.h"
@@ -84,6 +85,22 @@ static Status scrub_first(const Erasing *x)
     return status;
 }
 
+/* A dossier that was written before names the customer's clip. */
+static Status renew_dossier(const char *folder)
+{
+    char *file = path_join(folder, "dossier.json"), *page = path_join(folder, "dossier.html");
+    json_t *dossier = NULL;
+    Status status = status_ok();
+    if (file_exists(file) || file_exists(page)) {
+        status = dossier_make(folder, &dossier);
+        if (!failed(status)) status = dossier_write(folder, dossier);
+        json_decref(dossier);
+    }
+    free(file);
+    free(page);
+    return status;
+}
+
 /* A kill before the ledger's commit leaves the customer to be erased by this verb again. A kill after it leaves files and pages, which
  * the next run sweeps; the texts are clean by then. They are looked through a second time for prompts that only now nobody shares. */
 static Status erase_all(Erasing *x, char *const *id, int64_t count)
@@ -101,6 +118,7 @@ static Status erase_all(Erasing *x, char *const *id, int64_t count)
     for (int64_t i = 0; i < x->count && !failed(status); i++) status = scrub_folder(x->folder, &x->erased[i]);
     if (!failed(status)) status = compact(x->folder);
     if (!failed(status)) status = conclude_pages(x->folder);
+    if (!failed(status)) status = renew_dossier(x->folder);
     lock_release(&lock);
     return status;
 }

@@ -89,7 +89,6 @@ people = {p['id']: [c['state_now'] for c in p['consents']] for p in d['likeness'
 assert people['anna'] == ['revoked', 'granted'] and people['dora'] == [], people
 assert [p['part'] for p in d['model']['parts']][:2] == ['transformer', 'vae'], d['model']
 EOF
-rm out-night/dossier.*
 
 # a voice: the engine reads it from memory, and has to say by which consent
 "$PROGRAM" cameo add vera --name Vera --voice said.mp4 >/dev/null

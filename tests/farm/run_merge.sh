@@ -114,6 +114,10 @@ assert {"erasure", "delivery"} <= {x["what"] for x in d["audit"]["decisions"]}, 
 db = sqlite3.connect("file:out-seen/ledger.db?mode=ro", uri=True)
 assert [("reject", "eva", "dull")] == db.execute("SELECT verb, reviewer, reason FROM decisions").fetchall()
 END
+grep -q '"k3"' out-seen/events.1-of-2.jsonl || fail "the events of a part do not know k3: the search proves nothing"
+"$PROGRAM" erase out-seen k3 --by rita >/dev/null
+found=$(grep -rlIE '(^|[^A-Za-z0-9+])k3([^A-Za-z0-9+/=]|$)' out-seen || true; find out-seen -name 'k3.*')
+[ -z "$found" ] || fail "k3, who was erased after the merge, is in: $found"
 : >out-seen/audit.2-of-2.jsonl
 status_is 1 "$PROGRAM" verify out-seen --json >broken.json 2>/dev/null
 grep -q '"audit": "broken"' broken.json || fail "a part's record was cut short, and verify does not see it"
