@@ -331,6 +331,8 @@ Status serve_start(const char *where, const char *const *folder, int count, Serv
     *out = NULL;
     for (int i = 0; i < count && i < MOST_FOLDERS; i++) s->folder[s->count++] = text_copy(folder[i]);
     s->looked_ms = INT64_MIN / 2;
+    if (!failed(status) && count > MOST_FOLDERS)
+        status = status_fail(ERR_INPUT, "--listen: %d campaigns, expected at most %d", count, MOST_FOLDERS);
     if (!failed(status)) status = serve_door_make(&s->door);
     if (!failed(status) && !(s->daemon = start_daemon(s, &to)))
         status = status_errno(ERR_INPUT, "--listen %s: cannot listen there", where);
