@@ -343,7 +343,8 @@ Status serve_start(const char *where, const char *const *folder, int count, Serv
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT);
     s->port = info ? info->port : 0;
     serve_door_set_port(&s->door, s->port);
-    const char *host = to.any.sa_family == AF_INET6 ? "[::1]" : "127.0.0.1";
+    char host[INET_ADDRSTRLEN] = "[::1]"; /* of IPv6 the one loopback address */
+    if (to.any.sa_family == AF_INET) inet_ntop(AF_INET, &to.v4.sin_addr, host, sizeof host);
     s->address = s->loopback ? text_format("http://%s:%d/?token=%s", host, s->port, s->door.token)
                              : text_format("port %d", s->port);
     if (!s->loopback)

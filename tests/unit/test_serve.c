@@ -255,7 +255,10 @@ static void test_metrics_are_whole(void **state)
 static void test_nothing_else_is_answered(void **state)
 {
     (void)state;
-    Fixture f = open_fixture("[127.0.0.1]:0");
+    Fixture f = open_fixture("127.0.0.2:0"), g = open_fixture("[127.0.0.1]:0");
+    assert_int_equal(strncmp(serve_address(f.serve), "http://127.0.0.2:", 17), 0);
+    close_fixture(&f);
+    f = g;
     assert_answer(&f, GET("/ledger.db", "localhost"), "HTTP/1.1 404", "/metrics");
     assert_answer(&f, GET("/../../etc/passwd", "localhost"), "HTTP/1.1 404", "/metrics");
     assert_answer(&f, GET("/", "evil.example"), "HTTP/1.1 403", "ask for localhost");
