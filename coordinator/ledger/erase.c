@@ -56,23 +56,60 @@ static Status read_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
     return status;
 }
 
+/* How many rows have each cell. Counted once for a connection, for an expiry erases thousands of rows, and kept by take_out_words. */
+static Status count_words(Ledger *l)
+{
+    int64_t there;
+    TRY(ledger_sql_number(l, &there, "SELECT count(*) FROM temp.sqlite_schema WHERE name = 'words'", ""));
+    if (there) return status_ok();
+    TRY(run_text(l, "CREATE TEMP TABLE words(value TEXT PRIMARY KEY, clips INTEGER NOT NULL) WITHOUT ROWID",
+                 "cannot count what rows say"));
+    return run_text(l,
+                    "INSERT INTO words SELECT value, count(DISTINCT clip) FROM clips, json_each(clips.customer)"
+                    " WHERE length(value) > 0 GROUP BY value",
+                    "cannot count what rows say");
+}
+
 /* Cells that other rows have too say nothing about this customer: they are not searched for. */
 static Status find_words(Ledger *l, const Row *row, Erased *out)
 {
     size_t i;
     json_t *item;
+    TRY(count_words(l));
     out->word = memory_get(json_array_size(row->cells) + 1, sizeof *out->word);
     json_array_foreach(row->cells, i, item)
     {
         const char *text = json_string_value(item);
-        int64_t others;
+        int64_t clips;
         if (!text || strlen(text) < SHORTEST_WORD) continue;
-        TRY(ledger_sql_number(
-            l, &others, "SELECT EXISTS(SELECT 1 FROM clips, json_each(clips.customer) WHERE clip <> ?1 AND value = ?2)",
-            "it", out->clip, text));
-        if (!others) out->word[out->word_count++] = text_copy(text);
+        TRY(ledger_sql_number(l, &clips, "SELECT clips FROM words WHERE value = ?1", "t", text));
+        if (clips <= 1) out->word[out->word_count++] = text_copy(text);
     }
     return status_ok();
+}
+
+/* The row is erased, or as good as that: its cells no longer count for the others. */
+static Status take_out_words(Ledger *l, const Row *row)
+{
+    char *cells = json_dumps(row->cells, JSON_COMPACT);
+    Status status = ledger_sql_run(
+        l, "UPDATE words SET clips = clips - 1 WHERE value IN (SELECT value FROM json_each(?1))", "t", cells);
+    free(cells);
+    return status;
+}
+
+/* What only this clip's shot says. */
+static Status read_shot(Ledger *l, int64_t shot, Erased *out)
+{
+    Query q = ledger_sql_query(l, "SELECT json_extract(spec, '$.prompt'), key FROM specs WHERE shot = ?1", "i", shot);
+    if (ledger_sql_next(&q)) {
+        free(out->prompt);
+        free(out->key);
+        out->prompt = text_copy(ledger_sql_text(&q, 0));
+        out->key = text_copy(ledger_sql_text(&q, 1));
+    }
+    ledger_sql_end(&q);
+    return q.status;
 }
 
 /* A shot that no other clip shares is removed: its spec holds the prompt. */
@@ -85,14 +122,7 @@ static Status erase_shot(Ledger *l, int64_t shot, Erased *out)
         TRY(ledger_sql_run(l, "UPDATE shots SET clips = clips - 1 WHERE shot = ?1", "i", shot));
         return ledger_follow_clips(l, shot);
     }
-    Query q = ledger_sql_query(l, "SELECT json_extract(spec, '$.prompt'), key FROM specs WHERE shot = ?1", "i", shot);
-    if (ledger_sql_next(&q)) {
-        free(out->prompt);
-        free(out->key);
-        out->prompt = text_copy(ledger_sql_text(&q, 0));
-        out->key = text_copy(ledger_sql_text(&q, 1));
-    }
-    ledger_sql_end(&q);
+    TRY(read_shot(l, shot, out));
     return ledger_drop_shot(l, shot);
 }
 
@@ -149,7 +179,12 @@ static Status find_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
 Status ledger_look_to_erase(Ledger *l, const char *clip_id, Erased *out)
 {
     Row row = {0};
+    int64_t sharers = 0;
     Status status = find_row(l, clip_id, &row, out);
+    if (!failed(status)) status = take_out_words(l, &row);
+    if (!failed(status) && row.shot >= 0)
+        status = ledger_sql_number(l, &sharers, "SELECT count(*) FROM clips WHERE shot = ?1", "i", row.shot);
+    if (!failed(status) && sharers == 1) status = read_shot(l, row.shot, out);
     json_decref(row.cells);
     return status;
 }
@@ -159,6 +194,7 @@ Status ledger_erase(Ledger *l, const char *clip_id, Erased *out)
     Row row = {0};
     Status status = find_row(l, clip_id, &row, out);
     TRY_OUT(status);
+    TRY_OUT(take_out_words(l, &row));
     TRY_OUT(ledger_state_move_clip(l, out->clip, EV_ERASE));
     TRY_OUT(write_tombstone(l, &row, out));
     TRY_OUT(erase_shot(l, row.shot, out));

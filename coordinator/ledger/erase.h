@@ -15,7 +15,8 @@ typedef struct { /* what is to be looked for in the files of the folder, and wha
 } Erased;
 void erased_clear(Erased *e);
 
-/* What ledger_erase will find of this customer, but for a prompt and key that nobody shares; only read. erased_clear in every case. */
+/* What ledger_erase will find of this customer; the ledger is only read. Called for several, in the order in which they will be erased, it
+ * takes each for erased already; a prompt that all of them share is found by ledger_erase alone. erased_clear in every case. */
 Status ledger_look_to_erase(Ledger *l, const char *clip_id, Erased *out);
 /* Inside a round, of a campaign that no coordinator works on. ERR_INPUT: no such customer, or erased before. What is erased is
  * overwritten in the file (secure_delete); ledger_compact takes it out of free pages and journals. */

@@ -23,6 +23,7 @@ typedef struct {
     const char *folder, *by;
     char *const *id; /* those that are to go, [ids] */
     int64_t ids, count;
+    bool *scrubbed; /* [ids]: of their prompts, too, before the ledger forgot them */
     Erased *erased; /* [count] that are gone */
 } Erasing;
 
@@ -30,6 +31,7 @@ static void clear(Erasing *x)
 {
     for (int64_t i = 0; i < x->count; i++) erased_clear(&x->erased[i]);
     free(x->erased);
+    free(x->scrubbed);
 }
 
 /* Nothing is written, not even a lock, into a folder that is none of a campaign. */
@@ -71,7 +73,7 @@ static Status write_audit(const Erasing *x)
 }
 
 /* What events and logs say of them. Only the ledger knows what to look for, so this comes before it forgets. */
-static Status scrub_first(const Erasing *x)
+static Status scrub_first(Erasing *x)
 {
     Ledger *l = NULL;
     Status status = ledger_open(x->folder, LEDGER_READ, &l);
@@ -79,6 +81,7 @@ static Status scrub_first(const Erasing *x)
         Erased e;
         status = ledger_look_to_erase(l, x->id[i], &e);
         if (!failed(status)) status = scrub_folder(x->folder, &e);
+        if (!failed(status)) x->scrubbed[i] = *e.prompt != 0;
         erased_clear(&e);
     }
     ledger_close(&l);
@@ -102,7 +105,7 @@ static Status renew_dossier(const char *folder)
 }
 
 /* A kill before the ledger's commit leaves the customer to be erased by this verb again. A kill after it leaves files and pages, which
- * the next run sweeps; the texts are clean by then. They are looked through a second time for prompts that only now nobody shares. */
+ * the next run sweeps; the texts are clean by then, but for a prompt that several customers shared who were all erased at once: it is looked for after that. */
 static Status erase_all(Erasing *x, char *const *id, int64_t count)
 {
     int lock = -1;
@@ -111,11 +114,13 @@ static Status erase_all(Erasing *x, char *const *id, int64_t count)
     x->id = id;
     x->ids = count;
     x->erased = memory_get((size_t)count, sizeof *x->erased);
+    x->scrubbed = memory_get((size_t)count, sizeof *x->scrubbed);
     Status status = scrub_first(x);
     if (!failed(status)) status = ledger_amend_folder(x->folder, 0, "erased", erase_rows, x);
     if (!failed(status)) status = write_audit(x);
     if (!failed(status)) status = sweep_leavings(x->folder, 0);
-    for (int64_t i = 0; i < x->count && !failed(status); i++) status = scrub_folder(x->folder, &x->erased[i]);
+    for (int64_t i = 0; i < x->count && !failed(status); i++)
+        if (*x->erased[i].prompt && !x->scrubbed[i]) status = scrub_folder(x->folder, &x->erased[i]);
     if (!failed(status)) status = compact(x->folder);
     if (!failed(status)) status = conclude_pages(x->folder);
     if (!failed(status)) status = renew_dossier(x->folder);
