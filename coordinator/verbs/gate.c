@@ -5,6 +5,7 @@
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "coordinator/campaign/gate_set.h"
 #include "coordinator/campaign/yaml_fields.h"
 #include "coordinator/deliver/diversity.h"
@@ -56,7 +57,8 @@ static void print_diversity(const char *folder, const json_t *j)
     const json_t *others = json_object_get(j, "others");
     size_t i;
     json_t *one;
-    foreign_print(stdout, "%s: %lld shots\n", folder, (long long)json_integer_value(json_object_get(j, "shots")));
+    const long long shots = json_integer_value(json_object_get(j, "shots"));
+    foreign_print(stdout, "%s: %lld shot%s\n", folder, shots, plural_s(shots));
     print_distances(j, "each other");
     json_array_foreach(json_object_get(j, "pairs"), i, one)
         foreign_print(stdout, "    %s and %s: %.1f bits\n", text_of(one, "a"), text_of(one, "b"),
