@@ -7,6 +7,7 @@
 
 #include "common/foreign.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "coordinator/plan/estimate.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -28,8 +29,9 @@ static void print_plan(const Estimate *p, const json_t *j)
     const NightForecast *f = &p->forecast;
     const json_t *one;
     size_t i;
-    foreign_print(stdout, "%s: %lld clips of %lld renders, on %d node%s\n\n", p->campaign->name,
-                  (long long)p->clip_count, (long long)n->shots, n->nodes, n->nodes == 1 ? "" : "s");
+    foreign_print(stdout, "%s: %lld clip%s of %lld render%s, on %d node%s\n\n", p->campaign->name,
+                  (long long)p->clip_count, plural_s(p->clip_count), (long long)n->shots, plural_s(n->shots), n->nodes,
+                  plural_s(n->nodes));
     char p50[32], p10[32], p90[32];
     foreign_print(stdout, "  done after %s; one night of ten is done before %s, one after %s (%d nights played)\n",
                   time_text(f->p50_s, p50), time_text(f->p10_s, p10), time_text(f->p90_s, p90), f->trials);
@@ -37,19 +39,20 @@ static void print_plan(const Estimate *p, const json_t *j)
         foreign_print(stdout, "  deadline   in %s: kept with a probability of %.0f %%", time_text(p->deadline_s, p50),
                       100 * f->probability);
         if (p->nodes_for_deadline)
-            foreign_print(stdout, "; %d node%s keep it in nine nights of ten\n", p->nodes_for_deadline,
-                          p->nodes_for_deadline == 1 ? "" : "s");
+            foreign_print(stdout, "; %d node%s it in nine nights of ten\n", p->nodes_for_deadline,
+                          p->nodes_for_deadline == 1 ? " keeps" : "s keep");
         else
             foreign_print(stdout, "; no number of nodes keeps it\n");
     }
-    foreign_print(stdout, "  each node  %d %s, %d finisher%s%s\n", n->groups, n->groups == 1 ? "group" : "groups",
-                  n->finishers, n->finishers == 1 ? "" : "s", n->both ? "; groups also finish" : "");
+    foreign_print(stdout, "  each node  %d group%s, %d finisher%s%s\n", n->groups, plural_s(n->groups), n->finishers,
+                  plural_s(n->finishers), n->both ? "; groups also finish" : "");
     foreign_print(stdout, "  a render   %.2f s, a finish %.2f s (medians); the first clip after %.0f s\n",
                   json_number_value(json_object_get(j, "render_s")), json_number_value(json_object_get(j, "finish_s")),
                   f->first_clip_s);
-    foreign_print(stdout, "  in all     %.2f core hours, %.2f GPU hours; at most %lld masters wait\n",
+    foreign_print(stdout, "  in all     %.2f core hours, %.2f GPU hours; at most %lld master%s\n",
                   json_number_value(json_object_get(j, "core_hours")),
-                  json_number_value(json_object_get(j, "gpu_hours")), (long long)f->most_masters);
+                  json_number_value(json_object_get(j, "gpu_hours")), (long long)f->most_masters,
+                  f->most_masters == 1 ? " waits" : "s wait");
     if (json_is_number(json_object_get(j, "cost")))
         foreign_print(stdout, "  cost       %.2f\n", json_number_value(json_object_get(j, "cost")));
     if (json_is_number(json_object_get(j, "energy_kwh")))
