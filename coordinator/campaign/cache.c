@@ -39,6 +39,8 @@ static void compare(Fields *f, const ShotSpec *s, const char *model_hash)
     compare_real(f, "guided_to", s->guided_to);
     if (strcmp(fields_text(f, "scheduler", ""), s->scheduler) != 0)
         fields_fault(f, "scheduler", " is another than the campaign's (%s)", s->scheduler);
+    if (strcmp(fields_text(f, "sigmas", ""), s->sigmas) != 0)
+        fields_fault(f, "sigmas", " are others than the campaign's (%s)", *s->sigmas ? s->sigmas : "standard");
 }
 
 Status campaign_cache_read(const char *path, const ShotSpec *s, const char *model_hash, char **reused_steps)

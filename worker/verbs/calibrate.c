@@ -199,6 +199,7 @@ static Status write_file(const Calibration *c, const CalibrateOptions *o, const 
     json_t *measured = json_pack("{s:s, s:f, s:f, s:f, s:i, s:f, s:f}", "reused_steps", best->steps, "bound", o->bound,
                                  "difference", best->mean, "difference_most", best->most, "prompts", c->count,
                                  "denoise_s_before", c->seconds_full, "denoise_s", best->seconds);
+    if (*s->sigmas) json_object_set_new(j, "sigmas", json_string(s->sigmas));
     json_t *change = json_array();
     for (int i = 1; i < c->steps; i++) json_array_append_new(change, json_real(c->change[i]));
     if (!j || !measured || json_object_update(j, measured) != 0 || json_object_set_new(j, "change", change) != 0)
