@@ -9,22 +9,27 @@
 typedef struct {
     int threads;       /* 0 = as many as the process may run on */
     int backend;       /* index into "cpu|cuda|ref" */
-    int dtype;         /* index into "fp32|bf16|fp8" */
+    int dtype;         /* index into WORK_DTYPES */
     int vae_dtype;     /* of autoencoder and image encoder: index into "fp32|bf16" */
     int takes;         /* a bit for each LeaseKind that it is here for (clip.h) */
     const char *split; /* how the ranks of a group share a shot, "GxSxT", or NULL: chosen */
 } WorkSettings;
 
 enum { WORK_CPU, WORK_CUDA, WORK_REF }; /* WorkSettings.backend */
-/* WorkSettings.dtype; fp8: bf16 but for the products of the transformer's blocks, e4m3 with a scale a row (cuda only) */
-enum { WORK_FP32, WORK_BF16, WORK_FP8 };
+/* WorkSettings.dtype. fp8 and int8: bf16 but for the products of the transformer's blocks, which take numbers of 8 bits with a scale a
+ * row: e4m3 on cuda, int8 on cpu. */
+#define WORK_DTYPES "fp32|bf16|fp8|int8"
+enum { WORK_FP32, WORK_BF16, WORK_FP8, WORK_INT8 };
 /* What computes when no --dtype says: bf16 on GPUs, whose matrix units and memory are made for it; fp32 elsewhere. */
 static inline int work_default_dtype(int backend) { return backend == WORK_CUDA ? WORK_BF16 : WORK_FP32; }
 
 static inline Status work_check_dtype(int backend, int dtype)
 {
-    if (dtype != WORK_FP8 || backend == WORK_CUDA) return status_ok();
-    return status_fail(ERR_INPUT, "--dtype fp8: only GPUs compute in it: add --backend cuda, or take bf16");
+    if (dtype == WORK_FP8 && backend != WORK_CUDA)
+        return status_fail(ERR_INPUT, "--dtype fp8: only GPUs compute in it: add --backend cuda, or take int8 or bf16");
+    if (dtype == WORK_INT8 && backend != WORK_CPU)
+        return status_fail(ERR_INPUT, "--dtype int8: only CPUs compute in it: add --backend cpu, or take fp8 or bf16");
+    return status_ok();
 }
 
 /* Works until told to stop. OK: no more work. ERR_STOP: stopped, everything checkpointed and reported. ERR_FATAL: the

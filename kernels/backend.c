@@ -11,7 +11,12 @@
 #include "kernels/convert.h"
 #include "kernels/machine.h"
 
-enum { ALIGN = 64, BLOCK_MIN = 64 << 20, FP8_UNIT = 16 /* sizes of an fp8 product */ };
+enum {
+    ALIGN = 64,
+    BLOCK_MIN = 64 << 20,
+    FP8_UNIT = 16 /* sizes of an fp8 product */,
+    INT8_MOST_IN = 1 << 16 /* 255 * 127 * in is below 2^31 */
+};
 
 /* ---- life and failure ---------------------------------------------------------------------------------------------- */
 
@@ -81,8 +86,10 @@ Status backend_open(const BackendOptions *o, Backend **out)
         return status_fail(ERR_INPUT, "computing in %s, expected fp32 or bf16", dtype_name(o->compute));
     if (o->exact != F32 && o->exact != BF16)
         return status_fail(ERR_INPUT, "computing in %s, expected fp32 or bf16", dtype_name(o->exact));
-    if (o->fp8 && ((o->kind != BACKEND_CUDA && !o->plan) || o->compute != BF16))
+    if (o->quantized == E4M3 && ((o->kind != BACKEND_CUDA && !o->plan) || o->compute != BF16))
         return status_fail(ERR_INPUT, "fp8 is computed by the CUDA back end beside bf16; use bf16 or fp32 here");
+    if (o->quantized == INT8 && ((o->kind != BACKEND_CPU && !o->plan) || o->compute != BF16))
+        return status_fail(ERR_INPUT, "int8 is computed by the CPU back end beside bf16; use bf16 or fp32 here");
     Backend *be = calloc(1, sizeof *be);
     if (!be) return status_fail(ERR_NODE, "out of memory");
     be->options = *o;
@@ -332,6 +339,11 @@ static Status plan_weight(Backend *be, int64_t numbers, int64_t bias, DType type
     return status_ok();
 }
 
+static bool can_quantize(DType to, int64_t out, int64_t in)
+{
+    return to == E4M3 ? out % FP8_UNIT == 0 && in % FP8_UNIT == 0 : to == INT8 && in <= INT8_MOST_IN;
+}
+
 static Status plan_quantized(Backend *be, const Linear *l)
 {
     backend_count(be, (size_t)(l->in * l->out) + 2 * (size_t)l->out * sizeof(float), 0);
@@ -344,8 +356,7 @@ Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out)
         return status_fail(ERR_INPUT, "linear: the weight has %d dimensions and %lld rows, the bias %lld", weight.ndim,
                            (long long)weight.dim[0], (long long)tensor_count(bias));
     const bool exact = out->exact;
-    const bool quantize =
-        !exact && out->quantize && be->options.fp8 && weight.dim[0] % FP8_UNIT == 0 && weight.dim[1] % FP8_UNIT == 0;
+    const bool quantize = !exact && out->quantize && can_quantize(be->options.quantized, weight.dim[0], weight.dim[1]);
     *out = (Linear){.in = weight.dim[1], .out = weight.dim[0], .quantize = quantize, .exact = exact};
     if (be->options.plan && quantize) return plan_quantized(be, out);
     if (be->options.plan) return plan_weight(be, out->in * out->out, out->out, exact ? F32 : be->options.compute);

@@ -28,9 +28,10 @@ typedef enum { BACKEND_REF, BACKEND_CPU, BACKEND_CUDA } BackendKind;
 typedef struct {
     BackendKind kind;
     DType compute; /* F32 or BF16: type of matrix-product inputs (ref computes in fp32 whatever it is) */
-    /* Products with weights that may be quantised (Linear.quantize) take e4m3 numbers, one scale for each row of the weight, made
-     * when it is packed, and one for each row of x, made at every product. With compute BF16 on `cuda` only; any back end plans it. */
-    bool fp8;
+    /* E4M3 (fp8, `cuda`) or INT8 (`cpu`), beside compute BF16: products with weights that may be quantised (Linear.quantize) take such
+     * numbers, one scale for each row of the weight, made when it is packed, and one for each row of x, made at every product. F32:
+     * nothing is quantised. Any back end plans either. */
+    DType quantized;
     /* F32, or BF16 where time or memory is short: what networks compute in that lose by bf16 (backend_begin_exact). Never more
      * than `compute`. */
     DType exact;
@@ -41,16 +42,19 @@ typedef struct {
     bool plan; /* count what a run would take (backend_peak_bytes) and neither allocate nor compute anything */
 } BackendOptions;
 
-/* Of a number of the transformer's large matrices: 4, 2, or 1 in fp8. */
-static inline int backend_elem_bytes(const BackendOptions *o) { return o->fp8 ? 1 : (int)dtype_bytes(o->compute); }
-/* ... and of every other matrix, and of what goes into attention: fp8 stands beside bf16. */
+/* Of a number of the transformer's large matrices: 4, 2, or 1 where they are quantised. */
+static inline int backend_elem_bytes(const BackendOptions *o)
+{
+    return (int)dtype_bytes(o->quantized != F32 ? o->quantized : o->compute);
+}
+/* ... and of every other matrix, and of what goes into attention: what is quantised stands beside bf16. */
 static inline int backend_plain_bytes(int elem_bytes) { return elem_bytes == 1 ? 2 : elem_bytes; }
 /* What those networks compute in. */
 static inline DType backend_exact_type(const BackendOptions *o) { return o->compute == F32 ? F32 : o->exact; }
-/* "fp32", "bf16" or "fp8", as it was asked for */
+/* "fp32", "bf16", "fp8" or "int8", as it was asked for */
 static inline const char *backend_dtype_name(const BackendOptions *o)
 {
-    return o->fp8 ? "fp8" : dtype_name(o->compute);
+    return o->quantized == E4M3 ? "fp8" : dtype_name(o->quantized == INT8 ? INT8 : o->compute);
 }
 Status backend_open(const BackendOptions *o, Backend **out);
 void backend_close(Backend **be);
@@ -106,7 +110,7 @@ void op_zero(Backend *be, Tensor t);
 typedef struct Linear { /* y = x W^T + b */
     int64_t in, out;
     bool
-        quantize; /* may be, where BackendOptions.fp8 asks for it and both sizes are whole sixteens: set before linear_pack */
+        quantize; /* may be, where BackendOptions.quantized asks for it and the sizes allow it: set before linear_pack */
     bool exact;   /* weight, x and result are fp32 whatever the back end computes in: set before linear_pack */
     void *packed; /* the back end's own form; the file's bytes are not needed any more */
 } Linear;

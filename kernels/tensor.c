@@ -2,11 +2,12 @@
 
 #include <assert.h>
 
-size_t dtype_bytes(DType t) { return t == F32 ? 4 : t == E4M3 ? 1 : 2; }
+size_t dtype_bytes(DType t) { return t == F32 ? 4 : t == E4M3 || t == INT8 ? 1 : 2; }
 
 const char *dtype_name(DType t)
 {
-    static const char *const name[] = {[F32] = "fp32", [BF16] = "bf16", [F16] = "fp16", [E4M3] = "e4m3"};
+    static const char *const name[] = {
+        [F32] = "fp32", [BF16] = "bf16", [F16] = "fp16", [E4M3] = "e4m3", [INT8] = "int8"};
     return name[t];
 }
 

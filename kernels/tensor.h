@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum { F32, BF16, F16, E4M3 /* fp8, of quantised products only */ } DType;
+typedef enum { F32, BF16, F16, E4M3 /* fp8 */, INT8 /* these two of quantised products only */ } DType;
 
 enum { TENSOR_MAX_DIM = 5 };
 
@@ -17,7 +17,7 @@ typedef struct {
 } Tensor;
 
 size_t dtype_bytes(DType t);
-const char *dtype_name(DType t); /* "fp32", "bf16", "fp16", "e4m3" */
+const char *dtype_name(DType t); /* "fp32", "bf16", "fp16", "e4m3", "int8" */
 int64_t tensor_count(Tensor t);  /* number of elements */
 size_t tensor_bytes(Tensor t);
 Tensor tensor_view(void *data, DType dtype, int ndim, const int64_t *dim);

@@ -187,7 +187,7 @@ static Status launch(AllRuns *all, int index, bool *yielded)
         *folder = realpath(run->folder, NULL);
     snprintf(threads, sizeof threads, "%d", o->work.threads);
     snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
-    snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16", "fp8"}[o->work.dtype]);
+    snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16", "fp8", "int8"}[o->work.dtype]);
     snprintf(limit, sizeof limit, "%d", o->step_limit_s);
     snprintf(grace, sizeof grace, "%d", o->grace_s);
     snprintf(wait, sizeof wait, "%d", wait_of(all, index));

@@ -1,4 +1,5 @@
 /* Opening, and the table. Where an op only moves numbers, once per clip and not per block, the reference's will do. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,25 +7,29 @@
 #include "kernels/host.h"
 #include "kernels/ref/ref.h"
 
+Cpu cpu_with(const Isa *isa, DType compute)
+{
+    const bool whole = compute == INT8, half = compute == BF16;
+    return (Cpu){.isa = isa,
+                 .operand = whole  ? isa->quads ? OPERAND_QUADS : OPERAND_WHOLE
+                            : half ? isa->pairs ? OPERAND_PAIRS : OPERAND_ROUNDED
+                                   : OPERAND_FLOAT,
+                 .width = 2 * isa->lanes};
+}
+
 static Status cpu_open(Backend *be)
 {
     const char *most = getenv("REELWRIGHT_ISA");
     if (most && strcmp(most, "avx2") != 0 && strcmp(most, "avx512") != 0)
         return status_fail(ERR_INPUT, "REELWRIGHT_ISA=%s in the environment: expected avx2 or avx512", most);
-    Cpu *c = calloc(2, sizeof *c); /* as it computes, and in fp32 */
+    if (!isa_of_this_machine(F32)) return status_fail(ERR_NODE, "the cpu back end needs a processor with AVX2 and FMA");
+    CpuSets *c = calloc(1, sizeof *c);
     if (!c) return status_fail(ERR_NODE, "out of memory");
-    c->isa = isa_of_this_machine(be->options.compute);
-    if (!c->isa) {
-        free(c);
-        return status_fail(ERR_NODE, "the cpu back end needs a processor with AVX2 and FMA");
-    }
-    if (be->options.compute == F32)
-        c->operand = OPERAND_FLOAT;
-    else
-        c->operand = c->isa->pairs ? OPERAND_PAIRS : OPERAND_ROUNDED;
-    c->width = 2 * c->isa->lanes;
-    c[1] = (Cpu){.isa = isa_of_this_machine(F32), .operand = OPERAND_FLOAT};
-    c[1].width = 2 * c[1].isa->lanes;
+    c->compute = cpu_with(isa_of_this_machine(be->options.compute), be->options.compute);
+    c->exact = cpu_with(isa_of_this_machine(F32), F32);
+    c->quantized = cpu_with(isa_of_this_machine(INT8), INT8);
+    snprintf(c->name, sizeof c->name, "%s%s%s", c->compute.isa->name, be->options.quantized == INT8 ? ", " : "",
+             be->options.quantized == INT8 ? c->quantized.isa->name : "");
     be->own = c;
     return status_ok();
 }
@@ -35,7 +40,7 @@ static void cpu_close(Backend *be)
     be->own = NULL;
 }
 
-static const char *cpu_instructions(const Backend *be) { return ((const Cpu *)be->own)->isa->name; }
+static const char *cpu_instructions(const Backend *be) { return ((const CpuSets *)be->own)->name; }
 
 const Kernels cpu_kernels = {
     .name = "cpu",

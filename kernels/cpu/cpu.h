@@ -13,8 +13,9 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/isa.h"
 
-/* How numbers enter a product. ROUNDED: values of bf16 carried as fp32, where there is no product of pairs. */
-typedef enum { OPERAND_FLOAT, OPERAND_ROUNDED, OPERAND_PAIRS } CpuOperand;
+/* How numbers enter a product. ROUNDED: values of bf16 carried as fp32, where there is no product of pairs; WHOLE: int8 carried
+ * so, where there is none of fours. */
+typedef enum { OPERAND_FLOAT, OPERAND_ROUNDED, OPERAND_PAIRS, OPERAND_WHOLE, OPERAND_QUADS } CpuOperand;
 
 typedef struct {
     const Isa *isa;
@@ -22,22 +23,43 @@ typedef struct {
     int width; /* columns of a panel */
 } Cpu;
 
+/* The back end's own state: how it computes, how in fp32, and how with quantised weights. */
+typedef struct {
+    Cpu compute, exact, quantized;
+    char name[40]; /* of the instruction sets */
+} CpuSets;
+
 /* For products that stay fp32 (Linear.exact), or all of them (backend_begin_exact). */
-static inline const Cpu *cpu_exact(const Backend *be) { return (const Cpu *)be->own + 1; }
+static inline const Cpu *cpu_exact(const Backend *be) { return &((const CpuSets *)be->own)->exact; }
+static inline const Cpu *cpu_quantized(const Backend *be) { return &((const CpuSets *)be->own)->quantized; }
 static inline const Cpu *cpu_of(const Backend *be)
 {
-    return be->options.compute == F32 ? cpu_exact(be) : (const Cpu *)be->own;
+    return be->options.compute == F32 ? cpu_exact(be) : &((const CpuSets *)be->own)->compute;
 }
-static inline size_t cpu_operand_bytes(const Cpu *c) { return c->operand == OPERAND_PAIRS ? 2 : 4; }
-/* k numbers as operands take this many (bf16 weights are packed in whole pairs) */
-static inline int64_t cpu_padded(const Cpu *c, int64_t k) { return c->operand == OPERAND_FLOAT ? k : (k + 1) / 2 * 2; }
-/* ... and a product over them this many steps */
-static inline int64_t cpu_steps(const Cpu *c, int64_t k)
+Cpu cpu_with(const Isa *isa, DType compute); /* F32, BF16 or INT8, as this set has them */
+static inline bool cpu_is_whole(const Cpu *c) { return c->operand == OPERAND_WHOLE || c->operand == OPERAND_QUADS; }
+/* Bytes of a number as an operand, and in a packed weight. */
+static inline size_t cpu_operand_bytes(const Cpu *c)
 {
-    return c->operand == OPERAND_PAIRS ? (k + 1) / 2 : cpu_padded(c, k);
+    return c->operand == OPERAND_QUADS ? 1 : c->operand == OPERAND_PAIRS ? 2 : 4;
 }
-/* n numbers of any type -> operands, zeros behind them up to cpu_padded(n) */
+static inline size_t cpu_weight_bytes(const Cpu *c)
+{
+    return c->operand == OPERAND_FLOAT ? 4 : cpu_is_whole(c) ? 1 : 2;
+}
+/* k numbers as operands take this many (bf16 weights are packed in whole pairs, int8 in whole fours) */
+static inline int64_t cpu_unit(const Cpu *c) { return c->operand == OPERAND_FLOAT ? 1 : cpu_is_whole(c) ? 4 : 2; }
+static inline int64_t cpu_padded(const Cpu *c, int64_t k) { return (k + cpu_unit(c) - 1) / cpu_unit(c) * cpu_unit(c); }
+/* Numbers in a step of a product, and the steps of a product over k numbers. */
+static inline int64_t cpu_step(const Cpu *c)
+{
+    return c->operand == OPERAND_QUADS ? 4 : c->operand == OPERAND_PAIRS ? 2 : 1;
+}
+static inline int64_t cpu_steps(const Cpu *c, int64_t k) { return cpu_padded(c, k) / cpu_step(c); }
+/* n numbers of any type -> operands, zeros behind them up to cpu_padded(n). Not of int8. */
 void cpu_operands(const Cpu *c, const void *from, DType dtype, int64_t n, void *to);
+/* The same of int8 -> what a whole number stands for: the largest |number| / 127. */
+float cpu_quantize(const Cpu *c, const void *from, DType dtype, int64_t n, void *to);
 /* x can be read by a product where it lies */
 static inline bool cpu_is_operand(const Cpu *c, DType dtype, int64_t k)
 {
@@ -48,10 +70,13 @@ static inline bool cpu_is_operand(const Cpu *c, DType dtype, int64_t k)
 /* ---- panels: the B of a product ------------------------------------------------------------------------------------ */
 
 typedef struct {
-    int64_t columns, k; /* k is even if packed as pairs */
-    bool pairs;         /* bf16 pairs, else fp32 */
-    char *data;         /* panel after panel */
+    int64_t columns, k;  /* k is padded */
+    size_t number_bytes; /* 4: fp32, 2: bf16 in pairs, 1: int8 in fours */
+    char *data;          /* panel after panel */
     size_t bytes;
+    /* of int8, [columns padded to panels]: what a whole number stands for, and the sum of the whole numbers */
+    float *scale;
+    int32_t *sum;
 } CpuPanels;
 
 /* column `n` of B as k fp32 numbers */
@@ -67,10 +92,10 @@ static inline bool cpu_panel_narrow(const Cpu *c, const CpuPanels *p, int64_t pa
 }
 static inline const char *cpu_panel(const Cpu *c, const CpuPanels *p, int64_t panel)
 {
-    return p->data + (size_t)(panel * c->width * p->k) * (p->pairs ? 2 : 4);
+    return p->data + (size_t)(panel * c->width * p->k) * p->number_bytes;
 }
 
-/* Weights: packed once, owned, counted; pairs unless c computes in fp32. */
+/* Weights: packed once, owned, counted; as c computes. */
 Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, CpuColumn column, const void *source,
                       CpuPanels *out);
 void cpu_panels_free(Backend *be, CpuPanels *p);

@@ -12,6 +12,10 @@
  * padded to even. Sets without a bf16 instruction take the same numbers as fp32: activations rounded to bf16, panels
  * unpacked into scratch memory for each tile of rows; so that results agree to fp32 accuracy between machines.
  *
+ * Or operands are 8-bit integers in fours of neighbours in k (`quads`): A is unsigned with 128 for zero, B is signed, sums are 32-bit
+ * integers, the panel is [k/4][width][4], and k is padded to fours. IsaScales makes fp32 of the sums. Sets without such an
+ * instruction take the same integers as fp32.
+ *
  * The functions are single-threaded, pure in their arguments, and sum in an order that depends on shapes only: the same
  * inputs give the same bits whatever the number of threads. */
 #ifndef REELWRIGHT_ISA_H
@@ -27,9 +31,9 @@ typedef struct {
     int64_t a_stride;       /* bytes from row to row */
     const int64_t *segment; /* byte offsets added to a */
     int segments;
-    int64_t steps;    /* per segment: numbers, or pairs of bf16 */
+    int64_t steps;    /* per segment: numbers, pairs of bf16, or fours of int8 */
     const char *b;    /* [segments * steps][width], a vector wide if `narrow` */
-    float *c;         /* [rows][width] */
+    float *c;         /* [rows][width]; of fours, int32_t */
     int64_t c_stride; /* numbers from row to row */
     int64_t rows;
     bool add;    /* C += A B, else C = A B */
@@ -45,6 +49,11 @@ typedef struct {
     bool add;           /* out += result (out is fp32), else out = result */
     DType dtype;        /* of out */
 } IsaEpilogue;
+
+typedef struct { /* what the numbers of a product of int8 mean: c[r][n] = row[r] column[n] (c[r][n] - 128 sum[n]) */
+    const float *row, *column;
+    const int32_t *sum; /* of the panel's column; where A is signed, 128 sum[n] is left out */
+} IsaScales;
 
 typedef struct { /* y = act((x - less) * times * (gain + more) + bias) */
     float less, times, more;
@@ -69,7 +78,8 @@ typedef struct {
     const char *name;
     int lanes;     /* numbers in a vector; a panel is twice as wide */
     int tile_rows; /* rows whose sums are in registers at once */
-    bool pairs;    /* there is a product of bf16 pairs */
+    bool pairs;    /* `product` is of bf16 pairs */
+    bool quads;    /* `product` is of fours of int8 */
 
     void (*product)(const IsaProduct *p);
     /* sums [rows][c_stride], of which `columns` count -> out, rows out_stride numbers apart */
@@ -77,6 +87,12 @@ typedef struct {
                    int64_t out_stride);
     /* n pairs of bf16 per column -> fp32 panel of 2n steps */
     void (*unpack)(const uint16_t *pairs, int64_t n, int width, float *panel);
+    /* n fours of int8 per column -> fp32 panel of 4n steps */
+    void (*unpack_quads)(const int8_t *quads, int64_t n, int width, float *panel);
+    float (*peak)(const float *x, int64_t n); /* the largest |x|; NaN when one is NaN or infinite */
+    /* times x to the nearest whole number: where product is of fours as unsigned bytes with 128 for zero, else as fp32 */
+    void (*quantize)(const float *x, int64_t n, float times, void *to);
+    void (*rescale)(float *c, int64_t c_stride, int64_t rows, int64_t columns, const IsaScales *s); /* in place */
 
     /* n numbers of 32 bits (fp32, or pairs) -> one column of a panel */
     void (*spread)(const void *row, int64_t n, int width, void *panel);
@@ -100,9 +116,9 @@ typedef struct {
                              void *const to[4]);
 } Isa;
 
-extern const Isa isa_avx2, isa_avx512, isa_avx512bf16;
+extern const Isa isa_avx2, isa_avx512, isa_avx512bf16, isa_avx512vnni;
 
-/* The widest set that this processor has for products of this type; NULL without AVX2 and FMA. REELWRIGHT_ISA=avx2 or avx512 in the
+/* The widest set that this processor has for products of this type (F32, BF16, INT8); NULL without AVX2 and FMA. REELWRIGHT_ISA=avx2 or avx512 in the
  * environment is an upper bound: so that all machines of a mixed farm compute the same bits, and for tests. */
 const Isa *isa_of_this_machine(DType compute);
 

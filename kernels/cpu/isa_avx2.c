@@ -6,4 +6,5 @@
 #define LANES     8
 #define TILE_ROWS 6
 #define PAIRS     0
+#define QUADS     0
 #include "kernels/cpu/isa_kernels.h"

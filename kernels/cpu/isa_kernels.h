@@ -2,6 +2,7 @@
  *   ISA       the name of its table            LANES  numbers in a vector
  *   TILE_ROWS rows of a tile
  *   PAIRS     1 if products of bf16 take pairs
+ *   QUADS     1 if products take fours of int8
  * Plain C on GCC's vector types; intrinsics only for what C cannot say: the product of pairs, rounding to bf16, max. */
 #include "kernels/convert.h"
 #include "kernels/cpu/isa.h"
@@ -13,6 +14,9 @@
 typedef float Vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t IntVec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef uint16_t HalfVec __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+#if QUADS
+typedef uint8_t ByteVec __attribute__((vector_size(LANES), aligned(1), may_alias));
+#endif
 #define INLINE static inline __attribute__((always_inline))
 #if LANES == 8
 #define EVEN                                                                                                           \
@@ -45,6 +49,24 @@ INLINE Vec vec_bf16(const uint16_t *p) { return (Vec)(__builtin_convertvector(*(
 
 /* ---- the product --------------------------------------------------------------------------------------------------- */
 
+#if QUADS /* of the compiler's vectors of 32 bits: x is four unsigned bytes, b four signed ones, the sum a whole number */
+#if defined(__AVX512VNNI__)
+#define STEP_SUM(sum, a, b) sum = (Vec)_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(a), (__m512i)(b))
+#else /* the same in plain C: how tests/ops checks this form where there is no such instruction */
+INLINE IntVec quads_product(IntVec a, IntVec b, int byte)
+{
+    return (a >> 8 * byte & 0xff) * (b << (24 - 8 * byte) >> 24);
+}
+#define STEP_SUM(sum, a, b)                                                                                            \
+    sum = (Vec)((IntVec)(sum) + quads_product((IntVec)(a), (IntVec)(b), 0) +                                           \
+                quads_product((IntVec)(a), (IntVec)(b), 1) + quads_product((IntVec)(a), (IntVec)(b), 2) +              \
+                quads_product((IntVec)(a), (IntVec)(b), 3))
+#endif
+#define BROADCAST(p)  ((Vec)(*(const int32_t *)(p) + (IntVec){0}))
+#define PLUS(sum, at) ((Vec)((IntVec)(sum) + *(const IntVec *)(at)))
+#else
+#define BROADCAST(p)  vec_all(*(const float *)(p))
+#define PLUS(sum, at) ((sum) + vec_load(at))
 #if PAIRS && defined(__AVX512BF16__)
 #define STEP_SUM(sum, a, b) sum = (Vec)_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(a), (__m512bh)(b))
 #elif PAIRS /* the same in plain C: how tests/ops checks this form where there is no such instruction */
@@ -53,6 +75,7 @@ INLINE Vec pairs_high(Vec v) { return (Vec)((IntVec)v & (int32_t)0xffff0000); }
 #define STEP_SUM(sum, a, b) sum += pairs_low(a) * pairs_low(b) + pairs_high(a) * pairs_high(b)
 #else
 #define STEP_SUM(sum, a, b) sum += (a) * (b)
+#endif
 #endif
 
 #define HIDE(pointer) __asm__("" : "+r"(pointer)) /* what it was made of, or the compiler makes it again in the loop */
@@ -78,7 +101,7 @@ INLINE void product_tile(const IsaProduct *p, int64_t row, const int m, const in
 #pragma GCC unroll 16
             for (int i = 0; i < m; i++) {
                 const char *a = (i < 5 ? a0 : i < 10 ? a1 : a2) + i % 5 * stride;
-                Vec x = vec_all(*(const float *)a);
+                Vec x = BROADCAST(a);
                 for (int j = 0; j < v; j++) STEP_SUM(sum[i][j], x, column[j]);
             }
         }
@@ -88,7 +111,7 @@ INLINE void product_tile(const IsaProduct *p, int64_t row, const int m, const in
     for (int i = 0; i < m; i++)
         for (int j = 0; j < v; j++) {
             float *at = c + i * p->c_stride + j * LANES;
-            if (p->add) sum[i][j] += vec_load(at);
+            if (p->add) sum[i][j] = PLUS(sum[i][j], at);
             vec_store(at, sum[i][j]);
         }
 }
@@ -134,6 +157,16 @@ static void unpack(const uint16_t *pairs, int64_t n, int width, float *panel)
             *(IntVec *)(panel + j) = both << 16;
             *(IntVec *)(panel + width + j) = both & (int32_t)0xffff0000;
         }
+}
+
+static void unpack_quads(const int8_t *quads, int64_t n, int width, float *panel)
+{
+    for (int64_t i = 0; i < n; i++, quads += 4 * width, panel += 4 * width)
+        for (int j = 0; j < width; j += LANES)
+            for (int byte = 0; byte < 4; byte++) {
+                IntVec all = *(const IntVec *)(quads + 4 * j);
+                vec_store(panel + byte * width + j, __builtin_convertvector(all << (24 - 8 * byte) >> 24, Vec));
+            }
 }
 
 static void spread(const void *row, int64_t n, int width, void *panel)
@@ -234,6 +267,52 @@ INLINE void vec_put(Vec v, int64_t n, DType dtype, void *to)
     vec_store(t, v);
     vec_store_bf16(h, v);
     memcpy(to, dtype == F32 ? (void *)t : (void *)h, (size_t)n * (dtype == F32 ? 4 : 2));
+}
+
+/* ---- whole numbers of 8 bits --------------------------------------------------------------------------------------- */
+
+static float peak(const float *x, int64_t n)
+{
+    Vec most = {0}, bad = {0}; /* bad: NaN where a number was none */
+    for (int64_t i = 0; i < n; i += LANES) {
+        Vec v = vec_some(x + i, n - i);
+        most = vec_max(vec_max(v, -v), most);
+        bad += v * 0.0f;
+    }
+    float out = 0;
+    for (int i = 0; i < LANES; i++) out = most[i] > out ? most[i] : out;
+    for (int i = 0; i < LANES; i++) out += bad[i];
+    return out;
+}
+
+/* Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits. */
+static void quantize(const float *x, int64_t n, float times, void *to)
+{
+    const Vec magic = vec_all(12582912.0f);
+    for (int64_t i = 0; i < n; i += LANES) {
+        Vec shifted = vec_some(x + i, n - i) * times + magic;
+        int64_t m = n - i < LANES ? n - i : LANES;
+#if QUADS
+        ByteVec bytes = __builtin_convertvector((IntVec)shifted + 128, ByteVec);
+        memcpy((uint8_t *)to + i, &bytes, (size_t)m);
+#else
+        vec_put(shifted - magic, m, F32, (float *)to + i);
+#endif
+    }
+}
+
+static void rescale(float *c, int64_t c_stride, int64_t rows, int64_t columns, const IsaScales *s)
+{
+    for (int64_t r = 0; r < rows; r++, c += c_stride)
+        for (int64_t n = 0; n < columns; n += LANES) {
+#if QUADS
+            IntVec sum = *(const IntVec *)(c + n) - 128 * *(const IntVec *)(s->sum + n);
+            Vec v = __builtin_convertvector(sum, Vec);
+#else
+            Vec v = vec_load(c + n);
+#endif
+            vec_store(c + n, v * (s->row[r] * vec_load(s->column + n)));
+        }
 }
 
 /* ---- rows of numbers ----------------------------------------------------------------------------------------------- */
@@ -483,9 +562,14 @@ const Isa ISA = {
     .lanes = LANES,
     .tile_rows = TILE_ROWS,
     .pairs = PAIRS,
+    .quads = QUADS,
     .product = product,
     .finish = finish,
     .unpack = unpack,
+    .unpack_quads = unpack_quads,
+    .peak = peak,
+    .quantize = quantize,
+    .rescale = rescale,
     .spread = spread,
     .interleave = interleave,
     .load = load,

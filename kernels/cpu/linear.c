@@ -19,10 +19,13 @@ enum {
 typedef struct {
     CpuPanels weight;
     float *bias; /* [N], or NULL */
-    bool exact;
+    bool exact, quantized;
 } CpuLinear;
 
-static const Cpu *cpu_for(const Backend *be, const CpuLinear *p) { return p->exact ? cpu_exact(be) : cpu_of(be); }
+static const Cpu *cpu_for(const Backend *be, const CpuLinear *p)
+{
+    return p->exact ? cpu_exact(be) : p->quantized ? cpu_quantized(be) : cpu_of(be);
+}
 
 typedef struct {
     Tensor x;
@@ -35,6 +38,7 @@ typedef struct {
 typedef struct { /* one thread's scratch */
     char *operands;
     float *sums, *other, *unpacked;
+    float *scale; /* of the rows, where they are int8 */
 } LinearRoom;
 
 static void linear_column(const void *source, int64_t n, float *to)
@@ -49,6 +53,7 @@ Status cpu_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
     l->packed = p;
     if (!p) return status_fail(ERR_NODE, "out of memory");
     p->exact = l->exact;
+    p->quantized = l->quantize;
     Status status = cpu_panels_new(be, cpu_for(be, p), l->out, l->in, linear_column, &weight, &p->weight);
     if (!failed(status) && bias.data) {
         p->bias = malloc((size_t)l->out * sizeof *p->bias);
@@ -86,11 +91,12 @@ static bool linear_in_place(const Cpu *c, const LinearJob *j)
 
 static int64_t linear_chunks(const Cpu *c, int64_t k) { return (cpu_steps(c, k) + CHUNK_STEPS - 1) / CHUNK_STEPS; }
 
-/* Steps of a chunk of k: chunks of even size. */
+/* Steps of a chunk of k: chunks of even size, in whole numbers of what is unpacked at once. */
 static int64_t linear_chunk(const Cpu *c, int64_t k)
 {
     int64_t chunks = linear_chunks(c, k);
-    return chunks ? ((cpu_steps(c, k) + chunks - 1) / chunks + 1) / 2 * 2 : 2;
+    const int64_t whole = c->operand == OPERAND_WHOLE ? cpu_unit(c) : 2;
+    return chunks ? ((cpu_steps(c, k) + chunks - 1) / chunks + whole - 1) / whole * whole : whole;
 }
 
 /* Panels whose sums are kept while the chunks of k go by. */
@@ -100,7 +106,7 @@ static int64_t linear_group(const Cpu *c, int64_t k) { return linear_chunks(c, k
 static void linear_sums(const Cpu *c, const LinearJob *j, const CpuLinear *w, int64_t panel, int64_t end, const char *a,
                         int64_t rows, float *sums, float *unpacked)
 {
-    int64_t zero = 0, all = cpu_steps(c, j->in), per_step = c->operand == OPERAND_PAIRS ? 2 : 1;
+    int64_t zero = 0, all = cpu_steps(c, j->in), per_step = cpu_step(c);
     int64_t chunk = linear_chunk(c, j->in), operand = (int64_t)cpu_operand_bytes(c);
     for (int64_t first = 0; first < all; first += chunk)
         for (int64_t i = panel; i < end; i++) {
@@ -118,14 +124,29 @@ static void linear_sums(const Cpu *c, const LinearJob *j, const CpuLinear *w, in
 }
 
 /* Rows from `row` as operands: where they are, or converted into room. */
-static const char *linear_operands(const Cpu *c, const LinearJob *j, int64_t row, int64_t rows, char *room)
+static const char *linear_operands(const Cpu *c, const LinearJob *j, int64_t row, int64_t rows, LinearRoom room)
 {
     size_t in_bytes = (size_t)j->in * dtype_bytes(j->x.dtype);
     const char *x = (const char *)j->x.data + (size_t)row * in_bytes;
     if (linear_in_place(c, j)) return x;
-    for (int64_t i = 0; i < rows; i++)
-        cpu_operands(c, x + (size_t)i * in_bytes, j->x.dtype, j->in, room + i * linear_stride(c, j->in));
-    return room;
+    for (int64_t i = 0; i < rows; i++) {
+        const char *from = x + (size_t)i * in_bytes;
+        char *to = room.operands + i * linear_stride(c, j->in);
+        if (cpu_is_whole(c))
+            room.scale[i] = cpu_quantize(c, from, j->x.dtype, j->in, to);
+        else
+            cpu_operands(c, from, j->x.dtype, j->in, to);
+    }
+    return room.operands;
+}
+
+/* Of int8: whole sums become numbers. */
+static void linear_rescale(const Cpu *c, const CpuLinear *w, int64_t panel, int64_t rows, const float *row, float *sums)
+{
+    if (!cpu_is_whole(c)) return;
+    const IsaScales s = {
+        .row = row, .column = w->weight.scale + panel * c->width, .sum = w->weight.sum + panel * c->width};
+    c->isa->rescale(sums, c->width, rows, cpu_panel_narrow(c, &w->weight, panel) ? c->isa->lanes : c->width, &s);
 }
 
 static void linear_finish(const Cpu *c, const LinearJob *j, int64_t row, int64_t rows, int64_t panel, const float *sums,
@@ -144,7 +165,7 @@ static void linear_finish(const Cpu *c, const LinearJob *j, int64_t row, int64_t
 static void linear_block(const Cpu *c, const LinearJob *j, int64_t row, int64_t rows, int64_t panel, int64_t end,
                          LinearRoom room)
 {
-    const char *x = linear_operands(c, j, row, rows, room.operands);
+    const char *x = linear_operands(c, j, row, rows, room);
     int64_t group = linear_group(c, j->in);
     for (int64_t first = panel; first < end; first += group) {
         int64_t last = end - first < group ? end : first + group;
@@ -152,6 +173,8 @@ static void linear_block(const Cpu *c, const LinearJob *j, int64_t row, int64_t 
         if (j->second) linear_sums(c, j, j->second, first, last, x, rows, room.other, room.unpacked);
         for (int64_t i = first; i < last; i++) {
             int64_t at = (i - first) * rows * c->width;
+            linear_rescale(c, j->weight, i, rows, room.scale, room.sums + at);
+            if (j->second) linear_rescale(c, j->second, i, rows, room.scale, room.other + at);
             linear_finish(c, j, row, rows, i, room.sums + at, room.other + at);
         }
     }
@@ -193,14 +216,15 @@ static Status linear_run(Backend *be, const LinearJob *j)
     size_t operands = (size_t)(rows * linear_stride(c, j->in)),
            sums = (size_t)(rows * c->width * linear_group(c, j->in)) * 4;
     if (linear_in_place(c, j)) operands = 0;
-    size_t each = (operands + 2 * sums + cpu_unpack_bytes(c, CHUNK_STEPS + 2) + 63) / 64 * 64;
+    size_t unpacked = cpu_unpack_bytes(c, CHUNK_STEPS + 4), scales = cpu_is_whole(c) ? (size_t)rows * sizeof(float) : 0;
+    size_t each = (operands + 2 * sums + unpacked + scales + 63) / 64 * 64;
     char *scratch = backend_alloc(be, F32, 2, (int64_t[]){threads, (int64_t)each / 4}).data;
     if (failed(be->first)) return be->first;
 #pragma omp parallel for schedule(static, 1) num_threads(threads)
     for (int part = 0; part < threads; part++) {
         char *mine = scratch + (size_t)part * each;
         LinearRoom room = {mine, (float *)(mine + operands), (float *)(mine + operands + sums),
-                           (float *)(mine + operands + 2 * sums)};
+                           (float *)(mine + operands + 2 * sums), (float *)(mine + operands + 2 * sums + unpacked)};
         for (int64_t i = part; i < p.blocks * p.parts; i += threads) linear_part(c, j, &p, i, room);
     }
     return status_ok();

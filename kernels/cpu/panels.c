@@ -1,4 +1,5 @@
 /* Operands and panels: how numbers are laid out for the product of isa.h. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,20 +27,64 @@ void cpu_operands(const Cpu *c, const void *from, DType dtype, int64_t n, void *
     if (cpu_padded(c, n) > n) ((float *)to)[n] = 0;
 }
 
-/* `width` rows of k numbers, k_stride apart -> one panel; rows beyond `columns` are zero. */
-static void pack_panel(const Cpu *c, const float *rows, int64_t k_stride, int64_t columns, int64_t k, bool pairs,
-                       char *panel)
+float cpu_quantize(const Cpu *c, const void *from, DType dtype, int64_t n, void *to)
+{
+    float some[PACK_CHUNK], peak = 0;
+    const size_t each = dtype_bytes(dtype);
+    const int64_t padded = cpu_padded(c, n);
+    for (int64_t i = 0; i < n; i += PACK_CHUNK) {
+        int64_t m = n - i < PACK_CHUNK ? n - i : PACK_CHUNK;
+        c->isa->load((const char *)from + (size_t)i * each, dtype, m, some);
+        const float here = c->isa->peak(some, m);
+        if (!(here <= peak)) peak = here; /* a NaN stays */
+    }
+    const float times = peak > 0 ? 127 / peak : 0;
+    for (int64_t i = 0; i < padded; i += PACK_CHUNK) {
+        int64_t m = padded - i < PACK_CHUNK ? padded - i : PACK_CHUNK, there = n - i < m ? n - i : m;
+        memset(some, 0, sizeof some);
+        c->isa->load((const char *)from + (size_t)i * each, dtype, there, some);
+        c->isa->quantize(some, m, times, (char *)to + (size_t)i * cpu_operand_bytes(c));
+    }
+    return peak / 127;
+}
+
+/* Columns of a weight on their way into a panel: numbers in the weight's form. */
+typedef union {
+    uint16_t half[PACK_CHUNK];
+    int8_t whole[PACK_CHUNK];
+} Packed;
+
+static const void *packed(const Cpu *c, const float *row, int64_t m, float times, int32_t *sum, Packed *room)
+{
+    if (cpu_is_whole(c)) {
+        for (int64_t i = 0; i < m; i++) *sum += room->whole[i] = (int8_t)lrintf(row[i] * times);
+        return room->whole;
+    }
+    if (c->operand == OPERAND_FLOAT) return row;
+    c->isa->store(row, m, BF16, room->half);
+    return room->half;
+}
+
+/* `width` rows of k numbers, k_stride apart -> one panel; rows beyond `columns` are zero. scale, sum: [columns], of int8 only. */
+static void pack_panel(const Cpu *c, const float *rows, int64_t k_stride, int64_t columns, int64_t k, char *panel,
+                       float *scale, int32_t *sum)
 {
     int width = columns <= c->isa->lanes ? c->isa->lanes : c->width;
-    uint16_t half[PACK_CHUNK];
-    for (int64_t n = 0; n < width; n++)
+    const int64_t step = 4 / (int64_t)cpu_weight_bytes(c); /* numbers in 32 bits */
+    Packed room;
+    for (int64_t n = 0; n < width; n++) {
+        const bool there = n < columns;
+        const float peak = there && scale ? c->isa->peak(rows + n * k_stride, k) : 0;
+        int32_t all = 0;
         for (int64_t i = 0; i < k; i += PACK_CHUNK) {
             int64_t m = k - i < PACK_CHUNK ? k - i : PACK_CHUNK;
-            const float *row = n < columns ? rows + n * k_stride + i : zeros;
-            if (pairs) c->isa->store(row, m, BF16, half);
-            const void *from = pairs ? (const void *)half : (const void *)row;
-            c->isa->spread(from, pairs ? m / 2 : m, width, panel + (size_t)((pairs ? i / 2 : i) * width + n) * 4);
+            const void *from =
+                packed(c, there ? rows + n * k_stride + i : zeros, m, peak > 0 ? 127 / peak : 0, &all, &room);
+            c->isa->spread(from, m / step, width, panel + (size_t)(i / step * width + n) * 4);
         }
+        if (there && scale) scale[n] = peak / 127;
+        if (there && scale) sum[n] = all;
+    }
 }
 
 void cpu_panels_free(Backend *be, CpuPanels *p)
@@ -47,25 +92,36 @@ void cpu_panels_free(Backend *be, CpuPanels *p)
     if (!p->data) return;
     host_memory_free(be, p->data, p->bytes);
     backend_count(be, 0, p->bytes);
-    p->data = NULL;
+    free(p->scale);
+    free(p->sum);
+    *p = (CpuPanels){0};
+}
+
+static Status new_scales(CpuPanels *p, int64_t columns)
+{
+    p->scale = calloc((size_t)columns, sizeof *p->scale);
+    p->sum = calloc((size_t)columns, sizeof *p->sum);
+    return p->scale && p->sum ? status_ok() : status_fail(ERR_NODE, "out of memory");
 }
 
 Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, CpuColumn column, const void *source,
                       CpuPanels *out)
 {
-    bool pairs = c->operand != OPERAND_FLOAT;
-    int64_t padded = pairs ? (k + 1) / 2 * 2 : k;
-    CpuPanels p = {.columns = columns, .k = padded, .pairs = pairs};
+    int64_t padded = cpu_padded(c, k);
+    CpuPanels p = {.columns = columns, .k = padded, .number_bytes = cpu_weight_bytes(c)};
     int64_t count = cpu_panel_count(c, &p);
     int threads = be->options.threads;
-    p.bytes = (size_t)(count * c->width * padded) * (pairs ? 2 : 4);
+    p.bytes = (size_t)(count * c->width * padded) * p.number_bytes;
     if (!p.bytes) return status_fail(ERR_INPUT, "a weight of %lld x %lld", (long long)columns, (long long)k);
     size_t room = (size_t)(c->width * padded);
     float *rows = calloc((size_t)threads * room, sizeof *rows);
-    if (!rows) return status_fail(ERR_NODE, "out of memory");
-    Status status = host_memory_new(be, p.bytes, (void **)&p.data);
+    Status status = rows ? status_ok() : status_fail(ERR_NODE, "out of memory");
+    if (!failed(status) && cpu_is_whole(c)) status = new_scales(&p, count * c->width);
+    if (!failed(status)) status = host_memory_new(be, p.bytes, (void **)&p.data);
     if (failed(status)) {
         free(rows);
+        free(p.scale);
+        free(p.sum);
         return status;
     }
     backend_count(be, p.bytes, 0);
@@ -75,7 +131,8 @@ Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, Cpu
             float *mine = rows + (size_t)part * room;
             int64_t first = panel * c->width, n = columns - first < c->width ? columns - first : c->width;
             for (int64_t i = 0; i < n; i++) column(source, first + i, mine + i * padded);
-            pack_panel(c, mine, padded, n, padded, pairs, (char *)cpu_panel(c, &p, panel));
+            pack_panel(c, mine, padded, n, padded, (char *)cpu_panel(c, &p, panel), p.scale ? p.scale + first : NULL,
+                       p.sum ? p.sum + first : NULL);
         }
     free(rows);
     *out = p;
@@ -84,16 +141,20 @@ Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, Cpu
 
 size_t cpu_unpack_bytes(const Cpu *c, int64_t k)
 {
-    return c->operand == OPERAND_ROUNDED ? (size_t)((k + 1) / 2 * 2 * c->width) * sizeof(float) : 0;
+    bool unpacks = c->operand == OPERAND_ROUNDED || c->operand == OPERAND_WHOLE;
+    return unpacks ? (size_t)(cpu_padded(c, k) * c->width) * sizeof(float) : 0;
 }
 
 void cpu_panel_product(const Cpu *c, const CpuPanels *b, int64_t panel, int64_t first, IsaProduct *p, float *room)
 {
     p->narrow = cpu_panel_narrow(c, b, panel);
     int width = p->narrow ? c->isa->lanes : c->width;
-    p->b = cpu_panel(c, b, panel) + (size_t)(first * width) * (b->pairs ? 2 : 4);
-    if (c->operand == OPERAND_ROUNDED && b->pairs) {
-        c->isa->unpack((const uint16_t *)p->b, p->segments * p->steps / 2, width, room);
+    p->b = cpu_panel(c, b, panel) + (size_t)(first * width) * b->number_bytes;
+    if (cpu_unpack_bytes(c, 1) && b->number_bytes < 4) {
+        if (b->number_bytes == 2)
+            c->isa->unpack((const uint16_t *)p->b, p->segments * p->steps / 2, width, room);
+        else
+            c->isa->unpack_quads((const int8_t *)p->b, p->segments * p->steps / 4, width, room);
         p->b = (const char *)room;
     }
     c->isa->product(p);

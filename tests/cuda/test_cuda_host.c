@@ -22,7 +22,7 @@ static Backend *opened(DType compute)
 {
     Backend *be = NULL;
     backend_register_cuda(&cuda_kernels);
-    const BackendOptions options = {.kind = BACKEND_CUDA, .compute = compute, .fp8 = fp8};
+    const BackendOptions options = {.kind = BACKEND_CUDA, .compute = compute, .quantized = fp8 ? E4M3 : F32};
     Status s = backend_open(&options, &be);
     if (failed(s)) fail_msg("%s", s.message);
     return be;

@@ -33,13 +33,14 @@ static bool read_request(int argc, char **argv, BenchRequest *r)
     long long f, h, w;
     if (stage < 0 || shape < 0 || sscanf(gpu_value(argc, argv, "--latent", "1x8x8"), "%lldx%lldx%lld", &f, &h, &w) != 3)
         return false;
-    *r = (BenchRequest){.stage = (BenchStage)stage,
-                        .shape = (BenchShape)shape,
-                        .latent = {f, h, w},
-                        .layers = (int)strtol(gpu_value(argc, argv, "--layers", "0"), NULL, 10),
-                        .tokens = (int)strtol(gpu_value(argc, argv, "--tokens", "120"), NULL, 10),
-                        .repeat = (int)strtol(gpu_value(argc, argv, "--repeat", "3"), NULL, 10),
-                        .backend = {.kind = gpu_backend(), .compute = BF16, .fp8 = gpu_flag(argc, argv, "--fp8")}};
+    *r = (BenchRequest){
+        .stage = (BenchStage)stage,
+        .shape = (BenchShape)shape,
+        .latent = {f, h, w},
+        .layers = (int)strtol(gpu_value(argc, argv, "--layers", "0"), NULL, 10),
+        .tokens = (int)strtol(gpu_value(argc, argv, "--tokens", "120"), NULL, 10),
+        .repeat = (int)strtol(gpu_value(argc, argv, "--repeat", "3"), NULL, 10),
+        .backend = {.kind = gpu_backend(), .compute = BF16, .quantized = gpu_flag(argc, argv, "--fp8") ? E4M3 : F32}};
     return r->tokens > 0 && r->repeat > 0;
 }
 
@@ -53,8 +54,8 @@ int part_bench(int argc, char **argv)
     Status status = bench_run(&r, &b);
     printf("{\"part\": \"bench\", \"dtype\": \"%s\", \"stage\": \"%s\", \"shape\": \"%s\", \"latent\": [%lld, %lld, "
            "%lld], \"profiled\": %s",
-           r.backend.fp8 ? "fp8" : "bf16", bench_stage_name[r.stage], bench_shape_name[r.shape], (long long)r.latent[0],
-           (long long)r.latent[1], (long long)r.latent[2], profiled ? "true" : "false");
+           r.backend.quantized == E4M3 ? "fp8" : "bf16", bench_stage_name[r.stage], bench_shape_name[r.shape],
+           (long long)r.latent[0], (long long)r.latent[1], (long long)r.latent[2], profiled ? "true" : "false");
     if (failed(status)) {
         printf(", \"error\": ");
         gpu_print_text(status.message);
@@ -170,7 +171,8 @@ static Status rate_attention(Backend *be, int heads, int64_t queries, int64_t ke
 int part_rate(int argc, char **argv)
 {
     Backend *be = NULL;
-    const BackendOptions options = {.kind = gpu_backend(), .compute = BF16, .fp8 = gpu_flag(argc, argv, "--fp8")};
+    const BackendOptions options = {
+        .kind = gpu_backend(), .compute = BF16, .quantized = gpu_flag(argc, argv, "--fp8") ? E4M3 : F32};
     int64_t size[3];
     for (int i = 0; i < 3; i++) size[i] = argc > 2 + i ? strtol(argv[2 + i], NULL, 10) : 4096;
     Status status = backend_open(&options, &be);

@@ -35,7 +35,8 @@ int part_ops(int argc, char **argv)
     int bad = 0, done = 0;
     Status status = backend_open(&(BackendOptions){.kind = BACKEND_REF}, &ref);
     if (!failed(status))
-        status = backend_open(&(BackendOptions){.kind = gpu_backend(), .compute = compute, .fp8 = fp8}, &be);
+        status = backend_open(
+            &(BackendOptions){.kind = gpu_backend(), .compute = compute, .quantized = fp8 ? E4M3 : F32}, &be);
     if (failed(status)) {
         fprintf(stderr, "%s\n", status.message);
         return 3;

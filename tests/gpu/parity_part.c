@@ -42,8 +42,9 @@ int part_parity(int argc, char **argv)
     int bad = 0;
     for (int i = 2; i < argc; i++) {
         if (argv[i][0] == '-') continue;
-        const ParityRun run = {
-            .backend = {.kind = gpu_backend(), .compute = type == PARITY_FP32 ? F32 : BF16, .fp8 = type == PARITY_FP8}};
+        const ParityRun run = {.backend = {.kind = gpu_backend(),
+                                           .compute = type == PARITY_FP32 ? F32 : BF16,
+                                           .quantized = type == PARITY_FP8 ? E4M3 : F32}};
         ParityReport report = {0};
         tokenizer_recorded_use(argv[i]);
         Status status = parity_run(argv[i], &run, &report);

@@ -12,9 +12,12 @@ struct Case {
     int64_t p[10];
 };
 
-/* The same allowance for products of fp8 where BackendOptions.fp8 is set: e4m3 rounds by at most 1/16, by 2.6e-2 in the mean, and
+/* The same allowance for products where BackendOptions.quantized says so. fp8: e4m3 rounds by at most 1/16, by 2.6e-2 in the mean, and
  * both factors are rounded. Measured at most 3.9e-2. */
 #define CASE_FP8 5e-2
+/* int8: a row's largest number is 127 steps, so that a step is 1/36 of its root mean square and rounding costs 0.8e-2 of it, in both
+ * factors. Measured at most 1.3e-2. */
+#define CASE_INT8 1.6e-2
 
 extern const Case cases[];
 extern const int case_count;

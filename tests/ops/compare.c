@@ -49,7 +49,8 @@ double case_allowed(const Case *c, Backend *be)
 {
     const bool product = strncmp(c->op, "linear", 6) == 0 || strcmp(c->op, "project") == 0;
     if (backend_compute(be) == F32) return c->fp32;
-    return backend_options(be).fp8 && product ? CASE_FP8 : c->bf16;
+    const DType quantized = backend_options(be).quantized;
+    return !product || quantized == F32 ? c->bf16 : quantized == E4M3 ? CASE_FP8 : CASE_INT8;
 }
 
 int case_compare_all(Backend *be, const char *name, const char *op)

@@ -6,4 +6,5 @@
 #define LANES     16
 #define TILE_ROWS 14
 #define PAIRS     0
+#define QUADS     0
 #include "kernels/cpu/isa_kernels.h"

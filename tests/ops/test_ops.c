@@ -13,12 +13,18 @@
 #include "kernels/cpu/cpu.h"
 #include "tests/ops/cases.h"
 
-extern const Isa isa_wide, isa_wide_pairs;
+extern const Isa isa_wide, isa_wide_pairs, isa_wide_quads;
 
+/* compute: INT8 is bf16 with quantised weights */
 static Backend *opened(BackendKind kind, DType compute, int threads)
 {
     Backend *be = NULL;
-    Status s = backend_open(&(BackendOptions){.kind = kind, .compute = compute, .threads = threads}, &be);
+    const bool quantized = compute == INT8;
+    Status s = backend_open(&(BackendOptions){.kind = kind,
+                                              .compute = quantized ? BF16 : compute,
+                                              .quantized = quantized ? INT8 : F32,
+                                              .threads = threads},
+                            &be);
     if (failed(s)) fail_msg("%s", s.message);
     return be;
 }
@@ -27,15 +33,20 @@ static Backend *opened(BackendKind kind, DType compute, int threads)
 static Backend *opened_as(const Isa *isa, DType compute)
 {
     Backend *be = opened(BACKEND_CPU, compute, 2);
-    Cpu *c = be->own;
-    *c = (Cpu){isa, compute == F32 ? OPERAND_FLOAT : isa->pairs ? OPERAND_PAIRS : OPERAND_ROUNDED, 2 * isa->lanes};
+    const Isa *const plain = isa->pairs ? &isa_wide : isa; /* the same without pairs */
+    CpuSets *c = be->own;
+    if (isa->quads)
+        c->quantized = cpu_with(isa, INT8);
+    else
+        *c = (CpuSets){cpu_with(compute == F32 ? plain : isa, compute == F32 ? F32 : BF16), cpu_with(plain, F32),
+                       cpu_with(plain, INT8), ""};
     return be;
 }
 
 static void check(const Isa *isa, DType compute)
 {
     Backend *be = isa ? opened_as(isa, compute) : opened(BACKEND_CPU, compute, 2);
-    const int bad = case_compare_all(be, isa ? isa->name : cpu_of(be)->isa->name, "");
+    const int bad = case_compare_all(be, isa ? isa->name : backend_kind(be, (char[64]){0}, 64), "");
     backend_close(&be);
     assert_int_equal(bad, 0);
 }
@@ -70,12 +81,54 @@ static void test_wide_pairs(void **state)
     check(&isa_wide_pairs, BF16);
 }
 
+static void test_int8(void **state)
+{
+    (void)state;
+    check(NULL, INT8);
+}
+
+static void test_wide_int8(void **state)
+{
+    (void)state;
+    check(&isa_wide, INT8);
+}
+
+static void test_wide_quads(void **state)
+{
+    (void)state;
+    check(&isa_wide_quads, INT8);
+}
+
+/* Fours as integers and as fp32 are the same sums, so all forms give nearly the same. What is no number stays none. */
+static void test_int8_hides_nothing(void **state)
+{
+    (void)state;
+    const Isa *const as[] = {&isa_wide, &isa_wide_quads};
+    float weight[3 * 70], x[2 * 70], y[2][6];
+    for (int i = 0; i < 3 * 70; i++) weight[i] = (float)(i * 37 % 101 - 50);
+    for (int i = 0; i < 2 * 70; i++) x[i] = (float)(i * 29 % 53 - 26);
+    x[100] = NAN; /* in the second row */
+    for (int i = 0; i < 2; i++) {
+        Backend *be = opened_as(as[i], INT8);
+        Linear l = {.quantize = true};
+        Status s = linear_pack(be, tensor_view(weight, F32, 2, (int64_t[]){3, 70}), (Tensor){0}, &l);
+        assert_false(failed(s));
+        assert_true(l.quantize);
+        backend_download(be, op_linear(be, backend_upload(be, x, 2, (int64_t[]){2, 70}), &l, ACT_NONE), y[i]);
+        linear_free(be, &l);
+        backend_close(&be);
+        for (int n = 3; n < 6; n++) assert_true(isnan(y[i][n]));
+    }
+    for (int n = 0; n < 3; n++) assert_true(fabsf(y[0][n] - y[1][n]) <= 1e-5f * fabsf(y[0][n]));
+}
+
 /* A resumed render may run on another number of threads and must still give the same bits. */
 static void test_threads_do_not_change_bits(void **state)
 {
     (void)state;
-    for (int compute = F32; compute <= BF16; compute++) {
-        Backend *one = opened(BACKEND_CPU, (DType)compute, 1), *three = opened(BACKEND_CPU, (DType)compute, 3);
+    static const DType computes[] = {F32, BF16, INT8};
+    for (int k = 0; k < 3; k++) {
+        Backend *one = opened(BACKEND_CPU, computes[k], 1), *three = opened(BACKEND_CPU, computes[k], 3);
         for (int i = 0; i < case_count; i++) {
             Tensor a, b;
             float *x = case_result(&cases[i], one, &a), *y = case_result(&cases[i], three, &b);
@@ -97,10 +150,12 @@ static void print_times(void)
         Backend *be;
     } column[] = {{"ref", opened(BACKEND_REF, F32, 0)},
                   {"cpu fp32", opened(BACKEND_CPU, F32, 0)},
-                  {"cpu bf16", opened(BACKEND_CPU, BF16, 0)}};
+                  {"cpu bf16", opened(BACKEND_CPU, BF16, 0)},
+                  {"cpu int8", opened(BACKEND_CPU, INT8, 0)}};
+    const int columns = sizeof column / sizeof *column;
     for (int i = 0; i < case_count; i++) {
         printf("%-18s", cases[i].op);
-        for (int j = 0; j < 3; j++) {
+        for (int j = 0; j < columns; j++) {
             double best = INFINITY;
             for (int k = 0; k < 5; k++) {
                 Tensor t;
@@ -111,7 +166,7 @@ static void print_times(void)
         }
         printf("\n");
     }
-    for (int j = 0; j < 3; j++) backend_close(&column[j].be);
+    for (int j = 0; j < columns; j++) backend_close(&column[j].be);
 }
 
 int main(int argc, char **argv)
@@ -125,9 +180,16 @@ int main(int argc, char **argv)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fp32),       cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_wide_fp32),  cmocka_unit_test(test_wide_bf16),
-        cmocka_unit_test(test_wide_pairs), cmocka_unit_test(test_threads_do_not_change_bits),
+        cmocka_unit_test(test_fp32),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_wide_fp32),
+        cmocka_unit_test(test_wide_bf16),
+        cmocka_unit_test(test_wide_pairs),
+        cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_wide_int8),
+        cmocka_unit_test(test_wide_quads),
+        cmocka_unit_test(test_int8_hides_nothing),
+        cmocka_unit_test(test_threads_do_not_change_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

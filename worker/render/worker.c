@@ -227,7 +227,9 @@ BackendOptions worker_backend(int backend, int dtype, int vae_dtype)
     return (BackendOptions){.kind = kind[backend],
                             .compute = dtype == WORK_FP32 ? F32 : BF16,
                             .exact = vae_dtype == WORK_FP32 ? F32 : BF16,
-                            .fp8 = dtype == WORK_FP8};
+                            .quantized = dtype == WORK_FP8    ? E4M3
+                                         : dtype == WORK_INT8 ? INT8
+                                                              : F32};
 }
 
 /* A full disk of this node is no reason to stop the farm, the campaign's is. The libraries that write files (HDF5, libav) do not all

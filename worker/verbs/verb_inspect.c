@@ -462,7 +462,7 @@ Status verb_inspect(int argc, char **argv)
         {.name = "dtype",
          .kind = OPTION_CHOICE,
          .to = &o.dtype,
-         .value = "fp32|bf16|fp8",
+         .value = WORK_DTYPES,
          .help = "of a model: what its matrices are computed in (bf16)"},
         {.name = "vae-dtype",
          .kind = OPTION_CHOICE,
