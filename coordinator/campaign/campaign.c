@@ -21,6 +21,7 @@
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/model_files.h"
 #include "coordinator/campaign/rendition.h"
+#include "coordinator/campaign/suppress.h"
 
 static Place place_of(const CampaignLoad *l, const char *key)
 {
@@ -291,9 +292,9 @@ static bool is_this_machine(const char *host, size_t length)
     return false;
 }
 
-static void check_webhook(CampaignLoad *l, const char *address)
+void campaign_check_address(CampaignLoad *l, const char *key, const char *address)
 {
-    Place place = place_of(l, "notify.webhook");
+    Place place = place_of(l, key);
     size_t scheme = strncmp(address, "https://", 8) == 0 ? 8 : strncmp(address, "http://", 7) == 0 ? 7 : 0;
     size_t host = scheme ? strcspn(address + scheme, "/?#") : 0;
     if (host == 0 || strpbrk(address, " \t\r\n"))
@@ -330,7 +331,7 @@ static void read_notify(CampaignLoad *l)
     const CampaignFile *f = &l->file;
     NotifySettings *n = &l->campaign->settings.notify;
     if (is_given(f->webhook)) {
-        check_webhook(l, f->webhook);
+        campaign_check_address(l, "notify.webhook", f->webhook);
         n->webhook = text_copy(f->webhook);
     }
     if (is_given(f->command)) n->command = text_copy(f->command);
@@ -438,6 +439,7 @@ static void check_all(CampaignLoad *l)
     licence_check(l);
     l->cameo = campaign_cameo_new(l);
     l->campaign->settings.list_bom = l->campaign->customers.bom;
+    campaign_read_delivery(l);
     l->media = campaign_media_new(l);
     l->finish = finish_keys_new(l);
     l->landing = landing_new(l);
@@ -503,6 +505,7 @@ out:
     campaign_media_free(&l.media);
     finish_keys_free(&l.finish);
     landing_free(&l.landing);
+    suppress_free(&l.suppress);
     campaign_model_close(&l);
     campaign_file_clear(&l.file);
     faults_free(&l.faults);

@@ -12,12 +12,13 @@
 #include "coordinator/campaign/part.h"
 #include "coordinator/campaign/settings.h"
 
-typedef struct {   /* one clip to be: what a row asks for after template expansion */
-    char *clip_id; /* the row's id, borrowed from Customers */
-    char *stem;    /* file name: the id made safe and unique (stem.h) */
-    int64_t shot;  /* index into Campaign.shot, -1 when refused */
-    char *refusal; /* NULL, or why this row gets no clip */
-    char *finish;  /* what it is finished with beside Campaign.finish (finish_spec.h), in plan_text; NULL: nothing */
+typedef struct {     /* one clip to be: what a row asks for after template expansion */
+    char *clip_id;   /* the row's id, borrowed from Customers */
+    char *stem;      /* file name: the id made safe and unique (stem.h) */
+    int64_t shot;    /* index into Campaign.shot, -1 when refused */
+    char *refusal;   /* NULL, or why this row gets no clip */
+    bool suppressed; /* because of deliver.suppress */
+    char *finish;    /* what it is finished with beside Campaign.finish (finish_spec.h), in plan_text; NULL: nothing */
 } PlannedClip;
 
 typedef struct {

@@ -13,6 +13,7 @@ typedef struct CampaignMedia CampaignMedia;
 typedef struct CampaignCameo CampaignCameo;
 typedef struct FinishKeys FinishKeys;
 typedef struct Landing Landing;
+typedef struct Suppress Suppress;
 
 typedef struct {
     Campaign *campaign; /* being filled */
@@ -27,6 +28,7 @@ typedef struct {
     CampaignCameo *cameo; /* people: cameo.h; NULL: none */
     FinishKeys *finish;   /* what is made of a shot: finish_keys.h */
     Landing *landing;     /* a page for each clip: landing.h; NULL: none */
+    Suppress *suppress;   /* who gets nothing: suppress.h; NULL: everybody may get something */
 } CampaignLoad;
 
 /* What the file says of the shots, over what is in s. */
@@ -36,6 +38,11 @@ void campaign_check_rows(CampaignLoad *l);
 /* Gates, watermark and credentials: proofs.c. The first adds what is wrong to the faults, the second what is asked for to the finish document. */
 void campaign_check_proofs(CampaignLoad *l);
 void campaign_add_proofs(const CampaignLoad *l, json_t *keys);
+/* Of https://HOST/... that something is posted to. */
+void campaign_check_address(CampaignLoad *l, const char *key, const char *address);
+/* The keys of `deliver`, into the settings; and why a row gets no clip, NULL: it does. free() it. delivery_keys.c. */
+void campaign_read_delivery(CampaignLoad *l);
+char *campaign_suppressed(const CampaignLoad *l, int64_t row);
 /* Needs input without faults: clips, shots, stems, fingerprint. */
 void campaign_plan(CampaignLoad *l);
 

@@ -270,6 +270,7 @@ static void add_to_fingerprint(Hash *h, const PlannedClip *clip, const ShotSpec 
     hash_add_field(h, "id", "%s", clip->clip_id);
     hash_add_field(h, "stem", "%s", clip->stem);
     if (clip->finish) hash_add_field(h, "finish", "%s", clip->finish);
+    if (clip->suppressed) hash_add_field(h, "suppressed", "yes");
     if (!*cameo) {
         hash_add(h, key, HASH_TEXT - 1);
         return;
@@ -303,6 +304,8 @@ static void plan_row(Planner *p, int64_t row, Hash *fingerprint)
     *clip = (PlannedClip){.clip_id = id, .stem = keep(c, stem), .shot = -1};
     campaign_cameo_ask(p->l->cameo, row, &who);
     clip->refusal = who.refusal;
+    if (!clip->refusal) clip->refusal = campaign_suppressed(p->l, row);
+    clip->suppressed = clip->refusal && !who.refusal;
     char *own = finish_keys_clip(p->l->finish, row, who.finish);
     if (own) clip->finish = keep(c, own);
     free(own);
@@ -313,10 +316,8 @@ static void plan_row(Planner *p, int64_t row, Hash *fingerprint)
         shot_key(&same, c->model_hash, key);
         p->alike[p->alike_count++] = first_bits(key);
     }
-    if (!clip->refusal) {
-        take_key(p->l, &spec, id, key);
-        clip->shot = find_shot(p, &spec, key);
-    }
+    if (!who.refusal) take_key(p->l, &spec, id, key);
+    if (!clip->refusal) clip->shot = find_shot(p, &spec, key);
     add_to_fingerprint(fingerprint, clip, &spec, who.id, key);
 }
 

@@ -113,6 +113,18 @@ static const YamlField schema[] = {
     {"notify.command", YAML_TEXT, TO(command), .fallback = "none",
      .help = "a shell command that reads an event on stdin"},
     {"notify.events", YAML_WORDS, TO(events), .help = "events to tell of"},
+    {"deliver.upload", YAML_TEXT, TO(deliver_upload), .fallback = "none",
+     .help = "a shell command that reads a clip's files on stdin"},
+    {"deliver.time_limit", YAML_NUMBER, TO(upload_limit_s), .min = 0.1, .max = 86400, .fallback = "600",
+     .unit = "seconds", .help = "for one upload"},
+    {"deliver.retries", YAML_INTEGER, TO(upload_retries), .max = 20, .fallback = "3", .help = "after a failure"},
+    {"deliver.parallel", YAML_INTEGER, TO(upload_parallel), .min = 1, .max = 64, .fallback = "4",
+     .help = "uploads at once"},
+    {"deliver.webhook", YAML_TEXT, TO(deliver_webhook), .fallback = "none",
+     .help = "an address that is told of each delivered clip"},
+    {"deliver.suppress", YAML_TEXT, TO(deliver_suppress), .fallback = "none",
+     .help = "a file of ids and addresses that get nothing"},
+    {"deliver.suppress_by", YAML_WORDS, TO(suppress_by), .help = "more columns that it may name"},
     {"cameo.id", YAML_TEXT, TO(cameo_id), .help = "whose likeness, a template"},
     {"cameo.purpose", YAML_TEXT, TO(cameo_purpose), .help = "what for, as their consent says it"},
     {"cameo.for", YAML_TEXT, TO(cameo_for), .help = "who is shown it; the row's id"},
@@ -239,7 +251,9 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
                   {"brand", &c->brand},
                   {"notify.webhook", &c->webhook},
                   {"notify.secret_file", &c->secret_file},
-                  {"notify.command", &c->command}};
+                  {"notify.command", &c->command},
+                  {"deliver.upload", &c->deliver_upload},
+                  {"deliver.suppress", &c->deliver_suppress}};
     for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
         char **text = filled[i].text;
         if (!*text || (*text)[strspn(*text, " \t\n")]) continue;
@@ -342,6 +356,10 @@ void campaign_file_clear(CampaignFile *c)
     free(c->webhook);
     free(c->command);
     free(c->secret_file);
+    free(c->deliver_upload);
+    free(c->deliver_webhook);
+    free(c->deliver_suppress);
+    for (int i = 0; i < c->suppress_by.count; i++) free(c->suppress_by.word[i]);
     for (int i = 0; i < c->renditions.count; i++) free(c->renditions.word[i]);
     for (int i = 0; i < c->audience.count; i++) free(c->audience.word[i]);
     for (int i = 0; i < c->events.count; i++) free(c->events.word[i]);

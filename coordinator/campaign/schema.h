@@ -72,6 +72,10 @@ typedef struct
     YamlTables overlays; /* of CampaignOverlay */
     YamlPairs variants;
     char *styles, *page;
+    char *deliver_upload, *deliver_webhook, *deliver_suppress;
+    YamlWords suppress_by;
+    double upload_limit_s;
+    int upload_retries, upload_parallel;
     char subtitles[YAML_CHOICE_BYTES];
     char *gates_measure, *gates_index;
     char *gates, *gates_set;     /* the same, in a word or in a table */

@@ -40,10 +40,23 @@ void settings_clear(Settings *s)
     free(s->notify.command);
     free(s->notify.secret_file);
     free(s->review.series);
+    free(s->delivery.upload);
+    free(s->delivery.webhook);
+    free(s->delivery.suppress);
+    for (int i = 0; i < s->delivery.suppress_by_count; i++) free(s->delivery.suppress_by[i]);
     memset(s, 0, sizeof *s);
 }
 
 /* ---- as JSON ---- */
+
+static json_t *delivery_json(const DeliverySettings *d)
+{
+    json_t *by = json_array();
+    for (int i = 0; i < d->suppress_by_count; i++) json_array_append_new(by, json_string(d->suppress_by[i]));
+    return json_pack("{s:s?,s:s?,s:s?,s:o,s:f,s:i,s:i}", "upload", d->upload, "webhook", d->webhook, "suppress",
+                     d->suppress, "suppress_by", by, "time_limit", d->time_limit_s, "retries", d->retries, "parallel",
+                     d->parallel);
+}
 
 char *settings_to_json(const Settings *s)
 {
@@ -59,6 +72,7 @@ char *settings_to_json(const Settings *s)
                   s->review.lq, "four_eyes", s->review.four_eyes, "aql", s->review.aql, "series", s->review.series);
     if (all && s->list_bom) json_object_set_new(all, "list_bom", json_true());
     if (all) json_object_set_new(all, "retention_s", json_real(s->retention_s));
+    if (all) json_object_set_new(all, "delivery", delivery_json(&s->delivery));
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     if (!text) abort();
     json_decref(all);
@@ -80,6 +94,23 @@ static void read_events(const json_t *list, NotifySettings *out)
         if (!json_is_string(item) || out->event_count == NOTIFY_MAX_EVENTS) continue;
         snprintf(out->event[out->event_count++], NOTIFY_EVENT_BYTES, "%s", json_string_value(item));
     }
+}
+
+static void read_delivery(const json_t *o, DeliverySettings *out)
+{
+    size_t i;
+    json_t *item;
+    out->upload = copy_text(o, "upload");
+    out->webhook = copy_text(o, "webhook");
+    out->suppress = copy_text(o, "suppress");
+    json_array_foreach(json_object_get(o, "suppress_by"), i, item)
+    {
+        if (!json_is_string(item) || out->suppress_by_count == DELIVERY_MAX_COLUMNS) continue;
+        out->suppress_by[out->suppress_by_count++] = text_copy(json_string_value(item));
+    }
+    out->time_limit_s = json_number_value(json_object_get(o, "time_limit"));
+    out->retries = (int)json_integer_value(json_object_get(o, "retries"));
+    out->parallel = (int)json_integer_value(json_object_get(o, "parallel"));
 }
 
 Status settings_from_json(const char *text, Settings *out)
@@ -105,6 +136,7 @@ Status settings_from_json(const char *text, Settings *out)
         out->notify.secret_file = copy_text(all, "secret_file");
         out->list_bom = json_is_true(json_object_get(all, "list_bom"));
         read_events(events, &out->notify);
+        read_delivery(json_object_get(all, "delivery"), &out->delivery);
         const json_t *review = json_object_get(all, "review");
         out->review = (ReviewSettings){review_policy_find(json_string_value(json_object_get(review, "policy"))),
                                        json_number_value(json_object_get(review, "lq")),

@@ -21,6 +21,18 @@ typedef struct { /* whom to tell, and of what; NULL: nobody */
     char event[NOTIFY_MAX_EVENTS][NOTIFY_EVENT_BYTES];
 } NotifySettings;
 
+enum { DELIVERY_MAX_COLUMNS = 16 };
+
+typedef struct {    /* what happens to a clip that is approved; NULL: nothing of the kind */
+    char *upload;   /* a command, of each clip */
+    char *webhook;  /* an address that is told of each delivered clip */
+    char *suppress; /* a file of those who get nothing: suppress.h */
+    int suppress_by_count;
+    char *suppress_by[DELIVERY_MAX_COLUMNS]; /* columns whose cells the file may name */
+    double time_limit_s;                     /* of one upload */
+    int retries, parallel;
+} DeliverySettings;
+
 typedef struct {
     double count; /* negative: no limit */
     bool percent; /* of the campaign's clips */
@@ -45,6 +57,7 @@ typedef struct { /* owns its texts: settings_clear */
     int limit_s[STAGE_COUNT]; /* between two signs of progress; 0: measured */
     double retention_s;       /* of personal data after a clip was decided about; negative: for ever */
     NotifySettings notify;
+    DeliverySettings delivery;
     ReviewSettings review;
     bool list_bom; /* the list begins with a byte order mark, as the table did */
 } Settings;

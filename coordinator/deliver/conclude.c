@@ -37,6 +37,17 @@ static Status write_list(Ledger *l, const char *folder)
     return status;
 }
 
+static Status write_uploads(Ledger *l, const char *folder)
+{
+    Settings settings = {0};
+    Status status = ledger_read_settings(l, &settings);
+    char *file = path_join(folder, "uploads.csv");
+    if (!failed(status) && settings.delivery.upload) status = deliver_write_uploads(l, file);
+    settings_clear(&settings);
+    free(file);
+    return status;
+}
+
 static Status tell_of_delivery(const char *folder, const Delivery *done)
 {
     Events *events = NULL;
@@ -60,7 +71,7 @@ static Status tell_of_delivery(const char *folder, const Delivery *done)
 
 /* With review none, delivering belongs to the run. It takes an epoch when there is something to write; only a complete campaign comes
  * here, so it takes none from a coordinator that still works. */
-static Status deliver(const char *folder, int64_t launch, bool thorough, Delivery *done)
+static Status deliver(const char *folder, int64_t launch, DeliverOptions how, Delivery *done)
 {
     Ledger *l = NULL;
     char host[HOST_BYTES] = "", *why = NULL;
@@ -68,7 +79,8 @@ static Status deliver(const char *folder, int64_t launch, bool thorough, Deliver
     host_name(host);
     TRY(ledger_open(folder, LEDGER_WRITE, &l));
     ledger_join_launch(l, launch);
-    Status status = deliver_clips(l, &(DeliverOptions){.host = host, .thorough = thorough}, done);
+    how.host = host;
+    Status status = deliver_clips(l, &how, done);
     why = text_copy(status.message);
     if (ledger_epoch(l) > 0) {
         Status ended = ledger_end_epoch(l, failed(status) ? "not delivered" : "done", moment_wall_s());
@@ -128,6 +140,7 @@ Status conclude_pages(const char *folder)
     }
     if (l && !why) status = withdraw_write_list(l, folder);
     if (l && !why && !failed(status)) status = publish_looks(l);
+    if (l && !why && !failed(status)) status = write_uploads(l, folder);
     if (why) status = status_fail(status.err, "%s", why);
     ledger_close(&l);
     snapshot_clear(&s);
@@ -209,10 +222,15 @@ static Status tell_of_end(const char *folder, const Snapshot *s, Status how)
     return status;
 }
 
-static Status lost_status(const Snapshot *s, const char *folder, const char *why)
+/* Of an ERR_CLIP of deliver_clips: with the command that goes on. */
+static Status undelivered(const Snapshot *s, const char *folder, const Delivery *done, const char *why)
 {
-    char *command = suggest_run(s, folder);
-    Status status = status_fail(ERR_CLIP, "%s; `%s` makes what is missing again", why, command);
+    char *text = text_copy(why),
+         *command = done->lost ? suggest_run(s, folder) : shell_suggest("deliver", folder, NULL);
+    Status status =
+        status_fail(ERR_CLIP, done->lost ? "%s; `%s` makes what is missing again" : "%s; `%s` hands over those alone",
+                    text, command);
+    free(text);
     free(command);
     return status;
 }
@@ -229,7 +247,8 @@ Status conclude_files(const char *folder, int64_t launch, int64_t *lost)
     Delivery done = {0};
     *lost = 0;
     TRY(read_now(folder, &s));
-    Status status = can_deliver(&s) ? deliver(folder, launch, false, &done) : status_ok();
+    Status status =
+        can_deliver(&s) ? deliver(folder, launch, (DeliverOptions){.files_only = true}, &done) : status_ok();
     snapshot_clear(&s);
     *lost = done.lost;
     return status.err == ERR_CLIP ? status_ok() : status;
@@ -267,8 +286,8 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
     if (!failed(status)) status = close_reviews(folder);
     if (!failed(status)) status = read_now(folder, &s);
     const bool known = !failed(status), whole = known && can_deliver(&s), complete = known && s.left == 0;
-    if (whole) status = deliver(folder, launch, false, &done);
-    if (status.err == ERR_CLIP) status = lost_status(&s, folder, status.message);
+    if (whole) status = deliver(folder, launch, (DeliverOptions){0}, &done);
+    if (status.err == ERR_CLIP) status = undelivered(&s, folder, &done, status.message);
     if (known) { /* whatever became of the files, everybody's line is in the list */
         text = text_copy(status.message);
         Status pages = conclude_pages(folder);
@@ -297,14 +316,17 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
 static Status deliver_now(const char *folder, const Snapshot *s)
 {
     Delivery done = {0};
-    Status status = deliver(folder, 0, true, &done), pages;
+    Status status = deliver(folder, 0, (DeliverOptions){.thorough = true}, &done), pages;
     char *why = text_copy(status.message);
+    if (done.withheld > 0)
+        foreign_print(stdout, "%lld clip%s not delivered, because of deliver.suppress: the list says which\n",
+                      (long long)done.withheld, done.withheld == 1 ? " is" : "s are");
     if (done.restored > 0)
         foreign_print(stdout, "%lld clip%s missing in delivery/ or damaged there: restored\n", (long long)done.restored,
                       done.restored == 1 ? " was" : "s were");
     if (!failed(status) || status.err == ERR_CLIP) {
         pages = conclude_pages(folder);
-        status = failed(pages) ? pages : failed(status) ? lost_status(s, folder, why) : status_ok();
+        status = failed(pages) ? pages : failed(status) ? undelivered(s, folder, &done, why) : status_ok();
     }
     free(why);
     return status;

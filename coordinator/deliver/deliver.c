@@ -1,14 +1,8 @@
 #include "deliver.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -16,20 +10,23 @@
 #include "common/file.h"
 #include "common/moment.h"
 #include "common/plural.h"
-#include "coordinator/deliver/filecheck.h"
-#include "coordinator/deliver/twins.h"
+#include "coordinator/campaign/suppress.h"
+#include "coordinator/deliver/handover.h"
+#include "coordinator/deliver/placer.h"
 #include "coordinator/ledger/guard.h"
 #include "coordinator/ledger/lost.h"
 #include "coordinator/watch/audit.h"
 
 /* A batch is published by one sync and noted in one transaction: one by one, a million clips would wait hours for the disk. */
-enum { BATCH_CLIPS = 512, BATCH_BYTES = 256 << 20, MOST_FILES = BATCH_CLIPS * (2 + MAX_RENDITIONS) };
+enum { BATCH_BYTES = 256 << 20 };
 
 typedef struct {
     int64_t clip;
-    bool again; /* it was delivered before */
-    char *why;  /* NULL: its files are there */
+    bool again;     /* it was delivered before */
+    char *why;      /* NULL: its files are there */
+    char *withheld; /* JSON: who is meant gets nothing; NULL: he does */
     char *clip_id, *sha256;
+    Handover upload; /* order NULL: there is nothing to upload */
 } Settled;
 
 typedef struct {
@@ -38,191 +35,28 @@ typedef struct {
     char *from, *to; /* DIR, DIR/delivery */
     Guard *guard;
     Audit *audit;
-    Twins *twins;
-    bool cannot_clone, cannot_link;
-    Settled settled[BATCH_CLIPS]; /* not written into the ledger yet */
-    char *draft[MOST_FILES], *path[MOST_FILES];
-    int settled_count, file_count;
-    int64_t bytes; /* of the batch */
-    int mended;    /* files of the clip that were missing or damaged, and are there again */
+    Settled settled[PLACER_CLIPS]; /* not written into the ledger yet */
+    int settled_count;
+    Placer place;
     Delivery done;
-    char *first_lost, *first_unread;
+    char *first_lost, *first_unread, *first_failed; /* first_failed: not uploaded, or not told of */
+    Settings settings;
+    Suppress *suppress;
+    json_t *columns;
+    char *campaign;
+    int failed_in_a_row;
 } Deliverer;
 
 static void clear_settled(Settled *s)
 {
     free(s->why);
+    free(s->withheld);
     free(s->clip_id);
     free(s->sha256);
-}
-
-/* ---- one file ---- */
-
-/* Reads `from` once: what is hashed is what is written. */
-static Status copy_verified(const char *from, const char *draft, const char *sha256)
-{
-    enum { PIECE = 1 << 18 };
-    char *piece = memory_get(PIECE, 1), found[HASH_TEXT];
-    FILE *in = fopen(from, "rbe"), *out = in ? fopen(draft, "wbe") : NULL;
-    Status status = !in    ? status_errno(ERR_NODE, "cannot read %s", from)
-                    : !out ? status_errno(ERR_FATAL, "cannot write %s", draft)
-                           : status_ok();
-    Hash *h = hash_begin();
-    for (size_t n; out && !failed(status) && (n = fread(piece, 1, PIECE, in)) > 0;) {
-        hash_add(h, piece, n);
-        if (fwrite(piece, 1, n, out) != n) status = status_errno(ERR_FATAL, "cannot write %s", draft);
-    }
-    hash_end(h, found);
-    if (in && ferror(in) && !failed(status)) status = status_errno(ERR_NODE, "cannot read %s", from);
-    if (in) fclose(in);
-    if (out && fclose(out) != 0 && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", draft);
-    if (!failed(status) && *sha256 && strcmp(found, sha256) != 0)
-        status = status_fail(ERR_CLIP, "%s: its SHA-256 is %.12s.., expected %.12s..: changed since it was finished",
-                             from, found, sha256);
-    free(piece);
-    return status;
-}
-
-/* Shared bytes, but a file of its own: with its own mode, and a change to one is none to the other. */
-static bool clone_file(Deliverer *d, const char *from, const char *draft)
-{
-    if (d->cannot_clone) return false;
-    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool good = in >= 0 && out >= 0 && ioctl(out, FICLONE, in) == 0 && fchmod(out, 0644) == 0;
-    if (in >= 0) close(in);
-    if (out >= 0) close(out);
-    if (!good) unlink(draft);
-    d->cannot_clone = !good;
-    return good;
-}
-
-static bool link_file(Deliverer *d, const char *from, const char *draft)
-{
-    if (d->cannot_link) return false;
-    unlink(draft);
-    if (link(from, draft) == 0) return true;
-    d->cannot_link =
-        errno == EPERM || errno == EXDEV || errno == EOPNOTSUPP; /* not EMLINK: 65,000 names at most on ext4 */
-    return false;
-}
-
-/* What was delivered to `path`: still a draft when it is of this batch. */
-static const char *find_placed(const Deliverer *d, const char *path)
-{
-    for (int i = d->file_count - 1; i >= 0; i--)
-        if (strcmp(d->path[i], path) == 0) return d->draft[i];
-    return path;
-}
-
-/* What leaves the house may be read by whoever gets it, though the folder around it is the owner's. */
-static Status make_open_folder(const char *folder)
-{
-    if (file_is_folder(folder)) return status_ok();
-    TRY(file_make_folders(folder));
-    return chmod(folder, 0755) == 0 ? status_ok() : status_errno(ERR_FATAL, "chmod %s", folder);
-}
-
-/* A draft beside `to`, which the batch renames. `twin`: where a file of the same bytes was delivered to, or NULL. */
-static Status place_file(Deliverer *d, const char *from, const char *to, const char *twin, const char *sha256)
-{
-    char *folder = path_folder(to), *draft = file_draft(to);
-    Status status = make_open_folder(folder);
-    bool shared = !failed(status) && ((twin && link_file(d, find_placed(d, twin), draft)) ||
-                                      clone_file(d, from, draft) || link_file(d, from, draft));
-    if (!failed(status) && !shared) status = copy_verified(from, draft, sha256);
-    if (!failed(status) && !shared && chmod(draft, 0644) != 0) status = status_errno(ERR_FATAL, "chmod %s", draft);
-    free(folder);
-    if (failed(status)) {
-        unlink(draft);
-        free(draft);
-        return status;
-    }
-    assert(d->file_count < MOST_FILES);
-    d->draft[d->file_count] = draft;
-    d->path[d->file_count++] = text_copy(to);
-    return status;
-}
-
-/* The whole file, read once however many names it has. */
-static Status check_source(Deliverer *d, const char *path, const struct stat *st, const char *sha256)
-{
-    Twin *twin = st->st_nlink > 1 ? twins_find(d->twins, st) : NULL;
-    if (twin && twin->whole && strcmp(twin->sha256, sha256) == 0) return status_ok();
-    TRY(filecheck_whole(path, sha256));
-    if (!twin) return status_ok();
-    twin->whole = true;
-    snprintf(twin->sha256, sizeof twin->sha256, "%s", sha256);
-    return status_ok();
-}
-
-typedef struct {
-    char *from, *to;
-    struct stat source, copy;
-    bool has_source, has_copy, same; /* same: two names of one file */
-} Pair;
-
-static Pair look_at_pair(const Deliverer *d, const char *relative)
-{
-    Pair p = {.from = path_join(d->from, relative), .to = path_join(d->to, relative)};
-    p.has_source = stat(p.from, &p.source) == 0 && S_ISREG(p.source.st_mode);
-    p.has_copy = stat(p.to, &p.copy) == 0 && S_ISREG(p.copy.st_mode);
-    p.same = p.has_source && p.has_copy && p.source.st_ino == p.copy.st_ino && p.source.st_dev == p.copy.st_dev;
-    return p;
-}
-
-/* The file in clips/ is good. */
-static Status deliver_file(Deliverer *d, const Pair *p, const char *sha256, bool delivered)
-{
-    if (p->same) return status_ok();
-    if (delivered && p->has_copy && !failed(filecheck_whole(p->to, sha256)) && p->copy.st_size == p->source.st_size)
-        return status_ok();
-    Twin *twin = p->source.st_nlink > 1 ? twins_find(d->twins, &p->source) : NULL;
-    TRY(place_file(d, p->from, p->to, twin ? twin->placed : NULL, sha256));
-    if (twin && !twin->placed) twin->placed = text_copy(p->to);
-    d->bytes += p->source.st_size;
-    d->mended += delivered;
-    return status_ok();
-}
-
-static Status settle_file(Deliverer *d, const char *relative, const char *sha256, bool delivered)
-{
-    Pair p = look_at_pair(d, relative);
-    Status status = status_ok();
-    if (delivered && !d->options.thorough && p.has_source && p.has_copy &&
-        (p.same || p.source.st_size == p.copy.st_size) && p.source.st_size > 0)
-        goto out;
-    status = check_source(d, p.from, &p.source, sha256);
-    if (!failed(status)) {
-        status = deliver_file(d, &p, sha256, delivered);
-    } else if (status.err == ERR_CLIP) {
-        char *why = text_copy(status.message);
-        if (p.has_copy && !p.same && !failed(filecheck_whole(p.to, sha256))) {
-            status = file_duplicate(p.to, p.from);
-            d->mended += !failed(status);
-        } else {
-            if (p.has_copy) unlink(p.to);
-            status = status_fail(ERR_CLIP, "%s", why);
-        }
-        free(why);
-    }
-out:
-    free(p.from);
-    free(p.to);
-    return status;
+    handover_clear(&s->upload);
 }
 
 /* ---- one clip ---- */
-
-/* Forgets the batch's files from this one on. */
-static void drop_files(Deliverer *d, int from, bool unlink_drafts)
-{
-    while (d->file_count > from) {
-        d->file_count--;
-        if (unlink_drafts) unlink(d->draft[d->file_count]);
-        free(d->draft[d->file_count]);
-        free(d->path[d->file_count]);
-    }
-}
 
 /* What its finish gave back names every file with its hash: those beside the clip itself. */
 static Status settle_others(Deliverer *d, const ClipRow *r, const json_t *files, bool delivered)
@@ -235,7 +69,7 @@ static Status settle_others(Deliverer *d, const ClipRow *r, const json_t *files,
         const char *sha256 = json_string_value(json_object_get(item, "sha256"));
         if (!name || !*name || strchr(name, '/') || strcmp(name, path_name(r->file)) == 0) continue;
         char *folder = path_folder(r->file), *relative = path_join(folder, name);
-        Status status = settle_file(d, relative, sha256 ? sha256 : "", delivered);
+        Status status = placer_settle(&d->place, relative, sha256 ? sha256 : "", delivered);
         free(relative);
         free(folder);
         TRY(status);
@@ -248,12 +82,12 @@ static Status settle_files(Deliverer *d, const ClipRow *r, bool delivered)
 {
     json_t *result = *r->result ? json_loads(r->result, 0, NULL) : NULL;
     const json_t *files = json_object_get(result, "files");
-    Status status = settle_file(d, r->file, r->sha256, delivered);
+    Status status = placer_settle(&d->place, r->file, r->sha256, delivered);
     if (!failed(status) && json_array_size(files)) {
         status = settle_others(d, r, files, delivered);
     } else {
-        if (!failed(status) && *r->thumbnail) status = settle_file(d, r->thumbnail, "", delivered);
-        if (!failed(status) && *r->sheet) status = settle_file(d, r->sheet, "", delivered);
+        if (!failed(status) && *r->thumbnail) status = placer_settle(&d->place, r->thumbnail, "", delivered);
+        if (!failed(status) && *r->sheet) status = placer_settle(&d->place, r->sheet, "", delivered);
     }
     json_decref(result);
     return status;
@@ -278,6 +112,69 @@ static Status may_deliver(Deliverer *d, int64_t clip, bool *may)
     return status;
 }
 
+/* JSON of why this row gets nothing; NULL: it does. */
+static char *suppressed(const Deliverer *d, const ClipRow *r)
+{
+    const size_t count = json_array_size(d->columns);
+    json_t *cells = d->suppress ? json_loads(r->customer, 0, NULL) : NULL;
+    const char **column = memory_get(count + 1, sizeof *column), **cell = memory_get(count + 1, sizeof *cell);
+    for (size_t i = 0; i < count; i++) {
+        column[i] = json_string_value(json_array_get(d->columns, i));
+        cell[i] = column[i] ? json_string_value(json_array_get(cells, i)) : NULL;
+    }
+    const int line = suppress_line(d->suppress, r->clip_id, column, cell, (int)count);
+    char *reason = line ? suppress_reason(d->suppress, line) : NULL, *text = NULL;
+    if (reason) {
+        json_t *o = json_string(reason);
+        text = json_dumps(o, JSON_ENCODE_ANY);
+        json_decref(o);
+    }
+    free(reason);
+    free(column);
+    free(cell);
+    json_decref(cells);
+    return text;
+}
+
+/* A copy that was made for an upload that failed. */
+static void remove_copies(const Deliverer *d, const ClipRow *r)
+{
+    json_t *result = *r->result ? json_loads(r->result, 0, NULL) : NULL, *item;
+    char *folder = path_folder(r->file);
+    size_t i;
+    json_array_foreach(json_object_get(result, "files"), i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        char *path = name && !strchr(name, '/') ? text_format("%s/%s/%s", d->to, folder, name) : NULL;
+        if (path) unlink(path);
+        free(path);
+    }
+    free(folder);
+    json_decref(result);
+}
+
+static void withhold(Deliverer *d, const ClipRow *r, char *why) /* takes it */
+{
+    d->done.withheld++;
+    remove_copies(d, r);
+    if (strstr(r->result, why))
+        free(why); /* noted before */
+    else
+        d->settled[d->settled_count++] = (Settled){.clip = r->clip, .withheld = why};
+}
+
+/* Whether it is to be delivered now: approved, allowed, and wanted. */
+static Status may_go(Deliverer *d, const ClipRow *r, bool *may)
+{
+    TRY(may_deliver(d, r->clip, may));
+    char *why = *may ? suppressed(d, r) : NULL;
+    if (why) {
+        withhold(d, r, why);
+        *may = false;
+    }
+    return status_ok();
+}
+
 static Status deliver_one(void *self, const ClipRow *r)
 {
     Deliverer *d = self;
@@ -285,22 +182,25 @@ static Status deliver_one(void *self, const ClipRow *r)
     if (!delivered && strcmp(r->state, "approved") != 0) return status_ok();
     if (!delivered) {
         bool may = false;
-        TRY(may_deliver(d, r->clip, &may));
+        TRY(may_go(d, r, &may));
         if (!may) return status_ok();
     }
-    int files = d->file_count;
-    int64_t bytes = d->bytes;
-    d->mended = 0;
+    int files = d->place.file_count;
+    int64_t bytes = d->place.bytes;
+    d->place.mended = 0;
     Status status = settle_files(d, r, delivered);
     if (!failed(status)) {
-        if (!delivered || d->mended > 0)
-            d->settled[d->settled_count++] = (Settled){
-                .clip = r->clip, .again = delivered, .clip_id = text_copy(r->clip_id), .sha256 = text_copy(r->sha256)};
+        if (delivered && d->place.mended == 0) return status;
+        if (!delivered && d->options.files_only && d->settings.delivery.upload) return status;
+        Settled *s = &d->settled[d->settled_count++];
+        *s = (Settled){
+            .clip = r->clip, .again = delivered, .clip_id = text_copy(r->clip_id), .sha256 = text_copy(r->sha256)};
+        if (!delivered && d->settings.delivery.upload) handover_make(r, d->campaign, d->to, &s->upload);
         return status;
     }
-    drop_files(d, files, true);
-    twins_forget_places(d->twins); /* those of this clip are gone with its drafts */
-    d->bytes = bytes;
+    placer_drop(&d->place, files, true);
+    twins_forget_places(d->place.twins); /* those of this clip are gone with its drafts */
+    d->place.bytes = bytes;
     if (status.err == ERR_NODE) return note_unread(d, status);
     if (status.err != ERR_CLIP) return status;
     const char *inside = d->from; /* the list goes to others: no folder of this machine in it */
@@ -313,39 +213,140 @@ static Status deliver_one(void *self, const ClipRow *r)
 
 /* ---- batches ---- */
 
-static Status note_batch(Deliverer *d)
+static bool is_uploaded(const Settled *s) { return !s->upload.order || s->upload.done; }
+
+static Status note_settled(Deliverer *d, const Settled *s)
 {
-    Status status = status_ok();
+    if (s->why) return ledger_lose_clip(d->ledger, s->clip, s->why);
+    if (s->withheld) return ledger_note_result(d->ledger, s->clip, "suppressed", s->withheld);
+    char *upload = s->upload.order ? handover_document(&s->upload) : NULL;
+    Status status = upload ? ledger_note_result(d->ledger, s->clip, "upload", upload) : status_ok();
+    free(upload);
+    if (failed(status) || !is_uploaded(s)) return status;
+    if (!s->again) TRY(ledger_note_result(d->ledger, s->clip, "suppressed", NULL));
+    if (!s->again && d->settings.delivery.webhook)
+        TRY(ledger_note_result(d->ledger, s->clip, "webhook", "{\"done\":false}"));
+    return ledger_note_delivered(d->ledger, s->clip);
+}
+
+static void count_settled(Deliverer *d, const Settled *s)
+{
+    if (s->why || s->withheld) return;
+    if (!is_uploaded(s)) {
+        if (d->done.not_uploaded++ == 0) d->first_failed = text_copy(s->upload.reason);
+        return;
+    }
+    d->done.delivered += !s->again;
+    d->done.restored += s->again;
+    if (!s->again) audit_add(d->audit, "delivery", s->clip_id, "{s:s}", "sha256", s->sha256);
+}
+
+static Status begin_writing(Deliverer *d)
+{
     if (ledger_epoch(d->ledger) == 0)
         TRY(ledger_begin_epoch(d->ledger, d->options.host, (int)getpid(), moment_wall_s()));
-    TRY(ledger_begin(d->ledger, moment_wall_s()));
-    for (int i = 0; i < d->settled_count && !failed(status); i++) {
-        const Settled *s = &d->settled[i];
-        status = s->why ? ledger_lose_clip(d->ledger, s->clip, s->why) : ledger_note_delivered(d->ledger, s->clip);
-    }
+    return ledger_begin(d->ledger, moment_wall_s());
+}
+
+static Status note_batch(Deliverer *d, int from, int to)
+{
+    Status status = begin_writing(d);
+    for (int i = from; i < to && !failed(status); i++) status = note_settled(d, &d->settled[i]);
     if (failed(status)) return ledger_rollback(d->ledger), status;
     TRY(ledger_commit(d->ledger));
-    for (int i = 0; i < d->settled_count; i++) {
-        d->done.delivered += !d->settled[i].why && !d->settled[i].again;
-        d->done.restored += !d->settled[i].why && d->settled[i].again;
-        if (!d->settled[i].why && !d->settled[i].again)
-            audit_add(d->audit, "delivery", d->settled[i].clip_id, "{s:s}", "sha256", d->settled[i].sha256);
-    }
+    for (int i = from; i < to; i++) count_settled(d, &d->settled[i]);
     return audit_flush(d->audit, moment_wall_s());
 }
 
-/* The files are on disk; only then are the clips delivered. */
+static void upload_batch(Deliverer *d, int from, int to)
+{
+    Handover *wait[PLACER_CLIPS];
+    int count = 0;
+    for (int i = from; i < to; i++)
+        if (d->settled[i].upload.order) wait[count++] = &d->settled[i].upload;
+    if (count) handover_all(HANDOVER_UPLOAD, &d->settings.delivery, NULL, wait, count, &d->failed_in_a_row);
+}
+
+/* The files are on disk; only then are the clips uploaded and delivered. Uploads are noted a few at a time: what was uploaded and not
+ * noted when this process dies is uploaded again. */
 static Status finish_batch(Deliverer *d)
 {
-    Status status = file_publish_all(d->draft, d->path, d->file_count);
-    drop_files(d, 0, false);
-    if (!failed(status) && d->settled_count > 0) status = note_batch(d);
+    Status status = placer_publish(&d->place);
+    const int step = d->settings.delivery.upload ? 4 * d->settings.delivery.parallel : PLACER_CLIPS;
+    for (int from = 0; from < d->settled_count && !failed(status); from += step) {
+        const int to = from + step < d->settled_count ? from + step : d->settled_count;
+        upload_batch(d, from, to);
+        status = note_batch(d, from, to);
+    }
     for (int i = 0; i < d->settled_count; i++) clear_settled(&d->settled[i]);
     d->settled_count = 0;
     TRY(status);
-    d->done.bytes += d->bytes;
-    d->bytes = 0;
+    d->done.bytes += d->place.bytes;
+    d->place.bytes = 0;
     return status_ok();
+}
+
+/* ---- telling of it ---- */
+
+static Status gather_untold(void *self, const ClipRow *r)
+{
+    Deliverer *d = self;
+    if (strcmp(r->state, "delivered") != 0 || !handover_waits(r->result, HANDOVER_WEBHOOK)) return status_ok();
+    Settled *s = &d->settled[d->settled_count++];
+    *s = (Settled){.clip = r->clip};
+    handover_make(r, d->campaign, d->to, &s->upload);
+    return status_ok();
+}
+
+static Status tell_batch(Deliverer *d)
+{
+    Handover *wait[PLACER_CLIPS];
+    for (int i = 0; i < d->settled_count; i++) wait[i] = &d->settled[i].upload;
+    handover_all(HANDOVER_WEBHOOK, &d->settings.delivery, d->settings.notify.secret_file, wait, d->settled_count,
+                 &d->failed_in_a_row);
+    Status status = begin_writing(d);
+    for (int i = 0; i < d->settled_count; i++) {
+        char *document = handover_document(wait[i]);
+        if (!failed(status)) status = ledger_note_result(d->ledger, d->settled[i].clip, "webhook", document);
+        if (!wait[i]->done && d->done.untold++ == 0 && !d->first_failed) d->first_failed = text_copy(wait[i]->reason);
+        free(document);
+        clear_settled(&d->settled[i]);
+    }
+    d->settled_count = 0;
+    if (failed(status)) return ledger_rollback(d->ledger), status;
+    return ledger_commit(d->ledger);
+}
+
+static Status tell_all(Deliverer *d)
+{
+    int64_t end;
+    d->failed_in_a_row = 0;
+    if (!d->settings.delivery.webhook || d->options.files_only) return status_ok();
+    TRY(ledger_find_ends(d->ledger, &end, NULL));
+    for (int64_t row = 0; row < end; row += PLACER_CLIPS) {
+        TRY(ledger_read_clip_range(d->ledger, row, row + PLACER_CLIPS, (ClipSink){gather_untold, d}));
+        if (d->settled_count) TRY(tell_batch(d));
+    }
+    return status_ok();
+}
+
+/* ---- all of it ---- */
+
+/* What came of it, as far as it is not well. */
+static Status verdict(const Deliverer *d)
+{
+    const Delivery *n = &d->done;
+    if (n->unread > 0)
+        return status_fail(ERR_NODE, "%lld clip%s cannot be delivered now: %s", (long long)n->unread,
+                           plural_s(n->unread), d->first_unread);
+    if (n->lost > 0)
+        return status_fail(ERR_CLIP, "%lld clip%s cannot be delivered, the first because of %s", (long long)n->lost,
+                           plural_s(n->lost), d->first_lost);
+    const int64_t left = n->not_uploaded ? n->not_uploaded : n->untold;
+    if (left == 0) return status_ok();
+    return status_fail(ERR_CLIP, "%lld clip%s %s: %s", (long long)left, plural_s(left),
+                       n->not_uploaded ? "could not be uploaded" : "delivered, but the webhook did not take it",
+                       d->first_failed);
 }
 
 static Status deliver_all(Deliverer *d)
@@ -355,39 +356,66 @@ static Status deliver_all(Deliverer *d)
     TRY(ledger_find_ends(d->ledger, &end, NULL));
     for (int64_t row = 0; row < end; row += STRIDE) {
         TRY(ledger_read_clip_range(d->ledger, row, row + STRIDE, (ClipSink){deliver_one, d}));
-        if (d->settled_count > BATCH_CLIPS - STRIDE || d->bytes >= BATCH_BYTES) TRY(finish_batch(d));
+        if (d->settled_count > PLACER_CLIPS - STRIDE || d->place.bytes >= BATCH_BYTES) TRY(finish_batch(d));
     }
     TRY(finish_batch(d));
-    if (d->done.unread > 0)
-        return status_fail(ERR_NODE, "%lld clip%s cannot be delivered now: %s", (long long)d->done.unread,
-                           plural_s(d->done.unread), d->first_unread);
-    if (d->done.lost == 0) return status_ok();
-    return status_fail(ERR_CLIP, "%lld clip%s cannot be delivered, the first because of %s", (long long)d->done.lost,
-                       plural_s(d->done.lost), d->first_lost);
+    TRY(tell_all(d));
+    return verdict(d);
+}
+
+/* What the campaign says of its delivery. A suppression list that cannot be read delivers nothing. */
+static Status read_wishes(Deliverer *d)
+{
+    Snapshot s;
+    char *columns = NULL;
+    const DeliverySettings *wish = &d->settings.delivery;
+    TRY(ledger_read_settings(d->ledger, &d->settings));
+    TRY(ledger_read_snapshot(d->ledger, &s));
+    d->campaign = text_copy(s.name);
+    snapshot_clear(&s);
+    TRY(ledger_read_columns(d->ledger, &columns));
+    d->columns = json_loads(columns, 0, NULL);
+    free(columns);
+    if (!wish->suppress) return status_ok();
+    Status status =
+        suppress_read(wish->suppress, (const char *const *)wish->suppress_by, wish->suppress_by_count, &d->suppress);
+    return failed(status) ? status_fail(ERR_NODE, "nothing is delivered without deliver.suppress: %s", status.message)
+                          : status;
 }
 
 Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
 {
     Deliverer *d = memory_get(1, sizeof *d);
     Status status = status_ok();
-    *d = (Deliverer){.ledger = l, .options = *o, .from = text_copy(ledger_folder(l)), .twins = twins_new()};
+    *d = (Deliverer){.ledger = l,
+                     .options = *o,
+                     .from = text_copy(ledger_folder(l)),
+                     .place = {.thorough = o->thorough, .twins = twins_new()}};
     d->to = path_join(d->from, "delivery");
+    d->place.from = d->from;
+    d->place.to = d->to;
+    TRY_OUT(read_wishes(d));
     TRY_OUT(guard_open(l, &d->guard));
     TRY_OUT(audit_open(d->from, &d->audit));
     TRY_OUT(audit_take_decisions(d->audit, l, moment_wall_s()));
-    TRY_OUT(make_open_folder(d->to));
+    TRY_OUT(placer_open_folder(d->to));
     status = deliver_all(d);
 out:
     *out = d->done;
-    drop_files(d, 0, true);
+    placer_drop(&d->place, 0, true);
     for (int i = 0; i < d->settled_count; i++) clear_settled(&d->settled[i]);
     guard_close(&d->guard);
     audit_close(&d->audit);
-    twins_free(&d->twins);
+    twins_free(&d->place.twins);
     free(d->from);
     free(d->to);
     free(d->first_lost);
     free(d->first_unread);
+    free(d->first_failed);
+    free(d->campaign);
+    settings_clear(&d->settings);
+    suppress_free(&d->suppress);
+    json_decref(d->columns);
     free(d);
     return status;
 }

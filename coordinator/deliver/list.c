@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "coordinator/campaign/list_columns.h"
+#include "coordinator/deliver/handover.h"
 #include "coordinator/ledger/steer.h"
 #include "coordinator/watch/events.h"
 
@@ -132,11 +133,13 @@ static Status put_row(void *self, const ClipRow *r)
     bool finished = *r->file != 0;
     TRY(put_json_fields(f, r->customer));
     if (r->decided_s > 0) events_time(r->decided_s, when);
-    const char *const text[] = {r->clip_id, r->state, r->reason, r->file, r->thumbnail, r->sha256};
+    char *why = finished && !*r->reason ? handover_reason(r->result) : NULL;
+    const char *const text[] = {r->clip_id, r->state, why ? why : r->reason, r->file, r->thumbnail, r->sha256};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         put_field(f, text[i]);
         putc(',', f);
     }
+    free(why);
     if (finished)
         fprintf(f, "%.6g,%d,%d,", r->duration_s, r->width, r->height);
     else
@@ -154,14 +157,36 @@ static Status put_row(void *self, const ClipRow *r)
     return status_ok();
 }
 
+static Status put_upload(void *self, const ClipRow *r)
+{
+    List *list = self;
+    json_t *result = *r->result ? json_loads(r->result, 0, NULL) : NULL;
+    const json_t *upload = json_object_get(result, handover_way_name(HANDOVER_UPLOAD));
+    const char *answer = json_string_value(json_object_get(upload, "answer")),
+               *reason = json_string_value(json_object_get(upload, "reason"));
+    char when[32] = "";
+    if (json_is_true(json_object_get(upload, "done")))
+        events_time(json_number_value(json_object_get(upload, "at")), when);
+    if (upload) {
+        put_field(list->file, r->clip_id);
+        fprintf(list->file, ",%s,%s,", r->state, when);
+        put_field(list->file, answer ? answer : "");
+        fprintf(list->file, ",%lld,", (long long)json_integer_value(json_object_get(upload, "tries")));
+        put_field(list->file, reason ? reason : "");
+        putc('\n', list->file);
+    }
+    json_decref(result);
+    return status_ok();
+}
+
 /* Some rows at a time: with a rollback journal the coordinator cannot commit while somebody reads. */
-static Status put_rows(Ledger *l, List *list)
+static Status put_rows(Ledger *l, List *list, Status (*put)(void *self, const ClipRow *r))
 {
     enum { STRIDE = 4096 };
     int64_t end;
     TRY(ledger_find_ends(l, &end, NULL));
     for (int64_t row = 0; row < end; row += STRIDE)
-        TRY(ledger_read_clip_range(l, row, row + STRIDE, (ClipSink){put_row, list}));
+        TRY(ledger_read_clip_range(l, row, row + STRIDE, (ClipSink){put, list}));
     return status_ok();
 }
 
@@ -179,14 +204,21 @@ static Status put_list(Ledger *l, FILE *f)
     if (!failed(status)) status = put_json_fields(f, columns);
     for (int i = 0; i < LIST_COLUMNS && !failed(status); i++)
         fprintf(f, "%s%c", list_column[i], i + 1 < LIST_COLUMNS ? ',' : '\n');
-    if (!failed(status)) status = put_rows(l, &list);
+    if (!failed(status)) status = put_rows(l, &list, put_row);
     free(columns);
     free(list.model);
     snapshot_clear(&s);
     return status;
 }
 
-Status deliver_write_list(Ledger *l, const char *file)
+static Status put_uploads(Ledger *l, FILE *f)
+{
+    List list = {.file = f};
+    fputs("clip_id,status,uploaded_at,answer,tries,reason\n", f);
+    return put_rows(l, &list, put_upload);
+}
+
+static Status write_whole(Ledger *l, const char *file, Status (*put)(Ledger *l, FILE *f))
 {
     char *draft = file_draft(file);
     Status status = status_ok();
@@ -194,7 +226,7 @@ Status deliver_write_list(Ledger *l, const char *file)
     if (!f) {
         status = status_errno(ERR_FATAL, "cannot write %s", file);
     } else {
-        status = put_list(l, f);
+        status = put(l, f);
         bool bad = ferror(f) != 0;
         if ((fclose(f) != 0 || bad) && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", file);
     }
@@ -205,3 +237,7 @@ Status deliver_write_list(Ledger *l, const char *file)
     free(draft);
     return status;
 }
+
+Status deliver_write_list(Ledger *l, const char *file) { return write_whole(l, file, put_list); }
+
+Status deliver_write_uploads(Ledger *l, const char *file) { return write_whole(l, file, put_uploads); }

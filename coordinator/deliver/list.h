@@ -8,6 +8,8 @@
 #include "coordinator/ledger/view.h"
 
 Status deliver_write_list(Ledger *l, const char *file);
+/* What became of each clip's upload: clip_id, status, uploaded_at, answer (what the command printed), tries, reason. */
+Status deliver_write_uploads(Ledger *l, const char *file);
 
 /* A spreadsheet would compute this cell, whoever wrote it ("CSV injection"): the list has an apostrophe before it, which spreadsheets take for "this
  * is text". A signed number and a telephone number are none. */

@@ -13,6 +13,7 @@
 #include "common/html.h"
 #include "common/moment.h"
 #include "common/plural.h"
+#include "coordinator/deliver/arms.h"
 #include "coordinator/deliver/diversity.h"
 #include "coordinator/deliver/timeline.h"
 #include "coordinator/ledger/again.h"
@@ -34,6 +35,7 @@ typedef struct {
     double longest_s;     /* of a shot: the scale of the bars */
     double render_s;      /* sum over shots */
     double first_s, last_s;
+    Arms arms;
 } Report;
 
 static void put(Report *r, const char *text) { html_put(r->file, text); }
@@ -196,6 +198,7 @@ static Status measure(void *self, const ClipRow *c)
     if (c->given_s > 0 && (r->first_s <= 0 || c->given_s < r->first_s)) r->first_s = c->given_s;
     if (c->ended_s > r->last_s) r->last_s = c->ended_s;
     if (is_failed(c)) r->failures++;
+    if (strstr(c->finish, "\"variant\"")) arms_add(&r->arms, c);
     if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->has_card[c->shot]) return status_ok();
     r->has_card[c->shot] = 1;
     r->render_s += spent_s(c);
@@ -327,6 +330,23 @@ static Status put_failures(Report *r)
     return status_ok();
 }
 
+/* Which arm of a test had how many: what is compared later is what was delivered. */
+static void put_arms(Report *r)
+{
+    if (r->arms.count == 0) return;
+    fputs("<h2>Variants</h2><div class=wide><table><tr><th>arm<th class=n>rows<th class=n>delivered<th class=n>approved"
+          "<th class=n>waiting<th class=n>to be made<th class=n>failed or refused<th class=n>withdrawn",
+          r->file);
+    for (int i = 0; i < r->arms.count; i++) {
+        const Arm *a = &r->arms.arm[i];
+        const int64_t n[] = {a->rows, a->delivered, a->approved, a->waiting, a->left, a->failed, a->withheld};
+        fputs("<tr><td>", r->file);
+        put(r, a->name);
+        for (size_t k = 0; k < sizeof n / sizeof *n; k++) fprintf(r->file, "<td class=n>%lld", (long long)n[k]);
+    }
+    fputs("</table></div>", r->file);
+}
+
 static Status put_sheets(Report *r)
 {
     if (snapshot_rendered(&r->now) == 0) return status_ok();
@@ -453,6 +473,7 @@ static Status put_page(Report *r)
     put_head(r);
     TRY(put_gates(r));
     put_search(r);
+    put_arms(r);
     TRY(put_failures(r));
     TRY(put_sheets(r));
     TRY(timeline_write(r->ledger, r->file));
@@ -479,6 +500,7 @@ Status report_write(Ledger *l, const char *base)
         status = status_errno(ERR_FATAL, "cannot write %s", page);
     }
     snapshot_clear(&r.now);
+    if (strstr(c->finish, "\"variant\"")) arms_add(&r->arms, c);
     free(r.has_card);
     json_decref(r.columns);
     free(folder);

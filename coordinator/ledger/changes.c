@@ -196,7 +196,11 @@ static void compare_row(const Comparison *o, int64_t row, const Query *q)
     /* A consent that was given or taken back is no change of the campaign. guard.h withdraws the clips of those who take theirs back; the
      * clips of those who agree again are planned here. */
     const bool by_consent = p->finish && strstr(p->finish, "\"cameo\"") && !other_finish && strcmp(was, row_now) == 0;
-    if (by_consent && p->refusal) {
+    /* Who gets nothing any more: what is made or being made stays, and is not delivered (deliver.c looks again). */
+    ClipState state = CLIP_PLANNED, to;
+    const bool keeps = p->suppressed && ledger_find_clip_state(ledger_sql_text(q, COLUMN_STATE), &state) &&
+                       failed(ledger_next_clip_state(state, EV_REFUSE, &to));
+    if ((by_consent && p->refusal) || keeps) {
         free(row_now);
         return;
     }

@@ -87,6 +87,8 @@ Status ledger_give_up(Ledger *l, LeaseKind kind, int64_t item, const char *reaso
 /* Its shot's highest step so far: what a launcher calls progress. */
 Status ledger_note_step(Ledger *l, int64_t lease, int step);
 Status ledger_note_delivered(Ledger *l, int64_t clip);
+/* A member of the document that the clip's finish gave back (ClipRow.result), JSON; NULL takes it out. */
+Status ledger_note_result(Ledger *l, int64_t clip, const char *member, const char *json);
 bool ledger_has_master(const Ledger *l, int64_t shot);
 /* How many shots have a clip that waits for a finisher or is being finished. */
 int ledger_ready_masters(const Ledger *l);

@@ -455,6 +455,17 @@ int ledger_ready_masters(const Ledger *l)
 
 Status ledger_note_delivered(Ledger *l, int64_t clip) { return ledger_state_move_clip(l, clip, EV_DELIVER); }
 
+Status ledger_note_result(Ledger *l, int64_t clip, const char *member, const char *json)
+{
+    if (!json)
+        return ledger_sql_run(l, "UPDATE clips SET result = json_remove(result, '$.' || ?1) WHERE clip = ?2", "ti",
+                              member, clip);
+    return ledger_sql_run(l,
+                          "UPDATE clips SET result = json_set(ifnull(nullif(result, ''), '{}'), '$.' || ?1, json(?2))"
+                          " WHERE clip = ?3",
+                          "tti", member, json, clip);
+}
+
 Status ledger_note_alive(Ledger *l)
 {
     return ledger_sql_run(l, "UPDATE epochs SET heard_s = ?1 WHERE epoch = ?2", "di", l->now_s, l->epoch);

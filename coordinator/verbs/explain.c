@@ -10,6 +10,7 @@
 #include "common/options.h"
 #include "common/plural.h"
 #include "common/shell.h"
+#include "coordinator/deliver/handover.h"
 #include "coordinator/ledger/view.h"
 #include "coordinator/verbs/verbs.h"
 #include "coordinator/watch/events.h"
@@ -115,7 +116,10 @@ static Status print_clip(void *self, const ClipRow *r)
     e->shot = r->shot;
     e->clip = r->clip;
     snprintf(e->key, sizeof e->key, "%s", r->key);
-    foreign_print(stdout, "clip %s: %s%s%s\n", r->clip_id, r->state, *r->reason ? ", because: " : "", r->reason);
+    char *not_handed = *r->reason ? NULL : handover_reason(r->result);
+    const char *reason = not_handed ? not_handed : r->reason;
+    foreign_print(stdout, "clip %s: %s%s%s\n", r->clip_id, r->state, *reason ? ", because: " : "", reason);
+    free(not_handed);
     if (r->decided_s > 0) {
         events_time(r->decided_s, when);
         foreign_print(stdout, "  since    %s\n", when);

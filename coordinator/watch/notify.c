@@ -21,8 +21,7 @@
 #include "common/moment.h"
 #include "coordinator/watch/webhook.h"
 
-enum { LOOK_MS = 200, FIRST_PAUSE_MS = 1000, LINE_MOST = 1 << 20, LOG_BYTES = 1 << 20, KEY_MOST = 4096 };
-static const char key_variable[] = "REELWRIGHT_WEBHOOK_SECRET";
+enum { LOOK_MS = 200, FIRST_PAUSE_MS = 1000, LINE_MOST = 1 << 20, LOG_BYTES = 1 << 20 };
 
 struct Notify {
     NotifySettings settings;
@@ -231,23 +230,6 @@ static void *work(void *self)
     return NULL;
 }
 
-static Status read_key(Notify *n)
-{
-    char *text = NULL;
-    size_t bytes;
-    const char *given = getenv(key_variable);
-    if (n->settings.secret_file)
-        TRY(status_at(file_read(n->settings.secret_file, KEY_MOST, &text, &bytes), "notify.secret_file"));
-    else if (given)
-        text = text_copy(given);
-    if (!text) return status_ok();
-    n->key = webhook_key(text, &n->key_bytes);
-    free(text);
-    return n->key ? status_ok()
-                  : status_fail(ERR_INPUT, "%s: expected a key, or whsec_ and base64",
-                                n->settings.secret_file ? n->settings.secret_file : key_variable);
-}
-
 static void free_all(Notify *n)
 {
     logbook_close(&n->log);
@@ -293,7 +275,7 @@ Status notify_start(const char *folder, const NotifySettings *s, Notify **out)
     pthread_mutex_init(&n->mutex, NULL);
     pthread_cond_init(&n->wake, NULL);
     char *log = path_join(folder, "logs/notify.log");
-    Status status = read_key(n);
+    Status status = webhook_read_key(n->settings.secret_file, &n->key, &n->key_bytes);
     if (!failed(status)) status = logbook_open(log, LOG_BYTES, &n->log);
     if (!failed(status)) status = start_thread(n);
     free(log);

@@ -10,7 +10,8 @@
 #include "common/file.h"
 #include "common/hash.h"
 
-enum { CONNECT_MS = 5000, WHOLE_MS = 10000 };
+enum { CONNECT_MS = 5000, WHOLE_MS = 10000, KEY_MOST = 4096 };
+static const char key_variable[] = "REELWRIGHT_WEBHOOK_SECRET";
 
 unsigned char *webhook_key(const char *text, size_t *bytes)
 {
@@ -26,6 +27,24 @@ unsigned char *webhook_key(const char *text, size_t *bytes)
         key = (unsigned char *)text_copy(line);
     free(line);
     return key;
+}
+
+Status webhook_read_key(const char *secret_file, unsigned char **key, size_t *bytes)
+{
+    char *text = NULL;
+    const char *given = getenv(key_variable);
+    *key = NULL;
+    *bytes = 0;
+    if (secret_file)
+        TRY(status_at(file_read(secret_file, KEY_MOST, &text, bytes), "notify.secret_file"));
+    else if (given)
+        text = text_copy(given);
+    if (!text) return status_ok();
+    *key = webhook_key(text, bytes);
+    free(text);
+    return *key ? status_ok()
+                : status_fail(ERR_INPUT, "%s: expected a key, or whsec_ and base64",
+                              secret_file ? secret_file : key_variable);
 }
 
 static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value)

@@ -29,5 +29,7 @@ Status webhook_post(const WebhookPost *p);
 /* The key in a file or a text: what follows "whsec_" is base64, anything else is the key itself, without the line's end. free() it;
  * NULL: empty, or no base64. */
 unsigned char *webhook_key(const char *text, size_t *bytes);
+/* The key in this file, or, where that is NULL, in $REELWRIGHT_WEBHOOK_SECRET; *key NULL: there is neither, nothing is signed. ERR_INPUT. */
+Status webhook_read_key(const char *secret_file, unsigned char **key, size_t *bytes);
 
 #endif

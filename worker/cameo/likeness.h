@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "common/hash.h"
-#include "worker/finish/command.h"
+#include "common/command.h"
 #include "worker/pictures/image.h"
 
 /* Appends the picture that the path names (common/likeness.h), when somebody may still be shown it: the person has at least one consent

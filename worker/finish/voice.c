@@ -9,7 +9,7 @@
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/shell.h"
-#include "worker/finish/command.h"
+#include "common/command.h"
 #include "worker/finish/spoken.h"
 #include "worker/finish/tempo.h"
 #include "worker/finish/words.h"

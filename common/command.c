@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,8 +41,12 @@ static void close_end(int *fd)
 /* In the child: only calls that are safe between fork and exec. */
 static void become(const Command *c, int in, int out, int err)
 {
+    sigset_t none;
     setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for it any more */
     signal(SIGPIPE, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
@@ -162,8 +167,11 @@ Status command_run(const Command *c, CommandAnswer *out)
 {
     Running r = {.in = -1, .out = -1, .err = -1};
     *out = (CommandAnswer){.out = memory_get(1, 1), .err = memory_get(1, ERR_BYTES + 1)};
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
-    sigaction(SIGPIPE, &ignore, &before);
+    sigset_t pipe, before, waiting;
+    sigpending(&waiting);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &before); /* of this thread: others may run commands, too */
     Status status = start(c, &r);
     if (!failed(status)) {
         status = talk(c, &r, out);
@@ -172,6 +180,7 @@ Status command_run(const Command *c, CommandAnswer *out)
         out->err[r.err_bytes] = 0;
         status = end(&r, status, c->limit_s, out);
     }
-    sigaction(SIGPIPE, &before, NULL);
+    if (!sigismember(&waiting, SIGPIPE)) sigtimedwait(&pipe, NULL, &(struct timespec){0}); /* ours, of a closed pipe */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;
 }

@@ -1,0 +1,55 @@
+/* handover.h - what follows when a clip's files lie in delivery/: a command uploads them, a webhook tells of it.
+ *
+ * Theory of operation
+ * - The command gets one JSON object on its standard input, nothing in its arguments:
+ *       {"campaign", "clip", "key", "folder", "files": [{"name", "path", "bytes", "sha256"}], "page", "captions", "variant"}
+ *   and has time_limit seconds. Status 0: it is done; what it printed (an address, or JSON with "url") is kept as its answer. Any other
+ *   status: it is tried again, so often as `retries` says, after 1, 2, 4 ... seconds.
+ * - `key` is the same whenever the same files of the same clip are handed over, and another one when a file is another: a receiver that keeps
+ *   it takes nothing twice, also when this process dies between the upload and its note.
+ * - A clip is delivered when it was uploaded. One that was not stays approved, with its reason, and the next delivery hands over that one
+ *   alone.
+ * - The webhook is told after that, of what the ledger says: {"event": "clip.delivered", ...} as the other events (watch/webhook.h), its id
+ *   is the key. What could not be told is told by the next delivery.
+ * - Several at once. When GIVE_UP_AFTER in a row have failed, the rest is left for the next delivery: a store that is down costs minutes, not
+ *   the night. */
+#ifndef REELWRIGHT_HANDOVER_H
+#define REELWRIGHT_HANDOVER_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "coordinator/campaign/settings.h"
+#include "coordinator/ledger/view.h"
+
+enum { HANDOVER_GIVE_UP_AFTER = 5, HANDOVER_ANSWER_BYTES = 2000 };
+
+typedef enum { HANDOVER_UPLOAD, HANDOVER_WEBHOOK, HANDOVER_WAYS } HandoverWay;
+const char *handover_way_name(HandoverWay way); /* as the clip's document calls it: "upload", "webhook" */
+
+typedef struct { /* of one clip; handover_clear */
+    int64_t clip;
+    char *order; /* JSON */
+    char key[HASH_TEXT];
+    /* what became of it */
+    bool done;
+    int tries;
+    char *answer, *reason; /* reason NULL: done */
+} Handover;
+
+/* campaign: its name; delivery: the folder, absolute. A handover that waits. */
+void handover_make(const ClipRow *r, const char *campaign, const char *delivery, Handover *out);
+void handover_clear(Handover *h);
+
+/* All of them, by several threads. *failed_in_a_row goes on from call to call. */
+void handover_all(HandoverWay way, const DeliverySettings *s, const char *secret_file, Handover *const *h, int count,
+                  int *failed_in_a_row);
+
+/* As the clip's document keeps it; free() it. */
+char *handover_document(const Handover *h);
+bool handover_waits(const char *document, HandoverWay way); /* it was to be handed over, and has not been */
+/* Why the clip of this document was not delivered, or nobody told of it, "upload: ..."; NULL: it was. free() it. */
+char *handover_reason(const char *document);
+
+#endif

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# What follows when clips are made: an upload by a command that fails at first, a webhook that is down at first, and a list of those who get
+# nothing. Only what failed is done again, the receiver's key is the same then, and nothing is told twice.
+source "$(dirname "$0")/../fault/farm.sh"
+command -v python3 >/dev/null || skip "no python3"
+export HOOKS=$WORK/hooks REELWRIGHT_WEBHOOK_SECRET=whsec_c2VjcmV0
+mkdir "$HOOKS"
+
+cat >receive.py <<'P'
+import http.server, os, sys
+class Post(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        down = os.path.exists("hook_down")
+        open("posts.log", "a").write("%s %s %s %s\n" % (503 if down else 204, self.headers["webhook-id"],
+                                     self.headers.get("webhook-signature", "-")[:3], body.decode()))
+        self.send_response(503 if down else 204); self.end_headers()
+    def log_message(self, *a): pass
+s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Post)
+open("port.tmp", "w").write(str(s.server_port)); os.rename("port.tmp", "port")
+s.serve_forever()
+P
+python3 receive.py &
+RECEIVER=$!
+trap 'kill $RECEIVER' EXIT
+until_true 20 test -f port
+
+# Gets a clip's order on its standard input and nothing in its arguments.
+cat >upload.sh <<'U'
+#!/usr/bin/env bash
+set -eu
+[ $# = 0 ]
+order=$(cat)
+eval "$(python3 -c 'import json, sys, shlex
+o = json.load(sys.stdin)
+print("clip=%s key=%s first=%s sum=%s count=%d" % (*map(shlex.quote, (o["clip"], o["key"], o["files"][0]["path"], o["files"][0]["sha256"])), len(o["files"])))' <<<"$order")"
+echo "$clip $key" >>"$HOOKS/tries"
+[ "$(sha256sum <"$first" | cut -c1-64)" = "$sum" ] || { echo "another file than was said" >&2; exit 3; }
+[ "$count" -ge 3 ] && [ -f "$first" ]
+[ ! -f "$HOOKS/down" ] || [ "$clip" != ben ] || { echo "no room in the store" >&2; exit 9; }
+[ -f "$HOOKS/seen.$key" ] && { echo '{"url":"https://store.example.com/again"}'; exit 0; }
+touch "$HOOKS/seen.$key"
+echo "{\"url\":\"https://store.example.com/$clip\"}"
+U
+chmod +x upload.sh
+printf 'id,name,mail\nanna,Anna,anna@example.com\nben,Ben,ben@example.com\ncarl,Carl,Carl@Example.com\ndora,Dora,dora@example.com\nemil,Emil,\n' >post.csv
+{ echo 'email;since'; echo '"carl@example.com";2025'; printf 'dora@example.com' | sha256sum | cut -c1-64; } >stop.csv
+cat >post.yaml <<Y
+campaign: post
+model: $MODEL
+customers: post.csv
+prompt: "a red cat"
+seed: 5
+size: 32x48
+frames: 5
+fps: 8
+steps: 2
+guidance: 4.0
+renditions: [preview]
+variants: {cta: {A: now, B: later}}
+deliver: {upload: "$WORK/upload.sh", time_limit: 20, retries: 1, parallel: 2, webhook: "http://127.0.0.1:$(cat port)/hook", suppress: stop.csv}
+Y
+"$PROGRAM" check post.yaml >check.txt 2>&1 || { cat check.txt; fail "check"; }
+grep -q 'carl.*not delivered: it is in stop.csv, line 2' check.txt && grep -q 'dora.*stop.csv, line 3' check.txt || { cat check.txt; fail "check says who is refused"; }
+
+touch hook_down "$HOOKS/down"
+status=0
+"$PROGRAM" run post.yaml --out out --workers 1 >run.out 2>run.err || status=$?
+[ "$status" = 1 ] || fail "exit status $status, expected 1: a clip was not uploaded"
+grep -q '1 clip could not be uploaded: it ended with status 9: no room in the store; `reelwright deliver' run.err || fail "what the run says"
+line() { grep "^$1," "out/$2"; }
+line ben delivery.csv | grep -q ',ben,approved,upload: it ended with status 9: no room in the store,clips/ben.mp4' || fail "the list: $(line ben delivery.csv)"
+line anna delivery.csv | grep -q ',anna,delivered,.*webhook: 127.0.0.1:.*503' || fail "the list: $(line anna delivery.csv)"
+line carl delivery.csv | grep -q ',carl,refused,.*stop.csv, line 2' || fail "the list: $(line carl delivery.csv)"
+line anna uploads.csv | grep -q '^anna,delivered,20.*Z,https://store.example.com/anna,1,$' || fail "uploads: $(line anna uploads.csv)"
+line ben uploads.csv | grep -q '^ben,approved,,,2,it ended with status 9' || fail "uploads: $(line ben uploads.csv)"
+grep -q 'Variants.*<td>cta=A<td' out/report/index.html || fail "the arms in the report"
+[ "$(grep -c '^ben' "$HOOKS/tries")" = 2 ] && [ "$(grep -c '^anna' "$HOOKS/tries")" = 1 ] || fail "tries"
+[ "$(grep '^ben' "$HOOKS/tries" | sort -u | wc -l)" = 1 ] || fail "the key of a clip differs between its tries"
+
+# Only what failed, and the same key; emil wants nothing any more, but has it; ben stands in the list now.
+rm hook_down "$HOOKS/down"
+printf 'ben\nemil\n' >>stop.csv
+"$PROGRAM" deliver out >deliver.out 2>deliver.err || fail "deliver: $(cat deliver.err)"
+grep -q '1 clip is not delivered, because of deliver.suppress' deliver.out || fail "what deliver says: $(cat deliver.out)"
+line ben delivery.csv | grep -q ',ben,approved,"not delivered: it is in stop.csv, line 4"' || fail "the list: $(line ben delivery.csv)"
+[ ! -e out/delivery/clips/ben.preview.mp4 ] && [ ! -e out/delivery/clips/ben.mp4 ] || fail "a clip that is not delivered lies in delivery/"
+line emil delivery.csv | grep -q ',emil,delivered,,' || fail "the list: $(line emil delivery.csv)"
+sed -i '/^ben$/d' stop.csv
+"$PROGRAM" deliver out >deliver.out 2>deliver.err || fail "deliver: $(cat deliver.err)"
+line ben delivery.csv | grep -q ',ben,delivered,,' || fail "the list: $(line ben delivery.csv)"
+line ben uploads.csv | grep -q '^ben,delivered,20.*Z,https://store.example.com/ben,1,$' || fail "uploads: $(line ben uploads.csv)"
+"$PROGRAM" deliver out >deliver.out 2>deliver.err || fail "deliver: $(cat deliver.err)"
+[ "$(wc -l <"$HOOKS/tries")" = 5 ] || fail "something was uploaded again: $(cat "$HOOKS/tries")"
+for clip in anna ben emil; do
+  [ "$(grep "^204 .*\"clip\":\"$clip\"" posts.log | wc -l)" = 1 ] || fail "$clip was not told of once: $(cat posts.log)"
+done
+[ "$(grep '"clip":"anna"' posts.log | cut -d' ' -f2 | sort -u | wc -l)" = 1 ] || fail "the webhook's id differs between tries"
+grep -q '^204 msg_[0-9a-f]* v1, .*"uploaded":"https://store.example.com/.*"event":"clip.delivered"' posts.log || fail "the webhook's body"
+! grep -qE '@example|Anna|"path"' posts.log || fail "a cell or a path in the webhook"
+
+# Who leaves the list of refusals is made after all, by a plain run. A list that is gone delivers nothing.
+sed -i '/carl/d' stop.csv
+"$PROGRAM" run post.yaml --out out --workers 1 >run.out 2>run.err || fail "the second run"
+line carl delivery.csv | grep -q ',carl,delivered,,' || fail "the list: $(line carl delivery.csv)"
+line emil delivery.csv | grep -q ',emil,delivered,,' || fail "the list: $(line emil delivery.csv)"
+mv stop.csv gone.csv
+status=0
+"$PROGRAM" deliver out >deliver.out 2>deliver.err || status=$?
+[ "$status" != 0 ] && grep -q 'nothing is delivered without deliver.suppress' deliver.err || fail "a list that is gone: $(cat deliver.err)"
+echo "uploads, webhooks and the list of those who get nothing do what they should"
