@@ -6,16 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <math.h>
 #include <zbar.h>
 
 #include "common/file.h"
+#include "worker/finish/codes.h"
 #include "worker/finish/label.h"
 #include "worker/finish/letters.h"
 #include "worker/finish/overlay.h"
 #include "worker/finish/pixels.h"
+#include "worker/finish/poster.h"
 #include "worker/pictures/image.h"
 
 enum { W = 540, H = 960 };
@@ -371,6 +374,33 @@ static void says_what_can_be_read(void **state)
     json_decref(spec);
 }
 
+/* From the bytes of a file, as a customer gets it. */
+static void a_file_without_its_code_is_known(void **state)
+{
+    (void)state;
+    static const char path[] = "test_overlay.jpg";
+    const char *const list[] = {"[{\"text\":\"x\"},{\"qr\":\"https://example.com/anna\",\"place\":\"centre\"}]",
+                                "[{\"text\":\"x\"},{\"qr\":\"https://example.com/ben\"}]"};
+    Overlay *o = open_list(list[0], plain);
+    AVFrame *f = grey_frame(W, H, 60);
+    json_t *anna = json_loads(list[0], 0, NULL), *ben = json_loads(list[1], 0, NULL);
+    assert_string_equal(poster_write(path, f).message, "");
+    assert_int_equal(codes_check(path, anna, 0).err, ERR_CLIP); /* there is none */
+    assert_string_equal(overlay_draw_all(o, f).message, "");
+    assert_string_equal(poster_write(path, f).message, "");
+    assert_string_equal(codes_check(path, anna, 0).message, "");
+    Status s = codes_check(path, ben, 0);
+    assert_int_equal(s.err, ERR_CLIP);
+    assert_non_null(strstr(s.message, "overlays[1].qr: the code cannot be read"));
+    assert_string_equal(file_replace(path, "no picture", 10).message, "");
+    assert_int_equal(codes_check(path, anna, 0).err, ERR_CLIP);
+    unlink(path);
+    json_decref(anna);
+    json_decref(ben);
+    av_frame_free(&f);
+    overlay_close(&o);
+}
+
 static void a_picture_keeps_its_transparency(void **state)
 {
     /* 2x1 PNG: red opaque, transparent */
@@ -510,6 +540,7 @@ int main(void)
         cmocka_unit_test(check_names_every_fault),
         cmocka_unit_test(a_code_can_be_read),
         cmocka_unit_test(says_what_can_be_read),
+        cmocka_unit_test(a_file_without_its_code_is_known),
         cmocka_unit_test(a_picture_keeps_its_transparency),
         cmocka_unit_test(the_label_is_legible_on_any_ground),
         cmocka_unit_test(the_labels_capitals_are_high_enough),

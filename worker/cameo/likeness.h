@@ -5,8 +5,8 @@
 
 #include <jansson.h>
 
-#include "common/hash.h"
 #include "common/command.h"
+#include "common/hash.h"
 #include "worker/pictures/image.h"
 
 /* Appends the picture that the path names (common/likeness.h), when somebody may still be shown it: the person has at least one consent

@@ -140,6 +140,8 @@ static bool scan(Box v, int times, const char *text, const Grey *g)
     zbar_image_t *image = zbar_image_create();
     zbar_image_scanner_set_config(scanner, ZBAR_NONE, ZBAR_CFG_ENABLE, 0);
     zbar_image_scanner_set_config(scanner, ZBAR_QRCODE, ZBAR_CFG_ENABLE, 1);
+    zbar_image_scanner_set_config(scanner, ZBAR_QRCODE, ZBAR_CFG_BINARY, 1); /* bytes, not what it guesses of them */
+    zbar_image_scanner_request_dbus(scanner, 0);
     zbar_image_set_format(image, 0x30303859); /* Y800 */
     zbar_image_set_size(image, width, height);
     zbar_image_set_data(image, copy, (unsigned long)width * height, NULL);

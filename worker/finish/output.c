@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/gates.h"
 #include "worker/finish/canvas.h"
+#include "worker/finish/codes.h"
 #include "worker/finish/encode.h"
 #include "worker/finish/gif.h"
 #include "worker/finish/label.h"
@@ -250,6 +251,7 @@ static Status finish_video(Output *o, json_t *report)
                         .subtitles = e->is_track && e->subtitles.count > 0};
     TRY(encode_end(&o->encode));
     Status status = profile_check(o->path, &o->r, &wish);
+    if (!failed(status)) status = codes_check(o->path, e->overlays, e->duration_s);
     if (failed(status)) {
         unlink(o->path);
         return status;
@@ -269,6 +271,15 @@ static Status finish_gif(Output *o)
     return gif_write(o->path, o->kept, o->kept_count, o->fps, (int64_t)(o->r.max_mb * 1e6), &bytes);
 }
 
+/* A poster or a GIF as whoever gets it sees it first: with every code in it. */
+static Status check_still(const Output *o)
+{
+    Status status = profile_check_still(o->path, &o->r);
+    if (!failed(status)) status = codes_check(o->path, o->order.extras->overlays, 0);
+    if (failed(status)) unlink(o->path);
+    return status;
+}
+
 static Status finish_all(Output *o, json_t *report)
 {
     TRY(hold_last(o));
@@ -277,6 +288,7 @@ static Status finish_all(Output *o, json_t *report)
     if (is_kind(o, "poster"))
         TRY(o->frame ? poster_write(o->path, o->frame)
                      : status_fail(ERR_CLIP, "%s: fewer frames came than the clip has", o->path));
+    if (!is_kind(o, "video")) TRY(check_still(o));
     json_object_set_new(report, "fps", json_integer(o->fps));
     json_object_set_new(report, "duration_s", json_real(is_kind(o, "poster") ? 0 : (double)o->count / o->fps));
     return status_ok();

@@ -184,3 +184,35 @@ Status profile_check(const char *path, const Rendition *r, const ProfileWish *wi
     avformat_close_input(&p.file);
     return status;
 }
+
+/* ---- stills ------------------------------------------------------------------------------------------------------------------ */
+
+static Status check_still(Reader *p, const char *path)
+{
+    const bool gif = strcmp(p->r->kind, "gif") == 0;
+    int64_t bytes;
+    TRY(file_size(path, &bytes));
+    if (p->r->max_mb > 0 && (double)bytes > p->r->max_mb * 1e6)
+        return status_fail(ERR_CLIP, "%s: %.2f MB, the rendition %s takes at most %g MB", p->path, (double)bytes / 1e6,
+                           p->r->name, p->r->max_mb);
+    char *address = text_format("file:%s", path);
+    const int code = avformat_open_input(&p->file, address, NULL, NULL);
+    free(address);
+    if (code < 0 || avformat_find_stream_info(p->file, NULL) < 0 || p->file->nb_streams != 1)
+        return status_fail(ERR_CLIP, "%s: it cannot be read back", p->path);
+    const AVCodecParameters *c = p->file->streams[0]->codecpar;
+    if (c->codec_id != (gif ? AV_CODEC_ID_GIF : AV_CODEC_ID_MJPEG))
+        return status_fail(ERR_CLIP, "%s: it is coded as %s", p->path, avcodec_get_name(c->codec_id));
+    if (!gif && c->width != p->r->width) return wrong(p, "width", c->width, p->r->width);
+    if (!gif && c->height != p->r->height) return wrong(p, "height", c->height, p->r->height);
+    if (gif && (c->width > p->r->width || c->width < 16)) return wrong(p, "width", c->width, p->r->width);
+    return status_ok();
+}
+
+Status profile_check_still(const char *path, const Rendition *r)
+{
+    Reader p = {.path = path_name(path), .r = r};
+    Status status = check_still(&p, path);
+    avformat_close_input(&p.file);
+    return status;
+}

@@ -18,5 +18,7 @@ typedef struct {
 
 /* ERR_CLIP: the first thing that is not as it should be. */
 Status profile_check(const char *path, const Rendition *r, const ProfileWish *wish);
+/* The same of a poster or a GIF: its kind, its size in pixels (a GIF may have become smaller), its size in bytes; that it can be decoded. */
+Status profile_check_still(const char *path, const Rendition *r);
 
 #endif

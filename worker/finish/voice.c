@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/command.h"
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/shell.h"
-#include "common/command.h"
 #include "worker/finish/spoken.h"
 #include "worker/finish/tempo.h"
 #include "worker/finish/words.h"
