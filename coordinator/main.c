@@ -23,6 +23,7 @@
 #include "coordinator/verbs/verbs.h"
 #include "engine/engine.h"
 #include "worker/finish/finish_look.h"
+#include "worker/finish/finish_say.h"
 #include "worker/render/worker_loop.h"
 #include "worker/verbs/verbs.h"
 
@@ -140,11 +141,11 @@ static void probe_close(void **self)
 static ModelProbe probe = {.open = probe_open, .tokens = probe_tokens, .close = probe_close};
 
 /* What a clip's texts, pictures and voice come to, the worker's libraries know: loaded when a campaign asks for any. */
-static Status look_at_clip(const char *campaign, const char *clip, double shot_s, FinishFault *found, void *self)
+static Status look_at_clips(const FinishLookJob *job)
 {
     typeof(&finish_look) look;
     TRY(worker_symbol("finish_look", &look));
-    return look(campaign, clip, shot_s, found, self);
+    return look(job);
 }
 
 static Status verb_voices_any(int argc, char **argv)
@@ -252,7 +253,7 @@ int main(int argc, char **argv)
     }
     probe.most_tokens = engine_most_tokens;
     campaign_use_probe(&probe);
-    finish_keys_use(look_at_clip);
+    finish_keys_use(look_at_clips);
     if (strcmp(argv[1], "--version") == 0) {
         printf("reelwright %s\n", REELWRIGHT_VERSION);
         return 0;

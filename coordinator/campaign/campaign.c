@@ -22,6 +22,7 @@
 #include "coordinator/campaign/model_files.h"
 #include "coordinator/campaign/rendition.h"
 #include "coordinator/campaign/suppress.h"
+#include "coordinator/campaign/variants.h"
 
 static Place place_of(const CampaignLoad *l, const char *key)
 {
@@ -428,7 +429,7 @@ static void check_all(CampaignLoad *l)
     read_settings(l);
     read_model(l);
     read_customers(l);
-    finish_keys_add_variants(l);
+    variants_add(l);
     campaign_model_check(l);
     check_settings(l);
     if (l->campaign->model) check_reuse(l);

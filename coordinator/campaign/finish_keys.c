@@ -8,6 +8,7 @@
 #include "coordinator/campaign/landing.h"
 #include "coordinator/campaign/lexicon.h"
 #include "coordinator/campaign/styles.h"
+#include "coordinator/campaign/variants.h"
 
 enum { MAX_OVERLAYS = 16, MAX_TEXT_BYTES = 4096 };
 
@@ -53,66 +54,6 @@ static Place place_of(const CampaignLoad *l, const char *key, int line)
 }
 
 static bool is_blank(const char *text) { return text[strspn(text, " \t\r\n")] == 0; }
-
-/* ---- variants -------------------------------------------------------------------------------------------------------------- */
-
-int finish_keys_arm(const char *variant, const char *id, int arms)
-{
-    char digest[HASH_TEXT];
-    Hash *h = hash_begin();
-    hash_add_field(h, "variant", "%s", variant);
-    hash_add_field(h, "id", "%s", id);
-    hash_end(h, digest);
-    digest[8] = 0;
-    return (int)(strtoul(digest, NULL, 16) % (unsigned)arms);
-}
-
-/* Pairs of one group: its arms, which stand together. */
-static int arms_of(const YamlPairs *p, int first)
-{
-    int n = 0;
-    while (first + n < p->count && strcmp(p->item[first + n].group, p->item[first].group) == 0) n++;
-    return n;
-}
-
-void finish_keys_add_variants(CampaignLoad *l)
-{
-    Customers *c = &l->campaign->customers;
-    const YamlPairs *p = &l->file.variants;
-    if (p->count && c->column_count) c->first_variant = c->column_count;
-    for (int i = 0, arms; i < p->count && c->column_count; i += arms) {
-        const char *name = p->item[i].group;
-        arms = arms_of(p, i);
-        if (customers_column(c, name) >= 0) {
-            faults_add(l->faults, place_of(l, "variants", p->item[i].line),
-                       "%s is called like a column of the customers; give it another name", quoted(name).text);
-            continue;
-        }
-        int column = customers_add_column(c, name);
-        for (int64_t row = 0; row < c->row_count && c->id_column >= 0; row++) {
-            const char *id = customers_value(c, row, c->id_column);
-            const char *value = p->item[i + finish_keys_arm(name, id ? id : "", arms)].value;
-            c->value[row * c->column_count + column] = customers_keep(c, value, strlen(value));
-        }
-    }
-}
-
-/* "cta=A" of a row, or "cta=A,colour=B". */
-static char *variant_text(const FinishKeys *k, int64_t row)
-{
-    const Customers *c = &k->l->campaign->customers;
-    const YamlPairs *p = &k->l->file.variants;
-    const char *id = customers_value(c, row, c->id_column);
-    char *text = NULL;
-    for (int i = 0, arms; i < p->count; i += arms) {
-        arms = arms_of(p, i);
-        const char *arm = p->item[i + finish_keys_arm(p->item[i].group, id, arms)].name;
-        char *more = text_format("%s%s%s=%s", text ? text : "", text ? "," : "", p->item[i].group, arm);
-        free(text);
-        text = more;
-    }
-    return text;
-}
 
 /* ---- compiling ------------------------------------------------------------------------------------------------------------- */
 
@@ -430,7 +371,7 @@ static void add_fallbacks(const FinishKeys *k, const Template *t, int64_t row, j
 char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
 {
     json_t *own = with ? json_loads(with, 0, NULL) : json_object(), *fallbacks = json_array();
-    char *variant = variant_text(k, row);
+    char *variant = variants_text(k->l, row);
     put_members(k, row, false, own);
     if (k->l->landing) json_object_set_new(own, "page_values", landing_values(k->l->landing, row));
     add_fallbacks(k, k->l->prompt, row, fallbacks);
@@ -455,7 +396,7 @@ void finish_keys_use(FinishLook *to) { look = to; }
 
 typedef struct {
     FinishKeys *keys;
-    int64_t row;
+    int64_t *row; /* of each clip that is looked at */
 } Looking;
 
 /* "overlays[1].text", "voice" -> the slot that it concerns. */
@@ -474,27 +415,53 @@ static const Slot *slot_named(const FinishKeys *k, const char *member)
     return &k->slot[VOICE_TEXT];
 }
 
-static void found(void *self, const char *member, const char *message)
+static void found(void *self, int64_t i, const char *member, const char *message)
 {
     const Looking *n = self;
     const Slot *s = slot_named(n->keys, member);
-    Place place = slot_place(n->keys, s, n->row);
+    Place place = slot_place(n->keys, s, n->row[i]);
     faults_add(n->keys->l->faults, place, "%s: %s", member, message);
 }
 
-/* Where nothing depends on the row, one is enough. */
+static void left(void *self, int64_t texts, int64_t voices)
+{
+    const Looking *n = self;
+    Faults *faults = n->keys->l->faults;
+    if (texts)
+        faults_warn(faults, place_of(n->keys->l, "overlays", 0), "",
+                    "%lld texts that differ were not laid out, for that takes long; the longest of all fit",
+                    (long long)texts);
+    if (voices)
+        faults_warn(
+            faults, slot_place(n->keys, slot_named(n->keys, "voice"), 0), "",
+            "%lld texts that differ were not spoken to measure them; the longest of all end in time. `reelwright "
+            "voices` speaks all",
+            (long long)voices);
+}
+
 Status finish_keys_look(FinishKeys *k)
 {
     const Campaign *c = k->l->campaign;
-    double shot_s = (double)k->l->base.frames / k->l->base.fps;
     bool any = k->overlay_count > 0 || k->l->file.label.profile_given || k->slot[MUSIC_FILE].text;
     for (int i = VOICE_TEXT; i <= VOICE_PHONETIC; i++) any = any || k->slot[i].text;
     if (!look || !any) return status_ok();
-    bool one = overlays_constant(k) && slots_constant(k, 0, SLOTS - 1);
-    for (int64_t row = 0; row < (one && c->clip_count ? 1 : c->clip_count); row++) {
-        Looking n = {k, row};
+    Looking n = {k, memory_get((size_t)c->clip_count + 1, sizeof *n.row)};
+    const char **clip = memory_get((size_t)c->clip_count + 1, sizeof *clip);
+    FinishLookJob job = {.campaign = c->finish,
+                         .clip = clip,
+                         .shot_s = (double)k->l->base.frames / k->l->base.fps,
+                         .found = found,
+                         .left = left,
+                         .self = &n};
+    /* Where nothing depends on the row, one is enough. */
+    const bool one = overlays_constant(k) && slots_constant(k, 0, SLOTS - 1);
+    for (int64_t row = 0; row < c->clip_count && (!one || job.count == 0); row++) {
         if (c->clip[row].refusal) continue;
-        TRY(look(c->finish, c->clip[row].finish ? c->clip[row].finish : "", shot_s, found, &n));
+        n.row[job.count] = row;
+        clip[job.count++] = c->clip[row].finish ? c->clip[row].finish : "";
     }
-    return status_ok();
+    Status status = look(&job);
+    free(clip);
+    free(n.row);
+    return status;
 }

@@ -6,15 +6,10 @@
 
 #include <jansson.h>
 
+#include "common/finish_look.h"
 #include "coordinator/campaign/load.h"
 
 typedef struct FinishKeys FinishKeys;
-
-/* Before templates are compiled: the arm of each variant becomes a column that templates can name. Faults: a variant called like a
- * column, arms that are none. */
-void finish_keys_add_variants(CampaignLoad *l);
-/* Which arm a row has: by the hash of variant and id, so it stays when rows come and go. arms: at least 1. */
-int finish_keys_arm(const char *variant, const char *id, int arms);
 
 /* Compiles the templates, reads lexicon and styles. Faults go to l->faults. Never NULL; borrows l. */
 FinishKeys *finish_keys_new(CampaignLoad *l);
@@ -29,9 +24,6 @@ char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with);
 
 /* ---- what only the worker's libraries can tell: fonts, pictures, how long a text takes to say ---- */
 
-/* found() for each fault: the document's member it concerns, "overlays[0].text", "voice". */
-typedef void FinishFault(void *self, const char *member, const char *message);
-typedef Status FinishLook(const char *campaign, const char *clip, double shot_s, FinishFault *found, void *self);
 void finish_keys_use(FinishLook *look); /* NULL, the default: nothing is looked at */
 /* Looks at the documents of the plan; faults name the row and the column. */
 Status finish_keys_look(FinishKeys *k);

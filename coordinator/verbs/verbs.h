@@ -25,7 +25,7 @@ Status verb_erase(int argc, char **argv);
 Status verb_expire(int argc, char **argv);
 Status verb_dossier(int argc, char **argv);
 Status verb_keys(int argc, char **argv);
-typedef Status VoiceSay(const char *spec, const char *path, double *seconds); /* worker/finish/finish_look.h */
+typedef Status VoiceSay(const char *spec, const char *path, double *seconds); /* worker/finish/finish_say.h */
 Status verb_voices(int argc, char **argv, VoiceSay *say);
 Status verb_deliver(int argc, char **argv);
 Status verb_review(int argc, char **argv);

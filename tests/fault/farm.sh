@@ -5,6 +5,7 @@ PROGRAM=$1 MODEL=$2 WORK=$3 SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." &
 rm -rf "$WORK"
 mkdir -p "$WORK"
 cd "$WORK"
+export XDG_CACHE_HOME=$WORK/cache
 unset "${!OMPI_@}" "${!PMIX_@}" REELWRIGHT_LAUNCHER 2>/dev/null || true
 
 fail() {

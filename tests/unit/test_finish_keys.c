@@ -15,6 +15,7 @@
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/campaign/finish_keys.h"
 #include "coordinator/campaign/styles.h"
+#include "coordinator/campaign/variants.h"
 
 #define HEAD "campaign: test\nmodel: " SOURCE_DIR "/models/pocket\ncustomers: c.csv\nprompt: x\nseed: 1\n"
 static const char folder[] = "test_finish_keys.d";
@@ -162,7 +163,7 @@ static void a_variant_is_settled_by_the_id(void **state)
         plan("overlays: [{text: \"{{cta}}\"}]\nvariants: {cta: {A: Book, B: See}, other: {X: x, Y: y, Z: z}}\n", table);
     for (int i = 0; i < 400; i++) {
         json_t *o = document(c->clip[i].finish);
-        int arm = finish_keys_arm("cta", c->clip[i].clip_id, 2);
+        int arm = variants_arm("cta", c->clip[i].clip_id, 2);
         assert_string_equal(text_at(o, "overlays.0.text"), arm ? "\u2068See\u2069" : "\u2068Book\u2069");
         assert_true(strncmp(text_at(o, "variant"), arm ? "cta=B,other=" : "cta=A,other=", 12) == 0);
         count[arm]++;
@@ -220,11 +221,13 @@ static void every_fault_names_its_place(void **state)
 }
 
 /* Stands for the worker's libraries. */
-static Status look_for_b(const char *campaign, const char *clip, double shot_s, FinishFault *found, void *self)
+static Status look_for_b(const FinishLookJob *job)
 {
-    assert_non_null(strstr(campaign, "renditions"));
-    assert_true(shot_s > 4 && shot_s < 4.2);
-    if (strstr(clip, "Bo")) found(self, "overlays[1].text", "no font has it");
+    assert_non_null(strstr(job->campaign, "renditions"));
+    assert_true(job->shot_s > 4 && job->shot_s < 4.2);
+    for (int64_t i = 0; i < job->count; i++)
+        if (strstr(job->clip[i], "Bo")) job->found(job->self, i, "overlays[1].text", "no font has it");
+    job->left(job->self, 7, 0);
     return status_ok();
 }
 

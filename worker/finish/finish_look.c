@@ -1,17 +1,57 @@
 #include "finish_look.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define uthash_fatal(message) abort()
+#include <uthash.h>
 
 #include "common/file.h"
 #include "common/finish_spec.h"
+#include "common/hash.h"
+#include "common/moment.h"
 #include "worker/finish/label.h"
 #include "worker/finish/overlay.h"
 #include "worker/finish/voice.h"
 
-enum { MOST_SPOKEN = 200, MOST_BY_COMMAND = 10 };
+enum {
+    MOST_BY_COMMAND = 10,
+    LOOK_S = 60,
+    MOST_PROCESSES = 16,
+    MOST_FAULTS = 100 /* of a process */,
+    CACHE_BYTES = 64 << 20
+};
 static const double SLOWEST_S = 0.1, TAIL_S = 0.1; /* of a character: ten a second is slow speech */
+
+typedef struct { /* a set of texts to lay out, or a voice to measure; those that are equal are one */
+    UT_hash_handle hh;
+    char key[HASH_TEXT];
+    int64_t clip; /* the first that has it */
+    int weight;   /* how long its texts are; then its rank among its kind by that */
+    bool is_voice, is_known;
+} Unit;
+
+typedef struct {
+    int64_t clip;
+    char *member, *message;
+} Fault;
+
+typedef struct {
+    const FinishLookJob *job;
+    Unit *by_key;
+    Unit **unit; /* [count], the longest first */
+    int count, commands;
+    bool *done; /* [count] */
+    Fault *fault;
+    int fault_count;
+} Look;
 
 static int characters(const char *text)
 {
@@ -26,35 +66,144 @@ static const char *text_of(const json_t *o, const char *key)
     return text ? text : "";
 }
 
-/* ---- voice -------------------------------------------------------------------------------------------------------------------- */
-
-static void look_at_voice(const json_t *spec, double shot_s, FinishLookFound *found, void *self)
+static void add_fault(Look *l, int64_t clip, const char *member, const char *message)
 {
-    static int spoken; /* by this process: a check of ten thousand rows shall not take the night */
-    const char *engine = text_of(spec, "engine");
-    bool recorded = *text_of(spec, "file"), command = *engine && strcmp(engine, "espeak") != 0;
-    double room = shot_s - voice_begin_s(spec) - TAIL_S, over;
-    const char *said = *text_of(spec, "text") ? text_of(spec, "text") : text_of(spec, "ssml");
-    if (room <= 0) {
-        found(self, "voice", "voice.at is beyond the clip's end");
-        return;
-    }
-    if (!recorded && (characters(said) * SLOWEST_S <= room || spoken >= (command ? MOST_BY_COMMAND : MOST_SPOKEN)))
-        return;
-    spoken += !recorded;
-    Voice v;
-    Status status = voice_make(spec, NULL, &v);
-    if (!failed(status)) status = voice_fit(&v, spec, room, &over);
-    voice_clear(&v);
-    if (failed(status))
-        found(self, "voice", strncmp(status.message, "voice: ", 7) == 0 ? status.message + 7 : status.message);
+    l->fault = memory_resize(l->fault, (size_t)l->fault_count + 1, sizeof *l->fault);
+    l->fault[l->fault_count++] = (Fault){clip, text_copy(member), text_copy(message)};
 }
 
-/* ---- pictures -------------------------------------------------------------------------------------------------------------------- */
+/* ---- what is to be looked at ------------------------------------------------------------------------------------------------- */
 
-/* A frame of each rendition's shape, small: what fits there fits in the large one. */
-static void look_at_layout(const FinishSpec *spec, const json_t *overlays, double shot_s, FinishLookFound *found,
-                           void *self)
+static void hash_document(Hash *h, const char *name, const json_t *o)
+{
+    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
+    if (text) hash_add_field(h, name, "%s", text);
+    free(text);
+}
+
+/* What lies in a file may change under its name. */
+static void hash_stamp(Hash *h, const char *file)
+{
+    struct stat st;
+    if (*file && stat(file, &st) == 0)
+        hash_add_field(h, "stamp", "%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                       st.st_mtim.tv_nsec);
+}
+
+/* A new build may judge otherwise. */
+static Hash *begin_key(const Look *l, const char *kind)
+{
+    Hash *h = hash_begin();
+    hash_add_field(h, "kind", "%s", kind);
+    hash_add_field(h, "shot", "%.9g", l->job->shot_s);
+    hash_stamp(h, "/proc/self/exe");
+    return h;
+}
+
+static void add_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voice)
+{
+    char text[HASH_TEXT];
+    Unit *u;
+    hash_end(key, text);
+    HASH_FIND_STR(l->by_key, text, u);
+    if (u) return;
+    u = memory_get(1, sizeof *u);
+    *u = (Unit){.clip = clip, .weight = weight, .is_voice = is_voice};
+    memcpy(u->key, text, sizeof u->key);
+    HASH_ADD_STR(l->by_key, key, u);
+}
+
+/* Letters of Asian scripts count double. */
+static int width_of(const char *text)
+{
+    int all = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if ((*p & 0xC0) != 0x80) all += *p >= 0xE1 ? 2 : 1;
+    return all;
+}
+
+static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json_t *overlays)
+{
+    const json_t *label = finish_spec_get(spec, "label");
+    size_t i;
+    json_t *o;
+    int weight = 0;
+    if (json_array_size(overlays) == 0 && !label) return;
+    Hash *key = begin_key(l, "layout");
+    hash_document(key, "renditions", finish_spec_get(spec, "renditions"));
+    hash_document(key, "label", label);
+    hash_document(key, "overlays", overlays);
+    json_array_foreach(overlays, i, o)
+    {
+        const int width = width_of(*text_of(o, "text") ? text_of(o, "text") : text_of(o, "qr"));
+        if (width > weight) weight = width;
+        hash_stamp(key, text_of(o, "image"));
+    }
+    add_unit(l, key, clip, weight, false);
+}
+
+static double room_for(const Look *l, const json_t *voice) { return l->job->shot_s - voice_begin_s(voice) - TAIL_S; }
+
+static void add_voice(Look *l, int64_t clip, const json_t *voice)
+{
+    const char *said = *text_of(voice, "text") ? text_of(voice, "text") : text_of(voice, "ssml");
+    const double room = room_for(l, voice);
+    const bool recorded = *text_of(voice, "file") != 0;
+    if (!voice) return;
+    if (room <= 0) return add_fault(l, clip, "voice", "voice.at is beyond the clip's end");
+    if (!recorded && characters(said) * SLOWEST_S <= room) return;
+    Hash *key = begin_key(l, "voice");
+    hash_document(key, "voice", voice);
+    hash_stamp(key, text_of(voice, "file"));
+    add_unit(l, key, clip, recorded ? INT32_MAX : characters(said), true);
+}
+
+static void look_at_music(Look *l, int64_t clip, const json_t *spec)
+{
+    static char *last; /* most campaigns have one bed */
+    const char *file = text_of(spec, "file");
+    const Sound *sound;
+    if (!*file || (last && strcmp(last, file) == 0)) return;
+    free(last);
+    last = text_copy(file);
+    Status status = sound_read_kept(file, &sound);
+    if (failed(status)) add_fault(l, clip, "music", status.message);
+}
+
+typedef struct {
+    Look *look;
+    int64_t clip;
+    int count;
+} Counted;
+
+static void count_fault(void *self, const char *field, const char *message)
+{
+    Counted *c = self;
+    c->count++;
+    add_fault(c->look, c->clip, field, message);
+}
+
+/* What is quick is done at once; the rest is gathered. */
+static Status gather(Look *l, int64_t clip)
+{
+    FinishSpec spec;
+    Status status = finish_spec_read(l->job->campaign, l->job->clip[clip], &spec);
+    if (!failed(status)) {
+        const json_t *overlays = finish_spec_get(&spec, "overlays");
+        Counted c = {l, clip, 0};
+        overlay_check(overlays, l->job->shot_s, count_fault, &c);
+        if (c.count == 0) add_layout(l, clip, &spec, overlays);
+        look_at_music(l, clip, finish_spec_get(&spec, "music"));
+        add_voice(l, clip, finish_spec_get(&spec, "voice"));
+    }
+    finish_spec_clear(&spec);
+    return status;
+}
+
+/* ---- one ------------------------------------------------------------------------------------------------------------------------ */
+
+/* A frame of each rendition's shape: what does not fit in one of them is said once. */
+static void look_at_layout(const FinishSpec *spec, double shot_s, Counted *c)
 {
     for (int i = 0; i < spec->rendition_count; i++) {
         const Rendition *r = &spec->rendition[i];
@@ -67,137 +216,261 @@ static void look_at_layout(const FinishSpec *spec, const json_t *overlays, doubl
         Overlay *o = NULL;
         Status status = label_open(finish_spec_get(spec, "label"), r->width, r->height, safe, &label);
         f.label = label_box(label);
-        if (!failed(status)) status = overlay_open(overlays, &f, &o);
+        if (!failed(status)) status = overlay_open(finish_spec_get(spec, "overlays"), &f, &o);
         if (failed(status)) {
             size_t n = strcspn(status.message, ":");
             char *member = text_format("%.*s", (int)n, status.message);
             char *message = text_format("%s, in the rendition %s",
                                         status.message[n] ? status.message + n + 2 : status.message, r->name);
-            found(self, member, message);
+            count_fault(c, member, message);
             free(message);
             free(member);
         }
         overlay_close(&o);
         label_close(&label);
-        if (failed(status)) return; /* one rendition is enough to say it */
+        if (failed(status)) return;
     }
 }
 
-typedef struct {
-    FinishLookFound *found;
-    void *self;
-    int count;
-} Counted;
-
-static void count(void *self, const char *field, const char *message)
+static void look_at_voice(const json_t *spec, double room, Counted *c)
 {
-    Counted *c = self;
-    c->count++;
-    c->found(c->self, field, message);
+    double over;
+    Voice v;
+    Status status = voice_make(spec, NULL, &v);
+    if (!failed(status)) status = voice_fit(&v, spec, room, &over);
+    voice_clear(&v);
+    if (failed(status))
+        count_fault(c, "voice", strncmp(status.message, "voice: ", 7) == 0 ? status.message + 7 : status.message);
 }
 
-/* Laying every row out in every rendition would take half a second a row. What fits is settled by the longest text and the longest word
- * so far of each item; letters of Asian scripts count double. */
-static int width_of(const char *text, int *word)
-{
-    int all = 0, now = 0;
-    *word = 0;
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if ((*p & 0xC0) == 0x80) continue;
-        const int wide = *p >= 0xE1 ? 2 : 1;
-        all += wide;
-        now = *p == ' ' || *p == '\n' ? 0 : now + wide;
-        if (now > *word) *word = now;
-    }
-    return all;
-}
-
-static bool is_worth_laying_out(const json_t *overlays)
-{
-    static int longest[OVERLAY_MAX], longest_word[OVERLAY_MAX];
-    size_t i;
-    json_t *o;
-    bool worth = false;
-    json_array_foreach(overlays, i, o)
-    {
-        int word, n = width_of(*text_of(o, "text") ? text_of(o, "text") : text_of(o, "qr"), &word);
-        if (i >= OVERLAY_MAX || (n <= longest[i] && word <= longest_word[i])) continue;
-        worth = true;
-        longest[i] = n > longest[i] ? n : longest[i];
-        longest_word[i] = word > longest_word[i] ? word : longest_word[i];
-    }
-    return worth;
-}
-
-static void look_at_music(const json_t *spec, FinishLookFound *found, void *self)
-{
-    static char *last; /* most campaigns have one bed */
-    const char *file = text_of(spec, "file");
-    const Sound *sound;
-    if (!*file || (last && strcmp(last, file) == 0)) return;
-    free(last);
-    last = text_copy(file);
-    Status status = sound_read_kept(file, &sound);
-    if (failed(status)) found(self, "music", status.message);
-}
-
-Status finish_look(const char *campaign, const char *clip, double shot_s, FinishLookFound *found, void *self)
+static void look_at_unit(Look *l, const Unit *u)
 {
     FinishSpec spec;
-    Status status = finish_spec_read(campaign, clip, &spec);
-    if (!failed(status)) {
-        const json_t *overlays = finish_spec_get(&spec, "overlays"), *voice = finish_spec_get(&spec, "voice");
-        Counted c = {found, self, 0};
-        overlay_check(overlays, shot_s, count, &c);
-        static bool label_seen;
-        const bool first_label = !label_seen && finish_spec_get(&spec, "label");
-        label_seen = label_seen || first_label;
-        if (c.count == 0 && (is_worth_laying_out(overlays) || first_label))
-            look_at_layout(&spec, overlays, shot_s, count, &c);
-        look_at_music(finish_spec_get(&spec, "music"), found, self);
-        if (voice) look_at_voice(voice, shot_s, found, self);
+    Counted c = {l, u->clip, 0};
+    Status status = finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec);
+    if (!failed(status) && u->is_voice)
+        look_at_voice(finish_spec_get(&spec, "voice"), room_for(l, finish_spec_get(&spec, "voice")), &c);
+    if (!failed(status) && !u->is_voice) look_at_layout(&spec, l->job->shot_s, &c);
+    finish_spec_clear(&spec);
+}
+
+/* ---- all of them, by several processes: libass and fontconfig are for one thread -------------------------------------------------- */
+
+/* Units number, number + step, ... until the time is over. Then, for the parent: which were done, and the faults. */
+static void work(Look *l, int number, int step, int64_t end_ms, FILE *out)
+{
+    for (int i = number; i < l->count && moment_ms() < end_ms && l->fault_count < MOST_FAULTS; i += step) {
+        look_at_unit(l, l->unit[i]);
+        fprintf(out, "done %d\n", i);
+    }
+    for (int i = 0; i < l->fault_count; i++) {
+        const Fault *f = &l->fault[i];
+        json_t *o = json_pack("[I,s,s]", (json_int_t)f->clip, f->member, f->message);
+        char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+        if (text) fprintf(out, "%s\n", text);
+        free(text);
+        json_decref(o);
+    }
+}
+
+static void take_line(Look *l, const char *line)
+{
+    int i, n = 0;
+    if (sscanf(line, "done %d%n", &i, &n) == 1 && n && i >= 0 && i < l->count) l->done[i] = true;
+    json_t *o = *line == '[' ? json_loads(line, 0, NULL) : NULL;
+    const json_int_t clip = json_integer_value(json_array_get(o, 0));
+    const char *member = json_string_value(json_array_get(o, 1)), *message = json_string_value(json_array_get(o, 2));
+    if (member && message && clip >= 0 && clip < l->job->count) add_fault(l, clip, member, message);
+    json_decref(o);
+}
+
+/* A process that dies has looked at nothing. */
+static void take_answers(Look *l, pid_t child, int fd)
+{
+    int code = 0;
+    char *line = NULL;
+    size_t room = 0;
+    while (waitpid(child, &code, 0) < 0 && errno == EINTR) continue;
+    FILE *in = fdopen(fd, "r");
+    if (!in) abort();
+    rewind(in);
+    while (WIFEXITED(code) && getline(&line, &room, in) > 0) take_line(l, line);
+    fclose(in);
+    free(line);
+}
+
+static void work_by_processes(Look *l, int64_t end_ms)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int processes = cores < 1                ? 1
+                    : cores > MOST_PROCESSES ? MOST_PROCESSES
+                                             : (int)cores,
+        fd[MOST_PROCESSES], started = 0;
+    pid_t child[MOST_PROCESSES];
+    if (processes > l->count) processes = l->count;
+    fflush(NULL); /* what is not written yet would be written by each */
+    for (; started < processes; started++) {
+        fd[started] = memfd_create("looked", MFD_CLOEXEC);
+        child[started] = fd[started] < 0 ? -1 : fork();
+        if (child[started] < 0) break;
+        if (child[started] > 0) continue;
+        FILE *out = fdopen(fd[started], "w");
+        l->fault_count = 0; /* those are the parent's */
+        if (out) work(l, started, processes, end_ms, out);
+        _exit(out && fclose(out) == 0 ? 0 : 1);
+    }
+    for (int i = 0; i < started; i++) take_answers(l, child[i], fd[i]);
+}
+
+static int by_weight(const void *a, const void *b)
+{
+    const Unit *x = *(Unit *const *)a, *y = *(Unit *const *)b;
+    if (x->weight != y->weight) return x->weight < y->weight ? 1 : -1;
+    return (x->clip > y->clip) - (x->clip < y->clip);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const Unit *x = *(Unit *const *)a, *y = *(Unit *const *)b;
+    return x->weight == y->weight ? (int)x->is_voice - (int)y->is_voice : x->weight > y->weight ? 1 : -1;
+}
+
+/* The longest first, layouts and voices in turn. */
+static void sort_units(Look *l)
+{
+    int rank[2] = {0, 0};
+    qsort(l->unit, (size_t)l->count, sizeof(Unit *), by_weight);
+    for (int i = 0; i < l->count; i++) l->unit[i]->weight = rank[l->unit[i]->is_voice]++;
+    qsort(l->unit, (size_t)l->count, sizeof(Unit *), by_rank);
+}
+
+static bool is_by_command(const Look *l, const Unit *u)
+{
+    FinishSpec spec;
+    bool command = false;
+    if (!failed(finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec))) {
+        const char *engine = text_of(finish_spec_get(&spec, "voice"), "engine");
+        command = *engine && strcmp(engine, "espeak") != 0;
     }
     finish_spec_clear(&spec);
-    return status;
+    return u->is_voice && command;
 }
 
-/* ---- hearing --------------------------------------------------------------------------------------------------------------------------- */
-
-static void put(uint8_t *to, uint32_t value, int bytes)
+/* In the order in which they are looked at; engines of other people's are asked for a few. *left: voices that are not. */
+static void order_units(Look *l, int64_t *left)
 {
-    for (int i = 0; i < bytes; i++) to[i] = (uint8_t)(value >> 8 * i);
-}
-
-/* 16 bits, one channel: for listening to. */
-static Status write_wav(const Sound *s, const char *path)
-{
-    size_t bytes = (size_t)s->count * 2;
-    uint8_t *file = memory_get(bytes + 44, 1);
-    memcpy(file, "RIFF....WAVEfmt ", 16);
-    put(file + 4, (uint32_t)bytes + 36, 4), put(file + 16, 16, 4), put(file + 20, 1, 2), put(file + 22, 1, 2);
-    put(file + 24, SOUND_RATE, 4), put(file + 28, SOUND_RATE * 2, 4), put(file + 32, 2, 2), put(file + 34, 16, 2);
-    memcpy(file + 36, "data", 4);
-    put(file + 40, (uint32_t)bytes, 4);
-    for (int64_t i = 0; i < s->count; i++) {
-        double v = fmax(-1, fmin(1, s->sample[2 * i]));
-        put(file + 44 + 2 * i, (uint32_t)(int32_t)lrint(v * 32767), 2);
+    Unit *u, *next;
+    int kept = 0, commands = 0;
+    l->unit = memory_get(HASH_COUNT(l->by_key) + 1, sizeof(Unit *));
+    HASH_ITER(hh, l->by_key, u, next) if (!u->is_known) l->unit[l->count++] = u;
+    sort_units(l);
+    for (int i = 0; i < l->count; i++) {
+        if (is_by_command(l, l->unit[i]) && commands++ >= MOST_BY_COMMAND)
+            ++*left;
+        else
+            l->unit[kept++] = l->unit[i];
     }
-    Status status = file_replace(path, file, bytes + 44);
-    free(file);
-    return status;
+    l->count = kept;
+    l->done = memory_get((size_t)l->count + 1, sizeof *l->done);
 }
 
-Status finish_say(const char *spec, const char *path, double *seconds)
+/* ---- what was well before ------------------------------------------------------------------------------------------------------------ */
+
+static char *cache_file(void)
 {
-    json_t *o = json_loads(spec, 0, NULL);
-    Voice v;
-    Status status = voice_make(o, NULL, &v);
-    *seconds = 0;
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *folder = cache && *cache ? path_join(cache, "reelwright")
+                   : home && *home ? path_join(home, ".cache/reelwright")
+                                   : NULL;
+    char *file = folder && !failed(file_make_folders(folder)) ? path_join(folder, "looked") : NULL;
+    free(folder);
+    return file;
+}
+
+static void recall(Look *l, const char *file)
+{
+    char line[HASH_TEXT + 2];
+    Unit *u;
+    FILE *f = file ? fopen(file, "re") : NULL;
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = 0;
+        HASH_FIND_STR(l->by_key, line, u);
+        if (u) u->is_known = true;
+    }
+    if (f) fclose(f);
+}
+
+static bool has_fault(const Look *l, int64_t clip)
+{
+    for (int i = 0; i < l->fault_count; i++)
+        if (l->fault[i].clip == clip) return true;
+    return false;
+}
+
+static void remember(const Look *l, const char *file)
+{
+    int64_t bytes = 0;
+    const bool full = file && !failed(file_size(file, &bytes)) && bytes > CACHE_BYTES;
+    FILE *f = file && l->count ? fopen(file, full ? "we" : "ae") : NULL;
+    for (int i = 0; f && i < l->count; i++)
+        if (l->done[i] && !has_fault(l, l->unit[i]->clip)) fprintf(f, "%s\n", l->unit[i]->key);
+    if (f) fclose(f);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------------------ */
+
+static int by_clip(const void *a, const void *b)
+{
+    const Fault *x = a, *y = b;
+    return x->clip == y->clip ? strcmp(x->member, y->member) : x->clip < y->clip ? -1 : 1;
+}
+
+static void tell(Look *l, int64_t voices)
+{
+    int64_t texts = 0;
+    if (l->fault_count) qsort(l->fault, (size_t)l->fault_count, sizeof *l->fault, by_clip);
+    for (int i = 0; i < l->fault_count; i++)
+        l->job->found(l->job->self, l->fault[i].clip, l->fault[i].member, l->fault[i].message);
+    for (int i = 0; i < l->count; i++) {
+        texts += !l->done[i] && !l->unit[i]->is_voice;
+        voices += !l->done[i] && l->unit[i]->is_voice;
+    }
+    if (texts || voices) l->job->left(l->job->self, texts, voices);
+}
+
+static void clear(Look *l)
+{
+    Unit *u, *next;
+    HASH_ITER(hh, l->by_key, u, next)
+    {
+        HASH_DEL(l->by_key, u);
+        free(u);
+    }
+    for (int i = 0; i < l->fault_count; i++) {
+        free(l->fault[i].member);
+        free(l->fault[i].message);
+    }
+    free(l->fault);
+    free(l->unit);
+    free(l->done);
+}
+
+Status finish_look(const FinishLookJob *job)
+{
+    Look l = {.job = job};
+    const int64_t end_ms = moment_ms() + LOOK_S * 1000;
+    int64_t voices = 0;
+    Status status = status_ok();
+    for (int64_t i = 0; i < job->count && !failed(status); i++) status = gather(&l, i);
     if (!failed(status)) {
-        *seconds = sound_seconds(&v.sound);
-        status = write_wav(&v.sound, path);
+        char *file = cache_file();
+        recall(&l, file);
+        order_units(&l, &voices);
+        if (l.count) work_by_processes(&l, end_ms);
+        remember(&l, file);
+        tell(&l, voices);
+        free(file);
     }
-    voice_clear(&v);
-    json_decref(o);
+    clear(&l);
     return status;
 }

@@ -3,16 +3,12 @@
 #ifndef REELWRIGHT_FINISH_LOOK_H
 #define REELWRIGHT_FINISH_LOOK_H
 
-#include "common/status.h"
+#include "common/finish_look.h"
 
-typedef void FinishLookFound(void *self, const char *member, const char *message);
-
-/* campaign, clip: the documents. found() for each fault; what stays the same from row to row is looked at once. A voice by espeak is
- * spoken where it may be too long (more than a tenth of a second a character), and by another engine for the first few such rows.
- * Fails only where the documents are none. */
-Status finish_look(const char *campaign, const char *clip, double shot_s, FinishLookFound *found, void *self);
-
-/* One voice as a WAV file, for `reelwright voices`. spec: the document's "voice". *seconds: how long it is. */
-Status finish_say(const char *spec, const char *path, double *seconds);
+/* Of every clip: glyphs, pictures, times. Of each set of texts that differs: whether it fits in every rendition; of each voice that differs, and
+ * may be too long (more than a tenth of a second a character): whether it ends in time, spoken by espeak, or by another engine where it is
+ * among the ten longest. The longest come first, by as many processes as there are cores, for a minute in all; what is left then is said.
+ * What was well is not looked at again: $XDG_CACHE_HOME/reelwright/looked (else ~/.cache) keeps a hash of each, no text. */
+Status finish_look(const FinishLookJob *job);
 
 #endif
