@@ -275,10 +275,12 @@ static void drop_none(CampaignFile *c)
         free(*text[i]);
         *text[i] = NULL;
     }
-    YamlWords *w = &c->references;
-    if (w->count != 1 || strcmp(w->word[0], "none") != 0) return;
-    free(w->word[0]);
-    w->count = 0;
+    YamlWords *const words[] = {&c->references, &c->suppress_by};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (words[i]->count != 1 || strcmp(words[i]->word[0], "none") != 0) continue;
+        free(words[i]->word[0]);
+        words[i]->count = 0;
+    }
 }
 
 bool campaign_file_parse(const char *file, const char *text, size_t bytes, Faults *faults, CampaignFile *out)
