@@ -54,7 +54,7 @@ static Status make(const char *path, const Rendition *r, Extras *e, json_t **rep
                          .clip_id = "anna"};
     float *rgb = memory_get(W * H * 3, sizeof *rgb);
     Status status = output_begin(path, &order, &o);
-    assert_string_equal(rates_open(r, &(bool){false}, 1, FPS, &rates).message, "");
+    assert_string_equal(rates_open(r, &(bool){false}, 1, FPS, NULL, &rates).message, "");
     for (int i = 0; i <= FRAMES && !failed(status); i++) {
         int n;
         paint(rgb, W, H, i);

@@ -11,7 +11,9 @@
 
 #include "common/file.h"
 #include "common/moment.h"
+#include "worker/finish/kept.h"
 #include "worker/finish/rate.h"
+#include "worker/finish/rates.h"
 
 enum { W = 96, H = 160, SECONDS = 2 };
 
@@ -102,13 +104,59 @@ static void refuses_other_words(void **state)
     assert_int_equal(rate_count(33, 8, 30), 124);
 }
 
+/* All frames of a rendition at 24 a second of these 8 a second; the hash of them. */
+static void convert(const char *source, int first, char hash[HASH_TEXT])
+{
+    const Rendition r[] = {{.name = "a", .fps = 24}, {.name = "b", .fps = 24}, {.name = "c"}};
+    static const bool skip[3];
+    float *rgb = memory_get(W * H * 3, sizeof *rgb);
+    int64_t count[3] = {0};
+    Rates *rates;
+    Hash *h = hash_begin();
+    assert_string_equal(rates_open(r, skip, 3, 8, source, &rates).message, "");
+    assert_int_equal(rates_count(rates), 2);
+    for (int i = 0; i <= 9; i++) {
+        paint(rgb, (double)(first + i) / 8);
+        for (int k = 0; k < 2; k++) assert_string_equal(rates_convert(rates, k, rgb, i < 9, H, W).message, "");
+        for (int k = 0; k < 3; k++) {
+            int n;
+            const float *frames = rates_frames(rates, k, &n);
+            count[k] += n;
+            if (k == 0) hash_add(h, frames, (size_t)n * W * H * 3 * sizeof *frames);
+        }
+    }
+    assert_true(count[0] == 27 && count[1] == 27 && count[2] == 9);
+    hash_end(h, hash);
+    rates_close(&rates);
+    free(rgb);
+}
+
+/* The next clip of a shot has the same frames, to the bit, and they are not made again. */
+static void what_was_moved_is_kept(void **state)
+{
+    (void)state;
+    char alone[HASH_TEXT], first[HASH_TEXT], again[HASH_TEXT], other[HASH_TEXT];
+    convert(NULL, 0, alone);
+    assert_null(kept_find("s 8 24"));
+    convert("s", 0, first);
+    assert_non_null(kept_find("s 8 24"));
+    assert_int_equal(kept_count(kept_find("s 8 24")), 27);
+    convert("s", 5, again); /* what it is given is not looked at */
+    convert("t", 5, other);
+    assert_null(kept_find("s 8 24"));
+    kept_drop();
+    assert_null(kept_find("t 8 24"));
+    assert_string_equal(first, alone);
+    assert_string_equal(again, first);
+    assert_string_not_equal(other, first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(motion_comes_nearest),
-        cmocka_unit_test(the_same_rate_changes_nothing),
-        cmocka_unit_test(makes_fewer_too),
-        cmocka_unit_test(refuses_other_words),
+        cmocka_unit_test(motion_comes_nearest),   cmocka_unit_test(the_same_rate_changes_nothing),
+        cmocka_unit_test(makes_fewer_too),        cmocka_unit_test(refuses_other_words),
+        cmocka_unit_test(what_was_moved_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,7 +118,7 @@ static Status begin_all(Finish *f)
                             .sound = f->extras.sound.count > 0};
     TRY(prove_begin(&prove, &f->prove));
     for (int i = 0; i < s->rendition_count; i++) TRY(begin_output(f, i));
-    TRY(rates_open(s->rendition, f->twin, s->rendition_count, shot->fps, &f->rates));
+    TRY(rates_open(s->rendition, f->twin, s->rendition_count, shot->fps, f->job.source, &f->rates));
     return stills_begin(shot->frames, shot->fps, &f->stills);
 }
 

@@ -18,6 +18,7 @@ typedef struct { /* everything is borrowed */
     const ShotSpec *shot;
     const FinishSpec *spec;
     const char *master;      /* file */
+    const char *source;      /* SHA-256 of it, for what is kept for the next clip (kept.h); NULL: nothing is kept */
     const char *folder;      /* where the clip's files go; it is there */
     const char *secret_file; /* of the watermark: DIR/watermark.key */
     const char *voices;      /* folder that keeps what engines said, for the next clip; NULL: nothing is kept */

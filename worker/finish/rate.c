@@ -161,7 +161,9 @@ static Status end_motion(Rate *r, int64_t most)
         if (code < 0) return av_failed(code, "minterpolate");
         TRY(take_frames(r, most));
     }
-    while (r->given < most) TRY(give(r, r->last));
+    for (size_t i = 0; r->given < most && i < values(r); i++) /* of 8 bits, as all others */
+        r->mixed[i] = (float)lrintf(fminf(fmaxf(r->last[i], 0), 1) * 255) / 255;
+    while (r->given < most) TRY(give(r, r->mixed));
     return status_ok();
 }
 

@@ -6,8 +6,9 @@
 
 typedef struct Rates Rates;
 
-/* For renditions [count]; skip[i]: that one makes no file of its own. */
-Status rates_open(const Rendition *r, const bool *skip, int count, int shot_fps, Rates **out);
+/* For renditions [count]; skip[i]: that one makes no file of its own. source: SHA-256 of the frames' file, so that what was moved for the last
+ * clip of the same source is not moved again (kept.h); NULL: nothing is kept. */
+Status rates_open(const Rendition *r, const bool *skip, int count, int shot_fps, const char *source, Rates **out);
 void rates_close(Rates **rates);
 
 int rates_count(const Rates *rates); /* of conversions, each of which may run on a thread of its own */

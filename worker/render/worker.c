@@ -201,6 +201,7 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                            .shot = &l->shot,
                            .spec = &spec,
                            .master = master,
+                           .source = l->master.sha256,
                            .folder = folder,
                            .voices = voices,
                            .secret_file = secret,
