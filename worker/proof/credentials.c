@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/command.h"
 #include "common/file.h"
-#include "worker/finish/command.h"
 #include "worker/proof/c2pa_library.h"
 
 const char *const credentials_state_name[] = {"none", "invalid", "valid", "trusted"};

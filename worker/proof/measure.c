@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/command.h"
 #include "common/file.h"
 #include "worker/cameo/likeness.h"
-#include "worker/finish/command.h"
 
 enum { MAX_ANSWER = 1 << 20 };
 
