@@ -7,6 +7,7 @@
 #include "common/finish_spec.h"
 #include "coordinator/campaign/landing.h"
 #include "coordinator/campaign/lexicon.h"
+#include "coordinator/campaign/media.h"
 #include "coordinator/campaign/styles.h"
 #include "coordinator/campaign/variants.h"
 
@@ -374,7 +375,10 @@ char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
     char *variant = variants_text(k->l, row);
     put_members(k, row, false, own);
     if (k->l->landing) json_object_set_new(own, "page_values", landing_values(k->l->landing, row));
-    add_fallbacks(k, k->l->prompt, row, fallbacks);
+    const Template *const render[] = {k->l->prompt, k->l->negative, k->l->seed};
+    for (size_t i = 0; i < sizeof render / sizeof *render; i++) add_fallbacks(k, render[i], row, fallbacks);
+    for (int i = 0; i < campaign_media_slots(); i++)
+        add_fallbacks(k, campaign_media_template(k->l->media, i), row, fallbacks);
     for (int i = 0; i < SLOTS; i++) add_fallbacks(k, k->slot[i].text, row, fallbacks);
     for (int i = 0; i < k->overlay_count; i++) add_fallbacks(k, k->overlay[i].value.text, row, fallbacks);
     for (int i = 0; landing_template(k->l->landing, i); i++)

@@ -422,3 +422,7 @@ const Distilled *campaign_media_distilled(CampaignMedia *m, int64_t row)
 }
 
 int64_t campaign_media_count(const CampaignMedia *m) { return HASH_COUNT(m->known); }
+
+int campaign_media_slots(void) { return SLOTS; }
+
+const Template *campaign_media_template(const CampaignMedia *m, int slot) { return m ? m->slot[slot].text : NULL; }

@@ -104,6 +104,25 @@ static void a_row_gets_what_is_its_own(void **state)
     campaign_free(&c);
 }
 
+/* Wherever a template took what stands for an empty cell, each column once. */
+static void every_fallback_is_named(void **state)
+{
+    (void)state;
+    put_file("p.html", "<a href=\"{{link|/}}\">{{clip.disclosure}}{{clip.player}}</a>");
+    Campaign *c = plan("negative: \"{{bad|x}}\"\noverlays: [{text: \"{{name|you}} {{name|}}\"}]\npage: p.html\n",
+                       "id,name,bad,link\n1,,,\n2,A,b,\n3,A,b,l\n");
+    json_t *one = document(c->clip[0].finish), *two = document(c->clip[1].finish), *three = document(c->clip[2].finish);
+    assert_int_equal(json_array_size(json_object_get(one, "fallbacks")), 3);
+    assert_string_equal(text_at(one, "fallbacks.0"), "bad");
+    assert_string_equal(text_at(one, "fallbacks.1"), "name");
+    assert_string_equal(text_at(two, "fallbacks.0"), "link");
+    assert_null(json_object_get(three, "fallbacks"));
+    json_decref(one);
+    json_decref(two);
+    json_decref(three);
+    campaign_free(&c);
+}
+
 static void a_campaign_without_them_has_no_documents(void **state)
 {
     (void)state;
@@ -264,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_gets_what_is_its_own),
+        cmocka_unit_test(every_fallback_is_named),
         cmocka_unit_test(a_campaign_without_them_has_no_documents),
         cmocka_unit_test(texts_are_data),
         cmocka_unit_test(a_lexicon_goes_with_the_words_that_need_it),
