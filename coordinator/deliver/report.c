@@ -500,7 +500,7 @@ Status report_write(Ledger *l, const char *base)
         status = status_errno(ERR_FATAL, "cannot write %s", page);
     }
     snapshot_clear(&r.now);
-    if (strstr(c->finish, "\"variant\"")) arms_add(&r->arms, c);
+    arms_clear(&r.arms);
     free(r.has_card);
     json_decref(r.columns);
     free(folder);
