@@ -125,6 +125,12 @@ static void put_head(Report *r)
     else if (s->failed > 0)
         fprintf(r->file, "Finished, but <span class=bad>%lld of %lld clip%s failed</span>", (long long)s->failed,
                 (long long)wanted, plural_s(wanted));
+    else if (s->undecided > 0)
+        fprintf(r->file, "<span class=bad>%lld of %lld clip%s wait%s for a decision</span>", (long long)s->undecided,
+                (long long)wanted, plural_s(wanted), s->undecided == 1 ? "s" : "");
+    else if (s->rejected > 0)
+        fprintf(r->file, "Finished: %lld of %lld clip%s done, %lld %s rejected", (long long)s->finished,
+                (long long)wanted, plural_s(wanted), (long long)s->rejected, s->rejected == 1 ? "was" : "were");
     else if (s->cancelled > 0)
         fprintf(r->file, "Finished: %lld of %lld clip%s done, %lld %s cancelled", (long long)s->finished,
                 (long long)wanted, plural_s(wanted), (long long)s->cancelled, s->cancelled == 1 ? "was" : "were");
@@ -137,6 +143,8 @@ static void put_head(Report *r)
     fprintf(r->file, " <span class=soft>&middot; %.10s %.5s UTC</span></p><section class=tiles>", when, when + 11);
     put_tile(r, "clips done", "%.0f", (double)s->finished);
     put_tile(r, "failed", "%.0f", (double)s->failed);
+    if (s->undecided) put_tile(r, "wait for a decision", "%.0f", (double)s->undecided);
+    if (s->rejected) put_tile(r, "rejected", "%.0f", (double)s->rejected);
     if (s->refused) put_tile(r, "refused", "%.0f", (double)s->refused);
     if (s->cancelled) put_tile(r, "cancelled", "%.0f", (double)s->cancelled);
     put_tile(r, "shots rendered", "%.0f", (double)snapshot_rendered(s));

@@ -44,8 +44,9 @@ static Status take_request(Dispatch *d, const LedgerRequest *r)
     Status status = ledger_request_leases(d->ledger, r, &lease, &count);
     TRY(dispatch_end_leases(d, status, lease, count, "the clip was cancelled"));
     TRY(ledger_apply_request(d->ledger, r, &changed));
-    dispatch_event(d, "request", "{s:s,s:s,s:s,s:I,s:I}", "verb", r->verb, "clip", r->clip_id, "filter", r->filter,
-                   "number", r->number, "changed", changed);
+    /* a filter holds cells, and events hold none */
+    dispatch_event(d, "request", "{s:s,s:s,s:i,s:I,s:I}", "verb", r->verb, "clip", r->clip_id, "filtered",
+                   r->filter && *r->filter, "number", r->number, "changed", changed);
     d->count_failed = true;
     const bool review = strncmp(r->verb, "review ", 7) == 0;
     d->decided = d->decided || review;
