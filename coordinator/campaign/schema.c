@@ -299,76 +299,8 @@ bool campaign_file_parse(const char *file, const char *text, size_t bytes, Fault
     return true;
 }
 
-static void clear_finish(CampaignFile *c)
-{
-    char *const text[] = {
-        c->voice.text,  c->voice.ssml,    c->voice.language, c->voice.file, c->voice.phonetic, c->voice.engine,
-        c->voice.voice, c->voice.lexicon, c->music.file,     c->label.text, c->label.reason,   c->styles,
-        c->page};
-    for (size_t i = 0; i < sizeof text / sizeof *text; i++) free(text[i]);
-    for (int i = 0; i < c->overlays.count; i++) {
-        CampaignOverlay *o = (CampaignOverlay *)c->overlays.item + i;
-        free(o->text);
-        free(o->image);
-        free(o->qr);
-        free(o->style);
-    }
-    free(c->overlays.item);
-    for (int i = 0; i < c->variants.count; i++) {
-        free(c->variants.item[i].group);
-        free(c->variants.item[i].name);
-        free(c->variants.item[i].value);
-    }
-    free(c->variants.item);
-}
-
 void campaign_file_clear(CampaignFile *c)
 {
-    free(c->campaign);
-    free(c->gates);
-    free(c->gates_set);
-    free(c->gates_measure);
-    free(c->gates_index);
-    free(c->certificate);
-    free(c->signing_key);
-    free(c->signer);
-    free(c->timestamp);
-    free(c->model);
-    free(c->customers);
-    free(c->id);
-    free(c->encoding);
-    free(c->prompt);
-    free(c->negative);
-    free(c->seed);
-    free(c->image);
-    free(c->last_image);
-    free(c->control_video);
-    free(c->control_mask);
-    free(c->cameo_id);
-    free(c->cameo_purpose);
-    free(c->cameo_for);
-    free(c->trust);
-    free(c->brand);
-    free(c->retention);
-    free(c->operator_territory);
-    free(c->licence_reason);
-    for (int i = 0; i < c->licence_accept.count; i++) free(c->licence_accept.word[i]);
-    free(c->deadline);
-    free(c->max_fails);
-    free(c->webhook);
-    free(c->command);
-    free(c->secret_file);
-    free(c->deliver_upload);
-    free(c->deliver_webhook);
-    free(c->deliver_suppress);
-    for (int i = 0; i < c->suppress_by.count; i++) free(c->suppress_by.word[i]);
-    for (int i = 0; i < c->renditions.count; i++) free(c->renditions.word[i]);
-    for (int i = 0; i < c->audience.count; i++) free(c->audience.word[i]);
-    for (int i = 0; i < c->events.count; i++) free(c->events.word[i]);
-    for (int i = 0; i < c->references.count; i++) free(c->references.word[i]);
-    for (int i = 0; i < c->control_scale.count; i++) free(c->control_scale.word[i]);
-    for (int i = 0; i < c->loras.count; i++) free(((CampaignLora *)c->loras.item)[i].file);
-    free(c->loras.item);
-    clear_finish(c);
+    yaml_free_fields(schema, KEY_COUNT, c);
     *c = (CampaignFile){0};
 }

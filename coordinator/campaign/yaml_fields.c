@@ -299,6 +299,48 @@ static void read_tables(const Target *t, int index, const yaml_node_t *node)
     }
 }
 
+static void free_words(YamlWords *w)
+{
+    for (int i = 0; i < w->count; i++) free(w->word[i]);
+    *w = (YamlWords){0};
+}
+
+static void free_pairs(YamlPairs *p)
+{
+    for (int i = 0; i < p->count; i++) {
+        free(p->item[i].group);
+        free(p->item[i].name);
+        free(p->item[i].value);
+    }
+    free(p->item);
+    *p = (YamlPairs){0};
+}
+
+static void free_tables(const YamlField *f, YamlTables *t)
+{
+    for (int i = 0; i < t->count; i++)
+        yaml_free_fields(f->item, f->item_count, (char *)t->item + (size_t)i * f->item_bytes);
+    free(t->item);
+    *t = (YamlTables){0};
+}
+
+void yaml_free_fields(const YamlField *field, int count, void *to)
+{
+    for (const YamlField *f = field; f < field + count; f++) {
+        void *member = (char *)to + f->to;
+        if (f->type == YAML_TEXT) {
+            free(*(char **)member);
+            *(char **)member = NULL;
+        } else if (f->type == YAML_WORDS) {
+            free_words(member);
+        } else if (f->type == YAML_PAIRS) {
+            free_pairs(member);
+        } else if (f->type == YAML_TABLES) {
+            free_tables(f, member);
+        }
+    }
+}
+
 void yaml_read_fields(Yaml *y, const YamlField *field, int count, void *to, int *line)
 {
     Target t = {y, field, count, to, line, ""};

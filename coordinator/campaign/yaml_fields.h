@@ -84,6 +84,9 @@ void yaml_close(Yaml **y);
  * types and ranges go to the faults of yaml_open. */
 void yaml_read_fields(Yaml *y, const YamlField *field, int count, void *to, int *line);
 
+/* Frees every text, list and table that the fields of *to hold, and nulls them. */
+void yaml_free_fields(const YamlField *field, int count, void *to);
+
 /* A file that maps names to tables of fields. */
 int yaml_entry_count(const Yaml *y);
 /* The i-th entry, its fields read as above; NULL (and a fault) when it is no table. The name lives as long as y. */
