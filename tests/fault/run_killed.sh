@@ -11,18 +11,23 @@ check_complete calm
 # waits until the coordinator knows that they are dead: so all get there, and the run does not end before a death is told. Checkpoints
 # are at every third step, so that there is one to go on from.
 deaths() { [ "$(times "$1" worker.died)" = "$2" ]; } # NAME WORKERS: so many are known to be dead
+leased() { [ "$(times "$1" lease.given)" -ge "$2" ]; } # NAME COUNT: so many leases were given
 killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and from which step each one's shot then goes on
-  local orders="" rank=2 name one point step resumed lease key
+  local orders="" rank=2 with_shot=0 name one point step resumed lease key
   name=$(printf '%s' "${@%:*}" | tr -d '.:')
   again "$name"
   printf 'checkpoint: {every: 3}\n' >>"$name.yaml"
   for one in "$@"; do
     IFS=: read -r point step resumed <<<"$one"
     orders+="at=$point,step=$step,rank=$rank,do=kill,once=$WORK/$name.$rank; "
+    # none dies before all have a shot: a late one would get a dead one's, which goes on from another step
+    [[ $point =~ ^(ready|load)$ ]] || { orders+="at=load,rank=$rank,do=hold,until=$WORK/$name.all; "; with_shot=$((with_shot + 1)); }
     rank=$((rank + 1))
   done
   provoke "$orders at=load,rank=1,do=hold,until=$WORK/$name.go"
   WORKERS=$(($# + 1)) run "$name"
+  [ $with_shot = 0 ] || until_true 120 leased "$name" $((with_shot + 1))
+  touch "$name.all"
   until_true 120 deaths "$name" $#
   touch "$name.go"
   finish 0
