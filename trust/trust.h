@@ -7,6 +7,7 @@
  *     cameos/ID/cameo.json the person's record; cameos/ID/key their own key, wrapped by the store's; *.enc their media
  *     consents/ID.N.json   one consent each, signed (signed.h)
  *     revocations/ID.N.json, ID.all.json
+ *     folders/HASH         a campaign's folder that has asked: a revocation goes to what was made there. Nobody's name is in it.
  * - Each file appears whole (draft, fsync, rename). Writers take turns by the log's lock; readers need none.
  * - A grant counts once the log has it: file first, log second. A revocation counts as soon as its file is there, and for ever once
  *   the log has it. So a kill at any moment leaves either the old state or a stricter one.
@@ -48,6 +49,13 @@ void trust_release(TrustStore *s);
 uint64_t trust_stamp(const TrustStore *s);
 /* The latest time that the store or this process has seen; at least now_s. */
 int64_t trust_now(TrustStore *s, int64_t now_s);
+
+/* ---- where it is used ---- */
+
+/* A campaign's folder asks this store. Noted once; ERR_NODE: the store cannot be written, so a revocation will not find the folder. */
+Status trust_note_folder(TrustStore *s, const char *folder);
+/* All of them, sorted; each and the list to be freed. Some may be gone, or on a disk that is not mounted here. */
+Status trust_read_folders(TrustStore *s, char ***folder, int *count);
 
 /* ---- people ---- */
 

@@ -1,6 +1,5 @@
 #include "conclude.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,24 +156,6 @@ static Status read_now(const char *folder, Snapshot *s)
     if (!failed(status) && s->left == 0) status = ledger_check_counts(l); /* "complete" rests on the rows */
     ledger_close(&l);
     return status;
-}
-
-/* What killed processes left half-written. Only in a complete campaign, where nobody writes any more. */
-static void sweep_drafts(const char *folder)
-{
-    static const char *const place[] = {"",         "clips",          "latents",        "report",
-                                        "delivery", "delivery/clips", "delivery/report"};
-    for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
-        char *inside = *place[i] ? path_join(folder, place[i]) : text_copy(folder);
-        DIR *dir = opendir(inside);
-        for (struct dirent *e; dir && (e = readdir(dir));)
-            if (strstr(e->d_name, ".draft.")) unlinkat(dirfd(dir), e->d_name, 0);
-        if (dir) closedir(dir);
-        free(inside);
-    }
-    char *work = path_join(folder, lease_work);
-    file_remove_tree(work);
-    free(work);
 }
 
 static Status verdict(const Snapshot *s, const char *folder, bool quiet)

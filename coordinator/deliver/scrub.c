@@ -11,7 +11,10 @@
 
 #include "common/file.h"
 
-enum { SHORT_ID = 3 /* letters: shorter ones are found only where ids stand */ };
+enum {
+    SHORT_ID = 3,  /* letters: shorter ones are found only where ids stand */
+    SHORT_WORD = 6 /* shorter cells, "red", are found only where they stand alone */
+};
 
 typedef struct {
     const Erased *erased;
@@ -48,11 +51,22 @@ static char *scrub_text(Scrub *s, char *text, bool ids)
 {
     const Erased *e = s->erased;
     text = replace(s, text, e->prompt, "[erased]", false);
+    text = replace(s, text, e->negative, "[erased]", false);
     for (int i = 0; i < e->word_count; i++)
-        if (strcmp(e->word[i], e->clip_id) != 0) text = replace(s, text, e->word[i], "[erased]", false);
+        if (strcmp(e->word[i], e->clip_id) != 0)
+            text = replace(s, text, e->word[i], "[erased]", strlen(e->word[i]) < SHORT_WORD);
     if (!ids) return text;
     text = replace(s, text, e->clip_id, s->name, true);
     return replace(s, text, e->stem, s->name, true);
+}
+
+/* What these say comes from the program and the campaign, whatever a cell says. */
+static bool is_ours(const char *key)
+{
+    static const char *const ours[] = {"time", "event", "campaign", "stage", "state", "shot"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (strcmp(key, ours[i]) == 0) return true;
+    return false;
 }
 
 /* Texts inside of a JSON value; numbers are never somebody's id. */
@@ -68,7 +82,7 @@ static void scrub_json(Scrub *s, json_t *value)
     } else if (json_is_array(value)) {
         json_array_foreach(value, i, item) scrub_json(s, item);
     } else if (json_is_object(value)) {
-        json_object_foreach(value, key, item) scrub_json(s, item);
+        json_object_foreach(value, key, item) if (!is_ours(key)) scrub_json(s, item);
     }
 }
 

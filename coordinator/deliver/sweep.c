@@ -12,6 +12,7 @@
 #define uthash_fatal(message) abort()
 #include <uthash.h>
 
+#include "common/clip.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
@@ -139,4 +140,30 @@ Status sweep_leavings(const char *folder, int64_t launch)
     ledger_free_leavings(s.list, s.count);
     json_decref(s.renditions);
     return status;
+}
+
+/* ---- what no ledger knows of ---- */
+
+void sweep_drafts(const char *folder)
+{
+    static const char *const place[] = {"",        "clips",    "latents",        "report",         "logs",
+                                        "masters", "delivery", "delivery/clips", "delivery/report"};
+    for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
+        char *inside = *place[i] ? path_join(folder, place[i]) : text_copy(folder);
+        DIR *dir = opendir(inside);
+        for (struct dirent *e; dir && (e = readdir(dir));)
+            if (strstr(e->d_name, ".draft.")) unlinkat(dirfd(dir), e->d_name, 0);
+        if (dir) closedir(dir);
+        free(inside);
+    }
+    char *work = path_join(folder, lease_work);
+    file_remove_tree(work);
+    free(work);
+}
+
+void sweep_voices(const char *folder)
+{
+    char *voices = path_join(folder, "voices");
+    file_remove_tree(voices);
+    free(voices);
 }

@@ -12,8 +12,12 @@
  * cannot be deleted stay in the ledger as to be deleted, and are tried again. launch: owner.h. */
 Status sweep_leavings(const char *folder, int64_t launch);
 
+/* Only while nobody writes there: what killed processes left half-written, and the folders of their leases. */
+void sweep_drafts(const char *folder);
 /* What the workers shared (shared/: encoded prompts, trunks): it says what prompts say, shows what pictures show, and whoever needs it
  * again makes it again. When the campaign is complete, and when somebody's data is erased. */
 void sweep_shared(const char *folder);
+/* The same of spoken texts (voices/, worker/finish/voice.h), which are kept as long as nobody is erased. */
+void sweep_voices(const char *folder);
 
 #endif

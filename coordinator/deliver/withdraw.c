@@ -19,7 +19,7 @@ static Status revoke_all(Ledger *l, void *self)
 {
     const GuardedClips *found = self;
     for (int64_t i = 0; i < found->count; i++) TRY(guard_revoke(l, &found->clip[i]));
-    return status_ok();
+    return guard_drop_shots(l);
 }
 
 static Status tell(const char *folder, const char *campaign, const GuardedClips *found)
@@ -41,7 +41,7 @@ static Status tell(const char *folder, const char *campaign, const GuardedClips 
     return status;
 }
 
-static Status find(const char *folder, char **campaign, GuardedClips *found)
+static Status find(const char *folder, char **campaign, GuardedClips *found, bool *shots)
 {
     Ledger *l = NULL;
     Guard *g = NULL;
@@ -49,6 +49,7 @@ static Status find(const char *folder, char **campaign, GuardedClips *found)
     TRY(ledger_open(folder, LEDGER_READ, &l));
     Status status = guard_open(l, &g);
     if (!failed(status)) status = guard_find(g, l, -1, -1, found);
+    if (!failed(status)) status = guard_has_shots(l, shots);
     if (!failed(status) && found->count) status = ledger_read_snapshot(l, &s);
     if (s.name) *campaign = text_copy(s.name);
     snapshot_clear(&s);
@@ -61,10 +62,11 @@ Status withdraw_revoked(const char *folder, int64_t launch, int64_t *gone)
 {
     GuardedClips found = {0};
     char *campaign = NULL;
-    Status status = find(folder, &campaign, &found);
-    if (!failed(status) && found.count) {
+    bool shots = false; /* of which a running job could not let go */
+    Status status = find(folder, &campaign, &found, &shots);
+    if (!failed(status) && (found.count || shots)) {
         status = ledger_amend_folder(folder, launch, "withdrawn", revoke_all, &found);
-        if (!failed(status)) status = tell(folder, campaign, &found);
+        if (!failed(status) && found.count) status = tell(folder, campaign, &found);
         if (!failed(status)) status = sweep_leavings(folder, launch);
     }
     if (gone) *gone = failed(status) ? 0 : found.count;

@@ -12,6 +12,7 @@
 #include "coordinator/ledger/update.h"
 
 enum { SHORTEST_WORD = 3 };
+static const char begun[] = "is being erased"; /* the reason of such a row */
 
 void erased_clear(Erased *e)
 {
@@ -20,6 +21,7 @@ void erased_clear(Erased *e)
     free(e->clip_id);
     free(e->stem);
     free(e->prompt);
+    free(e->negative);
     free(e->key);
     *e = (Erased){0};
 }
@@ -29,16 +31,27 @@ static Status run_text(Ledger *l, const char *sql, const char *what)
     return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? status_ok() : ledger_sql_fail(l, what);
 }
 
+Status ledger_erase_knows(Ledger *l, const char *clip_id, bool *yes)
+{
+    int64_t n = 0;
+    Status status = ledger_sql_number(l, &n, "SELECT count(*) FROM clips WHERE clip_id = ?1", "t", clip_id);
+    *yes = n > 0;
+    return status;
+}
+
 typedef struct {
     int64_t shot;
     ClipState state;
+    bool begun; /* an erasure that did not come to its end */
     json_t *cells;
 } Row;
 
 static Status read_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
 {
-    Query q = ledger_sql_query(
-        l, "SELECT clip, ifnull(shot, -1), state, stem, customer, sha256 FROM clips WHERE clip_id = ?1", "t", clip_id);
+    Query q = ledger_sql_query(l,
+                               "SELECT clip, ifnull(shot, -1), state, stem, customer, sha256, ifnull(reason, '') FROM "
+                               "clips WHERE clip_id = ?1",
+                               "t", clip_id);
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status
                                 : status_fail(ERR_INPUT, "%s: no customer \"%.80s\"; the ids are those of the table",
@@ -49,8 +62,10 @@ static Status read_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
     out->stem = text_copy(ledger_sql_text(&q, 3));
     row->cells = json_loads(ledger_sql_text(&q, 4), 0, NULL);
     snprintf(out->sha256, sizeof out->sha256, "%s", ledger_sql_text(&q, 5));
+    row->begun = row->state == CLIP_ERASED && strcmp(ledger_sql_text(&q, 6), begun) == 0;
     out->clip_id = text_copy(clip_id);
     out->prompt = text_copy("");
+    out->negative = text_copy("");
     out->key = text_copy("");
     ledger_sql_end(&q);
     return status;
@@ -98,33 +113,57 @@ static Status take_out_words(Ledger *l, const Row *row)
     return status;
 }
 
-/* What only this clip's shot says. */
-static Status read_shot(Ledger *l, int64_t shot, Erased *out)
-{
-    Query q = ledger_sql_query(l, "SELECT json_extract(spec, '$.prompt'), key FROM specs WHERE shot = ?1", "i", shot);
-    if (ledger_sql_next(&q)) {
-        free(out->prompt);
-        free(out->key);
-        out->prompt = text_copy(ledger_sql_text(&q, 0));
-        out->key = text_copy(ledger_sql_text(&q, 1));
-    }
-    ledger_sql_end(&q);
-    return q.status;
-}
-
-/* A shot that no other clip shares is removed: its spec holds the prompt. */
-static Status erase_shot(Ledger *l, int64_t shot, Erased *out)
+/* The shot goes when nobody else wants it: it says what the prompt says. Of several who are erased together, with the last. */
+static Status find_shot(Ledger *l, int64_t shot, Erased *out)
 {
     int64_t others;
     if (shot < 0) return status_ok();
-    TRY(ledger_sql_number(l, &others, "SELECT count(*) FROM clips WHERE shot = ?1", "i", shot));
-    if (others) {
-        TRY(ledger_sql_run(l, "UPDATE shots SET clips = clips - 1 WHERE shot = ?1", "i", shot));
-        return ledger_follow_clips(l, shot);
+    TRY(ledger_sql_number(l, &others,
+                          "SELECT count(*) FROM clips WHERE shot = ?1 AND clip <> ?2 AND +state <> 'erased'", "ii",
+                          shot, out->clip));
+    if (others) return status_ok();
+    Query q = ledger_sql_query(
+        l, "SELECT json_extract(spec, '$.prompt'), json_extract(spec, '$.negative'), key FROM specs WHERE shot = ?1",
+        "i", shot);
+    if (ledger_sql_next(&q)) {
+        free(out->prompt);
+        free(out->negative);
+        free(out->key);
+        out->prompt = text_copy(ledger_sql_text(&q, 0));
+        out->negative = text_copy(ledger_sql_text(&q, 1));
+        out->key = text_copy(ledger_sql_text(&q, 2));
+        ledger_sql_end(&q);
     }
-    TRY(read_shot(l, shot, out));
-    return ledger_drop_shot(l, shot);
+    int64_t same; /* most campaigns have one negative for all */
+    TRY(ledger_sql_number(
+        l, &same, "SELECT EXISTS(SELECT 1 FROM specs WHERE shot <> ?1 AND json_extract(spec, '$.negative') = ?2)", "it",
+        shot, out->negative));
+    if (same) out->negative[0] = 0;
+    return status_ok();
 }
+
+Status ledger_erase_begin(Ledger *l, const char *clip_id, Erased *out)
+{
+    Row row = {0};
+    *out = (Erased){0};
+    Status status = read_row(l, clip_id, &row, out);
+    TRY_OUT(status);
+    if (row.state == CLIP_ERASED && !row.begun)
+        TRY_OUT(status_fail(ERR_INPUT, "%s: \"%.80s\" is a tombstone", l->folder, clip_id));
+    TRY_OUT(find_words(l, &row, out));
+    TRY_OUT(take_out_words(l, &row));
+    TRY_OUT(find_shot(l, row.shot, out));
+    out->again = row.begun;
+    if (row.begun) goto out;
+    TRY_OUT(ledger_state_move_clip(l, out->clip, EV_ERASE));
+    TRY_OUT(ledger_sql_run(l, "UPDATE clips SET reason = ?1 WHERE clip = ?2", "ti", begun, out->clip));
+    status = ledger_leave(l, LEAVING_ROW, out->stem);
+out:
+    json_decref(row.cells);
+    return status;
+}
+
+/* ---- the end of it ---- */
 
 static char *empty_cells(const Row *row)
 {
@@ -136,71 +175,82 @@ static char *empty_cells(const Row *row)
     return text;
 }
 
-/* The tombstone: the row's place in the table and when it was erased, nothing else. */
+/* Somebody's id may be "erased-3". */
+static Status find_name(Ledger *l, int64_t clip, char **name)
+{
+    int64_t taken = 1;
+    for (int i = 0; taken; i++) {
+        free(*name);
+        *name = i ? text_format("erased-%lld-%d", (long long)clip, i) : text_format("erased-%lld", (long long)clip);
+        TRY(ledger_sql_number(l, &taken, "SELECT count(*) FROM clips WHERE clip_id = ?1 OR stem = ?1", "t", *name));
+    }
+    return status_ok();
+}
+
+/* In the row's place: nothing of it but where it stood, and when it went. */
 static Status write_tombstone(Ledger *l, const Row *row, const Erased *e)
 {
-    char *cells = empty_cells(row), *name = text_format("erased-%lld", (long long)e->clip);
-    Status status = ledger_sql_run(
-        l,
-        "UPDATE clips SET clip_id = ?1, stem = ?1, shot = NULL, reason = NULL, customer = ?2, file = NULL,"
-        " thumbnail = NULL, sheet = NULL, duration_s = NULL, width = NULL, height = NULL, lease = NULL,"
-        " reviewer = NULL, decided_s = ?3, finish = NULL, result = NULL WHERE clip = ?4",
-        "ttdi", name, cells, l->now_s, e->clip);
+    char *cells = empty_cells(row), *name = NULL;
+    Status status = find_name(l, e->clip, &name);
+    if (!failed(status))
+        status = ledger_sql_run(
+            l,
+            "UPDATE clips SET clip_id = ?1, stem = ?1, shot = NULL, reason = NULL, customer = ?2, file = NULL,"
+            " thumbnail = NULL, sheet = NULL, duration_s = NULL, width = NULL, height = NULL, lease = NULL,"
+            " reviewer = NULL, decided_s = ?3, finish = NULL, result = NULL, seed = NULL WHERE clip = ?4",
+            "ttdi", name, cells, l->now_s, e->clip);
     free(name);
     free(cells);
     return status;
 }
 
-/* Requests, workers' lines and tombstones of updates name clips by their ids. A request that is still open is deleted: without the name
- * it would be one for the whole campaign. */
+static Status leave_shot(Ledger *l, int64_t shot, const Erased *e)
+{
+    if (shot < 0) return status_ok();
+    if (*e->key) return ledger_drop_shot(l, shot);
+    TRY(ledger_sql_run(l, "UPDATE shots SET clips = clips - 1 WHERE shot = ?1", "i", shot));
+    return ledger_follow_clips(l, shot);
+}
+
+/* What people and workers said, where it names the customer or quotes the row. A request that is still open is deleted: without its filter it
+ * would be one for the whole campaign. */
+static Status erase_quotes(Ledger *l, const char *word)
+{
+    TRY(ledger_sql_run(l, "DELETE FROM requests WHERE taken_s IS NULL AND instr(filter, ?1)", "t", word));
+    TRY(ledger_sql_run(l, "UPDATE requests SET filter = '' WHERE instr(filter, ?1)", "t", word));
+    TRY(ledger_sql_run(l, "UPDATE requests SET reason = '[erased]' WHERE instr(reason, ?1)", "t", word));
+    TRY(ledger_sql_run(l, "UPDATE decisions SET reason = '[erased]' WHERE instr(reason, ?1)", "t", word));
+    TRY(ledger_sql_run(l, "UPDATE shots SET reason = '[erased]' WHERE instr(reason, ?1)", "t", word));
+    TRY(ledger_sql_run(l, "UPDATE clips SET reason = '[erased]' WHERE instr(reason, ?1)", "t", word));
+    return ledger_sql_run(l, "UPDATE leases SET reason = '[erased]' WHERE instr(reason, ?1)", "t", word);
+}
+
+/* Requests, workers' lines, reviewers' words and tombstones of updates name clips by their ids. */
 static Status erase_mentions(Ledger *l, const Erased *e)
 {
     TRY(ledger_sql_run(l, "DELETE FROM requests WHERE taken_s IS NULL AND clip_id = ?1", "t", e->clip_id));
     TRY(ledger_sql_run(l, "UPDATE requests SET clip_id = '', filter = '', reason = '' WHERE clip_id = ?1", "t",
                        e->clip_id));
-    for (int i = 0; i < e->word_count; i++) {
-        TRY(ledger_sql_run(l, "DELETE FROM requests WHERE taken_s IS NULL AND instr(filter, ?1)", "t", e->word[i]));
-        TRY(ledger_sql_run(l, "UPDATE requests SET filter = '' WHERE instr(filter, ?1)", "t", e->word[i]));
-    }
     TRY(ledger_sql_run(l, "UPDATE decisions SET reason = '' WHERE clip = ?1", "i", e->clip));
+    TRY(ledger_sql_run(l, "UPDATE leases SET reason = NULL WHERE clip = ?1", "i", e->clip));
     TRY(ledger_sql_run(l, "UPDATE workers SET clip = '' WHERE clip = ?1", "t", e->clip_id));
-    TRY(ledger_sql_run(l, "UPDATE leases SET reason = NULL WHERE instr(reason, ?1)", "t", e->clip_id));
-    return ledger_sql_run(l, "DELETE FROM removed WHERE clip_id = ?1", "t", e->clip_id);
+    TRY(ledger_sql_run(l, "DELETE FROM removed WHERE clip_id = ?1", "t", e->clip_id));
+    for (int i = 0; i < e->word_count; i++) TRY(erase_quotes(l, e->word[i]));
+    return erase_quotes(l, e->clip_id);
 }
 
-static Status find_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
-{
-    *out = (Erased){0};
-    TRY(read_row(l, clip_id, row, out));
-    if (row->state == CLIP_ERASED) return status_fail(ERR_INPUT, "%s: \"%.80s\" is erased already", l->folder, clip_id);
-    return find_words(l, row, out);
-}
-
-Status ledger_look_to_erase(Ledger *l, const char *clip_id, Erased *out)
+Status ledger_erase_end(Ledger *l, const Erased *e)
 {
     Row row = {0};
-    int64_t sharers = 0;
-    Status status = find_row(l, clip_id, &row, out);
-    if (!failed(status)) status = take_out_words(l, &row);
-    if (!failed(status) && row.shot >= 0)
-        status = ledger_sql_number(l, &sharers, "SELECT count(*) FROM clips WHERE shot = ?1", "i", row.shot);
-    if (!failed(status) && sharers == 1) status = read_shot(l, row.shot, out);
-    json_decref(row.cells);
-    return status;
-}
-
-Status ledger_erase(Ledger *l, const char *clip_id, Erased *out)
-{
-    Row row = {0};
-    Status status = find_row(l, clip_id, &row, out);
+    Erased now = {0};
+    Status status = read_row(l, e->clip_id, &row, &now);
     TRY_OUT(status);
-    TRY_OUT(take_out_words(l, &row));
-    TRY_OUT(ledger_state_move_clip(l, out->clip, EV_ERASE));
-    TRY_OUT(write_tombstone(l, &row, out));
-    TRY_OUT(erase_shot(l, row.shot, out));
-    TRY_OUT(erase_mentions(l, out));
-    status = ledger_leave(l, LEAVING_ROW, out->stem);
+    if (!row.begun) TRY_OUT(status_fail(ERR_FATAL, "%s: the erasure of a row was not begun", l->folder));
+    TRY_OUT(erase_mentions(l, e)); /* before the row, whose own reason is one of them */
+    TRY_OUT(write_tombstone(l, &row, e));
+    status = leave_shot(l, row.shot, e);
 out:
+    erased_clear(&now);
     json_decref(row.cells);
     return status;
 }
@@ -211,19 +261,33 @@ Status ledger_compact(Ledger *l)
     return run_text(l, "PRAGMA wal_checkpoint(TRUNCATE)", "cannot empty the ledger's journal");
 }
 
-Status ledger_find_expired(Ledger *l, double before_s, char ***id, int64_t *count)
+static Status take_ids(Query q, char ***id, int64_t *count)
 {
     int64_t room = 0;
     *id = NULL;
     *count = 0;
-    Query q = ledger_sql_query(l,
-                               "SELECT clip_id FROM clips WHERE state <> 'erased' AND coalesce(decided_s, (SELECT "
-                               "created_s FROM campaign)) < ?1 AND state NOT IN "
-                               "('planned', 'waiting', 'finishing', 'paused')",
-                               "d", before_s);
     while (ledger_sql_next(&q)) {
         if (*count == room) *id = memory_resize(*id, (size_t)(room = 2 * room + 64), sizeof **id);
         (*id)[(*count)++] = text_copy(ledger_sql_text(&q, 0));
     }
     return q.status;
+}
+
+Status ledger_find_expired(Ledger *l, double before_s, char ***id, int64_t *count)
+{
+    return take_ids(ledger_sql_query(l,
+                                     "SELECT clip_id FROM clips WHERE (state <> 'erased' OR reason = ?2) AND"
+                                     " coalesce(decided_s, (SELECT created_s FROM campaign)) < ?1 AND"
+                                     " state NOT IN ('planned', 'waiting', 'finishing', 'paused')",
+                                     "dt", before_s, begun),
+                    id, count);
+}
+
+Status ledger_find_shown(Ledger *l, const char *cameo, char ***id, int64_t *count)
+{
+    return take_ids(ledger_sql_query(l,
+                                     "SELECT clip_id FROM clips WHERE (state <> 'erased' OR reason = ?2) AND"
+                                     " json_extract(nullif(finish, ''), '$.cameo.id') = ?1",
+                                     "tt", cameo, begun),
+                    id, count);
 }

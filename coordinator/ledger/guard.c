@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/steer.h"
@@ -17,7 +18,9 @@ enum { LOOK_MS = 1000, ANYWAY_MS = 60000 /* consents also end without anybody wr
 struct Guard {
     json_t *campaign; /* "trust" of its finish document */
     TrustStore *store;
-    char *fault; /* why there is none */
+    char *fault;  /* why there is none */
+    char *folder; /* of the campaign */
+    bool noted;   /* the store knows it */
     const char *territory[TRUST_MAX_WORDS];
     TrustUse use;
     uint64_t stamp;
@@ -40,6 +43,13 @@ static void open_store(Guard *g)
     g->fault = NULL;
     Status status = trust_open(text_of(g->campaign, "store"), TRUST_USE, &g->store);
     if (failed(status)) g->fault = text_copy(status.message);
+    if (failed(status) || g->noted) return;
+    g->noted = true;
+    status = trust_note_folder(g->store, g->folder);
+    if (failed(status))
+        log_line(LOG_WARNING,
+                 "%s: `reelwright cameo revoke` will not find this campaign; run `reelwright deliver` in it after one",
+                 status.message);
 }
 
 static void take_use(Guard *g)
@@ -65,6 +75,7 @@ Status guard_open(Ledger *l, Guard **out)
     if (!trust) return status_ok();
     Guard *g = *out = memory_get(1, sizeof *g);
     g->campaign = trust;
+    g->folder = text_copy(ledger_folder(l));
     g->looked_ms = INT64_MIN / 2;
     take_use(g);
     open_store(g);
@@ -78,6 +89,7 @@ void guard_close(Guard **guard)
     trust_close(&g->store);
     json_decref(g->campaign);
     free(g->fault);
+    free(g->folder);
     free(g);
     *guard = NULL;
 }
@@ -230,6 +242,32 @@ Status guard_revoke(Ledger *l, const GuardedClip *c)
                        "tdi", c->reason, l->now_s, c->clip));
     TRY(ledger_leave(l, LEAVING_ROW, c->stem));
     return c->shot >= 0 ? ledger_follow_clips(l, c->shot) : status_ok();
+}
+
+/* ---- renders of which nothing may be shown any more ---- */
+
+#define IDLE_SHOTS                                                                                                     \
+    "FROM shots WHERE state <> 'leased' AND shot IN (SELECT shot FROM clips WHERE state = 'revoked')"                  \
+    " AND NOT EXISTS(SELECT 1 FROM clips WHERE clips.shot = shots.shot AND +clips.state NOT IN ('revoked', "           \
+    "'refused'))"
+
+Status guard_drop_shots(Ledger *l)
+{
+    for (;;) {
+        int64_t shot;
+        TRY(ledger_sql_number(l, &shot, "SELECT ifnull((SELECT shot " IDLE_SHOTS " LIMIT 1), -1)", ""));
+        if (shot < 0) return status_ok();
+        TRY(ledger_drop_shot(l, shot));
+        TRY(ledger_sql_run(l, "UPDATE clips SET shot = NULL WHERE shot = ?1", "i", shot));
+    }
+}
+
+Status guard_has_shots(Ledger *l, bool *yes)
+{
+    int64_t any = 0;
+    Status status = ledger_sql_number(l, &any, "SELECT EXISTS(SELECT 1 " IDLE_SHOTS ")", "");
+    *yes = any != 0;
+    return status;
 }
 
 Status guard_read_withdrawn(Ledger *l, WithdrawnSink sink)

@@ -9,7 +9,7 @@
 typedef struct Guard Guard;
 
 /* *out NULL: the campaign uses nobody's likeness, and nothing below costs anything (all take NULL). A store that cannot be read is no
- * failure: it refuses. */
+ * failure: it refuses. One that can learns of the campaign's folder (trust_note_folder). */
 Status guard_open(Ledger *l, Guard **out);
 void guard_close(Guard **g);
 
@@ -40,6 +40,10 @@ int guard_consent(Guard *g, const char *finish);
 
 /* Inside a round, of clips that no lease runs for: they are revoked, with the reason, and their files are to be deleted (update.h). */
 Status guard_revoke(Ledger *l, const GuardedClip *c);
+
+/* Inside a round: renders that only revoked clips have go, and their checkpoints and masters with them. Not those that a lease runs for. */
+Status guard_drop_shots(Ledger *l);
+Status guard_has_shots(Ledger *l, bool *yes); /* whether there are such */
 
 /* Clips that were revoked, and what each had been. Texts borrowed until the next. */
 typedef struct {

@@ -12,6 +12,8 @@
 #include "common/moment.h"
 #include "common/options.h"
 #include "common/plural.h"
+#include "coordinator/deliver/erase.h"
+#include "coordinator/deliver/reach.h"
 #include "coordinator/verbs/verbs.h"
 #include "trust/territory.h"
 #include "trust/trust.h"
@@ -201,6 +203,63 @@ static Status grant(int argc, char **argv)
 
 /* ---- revoke ---- */
 
+typedef struct {
+    bool erase;
+    int64_t left; /* campaigns in which something is still to be done */
+} Reaching;
+
+static void tell_folder(void *self, const ReachedFolder *f)
+{
+    Reaching *r = self;
+    r->left += f->how == REACH_FAILED || f->how == REACH_AWAY || (f->how == REACH_RUNS && r->erase);
+    if (f->how == REACH_DONE && r->erase)
+        foreign_print(stdout, "%s: %lld customers' rows and clips are erased\n", f->folder, (long long)f->clips);
+    else if (f->how == REACH_DONE)
+        foreign_print(stdout, "%s: %lld clips are withdrawn; revoked.csv there says where they had gone\n", f->folder,
+                      (long long)f->clips);
+    else if (f->how == REACH_RUNS)
+        foreign_print(stdout, "%s: a run is going on; it takes back within a second%s\n", f->folder,
+                      r->erase ? ". Say the same again when it has ended, to erase" : "");
+    else if (f->how == REACH_AWAY)
+        foreign_print(stdout, "%s: not there now; when it is back, `reelwright deliver` in it takes back\n", f->folder);
+    else if (f->how == REACH_FAILED)
+        foreign_print(stdout, "%s: not done: %s\n", f->folder, f->why);
+}
+
+static bool is_known(TrustStore *s, const char *id)
+{
+    char **all;
+    int count;
+    bool known = false;
+    if (failed(trust_list(s, &all, &count))) return true; /* the next step says what is wrong */
+    for (int i = 0; i < count; i++) {
+        known = known || strcmp(all[i], id) == 0;
+        free(all[i]);
+    }
+    free(all);
+    return known;
+}
+
+/* First nothing is made or shown any more, then what was made goes, then what is stored. Who is erased already may still be in a campaign
+ * that was away. */
+static Status take_back_with(TrustStore *s, const char *id, int number, bool erase)
+{
+    Reaching r = {.erase = erase};
+    const bool known = is_known(s, id);
+    if (known || !erase) TRY(trust_revoke(s, id, number, now()));
+    Status status = status_ok();
+    if (erase && known) status = trust_erase(s, id, now());
+    if (!failed(status))
+        foreign_print(stdout,
+                      erase    ? "cameo %s: everything that was stored is destroyed\n"
+                      : number ? "cameo %s: consent %d is revoked\n"
+                               : "cameo %s: all consents are revoked\n",
+                      id, number);
+    if (!failed(status)) status = reach_folders(s, erase ? id : NULL, erase_who(NULL), (ReachSink){tell_folder, &r});
+    if (failed(status) || r.left == 0) return status;
+    return status_fail(ERR_CLIP, "%lld of the campaigns that used the store are not done", (long long)r.left);
+}
+
 static Status take_back(int argc, char **argv)
 {
     const char *where = NULL, *id;
@@ -223,19 +282,14 @@ static Status take_back(int argc, char **argv)
     };
     TRY(read_id(
         "cameo revoke",
-        "Takes consents back. Runs that use the store notice within a second of their next step; clips that show the\n"
-        "person leave clips and delivery, and revoked.csv of each campaign lists where they had gone.",
+        "Takes consents back. Runs that use the store notice within a second. In campaigns that are finished, clips\n"
+        "that show the person leave clips and delivery at once; revoked.csv of each lists where they had gone. With\n"
+        "--erase their rows are erased there, too.",
         " [--consent N] [--erase]", table, 3, argc, argv, &id));
     if (!id) return status_ok();
     if (erase && number) return status_fail(ERR_INPUT, "--erase takes all consents: expected no --consent beside it");
     TRY(trust_open(where, TRUST_WRITE, &s));
-    Status status = erase ? trust_erase(s, id, now()) : trust_revoke(s, id, number, now());
-    if (!failed(status))
-        foreign_print(stdout,
-                      erase    ? "cameo %s: everything that was stored is destroyed\n"
-                      : number ? "cameo %s: consent %d is revoked\n"
-                               : "cameo %s: all consents are revoked\n",
-                      id, number);
+    Status status = take_back_with(s, id, number, erase);
     trust_close(&s);
     return status;
 }

@@ -316,3 +316,28 @@ Status audit_read(const char *folder, TrustChainSink sink, TrustChain *out)
     free(path);
     return status;
 }
+
+typedef struct {
+    const char *what, *token;
+    bool found;
+} Looking;
+
+static Status look_at(void *self, const json_t *line)
+{
+    Looking *x = self;
+    const char *what = json_string_value(json_object_get(line, "what")),
+               *clip = json_string_value(json_object_get(line, "clip"));
+    x->found = x->found || (what && clip && strcmp(what, x->what) == 0 && strcmp(clip, x->token) == 0);
+    return status_ok();
+}
+
+Status audit_has(const Audit *a, const char *what, const char *clip_id, bool *yes)
+{
+    char token[AUDIT_TOKEN];
+    TrustChain chain;
+    audit_token(a, clip_id, token);
+    Looking x = {what, token, false};
+    Status status = trust_chain_read(a->path, (TrustChainSink){look_at, &x}, &chain);
+    *yes = x.found;
+    return status;
+}

@@ -10,6 +10,7 @@
 #ifndef REELWRIGHT_AUDIT_H
 #define REELWRIGHT_AUDIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "coordinator/ledger/view.h"
@@ -36,6 +37,8 @@ Status audit_catch_up(Ledger *l, double now_s);
 Status audit_take_part(Audit *a, Ledger *l, const char *part, double now_s);
 /* Reads the chains of the parts and of the whole, and checks all of them. sink.line may be NULL. */
 Status audit_read(const char *folder, TrustChainSink sink, TrustChain *out);
+/* Whether such a line about this clip is there. */
+Status audit_has(const Audit *a, const char *what, const char *clip_id, bool *yes);
 
 enum { AUDIT_TOKEN = 25 };
 /* How an id stands in it. */

@@ -54,11 +54,18 @@ grep -q '^"k1",' out-night/revoked.csv || fail "revoked.csv does not name k1"
 happened night clip.revoked || fail "no event tells of it"
 echo "a revocation was in effect $took ms after the command"
 
-# ben says no after the delivery; somebody delivers again
+# ben says no after the delivery: the store knows the campaigns that were made with it
 [ -s out-night/delivery/clips/k2.mp4 ] || fail "k2 is not in delivery/"
-"$PROGRAM" cameo revoke ben >/dev/null
-"$PROGRAM" deliver out-night >/dev/null 2>&1
+latents() { ls out-night/latents | wc -l; }
+before=$(latents)
+mv out-night moved # on a disk that is away: said, and not forgotten
+code=0; "$PROGRAM" cameo revoke ben >revoke.txt 2>&1 || code=$?
+[ $code = 1 ] && grep -q 'out-night: not there now' revoke.txt || fail "status $code: $(cat revoke.txt)"
+mv moved out-night
+"$PROGRAM" cameo revoke ben >revoke.txt
+grep -q 'out-night: 1 clips are withdrawn' revoke.txt || fail "revoke says: $(cat revoke.txt)"
 is k2 revoked
+[ "$(latents)" = $((before - 1)) ] || fail "what shows ben is still in latents/"
 [ -z "$(find out-night/clips out-night/delivery -name 'k2.*')" ] || fail "a clip of ben is there"
 grep -q '^"k2",.*"delivered","clips/k2.mp4","delivery/clips/k2.mp4"' out-night/revoked.csv || fail "revoked.csv does not say where k2 had gone"
 run night; finish 0 # the campaign is what it was

@@ -37,7 +37,7 @@ static void open_extras(const char *spec, Extras *e, FinishSpec *s)
     const char renditions[] =
         "{\"renditions\":[{\"name\":\"x\",\"width\":64,\"height\":112,\"crf\":20,\"preset\":\"fast\",\"max_kbps\":0}]}";
     assert_string_equal(finish_spec_read(renditions, spec, s).message, "");
-    assert_string_equal(extras_open(s, FRAMES, FPS, NULL, e).message, "");
+    assert_string_equal(extras_open(s, FRAMES, FPS, (ExtrasFolders){0}, e).message, "");
 }
 
 static Status make(const char *path, const Rendition *r, Extras *e, json_t **report)

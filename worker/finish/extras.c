@@ -15,31 +15,36 @@ static double number_of(const json_t *o, const char *key, double fallback)
     return json_is_number(n) ? json_number_value(n) : fallback;
 }
 
-/* `voice: cameo`: with a person's own voice, which the engine reads from a descriptor that it inherits. */
-static Status make_cameo_voice(const json_t *spec, const FinishSpec *all, const char *cache, Voice *out)
+/* `voice: cameo`: with a person's own voice, which the engine reads from a descriptor that it inherits. What it speaks is kept for nobody: a
+ * kill leaves it in the lease's folder, which goes. */
+static Status make_cameo_voice(const json_t *spec, const FinishSpec *all, const char *own_folder, Voice *out)
 {
     int consent = 0;
-    char sha256[HASH_TEXT], *ref = text_format("/dev/fd/%d", LIKENESS_VOICE_FD);
+    char sha256[HASH_TEXT], *ref = text_format("/dev/fd/%d", LIKENESS_VOICE_FD),
+                            *folder = own_folder ? path_join(own_folder, "voice") : NULL;
     Status status = likeness_voice(finish_spec_get(all, "trust"), finish_spec_get(all, "cameo"), &consent, sha256);
     if (!failed(status)) {
         json_t *own = json_copy((json_t *)(uintptr_t)spec);
         json_object_set_new(own, "voice_ref", json_string(ref));
         json_object_set_new(own, "voice_sha256", json_string(sha256));
         json_object_set_new(own, "consent", json_integer(consent));
-        status = voice_make(own, cache, out);
+        status = voice_make(own, folder, out);
         json_decref(own);
         likeness_voice_end();
     }
+    if (folder) file_remove_tree(folder);
+    free(folder);
     free(ref);
     return status_at(status, "voice");
 }
 
-static Status open_voice(const json_t *spec, const FinishSpec *all, double shot_s, const char *cache, Extras *e)
+static Status open_voice(const json_t *spec, const FinishSpec *all, double shot_s, const ExtrasFolders *folder,
+                         Extras *e)
 {
     const double room = shot_s - voice_begin_s(spec) - TAIL_S;
     const char *whose = json_string_value(json_object_get(spec, "voice"));
     const bool cameo = whose && strcmp(whose, "cameo") == 0;
-    TRY(cameo ? make_cameo_voice(spec, all, cache, &e->voice) : voice_make(spec, cache, &e->voice));
+    TRY(cameo ? make_cameo_voice(spec, all, folder->own, &e->voice) : voice_make(spec, folder->voices, &e->voice));
     if (e->voice.sound.count == 0) return status_ok();
     e->language = json_string_value(json_object_get(spec, "language"));
     if (!e->language) e->language = "en";
@@ -89,12 +94,12 @@ static void gather_overlays(const FinishSpec *spec, Extras *e)
     json_decref(burned);
 }
 
-Status extras_open(const FinishSpec *spec, int frames, int fps, const char *cache, Extras *out)
+Status extras_open(const FinishSpec *spec, int frames, int fps, ExtrasFolders folder, Extras *out)
 {
     const double shot_s = (double)frames / fps;
     const json_t *voice = finish_spec_get(spec, "voice"), *music = finish_spec_get(spec, "music");
     *out = (Extras){.duration_s = shot_s, .label = finish_spec_get(spec, "label")};
-    if (voice) TRY(open_voice(voice, spec, shot_s, cache, out));
+    if (voice) TRY(open_voice(voice, spec, shot_s, &folder, out));
     hold_for_platforms(spec, out);
     out->duration_s = ceil(out->duration_s * fps - 1e-6) / fps;
     out->hold_s = out->duration_s - shot_s;

@@ -24,9 +24,14 @@ typedef struct {
     } track[MAX_RENDITIONS];
 } Extras;
 
-/* frames, fps: of the shot; the clip lasts as long, or a whole number of its frames longer. cache: for what engines say, NULL: none. ERR_CLIP, ERR_INPUT: something in it cannot be made,
- * the message begins with its key. extras_close in every case. */
-Status extras_open(const FinishSpec *spec, int frames, int fps, const char *cache, Extras *out);
+typedef struct {        /* for what engines say; NULL: it is not kept */
+    const char *voices; /* for all clips of the campaign */
+    const char *own;    /* goes with this clip's lease: what is said with the voice of a person who may take it back */
+} ExtrasFolders;
+
+/* frames, fps: of the shot; the clip lasts as long, or a whole number of its frames longer. ERR_CLIP, ERR_INPUT: something in it cannot be
+ * made, the message begins with its key. extras_close in every case. */
+Status extras_open(const FinishSpec *spec, int frames, int fps, ExtrasFolders folder, Extras *out);
 void extras_close(Extras *e);
 
 /* The sound at a rendition's loudness; *out NULL where it has none (r->sound "none", or "auto" and the clip is silent). Borrowed. Not

@@ -78,7 +78,7 @@ static Status prepare(Bench *b)
     bool skip[MAX_RENDITIONS] = {false};
     double start = processor_s();
     TRY(finish_spec_read(document, "", &b->spec));
-    TRY(extras_open(&b->spec, b->frames, b->fps, NULL, &b->extras));
+    TRY(extras_open(&b->spec, b->frames, b->fps, (ExtrasFolders){0}, &b->extras));
     for (int i = 0; i < b->spec.rendition_count; i++) {
         const OutputOrder order = {.rendition = &b->spec.rendition[i],
                                    .width = b->width,
