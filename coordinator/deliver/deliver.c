@@ -25,6 +25,7 @@ typedef struct {
     bool again;     /* it was delivered before */
     char *why;      /* NULL: its files are there */
     char *withheld; /* JSON: who is meant gets nothing; NULL: he does */
+    int from, to;   /* its files in the batch */
     char *clip_id, *sha256;
     Handover upload; /* order NULL: there is nothing to upload */
 } Settled;
@@ -102,10 +103,11 @@ static Status note_unread(Deliverer *d, Status why)
 
 /* Nobody is shown a likeness without a consent that holds now. Those whose consent is gone were withdrawn before (withdraw.h); what is
  * left here are those that cannot be asked about, and they stay approved. */
-static Status may_deliver(Deliverer *d, int64_t clip, bool *may)
+static Status may_deliver(Deliverer *d, int64_t clip, bool again, bool *may)
 {
     char *reason;
-    TRY(guard_may_deliver(d->guard, d->ledger, clip, &reason));
+    TRY(again ? guard_still_may(d->guard, d->ledger, clip, &reason)
+              : guard_may_deliver(d->guard, d->ledger, clip, &reason));
     *may = !reason;
     Status status = reason ? note_unread(d, status_fail(ERR_NODE, "%s", reason)) : status_ok();
     free(reason);
@@ -166,7 +168,7 @@ static void withhold(Deliverer *d, const ClipRow *r, char *why) /* takes it */
 /* Whether it is to be delivered now: approved, allowed, and wanted. */
 static Status may_go(Deliverer *d, const ClipRow *r, bool *may)
 {
-    TRY(may_deliver(d, r->clip, may));
+    TRY(may_deliver(d, r->clip, false, may));
     char *why = *may ? suppressed(d, r) : NULL;
     if (why) {
         withhold(d, r, why);
@@ -193,8 +195,12 @@ static Status deliver_one(void *self, const ClipRow *r)
         if (delivered && d->place.mended == 0) return status;
         if (!delivered && d->options.files_only && d->settings.delivery.upload) return status;
         Settled *s = &d->settled[d->settled_count++];
-        *s = (Settled){
-            .clip = r->clip, .again = delivered, .clip_id = text_copy(r->clip_id), .sha256 = text_copy(r->sha256)};
+        *s = (Settled){.clip = r->clip,
+                       .again = delivered,
+                       .from = files,
+                       .to = d->place.file_count,
+                       .clip_id = text_copy(r->clip_id),
+                       .sha256 = text_copy(r->sha256)};
         if (!delivered && d->settings.delivery.upload) handover_make(r, d->campaign, d->to, &s->upload);
         return status;
     }
@@ -238,7 +244,6 @@ static void count_settled(Deliverer *d, const Settled *s)
     }
     d->done.delivered += !s->again;
     d->done.restored += s->again;
-    if (!s->again) audit_add(d->audit, "delivery", s->clip_id, "{s:s}", "sha256", s->sha256);
 }
 
 static Status begin_writing(Deliverer *d)
@@ -251,11 +256,17 @@ static Status begin_writing(Deliverer *d)
 static Status note_batch(Deliverer *d, int from, int to)
 {
     Status status = begin_writing(d);
-    for (int i = from; i < to && !failed(status); i++) status = note_settled(d, &d->settled[i]);
+    for (int i = from; i < to && !failed(status); i++) {
+        const Settled *s = &d->settled[i];
+        status = note_settled(d, s);
+        if (!s->why && !s->withheld && !s->again && is_uploaded(s))
+            audit_add(d->audit, "delivery", s->clip_id, "{s:s}", "sha256", s->sha256);
+    }
+    if (!failed(status)) status = audit_flush(d->audit, moment_wall_s()); /* first: the files are there */
     if (failed(status)) return ledger_rollback(d->ledger), status;
     TRY(ledger_commit(d->ledger));
     for (int i = from; i < to; i++) count_settled(d, &d->settled[i]);
-    return audit_flush(d->audit, moment_wall_s());
+    return status_ok();
 }
 
 static void upload_batch(Deliverer *d, int from, int to)
@@ -267,11 +278,41 @@ static void upload_batch(Deliverer *d, int from, int to)
     if (count) handover_all(HANDOVER_UPLOAD, &d->settings.delivery, NULL, wait, count, &d->failed_in_a_row);
 }
 
+static void take_out(Deliverer *d, int which)
+{
+    const int from = d->settled[which].from, count = d->settled[which].to - from;
+    placer_take_out(&d->place, from, from + count);
+    clear_settled(&d->settled[which]);
+    d->settled_count--;
+    memmove(&d->settled[which], &d->settled[which + 1], (size_t)(d->settled_count - which) * sizeof *d->settled);
+    for (int i = 0; i < d->settled_count; i++)
+        if (d->settled[i].from > from) d->settled[i].from -= count, d->settled[i].to -= count;
+}
+
+/* Copying takes its time: whoever said no meanwhile is not shown. */
+static Status ask_again(Deliverer *d)
+{
+    Status status = status_ok();
+    if (!d->guard) return status;
+    guard_hold(d->guard);
+    for (int i = 0; i < d->settled_count && !failed(status);) {
+        bool may = true;
+        if (d->settled[i].to > d->settled[i].from) status = may_deliver(d, d->settled[i].clip, true, &may);
+        if (may)
+            i++;
+        else
+            take_out(d, i);
+    }
+    guard_release(d->guard);
+    return status;
+}
+
 /* The files are on disk; only then are the clips uploaded and delivered. Uploads are noted a few at a time: what was uploaded and not
  * noted when this process dies is uploaded again. */
 static Status finish_batch(Deliverer *d)
 {
-    Status status = placer_publish(&d->place);
+    Status status = ask_again(d);
+    if (!failed(status)) status = placer_publish(&d->place);
     const int step = d->settings.delivery.upload ? 4 * d->settings.delivery.parallel : PLACER_CLIPS;
     for (int from = 0; from < d->settled_count && !failed(status); from += step) {
         const int to = from + step < d->settled_count ? from + step : d->settled_count;

@@ -177,6 +177,20 @@ void placer_drop(Placer *l, int from, bool unlink_drafts)
     }
 }
 
+void placer_take_out(Placer *l, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        unlink(l->draft[i]);
+        free(l->draft[i]);
+        free(l->path[i]);
+    }
+    const size_t rest = (size_t)(l->file_count - to);
+    memmove(&l->draft[from], &l->draft[to], rest * sizeof *l->draft);
+    memmove(&l->path[from], &l->path[to], rest * sizeof *l->path);
+    l->file_count -= to - from;
+    twins_forget_places(l->twins);
+}
+
 Status placer_publish(Placer *l)
 {
     Status status = file_publish_all(l->draft, l->path, l->file_count);

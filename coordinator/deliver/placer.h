@@ -29,6 +29,8 @@ Status placer_settle(Placer *l, const char *relative, const char *sha256, bool d
 Status placer_publish(Placer *l); /* all of the batch: they are on disk */
 /* Forgets the batch's files from this one on. */
 void placer_drop(Placer *l, int from, bool unlink_drafts);
+/* Takes the files from `from` to before `to` out of the batch, with their drafts; those after them move up. */
+void placer_take_out(Placer *l, int from, int to);
 /* What leaves the house may be read by whoever gets it, though the folder around it is the owner's. */
 Status placer_open_folder(const char *folder);
 

@@ -212,7 +212,7 @@ Status guard_find(Guard *g, Ledger *l, int64_t shot, int64_t clip, GuardedClips 
     return status;
 }
 
-Status guard_may_deliver(Guard *g, Ledger *l, int64_t clip, char **reason)
+static Status ask_of_clip(Guard *g, Ledger *l, int64_t clip, char **reason)
 {
     char *finish = NULL;
     *reason = NULL;
@@ -225,6 +225,19 @@ Status guard_may_deliver(Guard *g, Ledger *l, int64_t clip, char **reason)
     }
     free(finish);
     return status_ok();
+}
+
+Status guard_may_deliver(Guard *g, Ledger *l, int64_t clip, char **reason) { return ask_of_clip(g, l, clip, reason); }
+Status guard_still_may(Guard *g, Ledger *l, int64_t clip, char **reason) { return ask_of_clip(g, l, clip, reason); }
+
+void guard_hold(Guard *g)
+{
+    if (g && g->store) trust_hold(g->store);
+}
+
+void guard_release(Guard *g)
+{
+    if (g && g->store) trust_release(g->store);
 }
 
 /* "result" keeps where the clip had gone, for the list. */

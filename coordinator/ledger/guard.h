@@ -34,6 +34,11 @@ void guard_clear(GuardedClips *c);
 Status guard_find(Guard *g, Ledger *l, int64_t shot, int64_t clip, GuardedClips *out);
 /* Whether one clip may be delivered; not while the store cannot be read. *reason: why not, to be freed; NULL: it may. */
 Status guard_may_deliver(Guard *g, Ledger *l, int64_t clip, char **reason);
+/* The same once more, when its files are about to be published: somebody may have said no while they were copied. Between guard_hold and
+ * guard_release each person is read once. */
+Status guard_still_may(Guard *g, Ledger *l, int64_t clip, char **reason);
+void guard_hold(Guard *g);
+void guard_release(Guard *g);
 
 /* The number of the consent that allows a clip with this finish document now; 0: none. */
 int guard_consent(Guard *g, const char *finish);

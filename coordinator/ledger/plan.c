@@ -218,7 +218,7 @@ static Status check_changes(Ledger *l, const Campaign *c, bool update, bool same
 {
     Changes changes = {0};
     Status status = changes_find(l, c, &changes);
-    if (!failed(status) && !update && changes_make_clips(&changes)) status = refuse(l, c, &changes);
+    if (!failed(status) && !update && !same && changes_make_clips(&changes)) status = refuse(l, c, &changes);
     *pending = !failed(status) && !(same && changes.changed_count == 0);
     changes_clear(&changes);
     return status;

@@ -240,7 +240,14 @@ static Status change_row(Update *u, const ChangedRow *r)
     Status status = ledger_sql_run(u->ledger, "UPDATE clips SET customer = ?1 WHERE clip = ?2", "ti", customer, clip);
     free(customer);
     TRY(status);
-    if (r->follows == FOLLOWS_LIST) return status_ok();
+    if (r->follows == FOLLOWS_LIST) { /* refused as before, maybe for another reason */
+        const PlannedClip *p = &u->campaign->clip[r->row];
+        return p->refusal ? ledger_sql_run(u->ledger,
+                                           "UPDATE clips SET finish = ?1, reason = ?2 WHERE clip = ?3 AND state = "
+                                           "'refused'",
+                                           "tti", p->finish, p->refusal, clip)
+                          : status_ok();
+    }
     TRY(ledger_sql_number(
         u->ledger, &shot, /* one that was asked for with a seed of its own keeps that as long as it can */
         "SELECT ifnull((SELECT shot FROM clips WHERE clip = ?1 AND seed IS NOT NULL), -1)", "i", clip));

@@ -105,8 +105,9 @@ static bool start_job(Night *n)
     n->net = local_net_new(n->sims + 1, n->strikes_left > 0 ? bad : quiet);
     n->sim = memory_get((size_t)n->sims + 1, sizeof *n->sim);
     for (int i = 1; i <= n->sims; i++) sim_open(n, &n->sim[i], i, n->net);
+    if (n->plan) NIGHT_GOOD(n, n->plan(n));
     TRY_OUT(ledger_open(n->folder, LEDGER_WRITE, &n->ledger));
-    TRY_OUT(ledger_adopt(n->ledger, n->campaign, o.start_s));
+    if (!n->plan) TRY_OUT(ledger_adopt(n->ledger, n->campaign, o.start_s));
     TRY_OUT(ledger_begin_epoch(n->ledger, "here", 1, o.start_s));
     NIGHT_GOOD(n, events_open(n->folder, n->campaign->name, &n->events));
     TRY_OUT(dispatch_open(n->ledger, local_net_link(n->net, 0), n->events, &o, &n->dispatch));
@@ -148,6 +149,7 @@ void night_end_job(Night *n, bool ghost)
 static bool tick(Night *n)
 {
     n->now_ms += TICK_MS;
+    if (n->tick) n->tick(n);
     if (n->resume_ms && n->now_ms > n->resume_ms) {
         night_request(n, "resume");
         n->resume_ms = 0;

@@ -47,6 +47,8 @@ typedef struct { /* a worker that outlives its job and does not know it: a batch
 } Ghost;
 
 struct Night {
+    Status (*plan)(struct Night *n); /* in place of adopting the campaign, before each job; NULL: that */
+    void (*tick)(struct Night *n);   /* NULL: nobody looks */
     uint64_t seed, dice;
     bool told; /* say what strikes, as it strikes */
     char *folder;
