@@ -1,5 +1,7 @@
 #include "certificate.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -135,4 +137,62 @@ Status trust_make_certificates(const char *folder, const char *organisation)
     if (!failed(status)) status = file_make_folders(folder);
     if (!failed(status) && chmod(folder, 0700) != 0) status = status_errno(ERR_INPUT, "%s", folder);
     return failed(status) ? status : make_all(folder, organisation);
+}
+
+/* ---- seals ---- */
+
+/* Ed25519 hashes by itself. */
+static const EVP_MD *digest_of(const EVP_PKEY *key)
+{
+    return EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448") ? NULL : EVP_sha256();
+}
+
+static int no_password(char *text, int room, int writing, void *self)
+{
+    (void)text, (void)room, (void)writing, (void)self;
+    return -1; /* nobody is there to type it */
+}
+
+Status trust_seal(const char *key_file, const void *data, size_t bytes, char **seal)
+{
+    FILE *f = fopen(key_file, "re");
+    EVP_PKEY *key = f ? PEM_read_PrivateKey(f, NULL, no_password, NULL) : NULL;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    unsigned char *text = NULL;
+    size_t n = 0;
+    bool good = key && context && EVP_DigestSignInit(context, NULL, digest_of(key), NULL, key) == 1 &&
+                EVP_DigestSign(context, NULL, &n, data, bytes) == 1 && (text = memory_get(n, 1)) &&
+                EVP_DigestSign(context, text, &n, data, bytes) == 1;
+    *seal = NULL;
+    if (good) {
+        *seal = memory_get(2 * n + 1, 1);
+        trust_hex(text, n, *seal);
+    }
+    if (f) fclose(f);
+    free(text);
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    return good ? status_ok() : status_fail(ERR_INPUT, "%s: expected a key, in PEM, that can sign", key_file);
+}
+
+Status trust_check_seal(const char *certificate_file, const void *data, size_t bytes, const char *seal)
+{
+    const size_t n = strlen(seal) / 2;
+    unsigned char *signature = memory_get(n, 1);
+    FILE *f = fopen(certificate_file, "re");
+    X509 *certificate = f ? PEM_read_X509(f, NULL, no_password, NULL) : NULL;
+    EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = n > 0 && trust_unhex(seal, signature, n) && context && key &&
+                EVP_DigestVerifyInit(context, NULL, digest_of(key), NULL, key) == 1 &&
+                EVP_DigestVerify(context, signature, n, data, bytes) == 1;
+    Status status = good   ? status_ok()
+                    : !key ? status_fail(ERR_INPUT, "%s: expected a certificate, in PEM", certificate_file)
+                           : status_fail(ERR_INPUT, "not signed by the key of %s", certificate_file);
+    if (f) fclose(f);
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    X509_free(certificate);
+    free(signature);
+    return status;
 }

@@ -1,4 +1,5 @@
-/* certificate.h - a farm's own key for signing clips (C2PA Content Credentials), with certificates that it has made for itself.
+/* certificate.h - a farm's own key for signing clips (C2PA Content Credentials), with certificates that it has made for itself; and what else
+ * is signed with such a key: the head of a campaign's record (coordinator/watch/audit.h).
  *
  * An ES256 key (P-256, PKCS#8) and a chain of two X.509 certificates: the signer's (digitalSignature, extended use emailProtection,
  * which C2PA's default profile asks for) and a root of its own. Nobody trusts that root: readers say "valid, signer unknown". A clip that
@@ -6,9 +7,17 @@
 #ifndef REELWRIGHT_TRUST_CERTIFICATE_H
 #define REELWRIGHT_TRUST_CERTIFICATE_H
 
+#include <stddef.h>
+
 #include "common/status.h"
 
 /* Writes FOLDER/signer.pem (the key, 0600), chain.pem (signer, root), root.pem. ERR_INPUT: the folder holds a key already. */
 Status trust_make_certificates(const char *folder, const char *organisation);
+
+/* A signature (SHA-256, of any key that OpenSSL reads: ES256, RSA, Ed25519) over these bytes, in hexadecimal: free() it. ERR_INPUT: no key
+ * that can sign. */
+Status trust_seal(const char *key_file, const void *data, size_t bytes, char **seal);
+/* By the first certificate of the file. ERR_INPUT: no certificate, or the signature is not of these bytes. */
+Status trust_check_seal(const char *certificate_file, const void *data, size_t bytes, const char *seal);
 
 #endif

@@ -125,7 +125,20 @@ static bool last_is_signed(json_t *line, const TrustChain *c)
 typedef struct {
     int64_t count;
     char hash[HASH_TEXT];
+    char *seal; /* "" when there is none; owned */
 } Head;
+
+/* "COUNT HASH\n" or "COUNT HASH SEAL\n", and nothing else. */
+static bool parse_head(const char *text, size_t bytes, Head *out)
+{
+    long long count;
+    char again[TRUST_SEAL_BYTES + 128], seal[TRUST_SEAL_BYTES] = "";
+    if (sscanf(text, "%lld %64[0-9a-f] %2048[0-9a-f]", &count, out->hash, seal) < 2 || count < 1) return false;
+    const int n = snprintf(again, sizeof again, *seal ? "%lld %s %s\n" : "%lld %s\n", count, out->hash, seal);
+    out->count = count;
+    out->seal = text_copy(seal);
+    return (size_t)n == bytes && memcmp(again, text, bytes) == 0 && strlen(out->hash) == HASH_TEXT - 1;
+}
 
 static Status read_head(const char *path, Head *out)
 {
@@ -134,28 +147,36 @@ static Status read_head(const char *path, Head *out)
     *out = (Head){0};
     Status status = status_ok();
     if (!file_exists(name)) goto out;
-    TRY_OUT(file_read(name, 4096, &text, &bytes));
-    long long count;
-    char again[128];
-    int n = sscanf(text, "%lld %64[0-9a-f]", &count, out->hash) == 2
-                ? snprintf(again, sizeof again, "%lld %s\n", count, out->hash)
-                : -1;
-    if (n < 0 || (size_t)n != bytes || memcmp(again, text, bytes) != 0 || strlen(out->hash) != HASH_TEXT - 1 ||
-        count < 1)
-        TRY_OUT(status_fail(ERR_INPUT, "%s: damaged: expected the number of lines and a hash", name));
-    out->count = count;
+    TRY_OUT(file_read(name, 2 * TRUST_SEAL_BYTES, &text, &bytes));
+    if (!parse_head(text, bytes, out))
+        status = status_fail(ERR_INPUT, "%s: damaged: expected the number of lines and a hash", name);
 out:
+    if (!out->seal) out->seal = text_copy("");
+    if (failed(status)) out->count = 0;
     free(text);
     free(name);
     return status;
 }
 
-static Status write_head(const char *path, const TrustChain *c)
+Status trust_chain_read_head(const char *path, char **head, char **seal)
 {
-    char text[128], *name = text_format("%s.head", path);
-    int n = snprintf(text, sizeof text, "%lld %s\n", (long long)c->count, c->hash);
-    Status status = trust_publish(name, text, (size_t)n);
+    Head h;
+    Status status = read_head(path, &h);
+    *head = h.count ? text_format("%lld %s", (long long)h.count, h.hash) : text_copy("");
+    *seal = h.seal;
+    return status;
+}
+
+static Status write_head(const char *path, const TrustChain *c, TrustSigner signer)
+{
+    char *head = text_format("%lld %s", (long long)c->count, c->hash), *name = text_format("%s.head", path);
+    char *seal = signer.seal ? signer.seal(signer.self, head) : NULL;
+    char *text = seal ? text_format("%s %s\n", head, seal) : text_format("%s\n", head);
+    Status status = trust_publish(name, text, strlen(text));
+    free(text);
+    free(seal);
     free(name);
+    free(head);
     return status;
 }
 
@@ -205,8 +226,10 @@ Status trust_chain_read(const char *path, TrustChainSink sink, TrustChain *out)
     size_t bytes = 0, used = 0;
     Reading r = {.path = path, .sink = sink, .out = out};
     *out = (TrustChain){0};
-    TRY(read_head(path, &r.head)); /* before the lines: they are written first */
-    Status status = file_exists(path) ? file_read(path, (size_t)4 << 30, &text, &bytes) : status_ok();
+    Status status = read_head(path, &r.head); /* before the lines: they are written first */
+    free(r.head.seal);
+    TRY(status);
+    status = file_exists(path) ? file_read(path, (size_t)4 << 30, &text, &bytes) : status_ok();
     if (!failed(status)) status = read_lines(&r, text ? text : "", bytes, &used);
     out->bytes = (int64_t)used;
     json_decref(r.last);
@@ -268,8 +291,8 @@ static bool is_as_known(const char *path, const TrustChain *known)
     return known->count > 0 && !failed(file_size(path, &bytes)) && bytes == known->bytes;
 }
 
-Status trust_chain_append_locked(const char *path, json_t *const *body, int count, int64_t now_s,
-                                 const TrustSecret *signer, TrustChain *known)
+Status trust_chain_append_locked(const char *path, json_t *const *body, int count, int64_t now_s, TrustSigner signer,
+                                 TrustChain *known)
 {
     TrustChain c = *known;
     if (!is_as_known(path, known)) TRY(trust_chain_read(path, (TrustChainSink){0}, &c));
@@ -281,7 +304,7 @@ Status trust_chain_append_locked(const char *path, json_t *const *body, int coun
     if (now_s > c.latest_s) c.latest_s = now_s;
     bool fits = true;
     for (int i = 0; i < count; i++) {
-        char *line = complete_line(body[i], signer, &c);
+        char *line = complete_line(body[i], signer.secret, &c);
         fits = fits && strlen(line) < LINE_BYTES;
         fputs(line, lines);
         free(line);
@@ -291,12 +314,12 @@ Status trust_chain_append_locked(const char *path, json_t *const *body, int coun
                          : status_fail(ERR_INPUT, "%s: a line of more than %d bytes", path, LINE_BYTES);
     c.bytes = from + (int64_t)bytes;
     free(text);
-    if (!failed(status)) status = write_head(path, &c);
+    if (!failed(status)) status = write_head(path, &c, signer);
     if (!failed(status)) *known = c;
     return status;
 }
 
-Status trust_chain_append(const char *path, json_t *const *body, int count, int64_t now_s, const TrustSecret *signer,
+Status trust_chain_append(const char *path, json_t *const *body, int count, int64_t now_s, TrustSigner signer,
                           TrustChain *known)
 {
     int fd;

@@ -5,7 +5,8 @@
  * "prev" is the SHA-256 of the whole line before it: changing, removing or adding a line breaks the next one. With a signer each
  * line also carries the signature of the SHA-256 of itself without that signature, in canonical form (signed.h), so that nobody
  * else can write the chain anew; that of the last line stands for all before it, whose hashes it holds. The end is guarded by the head: a file beside
- * the chain (NAME.head) that says how many lines there are at least and what the last of them hashes to. A line that a kill cut in
+ * the chain (NAME.head) that says how many lines there are at least and what the last of them hashes to, and may be sealed: signed by whoever
+ * wrote it. A line that a kill cut in
  * the middle is no line yet: it is taken out by the next writer.
  *
  * Writers take turns by a lock on NAME.lock, which works between the machines of a shared file system. */
@@ -24,6 +25,15 @@ typedef struct {
     unsigned char signer[TRUST_KEY_BYTES]; /* of the last; zeros when it is not signed */
 } TrustChain;
 
+enum { TRUST_SEAL_BYTES = 2049 };
+
+typedef struct {               /* who vouches for what is appended; NULL: nobody */
+    const TrustSecret *secret; /* signs each line */
+    /* signs what the head says ("COUNT HASH"): hexadecimal, at most TRUST_SEAL_BYTES with its 0 byte, to be freed; NULL: it cannot */
+    char *(*seal)(void *self, const char *head);
+    void *self;
+} TrustSigner;
+
 typedef struct { /* may be NULL: nobody wants them */
     Status (*line)(void *self, const json_t *line);
     void *self;
@@ -33,18 +43,21 @@ typedef struct { /* may be NULL: nobody wants them */
  * hash, a line that is missing, an end that is missing. */
 Status trust_chain_read(const char *path, TrustChainSink sink, TrustChain *out);
 
+/* What stands in the head as it was read last: "COUNT HASH", and its seal, "" when there is none; free() both. ERR_INPUT: damaged. */
+Status trust_chain_read_head(const char *path, char **head, char **seal);
+
 /* Appends `count` lines (n, at, t, prev and, with a signer, signature are added to each body; t is now_s or, when the clock went
  * back, the latest time that the chain has seen) in one write. `known` is what this writer saw of the chain last, zeros at first: while
  * nobody else has written since, the chain is not read again. On failure (a full disk) the chain is as it was. */
-Status trust_chain_append(const char *path, json_t *const *body, int count, int64_t now_s, const TrustSecret *signer,
+Status trust_chain_append(const char *path, json_t *const *body, int count, int64_t now_s, TrustSigner signer,
                           TrustChain *known);
 
 /* The lock of a chain: one writer at a time, also among machines; waits up to ten seconds. */
 Status trust_chain_lock(const char *path, int *fd);
 void trust_chain_unlock(int *fd);
 /* The same as trust_chain_append by somebody who holds the lock. */
-Status trust_chain_append_locked(const char *path, json_t *const *body, int count, int64_t now_s,
-                                 const TrustSecret *signer, TrustChain *known);
+Status trust_chain_append_locked(const char *path, json_t *const *body, int count, int64_t now_s, TrustSigner signer,
+                                 TrustChain *known);
 
 /* "2026-11-30T21:04:05Z" */
 enum { TRUST_TIME_BYTES = 32 };

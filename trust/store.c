@@ -420,7 +420,8 @@ Status trust_log(TrustStore *s, json_t *line, int64_t now_s)
         c.latest_s = now_s; /* after a reset of the clock, times may be earlier than before it */
     else
         c.latest_s = s->clock_s;
-    Status status = trust_chain_append_locked(s->log, (json_t *[]){line}, 1, now_s, s->secret, &c);
+    Status status =
+        trust_chain_append_locked(s->log, (json_t *[]){line}, 1, now_s, (TrustSigner){.secret = s->secret}, &c);
     json_decref(line);
     return failed(status) ? status : trust_refresh(s);
 }

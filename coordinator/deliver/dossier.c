@@ -44,12 +44,12 @@ static Status take_decision(void *self, const json_t *line)
 static json_t *read_decisions(Dossier *d)
 {
     TrustChain chain;
-    char *path = path_join(d->folder, "audit.jsonl");
-    Status status = audit_read(d->folder, (TrustChainSink){take_decision, d}, &chain);
-    const char *state = !file_exists(path) ? "absent" : failed(status) ? "broken" : "whole";
-    free(path);
-    json_t *o = json_pack("{s:s,s:I,s:O}", "chain", state, "lines", (json_int_t)chain.count, "decisions", d->decisions);
-    if (failed(status)) json_object_set_new(o, "why", json_string(status.message));
+    char *why;
+    const AuditState state = audit_check(d->folder, (TrustChainSink){take_decision, d}, &chain, &why);
+    json_t *o = json_pack("{s:s,s:b,s:I,s:O}", "chain", audit_state_name(state), "sealed", state == AUDIT_SEALED,
+                          "lines", (json_int_t)chain.count, "decisions", d->decisions);
+    if (why) json_object_set_new(o, "why", json_string(why));
+    free(why);
     if (chain.count) json_object_set_new(o, "last_sha256", json_string(chain.hash));
     return o;
 }

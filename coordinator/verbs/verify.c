@@ -125,17 +125,6 @@ static Status check_clip(void *self, const ClipRow *r)
     return status_ok();
 }
 
-static const char *check_audit(const char *folder)
-{
-    TrustChain chain;
-    char *path = path_join(folder, "audit.jsonl");
-    const char *state = !file_exists(path)                                        ? "absent"
-                        : failed(audit_read(folder, (TrustChainSink){0}, &chain)) ? "broken"
-                                                                                  : "whole";
-    free(path);
-    return state;
-}
-
 static void print_folder(const Folder *f, const char *audit, bool as_json)
 {
     size_t i;
@@ -164,14 +153,17 @@ static Status verify_folder(const char *folder, bool as_json)
     TRY(ledger_open(folder, LEDGER_READ, &l));
     Status status = ledger_read_clips(l, NULL, (ClipSink){check_clip, &f});
     ledger_close(&l);
-    const char *audit = check_audit(folder);
+    TrustChain chain;
+    char *why;
+    const AuditState state = audit_check(folder, (TrustChainSink){0}, &chain, &why);
+    const char *audit = audit_state_name(state);
     if (!failed(status)) print_folder(&f, audit, as_json);
     const size_t wrong = json_array_size(f.bad);
     json_decref(f.bad);
-    if (failed(status)) return status;
-    if (wrong || strcmp(audit, "broken") == 0)
-        return status_fail(ERR_CLIP, "%s: %zu file%s not as recorded; audit log %s", folder, wrong,
-                           plural_s((int64_t)wrong), audit);
+    if (!failed(status) && (wrong || state == AUDIT_BROKEN || state == AUDIT_UNSEALED))
+        status = status_fail(ERR_CLIP, "%s: %zu file%s not as recorded; audit log %s%s%s", folder, wrong,
+                             plural_s((int64_t)wrong), audit, why ? ": " : "", why ? why : "");
+    free(why);
     return status;
 }
 

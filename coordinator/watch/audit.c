@@ -11,11 +11,14 @@
 
 #include "common/file.h"
 #include "common/hash.h"
+#include "common/log.h"
+#include "trust/certificate.h"
 
 enum { KEY_BYTES = 32, PIECE_LINES = 4096, SHORTEST_CELL = 3 };
 
 struct Audit {
-    char *folder, *path;
+    char *folder, *path, *signer; /* signer: the file of the campaign's key; NULL: it has none */
+    bool complained;
     unsigned char key[KEY_BYTES];
     TrustChain chain;
     int64_t decision; /* the greatest number of a reviewer's decision in that chain */
@@ -66,11 +69,43 @@ static Status read_key(const char *folder, unsigned char key[KEY_BYTES])
     return status;
 }
 
+/* ---- the seal ---- */
+
+/* A file that the campaign's credentials name: "key", "certificate". NULL: none. */
+static char *read_credential(const char *folder, const char *what)
+{
+    Ledger *l = NULL;
+    char *finish = NULL, *file = NULL;
+    if (failed(ledger_open(folder, LEDGER_READ, &l))) return NULL;
+    if (!failed(ledger_read_finish(l, &finish))) {
+        json_t *all = json_loads(finish, 0, NULL);
+        const char *path = json_string_value(json_object_get(json_object_get(all, "credentials"), what));
+        if (path) file = text_copy(path);
+        json_decref(all);
+    }
+    free(finish);
+    ledger_close(&l);
+    return file;
+}
+
+static char *seal(void *self, const char *head)
+{
+    Audit *a = self;
+    char *hex = NULL;
+    Status status = trust_seal(a->signer, head, strlen(head), &hex);
+    if (failed(status) && !a->complained) log_line(LOG_WARNING, "the record is not sealed: %s", status.message);
+    a->complained = failed(status);
+    if (hex && strlen(hex) < TRUST_SEAL_BYTES) return hex;
+    free(hex);
+    return NULL;
+}
+
 Status audit_open(const char *folder, Audit **out)
 {
     Audit *a = *out = memory_get(1, sizeof *a);
     a->folder = text_copy(folder);
     a->path = path_join(folder, "audit.jsonl");
+    a->signer = read_credential(folder, "key");
     Status status = read_key(folder, a->key);
     if (failed(status)) audit_close(out);
     return status;
@@ -90,6 +125,7 @@ void audit_close(Audit **audit)
     audit_drop(a);
     free(a->line);
     free(a->folder);
+    free(a->signer);
     free(a->path);
     free(a);
     *audit = NULL;
@@ -147,9 +183,10 @@ static Status read_chain(Audit *a)
 
 static Status append_pieces(Audit *a, double now_s)
 {
+    const TrustSigner signer = {.seal = a->signer ? seal : NULL, .self = a};
     for (int i = 0; i < a->count; i += PIECE_LINES) {
         const int n = a->count - i < PIECE_LINES ? a->count - i : PIECE_LINES;
-        TRY(trust_chain_append_locked(a->path, a->line + i, n, (int64_t)now_s, NULL, &a->chain));
+        TRY(trust_chain_append_locked(a->path, a->line + i, n, (int64_t)now_s, signer, &a->chain));
     }
     return status_ok();
 }
@@ -340,4 +377,48 @@ Status audit_has(const Audit *a, const char *what, const char *clip_id, bool *ye
     Status status = trust_chain_read(a->path, (TrustChainSink){look_at, &x}, &chain);
     *yes = x.found;
     return status;
+}
+
+/* ---- whether it is what was written ---- */
+
+const char *audit_state_name(AuditState s)
+{
+    static const char *const name[] = {[AUDIT_ABSENT] = "absent",
+                                       [AUDIT_WHOLE] = "whole",
+                                       [AUDIT_SEALED] = "whole",
+                                       [AUDIT_UNSEALED] = "unsealed",
+                                       [AUDIT_BROKEN] = "broken"};
+    return name[s];
+}
+
+static AuditState check_seal(const char *folder, const char *path, char **why)
+{
+    char *head = NULL, *hex = NULL, *certificate = read_credential(folder, "certificate");
+    AuditState state = AUDIT_WHOLE;
+    Status status = certificate ? trust_chain_read_head(path, &head, &hex) : status_ok();
+    if (certificate && !failed(status)) {
+        status = *hex ? trust_check_seal(certificate, head, strlen(head), hex)
+                      : status_fail(ERR_INPUT, "not sealed with the campaign's key");
+        state = failed(status) ? AUDIT_UNSEALED : AUDIT_SEALED;
+    }
+    if (failed(status)) *why = text_format("%s.head: %s", path, status.message);
+    free(certificate);
+    free(head);
+    free(hex);
+    return state;
+}
+
+AuditState audit_check(const char *folder, TrustChainSink sink, TrustChain *chain, char **why)
+{
+    char *path = path_join(folder, "audit.jsonl");
+    AuditState state = AUDIT_ABSENT;
+    *chain = (TrustChain){0};
+    *why = NULL;
+    if (file_exists(path)) {
+        Status status = audit_read(folder, sink, chain);
+        if (failed(status)) *why = text_copy(status.message);
+        state = failed(status) ? AUDIT_BROKEN : check_seal(folder, path, why);
+    }
+    free(path);
+    return state;
 }

@@ -1,6 +1,10 @@
 /* audit.h - DIR/audit.jsonl: what was decided in a campaign, and by whom, as a chain (trust/chain.h) that `verify DIR` checks: rows that were
  * refused, consents that were used, revocations, erasures, deliveries. Reviewers' decisions are in the ledger (ledger/review.h).
  *
+ * Where the campaign has a key for its credentials (`keys init`), every append seals the chain's head with it: whoever writes the chain anew
+ * needs that key, which may be kept where the folder is not. Without one the chain shows what was changed by accident, or by somebody who
+ * did not change the rest with it.
+ *
  * It can only grow, so it must hold nothing that somebody may want erased: clips and people stand in it as the HMAC of their ids with a
  * key of the campaign's own (audit.key, 0600; that of a part lies with the whole). Who has the id finds its lines; who has the line does not find
  * the id. Words of a reviewer stand in it without the cells of the customer's row, and as their HMAC.
@@ -39,6 +43,17 @@ Status audit_take_part(Audit *a, Ledger *l, const char *part, double now_s);
 Status audit_read(const char *folder, TrustChainSink sink, TrustChain *out);
 /* Whether such a line about this clip is there. */
 Status audit_has(const Audit *a, const char *what, const char *clip_id, bool *yes);
+
+typedef enum {
+    AUDIT_ABSENT,
+    AUDIT_WHOLE,  /* every line as it was written */
+    AUDIT_SEALED, /* and so says the campaign's key */
+    AUDIT_UNSEALED, /* whole, and not sealed although the campaign has a key: written by somebody else, or where the key cannot be read */
+    AUDIT_BROKEN
+} AuditState;
+const char *audit_state_name(AuditState s); /* "whole" for both of the good ones */
+/* Reads all of it; the sink may be {0}. why: of the last two; to be freed, else NULL. */
+AuditState audit_check(const char *folder, TrustChainSink sink, TrustChain *chain, char **why);
 
 enum { AUDIT_TOKEN = 25 };
 /* How an id stands in it. */

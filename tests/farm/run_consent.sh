@@ -83,6 +83,40 @@ is k1 delivered; is k2 delivered
 [ ! -e out-night/revoked.csv ] || fail "revoked.csv names clips that are delivered"
 "$PROGRAM" verify out-night --json | grep '"audit": "whole"' >/dev/null || fail "the audit log is not whole"
 
+# the campaign has a key: its record is sealed, and who writes another one without that key is found out
+if [ -e "${C2PA:-}" ]; then
+  "$PROGRAM" keys init keys >/dev/null
+  sed 's/^campaign: .*/campaign: sealed/; s/^customers: .*/customers: short.csv/' night.yaml >sealed.yaml
+  head -n 4 night.csv >short.csv
+  printf 'credentials: {certificate: keys/chain.pem, key: keys/signer.pem}\n' >>sealed.yaml
+  run sealed; finish 0
+  "$PROGRAM" verify out-sealed --json | grep -q '"audit": "whole"' || fail "the sealed record is not whole"
+  "$PROGRAM" dossier out-sealed --json | grep -q '"sealed": true' || fail "the record is not sealed"
+  cp -r out-sealed forged
+  python3 - forged/audit.jsonl <<'EOF'
+import hashlib, json, sys
+path, prev, out = sys.argv[1], '', []
+for line in open(path):
+    o = json.loads(line)
+    if o['what'] == 'refusal': continue # as if nobody had been refused
+    o['n'], o['prev'] = len(out) + 1, prev
+    text = json.dumps(o, sort_keys=True, separators=(',', ':'), ensure_ascii=False)
+    prev = hashlib.sha256(text.encode()).hexdigest()
+    out.append(text)
+open(path, 'w').write(''.join(t + '\n' for t in out))
+open(path + '.head', 'w').write('%d %s\n' % (len(out), prev))
+EOF
+  ! "$PROGRAM" verify forged --json >forged.json 2>/dev/null || fail "a record that was written anew is taken for the real one"
+  grep -q '"audit": "unsealed"' forged.json || fail "verify says: $(cat forged.json)"
+  for at in 0 40 90; do # a byte of the count, of the hash, of the seal
+    cp out-sealed/audit.jsonl out-sealed/audit.jsonl.head forged/
+    printf 'x' | dd of=forged/audit.jsonl.head bs=1 seek=$at conv=notrunc status=none
+    ! "$PROGRAM" verify forged >/dev/null 2>&1 || fail "byte $at of the head is not looked at"
+  done
+else
+  echo "without a sealed record: libc2pa_c.so is not installed (./quickstart.sh build does it)"
+fi
+
 # the legal department's file
 "$PROGRAM" dossier out-night >/dev/null
 [ "$(stat -c %a out-night/dossier.json)" = 600 ] || fail "the dossier is readable by others"

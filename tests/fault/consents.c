@@ -605,6 +605,7 @@ static void reached(void *self, const ReachedFolder *f)
 static void take_back_late(World *w)
 {
     const int person = night_roll(&w->night, PEOPLE);
+    w->changes_left = 0; /* nobody else, while that goes on */
     show_store(w);
     take_back(w, person);
     if (w->without != CHECK_REACH) NIGHT_GOOD(&w->night, reach_folders(w->store, NULL, "R", (ReachSink){reached, w}));
