@@ -3,8 +3,8 @@
 # trust store. Before they are erased nothing of it is in logs, events, metrics, command lines, environments, or where others can read it;
 # afterwards, nothing at all: no word in any form, no piece of any file that was theirs, in the folder, the store, or where programs keep what is
 # temporary. Others who share a render or a spoken text keep theirs. An erasure that is killed anywhere goes on when it is asked for again.
-source "$(dirname "$0")/../fault/farm.sh"
 HERE=$(cd "$(dirname "$0")" && pwd)
+source "$HERE/../fault/farm.sh"
 VACE=$(cd "$MODEL/../../vace-0" && pwd)
 FACE=$(cd "$MODEL/../../../../.." && pwd)/models/face.png
 search() { python3 "$HERE/search.py" "$@"; }
