@@ -164,12 +164,13 @@ static void make_sentences(const char *name, TrustChallenge *c)
         name, day[1], digits);
 }
 
-static Status write_challenge(TrustStore *s, const TrustRecord *r, const TrustChallenge *c)
+static Status write_challenge(TrustStore *s, const TrustRecord *r, const TrustChallenge *c, char sha256[HASH_TEXT])
 {
     char *path = trust_path(s, "cameos/%s/challenge.json", r->id);
     json_t *body =
         json_pack("{s:s,s:s,s:I}", "ref", r->ref, "passcode", c->passcode, "issued_s", (json_int_t)c->issued_s);
     char *text = trust_sign(s->secret, "challenge", body);
+    hash_bytes(text, strlen(text), sha256);
     Status status = trust_publish(path, text, strlen(text));
     json_decref(body);
     free(text);
@@ -180,6 +181,7 @@ static Status write_challenge(TrustStore *s, const TrustRecord *r, const TrustCh
 static Status challenge_locked(TrustStore *s, const char *cameo, int64_t now_s, TrustChallenge *out)
 {
     TrustRecord r;
+    char sha256[HASH_TEXT];
     TRY(trust_read_record(s, cameo, &r));
     TrustFact *f = trust_fact(s, r.ref);
     enum { DAY_S = 24 * 3600 };
@@ -192,8 +194,8 @@ static Status challenge_locked(TrustStore *s, const char *cameo, int64_t now_s, 
     out->attempts_left = TRUST_ATTEMPTS;
     for (int i = 0; i < TRUST_PASSCODE_DIGITS; i++) out->passcode[i] = (char)('0' + trust_random_below(10));
     make_sentences(r.name, out);
-    TRY_OUT(write_challenge(s, &r, out));
-    status = trust_log(s, json_pack("{s:s,s:s}", "what", "challenge", "ref", r.ref), now_s);
+    TRY_OUT(write_challenge(s, &r, out, sha256));
+    status = trust_log(s, json_pack("{s:s,s:s,s:s}", "what", "challenge", "ref", r.ref, "sha256", sha256), now_s);
 out:
     trust_record_clear(&r);
     return status;
@@ -227,7 +229,8 @@ static Status read_challenge(TrustStore *s, const TrustRecord *r, int64_t now_s,
     Status status = trust_open_file(s, path, "challenge", &d);
     bool good = !failed(status) &&
                 json_unpack(d.body, "{s:s,s:s,s:I!}", "ref", &ref, "passcode", &passcode, "issued_s", &issued) == 0 &&
-                strcmp(ref, r->ref) == 0 && strlen(passcode) == TRUST_PASSCODE_DIGITS && issued <= f->challenge_s;
+                strcmp(ref, r->ref) == 0 && strlen(passcode) == TRUST_PASSCODE_DIGITS &&
+                strcmp(d.sha256, f->challenge) == 0;
     if (!failed(status) && !good) status = status_fail(ERR_INPUT, "%s: not this cameo's challenge", path);
     if (!failed(status) && now_s >= issued + TRUST_CHALLENGE_S)
         status =
@@ -436,9 +439,20 @@ Status trust_revoke(TrustStore *s, const char *cameo, int number, int64_t now_s)
 
 /* ---- the end ---- */
 
+/* What a link leads to is not the store's to destroy, and would stay. */
+static Status refuse_link(const char *path)
+{
+    struct stat info;
+    if (lstat(path, &info) != 0 || !S_ISLNK(info.st_mode)) return status_ok();
+    return status_fail(
+        ERR_INPUT, "%s: a symbolic link in the trust store; remove it and what it leads to, then say the same again",
+        path);
+}
+
 /* Overwritten before it goes: on a disk that writes in place nothing of it stays. */
 static Status wipe_file(const char *path)
 {
+    TRY(refuse_link(path));
     struct stat info;
     char nothing[4096] = {0};
     int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -482,7 +496,8 @@ static Status wipe_all(TrustStore *s, const char *cameo)
 {
     char *own = trust_path(s, "cameos/%s", cameo), *key = trust_path(s, "cameos/%s/key", cameo),
          *consents = trust_path(s, "consents"), *revocations = trust_path(s, "revocations");
-    Status status = wipe_file(key);
+    Status status = refuse_link(own);
+    if (!failed(status)) status = wipe_file(key);
     if (!failed(status)) status = wipe_matching(own, "", NULL);
     if (!failed(status)) status = wipe_matching(consents, cameo, is_numbered);
     if (!failed(status)) status = wipe_matching(revocations, cameo, is_numbered);

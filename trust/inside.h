@@ -25,6 +25,7 @@ typedef struct TrustFact { /* what the log says of one person */
     int challenges_today, attempts;
     bool challenged, used;
     int64_t challenge_s;
+    char challenge[HASH_TEXT]; /* of its document: an older one put in its place is none */
     int consent_count, consent_room;
     TrustFactConsent *consent;
     UT_hash_handle hh;

@@ -110,8 +110,11 @@ static Status read_record(TrustStore *s, const char *cameo, TrustRecord *out)
     if (!trust_id_valid(cameo))
         return status_fail(ERR_INPUT, "cameo \"%.64s\": expected 1 to %d letters, digits, dots, lines", cameo,
                            TRUST_ID_BYTES - 1);
-    char *path = trust_path(s, "cameos/%s/cameo.json", cameo);
+    struct stat info;
+    char *path = trust_path(s, "cameos/%s/cameo.json", cameo), *own = trust_path(s, "cameos/%s", cameo);
+    const bool is_link = lstat(own, &info) == 0 && S_ISLNK(info.st_mode);
     Status status = status_ok();
+    if (is_link) TRY_OUT(status_fail(ERR_INPUT, "%s: a symbolic link, expected a folder", own));
     if (!file_exists(path)) TRY_OUT(status_fail(ERR_INPUT, "no cameo \"%s\" in %s", cameo, s->folder));
     TRY_OUT(trust_open_file(s, path, "cameo", &d));
     bool good = trust_record_from_json(d.body, out) && strcmp(out->id, cameo) == 0;
@@ -123,6 +126,7 @@ static Status read_record(TrustStore *s, const char *cameo, TrustRecord *out)
 out:
     json_decref(d.body);
     free(path);
+    free(own);
     if (failed(status)) trust_record_clear(out);
     return status;
 }

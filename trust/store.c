@@ -260,7 +260,7 @@ static void note_revoke(TrustFact *f, int number, int64_t t)
     }
 }
 
-static void note_challenge(TrustFact *f, int64_t t)
+static void note_challenge(TrustFact *f, const char *sha256, int64_t t)
 {
     enum { DAY_S = 24 * 3600 };
     f->challenges_today = t / DAY_S == f->day_s / DAY_S ? f->challenges_today + 1 : 1;
@@ -268,6 +268,7 @@ static void note_challenge(TrustFact *f, int64_t t)
     f->challenged = true;
     f->used = false;
     f->attempts = 0;
+    snprintf(f->challenge, sizeof f->challenge, "%s", sha256);
 }
 
 /* The log is signed: what does not fit here is a fault of ours or a store of another version. */
@@ -283,7 +284,7 @@ static Status note(TrustFact *f, const char *what, const json_t *line, int64_t t
     else if (strcmp(what, "lapse") == 0 && c)
         c->lapsed = true;
     else if (strcmp(what, "challenge") == 0)
-        note_challenge(f, t);
+        note_challenge(f, sha256 ? sha256 : "", t);
     else if (strcmp(what, "attempt") == 0)
         f->attempts++;
     else if (strcmp(what, "erase") == 0)

@@ -438,6 +438,7 @@ static Status check_refused(void *self, const ClipRow *r)
     World *w = self;
     const int row = row_of(w, r->clip_id);
     read_use(w, row, r->finish);
+    if (strcmp(r->state, "delivered") != 0) w->was_delivered[row] = false;
     if (w->hidden_until_ms) return status_ok();
     const bool open = strcmp(r->state, "planned") == 0 || strcmp(r->state, "waiting") == 0;
     /* later, who does not agree any more is the guard's to find */
@@ -479,7 +480,6 @@ static void update_campaign(World *w)
     w->next_person[row] = night_roll(&w->night, PEOPLE + 1) - 1;
     w->next_purpose[row] = night_roll(&w->night, 2);
     w->version++;
-    w->was_delivered[row] = false;
 }
 
 /* ---- a second after ---- */

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -351,6 +353,79 @@ static void a_challenge_is_late_or_used_or_tried_too_often(void **unused)
     trust_close(&s);
 }
 
+/* Somebody who may write the folder, and has a recording from an earlier challenge of the same half hour. */
+static void an_older_challenge_does_not_come_back(void **unused)
+{
+    (void)unused;
+    TrustChallenge first, second;
+    TrustStore *s = open_store(TRUST_WRITE);
+    add(s, "anna");
+    good(trust_challenge(s, "anna", NOW, &first));
+    char *keep = text_format("cp %s/cameos/anna/challenge.json %s.out", folder, folder),
+         *put = text_format("cp %s.out %s/cameos/anna/challenge.json", folder, folder);
+    run(keep);
+    TrustVerdict v = {
+        .by = "R", .how = "person", .passcode = first.passcode, .good = true, .recording = "m", .bytes = 1};
+    good(trust_verify(s, "anna", &v, NOW + 60));
+    good(trust_challenge(s, "anna", NOW + 120, &second));
+    run(put);
+    refused(trust_verify(s, "anna", &v, NOW + 180), "not this cameo's challenge");
+    trust_challenge_clear(&first);
+    trust_challenge_clear(&second);
+    free(keep);
+    free(put);
+    trust_close(&s);
+}
+
+static void links_in_the_store_lead_nowhere(void **unused)
+{
+    (void)unused;
+    TrustStore *s = open_store(TRUST_WRITE);
+    add(s, "anna");
+    verify(s, "anna");
+    grant(s, "anna", NOW + DAY);
+    char *move = text_format("mv %s/cameos/anna %s.out && ln -s ../../%s.out %s/cameos/anna && touch %s.out/precious",
+                             folder, folder, folder, folder, folder);
+    run(move);
+    assert_non_null(strstr(trust_allows(s, "anna", &use, NOW + 200).reason, "a symbolic link"));
+    refused(trust_erase(s, "anna", NOW + 300), "a symbolic link");
+    char *there = text_format("test -e %s.out/precious && test -e %s.out/key", folder, folder);
+    run(there);
+    free(there);
+    free(move);
+    trust_close(&s);
+}
+
+/* Everything of anna's in another store, with its key or without: it is not what this store's log says. */
+static void what_comes_from_another_store_does_not_hold(void **unused)
+{
+    (void)unused;
+    TrustStore *s = open_store(TRUST_WRITE);
+    add(s, "anna");
+    verify(s, "anna");
+    grant(s, "anna", NOW + DAY);
+    trust_close(&s);
+    char *away = text_format("rm -rf %s.copy && mv %s %s.copy", folder, folder, folder);
+    run(away);
+    s = open_store(TRUST_WRITE); /* a new store of the same farm */
+    add(s, "anna");
+    verify(s, "anna");
+    char *consent = text_format("cp %s.copy/consents/* %s/consents/", folder, folder),
+         *person = text_format("cp -r %s.copy/cameos %s/", folder, folder);
+    run(consent);
+    assert_non_null(strstr(trust_allows(s, "anna", &use, NOW + 200).reason, "given no consent"));
+    run(person);
+    assert_false(allows(s, "anna", NOW + 200));
+    trust_close(&s);
+    char *key = text_format("cp %s.copy/key %s/", folder, folder);
+    run(key);
+    refused(trust_open(folder, TRUST_USE, &s), "another key");
+    free(away);
+    free(consent);
+    free(person);
+    free(key);
+}
+
 static void minors_need_evidence(void **unused)
 {
     (void)unused;
@@ -482,6 +557,81 @@ static void a_store_that_cannot_be_written_still_answers(void **unused)
     free(open_it);
 }
 
+/* A disk with so many bytes left, for each file: whatever is cut off, the store is what it was, or what it was to become. */
+static void a_full_disk_leaves_the_old_or_the_new(void **unused)
+{
+    (void)unused;
+    TrustStore *s = open_store(TRUST_WRITE);
+    add(s, "anna");
+    verify(s, "anna");
+    trust_close(&s);
+    int64_t bytes;
+    char *log = path_join(folder, "log.jsonl");
+    good(file_size(log, &bytes));
+    int refusals = 0, grants = 0;
+    for (int64_t room = 0; room < bytes + 1500; room += 61) {
+        int how;
+        if (fork() == 0) {
+            TrustConsent c = {
+                .purpose = text_copy("summer"), .audience = TRUST_ANYONE, .until_s = NOW + DAY, .face = true};
+            TrustStore *own;
+            signal(SIGXFSZ, SIG_IGN);
+            setrlimit(RLIMIT_FSIZE, &(struct rlimit){(rlim_t)room, (rlim_t)room});
+            const bool done = !failed(trust_open(folder, TRUST_WRITE, &own)) &&
+                              !failed(trust_grant(own, "anna", &c, NULL, 0, NOW + 100));
+            _exit(done ? 0 : 1);
+        }
+        wait(&how);
+        assert_true(WIFEXITED(how));
+        const bool done = WEXITSTATUS(how) == 0;
+        s = open_store(TRUST_WRITE);
+        int64_t lines;
+        int cameos, consents;
+        good(trust_check(s, &lines, &cameos, &consents));
+        assert_true(done ? consents == grants + 1 : consents == grants || consents == grants + 1);
+        grants = consents;
+        refusals += !done;
+        assert_int_equal(allows(s, "anna", NOW + 200), grants > 0);
+        trust_close(&s);
+    }
+    assert_true(refusals > 0 && grants > 0);
+    s = open_store(TRUST_WRITE); /* a revocation that cannot be written is said to have failed; with room it holds */
+    good(trust_revoke(s, "anna", 0, NOW + 300));
+    assert_false(allows(s, "anna", NOW + 400));
+    trust_close(&s);
+    free(log);
+}
+
+/* Another farm, which has the store open already. */
+static void what_one_farm_writes_the_other_sees(void **unused)
+{
+    (void)unused;
+    TrustStore *s = open_store(TRUST_WRITE), *other = open_store(TRUST_USE);
+    int how;
+    add(s, "anna");
+    verify(s, "anna");
+    grant(s, "anna", NOW + DAY);
+    assert_true(allows(other, "anna", NOW + 200));
+    const uint64_t stamp = trust_stamp(other);
+    if (fork() == 0) _exit(failed(trust_revoke(s, "anna", 0, NOW + 300)));
+    wait(&how);
+    assert_int_equal(how, 0);
+    assert_true(trust_stamp(other) != stamp);
+    assert_false(allows(other, "anna", NOW + 301));
+    char **place, *here = realpath(".", NULL);
+    int count;
+    good(trust_note_folder(other, "."));
+    good(trust_note_folder(s, here));
+    good(trust_read_folders(s, &place, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(place[0], here);
+    free(place[0]);
+    free(place);
+    free(here);
+    trust_close(&s);
+    trust_close(&other);
+}
+
 static void several_processes_write_at_once(void **unused)
 {
     (void)unused;
@@ -547,6 +697,11 @@ int main(void)
         cmocka_unit_test_setup(what_is_taken_out_or_put_back_is_found, begin),
         cmocka_unit_test_setup(time_does_not_go_back, begin),
         cmocka_unit_test_setup(a_challenge_is_late_or_used_or_tried_too_often, begin),
+        cmocka_unit_test_setup(an_older_challenge_does_not_come_back, begin),
+        cmocka_unit_test_setup(links_in_the_store_lead_nowhere, begin),
+        cmocka_unit_test_setup(what_comes_from_another_store_does_not_hold, begin),
+        cmocka_unit_test_setup(a_full_disk_leaves_the_old_or_the_new, begin),
+        cmocka_unit_test_setup(what_one_farm_writes_the_other_sees, begin),
         cmocka_unit_test_setup(minors_need_evidence, begin),
         cmocka_unit_test_setup(keys_are_changed, begin),
         cmocka_unit_test_setup(erasing_leaves_nothing_about_the_person, begin),
