@@ -360,7 +360,8 @@ static TrustAnswer ask(TrustStore *s, TrustHeld *h, const TrustUse *use, int64_t
                      .public_figure = h->record.public_figure,
                      .consent_count = h->consents.count,
                      .consent = h->consents.consent};
-    now_s = trust_now(s, now_s);
+    /* a held person was read with the log as it was then; only this process' own clock has gone on */
+    now_s = s->holding ? trust_now_held(s, now_s) : trust_now(s, now_s);
     a = trust_decide(&p, use, now_s);
     for (int i = 0; a.expired && i < h->consents.count; i++)
         if (h->consents.consent[i].number == a.consent && !h->consents.consent[i].lapsed)

@@ -372,11 +372,17 @@ Status trust_refresh(TrustStore *s)
     return status_ok();
 }
 
+int64_t trust_now_held(TrustStore *s, int64_t now_s)
+{
+    if (now_s > s->latest_s) s->latest_s = now_s;
+    return s->clock_s > s->latest_s ? s->clock_s : s->latest_s;
+}
+
 int64_t trust_now(TrustStore *s, int64_t now_s)
 {
     Status status = trust_refresh(s); /* of a log that cannot be read every answer is no */
-    if (now_s > s->latest_s) s->latest_s = now_s;
-    return !failed(status) && s->clock_s > s->latest_s ? s->clock_s : s->latest_s;
+    const int64_t held = trust_now_held(s, now_s);
+    return failed(status) ? s->latest_s : held;
 }
 
 uint64_t trust_stamp(const TrustStore *s)

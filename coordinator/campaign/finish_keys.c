@@ -371,7 +371,7 @@ static void add_fallbacks(const FinishKeys *k, const Template *t, int64_t row, j
 
 char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
 {
-    json_t *own = with ? json_loads(with, 0, NULL) : json_object(), *fallbacks = json_array();
+    json_t *own = json_object(), *fallbacks = json_array();
     char *variant = variants_text(k->l, row);
     put_members(k, row, false, own);
     if (k->l->landing) json_object_set_new(own, "page_values", landing_values(k->l->landing, row));
@@ -387,9 +387,14 @@ char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
     put_text(own, "variant", variant);
     json_decref(fallbacks);
     free(variant);
+    if (with && json_object_size(own)) {
+        json_t *other = json_loads(with, 0, NULL);
+        json_object_update(own, other);
+        json_decref(other);
+    }
     if (json_object_size(own)) return finish_spec_text(own);
     json_decref(own);
-    return NULL;
+    return with ? text_copy(with) : NULL; /* of a million rows nothing is parsed that nothing is added to */
 }
 
 /* ---- looking ----------------------------------------------------------------------------------------------------------------------- */

@@ -138,7 +138,7 @@ gone() { # WHICH: nothing is found in out-search any more
 "$PROGRAM" erase out-search quorra-id --by Rita >erase.txt
 gone "erased"
 ! grep -qa Quorra erase.txt || fail "erase prints what it erased"
-for point in before.erase after.erase publish.jsonl publish.csv publish.html publish.log after.close before.close; do
+for point in after.erase publish.jsonl after.close publish.csv; do
   rm -rf out-search && cp -a base out-search
   code=0
   REELWRIGHT_PROVOKE="at=$point,do=kill,once=$WORK/once.$point" "$PROGRAM" erase out-search quorra-id --by Rita >/dev/null 2>&1 || code=$?
