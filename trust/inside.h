@@ -66,7 +66,7 @@ char *trust_path(const TrustStore *s, const char *fmt, ...)
 /* Reads the log where it has changed. */
 Status trust_refresh(TrustStore *s);
 int64_t trust_now_held(TrustStore *s, int64_t now_s); /* as trust_now, without looking at the log */
-void trust_forget(TrustStore *s); /* what was read of the log */
+void trust_forget(TrustStore *s);                     /* what was read of the log */
 TrustFact *trust_fact(TrustStore *s, const char *ref);
 TrustFactConsent *trust_fact_consent(TrustFact *f, int number);
 /* signed.h, and the signer is one of the store's. Reads the file. */
