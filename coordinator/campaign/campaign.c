@@ -445,6 +445,7 @@ static void check_all(CampaignLoad *l)
     l->finish = finish_keys_new(l);
     l->landing = landing_new(l);
     if (l->file.prompt) campaign_check_rows(l);
+    licence_check_adapters(l);
 }
 
 /* Which steps the shots leave out. */

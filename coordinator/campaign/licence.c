@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "coordinator/campaign/media.h"
 #include "trust/territory.h"
 
 typedef struct { /* an entry of the table */
@@ -83,6 +84,7 @@ static void close_table(Yaml **y, Faults **faults)
 typedef struct {
     CampaignLoad *l;
     const LicencePart *part;
+    const char *key;  /* of the campaign, which names it */
     const char *name; /* of the licence */
     const Entry *entry;
 } Case;
@@ -106,10 +108,10 @@ static void complain(const Case *c, const char *name, const char *what, const ch
     CampaignLoad *l = c->l;
     char *from = *c->part->from ? text_format(" (%s)", c->part->from) : text_copy("");
     if (accepts(l, name))
-        faults_warn(l->faults, place_of(l, "model"), "", "part %s%s: %s; accepted: %s", c->part->part, from, what,
+        faults_warn(l->faults, place_of(l, c->key), "", "part %s%s: %s; accepted: %s", c->part->part, from, what,
                     l->file.licence_reason);
     else
-        faults_add(l->faults, place_of(l, "model"),
+        faults_add(l->faults, place_of(l, c->key),
                    "part %s%s: %s; %s, or say why it may: licence: {accept: [%s], reason: ...}", c->part->part, from,
                    what, cure, *name ? name : "unknown");
     free(from);
@@ -122,7 +124,7 @@ static void check_place(const Case *c, const char *place, const char *key)
         char *what =
             text_format("its licence, %s, gives no rights in %s (%s), and %s names %s", c->name,
                         c->entry->excludes.word[i], c->entry->clause ? c->entry->clause : "territory", key, place);
-        complain(c, c->name, what, "take another model");
+        complain(c, c->name, what, "take another one");
         free(what);
         return;
     }
@@ -164,7 +166,7 @@ static void check_money(const Case *c)
     if (what)
         complain(c, c->name, what,
                  c->entry->commercial ? "say it, or buy the licence"
-                                      : "take another model, or say operator: {commercial: false} if that is so");
+                                      : "take another one, or say operator: {commercial: false} if that is so");
     free(what);
 }
 
@@ -173,15 +175,19 @@ static void check_silent(const Case *c)
 {
     const CampaignFile *f = &c->l->file;
     static const char what[] = "no model card says under which licence it is";
+    const bool voice = strncmp(c->part->part, "voice", 5) == 0, lora = strncmp(c->part->part, "lora", 4) == 0;
     if (f->operator_territory || f->audience.count || accepts(c->l, ""))
         complain(c, "", what,
-                 "add a README.md with `license: ...` in front, or \"licences\" to the model's reelwright.json");
+                 voice  ? "name a file with `license: ...` in front as voice.card"
+                 : lora ? "add \"license\" to its safetensors metadata"
+                        : "add a README.md with `license: ...` in front, or \"licences\" to the model's "
+                          "reelwright.json");
 }
 
-static void check_part(CampaignLoad *l, Yaml *table, LicencePart *part)
+static void check_part(CampaignLoad *l, Yaml *table, const char *key, const LicencePart *part)
 {
     Entry entry;
-    Case c = {.l = l, .part = part, .entry = &entry};
+    Case c = {.l = l, .part = part, .key = key, .entry = &entry};
     if (!*part->licence) {
         check_silent(&c);
         return;
@@ -208,7 +214,26 @@ static void check_operator(CampaignLoad *l)
                    "without licence.reason; expected why it may be used, for the dossier");
 }
 
-/* Those that all rows have; what a row's own column names is for who makes the table to know. */
+static void check_parts(CampaignLoad *l, Yaml *table, const char *key, LicenceParts *parts)
+{
+    for (int i = 0; i < parts->count; i++) check_part(l, table, key, &parts->part[i]);
+    licence_clear_parts(parts);
+}
+
+static void check_voice(CampaignLoad *l, Yaml *table)
+{
+    const CampaignVoice *v = &l->file.voice;
+    LicenceParts parts = {0};
+    if ((!v->text && !v->ssml) || v->file) return;
+    char *card = v->card ? path_join(l->campaign->folder, v->card) : NULL;
+    if (card && !file_exists(card))
+        faults_add(l->faults, place_of(l, "voice.card"), "%s: no such file", quoted(v->card).text);
+    licence_add_voice(v->engine, card, &parts);
+    check_parts(l, table, "voice", &parts);
+    free(card);
+}
+
+/* Those that all rows have. */
 static void add_adapters(const CampaignLoad *l, LicenceParts *parts)
 {
     const CampaignLora *lora = l->file.loras.item;
@@ -231,12 +256,35 @@ void licence_check(CampaignLoad *l)
     LicenceParts parts;
     Faults *faults;
     check_operator(l);
-    if (!l->campaign->model) return;
     Yaml *table = open_table(&faults);
-    licence_read_campaign(l, &parts);
-    for (int i = 0; i < parts.count; i++) check_part(l, table, &parts.part[i]);
-    licence_clear_parts(&parts);
+    if (l->campaign->model) {
+        licence_read_parts(l->campaign->model_folder, &parts);
+        check_parts(l, table, "model", &parts);
+    }
+    check_voice(l, table);
     close_table(&table, &faults);
+}
+
+typedef struct {
+    CampaignLoad *l;
+    Yaml *table;
+} Adapters;
+
+static void check_adapter(void *self, const char *file)
+{
+    const Adapters *a = self;
+    LicenceParts parts = {0};
+    licence_add_adapter(file, &parts);
+    check_parts(a->l, a->table, "loras", &parts);
+}
+
+void licence_check_adapters(CampaignLoad *l)
+{
+    Faults *faults;
+    if (l->file.loras.count == 0) return;
+    Adapters a = {l, open_table(&faults)};
+    campaign_media_adapters(l->media, check_adapter, &a);
+    close_table(&a.table, &faults);
 }
 
 /* ---- for the dossier ---- */

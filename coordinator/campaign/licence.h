@@ -33,11 +33,15 @@ void licence_read_parts(const char *model_folder, LicenceParts *out);
 void licence_add_adapter(const char *file, LicenceParts *out);
 /* A campaign's: its model's, and the adapters that all of its rows have. */
 void licence_read_campaign(const CampaignLoad *l, LicenceParts *out);
+/* The engine that speaks; card_file: what says its licences, NULL: none. */
+void licence_add_voice(const char *engine, const char *card_file, LicenceParts *out);
 void licence_clear_parts(LicenceParts *p);
 
 /* Compares every part with operator and audience. What does not fit is a fault at `model`, what the campaign accepts by
  * `licence: {accept, reason}` a warning. */
 void licence_check(CampaignLoad *l);
+/* The same of the adapters that the rows name, when all rows have been looked at: a fault at `loras`. */
+void licence_check_adapters(CampaignLoad *l);
 
 /* For the dossier: [{"part","licence","from","training_data","known","excludes","commercial","revenue_limit_usd","source","date"}] */
 json_t *licence_to_json(const LicenceParts *p);

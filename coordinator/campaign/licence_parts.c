@@ -136,6 +136,27 @@ void licence_add_adapter(const char *file, LicenceParts *out)
     json_decref(metadata);
 }
 
+/* The engine that speaks: each of code, weights and voice that its card tells apart, else all of it. */
+void licence_add_voice(const char *engine, const char *card_file, LicenceParts *out)
+{
+    LicenceCard card;
+    if (!engine || strcmp(engine, "espeak") == 0) {
+        add(out, "voice espeak-ng", "gpl-3.0", "", "");
+        return;
+    }
+    char *folder = path_folder(card_file ? card_file : "");
+    bool read = card_file && read_card_file(folder, path_name(card_file), &card);
+    for (int i = 0; read && i < card.count; i++) {
+        char part[64];
+        snprintf(part, sizeof part, "voice %.50s", card.part[i]);
+        add(out, part, card.part_licence[i], path_name(card_file), card.training);
+    }
+    if (!read || card.count == 0)
+        add(out, "voice", read ? card.licence : "", read ? path_name(card_file) : "", read ? card.training : "");
+    if (read) licence_card_clear(&card);
+    free(folder);
+}
+
 void licence_clear_parts(LicenceParts *p)
 {
     for (int i = 0; i < p->count; i++) {

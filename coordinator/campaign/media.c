@@ -426,3 +426,9 @@ int64_t campaign_media_count(const CampaignMedia *m) { return HASH_COUNT(m->know
 int campaign_media_slots(void) { return SLOTS; }
 
 const Template *campaign_media_template(const CampaignMedia *m, int slot) { return m ? m->slot[slot].text : NULL; }
+
+void campaign_media_adapters(CampaignMedia *m, void (*see)(void *self, const char *file), void *self)
+{
+    Known *k, *next;
+    HASH_ITER(hh, m->known, k, next) if (k->key[0] == KIND_ADAPTER && !k->fault) see(self, k->file.path);
+}

@@ -23,4 +23,7 @@ int campaign_media_slots(void);
 const Template *campaign_media_template(const CampaignMedia *m, int slot);
 int64_t campaign_media_count(const CampaignMedia *m); /* distinct files that rows name */
 
+/* Each adapter that a row was found to name, once, by its path. */
+void campaign_media_adapters(CampaignMedia *m, void (*see)(void *self, const char *file), void *self);
+
 #endif

@@ -149,6 +149,7 @@ static const YamlField schema[] = {
     {"voice.engine", YAML_TEXT, TO(voice.engine), .group_none = true, .fallback = "espeak",
      .help = "espeak, or a shell command"},
     {"voice.voice", YAML_TEXT, TO(voice.voice), .group_none = true, .help = "which of the engine's voices"},
+    {"voice.card", YAML_TEXT, TO(voice.card), .group_none = true, .help = "what says the engine's licences"},
     {"voice.file", YAML_TEXT, TO(voice.file), .group_none = true, .help = "a recording"},
     {"voice.phonetic", YAML_TEXT, TO(voice.phonetic), .group_none = true, .help = "how it is pronounced"},
     {"voice.lexicon", YAML_TEXT, TO(voice.lexicon), .group_none = true, .help = "a CSV file of word and say"},
@@ -267,9 +268,9 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
 /* "none" is the same as leaving the key out. */
 static void drop_none(CampaignFile *c)
 {
-    char **const text[] = {&c->image,         &c->last_image,  &c->control_video,     &c->control_mask, &c->voice.file,
-                           &c->voice.lexicon, &c->voice.voice, &c->music.file,        &c->styles,       &c->page,
-                           &c->trust,         &c->brand,       &c->operator_territory};
+    char **const text[] = {&c->image,         &c->last_image,  &c->control_video, &c->control_mask,      &c->voice.file,
+                           &c->voice.lexicon, &c->voice.voice, &c->voice.card,    &c->music.file,        &c->styles,
+                           &c->page,          &c->trust,       &c->brand,         &c->operator_territory};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         if (!*text[i] || strcmp(*text[i], "none") != 0) continue;
         free(*text[i]);

@@ -25,7 +25,7 @@ typedef struct { /* one item of `overlays` */
 
 typedef struct {
     char *text, *ssml, *language, *file, *phonetic; /* templates */
-    char *engine, *voice, *lexicon;
+    char *engine, *voice, *lexicon, *card;
     char too_long[YAML_CHOICE_BYTES];
     double at, gain_db, time_limit;
     int retries;

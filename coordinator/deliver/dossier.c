@@ -168,6 +168,27 @@ static json_t *people_json(const Dossier *d, const json_t *finish)
 
 /* ---- the model ---- */
 
+/* The adapters that all rows have, and the engine that speaks. */
+static void add_others(json_t *model, const CampaignFile *f, const char *file)
+{
+    LicenceParts parts = {0};
+    const CampaignLora *lora = f->loras.item;
+    char *folder = path_folder(file), *card = f->voice.card ? path_join(folder, f->voice.card) : NULL;
+    for (int i = 0; i < f->loras.count; i++) {
+        if (!lora[i].file || strstr(lora[i].file, "{{")) continue;
+        char *path = path_join(folder, lora[i].file);
+        if (file_exists(path)) licence_add_adapter(path, &parts);
+        free(path);
+    }
+    if ((f->voice.text || f->voice.ssml) && !f->voice.file) licence_add_voice(f->voice.engine, card, &parts);
+    json_t *all = licence_to_json(&parts);
+    json_array_extend(json_object_get(model, "parts"), all);
+    json_decref(all);
+    licence_clear_parts(&parts);
+    free(card);
+    free(folder);
+}
+
 /* What the campaign's file said of the licences, where it can still be read. */
 static void add_accepted(json_t *model, const char *file)
 {
@@ -187,6 +208,7 @@ static void add_accepted(json_t *model, const char *file)
         if (f.operator_revenue_usd >= 0)
             json_object_set_new(model, "operator_revenue_usd", json_real(f.operator_revenue_usd));
         json_object_set_new(model, "audience", audience);
+        add_others(model, &f, file);
     }
     campaign_file_clear(&f);
     faults_free(&faults);

@@ -182,6 +182,67 @@ static void an_unknown_licence_is_refused(void **state)
     refused("operator: {territory: Atlantis}\n", "\"Atlantis\", expected a country", "operator.territory");
 }
 
+/* A safetensors file whose header says no more than its licence. */
+static void write_adapter(const char *name, const char *licence)
+{
+    char *header =
+             text_format("{\"__metadata__\":{\"license\":\"%s\"},\"blocks.0.attn1.to_q.lora_A.weight\":{\"dtype\":"
+                         "\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]},\"blocks.0.attn1.to_q.lora_B.weight\":"
+                         "{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[4,8]}}",
+                         licence),
+         *path = path_join(folder, name);
+    const size_t n = strlen(header);
+    unsigned char *bytes = memory_get(8 + n + 8, 1);
+    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(n >> (8 * i));
+    memcpy(bytes + 8, header, n);
+    assert_int_equal(file_replace(path, bytes, 8 + n + 8).err, OK);
+    free(bytes);
+    free(path);
+    free(header);
+}
+
+static void adapters_that_rows_name_have_licences(void **state)
+{
+    (void)state;
+    write_text("m/README.md", "---\nlicense: mit\n---\n");
+    write_text("c.csv", "id,style\n1,free\n2,paid\n3,free\n");
+    write_adapter("free.safetensors", "apache-2.0");
+    write_adapter("paid.safetensors", "Apache 2.0");
+    const char keys[] = "loras: [{file: \"{{style}}.safetensors\"}]\n";
+    char *with = text_format("%s%s", germany, keys);
+    accepted(with);
+    write_adapter("paid.safetensors", "tencent-hunyuan-community");
+    refused(with, "part lora paid.safetensors (paid.safetensors): its licence", "gives no rights in EU");
+    write_adapter("paid.safetensors", "never heard of it");
+    refused(with, "part lora paid.safetensors", "is not known here");
+    free(with);
+    with = text_format("%s%slicence: {accept: [never heard of it], reason: ours}\n", germany, keys);
+    accepted(with);
+    free(with);
+    write_text("c.csv", "id\n1\n");
+}
+
+static void voices_have_licences(void **state)
+{
+    (void)state;
+    write_text("m/README.md", "---\nlicense: mit\n---\n");
+    char *with = text_format("%svoice: {text: hi, language: de}\n", germany);
+    accepted(with); /* espeak-ng */
+    free(with);
+    accepted("voice: {text: hi, engine: \"speak --fast\"}\n"); /* nobody asks */
+    with = text_format("%svoice: {text: hi, engine: \"speak --fast\"}\n", germany);
+    refused(with, "part voice: no model card says", "voice.card");
+    free(with);
+    with = text_format("%svoice: {text: hi, engine: \"speak --fast\", card: speaker.md}\n", germany);
+    refused(with, "speaker.md\": no such file", "voice.card");
+    write_text("speaker.md", "---\nlicenses: {code: mit, weights: cpml, voice: cc0-1.0}\n---\n");
+    refused(with, "part voice weights (speaker.md): its licence, cpml, allows no commercial use",
+            "of the model and its outputs");
+    write_text("speaker.md", "---\nlicense: apache-2.0\n---\n");
+    accepted(with);
+    free(with);
+}
+
 static void our_own_models_have_cards(void **state)
 {
     (void)state;
@@ -206,6 +267,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(parts_have_licences_of_their_own, begin, end),
         cmocka_unit_test_setup_teardown(money_counts, begin, end),
         cmocka_unit_test_setup_teardown(an_unknown_licence_is_refused, begin, end),
+        cmocka_unit_test_setup_teardown(adapters_that_rows_name_have_licences, begin, end),
+        cmocka_unit_test_setup_teardown(voices_have_licences, begin, end),
         cmocka_unit_test(our_own_models_have_cards)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
