@@ -229,7 +229,7 @@ static void check_voice(CampaignLoad *l, Yaml *table)
     if (card && !file_exists(card))
         faults_add(l->faults, place_of(l, "voice.card"), "%s: no such file", quoted(v->card).text);
     licence_add_voice(v->engine, card, &parts);
-    check_parts(l, table, "voice", &parts);
+    check_parts(l, table, v->text ? "voice.text" : "voice.ssml", &parts);
     free(card);
 }
 

@@ -14,8 +14,9 @@ static const char head[] =
     "1em;color:#1c1c1c}"
     "h1{margin-bottom:0}h2{margin-top:2em;border-bottom:1px solid #999}table{border-collapse:collapse;width:100%}"
     "td,th{text-align:left;vertical-align:top;padding:.3em .6em;border-bottom:1px solid "
-    "#ddd}td{overflow-wrap:anywhere}th{background:#f2f2f2}"
-    "code{font-size:85%}.bad{color:#a00000;font-weight:600}@media print{h2{break-after:avoid}}</style>";
+    "#ddd}th{background:#f2f2f2}"
+    "code{font-size:85%;overflow-wrap:anywhere}.bad{color:#a00000;font-weight:600}@media "
+    "print{h2{break-after:avoid}}</style>";
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -23,30 +24,40 @@ static const char *text_of(const json_t *o, const char *key)
     return text ? text : "";
 }
 
-/* Any value, in words: lists with commas, yes and no. */
-static void put_value(FILE *f, const json_t *v)
+/* Hashes are broken anywhere, words nowhere. */
+static void put_text(FILE *f, const char *text)
 {
-    size_t i;
+    const bool hash = strlen(text) >= 24 && strspn(text, "0123456789abcdef") == strlen(text);
+    if (hash) fputs("<code>", f);
+    html_put(f, text);
+    if (hash) fputs("</code>", f);
+}
+
+/* Any value, in words: lists with commas, yes and no. none: what an empty list means. */
+static void put_value(FILE *f, const json_t *v, const char *none)
+{
+    size_t i, count = 0;
     json_t *item;
     const char *key;
     if (json_is_string(v))
-        html_put(f, json_string_value(v));
+        put_text(f, json_string_value(v));
     else if (json_is_boolean(v))
         fputs(json_is_true(v) ? "yes" : "no", f);
     else if (json_is_array(v)) {
         json_array_foreach(v, i, item)
         {
             if (i) fputs(", ", f);
-            put_value(f, item);
+            put_value(f, item, none);
         }
-        if (json_array_size(v) == 0) fputs("any", f);
+        if (json_array_size(v) == 0) fputs(none, f);
     } else if (json_is_object(v)) {
         json_object_foreach((json_t *)(uintptr_t)v, key, item)
         {
+            if (count++) fputs("; ", f);
             html_put(f, key);
-            fputs(": ", f);
-            put_value(f, item);
-            fputs("; ", f);
+            fputs(json_is_object(item) ? " (" : ": ", f);
+            put_value(f, item, none);
+            if (json_is_object(item)) fputs(")", f);
         }
     } else if (v && !json_is_null(v)) {
         char *text = json_dumps(v, JSON_ENCODE_ANY);
@@ -59,6 +70,17 @@ typedef struct {
     const char *title, *key;
 } Column;
 
+/* What an empty list of this key means. */
+static const char *none_of(const char *key)
+{
+    static const Column meaning[] = {{"any", "campaigns"},        {"any", "brands"},
+                                     {"anywhere", "territories"}, {"nothing", "accepted"},
+                                     {"not said", "audience"},    {"no place is known", "excludes"}};
+    for (size_t i = 0; i < sizeof meaning / sizeof *meaning; i++)
+        if (strcmp(meaning[i].key, key) == 0) return meaning[i].title;
+    return "none";
+}
+
 static void put_table(FILE *f, const json_t *rows, const Column *column)
 {
     size_t i;
@@ -70,7 +92,7 @@ static void put_table(FILE *f, const json_t *rows, const Column *column)
         fputs("<tr>", f);
         for (const Column *c = column; c->title; c++) {
             fputs("<td>", f);
-            put_value(f, json_object_get(row, c->key));
+            put_value(f, json_object_get(row, c->key), none_of(c->key));
         }
     }
     fputs("</table>\n", f);
@@ -84,7 +106,7 @@ static void put_pairs(FILE *f, const json_t *o, const Column *column)
         const json_t *v = json_object_get(o, c->key);
         if (!v) continue;
         fprintf(f, "<tr><th>%s<td>", c->title);
-        put_value(f, v);
+        put_value(f, v, none_of(c->key));
     }
     fputs("</table>\n", f);
 }
@@ -108,7 +130,7 @@ static void put_model(FILE *f, const json_t *model)
                                {"Licence", "licence"},
                                {"Says", "from"},
                                {"Known", "known"},
-                               {"Not in", "excludes"},
+                               {"Gives no rights in", "excludes"},
                                {"Clause", "clause"},
                                {"Training data", "training_data"},
                                {0}});
@@ -173,8 +195,12 @@ static char *make_page(const json_t *d, size_t *bytes)
                                {0}});
     put_model(f, json_object_get(d, "model"));
     put_people(f, json_object_get(d, "likeness"));
-    fprintf(f, "<h2>Decisions</h2>\n<p%s>The chain of the record is %s.\n",
-            strcmp(text_of(audit, "chain"), "broken") == 0 ? " class=bad" : "", text_of(audit, "chain"));
+    const char *chain = text_of(audit, "chain");
+    const bool good = strcmp(chain, "whole") == 0 || strcmp(chain, "absent") == 0;
+    fprintf(f, "<h2>Decisions</h2>\n<p%s>The chain of the record is %s%s. ", good ? "" : " class=bad", chain,
+            json_is_true(json_object_get(audit, "sealed")) ? " and sealed with the campaign's key" : "");
+    html_put(f, text_of(audit, "why"));
+    fputs("\n", f);
     put_table(f, json_object_get(audit, "decisions"),
               (const Column[]){{"When", "at"},
                                {"What", "what"},
@@ -189,6 +215,7 @@ static char *make_page(const json_t *d, size_t *bytes)
               (const Column[]){{"Clip", "clip"},
                                {"State", "state"},
                                {"Why", "reason"},
+                               {"Whose likeness, what for, for whom", "cameo"},
                                {"Consent", "consent"},
                                {"Reviewer", "reviewer"},
                                {"Decided", "decided_at"},
