@@ -109,7 +109,7 @@ static Status append(const char *series, json_t *line, const char *id)
         const json_t *before = json_object_get(lots.last, id);
         const bool same = before && json_equal(json_object_get(before, "accepted"), json_object_get(line, "accepted"));
         if (!failed(status) && !same)
-            status = trust_chain_append_locked(series, &line, 1, (int64_t)moment_wall_s(), NULL, &chain);
+            status = trust_chain_append_locked(series, &line, 1, (int64_t)moment_wall_s(), (TrustSigner){0}, &chain);
         trust_chain_unlock(&lock);
     }
     clear(&lots);

@@ -160,7 +160,7 @@ static void parts_have_one_key_and_their_chains_stay(void **state)
     assert_int_equal(stat(kept, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);
     json_t *forged = json_pack("{s:s}", "what", "forged");
-    assert_good(trust_chain_append(kept, &forged, 1, 300, NULL, &(TrustChain){0}));
+    assert_good(trust_chain_append(kept, &forged, 1, 300, (TrustSigner){0}, &(TrustChain){0}));
     json_decref(forged);
     assert_refused(audit_read(f.folder, (TrustChainSink){0}, &c), ERR_INPUT, "not as it was when");
     unlink(kept);
