@@ -63,7 +63,7 @@ twin-2,Twin Two,Zanzibar,Rain,other.png,,Twinspoken,Same-Wish,Same-Code,Twin-2@e
 last,Last,Berlin,Snow,other.png,other-face,Lastspoken,Last-Wish,Last-Code,Last@example.org,Last-Note
 END
 printf '%s\n' quorra-id Quorra-Name 'Quorra-Name <ü>' Quorra-Place Quorra-Dislike quorra-photo quorra-face Quorraspoken Quorra-Wish 'Quorra-Wish & "more"' Quorra-Code Quorra@example.org Quorra-Note \
-  'Quorra Person' Quorra-Remark >words
+  'Quorra Person' >words
 grep -vx -e quorra-id -e quorra-face words >cells # ids may stand in events and logs
 
 # ---- a night, watched; its first job is killed in the middle, so that drafts and journals are left over ----
@@ -86,8 +86,8 @@ finish 0
 wait "$WATCH"
 [ -e struck ] || fail "nobody was killed in the middle of the clip"
 calm_down
-"$PROGRAM" review reject out-search quorra-id --by Rita --reason "Quorra-Remark" >/dev/null
-"$PROGRAM" review approve out-search --where state=rejected --by Rita --reason "Quorra-Remark" >/dev/null 2>&1 || "$PROGRAM" review approve out-search quorra-id --by Rita --reason "Quorra-Remark" >/dev/null
+"$PROGRAM" review reject out-search quorra-id --by Rita --reason "not as in Quorra-Note" >/dev/null
+"$PROGRAM" review approve out-search --where state=rejected --by Rita --reason "not as in Quorra-Note" >/dev/null 2>&1 || "$PROGRAM" review approve out-search quorra-id --by Rita --reason "not as in Quorra-Note" >/dev/null
 "$PROGRAM" review approve out-search --where state=held --by Rita >/dev/null
 "$PROGRAM" deliver out-search >deliver.txt 2>&1
 "$PROGRAM" dossier out-search >/dev/null
@@ -101,7 +101,7 @@ open=$(find out-search trust -type f -perm /077 ! -path '*/delivery/*')
 [ -z "$open" ] || fail "others can read: $open"
 [ "$(stat -c %a out-search)" = 700 ] || fail "others can look into the folder"
 [ -n "$(search words words out-search)" ] || fail "nothing is there before: the search proves nothing"
-for word in Quorra-Name Quorra-Place Quorraspoken Quorra-Wish Quorra-Code Quorra-Remark; do
+for word in Quorra-Name Quorra-Place Quorraspoken Quorra-Wish Quorra-Code; do
   echo $word >one; [ -n "$(search words one out-search)" ] || echo "note: $word is nowhere before" >&2
 done
 key() { "$PROGRAM" explain out-search "$1" | sed -n 's/.*\([0-9a-f]\{64\}\).*/\1/p' | head -n 1; }
