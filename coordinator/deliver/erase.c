@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/moment.h"
 #include "coordinator/deliver/conclude.h"
+#include "coordinator/deliver/dossier.h"
 #include "coordinator/deliver/scrub.h"
 #include "coordinator/deliver/sweep.h"
 #include "coordinator/ledger/lock.h"
@@ -102,15 +102,29 @@ static Status write_audit(const Erasing *x)
 
 /* ---- all of it ---- */
 
-/* Pages that name what is gone; the verb that wrote them writes them again. */
-static void remove_dossier(const char *folder)
+/* A dossier that was written before names the customer's clip. */
+static Status renew_dossier(const char *folder)
 {
-    static const char *const name[] = {"dossier.html", "dossier.json"};
-    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
-        char *path = path_join(folder, name[i]);
-        unlink(path);
-        free(path);
+    char *file = path_join(folder, "dossier.json"), *page = path_join(folder, "dossier.html");
+    json_t *dossier = NULL;
+    Status status = status_ok();
+    if (file_exists(file) || file_exists(page)) {
+        status = dossier_make(folder, &dossier);
+        if (!failed(status)) status = dossier_write(folder, dossier);
+        json_decref(dossier);
     }
+    free(file);
+    free(page);
+    return status;
+}
+
+/* Nothing is written, not even a lock, into a folder that is none of a campaign. */
+static Status check_campaign(const char *folder)
+{
+    Ledger *l = NULL;
+    Status status = ledger_open(folder, LEDGER_READ, &l);
+    ledger_close(&l);
+    return status;
 }
 
 /* Nothing is made of the rows any more, and their words are still known: logs are cleaned of them, then the ledger. */
@@ -130,9 +144,9 @@ static Status erase_files(const Erasing *x)
     sweep_drafts(x->folder);
     sweep_shared(x->folder);
     sweep_voices(x->folder);
-    remove_dossier(x->folder);
     TRY(compact(x->folder));
-    return conclude_pages(x->folder);
+    TRY(conclude_pages(x->folder));
+    return renew_dossier(x->folder);
 }
 
 Status erase_customers(const char *folder, const char *by, char *const *id, int64_t count, EraseResult *out)
@@ -140,7 +154,8 @@ Status erase_customers(const char *folder, const char *by, char *const *id, int6
     Erasing x = {.folder = folder, .by = by, .id = id, .ids = count, .before = memory_get((size_t)count, 1)};
     int lock = -1;
     *out = (EraseResult){0};
-    Status status = lock_take(folder, false, &lock);
+    Status status = check_campaign(folder);
+    if (!failed(status)) status = lock_take(folder, false, &lock);
     if (!failed(status)) status = look_back(&x, &out->before);
     if (!failed(status) && out->before < count) status = erase_rows(&x);
     if (!failed(status)) status = erase_files(&x);
