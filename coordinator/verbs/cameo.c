@@ -213,10 +213,11 @@ static void tell_folder(void *self, const ReachedFolder *f)
     Reaching *r = self;
     r->left += f->how == REACH_FAILED || f->how == REACH_AWAY || (f->how == REACH_RUNS && r->erase);
     if (f->how == REACH_DONE && r->erase)
-        foreign_print(stdout, "%s: %lld customers' rows and clips are erased\n", f->folder, (long long)f->clips);
+        foreign_print(stdout, "%s: %lld row%s erased, with what was made of them\n", f->folder, (long long)f->clips,
+                      plural_s(f->clips));
     else if (f->how == REACH_DONE)
-        foreign_print(stdout, "%s: %lld clips are withdrawn; revoked.csv there says where they had gone\n", f->folder,
-                      (long long)f->clips);
+        foreign_print(stdout, "%s: %lld clip%s withdrawn; revoked.csv there says where each had gone\n", f->folder,
+                      (long long)f->clips, plural_s(f->clips));
     else if (f->how == REACH_RUNS)
         foreign_print(stdout, "%s: a run is going on; it takes back within a second%s\n", f->folder,
                       r->erase ? ". Say the same again when it has ended, to erase" : "");
@@ -257,7 +258,8 @@ static Status take_back_with(TrustStore *s, const char *id, int number, bool era
                       id, number);
     if (!failed(status)) status = reach_folders(s, erase ? id : NULL, erase_who(NULL), (ReachSink){tell_folder, &r});
     if (failed(status) || r.left == 0) return status;
-    return status_fail(ERR_CLIP, "%lld of the campaigns that used the store are not done", (long long)r.left);
+    return status_fail(ERR_CLIP, "not done in %lld campaign%s that used the store", (long long)r.left,
+                       plural_s(r.left));
 }
 
 static Status take_back(int argc, char **argv)

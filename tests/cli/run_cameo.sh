@@ -74,5 +74,5 @@ grep -rqa anna trust || fail "nothing of anna was there before: the search prove
 "$program" cameo revoke anna --erase >out.txt
 ! grep -rqa anna trust || fail "something of anna is left"
 "$program" cameo check >out.txt
-expect out.txt '1 cameos, 0 consents'
+expect out.txt '1 cameo, 0 consents'
 echo fine

@@ -63,7 +63,7 @@ code=0; "$PROGRAM" cameo revoke ben >revoke.txt 2>&1 || code=$?
 [ $code = 1 ] && grep -q 'out-night: not there now' revoke.txt || fail "status $code: $(cat revoke.txt)"
 mv moved out-night
 "$PROGRAM" cameo revoke ben >revoke.txt
-grep -q 'out-night: 1 clips are withdrawn' revoke.txt || fail "revoke says: $(cat revoke.txt)"
+grep -q 'out-night: 1 clip withdrawn' revoke.txt || fail "revoke says: $(cat revoke.txt)"
 is k2 revoked
 [ "$(latents)" = $((before - 1)) ] || fail "what shows ben is still in latents/"
 [ -z "$(find out-night/clips out-night/delivery -name 'k2.*')" ] || fail "a clip of ben is there"

@@ -407,7 +407,7 @@ static void make_plan(World *w, Plan *p)
     free(name);
     for (int row = 0; row < ROWS; row++) {
         const int which = row / w->night.rows_per_shot * (PEOPLE + 1) + w->person[row] + 1;
-        p->clip[row] = (PlannedClip){all->clip[row].clip_id, all->clip[row].stem, -1, NULL, NULL};
+        p->clip[row] = (PlannedClip){.clip_id = all->clip[row].clip_id, .stem = all->clip[row].stem, .shot = -1};
         p->clip[row].finish = p->finish[row] = finish_of(w, row);
         if (!ask(w, row, p->reason[row])) {
             p->clip[row].refusal = p->reason[row];
