@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/moment.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/dossier.h"
@@ -151,7 +152,8 @@ static Status erase_files(const Erasing *x)
 
 Status erase_customers(const char *folder, const char *by, char *const *id, int64_t count, EraseResult *out)
 {
-    Erasing x = {.folder = folder, .by = by, .id = id, .ids = count, .before = memory_get((size_t)count, 1)};
+    char *name = foreign_utf8(by); /* the record is JSON */
+    Erasing x = {.folder = folder, .by = name, .id = id, .ids = count, .before = memory_get((size_t)count, 1)};
     int lock = -1;
     *out = (EraseResult){0};
     Status status = check_campaign(folder);
@@ -163,6 +165,7 @@ Status erase_customers(const char *folder, const char *by, char *const *id, int6
     out->rows = x.count;
     for (int64_t i = 0; i < x.count; i++) out->words += x.erased[i].word_count;
     clear(&x);
+    free(name);
     return status;
 }
 

@@ -137,8 +137,9 @@ static void print_folder(const Folder *f, const char *audit, bool as_json)
         json_decref(j);
         return;
     }
-    foreign_print(stdout, "%lld clip%s as recorded; of %lld file%s %zu not; audit log %s\n", (long long)f->good,
-                  plural_s(f->good), (long long)f->files, plural_s(f->files), json_array_size(f->bad), audit);
+    foreign_print(stdout, "%lld clip%s as recorded; %lld file%s looked at, %zu wrong; audit log %s\n",
+                  (long long)f->good, plural_s(f->good), (long long)f->files, plural_s(f->files),
+                  json_array_size(f->bad), audit);
     json_array_foreach(f->bad, i, one)
         foreign_print(stdout, "  %s: %s: %s\n", json_string_value(json_object_get(one, "clip")),
                       json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "why")));
