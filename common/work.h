@@ -8,13 +8,14 @@
 
 typedef struct {
     int threads;       /* 0 = as many as the process may run on */
-    int backend;       /* index into "cpu|cuda|ref" */
+    int backend;       /* index into WORK_BACKENDS */
     int dtype;         /* index into WORK_DTYPES */
     int vae_dtype;     /* of autoencoder and image encoder: index into "fp32|bf16" */
     int takes;         /* a bit for each LeaseKind that it is here for (clip.h) */
     const char *split; /* how the ranks of a group share a shot, "GxSxT", or NULL: chosen */
 } WorkSettings;
 
+#define WORK_BACKENDS "cpu|cuda|ref"
 enum { WORK_CPU, WORK_CUDA, WORK_REF }; /* WorkSettings.backend */
 /* WorkSettings.dtype. fp8 and int8: bf16 but for the products of the transformer's blocks, which take numbers of 8 bits with a scale a
  * row: e4m3 on cuda, int8 on cpu. */

@@ -72,7 +72,7 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
         {.name = "backend",
          .kind = OPTION_CHOICE,
          .to = &o->work.backend,
-         .value = "cpu|cuda|ref",
+         .value = WORK_BACKENDS,
          .help = "what computes (cuda where this machine has a GPU, else cpu)"},
         {.name = "dtype",
          .kind = OPTION_CHOICE,

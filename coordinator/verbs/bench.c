@@ -183,7 +183,7 @@ Status verb_bench_campaign(int argc, char **argv)
         {"workers", OPTION_INT, &o.workers, .value = "N", .min = 1, .max = 4096},
         {"finishers", OPTION_INT, &o.finishers, .value = "M", .min = 0, .max = 4096},
         {"group-size", OPTION_INT, &o.group_size, .value = "T", .min = 1, .max = 64},
-        {"backend", OPTION_TEXT, &o.backend, .value = "cpu|cuda|ref"},
+        {"backend", OPTION_TEXT, &o.backend, .value = WORK_BACKENDS},
         {"dtype", OPTION_TEXT, &o.dtype, .value = WORK_DTYPES},
         {"vae-dtype", OPTION_TEXT, &o.vae_dtype, .value = "fp32|bf16", .help = "as `run` takes them"},
         {"json", OPTION_FLAG, &o.json, .help = "the record on stdout"}};

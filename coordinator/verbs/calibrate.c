@@ -32,8 +32,8 @@ Status verb_calibrate(int argc, char **argv, Calibrate *calibrate)
          .help = "how far latents may differ from those of all steps, relative to their size (0.02)"},
         {"prompts", OPTION_INT, &prompts, .value = "N", .min = 1, .max = 1000,
          .help = "renders of the campaign that are measured (4), each about seven times"},
-        {"backend", OPTION_CHOICE, &o.backend, .value = "cpu|cuda|ref"},
-        {"dtype", OPTION_CHOICE, &o.dtype, .value = "fp32|bf16|fp8"},
+        {"backend", OPTION_CHOICE, &o.backend, .value = WORK_BACKENDS},
+        {"dtype", OPTION_CHOICE, &o.dtype, .value = WORK_DTYPES},
         {"threads", OPTION_INT, &o.threads, .value = "N", .min = 1, .max = 4096, .help = "as `render` takes them"}};
     const Usage usage = {
         .verb = "calibrate",

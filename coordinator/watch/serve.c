@@ -148,7 +148,7 @@ static enum MHD_Result show_file(const Serve *s, struct MHD_Connection *c, const
     const long number = strtol(path, &name, 10);
     if (name == path || *name != '/' || number < 0 || number >= s->count || !may_be_seen(name + 1))
         return serve_http_refuse(c, MHD_HTTP_NOT_FOUND, "no such file\n");
-    return serve_http_file(c, s->folder[number], name + 1, type_of(name));
+    return serve_http_file(c, s->folder[number], name + 1, type_of(name), true);
 }
 
 /* ---- buttons ---- */
@@ -225,7 +225,8 @@ static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *ur
     const bool post = strcmp(method, "POST") == 0;
     (void)version;
     if (!*request) {
-        *request = memory_get(1, sizeof(ServeBody));
+        ServeBody *b = *request = memory_get(1, sizeof *b);
+        b->most = SERVE_MOST_BODY;
         return MHD_YES;
     }
     if (*bytes) {

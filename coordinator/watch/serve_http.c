@@ -30,6 +30,8 @@ static enum MHD_Result send_by(struct MHD_Connection *c, unsigned code, const ch
                                      {"X-Content-Type-Options", "nosniff"},
                                      {"Referrer-Policy", "no-referrer"},
                                      {"Cross-Origin-Resource-Policy", "same-origin"},
+                                     {"Cross-Origin-Opener-Policy", "same-origin"},
+                                     {"X-Frame-Options", "DENY"},
                                      {"Cache-Control", "no-store"}};
     if (!r) return MHD_NO;
     if (type) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
@@ -85,7 +87,8 @@ static bool parse_range(const char *text, off_t size, off_t *from, off_t *to)
     return true;
 }
 
-enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type)
+enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type,
+                                bool inline_too)
 {
     struct stat of;
     off_t from = 0, to = 0;
@@ -107,12 +110,22 @@ enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, co
     MHD_add_response_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
     snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)to, (long long)of.st_size);
     if (part) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
-    return send_by(c, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, type, r, file_rules);
+    return send_by(c, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, type, r, inline_too ? file_rules : page_rules);
+}
+
+enum MHD_Result serve_http_enter(struct MHD_Connection *c, const char *cookie, const char *session)
+{
+    char text[160];
+    struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    snprintf(text, sizeof text, "%s=%s; HttpOnly; SameSite=Strict; Path=/", cookie, session);
+    if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, text);
+    if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, "/");
+    return serve_http_send(c, MHD_HTTP_SEE_OTHER, NULL, r);
 }
 
 /* ---- who may come in ---- */
 
-static bool make_secret(char out[SERVE_SECRET_TEXT])
+bool serve_secret_make(char out[SERVE_SECRET_TEXT])
 {
     uint8_t raw[16];
     if (getrandom(raw, sizeof raw, 0) != sizeof raw) return false;
@@ -120,16 +133,17 @@ static bool make_secret(char out[SERVE_SECRET_TEXT])
     return true;
 }
 
-static bool is_same(const char *a, const char *b) /* in a time that does not say where they differ */
+bool serve_secret_is(const char *given, const char *secret)
 {
-    unsigned differs = !a || strlen(a) != strlen(b);
-    for (size_t i = 0; !differs && b[i]; i++) differs |= (unsigned)(a[i] ^ b[i]);
+    unsigned differs = 0;
+    if (!given || strlen(given) != strlen(secret)) return false;
+    for (size_t i = 0; secret[i]; i++) differs |= (unsigned)(given[i] ^ secret[i]);
     return !differs;
 }
 
 Status serve_door_make(ServeDoor *d)
 {
-    const bool good = make_secret(d->token) && make_secret(d->session) && make_secret(d->secret);
+    const bool good = serve_secret_make(d->token) && serve_secret_make(d->session) && serve_secret_make(d->secret);
     return good ? status_ok() : status_errno(ERR_NODE, "no random numbers");
 }
 
@@ -170,34 +184,29 @@ bool serve_door_is_own(struct MHD_Connection *c)
 
 bool serve_door_is_in(const ServeDoor *d, struct MHD_Connection *c)
 {
-    return is_same(MHD_lookup_connection_value(c, MHD_COOKIE_KIND, d->cookie), d->session);
+    return serve_secret_is(MHD_lookup_connection_value(c, MHD_COOKIE_KIND, d->cookie), d->session);
 }
 
 bool serve_door_has_secret(const ServeDoor *d, struct MHD_Connection *c)
 {
-    return is_same(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Page"), d->secret);
+    return serve_secret_is(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Page"), d->secret);
 }
 
 enum MHD_Result serve_door_let_in(ServeDoor *d, struct MHD_Connection *c)
 {
-    char cookie[160];
-    if ((d->once && d->used) || !is_same(serve_http_argument(c, "token"), d->token))
+    if ((d->once && d->used) || !serve_secret_is(serve_http_argument(c, "token"), d->token))
         return serve_http_refuse(c, MHD_HTTP_FORBIDDEN,
                                  d->once ? "this address works once; run the command again for a new one\n"
                                          : "this is not the address that was printed\n");
     d->used = true;
-    struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    snprintf(cookie, sizeof cookie, "%s=%s; HttpOnly; SameSite=Strict; Path=/", d->cookie, d->session);
-    if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, cookie);
-    if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, "/");
-    return serve_http_send(c, MHD_HTTP_SEE_OTHER, NULL, r);
+    return serve_http_enter(c, d->cookie, d->session);
 }
 
 /* ---- a POST, while it comes ---- */
 
 void serve_body_add(ServeBody *b, const char *data, size_t bytes)
 {
-    b->too_long = b->too_long || b->bytes + bytes > SERVE_MOST_BODY;
+    b->too_long = b->too_long || b->bytes + bytes > b->most;
     if (b->too_long) return;
     b->data = memory_resize(b->data, b->bytes + bytes, 1);
     memcpy(b->data + b->bytes, data, bytes);
@@ -207,7 +216,7 @@ void serve_body_add(ServeBody *b, const char *data, size_t bytes)
 json_t *serve_body_object(const ServeBody *b, struct MHD_Connection *c, enum MHD_Result *done, const char *expected)
 {
     json_error_t error;
-    json_t *j = b->too_long ? NULL : json_loadb(b->data ? b->data : "", b->bytes, 0, &error);
+    json_t *j = b->too_long ? NULL : json_loadb(b->data ? b->data : "", b->bytes, JSON_REJECT_DUPLICATES, &error);
     if (json_is_object(j)) return j;
     json_decref(j);
     *done = b->too_long ? serve_http_refuse(c, MHD_HTTP_CONTENT_TOO_LARGE, "too many at once\n")

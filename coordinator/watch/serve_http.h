@@ -22,11 +22,18 @@ enum MHD_Result serve_http_answer(struct MHD_Connection *c, unsigned code, const
                                   size_t bytes);                                              /* copied */
 enum MHD_Result serve_http_refuse(struct MHD_Connection *c, unsigned code, const char *text); /* plain text */
 enum MHD_Result serve_http_json(struct MHD_Connection *c, json_t *j);                         /* takes j */
-/* FOLDER/NAME, a plain file, or the range of it that was asked for. Pages in it may bring their own styles and scripts. */
-enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type);
+/* FOLDER/NAME, a plain file, or the range of it that was asked for. inline_too: a page in it may bring its own styles and scripts. */
+enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type,
+                                bool inline_too);
 const char *serve_http_argument(struct MHD_Connection *c, const char *name); /* of the address; NULL: not there */
+/* The way to "/", with a session's cookie. */
+enum MHD_Result serve_http_enter(struct MHD_Connection *c, const char *cookie, const char *session);
 
 /* ---- who may come in ---- */
+
+bool serve_secret_make(char out[SERVE_SECRET_TEXT]); /* false: there are no random numbers */
+/* Compares in a time that does not say where they differ. given: NULL is none. */
+bool serve_secret_is(const char *given, const char *secret);
 
 typedef struct {
     char token[SERVE_SECRET_TEXT], session[SERVE_SECRET_TEXT], secret[SERVE_SECRET_TEXT];
@@ -48,7 +55,7 @@ enum MHD_Result serve_door_let_in(ServeDoor *d, struct MHD_Connection *c);
 
 typedef struct {
     char *data;
-    size_t bytes;
+    size_t bytes, most; /* most: what is longer is read and thrown away */
     bool too_long;
 } ServeBody;
 

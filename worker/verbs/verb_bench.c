@@ -103,7 +103,7 @@ static const Option option[] = {
      .to = &given.dtype,
      .value = WORK_DTYPES,
      .help = "of matrix products (fp32); fp8 on cuda, int8 on cpu: of the blocks"},
-    {.name = "backend", .kind = OPTION_CHOICE, .to = &given.backend, .value = "cpu|cuda|ref", .help = "(cpu)"},
+    {.name = "backend", .kind = OPTION_CHOICE, .to = &given.backend, .value = WORK_BACKENDS, .help = "(cpu)"},
     {.name = "threads",
      .kind = OPTION_INT,
      .to = &given.request.backend.threads,

@@ -86,7 +86,7 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"trace", OPTION_TEXT, &o->trace, .value = "FILE.h5"},
         {"trace-blocks", OPTION_FLAG, &o->trace_blocks, .help = "write every stage; embeddings and blocks too"},
         {"dtype", OPTION_CHOICE, &o->dtype, .value = WORK_DTYPES},
-        {"backend", OPTION_CHOICE, &o->backend, .value = "cpu|cuda|ref",
+        {"backend", OPTION_CHOICE, &o->backend, .value = WORK_BACKENDS,
          .help = "what computes (cpu), in which type (fp32; on cuda bf16, or fp8; int8)"},
         {"vae-dtype", OPTION_CHOICE, &o->vae_dtype, .value = "fp32|bf16",
          .help = "the autoencoder and the image encoder (fp32)"},
