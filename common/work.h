@@ -2,6 +2,9 @@
 #ifndef REELWRIGHT_WORK_H
 #define REELWRIGHT_WORK_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "common/hash.h"
 #include "common/link.h"
 #include "common/shot.h"
@@ -43,6 +46,20 @@ typedef Status LaunchRanks(int ranks, char *const *arguments);
 
 /* Says which clip a file is; options as JSON: worker/verbs/verb_verify.c. */
 typedef Status VerifyFile(const char *path, const char *options_json, bool as_json);
+
+typedef struct {                           /* borrowed */
+    const char *name, *by;                 /* whose likeness it is; who judges, or NULL */
+    const char *sentence[2];               /* English, German; without the code, which is to be heard */
+    const unsigned char *recording, *face; /* any video or sound; a PNG, or NULL */
+    size_t recording_bytes, face_bytes;
+} JudgeCase;
+typedef struct {
+    /* OK: verified. Else why not; *over: nothing can be judged any more. */
+    Status (*decide)(void *self, const char *by, const char *heard, bool good, bool *over);
+    void *self;
+} JudgeSink;
+/* Has a person judge a recording on a page of this machine, from memory: coordinator/watch/serve_judge.c. Returns what `decide` said last. */
+typedef Status JudgePage(const JudgeCase *what, JudgeSink sink, int port);
 
 /* Measures video files against the bounds of a set of gates (JSON, coordinator/campaign/gate_set.h) and prints what it finds. */
 typedef Status GateFiles(char *const *file, int count, const char *set_json, bool as_json);

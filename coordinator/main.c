@@ -21,6 +21,7 @@
 #include "coordinator/launch/launch_ranks.h"
 #include "coordinator/launch/run.h"
 #include "coordinator/verbs/verbs.h"
+#include "coordinator/watch/serve_judge.h"
 #include "engine/engine.h"
 #include "worker/finish/finish_look.h"
 #include "worker/finish/finish_say.h"
@@ -86,7 +87,7 @@ static Status verb_cameo_any(int argc, char **argv)
     typeof(&verb_cameo_media) media;
     if (!verb_cameo_needs_media(argc, argv)) return verb_cameo(argc, argv);
     TRY(worker_symbol("verb_cameo_media", &media));
-    return media(argc, argv);
+    return media(argc, argv, serve_judge);
 }
 
 static Status verb_gate_any(int argc, char **argv)

@@ -87,30 +87,55 @@ static bool parse_range(const char *text, off_t size, off_t *from, off_t *to)
     return true;
 }
 
+/* All of it, where no range is asked for. */
+static bool find_range(struct MHD_Connection *c, off_t size, off_t *from, off_t *to)
+{
+    const char *wish = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
+    if (parse_range(wish, size, from, to)) return true;
+    *from = 0;
+    *to = size - 1;
+    return false;
+}
+
+static enum MHD_Result send_part(struct MHD_Connection *c, bool part, off_t from, off_t to, off_t size,
+                                 const char *type, struct MHD_Response *r, const char *rules)
+{
+    char text[96];
+    if (!r) return MHD_NO;
+    MHD_add_response_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+    snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)to, (long long)size);
+    if (part) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+    return send_by(c, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, type, r, rules);
+}
+
 enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type,
                                 bool inline_too)
 {
     struct stat of;
     off_t from = 0, to = 0;
-    char *path = path_join(folder, name), text[96];
+    char *path = path_join(folder, name);
     const int f = *name ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
     free(path);
     if (f < 0 || fstat(f, &of) != 0 || !S_ISREG(of.st_mode)) {
         if (f >= 0) close(f);
         return serve_http_refuse(c, MHD_HTTP_NOT_FOUND, "the file is not there\n");
     }
-    const bool part =
-        parse_range(MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE), of.st_size, &from, &to);
-    if (!part) to = of.st_size - 1;
+    const bool part = find_range(c, of.st_size, &from, &to);
     struct MHD_Response *r = MHD_create_response_from_fd_at_offset64((uint64_t)(to - from + 1), f, (uint64_t)from);
     if (!r) {
         close(f);
         return MHD_NO;
     }
-    MHD_add_response_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
-    snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)to, (long long)of.st_size);
-    if (part) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
-    return send_by(c, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, type, r, inline_too ? file_rules : page_rules);
+    return send_part(c, part, from, to, of.st_size, type, r, inline_too ? file_rules : page_rules);
+}
+
+enum MHD_Result serve_http_memory(struct MHD_Connection *c, const unsigned char *data, size_t bytes, const char *type)
+{
+    off_t from = 0, to = 0;
+    const bool part = find_range(c, (off_t)bytes, &from, &to);
+    struct MHD_Response *r = MHD_create_response_from_buffer((size_t)(to - from + 1), (void *)(uintptr_t)(data + from),
+                                                             MHD_RESPMEM_PERSISTENT);
+    return send_part(c, part, from, to, (off_t)bytes, type, r, page_rules);
 }
 
 enum MHD_Result serve_http_enter(struct MHD_Connection *c, const char *cookie, const char *session)

@@ -25,6 +25,8 @@ enum MHD_Result serve_http_json(struct MHD_Connection *c, json_t *j);           
 /* FOLDER/NAME, a plain file, or the range of it that was asked for. inline_too: a page in it may bring its own styles and scripts. */
 enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type,
                                 bool inline_too);
+/* The same of bytes that nobody copies: they stay until the server is stopped. */
+enum MHD_Result serve_http_memory(struct MHD_Connection *c, const unsigned char *data, size_t bytes, const char *type);
 const char *serve_http_argument(struct MHD_Connection *c, const char *name); /* of the address; NULL: not there */
 /* The way to "/", with a session's cookie. */
 enum MHD_Result serve_http_enter(struct MHD_Connection *c, const char *cookie, const char *session);

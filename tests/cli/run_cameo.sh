@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # run_cameo.sh PROGRAM FACE FOLDER: a cameo's life by the program's verbs: added from a photo and from a video that is blurred at
-# first, verified within limits, granted, shown, exported, revoked, erased; nothing of it readable on the disk.
+# first, verified within limits, on a terminal and on a page, granted, shown, exported, revoked, erased; nothing of it readable on the disk.
 set -euo pipefail
-program=$1 face=$2 folder=$3
+program=$1 face=$2 folder=$3 test=$(realpath "$0")
 rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
 export REELWRIGHT_TRUST=$PWD/trust
 fail() { echo "FAILED: $*"; exit 1; }
@@ -41,6 +41,14 @@ refuse 'was used' "$program" cameo verify anna --recording said.mp4 --by Rita --
 code_of ben >/dev/null
 "$program" cameo verify ben --recording said.mp4 --command 'grep -q "\"name\":\"Ben\".*\"passcode\":\"[0-9]*\".*said.mp4"' >out.txt
 expect out.txt 'ben is verified by command'
+
+# on a page: never written to a disk, asked for once, the code not shown
+page() { python3 "$(dirname "$test")/judge_page.py" "$program" "$@"; }
+refuse 'expected no --command' "$program" cameo verify ben --recording said.mp4 --page --command true
+page anna said.mp4 "$(code_of anna)" --reject 2>out.txt || { cat out.txt; fail "rejected on the page"; }
+expect out.txt 'not accepted; 4 attempts'
+page anna said.mp4 "$(code_of anna)" || fail "the page"
+page anna said.mp4 "$(code_of anna)" --browser page.png || fail "the page in a browser"
 
 refuse 'territory XX' "$program" cameo grant ben --purpose p --until 2099-01-01 --face --territory xx
 refuse 'date that is still to come' "$program" cameo grant ben --purpose p --until 2001-01-01 --face

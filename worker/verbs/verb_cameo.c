@@ -241,6 +241,8 @@ static Status add(int argc, char **argv)
 
 typedef struct {
     const char *where, *recording, *by, *command, *passcode;
+    bool page;
+    int port;
 } VerifyOptions;
 
 /* With the text on its standard input, from memory: a judge that does not read it has judged, too. */
@@ -307,36 +309,95 @@ static Status check_recording(const char *path)
     return status_ok();
 }
 
-static Status verify_with(TrustStore *s, const VerifyOptions *o, const char *id)
+/* ---- verify, on a page ---- */
+
+typedef struct {
+    TrustStore *store;
+    const char *id;
+    TrustVerdict verdict;
+} Case;
+
+/* A code that was misheard may be typed again, while attempts are left. */
+static Status decide(void *self, const char *by, const char *heard, bool good, bool *over)
 {
-    TrustRecord r;
-    TrustChallenge c = {0};
-    char heard[64] = "", *recording = NULL;
-    size_t bytes = 0;
+    Case *c = self;
+    TrustChallenge left;
+    TrustVerdict v = c->verdict;
+    v.by = by;
+    v.passcode = good ? heard : NULL;
+    v.good = good;
+    Status status = trust_verify(c->store, c->id, &v, now());
+    *over = !good || !failed(status) || failed(trust_read_challenge(c->store, c->id, now(), &left));
+    if (!*over) trust_challenge_clear(&left);
+    return status;
+}
+
+/* The code is the sentence's end. */
+static void hide_code(char *sentence)
+{
+    const size_t n = strlen(sentence), code = 2 * TRUST_PASSCODE_DIGITS;
+    for (size_t i = n > code ? n - code : 0; i < n; i++)
+        if (sentence[i] >= '0' && sentence[i] <= '9') sentence[i] = '_';
+}
+
+static Status ask_on_page(TrustStore *s, const VerifyOptions *o, const TrustRecord *r, TrustChallenge *c,
+                          const TrustVerdict *v, JudgePage *page)
+{
+    unsigned char *face = NULL;
+    JudgeCase what = {.name = r->name,
+                      .by = o->by,
+                      .sentence = {c->sentence[0], c->sentence[1]},
+                      .recording = v->recording,
+                      .recording_bytes = v->bytes};
+    Case self = {s, r->id, *v};
+    if (trust_count_media(r, "face")) TRY(trust_read_medium(s, r, "face", 0, &face, &what.face_bytes));
+    what.face = face;
+    for (int i = 0; i < 2; i++) hide_code(c->sentence[i]);
+    Status status = page(&what, (JudgeSink){decide, &self}, o->port);
+    trust_memory_free(face);
+    return status;
+}
+
+/* ---- verify ---- */
+
+static Status ask_here(TrustStore *s, const VerifyOptions *o, const TrustRecord *r, const TrustChallenge *c,
+                       const TrustVerdict *from)
+{
+    char heard[64] = "";
     bool yes = false;
+    TrustVerdict v = *from;
+    TRY(o->command ? ask_command(o, r, c, &yes) : ask_person(o, r, heard, sizeof heard, &yes));
+    v.by = o->by ? o->by : "command";
+    v.passcode = o->command || !yes ? o->passcode : heard;
+    v.good = yes;
+    return trust_verify(s, r->id, &v, now());
+}
+
+static Status verify_with(TrustStore *s, const VerifyOptions *o, const char *id, JudgePage *page)
+{
+    TrustRecord r, after = {0};
+    TrustChallenge c = {0};
+    char *recording = NULL;
+    size_t bytes = 0;
     TRY(trust_read_record(s, id, &r));
     Status status = status_ok();
     TRY_OUT(trust_read_challenge(s, id, now(), &c));
     TRY_OUT(check_recording(o->recording));
     TRY_OUT(file_read(o->recording, TRUST_MEDIUM_BYTES, &recording, &bytes));
-    TRY_OUT(o->command ? ask_command(o, &r, &c, &yes) : ask_person(o, &r, heard, sizeof heard, &yes));
-    const TrustVerdict v = {.by = o->by ? o->by : "command",
-                            .how = o->command ? "command" : "person",
-                            .passcode = o->command || !yes ? o->passcode : heard,
-                            .good = yes,
-                            .recording = recording,
-                            .bytes = bytes};
-    TRY_OUT(trust_verify(s, id, &v, now()));
-    foreign_print(stdout, "cameo %s is verified by %s\n", id, v.by);
+    const TrustVerdict v = {.how = o->command ? "command" : "person", .recording = recording, .bytes = bytes};
+    TRY_OUT(o->page ? ask_on_page(s, o, &r, &c, &v, page) : ask_here(s, o, &r, &c, &v));
+    TRY_OUT(trust_read_record(s, id, &after));
+    foreign_print(stdout, "cameo %s is verified by %s\n", id, after.verified_by);
 out:
     if (recording) explicit_bzero(recording, bytes);
     free(recording);
     trust_challenge_clear(&c);
     trust_record_clear(&r);
+    trust_record_clear(&after);
     return status;
 }
 
-static Status verify(int argc, char **argv)
+static Status verify(int argc, char **argv, JudgePage *page)
 {
     VerifyOptions o = {0};
     int first;
@@ -358,13 +419,25 @@ static Status verify(int argc, char **argv)
                              .to = &o.command,
                              .value = "CMD",
                              .help = "judges instead of a person: reads JSON, status 0 is yes"},
+                            {.name = "page",
+                             .kind = OPTION_FLAG,
+                             .to = &o.page,
+                             .help = "a person judges on a page, in a browser on this machine"},
+                            {.name = "port",
+                             .kind = OPTION_INT,
+                             .to = &o.port,
+                             .value = "N",
+                             .min = 1,
+                             .max = 65535,
+                             .help = "of the page (one that is free)"},
                             {.name = "trust",
                              .kind = OPTION_TEXT,
                              .to = &o.where,
                              .value = "DIR",
                              .help = "the trust store ($REELWRIGHT_TRUST, else ~/.local/share/reelwright/trust)"}};
     const Usage usage = {.verb = "cameo verify",
-                         .arguments = "ID --recording FILE --by NAME [--passcode CODE] | --command CMD",
+                         .arguments =
+                             "ID --recording FILE --by NAME [--passcode CODE] | --page [--port N] | --command CMD",
                          .about = "Has the recording of a challenge judged: does it show this person, saying the "
                                   "sentence with its code? A code\n"
                                   "counts once, within 30 minutes; five wrong answers use it up.",
@@ -374,14 +447,18 @@ static Status verify(int argc, char **argv)
                          .max_arguments = 1};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
-    if (!o.by && !o.command) return status_fail(ERR_INPUT, "expected --by NAME (who judges), or --command CMD");
+    if (!o.by && !o.command && !o.page)
+        return status_fail(ERR_INPUT, "expected --by NAME (who judges), --page, or --command CMD");
+    if (o.page && (o.command || o.passcode))
+        return status_fail(ERR_INPUT, "--page: expected no --command and no --passcode beside it");
+    if (o.port && !o.page) return status_fail(ERR_INPUT, "--port: expected --page before it");
     TRY(trust_open(o.where, TRUST_WRITE, &s));
-    Status status = verify_with(s, &o, argv[first]);
+    Status status = verify_with(s, &o, argv[first], page);
     trust_close(&s);
     return status;
 }
 
-Status verb_cameo_media(int argc, char **argv)
+Status verb_cameo_media(int argc, char **argv, JudgePage *page)
 {
-    return strcmp(argv[1], "add") == 0 ? add(argc - 1, argv + 1) : verify(argc - 1, argv + 1);
+    return strcmp(argv[1], "add") == 0 ? add(argc - 1, argv + 1) : verify(argc - 1, argv + 1, page);
 }
