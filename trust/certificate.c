@@ -5,11 +5,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "common/command.h"
 #include "common/file.h"
 #include "trust/chain.h"
 
@@ -175,6 +177,50 @@ Status trust_seal(const char *key_file, const void *data, size_t bytes, char **s
     return good ? status_ok() : status_fail(ERR_INPUT, "%s: expected a key, in PEM, that can sign", key_file);
 }
 
+Status trust_seal_by_command(const char *command, const void *data, size_t bytes, char **seal)
+{
+    const Command c = {.command = command,
+                       .input = data,
+                       .input_bytes = bytes,
+                       .limit_s = TRUST_SEAL_SECONDS,
+                       .most_bytes = (TRUST_SEAL_BYTES - 1) / 2};
+    CommandAnswer answer;
+    Status status = command_run(&c, &answer);
+    *seal = NULL;
+    if (!failed(status) && answer.out_bytes == 0)
+        status = status_fail(ERR_INPUT, "the command that signs wrote nothing, expected a signature");
+    if (!failed(status)) {
+        *seal = memory_get(2 * answer.out_bytes + 1, 1);
+        trust_hex((const unsigned char *)answer.out, answer.out_bytes, *seal);
+    }
+    command_clear(&answer);
+    return failed(status) ? status_fail(ERR_INPUT, "credentials.signer: %s", status.message) : status;
+}
+
+static bool is_signature(EVP_PKEY *key, const void *data, size_t bytes, const unsigned char *signature, size_t n)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    const bool good = context && EVP_DigestVerifyInit(context, NULL, digest_of(key), NULL, key) == 1 &&
+                      EVP_DigestVerify(context, signature, n, data, bytes) == 1;
+    EVP_MD_CTX_free(context);
+    return good;
+}
+
+/* Cards and vaults write r and s side by side where OpenSSL has both in DER. */
+static bool is_plain_signature(EVP_PKEY *key, const void *data, size_t bytes, const unsigned char *plain, size_t n)
+{
+    ECDSA_SIG *pair = EVP_PKEY_is_a(key, "EC") && n % 2 == 0 ? ECDSA_SIG_new() : NULL;
+    BIGNUM *r = BN_bin2bn(plain, (int)n / 2, NULL), *s = BN_bin2bn(plain + n / 2, (int)n / 2, NULL);
+    unsigned char *der = NULL;
+    bool good = pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1;
+    if (!good) BN_free(r), BN_free(s); /* else the pair's */
+    const int length = good ? i2d_ECDSA_SIG(pair, &der) : 0;
+    good = length > 0 && is_signature(key, data, bytes, der, (size_t)length);
+    OPENSSL_free(der);
+    ECDSA_SIG_free(pair);
+    return good;
+}
+
 Status trust_check_seal(const char *certificate_file, const void *data, size_t bytes, const char *seal)
 {
     const size_t n = strlen(seal) / 2;
@@ -182,15 +228,12 @@ Status trust_check_seal(const char *certificate_file, const void *data, size_t b
     FILE *f = fopen(certificate_file, "re");
     X509 *certificate = f ? PEM_read_X509(f, NULL, no_password, NULL) : NULL;
     EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool good = n > 0 && trust_unhex(seal, signature, n) && context && key &&
-                EVP_DigestVerifyInit(context, NULL, digest_of(key), NULL, key) == 1 &&
-                EVP_DigestVerify(context, signature, n, data, bytes) == 1;
+    bool good = key && n > 0 && trust_unhex(seal, signature, n) &&
+                (is_signature(key, data, bytes, signature, n) || is_plain_signature(key, data, bytes, signature, n));
     Status status = good   ? status_ok()
                     : !key ? status_fail(ERR_INPUT, "%s: expected a certificate, in PEM", certificate_file)
                            : status_fail(ERR_INPUT, "not signed by the key of %s", certificate_file);
     if (f) fclose(f);
-    EVP_MD_CTX_free(context);
     EVP_PKEY_free(key);
     X509_free(certificate);
     free(signature);

@@ -328,3 +328,15 @@ Status trust_chain_append(const char *path, json_t *const *body, int count, int6
     trust_chain_unlock(&fd);
     return status;
 }
+
+Status trust_chain_seal(const char *path, TrustSigner signer, TrustChain *known)
+{
+    int fd;
+    TrustChain c = *known;
+    TRY(trust_chain_lock(path, &fd));
+    Status status = is_as_known(path, known) ? status_ok() : trust_chain_read(path, (TrustChainSink){0}, &c);
+    if (!failed(status) && c.count > 0) status = write_head(path, &c, signer);
+    if (!failed(status)) *known = c;
+    trust_chain_unlock(&fd);
+    return status;
+}

@@ -59,6 +59,9 @@ void trust_chain_unlock(int *fd);
 Status trust_chain_append_locked(const char *path, json_t *const *body, int count, int64_t now_s, TrustSigner signer,
                                  TrustChain *known);
 
+/* Seals the head as it is now; `known` as above. The chain's lock is taken. */
+Status trust_chain_seal(const char *path, TrustSigner signer, TrustChain *known);
+
 /* "2026-11-30T21:04:05Z" */
 enum { TRUST_TIME_BYTES = 32 };
 void trust_time_text(int64_t s, char text[TRUST_TIME_BYTES]);

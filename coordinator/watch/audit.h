@@ -2,7 +2,8 @@
  * refused, consents that were used, revocations, erasures, deliveries. Reviewers' decisions are in the ledger (ledger/review.h).
  *
  * Where the campaign has a key for its credentials (`keys init`), every append seals the chain's head with it: whoever writes the chain anew
- * needs that key, which may be kept where the folder is not. Without one the chain shows what was changed by accident, or by somebody who
+ * needs that key, which may be kept where the folder is not. A command that signs in its place is asked twice a minute at most, and by audit_close
+ * for what came since: after a kill the last lines are not sealed before somebody writes again. Without a key the chain shows what was changed by accident, or by somebody who
  * did not change the rest with it.
  *
  * It can only grow, so it must hold nothing that somebody may want erased: clips and people stand in it as the HMAC of their ids with a
@@ -23,7 +24,7 @@
 typedef struct Audit Audit;
 
 Status audit_open(const char *folder, Audit **out);
-void audit_close(Audit **a); /* what was not flushed is lost */
+void audit_close(Audit **a); /* what was not flushed is lost; what was flushed is sealed */
 
 /* {"what": what, "clip": token of clip_id, ...}; clip_id NULL: none. The rest is json_pack's, "{s:i}" and so on; NULL: nothing. Kept
  * until audit_flush. */

@@ -113,6 +113,13 @@ EOF
     printf 'x' | dd of=forged/audit.jsonl.head bs=1 seek=$at conv=notrunc status=none
     ! "$PROGRAM" verify forged >/dev/null 2>&1 || fail "byte $at of the head is not looked at"
   done
+  # the key is a command's
+  sed 's/^campaign: .*/campaign: vault/; s/, key: .*/, signer: "openssl dgst -sha256 -sign keys\/signer.pem"}/' sealed.yaml >vault.yaml
+  run vault; finish 0
+  "$PROGRAM" dossier out-vault --json | grep -q '"sealed": true' || fail "the record that a command seals is not sealed"
+  cp out-sealed/audit.jsonl out-sealed/audit.jsonl.head out-vault/ # another campaign's, sealed with the same key
+  sed -i '$s/"what":"/"what":"x/' out-vault/audit.jsonl
+  ! "$PROGRAM" verify out-vault >/dev/null 2>&1 || fail "the last line of the record is not looked at"
 else
   echo "without a sealed record: libc2pa_c.so is not installed (./quickstart.sh build does it)"
 fi

@@ -5,10 +5,16 @@
 
 #include "coordinator/ledger/steer.h"
 #include "coordinator/watch/audit.h"
+#include "trust/certificate.h"
 
-static Fixture open_reviewed(int rows)
+/* finish: of the campaign; NULL: as the fixture has it */
+static Fixture open_finished(int rows, const char *finish)
 {
     Fixture f = {.folder = fixture_folder(), .campaign = fixture_campaign("summer", rows, 1)};
+    if (finish) {
+        free(f.campaign->finish);
+        f.campaign->finish = text_copy(finish);
+    }
     f.campaign->settings.review = (ReviewSettings){.policy = REVIEW_ALL, .lq = 5};
     assert_good(ledger_open(f.folder, LEDGER_WRITE, &f.ledger));
     assert_good(ledger_adopt(f.ledger, f.campaign, 100));
@@ -21,6 +27,8 @@ static Fixture open_reviewed(int rows)
     assert_good(ledger_commit(f.ledger));
     return f;
 }
+
+static Fixture open_reviewed(int rows) { return open_finished(rows, NULL); }
 
 static void decide(Ledger *l, const char *verb, const char *clip, const char *reason)
 {
@@ -171,12 +179,101 @@ static void parts_have_one_key_and_their_chains_stay(void **state)
     close_fixture(&f);
 }
 
+/* ---- a key that only a command has ---- */
+
+static AuditState state_of(const char *folder)
+{
+    TrustChain chain;
+    char *why;
+    const AuditState state = audit_check(folder, (TrustChainSink){0}, &chain, &why);
+    free(why);
+    return state;
+}
+
+static Fixture open_signed(const char *command)
+{
+    char *finish =
+        text_format("{\"credentials\":{\"certificate\":\"audit-keys.dir/chain.pem\",\"signer\":\"%s\"}}", command);
+    Fixture f = open_finished(4, finish);
+    free(finish);
+    return f;
+}
+
+static void write_line(Audit *a, int number)
+{
+    audit_add(a, "refusal", "row1", "{s:i}", "number", number);
+    assert_good(audit_flush(a, 300 + number));
+}
+
+/* Each byte of the file in turn. */
+static void any_byte_is_missed(const char *folder, const char *path)
+{
+    size_t bytes;
+    char *text;
+    assert_good(file_read(path, 1 << 20, &text, &bytes));
+    for (size_t i = 0; i < bytes; i++) {
+        text[i] ^= 1;
+        assert_good(file_replace(path, text, bytes));
+        const AuditState state = state_of(folder);
+        if (state != AUDIT_UNSEALED && state != AUDIT_BROKEN) fail_msg("%s: byte %zu is not looked at", path, i);
+        text[i] ^= 1;
+    }
+    assert_good(file_replace(path, text, bytes));
+    assert_int_equal(state_of(folder), AUDIT_SEALED);
+    free(text);
+}
+
+static void a_command_seals(void **state)
+{
+    (void)state;
+    file_remove_tree("audit-keys.dir");
+    assert_good(trust_make_certificates("audit-keys.dir", "Tests"));
+    Fixture f = open_signed("openssl dgst -sha256 -sign audit-keys.dir/signer.pem");
+    char *path = path_join(f.folder, "audit.jsonl"), *head = path_join(f.folder, "audit.jsonl.head");
+    Audit *a;
+    assert_good(audit_open(f.folder, &a));
+    write_line(a, 1);
+    assert_int_equal(state_of(f.folder), AUDIT_SEALED);
+    write_line(a, 2); /* not asked again for every line */
+    assert_int_equal(state_of(f.folder), AUDIT_UNSEALED);
+    audit_close(&a);
+    assert_int_equal(state_of(f.folder), AUDIT_SEALED);
+    any_byte_is_missed(f.folder, head);
+    any_byte_is_missed(f.folder, path);
+
+    json_t *forged = json_pack("{s:s}", "what", "forged"); /* a chain that is right in itself, by nobody with the key */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(head), 0);
+    assert_good(trust_chain_append(path, &forged, 1, 300, (TrustSigner){0}, &(TrustChain){0}));
+    assert_int_equal(state_of(f.folder), AUDIT_UNSEALED);
+    json_decref(forged);
+    free(path);
+    free(head);
+    close_fixture(&f);
+}
+
+static void a_command_that_cannot_sign_leaves_it_unsealed(void **state)
+{
+    (void)state;
+    Fixture f = open_signed("echo the card is not in its slot >&2; exit 1");
+    Audit *a;
+    assert_good(audit_open(f.folder, &a));
+    write_line(a, 1);
+    write_line(a, 2);
+    audit_close(&a);
+    assert_int_equal(state_of(f.folder), AUDIT_UNSEALED);
+    file_remove_tree("audit-keys.dir");
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_word_is_noted_once),
         cmocka_unit_test(what_may_be_erased_stays_out),
         cmocka_unit_test(parts_have_one_key_and_their_chains_stay),
+        cmocka_unit_test(a_command_seals),
+        cmocka_unit_test(a_command_that_cannot_sign_leaves_it_unsealed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,8 +60,51 @@ static void the_chain_is_of_the_profile(void **state)
     free(told("rm -rf keys.dir"));
 }
 
+/* r and s of 32 bytes each, as cards write them, of a seal in DER; "" where a number is shorter than that */
+static void plain_of(const char *der, char plain[129])
+{
+    const char *at = der + 4; /* 30 LENGTH */
+    plain[0] = 0;
+    for (int i = 0; i < 2; i++) {
+        unsigned n = 0;
+        assert_int_equal(sscanf(at, "02%2x", &n), 1);
+        at += 4;
+        if (n < 32) plain[0] = 0;
+        if (n >= 32) snprintf(plain + strlen(plain), 129 - strlen(plain), "%.64s", at + 2 * (n - 32));
+        at += 2 * n;
+    }
+    if (strlen(plain) != 128) plain[0] = 0;
+}
+
+static void seals_are_of_both_forms(void **state)
+{
+    (void)state;
+    char *seal, *by_command, plain[129] = "";
+    free(told("rm -rf keys.dir"));
+    assert_int_equal(trust_make_certificates(folder, "Tests").err, OK);
+    assert_int_equal(
+        trust_seal_by_command("openssl dgst -sha256 -sign keys.dir/signer.pem", "seven", 5, &by_command).err, OK);
+    assert_int_equal(trust_check_seal("keys.dir/chain.pem", "seven", 5, by_command).err, OK);
+    assert_int_equal(trust_check_seal("keys.dir/chain.pem", "eight", 5, by_command).err, ERR_INPUT);
+    free(by_command);
+    while (!*plain) {
+        assert_int_equal(trust_seal("keys.dir/signer.pem", "seven", 5, &seal).err, OK);
+        plain_of(seal, plain);
+        free(seal);
+    }
+    assert_int_equal(trust_check_seal("keys.dir/chain.pem", "seven", 5, plain).err, OK);
+    assert_int_equal(trust_check_seal("keys.dir/chain.pem", "eight", 5, plain).err, ERR_INPUT);
+    plain[20] = plain[20] == '0' ? '1' : '0';
+    assert_int_equal(trust_check_seal("keys.dir/chain.pem", "seven", 5, plain).err, ERR_INPUT);
+    assert_int_equal(trust_check_seal("keys.dir/chain.pem", "seven", 5, "").err, ERR_INPUT);
+    assert_int_equal(trust_seal_by_command("true", "seven", 5, &seal).err, ERR_INPUT);
+    assert_null(seal);
+    free(told("rm -rf keys.dir"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_chain_is_of_the_profile)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_chain_is_of_the_profile),
+                                       cmocka_unit_test(seals_are_of_both_forms)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
