@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/chain.h"
 #include "common/file.h"
-#include "common/json_fields.h"
 
 enum { MAX_WIDTH = 1 << 17 };
 
@@ -49,10 +49,14 @@ static Status read_dit(const char *folder, const char *name, DitConfig *c)
     Fields f;
     if (failed(fields_open(folder, name, &f))) return fields_close(&f);
     const char *kind = fields_text(&f, "_class_name", "WanTransformer3DModel");
+    if (strcmp(kind, "WanModel_S2V") == 0) {
+        model_config_read_s2v(&f, c);
+        return fields_close(&f);
+    }
     bool vace = strcmp(kind, "WanVACETransformer3DModel") == 0;
     if (!vace && strcmp(kind, "WanTransformer3DModel") != 0)
-        fields_fault(&f, "_class_name", " = \"%.60s\", expected WanTransformer3DModel or WanVACETransformer3DModel",
-                     kind);
+        fields_fault(&f, "_class_name",
+                     " = \"%.60s\", expected WanTransformer3DModel, WanVACETransformer3DModel or WanModel_S2V", kind);
     int three = 3;
     if (!fields_ints(&f, "patch_size", 3, 3, 1, 16, c->patch, &three))
         memcpy(c->patch, (int[]){1, 2, 2}, sizeof c->patch);
@@ -228,6 +232,8 @@ static bool has_component(Fields *f, const char *key)
     return json_is_string(json_array_get(v, 1));
 }
 
+static const char speech_pipeline[] = "WanSpeechToVideoPipeline";
+
 static Status read_index(const char *folder, ModelConfig *c)
 {
     static const char *const needed[] = {"scheduler", "text_encoder", "tokenizer", "transformer", "vae"};
@@ -235,12 +241,17 @@ static Status read_index(const char *folder, ModelConfig *c)
     if (failed(fields_open(folder, "model_index.json", &f))) return fields_close(&f);
     const char *name = fields_text(&f, "_class_name", "");
     snprintf(c->pipeline, sizeof c->pipeline, "%s", name);
+    const bool speaks = strcmp(name, speech_pipeline) == 0;
     if (strcmp(name, "WanPipeline") != 0 && strcmp(name, "WanImageToVideoPipeline") != 0 &&
-        strcmp(name, "WanVACEPipeline") != 0)
-        fields_fault(&f, "_class_name",
-                     " = \"%.60s\", expected WanPipeline, WanImageToVideoPipeline or WanVACEPipeline", name);
+        strcmp(name, "WanVACEPipeline") != 0 && !speaks)
+        fields_fault(
+            &f, "_class_name",
+            " = \"%.60s\", expected WanPipeline, WanImageToVideoPipeline, WanVACEPipeline or WanSpeechToVideoPipeline",
+            name);
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (!has_component(&f, needed[i])) fields_fault(&f, needed[i], " is missing, expected [library, class]");
+    if (speaks && !has_component(&f, "audio_encoder"))
+        fields_fault(&f, "audio_encoder", " is missing, expected [library, class]");
     c->boundary_ratio = fields_real(&f, "boundary_ratio", 0, 0, 1);
     c->expand_timesteps = fields_bool(&f, "expand_timesteps", false);
     c->two_transformers = has_component(&f, "transformer_2");
@@ -272,6 +283,12 @@ static Status check_agreement(const ModelConfig *c, const DitConfig *d, const ch
     if (d->vace_count && d->vace_in != 2 * z + c->vae.scale_space * c->vae.scale_space)
         return status_fail(ERR_INPUT, "%s/%s: vace_in_channels = %d, expected %d", c->folder, name, d->vace_in,
                            2 * z + c->vae.scale_space * c->vae.scale_space);
+    if ((d->sound_count > 0) != (strcmp(c->pipeline, speech_pipeline) == 0))
+        return status_fail(ERR_INPUT, "%s/%s: _class_name does not go with %s", c->folder, name, c->pipeline);
+    if (d->sound_count && (z != CHAIN_CHANNELS || c->vae.scale_time != 4))
+        return status_fail(ERR_INPUT,
+                           "%s/vae/config.json: %d channels and 1 latent frame for %d, expected %d and 4 for %s",
+                           c->folder, z, c->vae.scale_time, CHAIN_CHANNELS, c->pipeline);
     if ((d->image_dim > 0) != c->has_image_encoder)
         return status_fail(ERR_INPUT, "%s/%s: image_dim is %s, but model_index.json has %s image_encoder", c->folder,
                            name, d->image_dim ? "set" : "null", c->has_image_encoder ? "an" : "no");
@@ -310,12 +327,23 @@ static Status check_second(const ModelConfig *c)
 
 static int grid(const ModelConfig *c, int axis) { return c->vae.scale_space * c->dit.patch[axis]; }
 
+/* Sides are multiples of it: of whole patches, and of the largest in which a model that speaks sees the frames before. */
+static int side_step(const ModelConfig *c, int axis)
+{
+    return c->dit.sound_count ? c->vae.scale_space * CHAIN_LARGEST_PATCH : grid(c, axis);
+}
+
+static int most_pixels(const ModelConfig *c, int axis)
+{
+    return c->dit.rope_max_len < MAX_WIDTH / grid(c, axis) ? c->dit.rope_max_len * grid(c, axis) : MAX_WIDTH;
+}
+
 static int clip_size(const ModelConfig *c, int axis, int pixels)
 {
-    int most = c->dit.rope_max_len < MAX_WIDTH / grid(c, axis) ? c->dit.rope_max_len * grid(c, axis) : MAX_WIDTH;
+    const int most = most_pixels(c, axis), step = side_step(c, axis);
     if (pixels > most) pixels = most;
-    pixels -= pixels % grid(c, axis);
-    return pixels ? pixels : grid(c, axis);
+    pixels -= pixels % step;
+    return pixels ? pixels : step;
 }
 
 /* Latent frames come in patches; all frames but the first in groups of scale_time. */
@@ -330,13 +358,14 @@ static int clip_frames(const ModelConfig *c, int frames)
 static Status read_defaults(ModelConfig *c)
 {
     ShotSpec *s = &c->defaults;
+    const bool speaks = c->dit.sound_count > 0;
     *s = (ShotSpec){.prompt = text_copy(""),
                     .width = clip_size(c, 2, 832),
                     .height = clip_size(c, 1, 480),
-                    .frames = clip_frames(c, 81),
+                    .frames = speaks ? CHAIN_CLIP_FRAMES - CHAIN_DROPPED : clip_frames(c, 81),
                     .fps = c->expand_timesteps ? 24 : 16, /* what TI2V-5B was trained at, and the others */
-                    .steps = 50,
-                    .guidance = 5.0,
+                    .steps = speaks ? 40 : 50,
+                    .guidance = speaks ? 4.5 : 5.0,
                     .flow_shift = c->scheduler.flow_shift};
     memcpy(s->scheduler, c->scheduler.kind, sizeof s->scheduler);
     char *path = path_join(c->folder, "reelwright.json");
@@ -401,11 +430,11 @@ void model_config_free(ModelConfig **c)
 
 static Status check_side(const ModelConfig *c, const char *name, int axis, int pixels)
 {
-    int step = grid(c, axis);
+    int step = side_step(c, axis);
     if (pixels < step || pixels % step)
         return status_fail(ERR_INPUT, "%s = %d, expected a multiple of %d (such as %d)", name, pixels, step,
                            clip_size(c, axis, pixels > 0 ? pixels + step / 2 : step));
-    if (pixels / step > c->dit.rope_max_len || pixels > MAX_WIDTH)
+    if (pixels > most_pixels(c, axis))
         return status_fail(ERR_INPUT, "%s = %d, expected at most %d", name, pixels, clip_size(c, axis, MAX_WIDTH));
     return status_ok();
 }
@@ -414,6 +443,7 @@ static Status check_frames(const ModelConfig *c, int frames)
 {
     int group = c->vae.scale_time, lower = clip_frames(c, frames < 1 ? 1 : frames);
     if (frames < 1 || frames > 1 << 16) return status_fail(ERR_INPUT, "frames = %d, expected 1 to %d", frames, 1 << 16);
+    if (c->dit.sound_count) return status_ok(); /* made in clips, as many as it takes */
     if (frames == lower) return status_ok();
     if ((frames - 1) / group + 1 > c->dit.rope_max_len * c->dit.patch[0])
         return status_fail(ERR_INPUT, "frames = %d, expected at most %d", frames, lower);

@@ -9,9 +9,10 @@
 
 #include "common/distilled.h"
 #include "common/hash.h"
+#include "common/json_fields.h"
 #include "common/shot.h"
 
-enum { VAE_MAX_STAGES = 8, VAE_MAX_Z = 64, VACE_MAX_LAYERS = 64 };
+enum { VAE_MAX_STAGES = 8, VAE_MAX_Z = 64, VACE_MAX_LAYERS = 64, SOUND_MAX_LAYERS = 64 };
 
 typedef struct { /* text_encoder/config.json (UMT5) */
     int vocab_size, d_model, d_kv, d_ff, layers, heads;
@@ -27,6 +28,11 @@ typedef struct { /* transformer/config.json */
     float eps;
     int image_dim, added_kv_dim, pos_embed_len;            /* 0 = none */
     int vace_layers[VACE_MAX_LAYERS], vace_count, vace_in; /* control branch; count 0 = none */
+    /* a model that speaks: it hears after these layers; count 0 = none */
+    int sound_layers[SOUND_MAX_LAYERS], sound_count;
+    int sound_dim;    /* of the sound's features, a hidden state of wav2vec2 */
+    int sound_tokens; /* for each latent frame, besides one that pads */
+    int pose_channels;
 } DitConfig;
 
 typedef struct { /* vae/config.json */
@@ -77,6 +83,8 @@ typedef struct {
 Status model_config_read(const char *folder, ModelConfig **out);
 void model_config_free(ModelConfig **c);
 
+/* The transformer's file of a model that speaks, under the publishers' names of fields (WanModel_S2V). */
+void model_config_read_s2v(Fields *f, DitConfig *c);
 /* Its part of model_config_read. */
 Status model_config_read_scheduler(const char *folder, SchedulerConfig *c);
 
@@ -88,6 +96,7 @@ Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s);
 typedef struct {
     bool image, needs_image, last_image, needs_last_image;
     bool control; /* references, control video, mask and scale */
+    bool sound;   /* what is spoken: taken and needed */
 } ModelMedia;
 ModelMedia model_config_media(const ModelConfig *c);
 

@@ -175,7 +175,7 @@ static Status need_expert(Denoise *d, int expert)
     if (expert == 1) dit_shot_end(&d->shot[0]); /* steps go from the first to the second: it is done */
     TRY(engine_need(d->e, part));
     if (d->shot[expert]) return status_ok();
-    TRY(dit_shot_begin(d->e->dit[expert], d->dim, &d->shot[expert]));
+    TRY(dit_shot_begin(d->e->dit[expert], d->dim, NULL, &d->shot[expert]));
     for (int i = 0; i < d->step.branches; i++)
         if (is_own_branch(d, i))
             dit_shot_prompt(d->shot[expert], i, d->embeds[i].rows, d->embeds[i].count, TEXT_MAX_TOKENS);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/chain.h"
 #include "common/file.h"
 #include "engine/parts.h"
 #include "engine/weights/trace.h"
@@ -268,7 +269,7 @@ int64_t engine_bytes_read(const Engine *e)
 void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
 {
     dim[0] = c->vae.z_dim;
-    dim[1] = (s->frames - 1) / c->vae.scale_time + 1;
+    dim[1] = c->dit.sound_count ? CHAIN_CLIP_LATENTS : (s->frames - 1) / c->vae.scale_time + 1;
     dim[2] = s->height / c->vae.scale_space;
     dim[3] = s->width / c->vae.scale_space;
 }

@@ -71,43 +71,54 @@ static DitConfig dit_config(const Safetensors *s)
     const StoredTensor *head = either(s, "proj_out.weight", "head.head.weight");
     const StoredTensor *norm = either(s, "blocks.0.norm2.weight", "blocks.0.norm3.weight");
     const StoredTensor *positions = either(s, "image_embedder.pos_embed", "img_emb.emb_pos");
-    const int width = dim(patch, 0);
-    return (DitConfig){.patch = {1, 2, 2},
-                       .heads = width % HEAD ? 1 : width / HEAD,
-                       .head_dim = width % HEAD ? width : HEAD,
-                       .in_channels = dim(patch, 1),
-                       .out_channels = dim(head, 0) / PATCH_VOLUME,
-                       .text_dim = dim(text, 1),
-                       .freq_dim = dim(time, 1),
-                       .ffn_dim = dim(up, 0),
-                       .layers = count_of(s, "blocks."),
-                       .cross_norm = norm != NULL,
-                       .image_dim = dim(image, 0),
-                       .added_kv_dim = image ? width : 0,
-                       .pos_embed_len = dim(positions, 1),
-                       .vace_count = count_of(s, "vace_blocks."),
-                       .vace_in = dim(ending(s, "vace_patch_embedding.weight"), 1)};
+    const StoredTensor *voice = ending(s, "casual_audio_encoder.encoder.conv1_local.conv.weight");
+    const int width = dim(patch, 0), ears = count_of(s, "audio_injector.injector.");
+    const DitConfig c = {.patch = {1, 2, 2},
+                         .heads = width % HEAD ? 1 : width / HEAD,
+                         .head_dim = width % HEAD ? width : HEAD,
+                         .in_channels = dim(patch, 1),
+                         .out_channels = dim(head, 0) / PATCH_VOLUME,
+                         .text_dim = dim(text, 1),
+                         .freq_dim = dim(time, 1),
+                         .ffn_dim = dim(up, 0),
+                         .layers = count_of(s, "blocks."),
+                         .cross_norm = norm != NULL,
+                         .image_dim = dim(image, 0),
+                         .added_kv_dim = image ? width : 0,
+                         .pos_embed_len = dim(positions, 1),
+                         .vace_count = count_of(s, "vace_blocks."),
+                         .vace_in = dim(ending(s, "vace_patch_embedding.weight"), 1),
+                         .sound_count = ears < SOUND_MAX_LAYERS ? ears : SOUND_MAX_LAYERS,
+                         .sound_dim = dim(voice, 1),
+                         .sound_tokens = width >= 4 ? dim(voice, 0) / (width / 4) : 0,
+                         .pose_channels = dim(ending(s, "cond_encoder.weight"), 1)};
+    return c;
 }
 
 static void name_dit(const DitConfig *c, Identified *out)
 {
     static const struct {
         int width, layers, in;
-        bool image, vace;
+        bool image, vace, speaks;
         const char *name;
-    } known[] = {{1536, 30, 16, false, false, "Wan2.1 T2V 1.3B"},
-                 {5120, 40, 16, false, false, "Wan2.1 T2V 14B, or one of the two of Wan2.2 T2V A14B"},
-                 {5120, 40, 36, true, false, "Wan2.1 I2V or FLF2V 14B"},
-                 {5120, 40, 36, false, false, "one of the two of Wan2.2 I2V A14B"},
-                 {3072, 30, 48, false, false, "Wan2.2 TI2V 5B"},
-                 {1536, 30, 16, false, true, "Wan2.1 VACE 1.3B"},
-                 {5120, 40, 16, false, true, "Wan2.1 VACE 14B"}};
+    } known[] = {{1536, 30, 16, false, false, false, "Wan2.1 T2V 1.3B"},
+                 {5120, 40, 16, false, false, false, "Wan2.1 T2V 14B, or one of the two of Wan2.2 T2V A14B"},
+                 {5120, 40, 36, true, false, false, "Wan2.1 I2V or FLF2V 14B"},
+                 {5120, 40, 36, false, false, false, "one of the two of Wan2.2 I2V A14B"},
+                 {3072, 30, 48, false, false, false, "Wan2.2 TI2V 5B"},
+                 {1536, 30, 16, false, true, false, "Wan2.1 VACE 1.3B"},
+                 {5120, 40, 16, false, true, false, "Wan2.1 VACE 14B"},
+                 {5120, 40, 16, false, false, true, "Wan2.2 S2V 14B"}};
     const int width = c->heads * c->head_dim;
     snprintf(out->model, sizeof out->model, "a Wan transformer of %d layers, width %d, %d channels%s", c->layers, width,
-             c->in_channels, c->vace_count ? ", with a control branch" : "");
+             c->in_channels,
+             c->vace_count    ? ", with a control branch"
+             : c->sound_count ? ", that speaks"
+                              : "");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].width == width && known[i].layers == c->layers && known[i].in == c->in_channels &&
-            known[i].image == (c->image_dim > 0) && known[i].vace == (c->vace_count > 0))
+            known[i].image == (c->image_dim > 0) && known[i].vace == (c->vace_count > 0) &&
+            known[i].speaks == (c->sound_count > 0))
             snprintf(out->model, sizeof out->model, "%s", known[i].name);
 }
 

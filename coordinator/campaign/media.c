@@ -129,6 +129,11 @@ static void check_kind(CampaignMedia *m)
     const CampaignFile *f = &m->l->file;
     if (!c) return;
     const ModelMedia takes = model_config_media(c);
+    if (takes.sound) {
+        faults_add(m->l->faults, key_place(m, "model"), "%s speaks (%s): campaigns cannot do that yet; give another",
+                   f->model, c->pipeline);
+        return;
+    }
     const struct {
         const char *key;
         bool given, taken, needed;

@@ -15,11 +15,12 @@ enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2, MODULATIONS };
 typedef struct { /* one evaluation */
     const DitShot *s;
     int branch;
-    int times;    /* different timesteps: 1, or 2 when the first frames are at 0 */
-    int64_t zero; /* the first of this rank's tokens, which are at timestep 0 when there are 2 */
-    Tensor wave;  /* [times, freq_dim]: cos and sin of the timesteps */
-    Tensor temb;  /* [times, D] */
-    Tensor proj;  /* [times * 6, D] */
+    int times;      /* different timesteps: 1, or 2 when some tokens are at 0 */
+    float time[2];  /* in the order of the tokens */
+    int64_t change; /* how many of this rank's tokens are at the first of 2 */
+    Tensor wave;    /* [times, freq_dim]: cos and sin of the timesteps */
+    Tensor temb;    /* [times, D] */
+    Tensor proj;    /* [times * 6, D] */
 } DitCall;
 
 /* cos and sin of t / 10000^(i / half), in single precision throughout, as the model was trained */
@@ -34,12 +35,12 @@ static void fill_frequencies(float t, int width, float *out)
     }
 }
 
-static Tensor upload_time(const DitCall *c, float timestep)
+static Tensor upload_time(const DitCall *c)
 {
     const Dit *d = c->s->d;
     const int width = d->config.freq_dim;
     float *wave = memory_get((size_t)(c->times * width), sizeof *wave);
-    for (int i = 0; i < c->times; i++) fill_frequencies(i + 1 < c->times ? 0.0f : timestep, width, wave + i * width);
+    for (int i = 0; i < c->times; i++) fill_frequencies(c->time[i], width, wave + i * width);
     Tensor x = backend_upload(d->be, wave, 2, (int64_t[]){c->times, width});
     free(wave);
     return x;
@@ -59,7 +60,7 @@ static void embed_time(DitCall *c)
 /* The rows of this rank's tokens that are at one of the timesteps. */
 static Tensor at_time(const DitCall *c, Tensor x, int time)
 {
-    const int64_t first = time == 0 ? 0 : c->zero, end = time == c->times - 1 ? c->s->count : c->zero;
+    const int64_t first = time == 0 ? 0 : c->change, end = time == c->times - 1 ? c->s->count : c->change;
     return tensor_rows(x, first, end - first);
 }
 
@@ -244,11 +245,12 @@ static void trace_embeddings(const DitCall *c, const DitInput *in, Tensor x)
     if (!in->trace) return;
     const int64_t inner = s->d->config.heads * s->d->config.head_dim;
     ArenaMark mark = backend_mark(be);
-    Tensor grid = tensor_reshape(seen(c, in, x), 4, (int64_t[]){s->grid[0], s->grid[1], s->grid[2], inner});
+    const Tensor shown = tensor_rows(seen(c, in, x), 0, s->shown);
+    Tensor grid = tensor_reshape(shown, 4, (int64_t[]){s->grid[0], s->grid[1], s->grid[2], inner});
     trace_tensor(in->trace, be, op_to_channels_first(be, grid), "trace.%s.patch_embedding", in->name);
     Tensor temb = tensor_reshape(c->temb, 2, (int64_t[]){c->times, inner});
     Tensor proj = tensor_reshape(c->proj, 2, (int64_t[]){c->times, MODULATIONS * inner});
-    if (in->per_token) { /* the first and the last token's */
+    if (in->per_token || c->times > 1) { /* the first and the last token's */
         const int64_t ends[2] = {0, c->times - 1};
         temb = op_embed(be, temb, ends, 2);
         proj = op_embed(be, proj, ends, 2);
@@ -270,7 +272,7 @@ static void run_blocks(const DitCall *call, const DitInput *in, Tensor x)
     Backend *be = d->be;
     const DitConfig *c = &d->config;
     Tensor state = {0};
-    int next = 0;
+    int next = 0, ear = 0;
     if (c->vace_count && in->control.data) state = control_begin(call, in->control, x);
     for (int i = 0; i < c->layers; i++) {
         ArenaMark mark = backend_mark(be);
@@ -279,6 +281,10 @@ static void run_blocks(const DitCall *call, const DitInput *in, Tensor x)
         block_forward(call, i, x);
         trace_tensor(in->trace, be, seen(call, in, x), "trace.%s.block.%d", in->name, i);
         if (hinted) op_add_to(be, x, hint, in->control_scale[next++]);
+        if (ear < c->sound_count && c->sound_layers[ear] == i) {
+            dit_sound_hear(call->s, call->branch, ear++, x);
+            trace_tensor(in->trace, be, seen(call, in, x), "trace.%s.block.%d.heard", in->name, i);
+        }
         backend_release(be, mark);
     }
 }
@@ -312,7 +318,7 @@ static Tensor head(const DitCall *call, const DitInput *in, Tensor x, const int6
         op_copy(be, tensor_rows(m, t * 2, 2), op_add(be, d->table, tensor_rows(call->temb, t, 1)));
     Tensor h = modulated(call, x, m, 2, 1, 0);
     Tensor tokens = coll_all_tokens(d->sequence, be, op_linear(be, h, &d->proj, ACT_NONE), call->s->tokens);
-    return op_unpatchify(be, tokens, d->config.patch, dim);
+    return op_unpatchify(be, tensor_rows(tokens, 0, call->s->shown), d->config.patch, dim);
 }
 
 typedef struct {
@@ -329,7 +335,9 @@ static void evaluate(void *self)
     const Dit *d = call->s->d;
     Backend *be = d->be;
     ArenaMark mark = backend_mark(be);
-    Tensor x = op_linear(be, own(call, op_patchify(be, e->in->latent, d->config.patch)), &d->patch, ACT_NONE);
+    const Tensor patches = op_patchify(be, e->in->latent, d->config.patch);
+    Tensor x = d->config.sound_count ? dit_sound_tokens(call->s, patches)
+                                     : op_linear(be, own(call, patches), &d->patch, ACT_NONE);
     embed_time(call);
     trace_embeddings(call, e->in, x);
     run_or_reuse(call, e->in, x);
@@ -339,17 +347,32 @@ static void evaluate(void *self)
 
 static int64_t address(Tensor t) { return (int64_t)(uintptr_t)t.data; }
 
+/* Given first frames are at 0; so is what stands behind the latents' tokens. */
+static DitCall begin_call(const DitShot *s, int branch, const DitInput *in)
+{
+    DitCall call = {.s = s, .branch = branch, .times = 1, .time = {in->timestep}};
+    int64_t change = s->shown - s->first;
+    if (in->frames_at_zero > 0) {
+        call.times = 2;
+        call.time[0] = 0;
+        call.time[1] = in->timestep;
+        change = in->frames_at_zero * s->grid[1] * s->grid[2] / s->d->config.patch[0] - s->first;
+    } else if (s->shown < s->tokens) {
+        call.times = 2;
+    }
+    call.change = change < 0 ? 0 : change > s->count ? s->count : change;
+    return call;
+}
+
 void dit_forward(DitShot *s, int branch, const DitInput *in, Tensor velocity)
 {
     Dit *d = s->d;
     Backend *be = d->be;
-    DitCall call = {.s = s, .branch = branch, .times = in->frames_at_zero > 0 ? 2 : 1};
-    call.zero = in->frames_at_zero * s->grid[1] * s->grid[2] / d->config.patch[0] - s->first;
-    call.zero = call.zero < 0 ? 0 : call.zero > s->count ? s->count : call.zero;
+    DitCall call = begin_call(s, branch, in);
     if (in->reuse != DIT_COMPUTE && !s->kept[branch].data)
         s->kept[branch] = backend_keep(be, F32, 2, (int64_t[]){s->count, d->config.heads * d->config.head_dim});
     ArenaMark mark = backend_mark(be);
-    call.wave = upload_time(&call, in->timestep);
+    call.wave = upload_time(&call);
     Evaluation e = {&call, in, velocity};
     const int64_t key[REPEAT_KEY] = {(int64_t)(uintptr_t)s, branch + DIT_BRANCHES * (int64_t)in->reuse,
                                      address(in->latent),   address(in->control),

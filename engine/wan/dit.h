@@ -8,7 +8,8 @@
  *     v = unpatch((norm(x) * (1 + scale) + shift) W + b)
  *
  * One implementation for every kind. What differs is data: channels of the input, image tokens beside the prompt's, a
- * control branch whose hints are added after listed layers, and one timestep for all tokens or 0 for the first frames'. */
+ * control branch whose hints are added after listed layers, one timestep for all tokens or 0 for the first frames', and, for a
+ * model that speaks, tokens behind the latents' that show who speaks and what was before, and sound that is heard after listed layers. */
 #ifndef REELWRIGHT_DIT_H
 #define REELWRIGHT_DIT_H
 
@@ -37,11 +38,20 @@ void dit_free(Dit **d);
 typedef struct DitShot DitShot;
 enum { DIT_COND, DIT_UNCOND, DIT_BRANCHES };
 
-Status dit_shot_begin(Dit *d, const int64_t dim[4], DitShot **out); /* dim: of the latent [C,F,H,W] */
+/* What a model that speaks looks at besides the latents, on the host. */
+typedef struct {
+    const float *reference; /* [C,1,H,W]: who speaks */
+    const float *motion;    /* [C,CHAIN_MOTION_LATENTS,H,W]: what was before, or NULL: nothing was */
+} DitGiven;
+
+/* dim: of the latent [C,F,H,W]; given: for a model that speaks, else NULL. Read during the call only. */
+Status dit_shot_begin(Dit *d, const int64_t dim[4], const DitGiven *given, DitShot **out);
 /* rows [n, text_dim] on the host: the prompt without its padding; padded: rows of the padded prompt (512). */
 Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int padded);
 /* Image tokens [n, image_dim] of both branches, for models that have an image branch. */
 Status dit_shot_image(DitShot *s, const float *rows, int n);
+/* What a branch hears, on the back end: of each latent frame local [F * (sound_tokens + 1), D] and global [F, D]. */
+Status dit_shot_sound(DitShot *s, int branch, Tensor local, Tensor global);
 void dit_shot_end(DitShot **s);
 
 /* What a step does with what the layers add to the tokens, which changes little from step to step. */

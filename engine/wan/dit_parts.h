@@ -19,6 +19,13 @@ typedef struct {
     Linear control_in, control_out; /* of a VACE block */
 } DitBlock;
 
+typedef struct { /* where a model that speaks hears */
+    DitAttention cross;
+    Linear adapt; /* a latent frame's sound as a whole -> shift and scale of its tokens */
+} DitEar;
+
+enum { DIT_PACKS = 3 }; /* in which frames that were before are seen: the last whole, earlier ones coarser */
+
 struct Dit {
     DitConfig config;
     Backend *be;
@@ -33,6 +40,9 @@ struct Dit {
     int blocks;
     Tensor table; /* [2,D] */
     Linear proj;
+    Linear pose, pack[DIT_PACKS];
+    Tensor kinds; /* [3,D]: added to the tokens of the latents, of the reference, of what was before */
+    DitEar *ear;  /* sound_count */
 };
 
 typedef struct
@@ -41,10 +51,25 @@ typedef struct
     Tensor k, v, image_k, image_v;
 } DitContext;
 
+typedef struct {  /* what one branch hears in one place */
+    Tensor k, v;  /* [F * (sound_tokens + 1), D'] */
+    Tensor adapt; /* [F * 2, D]: of each latent frame shift, then scale */
+} DitHeard;
+
+typedef struct
+{ /* tokens in the order frame, row, column. Their places go from..to on each axis in equal steps, truncated */
+    int64_t grid[3];
+    int from[3], to[3];
+} DitPart;
+enum { DIT_MOST_PARTS = 2 + DIT_PACKS };
+
 struct DitShot {
     Dit *d;
     Backend *be; /* outlives the weights */
     int64_t dim[4], grid[3];
+    DitPart part[DIT_MOST_PARTS]; /* the latents', then what a model that speaks looks at */
+    int parts;
+    int64_t shown;        /* tokens of the latents */
     int64_t tokens;       /* of all ranks */
     int64_t first, count; /* tokens of this rank */
     Tensor cos, sin;      /* [count, head_dim / 2] */
@@ -54,9 +79,27 @@ struct DitShot {
     int rows[DIT_BRANCHES];    /* of the prompt without padding */
     Tensor image;              /* [m, D], for the trace */
     Tensor kept[DIT_BRANCHES]; /* [count, D]: what all layers together added to the tokens (DIT_KEEP) */
+    Tensor begin;              /* [1,D]: added to the latents' tokens of a model that speaks */
+    Tensor given;              /* [.., D]: this rank's tokens behind the latents', or none */
+    DitHeard *heard[DIT_BRANCHES];
 };
 
+/* A copy that stays until it is dropped. */
+Tensor dit_keep(Backend *be, DType type, Tensor t);
 /* The norm of q or k without rotation; sumsq: what coll_sumsq gave, and the row of it. */
 QkNorm dit_norm(const Dit *d, Tensor gain, Tensor sumsq, int row);
+
+/* ---- dit_sound.c ---- */
+
+/* The parts behind the latents'. */
+void dit_sound_parts(DitShot *s, const DitGiven *given);
+/* Their tokens, which are the same at every step. */
+void dit_sound_begin(DitShot *s, const DitGiven *given);
+void dit_sound_end(DitShot *s);
+int64_t dit_shown_here(const DitShot *s); /* how many of this rank's tokens are the latents' */
+/* This rank's tokens before the first layer: patches of the latents [shown, ..] projected, then what is given. */
+Tensor dit_sound_tokens(const DitShot *s, Tensor patches);
+/* The latents' tokens x += O cross(adapted norm(x), sound), in the ear-th place. */
+void dit_sound_hear(const DitShot *s, int branch, int ear, Tensor x);
 
 #endif

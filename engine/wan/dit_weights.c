@@ -6,7 +6,7 @@
 
 #include "common/file.h"
 
-enum { D, FFN, TEXT, FREQ, IN, OUT, PT, PH, PW, D6, IMAGE, KV, POS, CONTROL };
+enum { D, FFN, TEXT, FREQ, IN, OUT, PT, PH, PW, D6, IMAGE, KV, POS, CONTROL, POSE, D2 };
 
 #define ROOT(f)  offsetof(Dit, f)
 #define BLOCK(f) offsetof(DitBlock, f)
@@ -67,10 +67,30 @@ static const WeightRow control_in_rows[] = {{"proj_in", BLOCK(control_in), WEIGH
 static const WeightRow control_out_rows[] = {
     {"proj_out", BLOCK(control_out), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}}};
 
-static const char *const ignored[] = {"norm_added_q",
-                                      NULL}; /* published I2V files hold it, the model has no use for it */
+/* A model that speaks: FramePack's convolutions, which see one, two and four latent frames that were before. */
+static const WeightRow speech_rows[] = {
+    {"cond_encoder", ROOT(pose), WEIGHT_LINEAR, SPLIT_NONE, 5, {D, POSE, PT, PH, PW}},
+    {"trainable_cond_mask.weight", ROOT(kinds), WEIGHT_VECTOR, SPLIT_NONE, 2, {NUMBER(3), D}},
+    {"frame_packer.proj", ROOT(pack[0]), WEIGHT_LINEAR, SPLIT_NONE, 5, {D, IN, NUMBER(1), NUMBER(2), NUMBER(2)}},
+    {"frame_packer.proj_2x", ROOT(pack[1]), WEIGHT_LINEAR, SPLIT_NONE, 5, {D, IN, NUMBER(2), NUMBER(4), NUMBER(4)}},
+    {"frame_packer.proj_4x", ROOT(pack[2]), WEIGHT_LINEAR, SPLIT_NONE, 5, {D, IN, NUMBER(4), NUMBER(8), NUMBER(8)}},
+};
+static const WeightRow ear_rows[] = {
+    {"q", offsetof(DitEar, cross.q), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"k", offsetof(DitEar, cross.k), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"v", offsetof(DitEar, cross.v), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D, D}},
+    {"o", offsetof(DitEar, cross.out), WEIGHT_LINEAR, SPLIT_IN_HEADS, 2, {D, D}},
+    {"norm_q.weight", offsetof(DitEar, cross.norm_q), WEIGHT_VECTOR, SPLIT_OUT_HEADS, 1, {D}},
+    {"norm_k.weight", offsetof(DitEar, cross.norm_k), WEIGHT_VECTOR, SPLIT_OUT_HEADS, 1, {D}},
+};
+static const WeightRow ear_adapt_rows[] = {
+    {"linear", offsetof(DitEar, adapt), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D2, D}},
+};
 
-static void add(Dit *d, void *base, const WeightRow *row, int rows, const char *prefix, int number)
+/* Published I2V files hold the first, the model has no use for it. The second reads what is heard: engine/speech has it. */
+static const char *const ignored[] = {"norm_added_q", "casual_audio_encoder.", NULL};
+
+static WeightGroup *add(Dit *d, void *base, const WeightRow *row, int rows, const char *prefix, int number)
 {
     const DitConfig *c = &d->config;
     const int width = c->heads * c->head_dim, volume = c->patch[0] * c->patch[1] * c->patch[2];
@@ -89,10 +109,23 @@ static void add(Dit *d, void *base, const WeightRow *row, int rows, const char *
                             [IMAGE] = c->image_dim,
                             [KV] = c->added_kv_dim,
                             [POS] = c->pos_embed_len,
-                            [CONTROL] = c->vace_in};
+                            [CONTROL] = c->vace_in,
+                            [POSE] = c->pose_channels,
+                            [D2] = 2 * width};
     g->heads = c->heads;
     g->quantize = number >= 0; /* the blocks' products: nearly all of the arithmetic, and the least sensitive */
     memcpy(g->size, size, sizeof size);
+    return g;
+}
+
+/* They stay in the compute type: what is heard is a small part of the arithmetic, and acts weakly. */
+static void add_ears(Dit *d)
+{
+    d->ear = memory_get((size_t)d->config.sound_count, sizeof *d->ear);
+    for (int i = 0; i < d->config.sound_count; i++) {
+        add(d, &d->ear[i], ROWS(ear_rows), "audio_injector.injector", i)->quantize = false;
+        add(d, &d->ear[i], ROWS(ear_adapt_rows), "audio_injector.injector_adain_layers", i)->quantize = false;
+    }
 }
 
 static void add_block(Dit *d, DitBlock *b, const char *prefix, int number)
@@ -113,6 +146,10 @@ Dit *dit_new(const DitConfig *c)
     d->plan.ignored = ignored;
     add(d, d, ROWS(root_rows), "", -1);
     if (c->vace_count) add(d, d, ROWS(control_rows), "", -1);
+    if (c->sound_count) {
+        add(d, d, ROWS(speech_rows), "", -1);
+        add_ears(d);
+    }
     if (c->image_dim) add(d, d, ROWS(image_rows), "condition_embedder.image_embedder.", -1);
     if (c->pos_embed_len && c->image_dim) add(d, d, ROWS(image_pos_rows), "condition_embedder.image_embedder.", -1);
     for (int i = 0; i < c->layers; i++) add_block(d, &d->block[i], "blocks", i);
@@ -164,6 +201,7 @@ void dit_free(Dit **d)
     dit_unload(*d);
     weights_plan_clear(&(*d)->plan);
     free((*d)->block);
+    free((*d)->ear);
     free(*d);
     *d = NULL;
 }

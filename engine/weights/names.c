@@ -19,6 +19,11 @@ static const NamePair root[] = {
     {"condition_embedder.image_embedder.norm2", "img_emb.proj.4"},
     {"condition_embedder.image_embedder.pos_embed", "img_emb.emb_pos"},
     {"vace_patch_embedding", "vace_patch_embedding"},
+    {"cond_encoder", "cond_encoder"},
+    {"trainable_cond_mask", "trainable_cond_mask"},
+    {"frame_packer", "frame_packer"},
+    {"audio_injector", "audio_injector"},
+    {"casual_audio_encoder", "casual_audio_encoder"}, /* so spelled */
     {"patch_embedding", "patch_embedding"},
     {"scale_shift_table", "head.modulation"},
     {"proj_out", "head.head"},

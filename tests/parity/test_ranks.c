@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "common/link.h"
 #include "tests/parity/parity.h"
+#include "tests/parity/s2v.h"
 
 static const char *const fixtures[] = {"t2v-0",   "i2v_a14b-0", "ti2v5b_i2v-0",
                                        "flf2v-0", "vace-0",     "calls/lora-experts"};
@@ -158,6 +159,35 @@ static Status check_pocket(const int *world, int size)
     return status;
 }
 
+/* ---- a model that speaks: one evaluation, against diffsynth -------------------------------------------------------------- */
+
+static Status check_s2v(const int *world, int size)
+{
+    static const struct {
+        const char *name;
+        int heads;
+    } model[] = {{"two-heads", 2}, {"four-heads", 4}};
+    const BackendOptions o = {.kind = BACKEND_CPU, .threads = 1};
+    for (size_t i = 0; i < sizeof model / sizeof *model; i++)
+        for (int tensor = 1; tensor <= size; tensor *= 2) {
+            const Split s = {1, size / tensor, tensor};
+            Coll *group = NULL;
+            S2vReport r = {0};
+            if (model[i].heads % tensor) continue;
+            char *folder = text_format("%s/s2v/%s", FIXTURES, model[i].name);
+            Status status = coll_open_mpi(world, size, ++formed, &group);
+            if (!failed(status)) status = s2v_compare(folder, &o, group, &s, &r);
+            coll_close(&group);
+            free(folder);
+            TRY(status_at(status, "%s, split %dx%dx%d", model[i].name, 1, s.sequence, tensor));
+            if (rank == 0)
+                printf("%-14s %dx%dx%d: velocity %.1e, inside %.1e\n", model[i].name, 1, s.sequence, tensor, r.velocity,
+                       r.inside);
+            if (!(r.velocity <= 1e-4) || !(r.inside <= 1e-4)) complain(model[i].name, &s, "differs from diffsynth");
+        }
+    return status_ok();
+}
+
 /* ---- memory: planned, and taken ---------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -241,6 +271,7 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < sizeof fixtures / sizeof *fixtures && !failed(status); i++)
             status = run_splits(fixtures[i], world, link->count);
     if (!failed(status) && argc == 1) status = check_pocket(world, link->count);
+    if (!failed(status) && argc == 1) status = check_s2v(world, link->count);
     if (!failed(status) && argc == 1) status = check_memory(world, link->count);
     if (failed(status)) fprintf(stderr, "rank %d: %s\n", rank, status.message);
     if (failed(status) || failures) link_abort(&link, 1);

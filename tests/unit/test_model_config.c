@@ -10,20 +10,24 @@
 #include <cmocka.h>
 #include <unistd.h>
 
+#include "common/chain.h"
 #include "common/file.h"
 #include "engine/engine.h"
 
-static const char fixture[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model";
+static const char fixture[] = SOURCE_DIR "/tests/parity/fixtures/t2v-0/model",
+                  speaks[] = SOURCE_DIR "/tests/parity/fixtures/s2v/two-heads/model";
 
-static char *copy_fixture(void)
+static char *copy_of(const char *model)
 {
     char *folder = text_copy("/tmp/model-XXXXXX");
     assert_non_null(mkdtemp(folder));
-    char *command = text_format("cp -r %s/. %s && chmod -R u+w %s", fixture, folder, folder);
+    char *command = text_format("cp -rL %s/. %s && chmod -R u+w %s", model, folder, folder);
     assert_int_equal(system(command), 0);
     free(command);
     return folder;
 }
+
+static char *copy_fixture(void) { return copy_of(fixture); }
 
 static void remove_folder(char *folder)
 {
@@ -178,6 +182,74 @@ static void refuses_missing_parts(void **state)
     assert_int_equal(engine_open("/nowhere", &o, &e).err, ERR_INPUT);
 }
 
+/* ---- a model that speaks ---- */
+
+static void reads_one_that_speaks(void **state)
+{
+    (void)state;
+    ModelConfig *c;
+    Status status = model_config_read(speaks, &c);
+    if (failed(status)) fail_msg("%s", status.message);
+    assert_int_equal(c->dit.heads * c->dit.head_dim, 64);
+    assert_int_equal(c->dit.sound_count, 2);
+    assert_int_equal(c->dit.sound_layers[1], 2);
+    assert_true(model_config_media(c).sound && model_config_media(c).needs_image);
+    assert_int_equal(c->defaults.fps, 16);
+    assert_int_equal(c->defaults.steps, 40);
+    assert_true(c->defaults.guidance == 4.5);
+    assert_int_equal(c->defaults.height, 448); /* a multiple of 64 */
+    ShotSpec s = c->defaults;
+    s.frames = 1234; /* any */
+    assert_true(chain_clips(1) == 1 && chain_clips(77) == 1 && chain_clips(78) == 2 && chain_clips(157) == 2);
+    assert_int_equal(model_config_check_shot(c, &s).err, OK);
+    s.height = 480;
+    Status refused = model_config_check_shot(c, &s);
+    assert_non_null(strstr(refused.message, "height = 480, expected a multiple of 64 (such as 512)"));
+    s.height = 64 * 1024;
+    assert_non_null(strstr(model_config_check_shot(c, &s).message, "expected at most 16384"));
+    model_config_free(&c);
+}
+
+static void refuses_faulty_ones_that_speak(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *from, *to, *says;
+    } fault[] = {
+        {"model_index.json", "\"audio_encoder\"", "\"audio\"", "audio_encoder is missing"},
+        {"model_index.json", "WanSpeechToVideoPipeline", "WanPipeline", "_class_name does not go with WanPipeline"},
+        {"transformer/config.json", "WanModel_S2V", "WanModel", "_class_name = \"WanModel\", expected"},
+        {"transformer/config.json", "\"model_type\": \"s2v\"", "\"model_type\": \"t2v\"", "model_type"},
+        {"transformer/config.json", "attn_norm", "norm", "adain_mode"},
+        {"transformer/config.json", "\"enable_tsm\": false", "\"enable_tsm\": true", "enable_tsm"},
+        {"transformer/config.json", "\"enable_framepack\": true", "\"enable_framepack\": false", "enable_framepack"},
+        {"transformer/config.json", "\"zero_timestep\": true", "\"zero_timestep\": false", "zero_timestep"},
+        {"transformer/config.json", "\"num_heads\": 2", "\"num_heads\": 0", "num_heads = 0, expected 1 to 512"},
+        {"transformer/config.json", "\"num_heads\": 2", "\"num_heads\": 3", "dim = 64 is no multiple of num_heads"},
+        {"transformer/config.json", "\"dim\": 64", "\"dim\": 6", "expected an even number from 6 to 1024"},
+        {"transformer/config.json", "\"dim\": 64", "\"dim\": 1000000000", "dim = 1000000000, expected 6 to 131072"},
+        {"transformer/config.json", "\"dim\": 64", "\"dim\": 128", "expected [128"},
+        {"transformer/config.json", "\"num_audio_token\": 4", "\"num_audio_token\": 0", "num_audio_token = 0"},
+        {"transformer/config.json", "\"cond_dim\": 16", "\"cond_dim\": 8", "cond_encoder"},
+        {"transformer/config.json", "    2\n", "    4\n", "audio_inject_layers"},
+        {"transformer/config.json", "    2\n", "    0\n", "audio_inject_layers has 0 in place 1"},
+        {"transformer/config.json", "\"audio_inject_layers\": [\n    0,\n    2\n  ]", "\"audio_inject_layers\": [1]",
+         "has no place in the model"},
+        {"transformer/config.json", "\"in_dim\": 16", "\"in_dim\": 32", "in_channels = 32, expected 16"},
+        {"vae/config.json", "\"temperal_downsample\": [\n    false,", "\"temperal_downsample\": [\n    true,",
+         "scale_factor_temporal"},
+    };
+    for (size_t i = 0; i < sizeof fault / sizeof *fault; i++) {
+        char *folder = copy_of(speaks);
+        Engine *e;
+        edit(folder, fault[i].file, fault[i].from, fault[i].to);
+        Status status = engine_open_headers(folder, &e);
+        if (status.err != ERR_INPUT || !strstr(status.message, fault[i].says) || !strstr(status.message, folder))
+            fail_msg("%zu, %s: \"%s\", expected \"%s\"", i, fault[i].file, status.message, fault[i].says);
+        remove_folder(folder);
+    }
+}
+
 static void checks_shots(void **state)
 {
     (void)state;
@@ -218,8 +290,12 @@ static void checks_shots(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_the_fixture), cmocka_unit_test(folder_states_defaults),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_the_fixture),
+                                       cmocka_unit_test(folder_states_defaults),
                                        cmocka_unit_test(refuses_faulty_folders),
-                                       cmocka_unit_test(refuses_missing_parts), cmocka_unit_test(checks_shots)};
+                                       cmocka_unit_test(refuses_missing_parts),
+                                       cmocka_unit_test(checks_shots),
+                                       cmocka_unit_test(reads_one_that_speaks),
+                                       cmocka_unit_test(refuses_faulty_ones_that_speak)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

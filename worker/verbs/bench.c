@@ -190,7 +190,7 @@ static Status bench_transformer(Bench *b, BenchResult *out)
     Status status;
     begin_step(b, dim);
     TRY_OUT(dit_load(d, source, b->be));
-    TRY_OUT(dit_shot_begin(d, dim, &b->shot));
+    TRY_OUT(dit_shot_begin(d, dim, NULL, &b->shot));
     for (int i = 0; i < branches; i++) TRY_OUT(dit_shot_prompt(b->shot, i, rows, r->tokens, PADDED_PROMPT));
     out->layers = c.layers;
     out->flop = branches * bench_flop_transformer(&c, r->latent, r->tokens < PADDED_PROMPT ? r->tokens + 1 : r->tokens);

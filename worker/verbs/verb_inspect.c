@@ -102,6 +102,7 @@ static json_t *describe_transformer(const ModelConfig *c)
                           "control_layers", d->vace_count, "two_experts", c->two_transformers);
     if (c->two_transformers) json_object_set_new(j, "boundary_ratio", json_real(c->boundary_ratio));
     json_object_set_new(j, "timestep_per_token", json_boolean(c->expand_timesteps));
+    if (d->sound_count) json_object_set_new(j, "hears_after_layers", json_integer(d->sound_count));
     return j;
 }
 

@@ -114,6 +114,9 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
 static Status check_kind(const RenderOptions *o, const ModelConfig *c)
 {
     const ModelMedia takes = model_config_media(c);
+    if (takes.sound)
+        return status_fail(ERR_INPUT, "%s: a model that speaks (%s); it can be inspected, but not rendered yet",
+                           o->model, c->pipeline);
     const struct {
         const char *name;
         bool given, taken, needed;
