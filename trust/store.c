@@ -179,6 +179,8 @@ Status trust_open(const char *given, TrustMode mode, TrustStore **out)
     s->folder = trust_find(given);
     s->log = trust_path(s, "log.jsonl");
     Status status = status_ok();
+    if (mode == TRUST_WRITE && file_is_folder(s->folder)) /* before somebody looks at what could not be kept */
+        TRY_OUT(status_at(file_check_writable(s->folder), "the trust store"));
     if (mode == TRUST_WRITE) TRY_OUT(make_folders(s));
     TRY_OUT(check_mode(s));
     if (mode != TRUST_WRITE && !is_store(s))

@@ -36,6 +36,19 @@ static const char *text_of(const json_t *o, const char *key)
     return text ? text : "";
 }
 
+/* Said once, however often the store is opened. */
+static void note_folder(Guard *g)
+{
+    static bool told;
+    Status status = g->noted ? status_ok() : trust_note_folder(g->store, g->folder);
+    g->noted = true;
+    if (failed(status) && !told)
+        log_line(LOG_WARNING,
+                 "%s: `reelwright cameo revoke` will not find this campaign; run `reelwright deliver` in it after one",
+                 status.message);
+    told = told || failed(status);
+}
+
 static void open_store(Guard *g)
 {
     if (g->store) return;
@@ -43,13 +56,7 @@ static void open_store(Guard *g)
     g->fault = NULL;
     Status status = trust_open(text_of(g->campaign, "store"), TRUST_USE, &g->store);
     if (failed(status)) g->fault = text_copy(status.message);
-    if (failed(status) || g->noted) return;
-    g->noted = true;
-    status = trust_note_folder(g->store, g->folder);
-    if (failed(status))
-        log_line(LOG_WARNING,
-                 "%s: `reelwright cameo revoke` will not find this campaign; run `reelwright deliver` in it after one",
-                 status.message);
+    if (!failed(status)) note_folder(g);
 }
 
 static void take_use(Guard *g)

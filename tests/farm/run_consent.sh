@@ -2,18 +2,8 @@
 # A night in which people take back what they agreed to: in the middle of a render, between finish and delivery, after delivery; what was made
 # leaves the folder, the rest goes on. A store that cannot be read allows nothing. Then one customer is erased, and nothing of them is found.
 source "$(dirname "$0")/../fault/farm.sh"
-VACE=$(cd "$MODEL/../../vace-0" && pwd)
-FACE=$(cd "$MODEL/../../../../.." && pwd)/models/face.png
+source "$(dirname "$0")/../fault/people.sh"
 trap 'kill "${LAUNCHER:-}" 2>/dev/null || true' EXIT
-export REELWRIGHT_TRUST=$WORK/trust
-
-ffmpeg -v error -y -f lavfi -i testsrc2=s=160x120:d=1 -f lavfi -i sine=d=1 -shortest said.mp4
-person() { # ID: added and verified
-  "$PROGRAM" cameo add "$1" --name "Person $1" --face "$FACE" >/dev/null
-  "$PROGRAM" cameo challenge "$1" >challenge.txt
-  "$PROGRAM" cameo verify "$1" --recording said.mp4 --by Rita --passcode "$(sed -n 's/^The code is \([0-9]*\);.*/\1/p' challenge.txt)" >/dev/null
-}
-grant() { "$PROGRAM" cameo grant "$1" --purpose travel --audience anyone --until 2099-12-31 --face "${@:2}" >/dev/null; }
 state_of() { python3 - "$1" "$2" <<'EOF'
 import csv, sys
 print([r['status'] for r in csv.DictReader(open('out-%s/delivery.csv' % sys.argv[1])) if r['id'] == sys.argv[2]][0])
@@ -23,9 +13,7 @@ is() { [ "$(state_of night "$1")" = "$2" ] || fail "$1 is $(state_of night "$1")
 
 for who in anna ben cleo dora; do person $who; done
 grant anna; grant ben; grant cleo --brand Other
-width=$(sed -n 's/.*"width": \([0-9]*\).*/\1/p' "$VACE/reference.json" | head -n 1) height=$(sed -n 's/.*"height": \([0-9]*\).*/\1/p' "$VACE/reference.json" | head -n 1)
-printf 'campaign: night\nmodel: %s\ncustomers: night.csv\nprompt: "a traveller at {{place}}"\nnegative: blurry\nseed: 5\nsize: %sx%s\nframes: 9\nfps: 8\nsteps: 4\nguidance: 4\nrenditions: [preview]\ncameo: {id: "{{cameo|}}", purpose: travel}\n' \
-  "$VACE/model" "$width" "$height" >night.yaml
+people_campaign night 4
 printf 'id,place,cameo,mail\nk1,beach 1,anna,one@example.org\nk2,beach 2,ben,two@example.org\nk3,beach 3,cleo,three@example.org\ncustomer-Q4,beach 4,,Quintessa-Four@example.org\nk5,beach 4,,five@example.org\nk6,beach 6,dora,six@example.org\n' >night.csv
 
 "$PROGRAM" check night.yaml --json >check.json
