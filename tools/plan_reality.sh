@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# plan_reality.sh PROGRAM DIR [RUNS] [--write]: compares `plan` with what happens, in DIR (emptied). Six cases: few and many renders, one worker
-# and two, shots that rows share, finishing that takes longest, a job that is killed and starts again. For each: a record (`bench`, three
-# nights), a forecast, RUNS runs (4). Prints a table; with --write it replaces the one in tests/farm/PLAN.md. About a quarter of an hour for two
-# cores that do nothing else; the load beside each run is in the table.
+# plan_reality.sh PROGRAM DIR [RUNS] [--write] [CASE...]: compares `plan` with what happens, in DIR (emptied). Six cases: few and many renders,
+# one worker and two, shots that rows share, finishing that takes longest, a job that is killed and starts again. For each, or only those named:
+# a record (`bench`, three nights), a forecast, RUNS runs (4). Prints a table; with --write its rows take the place of the same cases' in
+# tests/farm/PLAN.md. A case takes about a minute on two cores that do nothing else; the load beside each run is in the table.
 set -euo pipefail
-program=$(readlink -f "$1") work=$2 runs=4 write=
-for one in "${@:3}"; do [ "$one" = --write ] && write=yes || runs=$one; done
+program=$(readlink -f "$1") work=$2 runs=4 write= only=()
+for one in "${@:3}"; do
+  case $one in
+    --write) write=yes ;;
+    [0-9]*) runs=$one ;;
+    *) only+=("$one") ;;
+  esac
+done
 root=$(dirname "$(dirname "$(readlink -f "$0")")")
 rm -rf "$work"
 mkdir -p "$work"
@@ -28,7 +34,7 @@ write_campaign() {
   printf 'overlays:\n  - {text: "for {{id}}", place: lower-third}\nreview: {policy: none}\n' >>"$1.yaml"
 }
 
-# After so many seconds of the run in FOLDER, as by a node that fails: its coordinator, and with it the job. The launcher starts it again.
+# After so many seconds of the run in FOLDER its coordinator is killed, and with it the job ends. The launcher starts it again.
 kill_job() { # SECONDS FOLDER
   local pid
   sleep "$1"
@@ -38,6 +44,11 @@ kill_job() { # SECONDS FOLDER
 
 compare() { # NAME ROWS SHOTS WORKERS [killed]
   local name=$1 i begin took dies=() at=0 killer beside
+  if [ ${#only[@]} -gt 0 ] && [[ " ${only[*]} " != *" $name "* ]]; then
+    grep "^| $name |" "$root/tests/farm/PLAN.md" >>rows || true # as they were
+    return
+  fi
+  measured+="${measured:+, }$name"
   write_campaign "$name" "$2" "$3"
   say "$name: bench"
   "$program" bench "$name.yaml" --nights 3 --shots 1000 --workers "$4" --scratch . --out "$name.json" >"$name.bench" 2>&1 ||
@@ -62,7 +73,8 @@ compare() { # NAME ROWS SHOTS WORKERS [killed]
   done
 }
 
-began=$(now)
+began=$(now) measured=
+[ ${#only[@]} -eq 0 ] || sed -n '/<!-- table -->/,/^| case/p' "$root/tests/farm/PLAN.md" | grep '^2' >earlier || true
 compare few-2 4 4 2
 compare many-2 16 16 2
 compare many-1 8 8 1
@@ -71,8 +83,9 @@ compare finish-2 30 1 2
 compare killed-2 16 16 2 killed
 
 {
+  [ ! -s earlier ] || cat earlier
   printf '%s, %s cores (%s), %s.\n\n' "$(date -u +%Y-%m-%d)" "$(nproc)" "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" \
-    "\`tools/plan_reality.sh build/reelwright DIR $runs --write\`, $(since "$began" | cut -d . -f 1) s"
+    "\`tools/plan_reality.sh build/reelwright DIR $runs --write\`${only[0]+: $measured}, $(since "$began" | cut -d . -f 1) s"
   printf '| case | p10 (s) | p50 | p90 | took | off p50 | within | load before |\n|---|---|---|---|---|---|---|---|\n'
   cat rows
   awk -F '|' '{ n++; k += $8 ~ /yes/; d = $7 + 0; d = d < 0 ? -d : d; s += d; c += d <= 10 } END {

@@ -15,6 +15,7 @@ typedef struct { /* one process, from the night's beginning to its end, whatever
     double factor;            /* on how long it takes */
     int64_t dies_ms;          /* INT64_MAX: never */
     bool loaded, dead, fails; /* fails: the lease in work does */
+    double load_s;            /* of the lease in work: how long it loads the model, at its beginning */
     SimWork work;
 } Worker;
 
@@ -141,13 +142,14 @@ static double time_of(Play *p, int rank, LeaseKind kind, int64_t item)
 {
     const Night *n = p->n;
     Worker *w = &p->worker[p->who[rank]];
+    w->load_s = 0;
     if (n->script) return n->script->takes_s(n->script->self, rank, kind, shot_of(kind, item), clip_of(kind, item));
     if (kind == LEASE_FINISH) return draw_time(p, n->finish) * w->factor * p->factor;
     double s = draw_time(p, n->render) * w->factor * p->factor;
     if (p->saved) s *= 1 - (double)p->saved[item];
-    if (!w->loaded) s += draw_time(p, n->load) * p->factor;
+    if (!w->loaded) w->load_s = draw_time(p, n->load) * p->factor;
     w->loaded = true;
-    return s;
+    return w->load_s + s;
 }
 
 static Status give(void *self, Member *m, LeaseKind kind, int64_t item)
@@ -319,14 +321,17 @@ static void start_job(Play *p)
     }
 }
 
-/* What a shot in work keeps: of a preemption all, of a death what its last checkpoint holds. */
-static void save_progress(Play *p, const Member *m, bool preempted)
+typedef enum { END_NODE, END_DEATH, END_PREEMPTION } JobEnd;
+
+/* What a shot in work keeps: with a node's death what its last checkpoint holds, else all steps; of its decoding nothing. */
+static void save_progress(Play *p, const Member *m, JobEnd why)
 {
     const Worker *w = &p->worker[p->who[m->rank]];
-    const double all_s = w->work.unit_ms * RENDER_UNITS / 1000, done_s = (double)(p->now_ms - w->work.begun_ms) / 1000;
-    const double kept_s = done_s - (preempted ? 0 : draw_unit(p) * p->n->checkpoint_s);
-    const double left = 1 - (double)p->saved[m->item];
-    if (kept_s > 0 && all_s > 0) p->saved[m->item] = (float)(1 - left * (1 - fmin(kept_s / all_s, 1)));
+    const double left = 1 - (double)p->saved[m->item], all_s = w->work.unit_ms * RENDER_UNITS / 1000 - w->load_s,
+                 done_s = (double)(p->now_ms - w->work.begun_ms) / 1000 - w->load_s,
+                 kept_s = done_s - (why == END_NODE ? draw_unit(p) * p->n->checkpoint_s : 0);
+    const double most = 1 - p->n->decode_share;
+    if (kept_s > 0 && all_s > 0) p->saved[m->item] = (float)fmax(1 - left, fmin(1 - left * (1 - kept_s / all_s), most));
 }
 
 static int next_node_to_fail(const Play *p)
@@ -336,8 +341,6 @@ static int next_node_to_fail(const Play *p)
         if (!p->node_gone[i] && (first < 0 || p->node_fails_s[i] < p->node_fails_s[first])) first = i;
     return first;
 }
-
-typedef enum { END_NODE, END_DEATH, END_PREEMPTION } JobEnd;
 
 /* The job dies with a node, or alone, or is preempted, and starts again a while later. */
 static void lose_job(Play *p, JobEnd why)
@@ -349,14 +352,14 @@ static void lose_job(Play *p, JobEnd why)
     for (int rank = 1; rank < p->roster.count; rank++) {
         const Member *m = &p->roster.member[rank];
         if (m->state != MEMBER_WORKING || m->kind != LEASE_RENDER) continue;
-        save_progress(p, m, preempted);
+        save_progress(p, m, why);
         if (!preempted && p->abandoned[m->shot] < UINT8_MAX) p->abandoned[m->shot]++;
     }
     if (why == END_NODE) p->node_gone[p->failing] = true;
     if (why == END_DEATH) p->dies_ms = INT64_MAX;
     *(preempted ? &p->out->preemptions : &p->out->failures) += 1;
     p->failing = next_node_to_fail(p);
-    p->now_ms += ms_of(n->restart_s + (preempted ? n->requeue_s : 0));
+    p->now_ms += ms_of(n->restart_s + (preempted ? n->requeue_s : why == END_NODE ? n->node_s : 0));
     if (preempted) p->preempted_s = (double)p->now_ms / 1000 + draw_wait_s(p, n->preempt_mtbf_s);
     start_job(p);
 }

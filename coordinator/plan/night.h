@@ -6,9 +6,10 @@
  * time of a real coordinator, 20 us for each result, where a night of ten million clips has to be played several times within a minute.
  * tests/unit/test_night_farm.c plays random nights with the real dispatch, ledger and messages, and compares every lease.
  *
- * - A node's death, or a preemption, ends the job on all nodes. It starts again without that node (or with all), and what was in work
- *   goes on from its last checkpoint; a preempted shot checkpoints at its next step. The queues are then filled as the ledger fills
- *   them: what was in work when a job died comes last.
+ * - A node's death ends the job on all nodes. It starts again without that node, and what was in work goes on from its last checkpoint.
+ *   When the job is preempted, or its coordinator dies alone, each shot in work is checkpointed at its next step, and the job starts
+ *   again on all nodes; a decode or a finish in work is lost. The queues are then filled as the ledger fills them: what was in work
+ *   when a job died comes last.
  * - A lease that fails, or whose process dies, is judged by the rules.
  *
  * Many such nights give the finish time's distribution. Units: seconds, from the moment when `run` is started. Pure: no files, no clock,
@@ -50,9 +51,11 @@ typedef struct {
     double worker_sd;                  /* workers of one night likewise: stragglers */
     double fail_share;                 /* of leases, that fail */
     double node_mtbf_s;                /* mean time between failures of one node; 0: none fails */
-    double restart_s;                  /* from a node's death to the first lease after it */
+    double restart_s;                  /* from a job's death to the first lease after it */
+    double node_s;                     /* and so much longer, when it was a node that died */
     double checkpoint_s;               /* between two checkpoints of a shot */
-    double dies_at_s;                  /* the job dies then, once, and starts again on the same nodes; 0: it does not */
+    double decode_share;               /* of a render: its last part, that no checkpoint holds */
+    double dies_at_s;                  /* the coordinator dies then, once, alone; 0: it does not */
     double preempt_mtbf_s;             /* between preemptions of the job; 0: none */
     double requeue_s;                  /* how long a preempted job waits for its nodes */
     const NightScript *script;         /* NULL: chance */

@@ -81,7 +81,7 @@ Status verb_plan(int argc, char **argv)
         {"failures", OPTION_REAL, &o.failures, .value = "F", .min = 0, .max = 1e6,
          .help = "nodes that die in a thousand node-days; clusters report 3.8 to 6.5 (0)"},
         {"dies-at", OPTION_REAL, &o.dies_at, .value = "S", .min = 0, .max = 1e7,
-         .help = "the job dies so many seconds after its start, once, and starts again"},
+         .help = "the coordinator dies so many seconds after the start, once; the job starts again"},
         {"preemptions", OPTION_REAL, &o.preemptions, .value = "P", .min = 0, .max = 1e4,
          .help = "of the job in a day; it checkpoints, and goes on after --requeue"},
         {"requeue", OPTION_REAL, &o.requeue, .value = "S", .min = 0, .max = 1e6,

@@ -153,7 +153,34 @@ static void failures_cost_time_and_lose_nothing(void **state)
     assert_int_equal(r.failures, 4);
 }
 
-/* One render of 10 s that dies after 6 s, with checkpoints all the time: 4 s are left, and the start again. */
+static double mean_of_nights(const Night *n)
+{
+    double sum = 0;
+    NightResult r;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        night_play(n, seed, &r);
+        sum += r.finish_s / 50;
+    }
+    return sum;
+}
+
+/* One node of a hundred dies in about every night. */
+static void a_node_loses_what_no_checkpoint_holds(void **state)
+{
+    (void)state;
+    int64_t clips[1000];
+    for (int i = 0; i < 1000; i++) clips[i] = 1;
+    Night n = night(1000, clips, 100, 2, 1, false);
+    n.node_mtbf_s = 5000;
+    const double often_s = mean_of_nights(&n);
+    n.checkpoint_s = 1e9;
+    const double never_s = mean_of_nights(&n);
+    assert_true(never_s > often_s + 1);
+    n.node_s = 100; /* it is noticed late */
+    assert_true(mean_of_nights(&n) > never_s + 50);
+}
+
+/* One render of 10 s whose coordinator dies after 6 s: the steps until then are kept, 4 s are left, and the start again. */
 static void a_job_goes_on_from_its_checkpoints(void **state)
 {
     (void)state;
@@ -161,8 +188,11 @@ static void a_job_goes_on_from_its_checkpoints(void **state)
     Night n = night(1, ones, 1, 1, 0, true);
     n.dies_at_s = 6, n.restart_s = 3;
     assert_float_equal(finish_of(&n), 6 + 3 + 4 + 2, 0.002);
-    n.checkpoint_s = 1e9; /* the first would come much later: all is lost */
-    assert_float_equal(finish_of(&n), 6 + 3 + 10 + 2, 0.002);
+    n.decode_share = 0.5; /* of which one second was done: lost */
+    assert_float_equal(finish_of(&n), 6 + 3 + 5 + 2, 0.002);
+    const double load[] = {4};
+    n.load = (Times){load, 1}; /* is done again, and is no part of what was rendered: two seconds */
+    assert_float_equal(finish_of(&n), 6 + 3 + 4 + 8 + 2, 0.002);
     n = night(2, ones, 1, 1, 0, true);
     n.dies_at_s = 6, n.restart_s = 3;
     NightResult r;
@@ -272,6 +302,7 @@ int main(void)
                                        cmocka_unit_test(as_simgrid_plays_them),
                                        cmocka_unit_test(bounds_hold),
                                        cmocka_unit_test(failures_cost_time_and_lose_nothing),
+                                       cmocka_unit_test(a_node_loses_what_no_checkpoint_holds),
                                        cmocka_unit_test(a_job_goes_on_from_its_checkpoints),
                                        cmocka_unit_test(failing_leases_are_done_again),
                                        cmocka_unit_test(quantiles_are_in_order),
