@@ -4,7 +4,7 @@
  *
  * stands in the model folder's reelwright.json for a fused model, and as JSON text under the key "reelwright" in the metadata of an
  * adapter's safetensors file. A shot with such weights gets these as its defaults, guidance 1, and the grid of noise levels that such
- * weights are trained on (engine/sample/schedule.h); what a user asks for goes before. */
+ * weights are trained on (common/schedule.h); what a user asks for goes before. */
 #ifndef REELWRIGHT_DISTILLED_H
 #define REELWRIGHT_DISTILLED_H
 

@@ -43,7 +43,7 @@ typedef struct {
     double flow_shift;  /* of the sigma schedule */
     char scheduler[16]; /* "unipc", "euler" or "lcm" */
     char sigmas
-        [16]; /* which grid of noise levels: "" as diffusers has it, "classic" or "distilled" (engine/sample/schedule.h) */
+        [16]; /* which grid of noise levels: "" as diffusers has it, "classic" or "distilled" (common/schedule.h) */
     ShotMedia *media; /* NULL: none */
     /* what is left out or shared, to cost less; 0 and NULL: nothing */
     int trunk_steps; /* the first steps are computed with trunk_prompt in the prompt's place: shots that differ in the prompt alone share them */

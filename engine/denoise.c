@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/evaluations.h"
 #include "common/file.h"
 #include "engine/condition_make.h"
 #include "engine/engine.h"
@@ -13,11 +14,9 @@ struct Denoise {
     Trace trace;
     bool traced[MAX_EXPERTS]; /* the inside of this expert has been shown */
     double guidance[MAX_EXPERTS];
-    bool *guided;    /* by step: both branches of the guidance are evaluated */
-    bool *reused;    /* by step: the transformer's layers are not run, what they added last is added again */
-    bool watched;    /* it is kept at every step */
-    double boundary; /* timesteps from here on (downwards) go to the second expert; 0 = none do */
-    int64_t dim[4];  /* of the latents, reference frames included */
+    StepWork *work; /* by step */
+    bool watched;   /* what the layers add is kept at every step */
+    int64_t dim[4]; /* of the latents, reference frames included */
     Condition condition;
     Step step;
     PromptEmbeds embeds[DIT_BRANCHES]; /* kept for the expert that comes later */
@@ -80,32 +79,12 @@ static Status begin_step(Denoise *d, const ShotSpec *s, const float *noise)
 static bool is_guided(const Denoise *d) { return d->step.branches > 1; }
 
 /* What follows from the shot and its noise levels. */
-static void begin_guidance(Denoise *d, const ShotSpec *s)
+static Status plan_steps(Denoise *d, const ShotSpec *s)
 {
-    const ModelConfig *c = d->e->config;
     d->guidance[0] = s->guidance;
     d->guidance[1] = s->guidance_2 > 0 ? s->guidance_2 : s->guidance;
-    d->boundary = c->boundary_ratio * c->scheduler.train_steps;
-    d->guided = memory_get((size_t)s->steps, sizeof *d->guided);
-    for (int i = 0; i < s->steps; i++)
-        d->guided[i] = is_guided(d) && shot_is_guided_at(s, (double)d->step.sampler.schedule.sigma[i]);
-}
-
-static int expert_of(const Denoise *d, int step)
-{
-    return d->boundary > 0 && d->step.sampler.schedule.timestep[step] < d->boundary ? 1 : 0;
-}
-
-/* A step can reuse what the steps before it have kept of the same transformer, the same prompt and each branch that it takes. Where the shot
- * asks for another, it is computed. */
-static Status begin_reuse(Denoise *d, const ShotSpec *s)
-{
-    d->reused = memory_get((size_t)s->steps, sizeof *d->reused);
-    TRY(shot_read_reused(s, d->reused));
-    d->reused[0] = d->reused[s->trunk_steps] = false;
-    for (int i = 1; i < s->steps; i++)
-        if (expert_of(d, i) != expert_of(d, i - 1) || d->guided[i] > d->guided[i - 1]) d->reused[i] = false;
-    return status_ok();
+    d->work = memory_get((size_t)s->steps, sizeof *d->work);
+    return evaluations_plan(d->e->config, s, &d->step.sampler.schedule, d->work);
 }
 
 Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
@@ -124,8 +103,7 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
     if (trace) d->trace = *trace;
     memcpy(d->dim, condition.dim, sizeof d->dim);
     Status status = begin_step(d, s, noise);
-    if (!failed(status)) begin_guidance(d, s);
-    if (!failed(status)) status = begin_reuse(d, s);
+    if (!failed(status)) status = plan_steps(d, s);
     d->embeds[DIT_COND] = copy_embeds(prompt);
     if (d->step.branches > 1) d->embeds[DIT_UNCOND] = copy_embeds(negative);
     if (!failed(status)) trace_schedule(d);
@@ -150,8 +128,7 @@ void denoise_end(Denoise **d)
     step_end(&(*d)->step);
     condition_clear(&(*d)->condition);
     free((*d)->shown);
-    free((*d)->guided);
-    free((*d)->reused);
+    free((*d)->work);
     free(*d);
     *d = NULL;
 }
@@ -204,8 +181,8 @@ static void trace_timestep(const Denoise *d, const DitInput *in)
 static DitReuse step_reuse(const Denoise *d)
 {
     const int step = d->step.sampler.step, next = step + 1;
-    if (d->reused[step]) return DIT_REUSE;
-    return d->watched || (next < d->step.sampler.schedule.steps && d->reused[next]) ? DIT_KEEP : DIT_COMPUTE;
+    if (d->work[step].reused) return DIT_REUSE;
+    return d->watched || (next < d->step.sampler.schedule.steps && d->work[next].reused) ? DIT_KEEP : DIT_COMPUTE;
 }
 
 /* The model's velocity for one branch of the guidance -> step.velocity[branch] */
@@ -232,7 +209,7 @@ static void evaluate(Denoise *d, int expert, int branch, Tensor latent)
 }
 
 /* How many branches the present step takes: one, outside of the noise levels that are guided. */
-static int step_branches(const Denoise *d) { return d->guided[d->step.sampler.step] ? DIT_BRANCHES : 1; }
+static int step_branches(const Denoise *d) { return d->work[d->step.sampler.step].guided ? DIT_BRANCHES : 1; }
 
 /* Every branch's velocity on every rank, the same bits. */
 static void evaluate_branches(Denoise *d, int expert)
@@ -253,7 +230,7 @@ static void evaluate_branches(Denoise *d, int expert)
 Status denoise_step(Denoise *d)
 {
     const int step = d->step.sampler.step;
-    const int expert = expert_of(d, step);
+    const int expert = d->work[step].expert;
     TRY(need_expert(d, expert));
     evaluate_branches(d, expert);
     step_update(&d->step, step_branches(d), d->guidance[expert]);
@@ -270,14 +247,14 @@ Status denoise_finish(Denoise *d)
 bool denoise_can_rest(const Denoise *d)
 {
     const Sampler *s = &d->step.sampler;
-    return s->step == s->schedule.steps || !d->reused[s->step];
+    return s->step == s->schedule.steps || !d->work[s->step].reused;
 }
 
 void denoise_watch(Denoise *d) { d->watched = true; }
 
 Status denoise_kept(Denoise *d, float **rows, int64_t *count)
 {
-    const DitShot *shot = d->shot[expert_of(d, d->step.sampler.step - 1)];
+    const DitShot *shot = d->shot[d->work[d->step.sampler.step - 1].expert];
     const Tensor kept = dit_shot_kept(shot, is_own_branch(d, DIT_COND) ? DIT_COND : DIT_UNCOND);
     *count = tensor_count(kept);
     TRY_MEMORY(*rows, *count);
@@ -331,10 +308,10 @@ Status denoise_restore(Denoise *d, const DenoiseState *s)
     const int want = sampler_history_count(sampler, s->step);
     if (s->solver_count != want)
         return status_fail(ERR_INPUT, "%d solver tensors after step %d, expected %d", s->solver_count, s->step, want);
-    if (s->step < sampler->schedule.steps && d->reused[s->step])
+    if (s->step < sampler->schedule.steps && d->work[s->step].reused)
         return status_fail(ERR_INPUT, "step %d reuses what the step before it computed: nothing can go on from there",
                            s->step);
-    for (int i = 0; i < s->step; i++) d->traced[expert_of(d, i)] = true; /* by the run that is resumed */
+    for (int i = 0; i < s->step; i++) d->traced[d->work[i].expert] = true; /* by the run that is resumed */
     sampler_restore(sampler, s->step, s->latents, s->solver);
     return engine_take_failure(d->e);
 }

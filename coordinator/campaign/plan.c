@@ -161,21 +161,35 @@ static void warn_of_seeds(Planner *p)
                     l->campaign->shot_count, alike, plural_s(alike));
 }
 
-/* How many different trunks the shots begin with; one that has a trunk to itself gains nothing and loses what trunks cost. */
+typedef struct {
+    uint64_t bits; /* of the trunk's key */
+    int64_t shot;
+} TrunkOfShot;
+
+static int by_trunk(const void *a, const void *b)
+{
+    const uint64_t x = ((const TrunkOfShot *)a)->bits, y = ((const TrunkOfShot *)b)->bits;
+    return (x > y) - (x < y);
+}
+
+/* Which trunks the shots begin with, and how many; one that has a trunk to itself gains nothing and loses what trunks cost. */
 static void count_trunks(Planner *p)
 {
     const CampaignLoad *l = p->l;
     Campaign *c = l->campaign;
     if (!l->base.trunk_steps || !c->shot_count) return;
-    uint64_t *first = memory_get((size_t)c->shot_count, sizeof *first);
+    TrunkOfShot *first = memory_get((size_t)c->shot_count, sizeof *first);
     for (int64_t i = 0; i < c->shot_count; i++) {
         char key[HASH_TEXT];
         const ShotSpec trunk = shot_trunk(&c->shot[i].spec);
         shot_key(&trunk, c->model_hash, key);
-        first[i] = first_bits(key);
+        first[i] = (TrunkOfShot){first_bits(key), i};
     }
-    qsort(first, (size_t)c->shot_count, sizeof *first, by_bits);
-    for (int64_t i = 0; i < c->shot_count; i++) c->trunk_count += i == 0 || first[i] != first[i - 1];
+    qsort(first, (size_t)c->shot_count, sizeof *first, by_trunk);
+    for (int64_t i = 0; i < c->shot_count; i++) {
+        c->trunk_count += i == 0 || first[i].bits != first[i - 1].bits;
+        c->shot[first[i].shot].trunk = c->trunk_count - 1;
+    }
     free(first);
     if (c->trunk_count == c->shot_count && c->shot_count > 1)
         faults_warn(

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/evaluations.h"
 #include "common/file.h"
 #include "common/moment.h"
 
@@ -38,25 +39,77 @@ static double work_number(const Estimate *p, const char *key)
     return json_number_value(json_object_get(p->record.work, key));
 }
 
-/* Denoising takes time in proportion to steps, and about so to pixels and frames; decoding to pixels and frames. */
+static bool asks_the_same(const ShotSpec *a, const ShotSpec *b)
+{
+    return a->steps == b->steps && a->guidance == b->guidance && a->guided_from == b->guided_from &&
+           a->guided_to == b->guided_to && a->flow_shift == b->flow_shift && a->trunk_steps == b->trunk_steps &&
+           strcmp(a->scheduler, b->scheduler) == 0 && strcmp(a->sigmas, b->sigmas) == 0;
+}
+
+/* What the shots ask of the transformer; the first of each trunk computes it, or rather the first of those that are computed. */
+static Status count_evaluations(Estimate *p)
+{
+    const Campaign *c = p->campaign;
+    const ShotSpec *before = NULL;
+    Evaluations *e = &p->evaluations;
+    bool *begun = memory_get((size_t)c->trunk_count + 1, sizeof *begun);
+    int whole = 0, own = 0;
+    Status status = status_ok();
+    for (int64_t i = 0; i < c->shot_count && !failed(status); i++) {
+        const ShotSpec *s = &c->shot[i].spec;
+        if (!before || !asks_the_same(s, before)) status = evaluations_of_shot(c->model, s, &whole, &own);
+        before = s;
+        const bool shares = s->trunk_steps > 0 && begun[c->shot[i].trunk];
+        if (s->trunk_steps > 0) begun[c->shot[i].trunk] = true;
+        e->render += (double)whole / (double)c->shot_count;
+        e->shared += (double)(whole - own) / (double)c->shot_count;
+        e->all += shares ? own : whole;
+        e->without += (int64_t)s->steps * (s->guidance > 1 ? 2 : 1);
+    }
+    free(begun);
+    return status;
+}
+
+/* Of a render of the record. One that does not say it left nothing out. */
+static double recorded_evaluations(const Estimate *p)
+{
+    const double known = work_number(p, "evaluations");
+    return known > 0 ? known : work_number(p, "steps") * (work_number(p, "guidance") > 1 ? 2 : 1);
+}
+
+/* Denoising takes time in proportion to evaluations, and about so to pixels and frames; decoding to pixels and frames. */
 static void scale_renders(Estimate *p)
 {
     const ShotSpec *s = p->campaign->shot_count ? &p->campaign->shot[0].spec : NULL;
     const Record *r = &p->record;
-    double steps = 1, size = 1;
-    if (s && work_number(p, "steps") > 0) steps = s->steps / work_number(p, "steps");
-    const double pixels = work_number(p, "width") * work_number(p, "height") * work_number(p, "frames");
-    if (s && pixels > 0) size = (double)s->width * s->height * s->frames / pixels;
+    const double recorded = recorded_evaluations(p), more = s && recorded > 0 ? p->evaluations.render / recorded : 1;
+    const double pixels = work_number(p, "width") * work_number(p, "height") * work_number(p, "frames"),
+                 size = s && pixels > 0 ? (double)s->width * s->height * s->frames / pixels : 1;
     const double all = r->text_s + r->denoise_s + r->decode_s;
-    const double factor = all > 0 ? (r->text_s + r->denoise_s * steps * size + r->decode_s * size) / all : steps * size;
+    const double factor = all > 0 ? (r->text_s + r->denoise_s * more * size + r->decode_s * size) / all : more * size;
     for (int i = 0; i < r->render.count; i++) measured_add(&p->render, r->render.s[i] * factor);
+    p->denoise_s = r->denoise_s * more * size;
     if (size != 1)
         note(p, "the record's clips have another size or length: renders are scaled by pixels and frames, which is a "
                 "guess");
-    if (steps != 1) note(p, "the record's clips have another number of steps: denoising is scaled by it");
+    if (fabs(more - 1) > 1e-9)
+        note(p, "the record's renders evaluate the transformer another number of times (steps, guidance, cache): "
+                "denoising is scaled by it");
     const char *model = json_string_value(json_object_get(r->work, "model"));
     if (!model || strcmp(model, p->campaign->model_hash) != 0)
         note(p, "the record is of another model: make one with `reelwright bench` for this campaign");
+}
+
+/* Which shots share their first steps, and what of a render these are. */
+static void share_trunks(Estimate *p)
+{
+    const Campaign *c = p->campaign;
+    const double render_s = measured_quantile(&p->render, 0.5), e = p->evaluations.render;
+    if (c->trunk_count == 0) return;
+    p->trunk = memory_get((size_t)c->shot_count, sizeof *p->trunk);
+    for (int64_t i = 0; i < c->shot_count; i++) p->trunk[i] = c->shot[i].trunk;
+    p->night.trunk = p->trunk;
+    if (e > 0 && render_s > 0) p->night.trunk_share = fmin(p->evaluations.shared / e * p->denoise_s / render_s, 1);
 }
 
 static void scale_finishes(Estimate *p)
@@ -177,10 +230,12 @@ static Status read_deadline(Estimate *p)
 static Status make_plan(Estimate *p)
 {
     count_clips(p);
+    TRY(count_evaluations(p));
     scale_renders(p);
     scale_finishes(p);
     TRY(read_deadline(p));
     set_night(p);
+    share_trunks(p);
     night_forecast(&p->night, p->deadline_s, (NightEffort){3, MOST_TRIALS, budget_s}, &p->forecast);
     if (p->deadline_s > 0) p->nodes_for_deadline = find_nodes(p);
     return status_ok();
@@ -199,6 +254,7 @@ void estimate_clear(Estimate *p)
     campaign_free(&p->campaign);
     record_clear(&p->record);
     free(p->clips);
+    free(p->trunk);
     free(p->render.s);
     free(p->finish.s);
     free(p->notes);

@@ -16,14 +16,24 @@ typedef struct {
     double node_cost, watts;              /* of one node for an hour; what it draws; 0: not known */
 } EstimateOptions;
 
+typedef struct {     /* of the transformer's layers (common/evaluations.h) */
+    double render;   /* of one render that shares no first steps, on average */
+    double shared;   /* of these, in its trunk's steps */
+    int64_t all;     /* in the whole campaign */
+    int64_t without; /* the same without trunks, cache and interval of guidance */
+} Evaluations;
+
 typedef struct { /* borrows its options */
     const EstimateOptions *o;
     Campaign *campaign;
     Record record;
     Night night;
     int64_t *clips, clip_count; /* of each shot */
-    Measured render, finish;    /* the record's, scaled to this campaign */
-    double deadline_s;          /* from the start; 0: none */
+    int64_t *trunk;             /* of each shot; NULL: no first steps are shared */
+    Evaluations evaluations;
+    Measured render, finish; /* the record's, scaled to this campaign */
+    double denoise_s;        /* of such a render: what of it is denoising (median) */
+    double deadline_s;       /* from the start; 0: none */
     NightForecast forecast;
     int nodes_for_deadline; /* 0: no number of nodes is enough, or no deadline */
     char *notes;            /* what the record does not fit, one a line */
@@ -34,5 +44,10 @@ Status estimate_make(const EstimateOptions *o, const char *campaign, Estimate *o
 void estimate_clear(Estimate *e);
 /* The answer of `plan --json` (to be released). */
 json_t *estimate_json(const Estimate *e);
+/* What would make it cheaper, one text each: what to write, and when the night would be done then (to be released). */
+json_t *estimate_suggestions(const Estimate *e);
+/* Which shots would share their first steps with which, if they all did: -> trunk[shot_count], numbers from 0; how many there are.
+ * any_seed: if they also had one seed. */
+int64_t estimate_trunks(const Campaign *c, bool any_seed, int64_t *trunk);
 
 #endif

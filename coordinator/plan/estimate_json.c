@@ -1,4 +1,4 @@
-/* estimate_json.c - an estimate as programs read it, and what would make it cheaper. */
+/* estimate_json.c - an estimate as programs read it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,79 +7,6 @@
 #include "coordinator/plan/estimate.h"
 
 static const double checkpoint_cost_s = 0.02; /* one is written in 15 ms (8 MB, measured) */
-
-/* ---- what would make it cheaper ---- */
-
-static double median_with(Night n)
-{
-    NightForecast f;
-    night_forecast(&n, 0, (NightEffort){1, 20, 0.3}, &f);
-    return f.p50_s;
-}
-
-static int64_t count_distinct_prompts(const Campaign *c)
-{
-    int64_t distinct = 0;
-    const int64_t most = c->shot_count < 2000 ? c->shot_count : 2000; /* enough to see whether prompts repeat */
-    for (int64_t i = 0; i < most; i++) {
-        bool again = false;
-        for (int64_t k = 0; k < i && !again; k++) again = strcmp(c->shot[i].spec.prompt, c->shot[k].spec.prompt) == 0;
-        distinct += !again;
-    }
-    return c->shot_count > most ? distinct * c->shot_count / most : distinct;
-}
-
-static json_t *suggestions(const Estimate *p)
-{
-    json_t *list = json_array();
-    const Campaign *c = p->campaign;
-    const double now_s = p->forecast.p50_s;
-    const int64_t prompts = count_distinct_prompts(c);
-    if (prompts < c->shot_count) {
-        Night n = p->night;
-        int64_t *clips = memory_get((size_t)prompts + 1, sizeof *clips);
-        for (int64_t i = 0; i < prompts; i++) clips[i] = p->clip_count / prompts + (i < p->clip_count % prompts);
-        n.shots = prompts;
-        n.clips = clips;
-        char *text = text_format(
-            "one seed for all (`seed: 7`): about %lld renders instead of %lld, done after %.0f s instead of %.0f s",
-            (long long)prompts, (long long)c->shot_count, median_with(n), now_s);
-        json_array_append_new(list, json_string(text));
-        free(text);
-        free(clips);
-    }
-    if (!p->night.both) {
-        Night more = p->night;
-        more.finishers += more.finishers > 1 ? more.finishers / 2 : 1;
-        const double with_s = median_with(more);
-        if (with_s < 0.95 * now_s) {
-            char *text = text_format("--finishers %d on each node: done after %.0f s instead of %.0f s", more.finishers,
-                                     with_s, now_s);
-            json_array_append_new(list, json_string(text));
-            free(text);
-        }
-    }
-    if (c->shot_count && c->shot[0].spec.steps > 8 && p->record.denoise_s > 0) {
-        Night fewer = p->night;
-        Measured m = {0};
-        const double all = p->record.text_s + p->record.denoise_s + p->record.decode_s;
-        for (int i = 0; i < p->render.count; i++)
-            measured_add(&m, p->render.s[i] * (1 - 0.25 * p->record.denoise_s / all));
-        fewer.render = (Times){m.s, m.count};
-        const double with_s = median_with(fewer);
-        if (with_s < 0.95 * now_s) {
-            char *text =
-                text_format("steps: %d instead of %d: done after %.0f s instead of %.0f s; look at a pilot first",
-                            c->shot[0].spec.steps * 3 / 4, c->shot[0].spec.steps, with_s, now_s);
-            json_array_append_new(list, json_string(text));
-            free(text);
-        }
-        free(m.s);
-    }
-    return list;
-}
-
-/* ---- the answer ---- */
 
 static double hours(double s) { return s / 3600; }
 
@@ -124,10 +51,14 @@ json_t *estimate_json(const Estimate *p)
         j, "checkpoint_every_s",
         json_real(night_checkpoint_s(checkpoint_cost_s, n->node_mtbf_s > 0 ? n->node_mtbf_s / n->nodes : 0)));
     json_object_set_new(j, "trials", json_integer(f->trials));
+    json_object_set_new(j, "evaluations",
+                        json_pack("{s:f, s:I, s:I}", "render", p->evaluations.render, "all",
+                                  (json_int_t)p->evaluations.all, "without_savings",
+                                  (json_int_t)p->evaluations.without));
     json_object_set_new(j, "first_clip_s", seconds_json(f->first_clip_s));
     json_object_set_new(j, "masters", json_integer(f->most_masters));
     json_object_set_new(j, "failures", json_real(f->failures));
-    json_object_set_new(j, "suggestions", suggestions(p));
+    json_object_set_new(j, "suggestions", estimate_suggestions(p));
     json_t *notes = json_array();
     for (char *line = p->notes; *line;) {
         const size_t bytes = strcspn(line, "\n");

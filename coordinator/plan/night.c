@@ -37,6 +37,7 @@ typedef struct {
     int64_t now_ms, leases, clips, over, ready; /* over: clips finished or failed; ready: shots with clips to finish */
     int64_t *left;                              /* of each shot: clips that are not over */
     float *saved;       /* share of a render that its checkpoint holds; NULL: none was interrupted */
+    int64_t *trunk_ms;  /* of each trunk: when it is computed; 0: nobody does yet. NULL: there are none */
     uint8_t *abandoned; /* of each shot: how often a job died with it in work */
     Failure *failure;
     int failures, failure_room, *list; /* [FAILURE_LISTS]: first of each; NULL: none */
@@ -138,6 +139,19 @@ static Status has_failed(void *self, LeaseKind kind, int64_t item, const Member 
 
 /* ---- a lease ---- */
 
+/* Of a render of s seconds: without its first steps, where others have computed them or are about to. */
+static double share_trunk(Play *p, const Worker *w, int64_t shot, double s)
+{
+    int64_t *ready_ms = &p->trunk_ms[p->n->trunk[shot]];
+    const double own_s = s * (1 - p->n->trunk_share);
+    if (*ready_ms == 0) {
+        *ready_ms = p->now_ms + ms_of(p->n->gap_s + w->load_s + s - own_s);
+        return s;
+    }
+    const double wait_s = (double)(*ready_ms - p->now_ms) / 1000 - p->n->gap_s - w->load_s;
+    return own_s + fmax(wait_s, 0);
+}
+
 static double time_of(Play *p, int rank, LeaseKind kind, int64_t item)
 {
     const Night *n = p->n;
@@ -146,9 +160,12 @@ static double time_of(Play *p, int rank, LeaseKind kind, int64_t item)
     if (n->script) return n->script->takes_s(n->script->self, rank, kind, shot_of(kind, item), clip_of(kind, item));
     if (kind == LEASE_FINISH) return draw_time(p, n->finish) * w->factor * p->factor;
     double s = draw_time(p, n->render) * w->factor * p->factor;
-    if (p->saved) s *= 1 - (double)p->saved[item];
     if (!w->loaded) w->load_s = draw_time(p, n->load) * p->factor;
     w->loaded = true;
+    if (p->saved && p->saved[item] > 0)
+        s *= 1 - (double)p->saved[item];
+    else if (p->trunk_ms)
+        s = share_trunk(p, w, item, s);
     return w->load_s + s;
 }
 
@@ -355,6 +372,8 @@ static void lose_job(Play *p, JobEnd why)
         save_progress(p, m, why);
         if (!preempted && p->abandoned[m->shot] < UINT8_MAX) p->abandoned[m->shot]++;
     }
+    for (int64_t i = 0; i < n->shots && p->trunk_ms; i++) /* what is not computed yet is begun again */
+        if (p->trunk_ms[i] > p->now_ms) p->trunk_ms[i] = 0;
     if (why == END_NODE) p->node_gone[p->failing] = true;
     if (why == END_DEATH) p->dies_ms = INT64_MAX;
     *(preempted ? &p->out->preemptions : &p->out->failures) += 1;
@@ -388,6 +407,7 @@ static void set_up(Play *p)
     p->node_fails_s = memory_get((size_t)n->nodes + 1, sizeof *p->node_fails_s);
     p->node_gone = memory_get((size_t)n->nodes + 1, sizeof *p->node_gone);
     p->left = memory_get((size_t)n->shots + 1, sizeof *p->left);
+    if (n->trunk) p->trunk_ms = memory_get((size_t)n->shots + 1, sizeof *p->trunk_ms);
     for (int i = 0; i < n->nodes; i++) p->node_fails_s[i] = draw_wait_s(p, n->node_mtbf_s);
     p->failing = next_node_to_fail(p);
     p->preempted_s = draw_wait_s(p, n->preempt_mtbf_s);
@@ -471,6 +491,7 @@ void night_play(const Night *n, uint64_t seed, NightResult *out)
     roster_close(&p.roster);
     sim_clock_clear(&p.clock);
     for (int k = 0; k < LEASE_KINDS; k++) queue_clear(&p.queue[k]);
-    void *owned[] = {p.worker, p.who, p.left, p.saved, p.abandoned, p.failure, p.list, p.node_fails_s, p.node_gone};
+    void *owned[] = {p.worker,    p.who,     p.left, p.saved,        p.trunk_ms,
+                     p.abandoned, p.failure, p.list, p.node_fails_s, p.node_gone};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
 }

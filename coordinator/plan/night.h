@@ -38,7 +38,10 @@ typedef struct { /* instead of chance, for tests; ranks as in a job, clips count
 typedef struct {
     int64_t shots;
     const int64_t *clips; /* of each shot, [shots] */
-    int64_t waiting;      /* clips of shots that are rendered already */
+    const int64_t *trunk; /* of each shot: which first steps it shares with others, below `shots`; NULL: none does */
+    double
+        trunk_share; /* of a render, that these steps are: who needs them first computes them, others wait for that */
+    int64_t waiting; /* clips of shots that are rendered already */
     int nodes;
     int groups, group_size, finishers; /* on each node; group_size 0 = 1 */
     bool both;                         /* those who render also finish: no GPU */

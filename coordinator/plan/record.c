@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "common/evaluations.h"
 #include "common/file.h"
 #include "common/host.h"
 #include "coordinator/ledger/view.h"
@@ -107,6 +108,8 @@ typedef struct {
     int count, room, renderers, finishers;
     double first_s, last_s, started_s;
     int64_t shots, clips;
+    StepWork *step; /* [steps], what a render's steps ask for; NULL: not known */
+    int steps;
     Measured gap, text, denoise, decode;
 } Reading;
 
@@ -135,18 +138,28 @@ static void note_time(WorkerTimes *w, LeaseKind kind, double s)
     w->squares[kind] += x * x;
 }
 
+/* What denoising would have taken with all steps, where the first ones came from a trunk. */
+static double denoise_of_all(const Reading *g, const LeaseRow *row)
+{
+    const int first = g->steps - row->steps_done;
+    if (!g->step || first <= 0 || first >= g->steps) return row->denoise_s;
+    const int own = evaluations_count(g->step, first, g->steps);
+    return own ? row->denoise_s * evaluations_count(g->step, 0, g->steps) / own : row->denoise_s;
+}
+
 /* A worker's first render loads the model: what it takes beside its stages is the loading. */
 static void take_render(Reading *g, WorkerTimes *s, const LeaseRow *row)
 {
-    const double stages_s = row->text_s + row->denoise_s + row->decode_s, took_s = row->ended_s - row->given_s;
     if (row->steps_resumed > 0) return; /* a part of a render only */
+    const double denoise_s = denoise_of_all(g, row), stages_s = row->text_s + denoise_s + row->decode_s,
+                 took_s = row->ended_s - row->given_s + denoise_s - row->denoise_s;
     g->shots++;
     const bool loads = s->done[LEASE_RENDER]++ == 0 && took_s > stages_s;
     if (loads) measured_add(&g->r->load, took_s - stages_s);
     measured_add(&g->r->render, loads ? stages_s : took_s);
     note_time(s, LEASE_RENDER, loads ? stages_s : took_s);
     measured_add(&g->text, row->text_s);
-    measured_add(&g->denoise, row->denoise_s);
+    measured_add(&g->denoise, denoise_s);
     measured_add(&g->decode, row->decode_s);
 }
 
@@ -209,8 +222,29 @@ static void measure_workers(const Reading *g, LeaseKind kind, Record *r)
     r->worker_nights++;
 }
 
-static Status take_work(Ledger *l, const Snapshot *s, Record *r)
+/* Not known where the model is no longer there: then all steps count the same. */
+static void plan_steps(const ShotSpec *s, const char *model_folder, Reading *g)
 {
+    ModelConfig *c = NULL;
+    Schedule schedule = {0};
+    Status status = model_config_read(model_folder, &c);
+    if (!failed(status)) {
+        g->steps = s->steps;
+        g->step = memory_get((size_t)s->steps + 1, sizeof *g->step);
+        schedule_make(&c->scheduler, s, &schedule);
+        status = evaluations_plan(c, s, &schedule, g->step);
+        schedule_free(&schedule);
+    }
+    if (!failed(status))
+        json_object_set_new(g->r->work, "evaluations", json_integer(evaluations_count(g->step, 0, g->steps)));
+    else
+        free(g->step), g->step = NULL;
+    model_config_free(&c);
+}
+
+static Status take_work(Ledger *l, const Snapshot *s, Reading *g)
+{
+    Record *r = g->r;
     ShotSpec shot = {0};
     char *renditions = NULL;
     TRY(ledger_read_renditions(l, &renditions));
@@ -228,6 +262,7 @@ static Status take_work(Ledger *l, const Snapshot *s, Record *r)
         json_object_set_new(r->work, "frames", json_integer(shot.frames));
         json_object_set_new(r->work, "steps", json_integer(shot.steps));
         json_object_set_new(r->work, "guidance", json_real(shot.guidance));
+        plan_steps(&shot, s->model_folder, g);
     }
     shot_clear(&shot);
     return status;
@@ -236,6 +271,7 @@ static Status take_work(Ledger *l, const Snapshot *s, Record *r)
 static void clear_reading(Reading *g)
 {
     free(g->worker);
+    free(g->step);
     free(g->gap.s);
     free(g->text.s);
     free(g->denoise.s);
@@ -250,7 +286,7 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
     Status status = status_ok();
     TRY(ledger_open(folder, LEDGER_READ, &l));
     TRY_OUT(ledger_read_snapshot(l, &s));
-    TRY_OUT(take_work(l, &s, r));
+    TRY_OUT(take_work(l, &s, &g));
     TRY_OUT(ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &g}));
     count_workers(&g, r);
     measure_workers(&g, LEASE_RENDER, r);

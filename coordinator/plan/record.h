@@ -2,10 +2,12 @@
  *
  *   {"format": "reelwright-record 1",
  *    "machine": {"host", "cpu", "cores", "memory_bytes", "system"},
- *    "work": {"model", "width", "height", "frames", "steps", "guidance", "renditions": [names], "backend", "dtype"},
+ *    "work": {"model", "width", "height", "frames", "steps", "guidance", "evaluations", "renditions": [names], "backend", "dtype"},
+ *                               evaluations of the transformer's layers in a render that shares no first steps (common/evaluations.h)
  *    "nodes", "workers", "group_size", "finishers", "both": true,        workers and finishers of one node
  *    "nights": [{"wall_s", "start_s", "end_s", "shots", "clips", "energy_j"}],       from the program's start to its end
- *    "load_s": [...], "render_s": [...], "finish_s": [...],               one number for each lease
+ *    "load_s": [...], "render_s": [...], "finish_s": [...],               one number for each lease; a render that took its first steps
+ *                                                                         from a trunk counts as if it had computed them
  *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render
  *    "gap_s", "run_sd", "worker_sd",                                      night.h
  *    "invalid": ["rule that was broken", ...]}

@@ -49,6 +49,11 @@ static void print_plan(const Estimate *p, const json_t *j)
     foreign_print(stdout, "  a render   %.2f s, a finish %.2f s (medians); the first clip after %.0f s\n",
                   json_number_value(json_object_get(j, "render_s")), json_number_value(json_object_get(j, "finish_s")),
                   f->first_clip_s);
+    if (p->evaluations.all < p->evaluations.without)
+        foreign_print(
+            stdout,
+            "  denoising  %lld evaluations of the transformer; %lld without what `reuse` shares and leaves out\n",
+            (long long)p->evaluations.all, (long long)p->evaluations.without);
     foreign_print(stdout, "  in all     %.2f core hours, %.2f GPU hours; at most %lld master%s\n",
                   json_number_value(json_object_get(j, "core_hours")),
                   json_number_value(json_object_get(j, "gpu_hours")), (long long)f->most_masters,

@@ -12,7 +12,7 @@
 #define REELWRIGHT_SAMPLER_H
 
 #include "common/shot.h"
-#include "engine/sample/schedule.h"
+#include "common/schedule.h"
 #include "kernels/ops.h"
 
 enum { SAMPLER_MAX_ORDER = 3, SAMPLER_MAX_HISTORY = SAMPLER_MAX_ORDER + 1 };

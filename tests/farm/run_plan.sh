@@ -46,6 +46,29 @@ done
 "$PROGRAM" plan plan.yaml --record record.json --dies-at 1 --preemptions 2 --requeue 60 --json >dies.json || fail "plan of a job that dies"
 awk -v a="$forecast" -v b="$(sed -n 's/.*"p50": \([0-9.]*\).*/\1/p' dies.json)" 'BEGIN { exit !(b > a) }' || fail "a death costs nothing: $(cat dies.json)"
 
+# What is shared and left out: a plan of one record counts the evaluations that the run then makes (both branches of each step), also from a record
+# of a campaign that shares.
+sed 's/^campaign: plan/campaign: trunk/; s/^steps: 2/steps: 9/' plan.yaml >whole.yaml
+{ cat whole.yaml; printf 'seed: 7\nreuse: {trunk_steps: 6}\n'; } >trunk.yaml
+"$PROGRAM" plan whole.yaml --record record.json --json >whole.json || fail "plan of nine steps"
+grep -q '"all": 108,' whole.json || fail "six renders of nine steps are 108 evaluations: $(cat whole.json)"
+cat >slow.json <<'RECORD'
+{"format": "reelwright-record 1", "work": {"width": 32, "height": 32, "frames": 5, "steps": 9, "guidance": 5, "evaluations": 18}, "nodes": 1, "workers": 1,
+ "group_size": 1, "finishers": 0, "both": true, "load_s": [1], "render_s": [100], "finish_s": [1], "stages": {"text_s": 0, "denoise_s": 90, "decode_s": 10},
+ "start_s": 1, "end_s": 1, "gap_s": 0, "run_sd": 0, "worker_sd": 0}
+RECORD
+"$PROGRAM" plan whole.yaml --record slow.json --json >whole.json || fail "plan of a slow record"
+# Six renders of 100 s and finishes of 1 s, 1 s to load, 1 s before and after; half of the steps of five renders are 200 s, a third of all 180 s.
+grep -q 'trunk_steps: 4} and `seed: 7`: 1 trunk for 6 renders: done after 409 s instead of 609 s' whole.json || fail "no word of first steps to share: $(cat whole.json)"
+grep -q 'if 3 of 9 steps may be reused: done after 429 s instead of 609 s' whole.json || fail "no word of a cache: $(cat whole.json)"
+"$PROGRAM" plan trunk.yaml --record record.json --json >trunk.json || fail "plan of shared steps"
+"$PROGRAM" run trunk.yaml --out trunk --workers 2 --quiet 2>run.err || fail "run of shared steps: $(cat run.err)"
+made=$(sed -n 's/.*"event":"shot.rendered".*"steps":\([0-9]*\).*/\1/p' trunk/events.jsonl | awk '{ n += 2 * $1 } END { print n }')
+grep -q "\"all\": $made," trunk.json || fail "$made evaluations were made, planned: $(cat trunk.json)"
+grep -q '"without_savings": 108' trunk.json || fail "without them it would be 108: $(cat trunk.json)"
+"$PROGRAM" plan trunk.yaml --record trunk --json >trunk.json || fail "a record of shared steps"
+grep -q "\"all\": $made," trunk.json || fail "the same from that record: $(cat trunk.json)"
+
 printf '{"format": "something"}' >bad.json
 status_is 2 "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err
 grep -q 'bad.json: no record' bad.err || fail "$(cat bad.err)"

@@ -153,6 +153,23 @@ static void failures_cost_time_and_lose_nothing(void **state)
     assert_int_equal(r.failures, 4);
 }
 
+/* Two renders of 10 s whose first half is the same: one worker computes it once; of two, one waits for the other, which is no faster. */
+static void shared_first_steps(void **state)
+{
+    (void)state;
+    const int64_t ones[] = {1, 1, 1}, trunk[] = {0, 0, 1};
+    Night n = night(2, ones, 1, 1, 0, true);
+    n.trunk = trunk, n.trunk_share = 0.5;
+    assert_float_equal(finish_of(&n), 10 + 2 + 5 + 2, 0.002);
+    n.groups = 2;
+    assert_float_equal(finish_of(&n), 10 + 2, 0.002);
+    n.shots = 3, n.groups = 1; /* the third has a trunk to itself */
+    assert_float_equal(finish_of(&n), 10 + 2 + 5 + 2 + 10 + 2, 0.002);
+    n.shots = 2;
+    n.dies_at_s = 3, n.restart_s = 1; /* the trunk is begun again by the shot that has the worker now */
+    assert_float_equal(finish_of(&n), 3 + 1 + 10 + 2 + 7 + 2, 0.002);
+}
+
 static double mean_of_nights(const Night *n)
 {
     double sum = 0;
@@ -300,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(worked_out_by_hand),
                                        cmocka_unit_test(as_simgrid_plays_them),
+                                       cmocka_unit_test(shared_first_steps),
                                        cmocka_unit_test(bounds_hold),
                                        cmocka_unit_test(failures_cost_time_and_lose_nothing),
                                        cmocka_unit_test(a_node_loses_what_no_checkpoint_holds),
