@@ -11,8 +11,8 @@
 #ifndef REELWRIGHT_SAMPLER_H
 #define REELWRIGHT_SAMPLER_H
 
-#include "common/shot.h"
 #include "common/schedule.h"
+#include "common/shot.h"
 #include "kernels/ops.h"
 
 enum { SAMPLER_MAX_ORDER = 3, SAMPLER_MAX_HISTORY = SAMPLER_MAX_ORDER + 1 };

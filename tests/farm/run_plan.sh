@@ -62,11 +62,11 @@ RECORD
 grep -q 'trunk_steps: 4} and `seed: 7`: 1 trunk for 6 renders: done after 409 s instead of 609 s' whole.json || fail "no word of first steps to share: $(cat whole.json)"
 grep -q 'if 3 of 9 steps may be reused: done after 429 s instead of 609 s' whole.json || fail "no word of a cache: $(cat whole.json)"
 "$PROGRAM" plan trunk.yaml --record record.json --json >trunk.json || fail "plan of shared steps"
-"$PROGRAM" run trunk.yaml --out trunk --workers 2 --quiet 2>run.err || fail "run of shared steps: $(cat run.err)"
-made=$(sed -n 's/.*"event":"shot.rendered".*"steps":\([0-9]*\).*/\1/p' trunk/events.jsonl | awk '{ n += 2 * $1 } END { print n }')
+"$PROGRAM" run trunk.yaml --out out-trunk --workers 2 --quiet 2>run.err || fail "run of shared steps: $(cat run.err)"
+made=$(events trunk shot.rendered | sed 's/.*"steps":\([0-9]*\).*/\1/' | awk '{ n += 2 * $1 } END { print n }')
 grep -q "\"all\": $made," trunk.json || fail "$made evaluations were made, planned: $(cat trunk.json)"
 grep -q '"without_savings": 108' trunk.json || fail "without them it would be 108: $(cat trunk.json)"
-"$PROGRAM" plan trunk.yaml --record trunk --json >trunk.json || fail "a record of shared steps"
+"$PROGRAM" plan trunk.yaml --record out-trunk --json >trunk.json || fail "a record of shared steps"
 grep -q "\"all\": $made," trunk.json || fail "the same from that record: $(cat trunk.json)"
 
 printf '{"format": "something"}' >bad.json
