@@ -31,12 +31,13 @@ typedef struct Parcel { /* a message on its way */
     struct Parcel *next;
     MPI_Request request;
     int peer;
-    unsigned char data[];
+    size_t bytes;
+    unsigned char *data; /* owned */
 } Parcel;
 
 typedef struct {
     Link link;
-    Parcel *parcels;
+    Parcel *leaving, *arriving;
     bool *dead, *told; /* [count]: known to be dead; passed on as news */
     int64_t asked_ms;  /* when MPI was last asked for deaths */
 } MpiLink;
@@ -49,10 +50,31 @@ static Status mpi_fail(int code, const char *what)
     return status_fail(ERR_FATAL, "MPI: %s: %.*s", what, n, text);
 }
 
+static Parcel *new_parcel(int peer, size_t bytes)
+{
+    Parcel *p = malloc(sizeof *p);
+    unsigned char *data = malloc(bytes + 1);
+    if (!p || !data) return free(p), free(data), NULL;
+    *p = (Parcel){.peer = peer, .bytes = bytes, .data = data};
+    return p;
+}
+
+static void free_parcel(Parcel *p)
+{
+    free(p->data);
+    free(p);
+}
+
+static void append_parcel(Parcel **list, Parcel *p)
+{
+    while (*list) list = &(*list)->next;
+    *list = p;
+}
+
 /* Frees the parcels that have left, or whose receiver is dead. */
 static void sweep_parcels(MpiLink *m)
 {
-    for (Parcel **at = &m->parcels; *at;) {
+    for (Parcel **at = &m->leaving; *at;) {
         Parcel *p = *at;
         int done = 0;
         if (MPI_Test(&p->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done) {
@@ -60,7 +82,7 @@ static void sweep_parcels(MpiLink *m)
             continue;
         }
         *at = p->next;
-        free(p);
+        free_parcel(p);
     }
 }
 
@@ -69,16 +91,15 @@ static Status mpi_send(Link *l, int peer, const void *data, size_t bytes)
     MpiLink *m = (MpiLink *)l;
     sweep_parcels(m);
     if (m->dead[peer]) return status_ok();
-    Parcel *p = malloc(sizeof *p + bytes);
+    Parcel *p = new_parcel(peer, bytes);
     if (!p) return status_fail(ERR_NODE, "out of memory for a message of %zu bytes", bytes);
     memcpy(p->data, data, bytes);
-    p->peer = peer;
     if (MPI_Isend(p->data, (int)bytes, MPI_BYTE, peer, TAG, MPI_COMM_WORLD, &p->request) != MPI_SUCCESS) {
-        free(p); /* the peer is dead; the next probe says so */
+        free_parcel(p); /* the peer is dead; the next probe says so */
         return status_ok();
     }
-    p->next = m->parcels;
-    m->parcels = p;
+    p->next = m->leaving;
+    m->leaving = p;
     return status_ok();
 }
 
@@ -125,46 +146,74 @@ static Status ask_for_deaths(MpiLink *m)
     return learn_deaths(m);
 }
 
-static bool tell_death(MpiLink *m, News *news)
+/* The first message that came whole. One of which only the beginning came waits here: its sender may be stopped, and the others
+ * are heard meanwhile. The sender's death ends that wait too. */
+static Status take_arrived(MpiLink *m, News *news)
 {
-    for (int rank = 0; rank < m->link.count; rank++) {
+    for (Parcel **at = &m->arriving; *at;) {
+        Parcel *p = *at;
+        int done = 0, code = MPI_Test(&p->request, &done, MPI_STATUS_IGNORE);
+        if (code == MPI_SUCCESS && !done) {
+            at = &p->next;
+            continue;
+        }
+        *at = p->next;
+        if (code == MPI_SUCCESS)
+            *news = (News){.kind = NEWS_MESSAGE, .peer = p->peer, .data = p->data, .bytes = p->bytes};
+        else
+            free(p->data);
+        free(p);
+        if (code != MPI_SUCCESS && !is_death(code)) return mpi_fail(code, "receive");
+        if (news->kind != NEWS_NONE) break;
+    }
+    return status_ok();
+}
+
+/* Takes the next message out of MPI's queue, and then receives it: a plain receive refuses a sender that is known to be dead, and
+ * the message would stay at the head of the queue for ever. */
+static Status take_message(MpiLink *m, int from, News *news)
+{
+    int there = 0, bytes = 0;
+    MPI_Message message;
+    MPI_Status envelope;
+    int code = MPI_Improbe(from, TAG, MPI_COMM_WORLD, &there, &message, &envelope);
+    if (is_death(code)) m->asked_ms = 0; /* who died is asked at once: until then every probe of any source fails */
+    if (code != MPI_SUCCESS) return is_death(code) ? status_ok() : mpi_fail(code, "probe");
+    if (there) {
+        MPI_Get_count(&envelope, MPI_BYTE, &bytes);
+        if (bytes < 0 || bytes > LINK_MAX_BYTES) return status_fail(ERR_FATAL, "MPI: a message of %d bytes", bytes);
+        Parcel *p = new_parcel(envelope.MPI_SOURCE, (size_t)bytes);
+        if (!p) return status_fail(ERR_NODE, "out of memory for a message of %d bytes", bytes);
+        code = MPI_Imrecv(p->data, bytes, MPI_BYTE, &message, &p->request);
+        if (code != MPI_SUCCESS) return free_parcel(p), is_death(code) ? status_ok() : mpi_fail(code, "receive");
+        append_parcel(&m->arriving, p);
+    }
+    return take_arrived(m, news);
+}
+
+/* The death of a rank is told after the last message that came from it: a worker that gave back its shot, said goodbye and ended
+ * has not died at work, also when MPI knows of the end before the message is read. */
+static Status tell_death(MpiLink *m, News *news)
+{
+    for (int rank = 0; rank < m->link.count && news->kind == NEWS_NONE; rank++) {
         if (!m->dead[rank] || m->told[rank]) continue;
+        TRY(take_message(m, rank, news));
+        if (news->kind != NEWS_NONE) break;
         m->told[rank] = true;
         *news = (News){.kind = NEWS_DEATH, .peer = rank};
-        return true;
     }
-    return false;
+    return status_ok();
 }
 
 static Status mpi_hear(Link *l, News *news)
 {
     MpiLink *m = (MpiLink *)l;
     int from = l->rank == 0 ? MPI_ANY_SOURCE : 0; /* a worker does not care when another worker dies */
-    int there = 0, bytes = 0, code;
-    MPI_Status envelope;
     sweep_parcels(m);
     TRY(ask_for_deaths(m));
-    if (tell_death(m, news)) return status_ok();
-    if (from == 0 && m->dead[0]) return status_ok();
-    code = MPI_Iprobe(from, TAG, MPI_COMM_WORLD, &there, &envelope);
-    if (code != MPI_SUCCESS) {
-        if (!is_death(code)) return mpi_fail(code, "probe");
-        TRY(learn_deaths(m));
-        tell_death(m, news);
-        return status_ok();
-    }
-    if (!there) return status_ok();
-    MPI_Get_count(&envelope, MPI_BYTE, &bytes);
-    if (bytes < 0 || bytes > LINK_MAX_BYTES) return status_fail(ERR_FATAL, "MPI: a message of %d bytes", bytes);
-    unsigned char *data = malloc((size_t)bytes + 1);
-    if (!data) return status_fail(ERR_NODE, "out of memory for a message of %d bytes", bytes);
-    code = MPI_Recv(data, bytes, MPI_BYTE, envelope.MPI_SOURCE, TAG, MPI_COMM_WORLD, &envelope);
-    if (code != MPI_SUCCESS) { /* its sender died before the body came */
-        free(data);
-        return is_death(code) ? status_ok() : mpi_fail(code, "receive");
-    }
-    *news = (News){.kind = NEWS_MESSAGE, .peer = envelope.MPI_SOURCE, .data = data, .bytes = (size_t)bytes};
-    return status_ok();
+    TRY(tell_death(m, news));
+    if (news->kind != NEWS_NONE || (from == 0 && m->dead[0])) return status_ok();
+    return take_message(m, from, news);
 }
 
 static bool any_dead(MpiLink *m)
@@ -175,18 +224,22 @@ static bool any_dead(MpiLink *m)
     return false;
 }
 
+/* To or from a stopped or dying peer: MPI keeps the buffers, so they are not freed. */
+static void forget_parcels(Parcel *list)
+{
+    for (; list; list = list->next) MPI_Request_free(&list->request);
+}
+
 static void mpi_close(Link *l)
 {
     MpiLink *m = (MpiLink *)l;
-    for (int ms = 0; ms < FLUSH_MS && m->parcels; ms++) {
+    for (int ms = 0; ms < FLUSH_MS && m->leaving; ms++) {
         struct timespec nap = {.tv_nsec = 1000000};
         sweep_parcels(m);
         nanosleep(&nap, NULL);
     }
-    while (m->parcels) { /* to a stopped or dying peer: MPI keeps the buffer, so it is not freed */
-        MPI_Request_free(&m->parcels->request);
-        m->parcels = m->parcels->next;
-    }
+    forget_parcels(m->leaving);
+    forget_parcels(m->arriving);
     if (!any_dead(m)) MPI_Finalize();
     free(m->dead);
     free(m->told);
