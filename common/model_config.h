@@ -52,6 +52,16 @@ typedef struct { /* image_encoder/config.json (CLIP vision) and image_processor/
     float mean[3], std[3];
 } VisionConfig;
 
+enum { SPEECH_MAX_CONVS = 16 };
+
+typedef struct { /* audio_encoder/config.json (wav2vec2) and audio_encoder/preprocessor_config.json, if there is one */
+    int width, ffn_dim, layers, heads;
+    float eps;
+    int convs, conv_dim[SPEECH_MAX_CONVS], conv_kernel[SPEECH_MAX_CONVS], conv_stride[SPEECH_MAX_CONVS];
+    int position_kernel, position_groups;
+    bool normalize; /* the sound to mean 0 and variance 1 */
+} SpeechConfig;
+
 typedef struct {   /* scheduler/scheduler_config.json */
     char kind[16]; /* "unipc", "euler" or "lcm" */
     double flow_shift;
@@ -87,6 +97,8 @@ void model_config_free(ModelConfig **c);
 void model_config_read_s2v(Fields *f, DitConfig *c);
 /* Its part of model_config_read. */
 Status model_config_read_scheduler(const char *folder, SchedulerConfig *c);
+/* What a model that hears has besides, in FOLDER/audio_encoder. */
+Status model_config_read_speech(const char *folder, SpeechConfig *c);
 
 /* Refuses what the model cannot render (frames not 4k+1, a size that is no multiple of VAE scale times patch, steps,
  * guidance out of range, ...): ERR_INPUT "frames = 30, expected 4k+1 (29 or 33)". */

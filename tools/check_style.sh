@@ -39,7 +39,7 @@ done
 
 # The rooms of the engine, from below; the files of engine/ itself stand above all of them.
 below='common|kernels'
-for room in weights 'text wan' sample; do
+for room in weights speech 'text wan' sample; do
   for one in $room; do
     list=$(grep -rnE '#include "(engine)/' engine/$one --include='*.[ch]' | grep -vE "#include \"($below|engine/$one)/")
     [ -z "$list" ] || complain "engine/$one may include $below and itself only:" "$list"

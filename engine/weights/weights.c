@@ -429,6 +429,11 @@ static Status pack(const WeightGroup *g, const WeightRow *r, Backend *be, Tensor
         ((Linear *)field)->exact = r->kind == WEIGHT_LINEAR_EXACT;
         return linear_pack(be, tensor_reshape(weight, 2, dim), bias, field);
     }
+    if (r->kind == WEIGHT_CONV_LINE) {
+        *(Conv *)field = (Conv){.stride = {1, g->stride ? g->stride : 1, 1}};
+        const int64_t dim[4] = {weight.dim[0], weight.dim[1], weight.dim[2], 1};
+        return conv_pack(be, tensor_reshape(weight, 4, dim), bias, field);
+    }
     *(Conv *)field = conv_geometry(r, weight);
     return conv_pack(be, weight, bias, field);
 }

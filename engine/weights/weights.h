@@ -20,8 +20,9 @@ typedef enum {
     WEIGHT_CONV,         /* NAME.weight, NAME.bias -> Conv, stride 1, zero padding that keeps height and width */
     WEIGHT_CONV_HALVE,   /* the same with spatial stride 2 and padding below and to the right */
     WEIGHT_CONV_PAIRS,   /* the same with stride 2 in time */
-    WEIGHT_VECTOR,       /* NAME -> Tensor, fp32 on the device, without the dimensions that are 1 */
-    WEIGHT_TABLE         /* NAME -> HostTable: left in the file, as long as the source is open */
+    WEIGHT_CONV_LINE, /* NAME.weight [N,K,k], NAME.bias -> Conv over the height of [1,T,1,K], WeightGroup.stride, no padding */
+    WEIGHT_VECTOR, /* NAME -> Tensor, fp32 on the device, without the dimensions that are 1 */
+    WEIGHT_TABLE   /* NAME -> HostTable: left in the file, as long as the source is open */
 } WeightKind;
 
 typedef struct { /* a large table of which few rows are used: 4.2 GB less than a packed copy for UMT5-XXL */
@@ -57,6 +58,7 @@ typedef struct {
     void *base; /* the struct that `field` is an offset into */
     int64_t size[WEIGHT_SIZES];
     int64_t heads; /* in a dimension that is divided between heads */
+    int stride;    /* of its WEIGHT_CONV_LINEs; 0 = 1 */
     bool quantize; /* its products may be: Linear.quantize */
 } WeightGroup;
 

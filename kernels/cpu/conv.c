@@ -238,7 +238,8 @@ static Status conv_direct(Backend *be, Tensor x, const Conv *c, Tensor out, bool
                  .steps = cpu_steps(cpu_of(be), c->in),
                  .taps = taps,
                  .segment = segment,
-                 .column_step = c->stride[2] * in.place,
+                 .column_step = (in.w == 1 ? c->stride[1] : c->stride[2]) *
+                                in.place, /* a line is one block, whatever its stride */
                  .row_step = c->stride[1] * in.w * in.place,
                  .frame_step = c->stride[0] * in.h * in.w * in.place,
                  .t = out.dim[0],

@@ -39,7 +39,7 @@ static ParityStage stage_of(const char *name)
     return STAGE_EXACT;
 }
 
-static double ratio(const float *a, const float *b, int64_t count)
+double parity_ratio(const float *a, const float *b, int64_t count)
 {
     double difference = 0, size = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -69,7 +69,7 @@ static void put(void *self, const char *name, const char *dtype, const void *dat
     bool fits = same_shape(t, ndim, dim) && (t->type == STORED_F32) == (strcmp(dtype, "f32") == 0);
     double r = INFINITY;
     if (fits && stage == STAGE_EXACT) r = memcmp(t->data, data, t->bytes) == 0 ? 0 : 1;
-    if (fits && stage != STAGE_EXACT) r = ratio(data, t->data, count);
+    if (fits && stage != STAGE_EXACT) r = parity_ratio(data, t->data, count);
     if (c->verbose) printf("  %-44s %-8s %.3e\n", name, parity_stage_name[stage], r);
     c->report->compared[stage]++;
     if (r < c->report->worst[stage]) return;

@@ -43,6 +43,9 @@ typedef struct {
 
 extern const char *const parity_stage_name[STAGES];
 
+/* Root mean square of a - b over that of b; infinite where a number is not finite. */
+double parity_ratio(const float *a, const float *b, int64_t count);
+
 Status parity_run(const char *folder, const ParityRun *run, ParityReport *report);
 
 #endif

@@ -1,0 +1,37 @@
+/* speech_parts.h - the inside of Speech, for speech*.c. */
+#ifndef REELWRIGHT_SPEECH_PARTS_H
+#define REELWRIGHT_SPEECH_PARTS_H
+
+#include "engine/speech/speech.h"
+
+typedef struct {
+    Linear first; /* the first one: of windows that the host lays out as rows */
+    Conv conv;    /* the others */
+    Tensor gain, bias;
+} SpeechConv;
+
+typedef struct {
+    Tensor norm1_gain, norm1_bias, norm2_gain, norm2_bias;
+    Linear q, k, v, out, up, down;
+} SpeechLayer;
+
+struct Speech {
+    SpeechConfig config;
+    Backend *be;
+    Coll *tensor;
+    int heads; /* of this rank */
+    WeightPlan plan;
+    SpeechConv conv[SPEECH_MAX_CONVS];
+    Tensor project_gain, project_bias;
+    Linear project;
+    Tensor position_length, position_direction, position_bias; /* direction: none once it is packed */
+    Conv *position;                                            /* one for each group of channels */
+    Tensor norm_gain, norm_bias;
+    SpeechLayer *layer;
+};
+
+int64_t speech_rows(const SpeechConfig *c, int64_t samples); /* at 50 a second; 0: too short */
+/* Of one layer: its rows [rows, width] go to the frames of all clips. */
+void speech_pick(const float *hidden, int64_t rows, int layer, SpeechFeatures *out);
+
+#endif
