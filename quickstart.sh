@@ -98,12 +98,17 @@ render_sample() {
 }
 
 run_tests() {
+  local twice
   say "checking style"
   tools/check_style.sh
   say "testing modules and parsers under address and undefined-behaviour sanitizers"
   ctest --test-dir build-asan --output-on-failure -j2 -R '^(unit|fuzz|torture)' --timeout 600
   say "testing (pocket.smoke, which trains: $(tests/pocket/smoke.sh check))"
-  ctest --test-dir build --output-on-failure -j2 --timeout 900 # those that measure say themselves that they want to be alone
+  # Those that measure say themselves that they want to be alone. One that failed runs once more, and is named at the end: with
+  # processes that are killed and nodes that are cut off, a failure in one of two runs is a race to look for, not a broken build.
+  ctest --test-dir build --output-on-failure -j2 --timeout 900 --repeat until-pass:2 | tee build/tests.log
+  twice=$(sed -nE 's/.*Test +#[0-9]+: ([^ ]+) .*\*\*\*.*/\1/p' build/tests.log | sort -u)
+  [ -z "$twice" ] || say "failed at first and passed when run again: "$twice" (their output is in build/tests.log)"
 }
 
 case "${1:-run}" in

@@ -23,7 +23,7 @@ P
 python3 receive.py &
 RECEIVER=$!
 trap 'kill $RECEIVER' EXIT
-until_true 20 test -f port
+until_true 60 test -f port
 
 # Gets a clip's order on its standard input and nothing in its arguments.
 cat >upload.sh <<'U'

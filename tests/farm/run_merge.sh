@@ -73,7 +73,7 @@ fresh
 REELWRIGHT_PROVOKE="at=publish.db,do=hold,until=$WORK/go" "$PROGRAM" merge out-calm >first.out 2>first.err &
 FIRST=$!
 drafts() { ls -d out-calm/parts/merged.draft.* >/dev/null 2>&1; }
-until_true 30 drafts
+until_true 60 drafts
 merge 3
 grep -q 'another' merge.err || fail "two at once: $(cat merge.err)"
 release

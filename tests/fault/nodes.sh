@@ -52,7 +52,7 @@ run_on() { # NODE NAME HOSTS [options]: `run` from that node, on those, one work
 cut_off() { ip link set "$FARM.$1" down; }         # silently: no connection is closed
 kill_node() {
   cut_off "$1"
-  until_true 30 node_is_empty "$1"
+  until_true 60 node_is_empty "$1"
 }
 node_is_empty() { # one that ended by itself since it was listed is no failure
   ip netns pids "$FARM-$1" | xargs -r kill -9 2>/dev/null || true

@@ -74,7 +74,7 @@ mapfile -t pids < <(descendants "$LAUNCHER")
 [ ${#pids[@]} -ge 5 ] || fail "expected a launcher, mpirun and three ranks, found ${pids[*]}"
 kill -9 "${pids[@]}"
 finish 137
-until_true 30 all_gone "${pids[@]}"
+until_true 60 all_gone "${pids[@]}"
 calm_down
 run job
 finish 0
@@ -89,7 +89,7 @@ until_true 120 held head 2
 mapfile -t pids < <(descendants "$LAUNCHER")
 kill -9 "$LAUNCHER"
 finish 137
-until_true 30 all_gone "${pids[@]}"
+until_true 60 all_gone "${pids[@]}"
 calm_down
 run head
 finish 0

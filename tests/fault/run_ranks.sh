@@ -83,4 +83,4 @@ LEFT=$(alive_ranks)
 touch go
 ended_with 0 "of ranks that were done"
 [ -s clip.mp4 ] || fail "no clip of ranks that were done"
-until_true 10 all_gone $LEFT
+until_true 60 all_gone $LEFT

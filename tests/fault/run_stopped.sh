@@ -60,7 +60,7 @@ finish 0
 check_complete hung
 same_files calm hung
 grep -q 'made no progress' out-hung/events.jsonl || fail "nobody noticed the hung worker"
-until_true 30 all_gone "$(cut -d' ' -f1 hung)"
+until_true 60 all_gone "$(cut -d' ' -f1 hung)"
 
 # a worker that hangs and comes back after its lease was given away: what it brings is not taken, then it works on
 again back
