@@ -12,8 +12,8 @@
 /* What is there before the first run: of submit, of Slurm, of an attempt that came to nothing. */
 static bool is_harmless(const char *name)
 {
-    static const char *const known[] = {".*",    "lost+found", "run.lock",    "run.log",     "*.sbatch",
-                                        "*.log", "logs",       "ledger.db.*", "ledger.db-*", "plan.json"};
+    static const char *const known[] = {".*",   "lost+found", "run.lock",    "run.log",     "*.sbatch", "*.log",
+                                        "logs", "ledger.db",  "ledger.db.*", "ledger.db-*", "plan.json"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (fnmatch(known[i], name, 0) == 0) return true;
     return false;
@@ -38,16 +38,23 @@ static Status check_empty(const char *folder)
     return status;
 }
 
-/* A ledger of another campaign must be recognised before anything is written, so it is opened for reading. One of no bytes is what an
- * older version left when it was killed at its start. */
+/* A ledger of another campaign must be recognised before anything is written, so it is opened for reading. One without a byte in an
+ * otherwise empty folder is what a version before this one left when it was killed at its start; beside a campaign's files it was cut. */
 Status folder_check_ledger(const char *folder, const Campaign *c, bool update)
 {
     Ledger *l = NULL;
     int64_t bytes = 0;
     char *file = path_join(folder, "ledger.db");
-    Status status = file_exists(file) ? file_size(file, &bytes) : status_ok();
+    const bool there = file_exists(file);
+    Status status = there ? file_size(file, &bytes) : status_ok();
     free(file);
-    if (failed(status) || bytes == 0) return status;
+    if (failed(status) || !there) return status;
+    if (bytes == 0 && failed(check_empty(folder)))
+        return status_fail(ERR_INPUT,
+                           "%s/ledger.db: the ledger is empty beside a campaign's files: it was cut. Put a whole copy "
+                           "of it back, or run the campaign with another --out",
+                           folder);
+    if (bytes == 0) return status_ok();
     status = ledger_open(folder, LEDGER_READ, &l);
     if (!failed(status)) status = ledger_check_campaign(l, c, update);
     ledger_close(&l);

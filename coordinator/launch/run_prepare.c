@@ -38,6 +38,13 @@ static Status take_options(const RunOptions *o, Settings *s)
     return status_ok();
 }
 
+/* A full disk or a damaged ledger that is found before anything starts is the user's to mend, like any input. */
+static Status not_started(Status s)
+{
+    if (s.err == ERR_FATAL || s.err == ERR_NODE) s.err = ERR_INPUT;
+    return s;
+}
+
 Status run_load(const RunOptions *o, const char *campaign, const char *folder, Campaign **out)
 {
     Campaign *c = NULL;
@@ -54,10 +61,10 @@ Status run_load(const RunOptions *o, const char *campaign, const char *folder, C
                             c->file, c->settings.pilot));
     if (o->whole) c->part = o->part;
     if (o->whole)
-        TRY_OUT(folder_check(o->whole, c, o->part.count, false));
+        TRY_OUT(not_started(folder_check(o->whole, c, o->part.count, false)));
     else
-        TRY_OUT(folder_check(folder, c, 1, o->update));
-    if (o->whole) TRY_OUT(folder_check_ledger(folder, c, false));
+        TRY_OUT(not_started(folder_check(folder, c, 1, o->update)));
+    if (o->whole) TRY_OUT(not_started(folder_check_ledger(folder, c, false)));
 out:
     if (failed(status)) campaign_free(&c);
     *out = c;
@@ -120,13 +127,6 @@ static Status update(const Campaign *c, const char *folder, int64_t launch)
     return status;
 }
 
-/* A full disk that is found here is the user's to mend, like any input. */
-static Status not_started(Status s)
-{
-    if (s.err == ERR_FATAL || s.err == ERR_NODE) s.err = ERR_INPUT;
-    return s;
-}
-
 /* Rows that get no clip, for the record, when the plan is made. */
 static Status note_refusals(const Campaign *c, const char *folder)
 {
@@ -150,7 +150,11 @@ Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Cla
     bool pending = false;
     Status status = make_folder(o, folder);
     if (!failed(status)) status = ledger_open(folder, LEDGER_WRITE, &l);
-    if (failed(status)) return not_started(status);
+    if (!failed(status)) status = ledger_check_pages(l);
+    if (failed(status)) {
+        ledger_close(&l);
+        return not_started(status);
+    }
     status = claim_take(folder, o->take_over, claim);
     if (!failed(status)) {
         ledger_join_launch(l, claim->launch);
@@ -165,13 +169,15 @@ Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Cla
     return status;
 }
 
-/* What was replaced goes once the new is there, whatever else happened. */
+/* What was replaced is deleted once the new is there, whatever else happened. Of two failures the first one is the run's. */
 static Status sweep_after(const char *folder, int64_t launch, Status so_far)
 {
     char *why = text_copy(so_far.message);
-    Status swept = sweep_leavings(folder, launch);
-    if (failed(swept)) log_line(LOG_WARNING, "%s", swept.message);
-    Status status = failed(so_far) ? status_fail(so_far.err, "%s", why) : status_ok();
+    Status status = sweep_leavings(folder, launch);
+    if (failed(so_far)) {
+        if (failed(status)) log_line(LOG_WARNING, "%s", status.message);
+        status = status_fail(so_far.err, "%s", why);
+    }
     free(why);
     return status;
 }

@@ -104,6 +104,19 @@ Status ledger_db_check_format(Ledger *l, bool *empty)
     return status_ok();
 }
 
+Status ledger_check_pages(Ledger *l)
+{
+    char *found = NULL;
+    Status status = ledger_db_read_text(ledger_sql_query(l, "PRAGMA quick_check(1)", ""), "ok", &found);
+    if (!failed(status) && strcmp(found, "ok") != 0) {
+        const char *page = strchr(found, '\n'); /* the line before names the database, of which there is one */
+        status = ledger_sql_damaged(l, ERR_INPUT, page ? page + 1 : found);
+    }
+    if ((sqlite3_errcode(l->db) & 0xff) == SQLITE_CORRUPT) status.err = ERR_INPUT;
+    free(found);
+    return status;
+}
+
 int64_t ledger_epoch(const Ledger *l) { return l->epoch; }
 
 /* ---- transactions ---- */

@@ -33,6 +33,9 @@ void ledger_settle(const char *folder);
 const char *ledger_folder(const Ledger *l); /* absolute */
 /* ERR_FATAL when the folder was moved or removed since the ledger was opened: what is written now would be lost with the old file. */
 Status ledger_check_place(const Ledger *l);
+/* Reads every page of the file. ERR_INPUT: one of them is damaged; the message says what to do. A run that needs such a page later would end in
+ * the middle of the night, and one that needs it never would call the campaign complete. 1.5 s for a million rows. */
+Status ledger_check_pages(Ledger *l);
 
 /* True of a failure that only says that another process held the lock for longer than this ledger's patience: nothing was done, and the same
  * call may succeed later. No statement within a transaction fails so, only its begin, its commit and what is read outside of one. */

@@ -86,6 +86,7 @@ static Status check_format(Ledger *l, bool *empty)
     int code = l->db ? sqlite3_errcode(l->db) & 0xff : SQLITE_OK;
     if (failed(status) && code == SQLITE_NOTADB)
         return status_fail(ERR_INPUT, "%s: expected a ledger: %s", l->file, sqlite3_errmsg(l->db));
+    if (failed(status) && code == SQLITE_CORRUPT) status.err = ERR_INPUT;
     return status;
 }
 

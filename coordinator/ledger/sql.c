@@ -6,6 +6,15 @@
 
 bool ledger_is_locked(Status s) { return s.err == ERR_RETRY && s.error == EBUSY; }
 
+Status ledger_sql_damaged(const Ledger *l, ErrClass err, const char *found)
+{
+    return status_fail(
+        err,
+        "%s: the ledger is damaged (%s). Put a whole copy of the file back and remove ledger.db-wal and "
+        "ledger.db-shm, or run the campaign with another --out; the clips and lists here stay as they are",
+        l->file ? l->file : "ledger.db", found);
+}
+
 Status ledger_sql_fail(Ledger *l, const char *what)
 {
     const char *name = l->file ? l->file : "ledger";
@@ -15,6 +24,7 @@ Status ledger_sql_fail(Ledger *l, const char *what)
         status.error = EBUSY;
         return status;
     }
+    if (code == SQLITE_CORRUPT) return ledger_sql_damaged(l, ERR_FATAL, sqlite3_errmsg(l->db));
     return status_fail(ERR_FATAL, "%s: %s: %s", name, what, l->db ? sqlite3_errmsg(l->db) : "out of memory");
 }
 

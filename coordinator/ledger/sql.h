@@ -59,6 +59,8 @@ typedef struct {
 
 /* What SQLite says, with the file's name. A full disk, a lost device and a corrupt file are ERR_FATAL; a lock: ledger_is_locked. */
 Status ledger_sql_fail(Ledger *l, const char *what);
+/* The file holds what SQLite never wrote. found: what SQLite says of it. */
+Status ledger_sql_damaged(const Ledger *l, ErrClass err, const char *found);
 /* types: i int64_t, d double, t text (NULL is NULL). sql must be a literal. */
 Status ledger_sql_run(Ledger *l, const char *sql, const char *types, ...);
 /* for (Query q = ledger_sql_query(...); ledger_sql_next(&q);) ...; then q.status says how it ended. A loop that is left

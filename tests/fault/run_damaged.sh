@@ -69,4 +69,28 @@ calm_down
 check_complete broken
 same_files calm broken
 [ "$(leases broken failed)" = 3 ] || fail "the worker was not set aside after three failures"
+# a ledger of which the disk has lost a page, also one that this run would not have read, or all: nothing starts, nothing changes, the
+# message says what to do; with a whole copy of it the run goes on
+cp out-calm/ledger.db whole.db
+pages=$(($(stat -c %s whole.db) / 4096))
+files() { (cd out-calm && find . -type f ! -name 'ledger.db*' ! -name run.lock -printf '%p %T@ %s\n' | sort); }
+files >before.files
+refused() { # WHAT MESSAGE
+  status_is 2 sh -c '"$1" run calm.yaml --out out-calm --workers 2 2>refused.err' sh "$PROGRAM"
+  grep -q "$2" refused.err || fail "$1: nothing says \"$2\""
+  files | cmp - before.files || fail "$1: a refused run changed files"
+}
+for page in 2 4 $((pages / 2)) $((pages - 1)); do
+  rm -f out-calm/ledger.db-*
+  cp whole.db out-calm/ledger.db
+  dd if=/dev/zero of=out-calm/ledger.db bs=4096 seek="$page" count=1 conv=notrunc status=none
+  refused "page $page of $pages" 'ledger is damaged.*Put a whole copy of the file back'
+done
+rm -f out-calm/ledger.db-*
+: >out-calm/ledger.db
+refused 'an empty ledger' 'ledger is empty beside a campaign.s files'
+cp whole.db out-calm/ledger.db
+run calm
+finish 0
+check_complete calm
 echo "started again, waited, given up, set aside"

@@ -11,6 +11,8 @@
 #include "coordinator/ledger/sql.h"
 #include "coordinator/ledger/steer.h"
 
+enum { PAGE_BYTES = 4096 };
+
 static Snapshot look(Ledger *l)
 {
     Snapshot s;
@@ -704,6 +706,54 @@ static void test_a_time_of_day_is_the_next_one(void **state)
     close_fixture(&f);
 }
 
+static void zero_page(const char *file, long page)
+{
+    static const unsigned char zeros[PAGE_BYTES];
+    FILE *f = fopen(file, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, page * PAGE_BYTES, SEEK_SET), 0);
+    assert_int_equal(fwrite(zeros, 1, sizeof zeros, f), sizeof zeros);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    static unsigned char bytes[4 << 20];
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    assert_true(in && out);
+    const size_t n = fread(bytes, 1, sizeof bytes, in);
+    assert_true(n > 0 && n < sizeof bytes);
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+    assert_int_equal(fclose(in) + fclose(out), 0);
+}
+
+/* Whichever page a disk has lost, also one that no statement of this campaign would read: it is named before anything starts. */
+static void test_every_lost_page_is_named(void **state)
+{
+    (void)state;
+    Fixture f = open_fixture(40, 2);
+    char *file = path_join(f.folder, "ledger.db"), *whole = path_join(f.folder, "whole");
+    int64_t bytes = 0;
+    ledger_close(&f.ledger); /* moves the WAL into the file */
+    assert_good(file_size(file, &bytes));
+    copy_file(file, whole);
+    assert_true(bytes / PAGE_BYTES > 20);
+    for (long page = 0; page < bytes / PAGE_BYTES; page++) {
+        copy_file(whole, file);
+        zero_page(file, page);
+        Status status = ledger_open(f.folder, LEDGER_WRITE, &f.ledger);
+        if (!failed(status)) status = ledger_check_pages(f.ledger);
+        assert_refused(status, ERR_INPUT, page == 0 ? "expected a ledger" : "the ledger is damaged");
+        ledger_close(&f.ledger);
+    }
+    copy_file(whole, file);
+    assert_good(ledger_open(f.folder, LEDGER_WRITE, &f.ledger));
+    assert_good(ledger_check_pages(f.ledger));
+    free(file);
+    free(whole);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -728,6 +778,7 @@ int main(void)
         cmocka_unit_test(test_rows_come_in_the_customers_order),
         cmocka_unit_test(test_requests_wait_for_the_coordinator),
         cmocka_unit_test(test_the_log_stays_bounded),
+        cmocka_unit_test(test_every_lost_page_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
