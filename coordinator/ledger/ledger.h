@@ -34,7 +34,7 @@ const char *ledger_folder(const Ledger *l); /* absolute */
 /* ERR_FATAL when the folder was moved or removed since the ledger was opened: what is written now would be lost with the old file. */
 Status ledger_check_place(const Ledger *l);
 /* Reads every page of the file. ERR_INPUT: one of them is damaged; the message says what to do. A run that needs such a page later would end in
- * the middle of the night, and one that needs it never would call the campaign complete. 1.5 s for a million rows. */
+ * the middle of the night, and one that needs it never would call the campaign complete. 0.3 s for 200,000 rows (241 MB). */
 Status ledger_check_pages(Ledger *l);
 
 /* True of a failure that only says that another process held the lock for longer than this ledger's patience: nothing was done, and the same
