@@ -13,8 +13,10 @@
 #include "common/html.h"
 #include "common/moment.h"
 #include "common/plural.h"
+#include "common/shell.h"
 #include "coordinator/deliver/arms.h"
 #include "coordinator/deliver/diversity.h"
+#include "coordinator/deliver/report_texts.h"
 #include "coordinator/deliver/timeline.h"
 #include "coordinator/ledger/again.h"
 #include "coordinator/watch/events.h"
@@ -30,7 +32,7 @@ typedef struct {
     unsigned char *has_card; /* [shot_end] */
     int64_t shot_end;        /* above all numbers of shots */
     int cards;
-    int64_t rows, failures;
+    int64_t rows, failures, waiting;
     size_t picture_bytes; /* embedded so far */
     double longest_s;     /* of a shot: the scale of the bars */
     double render_s;      /* sum over shots */
@@ -50,51 +52,6 @@ static void put_duration(Report *r, double s)
     else
         fprintf(r->file, s < 10 ? "%.1f s" : "%.0f s", s);
 }
-
-static const char style[] =
-    ":root{--ink:#1c1b19;--soft:#6b675f;--line:#e4e0d8;--paper:#faf8f4;--card:#fff;--good:#2f7d4f;--bad:#b3372b;"
-    "--a:#d9a441;--b:#2f6f8f;--c:#7d5a8c;--d:#5d8a5a}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#ece8e0;--soft:#a39d92;--line:#37342f;--paper:#191816;--card:#"
-    "22201d;"
-    "--good:#6fc08f;--bad:#ef8a7e;--a:#d9a441;--b:#6fb0d0;--c:#b795c6;--d:#8fbf8b}}"
-    "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}"
-    "main{max-width:1180px;margin:0 auto;padding:28px 20px "
-    "64px}h1{font-size:clamp(28px,5vw,42px);line-height:1.1;margin:0 0 6px;"
-    "letter-spacing:-.02em;overflow-wrap:anywhere}h2{font-size:20px;margin:40px 0 "
-    "12px}p{margin:0}.soft{color:var(--soft)}"
-    ".verdict{font-size:18px;margin-bottom:22px}.good{color:var(--good)}.bad{color:var(--bad)}"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));border:1px solid var(--line);"
-    "border-radius:10px;background:var(--card);overflow:hidden}.tile{padding:14px 16px;border-right:1px solid "
-    "var(--line);"
-    "border-bottom:1px solid var(--line);margin:0 -1px -1px 0}.tile "
-    "b{display:block;font-size:26px;line-height:1.2;font-weight:600;"
-    "font-variant-numeric:tabular-nums}.tile span{color:var(--soft);font-size:14px}"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:18px}"
-    ".card{background:var(--card);border:1px solid "
-    "var(--line);border-radius:10px;overflow:hidden;display:flex;flex-direction:column}"
-    ".card video{display:block;width:100%;max-height:420px;background:#000}"
-    "input[type=search]{font:inherit;color:inherit;background:var(--card);border:1px solid "
-    "var(--line);border-radius:8px;"
-    "padding:8px 12px;margin:22px 0 0;width:min(100%,420px)}"
-    ".card img{display:block;width:100%;height:auto;background:#000}.card>div{padding:12px 14px}.card h3{margin:0 0 "
-    "2px;font-size:16px;"
-    "overflow-wrap:anywhere}.card p{font-size:14px;overflow-wrap:anywhere}a{color:inherit;text-underline-offset:3px}"
-    ".bar{display:flex;height:8px;border-radius:4px;overflow:hidden;background:var(--line);margin:10px 0 4px}.bar "
-    "i{display:block}"
-    ".a{background:var(--a)}.b{background:var(--b)}.c{background:var(--c)}.d{background:var(--d)}"
-    ".key{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:14px;color:var(--soft);margin:0 0 14px}.key "
-    "i{display:inline-block;"
-    "width:10px;height:10px;border-radius:2px;margin-right:6px}"
-    ".wide{overflow-x:auto;border:1px solid var(--line);border-radius:10px;background:var(--card)}"
-    "table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}th{font-weight:600;"
-    "text-align:left;"
-    "color:var(--soft)}th,td{padding:8px 12px;border-bottom:1px solid var(--line);vertical-align:top}tr:last-child "
-    "td{border-bottom:0}"
-    ".n{text-align:right;white-space:nowrap}td.why{min-width:220px;overflow-wrap:anywhere}"
-    "dl{display:grid;grid-template-columns:max-content 1fr;gap:4px "
-    "18px;margin:0;font-size:14px}dt{color:var(--soft)}dd{margin:0;"
-    "overflow-wrap:anywhere}@media(max-width:520px){.tile "
-    "b{font-size:22px}dl{grid-template-columns:1fr}dd{margin-bottom:6px}}";
 
 static void put_tile(Report *r, const char *name, const char *fmt, double value)
 {
@@ -116,7 +73,7 @@ static void put_head(Report *r)
           "content='width=device-width,initial-scale=1'><title>",
           r->file);
     put(r, s->name);
-    fprintf(r->file, " - report</title><style>%s</style><main><h1>", style);
+    fprintf(r->file, " - report</title><style>%s</style><main><h1>", report_css);
     put(r, s->name);
     fputs("</h1><p class=verdict>", r->file);
     if (s->left > 0)
@@ -138,6 +95,8 @@ static void put_head(Report *r)
         fputs("<span class=good>The one clip is done</span>", r->file);
     else
         fprintf(r->file, "<span class=good>All %lld clips are done</span>", (long long)wanted);
+    if (s->left == 0 && s->failed > 0 && s->undecided > 0)
+        fprintf(r->file, ", %lld wait%s for a decision", (long long)s->undecided, s->undecided == 1 ? "s" : "");
     if (s->left == 0 && s->failed > 0 && s->cancelled > 0)
         fprintf(r->file, ", %lld %s cancelled", (long long)s->cancelled, s->cancelled == 1 ? "was" : "were");
     fprintf(r->file, " <span class=soft>&middot; %.10s %.5s UTC</span></p><section class=tiles>", when, when + 11);
@@ -199,6 +158,12 @@ static void put_file_link(Report *r, const char *file, const char *text)
 static double spent_s(const ClipRow *c) { return c->text_s + c->denoise_s + c->decode_s + c->finish_s; }
 static bool is_failed(const ClipRow *c) { return strcmp(c->state, "failed") == 0 || strcmp(c->state, "refused") == 0; }
 
+static bool is_waiting(const ClipRow *c)
+{
+    return strcmp(c->state, ledger_clip_state_name(CLIP_HELD)) == 0 ||
+           strcmp(c->state, ledger_clip_state_name(CLIP_REVIEW)) == 0;
+}
+
 /* First pass: totals, and the scale of the bars. */
 static Status measure(void *self, const ClipRow *c)
 {
@@ -206,6 +171,7 @@ static Status measure(void *self, const ClipRow *c)
     if (c->given_s > 0 && (r->first_s <= 0 || c->given_s < r->first_s)) r->first_s = c->given_s;
     if (c->ended_s > r->last_s) r->last_s = c->ended_s;
     if (is_failed(c)) r->failures++;
+    if (is_waiting(c)) r->waiting++;
     if (strstr(c->finish, "\"variant\"")) arms_add(&r->arms, c);
     if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->has_card[c->shot]) return status_ok();
     r->has_card[c->shot] = 1;
@@ -240,6 +206,20 @@ static Status put_failure(void *self, const ClipRow *c)
     return status_ok();
 }
 
+static Status put_waiting_row(void *self, const ClipRow *c)
+{
+    Report *r = self;
+    if (!is_waiting(c) || r->rows++ >= MOST_ROWS) return status_ok();
+    fputs("<tr><td>", r->file);
+    put_file_link(r, c->file, c->clip_id);
+    fputs("<td class=why>", r->file);
+    put_customer(r, c);
+    fprintf(r->file, "<td>%s<td class=why>", c->state);
+    const bool held = strcmp(c->state, ledger_clip_state_name(CLIP_HELD)) == 0;
+    put(r, *c->reason || held ? c->reason : r->now.by_sample ? "it is in the sample" : "every clip is looked at");
+    return status_ok();
+}
+
 static void put_bar(Report *r, const ClipRow *c)
 {
     const double part[] = {c->text_s, c->denoise_s, c->decode_s, c->finish_s};
@@ -255,7 +235,7 @@ static void put_picture(Report *r, const char *path)
     size_t bytes = 0, n = strlen(path);
     bool jpeg = n > 4 && strcmp(path + n - 4, ".jpg") == 0;
     bool inside = r->picture_bytes < MOST_PICTURE_BYTES && !failed(file_read(whole, ONE_PICTURE_BYTES, &data, &bytes));
-    fputs("<img loading=lazy alt='contact sheet' src='", r->file);
+    fputs("<img loading=lazy alt='' src='", r->file);
     if (inside) {
         char *text = base64_text(data, bytes);
         fprintf(r->file, "data:image/%s;base64,%s", jpeg ? "jpeg" : "png", text);
@@ -277,11 +257,13 @@ static Status put_card(void *self, const ClipRow *c)
         return status_ok();
     r->has_card[c->shot] = 1;
     r->cards++;
-    fputs("<article class=card>", r->file);
-    if (*c->sheet || *c->thumbnail) put_picture(r, *c->sheet ? c->sheet : c->thumbnail);
-    fputs("<video controls preload=none src='../", r->file);
+    fputs("<article class=card><a class=play href='../", r->file);
     put_address(r, c->file);
-    fputs("'></video><div><h3>", r->file);
+    fputs("' aria-label='play ", r->file);
+    put(r, c->clip_id);
+    fputs("'>", r->file);
+    if (*c->sheet || *c->thumbnail) put_picture(r, *c->sheet ? c->sheet : c->thumbnail);
+    fputs("</a><div><h3>", r->file);
     put_file_link(r, c->file, c->clip_id);
     if (c->sharers > 1) fprintf(r->file, " <span class=soft>and %lld more</span>", (long long)c->sharers - 1);
     fputs("</h3><p>", r->file);
@@ -326,6 +308,21 @@ static Status put_row(void *self, const ClipRow *c)
 
 /* ---- the page ---- */
 
+/* With the command that opens the page on which somebody decides. */
+static Status put_waiting(Report *r)
+{
+    if (r->waiting == 0) return status_ok();
+    char *command = shell_suggest("review", ledger_folder(r->ledger), NULL);
+    fputs("<h2>What waits for a decision</h2><p class=do>To look at them and decide: <code>", r->file);
+    put(r, command);
+    fputs("</code></p><div class=wide><table><tr><th>clip<th>customer<th>state<th>why", r->file);
+    free(command);
+    r->rows = 0;
+    TRY(read_rows(r, put_waiting_row));
+    fputs("</table></div>", r->file);
+    return status_ok();
+}
+
 static Status put_failures(Report *r)
 {
     if (r->failures == 0) return status_ok();
@@ -358,7 +355,8 @@ static void put_arms(Report *r)
 static Status put_sheets(Report *r)
 {
     if (snapshot_rendered(&r->now) == 0) return status_ok();
-    fputs("<h2>Contact sheets</h2><p class=key><span><i class=a></i>text</span><span><i "
+    fputs("<h2>Clips</h2><input id=search type=search hidden placeholder='search: an id, a name, a state' "
+          "aria-label=search><p class=key><span><i class=a></i>text</span><span><i "
           "class=b></i>denoising</span><span><i class=c>"
           "</i>decoding</span><span><i class=d></i>encoding</span></p><section class=cards>",
           r->file);
@@ -420,21 +418,8 @@ static void put_foot(Report *r)
     fprintf(r->file, " <span class=soft>SHA-256 %s</span><dt>campaign file<dd>", s->model_hash);
     put(r, s->file);
     put_plan(r);
-    fprintf(r->file, "<dt>fingerprint<dd class=soft>%s<dt>jobs started<dd>%lld</dl></main></html>\n", s->fingerprint,
-            (long long)s->launches);
-}
-
-/* Hides what does not hold every word. Where scripts are off the page is as it was: the field is hidden then. */
-static void put_search(Report *r)
-{
-    fputs(
-        "<p><input id=search type=search hidden placeholder='search: an id, a name, a state' "
-        "aria-label=search></p><script>"
-        "const field=document.getElementById('search');field.hidden=false;field.oninput=()=>{"
-        "const words=field.value.toLowerCase().split(/\\s+/);"
-        "for(const e of document.querySelectorAll('.card,#all tr:not(:first-child)')){"
-        "const text=e.textContent.toLowerCase();e.style.display=words.every(w=>text.includes(w))?'':'none'}}</script>",
-        r->file);
+    fprintf(r->file, "<dt>fingerprint<dd class=soft>%s<dt>jobs started<dd>%lld</dl></main><script>%s</script></html>\n",
+            s->fingerprint, (long long)s->launches, report_js);
 }
 
 static Status read_columns(Report *r)
@@ -455,7 +440,7 @@ static Status put_gates(Report *r)
     TRY(ledger_count_again(r->ledger, &again));
     TRY(diversity_measure(r->ledger, MOST_COMPARED, NULL, &j));
     const json_t *d = json_object_get(j, "distance"), *middle = json_object_get(d, "p50");
-    if (again || json_is_number(middle)) fputs("<p class=soft>", r->file);
+    if (again || json_is_number(middle)) fputs("<h2>What the gates found</h2><p>", r->file);
     if (again)
         fprintf(r->file, "%lld %s made again with another seed because of a gate. ", (long long)again,
                 again == 1 ? "clip was" : "times a clip was");
@@ -479,13 +464,13 @@ static Status put_page(Report *r)
     TRY(read_rows(r, measure));
     TRY(read_columns(r));
     put_head(r);
-    TRY(put_gates(r));
-    put_search(r);
-    put_arms(r);
+    TRY(put_waiting(r));
     TRY(put_failures(r));
     TRY(put_sheets(r));
-    TRY(timeline_write(r->ledger, r->file));
     TRY(put_clips(r));
+    put_arms(r);
+    TRY(put_gates(r));
+    TRY(timeline_write(r->ledger, r->file));
     put_foot(r);
     return status_ok();
 }

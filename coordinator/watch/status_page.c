@@ -70,6 +70,7 @@ void status_part_clear(StatusPart *p)
 
 /* ---- what is shown ---- */
 
+/* Each clip is in one of them. */
 static void put_counts(FILE *f, const Snapshot *s)
 {
     const struct {
@@ -77,10 +78,12 @@ static void put_counts(FILE *f, const Snapshot *s)
         int64_t count;
         bool always;
     } tile[] = {{"done", s->finished, true},
-                {"in work", s->clip_count[CLIP_FINISHING], true},
+                {"to be decided on", s->undecided, false},
+                {"being finished", s->clip_count[CLIP_FINISHING], true},
                 {"waiting for a finisher", s->clip_count[CLIP_WAITING], true},
-                {"planned", s->clip_count[CLIP_PLANNED], true},
+                {"to be rendered", s->clip_count[CLIP_PLANNED], true},
                 {"failed", s->failed, true},
+                {"rejected", s->rejected, false},
                 {"paused", s->clip_count[CLIP_PAUSED], false},
                 {"cancelled", s->cancelled, false},
                 {"refused", s->refused, false}};

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# The status page of a run in Chromium, its buttons and what it shows when the run is over; then the report: its order, its search, a clip that plays.
+tests=$(cd "$(dirname "$0")" && pwd)
+source "$(dirname "$0")/../fault/farm.sh"
+python3 -c 'import sys; sys.path.insert(0, sys.argv[1]); import browser; sys.exit(browser.find() is None)' "$tests" ||
+  { echo "skipped: there is no Chromium here (apt install chromium)"; exit 77; }
+trap 'kill "${LAUNCHER:-}" 2>/dev/null || true' EXIT # a test that fails leaves nothing running
+ROWS=6
+campaign shown 4
+sed -i 's/review: .*/review: {policy: all}/' shown.yaml
+provoke "at=denoise,step=3,clip=k2,do=fail.clip; at=denoise,step=2,clip=k4,do=hold,until=$WORK/go"
+WORKERS=1 run shown --listen 0
+until_true 120 happened shown clip.approved
+until_true 60 grep -q 'status page: http' shown.err
+address=$(sed -n 's/.*status page: \(http[^ ]*\)$/\1/p' shown.err)
+python3 "$tests/status_page.py" "$PROGRAM" out-shown "$address" "$WORK/go" pictures || fail "the status page"
+finish 1
+python3 "$tests/report_page.py" out-shown pictures || fail "the report"
