@@ -18,14 +18,7 @@
 #include "coordinator/watch/serve_http.h"
 #include "coordinator/watch/status_page.h"
 
-enum {
-    FRESH_MS = 500,
-    MOST_CONNECTIONS = 256,
-    ROOM_FROM = 192,
-    TIMEOUT_S = 10,
-    MOST_FOLDERS = 64,
-    LAST_LOOK_MS = 1000
-};
+enum { FRESH_MS = 500, TIMEOUT_S = 10, MOST_FOLDERS = 64, LAST_LOOK_MS = 1000 };
 
 typedef struct {
     char *text;
@@ -41,11 +34,7 @@ struct Serve {
     ServeDoor door;
     Made page, inner_page, metrics; /* only the server's thread touches these */
     _Atomic int64_t looked_ms;      /* somebody has a page open */
-    struct {
-        struct MHD_Connection *connection;
-        int fd;
-    } open[MOST_CONNECTIONS]; /* the oldest first */
-    int open_count;
+    ServeRoom room;
 };
 
 /* ---- what is shown ---- */
@@ -205,6 +194,7 @@ static enum MHD_Result take_button(Serve *s, struct MHD_Connection *c, const Ser
 static enum MHD_Result show_url(Serve *s, struct MHD_Connection *c, const char *url)
 {
     const bool is_in = s->loopback && serve_door_is_in(&s->door, c);
+    if (is_in) serve_room_vouch(&s->room, c);
     for (const StatusText *t = status_page_text; t->path; t++)
         if (strcmp(url, t->path) == 0)
             return serve_http_answer(c, MHD_HTTP_OK, t->type, (const char *)t->data, t->bytes);
@@ -286,27 +276,6 @@ static Status parse_where(const char *where, Address *to, bool *loopback)
                        where);
 }
 
-/* Clients that connect and send a byte now and then would fill all connections, for each byte begins the timeout anew. So from ROOM_FROM
- * connections on the oldest is shut down for each new one; the library then closes it. */
-static void keep_room(void *self, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode code)
-{
-    Serve *s = self;
-    int at = 0;
-    (void)context;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-        if (!info || s->open_count == MOST_CONNECTIONS) return;
-        s->open[s->open_count].connection = c;
-        s->open[s->open_count++].fd = info->connect_fd;
-        for (int i = 0; i < s->open_count - ROOM_FROM; i++) shutdown(s->open[i].fd, SHUT_RDWR);
-        return;
-    }
-    while (at < s->open_count && s->open[at].connection != c) at++;
-    if (at == s->open_count) return;
-    memmove(&s->open[at], &s->open[at + 1], (size_t)(s->open_count - at - 1) * sizeof *s->open);
-    s->open_count--;
-}
-
 /* The library's thread gets no signals: they are for the thread that leads the run. */
 static struct MHD_Daemon *start_daemon(Serve *s, Address *to)
 {
@@ -315,10 +284,11 @@ static struct MHD_Daemon *start_daemon(Serve *s, Address *to)
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | (to->any.sa_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *d = MHD_start_daemon(
-        how, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to->any, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION,
-        keep_room, s, MHD_OPTION_NOTIFY_COMPLETED, serve_body_end, NULL, MHD_OPTION_END);
+    struct MHD_Daemon *d =
+        MHD_start_daemon(how, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to->any, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)SERVE_MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+                         MHD_OPTION_NOTIFY_CONNECTION, serve_room_keep, &s->room, MHD_OPTION_NOTIFY_COMPLETED,
+                         serve_body_end, NULL, MHD_OPTION_END);
     int why = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = why;
@@ -330,6 +300,7 @@ Status serve_start(const char *where, const char *const *folder, int count, Serv
     Address to;
     Serve *s = memory_get(1, sizeof *s);
     Status status = parse_where(where, &to, &s->loopback);
+    serve_room_init(&s->room);
     *out = NULL;
     for (int i = 0; i < count && i < MOST_FOLDERS; i++) s->folder[s->count++] = text_copy(folder[i]);
     s->looked_ms = INT64_MIN / 2;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -225,6 +226,64 @@ enum MHD_Result serve_door_let_in(ServeDoor *d, struct MHD_Connection *c)
                                          : "this is not the address that was printed\n");
     d->used = true;
     return serve_http_enter(c, d->cookie, d->session);
+}
+
+/* ---- room for who comes in ---- */
+
+void serve_room_init(ServeRoom *r)
+{
+    *r = (ServeRoom){.count = 0};
+    pthread_mutex_init(&r->mutex, NULL);
+}
+
+void serve_room_clear(ServeRoom *r) { pthread_mutex_destroy(&r->mutex); }
+
+static int find_open(const ServeRoom *r, const struct MHD_Connection *c)
+{
+    for (int i = 0; i < r->count; i++)
+        if (r->open[i].connection == c) return i;
+    return -1;
+}
+
+static void forget(ServeRoom *r, int at)
+{
+    memmove(&r->open[at], &r->open[at + 1], (size_t)(r->count - at - 1) * sizeof *r->open);
+    r->count--;
+}
+
+static void make_room(ServeRoom *r)
+{
+    int at = 0;
+    if (r->count < SERVE_ROOM_FROM) return;
+    while (at < r->count && r->open[at].known) at++;
+    if (at == r->count) at = 0;
+    shutdown(r->open[at].fd, SHUT_RDWR);
+    forget(r, at);
+}
+
+void serve_room_keep(void *room, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode code)
+{
+    ServeRoom *r = room;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    (void)context;
+    pthread_mutex_lock(&r->mutex);
+    const int at = find_open(r, c);
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED && at >= 0) forget(r, at);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED && info) {
+        make_room(r);
+        r->open[r->count].connection = c;
+        r->open[r->count].known = false;
+        r->open[r->count++].fd = info->connect_fd;
+    }
+    pthread_mutex_unlock(&r->mutex);
+}
+
+void serve_room_vouch(ServeRoom *r, struct MHD_Connection *c)
+{
+    pthread_mutex_lock(&r->mutex);
+    const int at = find_open(r, c);
+    if (at >= 0) r->open[at].known = true;
+    pthread_mutex_unlock(&r->mutex);
 }
 
 /* ---- a POST, while it comes ---- */

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "common/status.h"
@@ -52,6 +53,28 @@ bool serve_door_is_in(const ServeDoor *d, struct MHD_Connection *c);
 bool serve_door_has_secret(const ServeDoor *d, struct MHD_Connection *c);
 /* For an address with a token: the cookie and the way to "/", or a refusal. */
 enum MHD_Result serve_door_let_in(ServeDoor *d, struct MHD_Connection *c);
+
+/* ---- room for who comes in ---- */
+
+/* Strangers that connect and say nothing, or a byte now and then, would fill all connections: each byte begins the timeout anew. So from
+ * SERVE_ROOM_FROM connections on the oldest that nobody vouched for is shut down for each new one, or the oldest of all; the library then closes it. */
+enum { SERVE_MOST_CONNECTIONS = 256, SERVE_ROOM_FROM = 192 };
+
+typedef struct {
+    pthread_mutex_t mutex;
+    struct {
+        struct MHD_Connection *connection;
+        int fd;
+        bool known;
+    } open[SERVE_MOST_CONNECTIONS]; /* the oldest first */
+    int count;
+} ServeRoom;
+
+void serve_room_init(ServeRoom *r);
+void serve_room_clear(ServeRoom *r);
+/* For MHD_OPTION_NOTIFY_CONNECTION, with the ServeRoom; any thread. */
+void serve_room_keep(void *room, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode code);
+void serve_room_vouch(ServeRoom *r, struct MHD_Connection *c); /* it has a session: it goes last */
 
 /* ---- a POST, while it comes ---- */
 

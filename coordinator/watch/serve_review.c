@@ -15,7 +15,6 @@
 #include "coordinator/watch/serve_http.h"
 
 enum {
-    MOST_CONNECTIONS = 64,
     THREADS = 4,
     TIMEOUT_S = 15,
     MOST_BODY = 4 << 20,
@@ -31,6 +30,7 @@ struct ReviewServer {
     char *folder;
     ReviewHost host;
     int port;
+    ServeRoom room;
     char secret[SERVE_SECRET_TEXT];
     pthread_mutex_t mutex; /* of what follows */
     char token[SERVE_SECRET_TEXT], session[MOST_REVIEWERS][SERVE_SECRET_TEXT];
@@ -291,6 +291,7 @@ static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *ur
     if (read && strcmp(url, "/") == 0 && *argument(c, "token")) return let_in(s, c);
     if (!is_inside(s, c))
         return serve_http_refuse(c, MHD_HTTP_FORBIDDEN, "use the address that `reelwright review` printed\n");
+    serve_room_vouch(&s->room, c);
     if (post && strcmp(url, "/decide") == 0) return take_decision(s, c, *request);
     return read ? get(s, c, url) : serve_http_refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET, or POST /decide\n");
 }
@@ -302,12 +303,15 @@ static struct MHD_Daemon *start_daemon(ReviewServer *s, int port)
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     sigset_t all, before;
+    /* The library divides its limit among the threads and hangs up where one of them is full; what counts is the room's. */
     sigfillset(&all); /* signals are for the thread that waits for them */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *d = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to, MHD_OPTION_NOTIFY_COMPLETED,
-        serve_body_end, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_END);
+    struct MHD_Daemon *d =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR,
+                         &to, MHD_OPTION_NOTIFY_COMPLETED, serve_body_end, NULL, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)(THREADS * SERVE_MOST_CONNECTIONS), MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
+                         MHD_OPTION_NOTIFY_CONNECTION, serve_room_keep, &s->room, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return d;
 }
@@ -318,6 +322,7 @@ Status serve_review_start(const char *folder, int port, ReviewHost host, ReviewS
     s->folder = text_copy(folder);
     s->host = host;
     pthread_mutex_init(&s->mutex, NULL);
+    serve_room_init(&s->room);
     if (serve_secret_make(s->token) && serve_secret_make(s->secret)) s->daemon = start_daemon(s, port);
     const union MHD_DaemonInfo *info = s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT) : NULL;
     if (!info) {
@@ -334,6 +339,7 @@ void serve_review_stop(ReviewServer **s)
     if (!*s) return;
     if ((*s)->daemon) MHD_stop_daemon((*s)->daemon);
     pthread_mutex_destroy(&(*s)->mutex);
+    serve_room_clear(&(*s)->room);
     free((*s)->folder);
     free(*s);
     *s = NULL;

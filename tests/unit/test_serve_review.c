@@ -2,6 +2,7 @@
 #include "ledger_fixture.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <sys/socket.h>
 
 #include "coordinator/watch/serve_review.h"
@@ -247,12 +248,53 @@ static void takes_decisions_with_the_secret_only(void **state)
     stop(&p);
 }
 
+static int connect_half(const Page *p)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)p->port)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(send(fd, "GET / HT", 8, MSG_NOSIGNAL), 8);
+    return fd;
+}
+
+static bool is_closed(int fd)
+{
+    char byte;
+    const ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+    return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* More half requests than there is room for: the oldest go, and a browser is answered while the newest still wait. */
+static void strangers_cannot_fill_it(void **state)
+{
+    (void)state;
+    enum { STRANGERS = 300, ROOM = 192 };
+    int fd[STRANGERS], closed = 0;
+    Page p = open_page();
+    start(&p);
+    char *good = own(&p, "");
+    for (int i = 0; i < STRANGERS; i++) fd[i] = connect_half(&p);
+    answers(&p, "GET /clips.json", good, "", "HTTP/1.1 200", "row0");
+    while (closed < STRANGERS - ROOM) { /* its threads still take in the last ones */
+        usleep(10000);
+        closed = 0;
+        for (int i = 0; i < STRANGERS; i++) closed += is_closed(fd[i]);
+    }
+    if (closed > STRANGERS - ROOM + 40) fail_msg("%d of %d strangers were shut out", closed, STRANGERS);
+    assert_true(is_closed(fd[0]) && !is_closed(fd[STRANGERS - 1]));
+    for (int i = 0; i < STRANGERS; i++) close(fd[i]);
+    free(good);
+    stop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lets_in_who_has_the_address_and_nobody_else),
         cmocka_unit_test(gives_files_of_clips_and_no_others),
         cmocka_unit_test(takes_decisions_with_the_secret_only),
+        cmocka_unit_test(strangers_cannot_fill_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
