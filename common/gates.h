@@ -13,7 +13,7 @@
     X(flicker, "levels", "brightness that goes up and down, worst second")                                             \
     X(jump, "levels", "largest sudden change of the picture")                                                          \
     X(blur, "per mille", "width of the edges, of the longer side, worst half second")                                  \
-    X(blur_change, "times", "width of the edges, against the clip's own sharpest part")                                \
+    X(blur_change, "times", "how many times less sharp than the same parts are elsewhere in the clip")                 \
     X(blockiness, "times", "steps on a block grid, against those beside it")                                           \
     X(banding, "%", "area of false contours in smooth gradients")                                                      \
     X(flash, "per second", "changes between light and dark, most in one second")                                       \

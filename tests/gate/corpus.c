@@ -1,7 +1,7 @@
 /* corpus.c - how well the gates find what they are for: every defect at several strengths put into good clips (renders of the pocket model
  * and drawn ones), through H.264 and back; and how often they stop a good clip. Writes the table of TABLE.md.
  *
- *   corpus CLIPS_FOLDER [--clips N] [--first N] [--crf N] [--set NAME] [--table FILE]
+ *   corpus CLIPS_FOLDER [--clips N] [--first N] [--crf N] [--set NAME] [--good] [--only DEFECT] [--counts FILE] [--table FILE]
  *
  * REELWRIGHT_LONG=1: a hundred clips that no bound was moved by, in ten minutes. --first chooses other clips: bounds are moved by what --first 0 shows, and TABLE.md is made with clips that no bound was moved by.
  *
@@ -14,250 +14,10 @@
 #include "common/file.h"
 #include "common/options.h"
 #include "coordinator/campaign/gate_set.h"
-#include "tests/gate/scene.h"
+#include "tests/gate/defects.h"
 #include "worker/gate/gate.h"
 
-enum { STRENGTHS = 3, MAX_CLIPS = 256, SOUND_RATE = 48000, LONG_CLIPS = 100, LONG_FIRST = 1000 };
-
-typedef struct {
-    Scene scene;
-    const Scene *other; /* another clip */
-    float *sound;       /* mono, as long as the clip */
-    int samples;
-    double promised_s;
-    unsigned random;
-} Case;
-
-/* ---- defects ------------------------------------------------------------------------------------------------------------- */
-
-static int frames_of(const Case *c, double seconds)
-{
-    const int n = (int)lround(seconds * c->scene.fps);
-    return n < 1 ? 1 : n;
-}
-
-/* Somewhere inside, never at the border. */
-static int somewhere(Case *c, int length)
-{
-    const int room = c->scene.count - length - 2;
-    return 1 + (room > 0 ? (int)(scene_random(&c->random) % (unsigned)room) : 0);
-}
-
-static void fill(Scene *s, int i, int luma, int u, int v)
-{
-    memset(scene_plane(s, i, 0), luma, (size_t)s->width * (size_t)s->height);
-    memset(scene_plane(s, i, 1), u, (size_t)s->width * (size_t)s->height / 4);
-    memset(scene_plane(s, i, 2), v, (size_t)s->width * (size_t)s->height / 4);
-}
-
-static void put_black(Case *c, double seconds)
-{
-    const int n = frames_of(c, seconds), first = somewhere(c, n);
-    for (int i = first; i < first + n; i++) fill(&c->scene, i, 16, 128, 128);
-}
-
-static void put_saturated(Case *c,
-                          double seconds) /* what numbers that ran over look like: red, green, white by blocks */
-{
-    const int n = frames_of(c, seconds), first = somewhere(c, n);
-    static const uint8_t luma[] = {63, 173, 235}, u[] = {102, 42, 128}, v[] = {240, 26, 128};
-    for (int i = first; i < first + n; i++)
-        for (int p = 0; p < 3; p++) {
-            uint8_t *to = scene_plane(&c->scene, i, p);
-            const int w = scene_plane_width(&c->scene, p), h = scene_plane_height(&c->scene, p);
-            for (int y = 0; y < h; y++)
-                for (int x = 0; x < w; x++) {
-                    const int k = (x * 4 / w + y * 4 / h) % 3;
-                    to[y * w + x] = p == 0 ? luma[k] : p == 1 ? u[k] : v[k];
-                }
-        }
-}
-
-static void put_frozen(Case *c, double seconds)
-{
-    const int n = frames_of(c, seconds), first = somewhere(c, n);
-    for (int i = first; i < first + n; i++)
-        memcpy(scene_plane(&c->scene, i, 0), scene_plane(&c->scene, first - 1, 0), scene_bytes(&c->scene));
-}
-
-static uint8_t level(double x) { return (uint8_t)(x < 16 ? 16 : x > 235 ? 235 : x + 0.5); }
-
-static void add_light(Scene *s, int i, double gain, double offset)
-{
-    uint8_t *p = scene_plane(s, i, 0);
-    for (int k = 0; k < s->width * s->height; k++) p[k] = level(16 + gain * (p[k] - 16) + offset);
-}
-
-/* Brightness that goes up and down by so many per cent, a third of the frame rate, at most 8 Hz, for 1.5 s. */
-static void put_flicker(Case *c, double percent)
-{
-    const int n = frames_of(c, 1.5), first = somewhere(c, n);
-    const double hz = fmin(8, c->scene.fps / 2.0);
-    for (int i = first; i < first + n; i++)
-        add_light(&c->scene, i, 1 + percent / 100 * (sin(2 * M_PI * hz * (i - first) / c->scene.fps + 1) > 0 ? 1 : -1),
-                  0);
-}
-
-static void put_cut(Case *c, double share) /* to another clip, mixed in by this share */
-{
-    const int first = frames_of(c, 1) + somewhere(c, frames_of(c, 2)) / 2;
-    Scene other = scene_scale(c->other, c->scene.width, c->scene.height);
-    for (int i = first; i < c->scene.count; i++)
-        for (size_t k = 0; k < scene_bytes(&c->scene); k++) {
-            uint8_t *to = scene_plane(&c->scene, i, 0) + k;
-            *to = (uint8_t)lround(*to * (1 - share) + share * scene_plane(&other, i % other.count, 0)[k]);
-        }
-    scene_free(&other);
-}
-
-/* Box filters three times: as good as a Gaussian of this many per cent of the longer side. */
-static void blur_line(uint8_t *p, int n, int step, int radius, int *sums)
-{
-    for (int pass = 0; pass < 3; pass++) {
-        sums[0] = 0;
-        for (int i = 0; i < n; i++) sums[i + 1] = sums[i] + p[i * step];
-        for (int i = 0; i < n; i++) {
-            const int a = i - radius < 0 ? 0 : i - radius, b = i + radius >= n ? n - 1 : i + radius;
-            p[i * step] = (uint8_t)((sums[b + 1] - sums[a] + (b - a + 1) / 2) / (b - a + 1));
-        }
-    }
-}
-
-static void blur(Scene *s, int i, double percent)
-{
-    const int longer = s->width > s->height ? s->width : s->height;
-    const double sigma = percent / 100 * longer;
-    int *sums = memory_get((size_t)longer + 1, sizeof *sums);
-    for (int k = 0; k < 3; k++) {
-        /* three boxes of width 2r+1 have a variance of r(r+1) */
-        int radius = (int)lround((sqrt(1 + 4 * sigma * sigma / (k ? 4 : 1)) - 1) / 2);
-        if (radius < 1 && k == 0) radius = 1;
-        const int w = scene_plane_width(s, k), h = scene_plane_height(s, k);
-        for (int y = 0; y < h; y++) blur_line(scene_plane(s, i, k) + (ptrdiff_t)y * w, w, 1, radius, sums);
-        for (int x = 0; x < w; x++) blur_line(scene_plane(s, i, k) + x, h, w, radius, sums);
-    }
-    free(sums);
-}
-
-static void put_blur(Case *c, double percent)
-{
-    for (int i = 0; i < c->scene.count; i++) blur(&c->scene, i, percent);
-}
-
-static void put_blur_second(Case *c, double percent)
-{
-    const int n = frames_of(c, 1.2), first = somewhere(c, n);
-    for (int i = first; i < first + n; i++) blur(&c->scene, i, percent);
-}
-
-/* Every block goes to its mean by this share. */
-static void put_blocks(Case *c, double share)
-{
-    Scene *s = &c->scene;
-    for (int i = 0; i < s->count; i++) {
-        uint8_t *p = scene_plane(s, i, 0);
-        for (int by = 0; by + 8 <= s->height; by += 8)
-            for (int bx = 0; bx + 8 <= s->width; bx += 8) {
-                int sum = 0;
-                for (int k = 0; k < 64; k++) sum += p[(by + k / 8) * s->width + bx + k % 8];
-                for (int k = 0; k < 64; k++) {
-                    uint8_t *q = &p[(by + k / 8) * s->width + bx + k % 8];
-                    *q = level(*q * (1 - share) + share * sum / 64.0);
-                }
-            }
-    }
-}
-
-/* A smooth gradient instead of the upper half, in steps of so many levels. */
-static void put_bands(Case *c, double step)
-{
-    Scene *s = &c->scene;
-    for (int i = 0; i < s->count; i++)
-        for (int y = 0; y < s->height / 2; y++)
-            for (int x = 0; x < s->width; x++) {
-                const double smooth = 60 + 45.0 * y / s->height + 15.0 * x / s->width;
-                scene_plane(s, i, 0)[y * s->width + x] = level(floor(smooth / step) * step);
-            }
-}
-
-/* Into another clip, for a second and a half: no cut, but another scene at its end. */
-static void put_slide(Case *c, double share)
-{
-    const int n = frames_of(c, 1.5) < c->scene.count / 2 ? frames_of(c, 1.5) : c->scene.count / 2;
-    const int first = (c->scene.count - n) / 2;
-    Scene other = scene_scale(c->other, c->scene.width, c->scene.height);
-    for (int i = first; i < c->scene.count; i++) {
-        const double part = share * fmin(1, (double)(i - first) / n);
-        uint8_t *to = scene_plane(&c->scene, i, 0);
-        const uint8_t *from = scene_plane(&other, i % other.count, 0);
-        for (size_t k = 0; k < scene_bytes(&c->scene); k++)
-            to[k] = (uint8_t)lround(to[k] * (1 - part) + part * from[k]);
-    }
-    scene_free(&other);
-}
-
-static void flash(Case *c, double hz, int luma, int u, int v)
-{
-    Scene *s = &c->scene;
-    for (int i = 0; i < s->count; i++)
-        if (fmod((double)i / s->fps * hz, 1) >= 0.5) fill(s, i, luma, u, v);
-}
-
-static void put_flash(Case *c, double hz) { flash(c, hz, 235, 128, 128); }
-static void put_red_flash(Case *c, double hz) { flash(c, hz, 63, 102, 240); }
-
-static void put_over(Case *c, double gain)
-{
-    for (int i = 0; i < c->scene.count; i++) add_light(&c->scene, i, 1, gain);
-}
-
-static void put_under(Case *c, double gain)
-{
-    for (int i = 0; i < c->scene.count; i++) add_light(&c->scene, i, gain, 0);
-}
-
-static void put_short(Case *c, double seconds) { c->scene.count -= frames_of(c, seconds); }
-
-static void put_gain(Case *c, double db)
-{
-    const float gain = powf(10, (float)db / 20);
-    for (int i = 0; i < c->samples; i++) c->sound[i] = fmaxf(-1, fminf(1, c->sound[i] * gain));
-}
-
-static void put_silence(Case *c, double seconds)
-{
-    const int n = (int)(seconds * SOUND_RATE), first = c->samples / 4;
-    for (int i = first; i < first + n && i < c->samples; i++) c->sound[i] = 0;
-}
-
-/* what it is called, which gates may find it, how it is made, three strengths with the unit, and from which of them a viewer (or listener)
- * notices: reasons in TABLE.md */
-static const struct {
-    const char *name, *unit, *gates;
-    void (*put)(Case *, double);
-    double strength[STRENGTHS];
-    int noticed;
-} defect[] = {
-    {"black", "s", "black", put_black, {0.04, 0.25, 1.0}, 0},
-    {"saturated", "s", "saturated", put_saturated, {0.04, 0.25, 1.0}, 1},
-    {"frozen", "s", "frozen", put_frozen, {0.2, 0.5, 1.0}, 1},
-    {"flicker", "% of brightness", "flicker flash", put_flicker, {1, 5, 12}, 1},
-    {"cut to another clip", "mixed in", "jump", put_cut, {0.15, 0.5, 1.0}, 1},
-    {"slides into another clip", "mixed in", "subject jump", put_slide, {0.3, 0.7, 1.0}, 2},
-    {"blur", "% of the longer side", "blur", put_blur, {0.5, 2, 3.5}, 1},
-    {"blur for 1.2 s", "% of the longer side", "blur_change blur", put_blur_second, {0.4, 2, 3.5}, 1},
-    {"blocks of 8", "of their mean", "blockiness", put_blocks, {0.4, 0.8, 1.0}, 1},
-    {"bands", "levels", "banding", put_bands, {1, 4, 8}, 1},
-    {"flashes", "Hz", "flash", put_flash, {2, 3, 4}, 2},
-    {"red flashes", "Hz", "red_flash", put_red_flash, {2, 3, 4}, 2},
-    {"too bright", "levels", "exposure", put_over, {40, 110, 160}, 2},
-    {"too dark", "times", "exposure black", put_under, {0.5, 0.05, 0.02}, 1},
-    {"too short", "s", "length", put_short, {0.1, 0.3, 1}, 1},
-    {"quieter", "dB", "loudness", put_gain, {-6, -20, -30}, 1},
-    {"cut off (gain)", "dB", "clipping loudness", put_gain, {3, 14, 24}, 1},
-    {"silence", "s", "silence", put_silence, {0.3, 1.0, 2.0}, 1},
-};
-enum { DEFECTS = (int)(sizeof defect / sizeof *defect) };
+enum { MAX_CLIPS = 1000, LONG_CLIPS = 100, LONG_FIRST = 1000 };
 
 /* ---- good clips ------------------------------------------------------------------------------------------------------------ */
 
@@ -293,19 +53,25 @@ static Status load(const char *folder, int i, int count, bool encoded, Scene *ou
 
 typedef struct {
     int clips, first, crf, pocket;
+    bool good;                         /* no defects, only whether good clips pass */
     const char *folder, *table, *only; /* only: one defect, and what was measured is printed */
+    const char *counts;                /* a file with the counts of earlier pieces */
     GateSet set;
-    Scene scene[MAX_CLIPS];
+    Scene scene, next; /* the clip, and the one after it */
+} Corpus;
+
+/* What all pieces of a run have counted together. */
+typedef struct {
+    int clips, tried; /* tried: with defects */
     int alarms[GATE_COUNT], stopped;
     int found[DEFECTS][STRENGTHS];
     int unmeasured[DEFECTS][STRENGTHS]; /* clips that the defect's gate does not measure */
-} Corpus;
+} Counts;
 
 static Case make_case(const Corpus *c, int clip)
 {
-    const Scene *s = &c->scene[clip];
-    Case k = {.scene = scene_copy(s), .random = (unsigned)clip * 7919 + 13};
-    k.other = &c->scene[(clip + 1) % c->clips];
+    const Scene *s = &c->scene;
+    Case k = {.scene = scene_copy(s), .other = &c->next, .random = (unsigned)clip * 7919 + 13};
     k.samples = (int)((int64_t)SOUND_RATE * s->count / s->fps);
     k.sound = make_sound(k.samples, (unsigned)clip);
     k.promised_s = (double)s->count / s->fps;
@@ -334,78 +100,97 @@ static bool is_unmeasured(const GateReport *r, const char *gate)
     return false;
 }
 
+/* gates: names with a space between. */
 static bool is_found(const GateReport *r, const char *gates)
 {
-    for (int i = 0; i < GATE_COUNT; i++) {
-        const char *at = strstr(gates, gate_name[i]);
-        const size_t n = strlen(gate_name[i]);
-        if (at && (at == gates || at[-1] == ' ') && (at[n] == 0 || at[n] == ' ') && r->gate[i].verdict != GATE_PASS)
-            return true;
+    while (*gates) {
+        const size_t n = strcspn(gates, " ");
+        for (int i = 0; i < GATE_COUNT; i++)
+            if (strlen(gate_name[i]) == n && strncmp(gates, gate_name[i], n) == 0 && r->gate[i].verdict != GATE_PASS)
+                return true;
+        gates += n + strspn(gates + n, " ");
     }
     return false;
 }
 
-static void print_values(const GateReport *r, int clip, int d, int s)
+/* gates: only these, or NULL. */
+static void print_values(const GateReport *r, int clip, const char *name, double strength, const char *gates)
 {
-    printf("clip %d, %s %g:", clip, defect[d].name, defect[d].strength[s]);
+    printf("clip %d, %s %g:", clip, name, strength);
     for (int i = 0; i < GATE_COUNT; i++)
-        if (strstr(defect[d].gates, gate_name[i])) printf(" %s %g", gate_name[i], r->gate[i].value);
+        if (!gates || strstr(gates, gate_name[i])) printf(" %s %.4g", gate_name[i], r->gate[i].value);
     printf("\n");
 }
 
-static Status try_clip(Corpus *c, int clip)
+static void count_alarms(const Corpus *c, int clip, const GateReport *r, Counts *to)
+{
+    to->clips++;
+    to->stopped += r->verdict != GATE_PASS;
+    for (int i = 0; i < GATE_COUNT; i++) {
+        if (r->gate[i].verdict == GATE_PASS) continue;
+        to->alarms[i]++;
+        printf("false alarm: clip %d (%dx%d, %d/s) %s = %g\n", clip, c->scene.width, c->scene.height, c->scene.fps,
+               gate_name[i], r->gate[i].value);
+    }
+}
+
+static void count_found(const Corpus *c, int clip, const GateReport *r, int d, int s, Counts *to)
+{
+    char first[32];
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(defect[d].gates, " "), defect[d].gates);
+    const bool found = is_found(r, defect[d].gates);
+    if (c->only) print_values(r, clip, defect[d].name, defect[d].strength[s], defect[d].gates);
+    if (!found && is_unmeasured(r, first)) { /* a clip too small for this gate says nothing of it */
+        to->unmeasured[d][s]++;
+        if (s >= defect[d].noticed) printf("unmeasured: clip %d, %s\n", clip, defect[d].name);
+        return;
+    }
+    to->found[d][s] += found;
+    if (found || s < defect[d].noticed) return;
+    printf("missed: clip %d (%dx%d, %d/s), %s %g %s: %s = %g\n", clip, c->scene.width, c->scene.height, c->scene.fps,
+           defect[d].name, defect[d].strength[s], defect[d].unit, first, r->gate[gate_find(first)].value);
+}
+
+static Status try_clip(const Corpus *c, int clip, Counts *to)
 {
     GateReport report;
     Case k = make_case(c, clip);
     TRY(judge(c, &k, &report));
-    c->stopped += report.verdict != GATE_PASS;
-    for (int i = 0; i < GATE_COUNT; i++) {
-        if (report.gate[i].verdict == GATE_PASS) continue;
-        c->alarms[i]++;
-        printf("false alarm: clip %d (%dx%d, %d/s) %s = %g\n", clip, c->scene[clip].width, c->scene[clip].height,
-               c->scene[clip].fps, gate_name[i], report.gate[i].value);
-    }
+    count_alarms(c, clip, &report, to);
+    if (c->only || c->good) print_values(&report, clip, "good", 0, NULL);
+    if (c->good) return status_ok();
+    to->tried++;
     for (int d = 0; d < DEFECTS; d++)
         for (int s = 0; s < STRENGTHS; s++) {
             if (c->only && strcmp(c->only, defect[d].name) != 0) continue;
             k = make_case(c, clip);
             defect[d].put(&k, defect[d].strength[s]);
             TRY(judge(c, &k, &report));
-            const bool found = is_found(&report, defect[d].gates);
-            char first[32];
-            snprintf(first, sizeof first, "%.*s", (int)strcspn(defect[d].gates, " "), defect[d].gates);
-            if (c->only) print_values(&report, clip, d, s);
-            if (!found && is_unmeasured(&report, first)) { /* a clip too small for this gate says nothing of it */
-                c->unmeasured[d][s]++;
-                continue;
-            }
-            c->found[d][s] += found;
-            if (found || s < defect[d].noticed) continue;
-            for (int i = 0; i < GATE_COUNT; i++)
-                if (strcmp(gate_name[i], first) == 0)
-                    printf("missed: clip %d (%dx%d, %d/s), %s %g %s: %s = %g\n", clip, c->scene[clip].width,
-                           c->scene[clip].height, c->scene[clip].fps, defect[d].name, defect[d].strength[s],
-                           defect[d].unit, first, report.gate[i].value);
+            count_found(c, clip, &report, d, s, to);
         }
     return status_ok();
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------------------------- */
 
-static bool write_table(const Corpus *c, FILE *to)
+static bool write_table(const Counts *c, FILE *to)
 {
     bool fine = true;
-    fprintf(to, "| defect | unit | found at strength (of %d clips) | | | noticed from |\n|---|---|---|---|---|---|\n",
-            c->clips);
-    for (int d = 0; d < DEFECTS; d++) {
+    fprintf(to,
+            "| defect | unit | found at strength (of %d clips) | | | noticed from | clips that have nothing to measure "
+            "|\n|---|---|---|---|---|---|---|\n",
+            c->tried);
+    for (int d = 0; d < DEFECTS && c->tried; d++) {
         fprintf(to, "| %s | %s |", defect[d].name, defect[d].unit);
         for (int s = 0; s < STRENGTHS; s++) {
-            const int asked = c->clips - c->unmeasured[d][s];
+            const int asked = c->tried - c->unmeasured[d][s];
             const double share = asked ? 100.0 * c->found[d][s] / asked : 100;
             fprintf(to, " %g: %.0f %% |", defect[d].strength[s], share);
             if (s >= defect[d].noticed && share < 99) fine = false;
         }
-        fprintf(to, " %g |\n", defect[d].strength[defect[d].noticed]);
+        fprintf(to, " %g |", defect[d].strength[defect[d].noticed]);
+        const int silent = c->unmeasured[d][defect[d].noticed];
+        fprintf(to, " %d |\n", silent);
     }
     fprintf(to, "\nGood clips that a gate stopped: %d of %d", c->stopped, c->clips);
     for (int i = 0; i < GATE_COUNT; i++)
@@ -425,18 +210,60 @@ static Status count_pocket(Corpus *c)
     return c->pocket ? status_ok() : status_fail(ERR_INPUT, "%s: expected pocket-0.mp4, pocket-1.mp4 ...", c->folder);
 }
 
+/* Numbers, in the order in which they stand in Counts: what this program wrote. */
+static Status add_counts(const char *path, Counts *to)
+{
+    int *number = (int *)to;
+    FILE *f = fopen(path, "r");
+    if (!f) return status_ok(); /* the first piece */
+    for (size_t i = 0; i < sizeof *to / sizeof *number; i++) {
+        int more;
+        if (fscanf(f, "%d", &more) != 1) {
+            fclose(f);
+            return status_fail(ERR_INPUT, "%s: not the counts of such a run", path);
+        }
+        number[i] += more;
+    }
+    fclose(f);
+    return status_ok();
+}
+
+static Status write_counts(const char *path, const Counts *from)
+{
+    const int *number = (const int *)from;
+    FILE *f = fopen(path, "w");
+    if (!f) return status_fail(ERR_NODE, "cannot write %s", path);
+    for (size_t i = 0; i < sizeof *from / sizeof *number; i++) fprintf(f, "%d\n", number[i]);
+    return fclose(f) == 0 ? status_ok() : status_fail(ERR_NODE, "cannot write %s", path);
+}
+
+static Status try_all(Corpus *c, Counts *to)
+{
+    Status status = load(c->folder, c->first, c->pocket, c->crf >= 0, &c->scene);
+    for (int i = c->first; i < c->first + c->clips && !failed(status); i++) {
+        status = load(c->folder, i + 1, c->pocket, c->crf >= 0, &c->next);
+        if (!failed(status)) status = try_clip(c, i, to);
+        scene_free(&c->scene);
+        c->scene = c->next;
+        c->next = (Scene){0};
+    }
+    scene_free(&c->scene);
+    return status;
+}
+
 static Status run(Corpus *c)
 {
-    Status status = status_ok();
+    Counts counts = {0};
     TRY(count_pocket(c));
-    for (int i = 0; i < c->clips; i++) TRY(load(c->folder, c->first + i, c->pocket, c->crf >= 0, &c->scene[i]));
-    for (int i = 0; i < c->clips && !failed(status); i++) status = try_clip(c, i);
-    for (int i = 0; i < c->clips; i++) scene_free(&c->scene[i]);
-    if (failed(status)) return status;
+    TRY(try_all(c, &counts));
+    if (c->counts) {
+        TRY(add_counts(c->counts, &counts));
+        TRY(write_counts(c->counts, &counts));
+    }
     FILE *f = c->table ? fopen(c->table, "w") : NULL;
-    const bool fine = write_table(c, stdout);
+    const bool fine = write_table(&counts, stdout);
     if (f) {
-        write_table(c, f);
+        write_table(&counts, f);
         fclose(f);
     }
     return fine ? status_ok() : status_fail(ERR_CLIP, "fewer than 99 %% found, or more than 1 %% false alarms");
@@ -455,7 +282,7 @@ int main(int argc, char **argv)
          .kind = OPTION_INT,
          .to = &c->clips,
          .value = "N",
-         .min = 2,
+         .min = 1,
          .max = MAX_CLIPS,
          .help = "good clips"},
         {.name = "first",
@@ -477,6 +304,12 @@ int main(int argc, char **argv)
          .to = &c->only,
          .value = "DEFECT",
          .help = "this one, with what is measured"},
+        {.name = "good", .kind = OPTION_FLAG, .to = &c->good, .help = "no defects: only whether good clips pass"},
+        {.name = "counts",
+         .kind = OPTION_TEXT,
+         .to = &c->counts,
+         .value = "FILE",
+         .help = "adds what FILE counts, and writes it: a run in pieces"},
         {.name = "set", .kind = OPTION_TEXT, .to = &set, .value = "NAME", .help = "of configs/gates.yaml"},
         {.name = "table", .kind = OPTION_TEXT, .to = &c->table, .value = "FILE", .help = "writes the table here too"},
     };

@@ -82,7 +82,7 @@ typedef struct {
 typedef struct {
     int kind;
     unsigned seed;
-    float pan_x, pan_y, zoom, level, tint_u, tint_v;
+    float pan_x, pan_y, zoom, level, tint_u, tint_v, height, length_s; /* height: the longer side being 1 */
     Disc disc[6];
     int discs;
 } Plan;
@@ -92,6 +92,7 @@ static Plan make_plan(int kind, unsigned seed)
     unsigned r = seed * 2654435761u + 1;
     Plan p = {.kind = kind, .seed = scene_random(&r), .discs = 2 + (int)(scene_random(&r) % 4)};
     p.pan_x = (scene_uniform(&r) - 0.5f) * 0.25f;
+    if (kind > SCENE_GRAIN) p.pan_x += copysignf(0.02f, p.pan_x); /* never still */
     p.pan_y = (scene_uniform(&r) - 0.5f) * 0.08f;
     p.zoom = 4 + 5 * scene_uniform(&r);
     p.level = 90 + 60 * scene_uniform(&r);
@@ -109,24 +110,89 @@ static Plan make_plan(int kind, unsigned seed)
     return p;
 }
 
+static void paint_hills(const Plan *p, float x, float y, float *c)
+{
+    const float ridge = 0.35f + 0.3f * noise(p->seed, x * 3, 0.5f);
+    const float grass = noise(p->seed + 9, x * 30, y * 30);
+    c[0] = y < ridge ? 200 - 60 * y / ridge : 60 + 100 * grass;
+    c[1] = y < ridge ? 150 : 105;
+    c[2] = y < ridge ? 110 : 120;
+}
+
+/* Dark houses before a darker sky, some windows lit. */
+static void paint_night(const Plan *p, float x, float y, float *c)
+{
+    const int house = (int)floorf(x * 9), column = (int)floorf(x * 63), row = (int)floorf(y * 48);
+    const float roof = 0.15f + 0.35f * lattice(p->seed, house, 3);
+    const bool frame = fmodf(x * 63 + 63, 1) > 0.6f || fmodf(y * 48, 1) > 0.6f;
+    c[0] = y < roof ? 20 + 8 * y : 26 + 14 * noise(p->seed + 5, x * 40, y * 40);
+    if (y < roof || frame || lattice(p->seed + 1, column, row) < 0.8f) return;
+    c[0] = 110 + 90 * lattice(p->seed + 2, column, row);
+    c[1] = 100;
+    c[2] = 145;
+}
+
+/* Bursts that open and fade, each a twentieth of the picture, one after the other. */
+static void paint_fireworks(const Plan *p, float x, float y, float t, float *c)
+{
+    paint_night(p, x, y, c);
+    if (y < 0.6f * p->height) c[0] = 20, c[1] = p->tint_u, c[2] = p->tint_v;
+    for (int k = 0; k < 7; k++) {
+        const float age = t - 0.6f * (float)k - 0.2f * lattice(p->seed, k, 0), r = 0.02f + 0.11f * sqrtf(fmaxf(age, 0));
+        if (age < 0 || age > 1.2f) continue;
+        const float dx = x - 0.1f - 0.35f * lattice(p->seed, k, 1), dy = y - 0.1f - 0.3f * lattice(p->seed, k, 2);
+        const float d = sqrtf(dx * dx + dy * dy), spoke = fmodf(atan2f(dy, dx) * 14 / (float)M_PI + 28, 1);
+        if (d > r || d < 0.55f * r || spoke > 0.45f) continue;
+        c[0] = fmaxf(c[0], 220 - 165 * age);
+        c[1] = 90 + 76 * lattice(p->seed, k, 3);
+        c[2] = 90 + 76 * lattice(p->seed, k, 4);
+    }
+}
+
+/* Two lines of letters as large as captions are, from a fifth of the time on. */
+static void paint_caption(const Plan *p, float x, float y, float t, float *c)
+{
+    paint_hills(p, x + p->pan_x * t, y, c);
+    const float tx = (x - 0.06f) * 44, ty = (y - 0.68f * p->height) * 26;
+    const int column = (int)floorf(tx), row = (int)floorf(ty);
+    if (t > 0.8f && t < 3.4f && row >= 0 && row < 3 && row != 1 && column >= 0 && column < 18 && column % 6 != 5) {
+        const int dot = (int)((tx - (float)column) * 5) + 5 * (int)((ty - (float)row) * 7);
+        if (lattice(p->seed + 31, column + 40 * row, dot) > 0.5f) c[0] = 235, c[1] = c[2] = 128;
+    }
+}
+
 /* Colour at (x, y), the longer side being 1, at t seconds: luma, u, v. */
 static void paint(const Plan *p, float x, float y, float t, float *c)
 {
     const float nx = x + p->pan_x * t, ny = y + p->pan_y * t;
     c[1] = p->tint_u;
     c[2] = p->tint_v;
-    if (p->kind == 0) {
-        const float ridge = 0.35f + 0.3f * noise(p->seed, nx * 3, 0.5f);
-        const float grass = noise(p->seed + 9, nx * 30, y * 30);
-        c[0] = y < ridge ? 200 - 60 * y / ridge : 60 + 100 * grass;
-        c[1] = y < ridge ? 150 : 105;
-        c[2] = y < ridge ? 110 : 120;
-    } else if (p->kind == 1) {
+    switch (p->kind) {
+    case SCENE_HILLS:
+    case SCENE_FADE:
+        paint_hills(p, nx, y, c);
+        break;
+    case SCENE_TEXTURE:
         c[0] = 40 + 170 * noise(p->seed, nx * p->zoom, ny * p->zoom);
-    } else if (p->kind == 2) {
+        break;
+    case SCENE_SHAPES:
         c[0] = p->level + 30 * (noise(p->seed, nx * 12, ny * 12) - 0.5f);
-    } else {
+        break;
+    case SCENE_GRAIN:
         c[0] = p->level + 25 * sinf(t * 0.9f) + 70 * (noise(p->seed, x * p->zoom, ny * p->zoom) - 0.5f);
+        break;
+    case SCENE_NIGHT:
+        paint_night(p, nx, y, c);
+        break;
+    case SCENE_FIREWORKS:
+        paint_fireworks(p, x, y, t, c);
+        return;
+    case SCENE_WHIP:
+        paint_hills(p, x + 5 * p->pan_x * t, y, c);
+        break;
+    default:
+        paint_caption(p, x, y, t, c);
+        return;
     }
     for (int i = 0; i < p->discs; i++) {
         const Disc *d = &p->disc[i];
@@ -138,6 +204,13 @@ static void paint(const Plan *p, float x, float y, float t, float *c)
         c[1] = d->u;
         c[2] = d->v;
     }
+    const float bar = p->kind == SCENE_CAPTION ? 0.11f * p->height : 0;
+    if (y < bar || y > p->height - bar) c[0] = 16, c[1] = c[2] = 128;
+    if (p->kind != SCENE_FADE) return;
+    const float light = fminf(1, fminf(t, p->length_s - t) / 0.8f); /* from black, and to black again */
+    c[0] = 16 + light * (c[0] - 16);
+    c[1] = 128 + light * (c[1] - 128);
+    c[2] = 128 + light * (c[2] - 128);
 }
 
 static void draw_picture(const Plan *p, Scene *s, int i, unsigned *grain)
@@ -148,7 +221,7 @@ static void draw_picture(const Plan *p, Scene *s, int i, unsigned *grain)
         for (int x = 0; x < s->width; x++) {
             float c[3];
             paint(p, (float)x / longer, (float)y / longer, t, c);
-            if (p->kind == 3) c[0] += 6 * (scene_uniform(grain) - 0.5f);
+            if (p->kind == SCENE_GRAIN) c[0] += 6 * (scene_uniform(grain) - 0.5f);
             luma[y * s->width + x] = byte(c[0]);
             if (x % 2 || y % 2) continue;
             u[y / 2 * (s->width / 2) + x / 2] = byte(c[1]);
@@ -158,7 +231,9 @@ static void draw_picture(const Plan *p, Scene *s, int i, unsigned *grain)
 
 Scene scene_draw(int kind, unsigned seed, int width, int height, int fps, int count)
 {
-    const Plan p = make_plan(kind, seed);
+    Plan p = make_plan(kind, seed);
+    p.height = (float)height / (float)(width > height ? width : height);
+    p.length_s = (float)(count - 1) / (float)fps;
     unsigned grain = seed + 1;
     Scene s = scene_new(width, height, fps, count);
     for (int i = 0; i < count; i++) draw_picture(&p, &s, i, &grain);

@@ -24,8 +24,18 @@ static inline int scene_plane_height(const Scene *s, int plane) { return plane ?
 Scene scene_new(int width, int height, int fps, int count); /* black; aborts when out of memory */
 Scene scene_copy(const Scene *s);
 void scene_free(Scene *s);
-/* Kinds: 0 hills under a sky with a walker, 1 a panned texture with discs, 2 flat shapes that move, 3 grain and light that slowly changes. */
-enum { SCENE_KINDS = 4 };
+enum {
+    SCENE_HILLS,   /* under a sky, with a walker */
+    SCENE_TEXTURE, /* panned, with discs */
+    SCENE_SHAPES,  /* flat ones, that move */
+    SCENE_GRAIN,   /* and light that slowly changes */
+    SCENE_NIGHT,   /* a street, some windows lit */
+    SCENE_FIREWORKS,
+    SCENE_WHIP,    /* panned five times as fast */
+    SCENE_CAPTION, /* comes and goes, between the bars of a wide film */
+    SCENE_FADE,    /* from black and to black */
+    SCENE_KINDS
+};
 Scene scene_draw(int kind, unsigned seed, int width, int height, int fps, int count);
 /* A file's pictures, scaled to the size (0 = its own); at most `most`. */
 Status scene_read(const char *path, int width, int height, int most, Scene *out);

@@ -6,7 +6,6 @@
 
 #include "common/file.h"
 #include "worker/gate/pdq.h"
-#include "worker/gate/texture.h"
 
 enum { SMALL_EDGE = 160, SAMPLES_PER_S = 6, LEAST_HASHED = 16 };
 
@@ -131,7 +130,7 @@ static void measure_light(Look *l, LookFigures *f)
     const int n = l->small_width * l->small_height;
     const float *rgb = l->rgb[l->current], *old_light = l->light[!l->current], *old_red = l->red[!l->current];
     double light = 0, red = 0, luma = 0;
-    int light_changed = 0, red_changed = 0, dark = 0, saturated = 0;
+    int light_changed = 0, red_changed = 0, dark = 0, saturated = 0, levels[256] = {0};
     for (int i = 0; i < n; i++) {
         const float *p = rgb + 3 * i;
         const float r = l->linear[(int)p[0]], g = l->linear[(int)p[1]], b = l->linear[(int)p[2]];
@@ -142,11 +141,15 @@ static void measure_light(Look *l, LookFigures *f)
         light += shine;
         red += redness;
         luma += l->y[i];
+        levels[(int)l->y[i]]++;
         light_changed += fabsf(shine - old_light[i]) > 0.01f; /* less is the encoder's noise */
         red_changed += fabsf(redness - old_red[i]) > 1;
         dark += l->y[i] <= 25; /* a tenth of the range, as blackdetect has it */
         saturated += l->y[i] > 4 && is_end(p[0]) && is_end(p[1]) && is_end(p[2]);
     }
+    int bright = 255;
+    for (int above = levels[255]; bright > 0 && above * 100 < n; above += levels[bright]) bright--;
+    f->bright = (float)bright;
     f->luminance = (float)(light / n);
     f->red = (float)(red / n);
     f->mean = (float)(luma / n);
@@ -219,12 +222,13 @@ Status look_at(Look *l, const FilmPicture *p)
         l->room = l->room ? 2 * l->room : 256;
         l->list = memory_resize(l->list, (size_t)l->room, sizeof *l->list);
     }
-    LookFigures f = {.at_s = p->at_s, .edge = NAN, .block = NAN, .band = NAN};
+    LookFigures f = {.at_s = p->at_s, .texture = {.edge = NAN, .block = NAN, .band = NAN}};
     shrink(l, p);
     measure_light(l, &f);
     measure_change(l, &f);
     if (l->count == 0 || p->at_s >= l->next_sample_s - 1e-6) {
-        texture_measure(l->texture, p->plane[0], p->stride[0], &f.edge, &f.block, &f.band);
+        texture_measure(l->texture, p->plane[0], p->stride[0], &f.texture);
+        f.sampled = true;
         l->next_sample_s = p->at_s + 1.0 / SAMPLES_PER_S;
     }
     subject_picture(l->subject, l->rgb[l->current], p->at_s);

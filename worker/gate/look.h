@@ -8,6 +8,7 @@
 #include "common/looks.h"
 #include "worker/gate/film.h"
 #include "worker/gate/subject.h"
+#include "worker/gate/texture.h"
 
 enum { LOOK_CELLS = 6 }; /* a grid of 6 x 6 for flicker */
 
@@ -22,7 +23,9 @@ typedef struct {
     float luminance, luminance_area;     /* relative luminance 0 to 1 (WCAG), and the share that changed */
     float red, red_area;                 /* (R-G-B) x 320 where R/(R+G+B) >= 0.8, and the share that changed */
     float cell[LOOK_CELLS * LOOK_CELLS]; /* mean luma */
-    float edge, block, band;             /* texture.h; NAN where not sampled: six a second are */
+    float bright;                        /* level that a hundredth of the picture exceeds */
+    bool sampled;                        /* six a second are: */
+    TextureFigures texture;              /* NAN where not */
 } LookFigures;
 
 typedef struct Look Look;

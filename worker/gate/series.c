@@ -1,6 +1,7 @@
 #include "series.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "common/file.h"
@@ -13,12 +14,31 @@ static int pictures_of(const Series *s, double seconds)
 
 /* ---- shares of time ---------------------------------------------------------------------------------------------------- */
 
+static bool is_black(const LookFigures *f) { return f->dark >= 0.98f; }
+
+/* How many black pictures at one end (step 1: the beginning, -1: the end) belong to a fade: at most half a second, and the picture gets
+ * brighter from there for a quarter of a second and more, never by leaps. */
+static int faded(const Series *s, int step)
+{
+    enum { LEAP = 24 };
+    const int first = step > 0 ? 0 : s->count - 1, rise = pictures_of(s, 0.25);
+    int black = 0;
+    while (black < s->count && is_black(s->f + first + step * black)) black++;
+    if (black == 0 || black > pictures_of(s, 0.5) || black + rise >= s->count) return 0;
+    for (int i = black; i < black + rise; i++) {
+        const float before = s->f[first + step * (i - 1)].mean, now = s->f[first + step * i].mean;
+        if (now <= before || now > before + LEAP) return 0;
+    }
+    return black;
+}
+
 double series_black(const Series *s, float *local)
 {
+    const int from = faded(s, 1), to = s->count - faded(s, -1);
     int found = 0;
-    for (int i = 0; i < s->count; i++) found += s->f[i].dark >= 0.98f;
+    for (int i = from; i < to; i++) found += is_black(s->f + i);
     const double total = found * s->picture_s;
-    for (int i = 0; i < s->count; i++) local[i] = s->f[i].dark >= 0.98f ? (float)total : 0;
+    for (int i = 0; i < s->count; i++) local[i] = i >= from && i < to && is_black(s->f + i) ? (float)total : 0;
     return total;
 }
 
@@ -36,9 +56,12 @@ double series_frozen(const Series *s, float *local)
     double longest = 0;
     for (int i = 0; i < s->count; i++) local[i] = 0;
     for (int i = 0; i < s->count;) {
+        double change = 0;
         int end = i + 1;
-        while (end < s->count && s->f[end].still) end++;
-        const double length = (end - i - 1) * s->picture_s;
+        for (; end < s->count && s->f[end].still; end++) change += s->f[end].change;
+        /* what stands still is the same picture again, but for what an encoder adds at a key picture; grain is not */
+        const bool same = change <= 0.3 * (end - i - 1);
+        const double length = same ? (end - i - 1) * s->picture_s : 0;
         for (int k = i; k < end; k++) local[k] = (float)length;
         longest = fmax(longest, length);
         i = end;
@@ -84,6 +107,26 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Peak to peak of what all cells together do. */
+static float common_flicker(const float *over, int n)
+{
+    double squares = 0;
+    for (int i = 0; i < n; i++) {
+        double sum = 0;
+        for (int c = 0; c < CELLS; c++) sum += over[i * CELLS + c];
+        squares += sum * sum / (CELLS * CELLS);
+    }
+    return 2 * (float)sqrt(squares / n);
+}
+
+/* The eye sees shares of brightness, but for the last few levels: what a picture below 80 levels is counted by. */
+static float dark_gain(const Series *s, int first, int n)
+{
+    double sum = 0;
+    for (int i = first; i < first + n; i++) sum += s->f[i].mean;
+    return fmaxf(1, 96 / ((float)(sum / n) + 16));
+}
+
 double series_flicker(const Series *s, float *local)
 {
     int window = pictures_of(s, 1), reach = pictures_of(s, 0.25);
@@ -97,7 +140,7 @@ double series_flicker(const Series *s, float *local)
     for (int i = 0; i + window <= s->count; i++) {
         for (int c = 0; c < CELLS; c++) cell[c] = cell_flicker(over + i * CELLS + c, window);
         qsort(cell, CELLS, sizeof *cell, compare);
-        local[i] = cell[CELLS * 6 / 10];
+        local[i] = fminf(cell[CELLS * 6 / 10], 2 * common_flicker(over + i * CELLS, window)) * dark_gain(s, i, window);
         worst = fmax(worst, local[i]);
     }
     free(over);
@@ -137,12 +180,8 @@ double series_jump(const Series *s, float *local)
 
 /* ---- texture ------------------------------------------------------------------------------------------------------------- */
 
-static float edge_of(const LookFigures *f) { return f->edge; }
-static float block_of(const LookFigures *f) { return f->block; }
-static float band_of(const LookFigures *f) { return f->band; }
-
-/* Of every half second the least, of these the largest: one sample that is off says nothing. */
-static double worst_half_second(const Series *s, float (*value)(const LookFigures *), float *local)
+/* Of every half second the least, of these the largest: one sample that is off says nothing. value: one a picture, NAN where not sampled. */
+static double worst_half_second(const Series *s, const float *value, float *local)
 {
     double worst = NAN;
     for (int i = 0; i < s->count; i++) {
@@ -150,8 +189,8 @@ static double worst_half_second(const Series *s, float (*value)(const LookFigure
         int samples = 0;
         local[i] = NAN;
         for (int k = i; k < s->count && s->f[k].at_s - s->f[i].at_s < 0.5; k++)
-            if (!isnan(value(s->f + k))) {
-                least = fminf(least, value(s->f + k));
+            if (!isnan(value[k])) {
+                least = fminf(least, value[k]);
                 samples++;
             }
         if (samples < 2 && i > 0) continue; /* the end of the clip */
@@ -161,23 +200,61 @@ static double worst_half_second(const Series *s, float (*value)(const LookFigure
     return worst;
 }
 
-double series_blur(const Series *s, float *local) { return worst_half_second(s, edge_of, local); }
-double series_blockiness(const Series *s, float *local) { return worst_half_second(s, block_of, local); }
-double series_banding(const Series *s, float *local) { return worst_half_second(s, band_of, local); }
+#define OF_TEXTURE(name, figure)                                                                                       \
+    double series_##name(const Series *s, float *local)                                                                \
+    {                                                                                                                  \
+        float *value = memory_get((size_t)s->count + 1, sizeof *value);                                                \
+        for (int i = 0; i < s->count; i++) value[i] = s->f[i].texture.figure;                                          \
+        const double worst = worst_half_second(s, value, local);                                                       \
+        free(value);                                                                                                   \
+        return worst;                                                                                                  \
+    }
+OF_TEXTURE(blur, edge)
+OF_TEXTURE(blockiness, block)
+OF_TEXTURE(banding, band)
+#undef OF_TEXTURE
+
+/* Of one part: the sharpness that two fifths of its samples exceed; NAN of a part that is flat for half of the time. */
+static float usual_sharpness(const Series *s, int part, float *room)
+{
+    int n = 0, samples = 0;
+    for (int i = 0; i < s->count; i++) {
+        samples += s->f[i].sampled;
+        if (s->f[i].sampled && s->f[i].texture.sharp[part] > 0) room[n++] = s->f[i].texture.sharp[part];
+    }
+    qsort(room, (size_t)n, sizeof *room, compare);
+    return 2 * n > samples ? room[n * 6 / 10] : NAN;
+}
+
+static float lost_sharpness(const LookFigures *f, const float *usual)
+{
+    enum { LEAST_PARTS = 6 };
+    static const float nothing = 0.02f; /* of a sharp edge: 0.5 */
+    float lost[CELLS];
+    int n = 0;
+    for (int c = 0; c < CELLS; c++) {
+        const float sharp = f->texture.sharp[c];
+        if (!isnan(usual[c]) && !isnan(sharp)) lost[n++] = (usual[c] + nothing) / (sharp + nothing);
+    }
+    qsort(lost, (size_t)n, sizeof *lost, compare);
+    return n >= LEAST_PARTS ? lost[n / 4] : NAN;
+}
 
 double series_blur_change(const Series *s, float *local)
 {
-    float *edge = memory_get((size_t)s->count + 1, sizeof *edge);
-    int n = 0;
+    float *room = memory_get((size_t)s->count + 1, sizeof *room), usual[CELLS];
+    for (int c = 0; c < CELLS; c++) usual[c] = usual_sharpness(s, c, room);
+    for (int i = 0; i < s->count; i++) room[i] = s->f[i].mean;
+    qsort(room, (size_t)s->count, sizeof *room, compare);
+    const float dim = s->count ? room[s->count / 2] / 2 : 0; /* a fade takes the texture, too */
     for (int i = 0; i < s->count; i++)
-        if (!isnan(s->f[i].edge)) edge[n++] = s->f[i].edge;
-    const double worst = worst_half_second(s, edge_of, local);
-    qsort(edge, (size_t)n, sizeof *edge, compare);
-    const float sharp = n ? edge[n * 4 / 10] : NAN;
-    free(edge);
-    for (int i = 0; i < s->count; i++) local[i] /= sharp;
-    return worst / sharp;
+        room[i] = s->f[i].sampled && s->f[i].mean >= dim ? lost_sharpness(s->f + i, usual) : NAN;
+    const double worst = worst_half_second(s, room, local);
+    free(room);
+    return worst;
 }
+
+static float level_of(const LookFigures *f) { return fmaxf(f->mean, f->bright / 8); }
 
 double series_exposure(const Series *s, double middle, float *local)
 {
@@ -186,8 +263,8 @@ double series_exposure(const Series *s, double middle, float *local)
     if (window > s->count) window = s->count;
     for (int i = 0; i < s->count; i++) local[i] = NAN;
     for (int i = 0; i < s->count; i++) {
-        sum += s->f[i].mean;
-        if (i >= window) sum -= s->f[i - window].mean;
+        sum += level_of(s->f + i);
+        if (i >= window) sum -= level_of(s->f + i - window);
         if (i < window - 1) continue;
         const double mean = sum / window;
         local[i - window + 1] = (float)mean;

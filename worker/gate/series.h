@@ -12,22 +12,26 @@ typedef struct {
 
 /* Each returns the clip's number and writes each picture's own to local[count] (NAN where it has none). Units are those of
  * common/gates.h. NAN when there is nothing to measure. */
-double series_black(const Series *s, float *local);     /* pictures at least 98 % dark, together */
+double series_black(const Series *s,
+                    float *local); /* pictures at least 98 % dark, together; not those of a fade at either end */
 double series_saturated(const Series *s, float *local); /* pictures at least half of which is at the ends, together */
-double series_frozen(const Series *s, float *local);
+double series_frozen(const Series *s, float *local);    /* in which no part moves, and there is no grain either */
 /* Root mean square of what a part's brightness is above or below its own half second, doubled (peak to peak), in the worst second, of the part that 60 %
- * of the parts stay below, where it changes sides at least four times. Motion changes few parts at once; a cut does not come back. */
+ * of the parts stay below, where it changes sides at least four times; at most twice what the whole picture does. Motion changes few parts at once, a fast
+ * pan each in its own way; a cut does not come back. In a dark picture the same share of brightness counts as much as in one of 80 levels. */
 double series_flicker(const Series *s, float *local);
 double series_vbench(
     const Series *s); /* VBench's temporal flickering: mean of all changes; 255 minus it, by 255, is their score */
 /* Change against the picture before, less the second largest of the four changes before and the four after: a cut stands alone. */
 double series_jump(const Series *s, float *local);
 double series_blur(const Series *s, float *local); /* least edge of half a second, worst half second */
-double series_blur_change(const Series *s,
-                          float *local); /* the same, against what two fifths of the clip are sharper than */
+/* How many times less sharp three quarters of the parts that have texture are than the same parts are in two fifths of the clip; of half a second
+ * the least. What leaves the picture changes its own parts only. */
+double series_blur_change(const Series *s, float *local);
 double series_blockiness(const Series *s, float *local);
 double series_banding(const Series *s, float *local);
-double series_exposure(const Series *s, double middle,
-                       float *local); /* mean of the second that is furthest from the middle */
+/* Mean of the second that is furthest from the middle. Lamps in the night are no fault: a picture's level is at least an eighth of what its
+ * brightest hundredth has. */
+double series_exposure(const Series *s, double middle, float *local);
 
 #endif

@@ -77,8 +77,9 @@ static void normalise(double *x, int n)
     for (int i = 0; i < n; i++) x[i] = sum > 0 ? x[i] / sum : 1.0 / n;
 }
 
-/* Levels against the picture's own mean and spread, so that light that changes is no other subject. */
-static void add_levels(const Subject *s, const uint8_t *rgb, double *to)
+/* Levels against the picture's own mean and spread, so that light that changes is no other subject; a thing that enters a flat picture is none
+ * either, so that the spread is at least a fifth of the mean. Returns the mean. */
+static double add_levels(const Subject *s, const uint8_t *rgb, double *to)
 {
     const int n = s->width * s->height;
     double sum = 0, squares = 0;
@@ -87,7 +88,7 @@ static void add_levels(const Subject *s, const uint8_t *rgb, double *to)
         sum += y;
         squares += y * y;
     }
-    const double mean = sum / n, spread = sqrt(fmax(squares / n - mean * mean, 16));
+    const double mean = sum / n, spread = fmax(sqrt(fmax(squares / n - mean * mean, 0)), 4 + mean / 5);
     for (int i = 0; i < n; i++) {
         const double at = ((luma_of(rgb + 3 * i) - mean) / spread + 2) * LEVELS / 4 - 0.5;
         const double inside = at < 0 ? 0 : at > LEVELS - 1 ? LEVELS - 1 : at;
@@ -96,15 +97,17 @@ static void add_levels(const Subject *s, const uint8_t *rgb, double *to)
         to[k + 1] += inside - k;
     }
     normalise(to, LEVELS);
+    return mean;
 }
 
-/* How much of the picture has which hue, and how much has none. */
-static void add_hues(const Subject *s, const uint8_t *rgb, double *to)
+/* How much of the picture has which hue, and how much has none; in a picture of this mean level. */
+static void add_hues(const Subject *s, const uint8_t *rgb, double mean, double *to)
 {
     const int n = s->width * s->height;
+    const double full = 2 * mean + 32;
     for (int i = 0; i < n; i++) {
         const double r = rgb[3 * i], g = rgb[3 * i + 1], b = rgb[3 * i + 2];
-        const double x = r - (g + b) / 2, y = (g - b) * 0.8660254, chroma = hypot(x, y) / 255;
+        const double x = r - (g + b) / 2, y = (g - b) * 0.8660254, chroma = fmin(1, hypot(x, y) / full);
         const double at = (atan2(y, x) / (2 * M_PI) + 1) * HUES;
         const int k = (int)at;
         to[k % HUES] += chroma * (1 - (at - k));
@@ -132,8 +135,8 @@ static void add_directions(const Subject *s, const uint8_t *rgb, double *to)
 static void describe(const Subject *s, int i, double *f)
 {
     memset(f, 0, FEATURES * sizeof *f);
-    add_levels(s, s->rgb[i], f);
-    add_hues(s, s->rgb[i], f + LEVELS);
+    const double mean = add_levels(s, s->rgb[i], f);
+    add_hues(s, s->rgb[i], mean, f + LEVELS);
     add_directions(s, s->rgb[i], f + LEVELS + HUES + 1);
 }
 

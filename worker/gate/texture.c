@@ -13,12 +13,13 @@ enum {
     MAX_EDGES = 1 << 16,
     MIN_EDGES = 24,
     MIN_SIDE = 160,
-    MIN_LINES = 6, /* of a grid, else chance makes one */
+    MIN_LINES = 7, /* of a grid, else chance makes one */
     MIN_GRID = 4,
     MAX_GRID = 32,
     FLAT = 4,          /* pixels of one value: a step of a stair */
     LEAST_STEP = 3,    /* a gradient in 8 bits has steps of one */
     LARGEST_STEP = 16, /* more is an edge */
+    NEAR_PARTS = 120,  /* of the longer side, for a cell's sharpness */
 };
 
 struct Texture {
@@ -107,10 +108,9 @@ static void find_edges(Texture *t, const uint8_t *p, int n, int step)
     }
 }
 
-static float edge_width(Texture *t, const uint8_t *luma, int stride)
+static float edge_width(Texture *t)
 {
     const int w = t->small_width, h = t->small_height;
-    shrink(t, luma, stride);
     t->edges = 0;
     for (int y = 0; y < h; y += 2) find_edges(t, t->small + y * w, w, 1);
     for (int x = 0; x < w; x += 2) find_edges(t, t->small + x, h, w);
@@ -118,6 +118,41 @@ static float edge_width(Texture *t, const uint8_t *luma, int stride)
     if (t->edges < MIN_EDGES || t->edges < (w + h) / 6) return NAN;
     const int longer = w > h ? w : h;
     return quantile(t->widths, t->edges, 0.25) * 1000 / (float)longer;
+}
+
+/* ---- sharpness -------------------------------------------------------------------------------------------------------- */
+
+static int beyond(int x, int least) { return x > least ? x - least : 0; }
+
+/* Of one cell, over `near` pixels. Rounding to whole levels gives a slow ramp differences of its own, an encoder more; they do not count. */
+static float cell_sharpness(const Texture *t, int near, int x0, int x1, int y0, int y1)
+{
+    const int w = t->small_width, far = 2 * near;
+    int64_t fine = 0, coarse = 0;
+    for (int y = y0; y < y1; y++)
+        for (int x = x0; x < x1; x++) {
+            const uint8_t *p = t->small + y * w + x;
+            fine +=
+                beyond(abs(2 * p[0] - p[-near] - p[near]), 2) + beyond(abs(2 * p[0] - p[-near * w] - p[near * w]), 2);
+            coarse += beyond(abs(p[far] - p[-far]), 3) + beyond(abs(p[far * w] - p[-far * w]), 3);
+        }
+    const int64_t pixels = (int64_t)(x1 - x0) * (y1 - y0);
+    if (pixels > 0 && 2 * coarse < pixels) return 0;
+    return pixels > 0 && coarse >= 2 * pixels ? (float)fine / (float)coarse : NAN;
+}
+
+static void sharpness(const Texture *t, float *cell)
+{
+    const int longer = t->small_width > t->small_height ? t->small_width : t->small_height;
+    const int near = longer > NEAR_PARTS ? longer / NEAR_PARTS : 1, border = 2 * near;
+    const int w = t->small_width - 2 * border, h = t->small_height - 2 * border;
+    for (int i = 0; i < TEXTURE_CELLS * TEXTURE_CELLS; i++) {
+        const int x = i % TEXTURE_CELLS, y = i / TEXTURE_CELLS;
+        cell[i] = w <= 0 || h <= 0
+                      ? NAN
+                      : cell_sharpness(t, near, border + w * x / TEXTURE_CELLS, border + w * (x + 1) / TEXTURE_CELLS,
+                                       border + h * y / TEXTURE_CELLS, border + h * (y + 1) / TEXTURE_CELLS);
+    }
 }
 
 static const float floor_levels =
@@ -185,7 +220,7 @@ static int stair_pixels(const uint8_t *p, int n, ptrdiff_t step)
     int found = 0, steps = 0, pixels = 0, direction = 0, start = 0;
     for (int i = 1; i <= n; i++) {
         if (i < n && abs(p[i * step] - p[start * step]) <= 1) continue;
-        const bool flat = i - start >= FLAT;
+        const bool flat = i - start >= FLAT && i - start <= n / 4; /* longer: a sky, no step */
         const int rise = i < n && i >= 2 ? p[i * step] - p[(i - 2) * step] : 0;
         const bool abrupt =
             abs(rise) >= LEAST_STEP && abs(rise) <= LARGEST_STEP && (direction == 0 || (rise > 0) == (direction > 0));
@@ -216,9 +251,11 @@ static float banding(const Texture *t, const uint8_t *luma, int stride)
     return 100 * 4 * (float)(across > down ? across : down) / ((float)t->width * (float)t->height);
 }
 
-void texture_measure(Texture *t, const uint8_t *luma, int stride, float *edge, float *block, float *band)
+void texture_measure(Texture *t, const uint8_t *luma, int stride, TextureFigures *out)
 {
-    *edge = edge_width(t, luma, stride);
-    *block = blockiness(t, luma, stride);
-    *band = banding(t, luma, stride);
+    shrink(t, luma, stride);
+    out->edge = edge_width(t);
+    sharpness(t, out->sharp);
+    out->block = blockiness(t, luma, stride);
+    out->band = banding(t, luma, stride);
 }
