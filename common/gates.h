@@ -30,6 +30,7 @@
     X(permanence, "levels", "pocket world: how much what was hidden has changed when it is seen again")                \
     X(face, "%", "likeness of the face to the reference, as a command measures it")                                    \
     X(duplicate, "bits", "distance to the nearest clip of another campaign, of 256")                                   \
+    X(alike, "bits", "distance to the nearest other shot of the same campaign, of 256")                                \
     X(label, ": 1", "contrast of the label in the finished file; 1 = it is not there")                                 \
     X(legibility, ": 1", "least contrast of a text to what is around it")                                              \
     X(qr, "codes", "codes that cannot be read back")
@@ -46,8 +47,11 @@ enum { GATE_MAX_AGAIN = 9 };
 static inline bool gate_is_of_shot(int gate)
 {
     return gate <= GATE_exposure || gate == GATE_subject || gate == GATE_permanence || gate == GATE_face ||
-           gate == GATE_duplicate;
+           gate == GATE_duplicate || gate == GATE_alike;
 }
+
+/* Not known before a clip is finished and its files are in their places: it can hold a clip, not fail it; and only a low value is a fault. */
+static inline bool gate_only_holds(int gate) { return gate == GATE_alike; }
 
 /* What one gate of a set asks for; NAN = no such bound. Both ends, for gates that have a low end: exposure, loudness. */
 typedef struct {

@@ -38,6 +38,8 @@ static void check_order(const GateBounds *b, int number, Place place, Faults *fa
     if (b->again > 0 && !gate_is_of_shot(number))
         faults_add(faults, place, "%s: again %g, expected none: another seed does not change what finishing adds", gate,
                    b->again);
+    if (gate_only_holds(number) && !(isnan(b->hold) && isnan(b->fail) && isnan(b->fail_low)))
+        faults_add(faults, place, "%s: expected hold_low only, and again: other clips are finished by then", gate);
     if (b->fail < b->hold)
         faults_add(faults, place, "%s: fail %g is below hold %g, expected it at or above", gate, b->fail, b->hold);
     if (b->fail_low > b->hold_low)

@@ -52,6 +52,18 @@ static json_t *gate_bounds(const CampaignFile *f, const char *set)
     return all;
 }
 
+static void check_only_holds(CampaignLoad *l, const char *gate)
+{
+    static const char *const bound[] = {"hold", "fail", "fail_low"};
+    for (size_t i = 0; i < sizeof bound / sizeof *bound; i++) {
+        char *key = text_format("gates.%s.%s", gate, bound[i]);
+        if (campaign_file_has(&l->file, key))
+            faults_add(l->faults, place_of(l, key), "expected gates.%s.hold_low: %s", gate,
+                       "a clip that looks like another is held, or rendered again");
+        free(key);
+    }
+}
+
 static void check_gates(CampaignLoad *l)
 {
     char *text = NULL;
@@ -71,6 +83,7 @@ static void check_gates(CampaignLoad *l)
                        "expected none: %s measures what finishing adds, which another seed does not change",
                        gate_names[i]);
         free(key);
+        if (gate_only_holds(i)) check_only_holds(l, gate_names[i]);
     }
 }
 

@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "coordinator/ledger/alike.h"
 #include "coordinator/ledger/running.h"
 
 enum {
@@ -288,6 +289,7 @@ void ledger_close(Ledger **l)
     lease_clear(&(*l)->campaign);
     ledger_running_clear(*l);
     ledger_masters_clear(*l);
+    ledger_alike_free(&(*l)->alike);
     free((*l)->folder);
     free((*l)->file);
     free(*l);

@@ -42,9 +42,10 @@ struct Ledger {
         int accept;      /* so many bad ones of the sample, or fewer: the lot is accepted */
         bool refused;    /* it has more: all are looked at */
     } review;
-    int64_t pilot_only;  /* 1: only clips of the pilot may be made, for it is not approved; 0: all */
-    struct {             /* where its address leads, or the next free place after that */
-        const char *sql; /* a literal: known by its address */
+    struct LedgerAlike *alike; /* what the campaign's shots look like: alike.h; NULL until a clip is finished */
+    int64_t pilot_only;        /* 1: only clips of the pilot may be made, for it is not approved; 0: all */
+    struct {                   /* where its address leads, or the next free place after that */
+        const char *sql;       /* a literal: known by its address */
         sqlite3_stmt *statement;
     } statement[LEDGER_STATEMENTS];
 };

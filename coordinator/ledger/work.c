@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "coordinator/ledger/alike.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/review.h"
 #include "coordinator/ledger/running.h"
@@ -286,8 +287,11 @@ static Status take_render(Ledger *l, const RunningLease *w, const LeaseResult *r
 static Status take_finish(Ledger *l, const RunningLease *w, const ClipResult *c, bool *gone)
 {
     const char *to = NULL;
-    char *reason = NULL;
-    const LedgerEvent event = ledger_review_event(l, c, &reason);
+    char *reason = NULL, *judged = NULL;
+    TRY(ledger_alike_judge(l, w->clip, w->shot, c, &judged));
+    ClipResult result = *c;
+    if (judged) result.document = judged;
+    const LedgerEvent event = ledger_review_event(l, &result, &reason);
     Status status = ledger_state_of_clip(l, CLIP_FINISHING, event, &to);
     if (!failed(status))
         status = ledger_sql_run(
@@ -295,8 +299,9 @@ static Status take_finish(Ledger *l, const RunningLease *w, const ClipResult *c,
             "UPDATE clips SET state = ?10, reason = ?12, file = ?2, thumbnail = ?3, sheet = ?4, sha256 = ?5,"
             " duration_s = ?6, width = ?7, height = ?8, reviewer = '', decided_s = ?9, result = ?11 WHERE clip = ?1",
             "ittttdiidttt", w->clip, c->file, c->thumbnail, c->sheet, c->sha256, c->duration_s, (int64_t)c->width,
-            (int64_t)c->height, l->now_s, to, c->document, reason);
+            (int64_t)c->height, l->now_s, to, result.document, reason);
     free(reason);
+    free(judged);
     TRY(status);
     return count_down(l, w->shot, gone);
 }

@@ -3,9 +3,9 @@
 
 #include "coordinator/ledger/sql.h"
 
-static const char gates[] =
-    "{\"flicker\":{\"hold\":3,\"again\":2},\"jump\":{\"hold\":5,\"again\":2},\"black\":{\"fail\":1,\"again\":1},"
-    "\"blur\":{\"hold\":9}}";
+static const char gates[] = "{\"alike\":{\"hold_low\":24,\"again\":2},\"flicker\":{\"hold\":3,\"again\":2},\"jump\":{"
+                            "\"hold\":5,\"again\":2},\"black\":{\"fail\":1,\"again\":1},"
+                            "\"blur\":{\"hold\":9}}";
 
 static Farm open_with_gates(int rows)
 {
@@ -121,6 +121,48 @@ static void a_new_job_does_not_begin_anew(void **state)
     close_farm(&f);
 }
 
+/* The first two rows' shots look the same, with their own seeds; any other seed looks like nothing else. */
+static void shows(LeaseResult *r, uint64_t looks)
+{
+    free(r->clip.document);
+    r->clip.document = text_format("{\"gates\": {\"gates\": {}, \"pdq\": [\"%032llx%032llx\"]}}",
+                                   looks * 0x9e3779b97f4a7c15ull, looks * 0xd1b54a32d192ed03ull);
+}
+
+static void look_the_same(Farm *f, Sim *s, LeaseResult *r)
+{
+    (void)f;
+    if (r->kind == LEASE_FINISH) shows(r, seed_of(s) <= 1 ? 1 : seed_of(s) + 7);
+}
+
+static void always_the_same(Farm *f, Sim *s, LeaseResult *r)
+{
+    (void)f, (void)s;
+    if (r->kind == LEASE_FINISH) shows(r, 1);
+}
+
+static void clips_of_a_campaign_that_look_alike(void **state)
+{
+    (void)state;
+    Farm f = open_with_gates(3);
+    f.spoil = look_the_same;
+    run_farm(&f, 90);
+    assert_counts(&f, 3, 0, 0);
+    assert_true(number(&f, agains) > 0);
+    assert_int_equal(number(&f, held), 0);
+    close_farm(&f);
+    f = open_with_gates(2);
+    f.spoil = always_the_same;
+    run_farm(&f, 90);
+    assert_int_equal(number(&f, agains), 2);
+    assert_int_equal(number(&f, held), 1);
+    assert_int_equal(number(&f, "SELECT count(*) FROM clips c JOIN clips o ON o.clip_id = json_extract(c.result,"
+                                " '$.gates.gates.alike.clip') WHERE c.state = 'held' AND c.reason = 'held by alike'"
+                                " AND o.clip <> c.clip AND o.state = 'approved'"),
+                     1);
+    close_farm(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +170,7 @@ int main(void)
         cmocka_unit_test(then_a_person_looks),
         cmocka_unit_test(then_it_has_failed),
         cmocka_unit_test(a_new_job_does_not_begin_anew),
+        cmocka_unit_test(clips_of_a_campaign_that_look_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,7 @@ static double measure_permanence(Evidence *e)
 /* Others measure these (gate_tell), or nobody does. */
 static double measure_face(Evidence *e) { return (void)e, NAN; }
 static double measure_duplicate(Evidence *e) { return (void)e, NAN; }
+static double measure_alike(Evidence *e) { return (void)e, NAN; }
 static double measure_label(Evidence *e) { return (void)e, NAN; }
 static double measure_legibility(Evidence *e) { return (void)e, NAN; }
 static double measure_qr(Evidence *e) { return (void)e, NAN; }
