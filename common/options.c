@@ -104,6 +104,13 @@ static Status set_choice(const Option *o, const char *text)
     return status_fail(ERR_INPUT, "--%s %s: expected %s", o->name, text, o->value);
 }
 
+const char *options_choice(const char *words, int index, char out[OPTIONS_CHOICE_BYTES])
+{
+    for (; index > 0; index--) words = strchr(words, '|') + 1;
+    snprintf(out, OPTIONS_CHOICE_BYTES, "%.*s", (int)strcspn(words, "|"), words);
+    return out;
+}
+
 static Status add_text(const Option *o, const char *text)
 {
     OptionTexts *list = o->to;

@@ -57,6 +57,10 @@ typedef struct {
 Status options_read(const Usage *u, int argc, char **argv, int *first);
 void options_help(const Usage *u); /* on stdout */
 
+enum { OPTIONS_CHOICE_BYTES = 16 };
+/* What OPTION_CHOICE reads, the other way: the word with this index of "fp32|bf16". */
+const char *options_choice(const char *words, int index, char out[OPTIONS_CHOICE_BYTES]);
+
 /* The word of the list that `word` most likely means, or NULL when none is near. */
 const char *options_nearest(const char *word, const char *const *list, int count);
 

@@ -111,13 +111,14 @@ static void warn_of_prompts(CampaignLoad *l, const Long *found)
                             : (Place){c->customers_file, c->customers.line[found->row], c->customers.column[column]};
     char others[96] = "", same[128] = "";
     if (found->shots > 1)
-        snprintf(others, sizeof others, ", and so %s %lld more", found->shots > 2 ? "have" : "has",
-                 (long long)found->shots - 1);
+        snprintf(others, sizeof others, "; %lld more prompt%s too long", (long long)found->shots - 1,
+                 found->shots > 2 ? "s are" : " is");
     if (found->same > 0)
-        snprintf(same, sizeof same, "; %lld of them differ%s only there and %s rendered for nothing",
+        snprintf(same, sizeof same,
+                 "; %lld of them read%s the same to the model as another one, and %s rendered for nothing",
                  (long long)found->same, found->same > 1 ? "" : "s", found->same > 1 ? "are" : "is");
     faults_warn(l->faults, place, c->clip[found->row].clip_id,
-                "the prompt has %s%d tokens, and the model reads %d: what stands behind them changes nothing%s%s",
+                "the prompt has %s%d tokens; the model reads the first %d and never sees the rest%s%s",
                 found->tokens >= 4 * probe->most_tokens ? "more than " : "", found->tokens, probe->most_tokens, others,
                 same);
 }
@@ -136,7 +137,8 @@ void campaign_model_warn(CampaignLoad *l)
     if (found.row >= 0) warn_of_prompts(l, &found);
     if (c->shot_count && is_long(l, c->shot[0].spec.negative, &tokens, read))
         faults_warn(l->faults, (Place){c->file, campaign_file_line(&l->file, "negative"), "negative"}, "",
-                    "the negative prompt has %d tokens, and the model reads %d", tokens, probe->most_tokens);
+                    "the negative prompt has %d tokens; the model reads the first %d and never sees the rest", tokens,
+                    probe->most_tokens);
     Cut *one, *next;
     HASH_ITER(hh, found.cut, one, next)
     {

@@ -390,6 +390,7 @@ static void put_plan(Report *r)
 {
     char *file = path_join(r->base, "plan.json");
     json_t *plan = json_load_file(file, 0, NULL), *at = json_object_get(plan, "finish_at");
+    const int nodes = (int)json_integer_value(json_object_get(plan, "nodes"));
     const double p50_s = json_number_value(json_object_get(at, "p50")), took_s = r->now.last_s - r->now.created_s;
     free(file);
     if (p50_s > 0) {
@@ -399,8 +400,7 @@ static void put_plan(Report *r)
         put_duration(r, json_number_value(json_object_get(at, "p10")));
         fputs(" to ", r->file);
         put_duration(r, json_number_value(json_object_get(at, "p90")));
-        fprintf(r->file, " in eight nights of ten, on %d nodes)</span>",
-                (int)json_integer_value(json_object_get(plan, "nodes")));
+        fprintf(r->file, " in eight nights of ten, on %d node%s)</span>", nodes, plural_s(nodes));
     }
     if (p50_s > 0 && r->now.left == 0 && took_s > 0) {
         fputs("<dt>it took<dd>", r->file);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/plural.h"
 #include "coordinator/dispatch/inside.h"
 
 enum { WEIGH_MS = 1000, STARTS = 2, GAIN_FACTOR = 3, SHARE = 20 };
@@ -58,8 +59,9 @@ void dispatch_replace(Dispatch *d)
     if (run_ms < SHARE * start_ms || gain_ms < GAIN_FACTOR * STARTS * start_ms) return;
     char reason[192];
     snprintf(reason, sizeof reason,
-             "%d of %d workers are lost: a new launch costs about %.0f s and saves %.0f s of the %d shots left",
-             (int)h.lost, (int)(h.alive + h.lost), STARTS * start_ms / 1000, gain_ms / 1000, (int)h.left);
+             "%d of %d workers %s lost: a new launch costs about %.0f s and saves %.0f s (%d shot%s left)", (int)h.lost,
+             (int)(h.alive + h.lost), h.lost == 1 ? "is" : "are", STARTS * start_ms / 1000, gain_ms / 1000, (int)h.left,
+             plural_s(h.left));
     log_line(LOG_INFO, "%s", reason);
     dispatch_event(d, "workers.replaced", "{s:I,s:I,s:s}", "lost", h.lost, "left", h.left, "reason", reason);
     dispatch_halt(d, DISPATCH_REPLACE, reason);

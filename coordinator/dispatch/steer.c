@@ -4,6 +4,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "coordinator/dispatch/inside.h"
 #include "coordinator/ledger/view.h"
 
@@ -129,8 +130,8 @@ Status dispatch_count_failed(Dispatch *d)
     if (count <= d->options.most_failed) return status_ok();
     Status status = ledger_describe_failures(d->ledger, REASONS_TOLD, &what);
     if (!failed(status)) {
-        char *reason = text_format("%lld clips failed, and at most %lld may (max_fails): %s", (long long)count,
-                                   (long long)d->options.most_failed, what);
+        char *reason = text_format("%lld clip%s failed, and at most %lld may (max_fails): %s", (long long)count,
+                                   plural_s(count), (long long)d->options.most_failed, what);
         dispatch_event(d, "run.max_fails", "{s:I,s:I,s:s}", "failed", count, "most", d->options.most_failed, "reason",
                        reason);
         dispatch_halt(d, DISPATCH_TOO_MANY, reason);

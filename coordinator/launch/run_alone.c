@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/options.h"
 #include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
@@ -183,11 +184,11 @@ static Status launch(AllRuns *all, int index, bool *yielded)
 {
     const RunOptions *o = all->options;
     const OneRun *run = &all->run[index];
-    char threads[16], backend[8], dtype[8], limit[16], grace[16], wait[16], group[16],
-        *folder = realpath(run->folder, NULL);
+    char threads[16], backend[OPTIONS_CHOICE_BYTES], dtype[OPTIONS_CHOICE_BYTES], limit[16], grace[16], wait[16],
+        group[16], *folder = realpath(run->folder, NULL);
     snprintf(threads, sizeof threads, "%d", o->work.threads);
-    snprintf(backend, sizeof backend, "%s", (const char *[]){"cpu", "cuda", "ref"}[o->work.backend]);
-    snprintf(dtype, sizeof dtype, "%s", (const char *[]){"fp32", "bf16", "fp8", "int8"}[o->work.dtype]);
+    options_choice(WORK_BACKENDS, o->work.backend, backend);
+    options_choice(WORK_DTYPES, o->work.dtype, dtype);
     snprintf(limit, sizeof limit, "%d", o->step_limit_s);
     snprintf(grace, sizeof grace, "%d", o->grace_s);
     snprintf(wait, sizeof wait, "%d", wait_of(all, index));

@@ -23,7 +23,7 @@
 
 enum { LEAST_FREE_BYTES = 16 << 20 };
 
-/* What the command line says counts before the campaign file. */
+/* Options of the command line replace what the campaign file says. */
 static Status take_options(const RunOptions *o, Settings *s)
 {
     double when;
@@ -71,7 +71,7 @@ out:
     return status;
 }
 
-/* Customers' data will be in it. Once, before the first run: what its owner allows later stays allowed. */
+/* The folder will hold customers' data, so others may not read it. Only before the first run: what its owner allows later stays allowed. */
 static Status make_private(const char *folder)
 {
     char *ledger = path_join(folder, "ledger.db");
@@ -127,7 +127,7 @@ static Status update(const Campaign *c, const char *folder, int64_t launch)
     return status;
 }
 
-/* Rows that get no clip, for the record, when the plan is made. */
+/* Writes the rows that get no clip into the record, once, when the plan is made. */
 static Status note_refusals(const Campaign *c, const char *folder)
 {
     Audit *a = NULL;

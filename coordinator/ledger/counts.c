@@ -18,8 +18,8 @@ Status ledger_state_parse_clip(const Ledger *l, const char *text, ClipState *s)
 
 static void count_clips(Ledger *l, ClipState from, ClipState to, int64_t count)
 {
-    l->moved.clips[from] -= count;
-    l->moved.clips[to] += count;
+    l->difference.clips[from] -= count;
+    l->difference.clips[to] += count;
 }
 
 Status ledger_state_of_shot(Ledger *l, ShotState is, LedgerEvent event, const char **to)
@@ -27,8 +27,8 @@ Status ledger_state_of_shot(Ledger *l, ShotState is, LedgerEvent event, const ch
     ShotState follows = SHOT_PLANNED;
     TRY(ledger_next_shot_state(is, event, &follows));
     l->changes |= 1u << event;
-    l->moved.shots[is]--;
-    l->moved.shots[follows]++;
+    l->difference.shots[is]--;
+    l->difference.shots[follows]++;
     *to = ledger_shot_state_name(follows);
     return status_ok();
 }
@@ -122,27 +122,27 @@ Status ledger_state_take_back(Ledger *l)
 
 /* ---- what a transaction has moved ---- */
 
-void ledger_state_add_shots(Ledger *l, ShotState state, int64_t count) { l->moved.shots[state] += count; }
-void ledger_state_add_clips(Ledger *l, ClipState state, int64_t count) { l->moved.clips[state] += count; }
+void ledger_state_add_shots(Ledger *l, ShotState state, int64_t count) { l->difference.shots[state] += count; }
+void ledger_state_add_clips(Ledger *l, ClipState state, int64_t count) { l->difference.clips[state] += count; }
 
 Status ledger_state_count_clips(Ledger *l, ClipState state, int64_t *count)
 {
     TRY(ledger_sql_number(l, count, "SELECT n FROM counts WHERE what = 'clips' AND state = ?1", "t",
                           ledger_clip_state_name(state)));
-    if (l->in_round) *count += l->moved.clips[state];
+    if (l->in_round) *count += l->difference.clips[state];
     return status_ok();
 }
 
 void ledger_state_begin(Ledger *l)
 {
     l->changes = 0;
-    memset(&l->moved, 0, sizeof l->moved);
+    memset(&l->difference, 0, sizeof l->difference);
     l->kept = l->pace;
 }
 
 void ledger_state_forget(Ledger *l)
 {
-    memset(&l->moved, 0, sizeof l->moved);
+    memset(&l->difference, 0, sizeof l->difference);
     l->pace = l->kept;
 }
 
@@ -157,10 +157,10 @@ static Status write_count(Ledger *l, const char *what, const char *state, int64_
 Status ledger_state_write(Ledger *l)
 {
     for (int i = 0; i < SHOT_STATES; i++)
-        TRY(write_count(l, "shots", ledger_shot_state_name((ShotState)i), l->moved.shots[i]));
+        TRY(write_count(l, "shots", ledger_shot_state_name((ShotState)i), l->difference.shots[i]));
     for (int i = 0; i < CLIP_STATES; i++)
-        TRY(write_count(l, "clips", ledger_clip_state_name((ClipState)i), l->moved.clips[i]));
-    TRY(write_count(l, "steps", "", l->moved.steps));
+        TRY(write_count(l, "clips", ledger_clip_state_name((ClipState)i), l->difference.clips[i]));
+    TRY(write_count(l, "steps", "", l->difference.steps));
     if (memcmp(&l->pace, &l->kept, sizeof l->pace) == 0) return status_ok();
     return ledger_sql_run(l, "UPDATE epochs SET finished = ?1, first_s = ?2, last_s = ?3 WHERE epoch = ?4", "iddi",
                           l->pace.finished, l->pace.first_s, l->pace.last_s, l->epoch);

@@ -12,7 +12,7 @@
 #include "coordinator/ledger/steer.h"
 #include "coordinator/ledger/update.h"
 
-typedef struct { /* the clip as it is; owned texts */
+typedef struct { /* what the ledger says of the clip; owns its texts */
     int64_t clip, shot;
     ClipState state;
     bool made; /* it has a file */
@@ -50,8 +50,8 @@ static void clear_found(Found *f)
     free(f->model_hash);
 }
 
-/* The number of the shot with this key, which is planned when it is not there. In a part of a campaign the new number is one that no other
- * part has (part.h). */
+/* Finds the number of the shot with this key, or plans that shot. In a part of a campaign the new number is one that no other part uses
+ * (part.h). */
 static Status need_shot(Ledger *l, const PlannedShot *p, int64_t *number)
 {
     int64_t part, parts;
@@ -75,7 +75,7 @@ static Status count_clips(Ledger *l, int64_t shot)
     return ledger_follow_clips(l, shot);
 }
 
-/* The old shot stays, even where nobody wants it any more: a lease may have it. */
+/* Moves the clip to the other shot. The old shot stays in the ledger even if no clip is left on it, because a worker may be rendering it. */
 static Status move_to(Ledger *l, const Found *f, const PlannedShot *p, LedgerEvent event)
 {
     int64_t shot;
@@ -89,7 +89,7 @@ static Status move_to(Ledger *l, const Found *f, const PlannedShot *p, LedgerEve
     return count_clips(l, shot);
 }
 
-/* The shot that differs from the clip's own in the seed only; false in *differs: it is that one. */
+/* Makes the shot that is equal to the clip's own but for the seed. *differs: false when the clip's own shot has that seed. */
 static Status plan_other(const Found *f, int64_t seed, PlannedShot *out, bool *differs)
 {
     char same[HASH_TEXT];
@@ -130,7 +130,7 @@ Status ledger_reseed(Ledger *l, const char *clip_id, int64_t seed, int64_t *chan
     return status;
 }
 
-/* Of the shot that it had, so that no other row's seed is met, in this part of the campaign or another; 60 bits. */
+/* A seed of 60 bits from the clip's shot and id: no other row gets the same one, in this part of the campaign or another. */
 static int64_t next_seed(const Found *f)
 {
     char hash[HASH_TEXT], *text = text_format("%s again %s", f->key, f->id);

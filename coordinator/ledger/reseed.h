@@ -1,14 +1,14 @@
-/* reseed.h - one clip again with another seed: somebody looked at it and wants another. */
+/* reseed.h - within the ledger: one clip is rendered again with another seed, because somebody saw it and wants another one. */
 #ifndef REELWRIGHT_LEDGER_RESEED_H
 #define REELWRIGHT_LEDGER_RESEED_H
 
 #include "coordinator/ledger/ledger.h"
 
-/* Inside a round. The clip is planned again, of the shot that differs from its own in the seed only; the seed stays its own until the
- * campaign wants another render of its row. *changed: 0 when it is in work, or has that seed already. A clip that is not there changes
- * nothing. */
+/* Inside a round. The clip moves to the shot that is equal to its own but for the seed; that shot is planned if the ledger lacks it. The
+ * clip keeps the new seed until an update of the campaign changes the row's render. *changed: 1, or 0 when the clip is in work, has that
+ * seed already, or does not exist. */
 Status ledger_reseed(Ledger *l, const char *clip_id, int64_t seed, int64_t *changed);
-/* The same as a reviewer's word (EV_RERENDER), with a seed that no other clip has. The caller reads the masters anew. */
+/* The same when a reviewer asks for it (EV_RERENDER), with a seed that no other clip has. The caller then calls ledger_masters_read. */
 Status ledger_rerender(Ledger *l, int64_t clip, int64_t *changed);
 
 #endif

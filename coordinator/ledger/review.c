@@ -32,7 +32,7 @@ static void add_number(ClipNumbers *list, int64_t clip)
     list->clip[list->count++] = clip;
 }
 
-/* All of them; the list is freed. */
+/* Moves all clips of the list, and frees the list. */
 static Status move_all(Ledger *l, Status status, ClipNumbers *list, LedgerEvent event, int64_t *changed)
 {
     for (int64_t i = 0; i < list->count && !failed(status); i++, ++*changed)
@@ -41,7 +41,7 @@ static Status move_all(Ledger *l, Status status, ClipNumbers *list, LedgerEvent 
     return status;
 }
 
-/* What was approved unseen and is to be seen now. */
+/* Brings into review the clips that were approved unseen and that the policy wants seen now. */
 static Status show_unseen(Ledger *l, int64_t *changed)
 {
     ClipNumbers list = {0};
@@ -55,7 +55,7 @@ static Status show_unseen(Ledger *l, int64_t *changed)
     return move_all(l, q.status, &list, EV_SHOW, changed);
 }
 
-/* The rejection was taken back, and with it that all are looked at. */
+/* The lot is not rejected any more: clips outside the sample that nobody has decided about are approved again. */
 static Status hide_unseen(Ledger *l, int64_t *changed)
 {
     ClipNumbers list = {0};
@@ -75,7 +75,7 @@ Status ledger_review_read(Ledger *l)
     int64_t shown = 0;
     TRY(ledger_read_settings(l, &s));
     l->review.asked = s.review;
-    l->review.asked.series = NULL; /* it is the settings' */
+    l->review.asked.series = NULL; /* the settings own that text and are cleared below */
     Status status = ledger_lot_read(l, &s.review, &lot, &l->review.sample);
     settings_clear(&s);
     TRY(status);
@@ -84,7 +84,7 @@ Status ledger_review_read(Ledger *l)
     return show_unseen(l, &shown);
 }
 
-/* After decisions: the lot is rejected now, or not any more. */
+/* Counts the bad clips of the sample after a decision, and brings all clips into review or back when the verdict has changed. */
 static Status judge_lot(Ledger *l, int64_t *changed)
 {
     int64_t bad;
@@ -96,7 +96,7 @@ static Status judge_lot(Ledger *l, int64_t *changed)
     return refused ? show_unseen(l, changed) : hide_unseen(l, changed);
 }
 
-/* "held by flicker, jump"; NULL: no gate does. free() it. */
+/* "held by flicker, jump"; NULL: no gate holds the clip. free() it. */
 static char *held_by(const char *result)
 {
     json_t *document = result ? json_loads(result, 0, NULL) : NULL, *one;
@@ -150,7 +150,7 @@ static Status note_decision(Ledger *l, int64_t clip, const char *word, const Led
                           "itttd", clip, word, r->reviewer ? r->reviewer : "", r->reason ? r->reason : "", l->now_s);
 }
 
-/* How many people have approved these very bytes since somebody last said otherwise; but_one: without this one. */
+/* How many people but this one have approved the clip's present file since the last other decision about it. */
 static Status count_approvals(Ledger *l, int64_t clip, const char *but_one, int64_t *people)
 {
     return ledger_sql_number(l, people,
@@ -161,7 +161,7 @@ static Status count_approvals(Ledger *l, int64_t clip, const char *but_one, int6
                              "it", clip, but_one);
 }
 
-/* An approval that awaits another person's is noted once for each. */
+/* Under four eyes: the same person's second approval of the same file is not written again. */
 static Status may_approve(Ledger *l, int64_t clip, const LedgerRequest *r, bool *moves, bool *notes)
 {
     int64_t others, all;
@@ -174,7 +174,7 @@ static Status may_approve(Ledger *l, int64_t clip, const LedgerRequest *r, bool 
     return status_ok();
 }
 
-/* A clip that a gate holds is held again. */
+/* A reopened clip is held again if a gate holds it. */
 static Status find_reopen(Ledger *l, int64_t clip, LedgerEvent *event, char **reason)
 {
     char *result = NULL;
@@ -185,7 +185,7 @@ static Status find_reopen(Ledger *l, int64_t clip, LedgerEvent *event, char **re
     return status_ok();
 }
 
-static Status move(Ledger *l, const MeantClip *c, LedgerEvent event, const LedgerRequest *r)
+static Status move(Ledger *l, const SelectedClip *c, LedgerEvent event, const LedgerRequest *r)
 {
     const char *to = NULL, *reason = event == EV_REJECT && r->reason && *r->reason ? r->reason : NULL;
     char *held = NULL;
@@ -199,7 +199,7 @@ static Status move(Ledger *l, const MeantClip *c, LedgerEvent event, const Ledge
     return status;
 }
 
-static Status rerender(Ledger *l, const MeantClip *c, const LedgerRequest *r)
+static Status rerender(Ledger *l, const SelectedClip *c, const LedgerRequest *r)
 {
     int64_t changed;
     TRY(ledger_rerender(l, c->clip, &changed));
@@ -207,12 +207,12 @@ static Status rerender(Ledger *l, const MeantClip *c, const LedgerRequest *r)
                           "ttdi", r->reason ? r->reason : "", r->reviewer ? r->reviewer : "", l->now_s, c->clip);
 }
 
-static Status decide(Ledger *l, const MeantClip *c, int verb, const LedgerRequest *r, RequestAnswer *a)
+static Status decide(Ledger *l, const SelectedClip *c, int verb, const LedgerRequest *r, RequestAnswer *a)
 {
     bool moves = true, notes = true;
     if (verbs[verb].event == EV_APPROVE) TRY(may_approve(l, c->clip, r, &moves, &notes));
     if (notes) TRY(note_decision(l, c->clip, verbs[verb].word, r));
-    if (!moves) { /* a second pair of eyes is awaited */
+    if (!moves) { /* four eyes: a second person must approve it */
         a->outcome = OUTCOME_NOTED;
         return status_ok();
     }
@@ -222,17 +222,17 @@ static Status decide(Ledger *l, const MeantClip *c, int verb, const LedgerReques
 
 typedef struct {
     LedgerEvent event;
-    MeantClips clips;
+    SelectedClips clips;
 } Movable;
 
-static void collect(void *self, const MeantClip *c)
+static void collect(void *self, const SelectedClip *c)
 {
     Movable *m = self;
     ClipState to;
-    if (!failed(ledger_next_clip_state(c->state, m->event, &to))) ledger_meant_add(&m->clips, c);
+    if (!failed(ledger_next_clip_state(c->state, m->event, &to))) ledger_select_add(&m->clips, c);
 }
 
-/* Of one clip: it is what the reviewer looked at. */
+/* Whether the file of this clip is still the one that the reviewer saw. */
 static Status is_as_seen(Ledger *l, const LedgerRequest *r, bool *yes)
 {
     int64_t same;
@@ -250,7 +250,7 @@ static Status decide_all(Ledger *l, const LedgerRequest *r, RequestAnswer *a)
 {
     const int verb = find_verb(r->verb);
     Movable m = {verbs[verb].event, {0}};
-    Status status = ledger_meant_read(l, r, MEANT_OF_ALL, (MeantSink){collect, &m});
+    Status status = ledger_select_read(l, r, SELECT_FROM_ALL, (SelectSink){collect, &m});
     for (int64_t i = 0; i < m.clips.count && !failed(status); i++) status = decide(l, &m.clips.clip[i], verb, r, a);
     if (!failed(status) && m.clips.count) status = judge_lot(l, &a->changed);
     if (!failed(status) && a->changed && verbs[verb].event == EV_RERENDER) status = ledger_masters_read(l);

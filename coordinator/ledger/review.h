@@ -1,25 +1,27 @@
-/* review.h - within the ledger: what people decide about finished clips, and which clips they are asked about.
+/* review.h - within the ledger: which finished clips a person must look at, and what that person decided.
  *
- * A finished clip is held when a gate wants somebody to look (its document's "held_by"), in review when the policy does, else approved. Of a
- * campaign with a sample (lot.h) those of the sample are in review, and all once the lot is rejected.
+ * A finished clip gets one of three states. It is held when a gate asks for a person (the clip's document names that gate in "held_by").
+ * It is in review when the campaign's review policy asks for a person. Else it is approved. With the policy `sample` (lot.h) the clips
+ * of the sample are in review; when the sample has too many bad clips, the lot is rejected, and then all clips are in review.
  *
- * A decision stands in `decisions` with reviewer, reason, time and the hash of what was looked at; with four eyes an approval takes two
- * reviewers. Rendering again takes another seed (reseed.h). */
+ * The table `decisions` holds each decision: who decided, why, when, and the hash of the file that this person saw. With `four_eyes` a
+ * clip is approved after two people have approved it. A clip that is rendered again gets another seed (reseed.h). */
 #ifndef REELWRIGHT_LEDGER_REVIEW_H
 #define REELWRIGHT_LEDGER_REVIEW_H
 
 #include "coordinator/ledger/sql.h"
 #include "coordinator/ledger/steer.h"
 
-/* Within ledger_begin_epoch: the policy; clips that were approved before it wanted them seen are in review now. */
+/* Reads the policy when an epoch begins. Clips that were approved unseen under an earlier policy come into review where this one wants
+ * them seen. */
 Status ledger_review_read(Ledger *l);
-/* What becomes of a clip that is finished. *reason: why it is held; NULL: it is not. free() it. */
+/* The event of a clip that was just finished: held, in review or approved. *reason: why it is held; NULL: it is not held. free() it. */
 LedgerEvent ledger_review_event(Ledger *l, const ClipResult *c, char **reason);
 
 /* The verbs of a LedgerRequest: "review approve", "review reject", "review reopen" (the decision is taken back), "review rerender". */
 bool ledger_review_is_verb(const char *verb);
-/* Does it to every clip that the request means and that can take it, and notes what became of the request. *changed: clips that changed
- * their state. */
+/* Applies the verb to every clip that the request selects and whose state allows it, and writes the outcome into the request. *changed:
+ * how many clips changed their state. */
 Status ledger_review_apply(Ledger *l, const LedgerRequest *r, int64_t *changed);
 
 #endif

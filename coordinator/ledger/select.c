@@ -123,19 +123,19 @@ static Status find_range(Ledger *l, const LedgerRequest *r, int64_t *first, int6
     return status_ok();
 }
 
-Status ledger_meant_read(Ledger *l, const LedgerRequest *r, MeantOf of, MeantSink sink)
+Status ledger_select_read(Ledger *l, const LedgerRequest *r, SelectFrom of, SelectSink sink)
 {
     static const char *const sql[] = {
-        [MEANT_OF_ALL] = "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, customer FROM clips"
-                         " WHERE clip BETWEEN ?1 AND ?2",
-        [MEANT_OF_FAILED] = "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, customer, NOT EXISTS(SELECT 1"
-                            " FROM leases f WHERE f.clip = clips.clip AND f.outcome IN ('failed', 'lost') AND"
-                            " f.retry = clips.retried) FROM clips"
-                            " INDEXED BY clips_failed WHERE state = 'failed' AND clip BETWEEN ?1 AND ?2",
-        [MEANT_OF_RUNNING] = "SELECT c.clip, c.shot, c.lease, c.state, c.customer"
-                             " FROM leases l CROSS JOIN clips c ON c.clip = l.clip"
-                             " WHERE l.outcome = 'running' AND c.lease = l.lease AND"
-                             " c.state = 'finishing' AND c.clip BETWEEN ?1 AND ?2"};
+        [SELECT_FROM_ALL] = "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, customer FROM clips"
+                            " WHERE clip BETWEEN ?1 AND ?2",
+        [SELECT_FROM_FAILED] = "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, customer, NOT EXISTS(SELECT 1"
+                               " FROM leases f WHERE f.clip = clips.clip AND f.outcome IN ('failed', 'lost') AND"
+                               " f.retry = clips.retried) FROM clips"
+                               " INDEXED BY clips_failed WHERE state = 'failed' AND clip BETWEEN ?1 AND ?2",
+        [SELECT_FROM_RUNNING] = "SELECT c.clip, c.shot, c.lease, c.state, c.customer"
+                                " FROM leases l CROSS JOIN clips c ON c.clip = l.clip"
+                                " WHERE l.outcome = 'running' AND c.lease = l.lease AND"
+                                " c.state = 'finishing' AND c.clip BETWEEN ?1 AND ?2"};
     Filter f;
     int64_t first, last;
     TRY(find_range(l, r, &first, &last));
@@ -145,8 +145,8 @@ Status ledger_meant_read(Ledger *l, const LedgerRequest *r, MeantOf of, MeantSin
     while (!failed(status) && ledger_sql_next(&q)) {
         const char *state = ledger_sql_text(&q, 3);
         if (!meets(l, &f, ledger_sql_int(&q, 0), state, f.count ? ledger_sql_text(&q, 4) : "")) continue;
-        MeantClip c = {ledger_sql_int(&q, 0), ledger_sql_int(&q, 1), ledger_sql_int(&q, 2), CLIP_PLANNED, false};
-        c.by_shot = of == MEANT_OF_FAILED && ledger_sql_int(&q, 5) != 0;
+        SelectedClip c = {ledger_sql_int(&q, 0), ledger_sql_int(&q, 1), ledger_sql_int(&q, 2), CLIP_PLANNED, false};
+        c.by_shot = of == SELECT_FROM_FAILED && ledger_sql_int(&q, 5) != 0;
         status = ledger_state_parse_clip(l, state, &c.state);
         if (!failed(status)) sink.clip(sink.self, &c);
     }
@@ -184,7 +184,7 @@ Status ledger_read_made(Ledger *l, const char *filter, MadeSink sink)
     return failed(status) ? status : q.status;
 }
 
-void ledger_meant_add(MeantClips *list, const MeantClip *c)
+void ledger_select_add(SelectedClips *list, const SelectedClip *c)
 {
     if (list->count == list->room) {
         list->room = 2 * list->room + 64;

@@ -26,7 +26,7 @@ struct Ledger {
     unsigned changes; /* of the round: a bit for each LedgerEvent or LedgerChange in it */
     struct {          /* differences that this transaction makes: counts.h */
         int64_t shots[SHOT_STATES], clips[CLIP_STATES], steps;
-    } moved;
+    } difference;
     struct LedgerPace { /* of this epoch: its first lease, its last result, and the clips finished in between */
         int64_t finished;
         double first_s, last_s;

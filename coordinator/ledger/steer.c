@@ -41,46 +41,46 @@ static int find_verb(const char *verb)
 typedef struct {
     bool moves[CLIP_STATES]; /* whether the verb's event moves a clip of that state */
     int64_t meant, changed;
-    MeantClips clips; /* those that it moves */
-} MeantMove;
+    SelectedClips clips; /* those that it moves */
+} SteeredClips;
 
-static MeantMove move_by(LedgerEvent event)
+static SteeredClips move_by(LedgerEvent event)
 {
-    MeantMove m = {0};
+    SteeredClips m = {0};
     ClipState to;
     for (int i = 0; i < CLIP_STATES; i++) m.moves[i] = !failed(ledger_next_clip_state((ClipState)i, event, &to));
     return m;
 }
 
-static void count_one(void *self, const MeantClip *c)
+static void count_one(void *self, const SelectedClip *c)
 {
-    MeantMove *m = self;
+    SteeredClips *m = self;
     m->meant++;
     m->changed += m->moves[c->state];
 }
 
-static void collect_one(void *self, const MeantClip *c)
+static void collect_one(void *self, const SelectedClip *c)
 {
-    MeantMove *m = self;
-    if (m->moves[c->state]) ledger_meant_add(&m->clips, c);
+    SteeredClips *m = self;
+    if (m->moves[c->state]) ledger_select_add(&m->clips, c);
 }
 
-Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed)
+Status ledger_count_selected(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed)
 {
     int verb = find_verb(r->verb);
-    MeantMove m = {0};
+    SteeredClips m = {0};
     if (verb >= 0) m = move_by(steering[verb].event);
     if (strcmp(r->verb, "reseed") == 0) m = move_by(EV_CHANGE);
     if (ledger_review_is_verb(r->verb)) m = move_by(ledger_review_event_of(r->verb));
     if (verb >= 0 && steering[verb].event == EV_CANCEL) /* what is in work comes back first */
         m.moves[CLIP_FINISHING] = true;
-    Status status = ledger_meant_read(l, r, MEANT_OF_ALL, (MeantSink){count_one, &m});
+    Status status = ledger_select_read(l, r, SELECT_FROM_ALL, (SelectSink){count_one, &m});
     *meant = m.meant;
     *changed = m.changed;
     return status;
 }
 
-static Status move_clip(Ledger *l, const MeantClip *c, LedgerEvent event)
+static Status move_clip(Ledger *l, const SelectedClip *c, LedgerEvent event)
 {
     const char *to = NULL, *reason = event == EV_CANCEL ? "cancelled" : event == EV_PAUSE ? "paused" : NULL;
     TRY(ledger_state_of_clip(l, c->state, event, &to));
@@ -148,12 +148,12 @@ Status ledger_follow_clips(Ledger *l, int64_t shot)
 
 static int in_order_of_shots(const void *a, const void *b)
 {
-    const MeantClip *x = a, *y = b;
+    const SelectedClip *x = a, *y = b;
     return (x->shot > y->shot) - (x->shot < y->shot);
 }
 
 /* Each shot of the clips, once; they are sorted by it. */
-static Status for_each_shot(Ledger *l, MeantClips *clips, LedgerEvent event, int64_t *changed)
+static Status for_each_shot(Ledger *l, SelectedClips *clips, LedgerEvent event, int64_t *changed)
 {
     Status status = status_ok();
     qsort(clips->clip, (size_t)clips->count, sizeof *clips->clip, in_order_of_shots);
@@ -171,9 +171,9 @@ static Status for_each_shot(Ledger *l, MeantClips *clips, LedgerEvent event, int
 
 static Status steer_clips(Ledger *l, const LedgerRequest *r, LedgerEvent event, int64_t *changed)
 {
-    MeantMove m = move_by(event);
-    Status status =
-        ledger_meant_read(l, r, event == EV_RETRY ? MEANT_OF_FAILED : MEANT_OF_ALL, (MeantSink){collect_one, &m});
+    SteeredClips m = move_by(event);
+    Status status = ledger_select_read(l, r, event == EV_RETRY ? SELECT_FROM_FAILED : SELECT_FROM_ALL,
+                                       (SelectSink){collect_one, &m});
     for (int64_t i = 0; i < m.clips.count && !failed(status); i++, ++*changed)
         status = move_clip(l, &m.clips.clip[i], event);
     if (!failed(status)) status = for_each_shot(l, &m.clips, event, changed);
@@ -182,15 +182,15 @@ static Status steer_clips(Ledger *l, const LedgerRequest *r, LedgerEvent event, 
     return status;
 }
 
-static void collect_lease(void *self, const MeantClip *c) { ledger_meant_add(self, c); }
+static void collect_lease(void *self, const SelectedClip *c) { ledger_select_add(self, c); }
 
 Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease, int64_t *count)
 {
-    MeantClips found = {0};
+    SelectedClips found = {0};
     *lease = NULL;
     *count = 0;
     if (strcmp(r->verb, "cancel") != 0 || is_for_campaign(r)) return status_ok();
-    Status status = ledger_meant_read(l, r, MEANT_OF_RUNNING, (MeantSink){collect_lease, &found});
+    Status status = ledger_select_read(l, r, SELECT_FROM_RUNNING, (SelectSink){collect_lease, &found});
     *lease = memory_get((size_t)found.count + 1, sizeof **lease);
     for (int64_t i = 0; i < found.count; i++) (*lease)[(*count)++] = found.clip[i].lease;
     free(found.clip);

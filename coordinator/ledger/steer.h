@@ -37,7 +37,7 @@ typedef struct {
  * as `clip.state`), the clip's own state, and as `gate` (`clip.gate`) the gates that hold it. ERR_INPUT names the columns there are. *json is to be freed. */
 Status ledger_make_filter(Ledger *l, const char *const *where, int count, char **json);
 /* How many clips are meant, and how many of them the verb changes now; those in work count. */
-Status ledger_count_meant(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed);
+Status ledger_count_selected(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed);
 
 Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s);
 /* What a reviewer's verb ("review approve" and so on: review.h) does to a clip. */

@@ -40,16 +40,16 @@ static void touch(Update *u, int64_t shot)
     u->touched[u->touched_count++] = shot;
 }
 
-typedef struct { /* a clip as it stands; its stem is to be freed */
+typedef struct { /* what the ledger says of a clip before this update changes it */
     int64_t shot;
     ClipState state;
-    bool made; /* it has a file */
-    char *stem;
-} Standing;
+    bool made;  /* it has a file */
+    char *stem; /* to be freed */
+} ClipBefore;
 
-static Status read_clip(Ledger *l, int64_t clip, Standing *out)
+static Status read_clip(Ledger *l, int64_t clip, ClipBefore *out)
 {
-    *out = (Standing){0};
+    *out = (ClipBefore){0};
     Query q = ledger_sql_query(l, "SELECT ifnull(shot, -1), state, stem, file IS NOT NULL FROM clips WHERE clip = ?1",
                                "i", clip);
     if (!ledger_sql_next(&q))
@@ -67,16 +67,16 @@ static Status read_clip(Ledger *l, int64_t clip, Standing *out)
 static Status remove_row(Update *u, const RemovedRow *r)
 {
     Ledger *l = u->ledger;
-    Standing is;
-    TRY(read_clip(l, r->clip, &is));
-    Status status = ledger_leave(l, LEAVING_ROW, is.stem);
-    free(is.stem);
+    ClipBefore before;
+    TRY(read_clip(l, r->clip, &before));
+    Status status = ledger_leave(l, LEAVING_ROW, before.stem);
+    free(before.stem);
     TRY(status);
     TRY(ledger_sql_run(l, "INSERT OR REPLACE INTO removed SELECT clip_id, state, sha256, ?1 FROM clips WHERE clip = ?2",
                        "di", l->now_s, r->clip));
     TRY(ledger_sql_run(l, "DELETE FROM clips WHERE clip = ?1", "i", r->clip));
-    ledger_state_add_clips(l, is.state, -1);
-    touch(u, is.shot);
+    ledger_state_add_clips(l, before.state, -1);
+    touch(u, before.shot);
     return status_ok();
 }
 
@@ -163,7 +163,7 @@ Status ledger_drop_shot(Ledger *l, int64_t shot)
     free(key);
     TRY(status);
     ledger_state_add_shots(l, (ShotState)state, -1);
-    l->moved.steps -= step;
+    l->difference.steps -= step;
     TRY(ledger_sql_run(l, "DELETE FROM shots WHERE shot = ?1", "i", shot));
     return ledger_sql_run(l, "DELETE FROM specs WHERE shot = ?1", "i", shot);
 }
@@ -202,17 +202,17 @@ static Status plan_again(Update *u, int64_t row, int64_t clip, int64_t shot)
     Ledger *l = u->ledger;
     const PlannedClip *p = &u->campaign->clip[row];
     const LedgerEvent event = p->refusal ? EV_REFUSE : EV_CHANGE;
-    Standing is;
+    ClipBefore before;
     ClipState to;
-    TRY(read_clip(l, clip, &is));
-    const bool moves =
-                   !failed(ledger_next_clip_state(is.state, event, &to)), /* else it is made already: see the header */
-        made = is.made;
-    Status status = moves && made ? ledger_leave(l, LEAVING_CLIP, is.stem) : status_ok();
-    free(is.stem);
+    TRY(read_clip(l, clip, &before));
+    const bool moves = !failed(
+                   ledger_next_clip_state(before.state, event, &to)), /* else it is made already: see the header */
+        made = before.made;
+    Status status = moves && made ? ledger_leave(l, LEAVING_CLIP, before.stem) : status_ok();
+    free(before.stem);
     if (failed(status) || !moves) return status;
     TRY(ledger_state_move_clip(l, clip, event));
-    touch(u, is.shot);
+    touch(u, before.shot);
     touch(u, shot);
     TRY(update_forget_result(l, clip));
     return ledger_sql_run(l,

@@ -268,7 +268,7 @@ static Status take_render(Ledger *l, const RunningLease *w, const LeaseResult *r
     int64_t step = r->steps_resumed + r->steps_done, ready = 0, planned = 0;
     if (step < w->step) step = w->step;
     TRY(ledger_state_of_shot(l, SHOT_LEASED, EV_MASTERED, &to));
-    l->moved.steps += step - w->step;
+    l->difference.steps += step - w->step;
     TRY(ledger_sql_run(l,
                        "UPDATE shots SET state = ?1, step = ?2, master_bytes = ?3, master_sha256 = ?4, lease = ?5"
                        " WHERE shot = ?6",
@@ -425,7 +425,7 @@ Status ledger_note_step(Ledger *l, int64_t lease, int step)
     RunningLease *w = NULL;
     TRY(ledger_running_find(l, lease, &w));
     if (step <= w->step) return status_ok();
-    l->moved.steps += step - w->step;
+    l->difference.steps += step - w->step;
     w->step = step;
     return ledger_sql_run(l, "UPDATE shots SET step = ?1 WHERE shot = ?2", "ii", (int64_t)step, w->shot);
 }

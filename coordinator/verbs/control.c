@@ -56,7 +56,7 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     Ledger *writer = NULL;
     int64_t meant = 0, changed = 0;
     bool clips = *r->clip_id || *r->filter || strcmp(r->verb, "retry") == 0;
-    if (clips) TRY(ledger_count_meant(*l, r, &meant, &changed));
+    if (clips) TRY(ledger_count_selected(*l, r, &meant, &changed));
     char *why = clips && meant > 0 && changed == 0 ? why_nothing(*l, r, meant) : NULL;
     ledger_close(l);
     if (meant == 0) free(why), why = NULL;

@@ -33,8 +33,9 @@ static void print_plan(const Estimate *p, const json_t *j)
                   (long long)p->clip_count, plural_s(p->clip_count), (long long)n->shots, plural_s(n->shots), n->nodes,
                   plural_s(n->nodes));
     char p50[32], p10[32], p90[32];
-    foreign_print(stdout, "  done after %s; one night of ten is done before %s, one after %s (%d nights played)\n",
-                  time_text(f->p50_s, p50), time_text(f->p10_s, p10), time_text(f->p90_s, p90), f->trials);
+    foreign_print(
+        stdout, "  done after %s; in one night of ten before %s, in another after %s (%d simulated night%s)\n",
+        time_text(f->p50_s, p50), time_text(f->p10_s, p10), time_text(f->p90_s, p90), f->trials, plural_s(f->trials));
     if (p->deadline_s > 0) {
         foreign_print(stdout, "  deadline   in %s: kept with a probability of %.0f %%", time_text(p->deadline_s, p50),
                       100 * f->probability);

@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/options.h"
+#include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/keeper.h"
@@ -23,7 +24,7 @@ enum { MOST_NAME = 80, MOST_REASON = 500 /* bytes */, PAGE_WAIT_MS = 3000, TERMI
 /* ---- list ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    bool all; /* also what is decided */
+    bool all; /* also clips that are decided about */
     json_t *clips;
 } Listing;
 
@@ -79,9 +80,10 @@ static void print_lot(const ReviewLot *lot)
                       sampling_severity_name(lot->severity));
     else
         foreign_print(stdout, "lot (ISO 2859-2, LQ %.3g %%)", lot->lq);
-    foreign_print(stdout, ": %lld of %lld clips are the sample, at most %d bad; %lld decided, %lld bad; %s\n",
-                  (long long)lot->plan.size, (long long)lot->clips, lot->plan.accept, (long long)lot->decided,
-                  (long long)lot->bad, verdict[lot->verdict]);
+    foreign_print(stdout,
+                  ": the sample is %lld of %lld clip%s, of which at most %d may be bad; %lld decided, %lld bad; %s\n",
+                  (long long)lot->plan.size, (long long)lot->clips, plural_s(lot->clips), lot->plan.accept,
+                  (long long)lot->decided, (long long)lot->bad, verdict[lot->verdict]);
 }
 
 static Status list_all(const char *folder, const OptionTexts *where, bool all, bool as_json)
@@ -123,9 +125,9 @@ typedef struct {
     char *filter; /* "": the clips by name */
     char *const *clip;
     int clips;
-    LedgerRequest *request; /* what is asked for; owns clip_id and seen */
+    LedgerRequest *request; /* one for each clip; owns clip_id and seen */
     int64_t count, room;
-    int64_t done_before; /* clips that are meant, and are so already */
+    int64_t done_before; /* selected clips that are already in the state that the verb gives */
     int64_t meant;
 } Decision;
 
@@ -138,7 +140,7 @@ static void clear_requests(Decision *d)
     free(d->request);
 }
 
-/* What the verb would make of it, it is already. */
+/* The clip is already in the state that the verb gives. */
 static bool is_done(const Decision *d, const char *state)
 {
     static const ClipState approved[] = {CLIP_APPROVED, CLIP_DELIVERED}, rejected[] = {CLIP_REJECTED},
@@ -150,7 +152,7 @@ static bool is_done(const Decision *d, const char *state)
                                 : is_one_of(state, planned, 3);
 }
 
-/* ERR_INPUT: the clip was named, and cannot take it. */
+/* ERR_INPUT: the user named this clip, and its state does not allow the verb. */
 static Status ask_for(Decision *d, const char *clip_id, const char *state, const char *sha256, bool named)
 {
     ClipState from, to;
@@ -259,8 +261,11 @@ static Status decide(Decision *d)
     if (!failed(status) && now && d->count) status = conclude_pages(d->folder);
     if (!failed(status)) print_answers(d, count, now);
     if (failed(status) || count[OUTCOME_OTHER] == 0) return status;
-    return status_fail(ERR_CLIP, "%lld of %lld clips are not as they were", (long long)count[OUTCOME_OTHER],
-                       (long long)d->count);
+    return status_fail(
+        ERR_CLIP,
+        "%lld of %lld clip%s: somebody else decided, or a new version was made, since you looked; nothing is "
+        "changed there",
+        (long long)count[OUTCOME_OTHER], (long long)d->count, plural_s(d->count));
 }
 
 /* ---- the page ----------------------------------------------------------------------------------------------------------------- */
@@ -301,7 +306,8 @@ static Status serve_page(char *folder, int port)
 {
     Ledger *l;
     Keeper *keeper = NULL;
-    TRY(ledger_open(folder, LEDGER_READ, &l)); /* a campaign's, before anything is printed */
+    TRY(ledger_open(folder, LEDGER_READ,
+                    &l)); /* fails here if DIR is no campaign's folder, before anything is printed */
     ledger_close(&l);
     TRY(keeper_start(folder, &keeper));
     Status status = serve_until_signal(folder, port);
@@ -311,7 +317,7 @@ static Status serve_page(char *folder, int port)
 
 /* ---- the verb ---------------------------------------------------------------------------------------------------------------- */
 
-/* People's words go into the record as they are. */
+/* The record holds names and reasons as they were given: UTF-8, and not blank. */
 static Status check_text(const char *option, const char *text, size_t most)
 {
     json_t *good = json_string(text);

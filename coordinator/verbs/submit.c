@@ -126,8 +126,10 @@ static Status choose_nodes(SubmitOptions *o, EstimateOptions *e)
     estimate_clear(&estimate);
     TRY(status);
     if ((nodes + parts - 1) / parts > MOST_NODES)
-        return status_fail(ERR_INPUT, "--nodes auto: the deadline needs %d nodes, and a job has %d at most", nodes,
-                           MOST_NODES);
+        return status_fail(
+            ERR_INPUT,
+            "--nodes auto: the deadline needs %d nodes, expected at most %d in a job; --parts makes several jobs",
+            nodes, MOST_NODES);
     o->batch.nodes = (nodes + parts - 1) / parts;
     e->nodes = o->batch.nodes * parts;
     return status_ok();
@@ -176,9 +178,10 @@ static Status plan_night(SubmitOptions *o)
         log_line(LOG_INFO, "planned: done %.0f s after the job's start, between %.0f and %.0f s in eight nights of ten",
                  e.forecast.p50_s, e.forecast.p10_s, e.forecast.p90_s);
         if (e.deadline_s > 0)
-            log_line(LOG_INFO,
-                     "planned: %d nodes keep the deadline with a probability of %.0f %%, if the job starts now",
-                     options.nodes, 100 * e.forecast.probability);
+            log_line(
+                LOG_INFO,
+                "planned: with %d node%s the deadline is kept with a probability of %.0f %%, if the job starts now",
+                options.nodes, plural_s(options.nodes), 100 * e.forecast.probability);
         status = keep_plan(o, &e);
     }
     estimate_clear(&e);

@@ -19,18 +19,20 @@ enum { KEY_BYTES = 32, PIECE_LINES = 4096, SHORTEST_CELL = 3, SEAL_EVERY_MS = 30
 
 struct Audit {
     char *folder, *path;
-    char *key_file, *command;  /* what seals: the campaign's key, or a command that has it; both NULL: nothing */
-    int64_t asked_ms;          /* when that command was, last; 0: never */
-    bool complained, unsealed; /* unsealed: this process has written lines since */
+    char *key_file,
+        *command;     /* the campaign's key, or the command that signs with it; both NULL: the chain is not sealed */
+    int64_t asked_ms; /* when the command was last called; 0: never */
+    bool complained,
+        unsealed; /* complained: a failed seal was told; unsealed: lines were written after the last seal */
     unsigned char key[KEY_BYTES];
     TrustChain chain;
-    int64_t decision; /* the greatest number of a reviewer's decision in that chain */
-    bool read;        /* the chain was, up to `chain` */
+    int64_t decision; /* the greatest number of a decision that the chain holds */
+    bool read;        /* the file was read, and `chain` is its end */
     json_t **line;
     int count, room;
 };
 
-/* DIR/parts/2-of-4 -> DIR; another folder is its own. free() it. */
+/* The folder of the whole campaign: DIR/parts/2-of-4 -> DIR, and any other folder itself. free() it. */
 static char *whole_of(const char *folder)
 {
     char *real = realpath(folder, NULL), *parts = real ? path_folder(real) : NULL;
@@ -43,7 +45,7 @@ static char *whole_of(const char *folder)
     return whole;
 }
 
-/* Never over one that is there: another process, or another part, may make it at the same time. */
+/* link() fails where another process, or another part, has just made the key: then that key is used. */
 static Status make_key(const char *path)
 {
     unsigned char key[KEY_BYTES];
@@ -74,7 +76,7 @@ static Status read_key(const char *folder, unsigned char key[KEY_BYTES])
 
 /* ---- the seal ---- */
 
-/* What the campaign's credentials name: "key", "signer", "certificate". NULL: nothing. */
+/* The value of "key", "signer" or "certificate" in the campaign's credentials; NULL: it has none. free() it. */
 static char *read_credential(const char *folder, const char *what)
 {
     Ledger *l = NULL;
@@ -105,7 +107,8 @@ static char *seal(void *self, const char *head)
     return NULL;
 }
 
-/* A command may be a vault far away, and the night waits for it: asked now and then, once it has failed not before the end. */
+/* A command may call a vault far away, and the coordinator waits for its answer: it is called every SEAL_EVERY_MS at most, and after a
+ * failure only by audit_close. */
 static char *seal_sometimes(void *self, const char *head)
 {
     Audit *a = self;
@@ -197,7 +200,7 @@ static Status note_line(void *self, const json_t *line)
     return status_ok();
 }
 
-/* What others have written since. The chain's lock is held. */
+/* Reads the chain again if another process has written to it. The caller holds the chain's lock. */
 static Status read_chain(Audit *a)
 {
     int64_t bytes = 0;
@@ -231,7 +234,7 @@ Status audit_flush(Audit *a, double now_s)
 
 /* ---- reviewers' decisions -------------------------------------------------------------------------------------------------- */
 
-/* Takes the text. */
+/* Frees the text and returns it with "[..]" in place of the cell. */
 static char *without(char *text, const char *cell)
 {
     const size_t n = strlen(cell);
@@ -243,7 +246,7 @@ static char *without(char *text, const char *cell)
     return text;
 }
 
-/* The chain is for ever; the row may be erased one day. free() it. */
+/* The reviewer's reason without the row's cells: the chain stays for ever, and the row may be erased one day. free() it. */
 static char *without_cells(const DecisionRow *d)
 {
     char *text = text_copy(d->reason);
@@ -282,7 +285,7 @@ Status audit_take_decisions(Audit *a, Ledger *l, double now_s)
     int64_t last;
     TRY(ledger_find_last_decision(l, &last));
     if (last == 0 || (a->read && last <= a->decision)) return status_ok();
-    TRY(audit_flush(a, now_s)); /* the lines of others come first */
+    TRY(audit_flush(a, now_s)); /* lines that were added before */
     TRY(trust_chain_lock(a->path, &lock));
     Status status = read_chain(a);
     if (!failed(status)) status = ledger_read_decisions(l, a->decision, (DecisionSink){add_decision, a});
@@ -350,7 +353,7 @@ typedef struct {
     TrustChainSink sink;
 } WholeChain;
 
-/* The chain of a part is what it was when the parts were merged. */
+/* Checks that the chain of a part still ends as it did when the parts were merged. */
 static Status read_part(void *self, const json_t *line)
 {
     const WholeChain *w = self;

@@ -78,8 +78,8 @@ same 'its bytes' "$(sha256sum <saved.mp4)" "$(sha256sum <pocket.mp4)"
 # ---- prompts longer than what the model reads ----
 long=$(printf 'balloon over the beach at sunset, %.0s' {1..90})
 campaign long 'model: pocket' "prompt: \"$long {{colour}}\"" 'seed: 1'
-expect long 0 'the model reads 512' "$RW" check long.yaml
-expect 'long, of the second row' 0 '1 of them differs only there' "$RW" check long.yaml
+expect long 0 'the model reads the first 512 and never sees the rest; 1 more prompt is too long' "$RW" check long.yaml
+expect 'long, of the second row' 0 '1 of them reads the same to the model' "$RW" check long.yaml
 expect 'long, rendered' 0 '--prompt: ' "$RW" render --model pocket --prompt "$long" --steps 1 --frames 5 --output long.mp4
 
 # ---- where clips go: a pipe, a link, a name with a colon ----

@@ -48,7 +48,7 @@ static Status steer(Ledger *l, const char *verb, const char *where, int64_t expe
     Lap since, found, moved = {0}, read = {0};
     take_lap(&since);
     Status status = ledger_make_filter(l, &where, 1, &r.filter);
-    if (!failed(status)) status = ledger_count_meant(l, &r, &meant, &may);
+    if (!failed(status)) status = ledger_count_selected(l, &r, &meant, &may);
     found = take_lap(&since);
     if (!failed(status)) status = apply(l, &r, &changed);
     moved = take_lap(&since);

@@ -22,7 +22,7 @@ static int64_t changed_by(Fixture *f, const char *verb, const char *clip, const 
                        .verb = (char *)(uintptr_t)verb,
                        .clip_id = (char *)(uintptr_t)clip,
                        .filter = (char *)(uintptr_t)filter};
-    assert_good(ledger_count_meant(f->ledger, &r, &meant, &expected));
+    assert_good(ledger_count_selected(f->ledger, &r, &meant, &expected));
     assert_good(ledger_begin(f->ledger, 102));
     assert_good(ledger_apply_request(f->ledger, &r, &changed));
     assert_good(ledger_commit(f->ledger));
@@ -115,7 +115,7 @@ static void test_damaged_filters_are_refused(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         int64_t meant, changed;
         LedgerRequest r = {.verb = (char *)(uintptr_t) "pause", .filter = (char *)(uintptr_t)wrong[i]};
-        assert_refused(ledger_count_meant(f.ledger, &r, &meant, &changed), ERR_FATAL, "damaged filter");
+        assert_refused(ledger_count_selected(f.ledger, &r, &meant, &changed), ERR_FATAL, "damaged filter");
     }
     close_fixture(&f);
 }

@@ -467,13 +467,13 @@ static Status print_json(const Work *w)
     const ShotSpec *s = &w->shot;
     TRY(hash_file(w->o->output, sha256));
     TRY(file_size(w->o->output, &bytes));
-    char *file = foreign_utf8(w->o->output); /* a path may be any bytes */
+    char *file = foreign_utf8(w->o->output), backend[OPTIONS_CHOICE_BYTES]; /* a path may be any bytes */
     json_t *j = json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:s, s:s, s:s, s:s}", "file", file,
                           "sha256", sha256, "bytes", (json_int_t)bytes, "width", s->width, "height", s->height,
                           "frames", s->frames, "fps", s->fps, "duration_s", (double)s->frames / s->fps, "steps",
                           s->steps, "steps_resumed", w->latents.steps_resumed, "shot", w->key, "model", w->model_hash,
                           "dtype", backend_dtype(engine_backend(w->engine)), "backend",
-                          (const char *[]){"cpu", "cuda", "ref"}[w->o->backend]);
+                          options_choice(WORK_BACKENDS, w->o->backend, backend));
     json_object_set_new(j, "vae_dtype", json_string(w->o->dtype == WORK_FP32 || !w->o->vae_dtype ? "fp32" : "bf16"));
     json_t *seconds = json_pack("{s:f, s:f, s:f, s:f, s:f}", "text", w->latents.text_s, "denoise", w->latents.denoise_s,
                                 "decode", w->decode_s, "encode", w->encode_s, "total", w->total_s);
