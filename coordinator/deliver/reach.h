@@ -1,4 +1,5 @@
-/* reach.h - what a person takes back reaches the campaigns that were made with it: their trust store knows the folders (trust.h). */
+/* reach.h - when a person takes a consent back, finds the campaigns that used it and withdraws or erases their clips. The trust store
+ * knows the folders (trust.h). */
 #ifndef REELWRIGHT_REACH_H
 #define REELWRIGHT_REACH_H
 

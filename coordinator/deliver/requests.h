@@ -1,5 +1,6 @@
-/* requests.h - reviewers' words, from a terminal or a page: left in the ledger as requests (ledger/steer.h), taken up by the run that goes on, or at once
- * by whoever left them when none does. Each says what its reviewer looked at, so that of two who decide at the same time the second is told. */
+/* requests.h - decisions of reviewers, made in a terminal or on a page. They are written into the ledger as requests (ledger/steer.h). A run
+ * that goes on takes them up; without one, the process that wrote them does it at once. Each request names the file that its reviewer saw,
+ * so that of two people who decide about one clip at the same time the second is told. */
 #ifndef REELWRIGHT_REQUESTS_H
 #define REELWRIGHT_REQUESTS_H
 

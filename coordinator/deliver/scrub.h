@@ -1,4 +1,4 @@
-/* scrub.h - what is said of one customer in the text files of a campaign's folder is taken out of them: events, logs. */
+/* scrub.h - takes one customer's data out of the text files of a campaign's folder: events and logs. */
 #ifndef REELWRIGHT_SCRUB_H
 #define REELWRIGHT_SCRUB_H
 

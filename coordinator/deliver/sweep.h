@@ -12,12 +12,12 @@
  * cannot be deleted stay in the ledger as to be deleted, and are tried again. launch: owner.h. */
 Status sweep_leavings(const char *folder, int64_t launch);
 
-/* Only while nobody writes there: what killed processes left half-written, and the folders of their leases. */
+/* Deletes what killed processes left half-written, and the folders of their leases. Only while nobody writes there. */
 void sweep_drafts(const char *folder);
-/* What the workers shared (shared/: encoded prompts, trunks): it says what prompts say, shows what pictures show, and whoever needs it
- * again makes it again. When the campaign is complete, and when somebody's data is erased. */
+/* Deletes what workers shared (shared/: encoded prompts, trunks), because customers' words and pictures are in it. A worker that needs it
+ * again makes it again. Called when the campaign is complete, and when somebody's data are erased. */
 void sweep_shared(const char *folder);
-/* The same of spoken texts (voices/, worker/finish/voice.h), which are kept as long as nobody is erased. */
+/* The same for spoken texts (voices/, worker/finish/voice.h), which stay until somebody is erased. */
 void sweep_voices(const char *folder);
 
 #endif

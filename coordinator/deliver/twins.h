@@ -19,7 +19,7 @@ typedef struct Twins Twins;
 
 Twins *twins_new(void);
 void twins_free(Twins **t);
-/* Of this file; made anew when nothing is known of it. Valid until the next call. */
+/* What is known of this file; an empty entry for a file that is new. Valid until the next call. */
 Twin *twins_find(Twins *t, const struct stat *st);
 void twins_forget_places(Twins *t);
 

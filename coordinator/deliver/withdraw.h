@@ -1,4 +1,5 @@
-/* withdraw.h - clips whose people do not agree any more leave the house again: their state, their files, and a list of where each had gone. */
+/* withdraw.h - takes back clips whose people no longer agree: their state changes, their files are deleted, and a list says where each
+ * of them was delivered to. */
 #ifndef REELWRIGHT_WITHDRAW_H
 #define REELWRIGHT_WITHDRAW_H
 

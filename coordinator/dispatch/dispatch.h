@@ -58,7 +58,7 @@ typedef struct {
     bool simulated;                /* workers leave no files: none is looked for */
 } DispatchOptions;
 
-/* Everything is borrowed. The ledger has its epoch. */
+/* Borrows ledger, link and events. The caller has begun an epoch of the ledger. */
 Status dispatch_open(Ledger *ledger, Link *link, Events *events, const DispatchOptions *o, Dispatch **out);
 void dispatch_close(Dispatch **d);
 /* One round; waits up to wait_ms for news, and as long for the ledger's lock. While another process holds that, rounds do nothing that

@@ -48,8 +48,8 @@ struct Dispatch {
     } files;
     Guard *guard;     /* NULL: nobody's likeness is in the clips */
     Audit *audit;     /* NULL: nothing has been noted in it yet */
-    bool decided;     /* reviewers' words were taken in this round */
-    char **withdrawn; /* stems of this round's, whose files go after the commit */
+    bool decided;     /* decisions of reviewers were taken in this round */
+    char **withdrawn; /* stems of the clips withdrawn in this round: their files are deleted after the commit */
     int64_t withdrawn_count;
     DispatchEnd end;
     char *reason;
@@ -71,14 +71,14 @@ void dispatch_halt(Dispatch *d, DispatchEnd end, const char *reason);
 /* ---- fate.c ---- */
 /* The group of `lead` is no more. lost: its lease was not given back, so its members are told to give it up. */
 void dispatch_end_group(Dispatch *d, Member *lead, bool lost);
-/* The lease of m ended without result. */
+/* The lease of m ended without a result: its shot or clip goes back into a queue or is given up, and m becomes `next`. */
 Status dispatch_lose(Dispatch *d, Member *m, MemberState next, LeaseOutcome outcome, const LeaseResult *r,
                      const char *reason);
 
 /* ---- files.c ---- */
-/* What an earlier job left: unfinished work goes, masters that are missing are rendered again. */
+/* Deletes the unfinished files that an earlier job left. A shot whose master is missing is rendered again. */
 Status dispatch_open_files(Dispatch *d);
-/* The files of a result go to their places. ERR_RETRY: they are not there. */
+/* Moves the files of a result from its lease's folder to masters/ or clips/. ERR_RETRY: they are not there. */
 Status dispatch_adopt(Dispatch *d, const Member *m, const LeaseResult *r);
 Status dispatch_sync_files(Dispatch *d);  /* before the commit */
 void dispatch_sweep_masters(Dispatch *d); /* after it */
@@ -86,36 +86,35 @@ void dispatch_sweep_masters(Dispatch *d); /* after it */
 bool dispatch_has_room(Dispatch *d, int renders);
 
 /* ---- consent.c ---- */
-/* Once a second, when the trust store has changed: clips whose consent does not hold any more are withdrawn, and what is in work for them is
- * given up. */
+/* Once a second, if the trust store has changed: withdraws the clips whose consent no longer holds, and ends the leases that work for them. */
 Status dispatch_look_at_consents(Dispatch *d);
-/* Before a lease is given, and when its result comes: of this clip, or of all that want this shot (the other -1). What does not hold is
- * withdrawn; then what waits was read anew. */
+/* Asks for the consents of one clip, or of all clips of one shot (the other number is -1): before a lease is given, and when its result
+ * comes. Clips without consent are withdrawn, and the queues are filled anew. *holds: somebody still wants the shot or clip. */
 Status dispatch_ask_consent(Dispatch *d, int64_t shot, int64_t clip, bool *holds);
 void dispatch_note_consent(Dispatch *d, const Lease *l);
 void dispatch_remove_withdrawn(Dispatch *d); /* after the commit */
 void dispatch_forget_withdrawn(Dispatch *d); /* the round has not happened */
 
 /* ---- dispatch.c ---- */
-/* The decisions, over the ledger and as of now. */
+/* The rules of rules.h with this ledger and this moment behind them. */
 Rules dispatch_rules(Dispatch *d);
-/* Reads anew what waits. */
-/* A clip that gates are against may be rendered again with another seed (ledger/again.h). */
+/* A clip that a gate held or failed is rendered again with another seed, where the campaign allows that (ledger/again.h). */
 Status dispatch_render_again(Dispatch *d, const char *clip_id);
+/* Empties both queues and reads from the ledger which shots and clips wait. */
 Status dispatch_fill_queues(Dispatch *d);
-/* The shot's clips can be finished. */
+/* The shot has a master now: puts its waiting clips into the queue of finishes. */
 Status dispatch_queue_clips(Dispatch *d, int64_t shot);
 
 /* ---- steer.c: what people have asked for ---- */
-/* The workers of these leases drop them at their next step; late results are ignored. Frees the list. */
+/* Tells the workers of these leases to give them up at their next step; results that still come are ignored. Frees the list. */
 Status dispatch_end_leases(Dispatch *d, Status status, int64_t *lease, int64_t count, const char *reason);
 Status dispatch_take_requests(Dispatch *d);
-/* Nothing is in work and nothing may be handed out: that is the end, or a wait for somebody's word. */
+/* Nothing is in work and nothing may be handed out: ends the job, or waits for a person to resume or approve. */
 Status dispatch_rest(Dispatch *d);
 /* Ends the night when more clips have failed than may. */
 Status dispatch_count_failed(Dispatch *d);
 
-/* replace.c: ends the job when another launch, with all its workers, is worth its while. */
+/* replace.c: ends the job when a new launch with all workers would be done sooner. */
 void dispatch_replace(Dispatch *d);
 
 /* news.c: hears everything that has arrived, up to a bound that keeps rounds short. */

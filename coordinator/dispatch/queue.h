@@ -1,5 +1,5 @@
-/* queue.h - what waits for a worker: shots to render, or clips to finish. Those that came back go first, oldest first, and not to a
- * worker that has failed at them while another may try. */
+/* queue.h - the shots that wait to be rendered, or the clips that wait to be finished. Those that came back from a worker are handed out
+ * first, the oldest first, but not to a worker that has failed at them while another one may try. */
 #ifndef REELWRIGHT_QUEUE_H
 #define REELWRIGHT_QUEUE_H
 
@@ -15,7 +15,7 @@ typedef struct {
     int64_t again_count, again_room;
 } WorkQueue;
 
-typedef struct { /* whether this item is not for the worker that asks */
+typedef struct { /* tells that the worker must not get this item */
     bool (*refuses)(void *self, int64_t item, Status *status);
     void *self;
 } WorkFilter;

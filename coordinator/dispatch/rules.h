@@ -19,7 +19,7 @@ typedef struct { /* all borrowed */
     WorkQueue *queue; /* [LEASE_KINDS]: shots to render, clips to finish */
     int64_t now_ms;
     void *self;                                /* of the following */
-    Status (*begin)(void *self);               /* before anything is taken out of a queue; NULL: nothing to do */
+    Status (*begin)(void *self);               /* called before an item is taken out of a queue; NULL: not called */
     bool (*is_full)(void *self);               /* the round is long enough */
     int (*ready_masters)(void *self);          /* shots of which a clip waits or is being finished */
     bool (*has_room)(void *self, int renders); /* on the disk, for one master more than these renders will make */
@@ -30,7 +30,7 @@ typedef struct { /* all borrowed */
                    int64_t item); /* m starts it, or the item is not wanted any more */
 } Rules;
 
-/* Gives to all that can work what there is for them. */
+/* Gives an item to each worker that can work, as long as there are items. */
 Status rules_hand_out(const Rules *r);
 
 /* A lease of m has failed, which it still has; err is its ErrClass. *aside: it was one failure too many for this worker, which gets

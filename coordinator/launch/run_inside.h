@@ -29,12 +29,12 @@ typedef struct {
     bool quiet, take_over, update;
 } RunOptions;
 
-/* Reads the campaign and looks at the folder; writes nothing. What fails here is the user's to mend. */
+/* Reads the campaign and looks at the folder; writes nothing. Every failure is ERR_INPUT: the user must mend it. */
 Status run_load(const RunOptions *o, const char *campaign, const char *folder, Campaign **out);
-/* The folder is made and the campaign claimed; then its plan goes into the ledger, or is found there with its settings brought up to date.
- * A run that is refused because another one works there has changed nothing. */
+/* Makes the folder, checks every page of a ledger that is there, and claims the campaign. Then writes the plan into the ledger, or finds it
+ * there and brings its settings up to date. A run that is refused has changed nothing. */
 Status run_begin(const RunOptions *o, const Campaign *c, const char *folder, Claim *claim);
-/* Lists, report, the last event, where the campaign is still ours. Else so_far, or what happened to the claim. */
+/* Writes lists, report and the last event, if this run still owns the campaign. Returns so_far, or who took the campaign over. */
 Status run_conclude(const char *folder, const Claim *claim, Status so_far, bool quiet);
 Status run_start_notify(const char *folder, Notify **out);
 

@@ -24,7 +24,7 @@ Status ledger_state_move_clip(Ledger *l, int64_t clip, LedgerEvent event);
 /* All clips of a shot that are in `from` go where the event takes them; `pilot`: only those of the pilot. moved: how many; or NULL. */
 Status ledger_state_move_clips(Ledger *l, int64_t shot, ClipState from, LedgerEvent event, bool pilot, int64_t *moved);
 
-/* A new epoch: what the last one left in work is given back. */
+/* A new epoch begins: shots and clips that the last one left in work wait again. */
 Status ledger_state_take_back(Ledger *l);
 
 /* So many rows more (or fewer) in this state: of a new plan, or by a statement that moves many at once. */
@@ -34,8 +34,8 @@ void ledger_state_add_clips(Ledger *l, ClipState state, int64_t count);
 /* How many clips are in this state, within a transaction or without. */
 Status ledger_state_count_clips(Ledger *l, ClipState state, int64_t *count);
 
-void ledger_state_begin(Ledger *l);   /* a transaction begins: nothing has moved yet */
-Status ledger_state_write(Ledger *l); /* what has moved since, into the tables; before the commit */
+void ledger_state_begin(Ledger *l);   /* a transaction begins: all differences are 0 */
+Status ledger_state_write(Ledger *l); /* adds the differences to the table `counts`; before the commit */
 void ledger_state_forget(Ledger *l);  /* the transaction did not happen */
 
 #endif

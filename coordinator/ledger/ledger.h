@@ -44,11 +44,11 @@ bool ledger_is_locked(Status s);
  * Whoever waits for long is told of it. */
 void ledger_set_patience(Ledger *l, int64_t ms);
 
-/* Writes the plan of a new campaign, or checks that the ledger is this campaign's: ERR_INPUT names both when it is not. */
-/* The latter alone, only reading; OK when there is none yet. update: changes will be taken in (ledger_take_plan). */
-Status ledger_check_campaign(Ledger *l, const Campaign *c, bool update);
+/* Writes the plan of a new campaign, or checks that the ledger belongs to this campaign: ERR_INPUT names both when it does not. */
 Status ledger_adopt(Ledger *l, const Campaign *c, double now_s);
-/* The same for a campaign that may have changed. *pending: it has, nothing was written yet, and the owner of the folder calls
+/* Only checks that, and writes nothing; OK when the ledger has no plan yet. update: ledger_take_plan will take in what has changed. */
+Status ledger_check_campaign(Ledger *l, const Campaign *c, bool update);
+/* As ledger_adopt, for a campaign that may have changed. *pending: it has, nothing was written yet, and the owner of the folder calls
  * ledger_update. Without `update` only changes of the list are taken; any other is refused (ERR_INPUT): the message names the rows and the
  * command. */
 Status ledger_take_plan(Ledger *l, const Campaign *c, bool update, double now_s, bool *pending);
@@ -85,9 +85,9 @@ Status ledger_lose_master(Ledger *l, int64_t shot);
  * was last retried. item: the shot's number, or the clip's. */
 Status ledger_failures(Ledger *l, LeaseKind kind, int64_t item, int *workers, int *times);
 Status ledger_has_failed(Ledger *l, LeaseKind kind, int64_t item, const char *worker, bool *yes);
-/* A shot fails with all of its clips, a clip alone. *gone: as above. */
+/* The shot and all of its clips, or the clip alone, become failed. *gone: as in ledger_take_result. */
 Status ledger_give_up(Ledger *l, LeaseKind kind, int64_t item, const char *reason, bool *gone);
-/* Its shot's highest step so far: what a launcher calls progress. */
+/* Notes how many steps of the lease's shot are done. The launcher takes the sum of these as the progress of the campaign. */
 Status ledger_note_step(Ledger *l, int64_t lease, int step);
 Status ledger_note_delivered(Ledger *l, int64_t clip);
 /* A member of the document that the clip's finish gave back (ClipRow.result), JSON; NULL takes it out. */
@@ -99,7 +99,7 @@ typedef struct {
     Status (*master)(void *self, int64_t shot, const char *key, int64_t bytes);
     void *self;
 } MasterSink;
-/* The clips that this epoch's leases are finishing. The sink must keep every one. */
+/* Calls the sink with each shot that has a master. */
 Status ledger_read_masters(Ledger *l, MasterSink sink);
 
 typedef struct { /* what a worker is doing, for status; written at most once a second */

@@ -1,4 +1,4 @@
-/* plan.h - within the ledger: what a plan's rows look like in it. */
+/* plan.h - within the ledger: writes the rows of a plan. */
 #ifndef REELWRIGHT_LEDGER_PLAN_H
 #define REELWRIGHT_LEDGER_PLAN_H
 
@@ -11,7 +11,7 @@ void plan_detail(const Campaign *c, char hash[HASH_TEXT]);
 /* A planned shot with this number, of so many clips; the clip of a row, with its number and its shot's. */
 Status plan_insert_shot(Ledger *l, int64_t number, const PlannedShot *p, int64_t clips);
 Status plan_insert_clip(Ledger *l, const Campaign *c, int64_t row, int64_t number, int64_t shot, const char *stem);
-/* What any run may bring anew: how the campaign is run, where the model lies. */
+/* Writes what may differ from run to run: how the campaign is run, where the model lies. */
 Status plan_update_settings(Ledger *l, const Campaign *c);
 /* Which clips are the pilot's, while nobody has decided upon it: the first of each of the first shots, so that people see as many
  * different renders as they asked for clips; where there are fewer shots, the next rows too. */

@@ -1,4 +1,4 @@
-/* steer.h - what people ask of a campaign while it runs: requests, the clips that they mean, and what holds work back.
+/* steer.h - what people ask of a campaign while it runs: requests, the clips that they select, and what holds work back.
  *
  * A verb writes a request, the one thing that a process without an epoch may write. The coordinator takes it up within a
  * second; when none runs, the next run does before it starts. Only then do states change, by the tables in states.c. */
@@ -23,9 +23,9 @@ typedef struct {
 typedef enum {
     OUTCOME_OPEN,  /* nobody has taken it up yet */
     OUTCOME_DONE,  /* clips changed their states */
-    OUTCOME_NOTED, /* an approval that awaits a second reviewer's */
+    OUTCOME_NOTED, /* four eyes: the approval is written down, and a second reviewer must approve, too */
     OUTCOME_OTHER, /* somebody else decided, or the clip was made anew, since the reviewer looked: nothing has changed */
-    OUTCOME_NOTHING, /* no clip that is meant can take it */
+    OUTCOME_NOTHING, /* no selected clip is in a state that the verb can change */
     OUTCOMES
 } RequestOutcome;
 typedef struct {
@@ -36,7 +36,7 @@ typedef struct {
 /* "place=beach", "state!=failed", "gate=flicker": conditions that a clip must all meet, on the customers' columns and, as `state` (and always
  * as `clip.state`), the clip's own state, and as `gate` (`clip.gate`) the gates that hold it. ERR_INPUT names the columns there are. *json is to be freed. */
 Status ledger_make_filter(Ledger *l, const char *const *where, int count, char **json);
-/* How many clips are meant, and how many of them the verb changes now; those in work count. */
+/* *meant: how many clips the request selects. *changed: how many of them the verb would change now, those in work included. */
 Status ledger_count_selected(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed);
 
 Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s);
@@ -56,7 +56,7 @@ void ledger_request_clear(LedgerRequest *r);
 Status ledger_request_leases(Ledger *l, const LedgerRequest *r, int64_t **lease, int64_t *count);
 /* The running renders whose shots no clip wants any more, after a request: they are to be ended. Free *lease. */
 Status ledger_unwanted_leases(Ledger *l, int64_t **lease, int64_t *count);
-/* Does what was asked for, and notes that it was. *changed: clips or the pilot's gate changed what may be handed out. */
+/* Does what the request asks for, and notes the outcome. *changed: not 0 when other work may be handed out than before. */
 Status ledger_apply_request(Ledger *l, const LedgerRequest *r, int64_t *changed);
 
 /* A shot follows its clips: held when none may be made, planned when one may again. A failed shot that is wanted again begins anew:
@@ -74,7 +74,7 @@ Status ledger_count_failed(Ledger *l, int64_t *clips); /* without the ones that 
 Status ledger_describe_failures(Ledger *l, int most, char **text);
 /* The clips of a shot, for an event: how many, and the first ids, "k7, k8". free() *ids. */
 Status ledger_name_clips(Ledger *l, int64_t shot, int64_t *count, char **ids);
-/* Within ledger_begin_epoch: which clips the pilot lets be made. */
+/* Within ledger_begin_epoch: notes whether only the clips of the pilot may be made. */
 Status ledger_look_at_pilot(Ledger *l);
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "coordinator/ledger/changes.h"
 
-/* Within the ledger: the clip has no files, no reviewer and no failures any more. */
+/* Within the ledger: deletes what a clip says of its files, its reviewer and its failures. */
 Status update_forget_result(Ledger *l, int64_t clip);
 
 /* Inside a round. `changes` were found in this ledger, and nobody has written it since. */
@@ -27,9 +27,9 @@ typedef enum {
     LEAVING_KINDS
 } LeavingKind;
 
-/* Inside a round: a shot that no clip wants any more goes, and its files with it. */
+/* Inside a round: deletes a shot that no clip wants any more, and notes that its files are to be deleted. */
 Status ledger_drop_shot(Ledger *l, int64_t shot);
-/* Inside a round: the files of that name are to be deleted. */
+/* Inside a round: notes that the files of this name are to be deleted. */
 Status ledger_leave(Ledger *l, LeavingKind kind, const char *name);
 
 typedef struct {
@@ -40,12 +40,10 @@ typedef struct {
     char *kept;     /* LEAVING_CLIP: what the clip has now, paths and documents in one text; else NULL */
 } Leaving;
 
-/* What is still to be deleted. leavings_free in every case. */
+/* Lists what is still to be deleted. ledger_free_leavings in every case. */
 Status ledger_read_leavings(Ledger *l, Leaving **list, int64_t *count);
 void ledger_free_leavings(Leaving *list, int64_t count);
-/* Inside a round: it is to be deleted. */
-Status ledger_leave(Ledger *l, LeavingKind kind, const char *name);
-/* Inside a round: it is deleted. */
+/* Inside a round: the files are deleted now, so the ledger forgets them. */
 Status ledger_forget_leaving(Ledger *l, const Leaving *x);
 
 #endif

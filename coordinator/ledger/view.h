@@ -1,6 +1,6 @@
-/* view.h - what pages and lists want to know of a ledger: a snapshot for status, and rows, one at a time. */
-#ifndef REELWRIGHT_LEDGER_READ_H
-#define REELWRIGHT_LEDGER_READ_H
+/* view.h - what status, pages and lists read of a ledger: a snapshot of the whole, and rows, one at a time. */
+#ifndef REELWRIGHT_LEDGER_VIEW_H
+#define REELWRIGHT_LEDGER_VIEW_H
 
 #include "coordinator/campaign/sampling.h"
 #include "coordinator/ledger/steer.h"

@@ -127,8 +127,9 @@ static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
     if (!c->share_shots)
         foreign_print(to, "; none is shared (reuse.shots: false)\n");
     else
-        foreign_print(to, "; %s of %s clip%s share another's\n", count_text(sum->shared).text,
-                      count_text(c->clip_count - sum->refused).text, plural_s(c->clip_count - sum->refused));
+        foreign_print(to, "; %s of %s clip%s share%s another's\n", count_text(sum->shared).text,
+                      count_text(c->clip_count - sum->refused).text, plural_s(c->clip_count - sum->refused),
+                      sum->shared == 1 ? "s" : "");
     if (c->trunk_count)
         foreign_print(to,
                       "  trunks      %s: their first %d of %d steps are computed once for all renders that begin so\n",

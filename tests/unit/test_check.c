@@ -95,7 +95,7 @@ static void test_for_people(void **state)
         "test: nothing is wrong with it\n",
         "  customers   c.csv: 3 rows, 2 columns\n",
         "  render      64x112, 33 frames at 8 per second = 4.12 s, 16 steps, guidance 4.5, unipc\n",
-        "  shots       1 to render; 1 of 2 clips share another's\n",
+        "  shots       1 to render; 1 of 2 clips shares another's\n",
         "  clips       2 to make, 1 refused\n",
         "clips/ID.mp4\n",
         "at most 8 kbit/s: clips/ID.tiny.mp4\n",
