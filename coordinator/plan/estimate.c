@@ -142,6 +142,7 @@ static void set_night(Estimate *p)
                  .gap_s = r->gap_s,
                  .run_sd = r->run_sd,
                  .worker_sd = r->worker_sd,
+                 .fail_share = r->leases > 0 ? (double)r->failed / (double)r->leases : 0,
                  .dies_at_s = o->dies_at,
                  .requeue_s = o->requeue,
                  .restart_s = r->start_s + notice_s + (steps > 0 ? r->denoise_s / steps : 0),

@@ -58,6 +58,7 @@ json_t *estimate_json(const Estimate *p)
     json_object_set_new(j, "first_clip_s", seconds_json(f->first_clip_s));
     json_object_set_new(j, "masters", json_integer(f->most_masters));
     json_object_set_new(j, "failures", json_real(f->failures));
+    json_object_set_new(j, "failing_leases", json_real(n->fail_share));
     json_object_set_new(j, "suggestions", estimate_suggestions(p));
     json_t *notes = json_array();
     for (char *line = p->notes; *line;) {

@@ -166,7 +166,11 @@ static void take_render(Reading *g, WorkerTimes *s, const LeaseRow *row)
 static Status take_lease(void *self, const LeaseRow *row)
 {
     Reading *g = self;
-    if (strcmp(row->outcome, "done") != 0) return status_ok();
+    const bool done = strcmp(row->outcome, "done") == 0,
+               failed = strcmp(row->outcome, "failed") == 0 || strcmp(row->outcome, "lost") == 0;
+    g->r->leases += done || failed;
+    g->r->failed += failed;
+    if (!done) return status_ok();
     WorkerTimes *s = find_worker(g, row);
     const double gap_s = row->given_s - s->ended_s;
     if (s->ended_s > 0 && gap_s >= 0 && gap_s < 5) measured_add(&g->gap, gap_s);
@@ -412,6 +416,8 @@ json_t *record_json(const Record *r)
                           "group_size", r->group_size ? r->group_size : 1, "finishers", r->finishers, "both", r->both,
                           "nights", r->nights, "start_s", r->start_s, "end_s", r->end_s, "gap_s", r->gap_s, "run_sd",
                           r->run_sd, "worker_sd", r->worker_sd, "invalid", r->invalid);
+    json_object_set_new(o, "leases", json_integer(r->leases));
+    json_object_set_new(o, "failed", json_integer(r->failed));
     json_object_set_new(o, "load_s", times_json(&r->load));
     json_object_set_new(o, "render_s", times_json(&r->render));
     json_object_set_new(o, "finish_s", times_json(&r->finish));
@@ -498,6 +504,11 @@ static Status take_json(const char *path, const json_t *o, Record *r)
     TRY(read_times(path, o, "load_s", 1, &r->load));
     TRY(read_times(path, o, "render_s", 1, &r->render));
     TRY(read_times(path, o, "finish_s", 1, &r->finish));
+    r->leases = json_integer_value(json_object_get(o, "leases")); /* 0: a record that does not say it */
+    r->failed = json_integer_value(json_object_get(o, "failed"));
+    if (r->failed < 0 || r->failed > r->leases)
+        return status_fail(ERR_INPUT, "%s: failed: expected a number from 0 to leases = %lld", path,
+                           (long long)r->leases);
     const json_t *stages = json_object_get(o, "stages");
     TRY(read_number(path, stages, "text_s", 1e7, &r->text_s));
     TRY(read_number(path, stages, "denoise_s", 1e7, &r->denoise_s));

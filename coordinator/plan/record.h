@@ -8,6 +8,7 @@
  *    "nights": [{"wall_s", "start_s", "end_s", "shots", "clips", "energy_j"}],       from the program's start to its end
  *    "load_s": [...], "render_s": [...], "finish_s": [...],               one number for each lease; a render that took its first steps
  *                                                                         from a trunk counts as if it had computed them
+ *    "leases", "failed": of all that ended, so many failed or were lost with their worker,
  *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render
  *    "gap_s", "run_sd", "worker_sd",                                      night.h
  *    "invalid": ["rule that was broken", ...]}
@@ -34,6 +35,7 @@ typedef struct {
     json_t *nights;
     Measured load, render, finish;
     double text_s, denoise_s, decode_s;
+    int64_t leases, failed;
     double gap_s, run_sd, worker_sd, start_s, end_s;
     double worker_variance; /* summed over so many nights, until record_settle */
     int worker_nights;

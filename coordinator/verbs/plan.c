@@ -59,6 +59,10 @@ static void print_plan(const Estimate *p, const json_t *j)
                   json_number_value(json_object_get(j, "core_hours")),
                   json_number_value(json_object_get(j, "gpu_hours")), (long long)f->most_masters,
                   f->most_masters == 1 ? " waits" : "s wait");
+    if (n->fail_share > 0)
+        foreign_print(stdout,
+                      "  failures   %.2g %% of the record's leases failed; so many are planned to be done again\n",
+                      100 * n->fail_share);
     if (json_is_number(json_object_get(j, "cost")))
         foreign_print(stdout, "  cost       %.2f\n", json_number_value(json_object_get(j, "cost")));
     if (json_is_number(json_object_get(j, "energy_kwh")))
@@ -85,7 +89,8 @@ Status verb_plan(int argc, char **argv)
         {"deadline", OPTION_TEXT, &o.deadline, .value = "T",
          .help = "06:00, a date and time, or seconds from the start (the campaign's)"},
         {"failures", OPTION_REAL, &o.failures, .value = "F", .min = 0, .max = 1e6,
-         .help = "nodes that die in a thousand node-days; clusters report 3.8 to 6.5 (0)"},
+         .help = "nodes that die in a thousand node-days; clusters report 3.8 to 6.5 (0). How many leases fail is the "
+                 "record's"},
         {"dies-at", OPTION_REAL, &o.dies_at, .value = "S", .min = 0, .max = 1e7,
          .help = "the coordinator dies so many seconds after the start, once; the job starts again"},
         {"preemptions", OPTION_REAL, &o.preemptions, .value = "P", .min = 0, .max = 1e4,

@@ -25,6 +25,14 @@ awk -v t="$took" -v f="$forecast" 'BEGIN { exit !(t < 2.5 * f && f < 2.5 * t) }'
 "$PROGRAM" plan plan.yaml --record out --json >again.json || fail "a folder as a record"
 grep -q 'one night only' again.json || fail "a record of one night does not say so"
 
+# Leases that fail are a part of the record, and of the plan: one of thirteen.
+provoke "at=denoise,step=1,do=fail.retry,once=$WORK/failed"
+"$PROGRAM" run plan.yaml --out out-failing --workers 2 --quiet 2>run.err || fail "run with a lease that fails: $(cat run.err)"
+calm_down
+[ "$(leases failing failed)" = 1 ] || fail "no lease failed: $(events failing lease.ended)"
+"$PROGRAM" plan plan.yaml --record out-failing --json >failing.json || fail "plan of a record with a failed lease"
+grep -q '"failing_leases": 0.07692' failing.json || fail "one of thirteen leases failed: $(cat failing.json)"
+
 # What submit makes of a plan, with a stand-in for sbatch: as many nodes as the deadline needs, and a report that compares.
 mkdir -p bin
 printf '#!/bin/sh\necho 4711\n' >bin/sbatch
