@@ -98,6 +98,18 @@ ShotSpec shot_trunk(const ShotSpec *s)
     return trunk;
 }
 
+char *shot_adapters(const ShotSpec *s)
+{
+    char *text = text_copy("");
+    for (int i = 0; s->media && i < s->media->lora_count; i++) {
+        const ShotLora *l = &s->media->lora[i];
+        char *longer = text_format("%s%s%s %g %s", text, i ? "; " : "", l->file.sha256, l->scale, l->expert);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
 Status shot_read_reused(const ShotSpec *s, bool *reused)
 {
     long last = 0;

@@ -66,6 +66,8 @@ void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT]);
 
 /* The shot whose first trunk_steps steps are those of *s: *s with the trunk's prompt. Texts and media are borrowed. */
 ShotSpec shot_trunk(const ShotSpec *s);
+/* "SHA256 scale expert; ..." of its adapters, "" without; free() it. */
+char *shot_adapters(const ShotSpec *s);
 /* reused_steps as a table of s->steps. ERR_INPUT: not numbers from 1 to steps - 1 that rise, with commas between. */
 Status shot_read_reused(const ShotSpec *s, bool *reused);
 /* Whether a step that begins at this noise level is guided, as far as the interval says. */

@@ -43,7 +43,8 @@ static void compare(Fields *f, const ShotSpec *s, const char *model_hash)
         fields_fault(f, "sigmas", " are others than the campaign's (%s)", *s->sigmas ? s->sigmas : "standard");
 }
 
-Status campaign_cache_read(const char *path, const ShotSpec *s, const char *model_hash, char **reused_steps)
+Status campaign_cache_read(const char *path, const ShotSpec *s, const char *model_hash, char **reused_steps,
+                           char **adapters)
 {
     Fields f;
     *reused_steps = NULL;
@@ -52,6 +53,7 @@ Status campaign_cache_read(const char *path, const ShotSpec *s, const char *mode
     const double bound = fields_real(&f, "bound", 0, 0, 1), apart = fields_real(&f, "difference", 2, 0, 1e9);
     if (apart > bound) fields_fault(&f, "difference", " is %g, more than its bound, %g", apart, bound);
     ShotSpec reused = *s;
+    *adapters = text_copy(fields_text(&f, "adapters", ""));
     reused.reused_steps = text_copy(fields_text(&f, "reused_steps", ""));
     Status status = fields_close(&f);
     if (!failed(status) && *reused.reused_steps) {

@@ -454,7 +454,7 @@ static void read_cache(CampaignLoad *l)
     Campaign *c = l->campaign;
     if (!is_given(l->file.cache)) return;
     char *path = path_join(c->folder, l->file.cache), *word = shell_word(c->file), *out = shell_word(path);
-    Status status = campaign_cache_read(path, &l->base, c->model_hash, &c->reused_steps);
+    Status status = campaign_cache_read(path, &l->base, c->model_hash, &c->reused_steps, &l->cache_adapters);
     if (failed(status))
         faults_add(l->faults, place_of(l, "reuse.cache"), "%s; `reelwright calibrate %s --output %s` measures it",
                    status.message, word, out);
@@ -465,6 +465,24 @@ static void read_cache(CampaignLoad *l)
     free(path);
     free(word);
     free(out);
+}
+
+/* A cache holds for the adapters that it was measured with. */
+static void check_cache_adapters(const CampaignLoad *l)
+{
+    const Campaign *c = l->campaign;
+    for (int64_t i = 0; i < c->shot_count && c->reused_steps; i++) {
+        char *adapters = shot_adapters(&c->shot[i].spec);
+        const bool same = strcmp(adapters, l->cache_adapters) == 0;
+        if (!same)
+            faults_add(l->faults, place_of(l, "reuse.cache"),
+                       "was measured with %s%s, and a render has %s; `reelwright calibrate` measures a campaign "
+                       "whose rows all have the same",
+                       *l->cache_adapters ? "the adapter " : "no adapters", l->cache_adapters,
+                       *adapters ? adapters : "none");
+        free(adapters);
+        if (!same) return;
+    }
 }
 
 static Status load(const char *file, bool with_cache, Campaign **out)
@@ -489,6 +507,7 @@ static Status load(const char *file, bool with_cache, Campaign **out)
     c->share_shots = l.file.reuse_shots;
     c->finish = finish_document(&l);
     campaign_plan(&l);
+    check_cache_adapters(&l);
     TRY_OUT(finish_keys_look(l.finish));
     TRY_OUT(faults_status(l.faults));
     campaign_model_warn(&l);
@@ -503,6 +522,7 @@ out:
     template_free(&l.seed);
     template_free(&l.trunk);
     free(l.trunk_prompt);
+    free(l.cache_adapters);
     campaign_cameo_free(&l.cameo);
     campaign_media_free(&l.media);
     finish_keys_free(&l.finish);

@@ -23,6 +23,7 @@ typedef struct {
     ShotSpec base; /* the settings that all shots share: the model's defaults and the file's keys; no texts, no seed */
     Template *prompt, *negative, *seed; /* seed NULL: derived from campaign and row */
     Template *trunk;                    /* what a trunk is told; NULL: there is none */
+    char *cache_adapters;               /* that reuse.cache was measured with */
     char *trunk_prompt;   /* the same for all rows: the prompt without its variables; NULL where trunk has the word */
     CampaignMedia *media; /* pictures and videos: media.h */
     CampaignCameo *cameo; /* people: cameo.h; NULL: none */

@@ -108,8 +108,8 @@ typedef struct {
     int count, room, renderers, finishers;
     double first_s, last_s, started_s;
     int64_t shots, clips;
-    StepWork *step; /* [steps], what a render's steps ask for; NULL: not known */
-    int steps;
+    StepWork *step;   /* [steps], what a render's steps ask for; NULL: not known */
+    int steps, trunk; /* trunk: so many of them may come from another shot */
     Measured gap, text, denoise, decode;
 } Reading;
 
@@ -141,16 +141,15 @@ static void note_time(WorkerTimes *w, LeaseKind kind, double s)
 /* What denoising would have taken with all steps, where the first ones came from a trunk. */
 static double denoise_of_all(const Reading *g, const LeaseRow *row)
 {
-    const int first = g->steps - row->steps_done;
-    if (!g->step || first <= 0 || first >= g->steps) return row->denoise_s;
-    const int own = evaluations_count(g->step, first, g->steps);
+    if (!g->step || row->steps_resumed >= g->steps) return row->denoise_s;
+    const int own = evaluations_count(g->step, row->steps_resumed, g->steps);
     return own ? row->denoise_s * evaluations_count(g->step, 0, g->steps) / own : row->denoise_s;
 }
 
 /* A worker's first render loads the model: what it takes beside its stages is the loading. */
 static void take_render(Reading *g, WorkerTimes *s, const LeaseRow *row)
 {
-    if (row->steps_resumed > 0) return; /* a part of a render only */
+    if (row->steps_resumed > 0 && row->steps_resumed != g->trunk) return; /* a part of a render only */
     const double denoise_s = denoise_of_all(g, row), stages_s = row->text_s + denoise_s + row->decode_s,
                  took_s = row->ended_s - row->given_s + denoise_s - row->denoise_s;
     g->shots++;
@@ -266,6 +265,7 @@ static Status take_work(Ledger *l, const Snapshot *s, Reading *g)
         json_object_set_new(r->work, "frames", json_integer(shot.frames));
         json_object_set_new(r->work, "steps", json_integer(shot.steps));
         json_object_set_new(r->work, "guidance", json_real(shot.guidance));
+        g->trunk = shot.trunk_steps;
         plan_steps(&shot, s->model_folder, g);
     }
     shot_clear(&shot);
@@ -315,6 +315,10 @@ out:
 Status record_add_latest(Ledger *l, int64_t most, Record *r)
 {
     Reading g = {.r = r};
+    ShotSpec shot = {0};
+    TRY(ledger_read_any_shot(l, &shot));
+    g.trunk = shot.trunk_steps;
+    shot_clear(&shot);
     Status status = ledger_read_latest_leases(l, most, (LeaseSink){take_lease, &g});
     if (!failed(status)) measure_workers(&g, LEASE_RENDER, r);
     clear_reading(&g);

@@ -1,6 +1,7 @@
 /* calibrate.c - `reelwright calibrate CAMPAIGN`: measures which denoising steps of a campaign may be left out, and writes the file that
  * `reuse: {cache: FILE}` names. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/file.h"
 #include "common/foreign.h"
@@ -8,11 +9,29 @@
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/verbs/verbs.h"
 
+static Status check_adapters(const Campaign *c)
+{
+    char *first = shot_adapters(&c->shot[0].spec);
+    bool same = true;
+    for (int64_t i = 1; i < c->shot_count && same; i++) {
+        char *other = shot_adapters(&c->shot[i].spec);
+        same = strcmp(first, other) == 0;
+        free(other);
+    }
+    free(first);
+    if (same) return status_ok();
+    return status_fail(ERR_INPUT,
+                       "%s: loras: rows have different adapters, and a cache is measured for one set of them; make a "
+                       "campaign of its own for the rows of each",
+                       c->file);
+}
+
 /* Spread over the campaign's renders: neighbours may be alike. */
 static Status measure(const Campaign *c, CalibrateOptions *o, int prompts, Calibrate *calibrate)
 {
     int count = c->shot_count < prompts ? (int)c->shot_count : prompts;
     if (count < 1) return status_fail(ERR_INPUT, "%s: no render to measure: every row is refused", c->file);
+    TRY(check_adapters(c));
     ShotSpec *shot = memory_get((size_t)count, sizeof *shot);
     for (int i = 0; i < count; i++) shot[i] = c->shot[c->shot_count * i / count].spec;
     o->model_folder = c->model_folder;
@@ -39,7 +58,7 @@ Status verb_calibrate(int argc, char **argv, Calibrate *calibrate)
         .verb = "calibrate",
         .arguments = "CAMPAIGN.yaml [options]",
         .about = "Measures which denoising steps may add what the transformer's layers added in the step before "
-                 "instead of running\nthem, for the campaign's model, size and settings. "
+                 "instead of running\nthem, for the campaign's model, size, settings and adapters. "
                  "`reuse: {cache: FILE.json}` in the campaign then does so.",
         .option = table,
         .option_count = sizeof table / sizeof *table,

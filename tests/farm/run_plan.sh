@@ -76,6 +76,7 @@ grep -q "\"all\": $made," trunk.json || fail "$made evaluations were made, plann
 grep -q '"without_savings": 108' trunk.json || fail "without them it would be 108: $(cat trunk.json)"
 "$PROGRAM" plan trunk.yaml --record out-trunk --json >trunk.json || fail "a record of shared steps"
 grep -q "\"all\": $made," trunk.json || fail "the same from that record: $(cat trunk.json)"
+grep -q 'fewer than 5 renders' trunk.json && fail "renders that took their first steps from others are no part of the record: $(cat trunk.json)"
 
 printf '{"format": "something"}' >bad.json
 status_is 2 "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err

@@ -518,6 +518,15 @@ static void test_cache(void **state)
         }
         free(text);
     }
+    char *text = text_format(CACHE, model, 64, 4, "2", 0.05), *with; /* measured with an adapter that no row has */
+    text[strlen(text) - 1] = 0;
+    with = text_format("%s,\"adapters\":\"00 1 both\"}", text);
+    write_text("cache.json", with, strlen(with));
+    Status s = load(yaml, "id\n1\n", &c);
+    if (!strstr(s.message, "reuse.cache: was measured with the adapter 00 1 both, and a render has none"))
+        fail_msg("%s", s.message);
+    free(with);
+    free(text);
     char *path = path_join(folder, "cache.json");
     unlink(path);
     free(path);

@@ -143,10 +143,10 @@ out:
     return status;
 }
 
-/* What the shot asks for; a shot without adapters takes off those of the one before. */
-static Status take_adapters(Run *r)
+/* A shot without adapters takes off those of the one before. */
+Status render_set_adapters(Engine *e, const ShotSpec *s)
 {
-    const ShotMedia *m = r->job->shot->media;
+    const ShotMedia *m = s->media;
     EngineAdapter adapter[ENGINE_MAX_ADAPTERS];
     const int count = m ? m->lora_count : 0;
     for (int i = 0; i < count && i < ENGINE_MAX_ADAPTERS; i++) {
@@ -156,7 +156,7 @@ static Status take_adapters(Run *r)
                                      : strcmp(expert, "low") == 0 ? ADAPTER_LOW
                                                                   : ADAPTER_BOTH};
     }
-    return engine_set_adapters(r->e, adapter, count);
+    return engine_set_adapters(e, adapter, count);
 }
 
 /* A last checkpoint, at the next step that a run can go on from: in a group all ranks come to it. */
@@ -341,7 +341,7 @@ static Status read_noise(const Run *r, float **noise)
 static Status denoise_shot(Run *r, const float *noise, Checkpoint *c, double *text_s)
 {
     double trunk_text_s = 0;
-    TRY(take_adapters(r));
+    TRY(render_set_adapters(r->e, r->job->shot));
     const bool branches = r->job->shot->trunk_steps > 0;
     if (branches && !c->state.latents) TRY(take_trunk(r, noise, c, &trunk_text_s));
     TRY(begin_denoise(r, noise, text_s));

@@ -51,6 +51,9 @@ void render_latents_free(RenderedLatents *r);
  * that what is found is what would be computed, bit for bit. Who is killed at it leaves a checkpoint that the next one goes on from. Without the
  * folder each computes its own. A worker that waits for a trunk loses no more than computing it would take. */
 
+/* On every rank: the engine has the shot's adapters from now on, and no others. */
+Status render_set_adapters(Engine *e, const ShotSpec *s);
+
 /* By the first rank of a group alone. Decodes and hands over frames as they come: [n,H,W,3] fp32 in [0,1]. */
 typedef struct {
     Status (*put)(void *self, const float *frames, int n, int height, int width);
