@@ -13,6 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const int f = memory_file(data, size, path);
     if (f < 0) return 0;
     if (failed(sound_read(path, &s)) && s.count) abort();
+    float *pcm = NULL;
+    int64_t count;
+    if (s.count && failed(sound_hear(&s, &pcm, &count))) abort();
+    free(pcm);
     sound_clear(&s);
     close(f);
     return 0;

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "common/file.h"
+#include "engine/speech/speech.h"
 #include "worker/finish/track.h"
 
 static const char path[] = "test_sound.wav";
@@ -118,6 +119,45 @@ static void music_sinks_while_the_voice_speaks(void **state)
     sound_clear(&out);
     sound_clear(&music);
     sound_clear(&voice);
+}
+
+static double rms_heard(const float *pcm, int64_t from, int64_t to)
+{
+    double sum = 0;
+    for (int64_t i = from; i < to; i++) sum += pcm[i] * pcm[i];
+    return sqrt(sum / (double)(to - from));
+}
+
+/* One channel of a third of the samples: what both channels share, at its time, up to 8 kHz. */
+static void is_heard_at_its_time(void **state)
+{
+    static const struct {
+        double hz, left;
+    } tones[] = {{440, 1}, {7000, 1}, {9500, 0}, {20000, 0}};
+    float *pcm;
+    int64_t count, loudest = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof tones / sizeof *tones; i++) {
+        Sound s = tone(1.5, tones[i].hz, 0.5);
+        assert_string_equal(sound_hear(&s, &pcm, &count).message, "");
+        assert_true(llabs(count - 3 * SPEECH_RATE / 2) <= 1);
+        const double heard = rms_heard(pcm, 1600, count - 1600) / (0.5 / sqrt(2));
+        assert_true(tones[i].left > 0 ? fabs(heard - sqrt(2)) < 0.05 : heard < 0.01);
+        free(pcm);
+        for (int64_t k = 0; k < s.count; k++) s.sample[2 * k + 1] *= -1;
+        assert_string_equal(sound_hear(&s, &pcm, &count).message, "");
+        assert_true(rms_heard(pcm, 0, count) < 1e-6);
+        free(pcm);
+        sound_clear(&s);
+    }
+    Sound click = sound_silence(2);
+    click.sample[2 * SOUND_RATE] = click.sample[2 * SOUND_RATE + 1] = 1;
+    assert_string_equal(sound_hear(&click, &pcm, &count).message, "");
+    for (int64_t k = 0; k < count; k++)
+        if (fabsf(pcm[k]) > fabsf(pcm[loudest])) loudest = k;
+    assert_int_equal(loudest, SPEECH_RATE);
+    free(pcm);
+    sound_clear(&click);
 }
 
 /* A click is a step: no sample may be further from the one before than the tones themselves are. */
@@ -233,10 +273,15 @@ static void gives_the_same_bytes_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_any_rate_and_width),           cmocka_unit_test(says_why_a_file_is_none),
-        cmocka_unit_test(music_sinks_while_the_voice_speaks), cmocka_unit_test(nothing_clicks),
-        cmocka_unit_test(becomes_as_loud_as_wanted),          cmocka_unit_test(the_track_is_measured_after_decoding),
-        cmocka_unit_test(stays_in_step_with_the_picture),     cmocka_unit_test(gives_the_same_bytes_again),
+        cmocka_unit_test(reads_any_rate_and_width),
+        cmocka_unit_test(says_why_a_file_is_none),
+        cmocka_unit_test(music_sinks_while_the_voice_speaks),
+        cmocka_unit_test(is_heard_at_its_time),
+        cmocka_unit_test(nothing_clicks),
+        cmocka_unit_test(becomes_as_loud_as_wanted),
+        cmocka_unit_test(the_track_is_measured_after_decoding),
+        cmocka_unit_test(stays_in_step_with_the_picture),
+        cmocka_unit_test(gives_the_same_bytes_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

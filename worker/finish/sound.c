@@ -10,9 +10,11 @@
 #include <libavformat/avformat.h>
 #include <libavutil/channel_layout.h>
 #include <libavutil/cpu.h>
+#include <libavutil/opt.h>
 #include <libswresample/swresample.h>
 
 #include "common/file.h"
+#include "engine/speech/speech.h"
 
 static const char formats[] = "wav,w64,flac,mp3,ogg,aac,mov,mp4,matroska,webm,aiff";
 
@@ -197,6 +199,39 @@ Status sound_read_kept(const char *path, const Sound **out)
     }
     *out = &kept.sound;
     return status_ok();
+}
+
+static Status open_hearing(SwrContext **convert)
+{
+    AVChannelLayout stereo = AV_CHANNEL_LAYOUT_STEREO, mono = AV_CHANNEL_LAYOUT_MONO;
+    int code = swr_alloc_set_opts2(convert, &mono, AV_SAMPLE_FMT_FLT, SPEECH_RATE, &stereo, AV_SAMPLE_FMT_FLT,
+                                   SOUND_RATE, 0, NULL);
+    if (code >= 0) code = av_opt_set_int(*convert, "filter_size", 64, 0); /* 32, the default, takes 0.4 dB of 7 kHz */
+    return code < 0 || swr_init(*convert) < 0 ? status_fail(ERR_NODE, "no converter of sound") : status_ok();
+}
+
+Status sound_hear(const Sound *s, float **pcm, int64_t *count)
+{
+    const int64_t room = s->count / (SOUND_RATE / SPEECH_RATE) + SPEECH_RATE; /* a second more than it can be */
+    const uint8_t *from = (const uint8_t *)s->sample;
+    SwrContext *convert = NULL;
+    Status status = status_ok();
+    *count = 0;
+    keep_to_sse2();
+    TRY_MEMORY_OUT(*pcm, room);
+    TRY_OUT(open_hearing(&convert));
+    for (int part = 0; part < 2; part++) { /* all of it, then what the resampler still has */
+        uint8_t *to = (uint8_t *)(*pcm + *count);
+        const int n = swr_convert(convert, &to, (int)(room - *count), part ? NULL : &from, part ? 0 : (int)s->count);
+        if (n < 0) TRY_OUT(status_fail(ERR_NODE, "sound could not be converted"));
+        *count += n;
+    }
+out:
+    av_force_cpu_flags(-1);
+    swr_free(&convert);
+    if (failed(status)) free(*pcm);
+    if (failed(status)) *pcm = NULL;
+    return status;
 }
 
 /* ---- mixing ------------------------------------------------------------------------------------------------------------ */

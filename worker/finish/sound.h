@@ -20,6 +20,8 @@ typedef struct {
 Status sound_read(const char *path, Sound *out);
 /* The same, from memory that is kept for the next clip: music is that of all of them. Borrowed until the next call. */
 Status sound_read_kept(const char *path, const Sound **out);
+/* What a model that speaks hears of it: SPEECH_RATE samples a second, one channel, sample 0 at the same moment; free() *pcm. */
+Status sound_hear(const Sound *s, float **pcm, int64_t *count);
 Sound sound_silence(double seconds);
 void sound_clear(Sound *s);
 static inline double sound_seconds(const Sound *s) { return (double)s->count / SOUND_RATE; }
