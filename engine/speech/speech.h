@@ -28,8 +28,8 @@ Status speech_load(Speech *s, WeightSource *source, Backend *be);
 bool speech_is_loaded(const Speech *s);
 void speech_unload(Speech *s); /* frees the weights; speech_load brings them back */
 void speech_free(Speech **s);
-/* All of it: config and weights of MODEL_FOLDER/audio_encoder, compared and loaded. */
-Status speech_open(const char *model_folder, Backend *be, Speech **out);
+/* All of it: config and weights of MODEL_FOLDER/audio_encoder, compared, divided among the ranks of `tensor` and loaded. */
+Status speech_open(const char *model_folder, Backend *be, Coll *tensor, Speech **out);
 
 /* Of the whole sound: clips = frames in it / 80 + 1, so that one more, of zeros, follows where the last is full. 0: shorter than
  * speech_least_samples. */

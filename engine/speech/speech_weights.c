@@ -197,7 +197,7 @@ void speech_free(Speech **s)
     *s = NULL;
 }
 
-Status speech_open(const char *model_folder, Backend *be, Speech **out)
+Status speech_open(const char *model_folder, Backend *be, Coll *tensor, Speech **out)
 {
     SpeechConfig config;
     WeightSource *source = NULL;
@@ -208,6 +208,7 @@ Status speech_open(const char *model_folder, Backend *be, Speech **out)
     Status status = weights_open(folder, "model", &source);
     free(folder);
     if (!failed(status)) s = speech_new(&config, speech_prefix(source));
+    if (s) speech_divide(s, tensor);
     if (!failed(status)) status = weights_check(&s->plan, source);
     if (!failed(status)) status = speech_load(s, source, be);
     weights_close(&source);

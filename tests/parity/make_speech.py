@@ -10,7 +10,7 @@ writes for each kind a folder with
     reference.safetensors    per sound NAME: NAME.hidden (all hidden states), NAME.features, NAME.C.local and .global of clip C
     reference.json           the sounds' lengths in samples, and the sizes of the audio encoder
 
-The sounds are computed, here and in test_speech_reference.c, by the same whole numbers: see `sound`.
+The sounds are computed, here and in voices.c, by the same whole numbers: see `sound`.
 """
 import argparse
 import json

@@ -11,6 +11,7 @@
 #include "common/link.h"
 #include "tests/parity/parity.h"
 #include "tests/parity/s2v.h"
+#include "tests/parity/voices.h"
 
 static const char *const fixtures[] = {"t2v-0",   "i2v_a14b-0", "ti2v5b_i2v-0",
                                        "flf2v-0", "vace-0",     "calls/lora-experts"};
@@ -188,6 +189,28 @@ static Status check_s2v(const int *world, int size)
     return status_ok();
 }
 
+/* ---- what is heard: two ranks with two heads, and with three ------------------------------------------------------------- */
+
+static Status check_voices(const int *world, int size)
+{
+    static const char *const kinds[] = {"old", "new"};
+    const Split s = {1, 1, size};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && size == 2; i++) {
+        char *folder = text_format("%s/speech/%s", FIXTURES, kinds[i]);
+        Coll *group = NULL;
+        double worst = 1;
+        Status status = coll_open_mpi(world, size, ++formed, &group);
+        if (!failed(status))
+            status = voices_compare(folder, &(BackendOptions){.kind = BACKEND_CPU, .threads = 1}, group, &worst);
+        coll_close(&group);
+        free(folder);
+        TRY(status_at(status, "%s", kinds[i]));
+        if (rank == 0) printf("voices %s: %.1e\n", kinds[i], worst);
+        if (!(worst <= 1e-5)) complain(kinds[i], &s, "what is heard differs from transformers and diffsynth");
+    }
+    return status_ok();
+}
+
 /* ---- memory: planned, and taken ---------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -272,6 +295,7 @@ int main(int argc, char **argv)
             status = run_splits(fixtures[i], world, link->count);
     if (!failed(status) && argc == 1) status = check_pocket(world, link->count);
     if (!failed(status) && argc == 1) status = check_s2v(world, link->count);
+    if (!failed(status) && argc == 1) status = check_voices(world, link->count);
     if (!failed(status) && argc == 1) status = check_memory(world, link->count);
     if (failed(status)) fprintf(stderr, "rank %d: %s\n", rank, status.message);
     if (failed(status) || failures) link_abort(&link, 1);

@@ -90,7 +90,7 @@ static void refuses_faulty_folders(void **state)
                                     faults[i].file, faults[i].file, faults[i].sed, faults[i].file);
         Speech *s;
         assert_int_equal(system(command), 0);
-        Status status = speech_open(folder, be, &s);
+        Status status = speech_open(folder, be, coll_self(), &s);
         if (status.err != ERR_INPUT || !strstr(status.message, faults[i].says) || !strstr(status.message, folder))
             fail_msg("%s: \"%s\", expected \"%s\"", faults[i].sed, status.message, faults[i].says);
         assert_null(s);
@@ -108,7 +108,7 @@ static void refuses_voices(void **state)
     Speech *s;
     SpeechFeatures f;
     static const float pcm[719];
-    assert_string_equal(speech_open(fixture, be, &s).message, "");
+    assert_string_equal(speech_open(fixture, be, coll_self(), &s).message, "");
     Status status = speech_features(s, pcm, 719, NULL, &f);
     assert_int_equal(status.err, ERR_INPUT);
     assert_string_equal(status.message, "a voice of 719 samples, expected at least 720 (0.045 s)");
@@ -131,7 +131,7 @@ static void plans_as_it_computes(void **state)
         Backend *be = open_backend(plan);
         Speech *s;
         SpeechFeatures f;
-        assert_string_equal(speech_open(fixture, be, &s).message, "");
+        assert_string_equal(speech_open(fixture, be, coll_self(), &s).message, "");
         weights[plan] = backend_kept_bytes(be);
         assert_string_equal(speech_features(s, plan ? NULL : pcm, SAMPLES, NULL, &f).message, "");
         peak[plan] = backend_peak_bytes(be);
