@@ -369,17 +369,78 @@ static TrustAnswer ask(TrustStore *s, TrustHeld *h, const TrustUse *use, int64_t
     return a;
 }
 
-TrustAnswer trust_allows(TrustStore *s, const char *cameo, const TrustUse *use, int64_t now_s)
+/* To be given to let_go. */
+static TrustHeld *hold_person(TrustStore *s, const char *cameo)
 {
     TrustHeld *h = NULL;
     if (s->holding) HASH_FIND_STR(s->held, cameo, h);
-    if (!h) {
-        h = read_person(s, cameo);
-        if (s->holding) HASH_ADD_KEYPTR(hh, s->held, h->id, strlen(h->id), h);
-    }
-    TrustAnswer a = ask(s, h, use, now_s);
+    if (h) return h;
+    h = read_person(s, cameo);
+    if (s->holding) HASH_ADD_KEYPTR(hh, s->held, h->id, strlen(h->id), h);
+    return h;
+}
+
+static void let_go(const TrustStore *s, TrustHeld *h)
+{
     if (!s->holding) free_held(h);
+}
+
+TrustAnswer trust_allows(TrustStore *s, const char *cameo, const TrustUse *use, int64_t now_s)
+{
+    TrustHeld *h = hold_person(s, cameo);
+    TrustAnswer a = ask(s, h, use, now_s);
+    let_go(s, h);
     return a;
+}
+
+/* ---- whether an answer is still the same ---- */
+
+static uint64_t mix(uint64_t stamp, const void *data, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) stamp = (stamp ^ ((const unsigned char *)data)[i]) * 1099511628211u; /* FNV-1a */
+    return stamp;
+}
+
+static uint64_t mix_consent(uint64_t stamp, const char *sha256, bool revoked, bool lapsed)
+{
+    const unsigned char state = (unsigned char)(revoked + 2 * lapsed);
+    return mix(mix(stamp, sha256, HASH_TEXT), &state, 1);
+}
+
+static uint64_t start_stamp(const TrustFact *f) { return mix(14695981039346656037u, f->record, HASH_TEXT); }
+
+void trust_glance(TrustStore *s, const char *cameo, int64_t now_s, TrustGlance *out)
+{
+    TrustHeld *h = hold_person(s, cameo);
+    const TrustFact *f = h->readable ? trust_fact(s, h->record.ref) : NULL;
+    *out = (TrustGlance){.until_s = INT64_MAX};
+    now_s = trust_now_held(s, now_s);
+    if (f) {
+        memcpy(out->ref, h->record.ref, sizeof out->ref);
+        out->stamp = start_stamp(f);
+    }
+    for (int i = 0; f && i < h->consents.count; i++) {
+        const TrustConsent *c = &h->consents.consent[i];
+        out->stamp = mix_consent(out->stamp, c->sha256, c->revoked, c->lapsed);
+        if (c->until_s > now_s && c->until_s < out->until_s) out->until_s = c->until_s;
+    }
+    let_go(s, h);
+}
+
+bool trust_glance_holds(TrustStore *s, const char *cameo, const TrustGlance *g, int64_t now_s)
+{
+    const TrustFact *f = *g->ref ? trust_fact(s, g->ref) : NULL;
+    bool all, one = false;
+    if (!f || f->erased || trust_now_held(s, now_s) >= g->until_s || failed(is_revoked(s, cameo, 0, &all)))
+        return false;
+    uint64_t stamp = start_stamp(f);
+    for (int i = 0; i < f->consent_count; i++) {
+        const TrustFactConsent *c = &f->consent[i];
+        if (!c->revoked && !all && failed(is_revoked(s, cameo, c->number, &one))) return false;
+        stamp = mix_consent(stamp, c->sha256, c->revoked || all || one, c->lapsed);
+        one = false;
+    }
+    return stamp == g->stamp;
 }
 
 Status trust_check(TrustStore *s, int64_t *lines, int *cameos, int *consents)

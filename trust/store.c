@@ -374,6 +374,8 @@ Status trust_refresh(TrustStore *s)
     return status_ok();
 }
 
+bool trust_is_readable(TrustStore *s) { return !failed(trust_refresh(s)); }
+
 int64_t trust_now_held(TrustStore *s, int64_t now_s)
 {
     if (now_s > s->latest_s) s->latest_s = now_s;

@@ -45,6 +45,18 @@ TrustAnswer trust_allows(TrustStore *s, const char *cameo, const TrustUse *use, 
 /* Between these two, what was read of a person is taken as read: for a plan of a million rows. */
 void trust_hold(TrustStore *s);
 void trust_release(TrustStore *s);
+typedef struct {     /* what the answers about one person rest on */
+    char ref[33];    /* "": nobody of that id who could be read */
+    uint64_t stamp;  /* of their record, and of each consent and what became of it */
+    int64_t until_s; /* when the next of their consents ends */
+} TrustGlance;
+/* Taken before they are asked about. Reads their files. */
+void trust_glance(TrustStore *s, const char *cameo, int64_t now_s, TrustGlance *out);
+/* Whether the answers about them are as they were then: by the log as it was read last (trust_is_readable), and by the revocations; their
+ * files are not read. For a look at all people of a large campaign. */
+bool trust_glance_holds(TrustStore *s, const char *cameo, const TrustGlance *g, int64_t now_s);
+/* Reads the log where it has changed. False: something is wrong with it, and every answer is no. */
+bool trust_is_readable(TrustStore *s);
 /* Changes when the log or the revocations have changed; cheap enough for once a second. */
 uint64_t trust_stamp(const TrustStore *s);
 /* The latest time that the store or this process has seen; at least now_s. */

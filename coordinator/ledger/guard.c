@@ -1,9 +1,11 @@
 #include "guard.h"
 
+#define uthash_fatal(message) abort()
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
+#include <uthash.h>
 
 #include "common/file.h"
 #include "common/log.h"
@@ -14,6 +16,13 @@
 #include "trust/trust.h"
 
 enum { LOOK_MS = 1000, ANYWAY_MS = 60000 /* consents also end without anybody writing to the store */ };
+
+typedef struct { /* one whose likeness the campaign uses */
+    char *id;
+    TrustGlance glance; /* as it was when their clips were looked at last */
+    int64_t *clip, count, room;
+    UT_hash_handle hh;
+} Person;
 
 struct Guard {
     json_t *campaign; /* "trust" of its finish document */
@@ -26,6 +35,8 @@ struct Guard {
     uint64_t stamp;
     int64_t looked_ms, found_ms;
     bool found;
+    Person *person; /* of all clips, once they were looked through */
+    bool know_all;
 };
 
 /* ---- opening ---- */
@@ -89,10 +100,24 @@ Status guard_open(Ledger *l, Guard **out)
     return status_ok();
 }
 
+static void forget_people(Guard *g)
+{
+    Person *p, *next;
+    HASH_ITER(hh, g->person, p, next)
+    {
+        HASH_DEL(g->person, p);
+        free(p->clip);
+        free(p->id);
+        free(p);
+    }
+    g->know_all = false;
+}
+
 void guard_close(Guard **guard)
 {
     Guard *g = *guard;
     if (!g) return;
+    forget_people(g);
     trust_close(&g->store);
     json_decref(g->campaign);
     free(g->fault);
@@ -119,12 +144,10 @@ void guard_look_again(Guard *g) { g->found = false, g->looked_ms = INT64_MIN / 2
 
 /* ---- the question ---- */
 
-/* What the clip's finish document asks for; the store's answer. */
-static TrustAnswer ask(Guard *g, const char *finish)
+/* Takes the clip's finish document, which asks; the store's answer. */
+static TrustAnswer ask_for(Guard *g, const json_t *cameo)
 {
     TrustAnswer a = {.unreadable = true};
-    json_t *all = json_loads(finish, 0, NULL);
-    const json_t *cameo = json_object_get(all, "cameo");
     open_store(g);
     if (!cameo)
         snprintf(a.reason, sizeof a.reason, "its finish document is damaged");
@@ -137,6 +160,13 @@ static TrustAnswer ask(Guard *g, const char *finish)
         g->use.voice = json_is_true(json_object_get(cameo, "voice"));
         a = trust_allows(g->store, text_of(cameo, "id"), &g->use, (int64_t)moment_wall_s());
     }
+    return a;
+}
+
+static TrustAnswer ask(Guard *g, const char *finish)
+{
+    json_t *all = json_loads(finish, 0, NULL);
+    TrustAnswer a = ask_for(g, json_object_get(all, "cameo"));
     json_decref(all);
     return a;
 }
@@ -186,35 +216,92 @@ static bool can_be_revoked(ClipState s)
     return s == CLIP_FINISHING || !failed(ledger_next_clip_state(s, EV_REVOKE, &to));
 }
 
-Status guard_find(Guard *g, Ledger *l, int64_t shot, int64_t clip, GuardedClips *out)
+/* ---- whose clips they are ---- */
+
+static Person *take_person(Guard *g, const char *id)
 {
-    *out = (GuardedClips){0};
-    if (!g) return status_ok();
-    if (g->store && shot < 0 && clip < 0) trust_hold(g->store); /* each person is read once */
-    Query q = clip >= 0   ? ledger_sql_query(l,
-                                             "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, clip_id, stem, "
-                                               "finish FROM clips WHERE clip = ?1 AND finish LIKE '%\"cameo\"%'",
-                                             "i", clip)
-              : shot >= 0 ? ledger_sql_query(l,
-                                             "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, clip_id, stem, "
-                                             "finish FROM clips WHERE shot = ?1 AND finish LIKE '%\"cameo\"%'",
-                                             "i", shot)
-                          : ledger_sql_query(l,
-                                             "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, clip_id, stem, "
-                                             "finish FROM clips WHERE finish LIKE '%\"cameo\"%'",
-                                             "");
-    Status status = status_ok();
+    Person *p = NULL;
+    HASH_FIND_STR(g->person, id, p);
+    if (p) return p;
+    p = memory_get(1, sizeof *p);
+    p->id = text_copy(id);
+    trust_glance(g->store, id, (int64_t)moment_wall_s(), &p->glance);
+    HASH_ADD_KEYPTR(hh, g->person, p->id, strlen(p->id), p);
+    return p;
+}
+
+/* Before its question is asked: what changes from now on is seen the next time. */
+static void note_clip(Guard *g, int64_t clip, const json_t *cameo)
+{
+    if (!g->store) return;
+    Person *p = take_person(g, text_of(cameo, "id"));
+    if (p->count == p->room) p->clip = memory_resize(p->clip, (size_t)(p->room = 2 * p->room + 4), sizeof *p->clip);
+    p->clip[p->count++] = clip;
+}
+
+/* ---- all clips, those of one shot, one clip ---- */
+
+#define WHAT_IS_ASKED  "SELECT clip, ifnull(shot, -1), ifnull(lease, 0), state, clip_id, stem, finish FROM clips WHERE "
+#define SHOWS_SOMEBODY "finish LIKE '%\"cameo\"%'"
+
+/* note: whose clips they are is noted. Ends the query. */
+static Status look_through(Guard *g, Ledger *l, Query q, bool note, GuardedClips *out)
+{
     while (ledger_sql_next(&q)) {
         ClipState state;
-        status = ledger_state_parse_clip(l, ledger_sql_text(&q, 3), &state);
-        if (failed(status)) break;
-        if (!can_be_revoked(state)) continue;
-        TrustAnswer a = ask(g, ledger_sql_text(&q, 6));
+        Status status = ledger_state_parse_clip(l, ledger_sql_text(&q, 3), &state);
+        if (failed(status)) {
+            ledger_sql_end(&q);
+            return status;
+        }
+        const bool asked = can_be_revoked(state);
+        json_t *all = asked || note ? json_loads(ledger_sql_text(&q, 6), 0, NULL) : NULL;
+        const json_t *cameo = json_object_get(all, "cameo");
+        if (note) note_clip(g, ledger_sql_int(&q, 0), cameo); /* whatever its state is now */
+        TrustAnswer a = {.allowed = true};
+        if (asked) a = ask_for(g, cameo);
         if (must_go(state, &a)) add(out, &q, state, a.reason);
+        json_decref(all);
     }
+    return q.status;
+}
+
+static Status look_at_all(Guard *g, Ledger *l, GuardedClips *out)
+{
+    forget_people(g);
+    Status status = look_through(g, l, ledger_sql_query(l, WHAT_IS_ASKED SHOWS_SOMEBODY, ""), true, out);
+    g->know_all = !failed(status) && g->store;
+    return status;
+}
+
+static Status look_at_changed(Guard *g, Ledger *l, GuardedClips *out)
+{
+    const int64_t now_s = (int64_t)moment_wall_s();
+    Status status = status_ok();
+    for (Person *p = g->person; p && !failed(status); p = p->hh.next) {
+        if (trust_glance_holds(g->store, p->id, &p->glance, now_s)) continue;
+        trust_glance(g->store, p->id, now_s, &p->glance);
+        for (int64_t i = 0; i < p->count && !failed(status); i++)
+            status = look_through(g, l, ledger_sql_query(l, WHAT_IS_ASKED "clip = ?1", "i", p->clip[i]), false, out);
+    }
+    if (failed(status)) g->know_all = false; /* whom of them was asked about is not known */
+    return status;
+}
+
+Status guard_find(Guard *g, Ledger *l, int64_t shot, int64_t clip, GuardedClips *out)
+{
+    const bool all = shot < 0 && clip < 0;
+    *out = (GuardedClips){0};
+    if (!g) return status_ok();
+    if (g->store && all) trust_hold(g->store); /* each person is read once */
+    Status status =
+        clip >= 0   ? look_through(g, l, ledger_sql_query(l, WHAT_IS_ASKED "clip = ?1 AND " SHOWS_SOMEBODY, "i", clip),
+                                   false, out)
+        : shot >= 0 ? look_through(g, l, ledger_sql_query(l, WHAT_IS_ASKED "shot = ?1 AND " SHOWS_SOMEBODY, "i", shot),
+                                   false, out)
+        : g->know_all && trust_is_readable(g->store) ? look_at_changed(g, l, out)
+                                                     : look_at_all(g, l, out);
     if (g->store) trust_release(g->store);
-    if (failed(status)) ledger_sql_end(&q);
-    if (!failed(status)) status = q.status;
     if (failed(status)) guard_clear(out);
     return status;
 }

@@ -85,6 +85,16 @@ static int grant(TrustStore *s, const char *id, int64_t until)
     return number;
 }
 
+/* A store with anna in it, verified, whose first consent ends then. */
+static TrustStore *open_with_anna(int64_t until)
+{
+    TrustStore *s = open_store(TRUST_WRITE);
+    add(s, "anna");
+    verify(s, "anna");
+    assert_int_equal(grant(s, "anna", until), 1);
+    return s;
+}
+
 static const TrustUse use = {.purpose = "summer", .face = true};
 
 static bool allows(TrustStore *s, const char *id, int64_t now) { return trust_allows(s, id, &use, now).allowed; }
@@ -218,10 +228,7 @@ static void each_flipped_byte_is_found(void **unused)
     (void)unused;
     static const char *const name[] = {"consents/anna.1.json", "log.jsonl", "log.jsonl.head", "signers.json",
                                        "cameos/anna/cameo.json"};
-    TrustStore *s = open_store(TRUST_WRITE);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + 10 * DAY);
+    TrustStore *s = open_with_anna(NOW + 10 * DAY);
     trust_close(&s);
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
         char *path = path_join(folder, name[i]);
@@ -266,10 +273,7 @@ static void each_flipped_byte_of_a_medium_is_found(void **unused)
 static void what_is_taken_out_or_put_back_is_found(void **unused)
 {
     (void)unused;
-    TrustStore *s = open_store(TRUST_WRITE);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + 10 * DAY);
+    TrustStore *s = open_with_anna(NOW + 10 * DAY);
     char *copy = text_format("cp -a %s %s.copy", folder, folder);
     run(copy);
     good(trust_revoke(s, "anna", 1, NOW + 200));
@@ -301,10 +305,7 @@ static void what_is_taken_out_or_put_back_is_found(void **unused)
 static void time_does_not_go_back(void **unused)
 {
     (void)unused;
-    TrustStore *s = open_store(TRUST_WRITE);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + DAY);
+    TrustStore *s = open_with_anna(NOW + DAY);
     assert_true(allows(s, "anna", NOW + 200));
     assert_false(allows(s, "anna", NOW + DAY));
     assert_false(allows(s, "anna", NOW + 200));
@@ -380,10 +381,7 @@ static void an_older_challenge_does_not_come_back(void **unused)
 static void links_in_the_store_lead_nowhere(void **unused)
 {
     (void)unused;
-    TrustStore *s = open_store(TRUST_WRITE);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + DAY);
+    TrustStore *s = open_with_anna(NOW + DAY);
     char *move = text_format("mv %s/cameos/anna %s.out && ln -s ../../%s.out %s/cameos/anna && touch %s.out/precious",
                              folder, folder, folder, folder, folder);
     run(move);
@@ -400,10 +398,7 @@ static void links_in_the_store_lead_nowhere(void **unused)
 static void what_comes_from_another_store_does_not_hold(void **unused)
 {
     (void)unused;
-    TrustStore *s = open_store(TRUST_WRITE);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + DAY);
+    TrustStore *s = open_with_anna(NOW + DAY);
     trust_close(&s);
     char *away = text_format("rm -rf %s.copy && mv %s %s.copy", folder, folder, folder);
     run(away);
@@ -450,10 +445,7 @@ static void keys_are_changed(void **unused)
     TrustRecord r;
     unsigned char *data;
     size_t bytes;
-    TrustStore *s = open_store(TRUST_WRITE), *other = open_store(TRUST_READ);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + 10 * DAY);
+    TrustStore *s = open_with_anna(NOW + 10 * DAY), *other = open_store(TRUST_READ);
     char *old = text_format("cp %s/key %s.copy", folder, folder);
     run(old);
     good(trust_rotate(s, NOW + 150));
@@ -518,10 +510,7 @@ static void erasing_leaves_nothing_about_the_person(void **unused)
 static void export_holds_everything(void **unused)
 {
     (void)unused;
-    TrustStore *s = open_store(TRUST_WRITE);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + 10 * DAY);
+    TrustStore *s = open_with_anna(NOW + 10 * DAY);
     char *out = text_format("%s.out", folder);
     good(trust_export(s, "anna", out));
     char *look = text_format(
@@ -539,10 +528,7 @@ static void export_holds_everything(void **unused)
 static void a_store_that_cannot_be_written_still_answers(void **unused)
 {
     (void)unused;
-    TrustStore *s = open_store(TRUST_WRITE);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + DAY);
+    TrustStore *s = open_with_anna(NOW + DAY);
     trust_close(&s);
     char *close_it = text_format("rm -f %s/log.jsonl.lock && chmod 500 %s", folder, folder),
          *open_it = text_format("chmod 700 %s", folder);
@@ -606,11 +592,8 @@ static void a_full_disk_leaves_the_old_or_the_new(void **unused)
 static void what_one_farm_writes_the_other_sees(void **unused)
 {
     (void)unused;
-    TrustStore *s = open_store(TRUST_WRITE), *other = open_store(TRUST_USE);
+    TrustStore *s = open_with_anna(NOW + DAY), *other = open_store(TRUST_USE);
     int how;
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + DAY);
     assert_true(allows(other, "anna", NOW + 200));
     const uint64_t stamp = trust_stamp(other);
     if (fork() == 0) _exit(failed(trust_revoke(s, "anna", 0, NOW + 300)));
@@ -668,10 +651,7 @@ static void several_processes_write_at_once(void **unused)
 static void a_line_that_a_kill_cut_is_no_line(void **unused)
 {
     (void)unused;
-    TrustStore *s = open_store(TRUST_WRITE);
-    add(s, "anna");
-    verify(s, "anna");
-    grant(s, "anna", NOW + DAY);
+    TrustStore *s = open_with_anna(NOW + DAY);
     char *path = path_join(folder, "log.jsonl");
     FILE *f = fopen(path, "ab");
     fputs("{\"at\":\"2026-", f);
@@ -686,10 +666,54 @@ static void a_line_that_a_kill_cut_is_no_line(void **unused)
     trust_close(&s);
 }
 
+/* Whatever changes an answer is seen without reading her files; what changes none is not. */
+static void a_glance_sees_what_changes_an_answer(void **unused)
+{
+    (void)unused;
+    TrustStore *s = open_with_anna(NOW + DAY), *other = open_store(TRUST_USE);
+    TrustGlance g, nobody;
+    trust_glance(other, "anna", NOW + 200, &g);
+    assert_true(trust_is_readable(other));
+    assert_true(trust_glance_holds(other, "anna", &g, NOW + 200));
+    add(s, "ben");
+    assert_true(trust_is_readable(other));
+    assert_true(trust_glance_holds(other, "anna", &g, NOW + 200));
+    trust_glance(other, "cleo", NOW + 200, &nobody);
+    assert_false(trust_glance_holds(other, "cleo", &nobody, NOW + 200)); /* she may come */
+    assert_false(trust_glance_holds(other, "anna", &g, NOW + DAY));      /* the consent has ended */
+    trust_close(&other);
+
+    other = open_store(TRUST_USE);
+    trust_glance(other, "anna", NOW + 200, &g);
+    assert_int_equal(grant(s, "anna", NOW + 2 * DAY), 2);
+    assert_true(trust_is_readable(other));
+    assert_false(trust_glance_holds(other, "anna", &g, NOW + 200));
+    trust_glance(other, "anna", NOW + 200, &g);
+    char *revocation = text_format("%s/revocations/anna.2.json", folder), *log = text_format("%s/log.jsonl", folder);
+    good(file_replace(revocation, "", 0)); /* holds before the log has it */
+    assert_false(trust_glance_holds(other, "anna", &g, NOW + 200));
+    trust_glance(other, "anna", NOW + 200, &g);
+    good(trust_revoke(s, "anna", 0, NOW + 300));
+    assert_true(trust_is_readable(other));
+    assert_false(trust_glance_holds(other, "anna", &g, NOW + 301));
+    trust_glance(other, "anna", NOW + 301, &g);
+    assert_true(trust_glance_holds(other, "anna", &g, NOW + 301));
+    good(trust_erase(s, "anna", NOW + 302));
+    assert_true(trust_is_readable(other));
+    assert_false(trust_glance_holds(other, "anna", &g, NOW + 303));
+    good(file_replace(log, "{}\n", 3));
+    assert_false(trust_is_readable(other));
+    free(log);
+    free(revocation);
+    trust_close(&other);
+    trust_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(one_life, begin),
+        cmocka_unit_test_setup(a_glance_sees_what_changes_an_answer, begin),
         cmocka_unit_test_setup(media_come_back_and_are_unreadable_on_the_disk, begin),
         cmocka_unit_test_setup(everything_is_private, begin),
         cmocka_unit_test_setup(each_flipped_byte_is_found, begin),
