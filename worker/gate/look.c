@@ -149,7 +149,10 @@ static void measure_light(Look *l, LookFigures *f)
     }
     int bright = 255;
     for (int above = levels[255]; bright > 0 && above * 100 < n; above += levels[bright]) bright--;
+    int deep = 0;
+    for (int below = levels[0]; deep < 255 && below * 100 < n; below += levels[deep]) deep++;
     f->bright = (float)bright;
+    f->deep = (float)deep;
     f->luminance = (float)(light / n);
     f->red = (float)(red / n);
     f->mean = (float)(luma / n);

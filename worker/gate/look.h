@@ -23,7 +23,7 @@ typedef struct {
     float luminance, luminance_area;     /* relative luminance 0 to 1 (WCAG), and the share that changed */
     float red, red_area;                 /* (R-G-B) x 320 where R/(R+G+B) >= 0.8, and the share that changed */
     float cell[LOOK_CELLS * LOOK_CELLS]; /* mean luma */
-    float bright;                        /* level that a hundredth of the picture exceeds */
+    float bright, deep;                  /* levels that a hundredth of the picture exceeds, and is below */
     bool sampled;                        /* six a second are: */
     TextureFigures texture;              /* NAN where not */
 } LookFigures;

@@ -82,6 +82,15 @@ static float over_neighbours(const Series *s, int i, int c, int reach)
     return s->f[i].cell[c] - (float)(sum / (last - first + 1));
 }
 
+/* What is black cannot flicker: mean over pictures [first, first + n). */
+static bool is_lit(const Series *s, int first, int n, int c)
+{
+    enum { BLACK = 6 };
+    double sum = 0;
+    for (int i = first; i < first + n; i++) sum += s->f[i].cell[c];
+    return sum > BLACK * n;
+}
+
 /* Of one cell in pictures [first, first + n): peak to peak where it alternates, else 0. */
 static float cell_flicker(const float *over, int n)
 {
@@ -138,9 +147,12 @@ double series_flicker(const Series *s, float *local)
         for (int c = 0; c < CELLS; c++) over[i * CELLS + c] = over_neighbours(s, i, c, reach);
     for (int i = 0; i < s->count; i++) local[i] = 0;
     for (int i = 0; i + window <= s->count; i++) {
-        for (int c = 0; c < CELLS; c++) cell[c] = cell_flicker(over + i * CELLS + c, window);
-        qsort(cell, CELLS, sizeof *cell, compare);
-        local[i] = fminf(cell[CELLS * 6 / 10], 2 * common_flicker(over + i * CELLS, window)) * dark_gain(s, i, window);
+        int lit = 0;
+        for (int c = 0; c < CELLS; c++)
+            if (is_lit(s, i, window, c)) cell[lit++] = cell_flicker(over + i * CELLS + c, window);
+        if (lit < CELLS / 4) continue;
+        qsort(cell, (size_t)lit, sizeof *cell, compare);
+        local[i] = fminf(cell[lit * 6 / 10], 2 * common_flicker(over + i * CELLS, window)) * dark_gain(s, i, window);
         worst = fmax(worst, local[i]);
     }
     free(over);
@@ -254,7 +266,7 @@ double series_blur_change(const Series *s, float *local)
     return worst;
 }
 
-static float level_of(const LookFigures *f) { return fmaxf(f->mean, f->bright / 8); }
+static float level_of(const LookFigures *f) { return fmaxf(fmaxf(f->mean, f->bright / 8), f->deep + 40); }
 
 double series_exposure(const Series *s, double middle, float *local)
 {

@@ -31,7 +31,7 @@ double series_blur_change(const Series *s, float *local);
 double series_blockiness(const Series *s, float *local);
 double series_banding(const Series *s, float *local);
 /* Mean of the second that is furthest from the middle. Lamps in the night are no fault: a picture's level is at least an eighth of what its
- * brightest hundredth has. */
+ * brightest hundredth has; where nothing is dark, it is 40 levels above the darkest hundredth at least. */
 double series_exposure(const Series *s, double middle, float *local);
 
 #endif

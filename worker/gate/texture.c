@@ -117,7 +117,7 @@ static float edge_width(Texture *t)
     if (w < MIN_SIDE && h < MIN_SIDE) return NAN; /* no edge is narrow there */
     if (t->edges < MIN_EDGES || t->edges < (w + h) / 6) return NAN;
     const int longer = w > h ? w : h;
-    return quantile(t->widths, t->edges, 0.25) * 1000 / (float)longer;
+    return quantile(t->widths, t->edges, 0.03) * 1000 / (float)longer;
 }
 
 /* ---- sharpness -------------------------------------------------------------------------------------------------------- */

@@ -19,9 +19,11 @@ struct Watermark {
     float *signs;    /* of the cells that the picture covers, and one more on each side: the payload is in them */
     float *strength; /* the same, times what the picture hides there */
     int *column;     /* of each pixel column: which cell lies left of it */
-    float *part;     /* and how far it is from its centre to the next one's */
-    float *line;     /* one row of cells between two */
-    float *added;    /* one row of pixels */
+    int *part;       /* and how far it is from its centre to the next one's, of 32768 */
+    int16_t *wide;   /* [rows + 2][width]: the rows of cells, drawn out to pixels; 128 to a level */
+    int16_t *slope;  /* of one row of pixels: changes from pixel to pixel, summed up */
+    int *cell;       /* of one row of cells */
+    int *edge;       /* of each column of cells: its first pixel, and where the last one ends */
 };
 
 /* ---- payload ------------------------------------------------------------------------------------------------------------- */
@@ -75,6 +77,13 @@ static void lay_cells(Watermark *w, const uint8_t key[WATERMARK_KEY_BYTES], uint
     free(p);
 }
 
+/* Of a column or row of cells; the last pixel has no neighbour and counts for none. */
+static int first_pixel(const Watermark *w, int cell, int size)
+{
+    const int at = (int)((float)cell * w->cell_px);
+    return at < size - 1 ? at : size - 1;
+}
+
 Status watermark_new(const uint8_t key[WATERMARK_KEY_BYTES], uint64_t payload, int width, int height, Watermark **out)
 {
     const int longer = width > height ? width : height, shorter = width > height ? height : width;
@@ -92,15 +101,18 @@ Status watermark_new(const uint8_t key[WATERMARK_KEY_BYTES], uint64_t payload, i
     const size_t count = (size_t)(w->columns + 2) * (size_t)(w->rows + 2);
     w->signs = memory_get(count, sizeof *w->signs);
     w->strength = memory_get(count, sizeof *w->strength);
-    w->line = memory_get((size_t)w->columns + 2, sizeof *w->line);
+    w->wide = memory_get((size_t)(w->rows + 2) * (size_t)width, sizeof *w->wide);
+    w->slope = memory_get((size_t)width, sizeof *w->slope);
+    w->cell = memory_get((size_t)w->columns + 2, sizeof *w->cell);
+    w->edge = memory_get((size_t)w->columns + 1, sizeof *w->edge);
     w->column = memory_get((size_t)width, sizeof *w->column);
     w->part = memory_get((size_t)width, sizeof *w->part);
-    w->added = memory_get((size_t)width, sizeof *w->added);
     for (int x = 0; x < width; x++) {
         const float at = ((float)x + 0.5f) / w->cell_px + 0.5f; /* the border cell's centre is at 0 */
         w->column[x] = (int)at;
-        w->part[x] = at - (float)w->column[x];
+        w->part[x] = (int)((at - (float)w->column[x]) * 32768);
     }
+    for (int c = 0; c <= w->columns; c++) w->edge[c] = first_pixel(w, c, width);
     lay_cells(w, key, payload);
     *out = w;
     return status_ok();
@@ -111,41 +123,50 @@ void watermark_free(Watermark **w)
     if (!*w) return;
     free((*w)->signs);
     free((*w)->strength);
-    free((*w)->line);
+    free((*w)->wide);
+    free((*w)->slope);
+    free((*w)->cell);
+    free((*w)->edge);
     free((*w)->column);
     free((*w)->part);
-    free((*w)->added);
     free(*w);
     *w = NULL;
 }
 
-/* What a cell hides: its mean absolute gradient, of every second pixel. */
-static float hidden_levels(const Watermark *w, const uint8_t *luma, int stride, int cx, int cy)
+/* How much a row's pixels change to the right and downwards. */
+static void measure_slope(int16_t *restrict to, const uint8_t *restrict p, const uint8_t *restrict below, int width)
 {
-    const int x0 = (int)((float)cx * w->cell_px), y0 = (int)((float)cy * w->cell_px);
-    int x1 = (int)((float)(cx + 1) * w->cell_px), y1 = (int)((float)(cy + 1) * w->cell_px), sum = 0, count = 0;
-    if (x1 > w->width - 1) x1 = w->width - 1;
-    if (y1 > w->height - 1) y1 = w->height - 1;
-    for (int y = y0; y < y1; y += 2)
-        for (int x = x0; x < x1; x += 2, count++) {
-            const uint8_t *p = luma + (ptrdiff_t)y * stride + x;
-            sum += abs(p[1] - p[0]) + abs(p[stride] - p[0]);
-        }
-    const float texture =
-        count ? (float)sum / (float)count * w->cell_px / 4 : 0; /* over a quarter of a cell, whatever the size */
-    return fminf(most_levels, flat_levels + texture_share * texture);
+    for (int x = 0; x < width - 1; x++) to[x] = (int16_t)(abs(p[x + 1] - p[x]) + abs(below[x] - p[x]));
+}
+
+/* What each cell of a row hides: its mean absolute gradient, of every second row of pixels. */
+static void measure_row(Watermark *w, const uint8_t *luma, int stride, int row, float *levels)
+{
+    const int y0 = first_pixel(w, row, w->height), y1 = first_pixel(w, row + 1, w->height);
+    memset(w->cell, 0, (size_t)w->columns * sizeof *w->cell);
+    for (int y = y0; y < y1; y += 2) {
+        const uint8_t *p = luma + (ptrdiff_t)y * stride;
+        measure_slope(w->slope, p, p + stride, w->width);
+        for (int c = 0; c < w->columns; c++)
+            for (int x = w->edge[c]; x < w->edge[c + 1]; x++) w->cell[c] += w->slope[x];
+    }
+    for (int c = 0; c < w->columns; c++) {
+        const int count = (w->edge[c + 1] - w->edge[c]) * ((y1 - y0 + 1) / 2);
+        const float texture = count ? (float)w->cell[c] / (float)count * w->cell_px / 4
+                                    : 0; /* over a quarter of a cell, whatever the size */
+        levels[c] = fminf(most_levels, flat_levels + texture_share * texture);
+    }
 }
 
 static void measure_strength(Watermark *w, const uint8_t *luma, int stride)
 {
     const int wide = w->columns + 2;
     double squares = 0;
-    for (int y = 0; y < w->rows; y++)
-        for (int x = 0; x < w->columns; x++) {
-            const float levels = hidden_levels(w, luma, stride, x, y);
-            w->strength[(y + 1) * wide + x + 1] = levels;
-            squares += (double)levels * levels;
-        }
+    for (int y = 0; y < w->rows; y++) {
+        float *levels = w->strength + (y + 1) * wide + 1;
+        measure_row(w, luma, stride, y, levels);
+        for (int x = 0; x < w->columns; x++) squares += (double)levels[x] * levels[x];
+    }
     /* between two cells of random signs the mean square is 4/9 of theirs */
     const float rms = (float)sqrt(squares / (w->rows * w->columns)) * 2 / 3,
                 scale = rms > most_rms ? most_rms / rms : 1;
@@ -161,23 +182,43 @@ static void measure_strength(Watermark *w, const uint8_t *luma, int stride)
         }
 }
 
-void watermark_embed(Watermark *w, uint8_t *luma, int stride)
+/* 128 to a level; at most 5 levels are 640. */
+static void draw_out(Watermark *w)
 {
     const int wide = w->columns + 2;
+    for (int y = 0; y < w->rows + 2; y++) {
+        const float *strength = w->strength + y * wide;
+        int16_t *to = w->wide + (ptrdiff_t)y * w->width;
+        for (int x = 0; x < wide; x++) w->cell[x] = (int)(128 * strength[x] + 1024.5f) - 1024;
+        for (int x = 0; x < w->width; x++) {
+            const int *q = w->cell + w->column[x];
+            to[x] = (int16_t)(q[0] + ((q[1] - q[0]) * w->part[x] >> 15));
+        }
+    }
+}
+
+/* part: of 32768, how far from `above` to `below`. In whole numbers, which any compiler makes vectors of: at most 5 levels are 640, their
+ * difference 1280; a pixel is 64 to a level, so that all stays within 16 bits. */
+static void add_row(uint8_t *restrict p, const int16_t *restrict above, const int16_t *restrict below, int part,
+                    int width)
+{
+    const int16_t share = (int16_t)part;
+    for (int x = 0; x < width; x++) {
+        const int16_t change = (int16_t)(below[x] - above[x]);
+        const int16_t added = (int16_t)((above[x] >> 1) + (int16_t)((change * share) >> 16));
+        const int16_t v = (int16_t)((int16_t)(p[x] * 64 + added + 32) >> 6);
+        p[x] = (uint8_t)(v < 1 ? 1 : v > 254 ? 254 : v);
+    }
+}
+
+void watermark_embed(Watermark *w, uint8_t *luma, int stride)
+{
     measure_strength(w, luma, stride);
+    draw_out(w);
     for (int y = 0; y < w->height; y++) {
         const float at = ((float)y + 0.5f) / w->cell_px + 0.5f;
         const int row = (int)at;
-        const float part = at - (float)row, *above = w->strength + row * wide, *below = above + wide;
-        uint8_t *p = luma + (ptrdiff_t)y * stride;
-        for (int x = 0; x < wide; x++) w->line[x] = above[x] + (below[x] - above[x]) * part;
-        for (int x = 0; x < w->width; x++) {
-            const float *q = w->line + w->column[x];
-            w->added[x] = q[0] + (q[1] - q[0]) * w->part[x];
-        }
-        for (int x = 0; x < w->width; x++) {
-            const float v = (float)p[x] + w->added[x] + 0.5f;
-            p[x] = (uint8_t)(v < 1 ? 1 : v > 254 ? 254 : v);
-        }
+        const int16_t *above = w->wide + (ptrdiff_t)row * w->width;
+        add_row(luma + (ptrdiff_t)y * stride, above, above + w->width, (int)((at - (float)row) * 32767), w->width);
     }
 }
