@@ -124,7 +124,9 @@ static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
         foreign_print(to, "  pictures    %s different file%s\n", count_text(c->media_count).text,
                       plural_s(c->media_count));
     foreign_print(to, "  shots       %s to render", count_text(c->shot_count).text);
-    if (!c->share_shots)
+    if (c->shot_count == 0)
+        foreign_print(to, "\n");
+    else if (!c->share_shots)
         foreign_print(to, "; none is shared (reuse.shots: false)\n");
     else
         foreign_print(to, "; %s of %s clip%s share%s another's\n", count_text(sum->shared).text,
@@ -180,13 +182,16 @@ static void print_rows(const Campaign *c, const CheckSummary *sum, FILE *to)
     if (sum->refused > told) foreign_print(to, "  and %s more refused\n", count_text(sum->refused - told).text);
 }
 
-static void print_warnings(const Campaign *c, FILE *to)
+static void print_verdict(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     const Warnings *w = &c->warnings;
-    if (w->count == 0)
-        foreign_print(to, "%s: nothing is wrong with it\n", c->name);
+    if (sum->refused)
+        foreign_print(to, "%s: %s of %s row%s %s refused", c->name, count_text(sum->refused).text,
+                      count_text(c->clip_count).text, plural_s(c->clip_count), sum->refused == 1 ? "is" : "are");
     else
-        foreign_print(to, "%s: can be rendered, with %d warning%s\n", c->name, w->count, plural_s(w->count));
+        foreign_print(to, "%s: %s", c->name, w->count ? "can be rendered" : "nothing is wrong with it");
+    if (w->count) foreign_print(to, ", with %d warning%s", w->count, plural_s(w->count));
+    foreign_print(to, "\n");
     for (int i = 0; i < w->count; i++) foreign_print(to, "  warning: %s\n", w->warning[i].message);
     foreign_print(to, "\n");
 }
@@ -195,11 +200,12 @@ void check_print(const Campaign *c, FILE *to)
 {
     CheckSummary sum;
     check_summarise(c, &sum);
-    print_warnings(c, to);
+    print_verdict(c, &sum, to);
     print_settings(c, &sum, to);
     print_counts(c, &sum, to);
     print_limits(c, &sum, to);
     print_rows(c, &sum, to);
+    if (sum.refused == c->clip_count) return;
     char *file = shell_word(c->file);
     foreign_print(to, "\nreelwright run %s --out DIR    renders it\n", file);
     free(file);

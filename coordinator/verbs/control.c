@@ -74,7 +74,7 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     bool running = snapshot_goes_on(s, moment_wall_s());
     foreign_print(stdout, "\n");
     if (why) foreign_print(stdout, "%s\n", why);
-    if (!running) foreign_print(stdout, "no run is going on: the next one takes it up\n");
+    if (!running && !why) foreign_print(stdout, "no run is going on: the next one takes it up\n");
     free(why);
     return status_ok();
 }

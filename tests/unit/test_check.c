@@ -92,7 +92,7 @@ static void test_for_people(void **state)
     Campaign *c = make_campaign();
     char *text = printed(c, check_print);
     static const char *const line[] = {
-        "test: nothing is wrong with it\n",
+        "test: 1 of 3 rows is refused\n",
         "  customers   c.csv: 3 rows, 2 columns\n",
         "  render      64x112, 33 frames at 8 per second = 4.12 s, 16 steps, guidance 4.5, unipc\n",
         "  shots       1 to render; 1 of 2 clips shares another's\n",
