@@ -18,6 +18,7 @@ typedef struct {     /* one clip to be: what a row asks for after template expan
     int64_t shot;    /* index into Campaign.shot, -1 when refused */
     char *refusal;   /* NULL, or why this row gets no clip */
     bool suppressed; /* because of deliver.suppress */
+    bool erased;     /* because the customer was erased from the folder before (deliver/returned.h) */
     char *finish;    /* what it is finished with beside Campaign.finish (finish_spec.h), in plan_text; NULL: nothing */
 } PlannedClip;
 

@@ -12,6 +12,7 @@
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/lots.h"
+#include "coordinator/deliver/returned.h"
 #include "coordinator/deliver/sweep.h"
 #include "coordinator/launch/folder.h"
 #include "coordinator/launch/run_inside.h"
@@ -51,6 +52,7 @@ Status run_load(const RunOptions *o, const char *campaign, const char *folder, C
     Status status = status_ok();
     TRY_OUT(campaign_load(campaign, &c));
     campaign_tell_warnings(c);
+    TRY_OUT(not_started(returned_refuse(folder, c)));
     TRY_OUT(take_options(o, &c->settings));
     if (o->whole && o->update)
         TRY_OUT(status_fail(ERR_INPUT,

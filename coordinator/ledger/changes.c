@@ -241,15 +241,18 @@ static Status compare_rows(Comparison *o)
         Entry *e;
         const char *id = ledger_sql_text(&q, COLUMN_ID);
         HASH_FIND(hh, o->by_id, id, strlen(id), e);
+        const bool erased = strcmp(ledger_sql_text(&q, COLUMN_STATE), ledger_clip_state_name(CLIP_ERASED)) == 0;
         if (!e) { /* a tombstone stays */
-            const bool erased = strcmp(ledger_sql_text(&q, COLUMN_STATE), ledger_clip_state_name(CLIP_ERASED)) == 0;
             if (!erased) add_removed(o->changes, id, ledger_sql_int(&q, COLUMN_CLIP));
             continue;
         }
         o->changes->number[e - o->entry] = ledger_sql_int(&q, COLUMN_CLIP);
-        compare_row(o, e - o->entry, &q);
+        if (!erased) compare_row(o, e - o->entry, &q); /* else its erasure was begun, and is to be asked for again */
     }
-    for (int64_t i = 0; i < c->clip_count; i++) o->changes->added_count += o->changes->number[i] < 0;
+    for (int64_t i = 0; i < c->clip_count; i++) {
+        o->changes->added_count += o->changes->number[i] < 0;
+        o->changes->refusals += o->changes->number[i] < 0 && c->clip[i].erased;
+    }
     return q.status;
 }
 

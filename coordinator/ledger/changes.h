@@ -28,9 +28,10 @@ typedef struct {     /* owns its texts: changes_clear */
     int64_t *number; /* [rows of the campaign]: of the row's clip in the ledger; -1: it has none, it is new */
     int64_t added_count, changed_count, removed_count, room, removed_room;
     int64_t follows[FOLLOWS_COUNT]; /* changed rows, by what follows */
-    int64_t refusals;               /* how many of them changed only because a consent was given or taken back */
-    ChangedRow *changed;            /* in the order of the campaign's rows */
-    RemovedRow *removed;            /* in the order of the ledger */
+    int64_t
+        refusals; /* how many of them need no --update: a consent was given or taken back, an erased customer is still in the table */
+    ChangedRow *changed; /* in the order of the campaign's rows */
+    RemovedRow *removed; /* in the order of the ledger */
 } Changes;
 
 /* Reads every row of both (some seconds for a million). ERR_INPUT: the ledger is of another campaign, or of another model, or of a

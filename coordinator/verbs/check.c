@@ -13,6 +13,7 @@
 #include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/campaign/rendition.h"
+#include "coordinator/deliver/returned.h"
 #include "coordinator/verbs/check_changes.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -344,7 +345,8 @@ Status verb_check(int argc, char **argv)
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     TRY(campaign_load(argv[first], &c));
-    Status status = print_all(c, folder, json);
+    Status status = folder ? returned_refuse(folder, c) : status_ok();
+    if (!failed(status)) status = print_all(c, folder, json);
     campaign_free(&c);
     return status;
 }

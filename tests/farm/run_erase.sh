@@ -170,5 +170,22 @@ found=$(search words others out-search trust tmp)
 printf '%s\n' twin-2 'Twin Two' Twin-2@example.org Twin-Note-2 Twinspoken Zanzibar >twin
 found=$(search words twin out-search tmp)
 [ -z "$found" ] || fail "past its retention, and left: $found"
-[ -z "$(find out-search/clips out-search/delivery/clips out-search/masters out-search/latents out-search/shared out-search/voices out-search/work -type f 2>/dev/null)" ] || fail "media are left"
+no_media() { [ -z "$(find out-search/clips out-search/delivery/clips out-search/masters out-search/latents out-search/shared out-search/voices out-search/work -type f 2>/dev/null)" ] || fail "$1"; }
+no_media "media are left"
+
+# ---- whose row is still in the table does not come back: refused, and nothing but the id is taken in ----
+sed -i '2s/Quorra-Note/Quorra-Other/' in/search.csv
+printf '%s\n' Quorra-Other >>cells
+"$PROGRAM" check in/search.yaml --out out-search --json 2>/dev/null | python3 -c '
+import json, sys
+r = {x["id"]: x["reason"] for x in json.load(sys.stdin)["refusals"]}
+assert len(r) == 4 and all("was erased" in w for w in r.values()), r' || fail "check refuses others"
+for how in "" --update; do
+  # shellcheck disable=SC2086
+  "$PROGRAM" run in/search.yaml --out out-search --workers 1 $how 2>again.err || fail "run $how: status $?: $(cat again.err)"
+  [ "$(grep -c 'refused,"*this customer was erased' out-search/delivery.csv)" = 4 ] || fail "run $how: $(cat out-search/delivery.csv)"
+  no_media "run $how: media have come back"
+  found=$(search words cells out-search tmp)
+  [ -z "$found" ] || fail "run $how: has come back: $found"
+done
 echo fine
