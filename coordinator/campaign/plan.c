@@ -108,6 +108,7 @@ void campaign_check_rows(CampaignLoad *l)
 typedef struct {
     CampaignLoad *l;
     RowTexts texts;
+    bool trunk_told;
     Stems *stems;
     struct ShotEntry *entry, *known; /* by key */
     const char *last_negative;       /* kept already; most campaigns have one */
@@ -200,6 +201,23 @@ static void count_trunks(Planner *p)
                     : "each row has a seed of its own; a line `seed: 7` gives all the same");
 }
 
+/* A shot whose adapter brings fewer steps than would be shared shares none: its own last step must be its own. Told of the first one. */
+static void check_trunk(Planner *p, int64_t row, ShotSpec *spec)
+{
+    CampaignLoad *l = p->l;
+    const Customers *c = &l->campaign->customers;
+    if (!spec->trunk_steps || spec->trunk_steps < spec->steps) return;
+    if (!p->trunk_told)
+        faults_warn(l->faults,
+                    (Place){l->campaign->file, campaign_file_line(&l->file, "reuse.trunk_steps"), "reuse.trunk_steps"},
+                    c->id_column < 0 ? "" : customers_value(c, row, c->id_column),
+                    "renders with a step-distilled adapter take %d step%s, so they do not share the first %d; expected "
+                    "0 to %d where they shall",
+                    spec->steps, plural_s(spec->steps), spec->trunk_steps, spec->steps - 1);
+    p->trunk_told = true;
+    spec->trunk_steps = 0;
+}
+
 /* The row's shot with borrowed texts and media. */
 static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spec)
 {
@@ -223,7 +241,7 @@ static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spe
         distilled_apply(distilled, spec);
         campaign_settings(l, spec);
     }
-    if (spec->trunk_steps >= spec->steps) spec->trunk_steps = 0; /* distilled to so few that nothing can be shared */
+    check_trunk(p, row, spec);
     if (l->trunk) template_expand(l->trunk, c, row, &t->trunk, &t->trunk_room);
     if (spec->trunk_steps) spec->trunk_prompt = l->trunk ? t->trunk : l->trunk_prompt;
 }

@@ -310,33 +310,32 @@ static double rank_scale(const Adapters *all, const Adapter *a, const Term *term
     return json_is_true(setting(all, a, "use_rslora")) ? alpha / sqrt(rank) : alpha / rank;
 }
 
-/* weight += factor * B A, as a product of B's rows with the packed transpose of A. */
+/* weight += (factor B) A: B's rows times the packed transpose of A, added where the weight stands. The back end is the processor's, so its
+ * tensors are host memory; all its threads take part, and no product of the weight's size is kept. */
 static Status add_product(Backend *be, const Term *term, Tensor shape, double factor, float *weight)
 {
     const int64_t rank = term->down->dim[0], rows = shape.dim[0], columns = tensor_count(shape) / rows;
     float *down = read_floats(term->down), *up = read_floats(term->up);
-    float *turned = malloc((size_t)(rank * columns) * sizeof *turned),
-          *product = malloc((size_t)(rows * columns) * sizeof *product);
+    float *turned = malloc((size_t)(rank * columns) * sizeof *turned);
     Linear packed = {0};
     Status status = status_ok();
     ArenaMark mark = backend_mark(be);
-    if (!down || !up || !turned || !product)
-        TRY_OUT(status_fail(ERR_NODE, "out of memory for an adapter's product of %" PRId64 " x %" PRId64 " numbers",
-                            rows, columns));
-    for (int64_t r = 0; r < rank; r++)
-        for (int64_t c = 0; c < columns; c++) turned[c * rank + r] = down[r * columns + c];
+    if (!down || !up || !turned)
+        TRY_OUT(
+            status_fail(ERR_NODE, "out of memory for an adapter of %" PRId64 " x %" PRId64 " numbers", rows, columns));
+    for (int64_t c = 0; c < columns; c++)
+        for (int64_t r = 0; r < rank; r++) turned[c * rank + r] = down[r * columns + c];
+    for (int64_t i = 0; i < rows * rank; i++) up[i] *= (float)factor;
     TRY_OUT(linear_pack(be, tensor_view(turned, F32, 2, (int64_t[]){columns, rank}), (Tensor){0}, &packed));
-    Tensor x = backend_upload(be, up, 2, (int64_t[]){rows, rank});
-    backend_download(be, op_linear(be, x, &packed, ACT_NONE), product);
-    TRY_OUT(backend_status(be));
-    for (int64_t i = 0; i < rows * columns; i++) weight[i] += (float)factor * product[i];
+    op_linear_add(be, tensor_view(weight, F32, 2, (int64_t[]){rows, columns}),
+                  tensor_view(up, F32, 2, (int64_t[]){rows, rank}), &packed, (Tensor){0});
+    status = backend_status(be);
 out:
     backend_release(be, mark);
     linear_free(be, &packed);
     free(down);
     free(up);
     free(turned);
-    free(product);
     return status;
 }
 

@@ -18,6 +18,8 @@ struct WeightSource {
     uint64_t state;    /* of the random numbers */
     int64_t bytes_read;
     Adapters *adapters; /* borrowed, or NULL */
+    float *wide; /* where one weight after the other is widened: fresh memory for each costs more than the numbers */
+    int64_t wide_room;
 };
 
 /* ---- plans ----------------------------------------------------------------------------------------------------------- */
@@ -195,6 +197,7 @@ void weights_close(WeightSource **s)
     if (!*s) return;
     safetensors_close(&(*s)->file);
     free((*s)->claimed);
+    free((*s)->wide);
     free(*s);
     *s = NULL;
 }
@@ -344,22 +347,29 @@ static float scale_of(const WeightSource *s, const StoredTensor *t)
     return scale;
 }
 
+/* Room for a weight in fp32, until the next one asks; NULL when out of memory. */
+static float *wide_room(WeightSource *s, int64_t count)
+{
+    if (count <= s->wide_room) return s->wide;
+    free(s->wide);
+    s->wide = malloc((size_t)count * sizeof *s->wide);
+    s->wide_room = s->wide ? count : 0;
+    return s->wide;
+}
+
 /* The numbers in fp32, with adapters merged in: where the file's own bytes do not do. The whole tensor, before it is divided among
- * ranks. */
-static Status widen(const WeightSource *s, const char *name, StagedTensor *staged)
+ * ranks. `kept`: it stays longer than until the next weight, and owns its numbers. */
+static Status widen(WeightSource *s, const char *name, bool kept, StagedTensor *staged)
 {
     Tensor *t = &staged->tensor;
-    float *wide = malloc((size_t)tensor_count(*t) * sizeof *wide + 1);
+    const int64_t count = tensor_count(*t);
+    float *wide = kept ? malloc((size_t)count * sizeof *wide + 1) : wide_room(s, count);
     if (!wide) return status_fail(ERR_NODE, "out of memory for \"%s\" in fp32", name);
+    if (kept) staged->copy = wide;
     stored_to_float(staged->stored, scale_of(s, staged->stored), wide);
-    Status status = adapters_apply(s->adapters, name, *t, wide);
-    if (failed(status)) {
-        free(wide);
-        return status;
-    }
-    staged->copy = t->data = wide;
+    t->data = wide;
     t->dtype = F32;
-    return status;
+    return adapters_apply(s->adapters, name, *t, wide);
 }
 
 /* `want` is the whole tensor's shape; share.count = 0: all of it. */
@@ -379,7 +389,8 @@ static Status stage(WeightSource *s, const WeightGroup *g, const WeightRow *r, c
     full_name(g, r, end, name, sizeof name);
     const bool plain = type == STORED_F32 || type == STORED_BF16 || type == STORED_F16;
     if (!plain && r->kind == WEIGHT_TABLE) return status_ok(); /* its rows are widened one by one */
-    if (!plain || scale_of(s, staged->stored) != 1 || adapters_touch(s->adapters, name)) TRY(widen(s, name, staged));
+    if (!plain || scale_of(s, staged->stored) != 1 || adapters_touch(s->adapters, name))
+        TRY(widen(s, name, r->kind == WEIGHT_TABLE || strcmp(end, ".bias") == 0, staged));
     TRY(cut(staged));
     if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(staged->tensor);
     return status_ok();

@@ -160,6 +160,16 @@ static void test_distilled_adapters(void **state)
     assert_string_equal(fast->sigmas, "distilled");
     assert_false(warns(c, "made for 4 steps"));
     campaign_free(&c);
+    c = plan(TEXT_MODEL "reuse: {trunk_steps: 8}\nloras: [{file: \"{{own|}}\"}]\n",
+             "id,own\na,\nb,fast.safetensors\nc,fast.safetensors\n");
+    plain = &c->shot[c->clip[0].shot].spec, fast = &c->shot[c->clip[1].shot].spec;
+    assert_true(plain->trunk_steps == 8 && fast->trunk_steps == 0 && !fast->trunk_prompt);
+    assert_true(warns(c, "take 4 steps, so they do not share the first 8; expected 0 to 3 where they shall"));
+    campaign_free(&c);
+    c = plan(TEXT_MODEL "reuse: {trunk_steps: 3}\nloras: [{file: \"{{own|}}\"}]\n", "id,own\na,\nb,fast.safetensors\n");
+    assert_int_equal(c->shot[c->clip[1].shot].spec.trunk_steps, 3);
+    assert_false(warns(c, "share the first"));
+    campaign_free(&c);
     c = plan(TEXT_MODEL "steps: 8\nloras: [{file: fast.safetensors}]\n", "id\na\n");
     assert_int_equal(c->shot[0].spec.steps, 8);
     assert_string_equal(c->shot[0].spec.sigmas, "distilled");
