@@ -68,8 +68,8 @@ static Status tell_of_delivery(const char *folder, const Delivery *done)
     return status;
 }
 
-/* With review none, delivering belongs to the run. It takes an epoch when there is something to write; only a complete campaign comes
- * here, so it takes none from a coordinator that still works. */
+/* Delivers what is approved. That takes an epoch when something is to be written; the campaign is complete, so no coordinator works that
+ * the new epoch could fence. */
 static Status deliver(const char *folder, int64_t launch, DeliverOptions how, Delivery *done)
 {
     Ledger *l = NULL;
@@ -96,7 +96,7 @@ static Status deliver(const char *folder, int64_t launch, DeliverOptions how, De
     return status;
 }
 
-/* In delivery/, which is handed over: no longer its owner's alone. */
+/* Makes a file in delivery/ readable for all, because that folder is handed over. */
 static void open_page(const char *delivery, const char *name)
 {
     char *page = path_join(delivery, name), *folder = path_folder(page);
@@ -235,7 +235,7 @@ Status conclude_files(const char *folder, int64_t launch, int64_t *lost)
     return status.err == ERR_CLIP ? status_ok() : status;
 }
 
-/* What becomes of the run: how it ended so far, else what happened to its files, else how many clips failed. */
+/* The status of the whole run: a failure so far, else a failure of the files, else failed clips. */
 static Status settle_end(const Snapshot *s, const char *folder, Status so_far, const char *why, Status files,
                          bool quiet)
 {
@@ -247,7 +247,7 @@ static Status settle_end(const Snapshot *s, const char *folder, Status so_far, c
     return s->left == 0 ? verdict(s, folder, quiet) : status_ok();
 }
 
-/* What follows from reviewers' words that the run took up. */
+/* Does what follows from the decisions that the run took up: notes the lot, deletes earlier versions. */
 static Status close_reviews(const char *folder)
 {
     Ledger *l = NULL;

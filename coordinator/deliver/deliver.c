@@ -94,15 +94,15 @@ static Status settle_files(Deliverer *d, const ClipRow *r, bool delivered)
     return status;
 }
 
-/* It stays what it is: a disk that does not answer now may do so later, and nothing is made again for that. */
+/* The clip keeps its state: a disk that does not answer now may answer later, so the clip is not made again. */
 static Status note_unread(Deliverer *d, Status why)
 {
     if (d->done.unread++ == 0) d->first_unread = text_copy(why.message);
     return status_ok();
 }
 
-/* Nobody is shown a likeness without a consent that holds now. Those whose consent is gone were withdrawn before (withdraw.h); what is
- * left here are those that cannot be asked about, and they stay approved. */
+/* A clip with a likeness is delivered only while the consent holds. Clips without consent were withdrawn before (withdraw.h). Here the store
+ * may be unreadable: then the clip stays approved and is not delivered. */
 static Status may_deliver(Deliverer *d, int64_t clip, bool again, bool *may)
 {
     char *reason;
@@ -165,7 +165,7 @@ static void withhold(Deliverer *d, const ClipRow *r, char *why) /* takes it */
         d->settled[d->settled_count++] = (Settled){.clip = r->clip, .withheld = why};
 }
 
-/* Whether it is to be delivered now: approved, allowed, and wanted. */
+/* Whether the clip is approved, its consent holds, and its row is not suppressed. */
 static Status may_go(Deliverer *d, const ClipRow *r, bool *may)
 {
     TRY(may_deliver(d, r->clip, false, may));
@@ -289,7 +289,7 @@ static void take_out(Deliverer *d, int which)
         if (d->settled[i].from > from) d->settled[i].from -= count, d->settled[i].to -= count;
 }
 
-/* Copying takes its time: whoever said no meanwhile is not shown. */
+/* Copying takes time, and a consent may have been taken back meanwhile: asks again before publishing. */
 static Status ask_again(Deliverer *d)
 {
     Status status = status_ok();
@@ -373,7 +373,7 @@ static Status tell_all(Deliverer *d)
 
 /* ---- all of it ---- */
 
-/* What came of it, as far as it is not well. */
+/* The gravest of what went wrong: files that cannot be read, lost files, uploads, webhooks. */
 static Status verdict(const Deliverer *d)
 {
     const Delivery *n = &d->done;

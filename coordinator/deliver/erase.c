@@ -128,7 +128,8 @@ static Status check_campaign(const char *folder)
     return status;
 }
 
-/* Nothing is made of the rows any more, and their words are still known: logs are cleaned of them, then the ledger. */
+/* First the rows are marked as erased, so that no clip is made of them. While the ledger still has their words, the logs are cleaned of
+ * them; then the ledger is. */
 static Status erase_rows(Erasing *x)
 {
     x->erased = memory_get((size_t)x->ids, sizeof *x->erased);
@@ -138,7 +139,7 @@ static Status erase_rows(Erasing *x)
     return ledger_amend_folder(x->folder, 0, "erased", end_rows, x);
 }
 
-/* Files that the ledger knows are to go, and what may say the same elsewhere in the folder. */
+/* Deletes the files that the ledger notes for deletion, and shared files that may hold the same data. */
 static Status erase_files(const Erasing *x)
 {
     TRY(sweep_leavings(x->folder, 0));

@@ -51,7 +51,7 @@ static void wait_for_stop(Keeper *k)
 static Status write_list(Keeper *k, Ledger *l) { return deliver_write_list(l, k->list_file); }
 static Status write_report(Keeper *k, Ledger *l) { return report_write(l, k->folder); }
 
-/* Nothing is lost by a failure: it is tried again, and whoever leads the run finds a full disk by itself. */
+/* A failure is only logged: the keeper tries again, and the run itself notices a full disk. */
 static void keep(Keeper *k, Ledger *l, Page *page, Status (*write)(Keeper *k, Ledger *l))
 {
     int64_t version = 0, began_ms = moment_ms();

@@ -335,7 +335,7 @@ static Status put_failures(Report *r)
     return status_ok();
 }
 
-/* Which arm of a test had how many: what is compared later is what was delivered. */
+/* How many rows each arm of a variant has, and what became of them. */
 static void put_arms(Report *r)
 {
     if (r->arms.count == 0) return;

@@ -1,5 +1,5 @@
-/* consent.c - the people whose likeness is in the clips may take their yes back at any moment of the night: what is in work for them is given
- * up, what was made leaves the folder, and nothing more is begun. */
+/* consent.c - a person whose likeness is in the clips may take the consent back at any moment of the night. Then workers give up what they
+ * make with it, finished clips are deleted from the folder, and no lease is given for it any more. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static Status withdraw_one(Dispatch *d, GuardedClip *c)
     return status_ok();
 }
 
-/* Renders that nobody wants any more are given up, too. */
+/* Ends the renders whose shots no clip wants any more. */
 static Status withdraw(Dispatch *d, GuardedClips *found)
 {
     int64_t *lease = NULL, count = 0;
@@ -89,7 +89,7 @@ Status dispatch_ask_consent(Dispatch *d, int64_t shot, int64_t clip, bool *holds
     return status;
 }
 
-/* What a lease was given for, for the record. */
+/* Writes into the record by which consent a lease was given. */
 void dispatch_note_consent(Dispatch *d, const Lease *l)
 {
     if (d->guard && l->kind == LEASE_FINISH && l->clip_finish && strstr(l->clip_finish, "\"cameo\""))

@@ -43,7 +43,7 @@ static Status show(Ledger *l, ProgressView *view, int64_t *shown_ms)
     return status_ok();
 }
 
-/* Tells once, when the deadline is going to be missed at the speed so far. */
+/* Writes the event deadline.at_risk, once, when the deadline will be missed at the speed so far. */
 static Status look_at_deadline(Ledger *l, Events *events, int64_t *looked_ms)
 {
     Snapshot s;

@@ -236,8 +236,8 @@ static Status note_worker(Dispatch *d, Member *m)
     return ledger_note_step(d->ledger, m->lease, m->done);
 }
 
-/* Progress is written once a second, that of all workers together: with a line for itself each of a thousand workers would
- * have the disk synced all the time. At the end every line is written: it is the last. */
+/* The progress of all workers is written together, once a second: if each of a thousand workers had its own transaction, the disk would
+ * sync all the time. When the job ends, every line is written. */
 static Status note_workers(Dispatch *d)
 {
     bool all = d->now_ms - d->lines_ms >= WORKER_LINE_MS || d->end != DISPATCH_WORKING;
@@ -269,9 +269,9 @@ static Status play_round(Dispatch *d, int wait_ms)
     return note_workers(d);
 }
 
-/* Every step of a round begins the transaction before it changes anything in memory that the ledger must know. So where another process
- * holds the lock, the steps that were done need no ledger, what they have to say goes out, and the others are the next round's. A
- * commit that waits for readers is tried again before anything else is heard. */
+/* Every step of a round begins the transaction before it changes anything in memory that the ledger must know. So when another process
+ * holds the lock, the steps before that one needed no ledger, their messages are sent, and the next round does the rest. A commit that
+ * waits for readers is tried again before any news is heard. */
 Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms)
 {
     d->now_ms = now_ms;

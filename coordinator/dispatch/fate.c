@@ -61,7 +61,7 @@ static Status count_failure(Dispatch *d, Member *m, int err, const char *reason)
     return status_ok();
 }
 
-/* All members are told, because they may be waiting for each other. Whether one that does not answer can still work is unknown. */
+/* Tells all members, because they may be waiting for each other. A member that does not answer may be unable to work. */
 void dispatch_end_group(Dispatch *d, Member *lead, bool lost)
 {
     const int64_t lease = lead->state == MEMBER_WORKING && lead->kind == LEASE_RENDER ? lead->lease : 0;

@@ -1,8 +1,8 @@
-/* files.c - masters and clips on the disk: from the folder of a lease to their places, and away again.
+/* files.c - moves masters and clips from the folder of their lease to masters/ and clips/, and deletes masters.
  *
- * A lease's files lie in work/LEASE until its result counts. Then they are moved, within the round that writes the result down and
- * before its commit: what the ledger says is there is there. Nothing else is ever moved, so a worker that was given up, and wakes up
- * later, replaces no file. Masters go after the commit that says that nobody wants them. */
+ * A lease's files lie in work/LEASE until its result counts. The round that takes the result moves them before its commit, so every file
+ * that the ledger names exists. No other file is moved: a worker that was given up and wakes up later replaces nothing. A master is
+ * deleted after the commit that takes its last clip. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +34,7 @@ static Status move_file(const Dispatch *d, int64_t lease, const char *name, cons
     return status;
 }
 
-/* A name from a worker is no path, and it is this clip's: no other clip's stem goes on after a dot. */
+/* A file name from a worker must be the clip's stem, a dot and an ending, without a slash. No other clip can have such a name (stem.h). */
 static Status check_name(const Member *m, const char *name)
 {
     const size_t n = strlen(m->stem);

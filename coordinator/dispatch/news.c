@@ -1,4 +1,4 @@
-/* news.c - what the workers say, and what it changes. */
+/* news.c - hears the messages and deaths of workers, and changes ledger and roster accordingly. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +96,8 @@ static void tell_of_result(Dispatch *d, const Member *m, const LeaseResult *r)
                        r->finish_s);
 }
 
-/* Its files go to their places before the commit: a coordinator that dies in between leaves files that the next one makes again. */
+/* Moves the files before the commit. If the coordinator dies between the two, the ledger does not know them, and the next one has them made
+ * again. */
 static Status take_result(Dispatch *d, const Member *m, const LeaseResult *r)
 {
     bool gone = false;
@@ -108,7 +109,7 @@ static Status take_result(Dispatch *d, const Member *m, const LeaseResult *r)
     return r->kind == LEASE_RENDER && !gone ? dispatch_queue_clips(d, m->shot) : status_ok();
 }
 
-/* A folder that only the worker cannot write to is its node's fault; one that the coordinator cannot either is everybody's. */
+/* ERR_*: the coordinator cannot write to the folders either, so the fault is not the node of the worker that complained. */
 static Status check_folders(const Dispatch *d)
 {
     const char *const place[] = {"", lease_clips, lease_masters, "latents"};
@@ -141,7 +142,7 @@ static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
     return status_ok();
 }
 
-/* The clip's worker could not read the master: it is made again, and whatever waits for it waits for that. */
+/* A finisher could not read the master: the shot is rendered again, and its clips wait for the new master. */
 static Status lose_master(Dispatch *d, int64_t shot, const char *reason)
 {
     log_line(LOG_WARNING, "shot %lld: %s; it is rendered again from its last checkpoint", (long long)shot, reason);
@@ -171,7 +172,7 @@ static Status hear_result(Dispatch *d, Member *m, const WireMessage *w)
     if (works_at(d, m, r->lease, r->epoch)) {
         TRY(dispatch_begin_changes(d));
         const bool finish = m->kind == LEASE_FINISH; /* a lease that could not be read is a result of no kind */
-        bool consents;                               /* without them the lease has ended by the asking */
+        bool consents;                               /* false: dispatch_ask_consent has already ended the lease */
         if (finish || r->err != OK)
             TRY(dispatch_ask_consent(d, finish ? -1 : m->shot, finish ? m->item : -1, &consents));
         if (works_at(d, m, r->lease, r->epoch)) TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));

@@ -53,7 +53,7 @@ void dispatch_replace(Dispatch *d)
     Hands h = count_hands(d);
     if (d->begun_ms == 0 || h.lost == 0 || h.alive == 0 || h.rendered < h.alive + h.lost) return;
     double start_ms = (double)(d->begun_ms - d->options.start_ms), run_ms = (double)(d->now_ms - d->begun_ms);
-    /* what a worker takes for a shot, as if all had worked all the time: rather too long for those that died early */
+    /* time of a worker for a shot, if all had worked all the time: an overestimate when some died early */
     double shot_ms = run_ms * (double)(h.alive + h.lost) / (double)h.rendered;
     double gain_ms = (double)h.left * shot_ms * (1 / (double)h.alive - 1 / (double)(h.alive + h.lost));
     if (run_ms < SHARE * start_ms || gain_ms < GAIN_FACTOR * STARTS * start_ms) return;

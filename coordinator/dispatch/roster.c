@@ -8,7 +8,7 @@
 
 bool roster_takes(const Member *m, LeaseKind kind) { return m->takes >> kind & 1; }
 
-/* by: 1 as the member enters the counts, -1 as it leaves them. Of one that has not been heard yet it is not known what it takes. */
+/* by: 1 adds the member to the counts, -1 takes it out. A member that was not heard yet is counted for both kinds of work. */
 static void tally(Roster *r, const Member *m, int by)
 {
     RosterCount *c = &r->tally;

@@ -8,15 +8,15 @@ typedef struct {
     LeaseKind kind;
 } Asking;
 
-/* It is here for such work; or clips wait, and nobody is left who is here for them. */
+/* The worker takes this kind of work; or clips wait, and no worker is left that takes finishes. */
 static bool takes(const Rules *r, const Member *m, LeaseKind kind)
 {
     if (roster_takes(m, kind)) return true;
     return kind == LEASE_FINISH && roster_count(r->roster, r->now_ms).hoped[LEASE_FINISH] == 0;
 }
 
-/* Nobody who takes such work is left that has not failed at it: a worker that is still expected may be one. A render's failure is
- * the first rank's of its group. */
+/* Every worker that takes such work has failed at this item; a worker that is still expected has not. A failed render counts against the
+ * first rank of its group. */
 static bool is_tried_by_all(const Rules *r, LeaseKind kind, int64_t item, Status *status)
 {
     const Roster *roster = r->roster;
@@ -50,7 +50,7 @@ static Status offer(const Rules *r, Member *m, LeaseKind kind)
     return item < 0 ? status_ok() : r->give(r->self, m, kind, item);
 }
 
-/* Without a master that waits there is no choice: what does not fit fails, and says that the disk is full. */
+/* When no master waits, the render is given out even without room: then it fails, and its message says that the disk is full. */
 static bool may_render(const Rules *r)
 {
     const RosterCount c = roster_count(r->roster, r->now_ms);

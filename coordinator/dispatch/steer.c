@@ -1,4 +1,4 @@
-/* steer.c - what people ask of the farm while it runs, and what it does when it may do nothing. */
+/* steer.c - takes up what people ask of a running farm, and waits or ends when nothing may be handed out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +37,7 @@ Status dispatch_end_leases(Dispatch *d, Status status, int64_t *lease, int64_t c
     return status;
 }
 
-/* What is being finished is given back before its clip is cancelled; a render that nobody wants any more is, after. */
+/* Finishes of cancelled clips are ended before the request is applied, renders that no clip wants any more after it. */
 static Status take_request(Dispatch *d, const LedgerRequest *r)
 {
     int64_t changed = 0, *lease = NULL, count = 0;

@@ -55,7 +55,7 @@ typedef struct {
 
 /* ---- the child ---- */
 
-/* Lines of reelwright's own are for people; mpirun's notices and a library's last words go to the log only. */
+/* Shows the lines that reelwright prints; what mpirun and libraries print goes to the log only. */
 static void take_line(void *self, const char *line)
 {
     static const char own[] = "reelwright: ";
@@ -259,7 +259,7 @@ static Status why_not_again(const Launch *l, const Progress *now, int without)
     return status_ok();
 }
 
-/* Hosts that answer, and when none does, after a while: a network that is gone for minutes does not end the night. */
+/* Finds the hosts that answer. When none does, it asks again for about ten minutes: a short failure of the network must not end the night. */
 static Status find_hosts(Launch *l)
 {
     for (int tries = 1;; tries++) {

@@ -133,7 +133,7 @@ static Status look_at(const OneRun *run, Turn *turn)
     return status_ok();
 }
 
-/* Lists, report, the last event; how the campaign ended is kept. */
+/* Writes lists, report and the last event, and keeps how the campaign ended. */
 static void conclude_run(AllRuns *all, int index, Status how)
 {
     OneRun *run = &all->run[index];
@@ -252,7 +252,7 @@ static Status take_turn(AllRuns *all, int index)
     return status_ok();
 }
 
-/* No campaign is ready. True: one may become ready when a person decides; a short wait for that is over. */
+/* No campaign is ready. Waits a moment and returns true, as long as one may become ready by a decision of a person. */
 static bool wait_for_word(AllRuns *all)
 {
     bool any = false;
@@ -312,7 +312,7 @@ static void conclude_rest(AllRuns *all, Status so_far)
     free(why);
 }
 
-/* Of several the gravest: the farm, a stop, failed clips. */
+/* The gravest end of all campaigns: the farm could not go on, then a stop, then failed clips. */
 static Status end_of_all(const AllRuns *all)
 {
     static const int gravity[] = {
@@ -340,7 +340,7 @@ static int default_finishers(const RunOptions *o)
     return rest > 0 ? rest : 1;
 }
 
-/* A group's ranks exchange tensors all the time: they are neighbours on one host, or fill whole ones. */
+/* The ranks of a group exchange tensors all the time, so a group must lie on one host or fill whole hosts. */
 static Status check_groups(const RunOptions *o, const Hosts *hosts)
 {
     for (int i = 0; i < hosts->count && hosts->count > 1; i++) {

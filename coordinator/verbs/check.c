@@ -102,7 +102,7 @@ static void print_settings(const Campaign *c, const CheckSummary *sum, FILE *to)
     foreign_print(to, ", %s%s%s\n", s->scheduler, *s->sigmas ? " on sigmas " : "", s->sigmas);
 }
 
-/* What holds the run back or ends it; nothing where nothing does. */
+/* Prints pilot, deadline, max_fails and notify, where the campaign has them. */
 static void print_limits(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     const Settings *s = &c->settings;

@@ -99,7 +99,7 @@ static Status remove_tree(const char *path)
     return status_errno(ERR_FATAL, "cannot remove %s", path);
 }
 
-/* What people said of its clips while nobody ran it is in its ledger and its chain before these are taken. */
+/* Takes up the decisions about the clips of a part that does not run, so that its ledger and its chain hold them before the merge. */
 static Status settle_part(Merge *m, int i) { return m->lock[i] >= 0 ? requests_take(m->part[i], 0) : status_ok(); }
 
 static Status make_ledger(Merge *m)
