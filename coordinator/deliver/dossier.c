@@ -168,22 +168,34 @@ static json_t *people_json(const Dossier *d, const json_t *finish)
 
 /* ---- the model ---- */
 
-/* The adapters that all rows have, and the engine that speaks. */
-static void add_others(json_t *model, const CampaignFile *f, const char *file)
+static void extend(json_t *list, const LicenceParts *parts)
+{
+    json_t *all = licence_to_json(parts);
+    json_array_extend(list, all);
+    json_decref(all);
+}
+
+/* One that rows were planned with; its file may be gone. */
+static Status add_adapter(void *self, const AdapterRow *r)
+{
+    json_t *list = self;
+    LicenceParts parts = {0};
+    licence_add_adapter(r->path, &parts);
+    extend(list, &parts);
+    licence_clear_parts(&parts);
+    json_t *last = json_array_get(list, json_array_size(list) - 1);
+    json_object_set_new(last, "sha256", json_string(r->sha256));
+    json_object_set_new(last, "rows", json_integer(r->rows));
+    return status_ok();
+}
+
+/* The engine that speaks. */
+static void add_engine(json_t *model, const CampaignFile *f, const char *file)
 {
     LicenceParts parts = {0};
-    const CampaignLora *lora = f->loras.item;
     char *folder = path_folder(file), *card = f->voice.card ? path_join(folder, f->voice.card) : NULL;
-    for (int i = 0; i < f->loras.count; i++) {
-        if (!lora[i].file || strstr(lora[i].file, "{{")) continue;
-        char *path = path_join(folder, lora[i].file);
-        if (file_exists(path)) licence_add_adapter(path, &parts);
-        free(path);
-    }
     if ((f->voice.text || f->voice.ssml) && !f->voice.file) licence_add_voice(f->voice.engine, card, &parts);
-    json_t *all = licence_to_json(&parts);
-    json_array_extend(json_object_get(model, "parts"), all);
-    json_decref(all);
+    extend(json_object_get(model, "parts"), &parts);
     licence_clear_parts(&parts);
     free(card);
     free(folder);
@@ -208,14 +220,14 @@ static void add_accepted(json_t *model, const char *file)
         if (f.operator_revenue_usd >= 0)
             json_object_set_new(model, "operator_revenue_usd", json_real(f.operator_revenue_usd));
         json_object_set_new(model, "audience", audience);
-        add_others(model, &f, file);
+        add_engine(model, &f, file);
     }
     campaign_file_clear(&f);
     faults_free(&faults);
     free(text);
 }
 
-static json_t *model_json(const Snapshot *s)
+static Status model_json(Ledger *l, const Snapshot *s, json_t **out)
 {
     LicenceParts parts;
     const bool there = file_is_folder(s->model_folder);
@@ -224,8 +236,10 @@ static json_t *model_json(const Snapshot *s)
     licence_read_parts(s->model_folder, &parts);
     json_object_set_new(model, "parts", licence_to_json(&parts));
     licence_clear_parts(&parts);
+    *out = model;
+    TRY(ledger_read_adapters(l, (AdapterSink){add_adapter, json_object_get(model, "parts")}));
     add_accepted(model, s->file);
-    return model;
+    return status_ok();
 }
 
 /* ---- all of it ---- */
@@ -254,9 +268,10 @@ static Status fill(Dossier *d, Ledger *l, json_t *all)
     json_object_set_new(all, "audit", read_decisions(d));
     Status status = ledger_read_clips(l, NULL, (ClipSink){add_clip, d});
     if (!failed(status)) status = ledger_read_finish(l, &finish);
-    json_t *document = finish ? json_loads(finish, 0, NULL) : NULL;
+    json_t *document = finish ? json_loads(finish, 0, NULL) : NULL, *model = NULL;
+    if (!failed(status)) status = model_json(l, &s, &model);
+    if (model) json_object_set_new(all, "model", model);
     if (!failed(status)) {
-        json_object_set_new(all, "model", model_json(&s));
         json_object_set_new(all, "likeness", people_json(d, document));
         json_object_set_new(all, "figures", figures_json(&s, d->label_count));
         json_object_set(all, "clips", d->clips);

@@ -127,6 +127,7 @@ static void put_model(FILE *f, const json_t *model)
     fputs("<h3>Its parts</h3>\n", f);
     put_table(f, json_object_get(model, "parts"),
               (const Column[]){{"Part", "part"},
+                               {"Of rows", "rows"},
                                {"Licence", "licence"},
                                {"Says", "from"},
                                {"Known", "known"},

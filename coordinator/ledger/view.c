@@ -436,3 +436,22 @@ Status ledger_read_totals(Ledger *l, LeaseTotals *out)
         }
     return q.status;
 }
+
+Status ledger_read_adapters(Ledger *l, AdapterSink sink)
+{
+    Query q =
+        ledger_sql_query(l,
+                         "SELECT min(json_extract(a.value, '$.path')), json_extract(a.value, '$.sha256') AS sha256,"
+                         " sum((SELECT count(*) FROM clips WHERE clips.shot = specs.shot))"
+                         " FROM specs, json_each(specs.spec, '$.loras') a GROUP BY sha256 ORDER BY 1",
+                         "");
+    while (ledger_sql_next(&q)) {
+        const AdapterRow r = {ledger_sql_text(&q, 0), ledger_sql_text(&q, 1), ledger_sql_int(&q, 2)};
+        Status status = sink.row(sink.self, &r);
+        if (failed(status)) {
+            ledger_sql_end(&q);
+            return status;
+        }
+    }
+    return q.status;
+}

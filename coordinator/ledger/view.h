@@ -110,6 +110,16 @@ Status ledger_read_made(Ledger *l, const char *filter, MadeSink sink);
 /* The state of the clip with this stem; "" when there is none. */
 Status ledger_find_state(Ledger *l, const char *stem, char *state, size_t room);
 
+typedef struct { /* an adapter that renders of this campaign use, and of how many rows; texts borrowed */
+    const char *path, *sha256;
+    int64_t rows;
+} AdapterRow;
+typedef struct {
+    Status (*row)(void *self, const AdapterRow *row);
+    void *self;
+} AdapterSink;
+Status ledger_read_adapters(Ledger *l, AdapterSink sink);
+
 typedef struct {                                             /* what a reviewer said of a clip; texts borrowed */
     int64_t id;                                              /* grows */
     const char *clip_id, *verb, *reviewer, *reason, *sha256; /* clip_id "": its row left the campaign */

@@ -47,6 +47,10 @@ for name in "${names[@]}"; do
   [ "${#key}" = 64 ] || fail "no key in $name.json"
   cmp "$name.h5" "out/$name/latents/$key.h5" || fail "$name: the campaign's latents are not those of render"
 done
+"$PROGRAM" dossier out/lora --json | python3 -c '
+import json, sys
+parts = [p for p in json.load(sys.stdin)["model"]["parts"] if p["part"] == "lora lora0.safetensors"]
+assert len(parts) == 1 and parts[0]["rows"] == 1 and len(parts[0]["sha256"]) == 64, parts' || fail "the dossier does not name the adapter"
 echo "the same latents, bit for bit: ${names[*]}"
 
 # a picture that changes between the plan and the render

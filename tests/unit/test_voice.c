@@ -1,5 +1,6 @@
 /* Voices: espeak with its words' times; engines that fail in every way; amounts and dates as they are said; what is too long. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -271,6 +273,43 @@ static void a_recording_is_read(void **state)
     assert_int_equal(v.sound.count, 0);
 }
 
+/* A check that is killed leaves what was to be said in /tmp, until somebody speaks again; what others are using stays. */
+static void what_a_kill_left_is_swept(void **state)
+{
+    (void)state;
+    static const char slow[] =
+        "{\"text\":\"Hello\",\"engine\":\"echo $REELWRIGHT_VOICE_TIMES "
+        ">test_voice.draft; mv test_voice.draft test_voice.place; exec sleep 600\",\"retries\":0,"
+        "\"time_limit\":600}";
+    static const char next[] = "{\"text\":\"Hello\",\"engine\":\"true\",\"retries\":0}";
+    char *place = NULL, *folder;
+    size_t bytes;
+    int how;
+    Voice v;
+    unlink("test_voice.place");
+    const pid_t child = fork();
+    if (child == 0) {
+        make(slow, NULL, &v);
+        _exit(0);
+    }
+    while (access("test_voice.place", R_OK) != 0) {
+        assert_int_equal(waitpid(child, &how, WNOHANG), 0);
+        usleep(5000);
+    }
+    assert_int_equal(file_read("test_voice.place", 4096, &place, &bytes).err, OK);
+    folder = path_folder(place);
+    assert_true(strncmp(folder, "/tmp/reelwright-voice-", strlen("/tmp/reelwright-voice-")) == 0);
+    make(next, NULL, &v);
+    assert_true(file_is_folder(folder)); /* it is in use */
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    make(next, NULL, &v);
+    assert_false(file_is_folder(folder));
+    unlink("test_voice.place");
+    free(folder);
+    free(place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +323,7 @@ int main(void)
         cmocka_unit_test(words_are_laid_over_what_was_said),
         cmocka_unit_test(what_is_too_long_is_said_faster_held_or_refused),
         cmocka_unit_test(a_recording_is_read),
+        cmocka_unit_test(what_a_kill_left_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
