@@ -67,12 +67,15 @@ static Status verb_render_any(int argc, char **argv)
 
 static Status verb_bench_any(int argc, char **argv)
 {
-    bool stage = false; /* one stage of the engine, or a campaign */
-    for (int i = 1; i < argc; i++) stage |= strncmp(argv[i], "--stage", strlen("--stage")) == 0;
-    if (!stage) return verb_bench_campaign(argc, argv);
+    static const char *const engine[] = {"--stage", "--scenario", "--shape"};
+    bool alone = false; /* the engine, or a campaign */
+    for (int i = 1; i < argc; i++)
+        for (size_t k = 0; k < sizeof engine / sizeof *engine; k++)
+            alone |= strncmp(argv[i], engine[k], strlen(engine[k])) == 0;
+    if (!alone) return verb_bench_campaign(argc, argv);
     typeof(&verb_bench) bench;
     TRY(worker_symbol("verb_bench", &bench));
-    return bench(argc, argv);
+    return bench(argc, argv, launch_ranks);
 }
 
 static Status verb_calibrate_any(int argc, char **argv)

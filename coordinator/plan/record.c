@@ -12,8 +12,7 @@
 #include "common/host.h"
 #include "coordinator/ledger/view.h"
 
-enum { LEAST_LEASES = 5, LEAST_OF_WORKER = 3, MOST_TIMES = 100000, MOST_BYTES = 64 << 20 };
-static const char format_name[] = "reelwright-record 1";
+enum { LEAST_LEASES = 5, LEAST_OF_WORKER = 3, MOST_TIMES = 100000 };
 
 /* ---- times ---- */
 
@@ -36,13 +35,6 @@ double measured_quantile(const Measured *m, double q)
     const double value = night_quantile(sorted, m->count, q);
     free(sorted);
     return value;
-}
-
-static double mean_of(const Measured *m)
-{
-    double sum = 0;
-    for (int i = 0; i < m->count; i++) sum += m->s[i];
-    return m->count ? sum / m->count : 0;
 }
 
 /* ---- this machine ---- */
@@ -84,6 +76,8 @@ void record_clear(Record *r)
     json_decref(r->machine);
     json_decref(r->work);
     json_decref(r->nights);
+    json_decref(r->file_system);
+    json_decref(r->network);
     json_decref(r->invalid);
     free(r->load.s);
     free(r->render.s);
@@ -385,6 +379,22 @@ double record_watts(const Record *r)
     return s > 0 ? joules / s : 0;
 }
 
+ClipRates record_rates(const Record *r)
+{
+    double clips = 0, hours = 0;
+    for (size_t i = 0; i < json_array_size(r->nights); i++) {
+        clips += night_number(json_array_get(r->nights, i), "clips");
+        hours += night_number(json_array_get(r->nights, i), "wall_s") / 3600;
+    }
+    const char *backend = json_string_value(json_object_get(r->work, "backend"));
+    const double cores = json_number_value(json_object_get(r->machine, "cores")), watts = record_watts(r),
+                 node = hours > 0 && r->nodes > 0 ? clips / hours / r->nodes : 0;
+    return (ClipRates){.node = node,
+                       .core = cores > 0 ? node / cores : 0,
+                       .gpu = backend && strcmp(backend, "cuda") == 0 && r->workers > 0 ? node / r->workers : 0,
+                       .kwh = watts > 0 ? node * 1000 / watts : 0};
+}
+
 static void rule(Record *r, bool kept, const char *what)
 {
     if (!kept) json_array_append_new(r->invalid, json_string(what));
@@ -402,146 +412,4 @@ void record_settle(Record *r)
     rule(r, json_array_size(r->nights) >= 2, "one night only: how nights differ is not known");
     if (r->load.count == 0) measured_add(&r->load, 0);
     if (r->finish.count == 0) measured_add(&r->finish, 0);
-}
-
-/* ---- JSON ---- */
-
-static json_t *times_json(const Measured *m)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < m->count; i++) json_array_append_new(list, json_real(m->s[i]));
-    return list;
-}
-
-json_t *record_json(const Record *r)
-{
-    json_t *o = json_pack("{s:s, s:O, s:O, s:i, s:i, s:i, s:i, s:b, s:O, s:f, s:f, s:f, s:f, s:f, s:O}", "format",
-                          format_name, "machine", r->machine, "work", r->work, "nodes", r->nodes, "workers", r->workers,
-                          "group_size", r->group_size ? r->group_size : 1, "finishers", r->finishers, "both", r->both,
-                          "nights", r->nights, "start_s", r->start_s, "end_s", r->end_s, "gap_s", r->gap_s, "run_sd",
-                          r->run_sd, "worker_sd", r->worker_sd, "invalid", r->invalid);
-    json_object_set_new(o, "leases", json_integer(r->leases));
-    json_object_set_new(o, "failed", json_integer(r->failed));
-    json_object_set_new(o, "load_s", times_json(&r->load));
-    json_object_set_new(o, "render_s", times_json(&r->render));
-    json_object_set_new(o, "finish_s", times_json(&r->finish));
-    json_object_set_new(
-        o, "stages",
-        json_pack("{s:f, s:f, s:f}", "text_s", r->text_s, "denoise_s", r->denoise_s, "decode_s", r->decode_s));
-    json_object_set_new(o, "summary",
-                        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "render_p50_s", measured_quantile(&r->render, 0.5),
-                                  "render_p90_s", measured_quantile(&r->render, 0.9), "render_p99_s",
-                                  measured_quantile(&r->render, 0.99), "finish_p50_s",
-                                  measured_quantile(&r->finish, 0.5), "finish_p90_s",
-                                  measured_quantile(&r->finish, 0.9), "clips_per_core_hour",
-                                  mean_of(&r->finish) > 0 ? 3600 / mean_of(&r->finish) : 0));
-    return o;
-}
-
-Status record_write(const Record *r, const char *path)
-{
-    json_t *o = record_json(r);
-    char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    if (!text) abort();
-    Status status = file_replace(path, text, strlen(text));
-    free(text);
-    json_decref(o);
-    return status;
-}
-
-static Status read_times(const char *path, const json_t *o, const char *key, int least, Measured *out)
-{
-    const json_t *list = json_object_get(o, key);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *x = json_array_get(list, i);
-        if (!json_is_number(x) || !(json_number_value(x) >= 0 && json_number_value(x) <= 1e7))
-            return status_fail(ERR_INPUT, "%s: %s[%zu]: expected seconds, 0 to 10000000", path, key, i);
-        measured_add(out, json_number_value(x));
-    }
-    if (out->count >= least) return status_ok();
-    return status_fail(ERR_INPUT,
-                       "%s: %s: expected a list of at least %d times; `reelwright bench CAMPAIGN.yaml` makes a record",
-                       path, key, least);
-}
-
-static Status read_number(const char *path, const json_t *o, const char *key, double most, double *out)
-{
-    const json_t *x = json_object_get(o, key);
-    if (!json_is_number(x) || !(json_number_value(x) >= 0 && json_number_value(x) <= most))
-        return status_fail(ERR_INPUT, "%s: %s: expected a number from 0 to %g", path, key, most);
-    *out = json_number_value(x);
-    return status_ok();
-}
-
-static Status read_count(const char *path, const json_t *o, const char *key, int *out)
-{
-    double x;
-    TRY(read_number(path, o, key, 1e6, &x));
-    *out = (int)x;
-    return status_ok();
-}
-
-static json_t *copy_of(const json_t *o, const char *key, json_t *otherwise)
-{
-    json_t *found = json_object_get(o, key);
-    const bool same = found && json_typeof(found) == json_typeof(otherwise);
-    json_t *copy = same ? json_deep_copy(found) : json_incref(otherwise);
-    json_decref(otherwise);
-    return copy;
-}
-
-static Status take_json(const char *path, const json_t *o, Record *r)
-{
-    const char *format = json_string_value(json_object_get(o, "format"));
-    if (!format || strcmp(format, format_name) != 0)
-        return status_fail(ERR_INPUT, "%s: no record: expected \"format\": \"%s\"", path, format_name);
-    r->machine = copy_of(o, "machine", json_object());
-    r->work = copy_of(o, "work", json_object());
-    r->nights = copy_of(o, "nights", json_array());
-    r->invalid = copy_of(o, "invalid", json_array());
-    TRY(read_count(path, o, "nodes", &r->nodes));
-    TRY(read_count(path, o, "workers", &r->workers));
-    TRY(read_count(path, o, "group_size", &r->group_size));
-    TRY(read_count(path, o, "finishers", &r->finishers));
-    r->both = json_is_true(json_object_get(o, "both"));
-    if (r->nodes < 1 || r->workers < 1) return status_fail(ERR_INPUT, "%s: expected nodes and workers above 0", path);
-    TRY(read_times(path, o, "load_s", 1, &r->load));
-    TRY(read_times(path, o, "render_s", 1, &r->render));
-    TRY(read_times(path, o, "finish_s", 1, &r->finish));
-    r->leases = json_integer_value(json_object_get(o, "leases")); /* 0: a record that does not say it */
-    r->failed = json_integer_value(json_object_get(o, "failed"));
-    if (r->failed < 0 || r->failed > r->leases)
-        return status_fail(ERR_INPUT, "%s: failed: expected a number from 0 to leases = %lld", path,
-                           (long long)r->leases);
-    const json_t *stages = json_object_get(o, "stages");
-    TRY(read_number(path, stages, "text_s", 1e7, &r->text_s));
-    TRY(read_number(path, stages, "denoise_s", 1e7, &r->denoise_s));
-    TRY(read_number(path, stages, "decode_s", 1e7, &r->decode_s));
-    TRY(read_number(path, o, "start_s", 1e6, &r->start_s));
-    TRY(read_number(path, o, "end_s", 1e6, &r->end_s));
-    TRY(read_number(path, o, "gap_s", 1e3, &r->gap_s));
-    TRY(read_number(path, o, "run_sd", 10, &r->run_sd));
-    return read_number(path, o, "worker_sd", 10, &r->worker_sd);
-}
-
-Status record_read(const char *path, Record *out)
-{
-    char *data;
-    size_t bytes;
-    *out = (Record){0};
-    if (file_is_folder(path)) {
-        record_begin(out);
-        TRY(record_add_folder(path, 0, out));
-        record_settle(out);
-        if (out->render.count > 0) return status_ok();
-        return status_fail(ERR_INPUT, "%s: no shot of it was rendered yet; a record needs one", path);
-    }
-    TRY(file_read(path, MOST_BYTES, &data, &bytes));
-    json_error_t error;
-    json_t *o = json_loadb(data, bytes, 0, &error);
-    free(data);
-    if (!o) return status_fail(ERR_INPUT, "%s:%d: %s", path, error.line, error.text);
-    Status status = take_json(path, o, out);
-    json_decref(o);
-    return status;
 }

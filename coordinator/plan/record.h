@@ -11,6 +11,7 @@
  *    "leases", "failed": of all that ended, so many failed or were lost with their worker,
  *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render
  *    "gap_s", "run_sd", "worker_sd",                                      night.h
+ *    "file_system": {...} (disk.h), "network": {"ranks", "bytes", "median_s", "bytes_per_s"},      null: not measured
  *    "invalid": ["rule that was broken", ...]}
  *
  * A record comes from `reelwright bench CAMPAIGN.yaml`, or from the folder of any campaign that has run. */
@@ -32,7 +33,7 @@ typedef struct {
     json_t *machine, *work, *invalid; /* as above */
     int nodes, workers, group_size, finishers;
     bool both;
-    json_t *nights;
+    json_t *nights, *file_system, *network; /* the last two NULL: not measured */
     Measured load, render, finish;
     double text_s, denoise_s, decode_s;
     int64_t leases, failed;
@@ -48,6 +49,10 @@ Status record_add_folder(const char *folder, double wall_s, Record *r);
 /* The processors of this machine used so much in the last folder's night (energy.h). */
 void record_add_energy(Record *r, double joules);
 double record_watts(const Record *r); /* mean of all nights; 0: not known */
+typedef struct {
+    double node, core, gpu, kwh; /* clips in an hour of each; of a kWh; 0: there is none, or it is not known */
+} ClipRates;
+ClipRates record_rates(const Record *r);
 /* Only times, of the last so many leases; load_s and render_s as above. */
 Status record_add_latest(Ledger *l, int64_t most, Record *r);
 void record_begin(Record *r);         /* empty, with this machine */

@@ -125,6 +125,21 @@ static double finish_p90(const Record *r) { return measured_quantile(&r->finish,
 static double finish_p99(const Record *r) { return measured_quantile(&r->finish, 0.99); }
 static double load_p50(const Record *r) { return measured_quantile(&r->load, 0.5); }
 
+static double network_gb_s(const Record *r)
+{
+    return json_number_value(json_object_get(r->network, "bytes_per_s")) / 1e9;
+}
+
+static double write_mb_s(const Record *r) { return json_number_value(json_object_get(r->file_system, "write_mb_s")); }
+static double fsync_p50(const Record *r) { return json_number_value(json_object_get(r->file_system, "fsync_p50_ms")); }
+static double fsync_p99(const Record *r) { return json_number_value(json_object_get(r->file_system, "fsync_p99_ms")); }
+static double files_per_s(const Record *r) { return json_number_value(json_object_get(r->file_system, "files_per_s")); }
+
+static double clips_per_hour(const Record *r) { return record_rates(r).node; }
+static double clips_per_core(const Record *r) { return record_rates(r).core; }
+static double clips_per_gpu(const Record *r) { return record_rates(r).gpu; }
+static double clips_per_kwh(const Record *r) { return record_rates(r).kwh; }
+
 static void put_figures(FILE *f, const NamedRecord *records, int count)
 {
     fputs("<h2>Seconds</h2><table><tr><th>", f);
@@ -139,7 +154,18 @@ static void put_figures(FILE *f, const NamedRecord *records, int count)
     put_row(f, records, count, "finish, p90", finish_p90);
     put_row(f, records, count, "finish, p99", finish_p99);
     put_row(f, records, count, "loading", load_p50);
+    fputs("</table><h2>Machine</h2><table>", f);
+    put_row(f, records, count, "file system: writing (MB/s)", write_mb_s);
+    put_row(f, records, count, "one fsync, p50 (ms)", fsync_p50);
+    put_row(f, records, count, "one fsync, p99 (ms)", fsync_p99);
+    put_row(f, records, count, "files made, renamed and removed in a second", files_per_s);
+    put_row(f, records, count, "network over which a group adds up (GB/s)", network_gb_s);
     put_row(f, records, count, "processors (W)", record_watts);
+    fputs("</table><h2>Clips</h2><table>", f);
+    put_row(f, records, count, "in an hour, of a node", clips_per_hour);
+    put_row(f, records, count, "in an hour, of a core", clips_per_core);
+    put_row(f, records, count, "in an hour, of a GPU", clips_per_gpu);
+    put_row(f, records, count, "of a kWh of the processors", clips_per_kwh);
     fputs("</table>", f);
 }
 

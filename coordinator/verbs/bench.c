@@ -15,6 +15,7 @@
 #include "common/plural.h"
 #include "common/shell.h"
 #include "coordinator/campaign/campaign.h"
+#include "coordinator/plan/disk.h"
 #include "coordinator/plan/energy.h"
 #include "coordinator/plan/record_page.h"
 #include "coordinator/verbs/verbs.h"
@@ -22,7 +23,7 @@
 enum { MOST_ARGUMENTS = 32, MOST_SHOTS = 12 };
 
 typedef struct {
-    const char *campaign, *out, *against, *scratch, *backend, *dtype, *vae_dtype;
+    const char *campaign, *model, *out, *against, *scratch, *backend, *dtype, *vae_dtype;
     int nights, shots, workers, finishers, group_size;
     bool json;
 } BenchOptions;
@@ -111,25 +112,93 @@ static Status measure_night(const BenchOptions *o, const char *scratch, int part
     return status;
 }
 
-static Status measure(const BenchOptions *o, Record *r)
+/* What the ranks of a group exchange, measured by as many processes. Without a group there is nothing to exchange. */
+static Status measure_network(const BenchOptions *o, Record *r)
+{
+    Words w = {0};
+    char *text = NULL;
+    int code = 0;
+    if (o->group_size < 2) return status_ok();
+    add_word(&w, "/proc/self/exe");
+    add_word(&w, "bench");
+    add_word(&w, "--stage");
+    add_word(&w, "sum");
+    add_word(&w, "--json");
+    add_number(&w, "--ranks", o->group_size);
+    Status status = shell_run(w.word, &text, &code);
+    const char *line = text ? strchr(text, '{') : NULL;
+    json_t *sum = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+    if (!failed(status) && (code != 0 || !sum))
+        status = status_fail(ERR_NODE, "the measurement of the network ended with status %d:\n%s", code, text);
+    if (!failed(status))
+        r->network = json_pack("{s:i, s:I, s:f, s:f}", "ranks", o->group_size, "bytes",
+                               json_integer_value(json_object_get(sum, "bytes")), "median_s",
+                               json_number_value(json_object_get(json_object_get(sum, "seconds"), "median")),
+                               "bytes_per_s", json_number_value(json_object_get(sum, "bytes_per_s")));
+    json_decref(sum);
+    free(text);
+    return status;
+}
+
+/* For a model without a campaign: as many rows as are rendered, each a clip of its own, at what the model's folder says -> its file. */
+static Status write_campaign(const BenchOptions *o, const char *folder, char **file)
+{
+    char *model = realpath(o->model, NULL);
+    if (!model) return status_errno(ERR_INPUT, "--model %s", o->model);
+    json_t *name = json_string(model);
+    char *word = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL, *rows = text_copy("id,thing\n");
+    for (int i = 0; i < o->shots && word; i++) {
+        char *longer = text_format("%sr%d,thing %d\n", rows, i, i);
+        free(rows);
+        rows = longer;
+    }
+    char *table = path_join(folder, "bench.csv"),
+         *text =
+             text_format("campaign: bench\nmodel: %s\ncustomers: bench.csv\nprompt: \"a red balloon and {{thing}}\"\n"
+                         "seed: 7\nrenditions: [preview]\nreview: {policy: none}\n",
+                         word ? word : "");
+    *file = path_join(folder, "bench.yaml");
+    Status status =
+        word ? file_replace(table, rows, strlen(rows)) : status_fail(ERR_INPUT, "--model: a name that is no UTF-8");
+    if (!failed(status)) status = file_replace(*file, text, strlen(text));
+    free(model);
+    free(word);
+    free(rows);
+    free(table);
+    free(text);
+    json_decref(name);
+    return status;
+}
+
+static Status measure(BenchOptions *o, Record *r)
 {
     Campaign *c = NULL;
-    char *scratch = text_format("%s/reelwright-bench-XXXXXX", o->scratch);
-    Status status = campaign_load(o->campaign, &c);
-    if (!failed(status) && !mkdtemp(scratch)) status = status_errno(ERR_INPUT, "--scratch %s", o->scratch);
-    if (failed(status)) {
+    char *scratch = text_format("%s/reelwright-bench-XXXXXX", o->scratch), *own = NULL;
+    if (!mkdtemp(scratch)) {
         free(scratch);
-        campaign_free(&c);
+        return status_errno(ERR_INPUT, "--scratch %s", o->scratch);
+    }
+    Status status = o->model ? write_campaign(o, scratch, &own) : status_ok();
+    if (o->model) o->campaign = own;
+    if (!failed(status)) status = campaign_load(o->campaign, &c);
+    if (failed(status)) {
+        remove_folder(scratch);
+        free(scratch);
+        free(own);
         return status;
     }
     const int parts = count_parts(c, o->shots);
     log_line(LOG_INFO, "%s: %d night%s of about %lld of %lld render%s each, in %s", c->name, o->nights,
              plural_s(o->nights), (long long)(c->shot_count / parts), (long long)c->shot_count, plural_s(c->shot_count),
              scratch);
+    status = disk_measure(scratch, &r->file_system);
+    if (!failed(status)) status = measure_network(o, r);
     for (int night = 1; night <= o->nights && !failed(status); night++)
         status = measure_night(o, scratch, parts, night, r);
     remove_folder(scratch);
+    if (o->model) o->campaign = "CAMPAIGN.yaml";
     free(scratch);
+    free(own);
     campaign_free(&c);
     return status;
 }
@@ -146,6 +215,16 @@ static void print_record(const Record *r)
                   measured_quantile(&r->finish, 0.9), measured_quantile(&r->finish, 0.99));
     foreign_print(stdout, "  load    %7.3f s; start %.2f s, end %.2f s; nights differ by %.1f %%\n",
                   measured_quantile(&r->load, 0.5), r->start_s, r->end_s, 100 * r->run_sd);
+    foreign_print(stdout, "  files   %7.0f MB/s written, one fsync %.2g ms (p99 %.2g), %.0f files a second\n",
+                  json_number_value(json_object_get(r->file_system, "write_mb_s")),
+                  json_number_value(json_object_get(r->file_system, "fsync_p50_ms")),
+                  json_number_value(json_object_get(r->file_system, "fsync_p99_ms")),
+                  json_number_value(json_object_get(r->file_system, "files_per_s")));
+    if (r->network)
+        foreign_print(stdout, "  network %7.2f GB/s, sums over a group of %d\n",
+                      json_number_value(json_object_get(r->network, "bytes_per_s")) / 1e9,
+                      (int)json_integer_value(json_object_get(r->network, "ranks")));
+    foreign_print(stdout, "  clips   %7.0f an hour\n", record_rates(r).node);
     if (record_watts(r) > 0) foreign_print(stdout, "  energy  %7.1f W, of the processors\n", record_watts(r));
     for (size_t i = 0; i < json_array_size(r->invalid); i++)
         foreign_print(stdout, "INVALID: %s\n", json_string_value(json_array_get(r->invalid, i)));
@@ -173,6 +252,8 @@ Status verb_bench_campaign(int argc, char **argv)
                       .out = "record.json",
                       .scratch = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp"};
     const Option option[] = {
+        {"model", OPTION_TEXT, &o.model, .value = "DIR",
+         .help = "instead of a campaign: clips of this model, as its folder says, one rendition"},
         {"out", OPTION_TEXT, &o.out, .value = "FILE.json", .help = "the record (record.json)"},
         {"against", OPTION_TEXT, &o.against, .value = "FILE.json",
          .help = "an earlier record: the page beside the new one compares them"},
@@ -189,19 +270,21 @@ Status verb_bench_campaign(int argc, char **argv)
         {"json", OPTION_FLAG, &o.json, .help = "the record on stdout"}};
     const Usage usage = {
         .verb = "bench",
-        .arguments = "CAMPAIGN.yaml [options]   or   bench --stage NAME [options]",
+        .arguments = "CAMPAIGN.yaml|--model DIR [options]   or   bench --stage NAME|--scenario NAME [options]",
         .about = "Measures a campaign on this machine: runs it, or a part of it, several times with all that\n"
                  "belongs to it, and writes how long each kind of work took. `plan --record FILE` reads that.\n"
-                 "With --stage: times one stage alone; `bench --stage finish --help` and `bench --stage step --help` "
-                 "say how.",
+                 "With --stage, --shape or --scenario: the engine alone, one stage or whole renders as MLPerf measures "
+                 "them; `bench --stage step --help` and `bench --stage finish --help` say how.",
         .option = option,
         .option_count = sizeof option / sizeof *option,
-        .min_arguments = 1,
+        .min_arguments = 0,
         .max_arguments = 1};
     int first;
     Record r;
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
+    if (!argv[first] == !o.model)
+        return status_fail(ERR_INPUT, "expected a campaign's file or --model DIR, one of them");
     o.campaign = argv[first];
     record_begin(&r);
     Status status = measure(&o, &r);

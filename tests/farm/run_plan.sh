@@ -8,6 +8,10 @@ printf 'campaign: plan\nmodel: %s\ncustomers: plan.csv\nprompt: "a cat {{id}}"\n
 "$PROGRAM" bench plan.yaml --nights 2 --workers 1 --scratch . --out record.json >bench.txt 2>bench.err || fail "bench: $(cat bench.err)"
 grep -q '"format": "reelwright-record 1"' record.json || fail "no record"
 grep -q '<polyline' record.html || fail "no page with the record"
+for key in write_mb_s fsync_p50_ms files_per_s clips_per_hour_and_node clips_per_hour_and_core; do
+  grep -q "\"$key\": [0-9]*[1-9]" record.json || fail "the record has no $key: $(cat record.json)"
+done
+grep -q 'one fsync, p99' record.html || fail "the page does not show the file system"
 [ -z "$(ls -d reelwright-bench-* 2>/dev/null)" ] || fail "the scratch folder is left behind"
 "$PROGRAM" plan plan.yaml --record record.json --deadline 100000 --failures 5 --node-cost 2 --watts 300 --json >plan.json || fail "plan"
 for key in shots clips record nodes groups group_size render_s finish_s finish_at deadline nodes_for_deadline gpu_hours core_hours energy_kwh cost \
@@ -77,6 +81,23 @@ grep -q '"without_savings": 108' trunk.json || fail "without them it would be 10
 "$PROGRAM" plan trunk.yaml --record out-trunk --json >trunk.json || fail "a record of shared steps"
 grep -q "\"all\": $made," trunk.json || fail "the same from that record: $(cat trunk.json)"
 grep -q 'fewer than 5 renders' trunk.json && fail "renders that took their first steps from others are no part of the record: $(cat trunk.json)"
+
+cp -rL "$MODEL" small
+printf '{"width": 32, "height": 32, "frames": 5, "fps": 8, "steps": 2}\n' >small/reelwright.json
+# Several ranks: what they add up, and the record of groups that has it; whole renders as MLPerf measures them, said to be invalid.
+"$PROGRAM" bench --model small --nights 1 --shots 2 --workers 2 --group-size 2 --scratch . --out group.json --against record.json >group.txt 2>group.err ||
+  fail "bench of a model, with groups: $(cat group.err)"
+grep -q '"bytes_per_s": [0-9]*[1-9]' group.json || fail "no network in the record: $(cat group.json)"
+grep -q 'network over which a group adds up' group.html || fail "no network on the page"
+grep -q 'stroke-dasharray' group.html || fail "the page compares nothing"
+"$PROGRAM" bench --scenario offline --shape 1.3b --layers 1 --latent 1x2x2 --tokens 2 --steps 2 --repeat 2 --json >offline.json || fail "bench --scenario"
+grep -q '"valid": false' offline.json || fail "random weights are no result: $(cat offline.json)"
+grep -q '2 samples, expected at least 248' offline.json || fail "not all rules: $(cat offline.json)"
+for bad in "--scenario offline" "--stage sum" "--scenario offline --stage step --shape 5b"; do
+  # shellcheck disable=SC2086
+  status_is 2 "$PROGRAM" bench $bad >/dev/null 2>bad.err
+done
+status_is 2 "$PROGRAM" bench plan.yaml --model small 2>bad.err
 
 printf '{"format": "something"}' >bad.json
 status_is 2 "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err

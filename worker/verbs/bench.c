@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -8,8 +9,8 @@
 #include "engine/text/text.h"
 #include "engine/wan/vae.h"
 
-const char *const bench_stage_name[] = {"transformer", "step", "vae-decode", "vae-encode", "text"};
-const char *const bench_shape_name[] = {"1.3b", "5b", "14b"};
+const char *const bench_stage_name[] = {"transformer", "step", "vae-decode", "vae-encode", "text", "render", "sum"};
+const char *const bench_shape_name[] = {"1.3b", "5b", "14b", "mlperf"};
 
 enum { PADDED_PROMPT = 512, BENCH_VOCABULARY = 1024 /* rows of the embedding table: only looked up, so few will do */ };
 
@@ -23,7 +24,7 @@ static const DitConfig dit_config[] = {
 
 static DitConfig bench_dit(const BenchRequest *r)
 {
-    DitConfig c = dit_config[r->shape];
+    DitConfig c = dit_config[r->shape == BENCH_MLPERF ? BENCH_14B : r->shape];
     c.patch[0] = 1;
     c.patch[1] = c.patch[2] = 2;
     c.head_dim = 128;
@@ -95,20 +96,36 @@ static int compare_seconds(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* One evaluation that warms up, then r->repeat measured ones. */
+/* The number below which the share q of them lies (nearest rank). */
+static double quantile(const double *sorted, int count, double q)
+{
+    const int at = (int)ceil(q * count) - 1;
+    return sorted[at < 0 ? 0 : at];
+}
+
+/* One evaluation that warms up, then r->repeat measured ones, and more until r->least_s are over. */
 static Status measure(const BenchRequest *r, Status (*evaluate)(void *self), void *self, BenchResult *out)
 {
-    double *seconds = memory_get((size_t)r->repeat, sizeof *seconds);
+    int room = r->repeat, n = 0;
+    double *seconds = memory_get((size_t)room, sizeof *seconds);
     Status status = evaluate(self);
-    for (int i = 0; i < r->repeat && !failed(status); i++) {
-        double before = seconds_now();
+    const double begin = seconds_now();
+    while (!failed(status) && (n < r->repeat || seconds_now() - begin < r->least_s)) {
+        if (n == room) seconds = memory_resize(seconds, (size_t)(room *= 2), sizeof *seconds);
+        const double before = seconds_now();
         status = evaluate(self);
-        seconds[i] = seconds_now() - before;
+        seconds[n++] = seconds_now() - before;
     }
-    qsort(seconds, (size_t)r->repeat, sizeof *seconds, compare_seconds);
-    out->min = seconds[0];
-    out->max = seconds[r->repeat - 1];
-    out->median = (seconds[(r->repeat - 1) / 2] + seconds[r->repeat / 2]) / 2;
+    out->all_s = seconds_now() - begin;
+    out->count = n;
+    if (!failed(status)) {
+        qsort(seconds, (size_t)n, sizeof *seconds, compare_seconds);
+        out->min = seconds[0];
+        out->max = seconds[n - 1];
+        out->median = (seconds[(n - 1) / 2] + seconds[n / 2]) / 2;
+        out->p90 = quantile(seconds, n, 0.9);
+        out->p99 = quantile(seconds, n, 0.99);
+    }
     free(seconds);
     return status;
 }
@@ -134,7 +151,9 @@ typedef struct {
     Step step;
     Vae *vae;
     TextEncoder *text;
-    float *input;
+    float *input, *noise, *rows;
+    int latent_channels;
+    Tensor summed;
     int64_t *ids;
     int64_t dim[4];
 } Bench;
@@ -156,14 +175,14 @@ static Status evaluate_transformer(void *self)
 static Status evaluate_step(void *self)
 {
     Bench *b = self;
+    if (b->step.sampler.step == b->step.sampler.schedule.steps) return status_fail(ERR_FATAL, "no step is left");
     const Tensor latent = step_input(&b->step);
     for (int i = 0; i < DIT_BRANCHES; i++) evaluate_branch(b, i, latent);
     step_update(&b->step, DIT_BRANCHES, bench_shot.guidance);
     return backend_finish(b->be);
 }
 
-/* As many steps as are measured, and the one that warms up. */
-static void begin_step(Bench *b, const int64_t dim[4])
+static void begin_step(Bench *b, const int64_t dim[4], int steps)
 {
     static const SchedulerConfig unipc = {.train_steps = 1000,
                                           .order = 2,
@@ -172,10 +191,10 @@ static void begin_step(Bench *b, const int64_t dim[4])
                                           .bh2 = true,
                                           .final_sigma_zero = true};
     ShotSpec shot = bench_shot;
-    shot.steps = b->request->repeat + 1;
-    b->input = some_numbers(dim[0] * dim[1] * dim[2] * dim[3]);
+    shot.steps = steps;
+    if (!b->noise) b->noise = some_numbers(dim[0] * dim[1] * dim[2] * dim[3]);
     const Condition given = {.dim = {dim[0], dim[1], dim[2], dim[3]}};
-    step_begin(&b->step, b->be, &unipc, &shot, &given, b->input);
+    step_begin(&b->step, b->be, &unipc, &shot, &given, b->noise);
 }
 
 static Status bench_transformer(Bench *b, BenchResult *out)
@@ -188,7 +207,7 @@ static Status bench_transformer(Bench *b, BenchResult *out)
     const int64_t dim[4] = {c.in_channels, r->latent[0], r->latent[1], r->latent[2]};
     float *rows = some_numbers((int64_t)r->tokens * c.text_dim);
     Status status;
-    begin_step(b, dim);
+    begin_step(b, dim, r->repeat + 1); /* one warms up */
     TRY_OUT(dit_load(d, source, b->be));
     TRY_OUT(dit_shot_begin(d, dim, NULL, &b->shot));
     for (int i = 0; i < branches; i++) TRY_OUT(dit_shot_prompt(b->shot, i, rows, r->tokens, PADDED_PROMPT));
@@ -224,28 +243,32 @@ static Status evaluate_vae(void *self)
     return backend_finish(b->be);
 }
 
+static Status load_autoencoder(Bench *b, bool encode, VaeConfig *c)
+{
+    const BenchRequest *r = b->request;
+    *c = bench_vae(r);
+    b->vae = vae_new(c, encode ? VAE_ENCODER : VAE_DECODER);
+    const int scale = encode ? c->scale_space : 1;
+    b->dim[0] = encode ? c->scale_time : 1;
+    b->dim[1] = r->latent[1] * scale;
+    b->dim[2] = r->latent[2] * scale;
+    b->dim[3] = encode ? 3 : c->z_dim;
+    b->input = some_numbers(b->dim[0] * b->dim[1] * b->dim[2] * b->dim[3]);
+    WeightSource *source = weights_random();
+    Status status = vae_load(b->vae, source, b->be);
+    weights_close(&source);
+    return status;
+}
+
 static Status bench_autoencoder(Bench *b, BenchResult *out)
 {
     const BenchRequest *r = b->request;
-    VaeConfig c = bench_vae(r);
-    bool encode = r->stage == BENCH_VAE_ENCODE;
-    b->vae = vae_new(&c, encode ? VAE_ENCODER : VAE_DECODER);
-    WeightSource *source = weights_random();
-    int scale = encode ? c.scale_space : 1;
-    b->dim[0] = encode ? c.scale_time : 1;
-    b->dim[1] = r->latent[1] * scale;
-    b->dim[2] = r->latent[2] * scale;
-    b->dim[3] = encode ? 3 : c.z_dim;
-    b->input = some_numbers(b->dim[0] * b->dim[1] * b->dim[2] * b->dim[3]);
-    Status status;
-    TRY_OUT(vae_load(b->vae, source, b->be));
+    const bool encode = r->stage == BENCH_VAE_ENCODE;
+    VaeConfig c;
+    TRY(load_autoencoder(b, encode, &c));
     out->layers = 0;
     out->flop = encode ? bench_flop_vae_encode(&c, r->latent) : bench_flop_vae_decode(&c, r->latent);
-    TRY_OUT(measure(r, evaluate_vae, b, out));
-out:
-    weights_close(&source);
-    vae_free(&b->vae);
-    return status;
+    return measure(r, evaluate_vae, b, out);
 }
 
 static Status evaluate_text(void *self)
@@ -258,24 +281,89 @@ static Status evaluate_text(void *self)
     return backend_finish(b->be);
 }
 
-static Status bench_text_encoder(Bench *b, BenchResult *out)
+static Status load_text(Bench *b, TextConfig *c)
 {
     const BenchRequest *r = b->request;
-    TextConfig c = bench_text(r);
-    b->text = text_new(&c);
+    *c = bench_text(r);
+    b->text = text_new(c);
     b->ids = memory_get((size_t)r->tokens, sizeof *b->ids);
     for (int i = 0; i < r->tokens; i++) b->ids[i] = i * 7 % BENCH_VOCABULARY;
     WeightSource *source = weights_random();
-    Status status;
-    TRY_OUT(text_load(b->text, source, b->be));
-    out->layers = c.layers;
-    out->flop = bench_flop_text(&c, r->tokens);
-    TRY_OUT(measure(r, evaluate_text, b, out));
-out:
-    text_free(&b->text);
+    Status status = text_load(b->text, source, b->be);
     weights_close(&source);
-    free(b->ids);
     return status;
+}
+
+static Status bench_text_encoder(Bench *b, BenchResult *out)
+{
+    TextConfig c;
+    TRY(load_text(b, &c));
+    out->layers = c.layers;
+    out->flop = bench_flop_text(&c, b->request->tokens);
+    return measure(b->request, evaluate_text, b, out);
+}
+
+/* ---- a whole render ---------------------------------------------------------------------------------------------------------- */
+
+static Status evaluate_render(void *self)
+{
+    Bench *b = self;
+    const BenchRequest *r = b->request;
+    const int64_t dim[4] = {b->latent_channels, r->latent[0], r->latent[1], r->latent[2]};
+    Status status;
+    for (int i = 0; i < DIT_BRANCHES; i++) TRY(evaluate_text(b));
+    for (int i = 0; i < DIT_BRANCHES; i++) TRY(dit_shot_prompt(b->shot, i, b->rows, r->tokens, PADDED_PROMPT));
+    begin_step(b, dim, r->steps);
+    status = status_ok();
+    for (int i = 0; i < r->steps && !failed(status); i++) status = evaluate_step(b);
+    step_end(&b->step);
+    return failed(status) ? status : evaluate_vae(b);
+}
+
+/* The prompt's numbers are not the encoder's: random weights make none that would differ in how long they take. */
+static Status bench_render(Bench *b, BenchResult *out)
+{
+    const BenchRequest *r = b->request;
+    DitConfig c = bench_dit(r);
+    VaeConfig vae;
+    TextConfig text;
+    Dit *d = dit_new(&c);
+    const int64_t dim[4] = {c.in_channels, r->latent[0], r->latent[1], r->latent[2]};
+    WeightSource *source = weights_random();
+    Status status;
+    b->latent_channels = c.in_channels;
+    b->rows = some_numbers((int64_t)r->tokens * c.text_dim);
+    TRY_OUT(load_text(b, &text));
+    TRY_OUT(load_autoencoder(b, false, &vae));
+    TRY_OUT(dit_load(d, source, b->be));
+    TRY_OUT(dit_shot_begin(d, dim, NULL, &b->shot));
+    out->layers = c.layers;
+    out->flop = DIT_BRANCHES *
+                    (bench_flop_text(&text, r->tokens) + r->steps * bench_flop_transformer(&c, r->latent, r->tokens)) +
+                bench_flop_vae_decode(&vae, r->latent);
+    TRY_OUT(measure(r, evaluate_render, b, out));
+out:
+    weights_close(&source);
+    dit_shot_end(&b->shot);
+    dit_free(&d);
+    return status;
+}
+
+/* ---- what ranks exchange ----------------------------------------------------------------------------------------------------- */
+
+static Status evaluate_sum(void *self)
+{
+    Bench *b = self;
+    coll_sum(b->request->ranks, b->be, b->summed);
+    return backend_finish(b->be);
+}
+
+static Status bench_sum(Bench *b, BenchResult *out)
+{
+    const int64_t count = BENCH_SUM_BYTES / (int64_t)sizeof(float);
+    b->input = some_numbers(count);
+    b->summed = backend_upload(b->be, b->input, 1, &count);
+    return measure(b->request, evaluate_sum, b, out);
 }
 
 Status bench_run(const BenchRequest *r, BenchResult *out)
@@ -284,12 +372,19 @@ Status bench_run(const BenchRequest *r, BenchResult *out)
                                                             [BENCH_STEP] = bench_transformer,
                                                             [BENCH_VAE_DECODE] = bench_autoencoder,
                                                             [BENCH_VAE_ENCODE] = bench_autoencoder,
-                                                            [BENCH_TEXT] = bench_text_encoder};
+                                                            [BENCH_TEXT] = bench_text_encoder,
+                                                            [BENCH_RENDER] = bench_render,
+                                                            [BENCH_SUM] = bench_sum};
     Bench b = {.request = r};
     *out = (BenchResult){0};
     TRY(backend_open(&r->backend, &b.be));
     Status status = run[r->stage](&b, out);
+    vae_free(&b.vae);
+    text_free(&b.text);
+    free(b.ids);
+    free(b.rows);
     free(b.input);
+    free(b.noise);
     backend_close(&b.be);
     return status;
 }

@@ -9,7 +9,7 @@ Status verb_render(int argc, char **argv, LaunchRanks *launch);
 Status verb_inspect(int argc, char **argv);
 /* `cameo add` and `cameo verify`: argv[1] says which. */
 Status verb_cameo_media(int argc, char **argv, JudgePage *page);
-Status verb_bench(int argc, char **argv);
+Status verb_bench(int argc, char **argv, LaunchRanks *launch);
 GateFiles verb_gate_files;
 VerifyFile verb_verify_file;
 Calibrate calibrate;

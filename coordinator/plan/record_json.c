@@ -1,0 +1,157 @@
+/* record_json.c - a record as a file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "coordinator/plan/record.h"
+
+enum { MOST_BYTES = 64 << 20 };
+static const char format_name[] = "reelwright-record 1";
+
+static json_t *times_json(const Measured *m)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < m->count; i++) json_array_append_new(list, json_real(m->s[i]));
+    return list;
+}
+
+json_t *record_json(const Record *r)
+{
+    json_t *o = json_pack("{s:s, s:O, s:O, s:i, s:i, s:i, s:i, s:b, s:O, s:f, s:f, s:f, s:f, s:f, s:O}", "format",
+                          format_name, "machine", r->machine, "work", r->work, "nodes", r->nodes, "workers", r->workers,
+                          "group_size", r->group_size ? r->group_size : 1, "finishers", r->finishers, "both", r->both,
+                          "nights", r->nights, "start_s", r->start_s, "end_s", r->end_s, "gap_s", r->gap_s, "run_sd",
+                          r->run_sd, "worker_sd", r->worker_sd, "invalid", r->invalid);
+    json_object_set(o, "file_system", r->file_system ? r->file_system : json_null());
+    json_object_set(o, "network", r->network ? r->network : json_null());
+    json_object_set_new(o, "leases", json_integer(r->leases));
+    json_object_set_new(o, "failed", json_integer(r->failed));
+    json_object_set_new(o, "load_s", times_json(&r->load));
+    json_object_set_new(o, "render_s", times_json(&r->render));
+    json_object_set_new(o, "finish_s", times_json(&r->finish));
+    json_object_set_new(
+        o, "stages",
+        json_pack("{s:f, s:f, s:f}", "text_s", r->text_s, "denoise_s", r->denoise_s, "decode_s", r->decode_s));
+    json_object_set_new(
+        o, "summary",
+        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "render_p50_s", measured_quantile(&r->render, 0.5), "render_p90_s",
+                  measured_quantile(&r->render, 0.9), "render_p99_s", measured_quantile(&r->render, 0.99),
+                  "finish_p50_s", measured_quantile(&r->finish, 0.5), "finish_p90_s",
+                  measured_quantile(&r->finish, 0.9), "finish_p99_s", measured_quantile(&r->finish, 0.99)));
+    const ClipRates clips = record_rates(r);
+    json_object_set_new(o, "clips",
+                        json_pack("{s:f, s:f, s:f, s:f}", "clips_per_hour_and_node", clips.node,
+                                  "clips_per_hour_and_core", clips.core, "clips_per_hour_and_gpu", clips.gpu,
+                                  "clips_per_kwh", clips.kwh));
+    return o;
+}
+
+Status record_write(const Record *r, const char *path)
+{
+    json_t *o = record_json(r);
+    char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    if (!text) abort();
+    Status status = file_replace(path, text, strlen(text));
+    free(text);
+    json_decref(o);
+    return status;
+}
+
+static Status read_times(const char *path, const json_t *o, const char *key, int least, Measured *out)
+{
+    const json_t *list = json_object_get(o, key);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *x = json_array_get(list, i);
+        if (!json_is_number(x) || !(json_number_value(x) >= 0 && json_number_value(x) <= 1e7))
+            return status_fail(ERR_INPUT, "%s: %s[%zu]: expected seconds, 0 to 10000000", path, key, i);
+        measured_add(out, json_number_value(x));
+    }
+    if (out->count >= least) return status_ok();
+    return status_fail(ERR_INPUT,
+                       "%s: %s: expected a list of at least %d times; `reelwright bench CAMPAIGN.yaml` makes a record",
+                       path, key, least);
+}
+
+static Status read_number(const char *path, const json_t *o, const char *key, double most, double *out)
+{
+    const json_t *x = json_object_get(o, key);
+    if (!json_is_number(x) || !(json_number_value(x) >= 0 && json_number_value(x) <= most))
+        return status_fail(ERR_INPUT, "%s: %s: expected a number from 0 to %g", path, key, most);
+    *out = json_number_value(x);
+    return status_ok();
+}
+
+static Status read_count(const char *path, const json_t *o, const char *key, int *out)
+{
+    double x;
+    TRY(read_number(path, o, key, 1e6, &x));
+    *out = (int)x;
+    return status_ok();
+}
+
+static json_t *copy_of(const json_t *o, const char *key, json_t *otherwise)
+{
+    json_t *found = json_object_get(o, key);
+    const bool same = found && json_typeof(found) == json_typeof(otherwise);
+    json_t *copy = same ? json_deep_copy(found) : json_incref(otherwise);
+    json_decref(otherwise);
+    return copy;
+}
+
+static Status take_json(const char *path, const json_t *o, Record *r)
+{
+    const char *format = json_string_value(json_object_get(o, "format"));
+    if (!format || strcmp(format, format_name) != 0)
+        return status_fail(ERR_INPUT, "%s: no record: expected \"format\": \"%s\"", path, format_name);
+    r->machine = copy_of(o, "machine", json_object());
+    r->work = copy_of(o, "work", json_object());
+    r->nights = copy_of(o, "nights", json_array());
+    r->invalid = copy_of(o, "invalid", json_array());
+    r->file_system = copy_of(o, "file_system", json_object());
+    r->network = copy_of(o, "network", json_object());
+    TRY(read_count(path, o, "nodes", &r->nodes));
+    TRY(read_count(path, o, "workers", &r->workers));
+    TRY(read_count(path, o, "group_size", &r->group_size));
+    TRY(read_count(path, o, "finishers", &r->finishers));
+    r->both = json_is_true(json_object_get(o, "both"));
+    if (r->nodes < 1 || r->workers < 1) return status_fail(ERR_INPUT, "%s: expected nodes and workers above 0", path);
+    TRY(read_times(path, o, "load_s", 1, &r->load));
+    TRY(read_times(path, o, "render_s", 1, &r->render));
+    TRY(read_times(path, o, "finish_s", 1, &r->finish));
+    r->leases = json_integer_value(json_object_get(o, "leases")); /* 0: a record that does not say it */
+    r->failed = json_integer_value(json_object_get(o, "failed"));
+    if (r->failed < 0 || r->failed > r->leases)
+        return status_fail(ERR_INPUT, "%s: failed: expected a number from 0 to leases = %lld", path,
+                           (long long)r->leases);
+    const json_t *stages = json_object_get(o, "stages");
+    TRY(read_number(path, stages, "text_s", 1e7, &r->text_s));
+    TRY(read_number(path, stages, "denoise_s", 1e7, &r->denoise_s));
+    TRY(read_number(path, stages, "decode_s", 1e7, &r->decode_s));
+    TRY(read_number(path, o, "start_s", 1e6, &r->start_s));
+    TRY(read_number(path, o, "end_s", 1e6, &r->end_s));
+    TRY(read_number(path, o, "gap_s", 1e3, &r->gap_s));
+    TRY(read_number(path, o, "run_sd", 10, &r->run_sd));
+    return read_number(path, o, "worker_sd", 10, &r->worker_sd);
+}
+
+Status record_read(const char *path, Record *out)
+{
+    char *data;
+    size_t bytes;
+    *out = (Record){0};
+    if (file_is_folder(path)) {
+        record_begin(out);
+        TRY(record_add_folder(path, 0, out));
+        record_settle(out);
+        if (out->render.count > 0) return status_ok();
+        return status_fail(ERR_INPUT, "%s: no shot of it was rendered yet; a record needs one", path);
+    }
+    TRY(file_read(path, MOST_BYTES, &data, &bytes));
+    json_error_t error;
+    json_t *o = json_loadb(data, bytes, 0, &error);
+    free(data);
+    if (!o) return status_fail(ERR_INPUT, "%s:%d: %s", path, error.line, error.text);
+    Status status = take_json(path, o, out);
+    json_decref(o);
+    return status;
+}
