@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/chain.h"
 #include "common/file.h"
 
 Status evaluations_plan(const ModelConfig *c, const ShotSpec *s, const Schedule *schedule, StepWork *step)
@@ -34,8 +35,9 @@ Status evaluations_of_shot(const ModelConfig *c, const ShotSpec *s, int *whole, 
     StepWork *step = memory_get((size_t)s->steps + 1, sizeof *step);
     schedule_make(&c->scheduler, s, &schedule);
     Status status = evaluations_plan(c, s, &schedule, step);
-    *whole = evaluations_count(step, 0, s->steps);
-    *own = evaluations_count(step, s->trunk_steps, s->steps);
+    const int clip = evaluations_count(step, 0, s->steps), later = c->dit.sound_count ? chain_clips(s->frames) - 1 : 0;
+    *whole = clip + later * clip;
+    *own = evaluations_count(step, s->trunk_steps, s->steps) + later * clip;
     schedule_free(&schedule);
     free(step);
     return status;

@@ -295,6 +295,20 @@ static Status check_agreement(const ModelConfig *c, const DitConfig *d, const ch
     return status_ok();
 }
 
+/* What a model that speaks hears with. */
+static Status read_sound(ModelConfig *c)
+{
+    TRY(model_config_read_speech(c->folder, &c->speech));
+    c->dit.sound_states = c->speech.layers + 1;
+    if (c->dit.sound_dim != c->speech.width)
+        return status_fail(ERR_INPUT,
+                           "%s/transformer/config.json: audio_dim = %d, expected hidden_size = %d of the audio encoder",
+                           c->folder, c->dit.sound_dim, c->speech.width);
+    if (c->two_transformers)
+        return status_fail(ERR_INPUT, "%s/model_index.json: transformer_2, but a model that speaks has one", c->folder);
+    return status_ok();
+}
+
 /* Positions are learned for the tokens of two pictures, the first and the last frame, one after the other. */
 static Status check_positions(const ModelConfig *c)
 {
@@ -408,6 +422,7 @@ Status model_config_read(const char *folder, ModelConfig **out)
     TRY_OUT(read_vae(folder, &c->vae));
     TRY_OUT(model_config_read_scheduler(folder, &c->scheduler));
     if (c->has_image_encoder) TRY_OUT(read_vision(folder, &c->vision));
+    if (c->dit.sound_count) TRY_OUT(read_sound(c));
     TRY_OUT(check_agreement(c, &c->dit, "transformer/config.json"));
     TRY_OUT(check_positions(c));
     if (c->two_transformers) TRY_OUT(check_second(c));
@@ -491,6 +506,9 @@ Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s)
     TRY(check_side(c, "width", 2, s->width));
     TRY(check_side(c, "height", 1, s->height));
     TRY(check_frames(c, s->frames));
+    if (c->dit.sound_count && s->fps != CHAIN_FPS)
+        return status_fail(ERR_INPUT, "fps = %d, expected %d: a model that speaks hears the sound at that rate", s->fps,
+                           CHAIN_FPS);
     if (s->fps < 1 || s->fps > 240) return status_fail(ERR_INPUT, "fps = %d, expected 1 to 240", s->fps);
     if (s->steps < 1 || s->steps > 1000) return status_fail(ERR_INPUT, "steps = %d, expected 1 to 1000", s->steps);
     TRY(check_real("guidance", s->guidance, 0, 100));

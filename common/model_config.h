@@ -32,6 +32,7 @@ typedef struct { /* transformer/config.json */
     int sound_layers[SOUND_MAX_LAYERS], sound_count;
     int sound_dim;    /* of the sound's features, a hidden state of wav2vec2 */
     int sound_tokens; /* for each latent frame, besides one that pads */
+    int sound_states; /* how many of wav2vec2's hidden states are mixed: all of them */
     int pose_channels;
 } DitConfig;
 
@@ -82,6 +83,7 @@ typedef struct {
     DitConfig dit;
     VaeConfig vae;
     VisionConfig vision; /* when has_image_encoder */
+    SpeechConfig speech; /* when dit.sound_count */
     SchedulerConfig scheduler;
     Distilled distilled; /* when its transformer is fused with a step-distilled adapter: reelwright.json says so */
     /* the pipeline's defaults, and those that the folder's optional reelwright.json states (size, frames, fps, steps,

@@ -28,6 +28,7 @@ ShotMedia *shot_media_copy(const ShotMedia *m)
     copy->last_image = copy_file(&m->last_image);
     copy->control_video = copy_file(&m->control_video);
     copy->control_mask = copy_file(&m->control_mask);
+    copy->audio = copy_file(&m->audio);
     copy->scale = memory_get((size_t)m->scale_count, sizeof *copy->scale);
     for (int i = 0; i < m->scale_count; i++) copy->scale[i] = m->scale[i];
     copy->reference = memory_get((size_t)m->reference_count, sizeof *copy->reference);
@@ -48,6 +49,7 @@ void shot_media_free(ShotMedia **media)
     free(m->last_image.path);
     free(m->control_video.path);
     free(m->control_mask.path);
+    free(m->audio.path);
     for (int i = 0; i < m->reference_count; i++) free(m->reference[i].path);
     for (int i = 0; i < m->lora_count; i++) free(m->lora[i].file.path);
     free(m->scale);
@@ -140,6 +142,7 @@ static void add_media(Hash *h, const ShotMedia *m)
     for (int i = 0; i < m->reference_count; i++) add_file(h, "reference", &m->reference[i]);
     add_file(h, "control.video", &m->control_video);
     add_file(h, "control.mask", &m->control_mask);
+    add_file(h, "audio", &m->audio);
     for (int i = 0; i < m->scale_count; i++) hash_add_field(h, "control.scale", "%.17g", m->scale[i]);
     for (int i = 0; i < m->lora_count; i++) {
         add_file(h, "lora", &m->lora[i].file);

@@ -25,6 +25,7 @@ typedef struct { /* a low-rank adapter */
 typedef struct {                          /* what a shot is made from besides its texts and numbers */
     ShotFile image, last_image;           /* first and last frame */
     ShotFile control_video, control_mask; /* a file or a folder of pictures, one a frame */
+    ShotFile audio;                       /* what is said, for models that speak */
     int scale_count, reference_count, lora_count;
     double *scale;       /* of the control: one for each control layer, or one for all; none is 1 */
     ShotFile *reference; /* pictures of what shall be in the clip */

@@ -58,6 +58,7 @@ static void set_media(json_t *o, const ShotMedia *m)
     set_file(o, "last_image", &m->last_image);
     set_file(o, "control_video", &m->control_video);
     set_file(o, "control_mask", &m->control_mask);
+    set_file(o, "audio", &m->audio);
     json_t *scales = json_array(), *references = json_array(), *loras = json_array();
     for (int i = 0; i < m->scale_count; i++) json_array_append_new(scales, json_real(m->scale[i]));
     for (int i = 0; i < m->reference_count; i++) json_array_append_new(references, file_json(&m->reference[i]));
@@ -191,6 +192,7 @@ static ShotMedia *read_media(Fields *f)
     read_file_of(f, "last_image", &m.last_image);
     read_file_of(f, "control_video", &m.control_video);
     read_file_of(f, "control_mask", &m.control_mask);
+    read_file_of(f, "audio", &m.audio);
     m.scale = memory_get(scales, sizeof *m.scale);
     m.reference = memory_get(references, sizeof *m.reference);
     m.lora = memory_get(loras, sizeof *m.lora);
@@ -203,8 +205,8 @@ static ShotMedia *read_media(Fields *f)
         read_lora(f, json_array_get(fields_get(f, "loras"), (size_t)m.lora_count), &m.lora[m.lora_count]);
     ShotMedia *out = memory_get(1, sizeof *out);
     *out = m;
-    if (!m.image.path && !m.last_image.path && !m.control_video.path && !m.control_mask.path && !scales &&
-        !references && !loras)
+    if (!m.image.path && !m.last_image.path && !m.control_video.path && !m.control_mask.path && !m.audio.path &&
+        !scales && !references && !loras)
         shot_media_free(&out);
     return out;
 }

@@ -32,19 +32,28 @@ static Status check_picture(const Picture *p, const char *name)
 
 static Status check_image(const ModelConfig *c, const Conditions *g)
 {
-    const bool own = is_pipeline(c, "WanImageToVideoPipeline"),
-               may = own || (is_pipeline(c, "WanPipeline") && c->expand_timesteps);
+    const ModelMedia takes = model_config_media(c);
+    const bool own = is_pipeline(c, "WanImageToVideoPipeline");
     TRY(check_picture(g->image, "image"));
     TRY(check_picture(g->last_image, "last image"));
-    if (g->image && !may)
+    if (g->image && !takes.image)
         return status_fail(ERR_INPUT, "an image is given, but %s takes none (%s)", c->folder, c->pipeline);
-    if (!g->image && own) return status_fail(ERR_INPUT, "%s needs an image (%s)", c->folder, c->pipeline);
+    if (!g->image && takes.needs_image) return status_fail(ERR_INPUT, "%s needs an image (%s)", c->folder, c->pipeline);
     if (!g->last_image) {
         if (c->dit.pos_embed_len) return status_fail(ERR_INPUT, "%s needs an image and a last image", c->folder);
         return status_ok();
     }
     if (!own || c->expand_timesteps || (c->dit.image_dim && !c->dit.pos_embed_len))
         return status_fail(ERR_INPUT, "a last image is given, but %s takes none", c->folder);
+    return status_ok();
+}
+
+static Status check_sound(const ModelConfig *c, const Conditions *g)
+{
+    const bool takes = model_config_media(c).sound;
+    if (g->sound && !takes)
+        return status_fail(ERR_INPUT, "a sound is given, but %s hears none (%s)", c->folder, c->pipeline);
+    if (!g->sound && takes) return status_fail(ERR_INPUT, "%s needs a sound to speak (%s)", c->folder, c->pipeline);
     return status_ok();
 }
 
@@ -157,12 +166,16 @@ static Status make_image(Maker *m, Condition *out)
                  .last = m->given->last_image ? signed_pixels(m->given->last_image, s->width, s->height) : NULL,
                  .count = (size_t)s->width * (size_t)s->height * 3,
                  .frames = s->frames};
-    const Footage v = {fill_ends, &ends, c->expand_timesteps ? 1 : s->frames, s->width, s->height};
+    const Footage v = {fill_ends, &ends, c->expand_timesteps || c->dit.sound_count ? 1 : s->frames, s->width,
+                       s->height};
     if (!ends.first || (m->given->last_image && !ends.last)) TRY_OUT(no_room_for(m->given->image));
     if (c->dit.image_dim) TRY_OUT(make_image_tokens(m, out));
     TRY_OUT(latents_encode(m->e, &v, m->trace, m->encoded++, &latents));
     if (c->expand_timesteps) {
         out->first = latents;
+        latents = NULL;
+    } else if (c->dit.sound_count) {
+        out->speaker = latents;
         latents = NULL;
     } else {
         const int masks = c->vae.scale_time;
@@ -350,6 +363,7 @@ Status condition_make(Engine *e, const ShotSpec *s, const Conditions *c, const T
     engine_latent_dims(e->config, s, out->dim);
     TRY(check_image(e->config, m.given));
     TRY(check_control(e->config, s, m.given));
+    TRY(check_sound(e->config, m.given));
     out->dim[1] += m.given->references;
     Status status = status_ok();
     if (m.given->image) status = make_image(&m, out);

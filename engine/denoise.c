@@ -1,8 +1,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/chain.h"
 #include "common/evaluations.h"
 #include "common/file.h"
+#include "engine/clips.h"
 #include "engine/condition_make.h"
 #include "engine/engine.h"
 #include "engine/parts.h"
@@ -18,6 +20,8 @@ struct Denoise {
     bool watched;   /* what the layers add is kept at every step */
     int64_t dim[4]; /* of the latents, reference frames included */
     Condition condition;
+    Clips clips;   /* of a model that speaks; else count 0 */
+    uint64_t seed; /* of the first clip */
     Step step;
     PromptEmbeds embeds[DIT_BRANCHES]; /* kept for the expert that comes later */
     DitShot *shot[MAX_EXPERTS];
@@ -87,6 +91,63 @@ static Status plan_steps(Denoise *d, const ShotSpec *s)
     return evaluations_plan(d->e->config, s, &d->step.sampler.schedule, d->work);
 }
 
+/* ---- a model that speaks ---------------------------------------------------------------------------------------------------- */
+
+/* What is shown begins with the frame CHAIN_DROPPED, so there the sound begins: before it there is silence. */
+static Status hear(Denoise *d, const Conditions *given)
+{
+    const int64_t silent = CHAIN_DROPPED * SPEECH_RATE / CHAIN_FPS, count = given->sound_samples + silent;
+    float *sound;
+    TRY(engine_need(d->e, PART_SPEECH));
+    TRY_MEMORY(sound, count);
+    for (int64_t i = 0; i < count; i++) sound[i] = i < silent ? 0 : given->sound[i - silent];
+    Status status = speech_features(d->e->speech, sound, count, tracing(d), &d->clips.features);
+    free(sound);
+    const Status computed = engine_take_failure(d->e);
+    return failed(status) ? status : computed;
+}
+
+static Status begin_clips(Denoise *d, const ShotSpec *s, const Conditions *given, const float *noise)
+{
+    d->clips.count = chain_clips(s->frames);
+    memcpy(d->clips.dim, d->dim, sizeof d->dim);
+    d->clips.reference = d->condition.speaker;
+    d->condition.speaker = NULL;
+    if (noise && d->clips.count > 1)
+        return status_fail(ERR_INPUT, "noise of one clip is given, but %d frames take %d clips", s->frames,
+                           d->clips.count);
+    return hear(d, given);
+}
+
+/* The next clip's noise in the sampler. */
+static Status begin_next_clip(Denoise *d)
+{
+    Sampler *s = &d->step.sampler;
+    float *noise;
+    TRY_MEMORY(noise, latent_count(d));
+    s->seed = d->seed + (uint64_t)d->clips.clip;
+    noise_fill(s->seed, noise, latent_count(d));
+    sampler_restore(s, 0, noise, NULL);
+    free(noise);
+    return status_ok();
+}
+
+/* After its last step. The latents are the same on all ranks. */
+static Status finish_clip(Denoise *d)
+{
+    float *latents;
+    TRY_MEMORY(latents, latent_count(d));
+    backend_download(d->e->be, d->step.sampler.latents, latents);
+    Status status = engine_take_failure(d->e);
+    dit_shot_end(&d->shot[0]);
+    if (!failed(status)) status = clips_finish(&d->clips, d->e, latents);
+    free(latents);
+    TRY(status);
+    return d->clips.clip < d->clips.count ? begin_next_clip(d) : status_ok();
+}
+
+/* ---- beginning and end -------------------------------------------------------------------------------------------------------- */
+
 Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prompt, const PromptEmbeds *negative,
                           const Conditions *conditions, const float *noise, const Trace *trace, Denoise **out)
 {
@@ -102,7 +163,9 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
     d->condition = condition;
     if (trace) d->trace = *trace;
     memcpy(d->dim, condition.dim, sizeof d->dim);
+    d->seed = s->seed;
     Status status = begin_step(d, s, noise);
+    if (!failed(status) && e->config->dit.sound_count) status = begin_clips(d, s, conditions, noise);
     if (!failed(status)) status = plan_steps(d, s);
     d->embeds[DIT_COND] = copy_embeds(prompt);
     if (d->step.branches > 1) d->embeds[DIT_UNCOND] = copy_embeds(negative);
@@ -127,6 +190,7 @@ void denoise_end(Denoise **d)
     for (int i = 0; i < DIT_BRANCHES; i++) prompt_embeds_free(&(*d)->embeds[i]);
     step_end(&(*d)->step);
     condition_clear(&(*d)->condition);
+    clips_clear(&(*d)->clips);
     free((*d)->shown);
     free((*d)->work);
     free(*d);
@@ -144,6 +208,17 @@ static bool is_own_branch(const Denoise *d, int branch)
     return !is_guided(d) || d->e->split.guidance == 1 || d->e->ranks.half == branch;
 }
 
+/* What the transformer looks at and hears in the clip that is made. */
+static Status begin_clip_shot(Denoise *d)
+{
+    const DitGiven given = {d->clips.reference, d->clips.motion};
+    TRY(dit_shot_begin(d->e->dit[0], d->dim, &given, &d->shot[0]));
+    const float *heard[DIT_BRANCHES] = {[DIT_COND] = clips_heard(&d->clips)};
+    for (int i = 0; i < d->step.branches; i++)
+        if (is_own_branch(d, i)) TRY(dit_shot_sound(d->shot[0], i, heard[i]));
+    return status_ok();
+}
+
 /* Loads the expert and gives it the prompts, at its first step. */
 static Status need_expert(Denoise *d, int expert)
 {
@@ -152,7 +227,10 @@ static Status need_expert(Denoise *d, int expert)
     if (expert == 1) dit_shot_end(&d->shot[0]); /* steps go from the first to the second: it is done */
     TRY(engine_need(d->e, part));
     if (d->shot[expert]) return status_ok();
-    TRY(dit_shot_begin(d->e->dit[expert], d->dim, NULL, &d->shot[expert]));
+    if (d->clips.count)
+        TRY(begin_clip_shot(d));
+    else
+        TRY(dit_shot_begin(d->e->dit[expert], d->dim, NULL, &d->shot[expert]));
     for (int i = 0; i < d->step.branches; i++)
         if (is_own_branch(d, i))
             dit_shot_prompt(d->shot[expert], i, d->embeds[i].rows, d->embeds[i].count, TEXT_MAX_TOKENS);
@@ -163,7 +241,7 @@ static Status need_expert(Denoise *d, int expert)
 /* What the transformer is told: a whole number, or one number per token. */
 static void trace_timestep(const Denoise *d, const DitInput *in)
 {
-    const int step = d->step.sampler.step;
+    const int step = denoise_steps_done(d);
     const bool is_whole = d->step.sampler.schedule.whole;
     const int64_t whole = (int64_t)in->timestep;
     if (!tracing(d)) return;
@@ -201,7 +279,7 @@ static void evaluate(Denoise *d, int expert, int branch, Tensor latent)
                    .per_token = d->e->config->expand_timesteps};
     if (branch == DIT_COND) trace_timestep(d, &in);
     if (!d->traced[expert]) {
-        trace_tensor(tracing(d), be, in.latent, "step.%d.input", s->step);
+        trace_tensor(tracing(d), be, in.latent, "step.%d.input", denoise_steps_done(d));
         if (d->trace.blocks) in.trace = tracing(d);
         d->traced[expert] = true;
     }
@@ -222,20 +300,21 @@ static void evaluate_branches(Denoise *d, int expert)
         if (is_own_branch(d, i)) evaluate(d, expert, i, latent);
     for (int i = 0; i < branches; i++) {
         coll_broadcast(d->e->group, be, d->step.velocity[i], branch_root(d, i));
-        trace_tensor(tracing(d), be, d->step.velocity[i], "step.%d.%s", d->step.sampler.step, name[i]);
+        trace_tensor(tracing(d), be, d->step.velocity[i], "step.%d.%s", denoise_steps_done(d), name[i]);
     }
 }
 
 /* v = u + g (c - u); z -> next z. (step, latents, solver history) is a whole checkpoint. */
 Status denoise_step(Denoise *d)
 {
-    const int step = d->step.sampler.step;
-    const int expert = d->work[step].expert;
+    const int step = denoise_steps_done(d), expert = d->work[d->step.sampler.step].expert;
     TRY(need_expert(d, expert));
     evaluate_branches(d, expert);
     step_update(&d->step, step_branches(d), d->guidance[expert]);
     trace_tensor(tracing(d), d->e->be, d->step.sampler.latents, "step.%d.latents", step);
-    return engine_take_failure(d->e);
+    TRY(engine_take_failure(d->e));
+    const bool made = d->clips.count && d->step.sampler.step == d->step.sampler.schedule.steps;
+    return made ? finish_clip(d) : status_ok();
 }
 
 Status denoise_finish(Denoise *d)
@@ -262,7 +341,11 @@ Status denoise_kept(Denoise *d, float **rows, int64_t *count)
     return engine_take_failure(d->e);
 }
 
-int denoise_steps_done(const Denoise *d) { return d->step.sampler.step; }
+int denoise_steps_done(const Denoise *d)
+{
+    const int made = d->clips.clip * d->step.sampler.schedule.steps;
+    return d->clips.count && d->clips.clip == d->clips.count ? made : made + d->step.sampler.step;
+}
 
 void denoise_dims(const Denoise *d, int64_t dim[4]) { memcpy(dim, d->dim, sizeof d->dim); }
 
@@ -270,6 +353,7 @@ void denoise_dims(const Denoise *d, int64_t dim[4]) { memcpy(dim, d->dim, sizeof
 
 Status denoise_result(Denoise *d, float *latents)
 {
+    if (d->clips.count) return clips_result(&d->clips, latents);
     const Condition *c = &d->condition;
     const int64_t pixels = d->dim[2] * d->dim[3], frames = d->dim[1] - c->references;
     float *all;
@@ -291,27 +375,36 @@ Status denoise_state(Denoise *d, DenoiseState *out)
     Tensor history[SAMPLER_MAX_HISTORY];
     const int n = sampler_history(s, history);
     if (!d->shown) TRY_MEMORY(d->shown, (1 + SAMPLER_MAX_HISTORY) * count);
-    *out = (DenoiseState){.step = s->step, .latents = d->shown, .solver_count = n, .lower_order_nums = n ? n - 1 : 0};
+    *out = (DenoiseState){
+        .step = denoise_steps_done(d), .latents = d->shown, .solver_count = n, .lower_order_nums = n ? n - 1 : 0};
     backend_download(d->e->be, s->latents, out->latents);
     for (int i = 0; i < n; i++) {
         out->solver[i] = d->shown + (1 + i) * count;
         backend_download(d->e->be, history[i], out->solver[i]);
     }
+    if (d->clips.count) out->more_count = clips_state(&d->clips, out->more);
     return engine_take_failure(d->e);
 }
 
 Status denoise_restore(Denoise *d, const DenoiseState *s)
 {
     Sampler *sampler = &d->step.sampler;
-    if (s->step < 0 || s->step > sampler->schedule.steps)
-        return status_fail(ERR_INPUT, "step = %d, expected 0 to %d", s->step, sampler->schedule.steps);
-    const int want = sampler_history_count(sampler, s->step);
+    const int steps = sampler->schedule.steps, all = steps * (d->clips.count ? d->clips.count : 1);
+    if (s->step < 0 || s->step > all) return status_fail(ERR_INPUT, "step = %d, expected 0 to %d", s->step, all);
+    const int made = s->step / steps, step = s->step == all ? steps : s->step % steps; /* clips; of the present one */
+    const int want = sampler_history_count(sampler, step);
     if (s->solver_count != want)
         return status_fail(ERR_INPUT, "%d solver tensors after step %d, expected %d", s->solver_count, s->step, want);
-    if (s->step < sampler->schedule.steps && d->work[s->step].reused)
+    if (step < steps && d->work[step].reused)
         return status_fail(ERR_INPUT, "step %d reuses what the step before it computed: nothing can go on from there",
                            s->step);
-    for (int i = 0; i < s->step; i++) d->traced[d->work[i].expert] = true; /* by the run that is resumed */
-    sampler_restore(sampler, s->step, s->latents, s->solver);
+    if (d->clips.count) {
+        TRY(clips_restore(&d->clips, made, s->more, s->more_count));
+        sampler->seed = d->seed + (uint64_t)made;
+        dit_shot_end(&d->shot[0]);
+    }
+    for (int i = 0; i < step || (made && i < 1); i++)
+        d->traced[d->work[i].expert] = true; /* by the run that is resumed */
+    sampler_restore(sampler, step, s->latents, s->solver);
     return engine_take_failure(d->e);
 }

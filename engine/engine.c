@@ -7,6 +7,7 @@
 
 #include "common/chain.h"
 #include "common/file.h"
+#include "engine/clips.h"
 #include "engine/parts.h"
 #include "engine/weights/trace.h"
 
@@ -52,6 +53,16 @@ static Status open_vision(Engine *e)
     return status;
 }
 
+static Status open_speech(Engine *e)
+{
+    WeightSource *source = NULL;
+    TRY(engine_open_source(e, PART_SPEECH, &source));
+    e->speech = speech_new(&e->config->speech, speech_prefix(source));
+    Status status = weights_check(speech_plan(e->speech), source);
+    weights_close(&source);
+    return status;
+}
+
 bool engine_encodes(const ModelConfig *c) { return strcmp(c->pipeline, "WanPipeline") != 0 || c->expand_timesteps; }
 
 static Status open_parts(Engine *e)
@@ -70,6 +81,7 @@ static Status open_parts(Engine *e)
         e->encoder = vae_new(&c->vae, VAE_ENCODER);
         TRY(check_part(e, PART_ENCODER, vae_plan(e->encoder)));
     }
+    if (c->dit.sound_count) TRY(open_speech(e));
     return c->has_image_encoder ? open_vision(e) : status_ok();
 }
 
@@ -93,6 +105,7 @@ static Status divide(Engine *e, const Split *split, const ShotSpec *shot)
     for (int i = 0; i < MAX_EXPERTS; i++)
         if (e->dit[i]) dit_divide(e->dit[i], e->ranks.tensor, e->ranks.sequence);
     if (e->vision) vision_divide(e->vision, e->ranks.vision);
+    if (e->speech) speech_divide(e->speech, e->ranks.speech);
     return status_ok();
 }
 
@@ -237,6 +250,7 @@ void engine_close(Engine **e)
     vae_free(&(*e)->decoder);
     vae_free(&(*e)->encoder);
     vision_free(&(*e)->vision);
+    speech_free(&(*e)->speech);
     tokenizer_close(&(*e)->tokenizer);
     split_close(&(*e)->ranks, (*e)->group);
     if ((*e)->group != (*e)->processes) coll_close(&(*e)->group);
@@ -274,6 +288,17 @@ void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
     dim[3] = s->width / c->vae.scale_space;
 }
 
+void engine_result_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
+{
+    engine_latent_dims(c, s, dim);
+    if (c->dit.sound_count) dim[1] = clips_latents(chain_clips(s->frames));
+}
+
+int engine_steps(const ModelConfig *c, const ShotSpec *s)
+{
+    return s->steps * (c->dit.sound_count ? chain_clips(s->frames) : 1);
+}
+
 /* ---- size ------------------------------------------------------------------------------------------------------ */
 
 static void measure(const char *name, const WeightPlan *plan, int ranks, int elem_bytes, EnginePart *part)
@@ -290,6 +315,7 @@ int engine_measure(const ModelConfig *c, int ranks, const BackendOptions *o, Eng
     Dit *dit = dit_new(&c->dit);
     Vae *decoder = vae_new(&c->vae, VAE_DECODER), *encoder = vae_new(&c->vae, VAE_ENCODER);
     Vision *vision = c->has_image_encoder ? vision_new(&c->vision, "") : NULL;
+    Speech *speech = c->dit.sound_count ? speech_new(&c->speech, "") : NULL;
     const int tensor = split_most_tensor(c, ranks).tensor;
     measure("text_encoder", text_plan(text), split_encoder_ranks(c->text.heads, ranks), elem_bytes, &part[n++]);
     for (int i = 0; i < (c->two_transformers ? 2 : 1); i++)
@@ -299,11 +325,15 @@ int engine_measure(const ModelConfig *c, int ranks, const BackendOptions *o, Eng
     if (vision)
         measure("image_encoder", vision_plan(vision), split_encoder_ranks(c->vision.heads, ranks), exact_bytes,
                 &part[n++]);
+    if (speech)
+        measure("audio_encoder", speech_plan(speech), split_encoder_ranks(c->speech.heads, ranks), exact_bytes,
+                &part[n++]);
     text_free(&text);
     dit_free(&dit);
     vae_free(&decoder);
     vae_free(&encoder);
     vision_free(&vision);
+    speech_free(&speech);
     return n;
 }
 

@@ -66,7 +66,7 @@ typedef struct {
     int64_t parameters;
     int64_t rank_bytes; /* what one of `ranks` ranks holds in memory, in the types that the options say */
 } EnginePart;
-enum { ENGINE_MAX_PARTS = 6 };
+enum { ENGINE_MAX_PARTS = 7 };
 /* Divided by tensor as far as `ranks` ranks can (split_most_tensor); the autoencoder is the first rank's. */
 int engine_measure(const ModelConfig *c, int ranks, const BackendOptions *o, EnginePart part[ENGINE_MAX_PARTS]);
 
@@ -96,8 +96,12 @@ Status engine_encode(Engine *e, const char *text, const char *name, const Trace 
 void prompt_embeds_free(PromptEmbeds *p);
 
 /* ---- noise and latents ---- */
-/* [C,F,H,W] of the shot's latent, in this order */
+/* [C,F,H,W] of what is denoised at a time, in this order: of the shot, or of one clip of a model that speaks (common/chain.h). */
 void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4]);
+/* ... and of what is decoded in the end. */
+void engine_result_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4]);
+/* Denoising steps of the shot, of all its clips. */
+int engine_steps(const ModelConfig *c, const ShotSpec *s);
 
 /* ---- what a shot is conditioned on besides its prompt ---- */
 typedef struct {                       /* all zero = nothing; which of it a model takes is checked */
@@ -108,18 +112,31 @@ typedef struct {                       /* all zero = nothing; which of it a mode
     int video_frames;            /* at most the shot's; fewer leave the clip's end uncontrolled */
     const float *control_scale;  /* one per control layer, or one for all, or NULL = 1 */
     int control_scales;
+    const float *sound; /* a model that speaks: what is said, one channel, 16,000 a second */
+    int64_t sound_samples;
 } Conditions;
 
 /* ---- denoising ---- */
 typedef struct Denoise Denoise;
 
-/* Everything that a resumed run needs besides the shot: a whole checkpoint is (step, latents, solver). */
+/* A tensor of a shape of its own. */
 typedef struct {
-    int step;         /* steps done */
+    char name[24];  /* small letters */
+    int64_t dim[4]; /* [C,F,H,W] */
+    float *data;
+} StateTensor;
+enum { STATE_MOST_TENSORS = 4 };
+static inline int64_t state_tensor_count(const StateTensor *t) { return t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3]; }
+
+/* Everything that a resumed run needs besides the shot: a whole checkpoint is (step, latents, solver, more). */
+typedef struct {
+    int step;         /* steps done, of all clips */
     float *latents;   /* [C,F,H,W], on the host */
     int solver_count; /* solver history tensors of the latents' shape, oldest first, and small scalars */
     float *solver[4];
     int lower_order_nums;
+    int more_count; /* what a model that speaks made so far (engine/clips.h) */
+    StateTensor more[STATE_MOST_TENSORS];
 } DenoiseState;
 
 /* noise: [C,F,H,W] or NULL to draw it from the seed. negative may be NULL when guidance <= 1. The embeds are copied. */
@@ -130,8 +147,8 @@ Status denoise_begin_with(Engine *e, const ShotSpec *s, const PromptEmbeds *prom
                           const Conditions *conditions, const float *noise, const Trace *trace, Denoise **out);
 /* Of the latents: frames are engine_latent_dims' plus one per reference picture. */
 void denoise_dims(const Denoise *d, int64_t dim[4]);
-/* What is to be decoded when all steps are done: the latents with the given first frame put back and the reference frames
- * dropped. latents has room for engine_latent_dims. */
+/* What is to be decoded when all steps are done (decode_parts.h): the latents with the given first frame put back and the reference frames
+ * dropped, or those of all clips. latents has room for engine_result_dims. */
 Status denoise_result(Denoise *d, float *latents);
 /* One step: up to two transformer evaluations and the solver update. On a GPU it may return before the work is done:
  * denoise_finish waits for it, as do those who ask for numbers. */

@@ -90,6 +90,7 @@ static DitConfig dit_config(const Safetensors *s)
                          .vace_in = dim(ending(s, "vace_patch_embedding.weight"), 1),
                          .sound_count = ears < SOUND_MAX_LAYERS ? ears : SOUND_MAX_LAYERS,
                          .sound_dim = dim(voice, 1),
+                         .sound_states = dim(ending(s, "casual_audio_encoder.weights"), 1),
                          .sound_tokens = width >= 4 ? dim(voice, 0) / (width / 4) : 0,
                          .pose_channels = dim(ending(s, "cond_encoder.weight"), 1)};
     return c;

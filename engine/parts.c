@@ -8,8 +8,9 @@
 #include "common/log.h"
 
 static const char *const name_of[PARTS] = {
-    [PART_TEXT] = "text encoder", [PART_VISION] = "image encoder",     [PART_ENCODER] = "VAE encoder",
-    [PART_DIT] = "transformer",   [PART_DIT_2] = "second transformer", [PART_DECODER] = "VAE decoder"};
+    [PART_TEXT] = "text encoder",   [PART_VISION] = "image encoder", [PART_SPEECH] = "audio encoder",
+    [PART_ENCODER] = "VAE encoder", [PART_DIT] = "transformer",      [PART_DIT_2] = "second transformer",
+    [PART_DECODER] = "VAE decoder"};
 
 /* ---- files ------------------------------------------------------------------------------------------------------------------ */
 
@@ -19,6 +20,7 @@ Status engine_open_source(const Engine *e, Part part, WeightSource **out)
         const char *component, *stem;
     } file[PARTS] = {[PART_TEXT] = {"text_encoder", "model"},
                      [PART_VISION] = {"image_encoder", "model"},
+                     [PART_SPEECH] = {"audio_encoder", "model"},
                      [PART_ENCODER] = {"vae", "diffusion_pytorch_model"},
                      [PART_DIT] = {"transformer", "diffusion_pytorch_model"},
                      [PART_DIT_2] = {"transformer_2", "diffusion_pytorch_model"},
@@ -45,6 +47,8 @@ static const WeightPlan *plan_of(const Engine *e, Part part)
         return text_plan(e->text);
     case PART_VISION:
         return e->vision ? vision_plan(e->vision) : NULL;
+    case PART_SPEECH:
+        return e->speech ? speech_plan(e->speech) : NULL;
     case PART_ENCODER:
         return e->encoder ? vae_plan(e->encoder) : NULL;
     case PART_DIT:
@@ -63,6 +67,8 @@ bool engine_has_loaded(const Engine *e, Part part)
         return e->text_loaded;
     case PART_VISION:
         return vision_is_loaded(e->vision);
+    case PART_SPEECH:
+        return speech_is_loaded(e->speech);
     case PART_ENCODER:
         return vae_is_loaded(e->encoder);
     case PART_DIT:
@@ -84,6 +90,9 @@ void engine_drop(Engine *e, Part part)
         return;
     case PART_VISION:
         vision_unload(e->vision);
+        return;
+    case PART_SPEECH:
+        speech_unload(e->speech);
         return;
     case PART_ENCODER:
         vae_unload(e->encoder);
@@ -130,7 +139,7 @@ static const StagePlan *stage_of(const Engine *e, Part part)
     case PART_DECODER:
         return &e->plan.decode;
     default:
-        return NULL; /* the image encoder: small */
+        return NULL; /* the image encoder, the audio encoder: small */
     }
 }
 
@@ -142,7 +151,7 @@ static int64_t still_wanted(const Engine *e, Part part)
     const BackendOptions o = backend_options(e->be);
     const WeightPlan *plan = plan_of(e, part);
     const int ranks = plan->ranks > 0 ? plan->ranks : 1;
-    const bool exact = part == PART_VISION || part == PART_ENCODER || part == PART_DECODER;
+    const bool exact = part == PART_VISION || part == PART_SPEECH || part == PART_ENCODER || part == PART_DECODER;
     weights_measure(plan, ranks, exact ? (int)dtype_bytes(backend_exact_type(&o)) : backend_elem_bytes(&o), &parameters,
                     &weights);
     if (stage) weights = stage->weights;
@@ -187,6 +196,7 @@ static Status load(Engine *e, Part part)
         status = dit_load(e->dit[part - PART_DIT], source, e->be);
     }
     if (part == PART_VISION) status = vision_load(e->vision, source, e->be);
+    if (part == PART_SPEECH) status = speech_load(e->speech, source, e->be);
     if (part == PART_ENCODER) status = vae_load(e->encoder, source, e->be);
     if (part == PART_DECODER) status = vae_load(e->decoder, source, e->be);
     engine_close_source(e, &source);

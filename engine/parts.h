@@ -4,6 +4,7 @@
 #define REELWRIGHT_PARTS_H
 
 #include "engine/engine.h"
+#include "engine/speech/speech.h"
 #include "engine/text/text.h"
 #include "engine/text/tokenizer.h"
 #include "engine/wan/dit.h"
@@ -13,7 +14,7 @@
 enum { MAX_EXPERTS = 2 };
 
 /* In the order in which a shot uses them. */
-typedef enum { PART_TEXT, PART_VISION, PART_ENCODER, PART_DIT, PART_DIT_2, PART_DECODER, PARTS } Part;
+typedef enum { PART_TEXT, PART_VISION, PART_SPEECH, PART_ENCODER, PART_DIT, PART_DIT_2, PART_DECODER, PARTS } Part;
 
 struct Engine {
     ModelConfig *config;
@@ -27,6 +28,7 @@ struct Engine {
     char *adapters_text;             /* which they are, or NULL: none */
     Vae *decoder, *encoder;          /* encoder: NULL for a text-only model */
     Vision *vision;                  /* or NULL */
+    Speech *speech;                  /* or NULL */
     Coll *processes;                 /* borrowed */
     Coll *group;                     /* the same ranks, for tensors of the back end; `processes` itself on a CPU */
     Split split;

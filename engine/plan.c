@@ -66,16 +66,10 @@ static Status plan_context(const ModelConfig *c, const Planning *p, DitShot *sho
 }
 
 /* What both branches hear of each latent frame. */
-static Status plan_sound(const ModelConfig *c, const Planning *p, DitShot *shot, int64_t frames)
+static Status plan_sound(const Planning *p, DitShot *shot)
 {
-    const int64_t width = (int64_t)c->dit.heads * c->dit.head_dim;
     Status status = status_ok();
-    ArenaMark mark = backend_mark(p->be);
-    const Tensor local = backend_alloc(p->be, F32, 2, (int64_t[]){frames * (c->dit.sound_tokens + 1), width}),
-                 global = backend_alloc(p->be, F32, 2, (int64_t[]){frames, width});
-    for (int i = 0; i < DIT_BRANCHES / p->halves && !failed(status); i++)
-        status = dit_shot_sound(shot, i, local, global);
-    backend_release(p->be, mark);
+    for (int i = 0; i < DIT_BRANCHES / p->halves && !failed(status); i++) status = dit_shot_sound(shot, i, NULL);
     return status;
 }
 
@@ -94,7 +88,7 @@ static Status plan_step(const ModelConfig *c, const ShotSpec *s, Planning *p, Di
     const DitGiven before = {nowhere, nowhere};
     TRY(dit_shot_begin(dit, dim, c->dit.sound_count ? &before : NULL, &shot));
     Status status = plan_context(c, p, shot);
-    if (!failed(status) && c->dit.sound_count) status = plan_sound(c, p, shot, dim[1]);
+    if (!failed(status) && c->dit.sound_count) status = plan_sound(p, shot);
     step_begin(&step, p->be, &c->scheduler, s, &given, nowhere);
     if (!failed(status)) {
         const DitInput in = {.latent = step_input(&step),

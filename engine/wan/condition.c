@@ -8,5 +8,6 @@ void condition_clear(Condition *c)
     free(c->first);
     free(c->image_rows);
     free(c->control);
+    free(c->speaker);
     *c = (Condition){0};
 }

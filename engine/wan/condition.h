@@ -18,6 +18,7 @@ typedef struct {
     float *control; /* [control_dim], or NULL */
     int64_t control_dim[4];
     float control_scale[VACE_MAX_LAYERS];
+    float *speaker; /* [C,1,H,W]: who speaks, or NULL */
 } Condition;
 
 void condition_clear(Condition *c);

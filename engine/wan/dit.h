@@ -50,8 +50,8 @@ Status dit_shot_begin(Dit *d, const int64_t dim[4], const DitGiven *given, DitSh
 Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int padded);
 /* Image tokens [n, image_dim] of both branches, for models that have an image branch. */
 Status dit_shot_image(DitShot *s, const float *rows, int n);
-/* What a branch hears, on the back end: of each latent frame local [F * (sound_tokens + 1), D] and global [F, D]. */
-Status dit_shot_sound(DitShot *s, int branch, Tensor local, Tensor global);
+/* What a branch hears, on the host: [sound_states, sound_dim, CHAIN_CLIP_FRAMES], or NULL: nothing. */
+Status dit_shot_sound(DitShot *s, int branch, const float *clip);
 void dit_shot_end(DitShot **s);
 
 /* What a step does with what the layers add to the tokens, which changes little from step to step. */

@@ -2,6 +2,7 @@
 #ifndef REELWRIGHT_DIT_PARTS_H
 #define REELWRIGHT_DIT_PARTS_H
 
+#include "engine/speech/audio_encoder.h"
 #include "engine/wan/dit.h"
 
 typedef struct {
@@ -43,6 +44,7 @@ struct Dit {
     Linear pose, pack[DIT_PACKS];
     Tensor kinds; /* [3,D]: added to the tokens of the latents, of the reference, of what was before */
     DitEar *ear;  /* sound_count */
+    AudioEncoder *audio;
 };
 
 typedef struct

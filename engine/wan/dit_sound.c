@@ -133,14 +133,17 @@ static QkNorm ear_norm(const Dit *d, Tensor gain, Tensor x)
     return n;
 }
 
-Status dit_shot_sound(DitShot *s, int branch, Tensor local, Tensor global)
+Status dit_shot_sound(DitShot *s, int branch, const float *clip)
 {
     const Dit *d = s->d;
     Backend *be = d->be;
-    const int64_t pairs[2] = {2 * s->grid[0], global.dim[1]};
+    const int64_t width = d->kinds.dim[1], frames = s->grid[0], tokens = frames * (d->config.sound_tokens + 1);
+    const int64_t pairs[2] = {2 * frames, width};
     s->heard[branch] = memory_get((size_t)d->config.sound_count, sizeof **s->heard);
     ArenaMark mark = backend_mark(be);
-    const Tensor whole = op_activation(be, global, ACT_SILU);
+    const AudioTokens heard = audio_encoder_run(d->audio, be, clip);
+    const Tensor local = tensor_reshape(heard.local, 2, (int64_t[]){tokens, width});
+    const Tensor whole = op_activation(be, heard.global, ACT_SILU);
     for (int i = 0; i < d->config.sound_count; i++) {
         const DitEar *w = &d->ear[i];
         DitHeard *h = &s->heard[branch][i];

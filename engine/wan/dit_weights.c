@@ -87,8 +87,8 @@ static const WeightRow ear_adapt_rows[] = {
     {"linear", offsetof(DitEar, adapt), WEIGHT_LINEAR, SPLIT_OUT_HEADS, 2, {D2, D}},
 };
 
-/* Published I2V files hold the first, the model has no use for it. The second reads what is heard: engine/speech has it. */
-static const char *const ignored[] = {"norm_added_q", "casual_audio_encoder.", NULL};
+static const char *const ignored[] = {"norm_added_q",
+                                      NULL}; /* published I2V files hold it, the model has no use for it */
 
 static WeightGroup *add(Dit *d, void *base, const WeightRow *row, int rows, const char *prefix, int number)
 {
@@ -121,6 +121,10 @@ static WeightGroup *add(Dit *d, void *base, const WeightRow *row, int rows, cons
 /* They stay in the compute type: what is heard is a small part of the arithmetic, and acts weakly. */
 static void add_ears(Dit *d)
 {
+    const DitConfig *c = &d->config;
+    const AudioConfig audio = {c->sound_states, c->sound_dim, c->heads * c->head_dim, c->sound_tokens};
+    d->audio = audio_encoder_new(&audio);
+    audio_encoder_add(d->audio, &d->plan, "casual_audio_encoder."); /* so spelled */
     d->ear = memory_get((size_t)d->config.sound_count, sizeof *d->ear);
     for (int i = 0; i < d->config.sound_count; i++) {
         add(d, &d->ear[i], ROWS(ear_rows), "audio_injector.injector", i)->quantize = false;
@@ -202,6 +206,7 @@ void dit_free(Dit **d)
     weights_plan_clear(&(*d)->plan);
     free((*d)->block);
     free((*d)->ear);
+    audio_encoder_free(&(*d)->audio);
     free(*d);
     *d = NULL;
 }

@@ -123,13 +123,15 @@ Status split_open(const ModelConfig *c, const Split *s, Coll *group, SplitRanks 
     if (!failed(status)) status = part_of(group, split_encoder_ranks(c->text.heads, group->size), 1, &out->text);
     if (!failed(status) && c->has_image_encoder)
         status = part_of(group, split_encoder_ranks(c->vision.heads, group->size), 1, &out->vision);
+    if (!failed(status) && c->dit.sound_count)
+        status = part_of(group, split_encoder_ranks(c->speech.heads, group->size), 1, &out->speech);
     if (failed(status)) split_close(out, group);
     return status;
 }
 
 void split_close(SplitRanks *r, Coll *group)
 {
-    Coll **part[] = {&r->tensor, &r->sequence, &r->text, &r->vision};
+    Coll **part[] = {&r->tensor, &r->sequence, &r->text, &r->vision, &r->speech};
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
         if (*part[i] != group) coll_close(part[i]);
         *part[i] = NULL;

@@ -18,7 +18,7 @@
  * divide the weights. Hence the choice: of the splits whose weights fit into a rank's memory, the one with the least traffic;
  * when none does, the one with the fewest weights.
  *
- * What is not divided. The text encoder and the image encoder are divided by tensor among as many ranks as their heads allow,
+ * What is not divided. The text encoder, the image encoder and the audio encoder are divided by tensor among as many ranks as their heads allow,
  * whatever the transformer's split is. The autoencoder runs on the group's first rank (engine/MODEL.md says why). Every rank
  * holds norms, tables, the patch embedding, the output projection, latents and the solver's state. */
 #ifndef REELWRIGHT_SPLIT_H
@@ -56,8 +56,8 @@ int split_encoder_ranks(int heads, int ranks);            /* the largest divisor
 /* The groups that this rank belongs to. Parts of `group`, closed by split_close; `group` itself is borrowed. */
 typedef struct {
     Coll *tensor, *sequence;
-    Coll *text, *vision; /* tensor groups of the encoders; vision: NULL without image encoder */
-    int half;            /* which branch of the guidance is this rank's, when there are two halves */
+    Coll *text, *vision, *speech; /* tensor groups of the encoders; NULL where the model has no such */
+    int half;                     /* which branch of the guidance is this rank's, when there are two halves */
 } SplitRanks;
 Status split_open(const ModelConfig *c, const Split *s, Coll *group, SplitRanks *out);
 void split_close(SplitRanks *r, Coll *group);

@@ -1,6 +1,5 @@
 #include "s2v.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "common/file.h"
 #include "engine/wan/dit.h"
 #include "engine/weights/safetensors.h"
+#include "tests/parity/parity.h"
 
 typedef struct {
     ModelConfig *config;
@@ -17,16 +17,6 @@ typedef struct {
     Dit *dit;
     S2vReport *report;
 } Comparison;
-
-static double ratio(const float *a, const float *b, int64_t count)
-{
-    double difference = 0, size = 0;
-    for (int64_t i = 0; i < count; i++) {
-        difference += pow((double)a[i] - (double)b[i], 2);
-        size += (double)b[i] * (double)b[i];
-    }
-    return isfinite(difference) ? sqrt(difference / size) : INFINITY;
-}
 
 static void take_worst(Comparison *c, const char *name, double *worst, double r)
 {
@@ -44,7 +34,7 @@ static void put(void *self, const char *name, const char *dtype, const void *dat
     const char *plain = name + strlen("trace.");
     const StoredTensor *t = safetensors_find(c->want, plain);
     (void)dtype, (void)ndim, (void)dim;
-    if (t) take_worst(c, plain, &c->report->inside, ratio(data, t->data, stored_count(t)));
+    if (t) take_worst(c, plain, &c->report->inside, parity_ratio(data, t->data, stored_count(t)));
 }
 
 static const float *input(const Comparison *c, const char *name)
@@ -53,15 +43,9 @@ static const float *input(const Comparison *c, const char *name)
     return t ? t->data : NULL;
 }
 
-static Tensor upload(const Comparison *c, const char *name, int64_t width)
-{
-    const StoredTensor *t = safetensors_find(c->want, name);
-    return backend_upload(c->be, t->data, 2, (int64_t[]){stored_count(t) / width, width});
-}
-
 typedef struct {
-    const char *name, *sound;
-    bool before, traced;
+    const char *name;
+    bool hears, before, traced;
     float timestep;
 } Case;
 
@@ -70,17 +54,13 @@ static Status evaluate(Comparison *c, const Case *k, float **velocity)
 {
     const StoredTensor *latents = safetensors_find(c->want, "latents"), *prompt = safetensors_find(c->want, "prompt");
     const int64_t dim[4] = {latents->dim[0], latents->dim[1], latents->dim[2], latents->dim[3]};
-    const int64_t width = (int64_t)c->config->dit.heads * c->config->dit.head_dim;
     const DitGiven given = {input(c, "reference"), k->before ? input(c, "motion") : NULL};
-    char local[32], global[32];
     DitShot *shot = NULL;
     Status status = status_ok();
-    snprintf(local, sizeof local, "%s.local", k->sound);
-    snprintf(global, sizeof global, "%s.global", k->sound);
     ArenaMark mark = backend_mark(c->be);
     TRY_OUT(dit_shot_begin(c->dit, dim, &given, &shot));
     TRY_OUT(dit_shot_prompt(shot, DIT_COND, prompt->data, (int)prompt->dim[0], 512));
-    TRY_OUT(dit_shot_sound(shot, DIT_COND, upload(c, local, width), upload(c, global, width)));
+    TRY_OUT(dit_shot_sound(shot, DIT_COND, k->hears ? input(c, "features") : NULL));
     const Trace trace = {put, c, true};
     const DitInput in = {.latent = backend_upload(c->be, latents->data, 4, dim),
                          .timestep = k->timestep,
@@ -99,10 +79,10 @@ out:
 
 static Status compare_all(Comparison *c)
 {
-    static const Case all[] = {{"first", "heard", false, false, 999},
-                               {"later", "heard", true, true, 437},
-                               {"zero", "heard", true, false, 0},
-                               {"silent", "silent", true, false, 437}};
+    static const Case all[] = {{"first", true, false, false, 999},
+                               {"later", true, true, true, 437},
+                               {"zero", true, true, false, 0},
+                               {"silent", false, true, false, 437}};
     enum { CASES = sizeof all / sizeof *all, LATER = 1, SILENT = 3 };
     const int64_t count = stored_count(safetensors_find(c->want, "latents"));
     float *velocity[CASES] = {0};
@@ -111,9 +91,9 @@ static Status compare_all(Comparison *c)
         char name[32];
         snprintf(name, sizeof name, "%s.velocity", all[i].name);
         TRY_OUT(evaluate(c, &all[i], &velocity[i]));
-        take_worst(c, name, &c->report->velocity, ratio(velocity[i], input(c, name), count));
+        take_worst(c, name, &c->report->velocity, parity_ratio(velocity[i], input(c, name), count));
     }
-    c->report->sound = ratio(velocity[SILENT], velocity[LATER], count);
+    c->report->sound = parity_ratio(velocity[SILENT], velocity[LATER], count);
 out:
     for (int i = 0; i < CASES; i++) free(velocity[i]);
     return status;

@@ -8,6 +8,7 @@
 #include "common/plural.h"
 #include "common/shot_file.h"
 #include "worker/cameo/likeness.h"
+#include "worker/finish/sound.h"
 
 void conditions_clear(MediaPixels *p)
 {
@@ -16,17 +17,18 @@ void conditions_clear(MediaPixels *p)
     image_list_clear(&p->reference);
     image_list_clear(&p->video);
     image_list_clear(&p->mask);
+    free(p->sound);
     *p = (MediaPixels){0};
 }
 
 const Conditions *conditions_of(const MediaPixels *p)
 {
-    return p->image.count || p->reference.count || p->video.count || p->all.control_scales ? &p->all : NULL;
+    return p->image.count || p->reference.count || p->video.count || p->all.control_scales || p->sound ? &p->all : NULL;
 }
 
 /* ---- hashes ---- */
 
-enum { MAX_FILES = 4 + SHOT_MAX_REFERENCES + SHOT_MAX_LORAS };
+enum { MAX_FILES = 5 + SHOT_MAX_REFERENCES + SHOT_MAX_LORAS };
 
 typedef struct {
     const char *key;
@@ -39,7 +41,8 @@ static int list_files(const ShotMedia *m, KeyFile list[MAX_FILES])
     const KeyFile one[] = {{"image", &s->image},
                            {"last_image", &s->last_image},
                            {"control.video", &s->control_video},
-                           {"control.mask", &s->control_mask}};
+                           {"control.mask", &s->control_mask},
+                           {"audio", &s->audio}};
     int count = 0;
     for (size_t i = 0; i < sizeof one / sizeof *one; i++)
         if (one[i].file->path) list[count++] = one[i];
@@ -133,6 +136,17 @@ static Status take_scales(const ShotMedia *m, const ModelConfig *c, MediaPixels 
     return status_ok();
 }
 
+static Status read_sound(const ShotMedia *m, bool private, MediaPixels *p)
+{
+    Sound sound = {0};
+    if (!m->audio.path) return status_ok();
+    Status status = told(sound_read(m->audio.path, &sound), "audio", m->audio.path, private);
+    if (!failed(status)) status = sound_hear(&sound, &p->sound, &p->all.sound_samples);
+    sound_clear(&sound);
+    p->all.sound = p->sound;
+    return status;
+}
+
 Status conditions_read(const ShotMedia *m, const ModelConfig *c, int frames, bool private, MediaPixels *p)
 {
     *p = (MediaPixels){0};
@@ -142,6 +156,7 @@ Status conditions_read(const ShotMedia *m, const ModelConfig *c, int frames, boo
     for (int i = 0; i < m->reference_count; i++) TRY(read_one(&m->reference[i], "reference", private, &p->reference));
     TRY(read_control(m, frames, private, p));
     TRY(take_scales(m, c, p));
+    TRY(read_sound(m, private, p));
     p->all.image = p->image.picture;
     p->all.last_image = p->last_image.picture;
     p->all.reference = p->reference.picture;

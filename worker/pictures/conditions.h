@@ -1,4 +1,4 @@
-/* conditions.h - the pictures and videos that a shot names, read from their files into what the engine takes. `render` and a
+/* conditions.h - the pictures, videos and sounds that a shot names, read from their files into what the engine takes. `render` and a
  * worker's lease go the same way, so that they give the same clip. */
 #ifndef REELWRIGHT_CONDITIONS_H
 #define REELWRIGHT_CONDITIONS_H
@@ -10,6 +10,7 @@
 typedef struct { /* owns the pixels: conditions_clear */
     ImageList image, last_image, reference, video, mask;
     float scale[VACE_MAX_LAYERS];
+    float *sound;   /* 16,000 samples a second, or NULL */
     Conditions all; /* borrows them */
 } MediaPixels;
 

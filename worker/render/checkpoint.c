@@ -40,6 +40,7 @@ void checkpoint_clear(Checkpoint *c)
 {
     free(c->state.latents);
     for (int i = 0; i < SOLVER_MAX; i++) free(c->state.solver[i]);
+    for (int i = 0; i < STATE_MOST_TENSORS; i++) free(c->state.more[i].data);
     memset(c, 0, sizeof *c);
 }
 
@@ -155,12 +156,26 @@ static bool put_solver(hid_t file, const Checkpoint *c)
     return good;
 }
 
+static bool put_more(hid_t file, const Checkpoint *c)
+{
+    if (c->state.more_count == 0) return true;
+    hid_t create = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(create, false);
+    hid_t group = H5Gcreate2(file, "more", H5P_DEFAULT, create, H5P_DEFAULT);
+    bool good = group >= 0;
+    for (int i = 0; good && i < c->state.more_count; i++)
+        good = put_tensor(group, c->state.more[i].name, c->state.more[i].dim, c->state.more[i].data);
+    if (group >= 0) H5Gclose(group);
+    H5Pclose(create);
+    return good;
+}
+
 static bool put_all(hid_t file, const Checkpoint *c)
 {
     static const int version = CHECKPOINT_VERSION;
     return put_text(file, "format", format_name) && put_attribute(file, "version", H5T_NATIVE_INT, &version) &&
            put_rows(file, root_rows, ROOT_ROWS, c) && put_tensor(file, "latents", c->dim, c->state.latents) &&
-           put_solver(file, c) && H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0;
+           put_solver(file, c) && put_more(file, c) && H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0;
 }
 
 static void seal_text(char seal[SEAL_BYTES + 1], int version, const char *sum)
@@ -370,6 +385,37 @@ out:
     return status;
 }
 
+/* One of those in the group, by its place; its name is as small as ours are. */
+static Status get_one_more(hid_t group, hsize_t place, size_t file_bytes, StateTensor *out)
+{
+    const ssize_t length =
+        H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, place, out->name, sizeof out->name, H5P_DEFAULT);
+    if (length < 1 || length >= (ssize_t)sizeof out->name || out->name[strspn(out->name, "abcdefghijklmnopqrstuvwxyz")])
+        return damaged("a tensor of group more has no name in small letters");
+    return get_tensor(group, out->name, file_bytes, out->dim, &out->data);
+}
+
+static Status get_more(hid_t file, size_t file_bytes, Checkpoint *c)
+{
+    Status status = status_ok();
+    H5L_info_t link;
+    H5G_info_t info = {0};
+    if (H5Lexists(file, "more", H5P_DEFAULT) <= 0) return status_ok();
+    hid_t group = -1;
+    if (H5Lget_info(file, "more", &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD)
+        group = H5Gopen2(file, "more", H5P_DEFAULT);
+    if (group < 0 || H5Gget_info(group, &info) < 0 || info.nlinks > STATE_MOST_TENSORS)
+        TRY_OUT(
+            status_fail(ERR_INPUT, "damaged checkpoint: group more is none of at most %d tensors", STATE_MOST_TENSORS));
+    for (hsize_t i = 0; i < info.nlinks; i++) {
+        c->state.more_count = (int)i + 1;
+        TRY_OUT(get_one_more(group, i, file_bytes, &c->state.more[i]));
+    }
+out:
+    if (group >= 0) H5Gclose(group);
+    return status;
+}
+
 /* What a seal does not keep from being nonsense: these go to JSON and to a terminal. */
 static Status check_words(const CheckpointOwner *o)
 {
@@ -399,7 +445,8 @@ static Status get_all(hid_t file, size_t file_bytes, Checkpoint *c)
     TRY(check_words(&c->owner));
     if (c->state.step < 1 || c->state.step > c->owner.steps) return damaged("step out of range");
     TRY(get_tensor(file, "latents", file_bytes, c->dim, &c->state.latents));
-    return get_solver(file, file_bytes, c);
+    TRY(get_solver(file, file_bytes, c));
+    return get_more(file, file_bytes, c);
 }
 
 /* HDF5 gets to see only what was written: 1.10.8 loops for ever on a damaged global heap, where its texts are. */

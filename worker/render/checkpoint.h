@@ -2,7 +2,7 @@
  * undisturbed one does.
  *
  * One HDF5 file per shot: root attributes say whose it is, /latents [C,F,H,W] fp32, group /solver with the history tensors
- * history.0 .. of the same shape, oldest first, and the attributes `count` and `lower_order_nums`. The prompt is personal data
+ * history.0 .. of the same shape, oldest first, and the attributes `count` and `lower_order_nums`; group /more, where a model that speaks has made clips, with "done" and "motion", tensors [C,F,H,W] of shapes of their own. The prompt is personal data
  * and is not in the file. After HDF5's last byte stands a seal, one line of text: format, version, SHA-256 of all before it;
  * it is checked before HDF5 sees the file, so a cut or a flipped bit anywhere is found (against damage, not against
  * forgery).
@@ -24,7 +24,7 @@ enum { CHECKPOINT_KIND = 96 };
 typedef struct { /* whose latents these are */
     char shot[HASH_TEXT], model[HASH_TEXT], prompt_sha256[HASH_TEXT];
     uint64_t seed;
-    int width, height, frames, fps, steps;
+    int width, height, frames, fps, steps; /* steps: of all clips (engine_steps) */
     double guidance;
     char dtype[8]; /* the back end's compute type, "fp32" or "bf16" */
     char kind
@@ -33,7 +33,7 @@ typedef struct { /* whose latents these are */
 
 typedef struct {
     CheckpointOwner owner;
-    int64_t dim[4];     /* [C,F,H,W] of every tensor */
+    int64_t dim[4];     /* [C,F,H,W] of latents and solver */
     DenoiseState state; /* state.step of owner.steps done */
 } Checkpoint;
 

@@ -75,6 +75,16 @@ static Status share_checkpoint(const Run *r, Checkpoint *c)
     DenoiseState head = c->state;
     TRY(coll_host_broadcast(group, &head, sizeof head, 0));
     if (!head.latents) return status_ok(); /* the first rank's address, good for nothing else */
+    for (int i = 0; i < head.more_count; i++) {
+        StateTensor *to = &c->state.more[i];
+        const int64_t count = state_tensor_count(&head.more[i]);
+        if (!to->data) {
+            *to = head.more[i];
+            TRY_MEMORY(to->data, count);
+        }
+        TRY(coll_host_broadcast(group, to->data, (size_t)count * sizeof(float), 0));
+    }
+    c->state.more_count = head.more_count;
     for (int i = -1; i < head.solver_count; i++) {
         float **to = i < 0 ? &c->state.latents : &c->state.solver[i];
         if (!*to) TRY_MEMORY(*to, bytes / sizeof(float));
@@ -170,7 +180,7 @@ static Status rest(Run *r)
  * step before it reports the next: a GPU that is hours behind would make a lie of progress, and a stop take as long. */
 static Status denoise_all(Run *r)
 {
-    const int steps = r->job->shot->steps;
+    const int steps = engine_steps(engine_config(r->e), r->job->shot);
     r->saved_at = moment_s();
     for (int done; (done = denoise_steps_done(r->denoise)) < r->until;) {
         Status stop = progress_of_all(r, "denoise", done, steps);
@@ -203,6 +213,7 @@ static void know_files(Run *r)
     if (!j->checkpoint) return;
     engine_kind(r->e, kind, sizeof kind);
     r->owner = checkpoint_owner(j->shot, j->key, j->model_hash, backend_dtype(engine_backend(r->e)), kind);
+    r->owner.steps = engine_steps(engine_config(r->e), j->shot);
     r->mark = checkpoint_mark(j->checkpoint);
 }
 
@@ -261,6 +272,13 @@ static Status copy_state(Run *r, Checkpoint *c)
         float **to = i < 0 ? &c->state.latents : &c->state.solver[i];
         TRY_MEMORY(*to, count);
         memcpy(*to, i < 0 ? state.latents : state.solver[i], (size_t)count * sizeof(float));
+    }
+    for (int i = 0; i < state.more_count; i++) {
+        StateTensor *to = &c->state.more[c->state.more_count++];
+        const int64_t numbers = state_tensor_count(&state.more[i]);
+        *to = state.more[i];
+        TRY_MEMORY(to->data, numbers);
+        memcpy(to->data, state.more[i].data, (size_t)numbers * sizeof(float));
     }
     return status_ok();
 }
@@ -356,20 +374,22 @@ static Status denoise_shot(Run *r, const float *noise, Checkpoint *c, double *te
 
 Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out)
 {
-    Run r = {.e = e, .job = job, .saved = status_ok(), .until = job->shot->steps, .turn = {.lock = -1}};
+    Run r = {.e = e, .job = job, .saved = status_ok(), .turn = {.lock = -1}};
     float *noise = NULL;
     double start = moment_s();
     Status status = status_ok();
     *out = (RenderedLatents){0};
     TRY(model_config_check_shot(engine_config(e), job->shot));
-    engine_latent_dims(engine_config(e), job->shot, out->dim);
-    memcpy(r.dim, out->dim, sizeof r.dim);
+    r.until = engine_steps(engine_config(e), job->shot);
+    engine_latent_dims(engine_config(e), job->shot, r.dim);
+    engine_result_dims(engine_config(e), job->shot, out->dim);
+    out->frames = job->shot->frames;
     if (job->conditions) r.dim[1] += job->conditions->references;
     if (job->noise_file) TRY(read_noise(&r, &noise));
     know_files(&r);
     Checkpoint c = read_checkpoint(&r);
     TRY_OUT(share_checkpoint(&r, &c));
-    if (c.state.step == job->shot->steps && !job->conditions)
+    if (c.state.step == r.until && !job->conditions)
         r.began = c.state.step; /* nothing left to do but to decode: load no more than that */
     else
         TRY_OUT(denoise_shot(&r, noise, &c, &out->text_s));
@@ -393,20 +413,30 @@ void render_latents_free(RenderedLatents *r)
 
 /* ---- decoding ------------------------------------------------------------------------------------------------------- */
 
+typedef struct {
+    const Progress *progress;
+    FrameSink sink;
+    int done, total; /* times that frames come */
+    int left;        /* frames that are still wanted */
+} Shown;
+
+static Status put_shown(void *self, const float *frames, int n, int height, int width)
+{
+    Shown *s = self;
+    TRY(s->sink.put(s->sink.self, frames, n, height, width));
+    s->left -= n;
+    s->done++;
+    return s->done < s->total ? progress_at(s->progress, "decode", s->done, s->total) : status_ok();
+}
+
 Status render_decode(Engine *e, const RenderedLatents *r, const Trace *trace, Progress progress, FrameSink sink)
 {
-    const int scale = engine_config(e)->vae.scale_space;
-    Decode *d = NULL;
-    Status status = status_ok();
-    TRY_OUT(decode_begin(e, r->latents, r->dim, trace, &d));
-    for (int i = 0; i < r->dim[1]; i++) {
-        const float *frames;
-        int n;
-        TRY_OUT(progress_at(&progress, "decode", i, (int)r->dim[1]));
-        TRY_OUT(decode_next(d, &frames, &n));
-        TRY_OUT(sink.put(sink.self, frames, n, (int)r->dim[2] * scale, (int)r->dim[3] * scale));
+    const int parts = decode_parts(engine_config(e), r->dim[1]);
+    Shown shown = {.progress = &progress, .sink = sink, .total = (int)r->dim[1], .left = r->frames};
+    TRY(progress_at(&progress, "decode", 0, shown.total));
+    for (int i = 0; i < parts && shown.left > 0; i++) {
+        const DecodePart part = {i, shown.left, i == 0 ? trace : NULL};
+        TRY(decode_part(e, r->latents, r->dim, &part, (FrameSink){put_shown, &shown}));
     }
-out:
-    decode_end(&d);
-    return status;
+    return status_ok();
 }

@@ -3,6 +3,7 @@
 #define REELWRIGHT_RENDER_H
 
 #include "common/clip.h"
+#include "engine/decode_parts.h"
 #include "engine/engine.h"
 
 /* Called before each unit of work (of a lease "load", then "text", "denoise", "decode", "finish"; done of total). A failure it
@@ -30,8 +31,9 @@ typedef struct {
 } RenderJob;
 
 typedef struct {
-    float *latents; /* [C,F,H,W] final, owned by the caller: render_latents_free */
+    float *latents; /* [C,F,H,W] final (engine_result_dims), owned by the caller: render_latents_free */
     int64_t dim[4];
+    int frames;        /* that the shot has of those that they decode to */
     int steps_resumed; /* taken over from the checkpoint, or from another shot's trunk */
     int steps_done;    /* by this call, also when it failed */
     double text_s, denoise_s;
@@ -54,11 +56,7 @@ void render_latents_free(RenderedLatents *r);
 /* On every rank: the engine has the shot's adapters from now on, and no others. */
 Status render_set_adapters(Engine *e, const ShotSpec *s);
 
-/* By the first rank of a group alone. Decodes and hands over frames as they come: [n,H,W,3] fp32 in [0,1]. */
-typedef struct {
-    Status (*put)(void *self, const float *frames, int n, int height, int width);
-    void *self;
-} FrameSink;
+/* By the first rank of a group alone. Decodes and hands over frames as they come. */
 Status render_decode(Engine *e, const RenderedLatents *r, const Trace *trace, Progress progress, FrameSink sink);
 
 #endif

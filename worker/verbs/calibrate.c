@@ -46,7 +46,7 @@ typedef struct { /* of a choice of steps */
 static int64_t latent_count(const Calibration *c)
 {
     int64_t dim[4];
-    engine_latent_dims(engine_config(c->engine), c->shot, dim);
+    engine_result_dims(engine_config(c->engine), c->shot, dim);
     return dim[0] * dim[1] * dim[2] * dim[3];
 }
 

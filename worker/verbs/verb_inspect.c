@@ -154,7 +154,8 @@ static int64_t resident_bytes(const EnginePlan *p, const EnginePart *part, int p
     int64_t bytes = p->text.weights + p->decode.weights + p->encode.weights;
     for (int i = 0; i < parts; i++) {
         if (strncmp(part[i].name, "transformer", 11) == 0) bytes += p->denoise.weights;
-        if (strcmp(part[i].name, "image_encoder") == 0) bytes += part[i].rank_bytes;
+        if (strcmp(part[i].name, "image_encoder") == 0 || strcmp(part[i].name, "audio_encoder") == 0)
+            bytes += part[i].rank_bytes;
     }
     return bytes + larger(larger(p->text.work, p->denoise.work), larger(p->decode.work, p->encode.work));
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/chain.h"
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/log.h"
@@ -21,6 +22,7 @@
 #include "worker/render/trace.h"
 #include "worker/render/worker.h"
 #include "worker/verbs/render_loras.h"
+#include "worker/verbs/render_sound.h"
 #include "worker/verbs/verbs.h"
 
 typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, and the model folder's default holds */
@@ -30,7 +32,7 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
     uint64_t seed;
     int trunk_steps;
     const char *trunk_prompt, *guided, *reused_steps;
-    const char *noise, *image, *last_image, *control_video, *control_mask, *control_scale;
+    const char *noise, *image, *last_image, *control_video, *control_mask, *control_scale, *audio;
     OptionTexts references, loras;
     const char *checkpoint, *trace, *split;
     int checkpoint_every;
@@ -71,8 +73,9 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"seed", OPTION_SEED, &o->seed, .value = "N", .help = "of the noise, as torch draws it (0)"},
         {"noise", OPTION_TEXT, &o->noise, .value = "FILE.h5", .help = "start from /noise [C,F,H,W] instead"},
         {"image", OPTION_TEXT, &o->image, .value = "PNG"},
-        {"last-image", OPTION_TEXT, &o->last_image, .value = "PNG",
-         .help = "first and last frame, for models that take them"},
+        {"last-image", OPTION_TEXT, &o->last_image, .value = "PNG"},
+        {"audio", OPTION_TEXT, &o->audio, .value = "FILE",
+         .help = "first and last frame, what is said, for models that take them"},
         {"reference", OPTION_TEXTS, &o->references, .value = "PNG"},
         {"control-video", OPTION_TEXT, &o->control_video, .value = "DIR|FILE"},
         {"control-mask", OPTION_TEXT, &o->control_mask, .value = "DIR|FILE"},
@@ -96,7 +99,7 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
         {"split", OPTION_TEXT, &o->split, .value = "GxSxT",
          .help = "how they share it: guidance halves x token parts x weight parts (chosen)"},
         {"memory", OPTION_REAL, &o->memory_gb, .value = "GB", .min = 0.001, .max = 1e6,
-         .help = "a rank takes for large results and weights: else in tiles, divided (half the machine)"},
+         .help = "a rank takes at most: else in tiles, divided (half the machine)"},
         {.name = "quiet", .kind = OPTION_FLAG, .to = &o->quiet},
         {"json", OPTION_FLAG, &o->json, .help = "no progress on stderr; one JSON object on stdout"},
     };
@@ -114,9 +117,6 @@ static Status read_options(RenderOptions *o, int argc, char **argv, int *first)
 static Status check_kind(const RenderOptions *o, const ModelConfig *c)
 {
     const ModelMedia takes = model_config_media(c);
-    if (takes.sound)
-        return status_fail(ERR_INPUT, "%s: a model that speaks (%s); it can be inspected, but not rendered yet",
-                           o->model, c->pipeline);
     const struct {
         const char *name;
         bool given, taken, needed;
@@ -125,7 +125,8 @@ static Status check_kind(const RenderOptions *o, const ModelConfig *c)
                {"--reference", o->references.count > 0, takes.control, false},
                {"--control-video", o->control_video != NULL, takes.control, o->control_mask != NULL},
                {"--control-mask", o->control_mask != NULL, takes.control, false},
-               {"--control-scale", o->control_scale != NULL, takes.control, false}};
+               {"--control-scale", o->control_scale != NULL, takes.control, false},
+               {"--audio", o->audio != NULL, takes.sound, takes.sound}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         if (row[i].given && !row[i].taken)
             return status_fail(ERR_INPUT, "%s: %s takes none (%s)", row[i].name, o->model, c->pipeline);
@@ -195,7 +196,7 @@ static ShotFile file_of(const char *path) { return (ShotFile){.path = path ? tex
 static Status make_media(const RenderOptions *o, const ModelConfig *c, ShotSpec *s)
 {
     if (!o->image && !o->last_image && !o->references.count && !o->control_video && !o->control_mask &&
-        !o->control_scale)
+        !o->control_scale && !o->audio)
         return status_ok();
     if (o->references.count > SHOT_MAX_REFERENCES)
         return status_fail(ERR_INPUT, "--reference: %d pictures, expected at most %d", o->references.count,
@@ -206,6 +207,7 @@ static Status make_media(const RenderOptions *o, const ModelConfig *c, ShotSpec 
     m->last_image = file_of(o->last_image);
     m->control_video = file_of(o->control_video);
     m->control_mask = file_of(o->control_mask);
+    m->audio = file_of(o->audio);
     m->reference = memory_get((size_t)o->references.count, sizeof *m->reference);
     for (int i = 0; i < o->references.count; i++) m->reference[m->reference_count++] = file_of(o->references.text[i]);
     return o->control_scale ? read_scales(o->control_scale, c, m) : status_ok();
@@ -328,6 +330,7 @@ typedef struct {
     ShotSpec shot;
     char key[HASH_TEXT], model_hash[HASH_TEXT];
     MediaPixels pictures;
+    RenderSound sound;
     Engine *engine;
     TraceFile *trace;
     Encode *encode;
@@ -366,6 +369,7 @@ static Status make_file(Work *w, Progress progress)
     EncodeOptions e = encode_defaults();
     e.fps = w->shot.fps;
     double start = moment_s();
+    TRY(render_sound_track(&w->sound, &w->shot, &e.extras.sound));
     TRY(encode_begin(w->o->output, &e, &w->encode));
     TRY(render_decode(w->engine, &w->latents, trace, progress, (FrameSink){put_frames, w}));
     w->decode_s = moment_s() - start - w->encode_s;
@@ -384,7 +388,12 @@ static Status prepare(Work *w)
     TRY(model_config_read(o->model, &config));
     Status status = check_kind(o, config);
     if (!failed(status)) status = make_shot(o, config, &w->shot);
+    if (!failed(status)) status = render_sound_read(&w->sound, o->audio, o->frames, &w->shot);
     if (!failed(status)) status = model_config_check_shot(config, &w->shot);
+    if (!failed(status) && o->audio && o->noise && chain_clips(w->shot.frames) > 1)
+        status =
+            status_fail(ERR_INPUT, "--noise: of one clip, but %d frames are made in %d; expected --frames %d at most",
+                        w->shot.frames, chain_clips(w->shot.frames), CHAIN_CLIP_FRAMES - CHAIN_DROPPED);
     if (!failed(status) && !link_under_launcher()) render_loras_warn(config, &w->shot);
     if (!failed(status)) status = conditions_read(w->shot.media, config, w->shot.frames, false, &w->pictures);
     model_config_free(&config);
@@ -494,6 +503,7 @@ static Status launch_ranks(const RenderOptions *o, int argc, char **argv, Launch
     Work w = {.o = o};
     Status status = prepare(&w);
     conditions_clear(&w.pictures);
+    render_sound_clear(&w.sound);
     shot_clear(&w.shot);
     return failed(status) ? status : render_group_launch(o->group_size, o->threads, argc, argv, launch);
 }
@@ -505,6 +515,7 @@ static void clear_work(Work *w)
     render_latents_free(&w->latents);
     engine_close(&w->engine);
     conditions_clear(&w->pictures);
+    render_sound_clear(&w->sound);
     shot_clear(&w->shot);
 }
 
