@@ -211,6 +211,29 @@ static Status check_voices(const int *world, int size)
     return status_ok();
 }
 
+/* Two clips by two ranks, each with a branch of the guidance or half of the weights: the first one decodes and encodes between them. */
+static Status check_chain(const int *world, int size)
+{
+    const Split splits[] = {{2, 1, 1}, {1, 1, 2}};
+    for (size_t i = 0; i < sizeof splits / sizeof *splits && size == 2; i++) {
+        Coll *group = NULL;
+        S2vChainReport r = {0}, all[COLL_MAX_RANKS];
+        Status status = coll_open_mpi(world, size, ++formed, &group);
+        const ParityRun run = {.backend = {.kind = BACKEND_CPU, .threads = 1}, .group = group, .split = &splits[i]};
+        if (!failed(status)) status = s2v_chain(FIXTURES "/s2v/two-heads/model", FIXTURES "/s2v/chain", &run, &r);
+        if (!failed(status)) status = coll_host_gather(group, &r, sizeof r, all);
+        coll_close(&group);
+        TRY(status_at(status, "chain, split %zu", i));
+        if (all[0].sum != all[1].sum) complain("chain", &splits[i], "the clips of two ranks differ");
+        if (rank == 0)
+            printf("chain          %dx%dx%d: model %.1e, latents %.1e, video %.1e\n", splits[i].guidance,
+                   splits[i].sequence, splits[i].tensor, r.model, r.latents, r.video);
+        if (rank == 0 && (!(r.model <= 1e-4) || !(r.latents <= 1e-4) || !(r.video <= 1e-4)))
+            complain("chain", &splits[i], r.where);
+    }
+    return status_ok();
+}
+
 /* ---- memory: planned, and taken ---------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -295,6 +318,7 @@ int main(int argc, char **argv)
             status = run_splits(fixtures[i], world, link->count);
     if (!failed(status) && argc == 1) status = check_pocket(world, link->count);
     if (!failed(status) && argc == 1) status = check_s2v(world, link->count);
+    if (!failed(status) && argc == 1) status = check_chain(world, link->count);
     if (!failed(status) && argc == 1) status = check_voices(world, link->count);
     if (!failed(status) && argc == 1) status = check_memory(world, link->count);
     if (failed(status)) fprintf(stderr, "rank %d: %s\n", rank, status.message);

@@ -73,6 +73,36 @@ static void keeps_everything(void **state)
     assert_null(got.state.latents);
 }
 
+/* Tensors of other shapes than the latents'. */
+static void keeps_more(void **state)
+{
+    (void)state;
+    float done[12], motion[4];
+    for (int i = 0; i < 12; i++) done[i] = (float)i;
+    for (int i = 0; i < 4; i++) motion[i] = -(float)i;
+    Checkpoint c = sample(), got;
+    c.state.more_count = 2;
+    c.state.more[0] = (StateTensor){"motion", {1, 1, 2, 2}, motion};
+    c.state.more[1] = (StateTensor){"done", {1, 3, 2, 2}, done};
+    assert_int_equal(checkpoint_write(path, &c).err, OK);
+    assert_string_equal(checkpoint_read(path, &c.owner, &got).message, "");
+    assert_int_equal(got.state.more_count, 2);
+    assert_string_equal(got.state.more[0].name, "done"); /* by name */
+    assert_memory_equal(got.state.more[0].dim, c.state.more[1].dim, sizeof c.state.more[1].dim);
+    assert_memory_equal(got.state.more[0].data, done, sizeof done);
+    assert_memory_equal(got.state.more[1].data, motion, sizeof motion);
+    checkpoint_clear(&got);
+    strcpy(c.state.more[0].name, "../Motion");
+    assert_int_equal(checkpoint_write(path, &c).err, ERR_NODE); /* it cannot be composed: a path leads nowhere */
+    strcpy(c.state.more[0].name, "Motion");
+    assert_int_equal(checkpoint_write(path, &c).err, OK);
+    assert_message(checkpoint_read(path, NULL, &got), "no name in small letters");
+    strcpy(c.state.more[0].name, "motion");
+    motion[2] = NAN;
+    assert_int_equal(checkpoint_write(path, &c).err, OK);
+    assert_message(checkpoint_read(path, NULL, &got), "motion holds values that are not finite");
+}
+
 /* A seal is against damage, not against forgery: what was sealed may be nonsense. */
 static void refuses_sealed_nonsense(void **state)
 {
@@ -252,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_everything),
+        cmocka_unit_test(keeps_more),
         cmocka_unit_test(refuses_sealed_nonsense),
         cmocka_unit_test(same_contents_give_same_bytes),
         cmocka_unit_test(refuses_what_belongs_to_others),
