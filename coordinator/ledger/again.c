@@ -27,7 +27,7 @@ static int allowed(const json_t *gates, const char *name, size_t bytes)
     return (int)json_number_value(json_object_get(json_object_get(gates, key), "again"));
 }
 
-/* The least number of times that the gates named in a reason allow; 0: no gate's reason. */
+/* The reason names gates. Returns the smallest number of new renders that one of them allows; 0: the reason names no gate. */
 static int least_allowed(const json_t *gates, const char *reason)
 {
     const char *list = after(reason, "held by "), *one = after(reason, "gate ");

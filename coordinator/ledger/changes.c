@@ -95,7 +95,7 @@ static void compare_keys(const json_t *was, const json_t *is, json_t *fields)
     }
 }
 
-/* Two places of the same content are the same file. */
+/* Compares files by their content, wherever they lie. */
 static json_t *without_paths(const char *spec)
 {
     json_t *o = json_loads(spec, 0, NULL);
@@ -168,7 +168,7 @@ static void add_removed(Changes *c, const char *id, int64_t clip)
 
 enum { COLUMN_CLIP, COLUMN_ID, COLUMN_CUSTOMER, COLUMN_FINISH, COLUMN_STATE, COLUMN_KEY, COLUMN_SPEC, COLUMN_SEED };
 
-/* A clip that was asked for again may have a seed of its own: then all but the seed is compared. */
+/* A clip that was rendered again has a seed of its own: then the seed is not compared. */
 static bool is_other_shot(const Campaign *c, const PlannedClip *p, const PlannedShot *shot, const Query *q)
 {
     char key[HASH_TEXT];
@@ -196,7 +196,7 @@ static void compare_row(const Comparison *o, int64_t row, const Query *q)
     /* A consent that was given or taken back is no change of the campaign. guard.h withdraws the clips of those who take theirs back; the
      * clips of those who agree again are planned here. */
     const bool by_consent = p->finish && strstr(p->finish, "\"cameo\"") && !other_finish && strcmp(was, row_now) == 0;
-    /* Who gets nothing any more: what is made or being made stays, and is not delivered (deliver.c looks again). */
+    /* A row that the suppression list names now: its clip stays if it is made or in work, and deliver.c does not deliver it. */
     ClipState state = CLIP_PLANNED, to;
     const bool keeps = p->suppressed && ledger_find_clip_state(ledger_sql_text(q, COLUMN_STATE), &state) &&
                        failed(ledger_next_clip_state(state, EV_REFUSE, &to));
@@ -392,7 +392,7 @@ static char *joined(const char *fields)
     return text;
 }
 
-/* Ids and names of columns are others' words: cleaned, so that one of them is one line. Takes the line. */
+/* Appends the line with control characters replaced, because ids and column names come from outside, and frees it. */
 static void append_line(char **text, char *line)
 {
     foreign_clean(line);

@@ -54,11 +54,11 @@ static const char schema[] =
     "filter TEXT NOT NULL,"
     "  number INTEGER NOT NULL, asked_s REAL NOT NULL, taken_s REAL, reviewer TEXT NOT NULL DEFAULT '', reason TEXT "
     "NOT NULL DEFAULT '', seen TEXT NOT NULL DEFAULT '', outcome TEXT, changed INTEGER);"
-    /* every word of a reviewer about a clip; sha256: of the file that was looked at */
+    /* each decision of a reviewer about a clip; sha256: of the file that this reviewer saw */
     "CREATE TABLE decisions(id INTEGER PRIMARY KEY, clip INTEGER NOT NULL, verb TEXT NOT NULL, reviewer TEXT NOT NULL,"
     "  reason TEXT NOT NULL, sha256 TEXT NOT NULL, decided_s REAL NOT NULL);"
     "CREATE INDEX decisions_by_clip ON decisions(clip);"
-    /* of a lot of a series: how strictly it is looked at (lot.h) */
+    /* how strictly the lot of a series is inspected (lot.h) */
     "CREATE TABLE lot(one INTEGER PRIMARY KEY CHECK(one = 1), severity TEXT NOT NULL);"
     "CREATE INDEX clips_by_shot ON clips(shot);"
     "CREATE INDEX clips_pilot ON clips(clip) WHERE pilot = 1;"
@@ -131,7 +131,7 @@ Status ledger_db_begin(Ledger *l, double now_s)
     return status_ok();
 }
 
-/* Where the tests let a coordinator die: each kind of change, before it is durable and after. */
+/* Tests kill the coordinator here, before and after the commit of each kind of change (common/provoke.h). */
 static Status provoke_changes(const Ledger *l, const char *when)
 {
     static const char *const other[] = {"plan", "epoch", "close", "request"}; /* LedgerChange */

@@ -103,7 +103,7 @@ static Status find_words(Ledger *l, const Row *row, Erased *out)
     return status_ok();
 }
 
-/* The row is erased, or as good as that: its cells no longer count for the others. */
+/* Takes the cells of an erased row out of the counts. */
 static Status take_out_words(Ledger *l, const Row *row)
 {
     char *cells = json_dumps(row->cells, JSON_COMPACT);
@@ -113,7 +113,7 @@ static Status take_out_words(Ledger *l, const Row *row)
     return status;
 }
 
-/* The shot goes when nobody else wants it: it says what the prompt says. Of several who are erased together, with the last. */
+/* If no other row than erased ones has the shot, the shot will be deleted, too, because it holds the prompt: notes its key and its texts. */
 static Status find_shot(Ledger *l, int64_t shot, Erased *out)
 {
     int64_t others;
@@ -187,7 +187,7 @@ static Status find_name(Ledger *l, int64_t clip, char **name)
     return status_ok();
 }
 
-/* In the row's place: nothing of it but where it stood, and when it went. */
+/* Writes the tombstone: the row's place in the table, and when it was erased. */
 static Status write_tombstone(Ledger *l, const Row *row, const Erased *e)
 {
     char *cells = empty_cells(row), *name = NULL;
@@ -212,8 +212,8 @@ static Status leave_shot(Ledger *l, int64_t shot, const Erased *e)
     return ledger_follow_clips(l, shot);
 }
 
-/* What people and workers said, where it names the customer or quotes the row. A request that is still open is deleted: without its filter it
- * would be one for the whole campaign. */
+/* Takes the customer's id and cells out of reasons and requests. An open request is deleted: without its filter it would mean the whole
+ * campaign. */
 static Status erase_quotes(Ledger *l, const char *word)
 {
     TRY(ledger_sql_run(l, "DELETE FROM requests WHERE taken_s IS NULL AND instr(filter, ?1)", "t", word));

@@ -47,7 +47,7 @@ static const char *text_of(const json_t *o, const char *key)
     return text ? text : "";
 }
 
-/* Said once, however often the store is opened. */
+/* Warns once, however often the store is opened. */
 static void note_folder(Guard *g)
 {
     static bool told;
@@ -144,7 +144,7 @@ void guard_look_again(Guard *g) { g->found = false, g->looked_ms = INT64_MIN / 2
 
 /* ---- the question ---- */
 
-/* Takes the clip's finish document, which asks; the store's answer. */
+/* Asks the store the question that stands as "cameo" in a clip's finish document. */
 static TrustAnswer ask_for(Guard *g, const json_t *cameo)
 {
     TrustAnswer a = {.unreadable = true};

@@ -54,7 +54,7 @@ static Status read_clips(Ledger *l, LotClips *out)
     return q.status;
 }
 
-/* One file of it, or it as it stands, was found to be bad, and nobody has taken that back. */
+/* A clip is bad when a reviewer rejected it or had it rendered again, and nobody has reopened that decision. */
 static Query query_bad(Ledger *l)
 {
     return ledger_sql_query(l,
@@ -84,7 +84,7 @@ static Status mark_bad(Ledger *l, LotClips *list)
     return q.status;
 }
 
-/* How strictly this lot of a series is looked at, which was settled when it was planned (ledger_set_severity). */
+/* Reads the severity that ledger_set_severity wrote when the lot was planned. */
 static Status read_severity(Ledger *l, SamplingSeverity *out)
 {
     char *text = NULL;

@@ -96,7 +96,7 @@ static Status take_rows(Ledger *l, int number, int count)
         "INSERT OR IGNORE INTO removed SELECT * FROM part.removed;"
         "INSERT OR IGNORE INTO leavings SELECT * FROM part.leavings;"
         "INSERT OR IGNORE INTO lot SELECT * FROM part.lot;"
-        /* what was asked of a part's clips and not taken up yet; of a part as a whole it is over */
+        /* open requests for clips of a part; those for a part as a whole end with it */
         "INSERT INTO requests(verb, clip_id, filter, number, asked_s, reviewer, reason, seen)"
         "  SELECT verb, clip_id, filter, number, asked_s, reviewer, reason, seen FROM part.requests"
         "  WHERE taken_s IS NULL AND (clip_id <> '' OR filter <> '') ORDER BY id;"

@@ -80,7 +80,7 @@ static Status check_file(const char *file)
     return S_ISREG(st.st_mode) ? status_ok() : status_fail(ERR_INPUT, "%s: expected a file", file);
 }
 
-/* What SQLite says of a file that is no database gets the file's name; other messages have it. */
+/* Puts the name of the file before what SQLite says of a file that is no database; other messages have the name already. */
 static Status check_format(Ledger *l, bool *empty)
 {
     Status status = ledger_db_check_format(l, empty);

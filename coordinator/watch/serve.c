@@ -52,7 +52,7 @@ static Status read_numbers(const char *folder, Snapshot *now, LeaseTotals *total
     return status;
 }
 
-/* What cannot be read is left out. */
+/* Writes every campaign whose ledger can be read now. */
 static void write_metrics(const Serve *s, FILE *f)
 {
     Snapshot now[MOST_FOLDERS];

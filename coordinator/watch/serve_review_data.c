@@ -12,7 +12,7 @@ enum { VERSION_DIGITS = 16, MOST_PILOTS = 20 };
 
 /* ---- all clips ------------------------------------------------------------------------------------------------------------- */
 
-/* Changes with every commit, whoever makes it. free() it. */
+/* A text that changes with every commit of the ledger. free() it. */
 static char *version_of(const char *folder)
 {
     static const char *const name[] = {"ledger.db", "ledger.db-wal"};
