@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "common/model_config.h"
+#include "engine/speech/speech.h"
 #include "engine/text/text.h"
 #include "engine/wan/dit.h"
 #include "engine/wan/vae.h"
@@ -208,6 +209,40 @@ static void look_at_vision(const char *path, const Safetensors *s, Identified *o
     vision_free(&v);
 }
 
+/* Strides and heads show in no shape, and change none. */
+static void look_at_speech(const char *path, const Safetensors *s, Identified *out)
+{
+    const StoredTensor *up = ending(s, "encoder.layers.0.feed_forward.intermediate_dense.weight"),
+                       *places = either(s, "pos_conv_embed.conv.weight_v",
+                                        "pos_conv_embed.conv.parametrizations.weight.original1");
+    SpeechConfig c = {.width = dim(places, 0),
+                      .ffn_dim = dim(up, 0),
+                      .layers = count_of(s, "encoder.layers."),
+                      .heads = 1,
+                      .convs = count_of(s, "feature_extractor.conv_layers."),
+                      .position_kernel = dim(places, 2)};
+    const int group = dim(places, 1);
+    snprintf(out->model, sizeof out->model,
+             c.width == 1024 && c.layers == 24 ? "wav2vec2-large" : "a wav2vec2 of %d layers, width %d", c.layers,
+             c.width);
+    if (!group || c.width % group || !c.layers || c.convs < 1 || c.convs > SPEECH_MAX_CONVS || !c.position_kernel) {
+        snprintf(out->fault, sizeof out->fault,
+                 "the positional convolution, the layers or the convolutions are missing");
+        return;
+    }
+    c.position_groups = c.width / group;
+    for (int i = 0; i < c.convs; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "feature_extractor.conv_layers.%d.conv.weight", i);
+        c.conv_dim[i] = dim(ending(s, name), 0);
+        c.conv_kernel[i] = dim(ending(s, name), 2);
+        c.conv_stride[i] = 1;
+    }
+    Speech *speech = speech_new(&c, ending(s, "wav2vec2.feature_projection.projection.weight") ? "wav2vec2." : "");
+    compare(path, speech_plan(speech), out);
+    speech_free(&speech);
+}
+
 /* Both halves' shapes follow from the configuration of the two published ones; of others only the kind is said. */
 static void look_at_vae(const Safetensors *s, Identified *out)
 {
@@ -280,6 +315,9 @@ Status identify_file(const char *path, Identified *out)
     } else if (has_part(s, "embeddings.class_embedding")) {
         part = "image_encoder";
         look_at_vision(path, s, out);
+    } else if (has_part(s, "encoder.pos_conv_embed.")) {
+        part = "audio_encoder";
+        look_at_speech(path, s, out);
     } else if (either(s, "decoder.conv_in.weight", "decoder.conv1.weight") ||
                either(s, "encoder.conv_in.weight", "encoder.conv1.weight")) {
         part = "vae";
@@ -287,7 +325,10 @@ Status identify_file(const char *path, Identified *out)
     } else {
         snprintf(out->fault, sizeof out->fault, "no part of a Wan model: none of its tensors is called as theirs are");
     }
-    const char *option = strcmp(part, "vae") == 0 || strcmp(part, "image_encoder") == 0 ? "--vae-dtype" : "--dtype";
+    const char *option =
+        strcmp(part, "vae") == 0 || strcmp(part, "image_encoder") == 0 || strcmp(part, "audio_encoder") == 0
+            ? "--vae-dtype"
+            : "--dtype";
     snprintf(out->part, sizeof out->part, "%s", part);
     snprintf(out->kept, sizeof out->kept,
              out->narrow ? "dequantised to %s as it is loaded: it takes that much memory, not the file's"

@@ -8,6 +8,7 @@
 
 #include "common/file.h"
 #include "engine/engine.h"
+#include "engine/speech/speech.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -58,7 +59,24 @@ static void make_folder(void)
         free(path);
         write_file(files[i].name, files[i].sound, strlen(files[i].sound));
     }
+    char *ear = path_join(folder, "audio_encoder");
+    if (failed(file_make_folders(ear))) abort();
+    free(ear);
     atexit(remove_folder);
+}
+
+/* The same text as what says how a model hears. */
+static void hear(const uint8_t *data, size_t size)
+{
+    SpeechConfig c;
+    int64_t parameters, bytes;
+    write_file("audio_encoder/config.json", data, size);
+    if (failed(model_config_read_speech(folder, &c)) || c.layers > MOST_LAYERS) return;
+    Speech *s = speech_new(&c, "");
+    weights_measure(speech_plan(s), 1, 4, &parameters, &bytes);
+    if (parameters <= 0 || speech_clip_count(&c, speech_least_samples(&c)) != 1) abort();
+    if (speech_clip_count(&c, speech_least_samples(&c) - 1) != 0) abort();
+    speech_free(&s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -67,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1) return 0;
     if (!folder) make_folder();
     const int which = data[0] % FILES;
+    hear(data + 1, size - 1);
     write_file(files[which].name, data + 1, size - 1);
     Status status = model_config_read(folder, &c);
     if (!failed(status) && c->dit.layers <= MOST_LAYERS && c->text.layers <= MOST_LAYERS) {

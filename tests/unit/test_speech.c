@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "engine/identify.h"
 #include "engine/speech/speech.h"
 
 static const char fixture[] = SOURCE_DIR "/tests/parity/fixtures/speech/new";
@@ -101,6 +102,31 @@ static void refuses_faulty_folders(void **state)
     backend_close(&be);
 }
 
+/* A file alone is known by its names and shapes, in both spellings, and what it lacks is named. */
+static void knows_files(void **state)
+{
+    (void)state;
+    static const char *const file[] = {SOURCE_DIR "/tests/parity/fixtures/speech/old/audio_encoder/model.safetensors",
+                                       SOURCE_DIR "/tests/parity/fixtures/speech/new/audio_encoder/model.safetensors"};
+    static const char *const model[] = {"a wav2vec2 of 3 layers, width 32", "a wav2vec2 of 2 layers, width 24"};
+    Identified found;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(identify_file(file[i], &found).err, OK);
+        assert_string_equal(found.part, "audio_encoder");
+        assert_string_equal(found.model, model[i]);
+        assert_string_equal(found.fault, "");
+    }
+    char *folder = copy_fixture(), *path = path_join(folder, "audio_encoder/model.safetensors");
+    char *command = text_format(
+        "sed -i s/feature_extractor.conv_layers.3.conv.bias/feature_extractor.conv_layers.3.conv.bean/ %s", path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(identify_file(path, &found).err, OK);
+    assert_non_null(strstr(found.fault, "feature_extractor.conv_layers.3.conv.bias"));
+    free(command);
+    free(path);
+    remove_folder(folder);
+}
+
 static void refuses_voices(void **state)
 {
     (void)state;
@@ -147,6 +173,7 @@ static void plans_as_it_computes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(counts_clips), cmocka_unit_test(refuses_faulty_folders),
-                                       cmocka_unit_test(refuses_voices), cmocka_unit_test(plans_as_it_computes)};
+                                       cmocka_unit_test(knows_files), cmocka_unit_test(refuses_voices),
+                                       cmocka_unit_test(plans_as_it_computes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
