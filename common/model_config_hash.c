@@ -69,8 +69,9 @@ Status model_config_hash_part(const char *folder, const char *part, char hash[HA
 
 Status model_config_hash(const char *folder, char hash[HASH_TEXT])
 {
-    static const char *const component[] = {"image_encoder", "image_processor", "scheduler",     "text_encoder",
-                                            "tokenizer",     "transformer",     "transformer_2", "vae"};
+    static const char *const component[] = {"audio_encoder", "image_encoder", "image_processor",
+                                            "scheduler",     "text_encoder",  "tokenizer",
+                                            "transformer",   "transformer_2", "vae"};
     char **name = memory_get(MAX_FILES, sizeof *name);
     int count = 0;
     Status status = status_ok();

@@ -127,6 +127,23 @@ static void knows_files(void **state)
     remove_folder(folder);
 }
 
+/* What a model hears with is a part of what it is. */
+static void is_part_of_the_model(void **state)
+{
+    (void)state;
+    static const char part[] = "audio_encoder/config.json";
+    char before[HASH_TEXT], after[HASH_TEXT];
+    char *folder = copy_fixture(), *index = path_join(folder, "model_index.json"), *path = path_join(folder, part);
+    assert_int_equal(file_replace(index, "{}", 2).err, OK);
+    assert_int_equal(model_config_hash(folder, before).err, OK);
+    assert_int_equal(file_replace(path, "{}", 2).err, OK);
+    assert_int_equal(model_config_hash(folder, after).err, OK);
+    assert_string_not_equal(before, after);
+    free(index);
+    free(path);
+    remove_folder(folder);
+}
+
 static void refuses_voices(void **state)
 {
     (void)state;
@@ -172,8 +189,8 @@ static void plans_as_it_computes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(counts_clips), cmocka_unit_test(refuses_faulty_folders),
-                                       cmocka_unit_test(knows_files), cmocka_unit_test(refuses_voices),
-                                       cmocka_unit_test(plans_as_it_computes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(counts_clips),   cmocka_unit_test(refuses_faulty_folders),
+                                       cmocka_unit_test(knows_files),    cmocka_unit_test(is_part_of_the_model),
+                                       cmocka_unit_test(refuses_voices), cmocka_unit_test(plans_as_it_computes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
