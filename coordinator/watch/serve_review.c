@@ -306,12 +306,11 @@ static struct MHD_Daemon *start_daemon(ReviewServer *s, int port)
     /* The library divides its limit among the threads and hangs up where one of them is full; what counts is the room's. */
     sigfillset(&all); /* signals are for the thread that waits for them */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *d =
-        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR,
-                         &to, MHD_OPTION_NOTIFY_COMPLETED, serve_body_end, NULL, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)(THREADS * SERVE_MOST_CONNECTIONS), MHD_OPTION_CONNECTION_TIMEOUT,
-                         (unsigned)TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
-                         MHD_OPTION_NOTIFY_CONNECTION, serve_room_keep, &s->room, MHD_OPTION_END);
+    struct MHD_Daemon *d = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, take, s, MHD_OPTION_SOCK_ADDR, &to, MHD_OPTION_NOTIFY_COMPLETED,
+        serve_body_end, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(THREADS * SERVE_MOST_CONNECTIONS),
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
+        MHD_OPTION_NOTIFY_CONNECTION, serve_room_keep, &s->room, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return d;
 }

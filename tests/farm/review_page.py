@@ -151,6 +151,8 @@ def review(page, other, b):
     other.key("a")
     other.until("document.getElementById('message').textContent.includes('schneller')")
     check(states()[two]["state"] == "rejected", "the second decision won")
+    other.until("document.querySelectorAll('#gates td').length > 0")
+    check("Belichtung" in other.js("document.getElementById('gates').innerText + document.getElementById('list').innerText"), "the gates' names are not German")
 
     # a filter, and what it finds
     say_nothing(page)
@@ -176,6 +178,7 @@ def review(page, other, b):
     say_nothing(page)
     three = decide(page, "n")
     check(states().get(three, {"state": "planned"})["state"] == "planned", f"{three} is not rendered again")
+    review_at_once(page)
     took = []
     for _ in range(len(waiting) + 2):
         if page.js("clips.filter(isOpen).length") == 0:
@@ -193,6 +196,33 @@ def review(page, other, b):
     wrong = [w for w in page.wrong + other.wrong if "400" not in str(w)]  # the condition that means nothing
     check(not wrong, f"the console says: {wrong}")
     print(f"{len(waiting)} clips reviewed by keyboard; a decision takes {max(took or [0]):.2f} s at most")
+
+
+def review_at_once(page):
+    """All that are listed: asked first; No changes nothing, and while it asks no key decides; taken back together by u."""
+    page.js("document.getElementById('filter').value = 'open'; document.getElementById('filter').onchange()")
+    page.until("!busy && shown.length > 0 && shown.every(isOpen)")
+    ids = page.js("shown.map((c) => c.id)")
+    before = {i: states()[i]["state"] for i in ids}
+    page.js("document.getElementById('bulk-verb').value = 'approve'; document.getElementById('bulk').click()")
+    page.until("document.getElementById('sure').open")
+    check(str(len(ids)) in page.js("document.getElementById('sure-text').textContent"), "the question does not say how many")
+    check(page.js(CONTRAST) == [], f"too little contrast in the question: {page.js(CONTRAST)}")
+    page.js("document.querySelector('#sure button[value=no]').focus()")
+    page.key("a")
+    page.key("Enter")
+    page.until("!document.getElementById('sure').open && !busy")
+    check({i: states()[i]["state"] for i in ids} == before, "No has decided something")
+    say_nothing(page)
+    page.js("document.getElementById('bulk').click()")
+    page.until("document.getElementById('sure').open")
+    page.js("document.getElementById('sure-yes').focus()")
+    page.key("Enter")
+    page.until("!document.getElementById('sure').open && !busy && document.getElementById('message').textContent !== ''")
+    check(all(states()[i]["state"] == "approved" for i in ids), f"not all were approved: {states()}")
+    say_nothing(page)
+    decide(page, "u")
+    check({i: states()[i]["state"] for i in ids} == before, "u has not taken all of them back")
 
 
 def waiting_state(waiting, clip):

@@ -17,7 +17,7 @@
 #include "tests/gate/defects.h"
 #include "worker/gate/gate.h"
 
-enum { MAX_CLIPS = 1000, LONG_CLIPS = 100, LONG_FIRST = 1000 };
+enum { MAX_CLIPS = 1000, LONG_CLIPS = 100, LONG_FIRST = 40000 };
 
 /* ---- good clips ------------------------------------------------------------------------------------------------------------ */
 

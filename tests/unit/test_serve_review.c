@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "common/gates.h"
 #include "coordinator/watch/serve_review.h"
 
 typedef struct {
@@ -288,6 +289,27 @@ static void strangers_cannot_fill_it(void **state)
     stop(&p);
 }
 
+/* Each gate has a German name on the page; in English its own is one. */
+static void names_gates_in_german(void **state)
+{
+    (void)state;
+#define NAME(name, unit, about) #name,
+    static const char *const gate[] = {GATES_LIST(NAME)};
+#undef NAME
+    const ReviewText *t = serve_review_text;
+    while (strcmp(t->path, "/review.js") != 0) t++;
+    char *script = text_format("%.*s", (int)t->bytes, (const char *)t->data),
+         *names = strstr(script, "gateNames: { nan:");
+    assert_non_null(names);
+    *strchr(names, '}') = 0;
+    for (size_t i = 0; i < sizeof gate / sizeof *gate; i++) {
+        char *wanted = text_format(" %s: \"", gate[i]);
+        if (!strstr(names, wanted)) fail_msg("review.js: no German name of the gate %s", gate[i]);
+        free(wanted);
+    }
+    free(script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +317,7 @@ int main(void)
         cmocka_unit_test(gives_files_of_clips_and_no_others),
         cmocka_unit_test(takes_decisions_with_the_secret_only),
         cmocka_unit_test(strangers_cannot_fill_it),
+        cmocka_unit_test(names_gates_in_german),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,10 @@ const words = {
         noted: (n) => n + " vermerkt: eine zweite Person muss noch zustimmen", other: (n) => n + " nicht geändert: jemand anderes war schneller", unchanged: (n) => n + " unverändert", pending: (n) => n + " an den laufenden Lauf übergeben",
         state: { held: "angehalten", "in review": "in Sichtung", approved: "freigegeben", delivered: "ausgeliefert", rejected: "abgelehnt", planned: "geplant", waiting: "wartet", finishing: "wird fertiggestellt", revoked: "zurückgezogen" },
         said: { approve: "freigegeben", reject: "abgelehnt", rerender: "neu rendern", reopen: "zurückgenommen", again: "von einer Prüfung neu gerendert" }, verdicts: { pass: "gut", hold: "angehalten", fail: "durchgefallen" }, heldBy: "angehalten von: ",
+        gateNames: { nan: "keine Zahlen", saturated: "übersteuertes Bild", black: "schwarzes Bild", frozen: "Standbild", flicker: "Flackern", jump: "Bildsprung", blur: "Unschärfe", blur_change: "Schärfeverlust", blockiness: "Blöcke",
+                     banding: "Farbstufen", flash: "Blitze", red_flash: "rote Blitze", exposure: "Belichtung", length: "Länge", streams: "Spuren", loudness: "Lautheit", true_peak: "Spitzenpegel", clipping: "übersteuerter Ton",
+                     silence: "Stille", av_offset: "Ton gegen Bild", subject: "anderes Motiv", permanence: "Verdecktes verändert", face: "Gesicht", duplicate: "wie in anderer Kampagne", alike: "wie ein anderer Clip",
+                     label: "Kennzeichnung", legibility: "Lesbarkeit", qr: "QR-Code", watermark: "Wasserzeichen" },
         keys: "Tasten: j nächster, k voriger, a freigeben, r ablehnen (fragt nach dem Grund), n neu rendern, u zurücknehmen, c vergleichen, m Ton, / filtern, Leertaste spielt ab.",
         reasons: ["Flackern", "Hände oder Gesicht falsch", "falscher Text", "Ton passt nicht", "nicht wie bestellt"] },
   en: { title: "Review", prompt: "Prompt", nothing: "nothing", earlier: "the earlier version", pilot: "pilot: ", sides: "left this clip, right: ", sheet: "Contact sheet of ",
@@ -22,12 +26,13 @@ const words = {
         sure: { approve: (n) => "Approve " + n + " clips?", reject: (n) => "Reject " + n + " clips?", rerender: (n) => "Render " + n + " clips again?" },
         done: { approve: (n) => n + " approved", reject: (n) => n + " rejected", rerender: (n) => n + " to be rendered again", reopen: (n) => n + " taken back" },
         noted: (n) => n + " noted: a second person has to agree", other: (n) => n + " not changed: somebody else was faster", unchanged: (n) => n + " unchanged", pending: (n) => n + " handed to the run that goes on",
-        state: {}, said: { approve: "approved", reject: "rejected", rerender: "render again", reopen: "taken back", again: "rendered again by a gate" }, verdicts: {}, heldBy: "held by: ",
+        state: {}, said: { approve: "approved", reject: "rejected", rerender: "render again", reopen: "taken back", again: "rendered again by a gate" }, verdicts: {}, gateNames: {}, heldBy: "held by: ",
         reasons: ["flicker", "hands or face are wrong", "wrong text", "sound does not fit", "not as ordered"] } };
 const $ = (id) => document.getElementById(id), row = 56, calm = matchMedia("(prefers-reduced-motion: reduce)");
 let language = "en", clips = [], shown = [], current = null, secret = "", version = "", last = [], busy = false, found = null, asked = 0, typing = 0;
 const say = (k) => words[language][k] !== undefined ? words[language][k] : words.en[k] !== undefined ? words.en[k] : k;
 const stateName = (s) => say("state")[s] || s;
+const gateName = (g) => say("gateNames")[g] || g;
 
 /* ---- language ---- */
 
@@ -91,7 +96,7 @@ function option(c) {
   const o = document.createElement("div"), img = document.createElement("img"), text = document.createElement("span"), name = document.createElement("span"), what = document.createElement("span");
   o.setAttribute("role", "option"); o.id = "o-" + clips.indexOf(c); o.className = c.state.replace(" ", "-");
   img.loading = "lazy"; img.decoding = "async"; img.alt = ""; img.src = "/file?what=thumbnail&id=" + encodeURIComponent(c.id) + "&v=" + c.hash;
-  name.className = "name"; name.textContent = c.id; what.className = "what"; what.textContent = stateName(c.state) + (c.held ? ": " + c.held.replace(/^held by /, "") : "");
+  name.className = "name"; name.textContent = c.id; what.className = "what"; what.textContent = stateName(c.state) + (c.held ? ": " + c.held.replace(/^held by /, "").split(", ").map(gateName).join(", ") : "");
   text.append(name, what); o.append(img, text); o.onclick = () => open(c).catch(fail);
   const selected = !!current && c.id === current.id;
   o.setAttribute("aria-selected", selected ? "true" : "false"); o.setAttribute("aria-setsize", shown.length); o.setAttribute("aria-posinset", shown.indexOf(c) + 1);
@@ -120,7 +125,8 @@ function showGates(d) {
   const order = { fail: 0, hold: 1, pass: 2 }, gates = Object.entries(d.gates).sort((a, b) => order[a[1].verdict] - order[b[1].verdict]), number = (v) => v === null || v === undefined ? "" : Number(v.toPrecision(4)).toString();
   $("gates").replaceChildren(...gates.map(([name, g]) => {
     const tr = document.createElement("tr"); tr.className = g.verdict;
-    [name, number(g.value), number(g.threshold), say("verdicts")[g.verdict] || g.verdict, (g.at || []).slice(0, 4).map((s) => s.toFixed(2) + " s").join(", ")].forEach((t) => { const td = document.createElement("td"); td.textContent = t; tr.append(td); });
+    [gateName(name), number(g.value), number(g.threshold), say("verdicts")[g.verdict] || g.verdict, (g.at || []).slice(0, 4).map((s) => s.toFixed(2) + " s").join(", ")].forEach((t) => { const td = document.createElement("td"); td.textContent = t; tr.append(td); });
+    tr.firstChild.title = name; /* what a filter calls it: gate=flicker */
     return tr;
   }));
   $("gatetable").hidden = !gates.length; $("nogates").hidden = !!gates.length;
@@ -141,7 +147,7 @@ async function open(c, quiet) {
   const same = before === d.clip && found.version === d.version, id = encodeURIComponent(d.clip) + "&v=" + d.version;
   found = d;
   $("clip").textContent = d.clip;
-  $("state").textContent = stateName(d.state) + (d.held_by.length && d.state === "held" ? ", " + say("heldBy") + d.held_by.join(", ") : d.reason ? ": " + d.reason : "") + (d.reviewer ? " (" + d.reviewer + ")" : "");
+  $("state").textContent = stateName(d.state) + (d.held_by.length && d.state === "held" ? ", " + say("heldBy") + d.held_by.map(gateName).join(", ") : d.reason ? ": " + d.reason : "") + (d.reviewer ? " (" + d.reviewer + ")" : "");
   $("state").className = d.state.replace(" ", "-");
   $("facts").replaceChildren(); fact(say("prompt"), d.prompt); d.columns.forEach((k, i) => fact(k, d.row[i] || ""));
   showGates(d); showHistory(d);
