@@ -329,27 +329,38 @@ static Status finish_batch(Deliverer *d)
 
 /* ---- telling of it ---- */
 
-static Status gather_untold(void *self, const ClipRow *r)
+static Status gather(Deliverer *d, const ClipRow *r, HandoverWay way)
 {
-    Deliverer *d = self;
-    if (strcmp(r->state, "delivered") != 0 || !handover_waits(r->result, HANDOVER_WEBHOOK)) return status_ok();
+    const bool delivered = strcmp(r->state, ledger_clip_state_name(CLIP_DELIVERED)) == 0 && way == HANDOVER_WEBHOOK;
+    if (!(delivered || handover_is_withdrawal(r)) || !handover_waits(r->result, way)) return status_ok();
     Settled *s = &d->settled[d->settled_count++];
     *s = (Settled){.clip = r->clip};
     handover_make(r, d->campaign, d->to, &s->upload);
     return status_ok();
 }
 
-static Status tell_batch(Deliverer *d)
+static Status gather_untold(void *self, const ClipRow *r) { return gather(self, r, HANDOVER_WEBHOOK); }
+static Status gather_uploaded(void *self, const ClipRow *r) { return gather(self, r, HANDOVER_UPLOAD); }
+
+static void count_untold(Deliverer *d, const Handover *h)
+{
+    if (h->done) return;
+    int64_t *count = h->withdraw ? &d->done.not_withdrawn : &d->done.untold;
+    if ((*count)++ == 0 && !d->first_failed) d->first_failed = text_copy(h->reason);
+}
+
+static Status tell_batch(Deliverer *d, HandoverWay way)
 {
     Handover *wait[PLACER_CLIPS];
     for (int i = 0; i < d->settled_count; i++) wait[i] = &d->settled[i].upload;
-    handover_all(HANDOVER_WEBHOOK, &d->settings.delivery, d->settings.notify.secret_file, wait, d->settled_count,
+    handover_all(way, &d->settings.delivery, d->settings.notify.secret_file, wait, d->settled_count,
                  &d->failed_in_a_row);
     Status status = begin_writing(d);
     for (int i = 0; i < d->settled_count; i++) {
         char *document = handover_document(wait[i]);
-        if (!failed(status)) status = ledger_note_result(d->ledger, d->settled[i].clip, "webhook", document);
-        if (!wait[i]->done && d->done.untold++ == 0 && !d->first_failed) d->first_failed = text_copy(wait[i]->reason);
+        if (!failed(status))
+            status = ledger_note_result(d->ledger, d->settled[i].clip, handover_way_name(way), document);
+        count_untold(d, wait[i]);
         free(document);
         clear_settled(&d->settled[i]);
     }
@@ -358,15 +369,18 @@ static Status tell_batch(Deliverer *d)
     return ledger_commit(d->ledger);
 }
 
-static Status tell_all(Deliverer *d)
+/* The webhook of what is delivered or withdrawn; the upload of what is withdrawn. */
+static Status tell_all(Deliverer *d, HandoverWay way)
 {
+    const DeliverySettings *wish = &d->settings.delivery;
     int64_t end;
     d->failed_in_a_row = 0;
-    if (!d->settings.delivery.webhook || d->options.files_only) return status_ok();
+    if (!(way == HANDOVER_UPLOAD ? wish->upload : wish->webhook) || d->options.files_only) return status_ok();
     TRY(ledger_find_ends(d->ledger, &end, NULL));
     for (int64_t row = 0; row < end; row += PLACER_CLIPS) {
-        TRY(ledger_read_clip_range(d->ledger, row, row + PLACER_CLIPS, (ClipSink){gather_untold, d}));
-        if (d->settled_count) TRY(tell_batch(d));
+        const ClipSink sink = {way == HANDOVER_UPLOAD ? gather_uploaded : gather_untold, d};
+        TRY(ledger_read_clip_range(d->ledger, row, row + PLACER_CLIPS, sink));
+        if (d->settled_count) TRY(tell_batch(d, way));
     }
     return status_ok();
 }
@@ -383,24 +397,27 @@ static Status verdict(const Deliverer *d)
     if (n->lost > 0)
         return status_fail(ERR_CLIP, "%lld clip%s cannot be delivered, the first because of %s", (long long)n->lost,
                            plural_s(n->lost), d->first_lost);
-    const int64_t left = n->not_uploaded ? n->not_uploaded : n->untold;
+    const int64_t left = n->not_uploaded ? n->not_uploaded : n->untold ? n->untold : n->not_withdrawn;
     if (left == 0) return status_ok();
     return status_fail(ERR_CLIP, "%lld clip%s %s: %s", (long long)left, plural_s(left),
-                       n->not_uploaded ? "could not be uploaded" : "delivered, but the webhook did not take it",
+                       n->not_uploaded ? "could not be uploaded"
+                       : n->untold     ? "delivered, but the webhook did not take it"
+                                       : "withdrawn, but who had got it did not take that",
                        d->first_failed);
 }
 
 static Status deliver_all(Deliverer *d)
 {
     enum { STRIDE = 16 }; /* rows read at a time: so often is looked whether the batch is full */
-    int64_t end;
-    TRY(ledger_find_ends(d->ledger, &end, NULL));
+    int64_t end = 0;
+    if (!d->options.tell_only) TRY(ledger_find_ends(d->ledger, &end, NULL));
     for (int64_t row = 0; row < end; row += STRIDE) {
         TRY(ledger_read_clip_range(d->ledger, row, row + STRIDE, (ClipSink){deliver_one, d}));
         if (d->settled_count > PLACER_CLIPS - STRIDE || d->place.bytes >= BATCH_BYTES) TRY(finish_batch(d));
     }
     TRY(finish_batch(d));
-    TRY(tell_all(d));
+    TRY(tell_all(d, HANDOVER_UPLOAD));
+    TRY(tell_all(d, HANDOVER_WEBHOOK));
     return verdict(d);
 }
 

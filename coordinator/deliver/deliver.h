@@ -11,6 +11,7 @@
 typedef struct {
     const char *host; /* of this process: its epoch, which begins when something is to be written, is signed with it */
     bool thorough;    /* read and compare what was delivered before, too; else its presence and size are looked at */
+    bool tell_only;   /* copies nothing: who was told of what is withdrawn since hears of that */
     bool files_only;  /* uploads nothing, tells nobody: a clip that is to be uploaded stays approved */
 } DeliverOptions;
 
@@ -21,7 +22,8 @@ typedef struct {
     int64_t withheld;         /* they are in the suppression list */
     int64_t not_uploaded;     /* they stay approved; the next delivery uploads them alone */
     int64_t untold;           /* delivered, but the webhook did not take it: the next delivery tells of them */
-    int64_t lost;             /* their files are missing or damaged: they are planned again, and a run makes them */
+    int64_t not_withdrawn; /* withdrawn, but upload or webhook did not take that; the next delivery tells them again */
+    int64_t lost;          /* their files are missing or damaged: they are planned again, and a run makes them */
 } Delivery;
 
 /* A clip whose files are damaged costs nobody else anything: the others are delivered, it is planned again with the reason in the list,

@@ -19,19 +19,22 @@ const char *handover_way_name(HandoverWay way) { return way_names[way]; }
 
 /* ---- the order ---- */
 
-static json_t *file_list(const ClipRow *r, const json_t *files, const char *delivery, Hash *key)
+/* file: the clip's first, in whose folder the others are. delivery NULL: they are not there any more. */
+static json_t *file_list(const char *file, const json_t *files, const char *delivery, Hash *key)
 {
     json_t *list = json_array(), *item;
-    char *folder = path_folder(r->file);
+    char *folder = path_folder(file);
     size_t i;
     json_array_foreach(files, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name")),
                    *sha256 = json_string_value(json_object_get(item, "sha256"));
         if (!name || !sha256) continue;
-        char *path = text_format("%s/%s/%s", delivery, folder, name);
-        json_array_append_new(list, json_pack("{s:s,s:s,s:O,s:s}", "name", name, "path", path, "bytes",
-                                              json_object_get(item, "bytes"), "sha256", sha256));
+        json_t *one =
+            json_pack("{s:s,s:O,s:s}", "name", name, "bytes", json_object_get(item, "bytes"), "sha256", sha256);
+        char *path = text_format("%s/%s/%s", delivery ? delivery : "", folder, name);
+        if (delivery) json_object_set_new(one, "path", json_string(path));
+        json_array_append_new(list, one);
         hash_add_field(key, "file", "%s %s", name, sha256);
         free(path);
     }
@@ -47,13 +50,18 @@ static void copy_text(json_t *to, const char *key, const json_t *from)
 
 void handover_make(const ClipRow *r, const char *campaign, const char *delivery, Handover *out)
 {
-    json_t *result = json_loads(r->result, 0, NULL), *own = json_loads(r->finish, 0, NULL), *order = json_object();
+    const bool withdraw = handover_is_withdrawal(r);
+    json_t *now = json_loads(r->result, 0, NULL), *own = json_loads(r->finish, 0, NULL), *order = json_object();
+    const json_t *result = withdraw ? json_object_get(now, "withdrawn") : now;
+    const char *was = json_string_value(json_object_get(result, "file"));
     Hash *h = hash_begin();
     hash_add_field(h, "campaign", "%s", campaign);
     hash_add_field(h, "clip", "%s", r->clip_id);
-    json_t *files = file_list(r, json_object_get(result, "files"), delivery, h);
-    *out = (Handover){.clip = r->clip};
+    json_t *files =
+        file_list(withdraw && was ? was : r->file, json_object_get(result, "files"), withdraw ? NULL : delivery, h);
+    *out = (Handover){.clip = r->clip, .withdraw = withdraw};
     hash_end(h, out->key);
+    json_object_set_new(order, "action", json_string(withdraw ? "withdraw" : "deliver"));
     json_object_set_new(order, "campaign", json_string(campaign));
     json_object_set_new(order, "clip", json_string(r->clip_id));
     json_object_set_new(order, "key", json_string(out->key));
@@ -69,8 +77,10 @@ void handover_make(const ClipRow *r, const char *campaign, const char *delivery,
     if (!out->order) abort();
     json_decref(order);
     json_decref(own);
-    json_decref(result);
+    json_decref(now);
 }
+
+bool handover_is_withdrawal(const ClipRow *r) { return strcmp(r->state, ledger_clip_state_name(CLIP_REVOKED)) == 0; }
 
 void handover_clear(Handover *h)
 {
@@ -128,7 +138,8 @@ static char *event_body(const Handover *h)
     json_t *o = json_loads(h->order, 0, NULL), *file;
     size_t i;
     events_time(moment_wall_s(), when);
-    json_object_set_new(o, "event", json_string("clip.delivered"));
+    json_object_set_new(o, "event", json_string(h->withdraw ? "clip.withdrawn" : "clip.delivered"));
+    json_object_del(o, "action");
     json_object_set_new(o, "time", json_string(when));
     json_object_del(o, "folder");
     json_array_foreach(json_object_get(o, "files"), i, file) json_object_del(file, "path");
@@ -140,7 +151,10 @@ static char *event_body(const Handover *h)
 
 static Status post(const Work *w, const Handover *h)
 {
-    char *body = event_body(h), *id = text_format("msg_%.24s", h->key);
+    char other[HASH_TEXT], *what = text_format("%s%s", h->withdraw ? "withdraw " : "", h->key);
+    hash_bytes(what, strlen(what), other);
+    char *body = event_body(h), *id = text_format("msg_%.24s", h->withdraw ? other : h->key);
+    free(what);
     const WebhookPost p = {.address = w->settings->webhook,
                            .id = id,
                            .body = body,

@@ -2,11 +2,13 @@
  *
  * Theory of operation
  * - The command gets one JSON object on its standard input, nothing in its arguments:
- *       {"campaign", "clip", "key", "folder", "files": [{"name", "path", "bytes", "sha256"}], "page", "captions", "variant"}
+ *       {"action": "deliver", "campaign", "clip", "key", "folder", "files": [{"name", "path", "bytes", "sha256"}], "page", "captions", "variant"}
  *   and has time_limit seconds. Status 0: it is done; what it printed (an address, or JSON with "url") is kept as its answer. Any other
  *   status: it is tried again, so often as `retries` says, after 1, 2, 4 ... seconds.
  * - `key` is the same whenever the same files of the same clip are handed over, and another one when a file is another: a receiver that keeps
  *   it takes nothing twice, also when this process dies between the upload and its note.
+ * - A clip that was uploaded, or told of, and is withdrawn since (a consent was taken back) is handed over once more: "action": "withdraw", the
+ *   same key and files without paths, and "uploaded", what the upload answered; the event is "clip.withdrawn", with an id of its own.
  * - A clip is delivered when it was uploaded. One that was not stays approved, with its reason, and the next delivery hands over that one
  *   alone.
  * - The webhook is told after that, of what the ledger says: {"event": "clip.delivered", ...} as the other events (watch/webhook.h), its id
@@ -30,6 +32,7 @@ const char *handover_way_name(HandoverWay way); /* as the clip's document calls 
 
 typedef struct { /* of one clip; handover_clear */
     int64_t clip;
+    bool withdraw;
     char *order; /* JSON */
     char key[HASH_TEXT];
     /* what became of it */
@@ -38,6 +41,7 @@ typedef struct { /* of one clip; handover_clear */
     char *answer, *reason; /* reason NULL: done */
 } Handover;
 
+bool handover_is_withdrawal(const ClipRow *r);
 /* campaign: its name; delivery: the folder, absolute. A handover that waits. */
 void handover_make(const ClipRow *r, const char *campaign, const char *delivery, Handover *out);
 void handover_clear(Handover *h);

@@ -13,7 +13,7 @@ static Status withdraw(const char *folder, int64_t *clips)
     int lock = -1;
     TRY(lock_take(folder, false, &lock));
     Status status = withdraw_revoked(folder, 0, clips);
-    if (!failed(status) && *clips) status = conclude_pages(folder);
+    if (!failed(status) && *clips) status = conclude_withdrawal(folder);
     lock_release(&lock);
     return status;
 }

@@ -334,14 +334,27 @@ void guard_release(Guard *g)
     if (g && g->store) trust_release(g->store);
 }
 
-/* "result" keeps where the clip had gone, for the list. */
+/* "result" keeps where the clip had gone: for the list, and for those who are to be told of it (deliver/handover.h). */
+static Status keep_where_it_went(Ledger *l, int64_t clip)
+{
+    static const char *const ways[] = {"upload", "webhook"};
+    TRY(ledger_sql_run(l,
+                       "UPDATE clips SET result = json_object('withdrawn', json_object('was', state, 'file', "
+                       "ifnull(file, ''), 'upload', json_extract(nullif(result, ''), '$.upload'), 'webhook', "
+                       "json_extract(nullif(result, ''), '$.webhook'), 'files', json_extract(nullif(result, ''), "
+                       "'$.files'))) WHERE clip = ?1",
+                       "i", clip));
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        TRY(ledger_sql_run(l,
+                           "UPDATE clips SET result = json_set(result, '$.' || ?2, json('{\"done\":false}')) WHERE "
+                           "clip = ?1 AND json_extract(result, '$.withdrawn.' || ?2 || '.done')",
+                           "it", clip, ways[i]));
+    return status_ok();
+}
+
 Status guard_revoke(Ledger *l, const GuardedClip *c)
 {
-    TRY(ledger_sql_run(
-        l,
-        "UPDATE clips SET result = json_object('withdrawn', json_object('was', state, 'file', ifnull(file, '')))"
-        " WHERE clip = ?1",
-        "i", c->clip));
+    TRY(keep_where_it_went(l, c->clip));
     TRY(ledger_state_move_clip(l, c->clip, EV_REVOKE));
     TRY(ledger_sql_run(l,
                        "UPDATE clips SET reason = ?1, file = NULL, thumbnail = NULL, sheet = NULL, duration_s = NULL,"

@@ -112,6 +112,28 @@ else
   echo "without a sealed record: libc2pa_c.so is not installed (./quickstart.sh build does it)"
 fi
 
+# who had got a clip hears that it is withdrawn: once, and again when they did not take it
+person eve; grant eve
+sed 's/^campaign: .*/campaign: told/; s/^customers: .*/customers: told.csv/' night.yaml >told.yaml
+printf 'deliver: {upload: "sh %s/hook.sh", retries: 0}\n' "$WORK" >>told.yaml
+printf 'id,place,cameo,mail\nt1,beach 1,eve,one@example.org\nt2,beach 2,,two@example.org\n' >told.csv
+printf '[ ! -e %s/down ] || exit 1\n{ cat; echo; } >>%s/hook.log\necho https://store.example.com/x\n' "$WORK" "$WORK" >hook.sh
+run told; finish 0
+[ "$(grep -c '"action":"deliver"' hook.log)" = 2 ] || fail "the hook heard: $(cat hook.log)"
+touch down
+status_is 1 "$PROGRAM" cameo revoke eve >revoke.txt
+grep -q 'out-told: not done: 1 clip withdrawn, but' revoke.txt || fail "revoke says: $(cat revoke.txt)"
+rm down
+for i in 1 2; do "$PROGRAM" deliver out-told >/dev/null || fail "deliver: status $?"; done
+python3 - <<'EOF'
+import json
+said = [json.loads(x) for x in open('hook.log') if x.strip()]
+(first,), (last,) = ([x for x in said if x['clip'] == 't1' and x['action'] == a] for a in ('deliver', 'withdraw'))
+assert len(said) == 3 and last['key'] == first['key'] and last['uploaded'] == 'https://store.example.com/x', said
+assert [f['sha256'] for f in last['files']] == [f['sha256'] for f in first['files']] and not any('path' in f for f in last['files']), last
+EOF
+grep -q 't1"*,revoked,' out-told/uploads.csv || fail "uploads.csv: $(cat out-told/uploads.csv)"
+
 # the legal department's file
 "$PROGRAM" dossier out-night >/dev/null
 [ "$(stat -c %a out-night/dossier.json)" = 600 ] || fail "the dossier is readable by others"
