@@ -16,7 +16,7 @@ def check(good, what):
 
 with browser.Browser() as b:
     page = b.open(pathlib.Path(out, "report", "index.html").resolve().as_uri())
-    page.until("document.readyState === 'complete' && !!document.querySelector('a.play')")
+    page.until("document.readyState === 'complete' && !!document.querySelector('a.play')", 60)
     titles = page.js("[...document.querySelectorAll('h2')].map((h) => h.textContent)")
     check(titles[:4] == ["What waits for a decision", "What failed, and why", "Clips", "Every clip"], f"the order is {titles}")
     check("reelwright review " in page.js("document.querySelector('.do').textContent"), "the page does not say how one decides")
@@ -29,7 +29,7 @@ with browser.Browser() as b:
     check(page.js("[...document.querySelectorAll('.card')].filter((c) => c.style.display !== 'none').length") < cards, "the search hides nothing")
     page.js("field.value = ''; field.oninput()")
     page.js("document.querySelector('a.play').click()")
-    page.until("document.querySelector('.card video').readyState >= 1 && document.querySelector('.card video').duration > 0", 30)
+    page.until("document.querySelector('.card video').readyState >= 1 && document.querySelector('.card video').duration > 0", 60)
     check(page.js("document.querySelectorAll('.card a.play').length") == cards - 1, "another contact sheet went")
     check(not page.wrong, f"the console says: {page.wrong}")
     print("the report shows what waits, what failed, and plays")
