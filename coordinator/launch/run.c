@@ -13,6 +13,7 @@
 #include "coordinator/dispatch/coordinate.h"
 #include "coordinator/launch/launch.h"
 #include "coordinator/launch/machine.h"
+#include "coordinator/launch/numa.h"
 #include "coordinator/launch/run_inside.h"
 #include "coordinator/ledger/claim.h"
 #include "coordinator/watch/serve.h"
@@ -170,16 +171,25 @@ static Status check_split(const RunOptions *o)
                        o->work.split, o->group_size);
 }
 
-/* The ranks of a host share its cores, but for the coordinator, which sleeps. */
-static int threads_of_a_rank(void)
+typedef struct {
+    int index, workers; /* of this host's: which this rank is, negative for the coordinator; how many there are */
+} Seat;
+
+static Seat find_seat(void)
 {
     const char *size = getenv("OMPI_COMM_WORLD_LOCAL_SIZE"), *local = getenv("OMPI_COMM_WORLD_LOCAL_RANK"),
                *rank = getenv("OMPI_COMM_WORLD_RANK");
-    bool coordinated =
+    const bool coordinated =
         local && rank && strcmp(local, rank) == 0; /* ranks count up host by host: rank 0's is this one */
-    int ranks = size ? (int)strtol(size, NULL, 10) : 1, workers = ranks - (coordinated ? 1 : 0),
-        cores = machine_cores();
-    return workers > 0 && cores / workers > 0 ? cores / workers : 1;
+    const int ranks = size ? (int)strtol(size, NULL, 10) : 1, own = local ? (int)strtol(local, NULL, 10) : 0;
+    return (Seat){own - coordinated, ranks - coordinated};
+}
+
+/* The ranks of a host share its cores, but for the coordinator, which sleeps. */
+static int threads_of_a_rank(Seat p)
+{
+    const int cores = machine_cores();
+    return p.workers > 0 && cores / p.workers > 0 ? cores / p.workers : 1;
 }
 
 /* ---- one rank of a job ---- */
@@ -235,7 +245,9 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
 {
     Link *link = NULL;
     bool clean = true, launched = launch_is_parent();
-    if (o->work.threads == 0) o->work.threads = threads_of_a_rank();
+    const Seat seat = find_seat();
+    if (o->work.threads == 0) o->work.threads = threads_of_a_rank(seat);
+    if (o->work.backend == WORK_CPU && o->finishers <= 0) numa_bind(seat.index, seat.workers);
     TRY(link_open_mpi(&link));
     moment_catch_stops();
     const int finishers = o->finishers > 0 ? o->finishers : 0; /* the last ranks, of all hosts together */

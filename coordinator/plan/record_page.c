@@ -113,8 +113,13 @@ static void put_row(FILE *f, const NamedRecord *records, int count, const char *
     for (int i = 0; i < count; i++) value[i] = figure(records[i].record);
     if (value[0] + value[1] <= 0) return; /* not measured */
     fprintf(f, "<tr><th>%s", name);
-    for (int i = 0; i < count; i++) fprintf(f, "<td class=n>%.3f", value[i]);
-    if (count > 1 && value[0] > 0) fprintf(f, "<td class=n>%+.1f %%", 100 * (value[1] / value[0] - 1));
+    for (int i = 0; i < count; i++) {
+        if (value[i] > 0)
+            fprintf(f, "<td class=n>%.*f", value[i] < 100 ? 3 : 0, value[i]);
+        else
+            fputs("<td class=n>not measured", f);
+    }
+    if (count > 1 && value[0] > 0 && value[1] > 0) fprintf(f, "<td class=n>%+.1f %%", 100 * (value[1] / value[0] - 1));
 }
 
 static double render_p50(const Record *r) { return measured_quantile(&r->render, 0.5); }
