@@ -309,9 +309,10 @@ Status trust_chain_append_locked(const char *path, json_t *const *body, int coun
         fputs(line, lines);
         free(line);
     }
-    if (fclose(lines) != 0) abort();
-    Status status = fits ? write_at(path, from, text, bytes)
-                         : status_fail(ERR_INPUT, "%s: a line of more than %d bytes", path, LINE_BYTES);
+    const bool whole = fclose(lines) == 0;
+    Status status = !whole ? status_fail(ERR_NODE, "%s: out of memory for %d lines", path, count)
+                    : fits ? write_at(path, from, text, bytes)
+                           : status_fail(ERR_INPUT, "%s: a line of more than %d bytes", path, LINE_BYTES);
     c.bytes = from + (int64_t)bytes;
     free(text);
     if (!failed(status)) status = write_head(path, &c, signer);
