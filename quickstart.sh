@@ -97,18 +97,23 @@ render_sample() {
   echo "   clips   $PWD/$out/clips/"
 }
 
+# A test that failed runs once more, and is named at the end: with processes that are killed and nodes that are cut off, a failure in one
+# of two runs is a race to look for, not a broken build.
+test_folder() { # FOLDER [options of ctest]
+  local folder=$1 twice
+  shift
+  ctest --test-dir "$folder" --output-on-failure -j2 --repeat until-pass:2 "$@" | tee "$folder/tests.log"
+  twice=$(sed -nE 's/.*Test +#[0-9]+: ([^ ]+) .*\*\*\*.*/\1/p' "$folder/tests.log" | sort -u)
+  [ -z "$twice" ] || say "failed at first and passed when run again (see $folder/tests.log):" $twice
+}
+
 run_tests() {
-  local twice
   say "checking style"
   tools/check_style.sh
   say "testing modules and parsers under address and undefined-behaviour sanitizers"
-  ctest --test-dir build-asan --output-on-failure -j2 -R '^(unit|fuzz|torture)' --timeout 600
+  test_folder build-asan -R '^(unit|fuzz|torture)' --timeout 600
   say "testing (pocket.smoke, which trains: $(tests/pocket/smoke.sh check))"
-  # Those that measure say themselves that they want to be alone. One that failed runs once more, and is named at the end: with
-  # processes that are killed and nodes that are cut off, a failure in one of two runs is a race to look for, not a broken build.
-  ctest --test-dir build --output-on-failure -j2 --timeout 900 --repeat until-pass:2 | tee build/tests.log
-  twice=$(sed -nE 's/.*Test +#[0-9]+: ([^ ]+) .*\*\*\*.*/\1/p' build/tests.log | sort -u)
-  [ -z "$twice" ] || say "failed at first and passed when run again: "$twice" (their output is in build/tests.log)"
+  test_folder build --timeout 900 # those that measure say themselves that they want to be alone
 }
 
 case "${1:-run}" in
