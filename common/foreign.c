@@ -22,6 +22,13 @@ size_t foreign_letter(const char *text, size_t bytes, uint32_t *letter)
     return n;
 }
 
+size_t foreign_control(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) return 2;
+    return p[0] == 0x7f || (p[0] && p[0] < ' ' && !strchr("\t\r\n", p[0])) ? 1 : 0;
+}
+
 static bool is_harmful(uint32_t c)
 {
     return c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||

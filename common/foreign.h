@@ -14,6 +14,9 @@
 
 /* The character at text, of which `bytes` are left: its length in bytes, 1 to 4; 0: none is left, or no UTF-8 begins there. */
 size_t foreign_letter(const char *text, size_t bytes, uint32_t *letter);
+/* Bytes of the control character that begins at text (C0 but tab and line breaks, DEL, C1); 0: none does. For files that keep a text's lines:
+ * a terminal that shows them would obey such a character. */
+size_t foreign_control(const char *text);
 bool foreign_is_safe(const char *text); /* nothing in it would be changed */
 void foreign_clean(char *text);         /* in place: it grows no longer */
 char *foreign_copy(const char *text);   /* cleaned; free() it. Aborts when out of memory. */

@@ -3,9 +3,17 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/foreign.h"
+
 void html_put(FILE *f, const char *text)
 {
     for (const char *p = text; *p; p++) {
+        const size_t control = foreign_control(p);
+        if (control) {
+            putc('?', f);
+            p += control - 1;
+            continue;
+        }
         switch (*p) {
         case '&':
             fputs("&amp;", f);

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "coordinator/campaign/list_columns.h"
 #include "coordinator/deliver/handover.h"
 #include "coordinator/ledger/steer.h"
@@ -18,6 +19,18 @@ bool deliver_is_formula(const char *text)
 {
     if (strchr("=@\t\r", text[0])) return text[0] != 0;
     return (text[0] == '+' || text[0] == '-') && text[1 + strspn(text + 1, "0123456789.,()/- ")] != 0;
+}
+
+static void put_letters(FILE *f, const char *text, bool quoted)
+{
+    for (const char *p = text; *p; p++) {
+        const size_t control = foreign_control(p);
+        if (control)
+            p += control - 1;
+        else if (quoted && *p == '"')
+            putc('"', f);
+        putc(control ? '?' : *p, f);
+    }
 }
 
 static void put_field(FILE *f, const char *text)
@@ -30,14 +43,11 @@ static void put_field(FILE *f, const char *text)
         return;
     }
     if (!text[strcspn(text, ",\"\r\n")] && (n == 0 || (text[0] != ' ' && text[n - 1] != ' '))) {
-        fputs(text, f);
+        put_letters(f, text, false);
         return;
     }
     putc('"', f);
-    for (const char *p = text; *p; p++) {
-        if (*p == '"') putc('"', f);
-        putc(*p, f);
-    }
+    put_letters(f, text, true);
     putc('"', f);
 }
 

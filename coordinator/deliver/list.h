@@ -1,7 +1,8 @@
 /* list.h - the delivery list: one line per row, always, whatever became of the row, and at any time.
  *
- * The customer's own columns in the customer's order, then ours (DESIGN section 3). RFC 4180 quoting. Paths are relative to the
- * folder that the list lies in. The file appears whole or not at all: whoever reads it while it is written anew reads the last one. */
+ * The customer's own columns in the customer's order, then ours (DESIGN section 3). RFC 4180 quoting; control characters in a cell, but
+ * tabs and line breaks, are "?". Paths are relative to the folder that the list lies in. The file appears whole or not at all: whoever
+ * reads it while it is written anew reads the last one. */
 #ifndef REELWRIGHT_LIST_H
 #define REELWRIGHT_LIST_H
 

@@ -5,6 +5,8 @@ MPIEXEC=$4
 ROWS=8
 
 campaign steered 12
+sed -i $'3s/J\xc3\xbcrgen/J\e]0;t\a\e[2J/' steered.csv # a name that would steer the terminal on which somebody looks at the list
+grep -q $'\e' steered.csv || fail "no name with an escape in the table"
 provoke "$HOLD"
 asked() { events steered request | grep "\"verb\":\"$1\"" >/dev/null; }
 run steered
@@ -58,6 +60,15 @@ head -1 out-steered/delivery.csv | grep '^id,name,color,place,clip_id,status,rea
   fail "columns: $(head -1 out-steered/delivery.csv)"
 grep -q '^k1,"Jürgen ""1"", Köln",red,city 1,k1,delivered,,clips/k1.mp4,clips/k1.png,' out-steered/delivery.csv ||
   fail "row: $(sed -n 2p out-steered/delivery.csv)"
+
+"$PROGRAM" check steered.yaml --out out-steered >shown 2>&1 || true
+for verb in status "explain k2" deliver dossier inspect; do
+  read -r verb clip <<<"$verb"
+  "$PROGRAM" "$verb" out-steered ${clip:+"$clip"} >>shown 2>&1 || true
+done
+[ "$(wc -l <shown)" -gt 20 ] || fail "too little was shown: $(cat shown)"
+! grep -rlI $'[\e\a]' shown out-steered --include='*.csv' --include='*.html' --include='*.json*' --include='*.log' --include=metrics* --include=shown |
+  grep . || fail "files with bytes that steer a terminal"
 
 # a clip that was changed after it was finished is not delivered
 rm -r out-steered/delivery

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/foreign.h"
+#include "common/html.h"
 #include "common/shell.h"
 #include "common/status.h"
 
@@ -80,6 +81,19 @@ static void a_status_is_one_line(void **state)
     assert_string_equal(s.message, "x: two\nlines");
 }
 
+static void pages_have_no_control_characters(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    html_put(f, "a\033[2J<b>\a\x7f\xc2\x9b"
+                "1;\xc2\xa0\xc3\xa4\t\n");
+    fclose(f);
+    assert_string_equal(text, "a?[2J&lt;b&gt;???1;\xc2\xa0\xc3\xa4\t\n");
+    free(text);
+}
+
 static void expect_command(const char *folder, const char *clip, const char *command)
 {
     char *text = shell_suggest("resume", folder, clip);
@@ -105,6 +119,7 @@ int main(void)
         cmocka_unit_test(json_text_keeps_the_rest),
         cmocka_unit_test(breaks_of_the_format_stay),
         cmocka_unit_test(a_status_is_one_line),
+        cmocka_unit_test(pages_have_no_control_characters),
         cmocka_unit_test(commands_can_be_pasted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
