@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-void html_put(FILE *f, const char *text); /* escaped, for elements and quoted attributes; control characters become "?" */
+void html_put(FILE *f,
+              const char *text); /* escaped, for elements and quoted attributes; control characters become "?" */
 /* A relative address: everything but the plainest characters is %-encoded, byte by byte. */
 void html_put_address(FILE *f, const char *path);
 
