@@ -43,7 +43,8 @@ static void refuse(Campaign *c, int64_t row)
         if (i != c->customers.id_column) value[i] = (char *)(uintptr_t) "";
 }
 
-/* The ledger keeps a tombstone of each: without one there is nothing to look for in a long record. */
+/* The ledger keeps a tombstone of each: without one there is nothing to look for in a long record. A ledger in which no campaign can be read has
+ * none here: its first run was killed, or it is damaged, which the comparison with the folder finds. */
 static Status has_tombstones(const char *folder, bool *yes)
 {
     Ledger *l = NULL;
@@ -53,11 +54,12 @@ static Status has_tombstones(const char *folder, bool *yes)
     free(file);
     *yes = false;
     if (!there) return status_ok();
-    TRY(ledger_open(folder, LEDGER_READ, &l));
-    Status status = ledger_read_snapshot(l, &now);
+    Status status = ledger_open(folder, LEDGER_READ, &l);
+    if (!failed(status)) status = ledger_read_snapshot(l, &now);
     *yes = !failed(status) && now.clip_count[CLIP_ERASED] > 0;
     snapshot_clear(&now);
     ledger_close(&l);
+    if (status.err == ERR_INPUT) return status_ok();
     return status;
 }
 
