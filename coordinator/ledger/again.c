@@ -56,25 +56,22 @@ static Status read_allowed(Ledger *l, const char *reason, int *times)
 }
 
 typedef struct {
-    int64_t clip, seed, before; /* -1: not such a clip; times that it was rendered again */
+    int64_t clip, before; /* -1: not such a clip; times that it was rendered again */
     char *reason;
 } Found;
 
 static Status find(Ledger *l, const char *clip_id, Found *f)
 {
     *f = (Found){.clip = -1};
-    Query q = ledger_sql_query(
-        l,
-        "SELECT clip, (SELECT CAST(json_extract(spec, '$.seed') AS INTEGER) FROM specs s WHERE s.shot ="
-        " clips.shot), reason, (SELECT count(*) FROM decisions d WHERE d.clip = clips.clip"
-        " AND verb = 'again') FROM clips"
-        " WHERE clip_id = ?1 AND state IN ('held', 'failed') AND reason IS NOT NULL",
-        "t", clip_id);
+    Query q = ledger_sql_query(l,
+                               "SELECT clip, reason, (SELECT count(*) FROM decisions d WHERE d.clip = clips.clip"
+                               " AND verb = 'again') FROM clips"
+                               " WHERE clip_id = ?1 AND state IN ('held', 'failed') AND reason IS NOT NULL",
+                               "t", clip_id);
     if (!ledger_sql_next(&q)) return q.status;
     f->clip = ledger_sql_int(&q, 0);
-    f->seed = ledger_sql_int(&q, 1);
-    f->reason = text_copy(ledger_sql_text(&q, 2));
-    f->before = ledger_sql_int(&q, 3);
+    f->reason = text_copy(ledger_sql_text(&q, 1));
+    f->before = ledger_sql_int(&q, 2);
     ledger_sql_end(&q);
     return status_ok();
 }
@@ -82,14 +79,13 @@ static Status find(Ledger *l, const char *clip_id, Found *f)
 static Status render_again(Ledger *l, const char *clip_id, const Found *f, LedgerAgain *out)
 {
     int64_t changed = 0;
-    out->seed = (f->seed + 1) & INT64_MAX;
     out->time = (int)f->before + 1;
     snprintf(out->why, sizeof out->why, "%s", f->reason);
     TRY(ledger_sql_run(l,
                        "INSERT INTO decisions(clip, verb, reviewer, reason, sha256, decided_s)"
                        " SELECT clip, 'again', '', ?2, ifnull(sha256, ''), ?3 FROM clips WHERE clip = ?1",
                        "itd", f->clip, f->reason, l->now_s));
-    TRY(ledger_reseed(l, clip_id, out->seed, &changed));
+    TRY(ledger_reseed_again(l, clip_id, &out->seed, &changed));
     out->again = changed > 0;
     return status_ok();
 }

@@ -117,34 +117,45 @@ static Status reseed(Ledger *l, const Found *f, int64_t seed, LedgerEvent event,
     return status;
 }
 
-Status ledger_reseed(Ledger *l, const char *clip_id, int64_t seed, int64_t *changed)
+/* A seed of 60 bits from the clip's shot, and whose it is: no other shot gets the same one, in this part of the campaign or another. */
+static int64_t next_seed(const Found *f, const char *whose)
 {
-    int64_t clip;
-    Found f;
-    *changed = 0;
-    TRY(ledger_sql_number(l, &clip, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
-    Status status = find_clip(l, clip, &f);
-    if (!failed(status)) status = reseed(l, &f, seed, EV_CHANGE, changed);
-    if (!failed(status) && *changed) status = ledger_masters_read(l);
-    clear_found(&f);
-    return status;
-}
-
-/* A seed of 60 bits from the clip's shot and id: no other row gets the same one, in this part of the campaign or another. */
-static int64_t next_seed(const Found *f)
-{
-    char hash[HASH_TEXT], *text = text_format("%s again %s", f->key, f->id);
+    char hash[HASH_TEXT], *text = text_format("%s again %s", f->key, whose);
     hash_bytes(text, strlen(text), hash);
     free(text);
     hash[15] = 0;
     return (int64_t)strtoull(hash, NULL, 16);
 }
 
+static Status reseed_clip(Ledger *l, const char *clip_id, const int64_t *wanted, int64_t *seed, int64_t *changed)
+{
+    int64_t clip;
+    Found f;
+    *changed = 0;
+    TRY(ledger_sql_number(l, &clip, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
+    Status status = find_clip(l, clip, &f);
+    *seed = wanted ? *wanted : f.clip < 0 ? 0 : next_seed(&f, "");
+    if (!failed(status)) status = reseed(l, &f, *seed, EV_CHANGE, changed);
+    if (!failed(status) && *changed) status = ledger_masters_read(l);
+    clear_found(&f);
+    return status;
+}
+
+Status ledger_reseed(Ledger *l, const char *clip_id, int64_t seed, int64_t *changed)
+{
+    return reseed_clip(l, clip_id, &seed, &seed, changed);
+}
+
+Status ledger_reseed_again(Ledger *l, const char *clip_id, int64_t *seed, int64_t *changed)
+{
+    return reseed_clip(l, clip_id, NULL, seed, changed);
+}
+
 Status ledger_rerender(Ledger *l, int64_t clip, int64_t *changed)
 {
     Found f;
     Status status = find_clip(l, clip, &f);
-    if (!failed(status)) status = reseed(l, &f, f.clip < 0 ? 0 : next_seed(&f), EV_RERENDER, changed);
+    if (!failed(status)) status = reseed(l, &f, f.clip < 0 ? 0 : next_seed(&f, f.id), EV_RERENDER, changed);
     clear_found(&f);
     return status;
 }

@@ -1,4 +1,4 @@
-/* reseed.h - within the ledger: one clip is rendered again with another seed, because somebody saw it and wants another one. */
+/* reseed.h - within the ledger: one clip is rendered again with another seed, because somebody, or a gate, saw it and wants another one. */
 #ifndef REELWRIGHT_LEDGER_RESEED_H
 #define REELWRIGHT_LEDGER_RESEED_H
 
@@ -8,6 +8,8 @@
  * clip keeps the new seed until an update of the campaign changes the row's render. *changed: 1, or 0 when the clip is in work, has that
  * seed already, or does not exist. */
 Status ledger_reseed(Ledger *l, const char *clip_id, int64_t seed, int64_t *changed);
+/* The same because gates are against the clip, with a seed that no other shot has: clips that shared one go on to share a render. */
+Status ledger_reseed_again(Ledger *l, const char *clip_id, int64_t *seed, int64_t *changed);
 /* The same when a reviewer asks for it (EV_RERENDER), with a seed that no other clip has. The caller then calls ledger_masters_read. */
 Status ledger_rerender(Ledger *l, int64_t clip, int64_t *changed);
 
