@@ -96,9 +96,17 @@ expect 'a colon, inspected' 0 h264 "$RW" inspect 06:00.mp4
 cp "$M/face.png" 07:00.png
 expect 'a colon, as a picture' 0 '' "$RW" "${clip[@]}" --model cameo --reference 07:00.png --output t.mp4
 
+# ---- what is written is never what is read ----
+printf 'notes' >notes.h5
+expect 'output over the noise' 2 'is the same file' "$RW" "${clip[@]}" --noise notes.h5 --output notes.h5
+expect 'checkpoint over the adapter' 2 'is the same file' "$RW" "${clip[@]}" --lora ./notes.h5 --checkpoint notes.h5 --output n.mp4
+expect 'trace over the checkpoint' 2 'is the same file' "$RW" "${clip[@]}" --checkpoint n.h5 --trace n.h5 --output n.mp4
+same 'what was read' "$(cat notes.h5)" notes
+
 # ---- paths that are no UTF-8, in answers that programs read ----
 odd=$(printf 'b\344d') && mkdir "$odd" && cp c.csv long.yaml "$odd" && ln -s ../pocket "$odd/pocket"
 expect 'check --json' 0 '"file": "b?d/long.yaml"' "$RW" check --json "$odd/long.yaml"
+
 expect 'render --json' 0 '"file": "b?d/a.mp4"' "$RW" "${clip[@]}" --json --output "$odd/a.mp4"
 expect 'gate --json' 0 '"file": "b?d/a.mp4"' "$RW" gate --json "$odd/a.mp4"
 

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -123,6 +125,47 @@ static Status check_folder_of(const char *option, const char *path)
     return status;
 }
 
+typedef struct {
+    const char *option, *path; /* NULL: not given */
+} Named;
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat first, second;
+    if (strcmp(a, b) == 0) return true;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+/* What is written must be neither what is read nor written twice. */
+static Status check_apart(const Named *written, const Named *other)
+{
+    if (!written->path || !other->path || !is_same_file(written->path, other->path)) return status_ok();
+    return status_fail(ERR_INPUT, "%s %s: %s is the same file; expected another one", written->option, written->path,
+                       other->option);
+}
+
+static Status check_files(const RenderOptions *o)
+{
+    const Named written[] = {{"--output", o->output}, {"--checkpoint", o->checkpoint}, {"--trace", o->trace}},
+                read[] = {{"--image", o->image},
+                          {"--last-image", o->last_image},
+                          {"--audio", o->audio},
+                          {"--control-video", o->control_video},
+                          {"--control-mask", o->control_mask},
+                          {"--noise", o->noise}};
+    const size_t count = sizeof written / sizeof *written;
+    for (size_t i = 0; i < count; i++) {
+        TRY(check_folder_of(written[i].option, written[i].path));
+        for (size_t k = i + 1; k < count; k++) TRY(check_apart(&written[i], &written[k]));
+        for (size_t k = 0; k < sizeof read / sizeof *read; k++) TRY(check_apart(&written[i], &read[k]));
+        for (int k = 0; k < o->references.count; k++)
+            TRY(check_apart(&written[i], &(Named){"--reference", o->references.text[k]}));
+        for (int k = 0; k < o->loras.count; k++) TRY(check_apart(&written[i], &(Named){"--lora", o->loras.text[k]}));
+    }
+    return status_ok();
+}
+
 Status render_options_check(const RenderOptions *o)
 {
     Split split;
@@ -136,9 +179,7 @@ Status render_options_check(const RenderOptions *o)
         return status_fail(ERR_INPUT, "--checkpoint-every: expected --checkpoint FILE.h5 to write to");
     if (o->trace_blocks && !o->trace)
         return status_fail(ERR_INPUT, "--trace-blocks: expected --trace FILE.h5 to write to");
-    TRY(check_folder_of("--output", o->output));
-    TRY(check_folder_of("--checkpoint", o->checkpoint));
-    return check_folder_of("--trace", o->trace);
+    return check_files(o);
 }
 
 /* "1,0.75": one number, or one for each control layer */

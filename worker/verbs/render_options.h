@@ -24,7 +24,8 @@ typedef struct { /* the command line; what was not given is NULL, 0, NAN or -1, 
 
 /* Into options that hold what stands for "not given". */
 Status render_options_read(RenderOptions *o, int argc, char **argv, int *first);
-/* What is refused before anything is loaded: options without the one that they widen, files that cannot be written. */
+/* What is refused before anything is loaded: options without the one that they widen, files that cannot be written,
+ * or that are read, too. */
 Status render_options_check(const RenderOptions *o);
 /* Pictures and sounds that the model does not take, or lacks. The engine checks the same, but with weights loaded. */
 Status render_options_fit(const RenderOptions *o, const ModelConfig *c);
