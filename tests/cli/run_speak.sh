@@ -66,4 +66,9 @@ refused '--image is missing' --audio voice.wav
 refused 'no sound file' --image "$FACE" --audio "$FACE"
 refused 'fps = 24, expected 16' --image "$FACE" --audio voice.wav --fps 24
 refused 'height = 48, expected a multiple of 64' --image "$FACE" --audio voice.wav --height 48
+cp voice.wav own.wav
+refused 'is the same file' --image "$FACE" --audio own.wav --output own.wav
+cmp own.wav voice.wav || fail 'a render wrote over its sound'
+cp -rL "$M" cut && truncate -s 300 cut/audio_encoder/model.safetensors
+"$RW" inspect cut 2>&1 | grep -q 'audio_encoder/model.safetensors: .*truncated' || fail 'inspect does not look at what the model hears with'
 exit $bad

@@ -229,6 +229,7 @@ static Status describe_folder(const ModelConfig *c, const char *folder, const In
         const char *component, *stem;
     } part[] = {{"text_encoder", "model"},
                 {"image_encoder", "model"},
+                {"audio_encoder", "model"},
                 {"transformer", "diffusion_pytorch_model"},
                 {"transformer_2", "diffusion_pytorch_model"},
                 {"vae", "diffusion_pytorch_model"}};
