@@ -328,8 +328,14 @@ static Status take_trunk(Run *r, const float *noise, Checkpoint *c, double *text
     return status;
 }
 
-/* What is to be decoded: from the run, or from the checkpoint of one that was finished. A picture of numbers that are none
- * would be black: better no clip than that one. */
+Status render_check_latents(const float *latents, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(latents[i])) return status_fail(ERR_CLIP, "the model gave values that are not finite");
+    return status_ok();
+}
+
+/* What is to be decoded: from the run, or from the checkpoint of one that was finished. */
 static Status take_result(const Run *r, const Checkpoint *finished, RenderedLatents *out)
 {
     const int64_t count = out->dim[0] * out->dim[1] * out->dim[2] * out->dim[3];
@@ -339,9 +345,7 @@ static Status take_result(const Run *r, const Checkpoint *finished, RenderedLate
         TRY(denoise_result(r->denoise, out->latents));
     else
         memcpy(out->latents, finished->state.latents, (size_t)count * sizeof *out->latents);
-    for (int64_t i = 0; i < count; i++)
-        if (!isfinite(out->latents[i])) return status_fail(ERR_CLIP, "the model gave values that are not finite");
-    return status_ok();
+    return render_check_latents(out->latents, count);
 }
 
 /* By the first rank, for all. */

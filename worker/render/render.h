@@ -46,6 +46,8 @@ typedef struct {
  * A checkpoint of the finished shot (step == steps) is written too, so that a later resume only decodes. On the ranks of a group
  * (engine_open_group) all call it, with the same job; the first one alone reads and writes files. */
 Status render_latents(Engine *e, const RenderJob *job, RenderedLatents *out);
+/* ERR_CLIP: one of them is no finite number. A picture of such numbers would be black: better no clip than that one. */
+Status render_check_latents(const float *latents, int64_t count);
 void render_latents_free(RenderedLatents *r);
 
 /* A shot with a trunk (ShotSpec.trunk_steps = k) takes its state after k steps from the trunk: the same shot with the trunk's prompt. Whoever

@@ -108,6 +108,7 @@ static Status render(Calibration *c, int i, char *reused, bool watch, float *lat
     TRY_OUT(run_steps(c, d, watch));
     *seconds += (moment_s() - start) / c->count;
     TRY_OUT(denoise_result(d, latents));
+    TRY_OUT(render_check_latents(latents, latent_count(c)));
 out:
     denoise_end(&d);
     conditions_clear(&pixels);
