@@ -338,14 +338,10 @@ Status conclude_delivery(const char *folder)
     return status;
 }
 
-Status conclude_withdrawal(const char *folder)
+Status conclude_withdrawal(const char *folder, int64_t *told)
 {
     Delivery done = {0};
     Status status = deliver(folder, 0, (DeliverOptions){.tell_only = true}, &done);
-    if (failed(status) && status.err != ERR_CLIP) return status;
-    char *why = text_copy(status.message);
-    Status pages = conclude_pages(folder);
-    status = failed(pages) || !failed(status) ? pages : status_fail(ERR_CLIP, "%s", why);
-    free(why);
-    return status;
+    *told = done.withdrawn;
+    return status.err == ERR_CLIP ? undelivered(NULL, folder, &done, status.message) : status;
 }

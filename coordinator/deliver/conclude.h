@@ -19,9 +19,9 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet);
  * when a run works there. */
 Status conclude_delivery(const char *folder);
 
-/* Clips were withdrawn: tells those who had got them (handover.h), and writes list and report anew. ERR_CLIP: they did not take it; the next
- * delivery tells them again. */
-Status conclude_withdrawal(const char *folder);
+/* Clips were withdrawn, now or before: tells those who had got them and have not taken that yet (handover.h). *told: of so many clips.
+ * ERR_CLIP: they did not take it; the next delivery tells them again, and the message says how. */
+Status conclude_withdrawal(const char *folder, int64_t *told);
 
 /* Writes list and report anew, as the ledger says now: after a decision. */
 Status conclude_pages(const char *folder);

@@ -13,6 +13,7 @@
 #include "coordinator/campaign/suppress.h"
 #include "coordinator/deliver/handover.h"
 #include "coordinator/deliver/placer.h"
+#include "coordinator/ledger/erase.h"
 #include "coordinator/ledger/guard.h"
 #include "coordinator/ledger/lost.h"
 #include "coordinator/watch/audit.h"
@@ -46,6 +47,7 @@ typedef struct {
     json_t *columns;
     char *campaign;
     int failed_in_a_row;
+    int64_t withdrawn[HANDOVER_WAYS]; /* told of */
 } Deliverer;
 
 static void clear_settled(Settled *s)
@@ -331,7 +333,8 @@ static Status finish_batch(Deliverer *d)
 
 static Status gather(Deliverer *d, const ClipRow *r, HandoverWay way)
 {
-    const bool delivered = strcmp(r->state, ledger_clip_state_name(CLIP_DELIVERED)) == 0 && way == HANDOVER_WEBHOOK;
+    const bool delivered = strcmp(r->state, ledger_clip_state_name(CLIP_DELIVERED)) == 0 && way == HANDOVER_WEBHOOK &&
+                           !d->options.tell_only;
     if (!(delivered || handover_is_withdrawal(r)) || !handover_waits(r->result, way)) return status_ok();
     Settled *s = &d->settled[d->settled_count++];
     *s = (Settled){.clip = r->clip};
@@ -342,9 +345,12 @@ static Status gather(Deliverer *d, const ClipRow *r, HandoverWay way)
 static Status gather_untold(void *self, const ClipRow *r) { return gather(self, r, HANDOVER_WEBHOOK); }
 static Status gather_uploaded(void *self, const ClipRow *r) { return gather(self, r, HANDOVER_UPLOAD); }
 
-static void count_untold(Deliverer *d, const Handover *h)
+static void count_told(Deliverer *d, const Handover *h, HandoverWay way)
 {
-    if (h->done) return;
+    if (h->done) {
+        d->withdrawn[way] += h->withdraw;
+        return;
+    }
     int64_t *count = h->withdraw ? &d->done.not_withdrawn : &d->done.untold;
     if ((*count)++ == 0 && !d->first_failed) d->first_failed = text_copy(h->reason);
 }
@@ -360,7 +366,8 @@ static Status tell_batch(Deliverer *d, HandoverWay way)
         char *document = handover_document(wait[i]);
         if (!failed(status))
             status = ledger_note_result(d->ledger, d->settled[i].clip, handover_way_name(way), document);
-        count_untold(d, wait[i]);
+        if (!failed(status) && wait[i]->withdraw) status = ledger_erase_told(d->ledger, d->settled[i].clip);
+        count_told(d, wait[i], way);
         free(document);
         clear_settled(&d->settled[i]);
     }
@@ -434,11 +441,19 @@ static Status read_wishes(Deliverer *d)
     TRY(ledger_read_columns(d->ledger, &columns));
     d->columns = json_loads(columns, 0, NULL);
     free(columns);
-    if (!wish->suppress) return status_ok();
+    if (!wish->suppress || d->options.tell_only) return status_ok();
     Status status =
         suppress_read(wish->suppress, (const char *const *)wish->suppress_by, wish->suppress_by_count, &d->suppress);
     return failed(status) ? status_fail(ERR_NODE, "nothing is delivered without deliver.suppress: %s", status.message)
                           : status;
+}
+
+static Status prepare_delivery(Deliverer *d)
+{
+    TRY(guard_open(d->ledger, &d->guard));
+    TRY(audit_open(d->from, &d->audit));
+    TRY(audit_take_decisions(d->audit, d->ledger, moment_wall_s()));
+    return placer_open_folder(d->to);
 }
 
 Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
@@ -453,12 +468,11 @@ Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
     d->place.from = d->from;
     d->place.to = d->to;
     TRY_OUT(read_wishes(d));
-    TRY_OUT(guard_open(l, &d->guard));
-    TRY_OUT(audit_open(d->from, &d->audit));
-    TRY_OUT(audit_take_decisions(d->audit, l, moment_wall_s()));
-    TRY_OUT(placer_open_folder(d->to));
+    if (!o->tell_only) TRY_OUT(prepare_delivery(d));
     status = deliver_all(d);
 out:
+    for (int i = 0; i < HANDOVER_WAYS; i++)
+        if (d->withdrawn[i] > d->done.withdrawn) d->done.withdrawn = d->withdrawn[i];
     *out = d->done;
     placer_drop(&d->place, 0, true);
     for (int i = 0; i < d->settled_count; i++) clear_settled(&d->settled[i]);

@@ -22,6 +22,7 @@ typedef struct {
     int64_t withheld;         /* they are in the suppression list */
     int64_t not_uploaded;     /* they stay approved; the next delivery uploads them alone */
     int64_t untold;           /* delivered, but the webhook did not take it: the next delivery tells of them */
+    int64_t withdrawn;        /* who had got them has taken now that they are withdrawn */
     int64_t not_withdrawn; /* withdrawn, but upload or webhook did not take that; the next delivery tells them again */
     int64_t lost;          /* their files are missing or damaged: they are planned again, and a run makes them */
 } Delivery;

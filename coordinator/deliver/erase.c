@@ -23,6 +23,7 @@ const char *erase_who(const char *by)
 
 typedef struct {
     const char *folder, *by;
+    bool take_back;
     char *const *id; /* those that are to go, [ids] */
     int64_t ids, count;
     bool *before;   /* [ids]: erased by an earlier try */
@@ -63,7 +64,7 @@ static Status begin_rows(Ledger *l, void *self)
 {
     Erasing *x = self;
     for (int64_t i = 0; i < x->ids; i++)
-        if (!x->before[i]) TRY(ledger_erase_begin(l, x->id[i], &x->erased[x->count++]));
+        if (!x->before[i]) TRY(ledger_erase_begin(l, x->id[i], x->take_back, &x->erased[x->count++]));
     return status_ok();
 }
 
@@ -128,12 +129,17 @@ static Status check_campaign(const char *folder)
     return status;
 }
 
-/* First the rows are marked as erased, so that no clip is made of them. While the ledger still has their words, the logs are cleaned of
- * them; then the ledger is. */
-static Status erase_rows(Erasing *x)
+/* First the rows are marked as erased, so that no clip is made of them. */
+static Status mark_rows(Erasing *x)
 {
     x->erased = memory_get((size_t)x->ids, sizeof *x->erased);
-    TRY(ledger_amend_folder(x->folder, 0, "erasing", begin_rows, x));
+    return ledger_amend_folder(x->folder, 0, "erasing", begin_rows, x);
+}
+
+/* While the ledger still has their words, the logs are cleaned of them; then the ledger is. */
+static Status erase_rows(Erasing *x)
+{
+    if (x->count == 0) return status_ok();
     TRY(write_audit(x));
     for (int64_t i = 0; i < x->count; i++) TRY(scrub_folder(x->folder, &x->erased[i]));
     return ledger_amend_folder(x->folder, 0, "erased", end_rows, x);
@@ -151,17 +157,35 @@ static Status erase_files(const Erasing *x)
     return renew_dossier(x->folder);
 }
 
-Status erase_customers(const char *folder, const char *by, char *const *id, int64_t count, EraseResult *out)
+/* Those who had got the clips are told while the rows still say which clips; that they do not take it keeps nothing from being erased. */
+static Status erase_marked(Erasing *x)
 {
-    char *name = foreign_utf8(by); /* the record is JSON */
-    Erasing x = {.folder = folder, .by = name, .id = id, .ids = count, .before = memory_get((size_t)count, 1)};
+    int64_t told;
+    Status owed = conclude_withdrawal(x->folder, &told);
+    char *why = text_copy(owed.message);
+    Status status = erase_rows(x);
+    if (!failed(status)) status = erase_files(x);
+    if (!failed(status) && failed(owed)) status = status_fail(owed.err, "%s", why);
+    free(why);
+    return status;
+}
+
+Status erase_customers(const char *folder, const EraseOptions *o, char *const *id, int64_t count, EraseResult *out)
+{
+    char *name = foreign_utf8(o->by); /* the record is JSON */
+    Erasing x = {.folder = folder,
+                 .by = name,
+                 .take_back = o->take_back,
+                 .id = id,
+                 .ids = count,
+                 .before = memory_get((size_t)count, 1)};
     int lock = -1;
     *out = (EraseResult){0};
     Status status = check_campaign(folder);
     if (!failed(status)) status = lock_take(folder, false, &lock);
     if (!failed(status)) status = look_back(&x, &out->before);
-    if (!failed(status) && out->before < count) status = erase_rows(&x);
-    if (!failed(status)) status = erase_files(&x);
+    if (!failed(status) && out->before < count) status = mark_rows(&x);
+    if (!failed(status)) status = erase_marked(&x);
     lock_release(&lock);
     out->rows = x.count;
     for (int64_t i = 0; i < x.count; i++) out->words += x.erased[i].word_count;
@@ -179,7 +203,7 @@ Status erase_shown(const char *folder, const char *by, const char *cameo, EraseR
     Status status = ledger_open(folder, LEDGER_READ, &l);
     if (!failed(status)) status = ledger_find_shown(l, cameo, &id, &count);
     ledger_close(&l);
-    if (!failed(status) && count) status = erase_customers(folder, by, id, count, out);
+    if (!failed(status) && count) status = erase_customers(folder, &(EraseOptions){by, true}, id, count, out);
     for (int64_t i = 0; i < count; i++) free(id[i]);
     free(id);
     return status;

@@ -1,6 +1,7 @@
 #include "handover.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -61,6 +62,11 @@ void handover_make(const ClipRow *r, const char *campaign, const char *delivery,
         file_list(withdraw && was ? was : r->file, json_object_get(result, "files"), withdraw ? NULL : delivery, h);
     *out = (Handover){.clip = r->clip, .withdraw = withdraw};
     hash_end(h, out->key);
+    for (int i = HANDOVER_WAYS - 1; i >= 0 && withdraw;
+         i--) { /* under the key that they know; an erased clip has no files */
+        const char *key = json_string_value(json_object_get(json_object_get(result, way_names[i]), "key"));
+        if (key) snprintf(out->key, sizeof out->key, "%s", key);
+    }
     json_object_set_new(order, "action", json_string(withdraw ? "withdraw" : "deliver"));
     json_object_set_new(order, "campaign", json_string(campaign));
     json_object_set_new(order, "clip", json_string(r->clip_id));
@@ -80,7 +86,11 @@ void handover_make(const ClipRow *r, const char *campaign, const char *delivery,
     json_decref(now);
 }
 
-bool handover_is_withdrawal(const ClipRow *r) { return strcmp(r->state, ledger_clip_state_name(CLIP_REVOKED)) == 0; }
+bool handover_is_withdrawal(const ClipRow *r)
+{
+    return strcmp(r->state, ledger_clip_state_name(CLIP_REVOKED)) == 0 ||
+           strcmp(r->state, ledger_clip_state_name(CLIP_ERASED)) == 0;
+}
 
 void handover_clear(Handover *h)
 {

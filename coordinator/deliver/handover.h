@@ -9,6 +9,8 @@
  *   it takes nothing twice, also when this process dies between the upload and its note.
  * - A clip that was uploaded, or told of, and is withdrawn since (a consent was taken back) is handed over once more: "action": "withdraw", the
  *   same key and files without paths, and "uploaded", what the upload answered; the event is "clip.withdrawn", with an id of its own.
+ * - So is one whose row is erased because its customer, or whom it shows, wants that; before its data go. When they do not take it, the clip is
+ *   called by its tombstone's name the next time, and has no files: the key says which it is.
  * - A clip is delivered when it was uploaded. One that was not stays approved, with its reason, and the next delivery hands over that one
  *   alone.
  * - The webhook is told after that, of what the ledger says: {"event": "clip.delivered", ...} as the other events (watch/webhook.h), its id
@@ -41,7 +43,7 @@ typedef struct { /* of one clip; handover_clear */
     char *answer, *reason; /* reason NULL: done */
 } Handover;
 
-bool handover_is_withdrawal(const ClipRow *r);
+bool handover_is_withdrawal(const ClipRow *r); /* its clip is revoked, or erased */
 /* campaign: its name; delivery: the folder, absolute. A handover that waits. */
 void handover_make(const ClipRow *r, const char *campaign, const char *delivery, Handover *out);
 void handover_clear(Handover *h);

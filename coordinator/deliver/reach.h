@@ -10,6 +10,7 @@
 typedef enum {
     REACH_DONE,    /* clips that may not be shown are out of clips/ and delivery/; with erase: their rows are erased */
     REACH_NOTHING, /* nothing there shows anybody who does not agree */
+    REACH_TOLD,    /* clips were withdrawn before, and who had got them did not take that; now they have */
     REACH_RUNS,    /* a run is going on: it takes back by itself; to erase, ask again when it has ended */
     REACH_AWAY,    /* the folder is not there: moved, deleted, or on a disk that is not mounted here */
     REACH_FAILED
@@ -18,7 +19,7 @@ typedef enum {
 typedef struct {
     const char *folder;
     Reached how;
-    int64_t clips;   /* REACH_DONE: so many */
+    int64_t clips;   /* REACH_DONE, REACH_TOLD: so many */
     const char *why; /* REACH_FAILED, else "" */
 } ReachedFolder;
 typedef struct {

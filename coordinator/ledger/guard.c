@@ -334,8 +334,7 @@ void guard_release(Guard *g)
     if (g && g->store) trust_release(g->store);
 }
 
-/* "result" keeps where the clip had gone: for the list, and for those who are to be told of it (deliver/handover.h). */
-static Status keep_where_it_went(Ledger *l, int64_t clip)
+Status guard_keep_where_it_went(Ledger *l, int64_t clip)
 {
     static const char *const ways[] = {"upload", "webhook"};
     TRY(ledger_sql_run(l,
@@ -354,7 +353,7 @@ static Status keep_where_it_went(Ledger *l, int64_t clip)
 
 Status guard_revoke(Ledger *l, const GuardedClip *c)
 {
-    TRY(keep_where_it_went(l, c->clip));
+    TRY(guard_keep_where_it_went(l, c->clip));
     TRY(ledger_state_move_clip(l, c->clip, EV_REVOKE));
     TRY(ledger_sql_run(l,
                        "UPDATE clips SET reason = ?1, file = NULL, thumbnail = NULL, sheet = NULL, duration_s = NULL,"

@@ -46,6 +46,10 @@ int guard_consent(Guard *g, const char *finish);
 /* Inside a round, of clips that no lease runs for: they are revoked, with the reason, and their files are to be deleted (update.h). */
 Status guard_revoke(Ledger *l, const GuardedClip *c);
 
+/* Inside a round, before the clip leaves the state that it is in: its result keeps, as "withdrawn", where it had gone, for the list; and its
+ * upload and webhook, if they were done, wait for being told of it (deliver/handover.h). */
+Status guard_keep_where_it_went(Ledger *l, int64_t clip);
+
 /* Inside a round: renders that only revoked clips have go, and their checkpoints and masters with them. Not those that a lease runs for. */
 Status guard_drop_shots(Ledger *l);
 Status guard_has_shots(Ledger *l, bool *yes); /* whether there are such */

@@ -218,6 +218,9 @@ static void tell_folder(void *self, const ReachedFolder *f)
     else if (f->how == REACH_DONE)
         foreign_print(stdout, "%s: %lld clip%s withdrawn; revoked.csv there says where each had gone\n", f->folder,
                       (long long)f->clips, plural_s(f->clips));
+    else if (f->how == REACH_TOLD)
+        foreign_print(stdout, "%s: %lld clip%s withdrawn before; who had got %s has taken that now\n", f->folder,
+                      (long long)f->clips, plural_s(f->clips), f->clips == 1 ? "it" : "them");
     else if (f->how == REACH_RUNS)
         foreign_print(stdout, "%s: a run is going on; it takes back within a second%s\n", f->folder,
                       r->erase ? ". Say the same again when it has ended, to erase" : "");

@@ -34,13 +34,15 @@ Status verb_erase(int argc, char **argv)
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     EraseResult done;
-    TRY(erase_customers(argv[first], erase_who(by), &argv[first + 1], 1, &done));
+    const EraseOptions how = {.by = erase_who(by), .take_back = true};
+    Status status = erase_customers(argv[first], &how, &argv[first + 1], 1, &done);
+    if (failed(status) && status.err != ERR_CLIP) return status;
     if (done.before)
         foreign_print(stdout, "%s: that customer was erased before; looked again, nothing is left\n", argv[first]);
     else
         foreign_print(stdout, "%s: customer erased; %lld word%s of the row searched for and removed\n", argv[first],
                       (long long)done.words, plural_s(done.words));
-    return status_ok();
+    return status;
 }
 
 /* ---- expire ---- */
@@ -95,8 +97,9 @@ Status verb_expire(int argc, char **argv)
         return status_fail(ERR_INPUT, "--older-than %.20s: expected 12h, 30d or 8w", older);
     EraseResult done;
     Status status = find_expired(argv[first], age_s, &id, &count);
-    if (!failed(status) && count) status = erase_customers(argv[first], erase_who(by), id, count, &done);
-    if (!failed(status))
+    if (!failed(status) && count)
+        status = erase_customers(argv[first], &(EraseOptions){.by = erase_who(by)}, id, count, &done);
+    if (!failed(status) || status.err == ERR_CLIP)
         foreign_print(stdout, "%s: %lld customer%s erased\n", argv[first], (long long)count, plural_s(count));
     for (int64_t i = 0; i < count; i++) free(id[i]);
     free(id);

@@ -112,27 +112,55 @@ else
   echo "without a sealed record: libc2pa_c.so is not installed (./quickstart.sh build does it)"
 fi
 
-# who had got a clip hears that it is withdrawn: once, and again when they did not take it
-person eve; grant eve
+# who had got a clip hears that it is withdrawn: once, and again when they did not take it; also of who is erased
+for who in eve finn; do person $who; grant $who; done
 sed 's/^campaign: .*/campaign: told/; s/^customers: .*/customers: told.csv/' night.yaml >told.yaml
-printf 'deliver: {upload: "sh %s/hook.sh", retries: 0}\n' "$WORK" >>told.yaml
-printf 'id,place,cameo,mail\nt1,beach 1,eve,one@example.org\nt2,beach 2,,two@example.org\n' >told.csv
+printf 'deliver: {upload: "sh %s/hook.sh", retries: 0, parallel: 1}\n' "$WORK" >>told.yaml
+printf 'id,place,cameo,mail\nt1,beach 1,eve,one@example.org\nt2,beach 2,,two@example.org\ncustomer-T3,beach 3,finn,three@example.org\n' >told.csv
 printf '[ ! -e %s/down ] || exit 1\n{ cat; echo; } >>%s/hook.log\necho https://store.example.com/x\n' "$WORK" "$WORK" >hook.sh
 run told; finish 0
-[ "$(grep -c '"action":"deliver"' hook.log)" = 2 ] || fail "the hook heard: $(cat hook.log)"
+[ "$(grep -c '"action":"deliver"' hook.log)" = 3 ] || fail "the hook heard: $(cat hook.log)"
 touch down
-status_is 1 "$PROGRAM" cameo revoke eve >revoke.txt
-grep -q 'out-told: not done: 1 clip withdrawn, but' revoke.txt || fail "revoke says: $(cat revoke.txt)"
+revokes() { # STATUS LINE ARGUMENTS...
+  status_is "$1" "$PROGRAM" cameo revoke "${@:3}" >revoke.txt
+  grep -q "out-told: $2" revoke.txt || fail "revoke ${*:3} says: $(cat revoke.txt)"
+}
+for i in 1 2; do revokes 1 'not done: 1 clip withdrawn, but' eve; done
 rm down
 for i in 1 2; do "$PROGRAM" deliver out-told >/dev/null || fail "deliver: status $?"; done
+"$PROGRAM" cameo revoke eve >revoke.txt || fail "revoke: status $?" # nothing is owed
+! grep -q out-told: revoke.txt || fail "revoke says: $(cat revoke.txt)"
 python3 - <<'EOF'
 import json
 said = [json.loads(x) for x in open('hook.log') if x.strip()]
 (first,), (last,) = ([x for x in said if x['clip'] == 't1' and x['action'] == a] for a in ('deliver', 'withdraw'))
-assert len(said) == 3 and last['key'] == first['key'] and last['uploaded'] == 'https://store.example.com/x', said
+assert len(said) == 4 and last['key'] == first['key'] and last['uploaded'] == 'https://store.example.com/x', said
 assert [f['sha256'] for f in last['files']] == [f['sha256'] for f in first['files']] and not any('path' in f for f in last['files']), last
 EOF
 grep -q 't1"*,revoked,' out-told/uploads.csv || fail "uploads.csv: $(cat out-told/uploads.csv)"
+touch down
+for i in 1 2; do revokes 1 'not done: 1 clip withdrawn, but' finn --erase; done
+found=$(grep -rlaE 'customer-T3|three@example' out-told || true)
+[ -z "$found" ] || fail "the store is down, and something of that customer is left in: $found"
+rm down
+revokes 0 '1 clip withdrawn before; who had got it has taken that now' finn --erase
+touch down
+status_is 1 "$PROGRAM" erase out-told t2 >erase.txt 2>&1
+grep -q 'customer erased' erase.txt || fail "erase says: $(cat erase.txt)"
+rm down
+"$PROGRAM" erase out-told t2 >/dev/null || fail "erase: status $?"
+"$PROGRAM" erase out-told t1 >/dev/null || fail "erase: status $?" # they know of it already
+"$PROGRAM" deliver out-told >/dev/null || fail "deliver: status $?"
+python3 - <<'EOF'
+import json, sqlite3
+said = [json.loads(x) for x in open('hook.log') if x.strip()]
+key = {x['clip']: x['key'] for x in said if x['action'] == 'deliver'}
+taken = [x for x in said if x['action'] == 'withdraw']
+assert [x['key'] for x in taken] == [key['t1'], key['customer-T3'], key['t2']], said
+assert all(x['uploaded'] == 'https://store.example.com/x' for x in taken) and not taken[1]['files'], taken
+kept = sqlite3.connect('file:out-told/ledger.db?mode=ro', uri=True).execute("SELECT count(*) FROM clips WHERE result IS NOT NULL").fetchone()
+assert kept == (0,), 'an erased clip of which nothing is owed keeps something'
+EOF
 
 # the legal department's file
 "$PROGRAM" dossier out-night >/dev/null
