@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "coordinator/campaign/person.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/lot.h"
 #include "coordinator/ledger/reseed.h"
@@ -150,28 +151,46 @@ static Status note_decision(Ledger *l, int64_t clip, const char *word, const Led
                           "itttd", clip, word, r->reviewer ? r->reviewer : "", r->reason ? r->reason : "", l->now_s);
 }
 
-/* How many people but this one have approved the clip's present file since the last other decision about it. */
-static Status count_approvals(Ledger *l, int64_t clip, const char *but_one, int64_t *people)
-{
-    return ledger_sql_number(l, people,
-                             "SELECT count(DISTINCT lower(trim(d.reviewer))) FROM decisions d JOIN clips c ON c.clip ="
-                             " d.clip WHERE d.clip = ?1 AND d.verb = 'approve' AND d.sha256 = c.sha256 AND"
-                             " lower(trim(d.reviewer)) <> lower(trim(?2)) AND d.id > ifnull((SELECT max(id) FROM"
-                             " decisions WHERE clip = ?1 AND verb <> 'approve'), 0)",
-                             "it", clip, but_one);
-}
+/* Who approved the clip's present file since the last other decision about it. */
+#define STANDING_APPROVALS                                                                                             \
+    " FROM decisions d JOIN clips c ON c.clip = d.clip WHERE d.clip = ?1 AND d.verb = 'approve' AND d.sha256 ="        \
+    " c.sha256 AND d.id > ifnull((SELECT max(id) FROM decisions WHERE clip = ?1 AND verb <> 'approve'), 0)"
 
 /* Under four eyes: the same person's second approval of the same file is not written again. */
 static Status may_approve(Ledger *l, int64_t clip, const LedgerRequest *r, bool *moves, bool *notes)
 {
-    int64_t others, all;
+    bool own = false;
     *moves = *notes = true;
     if (!l->review.asked.four_eyes) return status_ok();
-    TRY(count_approvals(l, clip, r->reviewer ? r->reviewer : "", &others));
-    TRY(count_approvals(l, clip, "", &all));
-    *moves = others > 0;
-    *notes = *moves || all == others;
+    *moves = false;
+    Query q = ledger_sql_query(l, "SELECT d.reviewer" STANDING_APPROVALS, "i", clip);
+    while (ledger_sql_next(&q)) {
+        const bool same = person_is_same(ledger_sql_text(&q, 0), r->reviewer ? r->reviewer : "");
+        own = own || same;
+        *moves = *moves || !same;
+    }
+    *notes = *moves || !own;
+    return q.status;
+}
+
+static bool is_open(ClipState state) { return state == CLIP_HELD || state == CLIP_REVIEW; }
+
+/* The clip is open, and an approval of it is noted. */
+static Status has_noted(Ledger *l, int64_t clip, bool *yes)
+{
+    int64_t approvals;
+    *yes = false;
+    TRY(ledger_sql_number(l, &approvals, "SELECT count(*)" STANDING_APPROVALS " AND c.state IN ('held', 'in review')",
+                          "i", clip));
+    *yes = approvals > 0;
     return status_ok();
+}
+
+Status ledger_has_noted_approval(Ledger *l, const char *clip_id, bool *yes)
+{
+    int64_t clip;
+    TRY(ledger_sql_number(l, &clip, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
+    return has_noted(l, clip, yes);
 }
 
 /* A reopened clip is held again if a gate holds it. */
@@ -216,20 +235,29 @@ static Status decide(Ledger *l, const SelectedClip *c, int verb, const LedgerReq
         a->outcome = OUTCOME_NOTED;
         return status_ok();
     }
+    if (verbs[verb].event == EV_SHOW && is_open(c->state)) { /* the noted approval is dropped; the clip stays open */
+        a->outcome = OUTCOME_DONE;
+        return status_ok();
+    }
     a->changed++;
     return verbs[verb].event == EV_RERENDER ? rerender(l, c, r) : move(l, c, verbs[verb].event, r);
 }
 
 typedef struct {
+    Ledger *ledger;
     LedgerEvent event;
     SelectedClips clips;
+    Status status;
 } Movable;
 
 static void collect(void *self, const SelectedClip *c)
 {
     Movable *m = self;
     ClipState to;
-    if (!failed(ledger_next_clip_state(c->state, m->event, &to))) ledger_select_add(&m->clips, c);
+    bool moves = !failed(ledger_next_clip_state(c->state, m->event, &to));
+    if (!moves && m->event == EV_SHOW && is_open(c->state) && !failed(m->status))
+        m->status = has_noted(m->ledger, c->clip, &moves);
+    if (moves) ledger_select_add(&m->clips, c);
 }
 
 /* Whether the file of this clip is still the one that the reviewer saw. */
@@ -249,8 +277,9 @@ static Status is_as_seen(Ledger *l, const LedgerRequest *r, bool *yes)
 static Status decide_all(Ledger *l, const LedgerRequest *r, RequestAnswer *a)
 {
     const int verb = find_verb(r->verb);
-    Movable m = {verbs[verb].event, {0}};
+    Movable m = {.ledger = l, .event = verbs[verb].event, .status = status_ok()};
     Status status = ledger_select_read(l, r, SELECT_FROM_ALL, (SelectSink){collect, &m});
+    if (!failed(status)) status = m.status;
     for (int64_t i = 0; i < m.clips.count && !failed(status); i++) status = decide(l, &m.clips.clip[i], verb, r, a);
     if (!failed(status) && m.clips.count) status = judge_lot(l, &a->changed);
     if (!failed(status) && a->changed && verbs[verb].event == EV_RERENDER) status = ledger_masters_read(l);

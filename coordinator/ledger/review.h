@@ -18,7 +18,8 @@ Status ledger_review_read(Ledger *l);
 /* The event of a clip that was just finished: held, in review or approved. *reason: why it is held; NULL: it is not held. free() it. */
 LedgerEvent ledger_review_event(Ledger *l, const ClipResult *c, char **reason);
 
-/* The verbs of a LedgerRequest: "review approve", "review reject", "review reopen" (the decision is taken back), "review rerender". */
+/* The verbs of a LedgerRequest: "review approve", "review reject", "review reopen" (the decision is taken back, a noted approval, too),
+ * "review rerender". */
 bool ledger_review_is_verb(const char *verb);
 /* Applies the verb to every clip that the request selects and whose state allows it, and writes the outcome into the request. *changed:
  * how many clips changed their state. */

@@ -121,6 +121,7 @@ static Status list_all(const char *folder, const OptionTexts *where, bool all, b
 typedef struct {
     const char *folder, *by, *reason;
     const char *verb; /* "review approve" */
+    Ledger *ledger;   /* while the clips are looked up */
     bool as_json;
     char *filter; /* "": the clips by name */
     char *const *clip;
@@ -157,8 +158,10 @@ static Status ask_for(Decision *d, const char *clip_id, const char *state, const
 {
     ClipState from, to;
     const LedgerEvent event = ledger_review_event_of(d->verb);
+    bool noted = false;
     d->meant++;
-    if (!ledger_find_clip_state(state, &from) || failed(ledger_next_clip_state(from, event, &to))) {
+    if (event == EV_SHOW) TRY(ledger_has_noted_approval(d->ledger, clip_id, &noted));
+    if (!noted && (!ledger_find_clip_state(state, &from) || failed(ledger_next_clip_state(from, event, &to)))) {
         const bool done = is_done(d, state);
         d->done_before += done;
         if (done || !named) return status_ok();
@@ -251,7 +254,9 @@ static Status decide(Decision *d)
     bool now = true;
     int64_t count[OUTCOMES] = {0};
     TRY(ledger_open(d->folder, LEDGER_READ, &l));
+    d->ledger = l;
     Status status = find_meant(l, d);
+    d->ledger = NULL;
     ledger_close(&l);
     TRY(status);
     RequestAnswer *answer = memory_get((size_t)d->count + 1, sizeof *answer);

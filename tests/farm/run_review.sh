@@ -78,6 +78,16 @@ grep -q '^k1,red,k1,delivered,.*,eva,' out-show/delivery.csv || fail "the list d
 [ -e out-show/delivery/clips/k3.mp4 ] && [ ! -e out-show/delivery/clips/k2.mp4 ] || fail "not k1 and k3 were delivered"
 [ "$(stat -c %a out-show/watermark.key)" = 600 ] || fail "others can read the watermark's key"
 
+# a noted approval can be taken back: then it counts no more
+sed -e 's/^campaign:.*/campaign: pair/' -e 's/policy: all/policy: all, four_eyes: true/' -e '/^gates:/d' -e '/^watermark:/d' -e '/^credentials:/d' show.yaml >pair.yaml
+"$PROGRAM" run pair.yaml --out out-pair --workers 1 --quiet 2>pair.err || fail "the run for two: $(cat pair.err)"
+"$PROGRAM" review reopen out-pair k1 --by al | grep 'nothing to do' >/dev/null || fail "reopened what nobody has decided"
+"$PROGRAM" review approve out-pair k1 --by al --json | grep '"noted": 1' >/dev/null || fail "the first approval is not noted"
+"$PROGRAM" review reopen out-pair k1 --by al --json | grep '"changed": 1' >/dev/null || fail "the noted approval cannot be taken back"
+"$PROGRAM" review approve out-pair k1 --by bo --json | grep '"noted": 1' >/dev/null || fail "the approval that was taken back counts"
+[ "$(state_of pair k1)" = "in review" ] || fail "k1 is $(state_of pair k1) after one approval"
+[ "$(grep -o '"verb":"[a-z]*"' out-pair/audit.jsonl | tr '\n' ' ')" = '"verb":"approve" "verb":"reopen" "verb":"approve" ' ] || fail "the audit chain does not say that it was taken back: $(cat out-pair/audit.jsonl)"
+
 # which clip it is, by each layer alone
 "$PROGRAM" verify out-show --json | field wrong | grep '^\[\]$' >/dev/null || fail "verify DIR finds something wrong"
 look() { "$PROGRAM" verify "$1" --campaign out-show --json | field "$2"; }

@@ -141,6 +141,52 @@ static void four_eyes_are_those_of_two(void **state)
     close_fixture(&f);
 }
 
+/* A noted approval is taken back like any other decision; a second time there is nothing to take back. */
+static void a_noted_approval_can_be_taken_back(void **state)
+{
+    (void)state;
+    Fixture f = open_with(REVIEW_ALL, true, 2);
+    const LedgerRequest reopen = {.verb = "review reopen", .clip_id = "row0", .reviewer = "eva"};
+    bool noted;
+    assert_good(ledger_begin(f.ledger, 102));
+    finish_with(f.ledger, 0, "{}");
+    finish_with(f.ledger, 1, "{\"held_by\": [\"flicker\"]}");
+    assert_good(ledger_commit(f.ledger));
+    assert_int_equal(ask(f.ledger, reopen).outcome, OUTCOME_NOTHING);
+    assert_int_equal(decide(f.ledger, "review approve", "row0", "eva"), 0);
+    assert_good(ledger_has_noted_approval(f.ledger, "row0", &noted));
+    assert_true(noted);
+    assert_int_equal(ask(f.ledger, reopen).outcome, OUTCOME_DONE);
+    assert_int_equal(ask(f.ledger, reopen).outcome, OUTCOME_NOTHING);
+    assert_good(ledger_has_noted_approval(f.ledger, "row0", &noted));
+    assert_false(noted);
+    assert_int_equal(decide(f.ledger, "review approve", "row0", "jo"), 0); /* is the first one again */
+    assert_int_equal(decide(f.ledger, "review approve", "row0", "eva"), 1);
+    assert_int_equal(decide(f.ledger, "review approve", "row1", "eva"), 0);
+    assert_int_equal(decide(f.ledger, "review reopen", "row1", "eva"), 0);
+    is_text(f.ledger, "SELECT state || ' ' || reason FROM clips WHERE clip = 1", "held held by flicker");
+    is_text(f.ledger, "SELECT group_concat(verb || ' ' || reviewer, ', ') FROM decisions WHERE clip = 0",
+            "approve eva, reopen eva, approve jo, approve eva");
+    close_fixture(&f);
+}
+
+/* What nobody sees in a name makes no second person. */
+static void one_person_has_many_spellings(void **state)
+{
+    (void)state;
+    static const char *const same[] = {"AL\u00d6",       " al\u00f6 ",     "Al\u00d6\u200b", "\ufeffAl\u00d6",
+                                       "A\u00adl\u00d6", "A\u2060l\u00d6", "AlO\u0308",      "Al\u00d6\u00a0"};
+    Fixture f = open_with(REVIEW_ALL, true, 1);
+    assert_good(ledger_begin(f.ledger, 102));
+    finish_with(f.ledger, 0, "{}");
+    assert_good(ledger_commit(f.ledger));
+    assert_int_equal(decide(f.ledger, "review approve", "row0", "Al\u00d6"), 0);
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        assert_int_equal(decide(f.ledger, "review approve", "row0", same[i]), 0);
+    assert_int_equal(decide(f.ledger, "review approve", "row0", "Alo"), 1);
+    close_fixture(&f);
+}
+
 static void is_rendered_again_with_another_seed(void **state)
 {
     (void)state;
@@ -326,6 +372,8 @@ int main(void)
         cmocka_unit_test(what_a_gate_holds_waits_whatever_the_policy),
         cmocka_unit_test(every_clip_is_shown_and_answers_stay),
         cmocka_unit_test(four_eyes_are_those_of_two),
+        cmocka_unit_test(a_noted_approval_can_be_taken_back),
+        cmocka_unit_test(one_person_has_many_spellings),
         cmocka_unit_test(is_rendered_again_with_another_seed),
         cmocka_unit_test(of_two_at_once_the_second_is_told),
         cmocka_unit_test(what_was_held_is_held_again),
