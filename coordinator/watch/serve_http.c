@@ -75,45 +75,55 @@ const char *serve_http_argument(struct MHD_Connection *c, const char *name)
     return MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
 }
 
-/* "bytes=100-" or "bytes=100-199"; false: all of it. */
-static bool parse_range(const char *text, off_t size, off_t *from, off_t *to)
-{
-    long long first, last = size - 1;
-    char rest;
-    if (!text || size < 1) return false;
-    const int n = sscanf(text, "bytes=%lld-%lld%c", &first, &last, &rest);
-    if (n < 1 || n > 2 || first < 0 || first >= size || last < first) return false;
-    *from = first;
-    *to = last < size ? last : size - 1;
-    return true;
-}
+typedef struct {
+    off_t from, to, size;
+    bool part;    /* else all of it */
+    bool outside; /* the range begins behind the end */
+} Range;
 
-/* All of it, where no range is asked for. */
-static bool find_range(struct MHD_Connection *c, off_t size, off_t *from, off_t *to)
+/* "bytes=100-" or "bytes=100-199". All of it, where no range is asked for, or one of another kind. */
+static Range find_range(struct MHD_Connection *c, off_t size)
 {
     const char *wish = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE);
-    if (parse_range(wish, size, from, to)) return true;
-    *from = 0;
-    *to = size - 1;
-    return false;
+    Range r = {.to = size - 1, .size = size};
+    long long first, last = INT64_MAX;
+    char rest;
+    const int n = wish ? sscanf(wish, "bytes=%lld-%lld%c", &first, &last, &rest) : 0;
+    if (n < 1 || n > 2 || !strchr(wish, '-') || first < 0 || last < first) return r;
+    r.outside = first >= size;
+    r.part = !r.outside;
+    if (r.part) r.from = first;
+    if (r.part && last < size) r.to = last;
+    return r;
 }
 
-static enum MHD_Result send_part(struct MHD_Connection *c, bool part, off_t from, off_t to, off_t size,
-                                 const char *type, struct MHD_Response *r, const char *rules)
+static enum MHD_Result refuse_range(struct MHD_Connection *c, const Range *range)
+{
+    static const char text[] = "the file ends before that\n";
+    char where[64];
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(sizeof text - 1, (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+    snprintf(where, sizeof where, "bytes */%lld", (long long)range->size);
+    if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, where);
+    return serve_http_send(c, MHD_HTTP_RANGE_NOT_SATISFIABLE, "text/plain; charset=utf-8", r);
+}
+
+static enum MHD_Result send_part(struct MHD_Connection *c, const Range *range, const char *type, struct MHD_Response *r,
+                                 const char *rules)
 {
     char text[96];
     if (!r) return MHD_NO;
     MHD_add_response_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
-    snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)to, (long long)size);
-    if (part) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
-    return send_by(c, part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, type, r, rules);
+    snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)range->from, (long long)range->to,
+             (long long)range->size);
+    if (range->part) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+    return send_by(c, range->part ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, type, r, rules);
 }
 
 enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type,
                                 bool inline_too)
 {
     struct stat of;
-    off_t from = 0, to = 0;
     char *path = path_join(folder, name);
     const int f = *name ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
     free(path);
@@ -121,22 +131,23 @@ enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, co
         if (f >= 0) close(f);
         return serve_http_refuse(c, MHD_HTTP_NOT_FOUND, "the file is not there\n");
     }
-    const bool part = find_range(c, of.st_size, &from, &to);
-    struct MHD_Response *r = MHD_create_response_from_fd_at_offset64((uint64_t)(to - from + 1), f, (uint64_t)from);
-    if (!r) {
-        close(f);
-        return MHD_NO;
-    }
-    return send_part(c, part, from, to, of.st_size, type, r, inline_too ? file_rules : page_rules);
+    const Range range = find_range(c, of.st_size);
+    struct MHD_Response *r =
+        range.outside
+            ? NULL
+            : MHD_create_response_from_fd_at_offset64((uint64_t)(range.to - range.from + 1), f, (uint64_t)range.from);
+    if (!r) close(f);
+    return range.outside ? refuse_range(c, &range)
+                         : send_part(c, &range, type, r, inline_too ? file_rules : page_rules);
 }
 
 enum MHD_Result serve_http_memory(struct MHD_Connection *c, const unsigned char *data, size_t bytes, const char *type)
 {
-    off_t from = 0, to = 0;
-    const bool part = find_range(c, (off_t)bytes, &from, &to);
-    struct MHD_Response *r = MHD_create_response_from_buffer((size_t)(to - from + 1), (void *)(uintptr_t)(data + from),
-                                                             MHD_RESPMEM_PERSISTENT);
-    return send_part(c, part, from, to, (off_t)bytes, type, r, page_rules);
+    const Range range = find_range(c, (off_t)bytes);
+    if (range.outside) return refuse_range(c, &range);
+    struct MHD_Response *r = MHD_create_response_from_buffer(
+        (size_t)(range.to - range.from + 1), (void *)(uintptr_t)(data + range.from), MHD_RESPMEM_PERSISTENT);
+    return send_part(c, &range, type, r, page_rules);
 }
 
 enum MHD_Result serve_http_enter(struct MHD_Connection *c, const char *cookie, const char *session)

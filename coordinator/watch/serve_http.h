@@ -23,7 +23,7 @@ enum MHD_Result serve_http_answer(struct MHD_Connection *c, unsigned code, const
                                   size_t bytes);                                              /* copied */
 enum MHD_Result serve_http_refuse(struct MHD_Connection *c, unsigned code, const char *text); /* plain text */
 enum MHD_Result serve_http_json(struct MHD_Connection *c, json_t *j);                         /* takes j */
-/* FOLDER/NAME, a plain file, or the range of it that was asked for. inline_too: a page in it may bring its own styles and scripts. */
+/* FOLDER/NAME, a plain file, or the range of it that was asked for; 416 for one behind its end. inline_too: a page in it may bring its own styles and scripts. */
 enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type,
                                 bool inline_too);
 /* The same of bytes that nobody copies: they stay until the server is stopped. */

@@ -11,13 +11,15 @@
 #include "common/html.h"
 #include "common/moment.h"
 #include "coordinator/watch/serve_http.h"
+#include "trust/consent.h"
 
-enum { MOST_CONNECTIONS = 32, TIMEOUT_S = 60, MOST_NAME = 80, MOST_HEARD = 60, LOOK_MS = 50 };
+enum { TIMEOUT_S = 60, MOST_NAME = 80, MOST_HEARD = 60, LOOK_MS = 50 };
 
 typedef struct {
     const JudgeCase *what;
     JudgeSink sink;
     ServeDoor door;
+    ServeRoom room;
     Status said;       /* of the last decision; the server's thread writes it before `over` */
     bool decided;      /* only the server's thread */
     _Atomic bool over; /* nothing more can be decided, and the browser knows */
@@ -93,6 +95,8 @@ static enum MHD_Result show_page(const Judge *j, struct MHD_Connection *c)
 
 /* ---- requests ---- */
 
+static bool is_name(const char *by) { return by[strspn(by, " ")] && strlen(by) <= MOST_NAME && trust_word_valid(by); }
+
 static enum MHD_Result take_decision(Judge *j, struct MHD_Connection *c, const ServeBody *b)
 {
     static const char expected[] = "expected {by, heard, good}: who judges, the code that was heard, the verdict\n";
@@ -104,8 +108,13 @@ static enum MHD_Result take_decision(Judge *j, struct MHD_Connection *c, const S
     if (!wish) return done;
     const char *by = json_string_value(json_object_get(wish, "by")),
                *heard = json_string_value(json_object_get(wish, "heard"));
-    if (!by || !by[strspn(by, " ")] || strlen(by) > MOST_NAME || !json_is_boolean(good) || !heard ||
-        strlen(heard) > MOST_HEARD || (json_is_true(good) && !*heard)) {
+    if (by && !is_name(by)) {
+        json_decref(wish);
+        return serve_http_refuse(c, MHD_HTTP_BAD_REQUEST,
+                                 "who judges? Expected a name of at most 80 bytes in one line, "
+                                 "without control characters\n");
+    }
+    if (!by || !json_is_boolean(good) || !heard || strlen(heard) > MOST_HEARD || (json_is_true(good) && !*heard)) {
         json_decref(wish);
         return serve_http_refuse(c, MHD_HTTP_BAD_REQUEST, expected);
     }
@@ -155,6 +164,7 @@ static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *ur
     if (read && strcmp(url, "/") == 0 && serve_http_argument(c, "token")) return serve_door_let_in(&j->door, c);
     if (!serve_door_is_in(&j->door, c))
         return serve_http_refuse(c, MHD_HTTP_FORBIDDEN, "use the address that was printed\n");
+    serve_room_vouch(&j->room, c);
     if (post && strcmp(url, "/decide") == 0) return take_decision(j, c, *request);
     return read ? get(j, c, url) : serve_http_refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET, or POST /decide\n");
 }
@@ -175,10 +185,10 @@ static struct MHD_Daemon *start_daemon(Judge *j, int port)
     sigset_t all, before;
     sigfillset(&all); /* signals are for the thread that waits */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *d =
-        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, take, j, MHD_OPTION_SOCK_ADDR, &to,
-                         MHD_OPTION_NOTIFY_COMPLETED, end, j, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
+    struct MHD_Daemon *d = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, take, j, MHD_OPTION_SOCK_ADDR, &to, MHD_OPTION_NOTIFY_COMPLETED,
+        end, j, MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVE_MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, serve_room_keep, &j->room, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return d;
 }
@@ -188,11 +198,13 @@ Status serve_judge(const JudgeCase *what, JudgeSink sink, int port)
     Judge j = {.what = what, .sink = sink, .door = {.once = true}};
     TRY(serve_door_make(&j.door));
     moment_catch_stops();
+    serve_room_init(&j.room);
     struct MHD_Daemon *d = start_daemon(&j, port);
     const union MHD_DaemonInfo *info = d ? MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT) : NULL;
     if (!info) {
         Status why = status_errno(ERR_INPUT, "--port %d: cannot listen there", port);
         if (d) MHD_stop_daemon(d);
+        serve_room_clear(&j.room);
         return why;
     }
     serve_door_set_port(&j.door, info->port);
@@ -202,5 +214,6 @@ Status serve_judge(const JudgeCase *what, JudgeSink sink, int port)
     fflush(stdout);
     while (!j.over && moment_stops() == 0) moment_sleep_ms(LOOK_MS);
     MHD_stop_daemon(d);
+    serve_room_clear(&j.room);
     return j.decided ? j.said : status_fail(ERR_INPUT, "nobody has judged it");
 }

@@ -6,10 +6,12 @@ import http.client
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 
 program, who, recording, code = sys.argv[1:5]
+STRANGERS = 300  # more than the page's connections
 
 
 def check(good, what):
@@ -27,6 +29,12 @@ def start(*more):
 def end(p, status, says=""):
     rest = p.communicate(timeout=60)[0]
     check(p.returncode == status and says in rest, f"status {p.returncode}, expected {status}: {rest}")
+
+
+def half_request(host):
+    s = socket.create_connection(host.split(":"), timeout=30)
+    s.sendall(b"GET / HTTP/1.1\r\n")
+    return s
 
 
 class Visitor:
@@ -71,11 +79,19 @@ def by_requests():
     check(v.ask("GET", "/recording") == (200, whole), "the recording is not what was given")
     check(v.ask("GET", "/recording", Range="bytes=5-9") == (206, whole[5:10]), "a range of it")
     check(v.ask("GET", "/recording", Range="bytes=-9")[1] == whole, "a range that is none of ours")
+    check(v.ask("GET", "/recording", Range=f"bytes={len(whole)}-")[0] == 416, "a range behind its end")
+    check(v.headers["Content-Range"] == f"bytes */{len(whole)}", "the answer does not say where it ends")
     check(v.ask("GET", "/face")[1].startswith(b"\x89PNG"), "the face")
     check(v.ask("GET", "/../key")[0] == 404, "another file")
     check(v.decide(True, code, X_Page="no")[0] == 403, "a verdict without the page's secret")
     check(v.decide(True, code, Origin="http://evil.example")[0] == 403, "a verdict from another site")
     check(v.decide(True, code, by=" ")[0] == 400 and v.decide(True, "")[0] == 400, "a verdict without a name or a code")
+    status, why = v.decide(True, code, by="Ri\x1bta")
+    check(status == 400 and "control characters" in why and "--by" not in why, f"a name with control characters: {why}")
+    strangers = [half_request(v.host) for _ in range(STRANGERS)]
+    check(v.ask("GET", "/recording")[0] == 200, "strangers that say nothing keep the judge out")
+    for s in strangers:
+        s.close()
     check(v.ask("POST", "/decide", [], X_Page=v.secret)[0] == 400, "a verdict that is none")
     status, answer = v.decide(True, "0" + code)
     check(status == 200 and not answer["verified"] and not answer["over"] and "4 attempts are left" in answer["message"], f"a wrong code: {answer}")
