@@ -36,6 +36,13 @@ void html_put(FILE *f, const char *text)
     }
 }
 
+void html_put_apart(FILE *f, const char *text)
+{
+    fputs("<bdi>", f);
+    html_put(f, text);
+    fputs("</bdi>", f);
+}
+
 void html_put_address(FILE *f, const char *path)
 {
     for (const char *p = path; *p; p++) {

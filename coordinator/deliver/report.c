@@ -138,9 +138,9 @@ static void put_customer(Report *r, const ClipRow *c)
                    *value = json_string_value(json_array_get(values, i));
         if (!name || !value || !*value || strcmp(value, c->clip_id) == 0) continue;
         fprintf(r->file, "%s<span class=soft>", before);
-        put(r, name);
+        html_put_apart(r->file, name);
         fputs(":</span> ", r->file);
-        put(r, value);
+        html_put_apart(r->file, value);
         before = ", ";
     }
     json_decref(values);
@@ -151,7 +151,7 @@ static void put_file_link(Report *r, const char *file, const char *text)
     fputs("<a href='../", r->file);
     put_address(r, file);
     fputs("'>", r->file);
-    put(r, text);
+    html_put_apart(r->file, text);
     fputs("</a>", r->file);
 }
 

@@ -88,7 +88,7 @@ static void put_row(Voices *v, const Said *s, int number, FILE *f)
     bool is_long = !s->fault && s->seconds + (json_is_number(at) ? json_number_value(at) : 0.3) + 0.1 > v->shot_s;
     v->long_ones += is_long;
     fprintf(f, "<tr><td>");
-    html_put(f, c->clip[s->row].clip_id);
+    html_put_apart(f, c->clip[s->row].clip_id);
     if (s->count > 1) fprintf(f, " and %lld more", (long long)s->count - 1);
     fprintf(f, "<td>");
     html_put(f, text_of(spec, "language"));

@@ -50,7 +50,7 @@ static void put_form(FILE *f, const JudgeCase *w)
     fputs("\"></label><label>The code that they say<input id=heard maxlength=20 inputmode=numeric autocomplete=off>"
           "</label><button id=accept>Yes: this is ",
           f);
-    html_put(f, w->name);
+    html_put_apart(f, w->name);
     fputs(", and they agree</button><button id=reject type=button>No</button></form><p id=said role=alert></p>", f);
 }
 
@@ -63,7 +63,7 @@ static void put_page(FILE *f, const Judge *j)
           "<script src=/judge.js defer></script></head>",
           f);
     fprintf(f, "<body data-secret=\"%s\"><main><h1>Is this ", j->door.secret);
-    html_put(f, w->name);
+    html_put_apart(f, w->name);
     fputs("?</h1><p>Play the recording. It must show the person of the picture, saying one of these sentences. What "
           "stands here as lines is a code of six digits: type the one that you hear.</p><blockquote lang=en>",
           f);

@@ -121,7 +121,7 @@ static void put_workers(FILE *f, const Snapshot *s, double now_s)
         fputs("<td>", f);
         if (w->total > 0) fprintf(f, "%d of %d", w->done, w->total);
         fputs("<td>", f);
-        html_put(f, w->clip);
+        html_put_apart(f, w->clip);
         if (w->clip_count > 1) fprintf(f, " and %d more", w->clip_count - 1);
         fprintf(f, "<td>%d<td>%d<td>%.0f s ago", w->renders, w->finished, now_s > w->heard_s ? now_s - w->heard_s : 0);
     }

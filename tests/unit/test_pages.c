@@ -132,7 +132,8 @@ static void test_the_report_escapes_and_explains(void **state)
     has(text, "and 1 more");
     has(text, "<a class=play href='../clips/stem0.mp4' aria-label='play row0'>");
     assert_null(strstr(text, "<video")); /* an empty player is a black box */
-    has(text, "<span class=soft>na&quot;me:</span> Jürgen, &quot;0&quot;");
+    has(text, "<span class=soft><bdi>na&quot;me</bdi>:</span> <bdi>Jürgen, &quot;0&quot;\nzwei</bdi>");
+    has(text, "'><bdi>row0</bdi></a>");
     has(text, "<input id=search type=search hidden");
     free(text);
     close_pages(&p);
