@@ -59,9 +59,10 @@ static Status count_states(Ledger *l, Snapshot *s)
         if (count) *count = ledger_sql_int(&q, 2);
     }
     TRY(q.status);
-    for (int i = 0; i < CLIP_STATES; i++) s->clips += s->clip_count[i];
+    for (int i = 0; i < CLIP_STATES; i++)
+        if (i != CLIP_ERASED) s->clips += s->clip_count[i];
     for (int i = 0; i < SHOT_STATES; i++) s->shots += s->shot_count[i];
-    s->refused = s->clip_count[CLIP_REFUSED] + s->clip_count[CLIP_REVOKED] + s->clip_count[CLIP_ERASED];
+    s->refused = s->clip_count[CLIP_REFUSED] + s->clip_count[CLIP_REVOKED];
     s->finished = s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED];
     s->failed = s->clip_count[CLIP_FAILED];
     s->cancelled = s->clip_count[CLIP_CANCELLED];

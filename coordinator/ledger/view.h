@@ -14,7 +14,8 @@ typedef struct {                               /* owns its texts: snapshot_clear
     ControlState control;
     int64_t clip_count[CLIP_STATES], shot_count[SHOT_STATES];
     int64_t clips, shots, refused, finished, failed, cancelled, undecided, rejected,
-        left; /* finished: approved or delivered; undecided: made, a person's word is awaited; clips == the sum of these; paused ones are left */
+        left; /* finished: approved or delivered; undecided: made, a person's word is awaited; clips == the sum of these: paused
+                 ones are left, and tombstones of erased customers are not counted */
     bool by_sample; /* review: {policy: sample} */
     PilotState pilot;
     int64_t pilot_clips, pilot_left; /* its clips: how many, and not final yet */

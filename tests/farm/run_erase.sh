@@ -184,6 +184,7 @@ for how in "" --update; do
   # shellcheck disable=SC2086
   "$PROGRAM" run in/search.yaml --out out-search --workers 1 $how 2>again.err || fail "run $how: status $?: $(cat again.err)"
   [ "$(grep -c 'refused,"*this customer was erased' out-search/delivery.csv)" = 4 ] || fail "run $how: $(cat out-search/delivery.csv)"
+  [ "$(number search clips) $(number search refused)" = "4 4" ] || fail "run $how: whoever was erased and is in the table counts twice: $("$PROGRAM" status out-search --json)"
   no_media "run $how: media have come back"
   found=$(search words cells out-search tmp)
   [ -z "$found" ] || fail "run $how: has come back: $found"
