@@ -117,7 +117,8 @@ Status withdraw_write_list(Ledger *l, const char *folder)
     List list = {.to = open_memstream(&text, &bytes)};
     if (!list.to) abort();
     Status status = guard_read_withdrawn(l, (WithdrawnSink){put_row, &list});
-    if (fclose(list.to) != 0) abort();
+    const bool whole = fclose(list.to) == 0;
+    if (!failed(status) && !whole) status = status_fail(ERR_NODE, "out of memory for %s", path);
     if (!failed(status) && list.count)
         status = trust_publish(path, text, bytes);
     else if (!failed(status))
