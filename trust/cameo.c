@@ -121,6 +121,20 @@ out:
     return status;
 }
 
+static Status wipe_all(TrustStore *s, const char *cameo);
+
+/* What the addition of a new person left when it failed so, in order that it can be made again. */
+static Status take_back_addition(TrustStore *s, const char *cameo, Status so_far)
+{
+    TrustRecord r;
+    char *why = text_copy(so_far.message); /* the next failure's message takes its place */
+    if (failed(trust_read_record(s, cameo, &r))) (void)wipe_all(s, cameo).err;
+    trust_record_clear(&r);
+    Status status = status_fail(so_far.err, "%s", why);
+    free(why);
+    return status;
+}
+
 Status trust_add_cameo(TrustStore *s, const TrustNewCameo *c, int64_t now_s)
 {
     int lock;
@@ -128,7 +142,9 @@ Status trust_add_cameo(TrustStore *s, const TrustNewCameo *c, int64_t now_s)
     unsigned char *key = trust_memory_get(TRUST_KEY_BYTES);
     if (!key) return status_fail(ERR_NODE, "no locked memory");
     Status status = trust_begin(s, &lock);
-    if (!failed(status)) status = add_locked(s, c, key, trust_now(s, now_s));
+    const bool begun = !failed(status), is_new = begun && !is_there(s, c->id);
+    if (begun) status = add_locked(s, c, key, trust_now(s, now_s));
+    if (is_new && failed(status)) status = take_back_addition(s, c->id, status);
     trust_end(s, &lock);
     trust_memory_free(key);
     return status;

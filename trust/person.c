@@ -102,6 +102,13 @@ Status trust_write_record(TrustStore *s, TrustRecord *r, const char *what, int64
     return status;
 }
 
+static Status no_record(const TrustStore *s, const char *cameo, const char *own)
+{
+    if (!file_is_folder(own)) return status_fail(ERR_INPUT, "no cameo \"%s\" in %s", cameo, s->folder);
+    return status_fail(ERR_INPUT, "%s: no record there: the addition was ended early; add \"%s\" once more", own,
+                       cameo);
+}
+
 /* The log is fresh. The record must be the one that it names: an older one put back in its place is not. */
 static Status read_record(TrustStore *s, const char *cameo, TrustRecord *out)
 {
@@ -115,7 +122,7 @@ static Status read_record(TrustStore *s, const char *cameo, TrustRecord *out)
     const bool is_link = lstat(own, &info) == 0 && S_ISLNK(info.st_mode);
     Status status = status_ok();
     if (is_link) TRY_OUT(status_fail(ERR_INPUT, "%s: a symbolic link, expected a folder", own));
-    if (!file_exists(path)) TRY_OUT(status_fail(ERR_INPUT, "no cameo \"%s\" in %s", cameo, s->folder));
+    if (!file_exists(path)) TRY_OUT(no_record(s, cameo, own));
     TRY_OUT(trust_open_file(s, path, "cameo", &d));
     bool good = trust_record_from_json(d.body, out) && strcmp(out->id, cameo) == 0;
     TrustFact *f = good ? trust_fact(s, out->ref) : NULL;

@@ -9,6 +9,7 @@
 
 #include "common/file.h"
 #include "common/foreign.h"
+#include "common/log.h"
 #include "common/moment.h"
 #include "common/options.h"
 #include "common/plural.h"
@@ -374,14 +375,18 @@ static Status list_one(TrustStore *s, const char *id, json_t *all)
 static Status list_all(TrustStore *s, bool as_json)
 {
     char **id;
-    int count;
+    int count, unreadable = 0;
     json_t *all = as_json ? json_array() : NULL;
     Status status = trust_list(s, &id, &count);
     for (int i = 0; i < count; i++) {
-        if (!failed(status)) status = list_one(s, id[i], all);
+        Status one = list_one(s, id[i], all);
+        if (failed(one)) log_line(LOG_WARNING, "%s", one.message);
+        unreadable += failed(one);
         free(id[i]);
     }
     free(id);
+    if (!failed(status) && unreadable)
+        status = status_fail(ERR_INPUT, "%d of %d cameo%s cannot be read", unreadable, count, plural_s(count));
     if (!failed(status) && all) {
         json_dumpf(all, stdout, JSON_INDENT(2));
         foreign_print(stdout, "\n");

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A trust store, and then a campaign's folder, on a file system that cannot be written: what only reads works and refuses nobody; what would
+# A trust store, and then a campaign's folder, on a file system that cannot be written, and a store on a full one: what only reads works and refuses nobody; what would
 # change something says so, exits with 2 or 3, and has changed nothing.
 source "$(dirname "$0")/farm.sh"
 source "$(dirname "$0")/people.sh"
@@ -75,4 +75,23 @@ grep -q 'out-night: not done: .*Read-only file system' said.txt || fail "revoke 
 unlock
 works deliver out-night
 [ -z "$(find out-night/clips out-night/delivery -name 'k2.*')" ] || fail "a clip of ben is there"
-echo "a store and a folder that cannot be written: read, refused, and as they were"
+# a store on a full disk: who is being added is not there, everybody else is; with space it goes on
+mkdir small
+mount -t tmpfs -o size=300k,mode=700 tmpfs "$WORK/small"
+LOCKED=$WORK/small
+export REELWRIGHT_TRUST=$WORK/small
+works cameo add anna --name Anna --face "$FACE"
+cat /dev/zero >small/ballast 2>/dev/null || true
+refused 'No space left on device' cameo add eva --name Eva --face "$FACE"
+refused 'No space left on device' cameo challenge anna
+works cameo list
+grep -q anna said.txt || fail "anna is not listed: $(cat said.txt)"
+works cameo check
+rm small/ballast
+mkdir -m 700 small/cameos/uwe # an addition that was killed at its beginning hides nobody
+refused '1 of 2 cameos cannot be read' cameo list
+grep -q '^anna' said.txt && grep -q 'add "uwe" once more' said.txt || fail "list says: $(cat said.txt)"
+works cameo add uwe --name Uwe --face "$FACE"
+works cameo add eva --name Eva --face "$FACE"
+works cameo check
+echo "a store and a folder that cannot be written, or are full: read, refused, and as they were"
