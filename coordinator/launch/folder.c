@@ -49,11 +49,7 @@ Status folder_check_ledger(const char *folder, const Campaign *c, bool update)
     Status status = there ? file_size(file, &bytes) : status_ok();
     free(file);
     if (failed(status) || !there) return status;
-    if (bytes == 0 && failed(check_empty(folder)))
-        return status_fail(ERR_INPUT,
-                           "%s/ledger.db: the ledger is empty beside a campaign's files: it was cut. Put a whole copy "
-                           "of it back, or run the campaign with another --out",
-                           folder);
+    if (bytes == 0 && failed(check_empty(folder))) return ledger_cut(folder);
     if (bytes == 0) return status_ok();
     status = ledger_open(folder, LEDGER_READ, &l);
     if (!failed(status)) status = ledger_check_campaign(l, c, update);

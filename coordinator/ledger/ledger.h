@@ -33,6 +33,8 @@ void ledger_settle(const char *folder);
 const char *ledger_folder(const Ledger *l); /* absolute */
 /* ERR_FATAL when the folder was moved or removed since the ledger was opened: what is written now would be lost with the old file. */
 Status ledger_check_place(const Ledger *l);
+/* The failure of a folder that holds a campaign's files and a ledger without a byte. */
+Status ledger_cut(const char *folder);
 /* Reads every page of the file. ERR_INPUT: one of them is damaged; the message says what to do. A run that needs such a page later would end in
  * the middle of the night, and one that needs it never would call the campaign complete. 0.3 s for 200,000 rows (241 MB). */
 Status ledger_check_pages(Ledger *l);

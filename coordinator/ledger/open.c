@@ -233,6 +233,26 @@ static Status open_settled(Ledger *l, bool *empty)
     return status;
 }
 
+Status ledger_cut(const char *folder)
+{
+    return status_fail(
+        ERR_INPUT,
+        "%s/ledger.db: the ledger is empty beside a campaign's files: it was cut. Put a whole copy of it "
+        "back, or run the campaign with another --out",
+        folder);
+}
+
+/* A job notes its events behind the plan. */
+static Status no_campaign(const Ledger *l, const char *folder)
+{
+    char *events = path_join(folder, "events.jsonl");
+    const bool planned = file_exists(events);
+    free(events);
+    if (planned) return ledger_cut(folder);
+    return status_fail(ERR_INPUT, "%s: no campaign in it yet: the run that began it was ended too soon; run it again",
+                       l->file);
+}
+
 static Status open_to_read(Ledger *l, const char *folder)
 {
     bool empty = false;
@@ -252,9 +272,7 @@ static Status open_to_read(Ledger *l, const char *folder)
             status = open_settled(l, &empty);
     }
     TRY(status);
-    if (!empty) return status_ok();
-    return status_fail(ERR_INPUT, "%s: no campaign in it yet: the run that began it was ended too soon; run it again",
-                       l->file);
+    return empty ? no_campaign(l, folder) : status_ok();
 }
 
 Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)

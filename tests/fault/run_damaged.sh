@@ -89,6 +89,10 @@ done
 rm -f out-calm/ledger.db-*
 : >out-calm/ledger.db
 refused 'an empty ledger' 'ledger is empty beside a campaign.s files'
+for verb in status verify deliver inspect; do
+  status_is 2 sh -c '"$1" "$2" out-calm >refused.err 2>&1' sh "$PROGRAM" $verb
+  grep -q 'it was cut' refused.err || fail "$verb of an empty ledger: $(cat refused.err)"
+done
 cp whole.db out-calm/ledger.db
 run calm
 finish 0
