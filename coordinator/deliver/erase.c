@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/moment.h"
+#include "common/place.h"
 #include "coordinator/deliver/conclude.h"
 #include "coordinator/deliver/dossier.h"
 #include "coordinator/deliver/scrub.h"
@@ -152,6 +153,7 @@ static Status erase_files(const Erasing *x)
     sweep_drafts(x->folder);
     sweep_shared(x->folder);
     sweep_voices(x->folder);
+    place_sweep();
     TRY(compact(x->folder));
     TRY(conclude_pages(x->folder));
     return renew_dossier(x->folder);

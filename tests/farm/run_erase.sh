@@ -135,7 +135,10 @@ gone() { # WHICH: nothing is found in out-search any more
   [ "$(grep -c ',erased,' out-search/delivery.csv)" = 1 ] || fail "$1: no tombstone"
   [ "$(grep -c ',delivered,' out-search/delivery.csv)" = 3 ] || fail "$1: others are not delivered any more"
 }
+left=$(mktemp -d /tmp/reelwright-voice-XXXXXX) # by a check that was killed while it had the row's text said
+echo Quorraspoken >"$left/said.wav"
 "$PROGRAM" erase out-search quorra-id --by Rita >erase.txt
+[ ! -e "$left" ] || fail "what a killed check had said is left in $left"
 gone "erased"
 ! grep -qa Quorra erase.txt || fail "erase prints what it erased"
 for point in after.erase publish.jsonl after.close publish.csv; do

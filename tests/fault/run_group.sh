@@ -11,10 +11,10 @@ WORKERS=2 run calm "${SPLIT[@]}"
 finish 0
 check_complete calm
 
-# Two groups and a spare. Ranks 2 and 3 die in the middle of their groups' first shots, 3 before 4 fails, which may be in its group; 1, 4 and 5 are
-# enough to go on.
+# Two groups and a spare. Ranks 2 and 3 die in the middle of their groups' first shots: 2 when the first checkpoint is surely whole, 3 before 4
+# fails, which may be in its group. 1, 4 and 5 are enough to go on.
 again death
-provoke "at=denoise,step=3,rank=2,do=kill,once=$WORK/death.2; at=denoise,step=1,rank=3,do=kill,once=$WORK/death.3;" \
+provoke "at=denoise,step=5,rank=2,do=kill,once=$WORK/death.2; at=denoise,step=1,rank=3,do=kill,once=$WORK/death.3;" \
   "at=denoise,step=2,rank=4,do=fail.node,once=$WORK/death.4"
 WORKERS=5 run death "${SPLIT[@]}"
 finish 0

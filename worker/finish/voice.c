@@ -1,17 +1,15 @@
 #include "voice.h"
 
-#include <fcntl.h>
-#include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/command.h"
 #include "common/file.h"
 #include "common/hash.h"
+#include "common/place.h"
 #include "common/shell.h"
 #include "worker/finish/spoken.h"
 #include "worker/finish/tempo.h"
@@ -179,52 +177,16 @@ static void set_words(const json_t *spec, const char *json, Voice *v)
     free(text);
 }
 
-/* ---- a place for it where nothing is kept ---- */
-
-#define PLACE "/tmp/reelwright-voice-"
-
-/* Whoever uses a place holds its lock. One whose lock is free was left by a process that was killed: what it says goes. */
-static void sweep_places(void)
-{
-    glob_t found = {0};
-    struct stat info;
-    if (glob(PLACE "*", GLOB_NOSORT, NULL, &found) != 0) found.gl_pathc = 0;
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        const int fd = open(found.gl_pathv[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0) continue;
-        if (fstat(fd, &info) == 0 && info.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
-            file_remove_tree(found.gl_pathv[i]);
-        close(fd);
-    }
-    globfree(&found);
-}
-
-/* Again where somebody has swept it before it was locked. *lock: close() it at the end. */
-static Status make_place(char folder[static sizeof PLACE "XXXXXX"], int *lock)
-{
-    enum { MOST_TRIES = 8 };
-    sweep_places();
-    for (int i = 0; i < MOST_TRIES; i++) {
-        memcpy(folder, PLACE "XXXXXX", sizeof PLACE "XXXXXX");
-        if (!mkdtemp(folder)) break;
-        *lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (*lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB) == 0 && file_is_folder(folder)) return status_ok();
-        if (*lock >= 0) close(*lock);
-    }
-    *lock = -1;
-    return status_errno(ERR_NODE, "cannot make %s", folder);
-}
-
 static Status by_engine(const json_t *spec, const char *cache, Voice *out)
 {
     const char *engine = text_of(spec, "engine", "espeak");
-    char key[HASH_TEXT], folder[] = PLACE "XXXXXX";
+    char key[HASH_TEXT], folder[PLACE_BYTES];
     int lock = -1;
     char *command = strcmp(engine, "espeak") == 0 ? espeak_command() : text_copy(engine);
     if (!command)
         return status_fail(
             ERR_NODE, "no reelwright-espeak beside the program: apt-get install libespeak-ng-dev, and build again");
-    Status status = cache ? status_ok() : make_place(folder, &lock);
+    Status status = cache ? status_ok() : place_make(folder, &lock);
     if (failed(status)) return free(command), status;
     json_t *order = make_order(spec);
     char *told = json_dumps(order, JSON_COMPACT | JSON_SORT_KEYS);
