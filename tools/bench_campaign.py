@@ -84,7 +84,7 @@ def main():
         table.writerows(rows)
     took = {"reelwright": [], "diffusers": []}
     for i in range(a.rounds):
-        took["reelwright"].append(run([a.program, "run", f"{campaigns}/postcards.yaml", "--out", f"{work}/out-{i}", "--quiet"]))
+        took["reelwright"].append(run([a.program, "run", f"{campaigns}/postcards.yaml", "--out", f"{work}/out-{i}", "--workers", str(os.cpu_count()), "--quiet"]))
         os.makedirs(f"{work}/frames-{i}")
         took["diffusers"].append(run([sys.executable, os.path.abspath(__file__), "--rows", str(a.rows), "--script", f"{work}/frames-{i}"]))
         print(f"round {i + 1}: " + ", ".join(f"{k} {v[-1][0]:.1f} s ({v[-1][1]:.1f} s of processor)" for k, v in took.items()) +
