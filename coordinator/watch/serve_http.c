@@ -299,13 +299,27 @@ void serve_room_vouch(ServeRoom *r, struct MHD_Connection *c)
 
 /* ---- a POST, while it comes ---- */
 
-void serve_body_add(ServeBody *b, const char *data, size_t bytes)
+static void serve_body_add(ServeBody *b, const char *data, size_t bytes)
 {
     b->too_long = b->too_long || b->bytes + bytes > b->most;
     if (b->too_long) return;
     b->data = memory_resize(b->data, b->bytes + bytes, 1);
     memcpy(b->data + b->bytes, data, bytes);
     b->bytes += bytes;
+}
+
+bool serve_body_comes(void **request, size_t most, const char *data, size_t *bytes)
+{
+    ServeBody *b = *request;
+    if (!b) {
+        b = *request = memory_get(1, sizeof *b);
+        b->most = most;
+        return true;
+    }
+    if (*bytes == 0) return false;
+    serve_body_add(b, data, *bytes);
+    *bytes = 0;
+    return true;
 }
 
 json_t *serve_body_object(const ServeBody *b, struct MHD_Connection *c, enum MHD_Result *done, const char *expected)

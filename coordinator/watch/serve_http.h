@@ -84,7 +84,8 @@ typedef struct {
     bool too_long;
 } ServeBody;
 
-void serve_body_add(ServeBody *b, const char *data, size_t bytes);
+/* For each call of the library until the request is whole: true while it is not. *request: the ServeBody. */
+bool serve_body_comes(void **request, size_t most, const char *data, size_t *bytes);
 /* The JSON object that came; NULL after an answer that says why not. */
 json_t *serve_body_object(const ServeBody *b, struct MHD_Connection *c, enum MHD_Result *done, const char *expected);
 /* For MHD_OPTION_NOTIFY_COMPLETED, where *request is a ServeBody. */

@@ -149,16 +149,7 @@ static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *ur
     Judge *j = self;
     const bool post = strcmp(method, "POST") == 0, read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     (void)version;
-    if (!*request) {
-        ServeBody *b = *request = memory_get(1, sizeof *b);
-        b->most = SERVE_MOST_BODY;
-        return MHD_YES;
-    }
-    if (*bytes) {
-        serve_body_add(*request, data, *bytes);
-        *bytes = 0;
-        return MHD_YES;
-    }
+    if (serve_body_comes(request, SERVE_MOST_BODY, data, bytes)) return MHD_YES;
     if (!serve_door_is_own(c))
         return serve_http_refuse(c, MHD_HTTP_FORBIDDEN, "ask for localhost, and not from another site\n");
     if (read && strcmp(url, "/") == 0 && serve_http_argument(c, "token")) return serve_door_let_in(&j->door, c);

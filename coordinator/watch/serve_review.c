@@ -276,17 +276,8 @@ static enum MHD_Result take(void *self, struct MHD_Connection *c, const char *ur
     const bool post = strcmp(method, "POST") == 0, read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     const char *stranger = find_stranger(s, c);
     (void)version;
-    if (!*request) {
-        ServeBody *b = *request = memory_get(1, sizeof *b);
-        const bool wanted = post && !stranger && is_inside(s, c) && has_secret(s, c);
-        b->most = wanted ? MOST_BODY : 0;
-        return MHD_YES;
-    }
-    if (*bytes) {
-        serve_body_add(*request, data, *bytes);
-        *bytes = 0;
-        return MHD_YES;
-    }
+    const bool wanted = post && !stranger && is_inside(s, c) && has_secret(s, c);
+    if (serve_body_comes(request, wanted ? MOST_BODY : 0, data, bytes)) return MHD_YES;
     if (stranger) return serve_http_refuse(c, MHD_HTTP_FORBIDDEN, stranger);
     if (read && strcmp(url, "/") == 0 && *argument(c, "token")) return let_in(s, c);
     if (!is_inside(s, c))
