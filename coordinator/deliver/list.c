@@ -33,22 +33,22 @@ static void put_letters(FILE *f, const char *text, bool quoted)
     }
 }
 
-static void put_field(FILE *f, const char *text)
+void deliver_put_quoted(FILE *f, const char *text)
 {
-    size_t n = strlen(text);
-    if (deliver_is_formula(text)) {
-        char *plain = text_format("'%s", text);
-        put_field(f, plain);
-        free(plain);
-        return;
-    }
-    if (!text[strcspn(text, ",\"\r\n")] && (n == 0 || (text[0] != ' ' && text[n - 1] != ' '))) {
-        put_letters(f, text, false);
-        return;
-    }
-    putc('"', f);
+    fputs(deliver_is_formula(text) ? "\"'" : "\"", f);
     put_letters(f, text, true);
     putc('"', f);
+}
+
+static void put_field(FILE *f, const char *text)
+{
+    const size_t n = strlen(text);
+    if (text[strcspn(text, ",\"\r\n")] || (n > 0 && (text[0] == ' ' || text[n - 1] == ' '))) {
+        deliver_put_quoted(f, text);
+        return;
+    }
+    if (deliver_is_formula(text)) putc('\'', f);
+    put_letters(f, text, false);
 }
 
 /* Every element of a JSON array of texts, each followed by a comma. */

@@ -6,6 +6,8 @@
 #ifndef REELWRIGHT_LIST_H
 #define REELWRIGHT_LIST_H
 
+#include <stdio.h>
+
 #include "coordinator/ledger/view.h"
 
 Status deliver_write_list(Ledger *l, const char *file);
@@ -15,5 +17,7 @@ Status deliver_write_uploads(Ledger *l, const char *file);
 /* A spreadsheet would compute this cell, whoever wrote it ("CSV injection"): the list has an apostrophe before it, which spreadsheets take for "this
  * is text". A signed number and a telephone number are none. */
 bool deliver_is_formula(const char *text);
+/* A cell in quotes, with that apostrophe where it is needed, and without control characters. */
+void deliver_put_quoted(FILE *f, const char *text);
 
 #endif

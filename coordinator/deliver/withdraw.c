@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "coordinator/deliver/list.h"
 #include "coordinator/deliver/sweep.h"
 #include "coordinator/ledger/guard.h"
 #include "coordinator/ledger/owner.h"
@@ -79,12 +80,8 @@ Status withdraw_revoked(const char *folder, int64_t launch, int64_t *gone)
 
 static void put_cell(FILE *to, const char *text, const char *end)
 {
-    fputc('"', to);
-    for (; *text; text++) {
-        if (*text == '"') fputc('"', to);
-        fputc(*text, to);
-    }
-    fprintf(to, "\"%s", end);
+    deliver_put_quoted(to, text);
+    fputs(end, to);
 }
 
 typedef struct {
