@@ -98,21 +98,6 @@ static void add_positions(const Speech *s, Tensor x)
 
 /* ---- the encoder ----------------------------------------------------------------------------------------------------------- */
 
-static void add_layer(const Speech *s, const SpeechLayer *l, Tensor x)
-{
-    Backend *be = s->be;
-    const float eps = s->config.eps, scale = 1.0f / sqrtf((float)(s->config.width / s->config.heads));
-    ArenaMark mark = backend_mark(be);
-    Tensor h = op_layernorm(be, x, l->norm1_gain, l->norm1_bias, eps);
-    Tensor q = op_linear(be, h, &l->q, ACT_NONE), k = op_linear(be, h, &l->k, ACT_NONE),
-           v = op_linear(be, h, &l->v, ACT_NONE);
-    Tensor a = op_attention(be, q, k, v, s->heads, scale, (Tensor){0});
-    coll_linear_add(s->tensor, be, x, a, &l->out, (Tensor){0});
-    h = op_layernorm(be, x, l->norm2_gain, l->norm2_bias, eps);
-    coll_linear_add(s->tensor, be, x, op_linear(be, h, &l->up, ACT_GELU_ERF), &l->down, (Tensor){0});
-    backend_release(be, mark);
-}
-
 /* Layer `layer` of the hidden ones goes to the clips. */
 static void take(const Speech *s, Tensor x, int layer, float *host, const Trace *trace, SpeechFeatures *out)
 {
@@ -132,7 +117,7 @@ static void encode(const Speech *s, const Wave *w, float *host, const Trace *tra
     add_positions(s, x);
     for (int i = 0; i < c->layers; i++) {
         take(s, x, i, host, trace, out);
-        add_layer(s, &s->layer[i], x);
+        encoder_layer_add(be, s->tensor, &s->layer[i], s->heads, c->width / c->heads, c->eps, x);
     }
     take(s, op_layernorm(be, x, s->norm_gain, s->norm_bias, c->eps), c->layers, host, trace, out);
     backend_release(be, mark);

@@ -2,6 +2,7 @@
 #ifndef REELWRIGHT_SPEECH_PARTS_H
 #define REELWRIGHT_SPEECH_PARTS_H
 
+#include "engine/speech/encoder_layer.h"
 #include "engine/speech/speech.h"
 
 typedef struct {
@@ -9,11 +10,6 @@ typedef struct {
     Conv conv;    /* the others */
     Tensor gain, bias;
 } SpeechConv;
-
-typedef struct {
-    Tensor norm1_gain, norm1_bias, norm2_gain, norm2_bias;
-    Linear q, k, v, out, up, down;
-} SpeechLayer;
 
 struct Speech {
     SpeechConfig config;
@@ -27,7 +23,7 @@ struct Speech {
     Tensor position_length, position_direction, position_bias; /* direction: none once it is packed */
     Conv *position;                                            /* one for each group of channels */
     Tensor norm_gain, norm_bias;
-    SpeechLayer *layer;
+    EncoderLayer *layer;
 };
 
 int64_t speech_rows(const SpeechConfig *c, int64_t samples); /* at 50 a second; 0: too short */

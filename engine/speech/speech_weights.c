@@ -9,7 +9,7 @@
 
 enum { D, FFN, IN, OUT, KERNEL, GROUP /* channels of one */ };
 #define CONV(f)  offsetof(SpeechConv, f)
-#define LAYER(f) offsetof(SpeechLayer, f)
+#define LAYER(f) offsetof(EncoderLayer, f)
 #define ROOT(f)  offsetof(Speech, f)
 #define ROWS(r)  r, (int)(sizeof r / sizeof *r)
 #define POSITION "encoder.pos_conv_embed.conv."

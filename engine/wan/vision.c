@@ -6,12 +6,8 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "engine/speech/encoder_layer.h"
 #include "engine/wan/picture.h"
-
-typedef struct {
-    Tensor norm1_gain, norm1_bias, norm2_gain, norm2_bias;
-    Linear q, k, v, out, up, down;
-} VisionLayer;
 
 struct Vision {
     VisionConfig config;
@@ -21,7 +17,7 @@ struct Vision {
     WeightPlan plan;
     Tensor class_row, positions, norm_gain, norm_bias;
     Linear patch;
-    VisionLayer *layer;
+    EncoderLayer *layer;
     int layers; /* that are computed: all but the last */
     char last_layer[64];
     const char *ignored[8];
@@ -30,7 +26,7 @@ struct Vision {
 /* ---- weights ------------------------------------------------------------------------------------------------------------ */
 
 enum { D, FFN, TOKENS, PATCH };
-#define LAYER(f) offsetof(VisionLayer, f)
+#define LAYER(f) offsetof(EncoderLayer, f)
 #define ROOT(f)  offsetof(Vision, f)
 #define ROWS(r)  r, (int)(sizeof r / sizeof *r)
 
@@ -152,19 +148,6 @@ float *vision_pixels(const VisionConfig *c, const Picture *p)
 
 /* ---- the encoder ------------------------------------------------------------------------------------------------------------- */
 
-static void layer_forward(const Vision *v, const VisionLayer *l, Tensor x)
-{
-    Backend *be = v->be;
-    const float eps = v->config.eps, scale = 1.0f / sqrtf((float)(v->config.width / v->config.heads));
-    Tensor h = op_layernorm(be, x, l->norm1_gain, l->norm1_bias, eps);
-    Tensor q = op_linear(be, h, &l->q, ACT_NONE), k = op_linear(be, h, &l->k, ACT_NONE),
-           u = op_linear(be, h, &l->v, ACT_NONE);
-    Tensor a = op_attention(be, q, k, u, v->heads, scale, (Tensor){0});
-    coll_linear_add(v->tensor, be, x, a, &l->out, (Tensor){0});
-    h = op_layernorm(be, x, l->norm2_gain, l->norm2_bias, eps);
-    coll_linear_add(v->tensor, be, x, op_linear(be, h, &l->up, ACT_GELU_ERF), &l->down, (Tensor){0});
-}
-
 static Tensor encode(Vision *v, const float *pixels)
 {
     Backend *be = v->be;
@@ -179,11 +162,8 @@ static Tensor encode(Vision *v, const float *pixels)
     op_add_to(be, tensor_rows(x, 0, 1), v->class_row, 1.0f);
     op_add_to(be, x, v->positions, 1.0f);
     op_copy(be, x, op_layernorm(be, x, v->norm_gain, v->norm_bias, c->eps));
-    for (int i = 0; i < v->layers; i++) {
-        ArenaMark inner = backend_mark(be);
-        layer_forward(v, &v->layer[i], x);
-        backend_release(be, inner);
-    }
+    for (int i = 0; i < v->layers; i++)
+        encoder_layer_add(be, v->tensor, &v->layer[i], v->heads, c->width / c->heads, c->eps, x);
     backend_release(be, mark);
     return x;
 }
