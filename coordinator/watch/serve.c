@@ -195,9 +195,8 @@ static enum MHD_Result show_url(Serve *s, struct MHD_Connection *c, const char *
 {
     const bool is_in = s->loopback && serve_door_is_in(&s->door, c);
     if (is_in) serve_room_vouch(&s->room, c);
-    for (const StatusText *t = status_page_text; t->path; t++)
-        if (strcmp(url, t->path) == 0)
-            return serve_http_answer(c, MHD_HTTP_OK, t->type, (const char *)t->data, t->bytes);
+    const ServeText *text = serve_text_find(status_page_text, url);
+    if (text) return serve_http_text(c, text);
     if (strcmp(url, "/favicon.ico") == 0) return serve_http_answer(c, MHD_HTTP_NO_CONTENT, NULL, "", 0);
     if (strcmp(url, "/metrics") == 0) return show(s, c, &s->metrics);
     if (strcmp(url, "/") == 0 && s->loopback && serve_http_argument(c, "token")) return serve_door_let_in(&s->door, c);

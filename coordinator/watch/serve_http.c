@@ -60,6 +60,18 @@ enum MHD_Result serve_http_refuse(struct MHD_Connection *c, unsigned code, const
     return serve_http_answer(c, code, "text/plain; charset=utf-8", text, strlen(text));
 }
 
+const ServeText *serve_text_find(const ServeText *table, const char *path)
+{
+    for (const ServeText *t = table; t->path; t++)
+        if (strcmp(path, t->path) == 0) return t;
+    return NULL;
+}
+
+enum MHD_Result serve_http_text(struct MHD_Connection *c, const ServeText *t)
+{
+    return serve_http_answer(c, MHD_HTTP_OK, t->type, (const char *)t->data, t->bytes);
+}
+
 enum MHD_Result serve_http_json(struct MHD_Connection *c, json_t *j)
 {
     char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;

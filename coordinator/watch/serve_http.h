@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "common/status.h"
+#include "coordinator/watch/serve_text.h"
 
 enum { SERVE_SECRET_TEXT = 33, SERVE_MOST_BODY = 1 << 20 };
 
@@ -23,6 +24,7 @@ enum MHD_Result serve_http_answer(struct MHD_Connection *c, unsigned code, const
                                   size_t bytes);                                              /* copied */
 enum MHD_Result serve_http_refuse(struct MHD_Connection *c, unsigned code, const char *text); /* plain text */
 enum MHD_Result serve_http_json(struct MHD_Connection *c, json_t *j);                         /* takes j */
+enum MHD_Result serve_http_text(struct MHD_Connection *c, const ServeText *t);
 /* FOLDER/NAME, a plain file, or the range of it that was asked for; 416 for one behind its end. inline_too: a page in it may bring its own styles and scripts. */
 enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type,
                                 bool inline_too);

@@ -11,6 +11,7 @@
 #include "common/html.h"
 #include "common/moment.h"
 #include "coordinator/watch/serve_http.h"
+#include "coordinator/watch/status_page.h"
 #include "trust/consent.h"
 
 enum { TIMEOUT_S = 60, MOST_NAME = 80, MOST_HEARD = 60, LOOK_MS = 50 };
@@ -128,11 +129,9 @@ static enum MHD_Result take_decision(Judge *j, struct MHD_Connection *c, const S
 
 static enum MHD_Result get(Judge *j, struct MHD_Connection *c, const char *url)
 {
-    const StatusText *const texts[] = {status_page_text, serve_judge_text};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        for (const StatusText *t = texts[i]; t->path; t++)
-            if (strcmp(url, t->path) == 0)
-                return serve_http_answer(c, MHD_HTTP_OK, t->type, (const char *)t->data, t->bytes);
+    const ServeText *text = serve_text_find(serve_judge_text, url);
+    if (!text) text = serve_text_find(status_page_text, url); /* the style that both pages have */
+    if (text) return serve_http_text(c, text);
     if (strcmp(url, "/") == 0) return show_page(j, c);
     if (strcmp(url, "/recording") == 0)
         return serve_http_memory(c, j->what->recording, j->what->recording_bytes,

@@ -9,11 +9,11 @@
 #define REELWRIGHT_SERVE_JUDGE_H
 
 #include "common/work.h"
-#include "coordinator/watch/status_page.h"
+#include "coordinator/watch/serve_text.h"
 
 /* Prints the address, and returns when it is decided, or with ERR_INPUT at a signal before that. port 0: any that is free. */
 JudgePage serve_judge;
 
-extern const StatusText serve_judge_text[]; /* the page's files, compiled in; path NULL ends them */
+extern const ServeText serve_judge_text[];
 
 #endif

@@ -239,9 +239,8 @@ static enum MHD_Result let_in(ReviewServer *s, struct MHD_Connection *c)
 
 static enum MHD_Result get(ReviewServer *s, struct MHD_Connection *c, const char *url)
 {
-    for (const ReviewText *t = serve_review_text; t->path; t++)
-        if (strcmp(url, t->path) == 0)
-            return serve_http_answer(c, MHD_HTTP_OK, t->type, (const char *)t->data, t->bytes);
+    const ServeText *text = serve_text_find(serve_review_text, url);
+    if (text) return serve_http_text(c, text);
     if (strcmp(url, "/clip.json") == 0) return show_clip(s, c);
     if (strcmp(url, "/file") == 0) return show_file(s, c);
     if (strcmp(url, "/clips.json") == 0) return show_clips(s, c);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "coordinator/ledger/steer.h"
+#include "coordinator/watch/serve_text.h"
 
 typedef struct {
     /* Leaves the requests, and says what became of each. Called by several threads. */
@@ -33,13 +34,7 @@ void serve_review_stop(ReviewServer **s);
 /* "http://127.0.0.1:9000/?token=...", that nobody has used yet; free() it */
 char *serve_review_address(ReviewServer *s);
 
-/* The page's files, compiled in; path NULL ends them. */
-typedef struct {
-    const char *path, *type;
-    const unsigned char *data;
-    size_t bytes;
-} ReviewText;
-extern const ReviewText serve_review_text[];
+extern const ServeText serve_review_text[];
 
 /* ---- serve_review_data.c: what the page shows ---- */
 

@@ -9,15 +9,11 @@
 #include <stdio.h>
 
 #include "coordinator/ledger/view.h"
+#include "coordinator/watch/serve_text.h"
 
 enum { STATUS_PAGE_REFRESH_S = 5, STATUS_PAGE_CLIPS = 24 };
 
-typedef struct {
-    const char *path, *type;
-    const unsigned char *data;
-    size_t bytes;
-} StatusText;
-extern const StatusText status_page_text[]; /* compiled in; path NULL ends them */
+extern const ServeText status_page_text[];
 
 typedef struct { /* owns its texts */
     char *id, *state, *reason, *file, *thumbnail, *key;

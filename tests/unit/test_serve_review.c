@@ -296,7 +296,7 @@ static void names_gates_in_german(void **state)
 #define NAME(name, unit, about) #name,
     static const char *const gate[] = {GATES_LIST(NAME)};
 #undef NAME
-    const ReviewText *t = serve_review_text;
+    const ServeText *t = serve_review_text;
     while (strcmp(t->path, "/review.js") != 0) t++;
     char *script = text_format("%.*s", (int)t->bytes, (const char *)t->data),
          *names = strstr(script, "gateNames: { nan:");
