@@ -10,7 +10,8 @@
 
 static const char head[] =
     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
-    "<title>Dossier</title><style>body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:72em;padding:0 "
+    "<title>Dossier</title><style>body{overflow-wrap:break-word;font:15px/1.5 system-ui,sans-serif;margin:2em "
+    "auto;max-width:72em;padding:0 "
     "1em;color:#1c1c1c}"
     "h1{margin-bottom:0}h2{margin-top:2em;border-bottom:1px solid #999}table{border-collapse:collapse;width:100%}"
     "td,th{text-align:left;vertical-align:top;padding:.3em .6em;border-bottom:1px solid "

@@ -111,7 +111,8 @@ static void put_page(Voices *v, FILE *f)
     fprintf(
         f,
         "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>Voices</title>\n"
-        "<style>body{font:16px/1.4 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 "
+        "<style>body{overflow-wrap:break-word;font:16px/1.4 system-ui,sans-serif;margin:2em "
+        "auto;max-width:70em;padding:0 "
         "1em}table{border-collapse:collapse;"
         "width:100%%}td,th{text-align:left;padding:.4em .8em;border-bottom:1px solid "
         "#ccc}.bad{color:#b00020;font-weight:600}</style>\n<h1>");
