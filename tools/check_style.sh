@@ -80,5 +80,8 @@ list=$(grep -rnE 'event\\?":.*events\.jsonl' tests --include='*.sh' | grep -v '^
 [ -z "$list" ] || complain 'tests ask for events with happened, times or events (farm.sh):' "$list"
 list=$(grep -rnE '(^|[^_a-z.])exit *\(' common trust coordinator worker engine kernels --include='*.c' | grep -v '^coordinator/main\.c:' | grep -v '//\|/\*\|_exit')
 [ -z "$list" ] || complain 'exit() outside main.c:' "$list"
+known='CMakeLists.txt CONTRIBUTING.md README.md cmake common configs coordinator engine kernels models quickstart.sh slurm tests tools trust worker'
+list=$(git ls-files 2>/dev/null | grep -v '^\.' | cut -d/ -f1 | sort -u | grep -vxF "${known// /$'\n'}")
+[ -z "$list" ] || complain 'the top folder holds what CONTRIBUTING.md names; this belongs elsewhere, or nowhere:' "$list"
 [ $bad = 0 ] && echo 'style: fine'
 exit $bad

@@ -35,7 +35,7 @@ static Status make(const char *spec, const char *cache, Voice *out)
     return s;
 }
 
-static bool has_espeak(void) { return access("../reelwright-espeak", X_OK) == 0; }
+static bool has_espeak(void) { return access(BINARY_DIR "/reelwright-espeak", X_OK) == 0; }
 
 static void need_espeak(void)
 {
