@@ -11,6 +11,9 @@ typedef struct {
     Status (*open)(const char *model_folder, void **self);
     /* How many tokens a prompt has, at most a few more than the model reads; `read`: SHA-256 of those that it reads. */
     Status (*tokens)(void *self, const char *prompt, int *count, char read[HASH_TEXT]);
+    /* A LoRA file against the model, by headers: ERR_INPUT names the file and the tensor that matches nothing or has another shape than
+     * the model's. expert: "both", "high" or "low". */
+    Status (*adapter)(void *self, const char *file, const char *expert);
     void (*close)(void **self);
     int most_tokens; /* that the model reads of a prompt */
 } ModelProbe;

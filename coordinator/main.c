@@ -135,6 +135,14 @@ static Status probe_tokens(void *self, const char *prompt, int *count, char read
     return engine_count_tokens(self, prompt, count, read);
 }
 
+static Status probe_adapter_file(void *self, const char *file, const char *expert)
+{
+    const AdapterExpert of = strcmp(expert, "high") == 0  ? ADAPTER_HIGH
+                             : strcmp(expert, "low") == 0 ? ADAPTER_LOW
+                                                          : ADAPTER_BOTH;
+    return engine_check_adapters(self, &(EngineAdapter){file, 1, of}, 1);
+}
+
 static void probe_close(void **self)
 {
     Engine *e = *self;
@@ -142,7 +150,8 @@ static void probe_close(void **self)
     *self = NULL;
 }
 
-static ModelProbe probe = {.open = probe_open, .tokens = probe_tokens, .close = probe_close};
+static ModelProbe probe = {
+    .open = probe_open, .tokens = probe_tokens, .adapter = probe_adapter_file, .close = probe_close};
 
 /* What a clip's texts, pictures and voice come to, the worker's libraries know: loaded when a campaign asks for any. */
 static Status look_at_clips(const FinishLookJob *job)

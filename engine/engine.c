@@ -117,7 +117,10 @@ static Status open_adapters(const Engine *e, const EngineAdapter *adapter, int c
     int n = 0;
     for (int i = 0; i < count; i++)
         if (adapter[i].expert == ADAPTER_BOTH || adapter[i].expert == (expert == 0 ? ADAPTER_HIGH : ADAPTER_LOW))
-            order[n++] = (AdapterOrder){adapter[i].file, adapter[i].scale};
+            order[n++] = (AdapterOrder){.file = adapter[i].file,
+                                        .scale = adapter[i].scale,
+                                        .two = e->dit[1] != NULL,
+                                        .both = e->dit[1] && adapter[i].expert == ADAPTER_BOTH};
     *out = NULL;
     if (n == 0) return status_ok();
     WeightSource *source = NULL;
@@ -151,18 +154,35 @@ static Status change_adapters(Engine *e, int expert, Adapters *now)
     return status;
 }
 
-static Status set_adapters(Engine *e, const EngineAdapter *adapter, int count)
+/* Those of each transformer; on failure, none. */
+static Status open_all_adapters(const Engine *e, const EngineAdapter *adapter, int count, Adapters *out[MAX_EXPERTS])
 {
-    Adapters *now[MAX_EXPERTS] = {0};
     Status status = status_ok();
+    if (count > ENGINE_MAX_ADAPTERS)
+        return status_fail(ERR_INPUT, "%d LoRA files, expected at most %d", count, ENGINE_MAX_ADAPTERS);
     for (int i = 0; i < count; i++)
         if (adapter[i].expert != ADAPTER_BOTH && !e->dit[1])
             return status_fail(ERR_INPUT, "%s: for the %s-noise transformer, but this model has one transformer only",
                                adapter[i].file, adapter[i].expert == ADAPTER_HIGH ? "high" : "low");
     for (int i = 0; i < MAX_EXPERTS && !failed(status); i++)
-        if (e->dit[i]) status = open_adapters(e, adapter, count, i, &now[i]);
+        if (e->dit[i]) status = open_adapters(e, adapter, count, i, &out[i]);
+    for (int i = 0; i < MAX_EXPERTS && failed(status); i++) adapters_close(&out[i]);
+    return status;
+}
+
+Status engine_check_adapters(const Engine *e, const EngineAdapter *adapter, int count)
+{
+    Adapters *opened[MAX_EXPERTS] = {0};
+    Status status = open_all_adapters(e, adapter, count, opened);
+    for (int i = 0; i < MAX_EXPERTS; i++) adapters_close(&opened[i]);
+    return status;
+}
+
+static Status set_adapters(Engine *e, const EngineAdapter *adapter, int count)
+{
+    Adapters *now[MAX_EXPERTS] = {0};
+    Status status = open_all_adapters(e, adapter, count, now);
     for (int i = 0; i < MAX_EXPERTS; i++) {
-        if (failed(status)) adapters_close(&now[i]);
         if (e->dit[i] && (now[i] || e->adapters[i])) {
             Status changed = change_adapters(e, i, now[i]);
             if (!failed(status)) status = changed;
@@ -189,8 +209,6 @@ static char *describe_adapters(const EngineAdapter *adapter, int count)
 
 Status engine_set_adapters(Engine *e, const EngineAdapter *adapter, int count)
 {
-    if (count > ENGINE_MAX_ADAPTERS)
-        return status_fail(ERR_INPUT, "%d LoRA files, expected at most %d", count, ENGINE_MAX_ADAPTERS);
     char *text = describe_adapters(adapter, count);
     const bool same = text ? e->adapters_text && strcmp(text, e->adapters_text) == 0 : !e->adapters_text;
     Status status = same ? status_ok() : set_adapters(e, adapter, count);

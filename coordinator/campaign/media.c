@@ -13,12 +13,15 @@
 #include "common/plural.h"
 #include "common/shot_file.h"
 #include "coordinator/campaign/cameo.h"
+#include "coordinator/campaign/model_files.h"
 #include "coordinator/campaign/probe.h"
 
 typedef enum {
     KIND_PICTURE = 'p',
-    KIND_VIDEO = 'v',  /* or a folder of pictures */
-    KIND_ADAPTER = 'a' /* LoRA */
+    KIND_VIDEO = 'v',   /* or a folder of pictures */
+    KIND_ADAPTER = 'a', /* LoRA: for all transformers that the model has, or for one of two */
+    KIND_ADAPTER_HIGH = 'h',
+    KIND_ADAPTER_LOW = 'l'
 } FileKind;
 
 typedef struct {
@@ -77,6 +80,12 @@ struct CampaignMedia {
 static Place key_place(const CampaignMedia *m, const char *key)
 {
     return (Place){m->l->campaign->file, campaign_file_line(&m->l->file, key), key};
+}
+
+/* NULL: it is none. */
+static const char *expert_of(FileKind kind)
+{
+    return kind == KIND_ADAPTER ? "both" : kind == KIND_ADAPTER_HIGH ? "high" : kind == KIND_ADAPTER_LOW ? "low" : NULL;
 }
 
 /* ---- the file's keys ---- */
@@ -170,6 +179,8 @@ static void add_loras(CampaignMedia *m)
     for (int i = 0; i < list->count && i < SHOT_MAX_LORAS; i++) {
         const CampaignLora *lora = (const CampaignLora *)list->item + i;
         add_slot(m, LORAS + i, "loras", lora->file, lora->line);
+        if (c && c->two_transformers && strcmp(lora->expert, "both") != 0)
+            m->slot[LORAS + i].kind = strcmp(lora->expert, "low") == 0 ? KIND_ADAPTER_LOW : KIND_ADAPTER_HIGH;
         if (c && !c->two_transformers && strcmp(lora->expert, "both") != 0)
             faults_add(m->l->faults, (Place){m->l->campaign->file, lora->line, "loras.expert"},
                        "%s, but %s has one transformer; leave it out", lora->expert, m->l->file.model);
@@ -246,10 +257,13 @@ static Status look_at(CampaignMedia *m, const char *path, FileKind kind, Known *
 {
     Probe probe;
     if (strlen(path) >= PATH_MAX) return status_fail(ERR_INPUT, "too long for a file name");
-    TRY(kind == KIND_VIDEO     ? probe_video(path, &probe)
-        : kind == KIND_ADAPTER ? probe_adapter(path, &probe)
-                               : probe_picture(path, &probe));
-    if (kind == KIND_ADAPTER) TRY(distilled_of_adapter(path, &k->distilled));
+    TRY(kind == KIND_VIDEO ? probe_video(path, &probe)
+        : expert_of(kind)  ? probe_adapter(path, &probe)
+                           : probe_picture(path, &probe));
+    if (expert_of(kind)) {
+        TRY(distilled_of_adapter(path, &k->distilled));
+        TRY(campaign_model_adapter(m->l, path, expert_of(kind)));
+    }
     k->frames = probe.frames;
     k->file.path = realpath(path, NULL);
     if (!k->file.path) return status_errno(ERR_INPUT, "cannot be read");
@@ -432,8 +446,23 @@ int campaign_media_slots(void) { return SLOTS; }
 
 const Template *campaign_media_template(const CampaignMedia *m, int slot) { return m ? m->slot[slot].text : NULL; }
 
+/* The same adapter for the other transformer: one file is told of once. */
+static bool is_known_before(const CampaignMedia *m, const Known *k)
+{
+    static const char kind[] = {KIND_ADAPTER, KIND_ADAPTER_HIGH, KIND_ADAPTER_LOW};
+    for (size_t i = 0; i < sizeof kind && kind[i] != k->key[0]; i++) {
+        char *key = text_format("%c%s", kind[i], k->key + 1);
+        const Known *other;
+        HASH_FIND_STR(m->known, key, other);
+        free(key);
+        if (other) return true;
+    }
+    return false;
+}
+
 void campaign_media_adapters(CampaignMedia *m, void (*see)(void *self, const char *file), void *self)
 {
     Known *k, *next;
-    HASH_ITER(hh, m->known, k, next) if (k->key[0] == KIND_ADAPTER && !k->fault) see(self, k->file.path);
+    HASH_ITER(hh, m->known, k, next)
+    if (expert_of((FileKind)k->key[0]) && !k->fault && !is_known_before(m, k)) see(self, k->file.path);
 }

@@ -60,6 +60,15 @@ void campaign_model_close(CampaignLoad *l)
     if (l->probe) probe->close(&l->probe);
 }
 
+Status campaign_model_adapter(const CampaignLoad *l, const char *file, const char *expert)
+{
+    Status status = l->probe ? probe->adapter(l->probe, file, expert) : status_ok();
+    const size_t n = strlen(file);
+    if (failed(status) && strncmp(status.message, file, n) == 0 && strncmp(status.message + n, ": ", 2) == 0)
+        return status_fail(status.err, "%s", status.message + n + 2);
+    return status;
+}
+
 /* ---- prompts ---- */
 
 typedef struct {

@@ -7,6 +7,8 @@
 
 /* Before the plan: adds what is wrong with the weights to the faults. */
 void campaign_model_check(CampaignLoad *l);
+/* While the rows are looked at: what of an adapter does not fit the model, without the file's name before it. */
+Status campaign_model_adapter(const CampaignLoad *l, const char *file, const char *expert);
 /* With the plan: warns of prompts whose end the model does not read. Closes what campaign_model_check opened. */
 void campaign_model_warn(CampaignLoad *l);
 void campaign_model_close(CampaignLoad *l);

@@ -15,15 +15,17 @@
 typedef struct {
     Safetensors *file;
     double scale;
-    bool *claimed;    /* per tensor of file */
-    json_t *settings; /* what PEFT was set to, or NULL: from the file's metadata */
+    bool *claimed;     /* per tensor of file */
+    json_t *settings;  /* what PEFT was set to, or NULL: from the file's metadata */
+    const char *own;   /* the prefix of this transformer's tensors in a file for two */
+    const char *other; /* that of the other one's, or NULL: the model has one */
+    bool both;
 } Adapter;
 
 struct Adapters {
     Adapter *adapter;
     int count;
-    const char *own, *other; /* prefixes of the two transformers of a two-expert model */
-    Backend *be;             /* the products are made on the processor, in fp32 */
+    Backend *be; /* the products are made on the processor, in fp32; NULL until the first */
 };
 
 typedef struct {                           /* what one adapter has for one tensor; all NULL: nothing */
@@ -31,6 +33,8 @@ typedef struct {                           /* what one adapter has for one tenso
     const StoredTensor *diff;              /* a whole difference */
     char module[NAMES_MOST];               /* as this file calls it, without prefix */
 } Term;
+
+static const char prefix_1[] = "transformer.", prefix_2[] = "transformer_2.";
 
 /* ---- names ------------------------------------------------------------------------------------------------------------- */
 
@@ -74,9 +78,9 @@ static void underscored(char *name)
 }
 
 /* One spelling of the module, behind each prefix that tools put before it. */
-static bool find_spelled(const Adapters *all, const Adapter *a, const char *module, bool bias, Term *out)
+static bool find_spelled(const Adapter *a, const char *module, bool bias, Term *out)
 {
-    const char *const prefix[] = {"", all->own, "diffusion_model.", "base_model.model.", "model.diffusion_model."};
+    const char *const prefix[] = {"", a->own, "diffusion_model.", "base_model.model.", "model.diffusion_model."};
     char stem[2 * NAMES_MOST];
     snprintf(out->module, sizeof out->module, "%s", module);
     for (size_t i = 0; i < sizeof prefix / sizeof *prefix; i++) {
@@ -99,15 +103,15 @@ static bool ends_in(const char *text, const char *end)
     return n > m && strcmp(text + n - m, end) == 0;
 }
 
-static bool find_term(const Adapters *all, const Adapter *a, const char *tensor, Term *out)
+static bool find_term(const Adapter *a, const char *tensor, Term *out)
 {
     char module[NAMES_MOST], published[NAMES_MOST];
     const bool bias = ends_in(tensor, ".bias");
     *out = (Term){0};
     if ((size_t)snprintf(module, sizeof module, "%s", tensor) >= sizeof module) return false;
     if (bias || ends_in(tensor, ".weight")) *strrchr(module, '.') = 0;
-    if (find_spelled(all, a, module, bias, out)) return true;
-    return names_published(module, false, published, sizeof published) && find_spelled(all, a, published, bias, out);
+    if (find_spelled(a, module, bias, out)) return true;
+    return names_published(module, false, published, sizeof published) && find_spelled(a, published, bias, out);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
@@ -124,15 +128,15 @@ static Status read_settings(Adapter *a, const char *path)
 }
 
 /* A setting of this transformer, whatever prefix it stands under; NULL: not there. */
-static const json_t *setting(const Adapters *all, const Adapter *a, const char *key)
+static const json_t *setting(const Adapter *a, const char *key)
 {
     char name[128];
-    snprintf(name, sizeof name, "%s%s", all->own, key);
+    snprintf(name, sizeof name, "%s%s", a->own, key);
     const json_t *found = json_object_get(a->settings, name);
     return found ? found : json_object_get(a->settings, key);
 }
 
-static Status refuse_kinds(const Adapters *all, const Adapter *a, const char *path)
+static Status refuse_kinds(const Adapter *a, const char *path)
 {
     static const struct {
         const char *part, *kind;
@@ -148,21 +152,33 @@ static Status refuse_kinds(const Adapters *all, const Adapter *a, const char *pa
             if (strstr(safetensors_at(a->file, i)->name, other[k].part))
                 return status_fail(ERR_INPUT, "%s: tensor \"%s\" belongs to %s; expected LoRA (lora_A and lora_B)",
                                    path, safetensors_at(a->file, i)->name, other[k].kind);
-    if (json_is_true(setting(all, a, "use_dora")))
+    if (json_is_true(setting(a, "use_dora")))
         return status_fail(ERR_INPUT, "%s: its settings say use_dora; expected LoRA without it", path);
     return status_ok();
 }
 
-static Status open_one(const Adapters *all, const AdapterOrder *order, Adapter *a)
+static bool names_the_second(const Adapter *a)
+{
+    for (int i = 0; i < safetensors_count(a->file); i++)
+        if (strncmp(safetensors_at(a->file, i)->name, prefix_2, strlen(prefix_2)) == 0) return true;
+    return false;
+}
+
+static Status open_one(const AdapterOrder *order, bool second, Adapter *a)
 {
     a->scale = order->scale;
+    a->both = order->both;
+    a->own = prefix_1;
+    a->other = order->two ? prefix_2 : NULL;
     if (!isfinite(a->scale))
         return status_fail(ERR_INPUT, "%s: scale = %g, expected a finite number", order->file, a->scale);
     TRY(safetensors_open_file(order->file, &a->file));
     if (safetensors_count(a->file) == 0) return status_fail(ERR_INPUT, "%s: it holds no tensor", order->file);
     a->claimed = memory_get((size_t)safetensors_count(a->file), sizeof *a->claimed);
+    if (second && names_the_second(a)) /* a file that was made for one transformer serves the second as well */
+        a->own = prefix_2, a->other = prefix_1;
     TRY(read_settings(a, order->file));
-    return refuse_kinds(all, a, order->file);
+    return refuse_kinds(a, order->file);
 }
 
 Status adapters_open(const AdapterOrder *order, int count, bool second, Adapters **out)
@@ -170,21 +186,10 @@ Status adapters_open(const AdapterOrder *order, int count, bool second, Adapters
     Adapters *a = memory_get(1, sizeof *a);
     Status status = status_ok();
     a->adapter = memory_get((size_t)count + 1, sizeof *a->adapter);
-    a->own = "transformer.";
-    a->other = "transformer_2.";
     for (int i = 0; i < count && !failed(status); i++) {
-        status = open_one(a, &order[i], &a->adapter[i]);
+        status = open_one(&order[i], second, &a->adapter[i]);
         a->count++;
     }
-    if (second) { /* a file that was made for one transformer serves the second as well when the user says so */
-        bool named = false;
-        for (int i = 0; i < a->count; i++)
-            for (int k = 0; k < safetensors_count(a->adapter[i].file); k++)
-                named |= strncmp(safetensors_at(a->adapter[i].file, k)->name, "transformer_2.", 14) == 0;
-        if (named) a->own = "transformer_2.", a->other = "transformer.";
-    }
-    if (!failed(status) && count > 0)
-        status = backend_open(&(BackendOptions){.kind = BACKEND_CPU, .compute = F32}, &a->be);
     if (failed(status)) adapters_close(&a);
     *out = a;
     return status;
@@ -210,16 +215,20 @@ bool adapters_touch(const Adapters *a, const char *tensor)
 {
     Term term;
     for (int i = 0; a && i < a->count; i++)
-        if (find_term(a, &a->adapter[i], tensor, &term)) return true;
+        if (find_term(&a->adapter[i], tensor, &term)) return true;
     return false;
 }
 
-static Status wrong_shape(const StoredTensor *t, const char *tensor, int64_t rows, int64_t columns)
+/* `wanted`: the shape, in words. */
+static Status wrong_shape(const StoredTensor *t, const char *tensor, Tensor shape, const char *wanted)
 {
+    char has[STORED_SHAPE_TEXT], model[STORED_SHAPE_TEXT];
+    stored_shape_text(t->ndim, t->dim, has);
+    stored_shape_text(shape.ndim, shape.dim, model);
     return status_fail(ERR_INPUT,
-                       "%s: tensor \"%s\" has %" PRId64 " numbers, but \"%s\" of this model is %" PRId64 " x %" PRId64
-                       "; expected an adapter made for this model",
-                       t->file, t->name, stored_count(t), tensor, rows, columns);
+                       "%s: tensor \"%s\" is %s, expected %s, since \"%s\" of this model is %s; give an adapter made "
+                       "for this model",
+                       t->file, t->name, has, wanted, tensor, model);
 }
 
 /* A is [R,K...], B is [N,R,1...]. */
@@ -227,14 +236,17 @@ static Status check_pair(const Term *term, const char *tensor, Tensor shape)
 {
     const StoredTensor *down = term->down, *up = term->up;
     const int64_t rows = shape.dim[0], columns = tensor_count(shape) / rows;
+    char wanted[96];
     if (!down || !up) {
         const StoredTensor *one = down ? down : up;
         return status_fail(ERR_INPUT, "%s: tensor \"%s\" is there without its other half", one->file, one->name);
     }
     const int64_t rank = down->ndim > 0 ? down->dim[0] : 0;
-    if (rank < 1 || stored_count(down) != rank * columns) return wrong_shape(down, tensor, rows, columns);
+    snprintf(wanted, sizeof wanted, "[rank,%" PRId64 "]", columns);
+    if (rank < 1 || stored_count(down) != rank * columns) return wrong_shape(down, tensor, shape, wanted);
+    snprintf(wanted, sizeof wanted, "[%" PRId64 ",%" PRId64 "] (rank %" PRId64 " by its other half)", rows, rank, rank);
     if (up->ndim < 2 || up->dim[0] != rows || up->dim[1] != rank || stored_count(up) != rows * rank)
-        return wrong_shape(up, tensor, rows, columns);
+        return wrong_shape(up, tensor, shape, wanted);
     if (term->alpha && stored_count(term->alpha) != 1)
         return status_fail(ERR_INPUT, "%s: tensor \"%s\" has %" PRId64 " numbers, expected one", term->alpha->file,
                            term->alpha->name, stored_count(term->alpha));
@@ -246,10 +258,10 @@ static void claim(Adapter *a, const StoredTensor *t)
     if (t) a->claimed[t - safetensors_at(a->file, 0)] = true;
 }
 
-static Status claim_one(const Adapters *all, Adapter *a, const char *tensor, Tensor shape)
+static Status claim_one(Adapter *a, const char *tensor, Tensor shape)
 {
     Term term;
-    if (!find_term(all, a, tensor, &term)) return status_ok();
+    if (!find_term(a, tensor, &term)) return status_ok();
     const StoredTensor *const used[] = {term.down, term.up, term.alpha, term.diff};
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
         if (used[i] && !stored_is_number(used[i]->type))
@@ -259,28 +271,53 @@ static Status claim_one(const Adapters *all, Adapter *a, const char *tensor, Ten
     }
     if (term.down || term.up) TRY(check_pair(&term, tensor, shape));
     if (term.diff && stored_count(term.diff) != tensor_count(shape))
-        return wrong_shape(term.diff, tensor, shape.dim[0], tensor_count(shape) / shape.dim[0]);
+        return wrong_shape(term.diff, tensor, shape, "the same shape");
     return status_ok();
 }
 
 Status adapters_claim(Adapters *a, const char *tensor, Tensor shape)
 {
-    for (int i = 0; a && i < a->count; i++) TRY(claim_one(a, &a->adapter[i], tensor, shape));
+    for (int i = 0; a && i < a->count; i++) TRY(claim_one(&a->adapter[i], tensor, shape));
     return status_ok();
+}
+
+static bool is_for_the_other(const Adapter *a, const StoredTensor *t)
+{
+    return a->other && strncmp(t->name, a->other, strlen(a->other)) == 0;
+}
+
+static Status check_claimed(const Adapter *a)
+{
+    const int count = safetensors_count(a->file);
+    const StoredTensor *first = NULL; /* that matches nothing */
+    int unmatched = 0, claimed = 0;
+    char more[64] = "", has[STORED_SHAPE_TEXT];
+    for (int i = 0; i < count; i++) {
+        const StoredTensor *t = safetensors_at(a->file, i);
+        claimed += a->claimed[i];
+        if (a->claimed[i] || is_for_the_other(a, t)) continue;
+        if (!first) first = t;
+        unmatched++;
+    }
+    if (!first && !claimed && !a->both)
+        return status_fail(
+            ERR_INPUT,
+            "%s: all its tensors are called %s..., which is the model's other transformer; expected some "
+            "for this one; say `low` for transformer_2, `high` for transformer, or neither",
+            safetensors_at(a->file, 0)->file, a->other);
+    if (!first) return status_ok();
+    if (unmatched > 1) snprintf(more, sizeof more, ", as do %d more of its %d", unmatched - 1, count);
+    stored_shape_text(first->ndim, first->dim, has);
+    return status_fail(
+        ERR_INPUT,
+        "%s: tensor \"%s\" %s matches nothing in this model%s; expected a LoRA made for this model, with "
+        "names like blocks.0.attn1.to_q.lora_A.weight or diffusion_model.blocks.0.self_attn.q.lora_down.weight",
+        first->file, first->name, has, more);
 }
 
 Status adapters_check_claimed(const Adapters *a)
 {
-    for (int i = 0; a && i < a->count; i++) {
-        const Adapter *one = &a->adapter[i];
-        for (int k = 0; k < safetensors_count(one->file); k++) {
-            const StoredTensor *t = safetensors_at(one->file, k);
-            if (one->claimed[k] || strncmp(t->name, a->other, strlen(a->other)) == 0) continue;
-            return status_fail(ERR_INPUT,
-                               "%s: tensor \"%s\" matches nothing in this model; expected a LoRA made for it", t->file,
-                               t->name);
-        }
-    }
+    for (int i = 0; a && i < a->count; i++) TRY(check_claimed(&a->adapter[i]));
     return status_ok();
 }
 
@@ -294,20 +331,20 @@ static float *read_floats(const StoredTensor *t)
 }
 
 /* alpha / R, or alpha / sqrt(R) where PEFT was set to "rsLoRA". */
-static double rank_scale(const Adapters *all, const Adapter *a, const Term *term)
+static double rank_scale(const Adapter *a, const Term *term)
 {
     const double rank = (double)term->down->dim[0];
     double alpha = rank;
     float *own = term->alpha ? read_floats(term->alpha) : NULL;
-    const json_t *pattern = json_object_get(setting(all, a, "alpha_pattern"), term->module);
+    const json_t *pattern = json_object_get(setting(a, "alpha_pattern"), term->module);
     if (own)
         alpha = own[0];
     else if (json_is_number(pattern))
         alpha = json_number_value(pattern);
-    else if (json_is_number(setting(all, a, "lora_alpha")))
-        alpha = json_number_value(setting(all, a, "lora_alpha"));
+    else if (json_is_number(setting(a, "lora_alpha")))
+        alpha = json_number_value(setting(a, "lora_alpha"));
     free(own);
-    return json_is_true(setting(all, a, "use_rslora")) ? alpha / sqrt(rank) : alpha / rank;
+    return json_is_true(setting(a, "use_rslora")) ? alpha / sqrt(rank) : alpha / rank;
 }
 
 /* weight += (factor B) A: B's rows times the packed transpose of A, added where the weight stands. The back end is the processor's, so its
@@ -349,13 +386,14 @@ static Status add_diff(const StoredTensor *diff, double factor, float *weight)
     return status_ok();
 }
 
-Status adapters_apply(const Adapters *a, const char *tensor, Tensor shape, float *weight)
+Status adapters_apply(Adapters *a, const char *tensor, Tensor shape, float *weight)
 {
     Term term;
     for (int i = 0; a && i < a->count; i++) {
         const Adapter *one = &a->adapter[i];
-        if (!find_term(a, one, tensor, &term)) continue;
-        if (term.down) TRY(add_product(a->be, &term, shape, one->scale * rank_scale(a, one, &term), weight));
+        if (!find_term(one, tensor, &term)) continue;
+        if (term.down && !a->be) TRY(backend_open(&(BackendOptions){.kind = BACKEND_CPU, .compute = F32}, &a->be));
+        if (term.down) TRY(add_product(a->be, &term, shape, one->scale * rank_scale(one, &term), weight));
         if (term.diff) TRY(add_diff(term.diff, one->scale, weight));
     }
     return status_ok();

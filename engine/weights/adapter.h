@@ -18,6 +18,8 @@
 typedef struct { /* one adapter, as it is asked for */
     const char *file;
     double scale;
+    bool two;  /* the model has another transformer: tensors that the file names for that one are not looked at */
+    bool both; /* which gets this file as well: it need not hold anything for this one */
 } AdapterOrder;
 
 typedef struct Adapters Adapters; /* those that one transformer gets, in this order */
@@ -31,9 +33,10 @@ void adapters_close(Adapters **a);
 bool adapters_touch(const Adapters *a, const char *tensor);
 /* Before anything is loaded, for each tensor of the model: the shapes fit; remembers what has found its place. */
 Status adapters_claim(Adapters *a, const char *tensor, Tensor shape);
-/* After all were claimed: ERR_INPUT names the first tensor of a file that matches nothing in the model. */
+/* After all were claimed: ERR_INPUT names the first tensor of a file that matches nothing in the model, or a file that holds nothing for
+ * this transformer. */
 Status adapters_check_claimed(const Adapters *a);
 /* weight: fp32 of this shape on the host, changed in place. ERR_NODE: out of memory. */
-Status adapters_apply(const Adapters *a, const char *tensor, Tensor shape, float *weight);
+Status adapters_apply(Adapters *a, const char *tensor, Tensor shape, float *weight);
 
 #endif

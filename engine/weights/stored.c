@@ -1,6 +1,8 @@
 /* stored.c - the layouts of blocks are those of ggml (ggml-common.h and ggml-quants.c, MIT). */
 #include "stored.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kernels/convert.h"
@@ -127,6 +129,14 @@ int64_t stored_count(const StoredTensor *t)
     int64_t n = 1;
     for (int i = 0; i < t->ndim; i++) n *= t->dim[i];
     return n;
+}
+
+void stored_shape_text(int ndim, const int64_t *dim, char text[STORED_SHAPE_TEXT])
+{
+    size_t used = (size_t)snprintf(text, STORED_SHAPE_TEXT, "[");
+    for (int i = 0; i < ndim && used < STORED_SHAPE_TEXT; i++)
+        used += (size_t)snprintf(text + used, STORED_SHAPE_TEXT - used, "%s%" PRId64, i ? "," : "", dim[i]);
+    if (used < STORED_SHAPE_TEXT) snprintf(text + used, STORED_SHAPE_TEXT - used, "]");
 }
 
 bool stored_is_number(StoredType type) { return type != STORED_OTHER && type != STORED_I64; }

@@ -42,7 +42,9 @@ typedef struct {
 } StoredTensor;
 
 int64_t stored_count(const StoredTensor *t); /* numbers */
-bool stored_is_number(StoredType type);      /* fp32 can stand for it */
+enum { STORED_SHAPE_TEXT = 160 };
+void stored_shape_text(int ndim, const int64_t *dim, char text[STORED_SHAPE_TEXT]); /* "[8,64]" */
+bool stored_is_number(StoredType type);                                             /* fp32 can stand for it */
 /* The numbers of a block and its bytes: 1 and its size for a plain type. */
 void stored_block(StoredType type, int64_t *numbers, size_t *bytes);
 /* All numbers, as fp32, times `factor`; to has room for stored_count. Only where stored_is_number. */

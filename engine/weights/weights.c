@@ -211,22 +211,14 @@ typedef struct {
     WeightShare share;
 } StagedTensor;
 
-static void shape_text(char *text, size_t room, int ndim, const int64_t *dim)
-{
-    size_t used = (size_t)snprintf(text, room, "[");
-    for (int i = 0; i < ndim && used < room; i++)
-        used += (size_t)snprintf(text + used, room - used, "%s%" PRId64, i ? "," : "", dim[i]);
-    if (used < room) snprintf(text + used, room - used, "]");
-}
-
 static Status check_shape(const StoredTensor *t, Tensor want)
 {
     bool same = t->ndim == want.ndim;
     for (int i = 0; same && i < want.ndim; i++) same = t->dim[i] == want.dim[i];
     if (!same) {
-        char has[160], wants[160];
-        shape_text(has, sizeof has, t->ndim, t->dim);
-        shape_text(wants, sizeof wants, want.ndim, want.dim);
+        char has[STORED_SHAPE_TEXT], wants[STORED_SHAPE_TEXT];
+        stored_shape_text(t->ndim, t->dim, has);
+        stored_shape_text(want.ndim, want.dim, wants);
         return status_fail(ERR_INPUT, "%s: tensor \"%s\" is %s, expected %s from config.json", t->file, t->name, has,
                            wants);
     }
@@ -276,8 +268,8 @@ static Status find_checked(WeightSource *s, const WeightGroup *g, const WeightRo
     const StoredTensor *t = find_stored(s, g->prefix, r->name, end);
     *out = t;
     if (t) return check_shape(t, want);
-    char wants[160];
-    shape_text(wants, sizeof wants, want.ndim, want.dim);
+    char wants[STORED_SHAPE_TEXT];
+    stored_shape_text(want.ndim, want.dim, wants);
     const char *file = safetensors_count(s->file) ? safetensors_at(s->file, 0)->file : "the weights";
     return status_fail(ERR_INPUT, "%s: tensor \"%s%s%s\" %s is missing, which config.json asks for", file, g->prefix,
                        r->name, end, wants);

@@ -56,6 +56,27 @@ cp -r "$M/pocket" adapter && cp "$M/pocket/$F" adapter/pytorch_lora_weights.safe
 campaign adapter 'model: adapter' 'prompt: x'
 expect adapter 0 'pytorch_lora_weights.safetensors lies beside the model' "$RW" check adapter.yaml
 
+# ---- adapters: their headers are compared with the model's ----
+# lora FILE HEADER BYTES: a safetensors file of zeros
+lora() {
+  printf "\\x$(printf %x $((${#2} % 256)))\\x$(printf %x $((${#2} / 256)))\\0\\0\\0\\0\\0\\0" >"$1"
+  printf '%s' "$2" >>"$1"
+  head -c "$3" /dev/zero >>"$1"
+}
+q=transformer.blocks.0.attn1.to_q
+lora fits.safetensors "{\"$q.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1,192],\"data_offsets\":[0,768]},\"$q.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[192,1],\"data_offsets\":[768,1536]}}" 1536
+lora wide.safetensors "{\"$q.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1,5120],\"data_offsets\":[0,20480]},\"$q.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[5120,1],\"data_offsets\":[20480,40960]}}" 40960
+lora rank.safetensors "{\"$q.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[2,192],\"data_offsets\":[0,1536]},\"$q.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[192,1],\"data_offsets\":[1536,2304]}}" 2304
+lora other.safetensors '{"transformer.single_blocks.0.lora_A.weight":{"dtype":"F32","shape":[1,8],"data_offsets":[0,32]},"transformer.single_blocks.0.lora_B.weight":{"dtype":"F32","shape":[8,1],"data_offsets":[32,64]}}' 64
+for kind in fits wide rank other; do campaign lora_$kind 'model: pocket' 'prompt: x' "loras: [{file: $kind.safetensors}]"; done
+expect 'an adapter that fits' 0 '' "$RW" check lora_fits.yaml
+expect 'an adapter of a wider model' 2 'lora_wide.yaml:8: field loras: loras "wide.safetensors": tensor "'$q'.lora_A.weight" is [1,5120], expected [rank,192]' "$RW" check lora_wide.yaml
+expect 'an adapter of two ranks' 2 'is [192,1], expected [192,2]' "$RW" check lora_rank.yaml
+expect 'an adapter of another model' 2 'single_blocks.0.lora_A.weight" [1,8] matches nothing in this model, as do 1 more of its 2' "$RW" check lora_other.yaml
+printf 'id,style\na1,\na2,wide.safetensors\n' >styles.csv
+campaign lora_rows 'model: pocket' 'prompt: x' 'loras: [{file: "{{style|}}"}]' && sed -i 's/c.csv/styles.csv/' lora_rows.yaml
+expect 'an adapter of a row' 2 'styles.csv:3: field style: loras "wide.safetensors": tensor' "$RW" run lora_rows.yaml --out out-rows
+
 # names and numbers in damaged files: no line is forged, nothing crashes
 head='{"\u001b[2J\nreelwright: error: forged":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}'
 cp -r "$M/pocket" forged && { printf "\\x$(printf %x ${#head})\\0\\0\\0\\0\\0\\0\\0"; printf '%s1234' "$head"; } >forged/$F

@@ -16,6 +16,7 @@
 #include "engine/weights/names.h"
 
 #define MODEL SOURCE_DIR "/tests/parity/fixtures/t2v-0/model"
+#define TWO   SOURCE_DIR "/tests/parity/fixtures/i2v_a14b-0/model"
 #define CALLS SOURCE_DIR "/tests/parity/fixtures/calls"
 
 /* ---- a file with the tensors of a header ---- */
@@ -57,7 +58,7 @@ static void refuses_what_does_not_fit(void **state)
     expect_refused(
         e,
         "{\"transformer.blocks.0.attn9.to_q.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
-        1, "matches nothing");
+        1, "attn9.to_q.lora_A.weight\" [1] matches nothing");
     expect_refused(
         e, "{\"lora_unet_blocks_0_self_attn_q.dora_scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
         1, "DoRA");
@@ -68,22 +69,58 @@ static void refuses_what_does_not_fit(void **state)
                    "{\"diffusion_model.blocks.0.self_attn.q.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[1,1],"
                    "\"data_offsets\":[0,4]}}",
                    1, "other half");
-    expect_refused(e,
-                   "{\"diffusion_model.blocks.0.self_attn.q.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[1,2],"
-                   "\"data_offsets\":[0,8]},"
-                   "\"diffusion_model.blocks.0.self_attn.q.lora_up.weight\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_"
-                   "offsets\":[8,16]}}",
-                   4, "adapter made for this model");
+    expect_refused(
+        e,
+        "{\"diffusion_model.blocks.0.self_attn.q.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[1,2],"
+        "\"data_offsets\":[0,8]},"
+        "\"diffusion_model.blocks.0.self_attn.q.lora_up.weight\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_"
+        "offsets\":[8,16]}}",
+        4, "down.weight\" is [1,2], expected [rank,64], since \"blocks.0.attn1.to_q.weight\" of this model is [64,64]");
     expect_refused(
         e,
         "{\"diffusion_model.blocks.0.self_attn.q.diff_b\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}",
-        3, "adapter made for this model");
+        3, "diff_b\" is [3], expected the same shape");
     expect_refused(
         e, "{\"diffusion_model.blocks.0.self_attn.q.diff_b\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}",
         2, "type I64");
     Status s = engine_set_adapters(e, &(EngineAdapter){CALLS "/lora-peft/lora0.safetensors", 1, ADAPTER_LOW}, 1);
     assert_int_equal(s.err, ERR_INPUT); /* this model has one transformer */
     engine_close(&e);
+}
+
+/* Which of two transformers a file is for stands in its names; one that has nothing for the transformer that it is asked for changes
+ * nothing, and that is said. */
+static void goes_to_the_transformer_it_names(void **state)
+{
+    (void)state;
+    static const char named[] =
+        "{\"transformer_2.blocks.0.attn1.to_q.diff_b\":{\"dtype\":\"F32\",\"shape\":[64],\"data_offsets\":[0,256]}}";
+    static const char absent[] =
+        "{\"transformer.blocks.0.attn9.diff_b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+        "\"transformer.blocks.0.attn8.diff_b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}";
+    Engine *e = NULL, *one = NULL;
+    assert_false(failed(engine_open_headers(TWO, &e)));
+    assert_false(failed(engine_open_headers(MODEL, &one)));
+    write_file("second.safetensors", named, 64);
+    write_file("absent.safetensors", absent, 2);
+    const EngineAdapter second = {"second.safetensors", 1, ADAPTER_BOTH};
+    assert_false(failed(engine_check_adapters(e, &second, 1)));
+    assert_false(failed(engine_check_adapters(e, &(EngineAdapter){second.file, 1, ADAPTER_LOW}, 1)));
+    Status s = engine_check_adapters(e, &(EngineAdapter){second.file, 1, ADAPTER_HIGH}, 1);
+    assert_int_equal(s.err, ERR_INPUT);
+    assert_non_null(strstr(s.message, "all its tensors are called transformer_2."));
+    s = engine_check_adapters(one, &second, 1); /* the only transformer is not the second */
+    assert_int_equal(s.err, ERR_INPUT);
+    assert_non_null(strstr(s.message, "matches nothing in this model"));
+    /* beside a file that names the second, another one is still read under its own names */
+    const EngineAdapter pair[] = {second, {"absent.safetensors", 1, ADAPTER_LOW}};
+    s = engine_check_adapters(e, pair, 2);
+    assert_int_equal(s.err, ERR_INPUT);
+    assert_non_null(strstr(s.message, "attn8.diff_b\" [1] matches nothing in this model, as do 1 more of its 2"));
+    unlink("second.safetensors");
+    unlink("absent.safetensors");
+    engine_close(&e);
+    engine_close(&one);
 }
 
 /* One step's latents: they show every weight. */
@@ -191,6 +228,7 @@ static void knows_the_publishers_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_what_does_not_fit), cmocka_unit_test(comes_off_again),
+                                       cmocka_unit_test(goes_to_the_transformer_it_names),
                                        cmocka_unit_test(knows_the_publishers_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
