@@ -13,7 +13,7 @@
 #include "coordinator/campaign/suppress.h"
 #include "coordinator/deliver/handover.h"
 #include "coordinator/deliver/placer.h"
-#include "coordinator/ledger/erase.h"
+#include "coordinator/deliver/takeback.h"
 #include "coordinator/ledger/guard.h"
 #include "coordinator/ledger/lost.h"
 #include "coordinator/watch/audit.h"
@@ -47,7 +47,6 @@ typedef struct {
     json_t *columns;
     char *campaign;
     int failed_in_a_row;
-    int64_t withdrawn[HANDOVER_WAYS]; /* told of */
 } Deliverer;
 
 static void clear_settled(Settled *s)
@@ -179,6 +178,14 @@ static Status may_go(Deliverer *d, const ClipRow *r, bool *may)
     return status_ok();
 }
 
+static Status make_handover(Deliverer *d, HandoverWay way, const ClipRow *r, Handover *out)
+{
+    int64_t times;
+    TRY(handed_count_withdrawn(d->ledger, r->clip_id, &times));
+    handover_make(way, r, times, &(HandoverFrom){d->campaign, d->to}, out);
+    return status_ok();
+}
+
 static Status deliver_one(void *self, const ClipRow *r)
 {
     Deliverer *d = self;
@@ -203,8 +210,7 @@ static Status deliver_one(void *self, const ClipRow *r)
                        .to = d->place.file_count,
                        .clip_id = text_copy(r->clip_id),
                        .sha256 = text_copy(r->sha256)};
-        if (!delivered && d->settings.delivery.upload) handover_make(r, d->campaign, d->to, &s->upload);
-        return status;
+        return !delivered && d->settings.delivery.upload ? make_handover(d, HANDOVER_UPLOAD, r, &s->upload) : status;
     }
     placer_drop(&d->place, files, true);
     twins_forget_places(d->place.twins); /* those of this clip are gone with its drafts */
@@ -231,6 +237,7 @@ static Status note_settled(Deliverer *d, const Settled *s)
     Status status = upload ? ledger_note_result(d->ledger, s->clip, "upload", upload) : status_ok();
     free(upload);
     if (failed(status) || !is_uploaded(s)) return status;
+    if (s->upload.order) TRY(takeback_note(d->ledger, HANDOVER_UPLOAD, s->clip_id, &s->upload));
     if (!s->again) TRY(ledger_note_result(d->ledger, s->clip, "suppressed", NULL));
     if (!s->again && d->settings.delivery.webhook)
         TRY(ledger_note_result(d->ledger, s->clip, "webhook", "{\"done\":false}"));
@@ -241,23 +248,19 @@ static void count_settled(Deliverer *d, const Settled *s)
 {
     if (s->why || s->withheld) return;
     if (!is_uploaded(s)) {
-        if (d->done.not_uploaded++ == 0) d->first_failed = text_copy(s->upload.reason);
+        if (d->done.not_uploaded++ == 0) {
+            free(d->first_failed);
+            d->first_failed = text_copy(s->upload.reason);
+        }
         return;
     }
     d->done.delivered += !s->again;
     d->done.restored += s->again;
 }
 
-static Status begin_writing(Deliverer *d)
-{
-    if (ledger_epoch(d->ledger) == 0)
-        TRY(ledger_begin_epoch(d->ledger, d->options.host, (int)getpid(), moment_wall_s()));
-    return ledger_begin(d->ledger, moment_wall_s());
-}
-
 static Status note_batch(Deliverer *d, int from, int to)
 {
-    Status status = begin_writing(d);
+    Status status = takeback_begin(d->ledger, d->options.host);
     for (int i = from; i < to && !failed(status); i++) {
         const Settled *s = &d->settled[i];
         status = note_settled(d, s);
@@ -331,44 +334,38 @@ static Status finish_batch(Deliverer *d)
 
 /* ---- telling of it ---- */
 
-static Status gather(Deliverer *d, const ClipRow *r, HandoverWay way)
+static Status gather_untold(void *self, const ClipRow *r)
 {
-    const bool delivered = strcmp(r->state, ledger_clip_state_name(CLIP_DELIVERED)) == 0 && way == HANDOVER_WEBHOOK &&
-                           !d->options.tell_only;
-    if (!(delivered || handover_is_withdrawal(r)) || !handover_waits(r->result, way)) return status_ok();
+    Deliverer *d = self;
+    if (strcmp(r->state, ledger_clip_state_name(CLIP_DELIVERED)) != 0 || !handover_waits(r->result, HANDOVER_WEBHOOK))
+        return status_ok();
     Settled *s = &d->settled[d->settled_count++];
-    *s = (Settled){.clip = r->clip};
-    handover_make(r, d->campaign, d->to, &s->upload);
-    return status_ok();
+    *s = (Settled){.clip = r->clip, .clip_id = text_copy(r->clip_id)};
+    return make_handover(d, HANDOVER_WEBHOOK, r, &s->upload);
 }
 
-static Status gather_untold(void *self, const ClipRow *r) { return gather(self, r, HANDOVER_WEBHOOK); }
-static Status gather_uploaded(void *self, const ClipRow *r) { return gather(self, r, HANDOVER_UPLOAD); }
-
-static void count_told(Deliverer *d, const Handover *h, HandoverWay way)
+static Status note_told(Deliverer *d, const Settled *s)
 {
-    if (h->done) {
-        d->withdrawn[way] += h->withdraw;
-        return;
-    }
-    int64_t *count = h->withdraw ? &d->done.not_withdrawn : &d->done.untold;
-    if ((*count)++ == 0 && !d->first_failed) d->first_failed = text_copy(h->reason);
+    char *document = handover_document(&s->upload);
+    Status status = ledger_note_result(d->ledger, s->clip, handover_way_name(HANDOVER_WEBHOOK), document);
+    free(document);
+    return failed(status) || !s->upload.done ? status
+                                             : takeback_note(d->ledger, HANDOVER_WEBHOOK, s->clip_id, &s->upload);
 }
 
-static Status tell_batch(Deliverer *d, HandoverWay way)
+static Status tell_batch(Deliverer *d)
 {
     Handover *wait[PLACER_CLIPS];
     for (int i = 0; i < d->settled_count; i++) wait[i] = &d->settled[i].upload;
-    handover_all(way, &d->settings.delivery, d->settings.notify.secret_file, wait, d->settled_count,
+    handover_all(HANDOVER_WEBHOOK, &d->settings.delivery, d->settings.notify.secret_file, wait, d->settled_count,
                  &d->failed_in_a_row);
-    Status status = begin_writing(d);
+    Status status = takeback_begin(d->ledger, d->options.host);
     for (int i = 0; i < d->settled_count; i++) {
-        char *document = handover_document(wait[i]);
-        if (!failed(status))
-            status = ledger_note_result(d->ledger, d->settled[i].clip, handover_way_name(way), document);
-        if (!failed(status) && wait[i]->withdraw) status = ledger_erase_told(d->ledger, d->settled[i].clip);
-        count_told(d, wait[i], way);
-        free(document);
+        if (!failed(status)) status = note_told(d, &d->settled[i]);
+        if (!wait[i]->done && d->done.untold++ == 0 && d->done.not_uploaded == 0) {
+            free(d->first_failed);
+            d->first_failed = text_copy(wait[i]->reason);
+        }
         clear_settled(&d->settled[i]);
     }
     d->settled_count = 0;
@@ -376,20 +373,30 @@ static Status tell_batch(Deliverer *d, HandoverWay way)
     return ledger_commit(d->ledger);
 }
 
-/* The webhook of what is delivered or withdrawn; the upload of what is withdrawn. */
-static Status tell_all(Deliverer *d, HandoverWay way)
+/* The webhook, of what is delivered. */
+static Status tell_all(Deliverer *d)
 {
-    const DeliverySettings *wish = &d->settings.delivery;
     int64_t end;
     d->failed_in_a_row = 0;
-    if (!(way == HANDOVER_UPLOAD ? wish->upload : wish->webhook) || d->options.files_only) return status_ok();
+    if (!d->settings.delivery.webhook || d->options.files_only) return status_ok();
     TRY(ledger_find_ends(d->ledger, &end, NULL));
     for (int64_t row = 0; row < end; row += PLACER_CLIPS) {
-        const ClipSink sink = {way == HANDOVER_UPLOAD ? gather_uploaded : gather_untold, d};
-        TRY(ledger_read_clip_range(d->ledger, row, row + PLACER_CLIPS, sink));
-        if (d->settled_count) TRY(tell_batch(d, way));
+        TRY(ledger_read_clip_range(d->ledger, row, row + PLACER_CLIPS, (ClipSink){gather_untold, d}));
+        if (d->settled_count) TRY(tell_batch(d));
     }
     return status_ok();
+}
+
+/* Before anything is handed over: who keeps one file a clip, whatever its key, must not lose the new one. */
+static Status take_back(Deliverer *d)
+{
+    Takeback t = {.from = {d->campaign, d->to}, .host = d->options.host};
+    if (d->options.files_only) return status_ok();
+    Status status = takeback_all(d->ledger, &d->settings, &t);
+    d->done.withdrawn = t.told;
+    d->done.not_withdrawn = t.untold;
+    d->first_failed = t.first_failed;
+    return status;
 }
 
 /* ---- all of it ---- */
@@ -417,14 +424,15 @@ static Status deliver_all(Deliverer *d)
 {
     enum { STRIDE = 16 }; /* rows read at a time: so often is looked whether the batch is full */
     int64_t end = 0;
-    if (!d->options.tell_only) TRY(ledger_find_ends(d->ledger, &end, NULL));
+    TRY(take_back(d));
+    if (d->options.tell_only) return verdict(d);
+    TRY(ledger_find_ends(d->ledger, &end, NULL));
     for (int64_t row = 0; row < end; row += STRIDE) {
         TRY(ledger_read_clip_range(d->ledger, row, row + STRIDE, (ClipSink){deliver_one, d}));
         if (d->settled_count > PLACER_CLIPS - STRIDE || d->place.bytes >= BATCH_BYTES) TRY(finish_batch(d));
     }
     TRY(finish_batch(d));
-    TRY(tell_all(d, HANDOVER_UPLOAD));
-    TRY(tell_all(d, HANDOVER_WEBHOOK));
+    TRY(tell_all(d));
     return verdict(d);
 }
 
@@ -471,8 +479,6 @@ Status deliver_clips(Ledger *l, const DeliverOptions *o, Delivery *out)
     if (!o->tell_only) TRY_OUT(prepare_delivery(d));
     status = deliver_all(d);
 out:
-    for (int i = 0; i < HANDOVER_WAYS; i++)
-        if (d->withdrawn[i] > d->done.withdrawn) d->done.withdrawn = d->withdrawn[i];
     *out = d->done;
     placer_drop(&d->place, 0, true);
     for (int i = 0; i < d->settled_count; i++) clear_settled(&d->settled[i]);

@@ -20,7 +20,7 @@ const char *handover_way_name(HandoverWay way) { return way_names[way]; }
 
 /* ---- the order ---- */
 
-/* file: the clip's first, in whose folder the others are. delivery NULL: they are not there any more. */
+/* file: the clip's first, in whose folder the others are. */
 static json_t *file_list(const char *file, const json_t *files, const char *delivery, Hash *key)
 {
     json_t *list = json_array(), *item;
@@ -31,11 +31,9 @@ static json_t *file_list(const char *file, const json_t *files, const char *deli
         const char *name = json_string_value(json_object_get(item, "name")),
                    *sha256 = json_string_value(json_object_get(item, "sha256"));
         if (!name || !sha256) continue;
-        json_t *one =
-            json_pack("{s:s,s:O,s:s}", "name", name, "bytes", json_object_get(item, "bytes"), "sha256", sha256);
-        char *path = text_format("%s/%s/%s", delivery ? delivery : "", folder, name);
-        if (delivery) json_object_set_new(one, "path", json_string(path));
-        json_array_append_new(list, one);
+        char *path = text_format("%s/%s/%s", delivery, folder, name);
+        json_array_append_new(list, json_pack("{s:s,s:O,s:s,s:s}", "name", name, "bytes",
+                                              json_object_get(item, "bytes"), "sha256", sha256, "path", path));
         hash_add_field(key, "file", "%s %s", name, sha256);
         free(path);
     }
@@ -49,47 +47,69 @@ static void copy_text(json_t *to, const char *key, const json_t *from)
     if (text) json_object_set_new(to, key, json_string(text));
 }
 
-void handover_make(const ClipRow *r, const char *campaign, const char *delivery, Handover *out)
+static char *dump(json_t *o) /* takes it */
 {
-    const bool withdraw = handover_is_withdrawal(r);
-    json_t *now = json_loads(r->result, 0, NULL), *own = json_loads(r->finish, 0, NULL), *order = json_object();
-    const json_t *result = withdraw ? json_object_get(now, "withdrawn") : now;
-    const char *was = json_string_value(json_object_get(result, "file"));
+    char *text = json_dumps(o, JSON_COMPACT);
+    if (!text) abort();
+    json_decref(o);
+    return text;
+}
+
+/* Adds what an order says of the receiver's work, of both kinds. */
+static void address(json_t *order, const char *action, const char *clip_id, const char *key, const HandoverFrom *from)
+{
+    json_object_set_new(order, "action", json_string(action));
+    json_object_set_new(order, "campaign", json_string(from->campaign));
+    json_object_set_new(order, "clip", json_string(clip_id));
+    json_object_set_new(order, "key", json_string(key));
+    json_object_set_new(order, "folder", json_string(from->folder));
+}
+
+void handover_make(HandoverWay way, const ClipRow *r, int64_t times, const HandoverFrom *from, Handover *out)
+{
+    json_t *result = json_loads(r->result, 0, NULL), *own = json_loads(r->finish, 0, NULL), *order = json_object();
+    const json_t *upload = json_object_get(result, way_names[HANDOVER_UPLOAD]);
+    const char *answer = json_string_value(json_object_get(upload, "answer")),
+               *uploaded = json_string_value(json_object_get(upload, "key"));
     Hash *h = hash_begin();
-    hash_add_field(h, "campaign", "%s", campaign);
+    *out = (Handover){.clip = r->clip};
+    hash_add_field(h, "campaign", "%s", from->campaign);
     hash_add_field(h, "clip", "%s", r->clip_id);
-    json_t *files =
-        file_list(withdraw && was ? was : r->file, json_object_get(result, "files"), withdraw ? NULL : delivery, h);
-    *out = (Handover){.clip = r->clip, .withdraw = withdraw};
+    if (times) hash_add_field(h, "withdrawn", "%lld", (long long)times);
+    json_t *files = file_list(r->file, json_object_get(result, "files"), from->folder, h);
     hash_end(h, out->key);
-    for (int i = HANDOVER_WAYS - 1; i >= 0 && withdraw;
-         i--) { /* under the key that they know; an erased clip has no files */
-        const char *key = json_string_value(json_object_get(json_object_get(result, way_names[i]), "key"));
-        if (key) snprintf(out->key, sizeof out->key, "%s", key);
-    }
-    json_object_set_new(order, "action", json_string(withdraw ? "withdraw" : "deliver"));
-    json_object_set_new(order, "campaign", json_string(campaign));
-    json_object_set_new(order, "clip", json_string(r->clip_id));
-    json_object_set_new(order, "key", json_string(out->key));
-    json_object_set_new(order, "folder", json_string(delivery));
+    if (way == HANDOVER_WEBHOOK && uploaded) snprintf(out->key, sizeof out->key, "%s", uploaded);
+    address(order, "deliver", r->clip_id, out->key, from);
     json_object_set_new(order, "files", files);
     copy_text(order, "page", result);
     copy_text(order, "captions", result);
     copy_text(order, "variant", own);
-    const char *answer =
-        json_string_value(json_object_get(json_object_get(result, way_names[HANDOVER_UPLOAD]), "answer"));
     if (answer) json_object_set_new(order, "uploaded", json_string(answer));
-    out->order = json_dumps(order, JSON_COMPACT);
-    if (!out->order) abort();
-    json_decref(order);
+    out->order = dump(order);
     json_decref(own);
-    json_decref(now);
+    json_decref(result);
 }
 
-bool handover_is_withdrawal(const ClipRow *r)
+void handover_make_withdrawal(const HandedRow *r, const HandoverFrom *from, Handover *out)
 {
-    return strcmp(r->state, ledger_clip_state_name(CLIP_REVOKED)) == 0 ||
-           strcmp(r->state, ledger_clip_state_name(CLIP_ERASED)) == 0;
+    json_t *order = json_loads(r->document, 0, NULL);
+    if (!json_is_object(order)) json_decref(order), order = json_object();
+    *out = (Handover){.clip = r->id, .withdraw = true};
+    snprintf(out->key, sizeof out->key, "%s", r->key);
+    address(order, "withdraw", r->clip_id, r->key, from);
+    if (!json_object_get(order, "files")) json_object_set_new(order, "files", json_array());
+    out->order = dump(order);
+}
+
+char *handover_kept(const Handover *h)
+{
+    static const char *const said_anew[] = {"action", "campaign", "clip", "key", "folder"};
+    json_t *o = json_loads(h->order, 0, NULL), *file;
+    size_t i;
+    for (size_t k = 0; k < sizeof said_anew / sizeof *said_anew; k++) json_object_del(o, said_anew[k]);
+    json_array_foreach(json_object_get(o, "files"), i, file) json_object_del(file, "path");
+    if (h->answer && *h->answer) json_object_set_new(o, "uploaded", json_string(h->answer));
+    return dump(o);
 }
 
 void handover_clear(Handover *h)
@@ -153,10 +173,7 @@ static char *event_body(const Handover *h)
     json_object_set_new(o, "time", json_string(when));
     json_object_del(o, "folder");
     json_array_foreach(json_object_get(o, "files"), i, file) json_object_del(file, "path");
-    char *text = json_dumps(o, JSON_COMPACT);
-    json_decref(o);
-    if (!text) abort();
-    return text;
+    return dump(o);
 }
 
 static Status post(const Work *w, const Handover *h)
@@ -253,10 +270,7 @@ char *handover_document(const Handover *h)
     if (h->answer && *h->answer) json_object_set_new(o, "answer", json_string(h->answer));
     json_t *reason = h->reason ? json_string(h->reason) : NULL;
     if (h->reason) json_object_set_new(o, "reason", reason ? reason : json_string("failed"));
-    char *text = json_dumps(o, JSON_COMPACT);
-    json_decref(o);
-    if (!text) abort();
-    return text;
+    return dump(o);
 }
 
 bool handover_waits(const char *document, HandoverWay way)

@@ -8,8 +8,9 @@
  * - `key` is the same whenever the same files of the same clip are handed over, and another one when a file is another: a receiver that keeps
  *   it takes nothing twice, also when this process dies between the upload and its note.
  * - A clip that was uploaded, or told of, and is withdrawn since (a consent was taken back) is handed over once more: "action": "withdraw", the
- *   same key and files without paths, and "uploaded", what the upload answered; the event is "clip.withdrawn", with an id of its own.
- * - So is one whose row is erased because its customer, or whom it shows, wants that; before its data go. When they do not take it, the clip is
+ *   same key and files without paths, and "uploaded", what the upload answered; the event is "clip.withdrawn", with an id of its own. So is each
+ *   version that was ever taken, under its own key (ledger/handed.h). A clip that is delivered again after that has another key.
+ * - So is one whose row left the table, or is erased because its customer, or whom it shows, wants that; before its data go. When they do not take it, the clip is
  *   called by its tombstone's name the next time, and has no files: the key says which it is.
  * - A clip is delivered when it was uploaded. One that was not stays approved, with its reason, and the next delivery hands over that one
  *   alone.
@@ -25,6 +26,7 @@
 #include <jansson.h>
 
 #include "coordinator/campaign/settings.h"
+#include "coordinator/ledger/handed.h"
 #include "coordinator/ledger/view.h"
 
 enum { HANDOVER_GIVE_UP_AFTER = 5, HANDOVER_ANSWER_BYTES = 2000 };
@@ -32,8 +34,8 @@ enum { HANDOVER_GIVE_UP_AFTER = 5, HANDOVER_ANSWER_BYTES = 2000 };
 typedef enum { HANDOVER_UPLOAD, HANDOVER_WEBHOOK, HANDOVER_WAYS } HandoverWay;
 const char *handover_way_name(HandoverWay way); /* as the clip's document calls it: "upload", "webhook" */
 
-typedef struct { /* of one clip; handover_clear */
-    int64_t clip;
+typedef struct {  /* of one clip; handover_clear */
+    int64_t clip; /* of a withdrawal: HandedRow.id */
     bool withdraw;
     char *order; /* JSON */
     char key[HASH_TEXT];
@@ -43,9 +45,12 @@ typedef struct { /* of one clip; handover_clear */
     char *answer, *reason; /* reason NULL: done */
 } Handover;
 
-bool handover_is_withdrawal(const ClipRow *r); /* its clip is revoked, or erased */
-/* campaign: its name; delivery: the folder, absolute. A handover that waits. */
-void handover_make(const ClipRow *r, const char *campaign, const char *delivery, Handover *out);
+typedef struct {
+    const char *campaign, *folder; /* its name; delivery/, absolute */
+} HandoverFrom;
+/* times: how many keys of the clip were withdrawn. */
+void handover_make(HandoverWay way, const ClipRow *r, int64_t times, const HandoverFrom *from, Handover *out);
+void handover_make_withdrawal(const HandedRow *r, const HandoverFrom *from, Handover *out);
 void handover_clear(Handover *h);
 
 /* All of them, by several threads. *failed_in_a_row goes on from call to call. */
@@ -54,6 +59,8 @@ void handover_all(HandoverWay way, const DeliverySettings *s, const char *secret
 
 /* As the clip's document keeps it; free() it. */
 char *handover_document(const Handover *h);
+/* What handed_note keeps of one that was taken; free() it. */
+char *handover_kept(const Handover *h);
 bool handover_waits(const char *document, HandoverWay way); /* it was to be handed over, and has not been */
 /* Why the clip of this document was not delivered, or nobody told of it, "upload: ..."; NULL: it was. free() it. */
 char *handover_reason(const char *document);

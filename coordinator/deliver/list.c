@@ -189,6 +189,19 @@ static Status put_upload(void *self, const ClipRow *r)
     return status_ok();
 }
 
+static Status put_taken_back(void *self, const HandedRow *r)
+{
+    List *list = self;
+    json_t *document = json_loads(r->document, 0, NULL);
+    const char *answer = json_string_value(json_object_get(document, "uploaded"));
+    put_field(list->file, r->clip_id);
+    fprintf(list->file, ",%s,,", r->withdrawn ? "withdrawn" : "to be withdrawn");
+    put_field(list->file, answer ? answer : "");
+    fputs(",,\n", list->file);
+    json_decref(document);
+    return status_ok();
+}
+
 /* Some rows at a time: with a rollback journal the coordinator cannot commit while somebody reads. */
 static Status put_rows(Ledger *l, List *list, Status (*put)(void *self, const ClipRow *r))
 {
@@ -225,7 +238,8 @@ static Status put_uploads(Ledger *l, FILE *f)
 {
     List list = {.file = f};
     fputs("clip_id,status,uploaded_at,answer,tries,reason\n", f);
-    return put_rows(l, &list, put_upload);
+    TRY(put_rows(l, &list, put_upload));
+    return handed_read_taken_back(l, handover_way_name(HANDOVER_UPLOAD), (HandedSink){put_taken_back, &list});
 }
 
 static Status write_whole(Ledger *l, const char *file, Status (*put)(Ledger *l, FILE *f))

@@ -11,6 +11,7 @@
 #include "coordinator/deliver/list.h"
 #include "coordinator/deliver/sweep.h"
 #include "coordinator/ledger/guard.h"
+#include "coordinator/ledger/handed.h"
 #include "coordinator/ledger/owner.h"
 #include "coordinator/watch/audit.h"
 #include "coordinator/watch/events.h"
@@ -89,20 +90,25 @@ typedef struct {
     int64_t count;
 } List;
 
-static Status put_row(void *self, const WithdrawnRow *r)
+static Status put_row(void *self, const RevocationRow *r)
 {
     List *list = self;
-    char when[32];
-    if (list->count++ == 0) fputs("clip_id,revoked_at,reason,was,file,delivered_to,sha256\n", list->to);
+    char when[32], again[32] = "";
+    if (list->count++ == 0)
+        fputs("clip_id,revoked_at,reason,was,file,delivered_to,sha256,now,delivered_again_at\n", list->to);
+    if (r->delivered_again_s > 0) trust_time_text((int64_t)r->delivered_again_s, again);
     trust_time_text((int64_t)r->revoked_s, when);
     put_cell(list->to, r->clip_id, ",");
     put_cell(list->to, when, ",");
     put_cell(list->to, r->reason, ",");
     put_cell(list->to, r->was, ",");
     put_cell(list->to, r->file, ",");
-    char *delivered = strcmp(r->was, "delivered") == 0 ? text_format("delivery/%s", r->file) : text_copy("");
+    char *delivered =
+        *r->file && strcmp(r->was, "delivered") == 0 ? text_format("delivery/%s", r->file) : text_copy("");
     put_cell(list->to, delivered, ",");
-    put_cell(list->to, r->sha256, "\n");
+    put_cell(list->to, r->sha256, ",");
+    put_cell(list->to, r->now, ",");
+    put_cell(list->to, again, "\n");
     free(delivered);
     return status_ok();
 }
@@ -113,7 +119,7 @@ Status withdraw_write_list(Ledger *l, const char *folder)
     size_t bytes;
     List list = {.to = open_memstream(&text, &bytes)};
     if (!list.to) abort();
-    Status status = guard_read_withdrawn(l, (WithdrawnSink){put_row, &list});
+    Status status = handed_read_revocations(l, (RevocationSink){put_row, &list});
     const bool whole = fclose(list.to) == 0;
     if (!failed(status) && !whole) status = status_fail(ERR_NODE, "out of memory for %s", path);
     if (!failed(status) && list.count)

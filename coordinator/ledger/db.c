@@ -7,7 +7,7 @@
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/running.h"
 
-enum { FORMAT = 8, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */ };
+enum { FORMAT = 9, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */ };
 
 static const char schema[] =
     "CREATE TABLE campaign(one INTEGER PRIMARY KEY CHECK(one = 1), name TEXT NOT NULL, fingerprint TEXT NOT NULL,"
@@ -17,6 +17,15 @@ static const char schema[] =
     "  deadline_s REAL NOT NULL, pilot TEXT NOT NULL,"
     "  part INTEGER NOT NULL, parts INTEGER NOT NULL, detail TEXT NOT NULL);"
     /* rows that left the table, and what is to be deleted of them and of clips that were replaced: update.h */
+    /* what uploads and webhooks took, and what was revoked since: handed.h */
+    "CREATE TABLE handed(id INTEGER PRIMARY KEY, way TEXT NOT NULL, key TEXT NOT NULL, clip_id TEXT NOT NULL,"
+    "  state TEXT NOT NULL, document TEXT NOT NULL, UNIQUE(way, key));"
+    "CREATE INDEX handed_by_clip ON handed(clip_id);"
+    "CREATE INDEX handed_owed ON handed(way) WHERE state = 'owed';"
+    "CREATE TABLE revocations(id INTEGER PRIMARY KEY, clip_id TEXT NOT NULL, revoked_s REAL NOT NULL, reason TEXT NOT "
+    "NULL,"
+    "  was TEXT NOT NULL, file TEXT NOT NULL, sha256 TEXT NOT NULL, delivered_again_s REAL);"
+    "CREATE INDEX revocations_by_clip ON revocations(clip_id);"
     "CREATE TABLE removed(clip_id TEXT PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT, removed_s REAL NOT NULL);"
     "CREATE TABLE leavings(kind TEXT NOT NULL, name TEXT NOT NULL, since_s REAL NOT NULL, PRIMARY KEY(kind, name)) "
     "WITHOUT ROWID;"

@@ -7,7 +7,7 @@
 
 #include "common/file.h"
 #include "coordinator/ledger/counts.h"
-#include "coordinator/ledger/guard.h"
+#include "coordinator/ledger/handed.h"
 #include "coordinator/ledger/sql.h"
 #include "coordinator/ledger/steer.h"
 #include "coordinator/ledger/update.h"
@@ -143,14 +143,6 @@ static Status find_shot(Ledger *l, int64_t shot, Erased *out)
     return status_ok();
 }
 
-/* Of a clip that was revoked before, its result says already what is owed. */
-static Status begin_result(Ledger *l, int64_t clip, ClipState was, bool take_back)
-{
-    if (was == CLIP_REVOKED) return status_ok();
-    if (take_back) return guard_keep_where_it_went(l, clip);
-    return ledger_sql_run(l, "UPDATE clips SET result = NULL WHERE clip = ?1", "i", clip);
-}
-
 Status ledger_erase_begin(Ledger *l, const char *clip_id, bool take_back, Erased *out)
 {
     Row row = {0};
@@ -164,7 +156,8 @@ Status ledger_erase_begin(Ledger *l, const char *clip_id, bool take_back, Erased
     TRY_OUT(find_shot(l, row.shot, out));
     out->again = row.begun;
     if (row.begun) goto out;
-    TRY_OUT(begin_result(l, out->clip, row.state, take_back));
+    TRY_OUT(ledger_sql_run(l, "UPDATE clips SET result = NULL WHERE clip = ?1", "i", out->clip));
+    if (take_back) TRY_OUT(handed_take_back(l, clip_id));
     TRY_OUT(ledger_state_move_clip(l, out->clip, EV_ERASE));
     TRY_OUT(ledger_sql_run(l, "UPDATE clips SET reason = ?1 WHERE clip = ?2", "ti", begun, out->clip));
     status = ledger_leave(l, LEAVING_ROW, out->stem);
@@ -197,14 +190,6 @@ static Status find_name(Ledger *l, int64_t clip, char **name)
     return status_ok();
 }
 
-/* SQL: the result of a withdrawn clip, of which something is owed. */
-#define IS_OWED                                                                                                        \
-    "json_type(nullif(result, ''), '$.withdrawn') IS 'object' AND (json_extract(result, '$.upload.done') IS 0"         \
-    " OR json_extract(result, '$.webhook.done') IS 0)"
-#define WITHOUT_FILES                                                                                                  \
-    "json_remove(result, '$.withdrawn.file', '$.withdrawn.files', '$.upload.reason', '$.upload.answer', "              \
-    "'$.webhook.reason')"
-
 /* Writes the tombstone: the row's place in the table, and when it was erased. */
 static Status write_tombstone(Ledger *l, const Row *row, const Erased *e)
 {
@@ -215,9 +200,9 @@ static Status write_tombstone(Ledger *l, const Row *row, const Erased *e)
             l,
             "UPDATE clips SET clip_id = ?1, stem = ?1, shot = NULL, reason = NULL, customer = ?2, file = NULL,"
             " thumbnail = NULL, sheet = NULL, duration_s = NULL, width = NULL, height = NULL, lease = NULL,"
-            " reviewer = NULL, decided_s = ?3, finish = NULL, seed = NULL,"
-            " result = CASE WHEN " IS_OWED " THEN " WITHOUT_FILES " END WHERE clip = ?4",
+            " reviewer = NULL, decided_s = ?3, finish = NULL, seed = NULL, result = NULL WHERE clip = ?4",
             "ttdi", name, cells, l->now_s, e->clip);
+    if (!failed(status)) status = handed_erase(l, e->clip_id, name);
     free(name);
     free(cells);
     return status;
@@ -272,12 +257,6 @@ out:
     erased_clear(&now);
     json_decref(row.cells);
     return status;
-}
-
-Status ledger_erase_told(Ledger *l, int64_t clip)
-{
-    return ledger_sql_run(
-        l, "UPDATE clips SET result = NULL WHERE clip = ?1 AND state = 'erased' AND NOT (" IS_OWED ")", "i", clip);
 }
 
 Status ledger_compact(Ledger *l)

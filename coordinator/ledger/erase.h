@@ -22,13 +22,11 @@ void erased_clear(Erased *e);
 /* Whether there is a row of that id. */
 Status ledger_erase_knows(Ledger *l, const char *clip_id, bool *yes);
 /* Inside a round, of a campaign that no coordinator works on. One that was begun before is taken up again. ERR_INPUT: no such customer, or
- * a tombstone. take_back: who had got the clip is to be told that it is withdrawn, as of a revoked one (guard_keep_where_it_went). */
+ * a tombstone. take_back: who had got the clip is to be told that it is withdrawn, as of a revoked one (handed.h). */
 Status ledger_erase_begin(Ledger *l, const char *clip_id, bool take_back, Erased *out);
-/* Inside a round. What is erased may stand in free pages and in the journal until ledger_compact. Of a clip whose withdrawal is still owed the
- * tombstone keeps the key of the handover and what the upload answered. */
+/* Inside a round. What is erased may stand in free pages and in the journal until ledger_compact. Of what is
+ * still to be withdrawn, the key of the handover and the answer of the upload stay, under the tombstone's name (handed.h). */
 Status ledger_erase_end(Ledger *l, const Erased *e);
-/* Inside a round: they have been told. An erased clip of which nothing is owed any more keeps nothing. */
-Status ledger_erase_told(Ledger *l, int64_t clip);
 /* Outside of rounds: rewrites the file without its free pages, and empties the journal. */
 Status ledger_compact(Ledger *l);
 

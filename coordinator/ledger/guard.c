@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/handed.h"
 #include "coordinator/ledger/steer.h"
 #include "coordinator/ledger/update.h"
 #include "trust/trust.h"
@@ -334,30 +335,14 @@ void guard_release(Guard *g)
     if (g && g->store) trust_release(g->store);
 }
 
-Status guard_keep_where_it_went(Ledger *l, int64_t clip)
-{
-    static const char *const ways[] = {"upload", "webhook"};
-    TRY(ledger_sql_run(l,
-                       "UPDATE clips SET result = json_object('withdrawn', json_object('was', state, 'file', "
-                       "ifnull(file, ''), 'upload', json_extract(nullif(result, ''), '$.upload'), 'webhook', "
-                       "json_extract(nullif(result, ''), '$.webhook'), 'files', json_extract(nullif(result, ''), "
-                       "'$.files'))) WHERE clip = ?1",
-                       "i", clip));
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        TRY(ledger_sql_run(l,
-                           "UPDATE clips SET result = json_set(result, '$.' || ?2, json('{\"done\":false}')) WHERE "
-                           "clip = ?1 AND json_extract(result, '$.withdrawn.' || ?2 || '.done')",
-                           "it", clip, ways[i]));
-    return status_ok();
-}
-
 Status guard_revoke(Ledger *l, const GuardedClip *c)
 {
-    TRY(guard_keep_where_it_went(l, c->clip));
+    TRY(handed_note_revocation(l, c->clip, c->reason));
+    TRY(handed_take_back(l, c->clip_id));
     TRY(ledger_state_move_clip(l, c->clip, EV_REVOKE));
     TRY(ledger_sql_run(l,
                        "UPDATE clips SET reason = ?1, file = NULL, thumbnail = NULL, sheet = NULL, duration_s = NULL,"
-                       " width = NULL, height = NULL, reviewer = NULL, decided_s = ?2 WHERE clip = ?3",
+                       " width = NULL, height = NULL, reviewer = NULL, decided_s = ?2, result = NULL WHERE clip = ?3",
                        "tdi", c->reason, l->now_s, c->clip));
     TRY(ledger_leave(l, LEAVING_ROW, c->stem));
     return c->shot >= 0 ? ledger_follow_clips(l, c->shot) : status_ok();
@@ -387,24 +372,4 @@ Status guard_has_shots(Ledger *l, bool *yes)
     Status status = ledger_sql_number(l, &any, "SELECT EXISTS(SELECT 1 " IDLE_SHOTS ")", "");
     *yes = any != 0;
     return status;
-}
-
-Status guard_read_withdrawn(Ledger *l, WithdrawnSink sink)
-{
-    Query q = ledger_sql_query(
-        l,
-        "SELECT clip_id, ifnull(reason, ''), ifnull(json_extract(result, '$.withdrawn.was'), ''),"
-        " ifnull(json_extract(result, '$.withdrawn.file'), ''), ifnull(sha256, ''), ifnull(decided_s, 0)"
-        " FROM clips WHERE state = 'revoked' ORDER BY clip",
-        "");
-    while (ledger_sql_next(&q)) {
-        WithdrawnRow r = {ledger_sql_text(&q, 0), ledger_sql_text(&q, 1), ledger_sql_text(&q, 2),
-                          ledger_sql_text(&q, 3), ledger_sql_text(&q, 4), ledger_sql_real(&q, 5)};
-        Status status = sink.row(sink.self, &r);
-        if (failed(status)) {
-            ledger_sql_end(&q);
-            return status;
-        }
-    }
-    return q.status;
 }

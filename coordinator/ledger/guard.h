@@ -43,26 +43,12 @@ void guard_release(Guard *g);
 /* The number of the consent that allows a clip with this finish document now; 0: none. */
 int guard_consent(Guard *g, const char *finish);
 
-/* Inside a round, of clips that no lease runs for: they are revoked, with the reason, and their files are to be deleted (update.h). */
+/* Inside a round, of clips that no lease runs for: they are revoked, with the reason; their files are to be deleted (update.h),
+ * and who had got them is to be told (handed.h). */
 Status guard_revoke(Ledger *l, const GuardedClip *c);
-
-/* Inside a round, before the clip leaves the state that it is in: its result keeps, as "withdrawn", where it had gone, for the list; and its
- * upload and webhook, if they were done, wait for being told of it (deliver/handover.h). */
-Status guard_keep_where_it_went(Ledger *l, int64_t clip);
 
 /* Inside a round: renders that only revoked clips have go, and their checkpoints and masters with them. Not those that a lease runs for. */
 Status guard_drop_shots(Ledger *l);
 Status guard_has_shots(Ledger *l, bool *yes); /* whether there are such */
-
-/* Clips that were revoked, and what each had been. Texts borrowed until the next. */
-typedef struct {
-    const char *clip_id, *reason, *was, *file, *sha256;
-    double revoked_s;
-} WithdrawnRow;
-typedef struct {
-    Status (*row)(void *self, const WithdrawnRow *row);
-    void *self;
-} WithdrawnSink;
-Status guard_read_withdrawn(Ledger *l, WithdrawnSink sink);
 
 #endif

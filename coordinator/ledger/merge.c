@@ -95,6 +95,8 @@ static Status take_rows(Ledger *l, int number, int count)
         "  verb, reviewer, reason, sha256, decided_s FROM part.decisions;"
         "INSERT OR IGNORE INTO removed SELECT * FROM part.removed;"
         "INSERT OR IGNORE INTO leavings SELECT * FROM part.leavings;"
+        "INSERT INTO revocations(clip_id, revoked_s, reason, was, file, sha256, delivered_again_s)"
+        "  SELECT clip_id, revoked_s, reason, was, file, sha256, delivered_again_s FROM part.revocations ORDER BY id;"
         "INSERT OR IGNORE INTO lot SELECT * FROM part.lot;"
         /* open requests for clips of a part; those for a part as a whole end with it */
         "INSERT INTO requests(verb, clip_id, filter, number, asked_s, reviewer, reason, seen)"

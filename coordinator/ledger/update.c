@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "coordinator/campaign/stem.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/handed.h"
 #include "coordinator/ledger/plan.h"
 #include "coordinator/ledger/steer.h"
 
@@ -74,6 +75,7 @@ static Status remove_row(Update *u, const RemovedRow *r)
     TRY(status);
     TRY(ledger_sql_run(l, "INSERT OR REPLACE INTO removed SELECT clip_id, state, sha256, ?1 FROM clips WHERE clip = ?2",
                        "di", l->now_s, r->clip));
+    TRY(handed_take_back(l, r->id));
     TRY(ledger_sql_run(l, "DELETE FROM clips WHERE clip = ?1", "i", r->clip));
     ledger_state_add_clips(l, before.state, -1);
     touch(u, before.shot);

@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "coordinator/ledger/alike.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/handed.h"
 #include "coordinator/ledger/review.h"
 #include "coordinator/ledger/running.h"
 
@@ -458,7 +459,11 @@ int ledger_ready_masters(const Ledger *l)
     return count;
 }
 
-Status ledger_note_delivered(Ledger *l, int64_t clip) { return ledger_state_move_clip(l, clip, EV_DELIVER); }
+Status ledger_note_delivered(Ledger *l, int64_t clip)
+{
+    TRY(ledger_state_move_clip(l, clip, EV_DELIVER));
+    return handed_note_return(l, clip);
+}
 
 Status ledger_note_result(Ledger *l, int64_t clip, const char *member, const char *json)
 {

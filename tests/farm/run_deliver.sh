@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What follows when clips are made: an upload by a command that fails at first, a webhook that is down at first, and a list of those who get
-# nothing. Only what failed is done again, the receiver's key is the same then, and nothing is told twice.
+# nothing. Only what failed is done again, the receiver's key is the same then, and nothing is told twice. What was handed over and may not be
+# shown any more is taken back, each version of it.
 source "$(dirname "$0")/../fault/farm.sh"
 command -v python3 >/dev/null || skip "no python3"
 export HOOKS=$WORK/hooks REELWRIGHT_WEBHOOK_SECRET=whsec_c2VjcmV0
@@ -31,6 +32,11 @@ cat >upload.sh <<'U'
 set -eu
 [ $# = 0 ]
 order=$(cat)
+if [[ $order == *'"action":"withdraw"'* ]]; then
+  [ ! -f "$HOOKS/down" ] || exit 9
+  echo "$order" >>"$HOOKS/withdrawn"
+  exit 0
+fi
 eval "$(python3 -c 'import json, sys, shlex
 o = json.load(sys.stdin)
 print("clip=%s key=%s first=%s sum=%s count=%d" % (*map(shlex.quote, (o["clip"], o["key"], o["files"][0]["path"], o["files"][0]["sha256"])), len(o["files"])))' <<<"$order")"
@@ -108,4 +114,38 @@ mv stop.csv gone.csv
 status=0
 "$PROGRAM" deliver out >deliver.out 2>deliver.err || status=$?
 [ "$status" != 0 ] && grep -q 'nothing is delivered without deliver.suppress' deliver.err || fail "a list that is gone: $(cat deliver.err)"
+mv gone.csv stop.csv
+
+# All clips are made again, one row left the table: its clip is withdrawn, also by the webhook, when they take that. Then a customer is erased:
+# both versions of the clip are withdrawn.
+tries=$(wc -l <"$HOOKS/tries")
+sed -i 's/^seed: 5/seed: 6/' post.yaml
+sed -i '/^emil/d' post.csv
+touch hook_down "$HOOKS/down"
+status_is 1 "$PROGRAM" run post.yaml --out out --workers 1 --update >run.out 2>&1
+[ -z "$(grep -l . "$HOOKS/withdrawn" 2>/dev/null)" ] || fail "withdrawn: $(cat "$HOOKS/withdrawn")"
+rm hook_down "$HOOKS/down"
+for i in 1 2; do "$PROGRAM" deliver out >deliver.out 2>&1 || fail "deliver: $(cat deliver.out)"; done
+"$PROGRAM" erase out anna >erase.txt 2>&1 || fail "erase: $(cat erase.txt)"
+"$PROGRAM" deliver out >deliver.out 2>&1 || fail "deliver: $(cat deliver.out)"
+tail -n +$((tries + 1)) "$HOOKS/tries" >later
+python3 - "$HOOKS" <<'P' || fail "what was withdrawn: $(cat "$HOOKS/withdrawn"; grep withdrawn posts.log)"
+import json, sys
+asked = [json.loads(x) for x in open(sys.argv[1] + '/withdrawn')]
+first, later = ({tuple(x.split()) for x in open(f)} for f in (sys.argv[1] + '/tries', 'later'))
+key = lambda clip, of: {k for c, k in of if c == clip}
+assert len(key('anna', later)) == 1 and len(key('anna', first)) == 2 and not key('emil', later), (first, later)
+assert [x['clip'] for x in asked] == ['emil', 'anna', 'anna'], asked
+assert {x['key'] for x in asked} == key('emil', first) | key('anna', first), asked
+assert all(x['uploaded'] == 'https://store.example.com/' + x['clip'] and not any('path' in f for f in x['files']) for x in asked), asked
+assert asked[0]['files'], asked
+posts = [x.split(' ', 3) for x in open('posts.log')]
+told = [(id, json.loads(body)) for status, id, signed, body in posts if status == '204' and '"clip.withdrawn"' in body]
+assert [(o['clip'], o['key']) for _, o in told] == [(x['clip'], x['key']) for x in asked], told
+tells = {id for status, id, signed, body in posts if '"clip.delivered"' in body}
+assert len({id for id, _ in told}) == 3 and not tells & {id for id, _ in told}, told
+assert all('action' not in o and 'folder' not in o and not any('path' in f for f in o['files']) for _, o in told), told
+assert any(status == '503' and '"clip.withdrawn"' in body for status, _, _, body in posts), 'the webhook was not tried while it was down'
+P
+! grep -rlE 'anna' out/ledger.db out/delivery.csv || fail "the erased customer is named"
 echo "uploads, webhooks and the list of those who get nothing do what they should"
