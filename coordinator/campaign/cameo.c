@@ -295,6 +295,8 @@ void campaign_cameo_add(const CampaignCameo *c, ShotMedia *m, ShotFile *referenc
     m->reference = reference;
 }
 
+const Template *campaign_cameo_template(const CampaignCameo *c) { return c ? c->id : NULL; }
+
 json_t *campaign_cameo_document(const CampaignCameo *c)
 {
     const CampaignFile *f = &c->l->file;

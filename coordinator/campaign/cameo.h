@@ -25,6 +25,8 @@ void campaign_cameo_ask(CampaignCameo *c, int64_t row, CampaignCameoRow *out);
  * SHOT_MAX_REFERENCES places. */
 void campaign_cameo_add(const CampaignCameo *c, ShotMedia *m, ShotFile *reference);
 bool campaign_cameo_gives_image(const CampaignLoad *l); /* the model takes the face as its first frame */
+/* The template of its id; NULL: the campaign has none. */
+const Template *campaign_cameo_template(const CampaignCameo *c);
 /* "trust" of the campaign's finish document: the store and what is the same for every row. */
 json_t *campaign_cameo_document(const CampaignCameo *c);
 

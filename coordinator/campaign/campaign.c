@@ -21,6 +21,7 @@
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/model_files.h"
 #include "coordinator/campaign/rendition.h"
+#include "coordinator/campaign/shot_keys.h"
 #include "coordinator/campaign/suppress.h"
 #include "coordinator/campaign/variants.h"
 
@@ -507,6 +508,8 @@ static Status load(const char *file, bool with_cache, Campaign **out)
     c->share_shots = l.file.reuse_shots;
     c->finish = finish_document(&l);
     campaign_plan(&l);
+    c->shot_keys = shot_keys_find(&l);
+    c->row_seeds = !l.seed;
     check_cache_adapters(&l);
     TRY_OUT(finish_keys_look(l.finish));
     TRY_OUT(faults_status(l.faults));
@@ -556,6 +559,7 @@ void campaign_free(Campaign **c)
     settings_clear(&p->settings);
     warnings_clear(&p->warnings);
     model_config_free(&p->model);
+    shot_keys_free(&p->shot_keys, p->customers.column_count);
     customers_free(&p->customers);
     for (int64_t i = 0; i < p->clip_count; i++) free(p->clip[i].refusal);
     for (int64_t i = 0; i < p->shot_count; i++) shot_media_free(&p->shot[i].spec.media);

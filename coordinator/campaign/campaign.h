@@ -52,6 +52,8 @@ typedef struct {
     int64_t media_count; /* distinct pictures and videos that the rows name */
     PlannedClip *clip;   /* one per row, in row order */
     PlannedShot *shot;   /* distinct, in order of first use */
+    char **shot_keys;    /* of each column of the customers: shot_keys.h */
+    bool row_seeds;      /* the file gives no seed: each row has one of its own */
     Texts *plan_text;    /* owns stems, prompts and negatives */
     Warnings warnings;   /* what is no fault and may yet be a mistake */
 } Campaign;

@@ -460,6 +460,8 @@ static bool is_known_before(const CampaignMedia *m, const Known *k)
     return false;
 }
 
+const char *campaign_media_key(const CampaignMedia *m, int slot) { return m ? m->slot[slot].key : NULL; }
+
 void campaign_media_adapters(CampaignMedia *m, void (*see)(void *self, const char *file), void *self)
 {
     Known *k, *next;

@@ -21,6 +21,7 @@ const Distilled *campaign_media_distilled(CampaignMedia *m, int64_t row);
 /* The templates of its files; NULL: that one is not given. */
 int campaign_media_slots(void);
 const Template *campaign_media_template(const CampaignMedia *m, int slot);
+const char *campaign_media_key(const CampaignMedia *m, int slot); /* of the campaign file, "references" */
 int64_t campaign_media_count(const CampaignMedia *m); /* distinct files that rows name */
 
 /* Each adapter that a row was found to name, once, by its path. */

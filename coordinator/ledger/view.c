@@ -99,14 +99,27 @@ static Status read_epoch(Ledger *l, Snapshot *s)
     return q.status;
 }
 
-static Status read_workers(Ledger *l, Snapshot *s)
+static void clear_workers(Snapshot *s)
 {
+    for (int i = 0; i < s->worker_count; i++) {
+        const WorkerLine *w = &s->worker[i];
+        const void *owned[] = {w->host, w->state, w->stage, w->clip};
+        for (size_t k = 0; k < sizeof owned / sizeof *owned; k++) free((void *)(uintptr_t)owned[k]);
+    }
+    free(s->worker);
+    s->worker = NULL;
+    s->worker_count = 0;
+}
+
+Status ledger_read_workers(Ledger *l, int64_t epoch, Snapshot *s)
+{
+    clear_workers(s);
     s->worker = memory_get(SNAPSHOT_WORKERS, sizeof *s->worker);
     Query q = ledger_sql_query(
         l,
         "SELECT rank, host, pid, threads, state, stage, clip, clips, lease, shot, done, total, finished,"
         " heard_s, takes, kind, renders FROM workers WHERE epoch = ?1 ORDER BY rank",
-        "i", s->epoch);
+        "i", epoch);
     while (s->worker_count < SNAPSHOT_WORKERS && ledger_sql_next(&q)) {
         s->worker[s->worker_count++] = (WorkerLine){.rank = (int)ledger_sql_int(&q, 0),
                                                     .host = text_copy(ledger_sql_text(&q, 1)),
@@ -137,7 +150,7 @@ Status ledger_read_snapshot(Ledger *l, Snapshot *s)
     Status status = read_campaign(l, s);
     if (!failed(status)) status = count_states(l, s);
     if (!failed(status)) status = read_epoch(l, s);
-    if (!failed(status)) status = read_workers(l, s);
+    if (!failed(status)) status = ledger_read_workers(l, s->epoch, s);
     if (!l->in_round) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
     if (failed(status)) snapshot_clear(s);
     return status;
@@ -145,13 +158,7 @@ Status ledger_read_snapshot(Ledger *l, Snapshot *s)
 
 void snapshot_clear(Snapshot *s)
 {
-    for (int i = 0; i < s->worker_count; i++) {
-        free((char *)(uintptr_t)s->worker[i].host);
-        free((char *)(uintptr_t)s->worker[i].state);
-        free((char *)(uintptr_t)s->worker[i].stage);
-        free((char *)(uintptr_t)s->worker[i].clip);
-    }
-    free(s->worker);
+    clear_workers(s);
     free(s->name);
     free(s->folder);
     free(s->file);

@@ -37,6 +37,8 @@ typedef struct {                               /* owns its texts: snapshot_clear
 /* One consistent view, whatever the writer does meanwhile; a millisecond, however many rows there are (counts.h). */
 Status ledger_read_snapshot(Ledger *l, Snapshot *out);
 void snapshot_clear(Snapshot *s);
+/* The workers of that epoch in the place of those of the last one, which has none where it only concluded. */
+Status ledger_read_workers(Ledger *l, int64_t epoch, Snapshot *s);
 /* Compares the counts that a snapshot shows with the rows (half a second for a million): ERR_FATAL names what differs. */
 Status ledger_check_counts(Ledger *l);
 /* Whether a run works on it now: its epoch has not ended and its launcher lives. A launcher that was killed could not say so: then nobody

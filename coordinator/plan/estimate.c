@@ -34,10 +34,7 @@ static void count_clips(Estimate *p)
     }
 }
 
-static double work_number(const Estimate *p, const char *key)
-{
-    return json_number_value(json_object_get(p->record.work, key));
-}
+static double work_number(const Record *r, const char *key) { return json_number_value(json_object_get(r->work, key)); }
 
 static bool asks_the_same(const ShotSpec *a, const ShotSpec *b)
 {
@@ -71,71 +68,55 @@ static Status count_evaluations(Estimate *p)
 }
 
 /* Of a render of the record. One that does not say it left nothing out. */
-static double recorded_evaluations(const Estimate *p)
+static double recorded_evaluations(const Record *r)
 {
-    const double known = work_number(p, "evaluations");
-    return known > 0 ? known : work_number(p, "steps") * (work_number(p, "guidance") > 1 ? 2 : 1);
+    const double known = work_number(r, "evaluations");
+    return known > 0 ? known : work_number(r, "steps") * (work_number(r, "guidance") > 1 ? 2 : 1);
+}
+
+typedef struct { /* how many times more a render of this campaign asks for than one of the record */
+    double evaluations, size, renditions;
+} Scale;
+
+static Scale scale_of(const Estimate *p, const Record *r)
+{
+    const ShotSpec *s = p->campaign->shot_count ? &p->campaign->shot[0].spec : NULL;
+    const double recorded = recorded_evaluations(r),
+                 renditions = (double)json_array_size(json_object_get(r->work, "renditions")),
+                 pixels = work_number(r, "width") * work_number(r, "height") * work_number(r, "frames");
+    return (Scale){.evaluations = s && recorded > 0 ? p->evaluations.render / recorded : 1,
+                   .size = s && pixels > 0 ? (double)s->width * s->height * s->frames / pixels : 1,
+                   .renditions = renditions > 0 ? p->campaign->rendition_count / renditions : 1};
 }
 
 /* Denoising takes time in proportion to evaluations, and about so to pixels and frames; decoding to pixels and frames. */
-static void scale_renders(Estimate *p)
+static void scale_times(const Scale *s, Basis *b)
 {
-    const ShotSpec *s = p->campaign->shot_count ? &p->campaign->shot[0].spec : NULL;
-    const Record *r = &p->record;
-    const double recorded = recorded_evaluations(p), more = s && recorded > 0 ? p->evaluations.render / recorded : 1;
-    const double pixels = work_number(p, "width") * work_number(p, "height") * work_number(p, "frames"),
-                 size = s && pixels > 0 ? (double)s->width * s->height * s->frames / pixels : 1;
-    const double all = r->text_s + r->denoise_s + r->decode_s;
-    const double factor = all > 0 ? (r->text_s + r->denoise_s * more * size + r->decode_s * size) / all : more * size;
-    for (int i = 0; i < r->render.count; i++) measured_add(&p->render, r->render.s[i] * factor);
-    p->denoise_s = r->denoise_s * more * size;
-    if (size != 1)
-        note(p, "the record's clips have another size or length: renders are scaled by pixels and frames, which is a "
-                "guess");
-    if (fabs(more - 1) > 1e-9)
-        note(p, "the record's renders evaluate the transformer another number of times (steps, guidance, cache): "
-                "denoising is scaled by it");
-    const char *model = json_string_value(json_object_get(r->work, "model"));
-    if (!model || strcmp(model, p->campaign->model_hash) != 0)
-        note(p, "the record is of another model: make one with `reelwright bench` for this campaign");
+    const Record *r = b->record;
+    const double all = r->text_s + r->denoise_s + r->decode_s, more = s->evaluations * s->size;
+    const double factor = all > 0 ? (r->text_s + r->denoise_s * more + r->decode_s * s->size) / all : more;
+    for (int i = 0; i < r->render.count; i++) measured_add(&b->render, r->render.s[i] * factor);
+    for (int i = 0; i < r->finish.count; i++) measured_add(&b->finish, r->finish.s[i] * s->renditions);
+    b->denoise_s = r->denoise_s * more;
 }
 
-/* Which shots share their first steps, and what of a render these are. */
-static void share_trunks(Estimate *p)
-{
-    const Campaign *c = p->campaign;
-    const double render_s = measured_quantile(&p->render, 0.5), e = p->evaluations.render;
-    if (c->trunk_count == 0) return;
-    p->trunk = memory_get((size_t)c->shot_count, sizeof *p->trunk);
-    for (int64_t i = 0; i < c->shot_count; i++) p->trunk[i] = c->shot[i].trunk;
-    p->night.trunk = p->trunk;
-    if (e > 0 && render_s > 0) p->night.trunk_share = fmin(p->evaluations.shared / e * p->denoise_s / render_s, 1);
-}
-
-static void scale_finishes(Estimate *p)
-{
-    const double before = (double)json_array_size(json_object_get(p->record.work, "renditions"));
-    const double factor = before > 0 ? p->campaign->rendition_count / before : 1;
-    for (int i = 0; i < p->record.finish.count; i++) measured_add(&p->finish, p->record.finish.s[i] * factor);
-    if (factor != 1) note(p, "the record's clips have another number of renditions: finishes are scaled by it");
-}
-
-static void set_night(Estimate *p)
+static void set_night(const Estimate *p, Basis *b)
 {
     const EstimateOptions *o = p->o;
-    const Record *r = &p->record;
-    const int group_size = o->group_size ? o->group_size : r->group_size > 0 ? r->group_size : 1;
-    const int workers = o->workers ? o->workers : r->workers;
-    const double stages_s = r->text_s + r->denoise_s + r->decode_s, steps = work_number(p, "steps");
-    Night *n = &p->night;
+    const Record *r = b->record;
+    const double stages_s = r->text_s + r->denoise_s + r->decode_s, steps = work_number(r, "steps"),
+                 render_s = measured_quantile(&b->render, 0.5);
+    Night *n = &b->night;
     *n = (Night){.shots = p->campaign->shot_count,
                  .clips = p->clips,
-                 .groups = workers / group_size > 0 ? workers / group_size : 1,
-                 .group_size = group_size,
+                 .trunk = p->trunk,
+                 .nodes = o->nodes ? o->nodes : r->nodes,
+                 .groups = r->workers / r->group_size > 0 ? r->workers / r->group_size : 1,
+                 .group_size = r->group_size,
                  .finishers = o->finishers >= 0 ? o->finishers : r->finishers,
                  .both = r->both,
-                 .render = {p->render.s, p->render.count},
-                 .finish = {p->finish.s, p->finish.count},
+                 .render = {b->render.s, b->render.count},
+                 .finish = {b->finish.s, b->finish.count},
                  .load = {r->load.s, r->load.count},
                  .start_s = r->start_s,
                  .end_s = r->end_s,
@@ -147,17 +128,84 @@ static void set_night(Estimate *p)
                  .requeue_s = o->requeue,
                  .restart_s = r->start_s + notice_s + (steps > 0 ? r->denoise_s / steps : 0),
                  .node_s = node_s,
-                 .decode_share = stages_s > 0 ? r->decode_s / stages_s : 0};
+                 .decode_share = stages_s > 0 ? r->decode_s / stages_s : 0,
+                 .checkpoint_s = 60};
     if (!n->both && n->finishers == 0) n->both = true; /* somebody must */
-    if (o->workers && o->workers != r->workers)
-        note(p, "the record is of another number of workers on a node: how fast each of them is may differ");
     if (o->preemptions > 0) n->preempt_mtbf_s = 86400 / o->preemptions;
     if (o->failures > 0) n->node_mtbf_s = 1000 * 86400.0 / o->failures;
-    n->nodes = o->nodes ? o->nodes : r->nodes;
     if (p->campaign->checkpoint_every > 0 && p->campaign->shot_count)
         n->checkpoint_s = r->denoise_s / p->campaign->shot[0].spec.steps * p->campaign->checkpoint_every;
-    else
-        n->checkpoint_s = 60;
+    if (p->trunk && p->evaluations.render > 0 && render_s > 0)
+        n->trunk_share = fmin(p->evaluations.shared / p->evaluations.render * b->denoise_s / render_s, 1);
+}
+
+void estimate_basis(const Estimate *p, const Record *r, Basis *out)
+{
+    const Scale s = scale_of(p, r);
+    *out = (Basis){.record = r};
+    scale_times(&s, out);
+    set_night(p, out);
+}
+
+void basis_clear(Basis *b)
+{
+    free(b->render.s);
+    free(b->finish.s);
+    *b = (Basis){0};
+}
+
+/* The measurement of as many workers in as large groups as are asked for. Where there is none, that of the same groups, or the first, and
+ * workers that are as fast as those. */
+static const Record *choose_record(const Estimate *p)
+{
+    const int workers = p->o->workers, group = p->o->group_size;
+    const Record *same_groups = NULL, *r;
+    for (int i = 0; (r = record_of(&p->record, i)); i++) {
+        if (group && r->group_size != group) continue;
+        if (!workers || r->workers == workers) return r;
+        if (!same_groups) same_groups = r;
+    }
+    return same_groups ? same_groups : &p->record;
+}
+
+/* What is asked for is not what was measured. */
+static void ask_for_workers(Estimate *p)
+{
+    const Record *r = p->by.record;
+    const int group = p->o->group_size ? p->o->group_size : r->group_size,
+              workers = p->o->workers ? p->o->workers : r->workers;
+    p->by.night.group_size = group;
+    p->by.night.groups = workers / group > 0 ? workers / group : 1;
+    if (group != r->group_size)
+        note(p, "the record has no groups of that size: each is taken to render as slowly as the record's, which tells "
+                "nothing of what larger "
+                "groups gain; measure it: `reelwright bench CAMPAIGN.yaml --group-size 1,2`");
+    if (workers != r->workers)
+        note(p, "the record is of another number of workers on a node: how fast each of them is may differ");
+}
+
+static void note_misfits(Estimate *p)
+{
+    const Scale s = scale_of(p, p->by.record);
+    const char *model = json_string_value(json_object_get(p->record.work, "model"));
+    if (s.size != 1)
+        note(p, "the record's clips have another size or length: renders are scaled by pixels and frames, which is a "
+                "guess");
+    if (fabs(s.evaluations - 1) > 1e-9)
+        note(p, "the record's renders evaluate the transformer another number of times (steps, guidance, cache): "
+                "denoising is scaled by it");
+    if (!model || strcmp(model, p->campaign->model_hash) != 0)
+        note(p, "the record is of another model: make one with `reelwright bench` for this campaign");
+    if (s.renditions != 1) note(p, "the record's clips have another number of renditions: finishes are scaled by it");
+}
+
+/* Which shots share their first steps. */
+static void share_trunks(Estimate *p)
+{
+    const Campaign *c = p->campaign;
+    if (c->trunk_count == 0) return;
+    p->trunk = memory_get((size_t)c->shot_count, sizeof *p->trunk);
+    for (int64_t i = 0; i < c->shot_count; i++) p->trunk[i] = c->shot[i].trunk;
 }
 
 static double mean_of(Times t)
@@ -170,7 +218,7 @@ static double mean_of(Times t)
 /* With fewer nodes not even workers that never wait would be done in time. */
 static int least_nodes(const Estimate *p)
 {
-    const Night *n = &p->night;
+    const Night *n = &p->by.night;
     const double renders_s = (double)n->shots * mean_of(n->render),
                  finishes_s = (double)p->clip_count * mean_of(n->finish),
                  time_s = p->deadline_s - n->start_s - n->end_s;
@@ -182,7 +230,7 @@ static int least_nodes(const Estimate *p)
 
 static bool is_enough(const Estimate *p, int nodes)
 {
-    Night n = p->night;
+    Night n = p->by.night;
     NightForecast f;
     n.nodes = nodes;
     night_forecast(&n, p->deadline_s, (NightEffort){1, 60, budget_s / 8}, &f);
@@ -196,7 +244,7 @@ static int find_nodes(const Estimate *p)
     int low = least_nodes(p) - 1, high = low + 1;
     for (int step = 1; !is_enough(p, high); step *= 2) {
         low = high;
-        if (high >= ESTIMATE_NODES || high > p->night.shots + p->clip_count) return 0;
+        if (high >= ESTIMATE_NODES || high > p->by.night.shots + p->clip_count) return 0;
         high += step + high / 16;
         if (high > ESTIMATE_NODES) high = ESTIMATE_NODES;
     }
@@ -232,12 +280,12 @@ static Status make_plan(Estimate *p)
 {
     count_clips(p);
     TRY(count_evaluations(p));
-    scale_renders(p);
-    scale_finishes(p);
     TRY(read_deadline(p));
-    set_night(p);
     share_trunks(p);
-    night_forecast(&p->night, p->deadline_s, (NightEffort){3, MOST_TRIALS, budget_s}, &p->forecast);
+    estimate_basis(p, choose_record(p), &p->by);
+    note_misfits(p);
+    ask_for_workers(p);
+    night_forecast(&p->by.night, p->deadline_s, (NightEffort){3, MOST_TRIALS, budget_s}, &p->forecast);
     if (p->deadline_s > 0) p->nodes_for_deadline = find_nodes(p);
     return status_ok();
 }
@@ -256,8 +304,7 @@ void estimate_clear(Estimate *p)
     record_clear(&p->record);
     free(p->clips);
     free(p->trunk);
-    free(p->render.s);
-    free(p->finish.s);
+    basis_clear(&p->by);
     free(p->notes);
     *p = (Estimate){0};
 }

@@ -23,17 +23,22 @@ typedef struct {     /* of the transformer's layers (common/evaluations.h) */
     int64_t without; /* the same without trunks, cache and interval of guidance */
 } Evaluations;
 
+typedef struct {             /* the campaign's nights by the times of one record */
+    const Record *record;    /* borrowed */
+    Measured render, finish; /* its times, scaled to this campaign */
+    double denoise_s;        /* of such a render: what of it is denoising (median) */
+    Night night;
+} Basis;
+
 typedef struct { /* borrows its options */
     const EstimateOptions *o;
     Campaign *campaign;
     Record record;
-    Night night;
+    Basis by; /* of the record's measurements the one of as many workers in as large groups as are asked for */
     int64_t *clips, clip_count; /* of each shot */
     int64_t *trunk;             /* of each shot; NULL: no first steps are shared */
     Evaluations evaluations;
-    Measured render, finish; /* the record's, scaled to this campaign */
-    double denoise_s;        /* of such a render: what of it is denoising (median) */
-    double deadline_s;       /* from the start; 0: none */
+    double deadline_s; /* from the start; 0: none */
     NightForecast forecast;
     int nodes_for_deadline; /* 0: no number of nodes is enough, or no deadline */
     char *notes;            /* what the record does not fit, one a line */
@@ -44,8 +49,18 @@ Status estimate_make(const EstimateOptions *o, const char *campaign, Estimate *o
 void estimate_clear(Estimate *e);
 /* The answer of `plan --json` (to be released). */
 json_t *estimate_json(const Estimate *e);
-/* What would make it cheaper, one text each: what to write, and when the night would be done then (to be released). */
-json_t *estimate_suggestions(const Estimate *e);
+/* The same campaign by one of the record's measurements, whatever the options ask for; to be cleared. */
+void estimate_basis(const Estimate *e, const Record *r, Basis *out);
+void basis_clear(Basis *b);
+/* How each split that the record has measured does: [{"workers", "group_size", "finish_p50", "probability", "core_hours", "cost", "planned"}];
+ * empty where it has measured one only. To be released. */
+json_t *estimate_splits(const Estimate *e);
+typedef struct SuggestBase SuggestBase; /* suggest.h */
+/* What makes renders distinct, the night that would be done first at the beginning: [{"columns", "keys", "one_seed", "shots", "shots_without",
+ * "finish_p50"}]: without these columns' values in what a render is, and (one_seed) with one seed for all rows. To be released. */
+json_t *estimate_sharing(const Estimate *e, const SuggestBase *base);
+/* What would make it cheaper, one text each: what to write, and when the night would be done then (to be released). sharing, splits: as above. */
+json_t *estimate_suggestions(const Estimate *e, const SuggestBase *base, const json_t *sharing, const json_t *splits);
 /* Which shots would share their first steps with which, if they all did: -> trunk[shot_count], numbers from 0; how many there are.
  * any_seed: if they also had one seed. */
 int64_t estimate_trunks(const Campaign *c, bool any_seed, int64_t *trunk);

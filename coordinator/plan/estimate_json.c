@@ -4,49 +4,89 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "coordinator/plan/estimate.h"
+#include "coordinator/plan/suggest.h"
 
 static const double checkpoint_cost_s = 0.02; /* one is written in 15 ms (8 MB, measured) */
 
-static double hours(double s) { return s / 3600; }
+static json_t *number_json(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+} /* a night may never be done */
+static json_t *known_json(double x) { return x > 0 ? number_json(x) : json_null(); }
 
-static json_t *seconds_json(double s) { return isfinite(s) ? json_real(s) : json_null(); }
+/* What so many seconds of all nodes are. */
+typedef struct {
+    double core_hours, gpu_hours, cost;
+    double kwh; /* 0: not known */
+} Spent;
+
+static Spent spent_in(const Estimate *p, const Basis *b, double s)
+{
+    const Night *n = &b->night;
+    const bool gpu = strcmp(json_string_value(json_object_get(b->record->work, "backend")) ?: "cpu", "cuda") == 0;
+    const double nodes_h = n->nodes * s / 3600,
+                 watts = p->o->watts > 0 ? p->o->watts : record_watts(b->record); /* of one node */
+    return (Spent){.core_hours = nodes_h * json_number_value(json_object_get(b->record->machine, "cores")),
+                   .gpu_hours = gpu ? nodes_h * n->groups * n->group_size : 0,
+                   .cost = nodes_h * p->o->node_cost,
+                   .kwh = nodes_h * watts / 1000};
+}
+
+json_t *estimate_splits(const Estimate *p)
+{
+    json_t *list = json_array();
+    const Record *r;
+    for (int i = 0; p->record.other_count && (r = record_of(&p->record, i)); i++) {
+        Basis b;
+        NightForecast f;
+        estimate_basis(p, r, &b);
+        const bool planned =
+            r == p->by.record && b.night.groups == p->by.night.groups && b.night.group_size == p->by.night.group_size;
+        night_forecast(&b.night, p->deadline_s, (NightEffort){1, 60, 0.5}, &f);
+        const double done_s = planned ? p->forecast.p50_s : f.p50_s;
+        const Spent spent = spent_in(p, &b, done_s);
+        json_array_append_new(
+            list,
+            json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:b}", "workers", b.night.groups * b.night.group_size,
+                      "group_size", b.night.group_size, "finish_p50", number_json(done_s), "probability",
+                      p->deadline_s > 0 ? json_real(planned ? p->forecast.probability : f.probability) : json_null(),
+                      "core_hours", known_json(spent.core_hours), "cost", known_json(spent.cost), "energy_kwh",
+                      known_json(spent.kwh), "planned", planned));
+        basis_clear(&b);
+    }
+    return list;
+}
 
 json_t *estimate_json(const Estimate *p)
 {
-    const Night *n = &p->night;
+    const Night *n = &p->by.night;
     const NightForecast *f = &p->forecast;
-    const EstimateOptions *o = p->o;
-    const bool gpu = strcmp(json_string_value(json_object_get(p->record.work, "backend")) ?: "cpu", "cuda") == 0;
-    const int group_size = o->group_size ? o->group_size : p->record.group_size > 0 ? p->record.group_size : 1;
-    const double cores = json_number_value(json_object_get(p->record.machine, "cores"));
-    const double watts = o->watts > 0 ? o->watts : record_watts(&p->record); /* of one node */
+    const Spent spent = spent_in(p, &p->by, f->p50_s);
+    const SuggestBase base = suggest_base(p);
     json_t *j = json_object();
     json_object_set_new(j, "shots", json_integer(n->shots));
     json_object_set_new(j, "clips", json_integer(p->clip_count));
-    json_object_set_new(j, "record", json_string(o->record));
+    json_object_set_new(j, "record", json_string(p->o->record));
     json_object_set_new(j, "nodes", json_integer(n->nodes));
     json_object_set_new(j, "groups", json_integer((json_int_t)n->nodes * n->groups));
-    json_object_set_new(j, "group_size", json_integer(group_size));
+    json_object_set_new(j, "group_size", json_integer(n->group_size));
     json_object_set_new(j, "finishers", json_integer((json_int_t)n->nodes * n->finishers));
-    json_object_set_new(j, "render_s", json_real(measured_quantile(&p->render, 0.5)));
-    json_object_set_new(j, "finish_s", json_real(measured_quantile(&p->finish, 0.5)));
+    json_object_set_new(j, "render_s", json_real(measured_quantile(&p->by.render, 0.5)));
+    json_object_set_new(j, "finish_s", json_real(measured_quantile(&p->by.finish, 0.5)));
     json_t *at = json_object();
-    json_object_set_new(at, "p10", seconds_json(f->p10_s));
-    json_object_set_new(at, "p50", seconds_json(f->p50_s));
-    json_object_set_new(at, "p90", seconds_json(f->p90_s));
+    json_object_set_new(at, "p10", number_json(f->p10_s));
+    json_object_set_new(at, "p50", number_json(f->p50_s));
+    json_object_set_new(at, "p90", number_json(f->p90_s));
     json_object_set_new(j, "finish_at", at);
     json_object_set_new(j, "deadline",
                         p->deadline_s > 0 ? json_pack("{s:f, s:f}", "at", p->deadline_s, "probability", f->probability)
                                           : json_null());
     json_object_set_new(j, "nodes_for_deadline",
                         p->nodes_for_deadline ? json_integer(p->nodes_for_deadline) : json_null());
-    json_object_set_new(j, "gpu_hours", json_real(gpu ? n->nodes * n->groups * group_size * hours(f->p50_s) : 0));
-    json_object_set_new(j, "core_hours", json_real(n->nodes * cores * hours(f->p50_s)));
-    json_object_set_new(j, "energy_kwh",
-                        watts > 0 ? json_real(n->nodes * watts / 1000 * hours(f->p50_s)) : json_null());
-    json_object_set_new(j, "cost",
-                        o->node_cost > 0 ? json_real(n->nodes * o->node_cost * hours(f->p50_s)) : json_null());
+    json_object_set_new(j, "gpu_hours", number_json(spent.gpu_hours));
+    json_object_set_new(j, "core_hours", number_json(spent.core_hours));
+    json_object_set_new(j, "energy_kwh", known_json(spent.kwh));
+    json_object_set_new(j, "cost", known_json(spent.cost));
     json_object_set_new(
         j, "checkpoint_every_s",
         json_real(night_checkpoint_s(checkpoint_cost_s, n->node_mtbf_s > 0 ? n->node_mtbf_s / n->nodes : 0)));
@@ -55,11 +95,14 @@ json_t *estimate_json(const Estimate *p)
                         json_pack("{s:f, s:I, s:I}", "render", p->evaluations.render, "all",
                                   (json_int_t)p->evaluations.all, "without_savings",
                                   (json_int_t)p->evaluations.without));
-    json_object_set_new(j, "first_clip_s", seconds_json(f->first_clip_s));
+    json_object_set_new(j, "first_clip_s", number_json(f->first_clip_s));
     json_object_set_new(j, "masters", json_integer(f->most_masters));
     json_object_set_new(j, "failures", json_real(f->failures));
     json_object_set_new(j, "failing_leases", json_real(n->fail_share));
-    json_object_set_new(j, "suggestions", estimate_suggestions(p));
+    json_t *splits = estimate_splits(p), *sharing = estimate_sharing(p, &base);
+    json_object_set_new(j, "splits", splits);
+    json_object_set_new(j, "sharing", sharing);
+    json_object_set_new(j, "suggestions", estimate_suggestions(p, &base, sharing, splits));
     json_t *notes = json_array();
     for (char *line = p->notes; *line;) {
         const size_t bytes = strcspn(line, "\n");

@@ -1,28 +1,52 @@
 /* estimate_suggest.c - what would make a night cheaper: each is played, and said where it saves something. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
-#include "coordinator/plan/estimate.h"
+#include "common/plural.h"
+#include "coordinator/plan/suggest.h"
 
-enum { ENOUGH_STEPS = 8 /* with fewer there is nothing to leave out */, MOST_COMPARED = 2000 };
+enum { ENOUGH_STEPS = 8 /* with fewer there is nothing to leave out */ };
 static const double worth_it = 0.95; /* of the time without */
 
-static double median_with(Night n)
+static double median_with(const Night *n)
 {
     NightForecast f;
-    night_forecast(&n, 0, (NightEffort){1, 20, 0.3}, &f);
+    night_forecast(n, 0, (NightEffort){1, 20, 0.3}, &f);
     return f.p50_s;
 }
 
-/* "TEXT: done after 80 s instead of 100 s", where that is worth it; both by the same chances. */
-static void suggest(json_t *list, const Estimate *p, const Night *with, const char *text, const char *but)
+SuggestBase suggest_base(const Estimate *p) { return (SuggestBase){p->forecast.p50_s, median_with(&p->by.night)}; }
+
+double suggest_time(const SuggestBase *b, const Night *with)
 {
-    const double now_s = p->forecast.p50_s, with_s = now_s * median_with(*with) / median_with(p->night);
-    if (!(with_s < worth_it * now_s)) return;
-    char *line = text_format("%s: done after %.0f s instead of %.0f s%s", text, with_s, now_s, but);
-    json_array_append_new(list, json_string(line));
-    free(line);
+    return isfinite(b->median_s) && b->median_s > 0 ? b->now_s * median_with(with) / b->median_s : median_with(with);
+}
+
+typedef struct {
+    const Estimate *estimate;
+    const SuggestBase *base;
+    json_t *list;
+} Suggestions;
+
+/* "TEXT: done after 80 s instead of 100 s, at a cost of 0.40 instead of 0.50", where that is worth it. */
+static void suggest_done(Suggestions *to, double with_s, const char *text, const char *but)
+{
+    const EstimateOptions *o = to->estimate->o;
+    const double now_s = to->base->now_s, an_hour = o->node_cost * to->estimate->by.night.nodes / 3600;
+    if (!(with_s > 0 && with_s < worth_it * now_s)) return; /* 0: never */
+    char *cost = o->node_cost > 0
+                     ? text_format(", at a cost of %.2f instead of %.2f", with_s * an_hour, now_s * an_hour)
+                     : text_copy("");
+    json_array_append_new(to->list,
+                          json_sprintf("%s: done after %.0f s instead of %.0f s%s%s", text, with_s, now_s, cost, but));
+    free(cost);
+}
+
+static void suggest(Suggestions *to, const Night *with, const char *text, const char *but)
+{
+    suggest_done(to, suggest_time(to->base, with), text, but);
 }
 
 static const ShotSpec *any_shot(const Estimate *p)
@@ -30,73 +54,111 @@ static const ShotSpec *any_shot(const Estimate *p)
     return p->campaign->shot_count ? &p->campaign->shot[0].spec : NULL;
 }
 
-static int64_t count_distinct_prompts(const Campaign *c)
+/* "`name` (prompt) and `place` (prompt, image)" */
+static char *columns_text(const json_t *finding)
 {
-    int64_t distinct = 0;
-    const int64_t most = c->shot_count < MOST_COMPARED ? c->shot_count : MOST_COMPARED; /* whether prompts repeat */
-    for (int64_t i = 0; i < most; i++) {
-        bool again = false;
-        for (int64_t k = 0; k < i && !again; k++) again = strcmp(c->shot[i].spec.prompt, c->shot[k].spec.prompt) == 0;
-        distinct += !again;
+    const json_t *columns = json_object_get(finding, "columns"), *keys = json_object_get(finding, "keys");
+    char *text = text_copy("");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        char *longer =
+            text_format("%s%s`%s` (%s)", text, i ? " and " : "", json_string_value(json_array_get(columns, i)),
+                        json_string_value(json_array_get(keys, i)));
+        free(text);
+        text = longer;
     }
-    return c->shot_count > most ? distinct * c->shot_count / most : distinct;
+    return text;
 }
 
-static void suggest_one_seed(json_t *list, const Estimate *p)
+static void suggest_sharing(Suggestions *to, const json_t *sharing)
 {
-    const int64_t prompts = count_distinct_prompts(p->campaign);
-    if (prompts >= p->campaign->shot_count) return;
-    Night n = p->night;
-    int64_t *clips = memory_get((size_t)prompts + 1, sizeof *clips);
-    for (int64_t i = 0; i < prompts; i++) clips[i] = p->clip_count / prompts + (i < p->clip_count % prompts);
-    n.shots = prompts;
-    n.clips = clips;
-    n.trunk = NULL; /* of other shots */
-    char *text = text_format("one seed for all (`seed: 7`): about %lld renders instead of %lld", (long long)prompts,
-                             (long long)p->campaign->shot_count);
-    suggest(list, p, &n, text, "");
-    free(text);
-    free(clips);
+    size_t i;
+    const json_t *finding;
+    json_array_foreach(sharing, i, finding)
+    {
+        const long long before = json_integer_value(json_object_get(finding, "shots")),
+                        left = json_integer_value(json_object_get(finding, "shots_without"));
+        const bool one_seed = json_is_true(json_object_get(finding, "one_seed")),
+                   no_column = json_array_size(json_object_get(finding, "columns")) == 0;
+        char *columns = columns_text(finding),
+             *what = no_column ? text_copy("one seed for all (`seed: 7`)")
+                               : text_format("%s left out of the renders, told by voice or overlays instead%s", columns,
+                                             one_seed ? ", and one seed for all (`seed: 7`)" : ""),
+             *text = text_format("%s: %lld render%s instead of %lld", what, left, plural_s(left), before);
+        suggest_done(to, json_number_value(json_object_get(finding, "finish_p50")), text, "");
+        free(columns);
+        free(what);
+        free(text);
+    }
 }
 
-static void suggest_finishers(json_t *list, const Estimate *p)
+static void suggest_split(Suggestions *to, const json_t *splits)
 {
-    if (p->night.both) return;
-    Night more = p->night;
+    size_t i;
+    const json_t *split;
+    json_array_foreach(splits, i, split)
+    {
+        const int workers = (int)json_integer_value(json_object_get(split, "workers")),
+                  group = (int)json_integer_value(json_object_get(split, "group_size"));
+        char *text =
+            text_format("--workers %d --group-size %d on each node, as the record has measured", workers, group);
+        if (!json_is_true(json_object_get(split, "planned")))
+            suggest_done(to, json_number_value(json_object_get(split, "finish_p50")), text, "");
+        free(text);
+    }
+}
+
+static void suggest_sharing_at_all(Suggestions *to)
+{
+    const Campaign *c = to->estimate->campaign;
+    if (!c->share_shots)
+        json_array_append_new(
+            to->list,
+            json_string(
+                "reuse: {shots: false} renders each row on its own; without it rows that ask for the same share one"));
+}
+
+static void suggest_finishers(Suggestions *to)
+{
+    const Estimate *p = to->estimate;
+    if (p->by.night.both) return;
+    Night more = p->by.night;
     more.finishers += more.finishers > 1 ? more.finishers / 2 : 1;
     char *text = text_format("--finishers %d on each node", more.finishers);
-    suggest(list, p, &more, text, "");
+    suggest(to, &more, text, "");
     free(text);
 }
 
 /* Without this share of the denoising. */
-static void suggest_less(json_t *list, const Estimate *p, double share, const char *text, const char *but)
+static void suggest_less(Suggestions *to, double share, const char *text, const char *but)
 {
-    const double render_s = measured_quantile(&p->render, 0.5), left = 1 - share * p->denoise_s / render_s;
-    Night less = p->night;
+    const Estimate *p = to->estimate;
+    const double render_s = measured_quantile(&p->by.render, 0.5), left = 1 - share * p->by.denoise_s / render_s;
+    Night less = p->by.night;
     Measured m = {0};
-    for (int i = 0; i < p->render.count; i++) measured_add(&m, p->render.s[i] * left);
+    for (int i = 0; i < p->by.render.count; i++) measured_add(&m, p->by.render.s[i] * left);
     less.render = (Times){m.s, m.count};
-    suggest(list, p, &less, text, but);
+    suggest(to, &less, text, but);
     free(m.s);
 }
 
-static void suggest_fewer_steps(json_t *list, const Estimate *p)
+static void suggest_fewer_steps(Suggestions *to)
 {
+    const Estimate *p = to->estimate;
     const ShotSpec *s = any_shot(p);
-    if (!s || s->steps <= ENOUGH_STEPS || p->denoise_s <= 0) return;
+    if (!s || s->steps <= ENOUGH_STEPS || p->by.denoise_s <= 0) return;
     char *text = text_format("steps: %d instead of %d", s->steps * 3 / 4, s->steps);
-    suggest_less(list, p, 0.25, text, "; look at a pilot first");
+    suggest_less(to, 0.25, text, "; look at a pilot first");
     free(text);
 }
 
-static void suggest_cache(json_t *list, const Estimate *p)
+static void suggest_cache(Suggestions *to)
 {
+    const Estimate *p = to->estimate;
     const ShotSpec *s = any_shot(p);
-    if (!s || p->campaign->reused_steps || s->steps <= ENOUGH_STEPS || p->denoise_s <= 0) return;
+    if (!s || p->campaign->reused_steps || s->steps <= ENOUGH_STEPS || p->by.denoise_s <= 0) return;
     char *text = text_format("`reelwright calibrate`, then reuse: {cache: cache.json}; if %d of %d steps may be reused",
                              s->steps / 3, s->steps);
-    suggest_less(list, p, s->steps / 3 / (double)s->steps, text, "");
+    suggest_less(to, s->steps / 3 / (double)s->steps, text, "");
     free(text);
 }
 
@@ -133,36 +195,39 @@ int64_t estimate_trunks(const Campaign *c, bool any_seed, int64_t *trunk)
 }
 
 /* Half of the steps: behind it a trunk decides what the clip shows (configs/README.md, measured on the sample model). */
-static void suggest_trunk(json_t *list, const Estimate *p)
+static void suggest_trunk(Suggestions *to)
 {
+    const Estimate *p = to->estimate;
     const Campaign *c = p->campaign;
     const ShotSpec *s = any_shot(p);
-    if (!s || p->trunk || s->steps <= ENOUGH_STEPS || p->denoise_s <= 0) return;
+    if (!s || p->trunk || s->steps <= ENOUGH_STEPS || p->by.denoise_s <= 0) return;
     int64_t *trunk = memory_get((size_t)c->shot_count, sizeof *trunk);
     int64_t count = estimate_trunks(c, false, trunk);
     const bool one_seed = 2 * count > c->shot_count;
     if (one_seed) count = estimate_trunks(c, true, trunk);
     if (2 * count <= c->shot_count) {
         const int k = s->steps / 2;
-        Night n = p->night;
+        Night n = p->by.night;
         n.trunk = trunk;
-        n.trunk_share = (double)k / s->steps * p->denoise_s / measured_quantile(&p->render, 0.5);
+        n.trunk_share = (double)k / s->steps * p->by.denoise_s / measured_quantile(&p->by.render, 0.5);
         char *text = text_format("reuse: {trunk_steps: %d}%s: %lld trunk%s for %lld renders", k,
                                  one_seed ? " and `seed: 7`" : "", (long long)count, count == 1 ? "" : "s",
                                  (long long)c->shot_count);
-        suggest(list, p, &n, text, "; look at a pilot first, clips become more alike");
+        suggest(to, &n, text, "; look at a pilot first, clips become more alike");
         free(text);
     }
     free(trunk);
 }
 
-json_t *estimate_suggestions(const Estimate *p)
+json_t *estimate_suggestions(const Estimate *p, const SuggestBase *base, const json_t *sharing, const json_t *splits)
 {
-    json_t *list = json_array();
-    suggest_one_seed(list, p);
-    suggest_finishers(list, p);
-    suggest_fewer_steps(list, p);
-    suggest_cache(list, p);
-    suggest_trunk(list, p);
-    return list;
+    Suggestions s = {p, base, json_array()}, *to = &s;
+    suggest_sharing(to, sharing);
+    suggest_sharing_at_all(to);
+    suggest_split(to, splits);
+    suggest_finishers(to);
+    suggest_fewer_steps(to);
+    suggest_cache(to);
+    suggest_trunk(to);
+    return s.list;
 }

@@ -82,8 +82,19 @@ void record_clear(Record *r)
     free(r->load.s);
     free(r->render.s);
     free(r->finish.s);
+    for (int i = 0; i < r->other_count; i++) record_clear(&r->other[i]);
+    free(r->other);
     *r = (Record){0};
 }
+
+Record *record_add_other(Record *r)
+{
+    r->other = memory_resize(r->other, (size_t)r->other_count + 1, sizeof *r->other);
+    record_begin(&r->other[r->other_count]);
+    return &r->other[r->other_count++];
+}
+
+const Record *record_of(const Record *r, int i) { return i == 0 ? r : i <= r->other_count ? &r->other[i - 1] : NULL; }
 
 /* ---- from a ledger ---- */
 
@@ -99,7 +110,7 @@ typedef struct { /* one worker of one job */
 typedef struct {
     Record *r;
     WorkerTimes *worker;
-    int count, room, renderers, finishers;
+    int count, room;
     double first_s, last_s, started_s;
     int64_t shots, clips;
     StepWork *step;   /* [steps], what a render's steps ask for; NULL: not known */
@@ -181,18 +192,41 @@ static Status take_lease(void *self, const LeaseRow *row)
     return status_ok();
 }
 
-static void count_workers(const Reading *g, Record *r)
+/* Of a folder that does not name its workers, as one that parts were merged into: those that had leases in the last job. */
+static void count_leading(const Reading *g, Record *r)
 {
-    int renderers = 0, finishers = 0, both = 0;
+    int renderers = 0, finishers = 0;
     for (int i = 0; i < g->count; i++) {
-        if (g->worker[i].epoch != g->worker[g->count - 1].epoch) continue;
-        renderers += g->worker[i].done[LEASE_RENDER] > 0;
-        finishers += g->worker[i].done[LEASE_FINISH] > 0 && g->worker[i].done[LEASE_RENDER] == 0;
-        both += g->worker[i].done[LEASE_FINISH] > 0 && g->worker[i].done[LEASE_RENDER] > 0;
+        const WorkerTimes *w = &g->worker[i];
+        if (w->epoch != g->worker[g->count - 1].epoch) continue;
+        renderers += w->done[LEASE_RENDER] > 0;
+        finishers += w->done[LEASE_FINISH] > 0 && w->done[LEASE_RENDER] == 0;
+        if (w->done[LEASE_FINISH] > 0 && w->done[LEASE_RENDER] > 0) r->both = true;
     }
-    if (both) r->both = true;
-    if (renderers + (r->both ? finishers : 0) > r->workers) r->workers = renderers + (r->both ? finishers : 0);
-    if (!r->both && finishers > r->finishers) r->finishers = finishers;
+    if (r->both) renderers += finishers, finishers = 0;
+    if (renderers > r->workers) r->workers = renderers;
+    if (finishers > r->finishers) r->finishers = finishers;
+}
+
+/* Those of the last job that are not missing, on each of its hosts. A group's ranks beside its first have no leases of their own. */
+static void count_workers(const Reading *g, const Snapshot *s, Record *r)
+{
+    int renderers = 0, finishers = 0, hosts = 0;
+    for (int i = 0; i < s->worker_count; i++) {
+        const WorkerLine *w = &s->worker[i];
+        const bool renders = w->takes >> LEASE_RENDER & 1, finishes = w->takes >> LEASE_FINISH & 1;
+        bool known = false;
+        if (strcmp(w->state, "absent") == 0) continue;
+        for (int k = 0; k < i && !known; k++) known = strcmp(s->worker[k].host, w->host) == 0;
+        hosts += !known;
+        renderers += renders;
+        finishers += finishes && !renders;
+        if (finishes && renders) r->both = true;
+    }
+    if (hosts == 0) return count_leading(g, r);
+    r->nodes = hosts;
+    if ((renderers + hosts - 1) / hosts > r->workers) r->workers = (renderers + hosts - 1) / hosts;
+    if ((finishers + hosts - 1) / hosts > r->finishers) r->finishers = (finishers + hosts - 1) / hosts;
 }
 
 /* How much workers of one night differ: the variance of the means of the logarithms of their times, less what chance alone makes of means of
@@ -286,7 +320,8 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
     TRY_OUT(ledger_read_snapshot(l, &s));
     TRY_OUT(take_work(l, &s, &g));
     TRY_OUT(ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &g}));
-    count_workers(&g, r);
+    if (g.count) TRY_OUT(ledger_read_workers(l, g.worker[g.count - 1].epoch, &s));
+    count_workers(&g, &s, r);
     measure_workers(&g, LEASE_RENDER, r);
     if (g.last_s > 0) {
         const double work_s = g.last_s - g.first_s, start_s = positive(g.first_s - s.created_s);
@@ -406,6 +441,7 @@ void record_settle(Record *r)
     r->worker_sd = r->worker_nights ? sqrt(r->worker_variance / r->worker_nights) : 0;
     r->start_s = median_of_nights(r, "start_s");
     r->end_s = median_of_nights(r, "end_s");
+    if (r->group_size < 1) r->group_size = 1;
     json_array_clear(r->invalid);
     rule(r, r->render.count >= LEAST_LEASES, "fewer than 5 renders: their spread is not known");
     rule(r, r->finish.count >= LEAST_LEASES, "fewer than 5 finishes: their spread is not known");

@@ -12,6 +12,8 @@
  *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render
  *    "gap_s", "run_sd", "worker_sd",                                      night.h
  *    "file_system": {...} (disk.h), "network": {"ranks", "bytes", "median_s", "bytes_per_s"},      null: not measured
+ *    "others": [...],                                                     records without others: the same work by other numbers of workers,
+ *                                                                         or by groups of another size
  *    "invalid": ["rule that was broken", ...]}
  *
  * A record comes from `reelwright bench CAMPAIGN.yaml`, or from the folder of any campaign that has run. */
@@ -29,7 +31,8 @@ typedef struct {
     int count, room;
 } Measured; /* owned times */
 
-typedef struct {
+typedef struct Record Record;
+struct Record {
     json_t *machine, *work, *invalid; /* as above */
     int nodes, workers, group_size, finishers;
     bool both;
@@ -40,7 +43,10 @@ typedef struct {
     double gap_s, run_sd, worker_sd, start_s, end_s;
     double worker_variance; /* summed over so many nights, until record_settle */
     int worker_nights;
-} Record;
+    Record *
+        other; /* [other_count] the same work by other numbers of workers or larger groups; they have no others themselves */
+    int other_count;
+};
 
 /* FILE.json, or a campaign's folder. ERR_INPUT names what is missing or out of range. record_clear in every case. */
 Status record_read(const char *path, Record *out);
@@ -60,6 +66,9 @@ void record_settle(Record *r);        /* after the last folder: spreads, and the
 json_t *record_json(const Record *r); /* to be released */
 Status record_write(const Record *r, const char *path);
 void record_clear(Record *r);
+Record *record_add_other(Record *r); /* one more, empty (record_begin) */
+/* The i-th measurement: the record itself, then the others; NULL: there is none. */
+const Record *record_of(const Record *r, int i);
 
 void measured_add(Measured *m, double s);
 double measured_quantile(const Measured *m, double q); /* 0 of none */

@@ -5,7 +5,7 @@
 #include "common/file.h"
 #include "coordinator/plan/record.h"
 
-enum { MOST_BYTES = 64 << 20 };
+enum { MOST_BYTES = 64 << 20, MOST_OTHERS = 64 };
 static const char format_name[] = "reelwright-record 1";
 
 static json_t *times_json(const Measured *m)
@@ -38,6 +38,9 @@ json_t *record_json(const Record *r)
                   measured_quantile(&r->render, 0.9), "render_p99_s", measured_quantile(&r->render, 0.99),
                   "finish_p50_s", measured_quantile(&r->finish, 0.5), "finish_p90_s",
                   measured_quantile(&r->finish, 0.9), "finish_p99_s", measured_quantile(&r->finish, 0.99)));
+    json_t *others = json_array();
+    for (int i = 0; i < r->other_count; i++) json_array_append_new(others, record_json(&r->other[i]));
+    json_object_set_new(o, "others", others);
     const ClipRates clips = record_rates(r);
     json_object_set_new(o, "clips",
                         json_pack("{s:f, s:f, s:f, s:f}", "clips_per_hour_and_node", clips.node,
@@ -114,6 +117,7 @@ static Status take_json(const char *path, const json_t *o, Record *r)
     TRY(read_count(path, o, "group_size", &r->group_size));
     TRY(read_count(path, o, "finishers", &r->finishers));
     r->both = json_is_true(json_object_get(o, "both"));
+    if (r->group_size < 1) r->group_size = 1;
     if (r->nodes < 1 || r->workers < 1) return status_fail(ERR_INPUT, "%s: expected nodes and workers above 0", path);
     TRY(read_times(path, o, "load_s", 1, &r->load));
     TRY(read_times(path, o, "render_s", 1, &r->render));
@@ -131,7 +135,16 @@ static Status take_json(const char *path, const json_t *o, Record *r)
     TRY(read_number(path, o, "end_s", 1e6, &r->end_s));
     TRY(read_number(path, o, "gap_s", 1e3, &r->gap_s));
     TRY(read_number(path, o, "run_sd", 10, &r->run_sd));
-    return read_number(path, o, "worker_sd", 10, &r->worker_sd);
+    TRY(read_number(path, o, "worker_sd", 10, &r->worker_sd));
+    const json_t *others = json_object_get(o, "others");
+    for (size_t i = 0; i < json_array_size(others) && i < MOST_OTHERS; i++) {
+        Record *other = record_add_other(r);
+        record_clear(other);
+        Status status = take_json(path, json_array_get(others, i), other);
+        if (failed(status)) return status_at(status, "others[%zu]", i);
+        if (other->other_count) return status_fail(ERR_INPUT, "%s: others[%zu]: expected no others in it", path, i);
+    }
+    return status_ok();
 }
 
 Status record_read(const char *path, Record *out)

@@ -24,9 +24,15 @@ enum { MOST_ARGUMENTS = 32, MOST_SHOTS = 12 };
 
 typedef struct {
     const char *campaign, *model, *out, *against, *scratch, *backend, *dtype, *vae_dtype;
-    int nights, shots, workers, finishers, group_size;
+    const char *workers, *group_sizes; /* "1,2,4"; NULL: as `run` chooses */
+    int nights, shots, finishers;
     bool json;
 } BenchOptions;
+
+typedef struct { /* one way to use the machine; 0: as `run` chooses */
+    int workers, group_size;
+} Split;
+enum { MOST_NUMBERS = 8, MOST_SPLITS = MOST_NUMBERS * MOST_NUMBERS };
 
 typedef struct {
     char text[MOST_ARGUMENTS][16];
@@ -53,7 +59,7 @@ static int count_parts(const Campaign *c, int shots)
     return c->shot_count > shots ? (int)((c->shot_count + shots / 2) / shots) : 1;
 }
 
-static Status run_once(const BenchOptions *o, const char *folder, int parts, double *wall_s)
+static Status run_once(const BenchOptions *o, Split split, const char *folder, int parts, double *wall_s)
 {
     Words w = {0};
     char part[32], *text = NULL;
@@ -67,9 +73,9 @@ static Status run_once(const BenchOptions *o, const char *folder, int parts, dou
     add_word(&w, "--quiet");
     if (parts > 1) add_word(&w, "--part");
     if (parts > 1) add_word(&w, part);
-    add_number(&w, "--workers", o->workers);
+    add_number(&w, "--workers", split.workers);
     add_number(&w, "--finishers", o->finishers);
-    add_number(&w, "--group-size", o->group_size);
+    add_number(&w, "--group-size", split.group_size);
     if (o->backend) add_word(&w, "--backend");
     if (o->backend) add_word(&w, o->backend);
     if (o->dtype) add_word(&w, "--dtype");
@@ -94,13 +100,13 @@ static void remove_folder(const char *folder)
     if (!failed(shell_run(argv, &text, &code))) free(text);
 }
 
-static Status measure_night(const BenchOptions *o, const char *scratch, int parts, int night, Record *r)
+static Status measure_night(const BenchOptions *o, Split split, const char *scratch, int parts, int night, Record *r)
 {
     double wall_s = 0;
     char *folder = text_format("%s/night-%d", scratch, night);
     EnergyReading before, after;
     const bool reads_energy = energy_read(NULL, &before);
-    Status status = run_once(o, folder, parts, &wall_s);
+    Status status = run_once(o, split, folder, parts, &wall_s);
     const bool is_read = reads_energy && energy_read(NULL, &after);
     char *ledger = parts > 1 ? part_folder(folder, (Part){1, parts}) : text_copy(folder);
     if (!failed(status)) status = record_add_folder(ledger, wall_s, r);
@@ -113,25 +119,25 @@ static Status measure_night(const BenchOptions *o, const char *scratch, int part
 }
 
 /* What the ranks of a group exchange, measured by as many processes. Without a group there is nothing to exchange. */
-static Status measure_network(const BenchOptions *o, Record *r)
+static Status measure_network(int ranks, Record *r)
 {
     Words w = {0};
     char *text = NULL;
     int code = 0;
-    if (o->group_size < 2) return status_ok();
+    if (ranks < 2) return status_ok();
     add_word(&w, "/proc/self/exe");
     add_word(&w, "bench");
     add_word(&w, "--stage");
     add_word(&w, "sum");
     add_word(&w, "--json");
-    add_number(&w, "--ranks", o->group_size);
+    add_number(&w, "--ranks", ranks);
     Status status = shell_run(w.word, &text, &code);
     const char *line = text ? strchr(text, '{') : NULL;
     json_t *sum = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
     if (!failed(status) && (code != 0 || !sum))
         status = status_fail(ERR_NODE, "the measurement of the network ended with status %d:\n%s", code, text);
     if (!failed(status))
-        r->network = json_pack("{s:i, s:I, s:f, s:f}", "ranks", o->group_size, "bytes",
+        r->network = json_pack("{s:i, s:I, s:f, s:f}", "ranks", ranks, "bytes",
                                json_integer_value(json_object_get(sum, "bytes")), "median_s",
                                json_number_value(json_object_get(json_object_get(sum, "seconds"), "median")),
                                "bytes_per_s", json_number_value(json_object_get(sum, "bytes_per_s")));
@@ -170,8 +176,57 @@ static Status write_campaign(const BenchOptions *o, const char *folder, char **f
     return status;
 }
 
+/* "1,2,4" -> number[*count]; NULL: one 0. */
+static Status read_numbers(const char *option, const char *text, int most, int number[MOST_NUMBERS], int *count)
+{
+    const char *at = text;
+    *count = 0;
+    if (!text) return number[(*count)++] = 0, status_ok();
+    do {
+        char *end;
+        const long n = strtol(at, &end, 10);
+        if (end == at || (*end && *end != ',') || n < 1 || n > most || *count == MOST_NUMBERS)
+            return status_fail(ERR_INPUT, "%s %.60s: expected a number from 1 to %d, or up to %d of them: 1,2,4",
+                               option, text, most, MOST_NUMBERS);
+        number[(*count)++] = (int)n;
+        at = *end ? end + 1 : end;
+    } while (*at);
+    return status_ok();
+}
+
+/* Each number of workers in groups of each size; groups of more ranks than there are workers are none. */
+static Status read_splits(const BenchOptions *o, Split split[MOST_SPLITS], int *count)
+{
+    int workers[MOST_NUMBERS], sizes[MOST_NUMBERS], worker_count, size_count;
+    TRY(read_numbers("--workers", o->workers, 4096, workers, &worker_count));
+    TRY(read_numbers("--group-size", o->group_sizes, 64, sizes, &size_count));
+    *count = 0;
+    for (int i = 0; i < worker_count; i++)
+        for (int k = 0; k < size_count; k++)
+            if (!workers[i] || workers[i] >= sizes[k]) split[(*count)++] = (Split){workers[i], sizes[k]};
+    if (*count) return status_ok();
+    return status_fail(ERR_INPUT, "--group-size %s: expected groups of at most as many as --workers %s", o->group_sizes,
+                       o->workers);
+}
+
+/* All nights of one split, and what its groups exchange. */
+static Status measure_split(const BenchOptions *o, Split split, const char *scratch, int parts, Record *r)
+{
+    Status status = measure_network(split.group_size, r);
+    for (int night = 1; night <= o->nights && !failed(status); night++)
+        status = measure_night(o, split, scratch, parts, night, r);
+    if (o->backend) json_object_set_new(r->work, "backend", json_string(o->backend));
+    if (o->dtype) json_object_set_new(r->work, "dtype", json_string(o->dtype));
+    r->group_size = split.group_size;
+    record_settle(r);
+    return status;
+}
+
 static Status measure(BenchOptions *o, Record *r)
 {
+    Split split[MOST_SPLITS];
+    int splits;
+    TRY(read_splits(o, split, &splits));
     Campaign *c = NULL;
     char *scratch = text_format("%s/reelwright-bench-XXXXXX", o->scratch), *own = NULL;
     if (!mkdtemp(scratch)) {
@@ -192,9 +247,12 @@ static Status measure(BenchOptions *o, Record *r)
              plural_s(o->nights), (long long)(c->shot_count / parts), (long long)c->shot_count, plural_s(c->shot_count),
              scratch);
     status = disk_measure(scratch, &r->file_system);
-    if (!failed(status)) status = measure_network(o, r);
-    for (int night = 1; night <= o->nights && !failed(status); night++)
-        status = measure_night(o, scratch, parts, night, r);
+    for (int i = 0; i < splits && !failed(status); i++) {
+        if (splits > 1)
+            log_line(LOG_INFO, "%d of %d: --workers %d in groups of %d", i + 1, splits, split[i].workers,
+                     split[i].group_size > 0 ? split[i].group_size : 1);
+        status = measure_split(o, split[i], scratch, parts, i == 0 ? r : record_add_other(r));
+    }
     remove_folder(scratch);
     if (o->model) o->campaign = "CAMPAIGN.yaml";
     free(scratch);
@@ -206,7 +264,10 @@ static Status measure(BenchOptions *o, Record *r)
 static void print_record(const Record *r)
 {
     foreign_print(stdout, "%d worker%s%s, %d finisher%s\n", r->workers, plural_s(r->workers),
-                  r->both ? " that also finish" : "", r->finishers, plural_s(r->finishers));
+                  !r->both          ? ""
+                  : r->workers == 1 ? " that also finishes"
+                                    : " that also finish",
+                  r->finishers, plural_s(r->finishers));
     foreign_print(stdout, "             p50      p90      p99\n");
     foreign_print(stdout, "  render  %7.3f  %7.3f  %7.3f s   (text %.3f, denoise %.3f, decode %.3f)\n",
                   measured_quantile(&r->render, 0.5), measured_quantile(&r->render, 0.9),
@@ -226,6 +287,10 @@ static void print_record(const Record *r)
                       (int)json_integer_value(json_object_get(r->network, "ranks")));
     foreign_print(stdout, "  clips   %7.0f an hour\n", record_rates(r).node);
     if (record_watts(r) > 0) foreign_print(stdout, "  energy  %7.1f W, of the processors\n", record_watts(r));
+    for (int i = 0; i < r->other_count; i++)
+        foreign_print(stdout, "  beside  %7.0f clips an hour by %d worker%s in groups of %d; a render %.3f s\n",
+                      record_rates(&r->other[i]).node, r->other[i].workers, plural_s(r->other[i].workers),
+                      r->other[i].group_size, measured_quantile(&r->other[i].render, 0.5));
     for (size_t i = 0; i < json_array_size(r->invalid); i++)
         foreign_print(stdout, "INVALID: %s\n", json_string_value(json_array_get(r->invalid, i)));
 }
@@ -261,9 +326,11 @@ Status verb_bench_campaign(int argc, char **argv)
         {"shots", OPTION_INT, &o.shots, .value = "N", .min = 1, .max = 1 << 20,
          .help = "about so many renders each time (12)"},
         {"scratch", OPTION_TEXT, &o.scratch, .value = "DIR", .help = "where; emptied afterwards ($TMPDIR, or /tmp)"},
-        {"workers", OPTION_INT, &o.workers, .value = "N", .min = 1, .max = 4096},
+        {"workers", OPTION_TEXT, &o.workers, .value = "N[,N]",
+         .help = "as `run` takes them; of several numbers each is measured"},
         {"finishers", OPTION_INT, &o.finishers, .value = "M", .min = 0, .max = 4096},
-        {"group-size", OPTION_INT, &o.group_size, .value = "T", .min = 1, .max = 64},
+        {"group-size", OPTION_TEXT, &o.group_sizes, .value = "T[,T]",
+         .help = "likewise; `plan` compares what was measured"},
         {"backend", OPTION_TEXT, &o.backend, .value = WORK_BACKENDS},
         {"dtype", OPTION_TEXT, &o.dtype, .value = WORK_DTYPES},
         {"vae-dtype", OPTION_TEXT, &o.vae_dtype, .value = "fp32|bf16", .help = "as `run` takes them"},
@@ -289,10 +356,6 @@ Status verb_bench_campaign(int argc, char **argv)
     record_begin(&r);
     Status status = measure(&o, &r);
     if (!failed(status)) {
-        if (o.backend) json_object_set_new(r.work, "backend", json_string(o.backend));
-        if (o.dtype) json_object_set_new(r.work, "dtype", json_string(o.dtype));
-        r.group_size = o.group_size ? o.group_size : 1;
-        record_settle(&r);
         status = record_write(&r, o.out);
         if (!failed(status)) status = write_page(&o, &r);
     }

@@ -23,9 +23,22 @@ static const char *time_text(double s, char text[32])
     return text;
 }
 
+/* A number of workers and a size of groups that the record has measured. */
+static void print_split(const json_t *split)
+{
+    char done[32];
+    const json_t *at = json_object_get(split, "finish_p50"), *cost = json_object_get(split, "cost");
+    const int workers = (int)json_integer_value(json_object_get(split, "workers"));
+    foreign_print(stdout, "  measured   %d worker%s on each node in groups of %d: done after %s", workers,
+                  plural_s(workers), (int)json_integer_value(json_object_get(split, "group_size")),
+                  time_text(json_is_number(at) ? json_number_value(at) : INFINITY, done));
+    if (json_is_number(cost)) foreign_print(stdout, ", cost %.2f", json_number_value(cost));
+    foreign_print(stdout, "%s\n", json_is_true(json_object_get(split, "planned")) ? " (this plan)" : "");
+}
+
 static void print_plan(const Estimate *p, const json_t *j)
 {
-    const Night *n = &p->night;
+    const Night *n = &p->by.night;
     const NightForecast *f = &p->forecast;
     const json_t *one;
     size_t i;
@@ -59,6 +72,7 @@ static void print_plan(const Estimate *p, const json_t *j)
                   json_number_value(json_object_get(j, "core_hours")),
                   json_number_value(json_object_get(j, "gpu_hours")), (long long)f->most_masters,
                   f->most_masters == 1 ? " waits" : "s wait");
+    json_array_foreach(json_object_get(j, "splits"), i, one) print_split(one);
     if (n->fail_share > 0)
         foreign_print(stdout,
                       "  failures   %.2g %% of the record's leases failed; so many are planned to be done again\n",

@@ -70,6 +70,9 @@ cat >slow.json <<'RECORD'
  "start_s": 1, "end_s": 1, "gap_s": 0, "run_sd": 0, "worker_sd": 0}
 RECORD
 "$PROGRAM" plan whole.yaml --record slow.json --json >whole.json || fail "plan of a slow record"
+# Every row is a render of its own, by its id in the prompt and by its seed: one render of 100 s and six finishes are 109 s.
+grep -q '`id` (prompt) left out of the renders, told by voice or overlays instead, and one seed for all (`seed: 7`): 1 render instead of 6: done after 109 s instead of 609 s' whole.json ||
+  fail "no word of what makes renders distinct: $(cat whole.json)"
 # Six renders of 100 s and finishes of 1 s, 1 s to load, 1 s before and after; half of the steps of five renders are 200 s, a third of all 180 s.
 grep -q 'trunk_steps: 4} and `seed: 7`: 1 trunk for 6 renders: done after 409 s instead of 609 s' whole.json || fail "no word of first steps to share: $(cat whole.json)"
 grep -q 'if 3 of 9 steps may be reused: done after 429 s instead of 609 s' whole.json || fail "no word of a cache: $(cat whole.json)"
@@ -82,13 +85,41 @@ grep -q '"without_savings": 108' trunk.json || fail "without them it would be 10
 grep -q "\"all\": $made," trunk.json || fail "the same from that record: $(cat trunk.json)"
 grep -q 'fewer than 5 renders' trunk.json && fail "renders that took their first steps from others are no part of the record: $(cat trunk.json)"
 
+# Which columns make renders distinct: twelve rows of three places at two times. With one seed names alone make twelve of six; without place it is two.
+{
+  echo id,name,place,time
+  for i in 0 1 2 3 4 5 6 7 8 9 10 11; do echo "c$i,name$((i / 6)),place$((i % 3)),time$((i % 2))"; done
+} >share.csv
+sed 's/^campaign: plan/campaign: share/; s/plan.csv/share.csv/; s/^steps: 2/steps: 9\nseed: 7/; s/"a cat {{id}}"/"{{name}} at {{place}}"\nnegative: "{{time}}"/' plan.yaml >share.yaml
+"$PROGRAM" plan share.yaml --record slow.json --node-cost 36 --json >share.json || fail "plan of columns"
+grep -q '"shots": 12,' share.json || fail "twelve renders: $(cat share.json)"
+for said in '`place` (prompt) left out of the renders, told by voice or overlays instead: 4 renders instead of 12: done after 415 s instead of 1215 s, at a cost of 4.15 instead of 12.15' \
+  '`time` (negative) left out of the renders, told by voice or overlays instead: 6 renders instead of 12: done after 615 s instead of 1215 s' \
+  '`name` (prompt) and `place` (prompt) left out of the renders, told by voice or overlays instead: 2 renders instead of 12: done after 215 s'; do
+  grep -qF "$said" share.json || fail "not said: $said: $(cat share.json)"
+done
+# What the record has measured beside: two workers, alone and in a group, on the same machine.
+sed 's/^ "start_s"/ "others": [OTHER, GROUP], &/' slow.json >splits.json
+sed -i 's/OTHER/{"format": "reelwright-record 1", "work": {"width": 32, "height": 32, "frames": 5, "steps": 9, "guidance": 5, "evaluations": 18}, "nodes": 1, "workers": 2, "group_size": 1, "finishers": 0, "both": true, "load_s": [1], "render_s": [140], "finish_s": [1], "stages": {"text_s": 0, "denoise_s": 90, "decode_s": 10}, "start_s": 1, "end_s": 1, "gap_s": 0, "run_sd": 0, "worker_sd": 0}/' splits.json
+sed -i 's/GROUP/{"format": "reelwright-record 1", "work": {"width": 32, "height": 32, "frames": 5, "steps": 9, "guidance": 5, "evaluations": 18}, "nodes": 1, "workers": 2, "group_size": 2, "finishers": 0, "both": true, "load_s": [1], "render_s": [60], "finish_s": [1], "stages": {"text_s": 0, "denoise_s": 50, "decode_s": 10}, "start_s": 1, "end_s": 1, "gap_s": 0, "run_sd": 0, "worker_sd": 0}/' splits.json
+"$PROGRAM" plan whole.yaml --record splits.json >splits.txt || fail "plan of several splits"
+for said in '1 worker on each node in groups of 1: done after 10:09 min (this plan)' '2 workers on each node in groups of 1: done after 7:06 min' \
+  '2 workers on each node in groups of 2: done after 6:0' 'workers 2 --group-size 2 on each node, as the record has measured: done after 36'; do
+  grep -qF -- "$said" splits.txt || fail "not said: $said: $(cat splits.txt)"
+done
+"$PROGRAM" plan whole.yaml --record splits.json --group-size 2 --json >splits.out || fail "plan of the group"
+grep -q '"render_s": 60' splits.out || fail "the times are not those of groups of two: $(cat splits.out)"
+"$PROGRAM" plan whole.yaml --record splits.json --group-size 4 --json >splits.out || fail "plan of a group that was not measured"
+grep -q 'no groups of that size' splits.out || fail "a group that was not measured is not said: $(cat splits.out)"
+
 cp -rL "$MODEL" small
 printf '{"width": 32, "height": 32, "frames": 5, "fps": 8, "steps": 2}\n' >small/reelwright.json
 # Several ranks: what they add up, and the record of groups that has it; whole renders as MLPerf measures them, said to be invalid.
-"$PROGRAM" bench --model small --nights 1 --shots 2 --workers 2 --group-size 2 --scratch . --out group.json --against record.json >group.txt 2>group.err ||
+"$PROGRAM" bench --model small --nights 1 --shots 2 --workers 2 --group-size 2,1 --scratch . --out group.json --against record.json >group.txt 2>group.err ||
   fail "bench of a model, with groups: $(cat group.err)"
 grep -q '"bytes_per_s": [0-9.]*[1-9]' group.json || fail "no network in the record: $(cat group.json)"
 grep -q 'network over which a group adds up' group.html || fail "no network on the page"
+grep -q '"group_size": 1,' group.json && grep -q '"group_size": 2,' group.json || fail "not both sizes of groups: $(cat group.json)"
 grep -q 'stroke-dasharray' group.html || fail "the page compares nothing"
 "$PROGRAM" bench --scenario offline --shape 1.3b --layers 1 --latent 1x2x2 --tokens 2 --steps 2 --repeat 2 --json >offline.json || fail "bench --scenario"
 grep -q '"valid": false' offline.json || fail "random weights are no result: $(cat offline.json)"
@@ -98,6 +129,10 @@ for bad in "--scenario offline" "--stage sum" "--scenario offline --stage step -
   status_is 2 "$PROGRAM" bench $bad >/dev/null 2>bad.err
 done
 status_is 2 "$PROGRAM" bench plan.yaml --model small 2>bad.err
+for bad in "--workers 1,x" "--workers 1 --group-size 2" "--group-size 0"; do
+  # shellcheck disable=SC2086
+  status_is 2 "$PROGRAM" bench plan.yaml $bad 2>bad.err
+done
 
 printf '{"format": "something"}' >bad.json
 status_is 2 "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err
