@@ -84,7 +84,7 @@ static Status open_farm(const BenchFarm *b, LocalFarm *f)
     TRY(dispatch_open(f->ledger, local_net_link(f->net, 0), f->events, &o, &f->dispatch));
     f->worker = memory_get((size_t)b->workers, sizeof *f->worker);
     for (int i = 0; i < b->workers; i++)
-        bench_worker_open(&f->worker[i], local_net_link(f->net, i + 1), i + 1, 1 + i / b->group % 3,
+        bench_worker_open(&f->worker[i], local_net_link(f->net, i + 1), i + 1, BENCH_BOTH, 1 + i / b->group % 3, 0,
                           b->files ? b->folder : NULL);
     return status_ok();
 }
@@ -331,6 +331,20 @@ static Status read_options(BenchFarm *b, int argc, char **argv, int *first)
          .min = 0,
          .max = 1e6,
          .help = "over MPI: how long a step sleeps (20)"},
+        {.name = "finishers",
+         .kind = OPTION_INT,
+         .to = &b->finishers,
+         .value = "N",
+         .min = 0,
+         .max = 1000,
+         .help = "over MPI: ranks that only finish, the others only render (0: all do both)"},
+        {.name = "finish-ms",
+         .kind = OPTION_INT,
+         .to = &b->finish_ms,
+         .value = "MS",
+         .min = 1,
+         .max = 1e6,
+         .help = "over MPI: how long a finish sleeps (a step)"},
         {.name = "least-rate",
          .kind = OPTION_INT,
          .to = &b->least_rate,
@@ -363,6 +377,13 @@ static Status read_options(BenchFarm *b, int argc, char **argv, int *first)
          .value = "P",
          .max = 1e6,
          .help = "of a core, for all ranks that wait (50)"},
+        {.name = "least-busy-percent",
+         .kind = OPTION_INT,
+         .to = &b->least_busy_percent,
+         .value = "P",
+         .min = 0,
+         .max = 100,
+         .help = "of the time, for ranks that only render (97)"},
     };
     const Usage usage = {.verb = "bench_farm",
                          .arguments = "MODEL FOLDER [options]",
@@ -411,7 +432,8 @@ int main(int argc, char **argv)
                    .most_plan_mb = 1000,
                    .most_status_ms = 1000,
                    .most_steer_ms = 1500,
-                   .most_idle_percent = 50};
+                   .most_idle_percent = 50,
+                   .least_busy_percent = 97};
     log_set_level(LOG_ERROR);
     Status status = run(&b, argc, argv);
     if (failed(status)) fprintf(stderr, "bench_farm: %s\n", status.message);

@@ -11,8 +11,10 @@ typedef struct {
     char *folder, *campaign; /* where everything is written; the campaign's file */
     CampaignSize size;
     int rows, workers, group, step_ms; /* group: ranks that render a shot together */
+    int finishers, finish_ms; /* over MPI: the last ranks only finish, the others only render; 0: all do both */
     bool files, mpi;
-    int least_rate, most_plan_s, most_plan_mb, most_status_ms, most_steer_ms, most_idle_percent; /* limits */
+    int least_rate, most_plan_s, most_plan_mb, most_status_ms, most_steer_ms, most_idle_percent,
+        least_busy_percent; /* limits */
 } BenchFarm;
 
 Status bench_prepare(BenchFarm *b, const char *model, const char *folder); /* writes the campaign */

@@ -98,6 +98,37 @@ static Status measure_work(MpiFarm *f)
     return status_ok();
 }
 
+typedef struct { /* of the renders that ended well: from the first's beginning to the last's end */
+    double first_s, last_s, busy_s;
+} Rendering;
+
+static Status add_render(void *self, const LeaseRow *row)
+{
+    Rendering *r = self;
+    if (row->kind != LEASE_RENDER || strcmp(row->outcome, "done") != 0) return status_ok();
+    if (r->first_s == 0 || row->given_s < r->first_s) r->first_s = row->given_s;
+    if (row->ended_s > r->last_s) r->last_s = row->ended_s;
+    r->busy_s += row->denoise_s; /* the worker's own clock: what messages and ledger take is not in it */
+    return status_ok();
+}
+
+/* Ranks that only render wait for no finish, however long that takes, while there are enough finishers. */
+static Status check_renderers(const MpiFarm *f)
+{
+    const BenchFarm *b = f->bench;
+    Rendering r = {0};
+    if (b->finishers == 0) return status_ok();
+    TRY(ledger_read_leases(f->ledger, -1, -1, (LeaseSink){add_render, &r}));
+    /* The ledger's times are those of a round's beginning, at most WAIT_MS before what is noted: the span is no longer than this. */
+    const double span_s = r.last_s - r.first_s + WAIT_MS / 1000.0;
+    const int renderers = b->workers - b->finishers;
+    const double percent = 100 * r.busy_s / (span_s * renderers);
+    printf("renderers    %d, busy %.1f %% of the %.1f s from the first step to the last\n", renderers, percent, span_s);
+    if (percent >= b->least_busy_percent) return status_ok();
+    return status_fail(ERR_FATAL, "renderers were busy %.1f %% of the time, expected at least %d", percent,
+                       b->least_busy_percent);
+}
+
 static Status coordinate(BenchFarm *b, Link *link, bool *clean)
 {
     MpiFarm f = {.bench = b, .link = link};
@@ -118,6 +149,7 @@ static Status coordinate(BenchFarm *b, Link *link, bool *clean)
     TRY_OUT(dispatch_open(f.ledger, link, f.events, &o, &f.dispatch));
     TRY_OUT(measure_idle(&f));
     TRY_OUT(measure_work(&f));
+    TRY_OUT(check_renderers(&f));
     *clean = dispatch_clean(f.dispatch);
 out:
     dispatch_close(&f.dispatch);
@@ -131,7 +163,9 @@ static Status work(const BenchFarm *b, Link *link)
     BenchWorker w;
     SimWorker *s = &w.sim;
     Status status = status_ok();
-    bench_worker_open(&w, link, (int)getpid(), b->step_ms, NULL);
+    const int last = 1 << LEASE_FINISH, others = b->finishers > 0 ? 1 << LEASE_RENDER : BENCH_BOTH,
+              takes = link->rank >= link->count - b->finishers ? last : others;
+    bench_worker_open(&w, link, (int)getpid(), takes, b->step_ms, b->finish_ms, NULL);
     while (!s->gone && !failed(status)) {
         const int64_t now_ms = moment_ms(),
                       wait_ms = s->talk.has_lease ? sim_due_ms(&s->work, s->work.unit) - now_ms : 2 * WAIT_MS;

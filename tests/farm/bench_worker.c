@@ -57,6 +57,12 @@ static Status make_clip(const BenchWorker *w, const Lease *l, ClipResult *out)
     return status;
 }
 
+static void begin(SimWorker *w)
+{
+    const BenchWorker *b = w->self;
+    w->unit_ms = (double)(w->talk.lease.kind == LEASE_FINISH && b->finish_ms > 0 ? b->finish_ms : b->step_ms);
+}
+
 /* "load" when the lease is there, one message before each denoising step, "decode"; of a finish one. */
 static bool unit(SimWorker *w, int unit)
 {
@@ -80,8 +86,7 @@ static void end(SimWorker *w, bool stopped)
     const Lease *l = &w->talk.lease;
     LeaseResult r = sim_worker_result(w, stopped ? ERR_STOP : OK, stopped ? "stopped" : "");
     if (l->kind == LEASE_RENDER) {
-        r.encode_text_s = r.decode_s = 0.01;
-        r.denoise_s = (w->unit_ms * l->shot.steps + 1) / 1000;
+        r.denoise_s = (double)(w->now_ms - w->work.begun_ms + 1) / 1000; /* all of it: none is measured as 0 */
         r.steps_done = l->shot.steps;
     } else {
         r.finish_s = 0.01;
@@ -93,10 +98,12 @@ static void end(SimWorker *w, bool stopped)
     sim_worker_report(w, &r);
 }
 
-void bench_worker_open(BenchWorker *w, Link *link, int pid, int64_t step_ms, const char *write_to)
+void bench_worker_open(BenchWorker *w, Link *link, int pid, int takes, int64_t step_ms, int64_t finish_ms,
+                       const char *write_to)
 {
-    static const SimCraft craft = {.unit = unit, .end = end};
-    sim_worker_open(&w->sim, link, pid, 1 << LEASE_RENDER | 1 << LEASE_FINISH, &craft, w);
-    w->sim.unit_ms = (double)step_ms;
+    static const SimCraft craft = {.begin = begin, .unit = unit, .end = end};
+    sim_worker_open(&w->sim, link, pid, takes, &craft, w);
+    w->step_ms = step_ms;
+    w->finish_ms = finish_ms;
     w->write_to = write_to;
 }

@@ -515,14 +515,30 @@ static Work night_of_work(int rows, int rows_per_shot, int renderers, int finish
     return w;
 }
 
-/* A finish takes three times as long as a render; there are enough finishers. */
+/* The share of the renderers' time from the first step to the last in which they render. */
+static double busy_share(const Work *w, int renderers)
+{
+    return (double)w->busy_ms / (renderers * (double)(w->last_ms - w->first_ms));
+}
+
+/* Finishes take longer than renders, and there are just enough finishers. */
 static void test_renderers_do_not_wait_for_finishers(void **state)
 {
     (void)state;
-    Work w = night_of_work(60, 1, 2, 7, 40, 120);
-    double busy = (double)w.busy_ms / (2.0 * (double)(w.last_ms - w.first_ms));
-    if (busy < 0.97) fail_msg("renderers were busy %.1f %% of the time, expected 97", 100 * busy);
-    assert_true(w.most_masters <= RULES_MASTERS * 9);
+    static const struct {
+        int rows, rows_per_shot, renderers, finishers, render_steps, finish_steps;
+    } night[] = {{60, 1, 2, 7, 40, 120}, /* the work of 6 finishers */
+                 {60, 1, 1, 3, 40, 120}, /* of 3 */
+                 {40, 1, 1, 8, 40, 300}, /* of 7.5 */
+                 {80, 4, 1, 8, 40, 75},  /* of 7.5: four clips of each shot */
+                 {60, 1, 3, 6, 60, 110}};
+    for (size_t i = 0; i < sizeof night / sizeof *night; i++) {
+        const Work w = night_of_work(night[i].rows, night[i].rows_per_shot, night[i].renderers, night[i].finishers,
+                                     night[i].render_steps, night[i].finish_steps);
+        const double busy = busy_share(&w, night[i].renderers);
+        if (busy < 0.97) fail_msg("night %d: renderers were busy %.1f %%, expected 97", (int)i, 100 * busy);
+        assert_true(w.most_masters <= RULES_MASTERS * (night[i].renderers + night[i].finishers));
+    }
 }
 
 /* Too few finishers: the disk holds no more masters than the bound, and renderers wait. */
@@ -531,6 +547,7 @@ static void test_masters_that_wait_are_bounded(void **state)
     (void)state;
     Work w = night_of_work(60, 1, 4, 1, 4, 40);
     assert_in_range(w.most_masters, RULES_MASTERS * 5 - 1, RULES_MASTERS * 5);
+    assert_true(busy_share(&w, 4) < 0.1);
 }
 
 /* One shot for many clips: all that finish have work, also those who render where workers do both. */

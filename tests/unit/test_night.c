@@ -106,6 +106,51 @@ static void as_simgrid_plays_them(void **state)
     }
 }
 
+typedef struct { /* of a night's renders: from the first's beginning to the last's end */
+    double render_s, finish_s, first_s, last_s, busy_s;
+} Renders;
+
+static double uneven_s(void *self, int rank, LeaseKind kind, int64_t shot, int64_t clip)
+{
+    const Renders *r = self;
+    const double mean_s = kind == LEASE_RENDER ? r->render_s : r->finish_s;
+    (void)rank;
+    return mean_s * (0.8 + 0.1 * (double)((shot * 7 + clip) % 5)); /* 0.8 to 1.2 of it */
+}
+
+static void add_render(void *self, double at_s, int rank, LeaseKind kind, int64_t shot, int64_t clip)
+{
+    Renders *r = self;
+    if (kind != LEASE_RENDER) return;
+    const double s = uneven_s(self, rank, kind, shot, clip);
+    if (r->busy_s == 0) r->first_s = at_s;
+    if (at_s + s > r->last_s) r->last_s = at_s + s;
+    r->busy_s += s;
+}
+
+/* 400 groups on 50 nodes, renders of a minute, finishes of three: the work of 24 finishers on each node. */
+static double busy_share(int finishers)
+{
+    enum { SHOTS = 40000, NODES = 50, GROUPS = 8 };
+    int64_t *clips = malloc(SHOTS * sizeof *clips);
+    for (int i = 0; i < SHOTS; i++) clips[i] = 1;
+    Renders r = {.render_s = 60, .finish_s = 180};
+    const NightScript script = {&r, uneven_s, never_fails, never_dies, add_render};
+    Night n = night(SHOTS, clips, NODES, GROUPS, finishers, false);
+    n.gap_s = 0.02;
+    n.script = &script;
+    assert_true(isfinite(finish_of(&n)));
+    free(clips);
+    return r.busy_s / (NODES * GROUPS * (r.last_s - r.first_s));
+}
+
+static void renderers_wait_for_too_few_finishers_only(void **state)
+{
+    (void)state;
+    assert_true(busy_share(25) > 0.97);
+    assert_true(busy_share(12) < 0.6); /* half of them: renders wait until masters are gone */
+}
+
 /* What holds whatever chance does: no less than the longest chain, no less than the work divided, no more than all in a row. */
 static void bounds_hold(void **state)
 {
@@ -318,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(worked_out_by_hand),
                                        cmocka_unit_test(as_simgrid_plays_them),
                                        cmocka_unit_test(shared_first_steps),
+                                       cmocka_unit_test(renderers_wait_for_too_few_finishers_only),
                                        cmocka_unit_test(bounds_hold),
                                        cmocka_unit_test(failures_cost_time_and_lose_nothing),
                                        cmocka_unit_test(a_node_loses_what_no_checkpoint_holds),
