@@ -22,5 +22,7 @@ enum {
 
 /* How many clips a video of so many frames takes. */
 int chain_clips(int frames);
+/* Latent frames to decode, of so many clips: the first behind the picture of who speaks, a later one behind what was before. */
+int chain_latents(int clips);
 
 #endif

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
+#include "common/chain.h"
 #include "common/file.h"
-#include "common/likeness.h"
 
 /* ---- memory ---- */
 
@@ -29,6 +31,7 @@ ShotMedia *shot_media_copy(const ShotMedia *m)
     copy->control_video = copy_file(&m->control_video);
     copy->control_mask = copy_file(&m->control_mask);
     copy->audio = copy_file(&m->audio);
+    if (m->speech) copy->speech = text_copy(m->speech);
     copy->scale = memory_get((size_t)m->scale_count, sizeof *copy->scale);
     for (int i = 0; i < m->scale_count; i++) copy->scale[i] = m->scale[i];
     copy->reference = memory_get((size_t)m->reference_count, sizeof *copy->reference);
@@ -50,6 +53,7 @@ void shot_media_free(ShotMedia **media)
     free(m->control_video.path);
     free(m->control_mask.path);
     free(m->audio.path);
+    free(m->speech);
     for (int i = 0; i < m->reference_count; i++) free(m->reference[i].path);
     for (int i = 0; i < m->lora_count; i++) free(m->lora[i].file.path);
     free(m->scale);
@@ -89,6 +93,11 @@ void shot_set_sigmas(ShotSpec *s, const char *word)
 static void add_file(Hash *h, const char *name, const ShotFile *f)
 {
     if (f->path) hash_add_field(h, name, "%s", f->sha256);
+}
+
+int shot_rounds(const ShotSpec *s)
+{
+    return s->media && (s->media->speech || s->media->audio.path) ? chain_clips(s->frames) : 1;
 }
 
 ShotSpec shot_trunk(const ShotSpec *s)
@@ -134,6 +143,19 @@ bool shot_is_guided_at(const ShotSpec *s, double sigma)
     return s->guided_from <= 0 || (sigma <= s->guided_from && sigma >= s->guided_to);
 }
 
+/* A recording and a person's voice count by content; how often an engine is asked, and what becomes of a sound that is too long, do not
+ * change the sound. */
+static void add_speech(Hash *h, const char *speech)
+{
+    static const char *const other[] = {"file", "voice_ref", "time_limit", "retries", "too_long"};
+    json_t *o = json_loads(speech, 0, NULL);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) json_object_del(o, other[i]);
+    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    if (text) hash_add_field(h, "speech", "%s", text);
+    free(text);
+    json_decref(o);
+}
+
 /* Only what is there adds to the hash: a shot without media keeps the key that it had before there were any. */
 static void add_media(Hash *h, const ShotMedia *m)
 {
@@ -143,6 +165,7 @@ static void add_media(Hash *h, const ShotMedia *m)
     add_file(h, "control.video", &m->control_video);
     add_file(h, "control.mask", &m->control_mask);
     add_file(h, "audio", &m->audio);
+    if (m->speech) add_speech(h, m->speech);
     for (int i = 0; i < m->scale_count; i++) hash_add_field(h, "control.scale", "%.17g", m->scale[i]);
     for (int i = 0; i < m->lora_count; i++) {
         add_file(h, "lora", &m->lora[i].file);

@@ -25,7 +25,8 @@ typedef struct { /* a low-rank adapter */
 typedef struct {                          /* what a shot is made from besides its texts and numbers */
     ShotFile image, last_image;           /* first and last frame */
     ShotFile control_video, control_mask; /* a file or a folder of pictures, one a frame */
-    ShotFile audio;                       /* what is said, for models that speak */
+    ShotFile audio;                       /* what is said, for models that speak: a file, */
+    char *speech; /* or "voice" of the clips' finish documents (worker/finish/voice.h), one line of JSON; NULL: none */
     int scale_count, reference_count, lora_count;
     double *scale;       /* of the control: one for each control layer, or one for all; none is 1 */
     ShotFile *reference; /* pictures of what shall be in the clip */
@@ -61,9 +62,12 @@ ShotMedia *shot_media_copy(const ShotMedia *m); /* NULL of NULL */
 void shot_media_free(ShotMedia **m);
 void shot_set_sigmas(ShotSpec *s, const char *word); /* "standard" is "" */
 /* SHA-256 of everything that determines the latents (DESIGN: all fields but fps, and the model's hash). Files count by content:
- * where they lie and what they are called changes nothing. A prompt counts as it is written, also behind the tokens that the model reads, so
+ * where they lie and what they are called changes nothing. Of speech counts what makes the sound, not how long an engine may take. A prompt counts as it is written, also behind the tokens that the model reads, so
  * that a key needs no model: `check` says which rows differ there only. */
 void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT]);
+
+/* How often `steps` are made: once for each clip of a video that is made in clips, as a model that speaks does (common/chain.h). */
+int shot_rounds(const ShotSpec *s);
 
 /* The shot whose first trunk_steps steps are those of *s: *s with the trunk's prompt. Texts and media are borrowed. */
 ShotSpec shot_trunk(const ShotSpec *s);

@@ -59,6 +59,7 @@ static void set_media(json_t *o, const ShotMedia *m)
     set_file(o, "control_video", &m->control_video);
     set_file(o, "control_mask", &m->control_mask);
     set_file(o, "audio", &m->audio);
+    if (m->speech) set(o, "speech", json_loads(m->speech, 0, NULL));
     json_t *scales = json_array(), *references = json_array(), *loras = json_array();
     for (int i = 0; i < m->scale_count; i++) json_array_append_new(scales, json_real(m->scale[i]));
     for (int i = 0; i < m->reference_count; i++) json_array_append_new(references, file_json(&m->reference[i]));
@@ -87,6 +88,8 @@ char *shot_to_json(const ShotSpec *s)
     set(o, "scheduler", json_string(s->scheduler));
     if (*s->sigmas) set(o, "sigmas", json_string(s->sigmas));
     if (s->media) set_media(o, s->media);
+    if (shot_rounds(s) > 1)
+        set(o, "rounds", json_integer(shot_rounds(s))); /* for the ledger's SQL; follows from the rest */
     if (s->trunk_steps) {
         set(o, "trunk_steps", json_integer(s->trunk_steps));
         set(o, "trunk_prompt", json_string(s->trunk_prompt));
@@ -182,6 +185,13 @@ static double read_number(Fields *f, const char *key, size_t i)
     return json_number_value(v);
 }
 
+static char *read_speech(Fields *f)
+{
+    const json_t *v = fields_get(f, "speech");
+    if (v && !json_is_object(v)) fields_fault(f, "speech", " is no object");
+    return json_is_object(v) ? json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+}
+
 static ShotMedia *read_media(Fields *f)
 {
     ShotMedia m = {0};
@@ -193,6 +203,7 @@ static ShotMedia *read_media(Fields *f)
     read_file_of(f, "control_video", &m.control_video);
     read_file_of(f, "control_mask", &m.control_mask);
     read_file_of(f, "audio", &m.audio);
+    m.speech = read_speech(f);
     m.scale = memory_get(scales, sizeof *m.scale);
     m.reference = memory_get(references, sizeof *m.reference);
     m.lora = memory_get(loras, sizeof *m.lora);
@@ -206,7 +217,7 @@ static ShotMedia *read_media(Fields *f)
     ShotMedia *out = memory_get(1, sizeof *out);
     *out = m;
     if (!m.image.path && !m.last_image.path && !m.control_video.path && !m.control_mask.path && !m.audio.path &&
-        !scales && !references && !loras)
+        !m.speech && !scales && !references && !loras)
         shot_media_free(&out);
     return out;
 }

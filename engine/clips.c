@@ -18,12 +18,6 @@ void clips_clear(Clips *c)
     *c = (Clips){0};
 }
 
-int64_t clips_latents(int count)
-{
-    const int64_t first = 1 + CHAIN_CLIP_LATENTS, later = CHAIN_MOTION_LATENTS + CHAIN_CLIP_LATENTS;
-    return count > 0 ? first + (count - 1) * later : 0;
-}
-
 const float *clips_heard(const Clips *c)
 {
     return c->clip < c->features.clips ? speech_clip(&c->features, c->clip) : NULL;
@@ -41,7 +35,7 @@ static void put_frames(const Clips *c, const float *from, int64_t count, float *
 
 static Status append(Clips *c, const float *latents)
 {
-    const int64_t before = clips_latents(c->clip), all = clips_latents(c->clip + 1);
+    const int64_t before = chain_latents(c->clip), all = chain_latents(c->clip + 1);
     const int64_t led = all - before - CHAIN_CLIP_LATENTS;
     float *more;
     TRY_MEMORY(more, c->dim[0] * all * c->dim[2] * c->dim[3]);
@@ -84,7 +78,7 @@ static void fill_last(const void *self, int frame, float *out)
 static Status see_last(Clips *c, Engine *e)
 {
     const int scale = e->config->vae.scale_space;
-    const int64_t dim[4] = {c->dim[0], clips_latents(c->clip + 1), c->dim[2], c->dim[3]};
+    const int64_t dim[4] = {c->dim[0], chain_latents(c->clip + 1), c->dim[2], c->dim[3]};
     Last last = {0};
     Status status = status_ok();
     if (e->group->rank == 0)
@@ -112,7 +106,7 @@ Status clips_finish(Clips *c, Engine *e, const float *latents)
 Status clips_result(const Clips *c, float *latents)
 {
     if (c->clip < c->count) return status_fail(ERR_FATAL, "%d of %d clips are made", c->clip, c->count);
-    memcpy(latents, c->done, (size_t)(c->dim[0] * clips_latents(c->count) * c->dim[2] * c->dim[3]) * sizeof *latents);
+    memcpy(latents, c->done, (size_t)(c->dim[0] * chain_latents(c->count) * c->dim[2] * c->dim[3]) * sizeof *latents);
     return status_ok();
 }
 
@@ -122,7 +116,7 @@ Status clips_result(const Clips *c, float *latents)
 static int wanted(const Clips *c, int made, StateTensor out[STATE_MOST_TENSORS])
 {
     if (made == 0) return 0;
-    out[0] = (StateTensor){"done", {c->dim[0], clips_latents(made), c->dim[2], c->dim[3]}, c->done};
+    out[0] = (StateTensor){"done", {c->dim[0], chain_latents(made), c->dim[2], c->dim[3]}, c->done};
     if (made == c->count) return 1;
     out[1] = (StateTensor){"motion", {c->dim[0], CHAIN_MOTION_LATENTS, c->dim[2], c->dim[3]}, c->motion};
     return 2;

@@ -16,20 +16,18 @@ typedef struct {
     int64_t dim[4];          /* of a clip's latents */
     float *reference;        /* [C,1,H,W] */
     float *motion;           /* [C,CHAIN_MOTION_LATENTS,H,W], or NULL before the first clip's end */
-    float *done;             /* [C,clips_latents(clip),H,W]: of the clips that are made */
+    float *done;             /* [C,chain_latents(clip),H,W]: of the clips that are made */
     SpeechFeatures features; /* what is heard */
 } Clips;
 
 void clips_clear(Clips *c);
-/* Latent frames to decode, of so many clips. */
-int64_t clips_latents(int count);
 /* The clip's sound, or NULL: nothing is heard any more. */
 const float *clips_heard(const Clips *c);
 /* The clip is made: latents [C,F,H,W] go behind what is done and, unless it was the last, become what the next one sees before it: they are
  * decoded, and the last frames encoded anew. On every rank; the first one decodes and encodes. */
 Status clips_finish(Clips *c, Engine *e, const float *latents);
 
-/* What is to be decoded, when all are made -> [C,clips_latents(count),H,W]. */
+/* What is to be decoded, when all are made -> [C,chain_latents(count),H,W]. */
 Status clips_result(const Clips *c, float *latents);
 
 /* The state that a run goes on from besides that of the clip itself. Borrowed. */

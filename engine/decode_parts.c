@@ -9,8 +9,8 @@
 
 int decode_parts(const ModelConfig *c, int64_t latent_frames)
 {
-    const int64_t later = clips_latents(2) - clips_latents(1);
-    return c->dit.sound_count ? (int)((latent_frames - clips_latents(1)) / later) + 1 : 1;
+    const int64_t later = chain_latents(2) - chain_latents(1);
+    return c->dit.sound_count ? (int)((latent_frames - chain_latents(1)) / later) + 1 : 1;
 }
 
 typedef struct {
@@ -21,8 +21,8 @@ typedef struct {
 static Part part_of(const ModelConfig *c, int64_t latent_frames, int i)
 {
     if (!c->dit.sound_count) return (Part){0, latent_frames, 0};
-    if (i == 0) return (Part){0, clips_latents(1), 1 + CHAIN_DROPPED};
-    return (Part){clips_latents(i), clips_latents(2) - clips_latents(1), CHAIN_MOTION_FRAMES};
+    if (i == 0) return (Part){0, chain_latents(1), 1 + CHAIN_DROPPED};
+    return (Part){chain_latents(i), chain_latents(2) - chain_latents(1), CHAIN_MOTION_FRAMES};
 }
 
 Status decode_part(Engine *e, const float *latents, const int64_t dim[4], const DecodePart *part, FrameSink sink)

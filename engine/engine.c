@@ -309,7 +309,7 @@ void engine_latent_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
 void engine_result_dims(const ModelConfig *c, const ShotSpec *s, int64_t dim[4])
 {
     engine_latent_dims(c, s, dim);
-    if (c->dit.sound_count) dim[1] = clips_latents(chain_clips(s->frames));
+    if (c->dit.sound_count) dim[1] = chain_latents(chain_clips(s->frames));
 }
 
 int engine_steps(const ModelConfig *c, const ShotSpec *s)

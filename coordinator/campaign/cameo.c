@@ -15,10 +15,11 @@
 #include "trust/territory.h"
 #include "trust/trust.h"
 
-typedef struct { /* a person whose consent was found good: their pictures */
+typedef struct { /* a person whose consent was found good: their pictures and voice */
     char *id;
     int count;
     ShotFile face[SHOT_MAX_REFERENCES];
+    ShotFile voice; /* path NULL: none was recorded */
     UT_hash_handle hh;
 } Faces;
 
@@ -30,6 +31,7 @@ struct CampaignCameo {
     char *document;    /* of the row that was asked about last */
     char *folder;      /* of the store, absolute where it is there */
     bool asked, image; /* image: the face becomes the first frame */
+    bool lips;         /* the model's lips follow their voice */
     TrustStore *store; /* NULL: it cannot be opened */
     char *store_fault;
     TrustUse use;
@@ -46,10 +48,9 @@ static Place place_of(const CampaignLoad *l, const char *key)
 
 /* ---- the file's keys ---- */
 
-static bool uses_voice(const CampaignFile *f)
-{
-    return f->cameo_voice || (f->voice.voice && strcmp(f->voice.voice, "cameo") == 0);
-}
+static bool speaks_as_cameo(const CampaignFile *f) { return f->voice.voice && strcmp(f->voice.voice, "cameo") == 0; }
+
+static bool uses_voice(const CampaignFile *f) { return f->cameo_voice || speaks_as_cameo(f); }
 
 static void check_audience(CampaignLoad *l)
 {
@@ -123,6 +124,7 @@ CampaignCameo *campaign_cameo_new(CampaignLoad *l)
     c->purpose = compile(l, "cameo.purpose", f->cameo_purpose ? f->cameo_purpose : "");
     c->viewer = compile(l, "cameo.for", f->cameo_for);
     c->image = campaign_cameo_gives_image(l);
+    c->lips = l->campaign->model && l->campaign->model->dit.sound_count && speaks_as_cameo(f);
     find_store(c);
     if (!f->cameo_face && !uses_voice(f))
         faults_add(l->faults, place_of(l, "cameo.id"), "neither cameo.face nor cameo.voice; expected one of them");
@@ -139,6 +141,7 @@ void campaign_cameo_free(CampaignCameo **cameo)
     {
         HASH_DEL(c->known, f);
         for (int i = 0; i < f->count; i++) free(f->face[i].path);
+        free(f->voice.path);
         free(f->id);
         free(f);
     }
@@ -165,12 +168,34 @@ static bool has_values(const CampaignCameo *c, const Template *t, const char *ke
     return false;
 }
 
+static const char *expand(CampaignCameo *c, int which, const Template *t, int64_t row)
+{
+    template_expand(t, &c->l->campaign->customers, row, &c->text[which], &c->room[which]);
+    return c->text[which];
+}
+
+/* A row without a person, where the model needs their picture, or its lips their voice. */
+static void check_needed(CampaignCameo *c, int64_t row)
+{
+    const Customers *customers = &c->l->campaign->customers;
+    const bool picture = c->image && model_config_media(c->l->campaign->model).needs_image;
+    const int column = template_first_column(c->id);
+    if ((!picture && !c->lips) || *expand(c, 0, c->id, row)) return;
+    Place place = place_of(c->l, "cameo.id");
+    if (column >= 0) place = (Place){c->l->campaign->customers_file, customers->line[row], customers->column[column]};
+    faults_add(c->l->faults, place, "no cameo; %s needs %s in every row", c->l->file.model,
+               picture && c->lips ? "their picture and voice"
+               : picture          ? "their picture"
+                                  : "their voice");
+}
+
 void campaign_cameo_check(CampaignCameo *c, int64_t row)
 {
     if (!c) return;
-    has_values(c, c->id, "cameo.id", row);
+    const bool known = has_values(c, c->id, "cameo.id", row);
     has_values(c, c->purpose, "cameo.purpose", row);
     has_values(c, c->viewer, "cameo.for", row);
+    if (known) check_needed(c, row);
 }
 
 /* ---- the question ---- */
@@ -194,13 +219,7 @@ static void open_store(CampaignCameo *c)
         trust_hold(c->store);
 }
 
-static const char *expand(CampaignCameo *c, int which, const Template *t, int64_t row)
-{
-    template_expand(t, &c->l->campaign->customers, row, &c->text[which], &c->room[which]);
-    return c->text[which];
-}
-
-/* The pictures of a person's face, by the hash of their content. */
+/* The pictures of a person's face, and their voice, by the hash of their content. */
 static const Faces *find_faces(CampaignCameo *c, const char *id, char **refusal)
 {
     TrustRecord r;
@@ -219,6 +238,11 @@ static const Faces *find_faces(CampaignCameo *c, const char *id, char **refusal)
         if (strcmp(r.medium[i].kind, "face") != 0) continue;
         f->face[f->count].path = likeness_path(id, f->count, c->folder);
         memcpy(f->face[f->count++].sha256, r.medium[i].sha256, HASH_TEXT);
+    }
+    for (int i = 0; i < r.medium_count && !f->voice.path; i++) {
+        if (strcmp(r.medium[i].kind, "voice") != 0) continue;
+        f->voice.path = likeness_path(id, 0, c->folder);
+        memcpy(f->voice.sha256, r.medium[i].sha256, HASH_TEXT);
     }
     trust_record_clear(&r);
     HASH_ADD_KEYPTR(hh, c->known, f->id, strlen(f->id), f);
@@ -277,15 +301,23 @@ void campaign_cameo_ask(CampaignCameo *c, int64_t row, CampaignCameoRow *out)
         out->refusal = text_copy(a.reason);
         return;
     }
-    if (!c->use.face) return;
+    if (!c->use.face && !c->lips) return;
     c->last = find_faces(c, id, &out->refusal);
-    if (c->last && c->last->count == 0)
+    if (!c->last) return;
+    if (c->use.face && c->last->count == 0)
         out->refusal = text_format("cameo %s has no picture of a face: reelwright cameo add %s --face FILE", id, id);
+    else if (c->lips && !c->last->voice.path)
+        out->refusal = text_format("cameo %s has no voice: reelwright cameo add %s --voice FILE", id, id);
+}
+
+const ShotFile *campaign_cameo_voice(const CampaignCameo *c)
+{
+    return c && c->lips && c->last && c->last->voice.path ? &c->last->voice : NULL;
 }
 
 void campaign_cameo_add(const CampaignCameo *c, ShotMedia *m, ShotFile *reference)
 {
-    if (!c || !c->last || !c->last->count) return;
+    if (!c || !c->use.face || !c->last || !c->last->count) return;
     if (c->image) {
         m->image = c->last->face[0];
         return;

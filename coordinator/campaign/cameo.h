@@ -27,6 +27,8 @@ void campaign_cameo_add(const CampaignCameo *c, ShotMedia *m, ShotFile *referenc
 bool campaign_cameo_gives_image(const CampaignLoad *l); /* the model takes the face as its first frame */
 /* The template of its id; NULL: the campaign has none. */
 const Template *campaign_cameo_template(const CampaignCameo *c);
+/* The voice of the row that was asked about last, where the model's lips follow it; NULL: they follow another, or none. */
+const ShotFile *campaign_cameo_voice(const CampaignCameo *c);
 /* "trust" of the campaign's finish document: the store and what is the same for every row. */
 json_t *campaign_cameo_document(const CampaignCameo *c);
 

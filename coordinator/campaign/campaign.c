@@ -156,6 +156,8 @@ static void check_settings(CampaignLoad *l)
         faults_warn(l->faults, place_of(l, "model"), "", "was %s", advice);
 }
 
+static bool is_given(const char *text) { return text && strcmp(text, "none") != 0; }
+
 static bool is_step_key(const CampaignLoad *l) { return campaign_file_has(&l->file, "steps"); }
 
 /* What shots share or leave out. A trunk without the shot's own last step would make all its variants one. */
@@ -163,6 +165,14 @@ static void check_reuse(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
     ShotSpec *s = &l->base;
+    const char *const piece[] = {f->trunk_steps ? "reuse.trunk_steps" : NULL,
+                                 is_given(f->cache) ? "reuse.cache" : NULL};
+    for (int i = 0; i < 2 && l->campaign->model->dit.sound_count; i++)
+        if (piece[i])
+            faults_add(l->faults, place_of(l, piece[i]),
+                       "%s speaks: it makes a video in several pieces, for which this is "
+                       "not measured; leave the key out",
+                       f->model);
     if (f->trunk_steps >= s->steps && s->steps > 0 && f->trunk_steps > 0)
         faults_add(l->faults, place_of(l, "reuse.trunk_steps"), "%d, expected 0 to %d: %s %d steps", f->trunk_steps,
                    s->steps - 1, is_step_key(l) ? "steps says" : "the model takes", s->steps);
@@ -308,8 +318,6 @@ void campaign_check_address(CampaignLoad *l, const char *key, const char *addres
     else if (memchr(address + scheme, '@', host))
         faults_add(l->faults, place, "a user or password in the address, expected none; events are signed instead");
 }
-
-static bool is_given(const char *text) { return text && strcmp(text, "none") != 0; }
 
 /* Who can read the key can sign as this campaign. */
 static void check_secret(CampaignLoad *l, const char *file)

@@ -47,6 +47,7 @@ struct FinishKeys {
     Lexicon *lexicon;
     char *text; /* an expanded template */
     size_t room;
+    bool speaks; /* the model: its lips follow the voice */
 };
 
 static Place place_of(const CampaignLoad *l, const char *key, int line)
@@ -125,10 +126,26 @@ static void read_styles(FinishKeys *k)
     styles_own(&k->styles);
 }
 
+/* A model that speaks has nothing to do without a voice; and lips stand still in a frame that is held. */
+static void check_speech(const FinishKeys *k)
+{
+    const CampaignVoice *v = &k->l->file.voice;
+    const Campaign *c = k->l->campaign;
+    if (!v->text && !v->ssml && !v->file)
+        faults_add(k->l->faults, (Place){c->file, campaign_file_line(&k->l->file, "model"), "voice"},
+                   "missing; %s speaks (%s): expected voice.text, voice.ssml or voice.file, which says what",
+                   k->l->file.model, c->model->pipeline);
+    if (strcmp(v->too_long, "hold") == 0)
+        faults_add(k->l->faults, place_of(k->l, "voice.too_long", 0),
+                   "hold, but lips cannot follow a voice in a frame that is held; expected faster or refuse, and "
+                   "frames for the longest text");
+}
+
 static void check_voice(FinishKeys *k)
 {
     const CampaignVoice *v = &k->l->file.voice;
     bool says = v->text || v->ssml || v->phonetic;
+    if (k->speaks) check_speech(k);
     if (v->file && (v->engine_given || v->lexicon || v->phonetic))
         faults_add(k->l->faults, place_of(k->l, "voice.file", 0), "a recording and an engine; expected one of them");
     if (!says && !v->file && (v->engine_given || v->language || v->lexicon))
@@ -158,6 +175,7 @@ FinishKeys *finish_keys_new(CampaignLoad *l)
     FinishKeys *k = memory_get(1, sizeof *k);
     const YamlTables *list = &l->file.overlays;
     k->l = l;
+    k->speaks = l->campaign->model && l->campaign->model->dit.sound_count;
     read_styles(k);
     compile_slots(k);
     if (list->count > MAX_OVERLAYS)
@@ -220,16 +238,40 @@ static void check_slot(FinishKeys *k, const Slot *s, int64_t row)
         faults_add(k->l->faults, place, "%s has %zu bytes, expected at most %d", s->key, n, MAX_TEXT_BYTES);
     if (!s->is_file || is_blank(k->text)) return;
     char *path = path_join(k->l->campaign->folder, k->text);
-    if (file_is_folder(path) || !file_exists(path))
-        faults_add(k->l->faults, place, "%s %s: %s", s->key, quoted(k->text).text,
-                   file_exists(path) ? "a folder, expected a file" : "no such file");
+    const char *sha256, *fault = file_is_folder(path) ? "a folder, expected a file"
+                                 : !file_exists(path) ? "no such file"
+                                 : k->speaks && s == &k->slot[VOICE_FILE]
+                                     ? campaign_media_recording(k->l->media, k->text, &sha256)
+                                     : NULL;
+    if (fault) faults_add(k->l->faults, place, "%s %s: %s", s->key, quoted(k->text).text, fault);
     free(path);
+}
+
+/* Text, SSML or recording, where a model speaks. */
+static void check_said(FinishKeys *k, int64_t row)
+{
+    static const SlotName way[] = {VOICE_FILE, VOICE_TEXT, VOICE_SSML};
+    const Slot *first = NULL;
+    bool constant = true;
+    for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
+        const Slot *s = &k->slot[way[i]];
+        if (!s->text) continue;
+        if (!first) first = s;
+        constant = constant && template_is_constant(s->text);
+        if (template_missing(s->text, &k->l->campaign->customers, row) >= 0) return; /* that is told */
+        expand(k, s, row);
+        if (!is_blank(k->text)) return;
+    }
+    if (first && (row == 0 || !constant))
+        faults_add(k->l->faults, slot_place(k, first, row),
+                   "%s is empty; %s speaks: expected what is said in every row", first->key, k->l->file.model);
 }
 
 void finish_keys_check(FinishKeys *k, int64_t row)
 {
     for (int i = 0; i < SLOTS; i++) check_slot(k, &k->slot[i], row);
     for (int i = 0; i < k->overlay_count; i++) check_slot(k, &k->overlay[i].value, row);
+    if (k->speaks) check_said(k, row);
 }
 
 /* ---- documents ------------------------------------------------------------------------------------------------------------------ */
@@ -268,7 +310,24 @@ static json_t *voice_json(FinishKeys *k, int64_t row)
     json_object_set_new(o, "time_limit", json_real(v->time_limit));
     json_object_set_new(o, "retries", json_integer(v->retries));
     if (k->lexicon && said) json_object_set_new(o, "lexicon", lexicon_for(k->lexicon, said));
+    if (k->speaks && json_object_get(o, "file")) { /* lips that followed another recording would not fit it */
+        const char *sha256;
+        expand(k, &k->slot[VOICE_FILE], row);
+        if (!campaign_media_recording(k->l->media, k->text, &sha256)) put_text(o, "sha256", sha256);
+    }
     return o;
+}
+
+char *finish_keys_speech(FinishKeys *k, int64_t row, const ShotFile *cameo)
+{
+    json_t *o = voice_json(k, row);
+    if (!o) return NULL;
+    json_object_del(o, "gain_db");
+    if (cameo) {
+        put_text(o, "voice_ref", cameo->path);
+        put_text(o, "voice_sha256", cameo->sha256);
+    }
+    return finish_spec_text(o);
 }
 
 static json_t *music_json(FinishKeys *k, int64_t row)

@@ -22,6 +22,10 @@ void finish_keys_campaign(FinishKeys *k, json_t *document);
 /* A row's own document, free() it; NULL: it has nothing of its own. with: members that it has besides, a JSON object, or NULL. */
 char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with);
 
+/* What is said in the row, as its shot has it (common/shot.h), where the model speaks; free() it. NULL: nothing is. cameo: the voice it is said with,
+ * NULL: none of a person. */
+char *finish_keys_speech(FinishKeys *k, int64_t row, const ShotFile *cameo);
+
 /* ---- what only the worker's libraries can tell: fonts, pictures, how long a text takes to say ---- */
 
 void finish_keys_use(FinishLook *look); /* NULL, the default: nothing is looked at */

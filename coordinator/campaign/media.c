@@ -13,6 +13,7 @@
 #include "common/plural.h"
 #include "common/shot_file.h"
 #include "coordinator/campaign/cameo.h"
+#include "coordinator/campaign/finish_keys.h"
 #include "coordinator/campaign/model_files.h"
 #include "coordinator/campaign/probe.h"
 
@@ -21,7 +22,8 @@ typedef enum {
     KIND_VIDEO = 'v',   /* or a folder of pictures */
     KIND_ADAPTER = 'a', /* LoRA: for all transformers that the model has, or for one of two */
     KIND_ADAPTER_HIGH = 'h',
-    KIND_ADAPTER_LOW = 'l'
+    KIND_ADAPTER_LOW = 'l',
+    KIND_SOUND = 's'
 } FileKind;
 
 typedef struct {
@@ -66,6 +68,8 @@ struct CampaignMedia {
     CampaignLoad *l;
     Slot slot[SLOTS]; /* those without a template are not asked for */
     bool any, cut_told, distilled_told;
+    bool speaks;  /* the model */
+    char *speech; /* of the row */
     int scale_count;
     double scale[SHOT_MAX_SCALES];
     char *text; /* an expanded template */
@@ -138,11 +142,7 @@ static void check_kind(CampaignMedia *m)
     const CampaignFile *f = &m->l->file;
     if (!c) return;
     const ModelMedia takes = model_config_media(c);
-    if (takes.sound) {
-        faults_add(m->l->faults, key_place(m, "model"), "%s speaks (%s): campaigns cannot do that yet; give another",
-                   f->model, c->pipeline);
-        return;
-    }
+    m->speaks = takes.sound;
     const struct {
         const char *key;
         bool given, taken, needed;
@@ -224,6 +224,7 @@ void campaign_media_free(CampaignMedia **media)
         free(c);
     }
     for (int i = 0; i < SLOTS; i++) template_free(&m->slot[i].text);
+    free(m->speech);
     free(m->text);
     free(m);
     *media = NULL;
@@ -255,11 +256,12 @@ static Status hash_once(CampaignMedia *m, const char *path, Known *k)
 
 static Status look_at(CampaignMedia *m, const char *path, FileKind kind, Known *k)
 {
-    Probe probe;
+    Probe probe = {0};
     if (strlen(path) >= PATH_MAX) return status_fail(ERR_INPUT, "too long for a file name");
-    TRY(kind == KIND_VIDEO ? probe_video(path, &probe)
-        : expert_of(kind)  ? probe_adapter(path, &probe)
-                           : probe_picture(path, &probe));
+    TRY(kind == KIND_SOUND   ? file_check_regular(path)
+        : kind == KIND_VIDEO ? probe_video(path, &probe)
+        : expert_of(kind)    ? probe_adapter(path, &probe)
+                             : probe_picture(path, &probe));
     if (expert_of(kind)) {
         TRY(distilled_of_adapter(path, &k->distilled));
         TRY(campaign_model_adapter(m->l, path, expert_of(kind)));
@@ -400,13 +402,23 @@ static ShotFile file_of(CampaignMedia *m, const Slot *s, int64_t row)
     return k ? k->file : (ShotFile){0};
 }
 
+const char *campaign_media_recording(CampaignMedia *m, const char *path, const char **sha256)
+{
+    const Known *k = find_file(m, path, KIND_SOUND);
+    *sha256 = k->file.sha256;
+    return k->fault;
+}
+
 const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
 {
-    if (!m->any && !m->l->cameo) return NULL;
+    if (!m->any && !m->l->cameo && !m->speaks) return NULL;
+    free(m->speech);
+    m->speech = m->speaks ? finish_keys_speech(m->l->finish, row, campaign_cameo_voice(m->l->cameo)) : NULL;
     m->row = (ShotMedia){.image = file_of(m, &m->slot[IMAGE], row),
                          .last_image = file_of(m, &m->slot[LAST_IMAGE], row),
                          .control_video = file_of(m, &m->slot[VIDEO], row),
                          .control_mask = file_of(m, &m->slot[MASK], row),
+                         .speech = m->speech,
                          .scale_count = m->scale_count,
                          .scale = m->scale,
                          .reference = m->reference,
@@ -424,8 +436,8 @@ const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row)
         *to = (ShotLora){.file = f, .scale = from->scale};
         snprintf(to->expert, sizeof to->expert, "%s", from->expert);
     }
-    bool any = m->row.lora_count || m->row.image.path || m->row.last_image.path || m->row.control_video.path ||
-               m->row.reference_count || m->row.scale_count;
+    bool any = m->speech || m->row.lora_count || m->row.image.path || m->row.last_image.path ||
+               m->row.control_video.path || m->row.reference_count || m->row.scale_count;
     return any ? &m->row : NULL;
 }
 
@@ -440,7 +452,13 @@ const Distilled *campaign_media_distilled(CampaignMedia *m, int64_t row)
     return NULL;
 }
 
-int64_t campaign_media_count(const CampaignMedia *m) { return HASH_COUNT(m->known); }
+int64_t campaign_media_count(const CampaignMedia *m)
+{
+    int64_t count = 0;
+    Known *k, *next;
+    HASH_ITER(hh, m->known, k, next) count += k->key[0] != KIND_SOUND;
+    return count;
+}
 
 int campaign_media_slots(void) { return SLOTS; }
 

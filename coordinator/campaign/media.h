@@ -18,6 +18,9 @@ const ShotMedia *campaign_media_of(CampaignMedia *m, int64_t row);
 /* What the first of the row's adapters that is step-distilled was made for, if its file says so; NULL: none does. */
 const Distilled *campaign_media_distilled(CampaignMedia *m, int64_t row);
 
+/* SHA-256 of a recording's content into *sha256, path as in the row; what is wrong with it, NULL: nothing. */
+const char *campaign_media_recording(CampaignMedia *m, const char *path, const char **sha256);
+
 /* The templates of its files; NULL: that one is not given. */
 int campaign_media_slots(void);
 const Template *campaign_media_template(const CampaignMedia *m, int slot);

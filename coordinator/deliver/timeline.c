@@ -192,7 +192,7 @@ static int count_true(const bool *b, int count)
 static void put_savings(const Timeline *t, const ShotSpec *s, FILE *to)
 {
     if (s->steps < 1) return; /* no shot */
-    const int64_t steps = t->renders * s->steps, shared = steps - t->steps_done;
+    const int64_t steps = t->renders * s->steps * shot_rounds(s), shared = steps - t->steps_done;
     const double step_s = t->steps_done ? t->denoise_s / (double)t->steps_done : 0;
     if (s->trunk_steps && shared > 0)
         fprintf(to,

@@ -65,7 +65,7 @@ typedef struct {        /* one row of the customers table and what became of it;
     const char *clip_id, *stem, *state, *reason, *customer; /* customer: JSON array of the row's values */
     const char *file, *thumbnail, *sheet, *sha256, *reviewer, *key, *prompt;
     double duration_s, decided_s;
-    int width, height, steps;
+    int width, height, steps; /* steps: of all clips that its shot is made in */
     uint64_t seed;
     double text_s, denoise_s, decode_s, finish_s, given_s,
         ended_s; /* of the leases that made it: given_s of its render, ended_s of its finish */

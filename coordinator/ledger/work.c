@@ -135,11 +135,12 @@ static Status insert_lease(Ledger *l, RunningLease *running, const char *worker,
 /* Into the lease, and the shot is leased. */
 static Status take_shot(Ledger *l, int64_t shot, Lease *out, RunningLease *running, int64_t *retried)
 {
-    Query q = ledger_sql_query(
-        l,
-        "SELECT key, spec, json_extract(spec, '$.steps'), state, retried, step FROM specs JOIN shots USING(shot)"
-        " WHERE shot = ?1",
-        "i", shot);
+    Query q = ledger_sql_query(l,
+                               "SELECT key, spec, json_extract(spec, '$.steps') * ifnull(json_extract(spec, "
+                               "'$.rounds'), 1), state, retried, step"
+                               " FROM specs JOIN shots USING(shot)"
+                               " WHERE shot = ?1",
+                               "i", shot);
     if (!ledger_sql_next(&q))
         return failed(q.status) ? q.status : status_fail(ERR_FATAL, "%s: no shot %lld", l->file, (long long)shot);
     const char *to = NULL;

@@ -61,7 +61,7 @@ static Status count_evaluations(Estimate *p)
         e->render += (double)whole / (double)c->shot_count;
         e->shared += (double)(whole - own) / (double)c->shot_count;
         e->all += shares ? own : whole;
-        e->without += (int64_t)s->steps * (s->guidance > 1 ? 2 : 1);
+        e->without += (int64_t)s->steps * shot_rounds(s) * (s->guidance > 1 ? 2 : 1);
     }
     free(begun);
     return status;
@@ -76,6 +76,7 @@ static double recorded_evaluations(const Record *r)
 
 typedef struct { /* how many times more a render of this campaign asks for than one of the record */
     double evaluations, size, renditions;
+    double length; /* of size: how much longer it is */
 } Scale;
 
 static Scale scale_of(const Estimate *p, const Record *r)
@@ -86,14 +87,17 @@ static Scale scale_of(const Estimate *p, const Record *r)
                  pixels = work_number(r, "width") * work_number(r, "height") * work_number(r, "frames");
     return (Scale){.evaluations = s && recorded > 0 ? p->evaluations.render / recorded : 1,
                    .size = s && pixels > 0 ? (double)s->width * s->height * s->frames / pixels : 1,
+                   .length = s && pixels > 0 ? s->frames / work_number(r, "frames") : 1,
                    .renditions = renditions > 0 ? p->campaign->rendition_count / renditions : 1};
 }
 
-/* Denoising takes time in proportion to evaluations, and about so to pixels and frames; decoding to pixels and frames. */
-static void scale_times(const Scale *s, Basis *b)
+/* Denoising takes time in proportion to evaluations, and about so to pixels and frames (with a model that speaks each evaluation is of a piece
+ * of one length); decoding to pixels and frames. */
+static void scale_times(const Scale *s, bool in_pieces, Basis *b)
 {
     const Record *r = b->record;
-    const double all = r->text_s + r->denoise_s + r->decode_s, more = s->evaluations * s->size;
+    const double all = r->text_s + r->denoise_s + r->decode_s,
+                 more = s->evaluations * s->size / (in_pieces ? s->length : 1);
     const double factor = all > 0 ? (r->text_s + r->denoise_s * more + r->decode_s * s->size) / all : more;
     for (int i = 0; i < r->render.count; i++) measured_add(&b->render, r->render.s[i] * factor);
     for (int i = 0; i < r->finish.count; i++) measured_add(&b->finish, r->finish.s[i] * s->renditions);
@@ -134,7 +138,8 @@ static void set_night(const Estimate *p, Basis *b)
     if (o->preemptions > 0) n->preempt_mtbf_s = 86400 / o->preemptions;
     if (o->failures > 0) n->node_mtbf_s = 1000 * 86400.0 / o->failures;
     if (p->campaign->checkpoint_every > 0 && p->campaign->shot_count)
-        n->checkpoint_s = r->denoise_s / p->campaign->shot[0].spec.steps * p->campaign->checkpoint_every;
+        n->checkpoint_s = r->denoise_s / (p->campaign->shot[0].spec.steps * shot_rounds(&p->campaign->shot[0].spec)) *
+                          p->campaign->checkpoint_every;
     if (p->trunk && p->evaluations.render > 0 && render_s > 0)
         n->trunk_share = fmin(p->evaluations.shared / p->evaluations.render * b->denoise_s / render_s, 1);
 }
@@ -143,7 +148,7 @@ void estimate_basis(const Estimate *p, const Record *r, Basis *out)
 {
     const Scale s = scale_of(p, r);
     *out = (Basis){.record = r};
-    scale_times(&s, out);
+    scale_times(&s, p->campaign->model->dit.sound_count > 0, out);
     set_night(p, out);
 }
 

@@ -115,6 +115,7 @@ typedef struct {
     int64_t shots, clips;
     StepWork *step;   /* [steps], what a render's steps ask for; NULL: not known */
     int steps, trunk; /* trunk: so many of them may come from another shot */
+    int later;        /* evaluations of the clips behind the first, where a shot is made in several */
     Measured gap, text, denoise, decode;
 } Reading;
 
@@ -147,8 +148,8 @@ static void note_time(WorkerTimes *w, LeaseKind kind, double s)
 static double denoise_of_all(const Reading *g, const LeaseRow *row)
 {
     if (!g->step || row->steps_resumed >= g->steps) return row->denoise_s;
-    const int own = evaluations_count(g->step, row->steps_resumed, g->steps);
-    return own ? row->denoise_s * evaluations_count(g->step, 0, g->steps) / own : row->denoise_s;
+    const int own = g->later + evaluations_count(g->step, row->steps_resumed, g->steps);
+    return own ? row->denoise_s * (g->later + evaluations_count(g->step, 0, g->steps)) / own : row->denoise_s;
 }
 
 /* A worker's first render loads the model: what it takes beside its stages is the loading. */
@@ -266,10 +267,13 @@ static void plan_steps(const ShotSpec *s, const char *model_folder, Reading *g)
         status = evaluations_plan(c, s, &schedule, g->step);
         schedule_free(&schedule);
     }
-    if (!failed(status))
-        json_object_set_new(g->r->work, "evaluations", json_integer(evaluations_count(g->step, 0, g->steps)));
-    else
+    if (!failed(status)) {
+        const int clip = evaluations_count(g->step, 0, g->steps);
+        g->later = (shot_rounds(s) - 1) * clip;
+        json_object_set_new(g->r->work, "evaluations", json_integer(clip + g->later));
+    } else {
         free(g->step), g->step = NULL;
+    }
     model_config_free(&c);
 }
 
@@ -291,7 +295,7 @@ static Status take_work(Ledger *l, const Snapshot *s, Reading *g)
         json_object_set_new(r->work, "width", json_integer(shot.width));
         json_object_set_new(r->work, "height", json_integer(shot.height));
         json_object_set_new(r->work, "frames", json_integer(shot.frames));
-        json_object_set_new(r->work, "steps", json_integer(shot.steps));
+        json_object_set_new(r->work, "steps", json_integer(shot.steps * shot_rounds(&shot)));
         json_object_set_new(r->work, "guidance", json_real(shot.guidance));
         g->trunk = shot.trunk_steps;
         plan_steps(&shot, s->model_folder, g);

@@ -70,7 +70,12 @@ Status verb_calibrate(int argc, char **argv, Calibrate *calibrate)
     if (o.dtype < 0) o.dtype = work_default_dtype(o.backend);
     TRY(work_check_dtype(o.backend, o.dtype));
     TRY(campaign_load_without_cache(argv[first], &c));
-    Status status = measure(c, &o, prompts, calibrate);
+    Status status = c->model->dit.sound_count
+                        ? status_fail(ERR_INPUT,
+                                      "%s speaks: it makes a video in several pieces, for which nothing is measured; "
+                                      "give a campaign of another model",
+                                      c->model_folder)
+                        : measure(c, &o, prompts, calibrate);
     if (!failed(status)) foreign_print(stdout, "next: reuse: {cache: %s} in %s\n", o.output, argv[first]);
     campaign_free(&c);
     return status;

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "common/chain.h"
 #include "common/finish_spec.h"
 #include "common/foreign.h"
 #include "common/options.h"
@@ -45,7 +46,8 @@ void check_summarise(const Campaign *c, CheckSummary *out)
     out->videos = made * c->rendition_count;
     for (int i = 0; i < c->rendition_count; i++) out->video_bytes += (double)made * estimate_bytes(&c->rendition[i], s);
     out->picture_bytes = (double)made * PICTURES * BYTES_A_PIXEL * c->rendition[0].width * c->rendition[0].height;
-    double latent_frames = (s->frames - 1) / v->scale_time + 1;
+    double latent_frames =
+        c->model->dit.sound_count ? chain_latents(chain_clips(s->frames)) : (s->frames - 1) / v->scale_time + 1;
     out->latents_bytes = (double)c->shot_count * v->z_dim * latent_frames * (s->height / v->scale_space) *
                          (s->width / v->scale_space) * (double)sizeof(float);
 }
@@ -121,6 +123,10 @@ static void print_limits(const Campaign *c, const CheckSummary *sum, FILE *to)
 
 static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
+    const int parts = chain_clips(any_shot(c)->frames);
+    if (c->model->dit.sound_count)
+        foreign_print(to, "  speaks      lips follow the row's voice; a render is made in %d piece%s\n", parts,
+                      plural_s(parts));
     if (c->media_count)
         foreign_print(to, "  pictures    %s different file%s\n", count_text(c->media_count).text,
                       plural_s(c->media_count));

@@ -89,6 +89,48 @@ static void test_the_text_says_all_of_it(void **state)
     }
 }
 
+/* Of what is said the sound counts: not where a recording lies, nor how long its engine may take. */
+static void test_what_is_said_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *speech;
+        bool same; /* as the first */
+    } row[] = {
+        {"{\"text\":\"Hi\",\"at\":0.3,\"time_limit\":60,\"file\":\"/a.wav\",\"sha256\":\"1\"}", true},
+        {"{\"sha256\":\"1\",\"text\":\"Hi\",\"at\":0.3,\"time_limit\":9,\"retries\":1,\"file\":\"/b.wav\"}", true},
+        {"{\"text\":\"Hi\",\"at\":0.3,\"sha256\":\"1\",\"voice_ref\":\"cameo:a/0@/s\",\"too_long\":\"refuse\"}", true},
+        {"{\"text\":\"Ho\",\"at\":0.3,\"sha256\":\"1\"}", false},
+        {"{\"text\":\"Hi\",\"at\":0.4,\"sha256\":\"1\"}", false},
+        {"{\"text\":\"Hi\",\"at\":0.3,\"sha256\":\"2\"}", false},
+        {"{\"text\":\"Hi\",\"at\":0.3,\"sha256\":\"1\",\"voice_sha256\":\"3\"}", false},
+        {"{\"text\":\"Hi\",\"at\":0.3,\"sha256\":\"1\",\"lexicon\":[{\"word\":\"Hi\",\"say\":\"Ho\"}]}", false}};
+    char first[HASH_TEXT], none[HASH_TEXT];
+    ShotSpec dumb = plain();
+    shot_key(&dumb, model, none);
+    shot_clear(&dumb);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        ShotSpec s = plain(), back;
+        char key[HASH_TEXT], again[HASH_TEXT];
+        s.media = memory_get(1, sizeof *s.media);
+        s.media->speech = text_copy(row[i].speech);
+        shot_key(&s, model, key);
+        if (i == 0) memcpy(first, key, sizeof first);
+        assert_int_equal(strcmp(key, first) == 0, row[i].same);
+        assert_string_not_equal(key, none);
+        char *text = shot_to_json(&s);
+        assert_int_equal(shot_from_json(text, &back).err, OK);
+        shot_key(&back, model, again);
+        assert_string_equal(key, again);
+        assert_int_equal(shot_rounds(&back), 1);
+        back.frames = 80;
+        assert_int_equal(shot_rounds(&back), 2);
+        free(text);
+        shot_clear(&back);
+        shot_clear(&s);
+    }
+}
+
 /* Campaigns of earlier versions share their shots with those of later ones. */
 static void test_a_shot_without_files_keeps_its_key(void **state)
 {
@@ -177,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_text_says_all_of_it),
+        cmocka_unit_test(test_what_is_said_counts),
         cmocka_unit_test(test_a_shot_without_files_keeps_its_key),
         cmocka_unit_test(test_every_file_counts_by_content),
         cmocka_unit_test(test_what_is_no_shot_is_named),

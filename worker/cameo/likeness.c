@@ -59,53 +59,69 @@ static Status open_store(const char *folder, TrustStore **out)
     return failed(status) ? status_fail(ERR_NODE, "the trust store cannot be read here: %s", status.message) : status;
 }
 
-/* Any consent that holds now and allows the face. */
-static Status check_any(TrustStore *s, const TrustRecord *r)
+/* Any consent that holds now and allows this: the number of the first, or 0. */
+static Status find_any(TrustStore *s, const TrustRecord *r, bool face, int *consent)
 {
     TrustConsents c;
     Status status = trust_read_consents(s, r, &c);
     const int64_t now_s = trust_now(s, (int64_t)moment_wall_s());
-    bool any = false;
-    for (int i = 0; i < c.count; i++)
-        any = any || (c.consent[i].face && strcmp(trust_consent_state(&c.consent[i], now_s), "granted") == 0);
+    *consent = 0;
+    for (int i = 0; i < c.count && !*consent; i++)
+        if ((face ? c.consent[i].face : c.consent[i].voice) &&
+            strcmp(trust_consent_state(&c.consent[i], now_s), "granted") == 0)
+            *consent = c.consent[i].number;
     trust_consents_clear(&c);
     if (failed(status)) return status_fail(ERR_RETRY, "cameo: the consents cannot be read, so they do not hold");
-    return any && r->verified_s > 0 ? status_ok() : status_fail(ERR_RETRY, "cameo: no consent holds any more");
+    return *consent && r->verified_s > 0 ? status_ok() : status_fail(ERR_RETRY, "cameo: no consent holds any more");
 }
 
-static Status read_picture(TrustStore *s, const char *id, int picture, const char *sha256, ImageList *list)
+typedef struct { /* a medium of a person that a shot is made with */
+    const char *path, *sha256;
+    bool face; /* a picture of it; else the voice */
+    int consent;
+    unsigned char *data; /* trust_memory_free */
+    size_t bytes;
+} ShotMedium;
+
+static Status read_shot_medium(TrustStore *s, const char *id, int number, ShotMedium *m)
 {
     TrustRecord r;
-    unsigned char *data = NULL;
-    size_t bytes;
     char real[HASH_TEXT];
+    const char *kind = m->face ? "face" : "voice", *what = m->face ? "picture" : "voice";
     if (failed(trust_read_record(s, id, &r))) return status_fail(ERR_RETRY, "cameo: its record is gone or damaged");
-    Status status = check_any(s, &r);
-    if (!failed(status) && failed(trust_read_medium(s, &r, "face", picture, &data, &bytes)))
-        status = status_fail(ERR_RETRY, "cameo: its picture is gone or damaged");
+    Status status = find_any(s, &r, m->face, &m->consent);
+    if (!failed(status) && failed(trust_read_medium(s, &r, kind, number, &m->data, &m->bytes)))
+        status = status_fail(ERR_RETRY, "cameo: its %s is gone or damaged", what);
     if (!failed(status)) {
-        hash_bytes(data, bytes, real);
-        if (strcmp(real, sha256) != 0)
+        hash_bytes(m->data, m->bytes, real);
+        if (strcmp(real, m->sha256) != 0)
             status = status_fail(
-                ERR_CLIP,
-                "cameo: another picture than planned with; `reelwright run CAMPAIGN --out DIR --update` takes it");
+                ERR_CLIP, "cameo: another %s than planned with; `reelwright run CAMPAIGN --out DIR --update` takes it",
+                what);
     }
-    if (!failed(status)) status = decode_png(data, bytes, list);
-    trust_memory_free(data);
     trust_record_clear(&r);
+    return status;
+}
+
+static Status open_shot_medium(ShotMedium *m)
+{
+    char id[LIKENESS_ID_BYTES];
+    int number;
+    const char *folder;
+    TrustStore *s;
+    if (!likeness_parse(m->path, id, &number, &folder)) return status_fail(ERR_CLIP, "cameo: a damaged name");
+    TRY(open_store(folder, &s));
+    Status status = read_shot_medium(s, id, number, m);
+    trust_close(&s);
     return status;
 }
 
 Status likeness_read(const char *path, const char *sha256, ImageList *list)
 {
-    char id[LIKENESS_ID_BYTES];
-    int picture;
-    const char *folder;
-    TrustStore *s;
-    if (!likeness_parse(path, id, &picture, &folder)) return status_fail(ERR_CLIP, "cameo: a damaged name");
-    TRY(open_store(folder, &s));
-    Status status = read_picture(s, id, picture, sha256, list);
-    trust_close(&s);
+    ShotMedium m = {.path = path, .sha256 = sha256, .face = true};
+    Status status = open_shot_medium(&m);
+    if (!failed(status)) status = decode_png(m.data, m.bytes, list);
+    trust_memory_free(m.data);
     return status;
 }
 
@@ -240,6 +256,16 @@ Status likeness_voice(const json_t *trust, const json_t *cameo, int *consent, ch
 Status likeness_face(const json_t *trust, const json_t *cameo, int *consent, char sha256[HASH_TEXT])
 {
     return give_medium(trust, cameo, "face", consent, sha256);
+}
+
+Status likeness_shot_voice(const char *path, const char *sha256, int *consent)
+{
+    ShotMedium m = {.path = path, .sha256 = sha256};
+    Status status = open_shot_medium(&m);
+    if (!failed(status)) status = hand_over(m.data, m.bytes);
+    *consent = m.consent;
+    trust_memory_free(m.data);
+    return status;
 }
 
 void likeness_voice_end(void) { close(LIKENESS_VOICE_FD); }

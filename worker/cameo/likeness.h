@@ -28,6 +28,8 @@ Status likeness_consent(const json_t *trust, const json_t *cameo, char sha256[HA
 enum { LIKENESS_VOICE_FD = COMMAND_INHERITED_FD };
 Status likeness_voice(const json_t *trust, const json_t *cameo, int *consent, char sha256[HASH_TEXT]);
 void likeness_voice_end(void);
+/* The same for a shot, which may be of several clips: path and sha256 of its voice, errors and what is asked are likeness_read's. */
+Status likeness_shot_voice(const char *path, const char *sha256, int *consent);
 /* The same with the first picture of their face, for a command that compares it with the clip. Closed by likeness_voice_end. */
 Status likeness_face(const json_t *trust, const json_t *cameo, int *consent, char sha256[HASH_TEXT]);
 

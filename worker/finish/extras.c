@@ -7,8 +7,6 @@
 #include "common/file.h"
 #include "worker/cameo/likeness.h"
 
-static const double TAIL_S = 0.1; /* between the last word and the clip's end */
-
 static double number_of(const json_t *o, const char *key, double fallback)
 {
     const json_t *n = json_object_get(o, key);
@@ -41,10 +39,12 @@ static Status make_cameo_voice(const json_t *spec, const FinishSpec *all, const 
 static Status open_voice(const json_t *spec, const FinishSpec *all, double shot_s, const ExtrasFolders *folder,
                          Extras *e)
 {
-    const double room = shot_s - voice_begin_s(spec) - TAIL_S;
+    const double room = voice_room_s(spec, shot_s);
     const char *whose = json_string_value(json_object_get(spec, "voice"));
     const bool cameo = whose && strcmp(whose, "cameo") == 0;
-    TRY(cameo ? make_cameo_voice(spec, all, folder->own, &e->voice) : voice_make(spec, folder->voices, &e->voice));
+    TRY(folder->shot ? voice_read_at(spec, folder->shot, &e->voice)
+        : cameo      ? make_cameo_voice(spec, all, folder->own, &e->voice)
+                     : voice_make(spec, folder->voices, &e->voice));
     if (e->voice.sound.count == 0) return status_ok();
     e->language = json_string_value(json_object_get(spec, "language"));
     if (!e->language) e->language = "en";

@@ -27,6 +27,7 @@ typedef struct {
 typedef struct {        /* for what engines say; NULL: it is not kept */
     const char *voices; /* for all clips of the campaign */
     const char *own;    /* goes with this clip's lease: what is said with the voice of a person who may take it back */
+    const char *shot;   /* where the sound is that the lips of this shot follow (voice_read_at); NULL: it has none */
 } ExtrasFolders;
 
 /* frames, fps: of the shot; the clip lasts as long, or a whole number of its frames longer. ERR_CLIP, ERR_INPUT: something in it cannot be

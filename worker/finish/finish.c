@@ -109,7 +109,8 @@ static Status begin_all(Finish *f)
 {
     const FinishSpec *s = f->job.spec;
     const ShotSpec *shot = f->job.shot;
-    TRY(extras_open(s, shot->frames, shot->fps, (ExtrasFolders){f->job.voices, f->job.folder}, &f->extras));
+    TRY(extras_open(s, shot->frames, shot->fps, (ExtrasFolders){f->job.voices, f->job.folder, f->job.speech},
+                    &f->extras));
     const ProveJob prove = {.spec = s,
                             .shot = shot,
                             .clip_id = f->job.clip_id,

@@ -22,7 +22,8 @@ typedef struct { /* everything is borrowed */
     const char *folder;      /* where the clip's files go; it is there */
     const char *secret_file; /* of the watermark: DIR/watermark.key */
     const char *voices;      /* folder that keeps what engines said, for the next clip; NULL: nothing is kept */
-    int threads;             /* at least 1 */
+    const char *speech; /* where the sound is that the shot's lips follow (voice_read_at); NULL: they follow none */
+    int threads;        /* at least 1 */
 } FinishJob;
 
 /* From the lease to the result: seconds, clip, and how it failed. *master_bad: because the master is missing or damaged. */

@@ -28,7 +28,7 @@ enum {
     MOST_FAULTS = 100 /* of a process */,
     CACHE_BYTES = 64 << 20
 };
-static const double SLOWEST_S = 0.1, TAIL_S = 0.1; /* of a character: ten a second is slow speech */
+static const double SLOWEST_S = 0.1; /* of a character: ten a second is slow speech */
 
 typedef struct { /* a set of texts to lay out, or a voice to measure; those that are equal are one */
     UT_hash_handle hh;
@@ -142,7 +142,7 @@ static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json
     add_unit(l, key, clip, weight, false);
 }
 
-static double room_for(const Look *l, const json_t *voice) { return l->job->shot_s - voice_begin_s(voice) - TAIL_S; }
+static double room_for(const Look *l, const json_t *voice) { return voice_room_s(voice, l->job->shot_s); }
 
 static void add_voice(Look *l, int64_t clip, const json_t *voice)
 {

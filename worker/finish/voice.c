@@ -16,6 +16,7 @@
 #include "worker/finish/words.h"
 
 static const double FASTEST = 1.15; /* more is heard as haste */
+static const double TAIL_S = 0.1;   /* between the last word and the clip's end */
 
 static const char *text_of(const json_t *o, const char *key, const char *fallback)
 {
@@ -30,6 +31,7 @@ static double number_of(const json_t *o, const char *key, double fallback)
 }
 
 double voice_begin_s(const json_t *spec) { return number_of(spec, "at", 0.3); }
+double voice_room_s(const json_t *spec, double shot_s) { return shot_s - voice_begin_s(spec) - TAIL_S; }
 
 void voice_clear(Voice *v)
 {
@@ -177,41 +179,82 @@ static void set_words(const json_t *spec, const char *json, Voice *v)
     free(text);
 }
 
-static Status by_engine(const json_t *spec, const char *cache, Voice *out)
+/* From PLACE.wav and PLACE.json, made by the engine where they are not there (order NULL: it is not asked). */
+static Status from_place(const json_t *spec, const json_t *order, const char *place, Voice *out)
 {
     const char *engine = text_of(spec, "engine", "espeak");
-    char key[HASH_TEXT], folder[PLACE_BYTES];
-    int lock = -1;
-    char *command = strcmp(engine, "espeak") == 0 ? espeak_command() : text_copy(engine);
-    if (!command)
-        return status_fail(
-            ERR_NODE, "no reelwright-espeak beside the program: apt-get install libespeak-ng-dev, and build again");
-    Status status = cache ? status_ok() : place_make(folder, &lock);
-    if (failed(status)) return free(command), status;
-    json_t *order = make_order(spec);
-    char *told = json_dumps(order, JSON_COMPACT | JSON_SORT_KEYS);
-    Hash *hash = hash_begin();
-    hash_add_field(hash, "engine", "%s", engine);
-    hash_add_field(hash, "order", "%s", told);
-    hash_end(hash, key);
-    char *wav = text_format("%s/%s.wav", cache ? cache : folder, key),
-         *json = text_format("%s/%s.json", cache ? cache : folder, key);
-    if (cache) status = file_make_folders(cache);
-    if (cache) chmod(cache, 0700); /* what is said to people */
-    if (!failed(status) && !(file_exists(wav) && !failed(sound_read(wav, &out->sound))))
+    char *wav = text_format("%s.wav", place), *json = text_format("%s.json", place);
+    const bool there = file_exists(wav) && !failed(sound_read(wav, &out->sound));
+    char *command = there || !order ? NULL : strcmp(engine, "espeak") == 0 ? espeak_command() : text_copy(engine);
+    Status status = status_ok();
+    if (command)
         status = engine_sound(spec, command, order, wav, json, &out->sound);
+    else if (!there)
+        status = order ? status_fail(ERR_NODE, "no reelwright-espeak beside the program: apt-get install "
+                                               "libespeak-ng-dev, and build again")
+                       : status_fail(ERR_RETRY, "the sound that the shot was made with is gone");
     if (!failed(status)) trim_end(&out->sound);
     if (!failed(status)) set_words(spec, json, out);
-    if (!cache) file_remove_tree(folder), close(lock);
-    json_decref(order);
+    free(command);
     free(json);
     free(wav);
-    free(told);
-    free(command);
     return status;
 }
 
-Status voice_make(const json_t *spec, const char *cache, Voice *out)
+/* In the cache it is called by all that the engine was told. */
+static Status from_cache(const json_t *spec, const json_t *order, const char *cache, Voice *out)
+{
+    char key[HASH_TEXT], *told = json_dumps(order, JSON_COMPACT | JSON_SORT_KEYS);
+    Hash *hash = hash_begin();
+    hash_add_field(hash, "engine", "%s", text_of(spec, "engine", "espeak"));
+    hash_add_field(hash, "order", "%s", told);
+    hash_end(hash, key);
+    char *place = path_join(cache, key);
+    Status status = file_make_folders(cache);
+    chmod(cache, 0700); /* what is said to people */
+    if (!failed(status)) status = from_place(spec, order, place, out);
+    free(place);
+    free(told);
+    return status;
+}
+
+typedef struct { /* where what an engine says is kept: one of them, or neither */
+    const char *cache, *place;
+    bool ask; /* the engine, where it is not there */
+} Keep;
+
+static Status by_engine(const json_t *spec, const Keep *keep, Voice *out)
+{
+    char folder[PLACE_BYTES];
+    int lock = -1;
+    json_t *order = make_order(spec);
+    const bool passing = !keep->cache && !keep->place;
+    Status status = passing ? place_make(folder, &lock) : status_ok();
+    if (!failed(status))
+        status = keep->place ? from_place(spec, keep->ask ? order : NULL, keep->place, out)
+                             : from_cache(spec, order, keep->cache ? keep->cache : folder, out);
+    if (passing && lock >= 0) file_remove_tree(folder), close(lock);
+    json_decref(order);
+    return status;
+}
+
+/* A recording is read where it lies; lips that followed another one would not fit this. */
+static Status by_file(const json_t *spec, const char *file, Voice *out)
+{
+    const char *known = text_of(spec, "sha256", NULL);
+    char sha256[HASH_TEXT];
+    if (known) TRY(hash_file(file, sha256));
+    if (known && strcmp(known, sha256) != 0)
+        return status_fail(ERR_CLIP,
+                           "the recording has changed since it was planned (SHA-256 %.12s, expected %.12s); put the "
+                           "old one back, or take the new one with `reelwright run CAMPAIGN --out DIR --update`",
+                           sha256, known);
+    TRY(sound_read(file, &out->sound));
+    set_words(spec, NULL, out);
+    return status_ok();
+}
+
+static Status make(const json_t *spec, const Keep *keep, Voice *out)
 {
     const char *file = text_of(spec, "file", NULL), *text = text_of(spec, "text", ""),
                *ssml = text_of(spec, "ssml", "");
@@ -220,12 +263,34 @@ Status voice_make(const json_t *spec, const char *cache, Voice *out)
     if (strlen(text) > VOICE_MAX_BYTES || strlen(ssml) > VOICE_MAX_BYTES)
         status = status_fail(ERR_CLIP, "a text of %zu bytes, expected at most %d", strlen(text), VOICE_MAX_BYTES);
     else if (file)
-        status = sound_read(file, &out->sound);
+        status = by_file(spec, file, out);
     else if (text[strspn(text, " \t\r\n")] || ssml[strspn(ssml, " \t\r\n")])
-        status = by_engine(spec, cache, out);
-    if (!failed(status) && file) set_words(spec, NULL, out);
+        status = by_engine(spec, keep, out);
     if (failed(status)) voice_clear(out);
     return status_at(status, "voice");
+}
+
+Status voice_make(const json_t *spec, const char *cache, Voice *out)
+{
+    return make(spec, &(Keep){.cache = cache}, out);
+}
+
+Status voice_make_at(const json_t *spec, const char *place, Voice *out)
+{
+    return make(spec, &(Keep){.place = place, .ask = true}, out);
+}
+
+Status voice_read_at(const json_t *spec, const char *place, Voice *out)
+{
+    return make(spec, &(Keep){.place = place}, out);
+}
+
+bool voice_is_at(const json_t *spec, const char *place)
+{
+    char *wav = text_format("%s.wav", place);
+    const bool is = text_of(spec, "file", NULL) || file_exists(wav);
+    free(wav);
+    return is;
 }
 
 Status voice_fit(Voice *v, const json_t *spec, double room_s, double *over_s)

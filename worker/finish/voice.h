@@ -6,7 +6,7 @@
  *   engine     "espeak" (the program beside ours), or a shell command; voice: which of the engine's
  *   lexicon    [{word, say}]: pronunciation, of the words that are in this text
  *   phonetic   how the whole text is pronounced; for this row, in place of text
- *   file       a recording, in place of an engine
+ *   file       a recording, in place of an engine; sha256: of its content, where it must be that one
  *   at         seconds into the clip, default 0.3; gain_db
  *   too_long   "faster" (to 1.15 times, else the clip is refused), "hold" (to 1.15, then the last frame is held), "refuse"
  *   time_limit seconds, default 60; retries, default 2; seed, voice_ref (a file), consent: handed to the engine
@@ -42,6 +42,15 @@ enum { VOICE_MAX_BYTES = 4096, VOICE_MOST_MB = 100 };
 Status voice_make(const json_t *spec, const char *cache, Voice *out);
 void voice_clear(Voice *v);
 
+/* What is said in a shot: the lips follow one sound, so an engine makes it once, into PLACE.wav and PLACE.json, whatever it says another
+ * time. voice_make_at makes it, unless it is there; voice_read_at asks no engine: ERR_RETRY when it is not there. A recording needs neither
+ * file. */
+Status voice_make_at(const json_t *spec, const char *place, Voice *out);
+Status voice_read_at(const json_t *spec, const char *place, Voice *out);
+bool voice_is_at(const json_t *spec, const char *place);
+
+/* How long it may take in a shot of shot_s seconds: from `at` to a moment before the end. */
+double voice_room_s(const json_t *spec, double shot_s);
 /* Makes it end within room_s, as too_long allows. *over_s: how long the last frame must be held. ERR_CLIP: it is refused. */
 Status voice_fit(Voice *v, const json_t *spec, double room_s, double *over_s);
 double voice_begin_s(const json_t *spec); /* `at` */

@@ -26,6 +26,13 @@ const Conditions *conditions_of(const MediaPixels *p)
     return p->image.count || p->reference.count || p->video.count || p->all.control_scales || p->sound ? &p->all : NULL;
 }
 
+void conditions_hear(MediaPixels *p, float *sound, int64_t samples)
+{
+    free(p->sound);
+    p->all.sound = p->sound = sound;
+    p->all.sound_samples = samples;
+}
+
 /* ---- hashes ---- */
 
 enum { MAX_FILES = 5 + SHOT_MAX_REFERENCES + SHOT_MAX_LORAS };
@@ -139,11 +146,13 @@ static Status take_scales(const ShotMedia *m, const ModelConfig *c, MediaPixels 
 static Status read_sound(const ShotMedia *m, bool private, MediaPixels *p)
 {
     Sound sound = {0};
+    float *heard = NULL;
+    int64_t samples = 0;
     if (!m->audio.path) return status_ok();
     Status status = told(sound_read(m->audio.path, &sound), "audio", m->audio.path, private);
-    if (!failed(status)) status = sound_hear(&sound, &p->sound, &p->all.sound_samples);
+    if (!failed(status)) status = sound_hear(&sound, &heard, &samples);
     sound_clear(&sound);
-    p->all.sound = p->sound;
+    conditions_hear(p, heard, samples);
     return status;
 }
 

@@ -21,6 +21,7 @@ Status conditions_hash(ShotMedia *m);
 Status conditions_verify(const ShotMedia *m);
 /* m may be NULL. ERR_INPUT names the key and the file; with `private` only the key. */
 Status conditions_read(const ShotMedia *m, const ModelConfig *c, int frames, bool private, MediaPixels *out);
+void conditions_hear(MediaPixels *p, float *sound, int64_t samples); /* takes 16,000 samples a second */
 void conditions_clear(MediaPixels *p);
 const Conditions *conditions_of(const MediaPixels *p); /* NULL: nothing is given */
 

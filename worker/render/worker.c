@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/moment.h"
@@ -10,8 +11,10 @@
 #include "worker/cameo/likeness.h"
 #include "worker/finish/again.h"
 #include "worker/finish/finish.h"
+#include "worker/finish/voice.h"
 #include "worker/pictures/conditions.h"
 #include "worker/render/prompts.h"
+#include "worker/render/speech.h"
 
 struct Worker {
     BackendOptions backend;
@@ -91,6 +94,18 @@ static Status read_conditions(const Lease *l, const ModelConfig *c, MediaPixels 
     return status.err == ERR_INPUT ? status_fail(ERR_CLIP, "%s", status.message) : status;
 }
 
+/* What the model hears, made first; latents that followed another sound are not gone on from. */
+static Status hear_speech(Worker *w, const Lease *l, const char *latents, MediaPixels *pixels)
+{
+    char *place = speech_place(&l->shot, l->campaign_folder, l->key);
+    bool fresh;
+    Status status = speech_hear(w->group, &l->shot, place, pixels, &fresh);
+    if (fresh && !failed(status) && unlink(latents) != 0 && errno != ENOENT)
+        status = status_errno(ERR_NODE, "cannot delete %s, which another voice was heard for", latents);
+    free(place);
+    return coll_agree(w->group, status);
+}
+
 /* ---- a render: a shot's latents, then its master ---- */
 
 static Status put_in_master(void *self, const float *frames, int n, int height, int width)
@@ -140,6 +155,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     status = coll_agree(w->group, status);
     if (!failed(status)) status = need_engine(w, l);
     if (!failed(status)) status = coll_agree(w->group, read_conditions(l, engine_config(w->engine), &pixels));
+    if (!failed(status)) status = hear_speech(w, l, file, &pixels);
     job.conditions = conditions_of(&pixels);
     if (!failed(status)) status = render_latents(w->engine, &job, &latents);
     result->encode_text_s = latents.text_s;
@@ -171,6 +187,14 @@ static Status check_master(Worker *w, const Lease *l, const char *master)
     return status_ok();
 }
 
+/* A master whose sound is gone is none: another voice would not fit the lips. */
+static Status check_speech(const FinishJob *job)
+{
+    const json_t *voice = finish_spec_get(job->spec, "voice");
+    if (!job->speech || !voice || voice_is_at(voice, job->speech)) return status_ok();
+    return status_fail(ERR_RETRY, "voice: the sound that the lips follow is gone; the shot is rendered again");
+}
+
 static Status finish_one(Worker *w, const Lease *l, const FinishJob *job, Progress progress, LeaseResult *result)
 {
     bool bad = false;
@@ -178,7 +202,8 @@ static Status finish_one(Worker *w, const Lease *l, const FinishJob *job, Progre
     TRY(likeness_check(l->finish, l->clip_finish));
     TRY(file_make_folders(job->folder));
     if (finish_again(&w->again, l, job, &result->clip)) return status_ok();
-    Status status = check_master(w, l, job->master);
+    Status status = check_speech(job);
+    if (!failed(status)) status = check_master(w, l, job->master);
     if (failed(status))
         bad = status.err == ERR_RETRY;
     else
@@ -195,6 +220,7 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     char *work = lease_work_folder(l->lease), *folder = path_join(l->campaign_folder, work),
          *name = lease_master_name(l->key), *voices = path_join(l->campaign_folder, "voices"),
          *secret = path_join(l->campaign_folder, "watermark.key"),
+         *speech = speech_place(&l->shot, l->campaign_folder, l->key),
          *master = text_format("%s/%s/%s", l->campaign_folder, lease_masters, name);
     const FinishJob job = {.clip_id = l->clip_id,
                            .stem = l->stem,
@@ -204,6 +230,7 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                            .source = l->master.sha256,
                            .folder = folder,
                            .voices = voices,
+                           .speech = speech,
                            .secret_file = secret,
                            .threads = w->backend.threads > 0 ? w->backend.threads : 1};
     const double start = moment_s();
@@ -213,6 +240,7 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     finish_spec_clear(&spec);
     free(master);
     free(voices);
+    free(speech);
     free(secret);
     free(name);
     free(folder);

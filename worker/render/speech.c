@@ -1,0 +1,99 @@
+#include "speech.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "worker/cameo/likeness.h"
+#include "worker/finish/voice.h"
+
+char *speech_place(const ShotSpec *shot, const char *campaign_folder, const char *key)
+{
+    return shot->media && shot->media->speech ? text_format("%s/latents/%s.voice", campaign_folder, key) : NULL;
+}
+
+/* The engine that speaks with a person's own voice reads it from a descriptor that it inherits. */
+static Status make_voice(json_t *spec, const char *place, Voice *out)
+{
+    const char *whose = json_string_value(json_object_get(spec, "voice_ref")),
+               *sha256 = json_string_value(json_object_get(spec, "voice_sha256"));
+    int consent = 0;
+    if (!whose) return voice_make_at(spec, place, out);
+    Status status = likeness_shot_voice(whose, sha256 ? sha256 : "", &consent);
+    if (failed(status)) return status;
+    char *ref = text_format("/dev/fd/%d", LIKENESS_VOICE_FD);
+    json_object_set_new(spec, "voice_ref", json_string(ref));
+    json_object_set_new(spec, "consent", json_integer(consent));
+    status = voice_make_at(spec, place, out);
+    likeness_voice_end();
+    free(ref);
+    return status;
+}
+
+/* The voice as the finish will lay it: as fast, and as long after the beginning. */
+static Status lay(const json_t *spec, double shot_s, Voice *v, Sound *out)
+{
+    double over_s;
+    if (v->sound.count == 0) return status_fail(ERR_CLIP, "voice: nothing is said");
+    TRY(voice_fit(v, spec, voice_room_s(spec, shot_s), &over_s));
+    const int64_t begin = llrint(voice_begin_s(spec) * SOUND_RATE);
+    *out = (Sound){begin + v->sound.count, memory_get((size_t)(begin + v->sound.count), 2 * sizeof(float))};
+    memcpy(out->sample + 2 * begin, v->sound.sample, (size_t)v->sound.count * 2 * sizeof(float));
+    return status_ok();
+}
+
+/* The name of a recording may be a customer's: what is told of it leaves it out. */
+static Status told(Status s, const json_t *spec)
+{
+    const char *file = json_string_value(json_object_get(spec, "file")), *at = file ? strstr(s.message, file) : NULL;
+    if (!failed(s)) return s;
+    const ErrClass err = s.err == ERR_INPUT ? ERR_CLIP : s.err;
+    if (!at) return status_fail(err, "%s", s.message);
+    return status_fail(err, "%.*sthe recording%s", (int)(at - s.message), s.message, at + strlen(file));
+}
+
+static Status make(const ShotSpec *shot, const char *place, float **pcm, int64_t *count)
+{
+    json_t *spec = json_loads(shot->media->speech, 0, NULL);
+    Voice v = {0};
+    Sound sound = {0};
+    Status status = make_voice(spec, place, &v);
+    if (!failed(status)) status = lay(spec, (double)shot->frames / shot->fps, &v, &sound);
+    if (!failed(status)) status = sound_hear(&sound, pcm, count);
+    status = told(status, spec);
+    sound_clear(&sound);
+    voice_clear(&v);
+    json_decref(spec);
+    return status;
+}
+
+static bool is_there(const ShotSpec *shot, const char *place)
+{
+    json_t *spec = json_loads(shot->media->speech, 0, NULL);
+    const bool there = voice_is_at(spec, place);
+    json_decref(spec);
+    return there;
+}
+
+Status speech_hear(Coll *group, const ShotSpec *shot, const char *place, MediaPixels *p, bool *fresh)
+{
+    float *pcm = NULL;
+    int64_t count = 0;
+    Status status = status_ok();
+    *fresh = false;
+    if (!place) return status;
+    if (group->rank == 0) {
+        *fresh = !is_there(shot, place);
+        status = make(shot, place, &pcm, &count);
+    }
+    TRY_OUT(coll_agree(group, status));
+    TRY_OUT(coll_host_broadcast(group, &count, sizeof count, 0));
+    if (!pcm) TRY_MEMORY_OUT(pcm, count);
+    TRY_OUT(coll_host_broadcast(group, pcm, (size_t)count * sizeof *pcm, 0));
+    conditions_hear(p, pcm, count);
+    pcm = NULL;
+out:
+    free(pcm);
+    return status;
+}
