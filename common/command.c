@@ -159,7 +159,8 @@ static Status end(Running *r, Status so_far, double limit_s, CommandAnswer *a)
     if (failed(so_far)) return so_far;
     if (WIFSIGNALED(code)) return status_fail(ERR_RETRY, "it was ended by signal %d", WTERMSIG(code));
     if (WEXITSTATUS(code) != 0)
-        return status_fail(ERR_RETRY, "it ended with status %d: %s", WEXITSTATUS(code), last_line(a->err));
+        return status_fail(ERR_RETRY, "it ended with status %d: %s", WEXITSTATUS(code),
+                           a->err && *a->err ? last_line(a->err) : "it said nothing on its standard error");
     return status_ok();
 }
 

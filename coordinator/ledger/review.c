@@ -97,17 +97,23 @@ static Status judge_lot(Ledger *l, int64_t *changed)
     return refused ? show_unseen(l, changed) : hide_unseen(l, changed);
 }
 
-/* "held by flicker, jump"; NULL: no gate holds the clip. free() it. */
+/* "held by flicker, jump", and of a code in which file; NULL: no gate holds the clip. free() it. */
 static char *held_by(const char *result)
 {
     json_t *document = result ? json_loads(result, 0, NULL) : NULL, *one;
     const json_t *list = json_object_get(document, "held_by");
+    const char *unread = json_string_value(json_object_get(document, "unread"));
     char *text = NULL;
     size_t i;
     json_array_foreach(list, i, one)
     {
         char *longer = text_format("%s%s%s", text ? text : "held by ", text ? ", " : "",
                                    json_is_string(one) ? json_string_value(one) : "?");
+        free(text);
+        text = longer;
+    }
+    if (text && unread) {
+        char *longer = text_format("%s (%s)", text, unread);
         free(text);
         text = longer;
     }

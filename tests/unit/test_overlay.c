@@ -326,7 +326,7 @@ static void a_code_can_be_read(void **state)
 }
 
 /* A frame of this brightness with what the list and the label say. */
-static AVFrame *laid_over(const char *list, int ground, const Label *label, OverlaySeen *seen)
+static AVFrame *laid_over(const char *list, int ground, const Label *label, double *contrast)
 {
     AVFrame *f;
     Overlay *o = open_list(list, plain);
@@ -335,9 +335,8 @@ static AVFrame *laid_over(const char *list, int ground, const Label *label, Over
     int64_t middle = (int64_t)(plain.duration_s / 2 * plain.fps);
     assert_string_equal(overlay_draw(o, f, middle).message, "");
     assert_string_equal(label_draw(label, f, 0).message, "");
-    overlay_judge(o, f, middle + 1, seen);
-    assert_true(isnan(seen->text_contrast) && seen->codes == 0); /* each once only */
-    overlay_judge(o, f, middle, seen);
+    assert_true(isnan(overlay_contrast(o, f, middle + 1))); /* each once only */
+    *contrast = overlay_contrast(o, f, middle);
     overlay_close(&o);
     return f;
 }
@@ -347,27 +346,28 @@ static void says_what_can_be_read(void **state)
     static const char shy[] = "[{\"text\":\"Anna, 40 %\",\"style\":{\"box\":\"none\",\"outline_width\":0}}]",
                       lined[] = "[{\"text\":\"Anna, 40 %\",\"style\":{\"box\":\"none\",\"outline_width\":0.008}}]",
                       code[] = "[{\"qr\":\"https://example.com/1\",\"place\":\"end-card\",\"scale\":0.5}]";
-    OverlaySeen seen;
+    double contrast;
     Label *label;
     json_t *spec = json_pack("{s:s}", "profile", "eu");
     (void)state;
     assert_string_equal(label_open(spec, W, H, (Box){10, 10, W - 20, H - 20}, &label).message, "");
-    AVFrame *f = laid_over(shy, 60, label, &seen);
-    assert_true(seen.text_contrast > 5);
+    AVFrame *f = laid_over(shy, 60, label, &contrast);
+    assert_true(contrast > 5);
     Grey g = {f->data[0], f->linesize[0], W, H};
     assert_true(label_seen(label, &g) > 10);
     av_frame_free(&f);
-    f = laid_over(shy, 220, NULL, &seen); /* white letters on nearly white */
-    assert_true(seen.text_contrast < 1.5);
+    f = laid_over(shy, 220, NULL, &contrast); /* white letters on nearly white */
+    assert_true(contrast < 1.5);
     g = (Grey){f->data[0], f->linesize[0], W, H};
     assert_true(label_seen(label, &g) < 1.1 && isnan(label_seen(NULL, &g)));
     av_frame_free(&f);
-    f = laid_over(lined, 220, NULL, &seen); /* the outline helps */
-    assert_true(seen.text_contrast > 3);
+    f = laid_over(lined, 220, NULL, &contrast); /* the outline helps */
+    assert_true(contrast > 3);
     av_frame_free(&f);
-    f = laid_over(code, 100, NULL, &seen);
-    assert_true(seen.codes == 1 && seen.unread == 0 && isnan(seen.text_contrast));
+    f = laid_over(code, 100, NULL, &contrast);
+    assert_true(isnan(contrast));
     g = (Grey){f->data[0], f->linesize[0], W, H};
+    assert_true(legible_code((Box){0, 0, W, H}, "https://example.com/1", &g));
     assert_false(legible_code((Box){0, 0, W, H}, "https://example.com/2", &g));
     av_frame_free(&f);
     label_close(&label);
@@ -385,15 +385,17 @@ static void a_file_without_its_code_is_known(void **state)
     AVFrame *f = grey_frame(W, H, 60);
     json_t *anna = json_loads(list[0], 0, NULL), *ben = json_loads(list[1], 0, NULL);
     assert_string_equal(poster_write(path, f).message, "");
-    assert_int_equal(codes_check(path, anna, 0).err, ERR_CLIP); /* there is none */
+    CodesRead codes;
+    assert_string_equal(codes_read(path, anna, 0, &codes).message, "");
+    assert_true(codes.count == 1 && codes.unread == 1); /* there is none */
     assert_string_equal(overlay_draw_all(o, f).message, "");
     assert_string_equal(poster_write(path, f).message, "");
-    assert_string_equal(codes_check(path, anna, 0).message, "");
-    Status s = codes_check(path, ben, 0);
-    assert_int_equal(s.err, ERR_CLIP);
-    assert_non_null(strstr(s.message, "overlays[1].qr: the code cannot be read"));
+    assert_string_equal(codes_read(path, anna, 0, &codes).message, "");
+    assert_true(codes.count == 1 && codes.unread == 0);
+    assert_string_equal(codes_read(path, ben, 0, &codes).message, "");
+    assert_true(codes.count == 1 && codes.unread == 1 && codes.overlay == 1);
     assert_string_equal(file_replace(path, "no picture", 10).message, "");
-    assert_int_equal(codes_check(path, anna, 0).err, ERR_CLIP);
+    assert_int_equal(codes_read(path, anna, 0, &codes).err, ERR_CLIP);
     unlink(path);
     json_decref(anna);
     json_decref(ben);

@@ -107,39 +107,41 @@ static Status to_grey(const AVFrame *f, uint8_t **grey)
     return status_ok();
 }
 
-static Status check_code(Film *f, size_t number, const char *text, double at_s)
+static Status read_code(Film *f, const char *text, double at_s, bool *is_read)
 {
     uint8_t *grey = NULL;
     TRY(seek_frame(f, at_s));
     const int width = f->frame->width, height = f->frame->height;
-    Status status = to_grey(f->frame, &grey);
-    if (!failed(status) && !legible_code((Box){0, 0, width, height}, text, &(Grey){grey, width, width, height}))
-        status = status_fail(ERR_CLIP,
-                             "overlays[%zu].qr: the code cannot be read; give it a larger scale, a shorter text, or a "
-                             "place of its own",
-                             number);
+    TRY(to_grey(f->frame, &grey));
+    *is_read = legible_code((Box){0, 0, width, height}, text, &(Grey){grey, width, width, height});
     free(grey);
-    return status;
+    return status_ok();
 }
 
 /* ---- all of them ---- */
 
 static double number_of(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
 
-Status codes_check(const char *path, const json_t *overlays, double duration_s)
+Status codes_read(const char *path, const json_t *overlays, double duration_s, CodesRead *out)
 {
     Film f = {.path = path};
     Status status = status_ok();
     size_t i;
     json_t *o;
+    *out = (CodesRead){0};
     json_array_foreach(overlays, i, o)
     {
         const char *text = json_string_value(json_object_get(o, "qr"));
         const double from = number_of(o, "from"), to = number_of(o, "to"),
-                     end = to > 0 && to < duration_s ? to : duration_s;
+                     end = to > 0 && to < duration_s ? to : duration_s, at_s = duration_s > 0 ? (from + end) / 2 : 0;
+        bool is_read = true;
         if (!text || failed(status) || (duration_s > 0 && from >= end)) continue;
         if (!f.file) status = open_film(&f);
-        if (!failed(status)) status = check_code(&f, i, text, duration_s > 0 ? (from + end) / 2 : 0);
+        if (!failed(status)) status = read_code(&f, text, at_s, &is_read);
+        out->count++;
+        if (is_read || out->unread++) continue;
+        out->overlay = i;
+        out->at_s = at_s;
     }
     close_film(&f);
     return status;

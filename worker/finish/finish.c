@@ -368,6 +368,23 @@ static Status describe_files(Finish *f, ClipResult *out)
     return status_ok();
 }
 
+/* A code that a customer cannot use is for a person to decide about, where no gate of the campaign says what becomes of it. */
+static void note_unread_codes(Finish *f)
+{
+    const json_t *gate = json_object_get(json_object_get(json_object_get(f->document, "gates"), "gates"), "qr");
+    const char *code = NULL;
+    for (int i = 0; i < f->job.spec->rendition_count; i++) {
+        const char *unread = json_string_value(json_object_get(f->report[i], "unread"));
+        if (!unread || code) continue;
+        code = unread;
+        finish_note(f, "unread", json_sprintf("%s cannot be read in %s", code, f->name[i]));
+    }
+    json_t *held_by = json_object_get(f->document, "held_by");
+    if (!code || gate) return;
+    if (!held_by) finish_note(f, "held_by", held_by = json_array());
+    json_array_append_new(held_by, json_string("qr"));
+}
+
 /* Of each rendition: its rate, length and loudness; of an engine's voice, what it said of itself. */
 static void describe_outputs(Finish *f)
 {
@@ -407,6 +424,7 @@ Status finish_end(Finish **finish, ClipResult *out)
     *out = (ClipResult){0};
     Status status = end_all(f, &thumbnail, &sheet);
     if (!failed(status)) status = prove_all(f, thumbnail, sheet);
+    if (!failed(status)) note_unread_codes(f);
     if (!failed(status)) status = describe_files(f, out);
     if (!failed(status)) {
         describe_outputs(f);

@@ -202,6 +202,18 @@ static Status gather(Look *l, int64_t clip)
 
 /* ---- one ------------------------------------------------------------------------------------------------------------------------ */
 
+static Status read_codes(Overlay *o, const Label *label, const char *kind)
+{
+    int unread;
+    TRY(overlay_read_codes(o, label, strcmp(kind, "poster") == 0 || strcmp(kind, "gif") == 0, &unread));
+    return unread < 0
+               ? status_ok()
+               : status_fail(ERR_CLIP,
+                             "overlays[%d].qr: the code cannot be read: give it a larger scale, a shorter text, a "
+                             "place of its own, or a longer time",
+                             unread);
+}
+
 /* A frame of each rendition's shape: what does not fit in one of them is said once. */
 static void look_at_layout(const FinishSpec *spec, double shot_s, Counted *c)
 {
@@ -217,6 +229,7 @@ static void look_at_layout(const FinishSpec *spec, double shot_s, Counted *c)
         Status status = label_open(finish_spec_get(spec, "label"), r->width, r->height, safe, &label);
         f.label = label_box(label);
         if (!failed(status)) status = overlay_open(finish_spec_get(spec, "overlays"), &f, &o);
+        if (!failed(status)) status = read_codes(o, label, r->kind);
         if (failed(status)) {
             size_t n = strcspn(status.message, ":");
             char *member = text_format("%.*s", (int)n, status.message);

@@ -222,7 +222,24 @@ static Status try_size(const char *text, const Letters *style, double size_px, B
     return status;
 }
 
-static bool is_blank(const char *text) { return text[strspn(text, " \t\r\n")] == 0; }
+/* Joiners, marks of direction, variation selectors, tags: they have no picture of their own. */
+static bool is_invisible(uint32_t c)
+{
+    return c < 0x20 || c == 0x7F || (c >= 0x80 && c < 0xA1) || c == 0xAD || c == 0x61C ||
+           (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) ||
+           (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF || (c >= 0xE0000 && c <= 0xE0FFF);
+}
+
+/* A value of spaces alone, too, which the marks of its direction stand around. */
+static bool is_blank(const char *text)
+{
+    int n;
+    for (uint32_t c; *text; text += n) {
+        c = emoji_character(text, &n);
+        if (c != ' ' && c != 0xA0 && c != 0x3000 && !(c >= 0x2000 && c <= 0x200A) && !is_invisible(c)) return false;
+    }
+    return true;
+}
 
 Status letters_draw(const char *text, const Letters *style, Box room, int anchor, Layer **out, double *size_px)
 {
@@ -269,14 +286,6 @@ static void collect_known(void)
     if (fonts) FcFontSetDestroy(fonts);
     FcObjectSetDestroy(fields);
     FcPatternDestroy(any);
-}
-
-/* Joiners, marks of direction, variation selectors, tags: they have no picture of their own. */
-static bool is_invisible(uint32_t c)
-{
-    return c < 0x20 || c == 0x7F || (c >= 0x80 && c < 0xA1) || c == 0xAD || c == 0x61C ||
-           (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) ||
-           (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF || (c >= 0xE0000 && c <= 0xE0FFF);
 }
 
 uint32_t letters_missing(const char *text)

@@ -82,10 +82,8 @@ static Status open_layers(Output *o)
 static void judge_overlays(Output *o, const AVFrame *frame, int64_t number)
 {
     const double at_s = (double)number / o->fps;
-    OverlaySeen seen;
-    overlay_judge(o->overlay, frame, number, &seen);
-    if (!isnan(seen.text_contrast)) prove_tell(o->order.prove, GATE_legibility, seen.text_contrast, at_s);
-    if (seen.codes) prove_tell(o->order.prove, GATE_qr, seen.unread, at_s);
+    const double contrast = overlay_contrast(o->overlay, frame, number);
+    if (!isnan(contrast)) prove_tell(o->order.prove, GATE_legibility, contrast, at_s);
 }
 
 static Status paint(void *self, AVFrame *frame, int64_t number)
@@ -242,6 +240,16 @@ static Status look_for_label(Output *o)
     return status.err == ERR_STOP ? status_ok() : status;
 }
 
+/* duration_s 0: a poster or a GIF, as whoever gets it sees it first, with every code in it. */
+static Status look_for_codes(const Output *o, double duration_s, json_t *report)
+{
+    CodesRead codes;
+    TRY(codes_read(o->path, o->order.extras->overlays, duration_s, &codes));
+    if (codes.count) prove_tell(o->order.prove, GATE_qr, codes.unread, codes.at_s);
+    if (codes.unread) json_object_set_new(report, "unread", json_sprintf("overlays[%zu].qr", codes.overlay));
+    return status_ok();
+}
+
 static Status finish_video(Output *o, json_t *report)
 {
     const Extras *e = o->order.extras;
@@ -250,12 +258,8 @@ static Status finish_video(Output *o, json_t *report)
                         .sound = o->track != NULL,
                         .subtitles = e->is_track && e->subtitles.count > 0};
     TRY(encode_end(&o->encode));
-    Status status = profile_check(o->path, &o->r, &wish);
-    if (!failed(status)) status = codes_check(o->path, e->overlays, e->duration_s);
-    if (failed(status)) {
-        unlink(o->path);
-        return status;
-    }
+    TRY(profile_check(o->path, &o->r, &wish));
+    TRY(look_for_codes(o, e->duration_s, report));
     TRY(look_for_label(o));
     if (o->track && isfinite(o->track->loudness.lufs)) {
         json_object_set_new(report, "lufs", json_real(o->track->loudness.lufs));
@@ -271,15 +275,6 @@ static Status finish_gif(Output *o)
     return gif_write(o->path, o->kept, o->kept_count, o->fps, (int64_t)(o->r.max_mb * 1e6), &bytes);
 }
 
-/* A poster or a GIF as whoever gets it sees it first: with every code in it. */
-static Status check_still(const Output *o)
-{
-    Status status = profile_check_still(o->path, &o->r);
-    if (!failed(status)) status = codes_check(o->path, o->order.extras->overlays, 0);
-    if (failed(status)) unlink(o->path);
-    return status;
-}
-
 static Status finish_all(Output *o, json_t *report)
 {
     TRY(hold_last(o));
@@ -288,7 +283,10 @@ static Status finish_all(Output *o, json_t *report)
     if (is_kind(o, "poster"))
         TRY(o->frame ? poster_write(o->path, o->frame)
                      : status_fail(ERR_CLIP, "%s: fewer frames came than the clip has", o->path));
-    if (!is_kind(o, "video")) TRY(check_still(o));
+    if (!is_kind(o, "video")) {
+        TRY(profile_check_still(o->path, &o->r));
+        TRY(look_for_codes(o, 0, report));
+    }
     json_object_set_new(report, "fps", json_integer(o->fps));
     json_object_set_new(report, "duration_s", json_real(is_kind(o, "poster") ? 0 : (double)o->count / o->fps));
     return status_ok();
@@ -302,6 +300,7 @@ Status output_end(Output **output, json_t **report)
     if (failed(status)) {
         json_decref(*report);
         *report = NULL;
+        unlink((*output)->path);
         status = status_at(status, "%s", o->order.rendition->name);
     }
     output_abandon(output);

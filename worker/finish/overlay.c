@@ -10,6 +10,7 @@
 #include "worker/finish/legible.h"
 #include "worker/finish/letters.h"
 #include "worker/finish/logo.h"
+#include "worker/finish/pixels.h"
 
 static const double SHY_CONTRAST = 3.0; /* WCAG 2 asks that much of large letters */
 static const double SHY_SHARE = 0.1;    /* of the pixels beneath that may have less */
@@ -297,26 +298,25 @@ static int strength_at(const Item *item, double at_s, double duration_s)
     return (int)lrint(256 * fmax(0, share));
 }
 
-static void ease_box(Item *item, const AVFrame *frame, double fps)
+static void ease_box(Item *item, const AVFrame *frame, double step_s)
 {
     bool first = !item->is_needed && item->box_shown == 0;
     if (item->wish == BOX_ALWAYS) item->is_needed = true;
     if (!item->is_needed)
         item->is_needed = layer_share_below(frame, item->box->box, item->color, SHY_CONTRAST) > SHY_SHARE;
     if (!item->is_needed) return;
-    item->box_shown = first && item->wish == BOX_ALWAYS ? 1 : fmin(1, item->box_shown + 1 / fmax(1, EASE_S * fps));
+    item->box_shown = first && item->wish == BOX_ALWAYS ? 1 : fmin(1, item->box_shown + fmin(1, step_s / EASE_S));
 }
 
-Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number)
+static Status draw_at(Overlay *o, AVFrame *frame, double at_s, double step_s)
 {
-    double at_s = (double)number / o->frame.fps;
     for (int i = 0; i < o->count; i++) {
         Item *item = &o->item[i];
         int strength = strength_at(item, at_s, o->frame.duration_s);
         if (!strength || !item->layer) continue;
         if (item->box) {
-            bool starts = item->box_shown == 0 && (number == 0 || at_s - item->from_s < 1.5 / o->frame.fps);
-            ease_box(item, frame, o->frame.fps);
+            bool starts = item->box_shown == 0 && at_s - item->from_s < 1.5 * step_s;
+            ease_box(item, frame, step_s);
             if (starts && item->is_needed) item->box_shown = 1; /* it comes with the text, not after it */
             TRY(layer_blend(item->box, frame, (int)lrint(strength * item->box_shown)));
         }
@@ -325,34 +325,76 @@ Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number)
     return status_ok();
 }
 
-void overlay_judge(const Overlay *o, const AVFrame *frame, int64_t number, OverlaySeen *out)
+Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number)
+{
+    return draw_at(o, frame, (double)number / o->frame.fps, 1 / o->frame.fps);
+}
+
+static int64_t middle_of(const Overlay *o, const Item *item)
+{
+    return (int64_t)((item->from_s + item->to_s) / 2 * o->frame.fps);
+}
+
+double overlay_contrast(const Overlay *o, const AVFrame *frame, int64_t number)
 {
     const Grey picture = {frame->data[0], frame->linesize[0], frame->width, frame->height};
-    *out = (OverlaySeen){.text_contrast = NAN};
+    double least = NAN;
     for (int i = 0; i < o->count; i++) {
         const Item *item = &o->item[i];
-        if (!item->layer || number != (int64_t)((item->from_s + item->to_s) / 2 * o->frame.fps)) continue;
-        if (item->code) {
-            out->codes++;
-            out->unread += !legible_code(item->layer->box, item->code, &picture);
-        } else if (item->color) {
-            out->text_contrast = fmin(out->text_contrast, legible_letters(item->layer, item->color, &picture));
-        }
+        if (item->layer && item->color && number == middle_of(o, item))
+            least = fmin(least, legible_letters(item->layer, item->color, &picture));
     }
+    return least;
+}
+
+static Status draw_fully(const Item *item, AVFrame *frame)
+{
+    bool shy = item->box && (item->wish == BOX_ALWAYS ||
+                             layer_share_below(frame, item->box->box, item->color, SHY_CONTRAST) > SHY_SHARE);
+    if (shy) TRY(layer_blend(item->box, frame, 256));
+    return layer_blend(item->layer, frame, 256);
 }
 
 Status overlay_draw_all(Overlay *o, AVFrame *frame)
 {
-    for (int i = 0; i < o->count; i++) {
+    bool drawn[OVERLAY_MAX] = {0};
+    for (int n = 0; n < 2 * o->count; n++) { /* codes first: each is nothing without all of it */
+        const int i = n % o->count;
+        const bool is_codes_turn = n < o->count;
         Item *item = &o->item[i];
-        bool covered = !item->layer; /* what follows another one at its place, as subtitles do, is left out */
-        for (int k = 0; k < i && !covered; k++)
-            covered = o->item[k].layer && have_common(o->item[k].layer->box, item->layer->box);
+        if (!item->layer || is_codes_turn != (item->code != NULL)) continue;
+        bool covered = false; /* what follows another one at its place, as subtitles do, is left out */
+        for (int k = 0; k < o->count && !covered; k++)
+            covered = drawn[k] && have_common(o->item[k].layer->box, item->layer->box);
         if (covered) continue;
-        bool shy = item->box && (item->wish == BOX_ALWAYS ||
-                                 layer_share_below(frame, item->box->box, item->color, SHY_CONTRAST) > SHY_SHARE);
-        if (shy) TRY(layer_blend(item->box, frame, 256));
-        TRY(layer_blend(item->layer, frame, 256));
+        drawn[i] = true;
+        TRY(draw_fully(item, frame));
+    }
+    return status_ok();
+}
+
+static Status read_code(Overlay *o, const Item *item, const Label *label, bool still, bool *is_read)
+{
+    const double at_s = still ? 0 : (item->from_s + item->to_s) / 2,
+                 everything = 1e9 /* seconds: boxes are there at once */;
+    AVFrame *f;
+    TRY(pixels_frame(o->frame.width, o->frame.height, AV_PIX_FMT_YUV420P, &f));
+    for (int i = 0; i < 3; i++)
+        memset(f->data[i], 128, (size_t)f->linesize[i] * (size_t)(i ? (f->height + 1) / 2 : f->height));
+    Status status = still ? overlay_draw_all(o, f) : draw_at(o, f, at_s, everything);
+    if (!failed(status)) status = label_draw(label, f, at_s);
+    *is_read = legible_code(item->layer->box, item->code, &(Grey){f->data[0], f->linesize[0], f->width, f->height});
+    av_frame_free(&f);
+    return status;
+}
+
+Status overlay_read_codes(Overlay *o, const Label *label, bool still, int *unread)
+{
+    *unread = -1;
+    for (int i = 0; i < o->count && *unread < 0; i++) {
+        bool is_read = true;
+        if (o->item[i].code && o->item[i].layer) TRY(read_code(o, &o->item[i], label, still, &is_read));
+        if (!is_read) *unread = i;
     }
     return status_ok();
 }

@@ -15,7 +15,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "worker/finish/layer.h"
+#include "worker/finish/label.h"
 
 enum { OVERLAY_MAX = 16 };
 
@@ -34,16 +34,17 @@ Status overlay_open(const json_t *list, const OverlayFrame *frame, Overlay **out
 /* Draws on the number-th frame (RGB24 or YUV420P), in order of the numbers: a box behind a text eases in where the picture beneath
  * becomes too like it. */
 Status overlay_draw(Overlay *o, AVFrame *frame, int64_t number);
-/* Every one of them, whatever its time: a still that says everything. Does not count as a frame. */
+/* Every one of them, whatever its time: a still that says everything; codes first, and without what would lie over another one. Does not
+ * count as a frame. */
 Status overlay_draw_all(Overlay *o, AVFrame *frame);
 void overlay_close(Overlay **o);
 
-/* Can it be read in a frame (YUV420P) on which everything was drawn? Each text and each code is judged once, in the middle of its time. */
-typedef struct {
-    double text_contrast; /* the least of this frame's texts (legible.h); NAN: none is judged in this frame */
-    int codes, unread;    /* that are judged in this frame; that say something else or nothing */
-} OverlaySeen;
-void overlay_judge(const Overlay *o, const AVFrame *frame, int64_t number, OverlaySeen *out);
+/* The least contrast of the texts (legible.h) in a frame (YUV420P) on which everything was drawn. Each text is judged once, in the middle of
+ * its time. NAN: none is judged in this frame. */
+double overlay_contrast(const Overlay *o, const AVFrame *frame, int64_t number);
+/* Whether each code can be read over a plain ground: in the middle of its time, with what else is there then, or in a still; below the label,
+ * NULL: there is none. *unread: the first that cannot, overlays[*unread]; -1: none. What coding costs is not in it. */
+Status overlay_read_codes(Overlay *o, const Label *label, bool still, int *unread);
 
 /* What `check` says of one list: a glyph that no font has, a font that is absent, a place that two want at one time, a time after
  * the clip's end. found() is called for each with the member's path, "overlays[1].text", and the fault. */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,7 +28,7 @@ typedef struct { /* one file being decoded */
     AVFrame *frame;
     int stream;
     Sound sound;
-    int64_t room;
+    int64_t room, late; /* samples: late of silence, since the track begins after the file's pictures */
 } Source;
 
 void sound_clear(Sound *s)
@@ -54,11 +55,30 @@ static void close_source(Source *s)
     avformat_close_input(&s->file);
 }
 
+/* A WAV file says how many bytes it has; libav takes those that are there. What is written to a pipe says 0 or far too many. */
+static Status check_wav(const Source *s)
+{
+    enum { HEAD = 8, SLACK = 4096 };
+    const uint32_t unknown = 0x7FFF0000;
+    uint8_t head[HEAD] = {0};
+    int64_t bytes;
+    FILE *f = fopen(s->path, "rb");
+    const bool is_wav = f && fread(head, HEAD, 1, f) == 1 && memcmp(head, "RIFF", 4) == 0;
+    if (f) fclose(f);
+    if (!is_wav) return status_ok();
+    TRY(file_size(s->path, &bytes));
+    const uint32_t says = (uint32_t)head[7] << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[5] << 8 | head[4];
+    if (says >= unknown || says <= bytes + SLACK) return status_ok();
+    return status_fail(ERR_INPUT, "%s: cut short: %lld of its %lld bytes are there", s->path, (long long)bytes,
+                       (long long)says + HEAD);
+}
+
 static Status open_file(Source *s)
 {
     AVDictionary *options = NULL;
     if (!file_exists(s->path)) return status_fail(ERR_INPUT, "%s: no such file", s->path);
     TRY(file_check_regular(s->path));
+    TRY(check_wav(s));
     char *address = text_format("file:%s", s->path); /* a name with a colon would pass for another protocol's */
     av_log_set_level(AV_LOG_FATAL);
     av_dict_set(&options, "format_whitelist", formats, 0);
@@ -82,6 +102,7 @@ static Status open_decoder(Source *s)
     s->packet = av_packet_alloc();
     s->frame = av_frame_alloc();
     if (!s->codec || !s->packet || !s->frame) return status_fail(ERR_NODE, "%s: out of memory", s->path);
+    s->codec->pkt_timebase = s->file->streams[s->stream]->time_base;
     if (avcodec_parameters_to_context(s->codec, s->file->streams[s->stream]->codecpar) < 0 ||
         (s->codec->thread_count = 1, avcodec_open2(s->codec, decoder, NULL)) < 0)
         return status_fail(ERR_INPUT, "%s: its sound cannot be decoded", s->path);
@@ -123,30 +144,74 @@ static Status append(Source *s, const AVFrame *f)
     return status_ok();
 }
 
+static double seconds_of(const AVStream *s, int64_t moment) { return (double)moment * av_q2d(s->time_base); }
+
+/* A track that begins after its file's pictures keeps that distance: lips move before the first word. */
+static Status begin_late(Source *s)
+{
+    const AVStream *own = s->file->streams[s->stream];
+    const int64_t at = s->frame->best_effort_timestamp;
+    double late = 0;
+    for (unsigned i = 0; i < s->file->nb_streams && at != AV_NOPTS_VALUE; i++) {
+        const AVStream *other = s->file->streams[i];
+        if (other->codecpar->codec_type != AVMEDIA_TYPE_VIDEO || other->disposition & AV_DISPOSITION_ATTACHED_PIC)
+            continue;
+        if (other->start_time == AV_NOPTS_VALUE) continue;
+        late = fmax(late, seconds_of(own, at) - seconds_of(other, other->start_time));
+    }
+    if (late > SOUND_MAX_S) return status_fail(ERR_INPUT, "%s: its sound begins after %d s", s->path, SOUND_MAX_S);
+    s->late = llrint(late * SOUND_RATE);
+    if (s->late == 0) return status_ok();
+    s->sound = sound_silence(late);
+    s->room = s->sound.count;
+    return status_ok();
+}
+
 static Status receive_frames(Source *s)
 {
     for (;;) {
         int code = avcodec_receive_frame(s->codec, s->frame);
         if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return status_ok();
         if (code < 0) return status_fail(ERR_INPUT, "%s: a damaged sound file", s->path);
-        if (!s->convert) TRY(open_resampler(s));
+        if (!s->convert) {
+            TRY(open_resampler(s));
+            TRY(begin_late(s));
+        }
         TRY(append(s, s->frame));
     }
+}
+
+/* Where a file says how long its sound is, all of it is there. A file without an index (Ogg, AAC) does not say it. */
+static Status check_length(const Source *s)
+{
+    static const double PADDING_S = 0.25; /* more than what codecs put around the sound */
+    const AVStream *own = s->file->streams[s->stream];
+    const double is = (double)(s->sound.count - s->late) / SOUND_RATE;
+    double says = own->duration > 0 ? seconds_of(own, own->duration) : 0;
+    if (own->duration <= 0 && s->file->nb_streams == 1) says = (double)s->file->duration / AV_TIME_BASE;
+    if (s->file->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE) says = 0;
+    if (says > SOUND_MAX_S || says <= is + PADDING_S) return status_ok();
+    return status_fail(ERR_INPUT, "%s: cut short: %.2f s of its %.2f s are there", s->path, is, says);
 }
 
 static Status read_all(Source *s)
 {
     int bad = 0;
     while (av_read_frame(s->file, s->packet) >= 0) {
-        int code = s->packet->stream_index == s->stream ? avcodec_send_packet(s->codec, s->packet) : 0;
+        const bool is_own = s->packet->stream_index == s->stream,
+                   is_secret = is_own && av_packet_get_side_data(s->packet, AV_PKT_DATA_ENCRYPTION_INFO, NULL);
+        int code = is_own && !is_secret ? avcodec_send_packet(s->codec, s->packet) : 0;
         av_packet_unref(s->packet);
-        if (code < 0 && ++bad > 10) return status_fail(ERR_INPUT, "%s: a damaged or protected sound file", s->path);
+        if (is_secret)
+            return status_fail(ERR_INPUT, "%s: protected (DRM), expected a file that any player plays", s->path);
+        if (code < 0 && ++bad > 10) return status_fail(ERR_INPUT, "%s: a damaged sound file", s->path);
         TRY(receive_frames(s));
     }
     avcodec_send_packet(s->codec, NULL);
     TRY(receive_frames(s));
     if (s->convert) TRY(append(s, NULL));
-    if (s->sound.count == 0) return status_fail(ERR_INPUT, "%s: an empty sound file", s->path);
+    if (s->sound.count <= s->late) return status_fail(ERR_INPUT, "%s: an empty sound file", s->path);
+    TRY(check_length(s));
     for (int64_t i = 0; i < 2 * s->sound.count; i++)
         if (!isfinite(s->sound.sample[i])) s->sound.sample[i] = 0;
     return status_ok();

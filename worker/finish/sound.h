@@ -15,8 +15,9 @@ typedef struct {
     float *sample; /* [count,2], left and right in turn, full scale is 1; owned */
 } Sound;
 
-/* The first sound track of a file: WAV, FLAC, MP3, Ogg, AAC, MP4, Matroska, AIFF; any rate, one or more channels, any sample size.
- * ERR_INPUT names the file: missing, no sound in it, empty, damaged, protected, or longer than SOUND_MAX_S. */
+/* The first sound track of a file: WAV, FLAC, MP3, Ogg, AAC, MP4, Matroska, AIFF; any rate, one or more channels, any sample size. One that
+ * begins after the file's pictures begins with that much silence.
+ * ERR_INPUT names the file: missing, no sound in it, empty, damaged, cut short, protected, or longer than SOUND_MAX_S. */
 Status sound_read(const char *path, Sound *out);
 /* The same, from memory that is kept for the next clip: music is that of all of them. Borrowed until the next call. */
 Status sound_read_kept(const char *path, const Sound **out);
