@@ -52,6 +52,14 @@ asked killed 'Hello Anna!' 'Hello Benvolio!'
 (cd out-killed/clips && sha256sum *.mp4) >killed.sums
 same_files calm killed
 
+# ---- two ranks for one shot: the first asks the engine, both hear the same ----
+again pair
+sed -i '3,$d' pair.csv
+run pair --group-size 2; finish 0
+asked pair 'Hello Anna!'
+ffmpeg -v error -i out-calm/clips/a.mp4 -i out-pair/clips/a.mp4 -lavfi '[0:v][1:v]psnr=f=psnr.log' -f null -
+awk '{split($6, a, ":"); if (a[2] != "inf" && a[2] < 40) bad++} END {exit NR != 80 || bad}' psnr.log || fail "two ranks show another clip: $(head -n 3 psnr.log)"
+
 # ---- a customer leaves: so does what was said to them ----
 b=$(key_of calm b)
 [ -s "out-calm/latents/$b.voice.wav" ] || fail "where is what is said?"

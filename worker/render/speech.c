@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "worker/cameo/likeness.h"
 #include "worker/finish/voice.h"
+#include "worker/render/turn.h"
 
 char *speech_place(const ShotSpec *shot, const char *campaign_folder, const char *key)
 {
@@ -53,12 +54,36 @@ static Status told(Status s, const json_t *spec)
     return status_fail(err, "%.*sthe recording%s", (int)(at - s.message), s.message, at + strlen(file));
 }
 
-static Status make(const ShotSpec *shot, const char *place, float **pcm, int64_t *count)
+typedef struct {
+    json_t *spec;
+    const char *place;
+} Wanted;
+
+static bool has_come(void *self)
+{
+    const Wanted *w = self;
+    return voice_is_at(w->spec, w->place);
+}
+
+/* As long as an engine may take: parts of a campaign that share a shot share its latents, too, and with them one sound. */
+static double patience_s(const json_t *spec)
+{
+    const json_t *limit = json_object_get(spec, "time_limit"), *retries = json_object_get(spec, "retries");
+    return 60 + json_number_value(limit) * (1 + json_number_value(retries));
+}
+
+static Status make(const ShotSpec *shot, const char *place, Progress progress, float **pcm, int64_t *count, bool *fresh)
 {
     json_t *spec = json_loads(shot->media->speech, 0, NULL);
+    Wanted wanted = {spec, place};
+    Turn turn = {.lock = -1};
     Voice v = {0};
     Sound sound = {0};
-    Status status = make_voice(spec, place, &v);
+    Status status = status_ok();
+    if (!has_come(&wanted)) status = turn_take(place, patience_s(spec), has_come, &wanted, progress, "load", &turn);
+    *fresh = !has_come(&wanted);
+    if (!failed(status)) status = make_voice(spec, place, &v);
+    turn_end(&turn);
     if (!failed(status)) status = lay(spec, (double)shot->frames / shot->fps, &v, &sound);
     if (!failed(status)) status = sound_hear(&sound, pcm, count);
     status = told(status, spec);
@@ -68,25 +93,14 @@ static Status make(const ShotSpec *shot, const char *place, float **pcm, int64_t
     return status;
 }
 
-static bool is_there(const ShotSpec *shot, const char *place)
-{
-    json_t *spec = json_loads(shot->media->speech, 0, NULL);
-    const bool there = voice_is_at(spec, place);
-    json_decref(spec);
-    return there;
-}
-
-Status speech_hear(Coll *group, const ShotSpec *shot, const char *place, MediaPixels *p, bool *fresh)
+Status speech_hear(Coll *group, const ShotSpec *shot, const char *place, Progress progress, MediaPixels *p, bool *fresh)
 {
     float *pcm = NULL;
     int64_t count = 0;
     Status status = status_ok();
     *fresh = false;
     if (!place) return status;
-    if (group->rank == 0) {
-        *fresh = !is_there(shot, place);
-        status = make(shot, place, &pcm, &count);
-    }
+    if (group->rank == 0) status = make(shot, place, progress, &pcm, &count, fresh);
     TRY_OUT(coll_agree(group, status));
     TRY_OUT(coll_host_broadcast(group, &count, sizeof count, 0));
     if (!pcm) TRY_MEMORY_OUT(pcm, count);

@@ -5,6 +5,7 @@
 
 #include "kernels/coll.h"
 #include "worker/pictures/conditions.h"
+#include "worker/render/render.h"
 
 /* Where the sound of a shot lies (voice_make_at): it goes with the shot's latents, latents/KEY.voice. free() it. NULL: nothing is said. */
 char *speech_place(const ShotSpec *shot, const char *campaign_folder, const char *key);
@@ -12,6 +13,7 @@ char *speech_place(const ShotSpec *shot, const char *campaign_folder, const char
 /* What the shot's model hears, into p: silence until the voice begins, then the voice, at its place in the clip. By all ranks of the group: the
  * first one makes it, the others get its samples. *fresh: the sound was not there, so latents that are there were made with another one.
  * ERR_CLIP: it cannot be made, or is too long for the shot; ERR_RETRY, ERR_NODE: voice_make's, likeness_read's. */
-Status speech_hear(Coll *group, const ShotSpec *shot, const char *place, MediaPixels *p, bool *fresh);
+Status speech_hear(Coll *group, const ShotSpec *shot, const char *place, Progress progress, MediaPixels *p,
+                   bool *fresh);
 
 #endif

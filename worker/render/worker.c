@@ -95,11 +95,11 @@ static Status read_conditions(const Lease *l, const ModelConfig *c, MediaPixels 
 }
 
 /* What the model hears, made first; latents that followed another sound are not gone on from. */
-static Status hear_speech(Worker *w, const Lease *l, const char *latents, MediaPixels *pixels)
+static Status hear_speech(Worker *w, const Lease *l, const char *latents, Progress progress, MediaPixels *pixels)
 {
     char *place = speech_place(&l->shot, l->campaign_folder, l->key);
     bool fresh;
-    Status status = speech_hear(w->group, &l->shot, place, pixels, &fresh);
+    Status status = speech_hear(w->group, &l->shot, place, progress, pixels, &fresh);
     if (fresh && !failed(status) && unlink(latents) != 0 && errno != ENOENT)
         status = status_errno(ERR_NODE, "cannot delete %s, which another voice was heard for", latents);
     free(place);
@@ -155,7 +155,7 @@ static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
     status = coll_agree(w->group, status);
     if (!failed(status)) status = need_engine(w, l);
     if (!failed(status)) status = coll_agree(w->group, read_conditions(l, engine_config(w->engine), &pixels));
-    if (!failed(status)) status = hear_speech(w, l, file, &pixels);
+    if (!failed(status)) status = hear_speech(w, l, file, progress, &pixels);
     job.conditions = conditions_of(&pixels);
     if (!failed(status)) status = render_latents(w->engine, &job, &latents);
     result->encode_text_s = latents.text_s;
