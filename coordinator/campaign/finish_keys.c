@@ -5,50 +5,14 @@
 
 #include "common/file.h"
 #include "common/finish_spec.h"
+#include "coordinator/campaign/finish_keys_parts.h"
 #include "coordinator/campaign/landing.h"
 #include "coordinator/campaign/lexicon.h"
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/styles.h"
 #include "coordinator/campaign/variants.h"
 
-enum { MAX_OVERLAYS = 16, MAX_TEXT_BYTES = 4096 };
-
-typedef struct {
-    const char *key;    /* for messages: "voice.text", "overlays" */
-    const char *member; /* in the document */
-    Template *text;
-    TemplateForm form;
-    int line;
-    bool is_file;
-} Slot;
-
-typedef enum {
-    VOICE_TEXT,
-    VOICE_SSML,
-    VOICE_LANGUAGE,
-    VOICE_FILE,
-    VOICE_PHONETIC,
-    MUSIC_FILE,
-    LABEL_TEXT,
-    SLOTS
-} SlotName;
-
-typedef struct {
-    Slot value; /* of text, image or qr */
-    const json_t *style;
-} OverlaySlot;
-
-struct FinishKeys {
-    CampaignLoad *l;
-    Slot slot[SLOTS];
-    int overlay_count;
-    OverlaySlot overlay[MAX_OVERLAYS];
-    Styles styles;
-    Lexicon *lexicon;
-    char *text; /* an expanded template */
-    size_t room;
-    bool speaks; /* the model: its lips follow the voice */
-};
+enum { MAX_TEXT_BYTES = 4096 };
 
 static Place place_of(const CampaignLoad *l, const char *key, int line)
 {
@@ -59,14 +23,14 @@ static bool is_blank(const char *text) { return text[strspn(text, " \t\r\n")] ==
 
 /* ---- compiling ------------------------------------------------------------------------------------------------------------- */
 
-static Slot make_slot(FinishKeys *k, const char *key, const char *member, const char *text, int line, TemplateForm form,
-                      bool is_file)
+static FinishSlot make_slot(FinishKeys *k, const char *key, const char *member, const char *text, int line,
+                            TemplateForm form, bool is_file)
 {
-    Slot s = {.key = key,
-              .member = member,
-              .form = form,
-              .line = line ? line : campaign_file_line(&k->l->file, key),
-              .is_file = is_file};
+    FinishSlot s = {.key = key,
+                    .member = member,
+                    .form = form,
+                    .line = line ? line : campaign_file_line(&k->l->file, key),
+                    .is_file = is_file};
     if (text) s.text = template_new(text, &k->l->campaign->customers, place_of(k->l, key, s.line), k->l->faults);
     return s;
 }
@@ -75,17 +39,17 @@ static void compile_slots(FinishKeys *k)
 {
     const CampaignFile *f = &k->l->file;
     const struct {
-        SlotName at;
+        FinishSlotName at;
         const char *key, *member, *text;
         TemplateForm form;
         bool is_file;
-    } row[] = {{VOICE_TEXT, "voice.text", "text", f->voice.text, TEMPLATE_CLEAN, false},
-               {VOICE_SSML, "voice.ssml", "ssml", f->voice.ssml, TEMPLATE_XML, false},
-               {VOICE_LANGUAGE, "voice.language", "language", f->voice.language, TEMPLATE_CLEAN, false},
-               {VOICE_FILE, "voice.file", "file", f->voice.file, TEMPLATE_RAW, true},
-               {VOICE_PHONETIC, "voice.phonetic", "phonetic", f->voice.phonetic, TEMPLATE_CLEAN, false},
-               {MUSIC_FILE, "music.file", "file", f->music.file, TEMPLATE_RAW, true},
-               {LABEL_TEXT, "label.text", "text", f->label.text, TEMPLATE_SHOWN, false}};
+    } row[] = {{FINISH_VOICE_TEXT, "voice.text", "text", f->voice.text, TEMPLATE_CLEAN, false},
+               {FINISH_VOICE_SSML, "voice.ssml", "ssml", f->voice.ssml, TEMPLATE_XML, false},
+               {FINISH_VOICE_LANGUAGE, "voice.language", "language", f->voice.language, TEMPLATE_CLEAN, false},
+               {FINISH_VOICE_FILE, "voice.file", "file", f->voice.file, TEMPLATE_RAW, true},
+               {FINISH_VOICE_PHONETIC, "voice.phonetic", "phonetic", f->voice.phonetic, TEMPLATE_CLEAN, false},
+               {FINISH_MUSIC_FILE, "music.file", "file", f->music.file, TEMPLATE_RAW, true},
+               {FINISH_LABEL_TEXT, "label.text", "text", f->label.text, TEMPLATE_SHOWN, false}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         k->slot[row[i].at] = make_slot(k, row[i].key, row[i].member, row[i].text, 0, row[i].form, row[i].is_file);
 }
@@ -99,7 +63,7 @@ static void compile_overlay(FinishKeys *k, const CampaignOverlay *o)
                    given ? "more than one of them" : "nothing to show");
         return;
     }
-    OverlaySlot *s = &k->overlay[k->overlay_count++];
+    FinishOverlay *s = &k->overlay[k->overlay_count++];
     s->value = o->text    ? make_slot(k, "overlays", "text", o->text, o->line, TEMPLATE_SHOWN, false)
                : o->image ? make_slot(k, "overlays", "image", o->image, o->line, TEMPLATE_RAW, true)
                           : make_slot(k, "overlays", "qr", o->qr, o->line, TEMPLATE_RAW, false);
@@ -178,9 +142,10 @@ FinishKeys *finish_keys_new(CampaignLoad *l)
     k->speaks = l->campaign->model && l->campaign->model->dit.sound_count;
     read_styles(k);
     compile_slots(k);
-    if (list->count > MAX_OVERLAYS)
-        faults_add(l->faults, place_of(l, "overlays", 0), "%d of them, expected at most %d", list->count, MAX_OVERLAYS);
-    for (int i = 0; i < list->count && i < MAX_OVERLAYS; i++)
+    if (list->count > FINISH_MAX_OVERLAYS)
+        faults_add(l->faults, place_of(l, "overlays", 0), "%d of them, expected at most %d", list->count,
+                   FINISH_MAX_OVERLAYS);
+    for (int i = 0; i < list->count && i < FINISH_MAX_OVERLAYS; i++)
         compile_overlay(k, (const CampaignOverlay *)list->item + i);
     if (l->file.voice.lexicon) {
         char *path = path_join(l->campaign->folder, l->file.voice.lexicon);
@@ -196,7 +161,7 @@ void finish_keys_free(FinishKeys **keys)
 {
     FinishKeys *k = *keys;
     if (!k) return;
-    for (int i = 0; i < SLOTS; i++) template_free(&k->slot[i].text);
+    for (int i = 0; i < FINISH_SLOTS; i++) template_free(&k->slot[i].text);
     for (int i = 0; i < k->overlay_count; i++) template_free(&k->overlay[i].value.text);
     styles_clear(&k->styles);
     lexicon_free(&k->lexicon);
@@ -207,7 +172,7 @@ void finish_keys_free(FinishKeys **keys)
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------------- */
 
-static Place slot_place(const FinishKeys *k, const Slot *s, int64_t row)
+Place finish_keys_slot_place(const FinishKeys *k, const FinishSlot *s, int64_t row)
 {
     const Customers *c = &k->l->campaign->customers;
     int column = s->text ? template_first_column(s->text) : -1;
@@ -215,16 +180,16 @@ static Place slot_place(const FinishKeys *k, const Slot *s, int64_t row)
     return (Place){k->l->campaign->customers_file, c->line[row], c->column[column]};
 }
 
-static size_t expand(FinishKeys *k, const Slot *s, int64_t row)
+static size_t expand(FinishKeys *k, const FinishSlot *s, int64_t row)
 {
     return template_expand_as(s->text, &k->l->campaign->customers, row, s->form, &k->text, &k->room);
 }
 
-static void check_slot(FinishKeys *k, const Slot *s, int64_t row)
+static void check_slot(FinishKeys *k, const FinishSlot *s, int64_t row)
 {
     const Customers *c = &k->l->campaign->customers;
     if (!s->text || (row > 0 && template_is_constant(s->text))) return;
-    Place place = slot_place(k, s, row);
+    Place place = finish_keys_slot_place(k, s, row);
     int missing = template_missing(s->text, c, row);
     if (missing >= 0) {
         place = (Place){k->l->campaign->customers_file, c->line[row], c->column[missing]};
@@ -240,7 +205,7 @@ static void check_slot(FinishKeys *k, const Slot *s, int64_t row)
     char *path = path_join(k->l->campaign->folder, k->text);
     const char *sha256, *fault = file_is_folder(path) ? "a folder, expected a file"
                                  : !file_exists(path) ? "no such file"
-                                 : k->speaks && s == &k->slot[VOICE_FILE]
+                                 : k->speaks && s == &k->slot[FINISH_VOICE_FILE]
                                      ? campaign_media_recording(k->l->media, k->text, &sha256)
                                      : NULL;
     if (fault) faults_add(k->l->faults, place, "%s %s: %s", s->key, quoted(k->text).text, fault);
@@ -250,11 +215,11 @@ static void check_slot(FinishKeys *k, const Slot *s, int64_t row)
 /* Text, SSML or recording, where a model speaks. */
 static void check_said(FinishKeys *k, int64_t row)
 {
-    static const SlotName way[] = {VOICE_FILE, VOICE_TEXT, VOICE_SSML};
-    const Slot *first = NULL;
+    static const FinishSlotName way[] = {FINISH_VOICE_FILE, FINISH_VOICE_TEXT, FINISH_VOICE_SSML};
+    const FinishSlot *first = NULL;
     bool constant = true;
     for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
-        const Slot *s = &k->slot[way[i]];
+        const FinishSlot *s = &k->slot[way[i]];
         if (!s->text) continue;
         if (!first) first = s;
         constant = constant && template_is_constant(s->text);
@@ -263,13 +228,13 @@ static void check_said(FinishKeys *k, int64_t row)
         if (!is_blank(k->text)) return;
     }
     if (first && (row == 0 || !constant))
-        faults_add(k->l->faults, slot_place(k, first, row),
+        faults_add(k->l->faults, finish_keys_slot_place(k, first, row),
                    "%s is empty; %s speaks: expected what is said in every row", first->key, k->l->file.model);
 }
 
 void finish_keys_check(FinishKeys *k, int64_t row)
 {
-    for (int i = 0; i < SLOTS; i++) check_slot(k, &k->slot[i], row);
+    for (int i = 0; i < FINISH_SLOTS; i++) check_slot(k, &k->slot[i], row);
     for (int i = 0; i < k->overlay_count; i++) check_slot(k, &k->overlay[i].value, row);
     if (k->speaks) check_said(k, row);
 }
@@ -277,7 +242,7 @@ void finish_keys_check(FinishKeys *k, int64_t row)
 /* ---- documents ------------------------------------------------------------------------------------------------------------------ */
 
 /* Paths become absolute: a finisher may stand anywhere. An empty value is none. */
-static void put_slot(FinishKeys *k, const Slot *s, int64_t row, json_t *to)
+static void put_slot(FinishKeys *k, const FinishSlot *s, int64_t row, json_t *to)
 {
     if (!s->text) return;
     expand(k, s, row);
@@ -298,7 +263,7 @@ static json_t *voice_json(FinishKeys *k, int64_t row)
 {
     const CampaignVoice *v = &k->l->file.voice;
     json_t *o = json_object();
-    for (int i = VOICE_TEXT; i <= VOICE_PHONETIC; i++) put_slot(k, &k->slot[i], row, o);
+    for (int i = FINISH_VOICE_TEXT; i <= FINISH_VOICE_PHONETIC; i++) put_slot(k, &k->slot[i], row, o);
     const char *said = json_string_value(json_object_get(o, "text"));
     if (!said) said = json_string_value(json_object_get(o, "ssml"));
     if (!said && !json_object_get(o, "file")) return json_decref(o), NULL; /* this row is silent */
@@ -312,7 +277,7 @@ static json_t *voice_json(FinishKeys *k, int64_t row)
     if (k->lexicon && said) json_object_set_new(o, "lexicon", lexicon_for(k->lexicon, said));
     if (k->speaks && json_object_get(o, "file")) { /* lips that followed another recording would not fit it */
         const char *sha256;
-        expand(k, &k->slot[VOICE_FILE], row);
+        expand(k, &k->slot[FINISH_VOICE_FILE], row);
         if (!campaign_media_recording(k->l->media, k->text, &sha256)) put_text(o, "sha256", sha256);
     }
     return o;
@@ -333,7 +298,7 @@ char *finish_keys_speech(FinishKeys *k, int64_t row, const ShotFile *cameo)
 static json_t *music_json(FinishKeys *k, int64_t row)
 {
     json_t *o = json_object();
-    put_slot(k, &k->slot[MUSIC_FILE], row, o);
+    put_slot(k, &k->slot[FINISH_MUSIC_FILE], row, o);
     if (!json_object_get(o, "file")) return json_decref(o), NULL;
     json_object_set_new(o, "gain_db", json_real(k->l->file.music.gain_db));
     json_object_set_new(o, "duck_db", json_real(k->l->file.music.duck_db));
@@ -370,18 +335,18 @@ static json_t *label_json(FinishKeys *k, int64_t row)
     const CampaignLabel *label = &k->l->file.label;
     if (strcmp(label->profile, "none") == 0) return NULL;
     json_t *o = json_pack("{s:s,s:s}", "profile", label->profile, "position", label->position);
-    put_slot(k, &k->slot[LABEL_TEXT], row, o);
+    put_slot(k, &k->slot[FINISH_LABEL_TEXT], row, o);
     return o;
 }
 
-static bool slots_constant(const FinishKeys *k, int first, int last)
+bool finish_keys_slots_constant(const FinishKeys *k, int first, int last)
 {
     for (int i = first; i <= last; i++)
         if (k->slot[i].text && !template_is_constant(k->slot[i].text)) return false;
     return true;
 }
 
-static bool overlays_constant(const FinishKeys *k)
+bool finish_keys_overlays_constant(const FinishKeys *k)
 {
     for (int i = 0; i < k->overlay_count; i++)
         if (k->overlay[i].value.text && !template_is_constant(k->overlay[i].value.text)) return false;
@@ -395,10 +360,10 @@ static void put_members(FinishKeys *k, int64_t row, bool constant, json_t *to)
         const char *key;
         json_t *(*make)(FinishKeys *k, int64_t row);
         bool constant;
-    } member[] = {{"voice", voice_json, slots_constant(k, VOICE_TEXT, VOICE_PHONETIC)},
-                  {"music", music_json, slots_constant(k, MUSIC_FILE, MUSIC_FILE)},
-                  {"overlays", overlays_json, overlays_constant(k)},
-                  {"label", label_json, slots_constant(k, LABEL_TEXT, LABEL_TEXT)}};
+    } member[] = {{"voice", voice_json, finish_keys_slots_constant(k, FINISH_VOICE_TEXT, FINISH_VOICE_PHONETIC)},
+                  {"music", music_json, finish_keys_slots_constant(k, FINISH_MUSIC_FILE, FINISH_MUSIC_FILE)},
+                  {"overlays", overlays_json, finish_keys_overlays_constant(k)},
+                  {"label", label_json, finish_keys_slots_constant(k, FINISH_LABEL_TEXT, FINISH_LABEL_TEXT)}};
     for (size_t i = 0; i < sizeof member / sizeof *member; i++) {
         if (member[i].constant != constant) continue;
         json_t *value = member[i].make(k, row);
@@ -438,7 +403,7 @@ char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
     for (size_t i = 0; i < sizeof render / sizeof *render; i++) add_fallbacks(k, render[i], row, fallbacks);
     for (int i = 0; i < campaign_media_slots(); i++)
         add_fallbacks(k, campaign_media_template(k->l->media, i), row, fallbacks);
-    for (int i = 0; i < SLOTS; i++) add_fallbacks(k, k->slot[i].text, row, fallbacks);
+    for (int i = 0; i < FINISH_SLOTS; i++) add_fallbacks(k, k->slot[i].text, row, fallbacks);
     for (int i = 0; i < k->overlay_count; i++) add_fallbacks(k, k->overlay[i].value.text, row, fallbacks);
     for (int i = 0; landing_template(k->l->landing, i); i++)
         add_fallbacks(k, landing_template(k->l->landing, i), row, fallbacks);
@@ -454,82 +419,4 @@ char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
     if (json_object_size(own)) return finish_spec_text(own);
     json_decref(own);
     return with ? text_copy(with) : NULL; /* of a million rows nothing is parsed that nothing is added to */
-}
-
-/* ---- looking ----------------------------------------------------------------------------------------------------------------------- */
-
-static FinishLook *look;
-
-void finish_keys_use(FinishLook *to) { look = to; }
-
-typedef struct {
-    FinishKeys *keys;
-    int64_t *row; /* of each clip that is looked at */
-} Looking;
-
-/* "overlays[1].text", "voice" -> the slot that it concerns. */
-static const Slot *slot_named(const FinishKeys *k, const char *member)
-{
-    if (strncmp(member, "overlays[", 9) == 0) {
-        long i = strtol(member + 9, NULL, 10), seen = -1;
-        for (int n = 0; n < k->overlay_count; n++)
-            if (++seen == i) return &k->overlay[n].value;
-    }
-    if (strncmp(member, "music", 5) == 0) return &k->slot[MUSIC_FILE];
-    if (strncmp(member, "label", 5) == 0) return &k->slot[LABEL_TEXT];
-    const SlotName voice[] = {VOICE_FILE, VOICE_TEXT, VOICE_SSML};
-    for (int i = 0; i < 3; i++)
-        if (k->slot[voice[i]].text) return &k->slot[voice[i]];
-    return &k->slot[VOICE_TEXT];
-}
-
-static void found(void *self, int64_t i, const char *member, const char *message)
-{
-    const Looking *n = self;
-    const Slot *s = slot_named(n->keys, member);
-    Place place = slot_place(n->keys, s, n->row[i]);
-    faults_add(n->keys->l->faults, place, "%s: %s", member, message);
-}
-
-static void left(void *self, int64_t texts, int64_t voices)
-{
-    const Looking *n = self;
-    Faults *faults = n->keys->l->faults;
-    if (texts)
-        faults_warn(faults, place_of(n->keys->l, "overlays", 0), "",
-                    "%lld texts that differ were not laid out, for that takes long; the longest of all fit",
-                    (long long)texts);
-    if (voices)
-        faults_warn(
-            faults, slot_place(n->keys, slot_named(n->keys, "voice"), 0), "",
-            "%lld texts that differ were not spoken to measure them; the longest of all end in time. `reelwright "
-            "voices` speaks all",
-            (long long)voices);
-}
-
-Status finish_keys_look(FinishKeys *k)
-{
-    const Campaign *c = k->l->campaign;
-    bool any = k->overlay_count > 0 || k->l->file.label.profile_given || k->slot[MUSIC_FILE].text;
-    for (int i = VOICE_TEXT; i <= VOICE_PHONETIC; i++) any = any || k->slot[i].text;
-    if (!look || !any) return status_ok();
-    Looking n = {k, memory_get((size_t)c->clip_count + 1, sizeof *n.row)};
-    const char **clip = memory_get((size_t)c->clip_count + 1, sizeof *clip);
-    FinishLookJob job = {.campaign = c->finish,
-                         .clip = clip,
-                         .shot_s = (double)k->l->base.frames / k->l->base.fps,
-                         .found = found,
-                         .left = left,
-                         .self = &n};
-    /* Where nothing depends on the row, one is enough. */
-    const bool one = overlays_constant(k) && slots_constant(k, 0, SLOTS - 1);
-    for (int64_t row = 0; row < c->clip_count && (!one || job.count == 0); row++) {
-        if (c->clip[row].refusal) continue;
-        n.row[job.count] = row;
-        clip[job.count++] = c->clip[row].finish ? c->clip[row].finish : "";
-    }
-    Status status = look(&job);
-    free(clip);
-    free(n.row);
-    return status;
 }

@@ -1,0 +1,83 @@
+/* finish_keys_look.c - the plan's documents shown to the worker's libraries, and what these find told by row and column. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "coordinator/campaign/finish_keys_parts.h"
+
+static FinishLook *look;
+
+void finish_keys_use(FinishLook *to) { look = to; }
+
+typedef struct {
+    FinishKeys *keys;
+    int64_t *row; /* of each clip that is looked at */
+} Looking;
+
+/* "overlays[1].text", "voice" -> the slot that it concerns. */
+static const FinishSlot *slot_named(const FinishKeys *k, const char *member)
+{
+    if (strncmp(member, "overlays[", 9) == 0) {
+        long i = strtol(member + 9, NULL, 10), seen = -1;
+        for (int n = 0; n < k->overlay_count; n++)
+            if (++seen == i) return &k->overlay[n].value;
+    }
+    if (strncmp(member, "music", 5) == 0) return &k->slot[FINISH_MUSIC_FILE];
+    if (strncmp(member, "label", 5) == 0) return &k->slot[FINISH_LABEL_TEXT];
+    const FinishSlotName voice[] = {FINISH_VOICE_FILE, FINISH_VOICE_TEXT, FINISH_VOICE_SSML};
+    for (int i = 0; i < 3; i++)
+        if (k->slot[voice[i]].text) return &k->slot[voice[i]];
+    return &k->slot[FINISH_VOICE_TEXT];
+}
+
+static void found(void *self, int64_t i, const char *member, const char *message)
+{
+    const Looking *n = self;
+    const FinishSlot *s = slot_named(n->keys, member);
+    Place place = finish_keys_slot_place(n->keys, s, n->row[i]);
+    faults_add(n->keys->l->faults, place, "%s: %s", member, message);
+}
+
+static void left(void *self, int64_t texts, int64_t voices)
+{
+    const Looking *n = self;
+    Faults *faults = n->keys->l->faults;
+    if (texts)
+        faults_warn(faults,
+                    (Place){n->keys->l->campaign->file, campaign_file_line(&n->keys->l->file, "overlays"), "overlays"},
+                    "", "%lld texts that differ were not laid out, for that takes long; the longest of all fit",
+                    (long long)texts);
+    if (voices)
+        faults_warn(
+            faults, finish_keys_slot_place(n->keys, slot_named(n->keys, "voice"), 0), "",
+            "%lld texts that differ were not spoken to measure them; the longest of all end in time. `reelwright "
+            "voices` speaks all",
+            (long long)voices);
+}
+
+Status finish_keys_look(FinishKeys *k)
+{
+    const Campaign *c = k->l->campaign;
+    bool any = k->overlay_count > 0 || k->l->file.label.profile_given || k->slot[FINISH_MUSIC_FILE].text;
+    for (int i = FINISH_VOICE_TEXT; i <= FINISH_VOICE_PHONETIC; i++) any = any || k->slot[i].text;
+    if (!look || !any) return status_ok();
+    Looking n = {k, memory_get((size_t)c->clip_count + 1, sizeof *n.row)};
+    const char **clip = memory_get((size_t)c->clip_count + 1, sizeof *clip);
+    FinishLookJob job = {.campaign = c->finish,
+                         .clip = clip,
+                         .shot_s = (double)k->l->base.frames / k->l->base.fps,
+                         .found = found,
+                         .left = left,
+                         .self = &n};
+    /* Where nothing depends on the row, one is enough. */
+    const bool one = finish_keys_overlays_constant(k) && finish_keys_slots_constant(k, 0, FINISH_SLOTS - 1);
+    for (int64_t row = 0; row < c->clip_count && (!one || job.count == 0); row++) {
+        if (c->clip[row].refusal) continue;
+        n.row[job.count] = row;
+        clip[job.count++] = c->clip[row].finish ? c->clip[row].finish : "";
+    }
+    Status status = look(&job);
+    free(clip);
+    free(n.row);
+    return status;
+}
