@@ -265,6 +265,8 @@ Status link_open_mpi(Link **out)
     int code, level;                  /* of threads: only this one calls MPI, others may be there */
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* ranks whose mpirun is gone would linger; what they hold is safe on disk */
     setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
+    /* The ofi transport serves one-sided calls, of which there are none here, and where it finds no network it sleeps a second. */
+    setenv("OMPI_MCA_btl", "^usnic,ofi", 0); /* usnic: what --with-ft ulfm leaves out, for this takes its place */
     learn_rank();
     TRY(provoke_at("join", NULL, 0));
     if ((code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level)) != MPI_SUCCESS)

@@ -235,17 +235,27 @@ static Status unknown_verb(const char *name)
     return status_fail(ERR_INPUT, "unknown verb \"%s\"; `reelwright --help` lists them", name);
 }
 
-/* Threads that wait for each other shall sleep, not spin: with other work on the same two cores a render of 0.4 s of processor
- * time took 4 to 16 s of the clock, spinning, and 0.4 to 0.5 s asleep. libgomp reads the setting when it is loaded, before main,
- * so the program starts itself once more with it, for the verbs that compute. The user's own setting wins. */
-static void let_threads_sleep(char **argv)
+/* What libraries read when they are loaded, before main; processes that this one starts inherit it, and the user's own settings win.
+ * OMP_WAIT_POLICY: threads that wait for each other shall sleep, not spin. With other work on the same two cores a render of 0.4 s of
+ * processor time took 4 to 16 s of the clock, spinning, and 0.4 to 0.5 s asleep.
+ * UCX_MEM_MMAP_HOOK_MODE: UCX, which comes with MPI, writes its hooks into the machine code of libc while it is loaded, and yields the
+ * processor a thousand times for it: 12 ms of processor and, on a busy machine, 50 of the clock at each start (kernels/SPEED.md). Hooks
+ * in tables cost nothing. */
+static bool set_up_libraries(void)
+{
+    const bool waits = getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT");
+    setenv("UCX_MEM_MMAP_HOOK_MODE", "reloc", 0);
+    return !waits && setenv("OMP_WAIT_POLICY", "passive", 1) == 0;
+}
+
+/* For what computes in this process the settings come too late: the program starts itself once more with them. */
+static void start_again(char **argv)
 {
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0 || getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+    if (n <= 0) return;
     self[n] = 0;
-    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
-        execv(self, argv); /* returns only where it failed: go on as it is */
+    execv(self, argv); /* returns only where it failed: go on as it is */
 }
 
 /* jansson leaves out what it has no memory for: a customer's row without one of its columns. */
@@ -272,7 +282,8 @@ int main(int argc, char **argv)
         return 0;
     }
     const Verb *v = find_verb(argv[1]);
-    if (v && v->computes) let_threads_sleep(argv);
+    const bool launches = v && v->run == verb_run && !link_under_launcher();
+    if (v && v->computes && set_up_libraries() && !launches) start_again(argv);
     if (v && writes_campaigns(v->name)) umask(077);
     Status status = provoke_order(getenv(provoke_variable));
     if (!failed(status)) status = v ? v->run(argc - 1, argv + 1) : unknown_verb(argv[1]);

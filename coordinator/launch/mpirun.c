@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +36,8 @@ Status mpirun_start(Mpirun *m, const LaunchOptions *o, const char *program)
     }
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     m->output = ends[0];
+    m->output_closed = false;
+    m->ended = pidfd_open(m->child, 0); /* -1 where the kernel has none: its end is then seen at the next look */
     m->started_ms = moment_ms();
     m->line_bytes = 0;
     m->term_ms = 0;
@@ -65,18 +68,20 @@ static void take_line(Mpirun *m)
     m->take(m->self, m->line);
 }
 
+/* Waits for output or for its end: without the latter each campaign would end up to a look later than it could. */
 static void take_output(Mpirun *m, int wait_ms)
 {
-    struct pollfd p = {.fd = m->output, .events = POLLIN};
+    struct pollfd p[] = {{.fd = m->output_closed ? -1 : m->output, .events = POLLIN},
+                         {.fd = m->ended, .events = POLLIN}};
     char piece[4096];
-    poll(&p, 1, wait_ms);
+    poll(p, 2, wait_ms);
     for (ssize_t n; (n = read(m->output, piece, sizeof piece)) > 0;) {
         for (ssize_t i = 0; i < n; i++) {
             if (piece[i] == '\n' || m->line_bytes == MPIRUN_LINE_BYTES - 1) take_line(m);
             if (piece[i] != '\n') m->line[m->line_bytes++] = piece[i];
         }
     }
-    if (p.revents & POLLHUP) moment_sleep_ms(wait_ms); /* closed: poll no longer waits */
+    if (p[0].revents & POLLHUP) m->output_closed = true; /* poll would wait for it no longer */
 }
 
 bool mpirun_listen(Mpirun *m, int wait_ms)
@@ -87,6 +92,7 @@ bool mpirun_listen(Mpirun *m, int wait_ms)
     if (!over) return true;
     if (m->line_bytes) take_line(m);
     close(m->output);
+    if (m->ended >= 0) close(m->ended);
     m->child = 0;
     return false;
 }

@@ -37,8 +37,9 @@ typedef struct {
         char how[32]; /* "ABORTED BY SIGNAL" */
     } death;          /* the first that it told of */
     /* Its own. */
-    pid_t child; /* 0 when none */
-    int output;
+    pid_t child;       /* 0 when none */
+    int output, ended; /* to be polled: what it prints, that it has ended */
+    bool output_closed;
     char line[MPIRUN_LINE_BYTES];
     size_t line_bytes;
     int64_t term_ms;
