@@ -129,7 +129,6 @@ static Status write_png(const AVFrame *f, const char *path)
         c->pix_fmt = AV_PIX_FMT_RGB24;
         c->time_base = (AVRational){1, 1};
         c->thread_count = 1;
-        c->compression_level = 4;                     /* a third of the time of zlib's 6, 7 % larger (SPEED.md) */
         av_opt_set(c->priv_data, "pred", "mixed", 0); /* half the size of no prediction */
         code = avcodec_open2(c, png, NULL);
     }
