@@ -12,14 +12,16 @@
 #include <cmocka.h>
 
 #include "common/file.h"
-#include "worker/finish/stills.h"
+#include "worker/finish/still_layers.h"
 #include "worker/pictures/image.h"
 
 enum { FRAMES = 15 };
 static const char thumbnail[] = "test_stills.png", sheet[] = "test_stills.sheet.png";
 
+static const Extras bare; /* nothing lies over the clip */
+
 /* Frame i is one grey, i/20 of white, with a white corner. */
-static Status make(int width, int height, int frames, int announced)
+static Status make_with(const Extras *e, int width, int height, int frames, int announced)
 {
     Stills *s;
     TRY(stills_begin(announced, 8, &s));
@@ -30,10 +32,16 @@ static Status make(int width, int height, int frames, int announced)
         for (int k = 0; k < 9; k++) rgb[k] = 1;
         status = stills_put(s, rgb, 1, height, width);
     }
+    if (!failed(status)) status = still_layers_draw(s, e);
     if (!failed(status)) status = stills_write(s, thumbnail, sheet);
     stills_free(&s);
     free(rgb);
     return status;
+}
+
+static Status make(int width, int height, int frames, int announced)
+{
+    return make_with(&bare, width, height, frames, announced);
 }
 
 static int grey_at(const Picture *p, int x, int y)
@@ -60,8 +68,39 @@ static void shows_eight_frames_in_order(void **state)
     image_list_clear(&list);
 }
 
-/* The line below a cell is not all paper: a label stands there. */
-static void labels_every_frame(void **state)
+/* In the upper part of each, and nowhere else. */
+static void every_frame_carries_the_mark_of_ai(void **state)
+{
+    static const char *const words[] = {"", "Diese Aufnahme wurde von einer Maschine erzeugt"};
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        ImageList list = {0};
+        json_t *label = json_pack("{s:s,s:s}", "profile", k < 2 ? "eu" : "text", "text", words[k % 2]);
+        const Extras e = {.label = label, .duration_s = 2};
+        assert_string_equal(make(640, 360, FRAMES, FRAMES).message, "");
+        assert_string_equal(image_read(sheet, &list).message, "");
+        assert_string_equal(make_with(&e, 640, 360, FRAMES, FRAMES).message, "");
+        assert_string_equal(image_read(sheet, &list).message, "");
+        const Picture *bare_one = &list.picture[0], *s = &list.picture[1];
+        int marked[2][4] = {{0}}, elsewhere = 0;
+        for (int y = 0; y < s->height; y++)
+            for (int x = 0; x < s->width; x++) {
+                const int at = 3 * (y * s->width + x) + 1, row = y >= s->height / 2;
+                const bool differs = abs(s->rgb[at] - bare_one->rgb[at]) > 40;
+                if (x >= 12 && x < s->width - 12 && (y % (s->height / 2)) < s->height / 6)
+                    marked[row][(x - 12) * 4 / (s->width - 12)] += differs;
+                else
+                    elsewhere += differs;
+            }
+        for (int i = 0; i < 8; i++) assert_true(marked[i / 4][i % 4] > 60);
+        assert_int_equal(elsewhere, 0);
+        image_list_clear(&list);
+        json_decref(label);
+    }
+}
+
+/* The line below a cell is not all paper: its moment stands there. */
+static void says_the_moment_of_every_frame(void **state)
 {
     (void)state;
     ImageList list = {0};
@@ -165,7 +204,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shows_eight_frames_in_order),
-        cmocka_unit_test(labels_every_frame),
+        cmocka_unit_test(says_the_moment_of_every_frame),
+        cmocka_unit_test(every_frame_carries_the_mark_of_ai),
         cmocka_unit_test(copes_with_any_length_and_shape),
         cmocka_unit_test(refuses_too_few_frames),
         cmocka_unit_test(reads_only_pictures),

@@ -6,9 +6,9 @@
 
 #include "common/file.h"
 #include "worker/finish/label.h"
-#include "worker/finish/overlay.h"
 #include "worker/finish/page.h"
 #include "worker/finish/rates.h"
+#include "worker/finish/still_layers.h"
 #include "worker/finish/stills.h"
 #include "worker/finish/team.h"
 #include "worker/proof/prove.h"
@@ -237,26 +237,6 @@ static Status duplicate(const Finish *f, int from, int to)
     return status;
 }
 
-/* The thumbnail leaves the house too: with the label, and with what lies over the clip where there is room for it. */
-static Status draw_thumbnail(Finish *f)
-{
-    AVFrame *t = stills_thumbnail(f->stills);
-    Label *label = NULL;
-    Overlay *overlay = NULL;
-    if (!t) return status_ok();
-    const Box safe = {t->width / 20, t->height / 20, t->width - t->width / 10, t->height - t->height / 10};
-    OverlayFrame frame = {
-        .width = t->width, .height = t->height, .safe = safe, .fps = 1, .duration_s = f->extras.duration_s};
-    Status status = label_open(f->extras.label, t->width, t->height, safe, &label);
-    frame.label = label_box(label);
-    if (!failed(status) && !failed(overlay_open(f->extras.overlays, &frame, &overlay)))
-        status = overlay_draw_all(overlay, t);
-    if (!failed(status)) status = label_draw(label, t, 0);
-    overlay_close(&overlay);
-    label_close(&label);
-    return status;
-}
-
 static Status write_text(Finish *f, const char *ending, char *text)
 {
     char *path = finish_add_file(f, ending);
@@ -319,7 +299,7 @@ static Status end_all(Finish *f, char **thumbnail, char **sheet)
     TRY(team_do(f->job.threads, s->rendition_count, end_rendition, f));
     for (int i = 0; i < s->rendition_count; i++)
         if (f->twin[i]) TRY(duplicate(f, same_rendition(f, i), i));
-    TRY(draw_thumbnail(f));
+    TRY(still_layers_draw(f->stills, &f->extras));
     TRY(write_subtitles(f));
     TRY(write_page(f));
     *thumbnail = finish_add_file(f, "png");

@@ -143,6 +143,22 @@ static Status write_png(const AVFrame *f, const char *path)
 
 AVFrame *stills_thumbnail(Stills *p) { return p->came > p->frames / 2 ? p->thumbnail : NULL; }
 
+Status stills_draw_cells(Stills *p, StillsDraw *draw, void *self)
+{
+    AVFrame *view = av_frame_alloc();
+    Status status = view ? status_ok() : status_fail(ERR_NODE, "out of memory for a frame");
+    for (int i = 0; p->sheet && i < p->cells && !failed(status); i++) {
+        view->format = AV_PIX_FMT_RGB24;
+        view->width = p->cell_width;
+        view->height = p->cell_height;
+        view->linesize[0] = p->sheet->linesize[0];
+        view->data[0] = p->sheet->data[0] + (ptrdiff_t)cell_y(p, i) * p->sheet->linesize[0] + 3 * cell_x(p, i);
+        status = draw(self, view);
+    }
+    av_frame_free(&view);
+    return status;
+}
+
 Status stills_write(Stills *p, const char *thumbnail, const char *sheet)
 {
     if (p->came < p->frames)

@@ -15,6 +15,9 @@ Status stills_begin(int frames, int fps, Stills **out);
 Status stills_put(Stills *p, const float *frames, int n, int height, int width);
 /* The thumbnail, to be drawn on before it is written (RGB24); NULL while there is none. Borrowed. */
 AVFrame *stills_thumbnail(Stills *p);
+/* Each frame on the sheet likewise, all of one size: draw() gets views of them. Nothing happens while there is none. */
+typedef Status StillsDraw(void *self, AVFrame *cell);
+Status stills_draw_cells(Stills *p, StillsDraw *draw, void *self);
 /* The two files, published whole. ERR_CLIP when fewer frames came than were announced. */
 Status stills_write(Stills *p, const char *thumbnail, const char *sheet);
 void stills_free(Stills **p); /* NULL is fine */
