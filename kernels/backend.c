@@ -1,6 +1,7 @@
 /* Opening a back end, its first failure, and its arena. */
 #include "kernels/backend.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <omp.h>
 #include <stdio.h>
@@ -162,6 +163,8 @@ const char *backend_kind(const Backend *be, char *text, size_t room)
     snprintf(text, room, "%s%s%s", be->kernels->name, *more ? " " : "", more);
     return text;
 }
+
+bool backend_takes_e4m3(const Backend *be) { return be->kernels->takes_e4m3; }
 
 bool backend_plans(const Backend *be) { return be->options.plan; }
 BackendOptions backend_options(const Backend *be) { return be->options; }
@@ -357,7 +360,9 @@ Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out)
                            (long long)weight.dim[0], (long long)tensor_count(bias));
     const bool exact = out->exact;
     const bool quantize = !exact && out->quantize && can_quantize(be->options.quantized, weight.dim[0], weight.dim[1]);
-    *out = (Linear){.in = weight.dim[1], .out = weight.dim[0], .quantize = quantize, .exact = exact};
+    assert(weight.dtype != E4M3 || backend_takes_e4m3(be));
+    *out =
+        (Linear){.in = weight.dim[1], .out = weight.dim[0], .quantize = quantize, .exact = exact, .scale = out->scale};
     if (be->options.plan && quantize) return plan_quantized(be, out);
     if (be->options.plan) return plan_weight(be, out->in * out->out, out->out, exact ? F32 : be->options.compute);
     return be->kernels->linear_pack(be, weight, bias, out);

@@ -34,6 +34,7 @@ typedef struct {
     Status (*copy)(Backend *be, Tensor dst, Tensor src);
     Status (*zero)(Backend *be, Tensor out);
 
+    bool takes_e4m3; /* linear_pack */
     Status (*linear_pack)(Backend *be, Tensor weight, Tensor bias, Linear *l);
     void (*linear_free)(Backend *be, Linear *l);
     Status (*conv_pack)(Backend *be, Tensor weight, Tensor bias, Conv *c); /* weight has five dimensions here */

@@ -69,6 +69,9 @@ void backend_end_exact(Backend *be, DType before);
 const char *backend_dtype(const Backend *be); /* backend_dtype_name of its options */
 /* "cpu AVX-512": two that say the same give the same bits. */
 const char *backend_kind(const Backend *be, char *text, size_t room);
+/* Weights of products may be E4M3 with a scale. Where memory is saved by it they stay so, and become what the products take, in the same
+ * bits as if they had been packed in fp32, each time that they are used. */
+bool backend_takes_e4m3(const Backend *be);
 bool backend_plans(const Backend *be);              /* opened to plan: there are no numbers */
 BackendOptions backend_options(const Backend *be);  /* with threads and memory_bytes resolved */
 int64_t backend_available_bytes(const Backend *be); /* that the machine, or the device, could still give; 0 = unknown */
@@ -112,9 +115,10 @@ typedef struct Linear { /* y = x W^T + b */
     bool
         quantize; /* may be, where BackendOptions.quantized asks for it and the sizes allow it: set before linear_pack */
     bool exact;   /* weight, x and result are fp32 whatever the back end computes in: set before linear_pack */
+    float scale;  /* of a weight of E4M3: what its numbers are to be multiplied by, 0 = 1: set before linear_pack */
     void *packed; /* the back end's own form; the file's bytes are not needed any more */
 } Linear;
-/* weight [N,K] and bias [N] (bias.data may be NULL) of any dtype in host memory, copied. */
+/* weight [N,K] and bias [N] (bias.data may be NULL) of any dtype in host memory, copied; of E4M3 only where backend_takes_e4m3. */
 Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out);
 void linear_free(Backend *be, Linear *l);
 

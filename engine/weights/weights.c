@@ -209,6 +209,8 @@ typedef struct {
     void *copy; /* when the file's bytes cannot be used in place; or random numbers */
     int axis;   /* that is divided, -1: none */
     WeightShare share;
+    bool narrow; /* numbers of 8 bits may stay so: the back end multiplies them by `scale` */
+    float scale;
 } StagedTensor;
 
 static Status check_shape(const StoredTensor *t, Tensor want)
@@ -376,12 +378,15 @@ static Status stage(WeightSource *s, const WeightGroup *g, const WeightRow *r, c
     TRY(find_checked(s, g, r, end, want, &staged->stored));
     const StoredType type = staged->stored->type;
     staged->tensor = want;
-    staged->tensor.dtype = type == STORED_F32 ? F32 : type == STORED_BF16 ? BF16 : F16;
+    staged->tensor.dtype = type == STORED_F32 ? F32 : type == STORED_BF16 ? BF16 : type == STORED_F8 ? E4M3 : F16;
     staged->tensor.data = (void *)(uintptr_t)staged->stored->data;
     full_name(g, r, end, name, sizeof name);
     const bool plain = type == STORED_F32 || type == STORED_BF16 || type == STORED_F16;
+    const bool touched = adapters_touch(s->adapters, name), stays = type == STORED_F8 && staged->narrow && !touched;
     if (!plain && r->kind == WEIGHT_TABLE) return status_ok(); /* its rows are widened one by one */
-    if (!plain || scale_of(s, staged->stored) != 1 || adapters_touch(s->adapters, name))
+    if (stays)
+        staged->scale = scale_of(s, staged->stored);
+    else if (!plain || touched || scale_of(s, staged->stored) != 1)
         TRY(widen(s, name, r->kind == WEIGHT_TABLE || strcmp(end, ".bias") == 0, staged));
     TRY(cut(staged));
     if (r->kind != WEIGHT_TABLE) s->bytes_read += (int64_t)tensor_bytes(staged->tensor);
@@ -423,13 +428,19 @@ static Tensor flat_vector(Tensor t)
     return tensor_reshape(t, n, dim);
 }
 
-static Status pack(const WeightGroup *g, const WeightRow *r, Backend *be, Tensor weight, Tensor bias, void *field)
+static bool is_linear(const WeightRow *r)
+{
+    return r->kind == WEIGHT_LINEAR || r->kind == WEIGHT_LINEAR_EXACT || r->kind == WEIGHT_LINEAR_PLAIN;
+}
+
+/* scale: of a weight of E4M3 */
+static Status pack(const WeightGroup *g, const WeightRow *r, Backend *be, Tensor weight, float scale, Tensor bias,
+                   void *field)
 {
     if (r->kind == WEIGHT_VECTOR) return vector_pack(be, flat_vector(weight), field);
-    if (r->kind == WEIGHT_LINEAR || r->kind == WEIGHT_LINEAR_EXACT || r->kind == WEIGHT_LINEAR_PLAIN) {
+    if (is_linear(r)) {
         const int64_t dim[2] = {weight.dim[0], tensor_count(weight) / weight.dim[0]};
-        ((Linear *)field)->quantize = g->quantize;
-        ((Linear *)field)->exact = r->kind == WEIGHT_LINEAR_EXACT;
+        *(Linear *)field = (Linear){.quantize = g->quantize, .exact = r->kind == WEIGHT_LINEAR_EXACT, .scale = scale};
         return linear_pack(be, tensor_reshape(weight, 2, dim), bias, field);
     }
     if (r->kind == WEIGHT_CONV_LINE) {
@@ -486,13 +497,14 @@ static Status plan_row(const WeightPlan *p, const WeightGroup *g, const WeightRo
     const StagedTensor staged = staged_share(p, g, r);
     if (r->kind == WEIGHT_TABLE) return status_ok();
     if (staged.axis >= 0) shape.dim[staged.axis] = staged.share.count;
-    return pack(g, r, be, shape, bias_shape(shape), (char *)g->base + r->field);
+    return pack(g, r, be, shape, 0, bias_shape(shape), (char *)g->base + r->field);
 }
 
 static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, WeightSource *s, Backend *be)
 {
     Status status = status_ok();
     StagedTensor weight = staged_share(p, g, r), bias = weight;
+    weight.narrow = is_linear(r) && backend_takes_e4m3(be);
     Tensor shape = row_shape(g, r);
     const bool added_elsewhere = bias.axis == 1 && p->rank > 0;
     if (bias.axis == 1) bias.axis = -1;
@@ -504,8 +516,8 @@ static Status load_row(const WeightPlan *p, const WeightGroup *g, const WeightRo
         keep_table(&weight, s->file ? scale_of(s, weight.stored) : 1, (HostTable *)((char *)g->base + r->field));
         return status;
     }
-    status =
-        status_at(pack(g, r, be, weight.tensor, bias.tensor, (char *)g->base + r->field), "%s%s", g->prefix, r->name);
+    status = status_at(pack(g, r, be, weight.tensor, weight.scale, bias.tensor, (char *)g->base + r->field), "%s%s",
+                       g->prefix, r->name);
 out:
     unstage(s, &weight);
     unstage(s, &bias);

@@ -208,7 +208,7 @@ static Status conv_run(Backend *be, const ConvJob *j)
     int64_t lines = conv_lines_of_block(c, j), blocks = (j->h + lines - 1) / lines;
     int64_t group = CHUNK_STEPS / j->steps < 1 ? 1 : CHUNK_STEPS / j->steps;
     int64_t sums = (lines * j->in.w + j->w) * c->width,
-            unpack = (int64_t)cpu_unpack_bytes(c, group * j->steps) / 4 + 16;
+            unpack = (int64_t)cpu_unpack_bytes(c, j->weight, group * j->steps) / 4 + 16;
     float *scratch = backend_alloc(be, F32, 2, (int64_t[]){threads, sums + unpack}).data;
     if (failed(be->first) || !j->in.data) return be->first;
 #pragma omp parallel for schedule(static, 1) num_threads(threads)

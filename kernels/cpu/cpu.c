@@ -53,6 +53,7 @@ const Kernels cpu_kernels = {
     .download = host_download,
     .copy = cpu_copy,
     .zero = cpu_zero,
+    .takes_e4m3 = true,
     .linear_pack = cpu_linear_pack,
     .linear_free = cpu_linear_free,
     .conv_pack = cpu_conv_pack,

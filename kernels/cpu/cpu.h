@@ -71,7 +71,8 @@ static inline bool cpu_is_operand(const Cpu *c, DType dtype, int64_t k)
 
 typedef struct {
     int64_t columns, k;  /* k is padded */
-    size_t number_bytes; /* 4: fp32, 2: bf16 in pairs, 1: int8 in fours */
+    size_t number_bytes; /* 4: fp32, 2: bf16 in pairs, 1: int8 in fours, or e4m3 in pairs */
+    float factor;        /* of e4m3, else 0: what each number is to be multiplied by */
     char *data;          /* panel after panel */
     size_t bytes;
     /* of int8, [columns padded to panels]: what a whole number stands for, and the sum of the whole numbers */
@@ -98,11 +99,13 @@ static inline const char *cpu_panel(const Cpu *c, const CpuPanels *p, int64_t pa
 /* Weights: packed once, owned, counted; as c computes. */
 Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, CpuColumn column, const void *source,
                       CpuPanels *out);
+/* The same of weight [columns,k] of E4M3, which it stays. */
+Status cpu_panels_e4m3(Backend *be, const Cpu *c, Tensor weight, float factor, CpuPanels *out);
 void cpu_panels_free(Backend *be, CpuPanels *p);
 
 /* C (+)= A B with B the panel's steps from number `first` of k on; the caller sets what concerns A and C in *p. `room`:
- * scratch of cpu_unpack_bytes(all numbers of the segments). */
-size_t cpu_unpack_bytes(const Cpu *c, int64_t k);
+ * scratch of cpu_unpack_bytes(all numbers of the segments, which are even for e4m3). */
+size_t cpu_unpack_bytes(const Cpu *c, const CpuPanels *b, int64_t k);
 void cpu_panel_product(const Cpu *c, const CpuPanels *b, int64_t panel, int64_t first, IsaProduct *p, float *room);
 
 Status cpu_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l);

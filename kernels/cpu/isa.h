@@ -89,6 +89,9 @@ typedef struct {
     void (*unpack)(const uint16_t *pairs, int64_t n, int width, float *panel);
     /* n fours of int8 per column -> fp32 panel of 4n steps */
     void (*unpack_quads)(const int8_t *quads, int64_t n, int width, float *panel);
+    /* n pairs of e4m3 per column, each number times `factor` -> pairs of bf16 where `product` is of them; else an fp32 panel of 2n
+     * steps, its numbers rounded to bf16 if asked */
+    void (*unpack_e4m3)(const uint8_t *pairs, int64_t n, int width, float factor, bool rounded, void *panel);
     float (*peak)(const float *x, int64_t n); /* the largest |x|; NaN when one is NaN or infinite */
     /* times x to the nearest whole number: where product is of fours as unsigned bytes with 128 for zero, else as fp32 */
     void (*quantize)(const float *x, int64_t n, float times, void *to);

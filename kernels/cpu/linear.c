@@ -41,10 +41,17 @@ typedef struct { /* one thread's scratch */
     float *scale; /* of the rows, where they are int8 */
 } LinearRoom;
 
+typedef struct {
+    Tensor weight;
+    float factor; /* of E4M3 */
+} LinearSource;
+
 static void linear_column(const void *source, int64_t n, float *to)
 {
-    const Tensor *w = source;
+    const LinearSource *s = source;
+    const Tensor *w = &s->weight;
     convert_to_float((const char *)w->data + (size_t)(n * w->dim[1]) * dtype_bytes(w->dtype), w->dtype, w->dim[1], to);
+    for (int64_t i = 0; w->dtype == E4M3 && i < w->dim[1]; i++) to[i] *= s->factor;
 }
 
 Status cpu_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
@@ -54,7 +61,10 @@ Status cpu_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
     if (!p) return status_fail(ERR_NODE, "out of memory");
     p->exact = l->exact;
     p->quantized = l->quantize;
-    Status status = cpu_panels_new(be, cpu_for(be, p), l->out, l->in, linear_column, &weight, &p->weight);
+    const LinearSource source = {weight, l->scale != 0 ? l->scale : 1};
+    Status status = weight.dtype == E4M3 && !l->quantize
+                        ? cpu_panels_e4m3(be, cpu_for(be, p), weight, source.factor, &p->weight)
+                        : cpu_panels_new(be, cpu_for(be, p), l->out, l->in, linear_column, &source, &p->weight);
     if (!failed(status) && bias.data) {
         p->bias = malloc((size_t)l->out * sizeof *p->bias);
         if (p->bias)
@@ -216,7 +226,11 @@ static Status linear_run(Backend *be, const LinearJob *j)
     size_t operands = (size_t)(rows * linear_stride(c, j->in)),
            sums = (size_t)(rows * c->width * linear_group(c, j->in)) * 4;
     if (linear_in_place(c, j)) operands = 0;
-    size_t unpacked = cpu_unpack_bytes(c, CHUNK_STEPS + 4), scales = cpu_is_whole(c) ? (size_t)rows * sizeof(float) : 0;
+    const int64_t chunk = (CHUNK_STEPS + 4) * cpu_step(c);
+    size_t unpacked = cpu_unpack_bytes(c, &j->weight->weight, chunk),
+           more = j->second ? cpu_unpack_bytes(c, &j->second->weight, chunk) : 0;
+    if (unpacked < more) unpacked = more; /* two weights of a file may be of two types */
+    size_t scales = cpu_is_whole(c) ? (size_t)rows * sizeof(float) : 0;
     size_t each = (operands + 2 * sums + unpacked + scales + 63) / 64 * 64;
     char *scratch = backend_alloc(be, F32, 2, (int64_t[]){threads, (int64_t)each / 4}).data;
     if (failed(be->first)) return be->first;

@@ -97,6 +97,16 @@ void cpu_panels_free(Backend *be, CpuPanels *p)
     *p = (CpuPanels){0};
 }
 
+/* number_bytes, columns and k are set. */
+static Status panels_memory(Backend *be, const Cpu *c, CpuPanels *p)
+{
+    p->bytes = (size_t)(cpu_panel_count(c, p) * c->width * p->k) * p->number_bytes;
+    if (!p->bytes) return status_fail(ERR_INPUT, "a weight of %lld x %lld", (long long)p->columns, (long long)p->k);
+    TRY(host_memory_new(be, p->bytes, (void **)&p->data));
+    backend_count(be, p->bytes, 0);
+    return status_ok();
+}
+
 static Status new_scales(CpuPanels *p, int64_t columns)
 {
     p->scale = calloc((size_t)columns, sizeof *p->scale);
@@ -111,20 +121,17 @@ Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, Cpu
     CpuPanels p = {.columns = columns, .k = padded, .number_bytes = cpu_weight_bytes(c)};
     int64_t count = cpu_panel_count(c, &p);
     int threads = be->options.threads;
-    p.bytes = (size_t)(count * c->width * padded) * p.number_bytes;
-    if (!p.bytes) return status_fail(ERR_INPUT, "a weight of %lld x %lld", (long long)columns, (long long)k);
     size_t room = (size_t)(c->width * padded);
     float *rows = calloc((size_t)threads * room, sizeof *rows);
     Status status = rows ? status_ok() : status_fail(ERR_NODE, "out of memory");
     if (!failed(status) && cpu_is_whole(c)) status = new_scales(&p, count * c->width);
-    if (!failed(status)) status = host_memory_new(be, p.bytes, (void **)&p.data);
+    if (!failed(status)) status = panels_memory(be, c, &p);
     if (failed(status)) {
         free(rows);
         free(p.scale);
         free(p.sum);
         return status;
     }
-    backend_count(be, p.bytes, 0);
 #pragma omp parallel for schedule(static, 1) num_threads(threads)
     for (int part = 0; part < threads; part++)
         for (int64_t panel = part; panel < count; panel += threads) {
@@ -139,10 +146,45 @@ Status cpu_panels_new(Backend *be, const Cpu *c, int64_t columns, int64_t k, Cpu
     return status;
 }
 
-size_t cpu_unpack_bytes(const Cpu *c, int64_t k)
+/* One row of the weight -> one column of the panel, pairs of numbers; an odd k gets a zero. */
+static void spread_e4m3(const uint8_t *row, int64_t k, int width, uint8_t *panel)
 {
-    bool unpacks = c->operand == OPERAND_ROUNDED || c->operand == OPERAND_WHOLE;
-    return unpacks ? (size_t)(cpu_padded(c, k) * c->width) * sizeof(float) : 0;
+    for (int64_t i = 0; i < k / 2; i++) memcpy(panel + 2 * i * width, row + 2 * i, 2);
+    if (k % 2) {
+        panel[(k - 1) * width] = row[k - 1];
+        panel[(k - 1) * width + 1] = 0;
+    }
+}
+
+Status cpu_panels_e4m3(Backend *be, const Cpu *c, Tensor weight, float factor, CpuPanels *out)
+{
+    const int64_t columns = weight.dim[0], k = weight.dim[1];
+    CpuPanels p = {.columns = columns, .k = (k + 1) / 2 * 2, .number_bytes = 1, .factor = factor};
+    TRY(panels_memory(be, c, &p));
+    const int64_t count = cpu_panel_count(c, &p);
+#pragma omp parallel for schedule(static) num_threads(be->options.threads)
+    for (int64_t panel = 0; panel < count; panel++) {
+        uint8_t *to = (uint8_t *)(uintptr_t)cpu_panel(c, &p, panel);
+        const int width = cpu_panel_narrow(c, &p, panel) ? c->isa->lanes : c->width;
+        const int64_t first = panel * c->width, there = columns - first < width ? columns - first : width;
+        if (there < width) memset(to, 0, (size_t)(width * p.k));
+        for (int64_t n = 0; n < there; n++)
+            spread_e4m3((const uint8_t *)weight.data + (first + n) * k, k, width, to + 2 * n);
+    }
+    *out = p;
+    return status_ok();
+}
+
+/* The panel as the product takes it. */
+static bool unpacks(const Cpu *c, const CpuPanels *b)
+{
+    return c->operand == OPERAND_ROUNDED || c->operand == OPERAND_WHOLE || b->factor != 0;
+}
+
+size_t cpu_unpack_bytes(const Cpu *c, const CpuPanels *b, int64_t k)
+{
+    const int64_t padded = (cpu_padded(c, k) + 1) / 2 * 2;
+    return unpacks(c, b) ? (size_t)(padded * c->width) * (c->operand == OPERAND_PAIRS ? 2 : sizeof(float)) : 0;
 }
 
 void cpu_panel_product(const Cpu *c, const CpuPanels *b, int64_t panel, int64_t first, IsaProduct *p, float *room)
@@ -150,8 +192,12 @@ void cpu_panel_product(const Cpu *c, const CpuPanels *b, int64_t panel, int64_t 
     p->narrow = cpu_panel_narrow(c, b, panel);
     int width = p->narrow ? c->isa->lanes : c->width;
     p->b = cpu_panel(c, b, panel) + (size_t)(first * width) * b->number_bytes;
-    if (cpu_unpack_bytes(c, 1) && b->number_bytes < 4) {
-        if (b->number_bytes == 2)
+    if (unpacks(c, b) && b->number_bytes < 4) {
+        const int64_t numbers = p->segments * p->steps * cpu_step(c);
+        if (b->factor != 0)
+            c->isa->unpack_e4m3((const uint8_t *)p->b, (numbers + 1) / 2, width, b->factor,
+                                c->operand == OPERAND_ROUNDED, room);
+        else if (b->number_bytes == 2)
             c->isa->unpack((const uint16_t *)p->b, p->segments * p->steps / 2, width, room);
         else
             c->isa->unpack_quads((const int8_t *)p->b, p->segments * p->steps / 4, width, room);

@@ -137,7 +137,8 @@ Status winograd_run(Backend *be, Tensor x, const Conv *conv, Tensor out, bool ad
     int64_t tile = c->isa->tile_rows, tiles = POINTS_BYTES / (WINOGRAD_POINTS * w.kt * w.place * tile);
     w.block = tile * (tiles < MIN_TILES ? MIN_TILES : tiles > MAX_TILES ? MAX_TILES : tiles);
     int64_t points = WINOGRAD_POINTS * w.kt * w.block * w.place, sums = WINOGRAD_POINTS * w.block * w.wide * 4;
-    int64_t each = (points + sums + (int64_t)cpu_unpack_bytes(c, w.kt * cpu_padded(c, w.in)) + 63) / 64 * 64;
+    int64_t each =
+        (points + sums + (int64_t)cpu_unpack_bytes(c, &w.weight->point[0], w.kt * cpu_padded(c, w.in)) + 63) / 64 * 64;
     char *scratch = backend_alloc(be, F32, 2, (int64_t[]){threads, each / 4}).data;
     w.zeros = backend_zeros(be, 1, (int64_t[]){w.in}).data;
     if (failed(be->first)) return be->first;

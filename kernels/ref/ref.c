@@ -48,6 +48,7 @@ const Kernels ref_kernels = {
     .download = host_download,
     .copy = host_copy,
     .zero = host_zero,
+    .takes_e4m3 = true,
     .linear_pack = ref_linear_pack,
     .linear_free = ref_linear_free,
     .conv_pack = ref_conv_pack,

@@ -24,6 +24,7 @@ Status ref_linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *l)
         return status_fail(ERR_NODE, "out of memory for a weight of %lld numbers", (long long)count);
     }
     convert_to_float(weight.data, weight.dtype, count, p->weight);
+    for (int64_t i = 0; weight.dtype == E4M3 && l->scale != 0 && i < count; i++) p->weight[i] *= l->scale;
     if (bias.data) convert_to_float(bias.data, bias.dtype, l->out, p->bias);
     p->bytes = (size_t)(count + l->out) * sizeof *p->weight;
     backend_count(be, p->bytes, 0);

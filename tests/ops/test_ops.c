@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/convert.h"
 #include "kernels/cpu/cpu.h"
 #include "tests/ops/cases.h"
 
@@ -122,6 +123,80 @@ static void test_int8_hides_nothing(void **state)
     for (int n = 0; n < 3; n++) assert_true(fabsf(y[0][n] - y[1][n]) <= 1e-5f * fabsf(y[0][n]));
 }
 
+/* Weights of 8 bits stay so in memory, and what is computed with them has the bits of the same numbers packed as fp32: all codes, panels
+ * that are narrow or cut, odd k, several chunks of k, few rows and many. */
+static void e4m3_is_what_it_stands_for(const Isa *isa, DType compute, const int64_t shape[3], bool exact)
+{
+    const int64_t rows = shape[0], in = shape[1], out = shape[2];
+    const float scale = 0.0173f;
+    uint8_t *code = malloc((size_t)(in * out));
+    float *wide = malloc((size_t)(in * out) * sizeof *wide), *x = malloc((size_t)(rows * in) * sizeof *x), *y[2][3];
+    for (int64_t i = 0; i < in * out; i++) code[i] = (uint8_t)((i * 37 + i / 256 * 11) % 256);
+    for (int64_t i = 0; i < in * out; i++)
+        if ((code[i] & 127) == 127) code[i] = 126; /* the other is no number */
+    for (int64_t i = 0; i < in * out; i++) wide[i] = convert_e4m3_to_float(code[i]) * scale;
+    for (int64_t i = 0; i < rows * in; i++) x[i] = (float)(i * 29 % 53 - 26) / 16;
+    size_t bytes[2];
+    for (int k = 0; k < 2; k++) {
+        Backend *be = isa ? opened_as(isa, compute) : opened(BACKEND_CPU, compute, 2);
+        Linear l = {.exact = exact, .scale = scale, .quantize = compute == INT8};
+        const Tensor weight = tensor_view(k ? (void *)code : (void *)wide, k ? E4M3 : F32, 2, (int64_t[]){out, in});
+        Status s = linear_pack(be, weight, tensor_view(wide, F32, 1, &out), &l);
+        assert_false(failed(s));
+        bytes[k] = backend_kept_bytes(be);
+        Tensor in_x = backend_upload(be, x, 2, (int64_t[]){rows, in}),
+               acc = backend_zeros(be, 2, (int64_t[]){rows, out});
+        for (int i = 0; i < 3; i++) y[k][i] = calloc((size_t)(rows * out), sizeof(float));
+        backend_download(be, op_linear(be, in_x, &l, ACT_NONE), y[k][0]);
+        op_linear_add(be, acc, in_x, &l, (Tensor){0});
+        backend_download(be, acc, y[k][1]);
+        if (!exact) backend_download(be, op_linear_geglu(be, in_x, &l, &l), y[k][2]);
+        assert_false(failed(backend_status(be)));
+        linear_free(be, &l);
+        backend_close(&be);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_memory_equal(y[0][i], y[1][i], (size_t)(rows * out) * sizeof(float));
+        free(y[0][i]);
+        free(y[1][i]);
+    }
+    assert_true(compute == INT8 && !exact ? bytes[1] == bytes[0] : bytes[1] < bytes[0]); /* of int8 they become that */
+    free(code);
+    free(wide);
+    free(x);
+}
+
+static void test_e4m3(void **state)
+{
+    (void)state;
+    static const int64_t shape[][3] = {{1, 1, 1}, {3, 7, 5}, {29, 70, 33}, {2, 129, 48}, {300, 256, 64}, {5, 9001, 40}};
+    const Isa *const as[] = {NULL, &isa_wide, &isa_wide_pairs};
+    static const DType compute[] = {F32, BF16, INT8};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (size_t k = 0; k < sizeof as / sizeof *as; k++)
+            for (size_t c = 0; c < sizeof compute / sizeof *compute; c++) {
+                e4m3_is_what_it_stands_for(as[k], compute[c], shape[i], false);
+                e4m3_is_what_it_stands_for(as[k], compute[c], shape[i], true);
+            }
+}
+
+/* What is no number stays none, beside others that are. */
+static void test_e4m3_hides_nothing(void **state)
+{
+    (void)state;
+    uint8_t code[4 * 3] = {[4] = 127, [8] = 255};
+    float x[4] = {1, 1, 1, 1}, y[3];
+    for (int half = 0; half < 2; half++) {
+        Backend *be = opened(BACKEND_CPU, half ? BF16 : F32, 1);
+        Linear l = {.scale = 2};
+        assert_false(failed(linear_pack(be, tensor_view(code, E4M3, 2, (int64_t[]){3, 4}), (Tensor){0}, &l)));
+        backend_download(be, op_linear(be, backend_upload(be, x, 2, (int64_t[]){1, 4}), &l, ACT_NONE), y);
+        assert_true(y[0] == 0 && isnan(y[1]) && isnan(y[2]));
+        linear_free(be, &l);
+        backend_close(&be);
+    }
+}
+
 /* A resumed render may run on another number of threads and must still give the same bits. */
 static void test_threads_do_not_change_bits(void **state)
 {
@@ -189,6 +264,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_wide_int8),
         cmocka_unit_test(test_wide_quads),
         cmocka_unit_test(test_int8_hides_nothing),
+        cmocka_unit_test(test_e4m3),
+        cmocka_unit_test(test_e4m3_hides_nothing),
         cmocka_unit_test(test_threads_do_not_change_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
