@@ -1,0 +1,153 @@
+#include "weights.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "engine/weights/names.h"
+#include "engine/weights/weights_parts.h"
+
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
+
+static WeightSource *source_of(Safetensors *file)
+{
+    WeightSource *s = memory_get(1, sizeof *s);
+    s->file = file;
+    s->claimed = memory_get((size_t)safetensors_count(file), sizeof *s->claimed);
+    return s;
+}
+
+Status weights_open(const char *folder, const char *stem, WeightSource **out)
+{
+    *out = NULL;
+    Safetensors *file = NULL;
+    TRY(safetensors_open_folder(folder, stem, &file));
+    *out = source_of(file);
+    return status_ok();
+}
+
+Status weights_open_file(const char *path, WeightSource **out)
+{
+    *out = NULL;
+    Safetensors *file = NULL;
+    TRY(safetensors_open_file(path, &file));
+    *out = source_of(file);
+    return status_ok();
+}
+
+WeightSource *weights_random(void)
+{
+    WeightSource *s = memory_get(1, sizeof *s);
+    s->state = 88172645463325252u;
+    return s;
+}
+
+void weights_adapt(WeightSource *s, Adapters *a) { s->adapters = a; }
+
+int64_t weights_bytes_read(const WeightSource *s) { return s->bytes_read; }
+
+const void *weights_extra(const WeightSource *s, const char *name, size_t *bytes)
+{
+    const StoredTensor *t = s->file ? safetensors_find(s->file, name) : NULL;
+    *bytes = t ? t->bytes : 0;
+    return t ? t->data : NULL;
+}
+
+bool weights_has(const WeightSource *s, const char *name)
+{
+    return !s->file || safetensors_find(s->file, name) != NULL;
+}
+
+void weights_close(WeightSource **s)
+{
+    if (!*s) return;
+    safetensors_close(&(*s)->file);
+    free((*s)->claimed);
+    free((*s)->wide);
+    free(*s);
+    *s = NULL;
+}
+
+/* ---- finding ---------------------------------------------------------------------------------------------------- */
+
+static Status check_shape(const StoredTensor *t, Tensor want)
+{
+    bool same = t->ndim == want.ndim;
+    for (int i = 0; same && i < want.ndim; i++) same = t->dim[i] == want.dim[i];
+    if (!same) {
+        char has[STORED_SHAPE_TEXT], wants[STORED_SHAPE_TEXT];
+        stored_shape_text(t->ndim, t->dim, has);
+        stored_shape_text(want.ndim, want.dim, wants);
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is %s, expected %s from config.json", t->file, t->name, has,
+                           wants);
+    }
+    if (!stored_is_number(t->type))
+        return status_fail(ERR_INPUT,
+                           "%s: tensor \"%s\" is of type %s, expected F32, BF16, F16, F8_E4M3 or a block type", t->file,
+                           t->name, t->type_name);
+    return status_ok();
+}
+
+/* By diffusers' name, else by the publishers', which some repackagers put a prefix before. */
+static const StoredTensor *find_spelled(const WeightSource *s, const char *name)
+{
+    static const char *const prefix[] = {"", "model.diffusion_model.", "diffusion_model."};
+    char published[NAMES_MOST], full[NAMES_MOST + 32];
+    const StoredTensor *t = safetensors_find(s->file, name);
+    for (int other = 0; other < 2 && !t; other++) {
+        if (!names_published(name, other, published, sizeof published)) return NULL;
+        for (size_t i = 0; i < sizeof prefix / sizeof *prefix && !t; i++) {
+            snprintf(full, sizeof full, "%s%s", prefix[i], published);
+            t = safetensors_find(s->file, full);
+        }
+    }
+    return t;
+}
+
+/* PREFIX + NAME + END in the file, NAME being one of "a|b"; marks all that are there as claimed. */
+static const StoredTensor *find_stored(WeightSource *s, const char *prefix, const char *name, const char *end)
+{
+    const StoredTensor *found = NULL;
+    for (const char *p = name; p;) {
+        const char *bar = strchr(p, '|');
+        int length = bar ? (int)(bar - p) : (int)strlen(p);
+        char full[320];
+        snprintf(full, sizeof full, "%s%.*s%s", prefix, length, p, end);
+        const StoredTensor *t = find_spelled(s, full);
+        if (t) s->claimed[t - safetensors_at(s->file, 0)] = true;
+        if (!found) found = t;
+        p = bar ? bar + 1 : NULL;
+    }
+    return found;
+}
+
+Status weights_find_checked(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
+                            const StoredTensor **out)
+{
+    const StoredTensor *t = find_stored(s, g->prefix, r->name, end);
+    *out = t;
+    if (t) return check_shape(t, want);
+    char wants[STORED_SHAPE_TEXT];
+    stored_shape_text(want.ndim, want.dim, wants);
+    const char *file = safetensors_count(s->file) ? safetensors_at(s->file, 0)->file : "the weights";
+    return status_fail(ERR_INPUT, "%s: tensor \"%s%s%s\" %s is missing, which config.json asks for", file, g->prefix,
+                       r->name, end, wants);
+}
+
+/* Files with numbers of 8 bits say beside each weight what they are to be multiplied by: X.weight has X.scale_weight, or X.weight_scale. */
+float weights_scale_of(const WeightSource *s, const StoredTensor *t)
+{
+    char name[NAMES_MOST + 64];
+    float scale = 1;
+    const size_t n = strlen(t->name);
+    if (n < 7 || strcmp(t->name + n - 7, ".weight") != 0) return 1;
+    snprintf(name, sizeof name, "%.*s.scale_weight", (int)(n - 7), t->name);
+    const StoredTensor *found = safetensors_find(s->file, name);
+    snprintf(name, sizeof name, "%.*s.weight_scale", (int)(n - 7), t->name);
+    if (!found) found = safetensors_find(s->file, name);
+    if (found && stored_is_number(found->type) && stored_count(found) == 1) stored_to_float(found, 1, &scale);
+    return scale;
+}
