@@ -30,6 +30,7 @@ struct Adapters {
 
 typedef struct {                           /* what one adapter has for one tensor; all NULL: nothing */
     const StoredTensor *down, *up, *alpha; /* A, B */
+    const StoredTensor *bias;              /* what PEFT's lora_bias adds behind B: scaled as B A is */
     const StoredTensor *diff;              /* a whole difference */
     char module[NAMES_MOST];               /* as this file calls it, without prefix */
 } Term;
@@ -44,7 +45,8 @@ static const char *const up_ends[] = {".lora_B.weight", ".lora_up.weight", ".lor
                                       NULL};
 static const char *const alpha_ends[] = {".alpha", NULL};
 static const char *const diff_ends[] = {".diff", NULL};
-static const char *const bias_ends[] = {".diff_b", ".lora_B.bias", ".lora_up.bias", NULL};
+static const char *const diff_b_ends[] = {".diff_b", NULL};
+static const char *const bias_ends[] = {".lora_B.bias", ".lora_up.bias", ".lora_B.default.bias", NULL};
 
 static const StoredTensor *find_end(const Adapter *a, const char *stem, const char *const *end)
 {
@@ -60,15 +62,12 @@ static const StoredTensor *find_end(const Adapter *a, const char *stem, const ch
 /* What the file has under this stem for a weight, or for a bias. */
 static bool find_at(const Adapter *a, const char *stem, bool bias, Term *out)
 {
-    if (bias) {
-        out->diff = find_end(a, stem, bias_ends);
-        return out->diff != NULL;
-    }
     out->down = find_end(a, stem, down_ends);
-    out->up = find_end(a, stem, up_ends);
     out->alpha = find_end(a, stem, alpha_ends);
-    out->diff = find_end(a, stem, diff_ends);
-    return out->down || out->up || out->diff;
+    out->bias = bias ? find_end(a, stem, bias_ends) : NULL;
+    out->up = bias ? NULL : find_end(a, stem, up_ends);
+    out->diff = find_end(a, stem, bias ? diff_b_ends : diff_ends);
+    return out->bias || out->diff || (!bias && (out->down || out->up));
 }
 
 static void underscored(char *name)
@@ -262,14 +261,21 @@ static Status claim_one(Adapter *a, const char *tensor, Tensor shape)
 {
     Term term;
     if (!find_term(a, tensor, &term)) return status_ok();
-    const StoredTensor *const used[] = {term.down, term.up, term.alpha, term.diff};
+    const StoredTensor *const used[] = {term.down, term.up, term.alpha, term.bias, term.diff};
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
         if (used[i] && !stored_is_number(used[i]->type))
             return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16 or F16", used[i]->file,
                                used[i]->name, used[i]->type_name);
         claim(a, used[i]);
     }
-    if (term.down || term.up) TRY(check_pair(&term, tensor, shape));
+    if (!ends_in(tensor, ".bias")) {
+        if (term.down || term.up) TRY(check_pair(&term, tensor, shape));
+    } else if (term.bias && !term.down) {
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is there without its lora_A.weight", term.bias->file,
+                           term.bias->name);
+    }
+    if (term.bias && stored_count(term.bias) != tensor_count(shape))
+        return wrong_shape(term.bias, tensor, shape, "the same shape");
     if (term.diff && stored_count(term.diff) != tensor_count(shape))
         return wrong_shape(term.diff, tensor, shape, "the same shape");
     return status_ok();
@@ -330,13 +336,26 @@ static float *read_floats(const StoredTensor *t)
     return v;
 }
 
+/* Of {"attn1.to_q": 4, ...}: the first that is the module's name or its end, as PEFT takes it. NULL: none. */
+static const json_t *alpha_of_module(const json_t *patterns, const char *module)
+{
+    const char *key;
+    json_t *alpha;
+    json_object_foreach((json_t *)(uintptr_t)patterns, key, alpha)
+    {
+        const size_t n = strlen(module), m = strlen(key);
+        if (strcmp(module, key) == 0 || (ends_in(module, key) && module[n - m - 1] == '.')) return alpha;
+    }
+    return NULL;
+}
+
 /* alpha / R, or alpha / sqrt(R) where PEFT was set to "rsLoRA". */
 static double rank_scale(const Adapter *a, const Term *term)
 {
     const double rank = (double)term->down->dim[0];
     double alpha = rank;
     float *own = term->alpha ? read_floats(term->alpha) : NULL;
-    const json_t *pattern = json_object_get(setting(a, "alpha_pattern"), term->module);
+    const json_t *pattern = alpha_of_module(setting(a, "alpha_pattern"), term->module);
     if (own)
         alpha = own[0];
     else if (json_is_number(pattern))
@@ -392,8 +411,9 @@ Status adapters_apply(Adapters *a, const char *tensor, Tensor shape, float *weig
     for (int i = 0; a && i < a->count; i++) {
         const Adapter *one = &a->adapter[i];
         if (!find_term(one, tensor, &term)) continue;
-        if (term.down && !a->be) TRY(backend_open(&(BackendOptions){.kind = BACKEND_CPU, .compute = F32}, &a->be));
-        if (term.down) TRY(add_product(a->be, &term, shape, one->scale * rank_scale(one, &term), weight));
+        if (term.up && !a->be) TRY(backend_open(&(BackendOptions){.kind = BACKEND_CPU, .compute = F32}, &a->be));
+        if (term.bias) TRY(add_diff(term.bias, one->scale * rank_scale(one, &term), weight));
+        if (term.up) TRY(add_product(a->be, &term, shape, one->scale * rank_scale(one, &term), weight));
         if (term.diff) TRY(add_diff(term.diff, one->scale, weight));
     }
     return status_ok();

@@ -142,6 +142,49 @@ static void render(Engine *e, float *latents)
     shot_clear(&s);
 }
 
+/* The latents with these adapters, of which each file's numbers are all 0.25. */
+static void render_with(Engine *e, const EngineAdapter *adapter, int count, float *latents)
+{
+    Status s = engine_set_adapters(e, adapter, count);
+    if (failed(s)) fail_msg("%s", s.message);
+    render(e, latents);
+}
+
+/* What PEFT's lora_bias adds is scaled as the pair before it; alpha_pattern's keys are ends of module names. */
+static void scales_as_peft_does(void **state)
+{
+    (void)state;
+#define Q "\"transformer.blocks.0.attn1.to_q"
+#define PAIR                                                                                                           \
+    Q ".lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1,64],\"data_offsets\":[0,256]}," Q                              \
+      ".lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[64,1],\"data_offsets\":[256,512]}"
+    const char *alpha = "," Q ".alpha\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[512,516]}";
+    const char *bias = "," Q ".lora_B.bias\":{\"dtype\":\"F32\",\"shape\":[64],\"data_offsets\":[516,772]}";
+    const char *pattern = "\"__metadata__\":{\"lora_adapter_metadata\":\"{\\\"lora_alpha\\\":9,\\\"alpha_pattern\\\":"
+                          "{\\\"o_q\\\":5,\\\"attn1.to_q\\\":3,\\\"to_q\\\":4}}\"},";
+    float whole[2048] = {0}, apart[2048] = {0}, plain[2048] = {0};
+    char *header[] = {text_format("{" PAIR "%s%s}", alpha, bias), text_format("{" PAIR "%s}", alpha),
+                      text_format("{" Q ".diff_b\":{\"dtype\":\"F32\",\"shape\":[64],\"data_offsets\":[0,256]}}"),
+                      text_format("{%s" PAIR "}", pattern), text_format("{" PAIR "}")};
+    static const char *const file[] = {"whole", "pair", "bias", "pattern", "plain"};
+    static const size_t floats[] = {193, 129, 64, 128, 128};
+    for (int i = 0; i < 5; i++) {
+        write_file(file[i], header[i], floats[i]);
+        free(header[i]);
+    }
+    Engine *e = open_model();
+    render(e, plain);
+    render_with(e, &(EngineAdapter){file[0], 1, ADAPTER_BOTH}, 1, whole); /* alpha / R = 1/4 */
+    render_with(e, (EngineAdapter[]){{file[1], 1, ADAPTER_BOTH}, {file[2], 0.25, ADAPTER_BOTH}}, 2, apart);
+    assert_memory_equal(whole, apart, sizeof whole);
+    assert_memory_not_equal(whole, plain, sizeof whole);
+    render_with(e, &(EngineAdapter){file[3], 1, ADAPTER_BOTH}, 1, whole);
+    render_with(e, &(EngineAdapter){file[4], 3, ADAPTER_BOTH}, 1, apart);
+    assert_memory_equal(whole, apart, sizeof whole);
+    engine_close(&e);
+    for (int i = 0; i < 5; i++) unlink(file[i]);
+}
+
 static void comes_off_again(void **state)
 {
     (void)state;
@@ -228,6 +271,7 @@ static void knows_the_publishers_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_what_does_not_fit), cmocka_unit_test(comes_off_again),
+                                       cmocka_unit_test(scales_as_peft_does),
                                        cmocka_unit_test(goes_to_the_transformer_it_names),
                                        cmocka_unit_test(knows_the_publishers_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
