@@ -1,57 +1,22 @@
 #include "report.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
-#include "common/base64.h"
 #include "common/file.h"
 #include "common/html.h"
 #include "common/moment.h"
 #include "common/plural.h"
 #include "common/shell.h"
-#include "coordinator/deliver/arms.h"
 #include "coordinator/deliver/diversity.h"
+#include "coordinator/deliver/report_rows.h"
 #include "coordinator/deliver/report_texts.h"
 #include "coordinator/deliver/timeline.h"
 #include "coordinator/ledger/again.h"
 #include "coordinator/watch/events.h"
 
-enum { MOST_CARDS = 240, MOST_ROWS = 5000, MOST_PICTURE_BYTES = 24 << 20, ONE_PICTURE_BYTES = 4 << 20 };
-
-typedef struct {
-    Ledger *ledger;
-    const char *base;
-    FILE *file;
-    Snapshot now;
-    json_t *columns;         /* the table's */
-    unsigned char *has_card; /* [shot_end] */
-    int64_t shot_end;        /* above all numbers of shots */
-    int cards;
-    int64_t rows, failures, waiting;
-    size_t picture_bytes; /* embedded so far */
-    double longest_s;     /* of a shot: the scale of the bars */
-    double render_s;      /* sum over shots */
-    double first_s, last_s;
-    Arms arms;
-} Report;
-
 static void put(Report *r, const char *text) { html_put(r->file, text); }
-static void put_address(Report *r, const char *path) { html_put_address(r->file, path); }
-
-static void put_duration(Report *r, double s)
-{
-    if (s >= 3600)
-        fprintf(r->file, "%.0f:%02.0f h", floor(s / 3600), floor(fmod(s, 3600) / 60));
-    else if (s >= 100)
-        fprintf(r->file, "%.0f:%02.0f min", floor(s / 60), floor(fmod(s, 60)));
-    else
-        fprintf(r->file, s < 10 ? "%.1f s" : "%.0f s", s);
-}
 
 static void put_tile(Report *r, const char *name, const char *fmt, double value)
 {
@@ -59,23 +24,15 @@ static void put_tile(Report *r, const char *name, const char *fmt, double value)
     if (fmt)
         fprintf(r->file, fmt, value);
     else
-        put_duration(r, value);
+        report_put_duration(r, value);
     fprintf(r->file, "</b><span>%s</span></div>", name);
 }
 
-static void put_head(Report *r)
+/* The campaign's state in one sentence. */
+static void put_verdict(Report *r)
 {
     const Snapshot *s = &r->now;
-    int64_t wanted = s->clips - s->refused;
-    char when[32];
-    events_time(moment_wall_s(), when);
-    fputs("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
-          "content='width=device-width,initial-scale=1'><title>",
-          r->file);
-    put(r, s->name);
-    fprintf(r->file, " - report</title><style>%s</style><main><h1>", report_css);
-    put(r, s->name);
-    fputs("</h1><p class=verdict>", r->file);
+    const int64_t wanted = s->clips - s->refused;
     if (s->left > 0)
         fprintf(r->file, "<span class=bad>Not finished</span>: %lld of %lld clip%s still to be made",
                 (long long)s->left, (long long)wanted, plural_s(wanted));
@@ -99,7 +56,11 @@ static void put_head(Report *r)
         fprintf(r->file, ", %lld wait%s for a decision", (long long)s->undecided, s->undecided == 1 ? "s" : "");
     if (s->left == 0 && s->failed > 0 && s->cancelled > 0)
         fprintf(r->file, ", %lld %s cancelled", (long long)s->cancelled, s->cancelled == 1 ? "was" : "were");
-    fprintf(r->file, " <span class=soft>&middot; %.10s %.5s UTC</span></p><section class=tiles>", when, when + 11);
+}
+
+static void put_tiles(Report *r)
+{
+    const Snapshot *s = &r->now;
     put_tile(r, "clips done", "%.0f", (double)s->finished);
     put_tile(r, "failed", "%.0f", (double)s->failed);
     if (s->undecided) put_tile(r, "wait for a decision", "%.0f", (double)s->undecided);
@@ -107,203 +68,28 @@ static void put_head(Report *r)
     if (s->refused) put_tile(r, "refused", "%.0f", (double)s->refused);
     if (s->cancelled) put_tile(r, "cancelled", "%.0f", (double)s->cancelled);
     put_tile(r, "shots rendered", "%.0f", (double)snapshot_rendered(s));
-    put_tile(r, "renders saved by sharing", "%.0f", (double)(wanted - s->shots));
+    put_tile(r, "renders saved by sharing", "%.0f", (double)(s->clips - s->refused - s->shots));
     double rate = snapshot_clips_per_hour(s, moment_wall_s());
     if (rate > 0) put_tile(r, "clips per hour", rate < 10 ? "%.1f" : "%.0f", rate);
     if (r->last_s > r->first_s) put_tile(r, "from first to last", NULL, r->last_s - r->first_s);
     if (snapshot_rendered(s)) put_tile(r, "per shot", NULL, r->render_s / (double)snapshot_rendered(s));
+}
+
+static void put_head(Report *r)
+{
+    char when[32];
+    events_time(moment_wall_s(), when);
+    fputs("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+          "content='width=device-width,initial-scale=1'><title>",
+          r->file);
+    put(r, r->now.name);
+    fprintf(r->file, " - report</title><style>%s</style><main><h1>", report_css);
+    put(r, r->now.name);
+    fputs("</h1><p class=verdict>", r->file);
+    put_verdict(r);
+    fprintf(r->file, " <span class=soft>&middot; %.10s %.5s UTC</span></p><section class=tiles>", when, when + 11);
+    put_tiles(r);
     fputs("</section>", r->file);
-}
-
-/* ---- rows ---- */
-
-/* Some at a time: with a rollback journal the coordinator cannot commit while somebody reads. */
-static Status read_rows(Report *r, Status (*row)(void *self, const ClipRow *row))
-{
-    enum { STRIDE = 4096 };
-    int64_t end;
-    TRY(ledger_find_ends(r->ledger, &end, NULL));
-    for (int64_t at = 0; at < end; at += STRIDE)
-        TRY(ledger_read_clip_range(r->ledger, at, at + STRIDE, (ClipSink){row, r}));
-    return status_ok();
-}
-
-/* The row as its table says it, so that people find a customer by name: "name: Zoë, place: Köln". Without the id, which stands beside it. */
-static void put_customer(Report *r, const ClipRow *c)
-{
-    json_t *values = json_loads(c->customer, 0, NULL);
-    const char *before = "";
-    for (size_t i = 0; i < json_array_size(values) && i < json_array_size(r->columns); i++) {
-        const char *name = json_string_value(json_array_get(r->columns, i)),
-                   *value = json_string_value(json_array_get(values, i));
-        if (!name || !value || !*value || strcmp(value, c->clip_id) == 0) continue;
-        fprintf(r->file, "%s<span class=soft>", before);
-        html_put_apart(r->file, name);
-        fputs(":</span> ", r->file);
-        html_put_apart(r->file, value);
-        before = ", ";
-    }
-    json_decref(values);
-}
-
-static void put_file_link(Report *r, const char *file, const char *text)
-{
-    fputs("<a href='../", r->file);
-    put_address(r, file);
-    fputs("'>", r->file);
-    html_put_apart(r->file, text);
-    fputs("</a>", r->file);
-}
-
-static double spent_s(const ClipRow *c) { return c->text_s + c->denoise_s + c->decode_s + c->finish_s; }
-static bool is_failed(const ClipRow *c) { return strcmp(c->state, "failed") == 0 || strcmp(c->state, "refused") == 0; }
-
-static bool is_waiting(const ClipRow *c)
-{
-    return strcmp(c->state, ledger_clip_state_name(CLIP_HELD)) == 0 ||
-           strcmp(c->state, ledger_clip_state_name(CLIP_REVIEW)) == 0;
-}
-
-/* First pass: totals, and the scale of the bars. */
-static Status measure(void *self, const ClipRow *c)
-{
-    Report *r = self;
-    if (c->given_s > 0 && (r->first_s <= 0 || c->given_s < r->first_s)) r->first_s = c->given_s;
-    if (c->ended_s > r->last_s) r->last_s = c->ended_s;
-    if (is_failed(c)) r->failures++;
-    if (is_waiting(c)) r->waiting++;
-    if (strstr(c->finish, "\"variant\"")) arms_add(&r->arms, c);
-    if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->has_card[c->shot]) return status_ok();
-    r->has_card[c->shot] = 1;
-    r->render_s += spent_s(c);
-    if (spent_s(c) > r->longest_s) r->longest_s = spent_s(c);
-    return status_ok();
-}
-
-/* A link to what the shot's workers wrote, where they did. */
-static void put_log(Report *r, const ClipRow *c)
-{
-    char *name = text_format("logs/%s.log", c->key), *whole = path_join(r->base, name);
-    if (*c->key && file_exists(whole)) {
-        fputs("<a href='../", r->file);
-        put_address(r, name);
-        fputs("'>log</a>", r->file);
-    }
-    free(whole);
-    free(name);
-}
-
-static Status put_failure(void *self, const ClipRow *c)
-{
-    Report *r = self;
-    if (!is_failed(c) || r->rows++ >= MOST_ROWS) return status_ok();
-    fputs("<tr><td>", r->file);
-    put(r, c->clip_id);
-    fprintf(r->file, "<td>%s<td class=why>", c->state);
-    put(r, c->reason);
-    fprintf(r->file, "<td class=n>%lld<td>", (long long)c->failures);
-    put_log(r, c);
-    return status_ok();
-}
-
-static Status put_waiting_row(void *self, const ClipRow *c)
-{
-    Report *r = self;
-    if (!is_waiting(c) || r->rows++ >= MOST_ROWS) return status_ok();
-    fputs("<tr><td>", r->file);
-    put_file_link(r, c->file, c->clip_id);
-    fputs("<td class=why>", r->file);
-    put_customer(r, c);
-    fprintf(r->file, "<td>%s<td class=why>", c->state);
-    const bool held = strcmp(c->state, ledger_clip_state_name(CLIP_HELD)) == 0;
-    put(r, *c->reason || held ? c->reason : r->now.by_sample ? "it is in the sample" : "every clip is looked at");
-    return status_ok();
-}
-
-static void put_bar(Report *r, const ClipRow *c)
-{
-    const double part[] = {c->text_s, c->denoise_s, c->decode_s, c->finish_s};
-    fputs("<div class=bar>", r->file);
-    for (int i = 0; i < 4 && r->longest_s > 0; i++)
-        fprintf(r->file, "<i class=%c style='width:%.1f%%'></i>", "abcd"[i], 100 * part[i] / r->longest_s);
-    fputs("</div>", r->file);
-}
-
-static void put_picture(Report *r, const char *path)
-{
-    char *whole = path_join(r->base, path), *data = NULL;
-    size_t bytes = 0, n = strlen(path);
-    bool jpeg = n > 4 && strcmp(path + n - 4, ".jpg") == 0;
-    bool inside = r->picture_bytes < MOST_PICTURE_BYTES && !failed(file_read(whole, ONE_PICTURE_BYTES, &data, &bytes));
-    fputs("<img loading=lazy alt='' src='", r->file);
-    if (inside) {
-        char *text = base64_text(data, bytes);
-        fprintf(r->file, "data:image/%s;base64,%s", jpeg ? "jpeg" : "png", text);
-        r->picture_bytes += bytes;
-        free(text);
-    } else {
-        fputs("../", r->file);
-        put_address(r, path);
-    }
-    fputs("'>", r->file);
-    free(data);
-    free(whole);
-}
-
-static Status put_card(void *self, const ClipRow *c)
-{
-    Report *r = self;
-    if (!*c->file || c->shot < 0 || c->shot >= r->shot_end || r->has_card[c->shot] || r->cards >= MOST_CARDS)
-        return status_ok();
-    r->has_card[c->shot] = 1;
-    r->cards++;
-    fputs("<article class=card><a class=play href='../", r->file);
-    put_address(r, c->file);
-    fputs("' aria-label='play ", r->file);
-    put(r, c->clip_id);
-    fputs("'>", r->file);
-    if (*c->sheet || *c->thumbnail) put_picture(r, *c->sheet ? c->sheet : c->thumbnail);
-    fputs("</a><div><h3>", r->file);
-    put_file_link(r, c->file, c->clip_id);
-    if (c->sharers > 1) fprintf(r->file, " <span class=soft>and %lld more</span>", (long long)c->sharers - 1);
-    fputs("</h3><p>", r->file);
-    put_customer(r, c);
-    fputs("</p><p>", r->file);
-    put(r, c->prompt);
-    fputs("</p>", r->file);
-    put_bar(r, c);
-    fputs("<p class=soft>", r->file);
-    put_duration(r, spent_s(c));
-    fprintf(r->file, " &middot; seed %llu", (unsigned long long)c->seed);
-    if (c->steps_resumed) fprintf(r->file, " &middot; resumed at step %d", c->steps_resumed);
-    if (c->failures) fprintf(r->file, " &middot; %lld attempt%s lost", (long long)c->failures, plural_s(c->failures));
-    fputs(" &middot; ", r->file);
-    put_log(r, c);
-    fputs("</p></div></article>", r->file);
-    return status_ok();
-}
-
-static Status put_row(void *self, const ClipRow *c)
-{
-    Report *r = self;
-    if (r->rows++ >= MOST_ROWS) return status_ok();
-    fputs("<tr><td>", r->file);
-    if (*c->file)
-        put_file_link(r, c->file, c->clip_id);
-    else
-        put(r, c->clip_id);
-    fputs("<td class=why>", r->file);
-    put_customer(r, c);
-    fprintf(r->file, "<td>%s<td>", c->state);
-    put(r, c->worker);
-    const double part[] = {c->text_s, c->denoise_s, c->decode_s, c->finish_s};
-    for (int i = 0; i < 4; i++) fprintf(r->file, *c->file ? "<td class=n>%.2f" : "<td>", part[i]);
-    if (*c->file)
-        fprintf(r->file, "<td class=n>%dx%d<td class=n>%.2f<td class=n>%.8s", c->width, c->height, c->duration_s,
-                c->key);
-    else
-        fprintf(r->file, "<td><td><td class=n>%.8s", c->key);
-    return status_ok();
 }
 
 /* ---- the page ---- */
@@ -318,7 +104,7 @@ static Status put_waiting(Report *r)
     fputs("</code></p><div class=wide><table><tr><th>clip<th>customer<th>state<th>why", r->file);
     free(command);
     r->rows = 0;
-    TRY(read_rows(r, put_waiting_row));
+    TRY(report_read_rows(r, report_put_waiting));
     fputs("</table></div>", r->file);
     return status_ok();
 }
@@ -330,7 +116,7 @@ static Status put_failures(Report *r)
           "lost<th>log",
           r->file);
     r->rows = 0;
-    TRY(read_rows(r, put_failure));
+    TRY(report_read_rows(r, report_put_failure));
     fputs("</table></div>", r->file);
     return status_ok();
 }
@@ -361,7 +147,7 @@ static Status put_sheets(Report *r)
           "</i>decoding</span><span><i class=d></i>encoding</span></p><section class=cards>",
           r->file);
     memset(r->has_card, 0, (size_t)r->shot_end + 1);
-    TRY(read_rows(r, put_card));
+    TRY(report_read_rows(r, report_put_card));
     fputs("</section>", r->file);
     if (snapshot_rendered(&r->now) > r->cards)
         fprintf(r->file, "<p class=soft>The first %d of %lld shots.</p>", r->cards,
@@ -377,10 +163,10 @@ static Status put_clips(Report *r)
           "<th class=n>decoding s<th class=n>encoding s<th class=n>size<th class=n>length s<th class=n>shot",
           r->file);
     r->rows = 0;
-    TRY(read_rows(r, put_row));
+    TRY(report_read_rows(r, report_put_clip));
     fputs("</table></div>", r->file);
-    if (r->rows > MOST_ROWS)
-        fprintf(r->file, "<p class=soft>The first %d of %lld rows; delivery.csv has all.</p>", MOST_ROWS,
+    if (r->rows > REPORT_MOST_ROWS)
+        fprintf(r->file, "<p class=soft>The first %d of %lld rows; delivery.csv has all.</p>", REPORT_MOST_ROWS,
                 (long long)r->rows);
     return status_ok();
 }
@@ -395,16 +181,16 @@ static void put_plan(Report *r)
     free(file);
     if (p50_s > 0) {
         fputs("<dt>planned<dd>", r->file);
-        put_duration(r, p50_s);
+        report_put_duration(r, p50_s);
         fputs(" <span class=soft>(", r->file);
-        put_duration(r, json_number_value(json_object_get(at, "p10")));
+        report_put_duration(r, json_number_value(json_object_get(at, "p10")));
         fputs(" to ", r->file);
-        put_duration(r, json_number_value(json_object_get(at, "p90")));
+        report_put_duration(r, json_number_value(json_object_get(at, "p90")));
         fprintf(r->file, " in eight nights of ten, on %d node%s)</span>", nodes, plural_s(nodes));
     }
     if (p50_s > 0 && r->now.left == 0 && took_s > 0) {
         fputs("<dt>it took<dd>", r->file);
-        put_duration(r, took_s);
+        report_put_duration(r, took_s);
         fprintf(r->file, " <span class=soft>(%+.0f %%)</span>", 100 * (took_s / p50_s - 1));
     }
     json_decref(plan);
@@ -461,7 +247,7 @@ static Status put_page(Report *r)
     TRY(ledger_read_snapshot(r->ledger, &r->now));
     TRY(ledger_find_ends(r->ledger, NULL, &r->shot_end));
     r->has_card = memory_get((size_t)r->shot_end + 1, 1);
-    TRY(read_rows(r, measure));
+    TRY(report_read_rows(r, report_measure_row));
     TRY(read_columns(r));
     put_head(r);
     TRY(put_waiting(r));
