@@ -70,7 +70,8 @@ check_home 'microhttpd\.h' 'coordinator/watch/serve'
 check_home 'csv\.h' 'coordinator/campaign/customers'
 check_home '(c?yaml|cyaml/.*)\.h' 'coordinator/campaign/'
 
-list=$(grep -rn 'SET state' coordinator --include='*.c' | grep -vE '^coordinator/ledger/(counts|work|steer|review)\.c:')
+# of shots and clips; a file that was handed over (handed.c) has a state of its own
+list=$(grep -rn 'SET state' coordinator --include='*.c' | grep -vE '^coordinator/ledger/(counts|work|steer|review)\.c:|UPDATE handed SET')
 [ -z "$list" ] || complain 'states are written in coordinator/ledger/: counts.c, work.c, steer.c and review.c only, with their counts (counts.h):' "$list"
 
 list=$(grep -rnE '[^_a-z](strcpy|strcat|sprintf|gets|tmpnam|atoi|atof|strtok)[ ]*\(' common trust coordinator worker engine kernels --include='*.[ch]' --include='*.cc')

@@ -30,10 +30,9 @@ static Status give(Query q, HandedSink sink)
 
 Status handed_read_owed(Ledger *l, const char *way, int64_t after, int most, HandedSink sink)
 {
-    return give(
-        ledger_sql_query(l, HANDED_COLUMNS "way = ?1 AND state = 'owed' AND id > ?2 ORDER BY id LIMIT ?3", "tii", way,
-                         after, (int64_t)most),
-        sink);
+    return give(ledger_sql_query(l, HANDED_COLUMNS "way = ?1 AND state = 'owed' AND id > ?2 ORDER BY id LIMIT ?3",
+                                 "tii", way, after, (int64_t)most),
+                sink);
 }
 
 Status handed_read_taken_back(Ledger *l, const char *way, HandedSink sink)
