@@ -41,11 +41,6 @@ struct CampaignCameo {
     Faces *known;
 };
 
-static Place place_of(const CampaignLoad *l, const char *key)
-{
-    return (Place){l->campaign->file, campaign_file_line(&l->file, key), key};
-}
-
 /* ---- the file's keys ---- */
 
 static bool speaks_as_cameo(const CampaignFile *f) { return f->voice.voice && strcmp(f->voice.voice, "cameo") == 0; }
@@ -56,7 +51,7 @@ static void check_audience(CampaignLoad *l)
 {
     const YamlWords *w = &l->file.audience;
     for (int i = 0; i < w->count; i++) {
-        Place place = place_of(l, "audience");
+        Place place = campaign_place(l, "audience");
         if (w->line[i]) place.line = w->line[i];
         if (!trust_territory_known(w->word[i]))
             faults_add(l->faults, place, "%s, expected countries, [DE, AT], or EU, EEA, WORLD",
@@ -78,18 +73,18 @@ static void check_model(const CampaignCameo *c)
     if (!l->campaign->model || !l->file.cameo_face) return;
     const ModelMedia takes = model_config_media(l->campaign->model);
     if (!takes.control && !takes.image)
-        faults_add(l->faults, place_of(l, "cameo.id"),
+        faults_add(l->faults, campaign_place(l, "cameo.id"),
                    "%s takes no pictures (%s), so it cannot show a face; give a VACE or an image-to-video model, or "
                    "cameo.face: false",
                    l->file.model, l->campaign->model->pipeline);
     if (c->image && l->file.image)
-        faults_add(l->faults, place_of(l, "image"),
+        faults_add(l->faults, campaign_place(l, "image"),
                    "the first frame is the cameo's face already; leave one of them out");
 }
 
 static Template *compile(CampaignLoad *l, const char *key, const char *text)
 {
-    return text ? template_new(text, &l->campaign->customers, place_of(l, key), l->faults) : NULL;
+    return text ? template_new(text, &l->campaign->customers, campaign_place(l, key), l->faults) : NULL;
 }
 
 static void find_store(CampaignCameo *c)
@@ -108,10 +103,10 @@ CampaignCameo *campaign_cameo_new(CampaignLoad *l)
     const CampaignFile *f = &l->file;
     check_audience(l);
     if (!f->cameo_id && f->voice.voice && strcmp(f->voice.voice, "cameo") == 0)
-        faults_add(l->faults, place_of(l, "voice.voice"), "cameo, without cameo.id; expected whose voice");
+        faults_add(l->faults, campaign_place(l, "voice.voice"), "cameo, without cameo.id; expected whose voice");
     if (!f->cameo_id) {
         if (f->cameo_purpose)
-            faults_add(l->faults, place_of(l, "cameo.purpose"),
+            faults_add(l->faults, campaign_place(l, "cameo.purpose"),
                        "without cameo.id; expected whose likeness, \"{{cameo}}\"");
         return NULL;
     }
@@ -119,7 +114,7 @@ CampaignCameo *campaign_cameo_new(CampaignLoad *l)
     c->l = l;
     c->id = compile(l, "cameo.id", f->cameo_id);
     if (!f->cameo_purpose)
-        faults_add(l->faults, place_of(l, "cameo.id"),
+        faults_add(l->faults, campaign_place(l, "cameo.id"),
                    "cameo.purpose is missing; expected what for, as the people's consents say it");
     c->purpose = compile(l, "cameo.purpose", f->cameo_purpose ? f->cameo_purpose : "");
     c->viewer = compile(l, "cameo.for", f->cameo_for);
@@ -127,7 +122,8 @@ CampaignCameo *campaign_cameo_new(CampaignLoad *l)
     c->lips = l->campaign->model && l->campaign->model->dit.sound_count && speaks_as_cameo(f);
     find_store(c);
     if (!f->cameo_face && !uses_voice(f))
-        faults_add(l->faults, place_of(l, "cameo.id"), "neither cameo.face nor cameo.voice; expected one of them");
+        faults_add(l->faults, campaign_place(l, "cameo.id"),
+                   "neither cameo.face nor cameo.voice; expected one of them");
     check_model(c);
     return c;
 }
@@ -181,7 +177,7 @@ static void check_needed(CampaignCameo *c, int64_t row)
     const bool picture = c->image && model_config_media(c->l->campaign->model).needs_image;
     const int column = template_first_column(c->id);
     if ((!picture && !c->lips) || *expand(c, 0, c->id, row)) return;
-    Place place = place_of(c->l, "cameo.id");
+    Place place = campaign_place(c->l, "cameo.id");
     if (column >= 0) place = (Place){c->l->campaign->customers_file, customers->line[row], customers->column[column]};
     faults_add(c->l->faults, place, "no cameo; %s needs %s in every row", c->l->file.model,
                picture && c->lips ? "their picture and voice"

@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/file.h"
 #include "common/finish_spec.h"
 #include "common/log.h"
-#include "common/moment.h"
 #include "common/shell.h"
 #include "coordinator/campaign/cache.h"
 #include "coordinator/campaign/cameo.h"
@@ -25,7 +23,7 @@
 #include "coordinator/campaign/suppress.h"
 #include "coordinator/campaign/variants.h"
 
-static Place place_of(const CampaignLoad *l, const char *key)
+Place campaign_place(const CampaignLoad *l, const char *key)
 {
     return (Place){l->campaign->file, campaign_file_line(&l->file, key), key};
 }
@@ -35,7 +33,7 @@ static void read_model(CampaignLoad *l)
     if (!l->file.model) return;
     l->campaign->model_folder = path_join(l->campaign->folder, l->file.model);
     Status s = model_config_read(l->campaign->model_folder, &l->campaign->model);
-    if (failed(s)) faults_add(l->faults, place_of(l, "model"), "%s", s.message);
+    if (failed(s)) faults_add(l->faults, campaign_place(l, "model"), "%s", s.message);
 }
 
 static CustomersOptions customers_options(CampaignLoad *l)
@@ -47,7 +45,7 @@ static CustomersOptions customers_options(CampaignLoad *l)
     if (customers_text_knows(f->encoding))
         o.encoding = f->encoding;
     else
-        faults_add(l->faults, place_of(l, "encoding"),
+        faults_add(l->faults, campaign_place(l, "encoding"),
                    "%s, expected auto, utf-8, utf-16, windows-1252 or another that iconv knows",
                    quoted(f->encoding).text);
     return o;
@@ -62,7 +60,7 @@ static void read_customers(CampaignLoad *l)
     if (file_exists(file))
         customers_read(file, &options, l->faults, &l->campaign->customers);
     else
-        faults_add(l->faults, place_of(l, "customers"), "%s: no such file", file);
+        faults_add(l->faults, campaign_place(l, "customers"), "%s: no such file", file);
 }
 
 /* ---- settings of the shots ---- */
@@ -141,7 +139,7 @@ static void check_settings(CampaignLoad *l)
     l->base = m->defaults;
     campaign_settings(l, &l->base);
     for (int i = 0; i < SETTING_COUNT; i++) {
-        Place place = place_of(l, setting[i].key);
+        Place place = campaign_place(l, setting[i].key);
         if (!campaign_file_has(&l->file, setting[i].key)) continue;
         if (i > 0 && setting[i].set == setting[i - 1].set && campaign_file_has(&l->file, setting[i - 1].key)) continue;
         ShotSpec alone = m->defaults;
@@ -150,13 +148,11 @@ static void check_settings(CampaignLoad *l)
         if (failed(s)) add_model_fault(l, place, s.message);
     }
     Status s = model_config_check_shot(m, &l->base);
-    if (failed(s) && faults_count(l->faults) == before) add_model_fault(l, place_of(l, "model"), s.message);
+    if (failed(s) && faults_count(l->faults) == before) add_model_fault(l, campaign_place(l, "model"), s.message);
     char advice[DISTILLED_ADVICE];
     if (distilled_advice(&m->distilled, &l->base, advice))
-        faults_warn(l->faults, place_of(l, "model"), "", "was %s", advice);
+        faults_warn(l->faults, campaign_place(l, "model"), "", "was %s", advice);
 }
-
-static bool is_given(const char *text) { return text && strcmp(text, "none") != 0; }
 
 static bool is_step_key(const CampaignLoad *l) { return campaign_file_has(&l->file, "steps"); }
 
@@ -166,23 +162,23 @@ static void check_reuse(CampaignLoad *l)
     const CampaignFile *f = &l->file;
     ShotSpec *s = &l->base;
     const char *const piece[] = {f->trunk_steps ? "reuse.trunk_steps" : NULL,
-                                 is_given(f->cache) ? "reuse.cache" : NULL};
+                                 campaign_is_given(f->cache) ? "reuse.cache" : NULL};
     for (int i = 0; i < 2 && l->campaign->model->dit.sound_count; i++)
         if (piece[i])
-            faults_add(l->faults, place_of(l, piece[i]),
+            faults_add(l->faults, campaign_place(l, piece[i]),
                        "%s speaks: it makes a video in several pieces, for which this is "
                        "not measured; leave the key out",
                        f->model);
     if (f->trunk_steps >= s->steps && s->steps > 0 && f->trunk_steps > 0)
-        faults_add(l->faults, place_of(l, "reuse.trunk_steps"), "%d, expected 0 to %d: %s %d steps", f->trunk_steps,
-                   s->steps - 1, is_step_key(l) ? "steps says" : "the model takes", s->steps);
+        faults_add(l->faults, campaign_place(l, "reuse.trunk_steps"), "%d, expected 0 to %d: %s %d steps",
+                   f->trunk_steps, s->steps - 1, is_step_key(l) ? "steps says" : "the model takes", s->steps);
     else
         s->trunk_steps = f->trunk_steps;
     if (f->trunk_prompt && !f->trunk_steps)
-        faults_warn(l->faults, place_of(l, "reuse.trunk_prompt"), "",
+        faults_warn(l->faults, campaign_place(l, "reuse.trunk_prompt"), "",
                     "changes nothing without trunk_steps, the number of steps that it is for");
     if (f->guided_to >= f->guided_from)
-        faults_add(l->faults, place_of(l, f->guided_to > 0 ? "reuse.guided_to" : "reuse.guided_from"),
+        faults_add(l->faults, campaign_place(l, f->guided_to > 0 ? "reuse.guided_to" : "reuse.guided_from"),
                    "%g, expected less than guided_from = %g: noise falls from 1 to 0", f->guided_to, f->guided_from);
     else if (f->guided_from < 1 || f->guided_to > 0) {
         s->guided_from = f->guided_from;
@@ -219,7 +215,7 @@ static void check_renditions(CampaignLoad *l)
     Campaign *c = l->campaign;
     const YamlWords *words = &l->file.renditions;
     for (int i = 0; i < words->count; i++) {
-        Place place = place_of(l, "renditions");
+        Place place = campaign_place(l, "renditions");
         if (words->line[i]) place.line = words->line[i];
         bool again = false;
         for (int k = 0; k < i; k++) again = again || strcmp(words->word[k], words->word[i]) == 0;
@@ -244,11 +240,11 @@ static void check_lengths(CampaignLoad *l)
     for (int i = 0; i < c->rendition_count; i++) {
         const Rendition *r = &c->rendition[i];
         if (r->max_s > 0 && seconds > r->max_s)
-            faults_add(l->faults, place_of(l, "renditions"),
+            faults_add(l->faults, campaign_place(l, "renditions"),
                        "%s takes clips of at most %g s, and these have %.3g s: give fewer frames, or leave it out",
                        r->name, r->max_s, seconds);
         if (seconds < r->min_s && campaign_file_line(&l->file, "renditions"))
-            faults_warn(l->faults, place_of(l, "renditions"), "",
+            faults_warn(l->faults, campaign_place(l, "renditions"), "",
                         "%s takes clips of %g s and more, and these have %.3g s: the last frame is held", r->name,
                         r->min_s, seconds);
     }
@@ -275,7 +271,8 @@ static void compile_trunk(CampaignLoad *l)
     size_t room = 0;
     if (!f->trunk_steps) return;
     if (f->trunk_prompt)
-        l->trunk = template_new(f->trunk_prompt, &l->campaign->customers, place_of(l, "reuse.trunk_prompt"), l->faults);
+        l->trunk =
+            template_new(f->trunk_prompt, &l->campaign->customers, campaign_place(l, "reuse.trunk_prompt"), l->faults);
     else
         template_expand(l->prompt, &l->campaign->customers, -1, &l->trunk_prompt, &room);
 }
@@ -285,157 +282,15 @@ static void compile_templates(CampaignLoad *l)
     const Customers *c = &l->campaign->customers;
     const CampaignFile *f = &l->file;
     const char *negative = f->negative ? f->negative : l->campaign->model ? l->campaign->model->defaults.negative : "";
-    l->prompt = template_new(f->prompt ? f->prompt : "", c, place_of(l, "prompt"), l->faults);
-    l->negative = template_new(negative, c, place_of(l, "negative"), l->faults);
-    if (f->seed) l->seed = template_new(f->seed, c, place_of(l, "seed"), l->faults);
+    l->prompt = template_new(f->prompt ? f->prompt : "", c, campaign_place(l, "prompt"), l->faults);
+    l->negative = template_new(negative, c, campaign_place(l, "negative"), l->faults);
+    if (f->seed) l->seed = template_new(f->seed, c, campaign_place(l, "seed"), l->faults);
     compile_trunk(l);
-}
-
-/* ---- how it is run ---- */
-
-/* Of an address's host, which may have a port: nothing leaves this machine on its way to it. */
-static bool is_this_machine(const char *host, size_t length)
-{
-    static const char *const own[] = {"localhost", "127.0.0.1", "[::1]"};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        size_t n = strlen(own[i]);
-        if (length >= n && strncasecmp(host, own[i], n) == 0 && (length == n || host[n] == ':')) return true;
-    }
-    return false;
-}
-
-void campaign_check_address(CampaignLoad *l, const char *key, const char *address)
-{
-    Place place = place_of(l, key);
-    size_t scheme = strncmp(address, "https://", 8) == 0 ? 8 : strncmp(address, "http://", 7) == 0 ? 7 : 0;
-    size_t host = scheme ? strcspn(address + scheme, "/?#") : 0;
-    if (host == 0 || strpbrk(address, " \t\r\n"))
-        faults_add(l->faults, place, "%s, expected an address, https://HOST/...", quoted(address).text);
-    else if (scheme == 7 && !is_this_machine(address + scheme, host))
-        faults_add(l->faults, place,
-                   "%s, expected https://: events carry customers' ids, and http is for this machine only (localhost)",
-                   quoted(address).text);
-    else if (memchr(address + scheme, '@', host))
-        faults_add(l->faults, place, "a user or password in the address, expected none; events are signed instead");
-}
-
-/* Who can read the key can sign as this campaign. */
-static void check_secret(CampaignLoad *l, const char *file)
-{
-    struct stat info;
-    const Place place = place_of(l, "notify.secret_file");
-    if (customers_bad_byte(file, strlen(file)) >= 0) {
-        faults_add(l->faults, place, "%s: expected a path in UTF-8", file);
-    } else if (stat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
-        faults_add(l->faults, place, "%s: expected a regular file", file);
-    } else if (info.st_mode & (S_IRWXG | S_IRWXO)) {
-        char *word = shell_word(file);
-        faults_add(l->faults, place, "%s: others may read it (mode %03o); `chmod 600 %s`", file,
-                   (unsigned)info.st_mode & 0777u, word);
-        free(word);
-    }
-}
-
-static void read_notify(CampaignLoad *l)
-{
-    const CampaignFile *f = &l->file;
-    NotifySettings *n = &l->campaign->settings.notify;
-    if (is_given(f->webhook)) {
-        campaign_check_address(l, "notify.webhook", f->webhook);
-        n->webhook = text_copy(f->webhook);
-    }
-    if (is_given(f->command)) n->command = text_copy(f->command);
-    if (is_given(f->secret_file)) {
-        char *path = path_join(l->campaign->folder, f->secret_file);
-        n->secret_file = realpath(path, NULL);
-        if (n->secret_file)
-            check_secret(l, n->secret_file);
-        else
-            faults_add(l->faults, place_of(l, "notify.secret_file"), "%s: no such file", path);
-        free(path);
-    }
-    for (int i = 0; i < f->events.count; i++) {
-        int k = 0;
-        while (settings_event[k] && strcmp(settings_event[k], f->events.word[i]) != 0) k++;
-        Place place = place_of(l, "notify.events");
-        if (f->events.line[i]) place.line = f->events.line[i];
-        if (settings_event[k])
-            snprintf(n->event[n->event_count++], NOTIFY_EVENT_BYTES, "%s", settings_event[k]);
-        else
-            faults_add(l->faults, place,
-                       "%s, expected run.finished, run.stopped, run.stuck, run.max_fails, "
-                       "run.waiting, pilot.ready, clip.failed or deadline.at_risk",
-                       quoted(f->events.word[i]).text);
-    }
-}
-
-/* The file of a series lies beside the campaigns, and is made by the first lot. */
-static void read_series(CampaignLoad *l, ReviewSettings *r)
-{
-    const CampaignFile *f = &l->file;
-    const Place place = place_of(l, "review.series");
-    if (!is_given(f->review_series)) {
-        if (campaign_file_has(f, "review.aql"))
-            faults_add(l->faults, place_of(l, "review.aql"), "expected review.series with it: an AQL is of a series");
-        return;
-    }
-    char *path = path_join(l->campaign->folder, f->review_series), *folder = path_folder(path);
-    if (customers_bad_byte(path, strlen(path)) >= 0)
-        faults_add(l->faults, place, "expected a path in UTF-8");
-    else if (r->policy != REVIEW_SAMPLE)
-        faults_add(l->faults, place, "expected review.policy: sample with it");
-    else if (!file_is_folder(folder))
-        faults_add(l->faults, place, "%s: no such folder", folder);
-    else
-        r->series = text_copy(path), r->aql = f->review_aql;
-    free(folder);
-    free(path);
-}
-
-static void read_review(CampaignLoad *l)
-{
-    const CampaignFile *f = &l->file;
-    ReviewSettings *r = &l->campaign->settings.review;
-    *r = (ReviewSettings){.policy = review_policy_find(*f->review ? f->review : f->review_policy),
-                          .lq = f->review_lq,
-                          .four_eyes = f->review_four_eyes};
-    read_series(l, r);
-}
-
-static void read_settings(CampaignLoad *l)
-{
-    const CampaignFile *f = &l->file;
-    Settings *s = &l->campaign->settings;
-    double when;
-    read_review(l);
-    s->priority = f->priority;
-    if (!retention_parse(f->retention, &s->retention_s))
-        faults_add(l->faults, place_of(l, "retention"), "%s, expected 30d, 12h or 8w, or none",
-                   quoted(f->retention).text);
-    s->pilot = f->pilot;
-    s->mixed = f->reuse_mixed;
-    s->keep_masters = f->keep_masters;
-    memcpy(s->limit_s, f->limit_s, sizeof s->limit_s);
-    if (f->max_fails && !max_fails_parse(f->max_fails, &s->max_fails))
-        faults_add(l->faults, place_of(l, "max_fails"), "%s, expected a number of clips, 20, or a share of them, 5%%",
-                   quoted(f->max_fails).text);
-    if (!is_given(f->deadline)) return read_notify(l);
-    if (strlen(f->deadline) >= DEADLINE_BYTES || !deadline_parse(f->deadline, 0, &when)) {
-        faults_add(l->faults, place_of(l, "deadline"),
-                   "%s, expected a time of day, \"06:00\", or \"2026-01-31 06:00\"%s", quoted(f->deadline).text,
-                   strlen(f->deadline) < 14 ? "" : ", a year of four digits, a day and a time that exist");
-    } else if (deadline_parse(f->deadline, moment_wall_s(), &when) && when < moment_wall_s()) {
-        faults_warn(l->faults, place_of(l, "deadline"), "", "%s is over", quoted(f->deadline).text);
-        snprintf(s->deadline, sizeof s->deadline, "%s", f->deadline);
-    } else {
-        snprintf(s->deadline, sizeof s->deadline, "%s", f->deadline);
-    }
-    read_notify(l);
 }
 
 static void check_all(CampaignLoad *l)
 {
-    read_settings(l);
+    campaign_read_run_keys(l);
     read_model(l);
     read_customers(l);
     variants_add(l);
@@ -461,14 +316,14 @@ static void check_all(CampaignLoad *l)
 static void read_cache(CampaignLoad *l)
 {
     Campaign *c = l->campaign;
-    if (!is_given(l->file.cache)) return;
+    if (!campaign_is_given(l->file.cache)) return;
     char *path = path_join(c->folder, l->file.cache), *word = shell_word(c->file), *out = shell_word(path);
     Status status = campaign_cache_read(path, &l->base, c->model_hash, &c->reused_steps, &l->cache_adapters);
     if (failed(status))
-        faults_add(l->faults, place_of(l, "reuse.cache"), "%s; `reelwright calibrate %s --output %s` measures it",
+        faults_add(l->faults, campaign_place(l, "reuse.cache"), "%s; `reelwright calibrate %s --output %s` measures it",
                    status.message, word, out);
     else if (!c->reused_steps)
-        faults_warn(l->faults, place_of(l, "reuse.cache"), "",
+        faults_warn(l->faults, campaign_place(l, "reuse.cache"), "",
                     "leaves nothing out: no step kept to the bound when it was measured");
     l->base.reused_steps = c->reused_steps;
     free(path);
@@ -484,7 +339,7 @@ static void check_cache_adapters(const CampaignLoad *l)
         char *adapters = shot_adapters(&c->shot[i].spec);
         const bool same = strcmp(adapters, l->cache_adapters) == 0;
         if (!same)
-            faults_add(l->faults, place_of(l, "reuse.cache"),
+            faults_add(l->faults, campaign_place(l, "reuse.cache"),
                        "was measured with %s%s, and a render has %s; `reelwright calibrate` measures a campaign "
                        "whose rows all have the same",
                        *l->cache_adapters ? "the adapter " : "no adapters", l->cache_adapters,

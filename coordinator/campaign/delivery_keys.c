@@ -6,13 +6,6 @@
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/suppress.h"
 
-static Place place_of(const CampaignLoad *l, const char *key)
-{
-    return (Place){l->campaign->file, campaign_file_line(&l->file, key), key};
-}
-
-static bool is_given(const char *text) { return text && strcmp(text, "none") != 0; }
-
 static void read_suppress(CampaignLoad *l, DeliverySettings *d)
 {
     const YamlWords *by = &l->file.suppress_by;
@@ -20,19 +13,19 @@ static void read_suppress(CampaignLoad *l, DeliverySettings *d)
     for (int i = 0; i < by->count; i++) {
         d->suppress_by[d->suppress_by_count++] = text_copy(by->word[i]);
         if (c->column_count && customers_column(c, by->word[i]) < 0)
-            faults_add(l->faults, place_of(l, "deliver.suppress_by"), "no column %s among the customers'",
+            faults_add(l->faults, campaign_place(l, "deliver.suppress_by"), "no column %s among the customers'",
                        quoted(by->word[i]).text);
     }
-    if (by->count && !is_given(l->file.deliver_suppress))
-        faults_add(l->faults, place_of(l, "deliver.suppress_by"),
+    if (by->count && !campaign_is_given(l->file.deliver_suppress))
+        faults_add(l->faults, campaign_place(l, "deliver.suppress_by"),
                    "columns, but no deliver.suppress that could name them");
-    if (!is_given(l->file.deliver_suppress)) return;
+    if (!campaign_is_given(l->file.deliver_suppress)) return;
     char *path = path_join(l->campaign->folder, l->file.deliver_suppress);
     d->suppress = realpath(path, NULL);
     Status status = d->suppress ? suppress_read(d->suppress, (const char *const *)d->suppress_by, d->suppress_by_count,
                                                 &l->suppress)
                                 : status_errno(ERR_INPUT, "%s", path);
-    if (failed(status)) faults_add(l->faults, place_of(l, "deliver.suppress"), "%s", status.message);
+    if (failed(status)) faults_add(l->faults, campaign_place(l, "deliver.suppress"), "%s", status.message);
     free(path);
 }
 
@@ -40,8 +33,8 @@ void campaign_read_delivery(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
     DeliverySettings *d = &l->campaign->settings.delivery;
-    if (is_given(f->deliver_upload)) d->upload = text_copy(f->deliver_upload);
-    if (is_given(f->deliver_webhook)) {
+    if (campaign_is_given(f->deliver_upload)) d->upload = text_copy(f->deliver_upload);
+    if (campaign_is_given(f->deliver_webhook)) {
         campaign_check_address(l, "deliver.webhook", f->deliver_webhook);
         d->webhook = text_copy(f->deliver_webhook);
     }

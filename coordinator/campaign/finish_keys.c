@@ -16,7 +16,9 @@ enum { MAX_TEXT_BYTES = 4096 };
 
 static Place place_of(const CampaignLoad *l, const char *key, int line)
 {
-    return (Place){l->campaign->file, line ? line : campaign_file_line(&l->file, key), key};
+    Place place = campaign_place(l, key);
+    if (line) place.line = line;
+    return place;
 }
 
 static bool is_blank(const char *text) { return text[strspn(text, " \t\r\n")] == 0; }

@@ -175,8 +175,7 @@ Landing *landing_new(CampaignLoad *l)
     p->html.self = p;
     Status status = read_file(p, &text);
     if (failed(status)) {
-        faults_add(l->faults, (Place){l->campaign->file, campaign_file_line(&l->file, "page"), "page"}, "%s",
-                   status.message);
+        faults_add(l->faults, campaign_place(l, "page"), "%s", status.message);
     } else {
         read_parts(p, text);
         warn_of_gaps(p);

@@ -89,11 +89,6 @@ typedef struct {
     const Entry *entry;
 } Case;
 
-static Place place_of(const CampaignLoad *l, const char *key)
-{
-    return (Place){l->campaign->file, campaign_file_line(&l->file, key), key};
-}
-
 static bool accepts(const CampaignLoad *l, const char *licence)
 {
     const YamlWords *w = &l->file.licence_accept;
@@ -108,10 +103,10 @@ static void complain(const Case *c, const char *name, const char *what, const ch
     CampaignLoad *l = c->l;
     char *from = *c->part->from ? text_format(" (%s)", c->part->from) : text_copy("");
     if (accepts(l, name))
-        faults_warn(l->faults, place_of(l, c->key), "", "part %s%s: %s; accepted: %s", c->part->part, from, what,
+        faults_warn(l->faults, campaign_place(l, c->key), "", "part %s%s: %s; accepted: %s", c->part->part, from, what,
                     l->file.licence_reason);
     else
-        faults_add(l->faults, place_of(l, c->key),
+        faults_add(l->faults, campaign_place(l, c->key),
                    "part %s%s: %s; %s, or say why it may: licence: {accept: [%s], reason: ...}", c->part->part, from,
                    what, cure, *name ? name : "unknown");
     free(from);
@@ -207,10 +202,10 @@ static void check_operator(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
     if (f->operator_territory && !trust_territory_known(f->operator_territory))
-        faults_add(l->faults, place_of(l, "operator.territory"), "%s, expected a country's code, DE",
+        faults_add(l->faults, campaign_place(l, "operator.territory"), "%s, expected a country's code, DE",
                    quoted(f->operator_territory).text);
     if (f->licence_accept.count && (!f->licence_reason || !f->licence_reason[strspn(f->licence_reason, " \t\n")]))
-        faults_add(l->faults, place_of(l, "licence.accept"),
+        faults_add(l->faults, campaign_place(l, "licence.accept"),
                    "without licence.reason; expected why it may be used, for the dossier");
 }
 
@@ -227,7 +222,7 @@ static void check_voice(CampaignLoad *l, Yaml *table)
     if ((!v->text && !v->ssml) || v->file) return;
     char *card = v->card ? path_join(l->campaign->folder, v->card) : NULL;
     if (card && !file_exists(card))
-        faults_add(l->faults, place_of(l, "voice.card"), "%s: no such file", quoted(v->card).text);
+        faults_add(l->faults, campaign_place(l, "voice.card"), "%s: no such file", quoted(v->card).text);
     licence_add_voice(v->engine, card, &parts);
     check_parts(l, table, v->text ? "voice.text" : "voice.ssml", &parts);
     free(card);

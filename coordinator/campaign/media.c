@@ -81,11 +81,6 @@ struct CampaignMedia {
     ShotLora lora[SHOT_MAX_LORAS];
 };
 
-static Place key_place(const CampaignMedia *m, const char *key)
-{
-    return (Place){m->l->campaign->file, campaign_file_line(&m->l->file, key), key};
-}
-
 /* NULL: it is none. */
 static const char *expert_of(FileKind kind)
 {
@@ -96,7 +91,7 @@ static const char *expert_of(FileKind kind)
 
 static void add_slot(CampaignMedia *m, int at, const char *key, const char *text, int line)
 {
-    Place place = key_place(m, key);
+    Place place = campaign_place(m->l, key);
     if (line) place.line = line;
     if (!text) return;
     if (!text[strspn(text, " \t\n")]) {
@@ -118,7 +113,7 @@ static void read_scales(CampaignMedia *m)
     const ModelConfig *c = m->l->campaign->model;
     bool other_than_1 = false;
     for (int i = 0; i < w->count; i++) {
-        Place place = key_place(m, "control.scale");
+        Place place = campaign_place(m->l, "control.scale");
         if (w->line[i]) place.line = w->line[i];
         char *end = w->word[i];
         double x = strspn(end, "0123456789.+-eE") == strlen(end) ? strtod(end, &end) : -1;
@@ -128,7 +123,7 @@ static void read_scales(CampaignMedia *m)
         m->scale[i] = x;
     }
     if (c && c->dit.vace_count && w->count > 1 && w->count != c->dit.vace_count)
-        faults_add(m->l->faults, key_place(m, "control.scale"),
+        faults_add(m->l->faults, campaign_place(m->l, "control.scale"),
                    "%d numbers, expected 1 or %d: one for each control layer", w->count, c->dit.vace_count);
     if (!other_than_1) return; /* it is what holds without the key */
     m->scale_count = w->count;
@@ -153,7 +148,7 @@ static void check_kind(CampaignMedia *m)
                {"control.mask", f->control_mask, takes.control, false},
                {"control.scale", m->scale_count > 0, takes.control, false}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        Place place = key_place(m, row[i].key);
+        Place place = campaign_place(m->l, row[i].key);
         if (row[i].given && !row[i].taken)
             faults_add(m->l->faults, place, "%s takes none (%s); leave the key out, or give another model", f->model,
                        c->pipeline);
@@ -174,7 +169,7 @@ static void add_loras(CampaignMedia *m)
     const YamlTables *list = &m->l->file.loras;
     const ModelConfig *c = m->l->campaign->model;
     if (list->count > SHOT_MAX_LORAS)
-        faults_add(m->l->faults, key_place(m, "loras"), "%d adapters, expected at most %d", list->count,
+        faults_add(m->l->faults, campaign_place(m->l, "loras"), "%d adapters, expected at most %d", list->count,
                    SHOT_MAX_LORAS);
     for (int i = 0; i < list->count && i < SHOT_MAX_LORAS; i++) {
         const CampaignLora *lora = (const CampaignLora *)list->item + i;

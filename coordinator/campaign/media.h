@@ -25,7 +25,7 @@ const char *campaign_media_recording(CampaignMedia *m, const char *path, const c
 int campaign_media_slots(void);
 const Template *campaign_media_template(const CampaignMedia *m, int slot);
 const char *campaign_media_key(const CampaignMedia *m, int slot); /* of the campaign file, "references" */
-int64_t campaign_media_count(const CampaignMedia *m); /* distinct files that rows name */
+int64_t campaign_media_count(const CampaignMedia *m);             /* distinct files that rows name */
 
 /* Each adapter that a row was found to name, once, by its path. */
 void campaign_media_adapters(CampaignMedia *m, void (*see)(void *self, const char *file), void *self);

@@ -28,7 +28,7 @@ static bool ends_with(const char *text, const char *end)
 /* Adapters lie in the folder's root, or in transformer/ beside the weights, when somebody means them to be used. */
 static void warn_of_adapters(CampaignLoad *l, const char *folder, bool root)
 {
-    const Place place = {l->campaign->file, campaign_file_line(&l->file, "model"), "model"};
+    const Place place = campaign_place(l, "model");
     DIR *d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d));) {
         const bool adapter = strcasestr(e->d_name, "lora") || strcasestr(e->d_name, "adapter");
@@ -43,7 +43,7 @@ void campaign_model_check(CampaignLoad *l)
 {
     static const char *const part[] = {"transformer", "transformer_2"};
     const Campaign *c = l->campaign;
-    const Place place = {c->file, campaign_file_line(&l->file, "model"), "model"};
+    const Place place = campaign_place(l, "model");
     if (!c->model) return;
     Status status = probe ? probe->open(c->model_folder, &l->probe) : status_ok();
     if (failed(status)) faults_add(l->faults, place, "%s", status.message);
@@ -116,7 +116,7 @@ static void warn_of_prompts(CampaignLoad *l, const Long *found)
     const Campaign *c = l->campaign;
     const int column = template_first_column(l->prompt);
     const Place place = column < 0
-                            ? (Place){c->file, campaign_file_line(&l->file, "prompt"), "prompt"}
+                            ? campaign_place(l, "prompt")
                             : (Place){c->customers_file, c->customers.line[found->row], c->customers.column[column]};
     char others[96] = "", same[128] = "";
     if (found->shots > 1)
@@ -145,7 +145,7 @@ void campaign_model_warn(CampaignLoad *l)
     }
     if (found.row >= 0) warn_of_prompts(l, &found);
     if (c->shot_count && is_long(l, c->shot[0].spec.negative, &tokens, read))
-        faults_warn(l->faults, (Place){c->file, campaign_file_line(&l->file, "negative"), "negative"}, "",
+        faults_warn(l->faults, campaign_place(l, "negative"), "",
                     "the negative prompt has %d tokens; the model reads the first %d and never sees the rest", tokens,
                     probe->most_tokens);
     Cut *one, *next;

@@ -46,7 +46,7 @@ static Place row_place(const CampaignLoad *l, const Template *t, const char *key
 {
     const Customers *c = &l->campaign->customers;
     int column = template_first_column(t);
-    if (column < 0) return (Place){l->campaign->file, campaign_file_line(&l->file, key), key};
+    if (column < 0) return campaign_place(l, key);
     return (Place){l->campaign->customers_file, c->line[row], c->column[column]};
 }
 
@@ -194,7 +194,7 @@ static void count_trunks(Planner *p)
     free(first);
     if (c->trunk_count == c->shot_count && c->shot_count > 1)
         faults_warn(
-            l->faults, (Place){c->file, campaign_file_line(&l->file, "reuse.trunk_steps"), "reuse.trunk_steps"}, "",
+            l->faults, campaign_place(l, "reuse.trunk_steps"), "",
             "no two renders share their first steps: they differ in more than the prompt (%s). It saves nothing "
             "and changes the clips",
             l->seed ? "seed, pictures or trunk_prompt"
@@ -208,8 +208,7 @@ static void check_trunk(Planner *p, int64_t row, ShotSpec *spec)
     const Customers *c = &l->campaign->customers;
     if (!spec->trunk_steps || spec->trunk_steps < spec->steps) return;
     if (!p->trunk_told)
-        faults_warn(l->faults,
-                    (Place){l->campaign->file, campaign_file_line(&l->file, "reuse.trunk_steps"), "reuse.trunk_steps"},
+        faults_warn(l->faults, campaign_place(l, "reuse.trunk_steps"),
                     c->id_column < 0 ? "" : customers_value(c, row, c->id_column),
                     "renders with a step-distilled adapter take %d step%s, so they do not share the first %d; expected "
                     "0 to %d where they shall",

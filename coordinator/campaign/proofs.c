@@ -8,11 +8,6 @@
 #include "coordinator/campaign/licence.h"
 #include "coordinator/campaign/load.h"
 
-static Place place_of(const CampaignLoad *l, const char *key)
-{
-    return (Place){l->campaign->file, campaign_file_line(&l->file, key), key};
-}
-
 /* ---- gates ---- */
 
 static const char *set_name(const CampaignFile *f)
@@ -58,7 +53,7 @@ static void check_only_holds(CampaignLoad *l, const char *gate)
     for (size_t i = 0; i < sizeof bound / sizeof *bound; i++) {
         char *key = text_format("gates.%s.%s", gate, bound[i]);
         if (campaign_file_has(&l->file, key))
-            faults_add(l->faults, place_of(l, key), "expected gates.%s.hold_low: %s", gate,
+            faults_add(l->faults, campaign_place(l, key), "expected gates.%s.hold_low: %s", gate,
                        "a clip that looks like another is held, or rendered again");
         free(key);
     }
@@ -71,15 +66,15 @@ static void check_gates(CampaignLoad *l)
     if (!set) return;
     Status status = gate_set_json(gate_set_list(), set, &text);
     if (failed(status))
-        faults_add(l->faults, place_of(l, l->file.gates_set ? "gates.set" : "gates"), "%s", status.message);
+        faults_add(l->faults, campaign_place(l, l->file.gates_set ? "gates.set" : "gates"), "%s", status.message);
     free(text);
     if (!set_name(&l->file) && (l->file.gates_measure || l->file.gates_index))
-        faults_add(l->faults, place_of(l, l->file.gates_measure ? "gates.measure" : "gates.index"),
+        faults_add(l->faults, campaign_place(l, l->file.gates_measure ? "gates.measure" : "gates.index"),
                    "without gates.set; expected which gates, default or brand");
     for (int i = 0; i < GATE_COUNT; i++) {
         char *key = text_format("gates.%s.again", gate_names[i]);
         if (campaign_file_has(&l->file, key) && l->file.gate[i].again > 0 && !gate_is_of_shot(i))
-            faults_add(l->faults, place_of(l, key),
+            faults_add(l->faults, campaign_place(l, key),
                        "expected none: %s measures what finishing adds, which another seed does not change",
                        gate_names[i]);
         free(key);
@@ -101,7 +96,7 @@ static void check_file(CampaignLoad *l, const char *key, const char *file)
 {
     char *path = find_file(l, file);
     if (!path)
-        faults_add(l->faults, place_of(l, key),
+        faults_add(l->faults, campaign_place(l, key),
                    "%s: no such file; `reelwright keys init DIR` makes one to try things with", file);
     free(path);
 }
@@ -112,10 +107,10 @@ void campaign_check_proofs(CampaignLoad *l)
     check_gates(l);
     const char *signs = f->signing_key ? "credentials.key" : "credentials.signer";
     if (!f->certificate != !(f->signing_key || f->signer))
-        faults_add(l->faults, place_of(l, f->certificate ? "credentials.certificate" : signs),
+        faults_add(l->faults, campaign_place(l, f->certificate ? "credentials.certificate" : signs),
                    "expected a certificate and a key (or a signer), both or none of them");
     if (f->signing_key && f->signer)
-        faults_add(l->faults, place_of(l, "credentials.signer"),
+        faults_add(l->faults, campaign_place(l, "credentials.signer"),
                    "there is a credentials.key, too; expected one of them");
     if (f->certificate) check_file(l, "credentials.certificate", f->certificate);
     if (f->signing_key) check_file(l, "credentials.key", f->signing_key);
