@@ -76,7 +76,8 @@ static void set_steps(const CampaignFile *f, ShotSpec *s) { s->steps = f->steps;
 static void set_guidance(const CampaignFile *f, ShotSpec *s) { s->guidance = f->guidance; }
 static void set_guidance_2(const CampaignFile *f, ShotSpec *s) { s->guidance_2 = f->guidance_2; }
 static void set_flow_shift(const CampaignFile *f, ShotSpec *s) { s->flow_shift = f->flow_shift; }
-/* Not every solver takes every grid: both keys together, at either. */
+
+/* Not every solver takes every grid of noise levels: whichever of the two keys is checked, both are set. */
 static void set_schedule(const CampaignFile *f, ShotSpec *s)
 {
     if (*f->scheduler) snprintf(s->scheduler, sizeof s->scheduler, "%s", f->scheduler);
@@ -111,7 +112,7 @@ static void add_model_fault(CampaignLoad *l, Place place, const char *message)
     faults_add(l->faults, place, "%s", named ? message + n + 3 : message);
 }
 
-/* In the place of a model that cannot be read: what no Wan model can make is said in the same round. */
+/* Stands for a model that cannot be read, so that settings that no Wan model takes are faults in the same list. */
 static const ModelConfig *any_model(void)
 {
     static char folder[] = "the model";
@@ -154,9 +155,7 @@ static void check_settings(CampaignLoad *l)
         faults_warn(l->faults, campaign_place(l, "model"), "", "was %s", advice);
 }
 
-static bool is_step_key(const CampaignLoad *l) { return campaign_file_has(&l->file, "steps"); }
-
-/* What shots share or leave out. A trunk without the shot's own last step would make all its variants one. */
+/* The keys of `reuse` that concern steps. The last step is always a shot's own: shots that shared all steps would be one clip. */
 static void check_reuse(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
@@ -171,7 +170,8 @@ static void check_reuse(CampaignLoad *l)
                        f->model);
     if (f->trunk_steps >= s->steps && s->steps > 0 && f->trunk_steps > 0)
         faults_add(l->faults, campaign_place(l, "reuse.trunk_steps"), "%d, expected 0 to %d: %s %d steps",
-                   f->trunk_steps, s->steps - 1, is_step_key(l) ? "steps says" : "the model takes", s->steps);
+                   f->trunk_steps, s->steps - 1,
+                   campaign_file_has(&l->file, "steps") ? "steps says" : "the model takes", s->steps);
     else
         s->trunk_steps = f->trunk_steps;
     if (f->trunk_prompt && !f->trunk_steps)
@@ -198,7 +198,7 @@ static void warn_of_bars(CampaignLoad *l, const Rendition *r, Place place)
                     r->name, r->width, r->height, l->base.width, l->base.height, black);
 }
 
-/* A picture of eight times as many pixels shows that they were made up. Renders of a hundred pixels square are tries. */
+/* A picture of eight times as many pixels as were rendered looks soft. Renders of less than a hundred pixels square are tries: nothing is said. */
 static void warn_of_enlargement(CampaignLoad *l, Place place, const Rendition *r)
 {
     enum { MOST_TIMES = 8, LEAST_PIXELS = 100 * 100 };

@@ -420,5 +420,5 @@ char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
     }
     if (json_object_size(own)) return finish_spec_text(own);
     json_decref(own);
-    return with ? text_copy(with) : NULL; /* of a million rows nothing is parsed that nothing is added to */
+    return with ? text_copy(with) : NULL; /* as it is: parsing a million of them takes long */
 }

@@ -165,7 +165,8 @@ static void check_money(const Case *c)
     free(what);
 }
 
-/* Nobody says anything of it: where the campaign says who makes it and for whom, that is a fault; else nobody has asked. */
+/* No licence is given for the part. That is a fault where the campaign says who makes the clips or for whom (operator, audience); else it is
+ * not told. */
 static void check_silent(const Case *c)
 {
     const CampaignFile *f = &c->l->file;

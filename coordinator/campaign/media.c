@@ -81,7 +81,7 @@ struct CampaignMedia {
     ShotLora lora[SHOT_MAX_LORAS];
 };
 
-/* NULL: it is none. */
+/* Which of the model's transformers an adapter of this kind is for; NULL: the kind is no adapter. */
 static const char *expert_of(FileKind kind)
 {
     return kind == KIND_ADAPTER ? "both" : kind == KIND_ADAPTER_HIGH ? "high" : kind == KIND_ADAPTER_LOW ? "low" : NULL;
@@ -125,7 +125,7 @@ static void read_scales(CampaignMedia *m)
     if (c && c->dit.vace_count && w->count > 1 && w->count != c->dit.vace_count)
         faults_add(m->l->faults, campaign_place(m->l, "control.scale"),
                    "%d numbers, expected 1 or %d: one for each control layer", w->count, c->dit.vace_count);
-    if (!other_than_1) return; /* it is what holds without the key */
+    if (!other_than_1) return; /* as without the key */
     m->scale_count = w->count;
     m->any = m->any || w->count;
 }

@@ -10,8 +10,10 @@
 
 #include "common/file.h"
 
-/* A token is two letters and more, most often: shorter texts are not counted. So many prompts are, at most: 1 ms each. */
-enum { LEAST_BYTES = 400, MOST_COUNTED = 5000 };
+enum {
+    LEAST_BYTES = 400,  /* shorter prompts fit: most tokens have two letters and more */
+    MOST_COUNTED = 5000 /* prompts, at 1 ms each */
+};
 
 static const ModelProbe *probe;
 

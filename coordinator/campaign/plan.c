@@ -123,7 +123,8 @@ typedef struct ShotEntry {
 
 static char *keep(Campaign *c, const char *text) { return texts_keep(c->plan_text, text, strlen(text)); }
 
-static uint64_t first_bits(char digest[HASH_TEXT]) /* cuts it */
+/* The first 16 digits, as a number. Cuts the text. */
+static uint64_t first_bits(char digest[HASH_TEXT])
 {
     digest[16] = 0;
     return strtoull(digest, NULL, 16);
@@ -201,7 +202,7 @@ static void count_trunks(Planner *p)
                     : "each row has a seed of its own; a line `seed: 7` gives all the same");
 }
 
-/* A shot whose adapter brings fewer steps than would be shared shares none: its own last step must be its own. Told of the first one. */
+/* A step-distilled adapter may leave a shot fewer steps than are to be shared; then it shares none. A warning names the first such row. */
 static void check_trunk(Planner *p, int64_t row, ShotSpec *spec)
 {
     CampaignLoad *l = p->l;
@@ -293,8 +294,8 @@ static Hash *begin_fingerprint(const CampaignLoad *l)
     return h;
 }
 
-/* What somebody has agreed to changes from day to day, the campaign does not: a row with a cameo counts by whose it is, and by its
- * shot without their face. */
+/* A consent that is given or taken back is no change of the campaign. So a row with a cameo enters by the cameo's id and by its shot without
+ * the face, not by the shot's key. */
 static void add_to_fingerprint(Hash *h, const PlannedClip *clip, const ShotSpec *spec, const char *cameo,
                                const char *key)
 {

@@ -17,7 +17,7 @@ int variants_arm(const char *variant, const char *id, int arms)
     return (int)(strtoul(digest, NULL, 16) % (unsigned)arms);
 }
 
-/* Pairs of one group: its arms, which stand together. */
+/* How many arms the variant has that begins with this pair; they stand together. */
 static int arms_of(const YamlPairs *p, int first)
 {
     int n = 0;

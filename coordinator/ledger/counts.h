@@ -2,7 +2,7 @@
  *
  * Counts: the number of shots and clips in each state stands in the table `counts`, so that status does not count a million
  * rows. Whoever writes a state does it through these functions, which note the difference; ledger_commit writes the
- * differences in the same transaction. `SET state` stands in counts.c, work.c and steer.c only (tools/check_style.sh). */
+ * differences in the same transaction. `SET state` stands in counts.c, work.c, steer.c and review.c only (tools/check_style.sh). */
 #ifndef REELWRIGHT_LEDGER_STATE_H
 #define REELWRIGHT_LEDGER_STATE_H
 

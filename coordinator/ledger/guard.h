@@ -16,7 +16,7 @@ void guard_close(Guard **g);
 /* True when it is time to call guard_find for all clips: the store has changed since the last time, or a minute has passed. Looks at the
  * store once a second at most. */
 bool guard_is_due(Guard *g, int64_t now_ms);
-void guard_look_again(Guard *g); /* what was due could not be done: it is due at once */
+void guard_look_again(Guard *g); /* the last look could not be finished: the next one is due at once */
 
 typedef struct {               /* owns its texts */
     int64_t clip, shot, lease; /* lease: its last one; 0: none */

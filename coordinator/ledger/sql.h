@@ -44,8 +44,8 @@ struct Ledger {
     } review;
     struct LedgerAlike *alike; /* what the campaign's shots look like: alike.h; NULL until a clip is finished */
     int64_t pilot_only;        /* 1: only clips of the pilot may be made, for it is not approved; 0: all */
-    struct {                   /* where its address leads, or the next free place after that */
-        const char *sql;       /* a literal: known by its address */
+    struct {             /* a hash table by the address of sql; a place that is taken leads to the next free one */
+        const char *sql; /* a literal, so its address is always the same */
         sqlite3_stmt *statement;
     } statement[LEDGER_STATEMENTS];
 };

@@ -72,7 +72,7 @@ Status ledger_count_selected(Ledger *l, const LedgerRequest *r, int64_t *meant, 
     if (verb >= 0) m = move_by(steering[verb].event);
     if (strcmp(r->verb, "reseed") == 0) m = move_by(EV_CHANGE);
     if (ledger_review_is_verb(r->verb)) m = move_by(ledger_review_event_of(r->verb));
-    if (verb >= 0 && steering[verb].event == EV_CANCEL) /* what is in work comes back first */
+    if (verb >= 0 && steering[verb].event == EV_CANCEL) /* the coordinator ends its lease first */
         m.moves[CLIP_FINISHING] = true;
     Status status = ledger_select_read(l, r, SELECT_FROM_ALL, (SelectSink){count_one, &m});
     *meant = m.meant;
@@ -135,7 +135,7 @@ Status ledger_follow_clips(Ledger *l, int64_t shot)
     ShotState is = SHOT_PLANNED;
     bool wanted = false;
     TRY(ledger_state_read_shot(l, shot, &is));
-    if (is == SHOT_LEASED) return status_ok(); /* ledger_unwanted_leases */
+    if (is == SHOT_LEASED) return status_ok(); /* if nobody wants it, ledger_unwanted_leases finds its lease */
     if (is == SHOT_MASTERED) return follow_mastered(l, shot);
     TRY(is_wanted(l, shot, &wanted));
     if (wanted == (is == SHOT_PLANNED) || (!wanted && is != SHOT_PLANNED)) return status_ok();

@@ -43,7 +43,7 @@ static bool asks_the_same(const ShotSpec *a, const ShotSpec *b)
            strcmp(a->scheduler, b->scheduler) == 0 && strcmp(a->sigmas, b->sigmas) == 0;
 }
 
-/* What the shots ask of the transformer; the first of each trunk computes it, or rather the first of those that are computed. */
+/* How often the campaign evaluates the transformer. Of shots that share their first steps, the first computes them. */
 static Status count_evaluations(Estimate *p)
 {
     const Campaign *c = p->campaign;
@@ -67,7 +67,7 @@ static Status count_evaluations(Estimate *p)
     return status;
 }
 
-/* Of a render of the record. One that does not say it left nothing out. */
+/* Evaluations in a render of the record. A record that does not say how many is taken to have left nothing out. */
 static double recorded_evaluations(const Record *r)
 {
     const double known = work_number(r, "evaluations");
@@ -159,8 +159,8 @@ void basis_clear(Basis *b)
     *b = (Basis){0};
 }
 
-/* The measurement of as many workers in as large groups as are asked for. Where there is none, that of the same groups, or the first, and
- * workers that are as fast as those. */
+/* The measurement with the number of workers and the group size that the options ask for. Where there is none: the first with that group
+ * size, else the record itself; each worker is then taken to be as fast as there. */
 static const Record *choose_record(const Estimate *p)
 {
     const int workers = p->o->workers, group = p->o->group_size;
@@ -173,7 +173,7 @@ static const Record *choose_record(const Estimate *p)
     return same_groups ? same_groups : &p->record;
 }
 
-/* What is asked for is not what was measured. */
+/* Plans for the workers and groups that the options ask for, and notes it where others were measured. */
 static void ask_for_workers(Estimate *p)
 {
     const Record *r = p->by.record;
@@ -220,7 +220,7 @@ static double mean_of(Times t)
     return sum / t.count;
 }
 
-/* With fewer nodes not even workers that never wait would be done in time. */
+/* Where the search for a number of nodes begins: with fewer, even workers that never wait would miss the deadline. */
 static int least_nodes(const Estimate *p)
 {
     const Night *n = &p->by.night;
@@ -255,7 +255,10 @@ static int find_nodes(const Estimate *p)
     }
     while (high - low > 1 + low / 256) { /* of thousands of nodes a few do not matter */
         const int middle = low + (high - low) / 2;
-        *(is_enough(p, middle) ? &high : &low) = middle;
+        if (is_enough(p, middle))
+            high = middle;
+        else
+            low = middle;
     }
     return high;
 }

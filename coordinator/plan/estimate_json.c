@@ -8,10 +8,9 @@
 
 static const double checkpoint_cost_s = 0.02; /* one is written in 15 ms (8 MB, measured) */
 
-static json_t *number_json(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-} /* a night may never be done */
+/* null: never. A night may never be done. */
+static json_t *number_json(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
 static json_t *known_json(double x) { return x > 0 ? number_json(x) : json_null(); }
 
 /* What so many seconds of all nodes are. */

@@ -11,7 +11,7 @@ enum {
     LEASES = 4000, /* the latest ones are looked at */
     LEAST_RENDERS = 2,
     LEAST_FINISHES = 3,
-    MOST_CLIPS = 100000 /* that are played; of more a share is, and the time multiplied */
+    MOST_CLIPS = 100000 /* that are played; where there are more, a share of them is played and the time multiplied */
 };
 static const double least_sd = 0.03; /* the night's speed may change by this in any case */
 
@@ -35,7 +35,7 @@ static void count_workers(const Snapshot *s, Night *n)
     n->groups = renderers > n->group_size ? renderers / n->group_size : renderers > 0;
 }
 
-/* Steps that renders in work have done, in renders. */
+/* What is done of the renders in work, as a number of renders: two that are half done count as one. */
 static double rendered_in_part(const Snapshot *s)
 {
     double sum = 0;
@@ -47,7 +47,7 @@ static double rendered_in_part(const Snapshot *s)
     return sum;
 }
 
-/* By how much later leases differed from earlier ones: as much may the rest differ from both. */
+/* By how much the later half of the leases differed from the earlier one, as a logarithm. The rest of the night may differ as much. */
 static double drift_of(const Measured *m)
 {
     double half[2] = {0};

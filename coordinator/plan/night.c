@@ -139,7 +139,8 @@ static Status has_failed(void *self, LeaseKind kind, int64_t item, const Member 
 
 /* ---- a lease ---- */
 
-/* Of a render of s seconds: without its first steps, where others have computed them or are about to. */
+/* What a render of s seconds takes this worker. Where another has computed its first steps, it does without them; where another is computing
+ * them, it waits for them. */
 static double share_trunk(Play *p, const Worker *w, int64_t shot, double s)
 {
     int64_t *ready_ms = &p->trunk_ms[p->n->trunk[shot]];
@@ -245,7 +246,8 @@ static void lose_lease(Play *p, Member *m)
     bool aside, is_given_up;
     const Rules rules = rules_of(p);
     note_failure(p, m->kind, m->item, p->who[m->rank]);
-    rules_count_failure(&rules, m, ERR_RETRY, &aside, &is_given_up); /* nothing here can fail */
+    /* cannot fail here: count_failures reads an array */
+    rules_count_failure(&rules, m, ERR_RETRY, &aside, &is_given_up);
     if (is_given_up)
         give_up(p, m);
     else
@@ -288,7 +290,7 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The shots that were in work when jobs died come last, the fewest times first (ledger_planned_shots). */
+/* A number to sort by: shots that were in work when a job died come last, those of fewest deaths first (as in ledger_planned_shots). */
 static int64_t place_in_queue(const Play *p, int64_t shot)
 {
     return p->abandoned ? (int64_t)p->abandoned[shot] << 48 | shot : shot;
@@ -485,7 +487,7 @@ void night_play(const Night *n, uint64_t seed, NightResult *out)
     set_up(&p);
     do {
         const Rules rules = rules_of(&p);
-        if (failed(rules_hand_out(&rules))) break; /* cannot be */
+        if (failed(rules_hand_out(&rules))) break; /* cannot be: there are only arrays */
     } while (go_on(&p));
     out->finish_s = p.over == p.clips ? (double)p.now_ms / 1000 + n->end_s * p.factor : INFINITY;
     roster_close(&p.roster);

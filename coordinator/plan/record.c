@@ -155,7 +155,8 @@ static double denoise_of_all(const Reading *g, const LeaseRow *row)
 /* A worker's first render loads the model: what it takes beside its stages is the loading. */
 static void take_render(Reading *g, WorkerTimes *s, const LeaseRow *row)
 {
-    if (row->steps_resumed > 0 && row->steps_resumed != g->trunk) return; /* a part of a render only */
+    if (row->steps_resumed > 0 && row->steps_resumed != g->trunk)
+        return; /* it went on from a checkpoint: its time is that of a part */
     const double denoise_s = denoise_of_all(g, row), stages_s = row->text_s + denoise_s + row->decode_s,
                  took_s = row->ended_s - row->given_s + denoise_s - row->denoise_s;
     g->shots++;

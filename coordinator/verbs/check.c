@@ -21,10 +21,8 @@
 enum { EXAMPLES = 3, REFUSALS = 20, PICTURES = 2 /* a still, and a contact sheet of about its size */ };
 #define BYTES_A_PIXEL 1.2 /* of a PNG of a render: measured 0.9 to 1.4 */
 
-static const ShotSpec *any_shot(const Campaign *c)
-{
-    return c->shot_count ? &c->shot[0].spec : &c->base;
-} /* settings are the same for all */
+/* Settings are the same for all shots. */
+static const ShotSpec *any_shot(const Campaign *c) { return c->shot_count ? &c->shot[0].spec : &c->base; }
 
 /* x264 spends about half the bits for every 6 of crf; 0.05 bits per pixel at crf 23 is what calm renders, enlarged,
  * take. What flickers takes more: pure noise 0.3, measured with random weights at 1080x1920. */
