@@ -6,8 +6,11 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/chain.h"
 #include "common/file.h"
+#include "engine/speech/speech_parts.h"
 #include "tests/parity/s2v.h"
 
 static const char *const fixtures[] = {"two-heads", "four-heads"};
@@ -74,9 +77,98 @@ static void chains_clips(void **state)
     assert_true(chained(&o, EVERY_STEP) == chained(&o, 0));
 }
 
+/* ---- a knock, and which frame that is shown hears it ---- */
+
+enum { KNOCK_SAMPLES = 4 * SPEECH_RATE, KNOCK_FRAMES = 64, KNOCK_LASTS = 48 * SPEECH_RATE / 1000 };
+
+typedef struct {
+    Engine *engine;
+    ShotSpec shot;
+    PromptEmbeds prompt, negative;
+    float *sound;
+    SpeechFeatures heard; /* of the first layer */
+} Knocking;
+
+static void take_hidden(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim)
+{
+    Knocking *c = self;
+    (void)dtype, (void)ndim;
+    if (strcmp(name, "speech.hidden.0") != 0) return;
+    c->heard = (SpeechFeatures){.clips = 1, .layers = 1, .width = (int)dim[1]};
+    c->heard.number = memory_get((size_t)dim[1] * CHAIN_CLIP_FRAMES, sizeof(float));
+    speech_pick(data, dim[0], 0, &c->heard);
+}
+
+/* What a shot hears of noise with a knock at so many seconds (below 0: without): [width][CHAIN_CLIP_FRAMES], free() it. */
+static float *hear(Knocking *c, double knock_s)
+{
+    static const uint8_t grey[64 * 64 * 3] = {0};
+    const Picture face = {64, 64, grey};
+    const Conditions given = {.image = &face, .sound = c->sound, .sound_samples = KNOCK_SAMPLES};
+    const Trace trace = {take_hidden, c, false};
+    uint32_t noise = 1;
+    Denoise *d = NULL;
+    for (int i = 0; i < KNOCK_SAMPLES; i++) {
+        noise = noise * 1664525 + 1013904223;
+        c->sound[i] = ((float)(noise >> 8) / (1 << 24) - 0.5f) / 10;
+        const double from = i - knock_s * SPEECH_RATE;
+        if (knock_s >= 0 && from >= 0 && from < KNOCK_LASTS) c->sound[i] += i % 2 ? 0.1f : -0.1f;
+    }
+    Status status = denoise_begin_with(c->engine, &c->shot, &c->prompt, &c->negative, &given, NULL, &trace, &d);
+    if (failed(status)) fail_msg("%s", status.message);
+    denoise_end(&d);
+    return c->heard.number;
+}
+
+/* The frame of the clip that hears it best. */
+static int loudest(const Knocking *c, const float *with, const float *without)
+{
+    double most = 0;
+    int at = -1;
+    for (int i = 0; i < CHAIN_CLIP_FRAMES; i++) {
+        double sum = 0;
+        for (int k = 0; k < c->heard.width; k++) {
+            const double more = with[k * CHAIN_CLIP_FRAMES + i] - without[k * CHAIN_CLIP_FRAMES + i];
+            sum += more * more;
+        }
+        if (sum > most) most = sum, at = i;
+    }
+    return at;
+}
+
+/* The first CHAIN_DROPPED frames that are made are not shown, and yet what sounds while a frame is shown is heard for that frame. */
+static void hears_what_is_shown(void **state)
+{
+    (void)state;
+    static const int shown[] = {0, 1, 2, 7, 13, 30, 45, 60};
+    Knocking c = {.sound = memory_get(KNOCK_SAMPLES, sizeof(float))};
+    assert_int_equal(
+        engine_open_group(model, &(BackendOptions){.kind = BACKEND_CPU}, coll_self(), NULL, NULL, &c.engine).err, OK);
+    shot_copy(&c.shot, &engine_config(c.engine)->defaults);
+    c.shot.width = c.shot.height = 64;
+    c.shot.frames = KNOCK_FRAMES;
+    assert_int_equal(engine_encode(c.engine, "a", "prompt", NULL, &c.prompt).err, OK);
+    assert_int_equal(engine_encode(c.engine, "", "negative", NULL, &c.negative).err, OK);
+    float *without = hear(&c, -1);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        float *with = hear(&c, (double)shown[i] / CHAIN_FPS);
+        const int frame = loudest(&c, with, without) - CHAIN_DROPPED;
+        print_message("a knock at %.4f s: heard for the frame shown at %.4f s\n", (double)shown[i] / CHAIN_FPS,
+                      (double)frame / CHAIN_FPS);
+        assert_int_equal(frame, shown[i]);
+        free(with);
+    }
+    free(without);
+    prompt_embeds_free(&c.prompt);
+    prompt_embeds_free(&c.negative);
+    shot_clear(&c.shot);
+    engine_close(&c.engine);
+    free(c.sound);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(on_ref), cmocka_unit_test(on_cpu), cmocka_unit_test(in_bf16),
-                                       cmocka_unit_test(chains_clips)};
+                                       cmocka_unit_test(chains_clips), cmocka_unit_test(hears_what_is_shown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
