@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/plural.h"
 #include "coordinator/campaign/finish_keys_parts.h"
 
 static FinishLook *look;
@@ -47,12 +48,21 @@ static void left(void *self, int64_t texts, int64_t voices)
                     (Place){n->keys->l->campaign->file, campaign_file_line(&n->keys->l->file, "overlays"), "overlays"},
                     "", "%lld texts that differ were not laid out, for that takes long; the longest of all fit",
                     (long long)texts);
-    if (voices)
+    const char *whose = n->keys->l->file.voice.voice;
+    const bool cameo = whose && strcmp(whose, "cameo") == 0;
+    const Place at = finish_keys_slot_place(n->keys, slot_named(n->keys, "voice"), 0);
+    if (voices && cameo)
         faults_warn(
-            faults, finish_keys_slot_place(n->keys, slot_named(n->keys, "voice"), 0), "",
-            "%lld texts that differ were not spoken to measure them; the longest of all end in time. `reelwright "
-            "voices` speaks all",
-            (long long)voices);
+            faults, at, "",
+            "%lld text%s may take longer than the clip: with a person's own voice none is spoken before the night, "
+            "in which one that takes too long fails",
+            (long long)voices, plural_s(voices));
+    else if (voices)
+        faults_warn(
+            faults, at, "",
+            "%lld text%s that differ%s not spoken to measure; the longest of all end in time. `reelwright voices` "
+            "speaks all",
+            (long long)voices, plural_s(voices), voices == 1 ? "s was" : " were");
 }
 
 Status finish_keys_look(FinishKeys *k)

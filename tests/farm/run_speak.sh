@@ -17,6 +17,7 @@ key_of() { "$PROGRAM" explain "out-$1" "$2" | sed -n 's/^  shot     \([0-9a-f]*\
 cat >engine.py <<'END'
 import json, math, struct, sys, wave, zlib
 told = json.load(sys.stdin)
+if told.get('voice') == 'cameo' and 'voice_ref' not in told: sys.exit('whose voice?')
 with open(sys.argv[1] + '.asked', 'a+') as f:
     f.write(told['text'] + '\n')
     f.seek(0)
@@ -101,8 +102,11 @@ for who in vera sol uma; do
   "$PROGRAM" cameo verify $who --recording said.mp4 --by Rita --passcode "$(code_of $who)" >/dev/null
 done
 grant vera --voice; grant sol --voice; grant uma
-speaking people 'cameo: {id: "{{who}}", purpose: travel}' "voice: {text: \"I am {{id}}\", engine: \"python3 $WORK/engine.py people\", voice: cameo}"
+speaking people 'cameo: {id: "{{who}}", purpose: travel}' "voice: {text: \"I am {{id}}, and this is what I have to tell you today, word by word.\", engine: \"python3 $WORK/engine.py people\", voice: cameo}"
 printf 'id,who\np,vera\nr,sol\nq,uma\n' >people.csv
+"$PROGRAM" check people.yaml >check.txt || fail "check asks for a voice that it has not: $(cat check.txt)"
+grep -q "2 texts may take longer" check.txt || fail "check does not say what it did not hear: $(cat check.txt)"
+[ ! -e people.asked ] || fail "check asked the engine"
 provoke "at=denoise,step=1,clip=p,do=hold,until=$WORK/go,once=p-held; at=finish,clip=r,do=hold,until=$WORK/go,once=r-held"
 run people
 until_true 60 test -e p-held

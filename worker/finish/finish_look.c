@@ -357,19 +357,25 @@ static void sort_units(Look *l)
     qsort(l->unit, (size_t)l->count, sizeof(Unit *), by_rank);
 }
 
-static bool is_by_command(const Look *l, const Unit *u)
+typedef enum { BY_US, BY_COMMAND, BY_PERSON } SaidBy;
+
+static SaidBy said_by(const Look *l, const Unit *u)
 {
     FinishSpec spec;
-    bool command = false;
+    SaidBy by = BY_US;
+    if (!u->is_voice) return by;
     if (!failed(finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec))) {
-        const char *engine = text_of(finish_spec_get(&spec, "voice"), "engine");
-        command = *engine && strcmp(engine, "espeak") != 0;
+        const json_t *voice = finish_spec_get(&spec, "voice");
+        const char *engine = text_of(voice, "engine");
+        if (*engine && strcmp(engine, "espeak") != 0) by = BY_COMMAND;
+        if (strcmp(text_of(voice, "voice"), "cameo") == 0 && !*text_of(voice, "file")) by = BY_PERSON;
     }
     finish_spec_clear(&spec);
-    return u->is_voice && command;
+    return by;
 }
 
-/* In the order in which they are looked at; engines of other people's are asked for a few. *left: voices that are not. */
+/* In the order in which they are looked at. Engines of other people's are asked for a few; with a person's own voice nothing is said before
+ * the night. *left: voices that are not looked at. */
 static void order_units(Look *l, int64_t *left)
 {
     Unit *u, *next;
@@ -378,7 +384,8 @@ static void order_units(Look *l, int64_t *left)
     HASH_ITER(hh, l->by_key, u, next) if (!u->is_known) l->unit[l->count++] = u;
     sort_units(l);
     for (int i = 0; i < l->count; i++) {
-        if (is_by_command(l, l->unit[i]) && commands++ >= MOST_BY_COMMAND)
+        const SaidBy by = said_by(l, l->unit[i]);
+        if (by == BY_PERSON || (by == BY_COMMAND && commands++ >= MOST_BY_COMMAND))
             ++*left;
         else
             l->unit[kept++] = l->unit[i];

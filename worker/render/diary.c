@@ -18,11 +18,12 @@ void diary_begin(Diary *d, const Lease *l, const char *who)
     Status status = logbook_open(path, MOST_BYTES, &d->book);
     free(path);
     if (failed(status)) log_line(LOG_WARNING, "no log of this shot: %s", status.message);
+    const int steps = l->shot.steps * shot_rounds(&l->shot);
     if (l->kind == LEASE_FINISH)
         logbook_line(d->book, "lease %lld, %s: finish of %.80s", (long long)l->lease, who, l->clip_id);
     else
-        logbook_line(d->book, "lease %lld, %s: render of %d step%s for %.80s%s", (long long)l->lease, who,
-                     l->shot.steps, plural_s(l->shot.steps), l->clip_id, l->clip_count > 1 ? " and others" : "");
+        logbook_line(d->book, "lease %lld, %s: render of %d step%s for %.80s%s", (long long)l->lease, who, steps,
+                     plural_s(steps), l->clip_id, l->clip_count > 1 ? " and others" : "");
     log_copy_to(d->book);
 }
 
