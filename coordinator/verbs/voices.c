@@ -85,7 +85,9 @@ static void put_row(Voices *v, const Said *s, int number, FILE *f)
     const Campaign *c = v->campaign;
     json_t *spec = json_loads(s->spec, 0, NULL);
     const json_t *at = json_object_get(spec, "at");
-    bool is_long = !s->fault && s->seconds + (json_is_number(at) ? json_number_value(at) : 0.3) + 0.1 > v->shot_s;
+    const double room =
+        v->shot_s - (json_is_number(at) ? json_number_value(at) : 0.3) - 0.1; /* its begin, and a moment of rest */
+    bool is_long = !s->fault && s->seconds > room;
     v->long_ones += is_long;
     fprintf(f, "<tr><td>");
     html_put_apart(f, c->clip[s->row].clip_id);
@@ -98,8 +100,9 @@ static void put_row(Voices *v, const Said *s, int number, FILE *f)
         fprintf(f, "<td class=bad colspan=2>");
         html_put(f, s->fault);
     } else {
-        fprintf(f, "<td%s>%.1f s<td><audio controls preload=none src=%d.wav></audio>", is_long ? " class=bad" : "",
-                s->seconds, number);
+        fprintf(f, "<td%s>%.1f s", is_long ? " class=bad" : "", s->seconds);
+        if (is_long) fprintf(f, ", room for %.1f s", room);
+        fprintf(f, "<td><audio controls preload=none src=%d.wav></audio>", number);
     }
     fprintf(f, "\n");
     json_decref(spec);
@@ -118,7 +121,8 @@ static void put_page(Voices *v, FILE *f)
         "#ccc}.bad{color:#b00020;font-weight:600}</style>\n<h1>");
     html_put(f, v->campaign->name);
     fprintf(f,
-            "</h1>\n<p>Everything that is said, once. The clips last %.3g s; what takes longer is marked.\n"
+            "</h1>\n<p>Everything that is said, once. The clips last %.3g s. What takes longer than its clip "
+            "has room for is marked; voice.too_long says what becomes of it.\n"
             "<table><tr><th>row<th>language<th>text<th>length<th>\n",
             v->shot_s);
     for (const Said *s = v->said; s && number < v->spoken + v->failed; s = s->hh.next) put_row(v, s, ++number, f);
@@ -152,8 +156,8 @@ static Status make_all(Voices *v)
     if (chmod(v->folder, 0700) != 0) return status_errno(ERR_NODE, "cannot write %s", v->folder);
     speak(v);
     TRY(write_page(v));
-    foreign_print(stdout, "%d text%s spoken, %d failed, %d longer than the clip: open %s/index.html\n", v->spoken,
-                  plural_s(v->spoken), v->failed, v->long_ones, v->folder);
+    foreign_print(stdout, "%d text%s spoken, %d failed, %d longer than the clip has room for: open %s/index.html\n",
+                  v->spoken, plural_s(v->spoken), v->failed, v->long_ones, v->folder);
     return v->failed ? status_fail(ERR_CLIP, "%d text%s could not be spoken; the page says why", v->failed,
                                    plural_s(v->failed))
                      : status_ok();

@@ -530,9 +530,50 @@ static void an_overlay_in_the_labels_corner_goes_below_it(void **state)
     label_close(&l);
 }
 
+/* Where the letters of this list are, over a frame of this shape. */
+static Box drawn_box(const char *list, int width, int height, double at_s)
+{
+    OverlayFrame frame = {.width = width,
+                          .height = height,
+                          .safe = {width / 20, height / 10, width * 9 / 10, height * 7 / 10},
+                          .fps = 8,
+                          .duration_s = 4};
+    Overlay *o = open_list(list, frame);
+    AVFrame *f = grey_frame(width, height, 100);
+    assert_string_equal(overlay_draw(o, f, (int64_t)(at_s * 8)).message, "");
+    const Box b = changed(f, 100);
+    av_frame_free(&f);
+    overlay_close(&o);
+    return b;
+}
+
+/* The last of three subtitles has two lines; what stands at the bottom is above where it begins all the time. */
+static void what_stands_at_the_bottom_is_above_the_subtitles(void **state)
+{
+    static const int shape[][2] = {{270, 480}, {480, 270}, {270, 338}, {270, 270}};
+    static const char *const place[] = {"lower-third", "bottom", "bottom-left", "bottom-right"};
+    static const char cues[] =
+        "{\"text\":\"Hallo Anna!\",\"place\":\"bottom\",\"to\":1,\"fade\":0,\"subtitle\":true},"
+        "{\"text\":\"Wir haben die Teedose,\\ndie Tasse und das Tuch.\",\"place\":\"bottom\",\"from\":2,\"fade\":0,"
+        "\"subtitle\":true,\"style\":{\"size\":0.055,\"box\":\"#000000A0\"}}";
+    (void)state;
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (size_t k = 0; k < sizeof place / sizeof *place; k++) {
+            char list[900], alone[200];
+            snprintf(alone, sizeof alone, "{\"text\":\"For Anna\",\"place\":\"%s\",\"fade\":0}", place[k]);
+            snprintf(list, sizeof list, "[%s,%s]", alone, cues);
+            const Box text = drawn_box(list, shape[i][0], shape[i][1], 1.5); /* between two subtitles */
+            snprintf(list, sizeof list, "[%s]", cues);
+            const Box below = drawn_box(list, shape[i][0], shape[i][1], 2.5);
+            assert_true(text.height > 8 && below.height > text.height);
+            assert_true(text.y + text.height <= below.y);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_stands_at_the_bottom_is_above_the_subtitles),
         cmocka_unit_test(every_script_looks_as_it_did),
         cmocka_unit_test(names_a_glyph_that_no_font_has),
         cmocka_unit_test(stays_in_the_safe_area),

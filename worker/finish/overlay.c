@@ -91,6 +91,9 @@ static Box room_of(const OverlayFrame *f, int place)
         room.height -= below > room.y ? below - room.y : 0;
         room.y = below > room.y ? below : room.y;
     }
+    const int above = f->subtitles_y - f->safe.height / 100 - room.height;
+    const bool stands_on_them = places[place].anchor <= 3 && room.y + room.height > f->subtitles_y;
+    if (f->subtitles_y && stands_on_them && above >= s.y) room.y = above;
     return room;
 }
 
@@ -259,6 +262,21 @@ static Status open_item(const json_t *o, const OverlayFrame *f, Item *item)
     return status_ok();
 }
 
+/* The subtitles, or all others, which stand above them. */
+static Status open_items(Overlay *o, const json_t *list, bool subtitles)
+{
+    for (int i = 0; i < o->count; i++) {
+        const json_t *one = json_array_get(list, (size_t)i);
+        Item *item = &o->item[i];
+        if (json_is_true(json_object_get(one, "subtitle")) != subtitles) continue;
+        TRY(status_at(open_item(one, &o->frame, item), "overlays[%d]", i));
+        if (!subtitles || !item->layer) continue;
+        const int y = item->box ? item->box->box.y : layer_extent(item->layer).y;
+        if (!o->frame.subtitles_y || y < o->frame.subtitles_y) o->frame.subtitles_y = y;
+    }
+    return status_ok();
+}
+
 Status overlay_open(const json_t *list, const OverlayFrame *frame, Overlay **out)
 {
     size_t count = json_array_size(list);
@@ -267,13 +285,12 @@ Status overlay_open(const json_t *list, const OverlayFrame *frame, Overlay **out
         return status_fail(ERR_INPUT, "overlays: %zu of them, expected at most %d", count, OVERLAY_MAX);
     Overlay *o = *out = memory_get(1, sizeof *o);
     o->frame = *frame;
-    for (size_t i = 0; i < count; i++) {
-        Status status = open_item(json_array_get(list, i), frame, &o->item[o->count++]);
-        if (!failed(status)) continue;
-        overlay_close(out);
-        return status_at(status, "overlays[%zu]", i);
-    }
-    return status_ok();
+    o->frame.subtitles_y = 0;
+    o->count = (int)count;
+    Status status = open_items(o, list, true);
+    if (!failed(status)) status = open_items(o, list, false);
+    if (failed(status)) overlay_close(out);
+    return status;
 }
 
 void overlay_close(Overlay **o)

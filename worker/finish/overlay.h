@@ -8,6 +8,7 @@
  *   style   of a text: {font, size, bold, color, outline, outline_width, shadow, box, max_lines, least}; sizes are shares of the
  *           frame's shorter side, colours "#RRGGBB" or "#RRGGBBAA", box "none", "auto" (where the picture beneath asks for it) or a
  *           colour, least the share of the size to which a long text may shrink.
+ *   subtitle  true: it is one of the clip's subtitles
  * Nothing is drawn outside of the frame's safe area. Fonts and pictures are loaded once per process. */
 #ifndef REELWRIGHT_OVERLAY_H
 #define REELWRIGHT_OVERLAY_H
@@ -23,6 +24,7 @@ typedef struct {
     int width, height; /* of the frame */
     Box safe;          /* nothing is drawn outside of it */
     Box label;         /* the label's, width 0 = none: what has its corner goes below it */
+    int subtitles_y; /* set by overlay_open: where subtitles begin, 0 = none: what stands at the bottom goes above them */
     double fps, duration_s;
 } OverlayFrame;
 

@@ -210,8 +210,9 @@ json_t *subtitles_overlays(const Subtitles *s, const json_t *style)
         json_t *own =
             style ? json_deep_copy(style)
                   : json_pack("{s:f,s:s,s:b,s:i}", "size", 0.055, "box", "#000000A0", "bold", 1, "max_lines", 3);
-        json_array_append_new(list, json_pack("{s:s,s:s,s:f,s:f,s:i,s:o}", "text", s->cue[i].text, "place", "bottom",
-                                              "from", s->cue[i].from_s, "to", s->cue[i].to_s, "fade", 0, "style", own));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:f,s:f,s:i,s:b,s:o}", "text", s->cue[i].text, "place",
+                                              "bottom", "from", s->cue[i].from_s, "to", s->cue[i].to_s, "fade", 0,
+                                              "subtitle", 1, "style", own));
     }
     return list;
 }
