@@ -17,6 +17,11 @@ static const char schema[] =
     "  deadline_s REAL NOT NULL, pilot TEXT NOT NULL,"
     "  part INTEGER NOT NULL, parts INTEGER NOT NULL, detail TEXT NOT NULL);"
     /* rows that left the table, and what is to be deleted of them and of clips that were replaced: update.h */
+    /* clips as they were before somebody asked for them again: reseed.h */
+    "CREATE TABLE replaced(clip INTEGER PRIMARY KEY, new_shot INTEGER NOT NULL, asked_s REAL NOT NULL, shot INTEGER,"
+    "  seed INTEGER, file TEXT, thumbnail TEXT, sheet TEXT, sha256 TEXT, duration_s REAL, width INTEGER, height "
+    "INTEGER,"
+    "  lease INTEGER, result TEXT);"
     /* what uploads and webhooks took, and what was revoked since: handed.h */
     "CREATE TABLE handed(id INTEGER PRIMARY KEY, way TEXT NOT NULL, key TEXT NOT NULL, clip_id TEXT NOT NULL,"
     "  state TEXT NOT NULL, document TEXT NOT NULL, UNIQUE(way, key));"

@@ -236,6 +236,7 @@ static Status erase_mentions(Ledger *l, const Erased *e)
     TRY(ledger_sql_run(l, "UPDATE requests SET clip_id = '', filter = '', reason = '' WHERE clip_id = ?1", "t",
                        e->clip_id));
     TRY(ledger_sql_run(l, "UPDATE decisions SET reason = '' WHERE clip = ?1", "i", e->clip));
+    TRY(ledger_sql_run(l, "DELETE FROM replaced WHERE clip = ?1", "i", e->clip));
     TRY(ledger_sql_run(l, "UPDATE leases SET reason = NULL WHERE clip = ?1", "i", e->clip));
     TRY(ledger_sql_run(l, "UPDATE workers SET clip = '' WHERE clip = ?1", "t", e->clip_id));
     TRY(ledger_sql_run(l, "DELETE FROM removed WHERE clip_id = ?1", "t", e->clip_id));

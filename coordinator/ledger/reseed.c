@@ -151,11 +151,56 @@ Status ledger_reseed_again(Ledger *l, const char *clip_id, int64_t *seed, int64_
     return reseed_clip(l, clip_id, NULL, seed, changed);
 }
 
+static Status keep_before(Ledger *l, int64_t clip)
+{
+    return ledger_sql_run(
+        l,
+        "INSERT OR REPLACE INTO replaced SELECT clip, ifnull(shot, -1), ?2, shot, seed, file, thumbnail,"
+        " sheet, sha256, duration_s, width, height, lease, result FROM clips WHERE clip = ?1",
+        "id", clip, l->now_s);
+}
+
 Status ledger_rerender(Ledger *l, int64_t clip, int64_t *changed)
 {
     Found f;
     Status status = find_clip(l, clip, &f);
+    if (!failed(status)) status = keep_before(l, clip);
     if (!failed(status)) status = reseed(l, &f, f.clip < 0 ? 0 : next_seed(&f, f.id), EV_RERENDER, changed);
     clear_found(&f);
-    return status;
+    TRY(status);
+    return ledger_sql_run(
+        l, "UPDATE replaced SET new_shot = (SELECT shot FROM clips WHERE clips.clip = replaced.clip) WHERE clip = ?1",
+        "i", clip);
+}
+
+/* ---- taken back ---- */
+
+Status ledger_may_undo_rerender(Ledger *l, int64_t clip, bool *yes)
+{
+    int64_t count;
+    *yes = false;
+    TRY(ledger_sql_number(l, &count,
+                          "SELECT count(*) FROM replaced r JOIN clips c USING(clip) JOIN shots s ON s.shot = c.shot"
+                          " WHERE r.clip = ?1 AND r.shot <> r.new_shot AND c.shot = r.new_shot AND c.state = 'planned'"
+                          " AND c.decided_s = r.asked_s AND s.state IN ('planned', 'held')",
+                          "i", clip));
+    *yes = count > 0;
+    return status_ok();
+}
+
+Status ledger_undo_rerender(Ledger *l, int64_t clip)
+{
+    int64_t before, asked;
+    TRY(ledger_sql_number(l, &before, "SELECT shot FROM replaced WHERE clip = ?1", "i", clip));
+    TRY(ledger_sql_number(l, &asked, "SELECT new_shot FROM replaced WHERE clip = ?1", "i", clip));
+    TRY(ledger_state_move_clip(l, clip, EV_UNDO));
+    TRY(ledger_sql_run(
+        l,
+        "UPDATE clips SET (shot, seed, file, thumbnail, sheet, sha256, duration_s, width, height, lease,"
+        " result) = (SELECT shot, seed, file, thumbnail, sheet, sha256, duration_s, width, height, lease,"
+        " result FROM replaced r WHERE r.clip = clips.clip) WHERE clip = ?1",
+        "i", clip));
+    TRY(ledger_sql_run(l, "DELETE FROM replaced WHERE clip = ?1", "i", clip));
+    TRY(count_clips(l, asked));
+    return count_clips(l, before);
 }

@@ -181,22 +181,23 @@ static Status may_approve(Ledger *l, int64_t clip, const LedgerRequest *r, bool 
 
 static bool is_open(ClipState state) { return state == CLIP_HELD || state == CLIP_REVIEW; }
 
-/* The clip is open, and an approval of it is noted. */
-static Status has_noted(Ledger *l, int64_t clip, bool *yes)
+/* The clip is open, and an approval of it is noted; or it is to be rendered again, which has not begun. */
+static Status may_take_back(Ledger *l, int64_t clip, bool *yes)
 {
     int64_t approvals;
-    *yes = false;
+    TRY(ledger_may_undo_rerender(l, clip, yes));
+    if (*yes) return status_ok();
     TRY(ledger_sql_number(l, &approvals, "SELECT count(*)" STANDING_APPROVALS " AND c.state IN ('held', 'in review')",
                           "i", clip));
     *yes = approvals > 0;
     return status_ok();
 }
 
-Status ledger_has_noted_approval(Ledger *l, const char *clip_id, bool *yes)
+Status ledger_may_take_back(Ledger *l, const char *clip_id, bool *yes)
 {
     int64_t clip;
     TRY(ledger_sql_number(l, &clip, "SELECT ifnull((SELECT clip FROM clips WHERE clip_id = ?1), -1)", "t", clip_id));
-    return has_noted(l, clip, yes);
+    return may_take_back(l, clip, yes);
 }
 
 /* A reopened clip is held again if a gate holds it. */
@@ -232,9 +233,13 @@ static Status rerender(Ledger *l, const SelectedClip *c, const LedgerRequest *r)
                           "ttdi", r->reason ? r->reason : "", r->reviewer ? r->reviewer : "", l->now_s, c->clip);
 }
 
-static Status decide(Ledger *l, const SelectedClip *c, int verb, const LedgerRequest *r, RequestAnswer *a)
+static Status decide(Ledger *l, SelectedClip *c, int verb, const LedgerRequest *r, RequestAnswer *a)
 {
     bool moves = true, notes = true;
+    if (verbs[verb].event == EV_SHOW && c->state == CLIP_PLANNED) {
+        TRY(ledger_undo_rerender(l, c->clip));
+        c->state = CLIP_REJECTED;
+    }
     if (verbs[verb].event == EV_APPROVE) TRY(may_approve(l, c->clip, r, &moves, &notes));
     if (notes) TRY(note_decision(l, c->clip, verbs[verb].word, r));
     if (!moves) { /* four eyes: a second person must approve it */
@@ -261,8 +266,8 @@ static void collect(void *self, const SelectedClip *c)
     Movable *m = self;
     ClipState to;
     bool moves = !failed(ledger_next_clip_state(c->state, m->event, &to));
-    if (!moves && m->event == EV_SHOW && is_open(c->state) && !failed(m->status))
-        m->status = has_noted(m->ledger, c->clip, &moves);
+    if (!moves && m->event == EV_SHOW && (is_open(c->state) || c->state == CLIP_PLANNED) && !failed(m->status))
+        m->status = may_take_back(m->ledger, c->clip, &moves);
     if (moves) ledger_select_add(&m->clips, c);
 }
 
@@ -288,7 +293,8 @@ static Status decide_all(Ledger *l, const LedgerRequest *r, RequestAnswer *a)
     if (!failed(status)) status = m.status;
     for (int64_t i = 0; i < m.clips.count && !failed(status); i++) status = decide(l, &m.clips.clip[i], verb, r, a);
     if (!failed(status) && m.clips.count) status = judge_lot(l, &a->changed);
-    if (!failed(status) && a->changed && verbs[verb].event == EV_RERENDER) status = ledger_masters_read(l);
+    if (!failed(status) && a->changed && (verbs[verb].event == EV_RERENDER || verbs[verb].event == EV_SHOW))
+        status = ledger_masters_read(l);
     free(m.clips.clip);
     return status;
 }

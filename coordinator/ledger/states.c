@@ -56,12 +56,13 @@ static const struct {
     {CLIP_HELD, EV_REJECT, CLIP_REJECTED},        {CLIP_REVIEW, EV_REJECT, CLIP_REJECTED},
     {CLIP_APPROVED, EV_REJECT, CLIP_REJECTED},    {CLIP_HELD, EV_RERENDER, CLIP_PLANNED},
     {CLIP_REVIEW, EV_RERENDER, CLIP_PLANNED},     {CLIP_APPROVED, EV_RERENDER, CLIP_PLANNED},
-    {CLIP_REJECTED, EV_RERENDER, CLIP_PLANNED},   {CLIP_REJECTED, EV_SHOW, CLIP_REVIEW},
-    {CLIP_APPROVED, EV_WITHHOLD, CLIP_HELD},      {CLIP_REJECTED, EV_WITHHOLD, CLIP_HELD},
-    {CLIP_HELD, EV_CHANGE, CLIP_PLANNED},         {CLIP_REVIEW, EV_CHANGE, CLIP_PLANNED},
-    {CLIP_REJECTED, EV_CHANGE, CLIP_PLANNED},     {CLIP_HELD, EV_REFUSE, CLIP_REFUSED},
-    {CLIP_REVIEW, EV_REFUSE, CLIP_REFUSED},       {CLIP_REJECTED, EV_REFUSE, CLIP_REFUSED},
-    {CLIP_HELD, EV_SPOIL, CLIP_PLANNED},          {CLIP_REVIEW, EV_SPOIL, CLIP_PLANNED},
+    {CLIP_REJECTED, EV_RERENDER, CLIP_PLANNED},   {CLIP_PLANNED, EV_UNDO, CLIP_REJECTED},
+    {CLIP_REJECTED, EV_SHOW, CLIP_REVIEW},        {CLIP_APPROVED, EV_WITHHOLD, CLIP_HELD},
+    {CLIP_REJECTED, EV_WITHHOLD, CLIP_HELD},      {CLIP_HELD, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_REVIEW, EV_CHANGE, CLIP_PLANNED},       {CLIP_REJECTED, EV_CHANGE, CLIP_PLANNED},
+    {CLIP_HELD, EV_REFUSE, CLIP_REFUSED},         {CLIP_REVIEW, EV_REFUSE, CLIP_REFUSED},
+    {CLIP_REJECTED, EV_REFUSE, CLIP_REFUSED},     {CLIP_HELD, EV_SPOIL, CLIP_PLANNED},
+    {CLIP_REVIEW, EV_SPOIL, CLIP_PLANNED},
 };
 
 const char *ledger_shot_state_name(ShotState s)
@@ -105,7 +106,8 @@ const char *ledger_event_name(LedgerEvent e)
         [EV_RETRY] = "retry",       [EV_SPOIL] = "spoil",       [EV_PAUSE] = "pause",     [EV_RESUME] = "resume",
         [EV_CANCEL] = "cancel",     [EV_HOLD] = "hold",         [EV_RELEASE] = "release", [EV_CHANGE] = "change",
         [EV_REFUSE] = "refuse",     [EV_WITHHOLD] = "withhold", [EV_SHOW] = "show",       [EV_APPROVE] = "approve",
-        [EV_REJECT] = "reject",     [EV_RERENDER] = "rerender", [EV_REVOKE] = "revoke",   [EV_ERASE] = "erase"};
+        [EV_REJECT] = "reject",     [EV_RERENDER] = "rerender", [EV_UNDO] = "undo",       [EV_REVOKE] = "revoke",
+        [EV_ERASE] = "erase"};
     return name[e];
 }
 

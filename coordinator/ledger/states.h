@@ -56,6 +56,7 @@ typedef enum {
     EV_APPROVE,  /* a person's word, as the following */
     EV_REJECT,
     EV_RERENDER, /* with another seed */
+    EV_UNDO,     /* that is taken back; what a person said of it before is not said any more */
     EV_REVOKE,   /* consent was taken back, or has ended */
     EV_ERASE,    /* the customer's data are removed */
     EV_COUNT

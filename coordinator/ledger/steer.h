@@ -42,8 +42,9 @@ Status ledger_count_selected(Ledger *l, const LedgerRequest *r, int64_t *meant, 
 Status ledger_request(Ledger *l, const LedgerRequest *r, double now_s);
 /* What a reviewer's verb ("review approve" and so on: review.h) does to a clip. */
 LedgerEvent ledger_review_event_of(const char *verb);
-/* Four eyes: one person has approved the clip's present file, and a second one is awaited. */
-Status ledger_has_noted_approval(Ledger *l, const char *clip_id, bool *yes);
+/* Whether something can be taken back of a clip whose state says nothing of it. Four eyes: one person has approved the clip's present file, and a
+ * second one is awaited. A clip that is to be rendered again: the render has not begun. */
+Status ledger_may_take_back(Ledger *l, const char *clip_id, bool *yes);
 /* All of them or none, in one transaction; their ids follow one another from *first. */
 Status ledger_request_all(Ledger *l, const LedgerRequest *r, int64_t count, double now_s, int64_t *first);
 /* Of the requests with the ids first, first + 1 and so on. */

@@ -338,7 +338,9 @@ static Status update_campaign(Update *u)
 
 static Status update_all(Update *u)
 {
+    Ledger *l = u->ledger;
     const Changes *ch = u->changes;
+    TRY(ledger_sql_run(l, "DELETE FROM replaced", "")); /* clips may get other numbers */
     TRY(choose_numbers(u));
     TRY(find_next_shot(u));
     for (int64_t i = 0; i < ch->removed_count; i++) TRY(remove_row(u, &ch->removed[i]));

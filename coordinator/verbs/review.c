@@ -8,6 +8,7 @@
 
 #include "common/file.h"
 #include "common/foreign.h"
+#include "common/log.h"
 #include "common/options.h"
 #include "common/plural.h"
 #include "common/shell.h"
@@ -158,10 +159,10 @@ static Status ask_for(Decision *d, const char *clip_id, const char *state, const
 {
     ClipState from, to;
     const LedgerEvent event = ledger_review_event_of(d->verb);
-    bool noted = false;
+    bool back = false;
     d->meant++;
-    if (event == EV_SHOW) TRY(ledger_has_noted_approval(d->ledger, clip_id, &noted));
-    if (!noted && (!ledger_find_clip_state(state, &from) || failed(ledger_next_clip_state(from, event, &to)))) {
+    if (event == EV_SHOW) TRY(ledger_may_take_back(d->ledger, clip_id, &back));
+    if (!back && (!ledger_find_clip_state(state, &from) || failed(ledger_next_clip_state(from, event, &to)))) {
         const bool done = is_done(d, state);
         d->done_before += done;
         if (done || !named) return status_ok();
@@ -314,6 +315,13 @@ static Status serve_page(char *folder, int port)
     TRY(ledger_open(folder, LEDGER_READ,
                     &l)); /* fails here if DIR is no campaign's folder, before anything is printed */
     ledger_close(&l);
+    if (!serve_review_can_decide(folder)) {
+        log_line(LOG_WARNING,
+                 "%s can only be read: the page shows the clips and takes no decision; to decide, review as the user "
+                 "who started the run, where the folder can be written",
+                 folder);
+        return serve_until_signal(folder, port);
+    }
     TRY(keeper_start(folder, &keeper));
     Status status = serve_until_signal(folder, port);
     keeper_stop(&keeper);

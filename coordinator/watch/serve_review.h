@@ -38,6 +38,8 @@ extern const ServeText serve_review_text[];
 
 /* ---- serve_review_data.c: what the page shows ---- */
 
+bool serve_review_can_decide(const char *folder); /* false: it can only be read, and the page says so */
+
 typedef struct { /* of /clips.json; texts borrowed; where: COLUMN=VALUE each, as in ledger_make_filter */
     const char *const *where;
     int where_count;

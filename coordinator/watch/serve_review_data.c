@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "coordinator/ledger/view.h"
@@ -63,6 +64,14 @@ static json_t *lot_json(const ReviewLot *lot)
                      lot->aql > 0 ? lot->aql : lot->lq);
 }
 
+bool serve_review_can_decide(const char *folder)
+{
+    char *ledger = path_join(folder, "ledger.db");
+    const bool can = access(folder, W_OK) == 0 && access(ledger, W_OK) == 0;
+    free(ledger);
+    return can;
+}
+
 static Status read_list(Ledger *l, const ReviewSearch *search, const char *secret, json_t **out)
 {
     Snapshot now = {0};
@@ -77,8 +86,9 @@ static Status read_list(Ledger *l, const ReviewSearch *search, const char *secre
     if (!failed(status)) status = ledger_read_made(l, filter, (MadeSink){add_clip, &list});
     if (!failed(status)) {
         const int64_t made = now.undecided + now.finished + now.rejected;
-        *out = json_pack("{s:s,s:s,s:I,s:I,s:I,s:b,s:o,s:O}", "campaign", now.name, "secret", secret, "made",
-                         (json_int_t)made, "open", (json_int_t)now.undecided, "left", (json_int_t)now.left, "four_eyes",
+        *out = json_pack("{s:s,s:s,s:b,s:I,s:I,s:I,s:b,s:o,s:O}", "campaign", now.name, "secret", secret, "read_only",
+                         !serve_review_can_decide(ledger_folder(l)), "made", (json_int_t)made, "open",
+                         (json_int_t)now.undecided, "left", (json_int_t)now.left, "four_eyes",
                          settings.review.four_eyes, "lot", lot_json(&lot), "clips", list.clips);
     }
     settings_clear(&settings);

@@ -4,6 +4,7 @@ review_page.py PROGRAM OUT PICTURES: OUT is a campaign's folder whose clips (fou
 The last line says how long the page took to answer."""
 import json
 import pathlib
+import sqlite3
 import subprocess
 import sys
 import time
@@ -73,6 +74,7 @@ def decide(page, key, reason=None):
     page.key(key)
     if reason:
         page.until("document.activeElement.id === 'reason'")
+        say_nothing(page)  # else the request for a reason passes for the answer to the decision, which is still on its way
         page.type(reason)
         page.key("Enter")
     page.until("!busy && document.getElementById('message').textContent !== ''")
@@ -177,7 +179,8 @@ def review(page, other, b):
     page.until("isOpen(current) && found.clip === current.id")
     say_nothing(page)
     three = decide(page, "n")
-    check(states().get(three, {"state": "planned"})["state"] == "planned", f"{three} is not rendered again")
+    check(is_planned(three), f"{three} is not rendered again")
+    check_undo(page, three, waiting_state(waiting, three))
     review_at_once(page)
     took = []
     for _ in range(len(waiting) + 2):
@@ -223,6 +226,37 @@ def review_at_once(page):
     say_nothing(page)
     decide(page, "u")
     check({i: states()[i]["state"] for i in ids} == before, "u has not taken all of them back")
+
+
+def is_planned(clip):
+    return states().get(clip, {"state": "planned"})["state"] == "planned"
+
+
+def set_shot(clip, state):
+    """As if a worker had taken up the clip's render, or not."""
+    with sqlite3.connect(f"{out}/ledger.db") as ledger:
+        ledger.execute("UPDATE shots SET state = ? WHERE shot = (SELECT shot FROM clips WHERE clip_id = ?)", (state, clip))
+    ledger.close()
+
+
+def check_undo(page, clip, before):
+    """A clip that is to be rendered again: u takes that back while the render has not begun, and says so when it has."""
+    file = pathlib.Path(out, "clips").glob(f"{clip}.*")
+    files = {p.name: p.stat().st_ino for p in file}
+    set_shot(clip, "leased")
+    say_nothing(page)
+    decide(page, "u")
+    check("has begun" in page.js("document.getElementById('message').textContent"), f"u says: {page.js('document.getElementById(String.raw`message`).textContent')}")
+    check(is_planned(clip), f"{clip} was taken back although its render had begun")
+    set_shot(clip, "planned")
+    page.js("last = [{id: %s}]" % json.dumps(clip))
+    say_nothing(page)
+    decide(page, "u")
+    check(states()[clip]["state"] == before and shown(page) == clip, f"{clip} is {states()[clip]['state']}, shown is {shown(page)}")
+    page.until("document.getElementById('video').readyState >= 2")
+    check({p.name: p.stat().st_ino for p in pathlib.Path(out, "clips").glob(f"{clip}.*")} == files, "not the files of before")
+    say_nothing(page)
+    check(decide(page, "n") == clip and is_planned(clip), f"{clip} is not rendered again after that")
 
 
 def waiting_state(waiting, clip):

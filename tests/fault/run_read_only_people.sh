@@ -68,6 +68,29 @@ refused "$cannot" pause out-night
 refused "$cannot" cancel out-night
 refused "$cannot" retry out-night
 refused "$cannot" priority out-night 3
+# the review page is for looking alone, and says so
+"$PROGRAM" review out-night >address.txt 2>page.txt &
+PAGE=$!
+trap 'kill $PAGE 2>/dev/null || true; [ -z "$LOCKED" ] || umount -l "$LOCKED"' EXIT
+until_true 60 test -s address.txt
+python3 - "$(head -n 1 address.txt)" <<'EOF' || fail "the review page of a folder that can only be read"
+import http.cookiejar, json, sys, urllib.error, urllib.request
+address = sys.argv[1]
+site = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+site.open(address)
+root = address.split('?')[0]
+listed = json.load(site.open(root + 'clips.json'))
+assert listed['read_only'] is True and listed['clips'], listed
+wish = json.dumps({'verb': 'reject', 'by': 'Eva', 'reason': 'x', 'clips': [listed['clips'][0][0]], 'seen': ['']}).encode()
+try:
+    site.open(urllib.request.Request(root + 'decide', wish, {'X-Review': listed['secret'], 'Content-Type': 'application/json'}))
+    raise SystemExit('a decision was taken')
+except urllib.error.HTTPError as e:
+    assert e.code == 409, e.code
+EOF
+kill $PAGE
+wait $PAGE || fail "the page ended with $?: $(cat page.txt)"
+grep -q 'out-night can only be read' page.txt || fail "review says: $(cat page.txt)"
 sums out-night | cmp - before.txt || fail "the folder has changed"
 # ben takes his yes back, which the store notes; what shows him cannot be taken out here, and that is said
 status_is 1 "$PROGRAM" cameo revoke ben >said.txt 2>&1

@@ -2,6 +2,7 @@
 #include "ledger_fixture.h"
 
 #include "coordinator/campaign/sampling.h"
+#include "coordinator/ledger/lost.h"
 #include "coordinator/ledger/lot.h"
 #include "coordinator/ledger/merge.h"
 #include "coordinator/ledger/review.h"
@@ -154,11 +155,11 @@ static void a_noted_approval_can_be_taken_back(void **state)
     assert_good(ledger_commit(f.ledger));
     assert_int_equal(ask(f.ledger, reopen).outcome, OUTCOME_NOTHING);
     assert_int_equal(decide(f.ledger, "review approve", "row0", "eva"), 0);
-    assert_good(ledger_has_noted_approval(f.ledger, "row0", &noted));
+    assert_good(ledger_may_take_back(f.ledger, "row0", &noted));
     assert_true(noted);
     assert_int_equal(ask(f.ledger, reopen).outcome, OUTCOME_DONE);
     assert_int_equal(ask(f.ledger, reopen).outcome, OUTCOME_NOTHING);
-    assert_good(ledger_has_noted_approval(f.ledger, "row0", &noted));
+    assert_good(ledger_may_take_back(f.ledger, "row0", &noted));
     assert_false(noted);
     assert_int_equal(decide(f.ledger, "review approve", "row0", "jo"), 0); /* is the first one again */
     assert_int_equal(decide(f.ledger, "review approve", "row0", "eva"), 1);
@@ -218,6 +219,48 @@ static void is_rendered_again_with_another_seed(void **state)
     s = look(f.ledger);
     assert_true(s.clip_count[CLIP_REVIEW] == 1);
     snapshot_clear(&s);
+    close_fixture(&f);
+}
+
+/* While nobody has begun the new render: the clip has its file, its gates and its shot as before. */
+static void a_render_again_can_be_taken_back(void **state)
+{
+    (void)state;
+    Fixture f = open_with(REVIEW_ALL, false, 2);
+    static const char *const what =
+        "SELECT shot || file || sha256 || result || ifnull(seed, '-') FROM clips WHERE clip = 1";
+    bool yes;
+    assert_good(ledger_begin(f.ledger, 102));
+    finish_with(f.ledger, 0, "{}");
+    finish_with(f.ledger, 1, "{\"held_by\": [\"flicker\"]}");
+    assert_good(ledger_commit(f.ledger));
+    char *before = text_of(f.ledger, what);
+    assert_int_equal(decide(f.ledger, "review rerender", "row1", "eva"), 1);
+    assert_good(ledger_may_take_back(f.ledger, "row1", &yes));
+    assert_true(yes);
+    assert_int_equal(decide(f.ledger, "review reopen", "row1", "eva"), 1);
+    is_text(f.ledger, what, before);
+    is_text(f.ledger, "SELECT state || ' ' || reason FROM clips WHERE clip = 1", "held held by flicker");
+    Snapshot s = look(f.ledger);
+    assert_true(s.left == 0 && s.undecided == 2);
+    snapshot_clear(&s);
+    assert_int_equal(decide(f.ledger, "review reopen", "row1", "eva"), 0);
+
+    assert_int_equal(decide(f.ledger, "review rerender", "row1", "eva"), 1); /* once more, and now it is made */
+    s = look(f.ledger);
+    assert_true(s.left == 1);
+    snapshot_clear(&s);
+    assert_good(ledger_begin(f.ledger, 300));
+    fixture_render(f.ledger, 2, "host:7");
+    assert_good(ledger_commit(f.ledger));
+    assert_int_equal(decide(f.ledger, "review reopen", "row1", "eva"), 0);
+    assert_good(ledger_begin(f.ledger, 301));
+    fixture_finish(f.ledger, 1, "host:7");
+    assert_good(ledger_lose_clip(f.ledger, 1, "its file is damaged"));
+    assert_good(ledger_commit(f.ledger));
+    is_text(f.ledger, "SELECT state FROM clips WHERE clip = 1", "planned");
+    assert_int_equal(decide(f.ledger, "review reopen", "row1", "eva"), 0); /* its files of before are gone */
+    free(before);
     close_fixture(&f);
 }
 
@@ -375,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_noted_approval_can_be_taken_back),
         cmocka_unit_test(one_person_has_many_spellings),
         cmocka_unit_test(is_rendered_again_with_another_seed),
+        cmocka_unit_test(a_render_again_can_be_taken_back),
         cmocka_unit_test(of_two_at_once_the_second_is_told),
         cmocka_unit_test(what_was_held_is_held_again),
         cmocka_unit_test(a_policy_of_later_shows_what_was_approved),

@@ -10,7 +10,7 @@ const words = {
         who: "Wer entscheidet? Bitte den Namen eintragen.", why: "Eine Ablehnung braucht einen Grund.", none: "Nichts mehr zu entscheiden.", reloaded: "Bitte die Seite mit der ausgegebenen Adresse neu öffnen.",
         sure: { approve: (n) => n + " Clips freigeben?", reject: (n) => n + " Clips ablehnen?", rerender: (n) => n + " Clips neu rendern?" },
         done: { approve: (n) => n + " freigegeben", reject: (n) => n + " abgelehnt", rerender: (n) => n + " zum Neurendern", reopen: (n) => n + " zurückgenommen" },
-        noted: (n) => n + " vermerkt: eine zweite Person muss noch zustimmen", other: (n) => n + " nicht geändert: jemand anderes war schneller", unchanged: (n) => n + " unverändert", pending: (n) => n + " an den laufenden Lauf übergeben",
+        noted: (n) => n + " vermerkt: eine zweite Person muss noch zustimmen", other: (n) => n + " nicht geändert: jemand anderes war schneller", unchanged: (n) => n + " unverändert", pending: (n) => n + " an den laufenden Lauf übergeben", late: (n) => n + " nicht zurückgenommen: das neue Rendern hat schon begonnen", readOnly: "Dieser Ordner kann nur gelesen werden: Entscheiden geht hier nicht.",
         state: { held: "angehalten", "in review": "in Sichtung", approved: "freigegeben", delivered: "ausgeliefert", rejected: "abgelehnt", planned: "geplant", waiting: "wartet", finishing: "wird fertiggestellt", revoked: "zurückgezogen" },
         said: { approve: "freigegeben", reject: "abgelehnt", rerender: "neu rendern", reopen: "zurückgenommen", again: "von einer Prüfung neu gerendert" }, verdicts: { pass: "gut", hold: "angehalten", fail: "durchgefallen" }, heldBy: "angehalten von: ",
         gateNames: { nan: "keine Zahlen", saturated: "übersteuertes Bild", black: "schwarzes Bild", frozen: "Standbild", flicker: "Flackern", jump: "Bildsprung", blur: "Unschärfe", blur_change: "Schärfeverlust", blockiness: "Blöcke",
@@ -25,11 +25,11 @@ const words = {
         who: "Who decides? Please enter a name.", why: "A rejection needs a reason.", none: "Nothing left to decide.", reloaded: "Please open the page again by the address that was printed.",
         sure: { approve: (n) => "Approve " + n + " clips?", reject: (n) => "Reject " + n + " clips?", rerender: (n) => "Render " + n + " clips again?" },
         done: { approve: (n) => n + " approved", reject: (n) => n + " rejected", rerender: (n) => n + " to be rendered again", reopen: (n) => n + " taken back" },
-        noted: (n) => n + " noted: a second person has to agree", other: (n) => n + " not changed: somebody else was faster", unchanged: (n) => n + " unchanged", pending: (n) => n + " handed to the run that goes on",
+        noted: (n) => n + " noted: a second person has to agree", other: (n) => n + " not changed: somebody else was faster", unchanged: (n) => n + " unchanged", pending: (n) => n + " handed to the run that goes on", late: (n) => n + " not taken back: the new render has begun", readOnly: "This folder can only be read: nothing can be decided here.",
         state: {}, said: { approve: "approved", reject: "rejected", rerender: "render again", reopen: "taken back", again: "rendered again by a gate" }, verdicts: {}, gateNames: {}, heldBy: "held by: ",
         reasons: ["flicker", "hands or face are wrong", "wrong text", "sound does not fit", "not as ordered"] } };
 const $ = (id) => document.getElementById(id), row = 56, calm = matchMedia("(prefers-reduced-motion: reduce)");
-let language = "en", clips = [], shown = [], current = null, secret = "", version = "", last = [], busy = false, found = null, asked = 0, typing = 0;
+let language = "en", clips = [], shown = [], current = null, secret = "", version = "", last = [], busy = false, found = null, asked = 0, typing = 0, readOnly = false;
 const say = (k) => words[language][k] !== undefined ? words[language][k] : words.en[k] !== undefined ? words.en[k] : k;
 const stateName = (s) => say("state")[s] || s;
 const gateName = (g) => say("gateNames")[g] || g;
@@ -78,6 +78,9 @@ async function load(anew) {
   clips = all.clips.map(([id, state, hash, held]) => ({ id, state, hash, held }));
   document.title = $("campaign").textContent = say("title") + ": " + all.campaign;
   $("progress").textContent = say("progress")(all.open, all.made) + (all.left ? say("left")(all.left) : "");
+  $("read-only").textContent = all.read_only ? say("readOnly") : ""; $("read-only").hidden = !all.read_only;
+  for (const id of ["approve", "reject", "again", "undo", "bulk"]) $(id).disabled = all.read_only;
+  readOnly = all.read_only;
   $("lot").textContent = all.lot ? say("lot")(all.lot) : "";
   list();
 }
@@ -206,18 +209,21 @@ function fail(e) { tell(e.message, true); }
 async function decide(verb, many, why) {
   const by = $("by").value.trim(), meant = many || (current ? [current] : []), reason = why !== undefined ? why : $("reason").value.trim();
   if (busy || !meant.length) return;
+  if (readOnly) { tell(say("readOnly"), true); return; }
   if (!by) { tell(say("who"), true); $("by").focus(); return; }
   if (verb === "reject" && !reason) { tell(say("why"), true); $("reason").focus(); return; }
   busy = true;
   try {
     localStorage.setItem("reviewer", by);
-    const { answers } = await ask("/decide", { verb, clips: meant.map((c) => c.id), seen: meant.map((c) => c.state + " " + c.hash), by, reason });
+    const { answers } = await ask("/decide", { verb, clips: meant.map((c) => c.id), seen: meant.map((c) => c.gone ? "" : c.state + " " + c.hash), by, reason });
     const count = (o) => meant.filter((c) => answers[c.id] === o).length, parts = [];
     if (count("done")) parts.push(say("done")[verb](count("done")));
     if (count("noted")) parts.push(say("noted")(count("noted")));
     if (count("other")) parts.push(say("other")(count("other")));
     if (count("open")) parts.push(say("pending")(count("open")));
-    if (count("nothing")) parts.push(say("unchanged")(count("nothing")));
+    const late = meant.filter((c) => c.gone && answers[c.id] === "nothing").length;
+    if (late) parts.push(say("late")(late));
+    if (count("nothing") > late) parts.push(say("unchanged")(count("nothing") - late));
     if (verb !== "reopen") last = meant.filter((c) => answers[c.id] === "done" || answers[c.id] === "noted"); else last = [];
     await load(true);
     const text = parts.join("; "), wrong = count("other") > 0;
@@ -230,7 +236,7 @@ async function decide(verb, many, why) {
 }
 function undo() {
   const meant = last.length ? last : current && !isOpen(current) ? [current] : [];
-  const now = meant.map((c) => clips.find((x) => x.id === c.id)).filter(Boolean);
+  const now = meant.map((c) => clips.find((x) => x.id === c.id) || { id: c.id, gone: true }); /* gone: it is to be rendered again */
   if (!now.length) { tell(say("unchanged")(0)); return; }
   decide("reopen", now);
 }
