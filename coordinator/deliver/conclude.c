@@ -316,7 +316,10 @@ static Status deliver_now(const char *folder, const Snapshot *s)
 Status conclude_delivery(const char *folder)
 {
     Snapshot s = {0}, now = {0};
+    Ledger *l = NULL;
     int lock = -1;
+    TRY(ledger_open_whole(folder, &l));
+    ledger_close(&l);
     TRY(read_now(folder, &s));
     if (s.part.count > 1) {
         snapshot_clear(&s);

@@ -291,7 +291,7 @@ Status dossier_make(const char *folder, json_t **out)
                  .clips = json_array(),
                  .cameos = json_object()};
     *out = json_object();
-    Status status = ledger_open(folder, LEDGER_READ, &l);
+    Status status = ledger_open_whole(folder, &l);
     if (!failed(status)) status = audit_open(folder, &d.audit);
     if (!failed(status)) status = fill(&d, l, *out);
     audit_close(&d.audit);

@@ -121,11 +121,11 @@ static Status renew_dossier(const char *folder)
     return status;
 }
 
-/* Nothing is written, not even a lock, into a folder that is none of a campaign. */
+/* Nothing is written, not even a lock, into a folder that is none of a campaign; and nothing of a customer could be missed in a damaged ledger. */
 static Status check_campaign(const char *folder)
 {
     Ledger *l = NULL;
-    Status status = ledger_open(folder, LEDGER_READ, &l);
+    Status status = ledger_open_whole(folder, &l);
     ledger_close(&l);
     return status;
 }

@@ -131,6 +131,14 @@ Status ledger_check_pages(Ledger *l)
     return status;
 }
 
+Status ledger_open_whole(const char *folder, Ledger **out)
+{
+    TRY(ledger_open(folder, LEDGER_READ, out));
+    Status status = ledger_check_pages(*out);
+    if (failed(status)) ledger_close(out);
+    return status;
+}
+
 int64_t ledger_epoch(const Ledger *l) { return l->epoch; }
 
 /* ---- transactions ---- */

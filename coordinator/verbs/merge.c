@@ -51,7 +51,7 @@ static Status look_at_part(Merge *m, int i)
     Ledger *l = NULL;
     Snapshot s = {0};
     Status status = status_ok();
-    TRY_OUT(ledger_open(m->part[i], LEDGER_READ, &l));
+    TRY_OUT(ledger_open_whole(m->part[i], &l));
     TRY_OUT(ledger_read_snapshot(l, &s));
     bool runs = failed(lock_take(m->part[i], false, &m->lock[i]));
     char *line = progress_line(&s, moment_wall_s());

@@ -70,7 +70,7 @@ static Status read_record(const char *folder, json_t *list)
 {
     Ledger *l;
     Snapshot s;
-    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY(ledger_open_whole(folder, &l));
     Status status = ledger_read_snapshot(l, &s);
     if (!failed(status)) {
         Record record = {s.name, list};
@@ -151,7 +151,7 @@ static Status verify_folder(const char *folder, bool as_json)
     Folder f = {.folder = folder, .bad = json_array()};
     if (!is_campaign(folder))
         return status_fail(ERR_INPUT, "%s: no campaign's folder (it has no ledger.db) and no file", folder);
-    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY(ledger_open_whole(folder, &l));
     Status status = ledger_read_clips(l, NULL, (ClipSink){check_clip, &f});
     ledger_close(&l);
     TrustChain chain;

@@ -176,6 +176,8 @@ static enum MHD_Result take_decision(const ReviewServer *s, struct MHD_Connectio
     enum MHD_Result done;
     Wish w;
     if (!has_secret(s, c)) return serve_http_refuse(c, MHD_HTTP_FORBIDDEN, "load the page again\n");
+    if (!serve_review_can_decide(s->folder))
+        return serve_http_refuse(c, MHD_HTTP_CONFLICT, "the campaign's folder can only be read\n");
     json_t *j = serve_body_object(b, c, &done, expected);
     if (!j) return done;
     const char *wrong = read_wish(j, &w);

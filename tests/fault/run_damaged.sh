@@ -85,6 +85,12 @@ for page in 2 4 $((pages / 2)) $((pages - 1)); do
   cp whole.db out-calm/ledger.db
   dd if=/dev/zero of=out-calm/ledger.db bs=4096 seek="$page" count=1 conv=notrunc status=none
   refused "page $page of $pages" 'ledger is damaged.*Put a whole copy of the file back'
+  for verb in verify deliver dossier "erase out-calm" "verify out-calm/clips/k1.mp4 --campaign"; do
+    # shellcheck disable=SC2086
+    status_is 2 "$PROGRAM" $verb $([ "$verb" = "erase out-calm" ] && echo k2 || echo out-calm) >refused.err 2>&1
+    grep -q 'ledger is damaged' refused.err || fail "page $page of $pages, $verb: $(cat refused.err)"
+    files | cmp - before.files || fail "page $page of $pages: a refused $verb changed files"
+  done
 done
 rm -f out-calm/ledger.db-*
 : >out-calm/ledger.db
