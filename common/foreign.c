@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "common/file.h"
 
 size_t foreign_letter(const char *text, size_t bytes, uint32_t *letter)
@@ -56,6 +58,18 @@ static size_t clean(char *text, size_t bytes, const char *ours)
     }
     text[to] = 0;
     return to;
+}
+
+bool foreign_is_line(const char *text)
+{
+    size_t left = strlen(text);
+    for (uint32_t c; left > 0;) {
+        const size_t n = foreign_letter(text, left, &c);
+        if (n == 0 || c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029) return false;
+        text += n;
+        left -= n;
+    }
+    return true;
 }
 
 bool foreign_is_safe(const char *text)
@@ -144,4 +158,23 @@ void foreign_print(FILE *to, const char *fmt, ...)
     const size_t n = foreign_vformat(text, sizeof text, fmt, args);
     va_end(args);
     fwrite(text, 1, n, to);
+}
+
+bool foreign_print_json(FILE *to, const json_t *document, size_t flags)
+{
+    char *text = json_dumps(document, flags);
+    size_t left = text ? strlen(text) : 0;
+    for (const char *p = text; left > 0;) {
+        uint32_t c;
+        const size_t n = foreign_letter(p, left, &c), bytes = n ? n : 1;
+        if (n && c >= 0x7f && is_harmful(c))
+            fprintf(to, "\\u%04X", (unsigned)c);
+        else
+            fwrite(p, 1, bytes, to);
+        p += bytes;
+        left -= bytes;
+    }
+    const bool whole = text && fputc('\n', to) != EOF && fflush(to) == 0;
+    free(text);
+    return whole;
 }

@@ -17,6 +17,8 @@ size_t foreign_letter(const char *text, size_t bytes, uint32_t *letter);
 /* Bytes of the control character that begins at text (C0 but tab and line breaks, DEL, C1); 0: none does. For files that keep a text's lines:
  * a terminal that shows them would obey such a character. */
 size_t foreign_control(const char *text);
+bool foreign_is_line(
+    const char *text); /* UTF-8 in one line, without control characters: what a name or a reason has to be */
 bool foreign_is_safe(const char *text); /* nothing in it would be changed */
 void foreign_clean(char *text);         /* in place: it grows no longer */
 char *foreign_copy(const char *text);   /* cleaned; free() it. Aborts when out of memory. */
@@ -28,5 +30,10 @@ char *foreign_utf8(const char *text);
 size_t foreign_vformat(char *to, size_t room, const char *fmt, va_list args);
 /* Like fprintf, likewise. */
 void foreign_print(FILE *to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A JSON document and a line break. What could steer a terminal, and JSON itself lets through (DEL, C1, marks of direction), is escaped: the
+ * document means the same. flags: jansson's. false: it could not be written. */
+struct json_t;
+bool foreign_print_json(FILE *to, const struct json_t *document, size_t flags);
 
 #endif

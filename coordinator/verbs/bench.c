@@ -361,8 +361,7 @@ Status verb_bench_campaign(int argc, char **argv)
     }
     if (!failed(status) && o.json) {
         json_t *j = record_json(&r);
-        json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-        putchar('\n');
+        foreign_print_json(stdout, j, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
         json_decref(j);
     } else if (!failed(status)) {
         print_record(&r);

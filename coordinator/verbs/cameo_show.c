@@ -99,8 +99,7 @@ static Status list_all(TrustStore *s, bool as_json)
     if (!failed(status) && unreadable)
         status = status_fail(ERR_INPUT, "%d of %d cameo%s cannot be read", unreadable, count, plural_s(count));
     if (!failed(status) && all) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        foreign_print(stdout, "\n");
+        foreign_print_json(stdout, all, JSON_INDENT(2));
     } else if (!failed(status) && count == 0) {
         foreign_print(stdout, "no cameos in %s: reelwright cameo add ID --name NAME --face FILE\n", trust_folder(s));
     }

@@ -299,8 +299,7 @@ static json_t *describe(const Campaign *c)
 
 static void dump(json_t *o, FILE *to) /* takes the reference */
 {
-    json_dumpf(o, to, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-    fputc('\n', to);
+    foreign_print_json(to, o, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(o);
 }
 

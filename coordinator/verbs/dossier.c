@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "common/foreign.h"
 #include "common/options.h"
 #include "coordinator/deliver/dossier.h"
 #include "coordinator/verbs/verbs.h"
@@ -28,11 +29,10 @@ Status verb_dossier(int argc, char **argv)
     TRY(dossier_make(argv[first], &dossier));
     Status status = status_ok();
     if (as_json) {
-        json_dumpf(dossier, stdout, JSON_INDENT(1));
-        printf("\n");
+        foreign_print_json(stdout, dossier, JSON_INDENT(1));
     } else {
         status = dossier_write(argv[first], dossier);
-        if (!failed(status)) printf("%s/dossier.html\n%s/dossier.json\n", argv[first], argv[first]);
+        if (!failed(status)) foreign_print(stdout, "%s/dossier.html\n%s/dossier.json\n", argv[first], argv[first]);
     }
     json_decref(dossier);
     return status;

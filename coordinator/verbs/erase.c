@@ -11,6 +11,13 @@
 #include "coordinator/ledger/steer.h"
 #include "coordinator/verbs/verbs.h"
 
+static Status check_by(const char *by)
+{
+    return !by || foreign_is_line(by)
+               ? status_ok()
+               : status_fail(ERR_INPUT, "--by: expected one line of UTF-8 without control characters");
+}
+
 Status verb_erase(int argc, char **argv)
 {
     const char *by = NULL;
@@ -33,6 +40,7 @@ Status verb_erase(int argc, char **argv)
                          .max_arguments = 2};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
+    TRY(check_by(by));
     EraseResult done;
     const EraseOptions how = {.by = erase_who(by), .take_back = true};
     Status status = erase_customers(argv[first], &how, &argv[first + 1], 1, &done);
@@ -93,6 +101,7 @@ Status verb_expire(int argc, char **argv)
         .max_arguments = 1};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
+    TRY(check_by(by));
     if (older && (!retention_parse(older, &age_s) || age_s < 0))
         return status_fail(ERR_INPUT, "--older-than %.20s: expected 12h, 30d or 8w", older);
     EraseResult done;

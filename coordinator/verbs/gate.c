@@ -82,8 +82,7 @@ static Status measure_campaign(const char *folder, const char *index, bool as_js
     if (!failed(status) && index) status = diversity_publish(l, index);
     ledger_close(&l);
     if (!failed(status) && as_json) {
-        json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        putchar('\n');
+        foreign_print_json(stdout, j, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     } else if (!failed(status)) {
         print_diversity(folder, j);
     }

@@ -132,7 +132,7 @@ Status verb_plan(int argc, char **argv)
     if (!failed(status)) {
         json_t *j = estimate_json(&e);
         if (json)
-            json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10)), putchar('\n');
+            foreign_print_json(stdout, j, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
         else
             print_plan(&e, j);
         json_decref(j);

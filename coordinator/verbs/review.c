@@ -101,8 +101,7 @@ static Status list_all(const char *folder, const OptionTexts *where, bool all, b
     if (!failed(status)) status = ledger_read_made(l, filter, (MadeSink){list_clip, &listing});
     ledger_close(&l);
     if (!failed(status) && as_json) {
-        json_dumpf(listing.clips, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        putchar('\n');
+        foreign_print_json(stdout, listing.clips, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     } else if (!failed(status)) {
         const size_t count = json_array_size(listing.clips);
         print_lot(&lot);
@@ -330,13 +329,12 @@ static Status serve_page(char *folder, int port)
 
 /* ---- the verb ---------------------------------------------------------------------------------------------------------------- */
 
-/* The record holds names and reasons as they were given: UTF-8, and not blank. */
+/* The record holds names and reasons as they were given. */
 static Status check_text(const char *option, const char *text, size_t most)
 {
-    json_t *good = json_string(text);
     const bool blank = !text[strspn(text, " \t")];
-    json_decref(good);
-    if (!good) return status_fail(ERR_INPUT, "%s: expected UTF-8", option);
+    if (!foreign_is_line(text))
+        return status_fail(ERR_INPUT, "%s: expected one line of UTF-8 without control characters", option);
     if (blank) return status_fail(ERR_INPUT, "%s: expected a text", option);
     if (strlen(text) > most)
         return status_fail(ERR_INPUT, "%s: %zu bytes, expected at most %zu", option, strlen(text), most);

@@ -65,10 +65,7 @@ static Status print_json(const Snapshot *s, const TimeLeft *left, double now_s)
         snapshot_goes_on(s, now_s), "control", control[s->control], "pilot", ledger_pilot_state_name(s->pilot),
         "waits_for", snapshot_waits_for(s), "priority", s->priority, "deadline_s", s->deadline_s, "started_s",
         s->started_s, "heard_s", s->heard_s, "workers", workers_json(s), "time_left_s", left_json(left));
-    char *text = page ? json_dumps(page, JSON_INDENT(2)) : NULL;
-    if (!text) abort();
-    puts(text);
-    free(text);
+    if (!page || !foreign_print_json(stdout, page, JSON_INDENT(2))) abort();
     json_decref(page);
     return status_ok();
 }

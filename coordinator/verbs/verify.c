@@ -132,8 +132,7 @@ static void print_folder(const Folder *f, const char *audit, bool as_json)
     if (as_json) {
         json_t *j = json_pack("{s:I, s:I, s:O, s:s}", "unaltered", (json_int_t)f->good, "files", (json_int_t)f->files,
                               "wrong", f->bad, "audit", audit);
-        json_dumpf(j, stdout, JSON_INDENT(2));
-        putchar('\n');
+        foreign_print_json(stdout, j, JSON_INDENT(2));
         json_decref(j);
         return;
     }

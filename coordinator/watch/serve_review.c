@@ -12,6 +12,7 @@
 #include <microhttpd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "coordinator/watch/serve_http.h"
 
 enum {
@@ -137,6 +138,8 @@ static const char *read_wish(const json_t *j, Wish *w)
         return expected;
     if (!by[strspn(by, " ")] || strlen(by) > MOST_NAME) return "who decides? Expected a name of at most 80 bytes\n";
     if (strlen(reason) > MOST_REASON) return "the reason: expected at most 500 bytes\n";
+    if (!foreign_is_line(by) || !foreign_is_line(reason))
+        return "name and reason: expected one line without control characters\n";
     if (strcmp(verb, "reject") == 0 && !reason[strspn(reason, " ")]) return "a rejection needs a reason\n";
     snprintf(w->verb, sizeof w->verb, "review %s", verb);
     w->request = memory_get((size_t)w->count + 1, sizeof *w->request);

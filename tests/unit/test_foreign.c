@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "common/foreign.h"
 #include "common/html.h"
@@ -94,6 +95,31 @@ static void pages_have_no_control_characters(void **state)
     free(text);
 }
 
+static void json_for_people_has_no_control_characters(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    json_t *o = json_pack("{s:s}", "name\xe2\x80\xae",
+                          "a\033\x7f\xc2\x9b"
+                          "1m \xc3\xa4\n");
+    assert_true(foreign_print_json(f, o, JSON_COMPACT));
+    json_decref(o);
+    fclose(f);
+    assert_string_equal(text, "{\"name\\u202E\":\"a\\u001B\\u007F\\u009B1m \xc3\xa4\\n\"}\n");
+    free(text);
+}
+
+static void names_are_one_line(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"", "Zo\xc3\xab", "\xe2\x80\x8f\xd7\x93\xd7\xa0\xd7\x94"},
+                             *const bad[] = {"a\nb", "a\033[2J", "\xff", "\xc2\x9b", "a\x7f", "\xe2\x80\xa8"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(foreign_is_line(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(foreign_is_line(bad[i]));
+}
+
 static void expect_command(const char *folder, const char *clip, const char *command)
 {
     char *text = shell_suggest("resume", folder, clip);
@@ -120,6 +146,8 @@ int main(void)
         cmocka_unit_test(breaks_of_the_format_stay),
         cmocka_unit_test(a_status_is_one_line),
         cmocka_unit_test(pages_have_no_control_characters),
+        cmocka_unit_test(json_for_people_has_no_control_characters),
+        cmocka_unit_test(names_are_one_line),
         cmocka_unit_test(commands_can_be_pasted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

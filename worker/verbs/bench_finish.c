@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/options.h"
 #include "common/plural.h"
 #include "worker/finish/output.h"
@@ -185,8 +186,7 @@ static void tell(const Bench *b, bool as_json)
     o = json_pack("{s:s,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:o}", "stage", "finish", "width", b->width, "height",
                   b->height, "frames", b->frames, "fps", b->fps, "core_seconds", all, "prepare_s", b->prepare_s,
                   "rate_s", b->rate_s, "rate_again_s", b->again_s, "renditions_s", made);
-    json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
-    puts("");
+    foreign_print_json(stdout, o, JSON_REAL_PRECISION(6));
     json_decref(o);
 }
 

@@ -239,7 +239,7 @@ static Status measure(const BenchRequest *r, Coll *group)
         json_t *j = result_json(r, &b, &ranks);
         if (!given.json) print_result(r, &b, &ranks);
         if (given.scenario >= 0) tell_scenario(r, &b, &ranks, j);
-        if (given.json) json_dumpf(j, stdout, JSON_REAL_PRECISION(9)), putchar('\n');
+        if (given.json) foreign_print_json(stdout, j, JSON_REAL_PRECISION(9));
         json_decref(j);
     }
     bench_ranks_clear(&ranks);

@@ -68,8 +68,7 @@ Status verb_gate_files(char *const *file, int count, const char *set_json, bool 
         }
     }
     if (as_json && !failed(status)) {
-        json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        putchar('\n');
+        foreign_print_json(stdout, list, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     }
     json_decref(list);
     if (!failed(status) && refused) return status_fail(ERR_INPUT, "%d of %d files cannot be measured", refused, count);

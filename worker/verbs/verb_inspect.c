@@ -231,10 +231,9 @@ Status verb_inspect(int argc, char **argv)
     if (first < 0) return status_ok();
     TRY(inspect(argv[first], &o, &j));
     if (o.as_json)
-        json_dumpf(j, stdout, JSON_REAL_PRECISION(7) | JSON_INDENT(1));
+        foreign_print_json(stdout, j, JSON_REAL_PRECISION(7) | JSON_INDENT(1));
     else
         print_value(NULL, j, 0);
-    if (o.as_json) putchar('\n');
     json_decref(j);
     return status_ok();
 }

@@ -256,7 +256,7 @@ static Status print_json(const Work *w)
     json_object_set_new(j, "seed", s->seed <= INT64_MAX ? json_integer((json_int_t)s->seed) : json_string(seed));
     json_object_set_new(j, "seconds", seconds);
     /* flushed: what ends a group of ranks may end the process too */
-    bool printed = json_dumpf(j, stdout, JSON_REAL_PRECISION(6)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
+    const bool printed = foreign_print_json(stdout, j, JSON_REAL_PRECISION(6));
     json_decref(j);
     free(seed);
     free(file);

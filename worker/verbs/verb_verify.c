@@ -49,8 +49,7 @@ Status verb_verify_file(const char *path, const char *options_json, bool as_json
                              .clips = json_object_get(options, "clips")};
     Status status = verify_file(path, &o, &found);
     if (!failed(status) && as_json) {
-        json_dumpf(found, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-        putchar('\n');
+        foreign_print_json(stdout, found, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     } else if (!failed(status)) {
         print_found(path, found);
     }
