@@ -14,6 +14,8 @@
 #include "common/plural.h"
 #include "worker/finish/output.h"
 #include "worker/finish/rates.h"
+#include "worker/proof/prove.h"
+#include "worker/proof/watermark.h"
 
 /* Eight renditions as configs/renditions.yaml has them. */
 static const char document[] =
@@ -32,7 +34,7 @@ static const char document[] =
     "\"poster\"},"
     "{\"name\":\"gif\",\"width\":270,\"height\":480,\"crf\":18,\"preset\":\"veryfast\",\"max_kbps\":0,\"kind\":\"gif\","
     "\"max_mb\":1.0}],"
-    "\"voice\":{\"text\":\"Hallo Anna, das Meer wartet auf "
+    "\"campaign\":\"bench\",\"watermark\":true,\"voice\":{\"text\":\"Hallo Anna, das Meer wartet auf "
     "dich!\",\"language\":\"de\"},\"subtitles\":\"both\",\"label\":{\"profile\":\"eu\"},"
     "\"overlays\":[{\"text\":\"F\\u00fcr Anna "
     "Sch\\u00e4fer\",\"place\":\"lower-third\"},{\"qr\":\"https://example.com/"
@@ -44,7 +46,12 @@ typedef struct {
     Extras extras;
     Rates *rates;
     Output *output[MAX_RENDITIONS];
+    bool mark;
+    ShotSpec shot;
+    Prove *prove; /* NULL: without a watermark */
+    int pictures[MAX_RENDITIONS];
     double prepare_s, rate_s, again_s, made_s[MAX_RENDITIONS]; /* of processor */
+    double embed_s, read_s;                                    /* of the watermark; the first is in made_s, too */
     char folder[64];
 } Bench;
 
@@ -74,11 +81,36 @@ static void paint(const Bench *b, int n, float *rgb)
         }
 }
 
+static char *path_of(const Bench *b, int i)
+{
+    const Rendition *r = &b->spec.rendition[i];
+    return text_format("%s/%s.%s", b->folder, r->name, finish_spec_ending(r));
+}
+
+static bool is_video(const Bench *b, int i) { return strcmp(finish_spec_ending(&b->spec.rendition[i]), "mp4") == 0; }
+
+/* The watermark's key is made for this run, and goes with its folder. */
+static Status begin_mark(Bench *b)
+{
+    if (!b->mark) return status_ok();
+    char *secret = text_format("%s/key", b->folder);
+    const ProveJob job = {.spec = &b->spec,
+                          .shot = &b->shot,
+                          .clip_id = "bench",
+                          .secret_file = secret,
+                          .duration_s = (double)b->frames / b->fps};
+    Status status = prove_begin(&job, &b->prove);
+    unlink(secret);
+    free(secret);
+    return status;
+}
+
 static Status prepare(Bench *b)
 {
     bool skip[MAX_RENDITIONS] = {false};
     double start = processor_s();
     TRY(finish_spec_read(document, "", &b->spec));
+    TRY(begin_mark(b));
     TRY(extras_open(&b->spec, b->frames, b->fps, (ExtrasFolders){0}, &b->extras));
     for (int i = 0; i < b->spec.rendition_count; i++) {
         const OutputOrder order = {.rendition = &b->spec.rendition[i],
@@ -88,9 +120,10 @@ static Status prepare(Bench *b)
                                    .fps = b->fps,
                                    .extras = &b->extras,
                                    .producer = "bench",
-                                   .clip_id = "bench"};
-        char *path =
-            text_format("%s/%s.%s", b->folder, b->spec.rendition[i].name, finish_spec_ending(&b->spec.rendition[i]));
+                                   .clip_id = "bench",
+                                   .prove = b->prove,
+                                   .number = i};
+        char *path = path_of(b, i);
         Status status = output_begin(path, &order, &b->output[i]);
         free(path);
         TRY(status);
@@ -110,6 +143,7 @@ static Status put_frame(Bench *b, const float *rgb, int count)
         const float *frames = rates_frames(b->rates, i, &n);
         start = processor_s();
         TRY(output_put(b->output[i], frames, n, b->height, b->width));
+        b->pictures[i] += n;
         b->made_s[i] += processor_s() - start;
     }
     return status_ok();
@@ -136,6 +170,45 @@ static Status make_all(Bench *b)
     return status;
 }
 
+/* How long the pictures of one rendition take to be marked: some of them, alone. What they show makes no difference. */
+static Status time_embedding(Bench *b, int i)
+{
+    enum { PICTURES = 10 };
+    static const uint8_t key[WATERMARK_KEY_BYTES] = {1};
+    const int width = b->spec.rendition[i].width, height = b->spec.rendition[i].height;
+    Watermark *w = NULL;
+    TRY(watermark_new(key, 1, width, height, &w));
+    uint8_t *luma = memory_get((size_t)width * (size_t)height, 1);
+    for (int k = 0; k < width * height; k++) luma[k] = (uint8_t)(100 + (k * 7 & 31));
+    const double start = processor_s();
+    for (int k = 0; k < PICTURES; k++) watermark_embed(w, luma, width);
+    b->embed_s += (processor_s() - start) / PICTURES * b->pictures[i];
+    free(luma);
+    watermark_free(&w);
+    return status_ok();
+}
+
+/* Reads the mark back from every video, as finishing does. */
+static Status prove_all(Bench *b)
+{
+    char *video[MAX_RENDITIONS] = {NULL};
+    json_t *found = json_object();
+    if (!b->prove) return json_decref(found), status_ok();
+    for (int i = 0; i < b->spec.rendition_count; i++)
+        if (is_video(b, i)) video[i] = path_of(b, i);
+    const double start = processor_s();
+    Status status = prove_end(&b->prove, video, b->spec.rendition_count, NULL, 0, found);
+    b->read_s = processor_s() - start;
+    for (int i = 0; i < b->spec.rendition_count && !failed(status); i++)
+        if (video[i]) status = time_embedding(b, i);
+    const char *payload = json_string_value(json_object_get(found, "watermark"));
+    if (!failed(status) && (!payload || strchr(payload, ' ')))
+        status = status_fail(ERR_CLIP, "the watermark is %s", payload ? payload : "missing");
+    for (int i = 0; i < b->spec.rendition_count; i++) free(video[i]);
+    json_decref(found);
+    return status;
+}
+
 /* The frame rates once more, as the next clip of the same shot has them. */
 static Status convert_again(Bench *b)
 {
@@ -155,12 +228,12 @@ static Status convert_again(Bench *b)
 static void clean_up(Bench *b)
 {
     for (int i = 0; i < b->spec.rendition_count; i++) {
-        char *path =
-            text_format("%s/%s.%s", b->folder, b->spec.rendition[i].name, finish_spec_ending(&b->spec.rendition[i]));
+        char *path = path_of(b, i);
         output_abandon(&b->output[i]);
         unlink(path);
         free(path);
     }
+    prove_abandon(&b->prove);
     rates_close(&b->rates);
     extras_close(&b->extras);
     finish_spec_clear(&b->spec);
@@ -169,7 +242,7 @@ static void clean_up(Bench *b)
 
 static void tell(const Bench *b, bool as_json)
 {
-    double all = b->prepare_s + b->rate_s;
+    double all = b->prepare_s + b->rate_s + b->read_s;
     for (int i = 0; i < b->spec.rendition_count; i++) all += b->made_s[i];
     if (!as_json) {
         printf("finish of %d frames of %dx%d at %d/s in %d rendition%s: %.2f s of one core\n", b->frames, b->width,
@@ -178,6 +251,9 @@ static void tell(const Bench *b, bool as_json)
                b->prepare_s, "frame rates", b->rate_s, b->again_s);
         for (int i = 0; i < b->spec.rendition_count; i++)
             printf("  %-22s %6.2f s\n", b->spec.rendition[i].name, b->made_s[i]);
+        if (b->mark)
+            printf("  %-22s %6.2f s: %.2f s to add it, within the renditions, %.2f s to read it back; %.1f %% of all\n",
+                   "watermark", b->embed_s + b->read_s, b->embed_s, b->read_s, 100 * (b->embed_s + b->read_s) / all);
         return;
     }
     json_t *made = json_object(), *o;
@@ -186,6 +262,10 @@ static void tell(const Bench *b, bool as_json)
     o = json_pack("{s:s,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:o}", "stage", "finish", "width", b->width, "height",
                   b->height, "frames", b->frames, "fps", b->fps, "core_seconds", all, "prepare_s", b->prepare_s,
                   "rate_s", b->rate_s, "rate_again_s", b->again_s, "renditions_s", made);
+    if (b->mark) {
+        json_object_set_new(o, "watermark_embed_s", json_real(b->embed_s));
+        json_object_set_new(o, "watermark_read_s", json_real(b->read_s));
+    }
     foreign_print_json(stdout, o, JSON_REAL_PRECISION(6));
     json_decref(o);
 }
@@ -208,6 +288,7 @@ Status bench_finish(int argc, char **argv)
         {.name = "height", .kind = OPTION_INT, .to = &b.height, .value = "N", .min = 16, .max = 8192, .help = "(832)"},
         {.name = "frames", .kind = OPTION_INT, .to = &b.frames, .value = "N", .min = 8, .max = 10000, .help = "(81)"},
         {.name = "fps", .kind = OPTION_INT, .to = &b.fps, .value = "N", .min = 1, .max = 240, .help = "(16)"},
+        {.name = "watermark", .kind = OPTION_FLAG, .to = &b.mark, .help = "marked, and read back: its share"},
         {.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "print one JSON object"}};
     const Usage usage = {.verb = "bench",
                          .arguments = "--stage finish [options]",
@@ -218,7 +299,9 @@ Status bench_finish(int argc, char **argv)
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     if (!mkdtemp(b.folder)) return status_errno(ERR_NODE, "cannot make %s", b.folder);
+    b.shot.fps = b.fps;
     Status status = make_all(&b);
+    if (!failed(status)) status = prove_all(&b);
     if (!failed(status)) status = convert_again(&b);
     if (!failed(status)) tell(&b, as_json);
     clean_up(&b);
