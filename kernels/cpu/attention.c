@@ -22,7 +22,7 @@ typedef struct {
     int64_t value_panels; /* d / width, rounded up */
     int64_t tk_padded;    /* keys in whole blocks of panels */
     char *keys;           /* [heads][key_panels][d][width] */
-    char *values;         /* [heads][value_panels][tk_padded][width] */
+    char *values;         /* [heads][value_panels][tk_padded][width, or one vector where that is enough] */
     size_t key_panel_bytes, value_panel_bytes;
 } Attention;
 
@@ -64,22 +64,33 @@ static void attention_value(const Attention *a, int64_t head, int64_t key, char 
     memset(row + used, 0, (size_t)(a->value_panels * c->width) * operand - used);
 }
 
+/* The last panel of a head of 48 numbers holds 16: one vector. */
+static bool attention_narrow(const Attention *a, int64_t panel)
+{
+    return a->d - panel * a->c->width <= a->c->isa->lanes;
+}
+
+static int64_t attention_value_width(const Attention *a, int64_t panel)
+{
+    return attention_narrow(a, panel) ? a->c->isa->lanes : a->c->width;
+}
+
 /* Values of the block of keys from `first` on: column = d, k = key. */
 static void attention_pack_values(const Attention *a, int64_t head, int64_t first, char *rows)
 {
     const Cpu *c = a->c;
     int64_t end = a->tk_padded - first < KEY_BLOCK ? a->tk_padded : first + KEY_BLOCK;
-    size_t operand = cpu_operand_bytes(c), row = (size_t)(a->value_panels * c->width) * operand,
-           wide = (size_t)c->width;
+    size_t operand = cpu_operand_bytes(c), row = (size_t)(a->value_panels * c->width) * operand;
     for (int64_t i = first; i < end; i += 2) {
         attention_value(a, head, i, rows);
         attention_value(a, head, i + 1, rows + row);
         for (int64_t p = 0; p < a->value_panels; p++) {
-            const char *even = rows + (size_t)p * wide * operand, *odd = even + row;
+            const char *even = rows + (size_t)(p * c->width) * operand, *odd = even + row;
+            const size_t wide = (size_t)attention_value_width(a, p);
             char *to =
                 a->values + (size_t)(head * a->value_panels + p) * a->value_panel_bytes + (size_t)i * wide * operand;
             if (c->operand == OPERAND_PAIRS) {
-                c->isa->interleave((const uint16_t *)even, (const uint16_t *)odd, c->width, (uint16_t *)to);
+                c->isa->interleave((const uint16_t *)even, (const uint16_t *)odd, (int64_t)wide, (uint16_t *)to);
                 continue;
             }
             memcpy(to, even, wide * 4);
@@ -134,8 +145,9 @@ static void attention_block(const Attention *a, int64_t head, int64_t query, int
                        .rows = n,
                        .add = key > 0};
     for (int64_t p = 0; p < a->value_panels; p++) {
+        sums.narrow = attention_narrow(a, p);
         sums.b = a->values + (size_t)(head * a->value_panels + p) * a->value_panel_bytes +
-                 (size_t)(key * c->width * operand);
+                 (size_t)(key * attention_value_width(a, p) * operand);
         sums.c = room->out + p * c->width;
         c->isa->product(&sums);
     }
