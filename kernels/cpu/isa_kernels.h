@@ -311,28 +311,37 @@ INLINE void vec_store_bf16(uint16_t *p, Vec v)
 }
 
 /* The first n < LANES lanes: part loads zeros into the others, put_part leaves alone what stands behind. By masks where there are some: copied
- * by way of the stack, a row of 24 numbers took four times as long (SPEED.md). */
+ * by way of the stack, a row of 24 numbers took three times as long (SPEED.md). */
 #if LANES == 16 && defined(__AVX512BW__) && defined(__AVX512VL__)
 INLINE __mmask16 first_lanes(int64_t n) { return (__mmask16)((1u << n) - 1); }
 INLINE Vec vec_part(const float *p, int64_t n) { return (Vec)_mm512_maskz_loadu_ps(first_lanes(n), p); }
 INLINE void vec_put_part(Vec v, int64_t n, float *to) { _mm512_mask_storeu_ps(to, first_lanes(n), (__m512)v); }
-#elif LANES == 8 && defined(__AVX2__)
+INLINE HalfVec half_part(const uint16_t *p, int64_t n) { return (HalfVec)_mm256_maskz_loadu_epi16(first_lanes(n), p); }
+INLINE void half_put_part(HalfVec v, int64_t n, uint16_t *to)
+{
+    _mm256_mask_storeu_epi16(to, first_lanes(n), (__m256i)v);
+}
+#else
+#if LANES == 8
 INLINE __m256i first_lanes(int64_t n) { return (__m256i)((IntVec){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)n); }
 INLINE Vec vec_part(const float *p, int64_t n) { return (Vec)_mm256_maskload_ps(p, first_lanes(n)); }
 INLINE void vec_put_part(Vec v, int64_t n, float *to) { _mm256_maskstore_ps(to, first_lanes(n), (__m256)v); }
 #else
 INLINE Vec vec_part(const float *p, int64_t n)
 {
-    float t[LANES] = {0};
-    memcpy(t, p, (size_t)n * 4);
-    return vec_load(t);
+    Vec t = {0};
+    memcpy(&t, p, (size_t)n * 4);
+    return t;
 }
-INLINE void vec_put_part(Vec v, int64_t n, float *to)
+INLINE void vec_put_part(Vec v, int64_t n, float *to) { memcpy(to, &v, (size_t)n * 4); }
+#endif
+INLINE HalfVec half_part(const uint16_t *p, int64_t n)
 {
-    float t[LANES];
-    vec_store(t, v);
-    memcpy(to, t, (size_t)n * 4);
+    HalfVec t = {0};
+    memcpy(&t, p, (size_t)n * 2);
+    return t;
 }
+INLINE void half_put_part(HalfVec v, int64_t n, uint16_t *to) { memcpy(to, &v, (size_t)n * 2); }
 #endif
 
 INLINE Vec vec_some(const float *p, int64_t n) { return n >= LANES ? vec_load(p) : vec_part(p, n); }
@@ -347,9 +356,9 @@ INLINE void vec_put(Vec v, int64_t n, DType dtype, void *to)
     } else if (n >= LANES) {
         vec_store_bf16(to, v);
     } else {
-        uint16_t h[LANES];
-        vec_store_bf16(h, v);
-        memcpy(to, h, (size_t)n * 2);
+        HalfVec half;
+        vec_store_bf16((uint16_t *)&half, v);
+        half_put_part(half, n, to);
     }
 }
 
@@ -569,9 +578,8 @@ INLINE Vec points_load(const void *place, DType dtype, int64_t at, int64_t n)
 {
     if (dtype == F32) return vec_some((const float *)place + at, n);
     if (n >= LANES) return vec_bf16((const uint16_t *)place + at);
-    uint16_t part[LANES] = {0};
-    memcpy(part, (const uint16_t *)place + at, (size_t)n * 2);
-    return vec_bf16(part);
+    HalfVec part = half_part((const uint16_t *)place + at, n);
+    return vec_bf16((const uint16_t *)&part);
 }
 
 INLINE void points_store(Vec v, const IsaPoints *p, int64_t at, char *to)
