@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/moment.h"
 #include "coordinator/dispatch/inside.h"
 
 /* Of one round, some 500 shots: enough that a commit (4 ms of fsync) costs less than the work, and 20 ms at most to wait. */
@@ -238,12 +239,21 @@ static Status hear_message(Dispatch *d, Member *m, const News *news)
     return status;
 }
 
+/* The round's time goes on with it: what came has come at the end of the wait. */
+static Status wait_for_news(Dispatch *d, int wait_ms, News *news)
+{
+    const int64_t begin_ms = moment_ms();
+    TRY(link_hear(d->link, wait_ms, news));
+    if (wait_ms > 0) d->now_ms += moment_ms() - begin_ms;
+    return status_ok();
+}
+
 Status dispatch_hear(Dispatch *d, int wait_ms)
 {
     for (int i = 0; i < MOST_NEWS && d->changes < DISPATCH_ROUND_CLIPS; i++) {
         News news = d->kept;
         d->kept = (News){0};
-        if (news.kind == NEWS_NONE) TRY(link_hear(d->link, i == 0 ? wait_ms : 0, &news));
+        if (news.kind == NEWS_NONE) TRY(i == 0 ? wait_for_news(d, wait_ms, &news) : link_hear(d->link, 0, &news));
         if (news.kind == NEWS_NONE) break;
         Status status = status_ok();
         if (news.peer > 0 && news.peer < d->roster.count) {

@@ -119,8 +119,7 @@ static Status check_renderers(const MpiFarm *f)
     Rendering r = {0};
     if (b->finishers == 0) return status_ok();
     TRY(ledger_read_leases(f->ledger, -1, -1, (LeaseSink){add_render, &r}));
-    /* The ledger's times are those of a round's beginning, at most WAIT_MS before what is noted: the span is no longer than this. */
-    const double span_s = r.last_s - r.first_s + WAIT_MS / 1000.0;
+    const double span_s = r.last_s - r.first_s;
     const int renderers = b->workers - b->finishers;
     const double percent = 100 * r.busy_s / (span_s * renderers);
     printf("renderers    %d, busy %.1f %% of the %.1f s from the first step to the last\n", renderers, percent, span_s);

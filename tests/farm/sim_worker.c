@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/moment.h"
 
 void sim_worker_open(SimWorker *w, Link *link, int pid, int takes, const SimCraft *craft, void *self)
 {
@@ -59,8 +60,10 @@ Status sim_worker_tick(SimWorker *w, int64_t now_ms, int wait_ms)
 {
     if (w->gone || w->dead || now_ms < w->wake_ms) return status_ok();
     const bool had = w->talk.has_lease;
-    w->now_ms = now_ms;
+    const int64_t begin_ms = moment_ms();
     TRY(talk_hear(&w->talk, now_ms, wait_ms));
+    if (wait_ms > 0) now_ms += moment_ms() - begin_ms; /* what came has come at the end of the wait */
+    w->now_ms = now_ms;
     if (!w->talk.has_lease) {
         w->gone = (w->talk.stop && !w->talk.owes_result) || w->talk.alone;
         return w->gone ? talk_goodbye(&w->talk) : status_ok();

@@ -34,7 +34,7 @@ struct SimWorker {
 
 void sim_worker_open(SimWorker *w, Link *link, int pid, int takes, const SimCraft *craft, void *self);
 void sim_worker_close(SimWorker *w);
-/* Hears what has arrived, waiting up to wait_ms for it, and does what is due at now_ms. */
+/* Hears what has arrived, waiting up to wait_ms for it, and does what is due then: at now_ms, or later by as long as it waited. */
 Status sim_worker_tick(SimWorker *w, int64_t now_ms, int wait_ms);
 
 /* ---- for crafts ---- */

@@ -160,6 +160,18 @@ static void test_a_lease_that_no_worker_can_read(void **state)
     close_farm(&f);
 }
 
+/* Leases would else begin and end up to a wait too early, a tenth of a second. */
+static void test_a_round_notes_the_time_after_its_wait(void **state)
+{
+    (void)state;
+    Farm f = open_farm(3, 1, 1, (LocalFaults){0});
+    assert_good(dispatch_round(f.dispatch, 1000, 50)); /* nobody says anything */
+    Snapshot s = look(&f);
+    assert_true(s.heard_s >= 1e9 + 1.05 - 1e-6);
+    snapshot_clear(&s);
+    close_farm(&f);
+}
+
 /* ---- another process holds the ledger ---- */
 
 static void tick_often(Farm *f, int times)
@@ -768,6 +780,7 @@ int main(void)
         cmocka_unit_test(test_success_faster_than_possible_is_a_failure),
         cmocka_unit_test(test_a_lost_worker_is_replaced_when_it_pays),
         cmocka_unit_test(test_no_worker_is_left),
+        cmocka_unit_test(test_a_round_notes_the_time_after_its_wait),
         cmocka_unit_test(test_renderers_do_not_wait_for_finishers),
         cmocka_unit_test(test_masters_that_wait_are_bounded),
         cmocka_unit_test(test_one_shot_keeps_everybody_busy),
