@@ -239,7 +239,7 @@ static Status unknown_verb(const char *name)
  * OMP_WAIT_POLICY: threads that wait for each other shall sleep, not spin. With other work on the same two cores a render of 0.4 s of
  * processor time took 4 to 16 s of the clock, spinning, and 0.4 to 0.5 s asleep.
  * UCX_MEM_MMAP_HOOK_MODE: UCX, which comes with MPI, writes its hooks into the machine code of libc while it is loaded, and yields the
- * processor a thousand times for it: 12 ms of processor and, on a busy machine, 50 of the clock at each start (kernels/SPEED.md). Hooks
+ * processor a thousand times for it: 12 ms of processor and, on a busy machine, 50 of the clock at each start (tests/farm/SCALE.md). Hooks
  * in tables cost nothing. */
 static bool set_up_libraries(void)
 {
