@@ -15,6 +15,7 @@
 #include <math.h>
 
 #include "common/file.h"
+#include "common/hash.h"
 #include "common/moment.h"
 #include "worker/finish/spoken.h"
 #include "worker/finish/voice.h"
@@ -273,6 +274,40 @@ static void a_recording_is_read(void **state)
     assert_int_equal(v.sound.count, 0);
 }
 
+/* The sound that a shot's lips follow: made once, whatever the engine would say by now, and never by who only reads it. */
+static void a_shot_has_one_sound(void **state)
+{
+    (void)state;
+    static const char place[] = "test_voice_shot.voice", missing[] = "test_voice_shot.none";
+    char *first = text_format("{\"text\":\"Hello there\",\"engine\":\"%s\"}", good_wav), sha256[HASH_TEXT];
+    json_t *spec = parse(first), *other = parse("{\"text\":\"Hello\",\"engine\":\"exit 1\",\"retries\":0}");
+    Voice v;
+    system("rm -f test_voice_shot.*");
+    assert_false(voice_is_at(spec, place));
+    assert_int_equal(voice_read_at(spec, place, &v).err, ERR_RETRY);
+    assert_string_equal(voice_make_at(spec, place, &v).message, "");
+    voice_clear(&v);
+    assert_true(voice_is_at(other, place));
+    assert_string_equal(voice_make_at(other, place, &v).message, "");
+    assert_true(fabs(sound_seconds(&v.sound) - 1) < 0.01);
+    voice_clear(&v);
+    assert_int_equal(voice_make_at(other, missing, &v).err, ERR_CLIP);
+    /* a recording is its own file, and the one that was planned with */
+    assert_int_equal(hash_file("test_voice_shot.voice.wav", sha256).err, OK);
+    json_t *file = json_pack("{s:s,s:s}", "file", "test_voice_shot.voice.wav", "sha256", sha256);
+    assert_true(voice_is_at(file, missing));
+    assert_string_equal(voice_read_at(file, missing, &v).message, "");
+    voice_clear(&v);
+    json_object_set_new(file, "sha256", json_string("0123"));
+    Status s = voice_read_at(file, missing, &v);
+    assert_int_equal(s.err, ERR_CLIP);
+    assert_non_null(strstr(s.message, "the recording has changed since it was planned"));
+    json_decref(file);
+    json_decref(other);
+    json_decref(spec);
+    free(first);
+}
+
 /* A check that is killed leaves what was to be said in /tmp, until somebody speaks again; what others are using stays. */
 static void what_a_kill_left_is_swept(void **state)
 {
@@ -323,6 +358,7 @@ int main(void)
         cmocka_unit_test(words_are_laid_over_what_was_said),
         cmocka_unit_test(what_is_too_long_is_said_faster_held_or_refused),
         cmocka_unit_test(a_recording_is_read),
+        cmocka_unit_test(a_shot_has_one_sound),
         cmocka_unit_test(what_a_kill_left_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

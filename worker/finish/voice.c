@@ -301,11 +301,12 @@ Status voice_fit(Voice *v, const json_t *spec, double room_s, double *over_s)
     if (length <= room_s) return status_ok();
     bool hold = strcmp(policy, "hold") == 0;
     if (strcmp(policy, "refuse") == 0 || (!hold && factor > FASTEST))
-        return status_fail(ERR_CLIP,
-                           "voice: it takes %.2f s, the clip has room for %.2f s (up to %.2f s it is spoken faster, "
-                           "unless too_long is refuse): "
-                           "shorten the text, or hold the last frame (too_long: hold)",
-                           length, room_s, room_s * FASTEST);
+        return status_fail(
+            ERR_CLIP,
+            "voice: it takes %.2f s, the clip has room for %.2f s (up to %.2f s it is spoken faster, "
+            "unless too_long is refuse): "
+            "shorten the text, give more frames, or hold the last one (too_long: hold; not with a model that speaks)",
+            length, room_s, room_s * FASTEST);
     factor = fmin(factor * 1.002, FASTEST);
     TRY(tempo_change(&v->sound, factor));
     for (int i = 0; i < v->word_count; i++) {
