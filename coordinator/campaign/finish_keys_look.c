@@ -10,9 +10,13 @@ static FinishLook *look;
 
 void finish_keys_use(FinishLook *to) { look = to; }
 
+enum { MOST_OWN = 32 };
+
 typedef struct {
     FinishKeys *keys;
-    int64_t *row; /* of each clip that is looked at */
+    int64_t *row;        /* of each clip that is looked at */
+    char *own[MOST_OWN]; /* faults of the campaign's own keys that were told: once, whatever the number of rows */
+    int own_count;
 } Looking;
 
 /* "overlays[1].text", "voice" -> the slot that it concerns. */
@@ -31,11 +35,37 @@ static const FinishSlot *slot_named(const FinishKeys *k, const char *member)
     return &k->slot[FINISH_VOICE_TEXT];
 }
 
+/* "overlays[1].from: begins at 9 s": no cell of the table decides about that. */
+static bool is_own(const char *member)
+{
+    static const char *const keys[] = {".from", ".place", ".style.font"};
+    const char *key = strchr(member, '.');
+    for (size_t i = 0; key && i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(key, keys[i]) == 0) return true;
+    return false;
+}
+
+static bool is_told(Looking *n, const char *member, const char *message)
+{
+    char *text = text_format("%s: %s", member, message);
+    bool told = n->own_count == MOST_OWN;
+    for (int i = 0; i < n->own_count && !told; i++) told = strcmp(n->own[i], text) == 0;
+    if (told)
+        free(text);
+    else
+        n->own[n->own_count++] = text;
+    return told;
+}
+
 static void found(void *self, int64_t i, const char *member, const char *message)
 {
-    const Looking *n = self;
+    Looking *n = self;
     const FinishSlot *s = slot_named(n->keys, member);
     Place place = finish_keys_slot_place(n->keys, s, n->row[i]);
+    if (is_own(member)) {
+        if (is_told(n, member, message)) return;
+        place = (Place){n->keys->l->campaign->file, s->line, s->key};
+    }
     faults_add(n->keys->l->faults, place, "%s: %s", member, message);
 }
 
@@ -71,7 +101,7 @@ Status finish_keys_look(FinishKeys *k)
     bool any = k->overlay_count > 0 || k->l->file.label.profile_given || k->slot[FINISH_MUSIC_FILE].text;
     for (int i = FINISH_VOICE_TEXT; i <= FINISH_VOICE_PHONETIC; i++) any = any || k->slot[i].text;
     if (!look || !any) return status_ok();
-    Looking n = {k, memory_get((size_t)c->clip_count + 1, sizeof *n.row)};
+    Looking n = {.keys = k, .row = memory_get((size_t)c->clip_count + 1, sizeof *n.row)};
     const char **clip = memory_get((size_t)c->clip_count + 1, sizeof *clip);
     FinishLookJob job = {.campaign = c->finish,
                          .clip = clip,
@@ -87,6 +117,7 @@ Status finish_keys_look(FinishKeys *k)
         clip[job.count++] = c->clip[row].finish ? c->clip[row].finish : "";
     }
     Status status = look(&job);
+    for (int i = 0; i < n.own_count; i++) free(n.own[i]);
     free(clip);
     free(n.row);
     return status;

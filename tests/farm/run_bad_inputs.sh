@@ -97,14 +97,16 @@ refuses over
 says over 'over.csv:2: field words: overlays has [0-9]* bytes, expected at most 4096'
 
 # ---- the campaign's own, one a campaign
-printf 'id,name\nanna,Anna\n' >one.csv
+printf 'id,name\nanna,Anna\nben,Ben\n' >one.csv
 printf 'odd:\n  font: Nonesuch Sans\n' >styles.yaml
 while IFS='|' read -r lines want; do
   { campaign_head one preview; printf '%b\n' "$lines"; } >one.yaml
   refuses one
+  [ "$(grep -c 'one.yaml:' one.out)" = 1 ] || { cat one.out; fail "one fault of the campaign's own is told once: $lines"; }
   says one "one.yaml:[0-9]*: field [a-z.]*: $want"
 done <<'T'
 overlays: [{text: hi, from: 9}]|overlays\[0\].from: begins at 9 s, after the clip's end at 2.12 s
+overlays: [{text: "hi {{name}}", from: 9}]|overlays\[0\].from: begins at 9 s, after the clip's end at 2.12 s
 overlays: [{text: hi, from: 2, to: 1}]|from 2 to 1 s, expected an end after the beginning
 overlays: [{text: hi, place: top}, {text: ho, place: top}]|overlays\[1\].place: the same place as overlays\[0\] at the same time
 overlays: [{qr: "https://example.com", place: centre, scale: 0.6}, {text: "much text, on it", place: centre, from: 9}]|overlays\[1\].from
