@@ -567,12 +567,30 @@ static void what_stands_at_the_bottom_is_above_the_subtitles(void **state)
             const Box below = drawn_box(list, shape[i][0], shape[i][1], 2.5);
             assert_true(text.height > 8 && below.height > text.height);
             assert_true(text.y + text.height <= below.y);
+            assert_true(below.y + below.height > shape[i][1] * 3 / 4); /* they do not stand above each other */
         }
+}
+
+/* As many as a campaign may have, and a minute of speech. */
+static void a_long_speech_has_many_subtitles(void **state)
+{
+    (void)state;
+    json_t *list = json_array();
+    for (int i = 0; i < 16 + 40; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i, s:b}", "text", "And more", "place", "bottom",
+                                              "from", i, "to", i + 1, "subtitle", i >= 16));
+    OverlayFrame frame = plain;
+    Overlay *o;
+    frame.duration_s = 60;
+    assert_string_equal(overlay_open(list, &frame, &o).message, "");
+    overlay_close(&o);
+    json_decref(list);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_long_speech_has_many_subtitles),
         cmocka_unit_test(what_stands_at_the_bottom_is_above_the_subtitles),
         cmocka_unit_test(every_script_looks_as_it_did),
         cmocka_unit_test(names_a_glyph_that_no_font_has),

@@ -265,6 +265,7 @@ static Status open_item(const json_t *o, const OverlayFrame *f, Item *item)
 /* The subtitles, or all others, which stand above them. */
 static Status open_items(Overlay *o, const json_t *list, bool subtitles)
 {
+    int highest = 0;
     for (int i = 0; i < o->count; i++) {
         const json_t *one = json_array_get(list, (size_t)i);
         Item *item = &o->item[i];
@@ -272,8 +273,9 @@ static Status open_items(Overlay *o, const json_t *list, bool subtitles)
         TRY(status_at(open_item(one, &o->frame, item), "overlays[%d]", i));
         if (!subtitles || !item->layer) continue;
         const int y = item->box ? item->box->box.y : layer_extent(item->layer).y;
-        if (!o->frame.subtitles_y || y < o->frame.subtitles_y) o->frame.subtitles_y = y;
+        if (!highest || y < highest) highest = y;
     }
+    if (subtitles) o->frame.subtitles_y = highest;
     return status_ok();
 }
 

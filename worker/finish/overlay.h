@@ -18,7 +18,7 @@
 
 #include "worker/finish/label.h"
 
-enum { OVERLAY_MAX = 16 };
+enum { OVERLAY_MAX = 16 + 200 /* a campaign's own, and as many subtitles as there can be (subtitles.h) */ };
 
 typedef struct {
     int width, height; /* of the frame */
