@@ -272,12 +272,13 @@ static Status check_agreement(const ModelConfig *c, const DitConfig *d, const ch
     if (d->text_dim != c->text.d_model)
         return status_fail(ERR_INPUT, "%s/%s: text_dim = %d, expected d_model = %d of the text encoder", c->folder,
                            name, d->text_dim, c->text.d_model);
+    const bool speaks = d->sound_count > 0; /* its config.json is the publishers' */
     if (d->out_channels != z)
-        return status_fail(ERR_INPUT, "%s/%s: out_channels = %d, expected z_dim = %d of the autoencoder", c->folder,
-                           name, d->out_channels, z);
+        return status_fail(ERR_INPUT, "%s/%s: %s = %d, expected z_dim = %d of the autoencoder", c->folder, name,
+                           speaks ? "out_dim" : "out_channels", d->out_channels, z);
     if (d->in_channels != want_in)
-        return status_fail(ERR_INPUT, "%s/%s: in_channels = %d, expected %d for %s", c->folder, name, d->in_channels,
-                           want_in, c->pipeline);
+        return status_fail(ERR_INPUT, "%s/%s: %s = %d, expected %d for %s", c->folder, name,
+                           speaks ? "in_dim" : "in_channels", d->in_channels, want_in, c->pipeline);
     if ((d->vace_count > 0) != is_vace(c))
         return status_fail(ERR_INPUT, "%s/%s: _class_name does not go with %s", c->folder, name, c->pipeline);
     if (d->vace_count && d->vace_in != 2 * z + c->vae.scale_space * c->vae.scale_space)

@@ -176,6 +176,20 @@ static Status write_campaign(const BenchOptions *o, const char *folder, char **f
     return status;
 }
 
+/* The campaign was written here: what is wrong with its model is said of the option that named it. */
+static Status about_model(Status s, const char *campaign, const char *model)
+{
+    char *place = text_format("%s:2: field model: ", campaign);
+    const char *at = failed(s) ? strstr(s.message, place) : NULL;
+    if (at) {
+        char *text = text_format("%.*s--model %s: %s", (int)(at - s.message), s.message, model, at + strlen(place));
+        s = status_lines(s.err, text);
+        free(text);
+    }
+    free(place);
+    return s;
+}
+
 /* "1,2,4" -> number[*count]; NULL: one 0. */
 static Status read_numbers(const char *option, const char *text, int most, int number[MOST_NUMBERS], int *count)
 {
@@ -236,6 +250,7 @@ static Status measure(BenchOptions *o, Record *r)
     Status status = o->model ? write_campaign(o, scratch, &own) : status_ok();
     if (o->model) o->campaign = own;
     if (!failed(status)) status = campaign_load(o->campaign, &c);
+    if (own) status = about_model(status, own, o->model);
     if (failed(status)) {
         remove_folder(scratch);
         free(scratch);

@@ -56,6 +56,17 @@ cp -r "$M/pocket" adapter && cp "$M/pocket/$F" adapter/pytorch_lora_weights.safe
 campaign adapter 'model: adapter' 'prompt: x'
 expect adapter 0 'pytorch_lora_weights.safetensors lies beside the model' "$RW" check adapter.yaml
 
+# ---- inspect: what is no model, and is told apart ----
+expect 'a part of a model' 0 'lay it into MODEL/transformer/' "$RW" inspect pocket/transformer
+expect 'a part without weights' 2 'tokenizer: no model folder, for it has no model_index.json; it holds 0 files of weights; the folder above it is a model' "$RW" inspect pocket/tokenizer
+mkdir shards && : >shards/a-00001-of-00002.safetensors && : >shards/a-00002-of-00002.safetensors
+expect 'shards' 2 'shards: no model folder, for it has no model_index.json; it holds 2 files of weights: inspect one of them' "$RW" inspect shards
+expect 'a list' 2 'c.csv: nothing that can be inspected; expected a checkpoint' "$RW" inspect c.csv
+{ printf 'RIFF\244\0\0\0WAVEfmt \20\0\0\0\1\0\1\0\100\37\0\0\200\76\0\0\2\0\20\0data\200\0\0\0'; head -c 128 /dev/zero; } >tone.wav
+expect 'a sound' 0 '"sample_rate": 8000' "$RW" inspect --json tone.wav
+expect 'a sound is no clip' 0 '"kind": "sound"' "$RW" inspect --json tone.wav
+expect 'bench of a cut model' 2 'error: --model cut: ' "$RW" bench --model cut --out bench.json
+
 # ---- adapters: their headers are compared with the model's ----
 # lora FILE HEADER BYTES: a safetensors file of zeros
 lora() {

@@ -235,7 +235,7 @@ static void refuses_faulty_ones_that_speak(void **state)
         {"transformer/config.json", "    2\n", "    0\n", "audio_inject_layers has 0 in place 1"},
         {"transformer/config.json", "\"audio_inject_layers\": [\n    0,\n    2\n  ]", "\"audio_inject_layers\": [1]",
          "has no place in the model"},
-        {"transformer/config.json", "\"in_dim\": 16", "\"in_dim\": 32", "in_channels = 32, expected 16"},
+        {"transformer/config.json", "\"in_dim\": 16", "\"in_dim\": 32", "in_dim = 32, expected 16"},
         {"vae/config.json", "\"temperal_downsample\": [\n    false,", "\"temperal_downsample\": [\n    true,",
          "scale_factor_temporal"},
     };

@@ -504,7 +504,7 @@ static Status check_owner(const CheckpointOwner *got, const CheckpointOwner *wan
         return status_fail(ERR_INPUT, "checkpoint of %dx%d, %d frames; expected %dx%d, %d frames", got->width,
                            got->height, got->frames, want->width, want->height, want->frames);
     if (got->steps != want->steps)
-        return status_fail(ERR_INPUT, "checkpoint of %d steps, expected %d", got->steps, want->steps);
+        return status_fail(ERR_INPUT, "checkpoint of a shot of %d steps, expected one of %d", got->steps, want->steps);
     if (strcmp(got->shot, want->shot) != 0)
         return status_fail(ERR_INPUT, "checkpoint of another shot (%.12s, expected %.12s)", got->shot, want->shot);
     return status_ok();

@@ -16,6 +16,7 @@ typedef struct { /* what the verb was asked */
 } InspectOptions;
 
 Status inspect_model(const char *folder, const InspectOptions *o, json_t **out);
+/* Or a sound alone: "kind" says which. */
 Status inspect_clip(const char *path, json_t **out);
 
 #endif

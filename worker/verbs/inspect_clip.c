@@ -22,6 +22,10 @@ static json_t *describe_stream(const AVStream *s)
         json_object_set_new(j, "start_s", json_real((double)s->start_time * av_q2d(s->time_base)));
     if (s->duration != AV_NOPTS_VALUE)
         json_object_set_new(j, "duration_s", json_real((double)s->duration * av_q2d(s->time_base)));
+    if (p->codec_type == AVMEDIA_TYPE_AUDIO) {
+        json_object_set_new(j, "sample_rate", json_integer(p->sample_rate));
+        json_object_set_new(j, "channels", json_integer(p->ch_layout.nb_channels));
+    }
     if (p->codec_type != AVMEDIA_TYPE_VIDEO) return j;
     json_t *video = json_pack("{s:i, s:i, s:I, s:f, s:s, s:s, s:s, s:s, s:s}", "width", p->width, "height", p->height,
                               "frames", (json_int_t)s->nb_frames, "fps", av_q2d(s->avg_frame_rate), "pixels",
@@ -57,6 +61,13 @@ static void add_tag(json_t *tags, const char *key, const char *value)
     free(text);
 }
 
+static bool has_pictures(const AVFormatContext *f)
+{
+    for (unsigned i = 0; i < f->nb_streams; i++)
+        if (f->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) return true;
+    return false;
+}
+
 Status inspect_clip(const char *path, json_t **out)
 {
     AVFormatContext *f = NULL;
@@ -66,23 +77,28 @@ Status inspect_clip(const char *path, json_t **out)
     av_log_set_level(AV_LOG_FATAL);
     char *address = text_format("file:%s", path); /* a name with a colon would pass for another protocol's */
     av_dict_set(&options, "protocol_whitelist", "file", 0);
-    av_dict_set(&options, "format_whitelist", "mov,mp4,matroska,webm,avi,mpegts,png_pipe,jpeg_pipe,webp_pipe", 0);
+    av_dict_set(&options, "format_whitelist",
+                "mov,mp4,matroska,webm,avi,mpegts,png_pipe,jpeg_pipe,webp_pipe,wav,flac,mp3,ogg,aac", 0);
     bool opened = avformat_open_input(&f, address, NULL, &options) >= 0 && avformat_find_stream_info(f, NULL) >= 0;
     av_dict_free(&options);
     free(address);
     if (!opened) {
         avformat_close_input(&f);
-        return status_fail(ERR_INPUT, "%s: no checkpoint, no model folder and nothing that libav can read", path);
+        return status_fail(ERR_INPUT,
+                           "%s: nothing that can be inspected; expected a checkpoint (.h5), a model folder, a file of "
+                           "weights (.safetensors, .gguf), a clip, a sound, or a campaign's output folder",
+                           path);
     }
-    json_t *j = json_pack("{s:s, s:s, s:s, s:f}", "kind", "clip", "format", f->iformat->name, "sha256", sha256,
-                          "duration_s", f->duration == AV_NOPTS_VALUE ? 0 : (double)f->duration / AV_TIME_BASE);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:f}", "kind", has_pictures(f) ? "clip" : "sound", "format",
+                          f->iformat->name, "sha256", sha256, "duration_s",
+                          f->duration == AV_NOPTS_VALUE ? 0 : (double)f->duration / AV_TIME_BASE);
     json_t *streams = json_array(), *tags = json_object();
     for (unsigned i = 0; i < f->nb_streams; i++) json_array_append_new(streams, describe_stream(f->streams[i]));
     for (AVDictionaryEntry *t = NULL; (t = av_dict_get(f->metadata, "", t, AV_DICT_IGNORE_SUFFIX));)
         add_tag(tags, t->key, t->value);
     json_object_set_new(j, "streams", streams);
     json_object_set_new(j, "tags", tags);
-    json_object_set_new(j, "keyframes_s", list_keyframes(f));
+    if (has_pictures(f)) json_object_set_new(j, "keyframes_s", list_keyframes(f));
     avformat_close_input(&f);
     *out = j;
     return status_ok();

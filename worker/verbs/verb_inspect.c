@@ -10,6 +10,8 @@
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/options.h"
+#include "common/plural.h"
+#include "common/shot_file.h"
 #include "engine/identify.h"
 #include "worker/render/checkpoint.h"
 #include "worker/render/worker.h"
@@ -159,6 +161,39 @@ static void print_value(const char *name, const json_t *v, int depth)
     }
 }
 
+static bool has_file(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    const bool there = file_exists(path);
+    free(path);
+    return there;
+}
+
+/* A folder that is no model: one file of weights in it is looked at, else it is said what is missing. */
+static Status inspect_part(const char *folder, json_t **out)
+{
+    char **name, *found = NULL, *above = path_join(folder, "..");
+    int count, weights = 0;
+    Status status = shot_file_names(folder, &name, &count);
+    for (int i = 0; i < count && !failed(status); i++) {
+        if (!is_weights(name[i])) continue;
+        if (!found) found = path_join(folder, name[i]);
+        weights++;
+    }
+    if (!failed(status)) shot_file_names_free(name, count);
+    if (!failed(status) && weights == 1)
+        status = inspect_weights(found, out);
+    else if (!failed(status))
+        status = status_fail(
+            ERR_INPUT, "%s: no model folder, for it has no model_index.json; it holds %d file%s of weights%s%s", folder,
+            weights, plural_s(weights), weights ? ": inspect one of them, as " : "", weights ? path_name(found) : "");
+    if (failed(status) && has_file(above, "model_index.json"))
+        status = status_fail(status.err, "%s; the folder above it is a model: inspect that", status.message);
+    free(found);
+    free(above);
+    return status;
+}
+
 static bool is_checkpoint(const char *path)
 {
     static const char signature[] = "\x89HDF\r\n\x1a\n";
@@ -173,7 +208,8 @@ static bool is_checkpoint(const char *path)
 static Status inspect(const char *path, const InspectOptions *o, json_t **out)
 {
     if (!file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file or folder", path);
-    if (file_is_folder(path)) return inspect_model(path, o, out);
+    if (file_is_folder(path))
+        return has_file(path, "model_index.json") ? inspect_model(path, o, out) : inspect_part(path, out);
     TRY(file_check_regular(path));
     if (is_weights(path)) return inspect_weights(path, out);
     return is_checkpoint(path) ? inspect_checkpoint(path, out) : inspect_clip(path, out);
@@ -219,9 +255,10 @@ Status verb_inspect(int argc, char **argv)
     const Usage usage = {
         .verb = "inspect",
         .arguments = "PATH [options]",
-        .about = "Shows what a checkpoint (.h5), a model folder, a file of weights or a clip holds; of a model "
-                 "also what it takes: bytes of each\n"
-                 "stage, and of one rank when 1, 2, 4 or 8 of them share the matrices.",
+        .about =
+            "Shows what a checkpoint (.h5), a model folder, a file of weights, a clip or a sound holds; of a model "
+            "also what it takes: bytes of each\n"
+            "stage, and of one rank when 1, 2, 4 or 8 of them share the matrices.",
         .option = table,
         .option_count = sizeof table / sizeof *table,
         .min_arguments = 1,
