@@ -47,5 +47,6 @@ void lease_result_clear(LeaseResult *r)
 {
     clip_result_clear(&r->clip);
     free(r->reason);
+    free(r->figures);
     memset(r, 0, sizeof *r);
 }

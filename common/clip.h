@@ -95,6 +95,7 @@ typedef struct { /* how a lease ended */
     int steps_done;                                      /* of this attempt */
     int steps_resumed;                                   /* taken over from the checkpoint */
     int group_over;                                      /* 1: the group that rendered it cannot go on as it is */
+    char *figures;                                       /* JSON, worker/render/figures.h; "" or NULL: none */
     MasterFile master;                                   /* of a render */
     ClipResult clip;                                     /* of a finish */
 } LeaseResult;

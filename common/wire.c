@@ -198,6 +198,7 @@ static void pass_result(Codec *c, LeaseResult *r)
     pass_int(c, &r->steps_done, "steps_done");
     pass_int(c, &r->steps_resumed, "steps_resumed");
     pass_int(c, &r->group_over, "group_over");
+    pass_text(c, &r->figures, "figures");
     if (r->kind == LEASE_FINISH)
         pass_clip_result(c, &r->clip);
     else

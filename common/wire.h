@@ -28,7 +28,7 @@
 #include "common/clip.h"
 #include "common/status.h"
 
-enum { WIRE_VERSION = 4 };
+enum { WIRE_VERSION = 5 };
 
 typedef enum { WIRE_READY = 1, WIRE_LEASE, WIRE_PROGRESS, WIRE_RESULT, WIRE_ACK, WIRE_STOP, WIRE_BYE } WireKind;
 

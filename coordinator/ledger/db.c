@@ -59,7 +59,7 @@ static const char schema[] =
     "  worker TEXT NOT NULL, clips INTEGER NOT NULL, given_s REAL NOT NULL, ended_s REAL, outcome TEXT NOT NULL, "
     "reason TEXT,"
     "  retry INTEGER NOT NULL, steps_done INTEGER, steps_resumed INTEGER, text_s REAL, denoise_s REAL, decode_s REAL,"
-    "  finish_s REAL);"
+    "  finish_s REAL, figures TEXT);" /* figures: JSON, worker/render/figures.h; NULL: none */
     "CREATE TABLE workers(epoch INTEGER, rank INTEGER, host TEXT, pid INTEGER, threads INTEGER, state TEXT, stage TEXT,"
     "  clip TEXT, clips INTEGER, lease INTEGER, shot INTEGER, done INTEGER, total INTEGER, finished INTEGER, heard_s "
     "REAL, takes INTEGER, kind INTEGER, renders INTEGER,"

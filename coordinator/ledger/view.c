@@ -361,6 +361,22 @@ Status ledger_find_ends(Ledger *l, int64_t *clips, int64_t *shots)
     return status_ok();
 }
 
+Status ledger_read_sizes(Ledger *l, double *master_bytes, double *clip_bytes)
+{
+    Query q = ledger_sql_query(
+        l,
+        "SELECT (SELECT ifnull(avg(master_bytes), 0) FROM (SELECT master_bytes FROM shots WHERE master_bytes > 0 LIMIT "
+        "1000)),"
+        " (SELECT ifnull(avg((SELECT total(json_extract(value, '$.bytes')) FROM json_each(result, '$.files'))), 0)"
+        "  FROM (SELECT result FROM clips WHERE result LIKE '{%' LIMIT 1000))",
+        "");
+    if (ledger_sql_next(&q)) {
+        *master_bytes = ledger_sql_real(&q, 0);
+        *clip_bytes = ledger_sql_real(&q, 1);
+    }
+    return ledger_sql_end(&q), q.status;
+}
+
 Status ledger_read_renditions(Ledger *l, char **json)
 {
     return ledger_db_read_text(ledger_sql_query(l, "SELECT json_extract(finish, '$.renditions') FROM campaign", ""),
@@ -375,7 +391,7 @@ Status ledger_read_finish(Ledger *l, char **json)
 #define LEASE_COLUMNS                                                                                                  \
     "SELECT lease, epoch, shot, worker, outcome, reason, given_s, ended_s, steps_done, steps_resumed, ifnull(clip, "   \
     "-1),"                                                                                                             \
-    " ifnull(text_s, 0), ifnull(denoise_s, 0), ifnull(decode_s, 0) FROM leases WHERE "
+    " ifnull(text_s, 0), ifnull(denoise_s, 0), ifnull(decode_s, 0), ifnull(figures, '') FROM leases WHERE "
 
 static Status give_leases(Query q, LeaseSink sink)
 {
@@ -393,7 +409,8 @@ static Status give_leases(Query q, LeaseSink sink)
                         .clip = ledger_sql_int(&q, 10),
                         .text_s = ledger_sql_real(&q, 11),
                         .denoise_s = ledger_sql_real(&q, 12),
-                        .decode_s = ledger_sql_real(&q, 13)};
+                        .decode_s = ledger_sql_real(&q, 13),
+                        .figures = ledger_sql_text(&q, 14)};
         row.kind = row.clip < 0 ? LEASE_RENDER : LEASE_FINISH;
         Status status = sink.row(sink.self, &row);
         if (failed(status)) return ledger_sql_end(&q), status;

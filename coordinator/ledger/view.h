@@ -93,6 +93,8 @@ Status ledger_read_failed(Ledger *l, int most, ClipSink sink);
 Status ledger_get_version(Ledger *l, int64_t *version);
 /* One more than the highest number of a clip, and of a shot. A part of a campaign has the numbers of the whole. NULL: not asked for. */
 Status ledger_find_ends(Ledger *l, int64_t *clips, int64_t *shots);
+/* Means of the masters that were made, and of all files of a clip, over the first thousand of each; 0: there is none. */
+Status ledger_read_sizes(Ledger *l, double *master_bytes, double *clip_bytes);
 /* JSON array of objects, Rendition's fields; free() it. */
 Status ledger_read_renditions(Ledger *l, char **json);
 /* The first shot of the plan, to be cleared; all zero when there is none. */
@@ -159,6 +161,7 @@ typedef struct { /* texts borrowed */
     double given_s, ended_s;
     double text_s, denoise_s, decode_s; /* of a render */
     int steps_done, steps_resumed;
+    const char *figures; /* JSON, worker/render/figures.h; "" none */
 } LeaseRow;
 typedef struct {
     Status (*row)(void *self, const LeaseRow *row);

@@ -246,9 +246,9 @@ static Status close_lease(Ledger *l, int64_t lease, const char *outcome, const L
     return ledger_sql_run(
         l,
         "UPDATE leases SET outcome = ?2, ended_s = ?3, reason = ?4, steps_done = ?5, steps_resumed = ?6,"
-        " text_s = ?7, denoise_s = ?8, decode_s = ?9, finish_s = ?10 WHERE lease = ?1",
-        "itdtiidddd", lease, outcome, l->now_s, reason, (int64_t)r->steps_done, (int64_t)r->steps_resumed,
-        r->encode_text_s, r->denoise_s, r->decode_s, r->finish_s);
+        " text_s = ?7, denoise_s = ?8, decode_s = ?9, finish_s = ?10, figures = ?11 WHERE lease = ?1",
+        "itdtiiddddt", lease, outcome, l->now_s, reason, (int64_t)r->steps_done, (int64_t)r->steps_resumed,
+        r->encode_text_s, r->denoise_s, r->decode_s, r->finish_s, r->figures && *r->figures ? r->figures : NULL);
 }
 
 /* One clip of the shot is final. *gone: it was the last one, so the shot's master can be deleted. */

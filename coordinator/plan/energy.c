@@ -16,7 +16,7 @@ static bool read_number(const char *folder, int package, const char *name, doubl
     return good;
 }
 
-bool energy_read(const char *folder, EnergyReading *out)
+bool energy_read_processors(const char *folder, EnergyReading *out)
 {
     if (!folder) folder = "/sys/class/powercap";
     *out = (EnergyReading){0};
@@ -35,5 +35,20 @@ double energy_between(const EnergyReading *before, const EnergyReading *after)
         const double uj = after->uj[i] - before->uj[i];
         joules += (uj < 0 ? uj + after->range_uj[i] : uj) / 1e6;
     }
+    return joules;
+}
+
+void energy_read(EnergyReading *out)
+{
+    energy_read_processors(NULL, out);
+    out->gpus = nvml_read_energy(NULL, out->gpu_j);
+}
+
+double energy_between_gpus(const EnergyReading *before, const EnergyReading *after)
+{
+    double joules = 0;
+    if (before->gpus != after->gpus) return 0;
+    for (int i = 0; i < after->gpus; i++)
+        joules += after->gpu_j[i] > before->gpu_j[i] ? after->gpu_j[i] - before->gpu_j[i] : 0;
     return joules;
 }

@@ -7,6 +7,7 @@
 #include "common/evaluations.h"
 #include "common/file.h"
 #include "common/moment.h"
+#include "common/plural.h"
 
 enum { MOST_TRIALS = 400 };
 static const double enough = 0.9; /* probability that counts as "in time" */
@@ -128,7 +129,6 @@ static void set_night(const Estimate *p, Basis *b)
                  .run_sd = r->run_sd,
                  .worker_sd = r->worker_sd,
                  .fail_share = r->leases > 0 ? (double)r->failed / (double)r->leases : 0,
-                 .dies_at_s = o->dies_at,
                  .requeue_s = o->requeue,
                  .restart_s = r->start_s + notice_s + (steps > 0 ? r->denoise_s / steps : 0),
                  .node_s = node_s,
@@ -204,6 +204,27 @@ static void note_misfits(Estimate *p)
     if (s.renditions != 1) note(p, "the record's clips have another number of renditions: finishes are scaled by it");
 }
 
+/* What was measured fits; another size or more processes may not. */
+static void check_memory(Estimate *p)
+{
+    const Night *n = &p->by.night;
+    const Record *r = p->by.record;
+    const double gb = 1e9;
+    p->memory_bytes = json_number_value(json_object_get(r->machine, "memory_bytes"));
+    if (r->renderer_bytes == 0) return;
+    p->node_bytes = (double)n->groups * n->group_size * (double)r->renderer_bytes +
+                    (double)n->finishers * (double)r->finisher_bytes;
+    if (p->memory_bytes <= 0 || p->node_bytes <= p->memory_bytes) return;
+    char *text = text_format("memory: %d worker%s of %.2f GB and %d finisher%s of %.2f GB may need %.2f GB on a node "
+                             "that has %.2f GB; take fewer "
+                             "workers, or larger groups, which hold less each",
+                             n->groups * n->group_size, plural_s(n->groups * n->group_size),
+                             (double)r->renderer_bytes / gb, n->finishers, plural_s(n->finishers),
+                             (double)r->finisher_bytes / gb, p->node_bytes / gb, p->memory_bytes / gb);
+    note(p, text);
+    free(text);
+}
+
 /* Which shots share their first steps. */
 static void share_trunks(Estimate *p)
 {
@@ -263,37 +284,54 @@ static int find_nodes(const Estimate *p)
     return high;
 }
 
-/* "06:00", "2026-01-31 06:00", or seconds from the start. */
-static Status read_deadline(Estimate *p)
+/* "06:00", "2026-01-31 06:00", or seconds from the start; NULL, "" or "none": *out stays 0. */
+static Status read_time(const char *option, const char *text, double *out)
 {
-    const char *text = p->o->deadline ? p->o->deadline : p->campaign->settings.deadline;
     const double now_s = moment_wall_s();
     double at_s;
     char *end;
     if (!text || !*text || strcmp(text, "none") == 0) return status_ok();
     const double seconds = strtod(text, &end);
-    if (end != text && !*end && seconds > 0 && isfinite(seconds)) {
-        p->deadline_s = seconds;
+    if (end != text && !*end && seconds > 0 && seconds <= 1e8) {
+        *out = seconds;
         return status_ok();
     }
     if (!deadline_parse(text, now_s, &at_s))
-        return status_fail(ERR_INPUT,
-                           "--deadline %s: expected \"06:00\", \"2026-01-31 06:00\" or seconds from the start", text);
-    if (at_s <= now_s) return status_fail(ERR_INPUT, "--deadline %s: it is over", text);
-    p->deadline_s = at_s - now_s;
+        return status_fail(ERR_INPUT, "%s %.60s: expected \"06:00\", \"2026-01-31 06:00\" or seconds from the start",
+                           option, text);
+    if (at_s <= now_s) return status_fail(ERR_INPUT, "%s %s: it is over", option, text);
+    *out = at_s - now_s;
     return status_ok();
+}
+
+/* What the deaths that are asked about cost. */
+static void forecast_without_death(Estimate *p)
+{
+    Night n = p->by.night;
+    NightForecast f;
+    if (n.dies_at_s == 0 && n.node_dies_at_s == 0) return;
+    n.dies_at_s = n.node_dies_at_s = 0;
+    night_forecast(&n, 0, (NightEffort){3, MOST_TRIALS, budget_s / 4}, &f);
+    p->without_death_s = f.p50_s;
 }
 
 static Status make_plan(Estimate *p)
 {
+    double dies_at_s = 0, node_dies_at_s = 0;
     count_clips(p);
     TRY(count_evaluations(p));
-    TRY(read_deadline(p));
+    TRY(read_time("--deadline", p->o->deadline ? p->o->deadline : p->campaign->settings.deadline, &p->deadline_s));
+    TRY(read_time("--dies-at", p->o->dies_at, &dies_at_s));
+    TRY(read_time("--node-dies-at", p->o->node_dies_at, &node_dies_at_s));
     share_trunks(p);
     estimate_basis(p, choose_record(p), &p->by);
     note_misfits(p);
     ask_for_workers(p);
+    check_memory(p);
+    p->by.night.dies_at_s = dies_at_s;
+    p->by.night.node_dies_at_s = node_dies_at_s;
     night_forecast(&p->by.night, p->deadline_s, (NightEffort){3, MOST_TRIALS, budget_s}, &p->forecast);
+    forecast_without_death(p);
     if (p->deadline_s > 0) p->nodes_for_deadline = find_nodes(p);
     return status_ok();
 }

@@ -8,12 +8,14 @@
 enum { ESTIMATE_NODES = 1 << 17 /* at most */ };
 
 typedef struct {
-    const char *record, *deadline;        /* a file, or a campaign's folder; NULL: the campaign's own */
-    int nodes, workers, group_size;       /* 0: as in the record */
-    int finishers;                        /* on each node; negative: as in the record */
-    double failures;                      /* nodes that die in a thousand node-days */
-    double dies_at, preemptions, requeue; /* s; in a day; s: night.h */
-    double node_cost, watts;              /* of one node for an hour; what it draws; 0: not known */
+    const char *record, *deadline;  /* a file, or a campaign's folder; NULL: the campaign's own */
+    int nodes, workers, group_size; /* 0: as in the record */
+    int finishers;                  /* on each node; negative: as in the record */
+    double failures;                /* nodes that die in a thousand node-days */
+    const char *dies_at,
+        *node_dies_at; /* when the coordinator dies, and when a node does: as the deadline is given; NULL: not */
+    double preemptions, requeue; /* in a day; s: night.h */
+    double node_cost, watts;     /* of one node for an hour; what it draws; 0: not known */
 } EstimateOptions;
 
 typedef struct {     /* of the transformer's layers (common/evaluations.h) */
@@ -38,7 +40,9 @@ typedef struct { /* borrows its options */
     int64_t *clips, clip_count; /* of each shot */
     int64_t *trunk;             /* of each shot; NULL: no first steps are shared */
     Evaluations evaluations;
-    double deadline_s; /* from the start; 0: none */
+    double deadline_s;               /* from the start; 0: none */
+    double node_bytes, memory_bytes; /* that its processes have at most; that it has. 0: not known */
+    double without_death_s;          /* p50 of the night in which nobody dies at a given time; 0: none is given */
     NightForecast forecast;
     int nodes_for_deadline; /* 0: no number of nodes is enough, or no deadline */
     char *notes;            /* what the record does not fit, one a line */

@@ -24,11 +24,29 @@ static Spent spent_in(const Estimate *p, const Basis *b, double s)
     const Night *n = &b->night;
     const bool gpu = strcmp(json_string_value(json_object_get(b->record->work, "backend")) ?: "cpu", "cuda") == 0;
     const double nodes_h = n->nodes * s / 3600,
-                 watts = p->o->watts > 0 ? p->o->watts : record_watts(b->record); /* of one node */
+                 watts = p->o->watts > 0 ? p->o->watts : record_watts_known(b->record); /* of one node */
     return (Spent){.core_hours = nodes_h * json_number_value(json_object_get(b->record->machine, "cores")),
                    .gpu_hours = gpu ? nodes_h * n->groups * n->group_size : 0,
                    .cost = nodes_h * p->o->node_cost,
                    .kwh = nodes_h * watts / 1000};
+}
+
+/* Of one node; null: not known. */
+static json_t *memory_json(const Estimate *p)
+{
+    return json_pack("{s:o, s:o}", "node_bytes", known_json(p->node_bytes), "has_bytes", known_json(p->memory_bytes));
+}
+
+/* Of the campaign's folder at its fullest: clips and checkpoints stay, masters are there while clips are finished of them. */
+static json_t *disk_json(const Estimate *p)
+{
+    const Record *r = p->by.record;
+    const double masters = (double)p->forecast.most_masters * r->master_bytes,
+                 clips = (double)p->clip_count * r->clip_bytes,
+                 checkpoints = (double)p->by.night.shots * r->checkpoint_bytes;
+    return json_pack("{s:o, s:o, s:o, s:o}", "masters_bytes", known_json(masters), "clips_bytes", known_json(clips),
+                     "checkpoints_bytes", known_json(checkpoints), "all_bytes",
+                     known_json(masters + clips + checkpoints));
 }
 
 json_t *estimate_splits(const Estimate *p)
@@ -54,6 +72,24 @@ json_t *estimate_splits(const Estimate *p)
         basis_clear(&b);
     }
     return list;
+}
+
+/* For all that ends the job: a node's death, and preemption as if it came without notice. */
+static double checkpoint_every_s(const Night *n)
+{
+    const double often =
+        (n->node_mtbf_s > 0 ? n->nodes / n->node_mtbf_s : 0) + (n->preempt_mtbf_s > 0 ? 1 / n->preempt_mtbf_s : 0);
+    return night_checkpoint_s(checkpoint_cost_s, often > 0 ? 1 / often : 0);
+}
+
+/* null: nobody was said to die at a given time. */
+static json_t *death_json(const Estimate *p)
+{
+    const Night *n = &p->by.night;
+    if (n->dies_at_s == 0 && n->node_dies_at_s == 0) return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o}", "coordinator_at", known_json(n->dies_at_s), "node_at",
+                     known_json(n->node_dies_at_s), "finish_p50_without", number_json(p->without_death_s), "costs_s",
+                     number_json(p->forecast.p50_s - p->without_death_s));
 }
 
 json_t *estimate_json(const Estimate *p)
@@ -86,9 +122,7 @@ json_t *estimate_json(const Estimate *p)
     json_object_set_new(j, "core_hours", number_json(spent.core_hours));
     json_object_set_new(j, "energy_kwh", known_json(spent.kwh));
     json_object_set_new(j, "cost", known_json(spent.cost));
-    json_object_set_new(
-        j, "checkpoint_every_s",
-        json_real(night_checkpoint_s(checkpoint_cost_s, n->node_mtbf_s > 0 ? n->node_mtbf_s / n->nodes : 0)));
+    json_object_set_new(j, "checkpoint_every_s", json_real(checkpoint_every_s(n)));
     json_object_set_new(j, "trials", json_integer(f->trials));
     json_object_set_new(j, "evaluations",
                         json_pack("{s:f, s:I, s:I}", "render", p->evaluations.render, "all",
@@ -96,6 +130,9 @@ json_t *estimate_json(const Estimate *p)
                                   (json_int_t)p->evaluations.without));
     json_object_set_new(j, "first_clip_s", number_json(f->first_clip_s));
     json_object_set_new(j, "masters", json_integer(f->most_masters));
+    json_object_set_new(j, "death", death_json(p));
+    json_object_set_new(j, "memory", memory_json(p));
+    json_object_set_new(j, "disk", disk_json(p));
     json_object_set_new(j, "failures", json_real(f->failures));
     json_object_set_new(j, "failing_leases", json_real(n->fail_share));
     json_t *splits = estimate_splits(p), *sharing = estimate_sharing(p, &base);

@@ -356,7 +356,7 @@ static void save_progress(Play *p, const Member *m, JobEnd why)
 static int next_node_to_fail(const Play *p)
 {
     int first = -1;
-    for (int i = 0; i < p->n->nodes && p->n->node_mtbf_s > 0; i++)
+    for (int i = 0; i < p->n->nodes && (p->n->node_mtbf_s > 0 || p->n->node_dies_at_s > 0); i++)
         if (!p->node_gone[i] && (first < 0 || p->node_fails_s[i] < p->node_fails_s[first])) first = i;
     return first;
 }
@@ -411,6 +411,7 @@ static void set_up(Play *p)
     p->left = memory_get((size_t)n->shots + 1, sizeof *p->left);
     if (n->trunk) p->trunk_ms = memory_get((size_t)n->shots + 1, sizeof *p->trunk_ms);
     for (int i = 0; i < n->nodes; i++) p->node_fails_s[i] = draw_wait_s(p, n->node_mtbf_s);
+    if (n->node_dies_at_s > 0) p->node_fails_s[0] = fmin(p->node_fails_s[0], n->node_dies_at_s);
     p->failing = next_node_to_fail(p);
     p->preempted_s = draw_wait_s(p, n->preempt_mtbf_s);
     p->dies_ms = n->dies_at_s > 0 ? ms_of(n->dies_at_s) : INT64_MAX;

@@ -59,6 +59,7 @@ typedef struct {
     double checkpoint_s;               /* between two checkpoints of a shot */
     double decode_share;               /* of a render: its last part, that no checkpoint holds */
     double dies_at_s;                  /* the coordinator dies then, once, alone; 0: it does not */
+    double node_dies_at_s;             /* the first node dies then; 0: it does not */
     double preempt_mtbf_s;             /* between preemptions of the job; 0: none */
     double requeue_s;                  /* how long a preempted job waits for its nodes */
     const NightScript *script;         /* NULL: chance */

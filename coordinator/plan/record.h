@@ -5,11 +5,20 @@
  *    "work": {"model", "width", "height", "frames", "steps", "guidance", "evaluations", "renditions": [names], "backend", "dtype"},
  *                               evaluations of the transformer's layers in a render that shares no first steps (common/evaluations.h)
  *    "nodes", "workers", "group_size", "finishers", "both": true,        workers and finishers of one node
- *    "nights": [{"wall_s", "start_s", "end_s", "shots", "clips", "energy_j"}],       from the program's start to its end
+ *    "nights": [{"wall_s", "start_s", "end_s", "first_frame_s", "shots", "clips", "energy_j", "gpu_energy_j"}],
+ *                               wall_s from the program's start to its end; start_s, first_frame_s from its start to the first lease, and to the first frame
+ *                               that anybody decoded; energy of the processors and of the GPUs, left out where it cannot be read
  *    "load_s": [...], "render_s": [...], "finish_s": [...],               one number for each lease; a render that took its first steps
  *                                                                         from a trunk counts as if it had computed them
+ *    "first_frame_s": [...],                                              from a render lease's beginning to its first frame, loading included
  *    "leases", "failed": of all that ended, so many failed or were lost with their worker,
  *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render
+ *    "finish": {"gates_s", "watermark_s", "credentials_s"},               medians of those parts of a finish, which finish_s includes; summed over
+ *                                                                         threads, so that together they may be more than finish_s; 0: there are none
+ *    "memory": {"renderer_bytes", "finisher_bytes", "added": {"start" | "load" | "text" | "denoise" | "decode" | "finish": bytes}},
+ *                               the most that a process has had, pages that it shares with others included: of those who render, and of those who
+ *                               only finish; added: of the former by how much its peak grew in which stage. 0: not known
+ *    "sizes": {"master_bytes", "clip_bytes", "checkpoint_bytes"},         means: of a shot's master, of all files of a clip, of a shot's checkpoint; 0: not known
  *    "gap_s", "run_sd", "worker_sd",                                      night.h
  *    "file_system": {...} (disk.h), "network": {"ranks", "bytes", "median_s", "bytes_per_s"},      null: not measured
  *    "others": [...],                                                     records without others: the same work by other numbers of workers,
@@ -37,7 +46,11 @@ struct Record {
     int nodes, workers, group_size, finishers;
     bool both;
     json_t *nights, *file_system, *network; /* the last two NULL: not measured */
-    Measured load, render, finish;
+    Measured load, render, finish, first_frame;
+    double gates_s, watermark_s, credentials_s; /* of a finish */
+    int64_t renderer_bytes, finisher_bytes;
+    json_t *memory_added;
+    double master_bytes, clip_bytes, checkpoint_bytes;
     double text_s, denoise_s, decode_s;
     int64_t leases, failed;
     double gap_s, run_sd, worker_sd, start_s, end_s;
@@ -52,9 +65,14 @@ struct Record {
 Status record_read(const char *path, Record *out);
 /* Adds what the leases of a campaign's folder say. wall_s: of the whole program, 0: not known (then from the ledger's times). */
 Status record_add_folder(const char *folder, double wall_s, Record *r);
-/* The processors of this machine used so much in the last folder's night (energy.h). */
-void record_add_energy(Record *r, double joules);
-double record_watts(const Record *r); /* mean of all nights; 0: not known */
+/* This machine used so much in the last folder's night (energy.h): its processors, its GPUs; 0: it could not be read. */
+void record_add_energy(Record *r, double processors_j, double gpus_j);
+typedef struct {
+    double processors, gpus; /* mean of all nights; 0: not known */
+} Watts;
+Watts record_watts(const Record *r);
+double record_watts_known(
+    const Record *r); /* the sum of what is known; 0 where it leaves out the GPUs that the record's work was done by */
 typedef struct {
     double node, core, gpu, kwh; /* clips in an hour of each; of a kWh; 0: there is none, or it is not known */
 } ClipRates;

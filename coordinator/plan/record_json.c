@@ -29,6 +29,16 @@ json_t *record_json(const Record *r)
     json_object_set_new(o, "load_s", times_json(&r->load));
     json_object_set_new(o, "render_s", times_json(&r->render));
     json_object_set_new(o, "finish_s", times_json(&r->finish));
+    json_object_set_new(o, "first_frame_s", times_json(&r->first_frame));
+    json_object_set_new(o, "finish",
+                        json_pack("{s:f, s:f, s:f}", "gates_s", r->gates_s, "watermark_s", r->watermark_s,
+                                  "credentials_s", r->credentials_s));
+    json_object_set_new(o, "memory",
+                        json_pack("{s:I, s:I, s:O}", "renderer_bytes", (json_int_t)r->renderer_bytes, "finisher_bytes",
+                                  (json_int_t)r->finisher_bytes, "added", r->memory_added));
+    json_object_set_new(o, "sizes",
+                        json_pack("{s:f, s:f, s:f}", "master_bytes", r->master_bytes, "clip_bytes", r->clip_bytes,
+                                  "checkpoint_bytes", r->checkpoint_bytes));
     json_object_set_new(
         o, "stages",
         json_pack("{s:f, s:f, s:f}", "text_s", r->text_s, "denoise_s", r->denoise_s, "decode_s", r->decode_s));
@@ -101,6 +111,33 @@ static json_t *copy_of(const json_t *o, const char *key, json_t *otherwise)
     return copy;
 }
 
+/* 0 where an older record does not say it. */
+static Status read_known(const char *path, const json_t *o, const char *key, double most, double *out)
+{
+    return json_object_get(o, key) ? read_number(path, o, key, most, out) : status_ok();
+}
+
+/* What a record from before it was measured does not have. */
+static Status take_sizes(const char *path, const json_t *o, Record *r)
+{
+    const json_t *finish = json_object_get(o, "finish"), *memory = json_object_get(o, "memory"),
+                 *sizes = json_object_get(o, "sizes");
+    double renderer = 0, finisher = 0;
+    TRY(read_times(path, o, "first_frame_s", 0, &r->first_frame));
+    TRY(read_known(path, finish, "gates_s", 1e7, &r->gates_s));
+    TRY(read_known(path, finish, "watermark_s", 1e7, &r->watermark_s));
+    TRY(read_known(path, finish, "credentials_s", 1e7, &r->credentials_s));
+    TRY(read_known(path, memory, "renderer_bytes", 1e15, &renderer));
+    TRY(read_known(path, memory, "finisher_bytes", 1e15, &finisher));
+    TRY(read_known(path, sizes, "master_bytes", 1e15, &r->master_bytes));
+    TRY(read_known(path, sizes, "clip_bytes", 1e15, &r->clip_bytes));
+    TRY(read_known(path, sizes, "checkpoint_bytes", 1e15, &r->checkpoint_bytes));
+    r->renderer_bytes = (int64_t)renderer;
+    r->finisher_bytes = (int64_t)finisher;
+    r->memory_added = copy_of(memory, "added", json_object());
+    return status_ok();
+}
+
 static Status take_json(const char *path, const json_t *o, Record *r)
 {
     const char *format = json_string_value(json_object_get(o, "format"));
@@ -131,6 +168,7 @@ static Status take_json(const char *path, const json_t *o, Record *r)
     TRY(read_number(path, stages, "text_s", 1e7, &r->text_s));
     TRY(read_number(path, stages, "denoise_s", 1e7, &r->denoise_s));
     TRY(read_number(path, stages, "decode_s", 1e7, &r->decode_s));
+    TRY(take_sizes(path, o, r));
     TRY(read_number(path, o, "start_s", 1e6, &r->start_s));
     TRY(read_number(path, o, "end_s", 1e6, &r->end_s));
     TRY(read_number(path, o, "gap_s", 1e3, &r->gap_s));

@@ -140,6 +140,9 @@ static double fsync_p50(const Record *r) { return json_number_value(json_object_
 static double fsync_p99(const Record *r) { return json_number_value(json_object_get(r->file_system, "fsync_p99_ms")); }
 static double files_per_s(const Record *r) { return json_number_value(json_object_get(r->file_system, "files_per_s")); }
 
+static double processor_watts(const Record *r) { return record_watts(r).processors; }
+static double gpu_watts(const Record *r) { return record_watts(r).gpus; }
+
 static double clips_per_hour(const Record *r) { return record_rates(r).node; }
 static double clips_per_core(const Record *r) { return record_rates(r).core; }
 static double clips_per_gpu(const Record *r) { return record_rates(r).gpu; }
@@ -165,12 +168,13 @@ static void put_figures(FILE *f, const NamedRecord *records, int count)
     put_row(f, records, count, "one fsync, p99 (ms)", fsync_p99);
     put_row(f, records, count, "files made, renamed and removed in a second", files_per_s);
     put_row(f, records, count, "network over which a group adds up (GB/s)", network_gb_s);
-    put_row(f, records, count, "processors (W)", record_watts);
+    put_row(f, records, count, "processors (W)", processor_watts);
+    put_row(f, records, count, "GPUs (W)", gpu_watts);
     fputs("</table><h2>Clips</h2><table>", f);
     put_row(f, records, count, "in an hour, of a node", clips_per_hour);
     put_row(f, records, count, "in an hour, of a core", clips_per_core);
     put_row(f, records, count, "in an hour, of a GPU", clips_per_gpu);
-    put_row(f, records, count, "of a kWh of the processors", clips_per_kwh);
+    put_row(f, records, count, "of a kWh", clips_per_kwh);
     fputs("</table>", f);
 }
 

@@ -105,12 +105,12 @@ static Status measure_night(const BenchOptions *o, Split split, const char *scra
     double wall_s = 0;
     char *folder = text_format("%s/night-%d", scratch, night);
     EnergyReading before, after;
-    const bool reads_energy = energy_read(NULL, &before);
+    energy_read(&before);
     Status status = run_once(o, split, folder, parts, &wall_s);
-    const bool is_read = reads_energy && energy_read(NULL, &after);
+    energy_read(&after);
     char *ledger = parts > 1 ? part_folder(folder, (Part){1, parts}) : text_copy(folder);
     if (!failed(status)) status = record_add_folder(ledger, wall_s, r);
-    if (!failed(status) && is_read) record_add_energy(r, energy_between(&before, &after));
+    if (!failed(status)) record_add_energy(r, energy_between(&before, &after), energy_between_gpus(&before, &after));
     if (!failed(status)) log_line(LOG_INFO, "night %d of %d: %.1f s", night, o->nights, wall_s);
     remove_folder(folder);
     free(ledger);
@@ -276,6 +276,15 @@ static Status measure(BenchOptions *o, Record *r)
     return status;
 }
 
+static void print_watts(const Record *r)
+{
+    const Watts w = record_watts(r);
+    char processors[32] = "not readable", gpus[32] = "not readable";
+    if (w.processors > 0) snprintf(processors, sizeof processors, "%.1f W", w.processors);
+    if (w.gpus > 0) snprintf(gpus, sizeof gpus, "%.1f W", w.gpus);
+    foreign_print(stdout, "  energy  processors: %s; GPUs: %s\n", processors, gpus);
+}
+
 static void print_record(const Record *r)
 {
     foreign_print(stdout, "%d worker%s%s, %d finisher%s\n", r->workers, plural_s(r->workers),
@@ -291,6 +300,17 @@ static void print_record(const Record *r)
                   measured_quantile(&r->finish, 0.9), measured_quantile(&r->finish, 0.99));
     foreign_print(stdout, "  load    %7.3f s; start %.2f s, end %.2f s; nights differ by %.1f %%\n",
                   measured_quantile(&r->load, 0.5), r->start_s, r->end_s, 100 * r->run_sd);
+    if (r->gates_s + r->watermark_s + r->credentials_s > 0)
+        foreign_print(stdout,
+                      "          of a finish: gates %.3f, watermark %.3f, credentials %.3f s, summed over threads\n",
+                      r->gates_s, r->watermark_s, r->credentials_s);
+    foreign_print(stdout, "  frame   %7.3f s from a render's lease to its first frame (median)\n",
+                  measured_quantile(&r->first_frame, 0.5));
+    foreign_print(stdout,
+                  "  memory  %7.0f MB at most by one who renders%s; a master %.2f MB, a clip's files %.2f MB, a "
+                  "checkpoint %.2f MB\n",
+                  (double)r->renderer_bytes / 1e6, r->both ? " and finishes" : "", r->master_bytes / 1e6,
+                  r->clip_bytes / 1e6, r->checkpoint_bytes / 1e6);
     foreign_print(stdout, "  files   %7.0f MB/s written, one fsync %.2g ms (p99 %.2g), %.0f files a second\n",
                   json_number_value(json_object_get(r->file_system, "write_mb_s")),
                   json_number_value(json_object_get(r->file_system, "fsync_p50_ms")),
@@ -301,7 +321,7 @@ static void print_record(const Record *r)
                       json_number_value(json_object_get(r->network, "bytes_per_s")) / 1e9,
                       (int)json_integer_value(json_object_get(r->network, "ranks")));
     foreign_print(stdout, "  clips   %7.0f an hour\n", record_rates(r).node);
-    if (record_watts(r) > 0) foreign_print(stdout, "  energy  %7.1f W, of the processors\n", record_watts(r));
+    print_watts(r);
     for (int i = 0; i < r->other_count; i++)
         foreign_print(stdout, "  beside  %7.0f clips an hour by %d worker%s in groups of %d; a render %.3f s\n",
                       record_rates(&r->other[i]).node, r->other[i].workers, plural_s(r->other[i].workers),

@@ -36,6 +36,39 @@ static void print_split(const json_t *split)
     foreign_print(stdout, "%s\n", json_is_true(json_object_get(split, "planned")) ? " (this plan)" : "");
 }
 
+static double gb_of(const json_t *j, const char *part, const char *key)
+{
+    return json_number_value(json_object_get(json_object_get(j, part), key)) / 1e9;
+}
+
+static void print_room(const json_t *j)
+{
+    const double disk = gb_of(j, "disk", "all_bytes"), memory = gb_of(j, "memory", "node_bytes");
+    if (disk > 0)
+        foreign_print(stdout, "  disk       %.3g GB: clips %.3g, checkpoints %.3g, masters that wait %.3g\n", disk,
+                      gb_of(j, "disk", "clips_bytes"), gb_of(j, "disk", "checkpoints_bytes"),
+                      gb_of(j, "disk", "masters_bytes"));
+    if (memory > 0)
+        foreign_print(stdout, "  memory     at most %.3g GB of the %.3g GB of each node\n", memory,
+                      gb_of(j, "memory", "has_bytes"));
+}
+
+static void print_deaths(const Estimate *p)
+{
+    const Night *n = &p->by.night;
+    const double costs_s = p->forecast.p50_s - p->without_death_s;
+    char at[32], costs[32];
+    if (n->node_dies_at_s == 0 && n->dies_at_s == 0) return;
+    foreign_print(stdout, "  a death    of %s%s%s after %s: ", n->node_dies_at_s > 0 ? "a node" : "",
+                  n->node_dies_at_s > 0 && n->dies_at_s > 0 ? ", and of " : "",
+                  n->dies_at_s > 0 ? "the coordinator" : "",
+                  time_text(n->node_dies_at_s > 0 ? n->node_dies_at_s : n->dies_at_s, at));
+    if (isfinite(costs_s))
+        foreign_print(stdout, "done %s later than without\n", time_text(costs_s > 0 ? costs_s : 0, costs));
+    else
+        foreign_print(stdout, "never done, no node is left; under Slurm the job waits for another one\n");
+}
+
 static void print_plan(const Estimate *p, const json_t *j)
 {
     const Night *n = &p->by.night;
@@ -73,10 +106,15 @@ static void print_plan(const Estimate *p, const json_t *j)
                   json_number_value(json_object_get(j, "gpu_hours")), (long long)f->most_masters,
                   f->most_masters == 1 ? " waits" : "s wait");
     json_array_foreach(json_object_get(j, "splits"), i, one) print_split(one);
+    print_deaths(p);
+    if (json_number_value(json_object_get(j, "checkpoint_every_s")) > 0)
+        foreign_print(stdout, "  checkpoint every %.0f s costs least with so many failures (Young, Daly)\n",
+                      json_number_value(json_object_get(j, "checkpoint_every_s")));
     if (n->fail_share > 0)
         foreign_print(stdout,
                       "  failures   %.2g %% of the record's leases failed; so many are planned to be done again\n",
                       100 * n->fail_share);
+    print_room(j);
     if (json_is_number(json_object_get(j, "cost")))
         foreign_print(stdout, "  cost       %.2f\n", json_number_value(json_object_get(j, "cost")));
     if (json_is_number(json_object_get(j, "energy_kwh")))
@@ -105,8 +143,10 @@ Status verb_plan(int argc, char **argv)
         {"failures", OPTION_REAL, &o.failures, .value = "F", .min = 0, .max = 1e6,
          .help = "nodes that die in a thousand node-days; clusters report 3.8 to 6.5 (0). How many leases fail is the "
                  "record's"},
-        {"dies-at", OPTION_REAL, &o.dies_at, .value = "S", .min = 0, .max = 1e7,
-         .help = "the coordinator dies so many seconds after the start, once; the job starts again"},
+        {"node-dies-at", OPTION_TEXT, &o.node_dies_at, .value = "T",
+         .help = "a node dies then (as --deadline): what that costs; the job starts again on the others"},
+        {"dies-at", OPTION_TEXT, &o.dies_at, .value = "T",
+         .help = "likewise the coordinator, once; the job starts again on all nodes"},
         {"preemptions", OPTION_REAL, &o.preemptions, .value = "P", .min = 0, .max = 1e4,
          .help = "of the job in a day; it checkpoints, and goes on after --requeue"},
         {"requeue", OPTION_REAL, &o.requeue, .value = "S", .min = 0, .max = 1e6,

@@ -11,6 +11,10 @@ grep -q '<polyline' record.html || fail "no page with the record"
 for key in write_mb_s fsync_p50_ms files_per_s clips_per_hour_and_node clips_per_hour_and_core; do
   grep -q "\"$key\": [0-9.]*[1-9]" record.json || fail "the record has no $key: $(cat record.json)"
 done
+for key in renderer_bytes start finish clip_bytes master_bytes checkpoint_bytes first_frame_s; do
+  tr -d '\n ' <record.json | grep -Eq "\"$key\":\[?[0-9.]*[1-9]" || fail "the record has no $key: $(cat record.json)"
+done
+grep -q 'energy  processors: .*; GPUs: ' bench.txt || fail "no word of energy: $(cat bench.txt)"
 grep -q 'one fsync, p99' record.html || fail "the page does not show the file system"
 [ -z "$(ls -d reelwright-bench-* 2>/dev/null)" ] || fail "the scratch folder is left behind"
 "$PROGRAM" plan plan.yaml --record record.json --deadline 100000 --failures 5 --node-cost 2 --watts 300 --json >plan.json || fail "plan"
@@ -56,6 +60,7 @@ for bad in "--nodes auto --deadline 23:59" "--nodes auto --record record.json" "
   [ $code = 2 ] || fail "submit $bad: status $code: $(cat refused.err)"
 done
 "$PROGRAM" plan plan.yaml --record record.json --dies-at 1 --preemptions 2 --requeue 60 --json >dies.json || fail "plan of a job that dies"
+grep -q '"coordinator_at": 1' dies.json || fail "the death is not told: $(cat dies.json)"
 awk -v a="$forecast" -v b="$(sed -n 's/.*"p50": \([0-9.]*\).*/\1/p' dies.json)" 'BEGIN { exit !(b > a) }' || fail "a death costs nothing: $(cat dies.json)"
 
 # What is shared and left out: a plan of one record counts the evaluations that the run then makes (both branches of each step), also from a record
@@ -111,6 +116,19 @@ done
 grep -q '"render_s": 60' splits.out || fail "the times are not those of groups of two: $(cat splits.out)"
 "$PROGRAM" plan whole.yaml --record splits.json --group-size 4 --json >splits.out || fail "plan of a group that was not measured"
 grep -q 'no groups of that size' splits.out || fail "a group that was not measured is not said: $(cat splits.out)"
+
+# A node that dies, on two nodes and on the only one; memory that a node does not have.
+"$PROGRAM" plan whole.yaml --record slow.json --nodes 2 --node-dies-at 150 >death.txt || fail "plan of a node that dies"
+grep -q 'a death    of a node after 2:30 min: done [1-9][0-9]*:[0-9]* min later than without' death.txt || fail "what a node's death costs: $(cat death.txt)"
+"$PROGRAM" plan whole.yaml --record slow.json --node-dies-at 150 --json >death.json || fail "plan of the only node's death"
+grep -q '"p50": null' death.json && grep -q '"cost": null' death.json && grep -q '"core_hours": null' death.json || fail "nobody is left, and it is done: $(cat death.json)"
+status_is 2 "$PROGRAM" plan whole.yaml --record slow.json --node-dies-at yesterday 2>bad.err
+sed 's/^{/{"machine": {"cores": 2, "memory_bytes": 3000000000}, "memory": {"renderer_bytes": 2000000000}, "sizes": {"clip_bytes": 1000000, "master_bytes": 5000000},/' slow.json >large.json
+"$PROGRAM" plan whole.yaml --record large.json --workers 2 >large.txt || fail "plan of little memory"
+grep -q 'memory: 2 workers of 2.00 GB and 0 finishers of 0.00 GB may need 4.00 GB on a node that has 3.00 GB' large.txt || fail "no word of memory: $(cat large.txt)"
+"$PROGRAM" plan whole.yaml --record large.json >large.txt || fail "plan of enough memory"
+grep -q 'may need' large.txt && fail "one worker of 2 GB has room in 3 GB: $(cat large.txt)"
+grep -q 'disk       0.011 GB: clips 0.006' large.txt || fail "no word of disk: $(cat large.txt)"
 
 cp -rL "$MODEL" small
 printf '{"width": 32, "height": 32, "frames": 5, "fps": 8, "steps": 2}\n' >small/reelwright.json

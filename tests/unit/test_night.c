@@ -345,17 +345,36 @@ static void energy_of_packages(void **state)
     (void)state;
     char *folder = text_format("energy-%d", (int)getpid());
     EnergyReading before, after;
-    assert_false(energy_read(folder, &before));
+    assert_false(energy_read_processors(folder, &before));
     for (int i = 0; i < 2; i++) write_counter(folder, i, "max_energy_range_uj", "65000000000\n");
     write_counter(folder, 0, "energy_uj", "1000000\n");
     write_counter(folder, 1, "energy_uj", "64999000000\n");
-    assert_true(energy_read(folder, &before));
+    assert_true(energy_read_processors(folder, &before));
     write_counter(folder, 0, "energy_uj", "4500000\n");
     write_counter(folder, 1, "energy_uj", "2000000\n");
-    assert_true(energy_read(folder, &after));
+    assert_true(energy_read_processors(folder, &after));
     assert_float_equal(energy_between(&before, &after), 3.5 + 3, 1e-9);
     file_remove_tree(folder);
     free(folder);
+}
+
+static void energy_of_gpus(void **state)
+{
+    (void)state;
+    double joules[NVML_GPUS];
+    EnergyReading before = {0}, after = {0};
+    assert_int_equal(nvml_read_energy("/nonexistent/libnvidia-ml.so.1", joules), 0);
+    before.gpus = nvml_read_energy(NVML_STAND_IN, before.gpu_j);
+    after.gpus = nvml_read_energy(NVML_STAND_IN, after.gpu_j);
+    assert_int_equal(before.gpus, 2);
+    assert_int_equal(after.gpus, 2);
+    assert_true(before.gpu_j[0] > 7000);
+    assert_true(energy_between_gpus(&before, &after) >= 0); /* a library that is unloaded may begin again */
+    before.gpu_j[0] = 1, before.gpu_j[1] = 2, after.gpu_j[0] = 2.5, after.gpu_j[1] = 4.5;
+    assert_float_equal(energy_between_gpus(&before, &after), 4, 1e-9);
+    setenv("NVML_STAND_IN", "fails", 1);
+    assert_int_equal(nvml_read_energy(NVML_STAND_IN, joules), 0); /* half of the GPUs are no figure */
+    unsetenv("NVML_STAND_IN");
 }
 
 int main(void)
@@ -372,6 +391,7 @@ int main(void)
                                        cmocka_unit_test(quantiles_are_in_order),
                                        cmocka_unit_test(ten_thousand_nodes),
                                        cmocka_unit_test(checkpoints),
-                                       cmocka_unit_test(energy_of_packages)};
+                                       cmocka_unit_test(energy_of_packages),
+                                       cmocka_unit_test(energy_of_gpus)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

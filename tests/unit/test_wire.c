@@ -205,7 +205,7 @@ static void test_foreign_bytes_are_named(void **state)
     make_message(WIRE_LEASE, &m);
     wire_encode(&m, &data, &bytes);
     data[4]++;
-    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 5, expected 4"));
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 6, expected 5"));
     data[4]--, data[6] = 99;
     assert_non_null(strstr(wire_decode(data, bytes, &back).message, "unknown kind 99"));
     data[6] = WIRE_RESULT;

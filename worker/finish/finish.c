@@ -115,6 +115,7 @@ static Status begin_all(Finish *f)
                             .shot = shot,
                             .clip_id = f->job.clip_id,
                             .secret_file = f->job.secret_file,
+                            .took = f->job.took,
                             .duration_s = f->extras.duration_s,
                             .sound = f->extras.sound.count > 0};
     TRY(prove_begin(&prove, &f->prove));

@@ -11,6 +11,7 @@
 
 #include "common/finish_spec.h"
 #include "worker/finish/master.h"
+#include "worker/proof/prove.h"
 #include "worker/render/render.h"
 
 typedef struct { /* everything is borrowed */
@@ -21,6 +22,7 @@ typedef struct { /* everything is borrowed */
     const char *source;      /* SHA-256 of it, for what is kept for the next clip (kept.h); NULL: nothing is kept */
     const char *folder;      /* where the clip's files go; it is there */
     const char *secret_file; /* of the watermark: DIR/watermark.key */
+    FinishTook *took;        /* what parts of it take; NULL: nobody asks */
     const char *voices;      /* folder that keeps what engines said, for the next clip; NULL: nothing is kept */
     const char *speech; /* where the sound is that the shot's lips follow (voice_read_at); NULL: they follow none */
     int threads;        /* at least 1 */

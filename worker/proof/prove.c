@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/moment.h"
 #include "common/secret_file.h"
 #include "worker/cameo/likeness.h"
 #include "worker/finish/pixels.h"
@@ -33,7 +34,8 @@ struct Prove {
     bool no_looks; /* too small, too */
     int pictures;  /* of the first rendition */
     const json_t *credentials;
-    pthread_mutex_t telling;
+    FinishTook took;
+    pthread_mutex_t telling; /* of the gate, and of what it took */
 };
 
 /* ---- beginning --------------------------------------------------------------------------------------------------------------------- */
@@ -99,6 +101,15 @@ void prove_abandon(Prove **prove)
     *prove = NULL;
 }
 
+/* From any thread. */
+static void add_time(Prove *p, double *to, double begin_s)
+{
+    const double s = moment_s() - begin_s;
+    pthread_mutex_lock(&p->telling);
+    *to += s;
+    pthread_mutex_unlock(&p->telling);
+}
+
 /* ---- while it is encoded --------------------------------------------------------------------------------------------------------------- */
 
 static Status measure_frame(Prove *p, const float *rgb, int height, int width)
@@ -120,8 +131,10 @@ static Status measure_frame(Prove *p, const float *rgb, int height, int width)
 Status prove_frames(Prove *p, const float *frames, int n, int height, int width)
 {
     if (!p || !p->gate) return status_ok();
+    const double begin_s = moment_s();
     for (int i = 0; i < n; i++)
         TRY(measure_frame(p, frames + (size_t)i * 3 * (size_t)height * (size_t)width, height, width));
+    add_time(p, &p->took.gates_s, begin_s);
     return status_ok();
 }
 
@@ -131,7 +144,9 @@ static Status mark_picture(Prove *p, int rendition, uint8_t *luma, int stride, i
         p->too_small[rendition] = failed(watermark_new(p->key, p->payload, width, height, &p->watermark[rendition]));
         if (p->too_small[rendition]) return status_ok();
     }
+    const double begin_s = moment_s();
     if (p->watermark[rendition]) watermark_embed(p->watermark[rendition], luma, stride);
+    add_time(p, &p->took.watermark_s, begin_s);
     return status_ok();
 }
 
@@ -298,13 +313,22 @@ static Status end_all(Prove *p, char *const *video, int videos, char *const *sti
         fingerprint_text(&f, 256, iscc);
         json_object_set_new(document, "iscc", json_string(iscc));
     }
+    const bool gates = p->gate != NULL;
+    double begin_s = moment_s();
     for (int i = 0; i < videos; i++)
         if (p->gate && video[i])
             TRY(end_gates(p, video[i], document, held_by)); /* ends p->gate: of the first one only */
-    if (p->marks) TRY(read_back(p, video, videos, document, held_by));
+    if (gates) add_time(p, &p->took.gates_s, begin_s);
+    begin_s = moment_s();
+    if (p->marks) {
+        TRY(read_back(p, video, videos, document, held_by));
+        add_time(p, &p->took.watermark_s, begin_s);
+    }
     if (!p->credentials) return status_ok();
+    begin_s = moment_s();
     TRY(sign_all(p, video, videos, *iscc ? iscc : NULL));
     TRY(sign_all(p, still, stills, *iscc ? iscc : NULL));
+    add_time(p, &p->took.credentials_s, begin_s);
     json_object_set_new(document, "credentials", json_string("signed"));
     return status_ok();
 }
@@ -314,6 +338,7 @@ Status prove_end(Prove **prove, char *const *video, int videos, char *const *sti
     if (!*prove) return status_ok();
     json_t *held_by = json_array();
     Status status = end_all(*prove, video, videos, still, stills, document, held_by);
+    if ((*prove)->job.took) *(*prove)->job.took = (*prove)->took;
     if (json_array_size(held_by)) json_object_set(document, "held_by", held_by);
     json_decref(held_by);
     prove_abandon(prove);

@@ -19,12 +19,17 @@
 #include "common/finish_spec.h"
 #include "common/shot.h"
 
+typedef struct { /* seconds, summed over threads; of what is not asked for 0 */
+    double gates_s, watermark_s, credentials_s;
+} FinishTook;
+
 typedef struct { /* borrowed */
     const FinishSpec *spec;
     const ShotSpec *shot;
     const char *clip_id;
     const char *secret_file; /* of the watermark; made when it is not there */
     double duration_s;       /* of the clip: its sound may last longer than its shot */
+    FinishTook *took;        /* what its parts take is added here; NULL: nobody asks */
     bool sound;              /* it has some: a voice or music. A platform's silent track is not listened to */
 } ProveJob;
 

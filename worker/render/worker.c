@@ -13,6 +13,7 @@
 #include "worker/finish/finish.h"
 #include "worker/finish/voice.h"
 #include "worker/pictures/conditions.h"
+#include "worker/render/figures.h"
 #include "worker/render/prompts.h"
 #include "worker/render/speech.h"
 
@@ -28,6 +29,7 @@ struct Worker {
     char
         checked_key[HASH_TEXT]; /* the master that was compared with its hash last, which takes as long as reading it */
     MasterFile checked;
+    Figures figures;
 };
 
 Worker *worker_new(const BackendOptions *o)
@@ -214,7 +216,7 @@ static Status finish_one(Worker *w, const Lease *l, const FinishJob *job, Progre
     return status;
 }
 
-static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseResult *result)
+static Status finish_lease(Worker *w, const Lease *l, Progress progress, FinishTook *took, LeaseResult *result)
 {
     FinishSpec spec;
     char *work = lease_work_folder(l->lease), *folder = path_join(l->campaign_folder, work),
@@ -232,6 +234,7 @@ static Status finish_lease(Worker *w, const Lease *l, Progress progress, LeaseRe
                            .voices = voices,
                            .speech = speech,
                            .secret_file = secret,
+                           .took = took,
                            .threads = w->backend.threads > 0 ? w->backend.threads : 1};
     const double start = moment_s();
     Status status = finish_spec_read(l->finish, l->clip_finish, &spec);
@@ -271,12 +274,28 @@ static bool is_disk_full(Status s, const char *campaign_folder)
     return full && !file_has_room(campaign_folder, ROOM_BYTES);
 }
 
+static char *figures_text(Worker *w, const FinishTook *took)
+{
+    json_t *all = figures_end(&w->figures);
+    if (w->group->size > 1) json_object_set_new(all, "ranks", json_integer(w->group->size));
+    if (took->gates_s > 0) json_object_set_new(all, "gates_s", json_real(took->gates_s));
+    if (took->watermark_s > 0) json_object_set_new(all, "watermark_s", json_real(took->watermark_s));
+    if (took->credentials_s > 0) json_object_set_new(all, "credentials_s", json_real(took->credentials_s));
+    char *text = json_object_size(all) ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
+    json_decref(all);
+    return text;
+}
+
 void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result)
 {
     *result = (LeaseResult){.kind = lease->kind, .lease = lease->lease, .epoch = lease->epoch};
     memcpy(result->key, lease->key, sizeof result->key);
     const bool renders = lease->kind == LEASE_RENDER;
-    Status status = renders ? render_lease(w, lease, progress, result) : finish_lease(w, lease, progress, result);
+    progress = figures_begin(&w->figures, progress);
+    FinishTook took = {0};
+    Status status =
+        renders ? render_lease(w, lease, progress, result) : finish_lease(w, lease, progress, &took, result);
+    result->figures = figures_text(w, &took);
     if (!failed(status)) status = provoke_at("report", NULL, 0);
     result->err = (int)status.err;
     result->reason = text_copy(status.message);
