@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/host.h"
+#include "common/moment.h"
 
 enum { LEAST_LEASES = 5, MOST_TIMES = 100000 };
 
@@ -37,33 +36,10 @@ double measured_quantile(const Measured *m, double q)
 
 /* ---- this machine ---- */
 
-/* "model name : Intel ..." of /proc/cpuinfo */
-static void read_cpu(char *name, size_t room)
-{
-    char line[256];
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    snprintf(name, room, "unknown");
-    while (f && fgets(line, sizeof line, f)) {
-        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
-        if (!colon) continue;
-        colon[strcspn(colon, "\n")] = 0;
-        snprintf(name, room, "%s", colon + 2);
-        break;
-    }
-    if (f) fclose(f);
-}
-
 void record_begin(Record *r)
 {
-    char cpu[200], host[HOST_BYTES] = "";
-    struct utsname u = {0};
-    *r = (Record){.nodes = 1};
-    read_cpu(cpu, sizeof cpu);
-    host_name(host);
-    uname(&u);
-    r->machine =
-        json_pack("{s:s, s:s, s:i, s:I, s:s}", "host", host, "cpu", cpu, "cores", (int)sysconf(_SC_NPROCESSORS_ONLN),
-                  "memory_bytes", (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "system", u.release);
+    *r = (Record){.nodes = 1, .measured_s = moment_wall_s()};
+    r->machine = host_json();
     r->work = json_object();
     r->nights = json_array();
     r->invalid = json_array();
@@ -77,6 +53,7 @@ void record_clear(Record *r)
     json_decref(r->nights);
     json_decref(r->file_system);
     json_decref(r->network);
+    json_decref(r->roofline);
     json_decref(r->invalid);
     json_decref(r->memory_added);
     free(r->first_frame.s);

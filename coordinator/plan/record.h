@@ -1,6 +1,7 @@
 /* record.h - what nights on real machines have taken: the measured times that a plan is made of. One JSON file.
  *
  *   {"format": "reelwright-record 1",
+ *    "measured_s": seconds since 1970,
  *    "machine": {"host", "cpu", "cores", "memory_bytes", "system"},
  *    "work": {"model", "width", "height", "frames", "steps", "guidance", "evaluations", "renditions": [names], "backend", "dtype"},
  *                               evaluations of the transformer's layers in a render that shares no first steps (common/evaluations.h)
@@ -21,6 +22,7 @@
  *    "sizes": {"master_bytes", "clip_bytes", "checkpoint_bytes"},         means: of a shot's master, of all files of a clip, of a shot's checkpoint; 0: not known
  *    "gap_s", "run_sd", "worker_sd",                                      night.h
  *    "file_system": {...} (disk.h), "network": {"ranks", "bytes", "median_s", "bytes_per_s"},      null: not measured
+ *    "roofline": {"threads", "dtype", "peak_flop_per_s", "peak_bytes_per_s", "operations": [{"name", "flop", "bytes", "s"}]},      null likewise
  *    "others": [...],                                                     records without others: the same work by other numbers of workers,
  *                                                                         or by groups of another size
  *    "invalid": ["rule that was broken", ...]}
@@ -45,7 +47,8 @@ struct Record {
     json_t *machine, *work, *invalid; /* as above */
     int nodes, workers, group_size, finishers;
     bool both;
-    json_t *nights, *file_system, *network; /* the last two NULL: not measured */
+    json_t *nights, *file_system, *network, *roofline; /* the last three NULL: not measured */
+    double measured_s;                                 /* since 1970; 0: not known */
     Measured load, render, finish, first_frame;
     double gates_s, watermark_s, credentials_s; /* of a finish */
     int64_t renderer_bytes, finisher_bytes;

@@ -24,6 +24,8 @@ json_t *record_json(const Record *r)
                           r->run_sd, "worker_sd", r->worker_sd, "invalid", r->invalid);
     json_object_set(o, "file_system", r->file_system ? r->file_system : json_null());
     json_object_set(o, "network", r->network ? r->network : json_null());
+    json_object_set(o, "roofline", r->roofline ? r->roofline : json_null());
+    json_object_set_new(o, "measured_s", json_integer((json_int_t)r->measured_s));
     json_object_set_new(o, "leases", json_integer(r->leases));
     json_object_set_new(o, "failed", json_integer(r->failed));
     json_object_set_new(o, "load_s", times_json(&r->load));
@@ -111,6 +113,12 @@ static json_t *copy_of(const json_t *o, const char *key, json_t *otherwise)
     return copy;
 }
 
+static json_t *copy_of_any(const json_t *o, const char *key) /* NULL: no object */
+{
+    const json_t *found = json_object_get(o, key);
+    return json_is_object(found) ? json_deep_copy(found) : NULL;
+}
+
 /* 0 where an older record does not say it. */
 static Status read_known(const char *path, const json_t *o, const char *key, double most, double *out)
 {
@@ -124,6 +132,7 @@ static Status take_sizes(const char *path, const json_t *o, Record *r)
                  *sizes = json_object_get(o, "sizes");
     double renderer = 0, finisher = 0;
     TRY(read_times(path, o, "first_frame_s", 0, &r->first_frame));
+    TRY(read_known(path, o, "measured_s", 1e12, &r->measured_s));
     TRY(read_known(path, finish, "gates_s", 1e7, &r->gates_s));
     TRY(read_known(path, finish, "watermark_s", 1e7, &r->watermark_s));
     TRY(read_known(path, finish, "credentials_s", 1e7, &r->credentials_s));
@@ -147,8 +156,9 @@ static Status take_json(const char *path, const json_t *o, Record *r)
     r->work = copy_of(o, "work", json_object());
     r->nights = copy_of(o, "nights", json_array());
     r->invalid = copy_of(o, "invalid", json_array());
-    r->file_system = copy_of(o, "file_system", json_object());
-    r->network = copy_of(o, "network", json_object());
+    r->file_system = copy_of_any(o, "file_system");
+    r->network = copy_of_any(o, "network");
+    r->roofline = copy_of_any(o, "roofline");
     TRY(read_count(path, o, "nodes", &r->nodes));
     TRY(read_count(path, o, "workers", &r->workers));
     TRY(read_count(path, o, "group_size", &r->group_size));

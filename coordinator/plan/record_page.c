@@ -6,104 +6,17 @@
 
 #include "common/file.h"
 #include "common/html.h"
+#include "common/plot.h"
+#include "common/plural.h"
+#include "coordinator/plan/record_plots.h"
 
-enum { WIDTH = 720, LEFT = 150, BAR = 26, POINTS = 100, PLOT_HEIGHT = 220 };
-
-static const char style[] =
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left}td.n{text-align:right}"
-    "svg{width:100%;height:auto}text{font:13px system-ui,sans-serif;fill:#444}.bad{color:#a00}";
-
-/* ---- what a clip's time goes into ---- */
-
-typedef struct {
-    const char *name, *color;
-    double s;
-} Share;
-
-enum { SHARES = 5 };
-
-static void find_shares(const Record *r, Share out[SHARES])
-{
-    const double render_s = measured_quantile(&r->render, 0.5), stages_s = r->text_s + r->denoise_s + r->decode_s;
-    const Share share[SHARES] = {{"text", "#7a9e7e", r->text_s},
-                                 {"denoise", "#31628f", r->denoise_s},
-                                 {"decode", "#c98c3d", r->decode_s},
-                                 {"rest of the render", "#b5b5b5", render_s > stages_s ? render_s - stages_s : 0},
-                                 {"finish", "#9c4a5b", measured_quantile(&r->finish, 0.5)}};
-    for (int i = 0; i < SHARES; i++) out[i] = share[i];
-}
-
-static void put_shares(FILE *f, const NamedRecord *records, int count)
-{
-    double longest = 1e-9;
-    Share share[2][SHARES];
-    for (int i = 0; i < count; i++) {
-        double sum = 0;
-        find_shares(records[i].record, share[i]);
-        for (int k = 0; k < SHARES; k++) sum += share[i][k].s;
-        if (sum > longest) longest = sum;
-    }
-    fprintf(f, "<h2>A clip of a render of its own</h2><svg viewBox='0 0 %d %d' role=img>", WIDTH,
-            (count + 1) * (BAR + 10) + 10);
-    for (int i = 0; i < count; i++) {
-        double x = LEFT;
-        const int y = i * (BAR + 10);
-        fprintf(f, "<text x=0 y=%d>", y + BAR - 8);
-        html_put(f, records[i].name);
-        fputs("</text>", f);
-        for (int k = 0; k < SHARES; k++) {
-            const double width = share[i][k].s / longest * (WIDTH - LEFT - 10);
-            fprintf(f, "<rect x=%.1f y=%d width=%.1f height=%d fill='%s'><title>%s: %.3f s</title></rect>", x, y, width,
-                    BAR, share[i][k].color, share[i][k].name, share[i][k].s);
-            x += width;
-        }
-    }
-    static const int place[SHARES] = {0, 70, 160, 250, 400}; /* of the names below */
-    for (int k = 0; k < SHARES; k++)
-        fprintf(f, "<rect x=%d y=%d width=12 height=12 fill='%s'/><text x=%d y=%d>%s</text>", LEFT + place[k],
-                count * (BAR + 10) + 8, share[0][k].color, LEFT + place[k] + 17, count * (BAR + 10) + 19,
-                share[0][k].name);
-    fputs("</svg>", f);
-}
-
-/* ---- how leases differ ---- */
-
-static void put_curve(FILE *f, const Measured *m, double longest, const char *color, bool dashed)
-{
-    fputs("<polyline fill=none points='", f);
-    for (int i = 0; i <= POINTS; i++)
-        fprintf(f, "%.1f,%.1f ", LEFT + measured_quantile(m, i / (double)POINTS) / longest * (WIDTH - LEFT - 20),
-                PLOT_HEIGHT - 20 - i / (double)POINTS * (PLOT_HEIGHT - 40));
-    fprintf(f, "' stroke='%s' stroke-width=2%s />", color, dashed ? " stroke-dasharray='6 4'" : "");
-}
-
-static void put_distributions(FILE *f, const NamedRecord *records, int count)
-{
-    double longest = 1e-9;
-    for (int i = 0; i < count; i++) {
-        const double most[] = {measured_quantile(&records[i].record->render, 1),
-                               measured_quantile(&records[i].record->finish, 1)};
-        for (int k = 0; k < 2; k++)
-            if (most[k] > longest) longest = most[k];
-    }
-    fprintf(
-        f,
-        "<h2>How long leases take</h2><p>The share of renders (blue) and finishes (red) that were done within so many "
-        "seconds%s.</p><svg viewBox='0 0 %d %d' role=img>",
-        count > 1 ? "; the second record is dashed" : "", WIDTH, PLOT_HEIGHT + 10);
-    for (int i = 0; i <= 4; i++) {
-        const double x = LEFT + i / 4.0 * (WIDTH - LEFT - 20), y = PLOT_HEIGHT - 20 - i / 4.0 * (PLOT_HEIGHT - 40);
-        fprintf(f, "<line x1=%d x2=%d y1=%.1f y2=%.1f stroke='#ddd'/><text x=%d y=%.1f>%d %%</text>", LEFT, WIDTH - 20,
-                y, y, LEFT - 50, y + 4, i * 25);
-        fprintf(f, "<text x=%.1f y=%d>%.2f s</text>", x - 20, PLOT_HEIGHT, i / 4.0 * longest);
-    }
-    for (int i = 0; i < count; i++) {
-        put_curve(f, &records[i].record->render, longest, "#31628f", i > 0);
-        put_curve(f, &records[i].record->finish, longest, "#9c4a5b", i > 0);
-    }
-    fputs("</svg>", f);
-}
+static const char style[] = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 "
+                            "1rem;color:#222;overflow-wrap:break-word}"
+                            "h1,h2{line-height:1.25}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem "
+                            "0;text-align:left;vertical-align:top;font-weight:normal}"
+                            "tr:first-child "
+                            "th{color:#666}td.n,th.n{text-align:right;white-space:nowrap}.wide{overflow-x:auto}pre{"
+                            "white-space:pre-wrap}.bad{color:#a00}";
 
 /* ---- figures ---- */
 
@@ -130,6 +43,32 @@ static double finish_p90(const Record *r) { return measured_quantile(&r->finish,
 static double finish_p99(const Record *r) { return measured_quantile(&r->finish, 0.99); }
 static double load_p50(const Record *r) { return measured_quantile(&r->load, 0.5); }
 
+static double gates(const Record *r) { return r->gates_s; }
+static double watermark(const Record *r) { return r->watermark_s; }
+static double credentials(const Record *r) { return r->credentials_s; }
+static double first_frame_p50(const Record *r) { return measured_quantile(&r->first_frame, 0.5); }
+static double first_frame_of_night(const Record *r)
+{
+    return json_number_value(
+        json_object_get(json_array_get(r->nights, json_array_size(r->nights) - 1), "first_frame_s"));
+}
+
+static double added_mb(const Record *r, const char *stage)
+{
+    return json_number_value(json_object_get(r->memory_added, stage)) / 1e6;
+}
+static double start_mb(const Record *r) { return added_mb(r, "start"); }
+static double load_mb(const Record *r) { return added_mb(r, "load"); }
+static double text_mb(const Record *r) { return added_mb(r, "text"); }
+static double denoise_mb(const Record *r) { return added_mb(r, "denoise"); }
+static double decode_mb(const Record *r) { return added_mb(r, "decode"); }
+static double finish_mb(const Record *r) { return added_mb(r, "finish"); }
+static double renderer_mb(const Record *r) { return (double)r->renderer_bytes / 1e6; }
+static double finisher_mb(const Record *r) { return (double)r->finisher_bytes / 1e6; }
+static double master_mb(const Record *r) { return r->master_bytes / 1e6; }
+static double clip_mb(const Record *r) { return r->clip_bytes / 1e6; }
+static double checkpoint_mb(const Record *r) { return r->checkpoint_bytes / 1e6; }
+
 static double network_gb_s(const Record *r)
 {
     return json_number_value(json_object_get(r->network, "bytes_per_s")) / 1e9;
@@ -150,7 +89,7 @@ static double clips_per_kwh(const Record *r) { return record_rates(r).kwh; }
 
 static void put_figures(FILE *f, const NamedRecord *records, int count)
 {
-    fputs("<h2>Seconds</h2><table><tr><th>", f);
+    fputs("<h2>Seconds</h2><div class=wide><table><tr><th>", f);
     for (int i = 0; i < count; i++) {
         fputs("<th>", f);
         html_put(f, records[i].name);
@@ -161,8 +100,25 @@ static void put_figures(FILE *f, const NamedRecord *records, int count)
     put_row(f, records, count, "finish, p50", finish_p50);
     put_row(f, records, count, "finish, p90", finish_p90);
     put_row(f, records, count, "finish, p99", finish_p99);
+    put_row(f, records, count, "of a finish: gates", gates);
+    put_row(f, records, count, "watermark", watermark);
+    put_row(f, records, count, "credentials", credentials);
     put_row(f, records, count, "loading", load_p50);
-    fputs("</table><h2>Machine</h2><table>", f);
+    put_row(f, records, count, "from a render's lease to its first frame, p50", first_frame_p50);
+    put_row(f, records, count, "from the program's start to the first frame", first_frame_of_night);
+    fputs("</table></div><h2>Megabytes</h2><div class=wide><table>", f);
+    put_row(f, records, count, "memory of one who renders, at most", renderer_mb);
+    put_row(f, records, count, "before its first lease", start_mb);
+    put_row(f, records, count, "more after loading", load_mb);
+    put_row(f, records, count, "after texts", text_mb);
+    put_row(f, records, count, "after denoising", denoise_mb);
+    put_row(f, records, count, "after decoding", decode_mb);
+    put_row(f, records, count, "after finishing", finish_mb);
+    put_row(f, records, count, "memory of one who only finishes, at most", finisher_mb);
+    put_row(f, records, count, "a master", master_mb);
+    put_row(f, records, count, "a clip's files", clip_mb);
+    put_row(f, records, count, "a checkpoint", checkpoint_mb);
+    fputs("</table></div><h2>Machine</h2><div class=wide><table>", f);
     put_row(f, records, count, "file system: writing (MB/s)", write_mb_s);
     put_row(f, records, count, "one fsync, p50 (ms)", fsync_p50);
     put_row(f, records, count, "one fsync, p99 (ms)", fsync_p99);
@@ -170,12 +126,12 @@ static void put_figures(FILE *f, const NamedRecord *records, int count)
     put_row(f, records, count, "network over which a group adds up (GB/s)", network_gb_s);
     put_row(f, records, count, "processors (W)", processor_watts);
     put_row(f, records, count, "GPUs (W)", gpu_watts);
-    fputs("</table><h2>Clips</h2><table>", f);
+    fputs("</table></div><h2>Clips</h2><div class=wide><table>", f);
     put_row(f, records, count, "in an hour, of a node", clips_per_hour);
     put_row(f, records, count, "in an hour, of a core", clips_per_core);
     put_row(f, records, count, "in an hour, of a GPU", clips_per_gpu);
     put_row(f, records, count, "of a kWh", clips_per_kwh);
-    fputs("</table>", f);
+    fputs("</table></div>", f);
 }
 
 /* The whole configuration, and the rules that it broke. */
@@ -184,9 +140,9 @@ static void put_configuration(FILE *f, const NamedRecord *n)
     const Record *r = n->record;
     fputs("<h2>", f);
     html_put(f, n->name);
-    fprintf(f, "</h2><p>%d worker%s in groups of %d, %d finisher%s; %zu night%s: ", r->workers,
-            r->workers == 1 ? "" : "s", r->group_size > 0 ? r->group_size : 1, r->finishers,
-            r->finishers == 1 ? "" : "s", json_array_size(r->nights), json_array_size(r->nights) == 1 ? "" : "s");
+    fprintf(f, "</h2><p>%d worker%s in groups of %d, %d finisher%s; %zu night%s: ", r->workers, plural_s(r->workers),
+            r->group_size > 0 ? r->group_size : 1, r->finishers, plural_s(r->finishers), json_array_size(r->nights),
+            json_array_size(r->nights) == 1 ? "" : "s");
     for (size_t i = 0; i < json_array_size(r->nights); i++)
         fprintf(f, "%s%.1f s", i ? ", " : "",
                 json_number_value(json_object_get(json_array_get(r->nights, i), "wall_s")));
@@ -206,21 +162,33 @@ static void put_configuration(FILE *f, const NamedRecord *n)
     }
 }
 
+/* The last two of them side by side, and the last one's own. */
+static void put_page(FILE *f, const NamedRecord *records, int count)
+{
+    const int shown = count > 2 ? 2 : count;
+    const NamedRecord *last = &records[count - shown], *newest = &records[count - 1];
+    fprintf(f,
+            "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+            "content='width=device-width,initial-scale=1'><title>Benchmark</title>"
+            "<style>%s%s</style><h1>Benchmark</h1>",
+            style, plot_style);
+    record_plot_shares(f, last, shown);
+    record_plot_leases(f, last, shown);
+    record_plot_scaling(f, newest->record);
+    record_plot_roofline(f, newest->record->roofline);
+    record_plot_history(f, records, count);
+    put_figures(f, last, shown);
+    for (int i = 0; i < shown; i++) put_configuration(f, &last[i]);
+    fputs("</html>\n", f);
+}
+
 Status record_page_write(const NamedRecord *records, int count, const char *path)
 {
     char *draft = file_draft(path);
     FILE *f = fopen(draft, "wbe");
     Status status = f ? status_ok() : status_errno(ERR_INPUT, "cannot write %s", path);
     if (f) {
-        fprintf(f,
-                "<!doctype html><html lang=en><meta "
-                "charset=utf-8><title>Benchmark</title><style>%s</style><h1>Benchmark</h1>",
-                style);
-        put_shares(f, records, count);
-        put_distributions(f, records, count);
-        put_figures(f, records, count);
-        for (int i = 0; i < count; i++) put_configuration(f, &records[i]);
-        fputs("</html>\n", f);
+        put_page(f, records, count);
         const bool bad = ferror(f) != 0;
         if (fclose(f) != 0 || bad) status = status_errno(ERR_INPUT, "cannot write %s", path);
         if (failed(status))

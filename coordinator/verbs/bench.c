@@ -23,7 +23,8 @@
 enum { MOST_ARGUMENTS = 32, MOST_SHOTS = 12 };
 
 typedef struct {
-    const char *campaign, *model, *out, *against, *scratch, *backend, *dtype, *vae_dtype;
+    const char *campaign, *model, *out, *page, *scratch, *backend, *dtype, *vae_dtype;
+    OptionTexts against;
     const char *workers, *group_sizes; /* "1,2,4"; NULL: as `run` chooses */
     int nights, shots, finishers;
     bool json;
@@ -43,6 +44,11 @@ typedef struct {
 static void add_word(Words *w, const char *word)
 {
     if (w->count < MOST_ARGUMENTS) w->word[w->count++] = (char *)(uintptr_t)word;
+}
+
+static void add_words(Words *w, const char *const *word) /* to NULL */
+{
+    for (; *word; word++) add_word(w, *word);
 }
 
 static void add_number(Words *w, const char *option, int number)
@@ -65,23 +71,14 @@ static Status run_once(const BenchOptions *o, Split split, const char *folder, i
     char part[32], *text = NULL;
     int code = 0;
     snprintf(part, sizeof part, "1/%d", parts);
-    add_word(&w, "/proc/self/exe");
-    add_word(&w, "run");
-    add_word(&w, o->campaign);
-    add_word(&w, "--out");
-    add_word(&w, folder);
-    add_word(&w, "--quiet");
-    if (parts > 1) add_word(&w, "--part");
-    if (parts > 1) add_word(&w, part);
+    add_words(&w, (const char *[]){"/proc/self/exe", "run", o->campaign, "--out", folder, "--quiet", NULL});
+    if (parts > 1) add_words(&w, (const char *[]){"--part", part, NULL});
     add_number(&w, "--workers", split.workers);
     add_number(&w, "--finishers", o->finishers);
     add_number(&w, "--group-size", split.group_size);
-    if (o->backend) add_word(&w, "--backend");
-    if (o->backend) add_word(&w, o->backend);
-    if (o->dtype) add_word(&w, "--dtype");
-    if (o->dtype) add_word(&w, o->dtype);
-    if (o->vae_dtype) add_word(&w, "--vae-dtype");
-    if (o->vae_dtype) add_word(&w, o->vae_dtype);
+    if (o->backend) add_words(&w, (const char *[]){"--backend", o->backend, NULL});
+    if (o->dtype) add_words(&w, (const char *[]){"--dtype", o->dtype, NULL});
+    if (o->vae_dtype) add_words(&w, (const char *[]){"--vae-dtype", o->vae_dtype, NULL});
     const double begin_s = moment_s();
     Status status = shell_run(w.word, &text, &code);
     *wall_s = moment_s() - begin_s;
@@ -118,32 +115,51 @@ static Status measure_night(const BenchOptions *o, Split split, const char *scra
     return status;
 }
 
+/* Runs this program and reads the JSON object that it prints. */
+static Status run_for_json(Words *w, const char *what, json_t **out)
+{
+    char *text = NULL;
+    int code = 0;
+    Status status = shell_run(w->word, &text, &code);
+    const char *line = text ? strchr(text, '{') : NULL;
+    *out = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+    if (!failed(status) && (code != 0 || !*out))
+        status = status_fail(ERR_NODE, "the measurement of %s ended with status %d:\n%s", what, code, text ? text : "");
+    free(text);
+    return status;
+}
+
 /* What the ranks of a group exchange, measured by as many processes. Without a group there is nothing to exchange. */
 static Status measure_network(int ranks, Record *r)
 {
     Words w = {0};
-    char *text = NULL;
-    int code = 0;
+    json_t *sum = NULL;
     if (ranks < 2) return status_ok();
-    add_word(&w, "/proc/self/exe");
-    add_word(&w, "bench");
-    add_word(&w, "--stage");
-    add_word(&w, "sum");
-    add_word(&w, "--json");
+    add_words(&w, (const char *[]){"/proc/self/exe", "bench", "--stage", "sum", "--json", NULL});
     add_number(&w, "--ranks", ranks);
-    Status status = shell_run(w.word, &text, &code);
-    const char *line = text ? strchr(text, '{') : NULL;
-    json_t *sum = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
-    if (!failed(status) && (code != 0 || !sum))
-        status = status_fail(ERR_NODE, "the measurement of the network ended with status %d:\n%s", code, text);
+    Status status = run_for_json(&w, "the network", &sum);
     if (!failed(status))
         r->network = json_pack("{s:i, s:I, s:f, s:f}", "ranks", ranks, "bytes",
                                json_integer_value(json_object_get(sum, "bytes")), "median_s",
                                json_number_value(json_object_get(json_object_get(sum, "seconds"), "median")),
                                "bytes_per_s", json_number_value(json_object_get(sum, "bytes_per_s")));
     json_decref(sum);
-    free(text);
     return status;
+}
+
+/* What the operations of the campaign's model reach of what the processors could do. */
+static Status measure_roofline(const BenchOptions *o, const Campaign *c, Record *r)
+{
+    Words w = {0};
+    char latent[64];
+    const VaeConfig *v = &c->model->vae;
+    if (o->backend && strcmp(o->backend, "cpu") != 0) return status_ok();
+    snprintf(latent, sizeof latent, "%dx%dx%d", (c->base.frames - 1) / v->scale_time + 1,
+             c->base.height / v->scale_space, c->base.width / v->scale_space);
+    add_words(&w, (const char *[]){"/proc/self/exe", "bench", "--stage", "roofline", "--model", c->model_folder,
+                                   "--latent", latent, "--json", NULL});
+    if (o->dtype) add_words(&w, (const char *[]){"--dtype", o->dtype, NULL});
+    return run_for_json(&w, "operations", &r->roofline);
 }
 
 /* For a model without a campaign: as many rows as are rendered, each a clip of its own, at what the model's folder says -> its file. */
@@ -262,6 +278,7 @@ static Status measure(BenchOptions *o, Record *r)
              plural_s(o->nights), (long long)(c->shot_count / parts), (long long)c->shot_count, plural_s(c->shot_count),
              scratch);
     status = disk_measure(scratch, &r->file_system);
+    if (!failed(status)) status = measure_roofline(o, c, r);
     for (int i = 0; i < splits && !failed(status); i++) {
         if (splits > 1)
             log_line(LOG_INFO, "%d of %d: --workers %d in groups of %d", i + 1, splits, split[i].workers,
@@ -330,17 +347,30 @@ static void print_record(const Record *r)
         foreign_print(stdout, "INVALID: %s\n", json_string_value(json_array_get(r->invalid, i)));
 }
 
-/* "record.html" beside "record.json". */
-static Status write_page(const BenchOptions *o, const Record *r)
+/* A page about these records, and (r not NULL) about r, which is the newest then. */
+static Status write_page(const char *page, const char *const *files, int count, const char *name, const Record *r)
 {
-    Record other = {0};
+    Record *other = memory_get((size_t)count + 1, sizeof *other);
+    NamedRecord *named = memory_get((size_t)count + 1, sizeof *named);
+    Status status = status_ok();
+    for (int i = 0; i < count && !failed(status); i++) {
+        status = record_read(files[i], &other[i]);
+        named[i] = (NamedRecord){path_name(files[i]), &other[i]};
+    }
+    if (r) named[count] = (NamedRecord){path_name(name), r};
+    if (!failed(status)) status = record_page_write(named, count + (r != NULL), page);
+    for (int i = 0; i < count; i++) record_clear(&other[i]);
+    free(other);
+    free(named);
+    return status;
+}
+
+/* "record.html" beside "record.json". */
+static Status write_page_beside(const BenchOptions *o, const Record *r)
+{
     const size_t bytes = strlen(o->out), ending = bytes > 5 && strcmp(o->out + bytes - 5, ".json") == 0 ? 5 : 0;
     char *page = text_format("%.*s.html", (int)(bytes - ending), o->out);
-    const NamedRecord records[] = {{o->against ? path_name(o->against) : path_name(o->out), o->against ? &other : r},
-                                   {path_name(o->out), r}};
-    Status status = o->against ? record_read(o->against, &other) : status_ok();
-    if (!failed(status)) status = record_page_write(records, o->against ? 2 : 1, page);
-    record_clear(&other);
+    Status status = write_page(page, o->against.text, o->against.count, o->out, r);
     free(page);
     return status;
 }
@@ -355,8 +385,10 @@ Status verb_bench_campaign(int argc, char **argv)
         {"model", OPTION_TEXT, &o.model, .value = "DIR",
          .help = "instead of a campaign: clips of this model, as its folder says, one rendition"},
         {"out", OPTION_TEXT, &o.out, .value = "FILE.json", .help = "the record (record.json)"},
-        {"against", OPTION_TEXT, &o.against, .value = "FILE.json",
-         .help = "an earlier record: the page beside the new one compares them"},
+        {"against", OPTION_TEXTS, &o.against, .value = "FILE.json",
+         .help = "an earlier record: the page beside the new one compares them; again for more, which are its history"},
+        {"page", OPTION_TEXT, &o.page, .value = "FILE.html",
+         .help = "measures nothing: a page about the records that are given, the newest last"},
         {"nights", OPTION_INT, &o.nights, .value = "N", .min = 1, .max = 100, .help = "how often the work is done (3)"},
         {"shots", OPTION_INT, &o.shots, .value = "N", .min = 1, .max = 1 << 20,
          .help = "about so many renders each time (12)"},
@@ -372,7 +404,8 @@ Status verb_bench_campaign(int argc, char **argv)
         {"json", OPTION_FLAG, &o.json, .help = "the record on stdout"}};
     const Usage usage = {
         .verb = "bench",
-        .arguments = "CAMPAIGN.yaml|--model DIR [options]   or   bench --stage NAME|--scenario NAME [options]",
+        .arguments = "CAMPAIGN.yaml|--model DIR [options]   or   bench --page FILE.html RECORD.json...   or   bench "
+                     "--stage NAME|--scenario NAME [options]",
         .about = "Measures a campaign on this machine: runs it, or a part of it, several times with all that\n"
                  "belongs to it, and writes how long each kind of work took. `plan --record FILE` reads that.\n"
                  "With --stage, --shape or --scenario: the engine alone, one stage or whole renders as MLPerf measures "
@@ -380,19 +413,22 @@ Status verb_bench_campaign(int argc, char **argv)
         .option = option,
         .option_count = sizeof option / sizeof *option,
         .min_arguments = 0,
-        .max_arguments = 1};
+        .max_arguments = 1 << 10};
     int first;
     Record r;
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
-    if (!argv[first] == !o.model)
+    if (o.page && !argv[first])
+        return status_fail(ERR_INPUT, "--page %s: expected records to draw, the newest last", o.page);
+    if (o.page) return write_page(o.page, (const char *const *)(argv + first), argc - first, NULL, NULL);
+    if (!argv[first] == !o.model || (argv[first] && argv[first + 1]))
         return status_fail(ERR_INPUT, "expected a campaign's file or --model DIR, one of them");
     o.campaign = argv[first];
     record_begin(&r);
     Status status = measure(&o, &r);
     if (!failed(status)) {
         status = record_write(&r, o.out);
-        if (!failed(status)) status = write_page(&o, &r);
+        if (!failed(status)) status = write_page_beside(&o, &r);
     }
     if (!failed(status) && o.json) {
         json_t *j = record_json(&r);

@@ -22,7 +22,7 @@ static const DitConfig dit_config[] = {
     [BENCH_14B] = {.heads = 40, .ffn_dim = 13824, .layers = 40, .in_channels = 16, .out_channels = 16},
 };
 
-static DitConfig bench_dit(const BenchRequest *r)
+DitConfig bench_dit(const BenchRequest *r)
 {
     DitConfig c = dit_config[r->shape == BENCH_MLPERF ? BENCH_14B : r->shape];
     c.patch[0] = 1;
@@ -37,7 +37,7 @@ static DitConfig bench_dit(const BenchRequest *r)
     return c;
 }
 
-static VaeConfig bench_vae(const BenchRequest *r)
+VaeConfig bench_vae(const BenchRequest *r)
 {
     static const VaeConfig z16 = {.base_dim = 96,
                                   .decoder_base_dim = 96,
@@ -125,6 +125,7 @@ static Status measure(const BenchRequest *r, Status (*evaluate)(void *self), voi
         out->median = (seconds[(n - 1) / 2] + seconds[n / 2]) / 2;
         out->p90 = quantile(seconds, n, 0.9);
         out->p99 = quantile(seconds, n, 0.99);
+        for (int i = 0; i < BENCH_PERCENTILES; i++) out->percentile[i] = quantile(seconds, n, i / 100.0);
     }
     free(seconds);
     return status;
@@ -156,6 +157,7 @@ typedef struct {
     Tensor summed;
     int64_t *ids;
     int64_t dim[4];
+    double text_s, denoise_s, decode_s; /* of all renders so far */
 } Bench;
 
 static void evaluate_branch(Bench *b, int branch, Tensor latent)
@@ -310,14 +312,20 @@ static Status evaluate_render(void *self)
     Bench *b = self;
     const BenchRequest *r = b->request;
     const int64_t dim[4] = {b->latent_channels, r->latent[0], r->latent[1], r->latent[2]};
-    Status status;
+    const double begin_s = seconds_now();
+    Status status = status_ok();
     for (int i = 0; i < DIT_BRANCHES; i++) TRY(evaluate_text(b));
+    const double encoded_s = seconds_now();
     for (int i = 0; i < DIT_BRANCHES; i++) TRY(dit_shot_prompt(b->shot, i, b->rows, r->tokens, PADDED_PROMPT));
     begin_step(b, dim, r->steps);
-    status = status_ok();
     for (int i = 0; i < r->steps && !failed(status); i++) status = evaluate_step(b);
     step_end(&b->step);
-    return failed(status) ? status : evaluate_vae(b);
+    const double denoised_s = seconds_now();
+    if (!failed(status)) status = evaluate_vae(b);
+    b->text_s += encoded_s - begin_s;
+    b->denoise_s += denoised_s - encoded_s;
+    b->decode_s += seconds_now() - denoised_s;
+    return status;
 }
 
 /* The prompt's numbers are not the encoder's: random weights make none that would differ in how long they take. */
@@ -342,6 +350,9 @@ static Status bench_render(Bench *b, BenchResult *out)
                     (bench_flop_text(&text, r->tokens) + r->steps * bench_flop_transformer(&c, r->latent, r->tokens)) +
                 bench_flop_vae_decode(&vae, r->latent);
     TRY_OUT(measure(r, evaluate_render, b, out));
+    out->text_s = b->text_s / (out->count + 1);
+    out->denoise_s = b->denoise_s / (out->count + 1);
+    out->decode_s = b->decode_s / (out->count + 1);
 out:
     weights_close(&source);
     dit_shot_end(&b->shot);

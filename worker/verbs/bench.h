@@ -28,7 +28,7 @@ typedef enum {
     BENCH_MLPERF
 } BenchShape; /* Wan2.1 T2V 1.3B, Wan2.2 TI2V 5B, Wan2.1 or 2.2 T2V 14B; MLPerf's text to video: 14B's transformer, twice */
 
-enum { BENCH_SUM_BYTES = 16 << 20 };
+enum { BENCH_SUM_BYTES = 16 << 20, BENCH_PERCENTILES = 101 };
 
 extern const char *const bench_stage_name[], *const bench_shape_name[];
 
@@ -49,13 +49,20 @@ typedef struct {
     int layers;              /* evaluated; 0 where the stage has none */
     double median, min, max; /* seconds of one evaluation */
     double p90, p99;
-    int count;    /* evaluations that were measured */
-    double all_s; /* from the beginning of the first to the end of the last */
-    double flop;  /* of one evaluation by its definition (multiply and add are two), attention included: what a
+    double percentile[BENCH_PERCENTILES]; /* 0 to 100: of the measured evaluations */
+    double text_s, denoise_s, decode_s;   /* of a render: means, the one that warms up included */
+    int count;                            /* evaluations that were measured */
+    double all_s;                         /* from the beginning of the first to the end of the last */
+    double flop; /* of one evaluation by its definition (multiply and add are two), attention included: what a
                                 back end saves by fewer products, as Winograd's, counts as done */
 } BenchResult;
 
 Status bench_run(const BenchRequest *r, BenchResult *out);
+
+/* The published model that is asked for, with as many layers as are asked for. */
+DitConfig bench_dit(const BenchRequest *r);
+VaeConfig bench_vae(const BenchRequest *r);
+Status bench_read_latent(const char *text, int64_t latent[3]); /* "FxHxW", as --latent is given */
 
 /* What the definitions ask for. */
 double bench_flop_transformer(const DitConfig *c, const int64_t latent[3], int64_t prompt_rows);

@@ -6,12 +6,15 @@
 #include <sys/resource.h>
 
 #include "common/foreign.h"
+#include "common/host.h"
 #include "common/options.h"
 #include "worker/render/render_group.h"
 #include "worker/render/worker.h"
 #include "worker/verbs/bench.h"
 #include "worker/verbs/bench_finish.h"
+#include "worker/verbs/bench_page.h"
 #include "worker/verbs/bench_ranks.h"
+#include "worker/verbs/bench_roofline.h"
 #include "worker/verbs/bench_rules.h"
 #include "worker/verbs/verbs.h"
 
@@ -20,7 +23,7 @@ static const char *const backend_name[] = {[BACKEND_REF] = "ref", [BACKEND_CPU] 
 enum { MAX_PLACES = 1 << 22 }; /* of a latent: 4K for a minute, more than any of the models renders */
 
 /* "FxHxW" */
-static Status read_latent(const char *text, int64_t latent[3])
+Status bench_read_latent(const char *text, int64_t latent[3])
 {
     char rest;
     long long f, h, w;
@@ -65,7 +68,13 @@ static json_t *result_json(const BenchRequest *r, const BenchResult *b, const Be
         json_object_set_new(j, "weights", json_string("random, of a fixed seed"));
         json_object_set_new(j, "threads", json_integer(r->backend.threads)); /* 0: as many as it may run on */
     }
-    if (r->stage == BENCH_RENDER) json_object_set_new(j, "steps", json_integer(r->steps));
+    if (r->stage == BENCH_RENDER) {
+        json_object_set_new(j, "steps", json_integer(r->steps));
+        json_object_set_new(
+            j, "stages",
+            json_pack("{s:f, s:f, s:f}", "text_s", b->text_s, "denoise_s", b->denoise_s, "decode_s", b->decode_s));
+    }
+    json_object_set_new(j, "machine", host_json());
     if (ranks->count > 1 && r->stage != BENCH_SUM) bench_ranks_json(ranks, j); /* in a sum they wait for each other */
     return j;
 }
@@ -74,7 +83,7 @@ static json_t *result_json(const BenchRequest *r, const BenchResult *b, const Be
 
 static struct {
     int stage, shape, backend, dtype, scenario, ranks;
-    const char *latent;
+    const char *latent, *out;
     bool json;
     BenchRequest request;
 } given = {.stage = -1, .shape = -1, .scenario = -1, .ranks = 1, .request = {.tokens = 512, .repeat = 3}};
@@ -155,6 +164,11 @@ static const Option option[] = {
      .min = 0,
      .max = 1e6,
      .help = "and as many more as fill so many seconds"},
+    {.name = "out",
+     .kind = OPTION_TEXT,
+     .to = &given.out,
+     .value = "FILE.json",
+     .help = "of a scenario: the same as a file, and a page beside it"},
     {.name = "json", .kind = OPTION_FLAG, .to = &given.json, .help = "print one JSON object"},
 };
 
@@ -165,12 +179,12 @@ static const Usage usage = {.verb = "bench",
                             .option = option,
                             .option_count = (int)(sizeof option / sizeof *option)};
 
-/* The finish needs no engine, and none of its options. */
-static bool asks_for_finish(int argc, char **argv)
+/* Stages that have options of their own. */
+static bool asks_for(const char *stage, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--stage=finish") == 0 ||
-            (i + 1 < argc && strcmp(argv[i], "--stage") == 0 && strcmp(argv[i + 1], "finish") == 0))
+        if ((strncmp(argv[i], "--stage=", 8) == 0 && strcmp(argv[i] + 8, stage) == 0) ||
+            (i + 1 < argc && strcmp(argv[i], "--stage") == 0 && strcmp(argv[i + 1], stage) == 0))
             return true;
     return false;
 }
@@ -181,6 +195,8 @@ static Status take_options(BenchRequest *r)
         return status_fail(ERR_INPUT, "--scenario measures whole renders; leave --stage %s out, or --scenario",
                            bench_stage_name[given.stage]);
     r->stage = given.stage >= 0 ? (BenchStage)given.stage : BENCH_RENDER;
+    if (given.out && given.scenario < 0)
+        return status_fail(ERR_INPUT, "--out %s: expected --scenario, too; else --json > FILE", given.out);
     if (given.shape < 0 && r->stage != BENCH_SUM)
         return status_fail(ERR_INPUT, "--shape is missing: 1.3b, 5b, 14b or mlperf");
     if (r->stage == BENCH_SUM && given.ranks < 2)
@@ -189,7 +205,7 @@ static Status take_options(BenchRequest *r)
     const int threads = r->backend.threads;
     r->backend = worker_backend(given.backend, given.dtype, given.dtype); /* a stage computes in what was asked */
     r->backend.threads = threads;
-    if (given.latent) TRY(read_latent(given.latent, r->latent));
+    if (given.latent) TRY(bench_read_latent(given.latent, r->latent));
     bench_rules_complete(r);
     TRY(check_request(r, given.latent));
     if (r->stage == BENCH_STEP && r->least_s > 0)
@@ -239,6 +255,7 @@ static Status measure(const BenchRequest *r, Coll *group)
         json_t *j = result_json(r, &b, &ranks);
         if (!given.json) print_result(r, &b, &ranks);
         if (given.scenario >= 0) tell_scenario(r, &b, &ranks, j);
+        if (given.out) status = bench_page_write(given.out, j, &b);
         if (given.json) foreign_print_json(stdout, j, JSON_REAL_PRECISION(9));
         json_decref(j);
     }
@@ -250,7 +267,8 @@ Status verb_bench(int argc, char **argv, LaunchRanks *launch)
 {
     int first;
     RenderGroup group;
-    if (asks_for_finish(argc, argv)) return bench_finish(argc, argv);
+    if (asks_for("finish", argc, argv)) return bench_finish(argc, argv);
+    if (asks_for("roofline", argc, argv)) return bench_roofline_verb(argc, argv);
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     BenchRequest *r = &given.request;
