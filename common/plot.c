@@ -4,10 +4,10 @@
 
 #include "common/html.h"
 
-enum { WIDTH = 480, LEFT = 52, RIGHT = 12, TOP = 10, HEIGHT = 260, BOTTOM = 38, BAR = 20, LINE = 17, TICKS = 4 };
+enum { WIDTH = 480, LEFT = 58, RIGHT = 12, TOP = 10, HEIGHT = 260, BOTTOM = 38, BAR = 20, LINE = 19, TICKS = 4 };
 
 const char plot_style[] =
-    "svg{display:block;width:100%;max-width:42rem;height:auto}svg text{font:11px system-ui,sans-serif;fill:#444}";
+    "svg{display:block;width:100%;max-width:42rem;height:auto}svg text{font:13px system-ui,sans-serif;fill:#444}";
 
 static void put_text(FILE *f, double x, double y, const char *anchor, const char *text)
 {

@@ -23,7 +23,7 @@
 enum { MOST_ARGUMENTS = 32, MOST_SHOTS = 12 };
 
 typedef struct {
-    const char *campaign, *model, *out, *page, *scratch, *backend, *dtype, *vae_dtype;
+    const char *campaign, *model, *out, *page, *files, *scratch, *backend, *dtype, *vae_dtype;
     OptionTexts against;
     const char *workers, *group_sizes; /* "1,2,4"; NULL: as `run` chooses */
     int nights, shots, finishers;
@@ -293,6 +293,27 @@ static Status measure(BenchOptions *o, Record *r)
     return status;
 }
 
+static void print_files(const json_t *file_system)
+{
+    const char *const key[] = {"write_mb_s", "fsync_p50_ms", "fsync_p99_ms", "files_per_s"};
+    double x[4];
+    for (int i = 0; i < 4; i++) x[i] = json_number_value(json_object_get(file_system, key[i]));
+    foreign_print(stdout, "  files   %7.0f MB/s written, one fsync %.2g ms (p99 %.2g), %.0f files a second\n", x[0],
+                  x[1], x[2], x[3]);
+}
+
+static Status measure_files(const BenchOptions *o)
+{
+    json_t *found = NULL;
+    TRY(disk_measure(o->files, &found));
+    if (o->json)
+        json_dumpf(found, stdout, JSON_REAL_PRECISION(6)), putchar('\n');
+    else
+        print_files(found);
+    json_decref(found);
+    return status_ok();
+}
+
 static void print_watts(const Record *r)
 {
     const Watts w = record_watts(r);
@@ -328,11 +349,7 @@ static void print_record(const Record *r)
                   "checkpoint %.2f MB\n",
                   (double)r->renderer_bytes / 1e6, r->both ? " and finishes" : "", r->master_bytes / 1e6,
                   r->clip_bytes / 1e6, r->checkpoint_bytes / 1e6);
-    foreign_print(stdout, "  files   %7.0f MB/s written, one fsync %.2g ms (p99 %.2g), %.0f files a second\n",
-                  json_number_value(json_object_get(r->file_system, "write_mb_s")),
-                  json_number_value(json_object_get(r->file_system, "fsync_p50_ms")),
-                  json_number_value(json_object_get(r->file_system, "fsync_p99_ms")),
-                  json_number_value(json_object_get(r->file_system, "files_per_s")));
+    print_files(r->file_system);
     if (r->network)
         foreign_print(stdout, "  network %7.2f GB/s, sums over a group of %d\n",
                       json_number_value(json_object_get(r->network, "bytes_per_s")) / 1e9,
@@ -387,6 +404,7 @@ Status verb_bench_campaign(int argc, char **argv)
         {"out", OPTION_TEXT, &o.out, .value = "FILE.json", .help = "the record (record.json)"},
         {"against", OPTION_TEXTS, &o.against, .value = "FILE.json",
          .help = "an earlier record: the page beside the new one compares them; again for more, which are its history"},
+        {"files", OPTION_TEXT, &o.files, .value = "DIR", .help = "measures the file system of DIR, and nothing else"},
         {"page", OPTION_TEXT, &o.page, .value = "FILE.html",
          .help = "measures nothing: a page about the records that are given, the newest last"},
         {"nights", OPTION_INT, &o.nights, .value = "N", .min = 1, .max = 100, .help = "how often the work is done (3)"},
@@ -409,7 +427,7 @@ Status verb_bench_campaign(int argc, char **argv)
         .about = "Measures a campaign on this machine: runs it, or a part of it, several times with all that\n"
                  "belongs to it, and writes how long each kind of work took. `plan --record FILE` reads that.\n"
                  "With --stage, --shape or --scenario: the engine alone, one stage or whole renders as MLPerf measures "
-                 "them; `bench --stage step --help` and `bench --stage finish --help` say how.",
+                 "them; `bench --stage step --help` says how, as do those of the stages finish and roofline.",
         .option = option,
         .option_count = sizeof option / sizeof *option,
         .min_arguments = 0,
@@ -418,6 +436,8 @@ Status verb_bench_campaign(int argc, char **argv)
     Record r;
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
+    if (o.files && argv[first]) return status_fail(ERR_INPUT, "--files %s: expected nothing else to measure", o.files);
+    if (o.files) return measure_files(&o);
     if (o.page && !argv[first])
         return status_fail(ERR_INPUT, "--page %s: expected records to draw, the newest last", o.page);
     if (o.page) return write_page(o.page, (const char *const *)(argv + first), argc - first, NULL, NULL);

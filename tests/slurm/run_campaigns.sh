@@ -66,13 +66,10 @@ MERGE=$(sed -n 's/.*job \([0-9]*\) merges.*/\1/p' parts.submit)
 ends_well "$MERGE" parts
 [ ! -e out-parts/parts ] && [ -s out-parts/events.2-of-2.jsonl ] || fail "the parts are still there"
 
-# -- before the night: every node works, and how fast
+# -- before the night: every node works (how fast: run_bench.sh)
 export REELWRIGHT_SMOKE_CAMPAIGN=$WORK/calm.yaml
 sbatch --wait --nodes=2 --output=smoke.err "$SCRIPTS/smoke.sbatch" --workers 1 >/dev/null || fail "smoke.sbatch"
 grep -q '2 nodes work' smoke.err || fail "smoke.sbatch does not say that both nodes work"
-sbatch --wait --nodes=2 --output=bench.err "$SCRIPTS/bench.sbatch" --stage transformer --shape 1.3b --layers 1 --latent 1x4x4 --repeat 1 >/dev/null ||
-  fail "bench.sbatch"
-[ "$(grep -c '^n[12] .* times the fastest' bench.err)" = 2 ] || fail "bench.sbatch does not time both nodes"
 
 # -- past its deadline a job ends at once, and what Slurm refuses is said
 REELWRIGHT_DEADLINE=$(($(date +%s) - 60)) sbatch --wait --output=late.err "$SCRIPTS/campaign.sbatch" calm.yaml out-late >/dev/null || true

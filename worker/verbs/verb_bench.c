@@ -172,12 +172,13 @@ static const Option option[] = {
     {.name = "json", .kind = OPTION_FLAG, .to = &given.json, .help = "print one JSON object"},
 };
 
-static const Usage usage = {.verb = "bench",
-                            .arguments = "--stage STAGE | --scenario SCENARIO, --shape SHAPE [options]",
-                            .about = "Times one stage of the engine, or whole renders, with random weights; --stage "
-                                     "finish: a clip's files, `bench --stage finish --help`.",
-                            .option = option,
-                            .option_count = (int)(sizeof option / sizeof *option)};
+static const Usage usage = {
+    .verb = "bench",
+    .arguments = "--stage STAGE | --scenario SCENARIO, --shape SHAPE [options]",
+    .about = "Times one stage of the engine, or whole renders, with random weights; --stage "
+             "finish: a clip's files, --stage roofline: single operations; each has a --help of its own.",
+    .option = option,
+    .option_count = (int)(sizeof option / sizeof *option)};
 
 /* Stages that have options of their own. */
 static bool asks_for(const char *stage, int argc, char **argv)
