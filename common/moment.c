@@ -1,6 +1,8 @@
 #include "moment.h"
 
+#include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <time.h>
 
 static volatile sig_atomic_t stops;
@@ -24,6 +26,20 @@ double moment_wall_s(void)
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+const char *moment_length(double s, char text[32])
+{
+    const int64_t whole = isfinite(s) && fabs(s) < 1e15 ? (int64_t)(s + 0.5) : 0, minutes = (whole + 30) / 60;
+    if (!isfinite(s))
+        snprintf(text, 32, "never");
+    else if (whole < 100)
+        snprintf(text, 32, s < 9.95 ? "%.1f s" : "%.0f s", s);
+    else if (whole < 3600)
+        snprintf(text, 32, "%lld:%02lld min", (long long)whole / 60, (long long)whole % 60);
+    else
+        snprintf(text, 32, "%lld:%02lld h", (long long)minutes / 60, (long long)minutes % 60);
+    return text;
 }
 
 void moment_sleep_ms(int ms)

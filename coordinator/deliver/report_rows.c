@@ -7,6 +7,7 @@
 #include "common/base64.h"
 #include "common/file.h"
 #include "common/html.h"
+#include "common/moment.h"
 #include "common/plural.h"
 
 enum { MOST_PICTURE_BYTES = 24 << 20, ONE_PICTURE_BYTES = 4 << 20 };
@@ -16,12 +17,8 @@ static void put_address(Report *r, const char *path) { html_put_address(r->file,
 
 void report_put_duration(Report *r, double s)
 {
-    if (s >= 3600)
-        fprintf(r->file, "%.0f:%02.0f h", floor(s / 3600), floor(fmod(s, 3600) / 60));
-    else if (s >= 100)
-        fprintf(r->file, "%.0f:%02.0f min", floor(s / 60), floor(fmod(s, 60)));
-    else
-        fprintf(r->file, s < 10 ? "%.1f s" : "%.0f s", s);
+    char text[32];
+    fputs(moment_length(s, text), r->file);
 }
 
 Status report_read_rows(Report *r, Status (*row)(void *self, const ClipRow *row))

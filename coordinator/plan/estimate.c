@@ -134,7 +134,7 @@ static void set_night(const Estimate *p, Basis *b)
                  .node_s = node_s,
                  .decode_share = stages_s > 0 ? r->decode_s / stages_s : 0,
                  .checkpoint_s = 60};
-    if (!n->both && n->finishers == 0) n->both = true; /* somebody must */
+    n->both = o->finishers > 0 ? false : n->both || n->finishers == 0; /* as `run` does: somebody must finish */
     if (o->preemptions > 0) n->preempt_mtbf_s = 86400 / o->preemptions;
     if (o->failures > 0) n->node_mtbf_s = 1000 * 86400.0 / o->failures;
     if (p->campaign->checkpoint_every > 0 && p->campaign->shot_count)
@@ -171,6 +171,18 @@ static const Record *choose_record(const Estimate *p)
         if (!same_groups) same_groups = r;
     }
     return same_groups ? same_groups : &p->record;
+}
+
+/* A group has its ranks on one node's workers: plan's groups do; those of `run` may be neighbours on two. */
+static Status check_split(const Estimate *p)
+{
+    const Record *r = p->by.record;
+    const int group = p->o->group_size ? p->o->group_size : r->group_size,
+              workers = p->o->workers ? p->o->workers : r->workers;
+    if (group <= workers) return status_ok();
+    return status_fail(ERR_INPUT,
+                       "--group-size %d: expected at most as many ranks as there are workers on a node, %d%s", group,
+                       workers, p->o->workers ? "" : " in the record; --workers says how many");
 }
 
 /* Plans for the workers and groups that the options ask for, and notes it where others were measured. */
@@ -325,6 +337,7 @@ static Status make_plan(Estimate *p)
     TRY(read_time("--node-dies-at", p->o->node_dies_at, &node_dies_at_s));
     share_trunks(p);
     estimate_basis(p, choose_record(p), &p->by);
+    TRY(check_split(p));
     note_misfits(p);
     ask_for_workers(p);
     check_memory(p);

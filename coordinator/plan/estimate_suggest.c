@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/moment.h"
 #include "common/plural.h"
 #include "coordinator/plan/suggest.h"
 
@@ -30,17 +31,18 @@ typedef struct {
     json_t *list;
 } Suggestions;
 
-/* "TEXT: done after 80 s instead of 100 s, at a cost of 0.40 instead of 0.50", where that is worth it. */
+/* "TEXT: done after 80 s instead of 1:40 min, at a cost of 0.40 instead of 0.50", where that is worth it. */
 static void suggest_done(Suggestions *to, double with_s, const char *text, const char *but)
 {
     const EstimateOptions *o = to->estimate->o;
     const double now_s = to->base->now_s, an_hour = o->node_cost * to->estimate->by.night.nodes / 3600;
+    char with[32], now[32];
     if (!(with_s > 0 && with_s < worth_it * now_s)) return; /* 0: never */
     char *cost = o->node_cost > 0
                      ? text_format(", at a cost of %.2f instead of %.2f", with_s * an_hour, now_s * an_hour)
                      : text_copy("");
-    json_array_append_new(to->list,
-                          json_sprintf("%s: done after %.0f s instead of %.0f s%s%s", text, with_s, now_s, cost, but));
+    json_array_append_new(to->list, json_sprintf("%s: done after %s instead of %s%s%s", text,
+                                                 moment_length(with_s, with), moment_length(now_s, now), cost, but));
     free(cost);
 }
 

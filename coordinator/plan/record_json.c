@@ -211,7 +211,11 @@ Status record_read(const char *path, Record *out)
     json_error_t error;
     json_t *o = json_loadb(data, bytes, 0, &error);
     free(data);
-    if (!o) return status_fail(ERR_INPUT, "%s:%d: %s", path, error.line, error.text);
+    if (!o)
+        return status_fail(
+            ERR_INPUT,
+            "%s:%d: no record: %s; expected what `reelwright bench` writes, or the folder of a campaign that has run",
+            path, error.line, error.text);
     Status status = take_json(path, o, out);
     json_decref(o);
     return status;

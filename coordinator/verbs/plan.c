@@ -6,22 +6,11 @@
 #include <jansson.h>
 
 #include "common/foreign.h"
+#include "common/moment.h"
 #include "common/options.h"
 #include "common/plural.h"
 #include "coordinator/plan/estimate.h"
 #include "coordinator/verbs/verbs.h"
-
-/* "0:42 min", "7:05 h"; "never". */
-static const char *time_text(double s, char text[32])
-{
-    const bool minutes = s < 3600;
-    const int64_t unit = isfinite(s) ? (int64_t)(minutes ? s + 0.5 : (s + 30) / 60) : 0;
-    if (isfinite(s))
-        snprintf(text, 32, "%lld:%02lld %s", (long long)unit / 60, (long long)unit % 60, minutes ? "min" : "h");
-    else
-        snprintf(text, 32, "never");
-    return text;
-}
 
 /* A number of workers and a size of groups that the record has measured. */
 static void print_split(const json_t *split)
@@ -31,7 +20,7 @@ static void print_split(const json_t *split)
     const int workers = (int)json_integer_value(json_object_get(split, "workers"));
     foreign_print(stdout, "  measured   %d worker%s on each node in groups of %d: done after %s", workers,
                   plural_s(workers), (int)json_integer_value(json_object_get(split, "group_size")),
-                  time_text(json_is_number(at) ? json_number_value(at) : INFINITY, done));
+                  moment_length(json_is_number(at) ? json_number_value(at) : INFINITY, done));
     if (json_is_number(cost)) foreign_print(stdout, ", cost %.2f", json_number_value(cost));
     foreign_print(stdout, "%s\n", json_is_true(json_object_get(split, "planned")) ? " (this plan)" : "");
 }
@@ -62,9 +51,9 @@ static void print_deaths(const Estimate *p)
     foreign_print(stdout, "  a death    of %s%s%s after %s: ", n->node_dies_at_s > 0 ? "a node" : "",
                   n->node_dies_at_s > 0 && n->dies_at_s > 0 ? ", and of " : "",
                   n->dies_at_s > 0 ? "the coordinator" : "",
-                  time_text(n->node_dies_at_s > 0 ? n->node_dies_at_s : n->dies_at_s, at));
+                  moment_length(n->node_dies_at_s > 0 ? n->node_dies_at_s : n->dies_at_s, at));
     if (isfinite(costs_s))
-        foreign_print(stdout, "done %s later than without\n", time_text(costs_s > 0 ? costs_s : 0, costs));
+        foreign_print(stdout, "done %s later than without\n", moment_length(costs_s > 0 ? costs_s : 0, costs));
     else
         foreign_print(stdout, "never done, no node is left; under Slurm the job waits for another one\n");
 }
@@ -79,12 +68,13 @@ static void print_plan(const Estimate *p, const json_t *j)
                   (long long)p->clip_count, plural_s(p->clip_count), (long long)n->shots, plural_s(n->shots), n->nodes,
                   plural_s(n->nodes));
     char p50[32], p10[32], p90[32];
-    foreign_print(
-        stdout, "  done after %s; in one night of ten before %s, in another after %s (%d simulated night%s)\n",
-        time_text(f->p50_s, p50), time_text(f->p10_s, p10), time_text(f->p90_s, p90), f->trials, plural_s(f->trials));
+    foreign_print(stdout,
+                  "  done after %s; in one night of ten before %s, in another after %s (%d simulated night%s)\n",
+                  moment_length(f->p50_s, p50), moment_length(f->p10_s, p10), moment_length(f->p90_s, p90), f->trials,
+                  plural_s(f->trials));
     if (p->deadline_s > 0) {
-        foreign_print(stdout, "  deadline   in %s: kept with a probability of %.0f %%", time_text(p->deadline_s, p50),
-                      100 * f->probability);
+        foreign_print(stdout, "  deadline   in %s: kept with a probability of %.0f %%",
+                      moment_length(p->deadline_s, p50), 100 * f->probability);
         if (p->nodes_for_deadline)
             foreign_print(stdout, "; %d node%s it in nine nights of ten\n", p->nodes_for_deadline,
                           p->nodes_for_deadline == 1 ? " keeps" : "s keep");
@@ -93,9 +83,9 @@ static void print_plan(const Estimate *p, const json_t *j)
     }
     foreign_print(stdout, "  each node  %d group%s, %d finisher%s%s\n", n->groups, plural_s(n->groups), n->finishers,
                   plural_s(n->finishers), n->both ? "; groups also finish" : "");
-    foreign_print(stdout, "  a render   %.2f s, a finish %.2f s (medians); the first clip after %.0f s\n",
+    foreign_print(stdout, "  a render   %.2f s, a finish %.2f s (medians); the first clip after %s\n",
                   json_number_value(json_object_get(j, "render_s")), json_number_value(json_object_get(j, "finish_s")),
-                  f->first_clip_s);
+                  moment_length(f->first_clip_s, p50));
     if (p->evaluations.all < p->evaluations.without)
         foreign_print(
             stdout,
@@ -108,8 +98,8 @@ static void print_plan(const Estimate *p, const json_t *j)
     json_array_foreach(json_object_get(j, "splits"), i, one) print_split(one);
     print_deaths(p);
     if (json_number_value(json_object_get(j, "checkpoint_every_s")) > 0)
-        foreign_print(stdout, "  checkpoint every %.0f s costs least with so many failures (Young, Daly)\n",
-                      json_number_value(json_object_get(j, "checkpoint_every_s")));
+        foreign_print(stdout, "  checkpoint every %s costs least with so many failures (Young, Daly)\n",
+                      moment_length(json_number_value(json_object_get(j, "checkpoint_every_s")), p50));
     if (n->fail_share > 0)
         foreign_print(stdout,
                       "  failures   %.2g %% of the record's leases failed; so many are planned to be done again\n",

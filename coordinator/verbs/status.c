@@ -73,14 +73,8 @@ static Status print_json(const Snapshot *s, const TimeLeft *left, double now_s)
 static void print_left(const TimeLeft *t)
 {
     char text[3][32];
-    const double s[] = {t->p50_s, t->p10_s, t->p90_s};
-    for (int i = 0; i < 3; i++) {
-        const bool minutes = s[i] < 3600;
-        const long long unit = (long long)(minutes ? s[i] + 0.5 : (s[i] + 30) / 60);
-        snprintf(text[i], sizeof text[i], "%lld:%02lld %s", unit / 60, unit % 60, minutes ? "min" : "h");
-    }
-    foreign_print(stdout, "  as it goes, about %s are left; in eight cases of ten %s to %s\n", text[0], text[1],
-                  text[2]);
+    foreign_print(stdout, "  as it goes, about %s are left; in eight cases of ten %s to %s\n",
+                  moment_length(t->p50_s, text[0]), moment_length(t->p10_s, text[1]), moment_length(t->p90_s, text[2]));
 }
 
 static Status print_page(const Snapshot *s, const TimeLeft *left, const char *folder, double now_s)

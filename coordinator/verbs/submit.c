@@ -175,8 +175,10 @@ static Status plan_night(SubmitOptions *o)
     options.nodes = o->batch.nodes * o->batch.parts;
     Status status = estimate_make(&options, o->campaign, &e);
     if (!failed(status)) {
-        log_line(LOG_INFO, "planned: done %.0f s after the job's start, between %.0f and %.0f s in eight nights of ten",
-                 e.forecast.p50_s, e.forecast.p10_s, e.forecast.p90_s);
+        char done[3][32];
+        log_line(LOG_INFO, "planned: done %s after the job's start, between %s and %s in eight nights of ten",
+                 moment_length(e.forecast.p50_s, done[0]), moment_length(e.forecast.p10_s, done[1]),
+                 moment_length(e.forecast.p90_s, done[2]));
         if (e.deadline_s > 0)
             log_line(
                 LOG_INFO,

@@ -75,12 +75,12 @@ cat >slow.json <<'RECORD'
  "start_s": 1, "end_s": 1, "gap_s": 0, "run_sd": 0, "worker_sd": 0}
 RECORD
 "$PROGRAM" plan whole.yaml --record slow.json --json >whole.json || fail "plan of a slow record"
-# Every row is a render of its own, by its id in the prompt and by its seed: one render of 100 s and six finishes are 109 s.
-grep -q '`id` (prompt) left out of the renders, told by voice or overlays instead, and one seed for all (`seed: 7`): 1 render instead of 6: done after 109 s instead of 609 s' whole.json ||
+# Every row is a render of its own, by its id in the prompt and by its seed: one render of 100 s and six finishes are 1:49 min.
+grep -q '`id` (prompt) left out of the renders, told by voice or overlays instead, and one seed for all (`seed: 7`): 1 render instead of 6: done after 1:49 min instead of 10:09 min' whole.json ||
   fail "no word of what makes renders distinct: $(cat whole.json)"
 # Six renders of 100 s and finishes of 1 s, 1 s to load, 1 s before and after; half of the steps of five renders are 200 s, a third of all 180 s.
-grep -q 'trunk_steps: 4} and `seed: 7`: 1 trunk for 6 renders: done after 409 s instead of 609 s' whole.json || fail "no word of first steps to share: $(cat whole.json)"
-grep -q 'if 3 of 9 steps may be reused: done after 429 s instead of 609 s' whole.json || fail "no word of a cache: $(cat whole.json)"
+grep -q 'trunk_steps: 4} and `seed: 7`: 1 trunk for 6 renders: done after 6:49 min instead of 10:09 min' whole.json || fail "no word of first steps to share: $(cat whole.json)"
+grep -q 'if 3 of 9 steps may be reused: done after 7:09 min instead of 10:09 min' whole.json || fail "no word of a cache: $(cat whole.json)"
 "$PROGRAM" plan trunk.yaml --record record.json --json >trunk.json || fail "plan of shared steps"
 "$PROGRAM" run trunk.yaml --out out-trunk --workers 2 --quiet 2>run.err || fail "run of shared steps: $(cat run.err)"
 made=$(events trunk shot.rendered | sed 's/.*"steps":\([0-9]*\).*/\1/' | awk '{ n += 2 * $1 } END { print n }')
@@ -98,9 +98,9 @@ grep -q 'fewer than 5 renders' trunk.json && fail "renders that took their first
 sed 's/^campaign: plan/campaign: share/; s/plan.csv/share.csv/; s/^steps: 2/steps: 9\nseed: 7/; s/"a cat {{id}}"/"{{name}} at {{place}}"\nnegative: "{{time}}"/' plan.yaml >share.yaml
 "$PROGRAM" plan share.yaml --record slow.json --node-cost 36 --json >share.json || fail "plan of columns"
 grep -q '"shots": 12,' share.json || fail "twelve renders: $(cat share.json)"
-for said in '`place` (prompt) left out of the renders, told by voice or overlays instead: 4 renders instead of 12: done after 415 s instead of 1215 s, at a cost of 4.15 instead of 12.15' \
-  '`time` (negative) left out of the renders, told by voice or overlays instead: 6 renders instead of 12: done after 615 s instead of 1215 s' \
-  '`name` (prompt) and `place` (prompt) left out of the renders, told by voice or overlays instead: 2 renders instead of 12: done after 215 s'; do
+for said in '`place` (prompt) left out of the renders, told by voice or overlays instead: 4 renders instead of 12: done after 6:55 min instead of 20:15 min, at a cost of 4.15 instead of 12.15' \
+  '`time` (negative) left out of the renders, told by voice or overlays instead: 6 renders instead of 12: done after 10:15 min instead of 20:15 min' \
+  '`name` (prompt) and `place` (prompt) left out of the renders, told by voice or overlays instead: 2 renders instead of 12: done after 3:35 min'; do
   grep -qF "$said" share.json || fail "not said: $said: $(cat share.json)"
 done
 # What the record has measured beside: two workers, alone and in a group, on the same machine.
@@ -109,17 +109,19 @@ sed -i 's/OTHER/{"format": "reelwright-record 1", "work": {"width": 32, "height"
 sed -i 's/GROUP/{"format": "reelwright-record 1", "work": {"width": 32, "height": 32, "frames": 5, "steps": 9, "guidance": 5, "evaluations": 18}, "nodes": 1, "workers": 2, "group_size": 2, "finishers": 0, "both": true, "load_s": [1], "render_s": [60], "finish_s": [1], "stages": {"text_s": 0, "denoise_s": 50, "decode_s": 10}, "start_s": 1, "end_s": 1, "gap_s": 0, "run_sd": 0, "worker_sd": 0}/' splits.json
 "$PROGRAM" plan whole.yaml --record splits.json >splits.txt || fail "plan of several splits"
 for said in '1 worker on each node in groups of 1: done after 10:09 min (this plan)' '2 workers on each node in groups of 1: done after 7:06 min' \
-  '2 workers on each node in groups of 2: done after 6:0' 'workers 2 --group-size 2 on each node, as the record has measured: done after 36'; do
+  '2 workers on each node in groups of 2: done after 6:0' 'workers 2 --group-size 2 on each node, as the record has measured: done after 6:0'; do
   grep -qF -- "$said" splits.txt || fail "not said: $said: $(cat splits.txt)"
 done
 "$PROGRAM" plan whole.yaml --record splits.json --group-size 2 --json >splits.out || fail "plan of the group"
 grep -q '"render_s": 60' splits.out || fail "the times are not those of groups of two: $(cat splits.out)"
-"$PROGRAM" plan whole.yaml --record splits.json --group-size 4 --json >splits.out || fail "plan of a group that was not measured"
+status_is 2 "$PROGRAM" plan whole.yaml --record splits.json --group-size 4 2>bad.err
+grep -q 'group-size 4: expected at most' bad.err || fail "a group of more ranks than workers: $(cat bad.err)"
+"$PROGRAM" plan whole.yaml --record splits.json --group-size 4 --workers 4 --json >splits.out || fail "plan of a group that was not measured"
 grep -q 'no groups of that size' splits.out || fail "a group that was not measured is not said: $(cat splits.out)"
 
 # A node that dies, on two nodes and on the only one; memory that a node does not have.
 "$PROGRAM" plan whole.yaml --record slow.json --nodes 2 --node-dies-at 150 >death.txt || fail "plan of a node that dies"
-grep -q 'a death    of a node after 2:30 min: done [1-9][0-9]*:[0-9]* min later than without' death.txt || fail "what a node's death costs: $(cat death.txt)"
+grep -q 'a death    of a node after 2:30 min: done [1-9][0-9.:]* [smin]* later than without' death.txt || fail "what a node's death costs: $(cat death.txt)"
 "$PROGRAM" plan whole.yaml --record slow.json --node-dies-at 150 --json >death.json || fail "plan of the only node's death"
 grep -q '"p50": null' death.json && grep -q '"cost": null' death.json && grep -q '"core_hours": null' death.json || fail "nobody is left, and it is done: $(cat death.json)"
 status_is 2 "$PROGRAM" plan whole.yaml --record slow.json --node-dies-at yesterday 2>bad.err
@@ -153,5 +155,8 @@ for bad in "--workers 1,x" "--workers 1 --group-size 2" "--group-size 0"; do
 done
 
 printf '{"format": "something"}' >bad.json
+status_is 2 "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err
+status_is 2 "$PROGRAM" plan plan.yaml --record plan.yaml 2>bad.err
+grep -q 'plan.yaml:1: no record: ' bad.err || fail "a campaign is no record: $(cat bad.err)"
 status_is 2 "$PROGRAM" plan plan.yaml --record bad.json 2>bad.err
 grep -q 'bad.json: no record' bad.err || fail "$(cat bad.err)"
