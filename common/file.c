@@ -357,6 +357,21 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 
 void file_remove_tree(const char *folder) { nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
+Status file_check_place(const char *path)
+{
+    char *draft = file_draft(path);
+    FILE *f = file_is_folder(path) ? NULL : fopen(draft, "wbxe");
+    Status status = f                      ? status_ok()
+                    : file_is_folder(path) ? status_fail(ERR_INPUT, "cannot write %s: it is a folder", path)
+                                           : status_errno(ERR_INPUT, "cannot write %s", path);
+    if (f) {
+        fclose(f);
+        unlink(draft);
+    }
+    free(draft);
+    return status;
+}
+
 Status file_replace(const char *path, const void *data, size_t bytes)
 {
     char *draft = file_draft(path);

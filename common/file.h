@@ -74,6 +74,8 @@ Status file_sync_folder(const char *folder);
 /* Removes a folder and what is in it, as far as that can be; links in it are removed, not followed. Harmless when it is not there. */
 void file_remove_tree(const char *folder);
 /* draft + write + publish in one */
+/* ERR_INPUT: no file can be written there. To be asked before work that takes long. */
+Status file_check_place(const char *path);
 Status file_replace(const char *path, const void *data, size_t bytes);
 /* path becomes another name (hard link) of from, or a copy where links are not possible; published like the rest. */
 Status file_duplicate(const char *from, const char *path);

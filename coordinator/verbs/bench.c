@@ -444,6 +444,7 @@ Status verb_bench_campaign(int argc, char **argv)
     if (!argv[first] == !o.model || (argv[first] && argv[first + 1]))
         return status_fail(ERR_INPUT, "expected a campaign's file or --model DIR, one of them");
     o.campaign = argv[first];
+    TRY(file_check_place(o.out));
     record_begin(&r);
     Status status = measure(&o, &r);
     if (!failed(status)) {

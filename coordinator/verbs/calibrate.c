@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/file.h"
-#include "common/foreign.h"
 #include "common/options.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/verbs/verbs.h"
@@ -69,6 +68,7 @@ Status verb_calibrate(int argc, char **argv, Calibrate *calibrate)
     if (first < 0) return status_ok();
     if (o.dtype < 0) o.dtype = work_default_dtype(o.backend);
     TRY(work_check_dtype(o.backend, o.dtype));
+    TRY(file_check_place(o.output));
     TRY(campaign_load_without_cache(argv[first], &c));
     Status status = c->model->dit.sound_count
                         ? status_fail(ERR_INPUT,
@@ -76,7 +76,6 @@ Status verb_calibrate(int argc, char **argv, Calibrate *calibrate)
                                       "give a campaign of another model",
                                       c->model_folder)
                         : measure(c, &o, prompts, calibrate);
-    if (!failed(status)) foreign_print(stdout, "next: reuse: {cache: %s} in %s\n", o.output, argv[first]);
     campaign_free(&c);
     return status;
 }

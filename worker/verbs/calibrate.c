@@ -15,8 +15,10 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/foreign.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/plural.h"
 #include "common/work.h"
 #include "worker/pictures/conditions.h"
 #include "worker/render/prompts.h"
@@ -221,6 +223,20 @@ static Status write_file(const Calibration *c, const CalibrateOptions *o, const 
     return status;
 }
 
+static void tell(const Calibration *c, const CalibrateOptions *o, const Choice *best)
+{
+    char *place = realpath(o->output, NULL);
+    printf("reuses %d of %d steps (%s): latents differ by %.3f on average, %.3f at most (bound %.3g, %d prompt%s); "
+           "denoising takes %.3g s instead of %.3g s\n",
+           best->reused, c->steps, best->reused ? best->steps : "none", best->mean, best->most, o->bound, c->count,
+           plural_s(c->count), best->seconds, c->seconds_full);
+    if (best->reused)
+        foreign_print(stdout, "next: reuse: {cache: %s} in the campaign\n", place ? place : o->output);
+    else
+        printf("no step may be left out within that bound: the campaign gains nothing by this file\n");
+    free(place);
+}
+
 Status calibrate(const ShotSpec *shot, int count, const CalibrateOptions *o)
 {
     BackendOptions backend = worker_backend(o->backend, o->dtype, WORK_FP32);
@@ -236,10 +252,7 @@ Status calibrate(const ShotSpec *shot, int count, const CalibrateOptions *o)
     TRY_OUT(render_whole(&c));
     TRY_OUT(search(&c, o->bound, &best));
     TRY_OUT(write_file(&c, o, &best));
-    printf("reuses %d of %d steps (%s): latents differ by %.3f on average, %.3f at most (bound %.3g, %d prompts); "
-           "denoising takes %.3g s instead of %.3g s\n",
-           best.reused, c.steps, best.reused ? best.steps : "none", best.mean, best.most, o->bound, count, best.seconds,
-           c.seconds_full);
+    tell(&c, o, &best);
 out:
     for (int i = 0; i < count; i++) free(c.whole[i]);
     free(c.whole);

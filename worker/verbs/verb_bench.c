@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/file.h"
 #include "common/foreign.h"
 #include "common/host.h"
 #include "common/options.h"
@@ -195,6 +196,7 @@ static Status take_options(BenchRequest *r)
     if (given.scenario >= 0 && given.stage >= 0 && given.stage != BENCH_RENDER)
         return status_fail(ERR_INPUT, "--scenario measures whole renders; leave --stage %s out, or --scenario",
                            bench_stage_name[given.stage]);
+    if (given.out) TRY(file_check_place(given.out));
     r->stage = given.stage >= 0 ? (BenchStage)given.stage : BENCH_RENDER;
     if (given.out && given.scenario < 0)
         return status_fail(ERR_INPUT, "--out %s: expected --scenario, too; else --json > FILE", given.out);
