@@ -307,7 +307,7 @@ static Status measure_files(const BenchOptions *o)
     json_t *found = NULL;
     TRY(disk_measure(o->files, &found));
     if (o->json)
-        json_dumpf(found, stdout, JSON_REAL_PRECISION(6)), putchar('\n');
+        foreign_print_json(stdout, found, JSON_REAL_PRECISION(6));
     else
         print_files(found);
     json_decref(found);

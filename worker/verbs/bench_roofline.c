@@ -252,7 +252,7 @@ Status bench_roofline_verb(int argc, char **argv)
     Status status = find_sizes(model, shape, latent_text, &config, &dit, &vae, latent);
     if (!failed(status)) status = bench_roofline(&backend, &dit, &vae, latent, &j);
     if (!failed(status) && as_json)
-        json_dumpf(j, stdout, JSON_REAL_PRECISION(6)), putchar('\n');
+        foreign_print_json(stdout, j, JSON_REAL_PRECISION(6));
     else if (!failed(status))
         print_roofline(j);
     json_decref(j);
