@@ -140,6 +140,8 @@ def review(page, other, b):
     # the second one sees the first's, in the other language; of two at once the second is told
     other.until("document.documentElement.lang === 'de' && document.getElementById('clip').textContent !== ''")
     other.until(f"clips.find((c) => c.id === {json.dumps(one)}).state === 'approved'")
+    # also of the undo: who still saw "rejected" would approve a rejected clip, and after the next rejection it is one
+    other.until(f"isOpen(clips.find((c) => c.id === {json.dumps(two)}))")
     other.media(prefers_color_scheme="dark", prefers_reduced_motion="reduce")
     other.js("document.getElementById('by').value = 'Jo'")
     other.picture(f"{pictures}/deutsch-dark.png")
