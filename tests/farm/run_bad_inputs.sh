@@ -116,6 +116,9 @@ music: {file: text.wav}|music: .*/text.wav: no sound file
 music: {file: cut.flac}|music: .*/cut.flac: cut short
 T
 
+{ campaign_head one 'reels, preview'; echo 'overlays: [{text: "hi {{name}}", from: 2.5}, {qr: "https://example.com", place: end-card, from: 2.2}]'; } >one.yaml
+"$PROGRAM" check one.yaml >one.out 2>&1 || { cat one.out; fail "for reels the last frame is held to 3 s, and what lies over it then is no fault"; }
+
 # ---- the night: engines that hang, die, write rubbish and far too much; files that look odd; a code that is there for too short a time
 {
   campaign_head engines preview

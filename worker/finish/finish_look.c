@@ -183,6 +183,14 @@ static void count_fault(void *self, const char *field, const char *message)
     add_fault(c->look, c->clip, field, message);
 }
 
+/* How long the clip is at least: where a platform wants more than the render has, the last frame is held. */
+static double least_s(const Look *l, const FinishSpec *spec)
+{
+    double least = l->job->shot_s;
+    for (int i = 0; i < spec->rendition_count; i++) least = fmax(least, spec->rendition[i].min_s);
+    return least;
+}
+
 /* What is quick is done at once; the rest is gathered. */
 static Status gather(Look *l, int64_t clip)
 {
@@ -191,7 +199,7 @@ static Status gather(Look *l, int64_t clip)
     if (!failed(status)) {
         const json_t *overlays = finish_spec_get(&spec, "overlays");
         Counted c = {l, clip, 0};
-        overlay_check(overlays, l->job->shot_s, count_fault, &c);
+        overlay_check(overlays, least_s(l, &spec), count_fault, &c);
         if (c.count == 0) add_layout(l, clip, &spec, overlays);
         look_at_music(l, clip, finish_spec_get(&spec, "music"));
         add_voice(l, clip, finish_spec_get(&spec, "voice"));
@@ -204,18 +212,15 @@ static Status gather(Look *l, int64_t clip)
 
 static Status read_codes(Overlay *o, const Label *label, const char *kind)
 {
+    static const char advice[] = "give it a larger scale, a shorter text, a place of its own, or a longer time";
     int unread;
     TRY(overlay_read_codes(o, label, strcmp(kind, "poster") == 0 || strcmp(kind, "gif") == 0, &unread));
-    return unread < 0
-               ? status_ok()
-               : status_fail(ERR_CLIP,
-                             "overlays[%d].qr: the code cannot be read: give it a larger scale, a shorter text, a "
-                             "place of its own, or a longer time",
-                             unread);
+    if (unread < 0) return status_ok();
+    return status_fail(ERR_CLIP, "overlays[%d].qr: the code cannot be read: %s", unread, advice);
 }
 
 /* A frame of each rendition's shape: what does not fit in one of them is said once. */
-static void look_at_layout(const FinishSpec *spec, double shot_s, Counted *c)
+static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
 {
     for (int i = 0; i < spec->rendition_count; i++) {
         const Rendition *r = &spec->rendition[i];
@@ -223,7 +228,7 @@ static void look_at_layout(const FinishSpec *spec, double shot_s, Counted *c)
         Box safe = {(int)(r->width * r->safe_left / 100), (int)(r->height * r->safe_top / 100), 0, 0};
         safe.width = r->width - safe.x - (int)(r->width * r->safe_right / 100);
         safe.height = r->height - safe.y - (int)(r->height * r->safe_bottom / 100);
-        OverlayFrame f = {.width = r->width, .height = r->height, .safe = safe, .fps = 8, .duration_s = shot_s};
+        OverlayFrame f = {.width = r->width, .height = r->height, .safe = safe, .fps = 8, .duration_s = clip_s};
         Label *label = NULL;
         Overlay *o = NULL;
         Status status = label_open(finish_spec_get(spec, "label"), r->width, r->height, safe, &label);
@@ -263,7 +268,7 @@ static void look_at_unit(Look *l, const Unit *u)
     Status status = finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec);
     if (!failed(status) && u->is_voice)
         look_at_voice(finish_spec_get(&spec, "voice"), room_for(l, finish_spec_get(&spec, "voice")), &c);
-    if (!failed(status) && !u->is_voice) look_at_layout(&spec, l->job->shot_s, &c);
+    if (!failed(status) && !u->is_voice) look_at_layout(&spec, least_s(l, &spec), &c);
     finish_spec_clear(&spec);
 }
 
