@@ -238,6 +238,14 @@ static Status read_index(const char *folder, ModelConfig *c)
 {
     static const char *const needed[] = {"scheduler", "text_encoder", "tokenizer", "transformer", "vae"};
     Fields f;
+    char *path = path_join(folder, "model_index.json");
+    const bool there = file_exists(path);
+    free(path);
+    if (!there)
+        return status_fail(ERR_INPUT,
+                           "%s/model_index.json: no such file, so this is no model; expected a folder in the diffusers "
+                           "layout, with scheduler/, text_encoder/, tokenizer/, transformer/ and vae/ beside that file",
+                           folder);
     if (failed(fields_open(folder, "model_index.json", &f))) return fields_close(&f);
     const char *name = fields_text(&f, "_class_name", "");
     snprintf(c->pipeline, sizeof c->pipeline, "%s", name);

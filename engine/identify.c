@@ -330,9 +330,11 @@ Status identify_file(const char *path, Identified *out)
             ? "--vae-dtype"
             : "--dtype";
     snprintf(out->part, sizeof out->part, "%s", part);
+    const bool stays = strstr(out->types, "F8_E4M3") != NULL; /* where the back end takes such weights */
     snprintf(out->kept, sizeof out->kept,
-             out->narrow ? "dequantised to %s as it is loaded: it takes that much memory, not the file's"
-                         : "converted to %s as it is loaded",
+             stays         ? "on CPUs fp8 weights of products stay fp8; all else becomes %s as it is loaded"
+             : out->narrow ? "dequantised to %s as it is loaded: it takes that much memory, not the file's"
+                           : "converted to %s as it is loaded",
              option);
     safetensors_close(&s);
     return status_ok();

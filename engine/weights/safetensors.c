@@ -218,12 +218,14 @@ static Status read_header(Safetensors *s, const Shard *shard)
     if (shard->bytes == 0) return status_fail(ERR_INPUT, "%s: empty; download the file again", shard->path);
     if (gguf_is(shard->map, shard->bytes)) return read_gguf(s, shard);
     if (shard->bytes < LENGTH_BYTES)
-        return status_fail(ERR_INPUT, "%s: %zu bytes are too short for a safetensors file", shard->path, shard->bytes);
+        return status_fail(ERR_INPUT, "%s: %zu bytes are too short for a file of weights; download it again",
+                           shard->path, shard->bytes);
     uint64_t length = 0;
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | shard->map[i];
     if (length > MAX_HEADER)
-        return status_fail(ERR_INPUT, "%s: the header says it is %" PRIu64 " bytes long, expected at most %" PRIu64,
-                           shard->path, length, MAX_HEADER);
+        return status_fail(
+            ERR_INPUT, "%s: no safetensors file: its header would be %" PRIu64 " bytes long, expected at most %" PRIu64,
+            shard->path, length, MAX_HEADER);
     if (length > shard->bytes - LENGTH_BYTES)
         return status_fail(ERR_INPUT,
                            "%s: the header says it is %" PRIu64 " bytes long, but the file has %zu: truncated?",
@@ -253,7 +255,8 @@ static Status map_file(const char *path, Shard *shard)
     if (fstat(fd, &st) != 0) {
         status = status_errno(ERR_INPUT, "%s", path);
     } else if (!S_ISREG(st.st_mode)) {
-        status = status_fail(ERR_INPUT, "%s: no regular file", path);
+        status = status_fail(ERR_INPUT, "%s: no regular file%s", path,
+                             S_ISDIR(st.st_mode) ? ", but a folder; expected a file of weights" : "");
     } else if (st.st_size > 0) { /* an empty file cannot be mapped and fails in read_header */
         void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (map == MAP_FAILED) {

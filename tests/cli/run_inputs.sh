@@ -65,6 +65,10 @@ expect 'a list' 2 'c.csv: nothing that can be inspected; expected a checkpoint' 
 { printf 'RIFF\244\0\0\0WAVEfmt \20\0\0\0\1\0\1\0\100\37\0\0\200\76\0\0\2\0\20\0data\200\0\0\0'; head -c 128 /dev/zero; } >tone.wav
 expect 'a sound' 0 '"sample_rate": 8000' "$RW" inspect --json tone.wav
 expect 'a sound is no clip' 0 '"kind": "sound"' "$RW" inspect --json tone.wav
+expect 'a folder that is no model' 2 'shards/model_index.json: no such file, so this is no model' "$RW" render --model shards --prompt x --output x.mp4
+expect 'a folder as an adapter' 2 'pocket: no regular file, but a folder' "$RW" render --model pocket --prompt x --lora pocket --output x.mp4
+expect 'a sound as an adapter' 2 'tone.wav: no safetensors file' "$RW" render --model pocket --prompt x --lora tone.wav --output x.mp4
+expect 'fp8 stays' 0 'on CPUs fp8 weights of products stay fp8' "$RW" inspect "$SOURCE/tests/parity/fixtures/calls/single-fp8/model/transformer/wan-fp8.safetensors"
 expect 'bench of a cut model' 2 'error: --model cut: ' "$RW" bench --model cut --out bench.json
 
 # ---- adapters: their headers are compared with the model's ----

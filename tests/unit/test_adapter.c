@@ -142,6 +142,43 @@ static void render(Engine *e, float *latents)
     shot_clear(&s);
 }
 
+/* Each prefix, each style of a module's name, each pair of ends. */
+static void knows_each_spelling(void **state)
+{
+    (void)state;
+    static const char *const stem[] = {"blocks.0.attn1.to_q",
+                                       "transformer.blocks.0.attn1.to_q",
+                                       "diffusion_model.blocks.0.self_attn.q",
+                                       "base_model.model.blocks.0.attn1.to_q",
+                                       "model.diffusion_model.blocks.0.self_attn.q",
+                                       "lora_unet_blocks_0_self_attn_q",
+                                       "lora_unet__blocks_0_self_attn_q",
+                                       "lora_transformer_blocks_0_attn1_to_q",
+                                       "lycoris_blocks_0_self_attn_q"};
+    static const char *const end[][3] = {{".lora_A.weight", ".lora_B.weight", ".lora_B.bias"},
+                                         {".lora_down.weight", ".lora_up.weight", ".lora_up.bias"},
+                                         {".lora_A.default.weight", ".lora_B.default.weight", ".lora_B.default.bias"},
+                                         {".lora.down.weight", ".lora.up.weight", ".diff_b"}};
+    Engine *e = NULL;
+    assert_false(failed(engine_open_headers(MODEL, &e)));
+    for (size_t i = 0; i < sizeof stem / sizeof *stem; i++)
+        for (size_t k = 0; k < sizeof end / sizeof *end; k++) {
+            char *header =
+                text_format("{\"%s%s\":{\"dtype\":\"F32\",\"shape\":[1,64],\"data_offsets\":[0,256]},"
+                            "\"%s%s\":{\"dtype\":\"F32\",\"shape\":[64,1],\"data_offsets\":[256,512]},"
+                            "\"%s%s\":{\"dtype\":\"F32\",\"shape\":[64],\"data_offsets\":[512,768]},"
+                            "\"%s.alpha\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[768,772]},"
+                            "\"%s.diff\":{\"dtype\":\"F32\",\"shape\":[64,64],\"data_offsets\":[772,17156]}}",
+                            stem[i], end[k][0], stem[i], end[k][1], stem[i], end[k][2], stem[i], stem[i]);
+            write_file("spelled", header, 193 + 64 * 64);
+            Status s = engine_check_adapters(e, &(EngineAdapter){"spelled", 1, ADAPTER_BOTH}, 1);
+            if (failed(s)) fail_msg("%s%s: %s", stem[i], end[k][0], s.message);
+            free(header);
+        }
+    unlink("spelled");
+    engine_close(&e);
+}
+
 /* The latents with these adapters, of which each file's numbers are all 0.25. */
 static void render_with(Engine *e, const EngineAdapter *adapter, int count, float *latents)
 {
@@ -270,8 +307,10 @@ static void knows_the_publishers_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_what_does_not_fit), cmocka_unit_test(comes_off_again),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_what_does_not_fit),
+                                       cmocka_unit_test(comes_off_again),
                                        cmocka_unit_test(scales_as_peft_does),
+                                       cmocka_unit_test(knows_each_spelling),
                                        cmocka_unit_test(goes_to_the_transformer_it_names),
                                        cmocka_unit_test(knows_the_publishers_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
