@@ -24,7 +24,8 @@ typedef struct { /* one text as it is said, and who gets it */
     char *spec;  /* JSON */
     int64_t row, count;
     double seconds;
-    char *fault; /* NULL: it was spoken */
+    bool by_person;
+    char *fault; /* NULL: it was spoken, or is not spoken here */
     UT_hash_handle hh;
 } Said;
 
@@ -34,7 +35,7 @@ typedef struct {
     VoiceSay *say;
     Said *said; /* in the order of the rows */
     double shot_s;
-    int most, spoken, failed, long_ones;
+    int most, shown, spoken, failed, long_ones, by_people;
 } Voices;
 
 static const char *text_of(const json_t *o, const char *key)
@@ -68,15 +69,34 @@ static void gather(Voices *v)
     }
 }
 
+/* A person's own voice is given to an engine in the night alone, where their consent is looked at. */
+static bool said_by_person(const char *text)
+{
+    json_t *spec = json_loads(text, 0, NULL);
+    const bool is = strcmp(text_of(spec, "voice"), "cameo") == 0 && !*text_of(spec, "file");
+    json_decref(spec);
+    return is;
+}
+
+static void speak_one(Voices *v, Said *s)
+{
+    char *path = text_format("%s/%d.wav", v->folder, v->shown);
+    Status status = v->say(s->spec, path, &s->seconds);
+    if (failed(status)) s->fault = text_copy(status.message);
+    v->spoken += !s->fault;
+    v->failed += s->fault != NULL;
+    free(path);
+}
+
 static void speak(Voices *v)
 {
-    for (Said *s = v->said; s && v->spoken + v->failed < v->most; s = s->hh.next) {
-        char *path = text_format("%s/%d.wav", v->folder, v->spoken + v->failed + 1);
-        Status status = v->say(s->spec, path, &s->seconds);
-        if (failed(status)) s->fault = text_copy(status.message);
-        v->spoken += !s->fault;
-        v->failed += s->fault != NULL;
-        free(path);
+    for (Said *s = v->said; s && v->shown < v->most; s = s->hh.next) {
+        v->shown++;
+        s->by_person = said_by_person(s->spec);
+        if (s->by_person)
+            v->by_people++;
+        else
+            speak_one(v, s);
     }
 }
 
@@ -87,7 +107,7 @@ static void put_row(Voices *v, const Said *s, int number, FILE *f)
     const json_t *at = json_object_get(spec, "at");
     const double room =
         v->shot_s - (json_is_number(at) ? json_number_value(at) : 0.3) - 0.1; /* its begin, and a moment of rest */
-    bool is_long = !s->fault && s->seconds > room;
+    const bool is_long = !s->fault && s->seconds > room;
     v->long_ones += is_long;
     fprintf(f, "<tr><td>");
     html_put_apart(f, c->clip[s->row].clip_id);
@@ -96,7 +116,9 @@ static void put_row(Voices *v, const Said *s, int number, FILE *f)
     html_put(f, text_of(spec, "language"));
     fprintf(f, "<td dir=auto>");
     html_put(f, *text_of(spec, "text") ? text_of(spec, "text") : text_of(spec, "ssml"));
-    if (s->fault) {
+    if (s->by_person) {
+        fprintf(f, "<td colspan=2>spoken in the night only, with this person's own voice");
+    } else if (s->fault) {
         fprintf(f, "<td class=bad colspan=2>");
         html_put(f, s->fault);
     } else {
@@ -125,7 +147,7 @@ static void put_page(Voices *v, FILE *f)
             "has room for is marked; voice.too_long says what becomes of it.\n"
             "<table><tr><th>row<th>language<th>text<th>length<th>\n",
             v->shot_s);
-    for (const Said *s = v->said; s && number < v->spoken + v->failed; s = s->hh.next) put_row(v, s, ++number, f);
+    for (const Said *s = v->said; s && number < v->shown; s = s->hh.next) put_row(v, s, ++number, f);
     fprintf(f, "</table>\n");
     if ((int)HASH_COUNT(v->said) > number)
         fprintf(f, "<p>and %d more text%s; --most says how many are spoken\n", (int)HASH_COUNT(v->said) - number,
@@ -158,6 +180,9 @@ static Status make_all(Voices *v)
     TRY(write_page(v));
     foreign_print(stdout, "%d text%s spoken, %d failed, %d longer than the clip has room for: open %s/index.html\n",
                   v->spoken, plural_s(v->spoken), v->failed, v->long_ones, v->folder);
+    if (v->by_people)
+        foreign_print(stdout, "%d text%s not spoken: a person's own voice is used in the night only\n", v->by_people,
+                      plural_s(v->by_people));
     return v->failed ? status_fail(ERR_CLIP, "%d text%s could not be spoken; the page says why", v->failed,
                                    plural_s(v->failed))
                      : status_ok();

@@ -106,7 +106,9 @@ speaking people 'cameo: {id: "{{who}}", purpose: travel}' "voice: {text: \"I am 
 printf 'id,who\np,vera\nr,sol\nq,uma\n' >people.csv
 "$PROGRAM" check people.yaml >check.txt || fail "check asks for a voice that it has not: $(cat check.txt)"
 grep -q "2 texts may take longer" check.txt || fail "check does not say what it did not hear: $(cat check.txt)"
-[ ! -e people.asked ] || fail "check asked the engine"
+"$PROGRAM" voices people.yaml --out heard >voices.txt || fail "voices asks for a voice that it has not: $(cat voices.txt)"
+grep -q "^2 texts not spoken" voices.txt || fail "voices does not say what it did not speak: $(cat voices.txt)"
+[ ! -e people.asked ] || fail "check or voices asked the engine"
 provoke "at=denoise,step=1,clip=p,do=hold,until=$WORK/go,once=p-held; at=finish,clip=r,do=hold,until=$WORK/go,once=r-held"
 run people
 until_true 60 test -e p-held
