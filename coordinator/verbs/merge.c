@@ -6,7 +6,6 @@
  * in this is run again. Before the parts are complete it shows how far they are: the list has a line for each row all
  * the same. */
 #include <dirent.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -86,17 +85,14 @@ static Status find_parts(Merge *m)
 
 /* ---- making it ---- */
 
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
 /* Links are removed, not followed: the clips stay. */
 static Status remove_tree(const char *path)
 {
-    if (!file_exists(path) || nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0) return status_ok();
-    return status_errno(ERR_FATAL, "cannot remove %s", path);
+    file_remove_tree(path);
+    if (!file_exists(path)) return status_ok();
+    return status_fail(
+        ERR_FATAL, "%s: not all of it can be removed; nothing there is needed any more: remove it, then merge again",
+        path);
 }
 
 /* Takes up the decisions about the clips of a part that does not run, so that its ledger and its chain hold them before the merge. */
