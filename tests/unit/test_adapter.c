@@ -218,6 +218,18 @@ static void scales_as_peft_does(void **state)
     render_with(e, &(EngineAdapter){file[3], 1, ADAPTER_BOTH}, 1, whole);
     render_with(e, &(EngineAdapter){file[4], 3, ADAPTER_BOTH}, 1, apart);
     assert_memory_equal(whole, apart, sizeof whole);
+    /* rank-stabilised: alpha over the square root of the rank, 6 / 2 */
+    const char *four = Q ".lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[4,64],\"data_offsets\":[0,1024]}," Q
+                         ".lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[64,4],\"data_offsets\":[1024,2048]}";
+    const char *stable =
+        "\"__metadata__\":{\"lora_adapter_metadata\":\"{\\\"lora_alpha\\\":6,\\\"use_rslora\\\":true}\"},";
+    for (int i = 0; i < 2; i++) {
+        char *text = text_format("{%s%s}", i ? "" : stable, four);
+        write_file(file[i], text, 512);
+        free(text);
+        render_with(e, &(EngineAdapter){file[i], i ? 3 : 1, ADAPTER_BOTH}, 1, i ? apart : whole);
+    }
+    assert_memory_equal(whole, apart, sizeof whole);
     engine_close(&e);
     for (int i = 0; i < 5; i++) unlink(file[i]);
 }
