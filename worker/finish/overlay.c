@@ -23,6 +23,7 @@ typedef struct {
     BoxWish wish;
     uint32_t color; /* of the letters */
     char *code;     /* what it says, NULL: it is no code */
+    int square_px;  /* of a code's squares */
     double from_s, to_s, fade_s;
     double box_shown; /* 0 to 1 */
     bool is_needed;   /* the box */
@@ -198,22 +199,20 @@ static QRcode *encode(const char *text)
     return code;
 }
 
-Status overlay_code(const char *text, int side, Box room, int anchor, Layer **out)
+/* With its quiet zone, of whole pixels a square, at most `side` pixels. ERR_CLIP: too long for that size. */
+static Status draw_code(const char *text, int side, Box room, int anchor, Layer **out, int *square_px)
 {
     enum { QUIET = 4 }; /* modules of white around it, as ISO 18004 asks */
     QRcode *code = encode(text);
     if (!code) return status_fail(ERR_CLIP, "no code holds %zu bytes, expected 1 to 2,331", strlen(text));
     int modules = code->width + 2 * QUIET;
-    int px = (side < room.width          ? side < room.height ? side : room.height
-              : room.width < room.height ? room.width
-                                         : room.height) /
-             modules;
+    const int most = room.width < room.height ? room.width : room.height, squares = code->width,
+              px = *square_px = (side < most ? side : most) / modules;
     if (px < 2) {
-        Status status = status_fail(
-            ERR_CLIP, "a code of %d x %d squares in %d pixels cannot be read: shorten its text or enlarge its scale",
-            code->width, code->width, side);
         QRcode_free(code);
-        return status;
+        return status_fail(
+            ERR_CLIP, "a code of %d x %d squares in %d pixels cannot be read: shorten its text or enlarge its scale",
+            squares, squares, side);
     }
     Box at = box_at(room, anchor, modules * px, modules * px);
     *out = layer_new(at);
@@ -230,7 +229,7 @@ static Status open_code(const json_t *o, const OverlayFrame *f, int place, Item 
 {
     int side = (int)lrint(number_of(o, "scale", 0.4) * short_side(f));
     item->code = text_copy(text_of(o, "qr", ""));
-    return overlay_code(text_of(o, "qr", ""), side, room_of(f, place), places[place].anchor, &item->layer);
+    return draw_code(item->code, side, room_of(f, place), places[place].anchor, &item->layer, &item->square_px);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------------- */
@@ -407,12 +406,28 @@ static Status read_code(Overlay *o, const Item *item, const Label *label, bool s
     return status;
 }
 
+/* Squares of four pixels, as they are, with nothing near them: that needs no proof, and a campaign may have ten thousand codes. */
+static bool is_plain(const Overlay *o, const Item *item)
+{
+    enum { PLAIN_PX = 4 };
+    const double at_s = (item->from_s + item->to_s) / 2;
+    bool plain = item->square_px >= PLAIN_PX && strength_at(item, at_s, o->frame.duration_s) == 256;
+    for (int i = 0; i < o->count && plain; i++) {
+        const Item *other = &o->item[i];
+        const Layer *l = other->box ? other->box : other->layer;
+        plain = !have_common(item->layer->box, o->frame.label) &&
+                (other == item || !l || !have_common(item->layer->box, l->box));
+    }
+    return plain;
+}
+
 Status overlay_read_codes(Overlay *o, const Label *label, bool still, int *unread)
 {
     *unread = -1;
     for (int i = 0; i < o->count && *unread < 0; i++) {
         bool is_read = true;
-        if (o->item[i].code && o->item[i].layer) TRY(read_code(o, &o->item[i], label, still, &is_read));
+        if (o->item[i].code && o->item[i].layer && !is_plain(o, &o->item[i]))
+            TRY(read_code(o, &o->item[i], label, still, &is_read));
         if (!is_read) *unread = i;
     }
     return status_ok();

@@ -55,7 +55,5 @@ void overlay_check(const json_t *list, double duration_s, OverlayFault *found, v
 
 /* "#RRGGBB" or "#RRGGBBAA" -> 0xRRGGBBAA; false: neither. */
 bool overlay_color(const char *text, uint32_t *color);
-/* A black and white code with its quiet zone, of whole pixels a module, at most `side` pixels. ERR_CLIP: too long for that size. */
-Status overlay_code(const char *text, int side, Box room, int anchor, Layer **out);
 
 #endif
