@@ -237,15 +237,10 @@ static Status unknown_verb(const char *name)
 
 /* What libraries read when they are loaded, before main; processes that this one starts inherit it, and the user's own settings win.
  * OMP_WAIT_POLICY: threads that wait for each other shall sleep, not spin. With other work on the same two cores a render of 0.4 s of
- * processor time took 4 to 16 s of the clock, spinning, and 0.4 to 0.5 s asleep.
- * UCX_MEM_MMAP_HOOK_MODE: UCX, which comes with MPI, writes its hooks into the machine code of libc while it is loaded, and yields the
- * processor a thousand times for it: 12 ms of processor and, on a busy machine, 50 of the clock at each start (tests/farm/SCALE.md). Hooks
- * in tables cost nothing. Our launcher's ranks inherit that. Under somebody else's mpirun UCX may carry the messages, and with its hooks in
- * tables the process aborts in free() when it loads the worker: there it keeps its own setting. */
+ * processor time took 4 to 16 s of the clock, spinning, and 0.4 to 0.5 s asleep. */
 static bool set_up_libraries(void)
 {
     const bool waits = getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT");
-    if (!link_under_launcher()) setenv("UCX_MEM_MMAP_HOOK_MODE", "reloc", 0);
     return !waits && setenv("OMP_WAIT_POLICY", "passive", 1) == 0;
 }
 

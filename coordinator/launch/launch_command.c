@@ -52,7 +52,6 @@ static void add_environment(Words *w, const Claim *claim)
                                        "REELWRIGHT_CACHE=",
                                        "OMP_",
                                        "GOMP_",
-                                       "UCX_MEM_",
                                        "NCCL_",
                                        "LD_LIBRARY_PATH="};
     for (char **e = environ; *e; e++) {
