@@ -10,13 +10,14 @@
 #include "common/plural.h"
 #include "coordinator/plan/record_plots.h"
 
-static const char style[] = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 "
-                            "1rem;color:#222;overflow-wrap:break-word}"
-                            "h1,h2{line-height:1.25}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem "
-                            "0;text-align:left;vertical-align:top;font-weight:normal}"
-                            "tr:first-child "
-                            "th{color:#666}td.n,th.n{text-align:right;white-space:nowrap}.wide{overflow-x:auto}pre{"
-                            "white-space:pre-wrap}.bad{color:#a00}";
+static const char style[] =
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 "
+    "1rem;color:#222;overflow-wrap:break-word}"
+    "h1,h2{line-height:1.25}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem "
+    "0;text-align:left;vertical-align:top;font-weight:normal}"
+    "tr:first-child "
+    "th:not(:only-of-type){color:#666}td.n,th.n{text-align:right;white-space:nowrap}.wide{overflow-x:auto}pre{"
+    "white-space:pre-wrap}.bad{color:#a00}";
 
 /* ---- figures ---- */
 

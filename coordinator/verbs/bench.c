@@ -382,6 +382,14 @@ static Status write_page(const char *page, const char *const *files, int count, 
     return status;
 }
 
+/* `bench --page *.json` would put the page in the place of the first record. */
+static Status check_page(const char *page)
+{
+    const size_t bytes = strlen(page);
+    if (bytes > 5 && strcmp(page + bytes - 5, ".html") == 0) return status_ok();
+    return status_fail(ERR_INPUT, "--page %s: expected the page's own name first, FILE.html, then the records", page);
+}
+
 /* "record.html" beside "record.json". */
 static Status write_page_beside(const BenchOptions *o, const Record *r)
 {
@@ -440,6 +448,7 @@ Status verb_bench_campaign(int argc, char **argv)
     if (o.files) return measure_files(&o);
     if (o.page && !argv[first])
         return status_fail(ERR_INPUT, "--page %s: expected records to draw, the newest last", o.page);
+    if (o.page) TRY(check_page(o.page));
     if (o.page) return write_page(o.page, (const char *const *)(argv + first), argc - first, NULL, NULL);
     if (!argv[first] == !o.model || (argv[first] && argv[first + 1]))
         return status_fail(ERR_INPUT, "expected a campaign's file or --model DIR, one of them");

@@ -58,8 +58,20 @@ static void print_deaths(const Estimate *p)
         foreign_print(stdout, "never done, no node is left; under Slurm the job waits for another one\n");
 }
 
+static void print_done(const NightForecast *f)
+{
+    char p50[32], p10[32], p90[32];
+    if (isinf(f->p10_s))
+        foreign_print(stdout, "  never done, in nine nights of ten");
+    else
+        foreign_print(stdout, "  done after %s; in one night of ten before %s, in another after %s",
+                      moment_length(f->p50_s, p50), moment_length(f->p10_s, p10), moment_length(f->p90_s, p90));
+    foreign_print(stdout, " (%d simulated night%s)\n", f->trials, plural_s(f->trials));
+}
+
 static void print_plan(const Estimate *p, const json_t *j)
 {
+    char length[32];
     const Night *n = &p->by.night;
     const NightForecast *f = &p->forecast;
     const json_t *one;
@@ -67,14 +79,10 @@ static void print_plan(const Estimate *p, const json_t *j)
     foreign_print(stdout, "%s: %lld clip%s of %lld render%s, on %d node%s\n\n", p->campaign->name,
                   (long long)p->clip_count, plural_s(p->clip_count), (long long)n->shots, plural_s(n->shots), n->nodes,
                   plural_s(n->nodes));
-    char p50[32], p10[32], p90[32];
-    foreign_print(stdout,
-                  "  done after %s; in one night of ten before %s, in another after %s (%d simulated night%s)\n",
-                  moment_length(f->p50_s, p50), moment_length(f->p10_s, p10), moment_length(f->p90_s, p90), f->trials,
-                  plural_s(f->trials));
+    print_done(f);
     if (p->deadline_s > 0) {
         foreign_print(stdout, "  deadline   in %s: kept with a probability of %.0f %%",
-                      moment_length(p->deadline_s, p50), 100 * f->probability);
+                      moment_length(p->deadline_s, length), 100 * f->probability);
         if (p->nodes_for_deadline)
             foreign_print(stdout, "; %d node%s it in nine nights of ten\n", p->nodes_for_deadline,
                           p->nodes_for_deadline == 1 ? " keeps" : "s keep");
@@ -85,7 +93,7 @@ static void print_plan(const Estimate *p, const json_t *j)
                   plural_s(n->finishers), n->both ? "; groups also finish" : "");
     foreign_print(stdout, "  a render   %.2f s, a finish %.2f s (medians); the first clip after %s\n",
                   json_number_value(json_object_get(j, "render_s")), json_number_value(json_object_get(j, "finish_s")),
-                  moment_length(f->first_clip_s, p50));
+                  moment_length(f->first_clip_s, length));
     if (p->evaluations.all < p->evaluations.without)
         foreign_print(
             stdout,
@@ -99,7 +107,7 @@ static void print_plan(const Estimate *p, const json_t *j)
     print_deaths(p);
     if (json_number_value(json_object_get(j, "checkpoint_every_s")) > 0)
         foreign_print(stdout, "  checkpoint every %s costs least with so many failures (Young, Daly)\n",
-                      moment_length(json_number_value(json_object_get(j, "checkpoint_every_s")), p50));
+                      moment_length(json_number_value(json_object_get(j, "checkpoint_every_s")), length));
     if (n->fail_share > 0)
         foreign_print(stdout,
                       "  failures   %.2g %% of the record's leases failed; so many are planned to be done again\n",

@@ -27,6 +27,8 @@ with browser.Browser() as b:
         check(titles[:len(headings)] == headings, f"{name}: the order is {titles}")
         check(page.js("document.querySelectorAll('svg').length") == drawings, f"{name}: not {drawings} drawings")
         check(page.js("!document.querySelector('script, link, img') && !document.documentElement.outerHTML.includes('NaN')"), f"{name}: more than text and drawings")
+        grey = page.js("new Set([...document.querySelectorAll('tr > th:only-of-type')].map((th) => getComputedStyle(th).color)).size")
+        check(grey < 2, f"{name}: the first figure of a table looks like a heading")
         for width in (1200, 420):
             page.size(width, 1600)
             page.picture(f"{pictures}/{name}-{width}.png")

@@ -123,6 +123,8 @@ grep -q 'no groups of that size' splits.out || fail "a group that was not measur
 "$PROGRAM" plan whole.yaml --record slow.json --nodes 2 --node-dies-at 150 >death.txt || fail "plan of a node that dies"
 grep -q 'a death    of a node after 2:30 min: done [1-9][0-9.:]* [smin]* later than without' death.txt || fail "what a node's death costs: $(cat death.txt)"
 "$PROGRAM" plan whole.yaml --record slow.json --node-dies-at 150 --json >death.json || fail "plan of the only node's death"
+"$PROGRAM" plan whole.yaml --record slow.json --node-dies-at 150 >never.txt || fail "plan of the only node's death, for people"
+grep -q '^  never done, in nine nights of ten (' never.txt || fail "a night that never ends is not said to: $(cat never.txt)"
 grep -q '"p50": null' death.json && grep -q '"cost": null' death.json && grep -q '"core_hours": null' death.json || fail "nobody is left, and it is done: $(cat death.json)"
 status_is 2 "$PROGRAM" plan whole.yaml --record slow.json --node-dies-at yesterday 2>bad.err
 sed 's/^{/{"machine": {"cores": 2, "memory_bytes": 3000000000}, "memory": {"renderer_bytes": 2000000000}, "sizes": {"clip_bytes": 1000000, "master_bytes": 5000000},/' slow.json >large.json

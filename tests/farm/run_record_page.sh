@@ -35,6 +35,9 @@ PY
 "$PROGRAM" bench --page page.html other.json 'second <b>.json' first.json new.json || fail "bench --page"
 status_is 2 "$PROGRAM" bench --page page.html 2>bad.err
 status_is 2 "$PROGRAM" bench --page page.html missing.json 2>bad.err
+cp first.json kept.json
+status_is 2 "$PROGRAM" bench --page first.json new.json 2>bad.err # `--page *.json`
+grep -q "first.json: expected the page's own name first" bad.err && cmp -s first.json kept.json || fail "the page took a record's place: $(cat bad.err)"
 "$PROGRAM" bench --scenario single-stream --shape 1.3b --layers 1 --latent 1x2x2 --tokens 2 --steps 2 --repeat 3 --out mlperf.json >mlperf.txt || fail "bench --scenario --out"
 grep -q '"valid": false' mlperf.json && grep -q 'INVALID' mlperf.html || fail "random weights are no result: $(cat mlperf.json)"
 status_is 2 "$PROGRAM" bench --stage text --shape 1.3b --out text.json 2>bad.err
