@@ -56,16 +56,20 @@ char *progress_line(const Snapshot *s, double now_s)
     char *failed_text = s->failed ? text_format(", %lld failed", (long long)s->failed) : text_copy("");
     char *refused = s->refused ? text_format(", %lld refused", (long long)s->refused) : text_copy("");
     char *cancelled = s->cancelled ? text_format(", %lld cancelled", (long long)s->cancelled) : text_copy("");
+    char *undecided = s->undecided ? text_format(", %lld wait%s for a decision", (long long)s->undecided,
+                                                 s->undecided == 1 ? "s" : "")
+                                   : text_copy("");
     int64_t paused_count = s->clip_count[CLIP_PAUSED];
     char *paused = paused_count ? text_format(", %lld paused", (long long)paused_count) : text_copy("");
     char *speed = rate > 0 ? text_format(", %.*f clips/h", rate < 10 ? 1 : 0, rate) : text_copy("");
     char *due = due_text(s, now_s);
     char *line =
-        text_format("%s: %s, %lld of %lld clip%s done%s%s%s%s%s%s%s", s->name, state_text(s, now_s),
+        text_format("%s: %s, %lld of %lld clip%s done%s%s%s%s%s%s%s%s", s->name, state_text(s, now_s),
                     (long long)s->finished, (long long)(s->clips - s->refused), plural_s(s->clips - s->refused),
-                    failed_text, refused, cancelled, paused, speed, rest, due);
+                    undecided, failed_text, refused, cancelled, paused, speed, rest, due);
     foreign_clean(line);
     free(rest);
+    free(undecided);
     free(failed_text);
     free(refused);
     free(cancelled);
@@ -77,8 +81,7 @@ char *progress_line(const Snapshot *s, double now_s)
 
 static void put_bar(FILE *f, const Snapshot *s, int width)
 {
-    int64_t all = s->clips - s->refused - s->cancelled,
-            full = all > 0 ? (s->finished + s->failed) * width / all : width;
+    int64_t all = s->clips - s->refused - s->cancelled, full = all > 0 ? (all - s->left) * width / all : width;
     for (int i = 0; i < width; i++) fputs(i < full ? "█" : "░", f);
     fputs("  ", f);
 }

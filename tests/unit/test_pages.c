@@ -394,6 +394,10 @@ static void test_progress_fits_its_width(void **state)
     assert_good(ledger_read_snapshot(p.ledger, &s));
     char *line = progress_line(&s, 1101);
     has(line, "so<mmer>: finished, 4 of 5 clips done, 1 failed, 1 refused");
+    s.finished -= s.undecided = 3;
+    char *waits = progress_line(&s, 1101);
+    has(waits, "1 of 5 clips done, 3 wait for a decision, 1 failed");
+    free(waits);
     for (int width = 10; width < 140; width += 13) {
         char *page = progress_page(&s, 1101, width, 20);
         int columns = 0;
