@@ -216,6 +216,18 @@ static void note_misfits(Estimate *p)
     if (s.renditions != 1) note(p, "the record's clips have another number of renditions: finishes are scaled by it");
 }
 
+/* Of a record without finishers: what a process takes before its first lease, and what finishing adds. */
+static double finisher_bytes(Estimate *p)
+{
+    const Record *r = p->by.record;
+    if (r->finisher_bytes > 0) return (double)r->finisher_bytes;
+    if (p->by.night.finishers > 0)
+        note(p, "the record has no processes that only finish: their memory is a guess, by what finishing took of the "
+                "workers; measure it: `reelwright bench CAMPAIGN.yaml --finishers 1`");
+    return json_number_value(json_object_get(r->memory_added, "start")) +
+           json_number_value(json_object_get(r->memory_added, "finish"));
+}
+
 /* What was measured fits; another size or more processes may not. */
 static void check_memory(Estimate *p)
 {
@@ -224,15 +236,15 @@ static void check_memory(Estimate *p)
     const double gb = 1e9;
     p->memory_bytes = json_number_value(json_object_get(r->machine, "memory_bytes"));
     if (r->renderer_bytes == 0) return;
-    p->node_bytes = (double)n->groups * n->group_size * (double)r->renderer_bytes +
-                    (double)n->finishers * (double)r->finisher_bytes;
+    const double one_finisher = finisher_bytes(p);
+    p->node_bytes = (double)n->groups * n->group_size * (double)r->renderer_bytes + (double)n->finishers * one_finisher;
     if (p->memory_bytes <= 0 || p->node_bytes <= p->memory_bytes) return;
-    char *text = text_format("memory: %d worker%s of %.2f GB and %d finisher%s of %.2f GB may need %.2f GB on a node "
-                             "that has %.2f GB; take fewer "
-                             "workers, or larger groups, which hold less each",
-                             n->groups * n->group_size, plural_s(n->groups * n->group_size),
-                             (double)r->renderer_bytes / gb, n->finishers, plural_s(n->finishers),
-                             (double)r->finisher_bytes / gb, p->node_bytes / gb, p->memory_bytes / gb);
+    char *text =
+        text_format("memory: %d worker%s of %.2f GB and %d finisher%s of %.2f GB may need %.2f GB on a node "
+                    "that has %.2f GB; take fewer "
+                    "workers, or larger groups, which hold less each",
+                    n->groups * n->group_size, plural_s(n->groups * n->group_size), (double)r->renderer_bytes / gb,
+                    n->finishers, plural_s(n->finishers), one_finisher / gb, p->node_bytes / gb, p->memory_bytes / gb);
     note(p, text);
     free(text);
 }

@@ -132,6 +132,10 @@ sed 's/^{/{"machine": {"cores": 2, "memory_bytes": 3000000000}, "memory": {"rend
 grep -q 'memory: 2 workers of 2.00 GB and 0 finishers of 0.00 GB may need 4.00 GB on a node that has 3.00 GB' large.txt || fail "no word of memory: $(cat large.txt)"
 "$PROGRAM" plan whole.yaml --record large.json >large.txt || fail "plan of enough memory"
 grep -q 'may need' large.txt && fail "one worker of 2 GB has room in 3 GB: $(cat large.txt)"
+sed 's/"renderer_bytes": 2000000000/&, "added": {"start": 100000000, "finish": 400000000}/' large.json >added.json
+"$PROGRAM" plan whole.yaml --record added.json --finishers 3 >added.txt || fail "plan of finishers that were not measured"
+grep -q '1 worker of 2.00 GB and 3 finishers of 0.50 GB may need 3.50 GB' added.txt && grep -q 'no processes that only finish' added.txt ||
+  fail "finishers that were not measured take nothing: $(cat added.txt)"
 grep -q 'disk       0.011 GB: clips 0.006' large.txt || fail "no word of disk: $(cat large.txt)"
 
 cp -rL "$MODEL" small
