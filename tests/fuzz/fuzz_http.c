@@ -3,6 +3,8 @@
  * bodies. A line "TOKEN" stands for what lets one in, so that what is behind
  * the door is reached, too. */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +22,16 @@ static struct {
     char *pass; /* Host, cookie and, of the status page, its secret: header lines */
 } page[PAGES];
 
+/* Hundreds of connections a second use up this machine's ports, for each is kept a minute after its end: then one is waited for. */
+static bool reach(int fd, const struct sockaddr_in *to)
+{
+    while (connect(fd, (const struct sockaddr *)to, sizeof *to) != 0) {
+        if (errno != EADDRNOTAVAIL) return false;
+        usleep(100000);
+    }
+    return true;
+}
+
 /* What the server answers until it has closed, or has nothing to say for so
  * long; the first 64 KiB. free() it. */
 static char *talk(int port, const char *text, size_t bytes, int wait_ms)
@@ -32,7 +44,7 @@ static char *talk(int port, const char *text, size_t bytes, int wait_ms)
     const struct timeval patience = {.tv_usec = wait_ms * 1000};
     size_t n = 0;
     if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0) abort(); /* it is gone */
+    if (fd < 0 || !reach(fd, &to)) perror("fuzz_http: the server is gone"), abort();
     for (size_t sent = 0; sent < bytes;) {
         const ssize_t k = send(fd, text + sent, bytes - sent, MSG_NOSIGNAL);
         if (k <= 0) break;
