@@ -58,7 +58,10 @@ static Status put_json_fields(FILE *f, const char *json)
     size_t i;
     if (!json_is_array(list)) {
         json_decref(list);
-        return status_fail(ERR_FATAL, "the ledger has a damaged row: %.60s", json);
+        return status_fail(ERR_FATAL,
+                           "ledger.db has a damaged row: %.60s. Put a whole copy of the file back, or run the "
+                           "campaign with another --out",
+                           json);
     }
     json_array_foreach(list, i, item)
     {

@@ -89,6 +89,15 @@ typedef struct {
     int64_t good, files; /* clips without a bad file; files that were looked at */
 } Folder;
 
+/* A ledger whose bytes have changed may name anything: JSON takes UTF-8 only. */
+static void note_bad(Folder *f, const char *clip, const char *file, const char *why)
+{
+    char *its_clip = foreign_utf8(clip), *its_file = foreign_utf8(file);
+    json_array_append_new(f->bad, json_pack("{s:s, s:s, s:s}", "clip", its_clip, "file", its_file, "why", why));
+    free(its_clip);
+    free(its_file);
+}
+
 static void check_one(Folder *f, const char *clip, const char *file, const char *sha256)
 {
     char found[HASH_TEXT], *path = path_join(f->folder, file);
@@ -97,7 +106,7 @@ static void check_one(Folder *f, const char *clip, const char *file, const char 
                       : strcmp(found, sha256)          ? "altered"
                                                        : NULL;
     free(path);
-    if (why) json_array_append_new(f->bad, json_pack("{s:s, s:s, s:s}", "clip", clip, "file", file, "why", why));
+    if (why) note_bad(f, clip, file, why);
     f->files++;
 }
 
@@ -110,6 +119,7 @@ static Status check_clip(void *self, const ClipRow *r)
     json_t *one;
     if (!r->sha256 || !*r->sha256 || !r->file || !*r->file) return status_ok();
     json_t *document = *r->result ? json_loads(r->result, 0, NULL) : NULL;
+    if (*r->result && !document) note_bad(f, r->clip_id, "ledger.db", "its list of this clip's files is damaged");
     check_one(f, r->clip_id, r->file, r->sha256);
     json_array_foreach(json_object_get(document, "files"), i, one)
     {

@@ -92,6 +92,19 @@ for page in 2 4 $((pages / 2)) $((pages - 1)); do
     files | cmp - before.files || fail "page $page of $pages: a refused $verb changed files"
   done
 done
+# texts whose bytes have changed: SQLite sees nothing wrong with them
+for damage in 'clips/k?.mp4: missing' "ledger.db: its list of this clip's files is damaged"; do
+  rm -f out-calm/ledger.db-*
+  python3 - "$damage" <<'PY' || fail "the ledger has no such text: $damage"
+import sys
+old, new = (b"clips/k1.mp4", b"clips/k\xff.mp4") if "missing" in sys.argv[1] else (b'"files":[{"bytes"', b'"files";[{"bytes"')
+whole = open("whole.db", "rb").read()
+open("out-calm/ledger.db", "wb").write(whole.replace(old, new))
+sys.exit(old not in whole)
+PY
+  status_is 1 "$PROGRAM" verify out-calm >bad.out 2>&1
+  grep -qF "  k1: $damage" bad.out || fail "verify takes a damaged row for whole: $(cat bad.out)"
+done
 rm -f out-calm/ledger.db-*
 : >out-calm/ledger.db
 refused 'an empty ledger' 'ledger is empty beside a campaign.s files'
