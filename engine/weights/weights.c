@@ -239,6 +239,7 @@ Status weights_check(const WeightPlan *p, WeightSource *s)
         if (!s->claimed[i] && !is_ignored(p, t->name) && !is_about_scales(t->name))
             return status_fail(ERR_INPUT, "%s: tensor \"%s\" has no place in the model that config.json describes",
                                t->file, t->name);
+        TRY(weights_check_scale(t));
     }
     return adapters_check_claimed(s->adapters);
 }

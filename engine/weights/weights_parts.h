@@ -40,6 +40,8 @@ Status weights_find_checked(WeightSource *s, const WeightGroup *g, const WeightR
                             const StoredTensor **out);
 /* What the file says a tensor of 8 bits is to be multiplied by, else 1. */
 float weights_scale_of(const WeightSource *s, const StoredTensor *t);
+/* ERR_INPUT: it is called like such a scale and is not one number above 0. Any other tensor passes. */
+Status weights_check_scale(const StoredTensor *t);
 
 /* ---- one tensor: weights_stage.c ---- */
 

@@ -151,3 +151,28 @@ float weights_scale_of(const WeightSource *s, const StoredTensor *t)
     if (found && stored_is_number(found->type) && stored_count(found) == 1) stored_to_float(found, 1, &scale);
     return scale;
 }
+
+static bool is_scale(const char *name)
+{
+    const char *last = strrchr(name, '.');
+    return last && (strcmp(last, ".scale_weight") == 0 || strcmp(last, ".weight_scale") == 0);
+}
+
+Status weights_check_scale(const StoredTensor *t)
+{
+    char is[STORED_SHAPE_TEXT];
+    float scale;
+    if (!is_scale(t->name)) return status_ok();
+    stored_shape_text(t->ndim, t->dim, is);
+    const bool plain = t->type == STORED_F32 || t->type == STORED_BF16 || t->type == STORED_F16;
+    if (!plain || stored_count(t) != 1)
+        return status_fail(
+            ERR_INPUT,
+            "%s: tensor \"%s\" is %s of type %s, expected one number in F32, BF16 or F16, which scales the whole "
+            "weight beside it",
+            t->file, t->name, is, t->type_name);
+    stored_to_float(t, 1, &scale);
+    if (isfinite(scale) && scale > 0) return status_ok();
+    return status_fail(ERR_INPUT, "%s: tensor \"%s\" is %g, expected a number above 0; download the file again",
+                       t->file, t->name, (double)scale);
+}

@@ -69,6 +69,36 @@ expect 'a folder that is no model' 2 'shards/model_index.json: no such file, so 
 expect 'a folder as an adapter' 2 'pocket: no regular file, but a folder' "$RW" render --model pocket --prompt x --lora pocket --output x.mp4
 expect 'a sound as an adapter' 2 'tone.wav: no safetensors file' "$RW" render --model pocket --prompt x --lora tone.wav --output x.mp4
 expect 'fp8 stays' 0 'on CPUs fp8 weights of products stay fp8' "$RW" inspect "$SOURCE/tests/parity/fixtures/calls/single-fp8/model/transformer/wan-fp8.safetensors"
+# scales of fp8: each is one number above 0, or the file is refused before anything is read
+cat >scale.py <<'PY'
+# scale.py FILE DTYPE SHAPE BYTES: another scale for one weight
+import json, struct, sys
+path, dtype, shape, data = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), bytes.fromhex(sys.argv[4])
+old = open(path, 'rb').read()
+end = 8 + struct.unpack('<Q', old[:8])[0]
+header, rest = json.loads(old[8:end]), b''
+for name in sorted(header, key=lambda name: header[name]['data_offsets']):
+    first, last = header[name]['data_offsets']
+    now = old[end + first:end + last]
+    if name == 'model.diffusion_model.blocks.0.ffn.2.scale_weight': header[name], now = {'dtype': dtype, 'shape': shape}, data
+    header[name]['data_offsets'] = [len(rest), len(rest) + len(now)]
+    rest += now
+text = json.dumps(header).encode()
+open(path, 'wb').write(struct.pack('<Q', len(text)) + text + rest)
+PY
+scaled() { # NAME STATUS TEXT DTYPE SHAPE BYTES
+  rm -rf scaled && cp -rL "$SOURCE/tests/parity/fixtures/calls/single-fp8/model" scaled
+  python3 scale.py scaled/transformer/wan-fp8.safetensors "${@:4}"
+  expect "a scale: $1" "$2" "$3" "$RW" render --model scaled --prompt x --width 48 --height 32 --frames 5 --steps 1 --quiet --output scaled.mp4
+}
+scaled 'one' 0 '' F32 '[1]' 0000803c
+scaled 'zero' 2 'blocks.0.ffn.2.scale_weight" is 0, expected a number above 0' F32 '[]' 00000000
+scaled 'negative' 2 'is -1, expected a number above 0' F32 '[]' 000080bf
+scaled 'no number' 2 'expected a number above 0' F32 '[]' 0000c07f
+scaled 'two' 2 'is [2] of type F32, expected one number' F32 '[2]' 0000803c0000803c
+scaled 'none' 2 'is [0] of type F32, expected one number' F32 '[0]' ''
+scaled 'whole numbers' 2 'of type I32, expected one number' I32 '[]' 01000000
+
 expect 'bench of a cut model' 2 'error: --model cut: ' "$RW" bench --model cut --out bench.json
 
 # ---- adapters: their headers are compared with the model's ----
