@@ -23,8 +23,8 @@ tone 0.6 -ac 2 stereo.wav
 tone 0.6 -ar 8000 low.wav
 tone 0.6 -c:a pcm_s24le deep.wav
 tone 0.6 -f wav pipe:1 >pipe.wav # says of its length that it does not know it
-tone 1.5 long.wav; tone 1.5 long.flac; tone 1.5 long.mp3; tone 1.5 -c:a aac -movflags faststart long.m4a
-for kind in wav flac mp3 m4a; do cut long.$kind cut.$kind; done
+tone 1.5 long.wav; tone 1.5 long.flac; tone 1.5 long.mp3; tone 1.5 long.ogg; tone 1.5 -c:a aac -movflags faststart long.m4a
+for kind in wav flac mp3 ogg m4a; do cut long.$kind cut.$kind; done
 : >empty.wav
 head -c 44 long.wav >bare.wav
 echo "no sound" >text.wav
@@ -42,11 +42,13 @@ done <<'T'
 stereo.wav taken
 low.wav taken
 deep.wav taken
+long.ogg taken
 pipe.wav taken
 cut.wav cut short: [0-9]* of its [0-9]* bytes are there
 cut.flac cut short: 0\.[0-9]* s of its 1\.50 s are there
 cut.mp3 cut short: 0\.[0-9]* s of its 1\.5
 cut.m4a cut short: 0\.[0-9]* s of its 1\.50 s are there
+cut.ogg cut short: its last part is not whole
 empty.wav no sound file, expected WAV
 bare.wav cut short: 44 of its [0-9]* bytes are there
 text.wav no sound file, expected WAV
@@ -58,7 +60,7 @@ while read -r want; do says sound "$want"; done <sound.want
 times_said sound "$(wc -l <sound.want)"
 sed -i '$a r99,absent.wav' sound.csv
 refuses sound
-says sound 'sound.csv:15: field said: voice.file "absent.wav": no such file'
+says sound 'sound.csv:17: field said: voice.file "absent.wav": no such file'
 
 # ---- what lies over the picture, one a row
 make color=red:size=64x64 -frames:v 1 logo.png

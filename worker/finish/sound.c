@@ -73,12 +73,34 @@ static Status check_wav(const Source *s)
                        (long long)says + HEAD);
 }
 
+/* An Ogg file is made of pages that say how long they are. */
+static Status check_ogg(const Source *s)
+{
+    enum { HEAD = 27, PAGE = HEAD + 255 + 255 * 255 };
+    uint8_t end[PAGE + HEAD];
+    int64_t bytes, page = -1;
+    FILE *f = fopen(s->path, "rb");
+    bool is_ogg = f && fread(end, 4, 1, f) == 1 && memcmp(end, "OggS", 4) == 0 && !failed(file_size(s->path, &bytes));
+    const int64_t got = is_ogg && bytes < (int64_t)sizeof end ? bytes : (int64_t)sizeof end;
+    is_ogg = is_ogg && fseeko(f, bytes - got, SEEK_SET) == 0 && fread(end, (size_t)got, 1, f) == 1;
+    if (f) fclose(f);
+    for (int64_t at = is_ogg ? got - HEAD : -1; at >= 0 && page < 0; at--)
+        if (memcmp(end + at, "OggS", 4) == 0) page = at;
+    if (page < 0) return status_ok();
+    const int segments = end[page + HEAD - 1];
+    int64_t needs = HEAD + segments;
+    for (int i = 0; i < segments && page + HEAD + i < got; i++) needs += end[page + HEAD + i];
+    if (page + needs <= got) return status_ok();
+    return status_fail(ERR_INPUT, "%s: cut short: its last part is not whole; copy or export it again", s->path);
+}
+
 static Status open_file(Source *s)
 {
     AVDictionary *options = NULL;
     if (!file_exists(s->path)) return status_fail(ERR_INPUT, "%s: no such file", s->path);
     TRY(file_check_regular(s->path));
     TRY(check_wav(s));
+    TRY(check_ogg(s));
     char *address = text_format("file:%s", s->path); /* a name with a colon would pass for another protocol's */
     av_log_set_level(AV_LOG_FATAL);
     av_dict_set(&options, "format_whitelist", formats, 0);
