@@ -213,16 +213,16 @@ static Status no_file(const char *path)
     return status;
 }
 
-static Status check_file(const char *path, bool folder_too, struct stat *s)
+static Status check_file(const char *path, const char *expected, bool folder_too, struct stat *s)
 {
     if (strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0 || strstr(path, "/http:/") ||
         strstr(path, "/https:/"))
         return status_fail(ERR_INPUT, "an address, which is not fetched; expected a file");
     if (stat(path, s) != 0)
         return errno == ENOENT || errno == ENOTDIR ? no_file(path) : status_errno(ERR_INPUT, "cannot be read");
-    if (S_ISDIR(s->st_mode) && !folder_too) return status_fail(ERR_INPUT, "a folder; expected a picture");
+    if (S_ISDIR(s->st_mode) && !folder_too) return status_fail(ERR_INPUT, "a folder; expected a %s", expected);
     if (!S_ISREG(s->st_mode) && !S_ISDIR(s->st_mode))
-        return status_fail(ERR_INPUT, "a device or a pipe; expected a %s", folder_too ? "video" : "picture");
+        return status_fail(ERR_INPUT, "a device or a pipe; expected a %s", expected);
     return status_ok();
 }
 
@@ -270,7 +270,7 @@ Status probe_picture(const char *path, Probe *out)
 {
     struct stat s;
     *out = (Probe){0};
-    TRY(check_file(path, false, &s));
+    TRY(check_file(path, "picture", false, &s));
     return look_at(path, s.st_size, false, out);
 }
 
@@ -280,7 +280,7 @@ Status probe_video(const char *path, Probe *out)
     char **name;
     int count;
     *out = (Probe){0};
-    TRY(check_file(path, true, &s));
+    TRY(check_file(path, "video", true, &s));
     if (!S_ISDIR(s.st_mode)) return look_at(path, s.st_size, true, out);
     if (failed(shot_file_names(path, &name, &count))) return status_fail(ERR_INPUT, "a folder that cannot be read");
     Status status = count ? status_ok() : status_fail(ERR_INPUT, "an empty folder; expected pictures, one a frame");
@@ -343,7 +343,7 @@ Status probe_adapter(const char *path, Probe *out)
 {
     struct stat s;
     *out = (Probe){.format = "a safetensors file"};
-    TRY(check_file(path, false, &s));
+    TRY(check_file(path, "safetensors file", false, &s));
     Open o = {.file = fopen(path, "rb"), .bytes = s.st_size};
     if (!o.file) return status_errno(ERR_INPUT, "cannot be read");
     Status status = look_at_adapter(&o);

@@ -129,6 +129,8 @@ static void test_adapters(void **state)
                "loras.strength: unknown key");
     is_refused(TEXT_MODEL "loras: style.safetensors\n", "id\na\n", "a list of 1 to 64 tables, [{file: ...}]");
     is_refused(TEXT_MODEL "loras: [{file: anna.png}]\n", "id\na\n", "no safetensors file");
+    is_refused(TEXT_MODEL "loras: [{file: frames}]\n", "id\na\n", "a folder; expected a safetensors file");
+    is_refused(TEXT_MODEL "loras: [{file: pipe.png}]\n", "id\na\n", "a pipe; expected a safetensors file");
     is_refused(TEXT_MODEL "loras: [{file: absent.safetensors}]\n", "id\na\n", "absent.safetensors");
 }
 
