@@ -390,6 +390,18 @@ static Status check_page(const char *page)
     return status_fail(ERR_INPUT, "--page %s: expected the page's own name first, FILE.html, then the records", page);
 }
 
+/* Before nights are measured, not after them. */
+static Status check_against(const BenchOptions *o)
+{
+    for (int i = 0; i < o->against.count; i++) {
+        Record r;
+        Status status = record_read(o->against.text[i], &r);
+        record_clear(&r);
+        TRY(status);
+    }
+    return status_ok();
+}
+
 /* "record.html" beside "record.json". */
 static Status write_page_beside(const BenchOptions *o, const Record *r)
 {
@@ -454,6 +466,7 @@ Status verb_bench_campaign(int argc, char **argv)
         return status_fail(ERR_INPUT, "expected a campaign's file or --model DIR, one of them");
     o.campaign = argv[first];
     TRY(file_check_place(o.out));
+    TRY(check_against(&o));
     record_begin(&r);
     Status status = measure(&o, &r);
     if (!failed(status)) {

@@ -35,6 +35,8 @@ PY
 "$PROGRAM" bench --page page.html other.json 'second <b>.json' first.json new.json || fail "bench --page"
 status_is 2 "$PROGRAM" bench --page page.html 2>bad.err
 status_is 2 "$PROGRAM" bench --page page.html missing.json 2>bad.err
+status_is 2 "$PROGRAM" bench --model "$MODEL" --out late.json --against missing.json 2>bad.err
+grep -q 'night 1' bad.err && fail "a record that is missing is noticed after the nights: $(cat bad.err)"
 cp first.json kept.json
 status_is 2 "$PROGRAM" bench --page first.json new.json 2>bad.err # `--page *.json`
 grep -q "first.json: expected the page's own name first" bad.err && cmp -s first.json kept.json || fail "the page took a record's place: $(cat bad.err)"
