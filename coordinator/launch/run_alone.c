@@ -4,6 +4,7 @@
  * one of the highest priority goes first (turn.h). When another one becomes more important while a job works (it was resumed, its
  * pilot approved, its priority raised) the job is stopped at the next step, with checkpoints, and goes on later: that costs what
  * loading a model costs, and no finished step. A campaign that waits for a person does not hold up the others. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -371,6 +372,7 @@ Status run_alone(RunOptions *o)
         TRY_OUT(listen_for_all(&all, &serve)); /* an address that is taken is known before anything is written */
     TRY_OUT(open_runs(&all));
     moment_catch_stops();
+    signal(SIGHUP, SIG_IGN); /* a terminal that closes ends no night; mpirun and the ranks inherit it */
     conclude_rest(&all, take_turns(&all));
     status = end_of_all(&all);
     serve_last_look(serve);

@@ -27,6 +27,7 @@ status=0
 [ $status = 3 ] || fail "a second run in the same folder: status $status, expected 3"
 grep -q 'another run works in this folder' second.err || fail "the second run was refused without saying why"
 "$PROGRAM" status out-term | grep 'of 6 clips' >/dev/null || fail "no status beside a run"
+kill -HUP "$LAUNCHER" # as a terminal that is closed
 release
 finish 0
 check_complete term
