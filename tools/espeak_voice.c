@@ -135,7 +135,7 @@ static json_t *word_list(const char *text, int rate)
 
 static bool set_voice(const char *lang, const char *voice)
 {
-    if (*voice && espeak_SetVoiceByName(voice) == EE_OK) return true;
+    if (*voice) return espeak_SetVoiceByName(voice) == EE_OK;
     espeak_VOICE wanted = {.languages = lang};
     return espeak_SetVoiceByName(lang) == EE_OK || espeak_SetVoiceByProperties(&wanted) == EE_OK;
 }
@@ -153,9 +153,10 @@ int main(void)
     if (!json_is_object(order)) return fprintf(stderr, "expected one JSON object: %s\n", error.text), 2;
     int rate = espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, NULL, 0);
     if (rate <= 0) return fprintf(stderr, "espeak-ng has no voices: apt-get install espeak-ng-data\n"), 1;
-    if (!set_voice(text_of(order, "lang"), text_of(order, "voice")))
-        return fprintf(stderr, "espeak-ng has no voice for \"%s\"; `espeak-ng --voices` lists them\n",
-                       text_of(order, "lang")),
+    const char *lang = text_of(order, "lang"), *voice = text_of(order, "voice");
+    if (!set_voice(lang, voice))
+        return fprintf(stderr, "espeak-ng has no voice %s\"%s\"; `espeak-ng --voices` lists them\n",
+                       *voice ? "" : "for ", *voice ? voice : lang),
                2;
     const json_t *speed = json_object_get(order, "rate"); /* words a minute */
     if (json_is_number(speed)) espeak_SetParameter(espeakRATE, (int)json_number_value(speed), 0);

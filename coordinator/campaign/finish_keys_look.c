@@ -29,6 +29,8 @@ static const FinishSlot *slot_named(const FinishKeys *k, const char *member)
     }
     if (strncmp(member, "music", 5) == 0) return &k->slot[FINISH_MUSIC_FILE];
     if (strncmp(member, "label", 5) == 0) return &k->slot[FINISH_LABEL_TEXT];
+    if (strcmp(member, "voice.language") == 0 && k->slot[FINISH_VOICE_LANGUAGE].text)
+        return &k->slot[FINISH_VOICE_LANGUAGE];
     const FinishSlotName voice[] = {FINISH_VOICE_FILE, FINISH_VOICE_TEXT, FINISH_VOICE_SSML};
     for (int i = 0; i < 3; i++)
         if (k->slot[voice[i]].text) return &k->slot[voice[i]];

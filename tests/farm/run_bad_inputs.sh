@@ -62,6 +62,16 @@ sed -i '$a r99,absent.wav' sound.csv
 refuses sound
 says sound 'sound.csv:17: field said: voice.file "absent.wav": no such file'
 
+# ---- a language that espeak does not have, and a voice: of short texts, too
+{ campaign_head tongue preview; echo 'voice: {text: Hi, language: "{{tongue}}"}'; } >tongue.yaml
+printf 'id,tongue\na,en\nb,de\nc,xx-yy\nd,xx-yy\n' >tongue.csv
+refuses tongue
+says tongue 'tongue.csv:4: field tongue: voice.language: .*espeak-ng has no voice for "xx-yy"'
+times_said tongue 1
+sed -i 's/^voice:.*/voice: {text: Hi, voice: nobody}/' tongue.yaml
+refuses tongue
+says tongue 'tongue.yaml:[0-9]*: field voice.text: .*espeak-ng has no voice "nobody"'
+
 # ---- what lies over the picture, one a row
 make color=red:size=64x64 -frames:v 1 logo.png
 make testsrc=size=256x256 -frames:v 1 whole.png

@@ -35,7 +35,7 @@ typedef struct { /* a set of texts to lay out, or a voice to measure; those that
     char key[HASH_TEXT];
     int64_t clip; /* the first that has it */
     int weight;   /* how long its texts are; then its rank among its kind by that */
-    bool is_voice, is_known;
+    bool is_voice, is_language, is_known;
 } Unit;
 
 typedef struct {
@@ -100,17 +100,19 @@ static Hash *begin_key(const Look *l, const char *kind)
     return h;
 }
 
-static void add_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voice)
+/* NULL: it was there. */
+static Unit *add_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voice)
 {
     char text[HASH_TEXT];
     Unit *u;
     hash_end(key, text);
     HASH_FIND_STR(l->by_key, text, u);
-    if (u) return;
+    if (u) return NULL;
     u = memory_get(1, sizeof *u);
     *u = (Unit){.clip = clip, .weight = weight, .is_voice = is_voice};
     memcpy(u->key, text, sizeof u->key);
     HASH_ADD_STR(l->by_key, key, u);
+    return u;
 }
 
 /* Letters of Asian scripts count double. */
@@ -144,6 +146,19 @@ static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json
 
 static double room_for(const Look *l, const json_t *voice) { return voice_room_s(voice, l->job->shot_s); }
 
+/* A text that surely fits is spoken once for each language and voice of espeak, which may have none of that name. Commands are not asked for it:
+ * they take long. */
+static void add_language(Look *l, int64_t clip, const json_t *voice)
+{
+    const char *engine = text_of(voice, "engine");
+    if (*engine && strcmp(engine, "espeak") != 0) return;
+    Hash *key = begin_key(l, "language");
+    hash_document(key, "language", json_object_get(voice, "language"));
+    hash_document(key, "voice", json_object_get(voice, "voice"));
+    Unit *u = add_unit(l, key, clip, 0, true);
+    if (u) u->is_language = true;
+}
+
 static void add_voice(Look *l, int64_t clip, const json_t *voice)
 {
     const char *said = *text_of(voice, "text") ? text_of(voice, "text") : text_of(voice, "ssml");
@@ -151,7 +166,7 @@ static void add_voice(Look *l, int64_t clip, const json_t *voice)
     const bool recorded = *text_of(voice, "file") != 0;
     if (!voice) return;
     if (room <= 0) return add_fault(l, clip, "voice", "voice.at is beyond the clip's end");
-    if (!recorded && characters(said) * SLOWEST_S <= room) return;
+    if (!recorded && characters(said) * SLOWEST_S <= room) return add_language(l, clip, voice);
     Hash *key = begin_key(l, "voice");
     hash_document(key, "voice", voice);
     hash_stamp(key, text_of(voice, "file"));
@@ -250,7 +265,7 @@ static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
     }
 }
 
-static void look_at_voice(const json_t *spec, double room, Counted *c)
+static void look_at_voice(const json_t *spec, double room, const char *member, Counted *c)
 {
     double over;
     Voice v;
@@ -258,7 +273,7 @@ static void look_at_voice(const json_t *spec, double room, Counted *c)
     if (!failed(status)) status = voice_fit(&v, spec, room, &over);
     voice_clear(&v);
     if (failed(status))
-        count_fault(c, "voice", strncmp(status.message, "voice: ", 7) == 0 ? status.message + 7 : status.message);
+        count_fault(c, member, strncmp(status.message, "voice: ", 7) == 0 ? status.message + 7 : status.message);
 }
 
 static void look_at_unit(Look *l, const Unit *u)
@@ -266,8 +281,10 @@ static void look_at_unit(Look *l, const Unit *u)
     FinishSpec spec;
     Counted c = {l, u->clip, 0};
     Status status = finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec);
-    if (!failed(status) && u->is_voice)
-        look_at_voice(finish_spec_get(&spec, "voice"), room_for(l, finish_spec_get(&spec, "voice")), &c);
+    if (!failed(status) && u->is_voice) {
+        const json_t *voice = finish_spec_get(&spec, "voice");
+        look_at_voice(voice, room_for(l, voice), u->is_language ? "voice.language" : "voice", &c);
+    }
     if (!failed(status) && !u->is_voice) look_at_layout(&spec, least_s(l, &spec), &c);
     finish_spec_clear(&spec);
 }
