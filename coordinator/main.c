@@ -235,19 +235,15 @@ static Status unknown_verb(const char *name)
     return status_fail(ERR_INPUT, "unknown verb \"%s\"; `reelwright --help` lists them", name);
 }
 
-/* What libraries read when they are loaded, before main; processes that this one starts inherit it, and the user's own settings win.
- * OMP_WAIT_POLICY: threads that wait for each other shall sleep, not spin. With other work on the same two cores a render of 0.4 s of
- * processor time took 4 to 16 s of the clock, spinning, and 0.4 to 0.5 s asleep. */
-static bool set_up_libraries(void)
-{
-    const bool waits = getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT");
-    return !waits && setenv("OMP_WAIT_POLICY", "passive", 1) == 0;
-}
-
-/* For what computes in this process the settings come too late: the program starts itself once more with them. */
-static void start_again(char **argv)
+/* Threads that wait for each other shall sleep, not spin: with other work on the same two cores a render of 0.4 s of processor
+ * time took 4 to 16 s of the clock, spinning, and 0.4 to 0.5 s asleep. libgomp reads the setting when it is loaded, before main,
+ * so the program starts itself once more with it where this process computes; ranks that it launches inherit it. The user's own
+ * setting wins. */
+static void let_threads_sleep(char **argv, bool launches)
 {
     char self[4096];
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+    if (setenv("OMP_WAIT_POLICY", "passive", 1) != 0 || launches) return;
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n <= 0) return;
     self[n] = 0;
@@ -278,8 +274,7 @@ int main(int argc, char **argv)
         return 0;
     }
     const Verb *v = find_verb(argv[1]);
-    const bool launches = v && v->run == verb_run && !link_under_launcher();
-    if (v && v->computes && set_up_libraries() && !launches) start_again(argv);
+    if (v && v->computes) let_threads_sleep(argv, v->run == verb_run && !link_under_launcher());
     if (v && writes_campaigns(v->name)) umask(077);
     Status status = provoke_order(getenv(provoke_variable));
     if (!failed(status)) status = v ? v->run(argc - 1, argv + 1) : unknown_verb(argv[1]);
