@@ -146,12 +146,17 @@ static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json
 
 static double room_for(const Look *l, const json_t *voice) { return voice_room_s(voice, l->job->shot_s); }
 
+static bool is_by_command(const json_t *voice)
+{
+    const char *engine = text_of(voice, "engine");
+    return *engine && strcmp(engine, "espeak") != 0;
+}
+
 /* A text that surely fits is spoken once for each language and voice of espeak, which may have none of that name. Commands are not asked for it:
  * they take long. */
 static void add_language(Look *l, int64_t clip, const json_t *voice)
 {
-    const char *engine = text_of(voice, "engine");
-    if (*engine && strcmp(engine, "espeak") != 0) return;
+    if (is_by_command(voice)) return;
     Hash *key = begin_key(l, "language");
     hash_document(key, "language", json_object_get(voice, "language"));
     hash_document(key, "voice", json_object_get(voice, "voice"));
@@ -388,8 +393,7 @@ static SaidBy said_by(const Look *l, const Unit *u)
     if (!u->is_voice) return by;
     if (!failed(finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec))) {
         const json_t *voice = finish_spec_get(&spec, "voice");
-        const char *engine = text_of(voice, "engine");
-        if (*engine && strcmp(engine, "espeak") != 0) by = BY_COMMAND;
+        if (is_by_command(voice)) by = BY_COMMAND;
         if (strcmp(text_of(voice, "voice"), "cameo") == 0 && !*text_of(voice, "file")) by = BY_PERSON;
     }
     finish_spec_clear(&spec);
