@@ -62,8 +62,9 @@ ShotMedia *shot_media_copy(const ShotMedia *m); /* NULL of NULL */
 void shot_media_free(ShotMedia **m);
 void shot_set_sigmas(ShotSpec *s, const char *word); /* "standard" is "" */
 /* SHA-256 of everything that determines the latents (DESIGN: all fields but fps, and the model's hash). Files count by content:
- * where they lie and what they are called changes nothing. Of speech counts what makes the sound, not how long an engine may take. A prompt counts as it is written, also behind the tokens that the model reads, so
- * that a key needs no model: `check` says which rows differ there only. */
+ * where they lie and what they are called changes nothing. Of speech counts what makes the sound, not how long an engine may take.
+ * A prompt counts as it is written, also behind the tokens that the model reads, so that a key needs no model: `check` says which
+ * rows differ there only. */
 void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT]);
 
 /* How often `steps` are made: once for each clip of a video that is made in clips, as a model that speaks does (common/chain.h). */

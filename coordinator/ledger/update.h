@@ -1,8 +1,9 @@
 /* update.h - a campaign that has changed, taken into its ledger; and what is to be deleted after that.
  *
  * Within one transaction: rows that left the table leave the ledger, but for a tombstone (id, last state, hash, time: no cell of the
- * table); who had got their clips is to be told that they are withdrawn (handed.h). Rows whose clip is to be made again are planned. New rows and shots are added; shots that nobody wants any more go. Numbers
- * of clips are their order in the table; a number is never used again for another clip, because leases name it.
+ * table); who had got their clips is to be told that they are withdrawn (handed.h). Rows whose clip is to be made again are planned.
+ * New rows and shots are added; shots that nobody wants any more go. Numbers of clips are their order in the table; a number is never
+ * used again for another clip, because leases name it.
  *
  * A row that is refused now gets no clip. A clip that is made already keeps its state here; when clips are delivered it is decided
  * whether it may be.
