@@ -54,7 +54,7 @@ static Status has_tombstones(const char *folder, bool *yes)
     free(file);
     *yes = false;
     if (!there) return status_ok();
-    Status status = ledger_open(folder, LEDGER_READ, &l);
+    Status status = ledger_open_shown(folder, &l);
     if (!failed(status)) status = ledger_read_snapshot(l, &now);
     *yes = !failed(status) && now.clip_count[CLIP_ERASED] > 0;
     snapshot_clear(&now);

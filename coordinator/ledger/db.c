@@ -5,6 +5,7 @@
 #include "common/file.h"
 #include "common/provoke.h"
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/lock.h"
 #include "coordinator/ledger/running.h"
 
 enum { FORMAT = 9, APPLICATION = 0x5257474c /* "RWGL", seen by file(1) */ };
@@ -112,8 +113,8 @@ Status ledger_db_check_format(Ledger *l, bool *empty)
                            l->file);
     if (format != FORMAT)
         return status_fail(ERR_INPUT,
-                           "%s: a ledger of format %d, expected %d; finish it with the version that began it, or give "
-                           "another --out",
+                           "%s: another version of reelwright made it (format %d, this version reads %d): use that "
+                           "version for this folder; a new run can have another --out",
                            l->file, (int)format, FORMAT);
     return status_ok();
 }
@@ -137,6 +138,11 @@ Status ledger_open_whole(const char *folder, Ledger **out)
     Status status = ledger_check_pages(*out);
     if (failed(status)) ledger_close(out);
     return status;
+}
+
+Status ledger_open_shown(const char *folder, Ledger **out)
+{
+    return lock_is_held(folder) ? ledger_open(folder, LEDGER_READ, out) : ledger_open_whole(folder, out);
 }
 
 int64_t ledger_epoch(const Ledger *l) { return l->epoch; }

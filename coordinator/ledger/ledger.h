@@ -40,6 +40,9 @@ Status ledger_cut(const char *folder);
 Status ledger_check_pages(Ledger *l);
 /* Opens it to read and does that: for every verb that does not only show what the ledger says but lets people rely on it. */
 Status ledger_open_whole(const char *folder, Ledger **out);
+/* For the verbs that show or steer: as ledger_open_whole, but while a run works in the folder only to read, since the run looked at every page when
+ * it began, and where the journal is a rollback one its commits wait for readers. */
+Status ledger_open_shown(const char *folder, Ledger **out);
 
 /* True of a failure that only says that another process held the lock for longer than this ledger's patience: nothing was done, and the same
  * call may succeed later. No statement within a transaction fails so, only its begin, its commit and what is read outside of one. */

@@ -316,7 +316,7 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
     Snapshot s = {0};
     Reading g = {.r = r};
     Status status = status_ok();
-    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY(ledger_open_shown(folder, &l));
     TRY_OUT(ledger_read_snapshot(l, &s));
     TRY_OUT(take_work(l, &s, &g));
     TRY_OUT(ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &g}));

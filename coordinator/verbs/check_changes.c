@@ -22,7 +22,7 @@ Status check_changes_find(const char *folder, const Campaign *c, Changes *out, b
         out->added_count = c->clip_count;
         return status_ok();
     }
-    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY(ledger_open_shown(folder, &l));
     Status status = changes_find(l, c, out);
     ledger_close(&l);
     return status;

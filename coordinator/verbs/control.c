@@ -46,7 +46,33 @@ static char *why_nothing(Ledger *l, const LedgerRequest *r, int64_t meant)
     if (*r->clip_id && !failed(ledger_read_clips(l, r->clip_id, (ClipSink){count_state, &states})))
         for (int i = 0; i < CLIP_STATES; i++)
             if (states.count[i]) is = ledger_clip_state_name((ClipState)i);
+    if (!*r->clip_id && !*r->filter)
+        return text_format("nothing changes: none has failed; %s", takes); /* retry of all */
     return text_format("nothing changes: %s %s; %s", meant == 1 ? "it is" : "they are", is, takes);
+}
+
+/* Of a verb for the whole campaign: why it would change nothing, where that is certain, because no run goes on and no request waits for
+ * the next one. NULL: it may change something. */
+static Status why_in_vain(Ledger *l, const Snapshot *s, const char *verb, const char **why)
+{
+    const ControlState wanted = strcmp(verb, "pause") == 0    ? CONTROL_PAUSED
+                                : strcmp(verb, "cancel") == 0 ? CONTROL_CANCELLED
+                                                              : CONTROL_NONE;
+    const bool steers = wanted != CONTROL_NONE || strcmp(verb, "resume") == 0;
+    LedgerRequest waiting = {0};
+    *why = NULL;
+    if (!steers || snapshot_goes_on(s, moment_wall_s())) return status_ok();
+    TRY(ledger_next_request(l, &waiting));
+    const bool any = waiting.id != 0;
+    ledger_request_clear(&waiting);
+    if (any) return status_ok();
+    if (s->control == wanted)
+        *why = wanted == CONTROL_PAUSED      ? "the campaign is paused already"
+               : wanted == CONTROL_CANCELLED ? "the campaign is cancelled already"
+                                             : "the campaign is neither paused nor cancelled";
+    else if (wanted != CONTROL_NONE && s->left == 0)
+        *why = "no clip is left to be made";
+    return status_ok();
 }
 
 /* Leaves the request and prints what it changes. A request for clips must select some. The reader *l is closed first: then the writer may
@@ -86,14 +112,19 @@ static Status ask(const char *folder, const char *verb, const char *clip, const 
     Snapshot s = {0};
     char *filter = NULL;
     Status status = status_ok();
-    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(ledger_open_shown(folder, &l));
     TRY_OUT(ledger_read_snapshot(l, &s));
     TRY_OUT(ledger_make_filter(l, where ? where->text : NULL, where ? where->count : 0, &filter));
     LedgerRequest r = {.verb = (char *)(uintptr_t)verb,
                        .clip_id = (char *)(uintptr_t)(clip ? clip : ""),
                        .filter = filter,
                        .number = number};
-    TRY_OUT(leave_request(&l, &s, &r, folder));
+    const char *in_vain = NULL;
+    if (!clip && !*filter) TRY_OUT(why_in_vain(l, &s, verb, &in_vain));
+    if (in_vain)
+        foreign_print(stdout, "%s: %s\nnothing changes: %s\n", s.name, verb, in_vain);
+    else
+        TRY_OUT(leave_request(&l, &s, &r, folder));
     int64_t paused = s.clip_count[CLIP_PAUSED];
     if (strcmp(verb, "resume") == 0 && !clip && !*filter && paused > 0) {
         char *command = shell_suggest("resume --where state=paused", folder, NULL);
@@ -232,7 +263,7 @@ static Status list_pilot(const char *folder)
     Ledger *l = NULL;
     Snapshot s = {0};
     Status status = status_ok();
-    TRY_OUT(ledger_open(folder, LEDGER_READ, &l));
+    TRY_OUT(ledger_open_shown(folder, &l));
     TRY_OUT(ledger_read_snapshot(l, &s));
     if (s.pilot == PILOT_NONE) TRY_OUT(status_fail(ERR_INPUT, "%s: campaign \"%s\" has no pilot", folder, s.name));
     bool ready = s.pilot == PILOT_OPEN && s.pilot_left == 0;
@@ -256,7 +287,7 @@ static Status decide_pilot(const char *folder, const char *verb)
 {
     Ledger *l = NULL;
     Snapshot s = {0};
-    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY(ledger_open_shown(folder, &l));
     Status status = ledger_read_snapshot(l, &s);
     ledger_close(&l);
     if (!failed(status) && s.pilot == PILOT_NONE)

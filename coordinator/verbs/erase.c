@@ -61,7 +61,7 @@ static Status find_expired(const char *folder, double age_s, char ***id, int64_t
     Settings settings = {0};
     *id = NULL;
     *count = 0;
-    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY(ledger_open_shown(folder, &l));
     Status status = ledger_read_settings(l, &settings);
     if (!failed(status) && age_s < 0) age_s = settings.retention_s;
     if (!failed(status) && age_s < 0)

@@ -204,7 +204,7 @@ Status verb_explain(int argc, char **argv)
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     Explain e = {.folder = argv[first], .shot = -1};
-    TRY(ledger_open(e.folder, LEDGER_READ, &l));
+    TRY(ledger_open_shown(e.folder, &l));
     Status status = explain(&e, l, argv[first + 1]);
     ledger_close(&l);
     snapshot_clear(&e.now);

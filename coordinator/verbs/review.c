@@ -95,7 +95,7 @@ static Status list_all(const char *folder, const OptionTexts *where, bool all, b
     char *filter = NULL;
     size_t i;
     json_t *one;
-    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY(ledger_open_shown(folder, &l));
     Status status = ledger_make_filter(l, where->text, where->count, &filter);
     if (!failed(status)) status = ledger_read_lot(l, &lot);
     if (!failed(status)) status = ledger_read_made(l, filter, (MadeSink){list_clip, &listing});
@@ -311,8 +311,7 @@ static Status serve_page(char *folder, int port)
 {
     Ledger *l;
     Keeper *keeper = NULL;
-    TRY(ledger_open(folder, LEDGER_READ,
-                    &l)); /* fails here if DIR is no campaign's folder, before anything is printed */
+    TRY(ledger_open_shown(folder, &l)); /* fails here if DIR is no campaign's folder, before anything is printed */
     ledger_close(&l);
     if (!serve_review_can_decide(folder)) {
         log_line(LOG_WARNING,
@@ -359,7 +358,7 @@ static Status decide_by(const char *what, char **argv, int argc, const OptionTex
     d->clip = argv + 1;
     d->clips = argc - 1;
     d->verb = word;
-    TRY(ledger_open(d->folder, LEDGER_READ, &l));
+    TRY(ledger_open_shown(d->folder, &l));
     Status status = ledger_make_filter(l, where->text, where->count, &d->filter);
     ledger_close(&l);
     if (!failed(status)) status = decide(d);

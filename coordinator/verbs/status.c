@@ -95,7 +95,7 @@ static Status show(const char *folder, bool json)
 {
     Ledger *l = NULL;
     Snapshot s;
-    TRY(ledger_open(folder, LEDGER_READ, &l));
+    TRY(ledger_open_shown(folder, &l));
     TimeLeft left;
     bool known = false;
     const double now_s = moment_wall_s();
@@ -119,7 +119,7 @@ static Status serve_page(const char *where, char **folder, int count)
     int which;
     for (int i = 0; i < count; i++) { /* campaigns', before anything is printed */
         Ledger *l = NULL;
-        TRY(ledger_open(folder[i], LEDGER_READ, &l));
+        TRY(ledger_open_shown(folder[i], &l));
         ledger_close(&l);
     }
     sigemptyset(&end);

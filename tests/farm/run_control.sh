@@ -67,6 +67,13 @@ SLURM_JOB_ID=1 run batch
 finish 0
 check_complete batch
 
+# nothing is left to steer: each verb says so
+in_vain() { "$PROGRAM" "$1" out-batch | grep "^nothing changes: $2" >/dev/null || fail "$1 of a finished campaign does not say: $2"; }
+in_vain pause 'no clip is left to be made'
+in_vain cancel 'no clip is left to be made'
+in_vain resume 'the campaign is neither paused nor cancelled'
+in_vain retry 'none has failed'
+
 # too much fails
 campaign poor 2
 provoke "at=text,clip=k1,do=fail.clip;at=text,clip=k2,do=fail.clip;at=text,clip=k3,do=fail.clip"

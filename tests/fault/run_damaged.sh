@@ -85,9 +85,11 @@ for page in 2 4 $((pages / 2)) $((pages - 1)); do
   cp whole.db out-calm/ledger.db
   dd if=/dev/zero of=out-calm/ledger.db bs=4096 seek="$page" count=1 conv=notrunc status=none
   refused "page $page of $pages" 'ledger is damaged.*Put a whole copy of the file back'
-  for verb in verify deliver dossier "erase out-calm" "verify out-calm/clips/k1.mp4 --campaign"; do
+  for verb in status "explain DIR k2" "review list" "review approve DIR k2 --by N" "pilot list" pause "cancel DIR k2" gate "expire DIR --older-than 1d" \
+    "check calm.yaml --out" verify deliver dossier "erase DIR k2" "verify DIR/clips/k1.mp4 --campaign"; do
+    [[ $verb == *DIR* && $verb != *--campaign ]] || verb+=" DIR"
     # shellcheck disable=SC2086
-    status_is 2 "$PROGRAM" $verb $([ "$verb" = "erase out-calm" ] && echo k2 || echo out-calm) >refused.err 2>&1
+    status_is 2 "$PROGRAM" ${verb//DIR/out-calm} >refused.err 2>&1
     grep -q 'ledger is damaged' refused.err || fail "page $page of $pages, $verb: $(cat refused.err)"
     files | cmp - before.files || fail "page $page of $pages: a refused $verb changed files"
   done

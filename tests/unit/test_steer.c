@@ -357,7 +357,8 @@ static void test_a_ledger_of_an_older_version_is_refused(void **state)
     assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
-    assert_refused(ledger_open(f.folder, LEDGER_READ, &f.ledger), ERR_INPUT, "a ledger of format 1, expected");
+    assert_refused(ledger_open(f.folder, LEDGER_READ, &f.ledger), ERR_INPUT,
+                   "another version of reelwright made it (format 1, this version reads");
     free(file);
     close_fixture(&f);
 }
