@@ -118,3 +118,22 @@ Status shell_run(char *const *argv, char **text, int *code)
     *code = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
     return status_ok();
 }
+
+char *shell_said(const char *text)
+{
+    enum { MOST_SAID = 2000 };
+    char *said = NULL;
+    size_t bytes = strlen(text), said_bytes;
+    const char *between = bytes > MOST_SAID ? "... " : "";
+    FILE *to = open_memstream(&said, &said_bytes);
+    if (!to) abort();
+    if (bytes > MOST_SAID) text += bytes - MOST_SAID, text += strcspn(text, "\n"); /* from the next whole line */
+    for (size_t n; *text; text += n + (text[n] != 0)) {
+        n = strcspn(text, "\r\n");
+        if (strspn(text, " \t") >= n) continue; /* empty */
+        fprintf(to, "%s%.*s", between, (int)n, text);
+        between = "; ";
+    }
+    fclose(to);
+    return said;
+}

@@ -18,5 +18,8 @@ char *shell_word(const char *word);
 /* Runs argv (found in PATH), waits for it, and gives what it printed on both outputs, 0-terminated, at most 64 kB of it; free()
  * it. *code: its exit status, 127 when it cannot be started, 128 + N when signal N ended it. Fails only without pipe or process. */
 Status shell_run(char *const *argv, char **text, int *code);
+/* What a command printed, for a message, which is one line: its lines joined by "; ", without empty ones; of a long text its end, behind "... ".
+ * free() it. */
+char *shell_said(const char *text);
 
 #endif

@@ -213,18 +213,18 @@ Status batch_submit(const char *script, const char *after, char **job)
     Status status = shell_run((char *const *)(uintptr_t)argv, &said, &code);
     free(dependency);
     TRY(status);
-    size_t n = strlen(said);
-    while (n > 0 && said[n - 1] == '\n') said[--n] = 0;
     if (code == 0) *job = parse_job(said);
+    char *line = shell_said(said);
+    free(said);
     if (code == 127)
         status = status_fail(ERR_INPUT,
                              "there is no sbatch here; submit on a machine of the cluster, or use "
                              "`reelwright run --hostfile` (%s is ready)",
                              script);
     else if (code != 0)
-        status = status_fail(ERR_INPUT, "sbatch refused %s: %s", script, said);
+        status = status_fail(ERR_INPUT, "sbatch refused %s: %s", script, line);
     else if (!*job)
-        status = status_fail(ERR_FATAL, "sbatch did not say which job it is: %.200s", said);
-    free(said);
+        status = status_fail(ERR_FATAL, "sbatch did not say which job it is: %.200s", line);
+    free(line);
     return status;
 }

@@ -127,9 +127,12 @@ static Status read_allocation(Hosts *h)
     if (!getenv("SLURM_JOB_ID") || !list) return status_ok();
     TRY(shell_run(argv, &text, &code));
     Status status = status_ok();
-    if (code != 0)
+    if (code != 0) {
+        char *said = shell_said(text);
         status = status_fail(ERR_INPUT, "SLURM_JOB_NODELIST=%s: scontrol cannot say which hosts these are: %.200s",
-                             list, text);
+                             list, said);
+        free(said);
+    }
     for (char *rest = text; !failed(status) && (line = strsep(&rest, "\n"));)
         if (*line) status = add_host(h, line, 0);
     h->allocated = h->count > 0;

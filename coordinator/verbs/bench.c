@@ -82,9 +82,12 @@ static Status run_once(const BenchOptions *o, Split split, const char *folder, i
     const double begin_s = moment_s();
     Status status = shell_run(w.word, &text, &code);
     *wall_s = moment_s() - begin_s;
-    if (!failed(status) && code != 0)
+    if (!failed(status) && code != 0) {
+        char *said = shell_said(text);
         status = status_fail(code == 2 ? ERR_INPUT : ERR_NODE,
-                             "the run that was to be measured ended with status %d:\n%s", code, text);
+                             "the run that was to be measured ended with status %d: %s", code, said);
+        free(said);
+    }
     free(text);
     return status;
 }
@@ -123,8 +126,11 @@ static Status run_for_json(Words *w, const char *what, json_t **out)
     Status status = shell_run(w->word, &text, &code);
     const char *line = text ? strchr(text, '{') : NULL;
     *out = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
-    if (!failed(status) && (code != 0 || !*out))
-        status = status_fail(ERR_NODE, "the measurement of %s ended with status %d:\n%s", what, code, text ? text : "");
+    if (!failed(status) && (code != 0 || !*out)) {
+        char *said = shell_said(text);
+        status = status_fail(ERR_NODE, "the measurement of %s ended with status %d: %s", what, code, said);
+        free(said);
+    }
     free(text);
     return status;
 }

@@ -127,6 +127,10 @@ static void test_what_sbatch_says(void **state)
     say_as_sbatch(folder, "#!/bin/sh\necho 'sbatch: error: invalid account' >&2; exit 1\n");
     assert_refused(batch_submit("/o/x", NULL, &job), ERR_INPUT, "sbatch refused /o/x: sbatch: error: invalid account");
     assert_null(job);
+    say_as_sbatch(folder,
+                  "#!/bin/sh\nprintf 'error: no controller\\n\\nerror: Batch job submission failed\\n' >&2; exit 1\n");
+    assert_refused(batch_submit("/o/x", NULL, &job), ERR_INPUT,
+                   "refused /o/x: error: no controller; error: Batch job submission failed");
     say_as_sbatch(folder, "#!/bin/sh\necho queued\n");
     assert_refused(batch_submit("/o/x", NULL, &job), ERR_FATAL, "which job");
     assert_int_equal(setenv("PATH", "/nonexistent", 1), 0);

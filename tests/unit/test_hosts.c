@@ -101,6 +101,22 @@ static void test_quote(void **state)
     (void)state;
 }
 
+static void test_said(void **state)
+{
+    char long_text[3000], *said = shell_said("\r\n one\r\n \n\ntwo\n");
+    assert_string_equal(said, " one; two");
+    free(said);
+    said = shell_said("");
+    assert_string_equal(said, "");
+    free(said);
+    memset(long_text, 'x', sizeof long_text);
+    snprintf(long_text + 2980, 20, "\nthe last\n");
+    said = shell_said(long_text);
+    assert_string_equal(said, "... the last");
+    free(said);
+    (void)state;
+}
+
 static void test_run(void **state)
 {
     char *text;
@@ -186,6 +202,7 @@ int main(void)
                                       cmocka_unit_test(test_spellings),
                                       cmocka_unit_test(test_bad_files),
                                       cmocka_unit_test(test_quote),
+                                      cmocka_unit_test(test_said),
                                       cmocka_unit_test(test_run),
                                       cmocka_unit_test(test_probe)};
     folder = fixture_folder();

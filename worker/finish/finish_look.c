@@ -16,7 +16,6 @@
 #include "common/file.h"
 #include "common/finish_spec.h"
 #include "common/hash.h"
-#include "common/json_member.h"
 #include "common/moment.h"
 #include "worker/finish/label.h"
 #include "worker/finish/overlay.h"
@@ -59,6 +58,12 @@ static int characters(const char *text)
     int n = 0;
     for (; text && *text; text++) n += ((unsigned char)*text & 0xC0) != 0x80;
     return n;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
 }
 
 static void add_fault(Look *l, int64_t clip, const char *member, const char *message)
@@ -132,9 +137,9 @@ static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json
     hash_document(key, "overlays", overlays);
     json_array_foreach(overlays, i, o)
     {
-        const int width = width_of(member_filled(o, "text", member_text(o, "qr", "")));
+        const int width = width_of(*text_of(o, "text") ? text_of(o, "text") : text_of(o, "qr"));
         if (width > weight) weight = width;
-        hash_stamp(key, member_text(o, "image", ""));
+        hash_stamp(key, text_of(o, "image"));
     }
     add_unit(l, key, clip, weight, false);
 }
@@ -143,7 +148,7 @@ static double room_for(const Look *l, const json_t *voice) { return voice_room_s
 
 static bool is_by_command(const json_t *voice)
 {
-    const char *engine = member_text(voice, "engine", "");
+    const char *engine = text_of(voice, "engine");
     return *engine && strcmp(engine, "espeak") != 0;
 }
 
@@ -161,22 +166,22 @@ static void add_language(Look *l, int64_t clip, const json_t *voice)
 
 static void add_voice(Look *l, int64_t clip, const json_t *voice)
 {
-    const char *said = member_filled(voice, "text", member_text(voice, "ssml", ""));
+    const char *said = *text_of(voice, "text") ? text_of(voice, "text") : text_of(voice, "ssml");
     const double room = room_for(l, voice);
-    const bool recorded = *member_text(voice, "file", "") != 0;
+    const bool recorded = *text_of(voice, "file") != 0;
     if (!voice) return;
     if (room <= 0) return add_fault(l, clip, "voice", "voice.at is beyond the clip's end");
     if (!recorded && characters(said) * SLOWEST_S <= room) return add_language(l, clip, voice);
     Hash *key = begin_key(l, "voice");
     hash_document(key, "voice", voice);
-    hash_stamp(key, member_text(voice, "file", ""));
+    hash_stamp(key, text_of(voice, "file"));
     add_unit(l, key, clip, recorded ? INT32_MAX : characters(said), true);
 }
 
 static void look_at_music(Look *l, int64_t clip, const json_t *spec)
 {
     static char *last; /* most campaigns have one bed */
-    const char *file = member_text(spec, "file", "");
+    const char *file = text_of(spec, "file");
     const Sound *sound;
     if (!*file || (last && strcmp(last, file) == 0)) return;
     free(last);
@@ -389,7 +394,7 @@ static SaidBy said_by(const Look *l, const Unit *u)
     if (!failed(finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec))) {
         const json_t *voice = finish_spec_get(&spec, "voice");
         if (is_by_command(voice)) by = BY_COMMAND;
-        if (strcmp(member_text(voice, "voice", ""), "cameo") == 0 && !*member_text(voice, "file", "")) by = BY_PERSON;
+        if (strcmp(text_of(voice, "voice"), "cameo") == 0 && !*text_of(voice, "file")) by = BY_PERSON;
     }
     finish_spec_clear(&spec);
     return by;
