@@ -2,7 +2,11 @@
  *
  * Channels are padded to whole units of 16 bytes, and the weight lies as [Cout][tap][Cin], which is cuDNN's channels-last
  * filter and a product's B at once. By cuDNN in bf16; else the input's places are laid out as rows of a matrix, a part at a
- * time, and multiplied. A 1x1x1 convolution is a product as it is. */
+ * time, and multiplied. A 1x1x1 convolution is a product as it is.
+ *
+ * 1x3x3 over a doubled picture: of its nine taps several meet the same place of the small picture, so that each of the four
+ * pixels that a place becomes is a 2x2 convolution of the small one. The four are one convolution of four times as many
+ * channels, with a border of one place on every side, and 2.25 times fewer products than over the doubled picture. */
 #include <stdlib.h>
 
 #include "kernels/convert.h"
@@ -18,6 +22,7 @@ typedef struct {
     Tensor weight; /* [Cout padded][taps][Cin padded] in the compute type */
     Tensor bias;   /* [Cout padded] fp32 */
     int64_t in, out;
+    Conv phases; /* of 1x3x3: 1x2x2 to 4 Cout channels; packed NULL: it has none */
 } CudaConv;
 
 /* ---- weights --------------------------------------------------------------------------------------------------------------- */
@@ -26,11 +31,35 @@ static int64_t padded(int64_t channels) { return (channels + CHANNEL_UNIT - 1) /
 
 static int64_t taps_of(const Conv *c) { return (int64_t)c->kernel[0] * c->kernel[1] * c->kernel[2]; }
 
-int64_t cuda_conv_numbers(const Conv *c) { return padded(c->out) * taps_of(c) * padded(c->in); }
+static int64_t numbers_of(const Conv *c) { return padded(c->out) * taps_of(c) * padded(c->in); }
+
+/* 1x3x3 with stride 1 and a border of 1: may be asked to double its input. */
+static bool is_flat(const Conv *c)
+{
+    bool is = c->kernel[0] == 1 && c->kernel[1] == 3 && c->kernel[2] == 3;
+    for (int i = 0; i < 3; i++) is = is && c->stride[i] == 1;
+    for (int i = 0; i < 2; i++) is = is && c->pad[i][0] == 1 && c->pad[i][1] == 1;
+    return is;
+}
+
+enum { PHASES = 4, PHASE_TAPS = 4 };
+
+static Conv phases_of(const Conv *c)
+{
+    return (Conv){
+        .in = c->in, .out = PHASES * c->out, .kernel = {1, 2, 2}, .stride = {1, 1, 1}, .pad = {{1, 1}, {1, 1}}};
+}
+
+int64_t cuda_conv_numbers(const Conv *c)
+{
+    const Conv phases = phases_of(c);
+    return numbers_of(c) + (is_flat(c) ? numbers_of(&phases) : 0);
+}
 
 void cuda_conv_free(Backend *be, Conv *c)
 {
     CudaConv *p = c->packed;
+    if (p->phases.packed) cuda_conv_free(be, &p->phases);
     backend_drop(be, &p->weight);
     backend_drop(be, &p->bias);
     free(p);
@@ -48,7 +77,7 @@ static void lay_out(const float *file, const Conv *c, float *to)
 
 static Status pack(Backend *be, Tensor weight, Tensor bias, const Conv *c, CudaConv *p)
 {
-    const int64_t count = tensor_count(weight), numbers = cuda_conv_numbers(c);
+    const int64_t count = tensor_count(weight), numbers = numbers_of(c);
     float *file = malloc((size_t)count * sizeof *file), *laid = calloc((size_t)numbers, sizeof *laid);
     float *biases = calloc((size_t)p->out, sizeof *biases);
     Status status = status_ok();
@@ -67,6 +96,40 @@ static Status pack(Backend *be, Tensor weight, Tensor bias, const Conv *c, CudaC
     return status;
 }
 
+/* [Cout,Cin,9] -> [4 Cout,Cin,4]: the taps of phase (a, b), the pixel in row a and column b of the four, that meet the same place
+ * of the small picture added up. In phase 0 rows -1 | 0, +1 of the kernel meet the first | second of two rows, in phase 1
+ * rows -1, 0 | +1; the same for columns. */
+static void add_taps(const float *file, int64_t pairs, float *to)
+{
+    for (int phase = 0; phase < PHASES; phase++)
+        for (int64_t i = 0; i < pairs; i++, to += PHASE_TAPS)
+            for (int tap = 0; tap < 9; tap++) {
+                const int row = (tap / 3 + 1 - phase / 2) / 2, column = (tap % 3 + 1 - phase % 2) / 2;
+                to[row * 2 + column] += file[i * 9 + tap];
+            }
+}
+
+static Status pack_phases(Backend *be, Tensor weight, Tensor bias, const Conv *c, Conv *phases)
+{
+    const int64_t pairs = c->out * c->in;
+    float *file = malloc((size_t)pairs * 9 * sizeof *file), *biases = calloc((size_t)c->out, PHASES * sizeof *biases);
+    float *taps = calloc((size_t)pairs, PHASES * PHASE_TAPS * sizeof *taps);
+    Status status = status_fail(ERR_NODE, "out of memory for a weight of %lld numbers", (long long)pairs * 9);
+    *phases = phases_of(c);
+    if (file && biases && taps) {
+        convert_to_float(weight.data, weight.dtype, pairs * 9, file);
+        add_taps(file, pairs, taps);
+        for (int i = 0; bias.data && i < PHASES; i++)
+            convert_to_float(bias.data, bias.dtype, c->out, biases + i * c->out);
+        const int64_t dim[5] = {phases->out, c->in, 1, 2, 2};
+        status = cuda_conv_pack(be, tensor_view(taps, F32, 5, dim), tensor_view(biases, F32, 1, dim), phases);
+    }
+    free(file);
+    free(biases);
+    free(taps);
+    return status;
+}
+
 Status cuda_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c)
 {
     CudaConv *p = calloc(1, sizeof *p);
@@ -75,6 +138,7 @@ Status cuda_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c)
     p->in = padded(c->in);
     p->out = padded(c->out);
     Status status = pack(be, weight, bias, c, p);
+    if (!failed(status) && is_flat(c)) status = pack_phases(be, weight, bias, c, &p->phases);
     if (failed(status)) cuda_conv_free(be, c);
     return status;
 }
@@ -245,27 +309,26 @@ static Status conv_own(Backend *be, Tensor x, const Conv *c, Tensor out, bool ad
 
 /* ---- the ops ------------------------------------------------------------------------------------------------------------------- */
 
-/* x in the compute type with padded channels, its height and width doubled if asked; itself where it is so already */
-static Tensor conv_input(Backend *be, Tensor x, const CudaConv *p, bool doubled)
+/* x in the compute type with padded channels; itself where it is so already */
+static Tensor conv_input(Backend *be, Tensor x, const CudaConv *p)
 {
     const DType type = be->options.compute;
-    const int64_t side = doubled ? 2 : 1;
-    if (!doubled && x.dtype == type && x.dim[3] == p->in && (uintptr_t)x.data % 16 == 0) return x;
-    if (!doubled && x.dim[3] == p->in && x.dtype != type) return cuda_operand(be, x);
-    Tensor t = backend_alloc(be, type, 4, (int64_t[]){x.dim[0], side * x.dim[1], side * x.dim[2], p->in});
-    const Places j = {.kind = doubled ? PLACE_DOUBLE : PLACE_PAD_CHANNELS,
+    if (x.dtype == type && x.dim[3] == p->in && (uintptr_t)x.data % 16 == 0) return x;
+    if (x.dim[3] == p->in && x.dtype != type) return cuda_operand(be, x);
+    Tensor t = backend_alloc(be, type, 4, (int64_t[]){x.dim[0], x.dim[1], x.dim[2], p->in});
+    const Places j = {.kind = PLACE_PAD_CHANNELS,
                       .in = {x.dim[0], x.dim[1], x.dim[2], x.dim[3]},
                       .out = {t.dim[0], t.dim[1], t.dim[2], t.dim[3]}};
     if (t.data) backend_fail(be, cuda_status(launch_gather(cuda_of(be)->stream, &j, x, t), "launch_gather"));
     return t;
 }
 
-static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool add, bool doubled)
+static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool add)
 {
     const CudaConv *p = c->packed;
-    x = conv_input(be, x, p, doubled);
+    x = conv_input(be, x, p);
     if (failed(be->first)) return be->first;
-    const int64_t work = out.dim[0] * out.dim[1] * out.dim[2] * cuda_conv_numbers(c);
+    const int64_t work = out.dim[0] * out.dim[1] * out.dim[2] * numbers_of(c);
     if (is_pointwise(c) || (work < LEAST_WORK && !cuda_of(be)->always_cudnn)) return conv_own(be, x, c, out, add);
     Plan *plan = find_plan(be, x, c, p, add && p->out == c->out && out.dtype == F32, false);
     Status status = plan ? conv_cudnn(be, plan, x, c, out, add) : status_fail(ERR_INPUT, "no plan");
@@ -275,11 +338,35 @@ static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool ad
     return status.err != ERR_INPUT ? status : conv_own(be, x, c, out, add);
 }
 
-Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out) { return conv_run(be, x, c, out, false, false); }
+Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out) { return conv_run(be, x, c, out, false); }
 
-Status cuda_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c) { return conv_run(be, x, c, acc, true, false); }
+Status cuda_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c) { return conv_run(be, x, c, acc, true); }
+
+/* So many frames at a time that the phases of all stay below MATRIX_BYTES, and the same number each time: one plan. */
+static int64_t frames_at_once(Tensor phases)
+{
+    int64_t frames = phases.dim[0];
+    const int64_t frame_bytes = (int64_t)tensor_bytes(tensor_rows(phases, 0, 1));
+    while (frames > 1 && (frames * frame_bytes > MATRIX_BYTES || phases.dim[0] % frames)) frames--;
+    return frames;
+}
 
 Status cuda_conv_upsampled(Backend *be, Tensor x, const Conv *c, Tensor out)
 {
-    return conv_run(be, x, c, out, false, true);
+    const CudaConv *p = c->packed;
+    Tensor all = tensor_view(NULL, F32, 4, (int64_t[]){x.dim[0], x.dim[1] + 1, x.dim[2] + 1, p->phases.out});
+    all.dim[0] = frames_at_once(all);
+    Tensor phases = backend_alloc(be, F32, 4, all.dim);
+    if (failed(be->first)) return be->first;
+    for (int64_t t = 0; t < x.dim[0]; t += phases.dim[0]) {
+        ArenaMark mark = backend_mark(be);
+        Tensor some = tensor_rows(out, t, phases.dim[0]);
+        const Places j = {.kind = PLACE_PHASES,
+                          .in = {phases.dim[0], phases.dim[1], phases.dim[2], phases.dim[3]},
+                          .out = {some.dim[0], some.dim[1], some.dim[2], some.dim[3]}};
+        TRY(conv_run(be, tensor_rows(x, t, phases.dim[0]), &p->phases, phases, false));
+        CUDA_TRY(launch_gather(cuda_of(be)->stream, &j, phases, some));
+        backend_release(be, mark);
+    }
+    return status_ok();
 }

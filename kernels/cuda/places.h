@@ -15,7 +15,7 @@
 
 typedef enum {
     PLACE_PAD_CHANNELS, /* or cuts them off */
-    PLACE_DOUBLE,
+    PLACE_PHASES,       /* of a picture doubled in height and width: [T,h+1,w+1,4C] -> [T,2h,2w,C] (conv.c) */
     PLACE_TIME_SPLIT,
     PLACE_SHUFFLE,
     PLACE_UNSHUFFLE,
@@ -92,8 +92,8 @@ PLACES int64_t place_source(const Places *j, int64_t i)
     switch (j->kind) {
     case PLACE_PAD_CHANNELS:
         return o.c < j->in[3] ? place_index(j->in, o.t, o.h, o.w, o.c) : NOWHERE;
-    case PLACE_DOUBLE:
-        return o.c < j->in[3] ? place_index(j->in, o.t, o.h / 2, o.w / 2, o.c) : NOWHERE;
+    case PLACE_PHASES:
+        return place_index(j->in, o.t, (o.h + 1) / 2, (o.w + 1) / 2, (o.h % 2 * 2 + o.w % 2) * j->out[3] + o.c);
     case PLACE_TIME_SPLIT:
         return place_index(j->in, o.t / 2, o.h, o.w, o.t % 2 * j->out[3] + o.c);
     case PLACE_SHUFFLE: /* channel of the small picture: (c, q over width, r over height) */
