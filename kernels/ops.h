@@ -190,15 +190,17 @@ Tensor op_unpatchify(Backend *be, Tensor tokens, const int patch[3], const int64
 /* ---- video features, [T,H,W,C] ------------------------------------------------------------------------------------ */
 
 Tensor op_conv(Backend *be, Tensor x, const Conv *c); /* T outputs = (T - kt) / st + 1 */
+/* The same into out, which is given because it outlives x. */
+void op_conv_to(Backend *be, Tensor out, Tensor x, const Conv *c);
 /* conv over x with its spatial size doubled by nearest neighbour first (stride 1, kernel 1x3x3, pad 1): [T,H,W,C] -> [T,2H,2W,C'] */
 Tensor op_conv_upsampled(Backend *be, Tensor x, const Conv *c);
 void op_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c); /* acc += conv(x) */
 /* Wan's RMS norm over channels: x / max(|x|_2, 1e-12) * sqrt(C) * gain, then silu if asked */
 Tensor op_channel_norm(Backend *be, Tensor x, Tensor gain, bool silu);
+/* The same into out, which is given because it may be frames of a larger tensor. */
+void op_channel_norm_to(Backend *be, Tensor out, Tensor x, Tensor gain, bool silu);
 /* [T,H,W,2C] -> [2T,H,W,C]: frame 2t+j takes channels j*C.. of frame t */
 Tensor op_time_split(Backend *be, Tensor x);
-/* [T,H,W,C] with the frames of `before` first: [T1+T,H,W,C] (causal history in front of new frames) */
-Tensor op_concat_time(Backend *be, Tensor before, Tensor x);
 /* three projections side by side, [T, 3D] -> columns part*D .. (part+1)*D: [T,D] */
 Tensor op_columns(Backend *be, Tensor x, int64_t first, int64_t count);
 /* The other way: x [T,n] into columns first .. of dst [T,D], of the same type. */

@@ -34,8 +34,16 @@ Tensor op_conv(Backend *be, Tensor x, const Conv *c)
     Tensor out = conv_shape(x, c);
     if (!shape_check(be, conv_fits(x, c, out), "op_conv", x, conv_weight_shape(c))) return out;
     out = shape_alloc(be, out);
-    BACKEND_RUN(be, conv(be, x, c, out));
+    op_conv_to(be, out, x, c);
     return out;
+}
+
+void op_conv_to(Backend *be, Tensor out, Tensor x, const Conv *c)
+{
+    Tensor shape = conv_shape(x, c);
+    if (!shape_check(be, conv_fits(x, c, shape), "op_conv_to", x, conv_weight_shape(c))) return;
+    if (!shape_check(be, out.dtype == F32 && shape_same(out, shape), "op_conv_to", out, shape)) return;
+    BACKEND_RUN(be, conv(be, x, c, out));
 }
 
 void op_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c)
@@ -60,13 +68,18 @@ Tensor op_conv_upsampled(Backend *be, Tensor x, const Conv *c)
 
 Tensor op_channel_norm(Backend *be, Tensor x, Tensor gain, bool silu)
 {
-    int64_t c = shape_last(x);
-    Tensor out = shape_with_last(x, c, backend_branch(be));
-    bool fits = gain.data && gain.dtype == F32 && tensor_count(gain) == c;
-    if (!shape_check(be, fits, "op_channel_norm", x, gain)) return out;
-    out = shape_alloc(be, out);
-    BACKEND_RUN(be, channel_norm(be, x, gain, silu, out));
+    Tensor out = shape_alloc(be, shape_with_last(x, shape_last(x), backend_branch(be)));
+    op_channel_norm_to(be, out, x, gain, silu);
     return out;
+}
+
+void op_channel_norm_to(Backend *be, Tensor out, Tensor x, Tensor gain, bool silu)
+{
+    const bool fits = gain.data && gain.dtype == F32 && tensor_count(gain) == shape_last(x);
+    const bool same = shape_same(x, out) && out.dtype == backend_branch(be);
+    if (!shape_check(be, fits, "op_channel_norm", x, gain)) return;
+    if (!shape_check(be, same, "op_channel_norm_to", out, x)) return;
+    BACKEND_RUN(be, channel_norm(be, x, gain, silu, out));
 }
 
 Tensor op_time_split(Backend *be, Tensor x)
@@ -75,18 +88,6 @@ Tensor op_time_split(Backend *be, Tensor x)
     if (!shape_check(be, x.ndim == 4 && x.dim[3] % 2 == 0, "op_time_split", x, out)) return out;
     out = shape_alloc(be, out);
     BACKEND_RUN(be, time_split(be, x, out));
-    return out;
-}
-
-Tensor op_concat_time(Backend *be, Tensor before, Tensor x)
-{
-    Tensor out = video_shape(x.dtype, before.dim[0] + x.dim[0], x.dim[1], x.dim[2], x.dim[3]);
-    bool fits = before.ndim == 4 && x.ndim == 4;
-    for (int i = 1; i < 4; i++) fits = fits && before.dim[i] == x.dim[i];
-    if (!shape_check(be, fits, "op_concat_time", before, x)) return out;
-    out = shape_alloc(be, out);
-    op_copy(be, tensor_rows(out, 0, before.dim[0]), before);
-    op_copy(be, tensor_rows(out, before.dim[0], x.dim[0]), x);
     return out;
 }
 

@@ -42,35 +42,31 @@ static Tensor *history_of(VaeStream *s, int slot, int64_t frames, DType type, co
     if (h->data) return h;
     const int64_t shape[4] = {frames, dim[1], dim[2], dim[3]};
     *h = backend_keep(be, type, 4, shape);
-    ArenaMark mark = backend_mark(be);
-    op_copy(be, *h, backend_zeros(be, 4, shape));
-    backend_release(be, mark);
+    op_zero(be, *h);
     return h;
 }
 
-/* x with the `frames` frames before it in front; its own last frames become the history. */
-static Tensor with_history(VaeStream *s, int slot, int64_t frames, Tensor x)
+/* What a convolution reads: x, or with a gain silu(norm(x)), and in front of it the `frames` frames before it. Its own last frames
+ * become the history. */
+static Tensor with_history(VaeStream *s, int slot, int64_t frames, Tensor x, Tensor gain)
 {
     Backend *be = s->v->be;
-    Tensor *h = history_of(s, slot, frames, x.dtype, x.dim);
-    Tensor all = op_concat_time(be, *h, x);
-    op_copy(be, *h, tensor_rows(all, all.dim[0] - frames, frames));
+    const DType type = gain.data ? backend_compute(be) : x.dtype;
+    Tensor *h = history_of(s, slot, frames, type, x.dim);
+    Tensor all = backend_alloc(be, type, 4, (int64_t[]){frames + x.dim[0], x.dim[1], x.dim[2], x.dim[3]});
+    Tensor own = tensor_rows(all, frames, x.dim[0]);
+    op_copy(be, tensor_rows(all, 0, frames), *h);
+    if (gain.data)
+        op_channel_norm_to(be, own, x, gain, true);
+    else
+        op_copy(be, own, x);
+    op_copy(be, *h, tensor_rows(all, x.dim[0], frames));
     return all;
 }
 
-/* silu(norm(x)) with two frames of history in front: the normed frames themselves do not stay in the arena. */
 static Tensor normed_with_history(VaeStream *s, int slot, Tensor gain, Tensor x)
 {
-    Backend *be = s->v->be;
-    const DType type = backend_compute(be);
-    Tensor *h = history_of(s, slot, LOOK_BACK, type, x.dim);
-    Tensor all = backend_alloc(be, type, 4, (int64_t[]){LOOK_BACK + x.dim[0], x.dim[1], x.dim[2], x.dim[3]});
-    ArenaMark mark = backend_mark(be);
-    op_copy(be, tensor_rows(all, 0, LOOK_BACK), *h);
-    op_copy(be, tensor_rows(all, LOOK_BACK, x.dim[0]), op_channel_norm(be, x, gain, true));
-    op_copy(be, *h, tensor_rows(all, all.dim[0] - LOOK_BACK, LOOK_BACK));
-    backend_release(be, mark);
-    return all;
+    return with_history(s, slot, LOOK_BACK, x, gain);
 }
 
 /* x + conv(silu(norm(conv(silu(norm(x)))))); overwrites x when the width stays. */
@@ -79,9 +75,9 @@ static Tensor res_block(VaeStream *s, const VaeRes *r, Tensor x)
     Backend *be = s->v->be;
     Tensor acc = r->widens ? op_conv(be, x, &r->shortcut) : x;
     ArenaMark mark = backend_mark(be);
-    Tensor h = backend_zeros(be, 4, acc.dim);
+    Tensor h = backend_alloc(be, F32, 4, acc.dim);
     ArenaMark inner = backend_mark(be);
-    op_conv_add(be, h, normed_with_history(s, r->slot, r->norm1, x), &r->conv1);
+    op_conv_to(be, h, normed_with_history(s, r->slot, r->norm1, x), &r->conv1);
     backend_release(be, inner);
     op_conv_add(be, acc, normed_with_history(s, r->slot + 1, r->norm2, h), &r->conv2);
     backend_release(be, mark);
@@ -110,7 +106,8 @@ static void attention(VaeStream *s, Tensor x)
 static Tensor upsample(VaeStream *s, const VaeResample *r, Tensor x)
 {
     Backend *be = s->v->be;
-    if (r->in_time && !s->first) x = op_time_split(be, op_conv(be, with_history(s, r->slot, LOOK_BACK, x), &r->time));
+    if (r->in_time && !s->first)
+        x = op_time_split(be, op_conv(be, with_history(s, r->slot, LOOK_BACK, x, (Tensor){0}), &r->time));
     return op_conv_upsampled(be, x, &r->space);
 }
 
@@ -118,7 +115,7 @@ static Tensor upsample(VaeStream *s, const VaeResample *r, Tensor x)
 static Tensor join_pairs(VaeStream *s, const VaeResample *r, Tensor x)
 {
     if (!r->present || !r->in_time) return x;
-    Tensor all = with_history(s, r->slot, 1, x);
+    Tensor all = with_history(s, r->slot, 1, x, (Tensor){0});
     return s->first ? x : op_conv(s->v->be, all, &r->time);
 }
 
@@ -133,11 +130,7 @@ static Tensor mid_block(VaeStream *s, Tensor x)
  * several small ones together keep the processor busier. The numbers are the same. */
 static bool one_by_one(Tensor x) { return x.dim[0] > 1 && tensor_bytes(x) / (size_t)x.dim[0] > FRAME_BYTES; }
 
-static Tensor head(VaeStream *s, Tensor x)
-{
-    Vae *v = s->v;
-    return op_conv(v->be, normed_with_history(s, v->out_slot, v->norm_out, x), &v->out);
-}
+static Tensor head_input(VaeStream *s, Tensor x) { return normed_with_history(s, s->v->out_slot, s->v->norm_out, x); }
 
 /* ---- decoder ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -164,7 +157,7 @@ static void decode_from(VaeStream *s, int i, Tensor x, Tensor out, int64_t *row)
     } else if (i < s->v->config.stages) {
         decode_from(s, i + 1, up_stage(s, &s->v->stage[i], x), out, row);
     } else {
-        op_copy(be, tensor_rows(out, *row, x.dim[0]), head(s, x));
+        op_conv_to(be, tensor_rows(out, *row, x.dim[0]), head_input(s, x), &s->v->out);
         *row += x.dim[0];
     }
     backend_release(be, mark);
@@ -175,7 +168,7 @@ static Tensor decode_middle(VaeStream *s, Tensor latent)
     Vae *v = s->v;
     Backend *be = v->be;
     Tensor x = op_linear(be, latent, &v->quant, ACT_NONE);
-    return mid_block(s, op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x), &v->in));
+    return mid_block(s, op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x, (Tensor){0}), &v->in));
 }
 
 static Tensor decode_outer(VaeStream *s, Tensor middle)
@@ -184,7 +177,7 @@ static Tensor decode_outer(VaeStream *s, Tensor middle)
     Backend *be = s->v->be;
     const int64_t scale = c->scale_space / c->patch, frames = s->first ? 1 : c->scale_time;
     Tensor out =
-        backend_zeros(be, 4, (int64_t[]){frames, middle.dim[1] * scale, middle.dim[2] * scale, c->out_channels});
+        backend_alloc(be, F32, 4, (int64_t[]){frames, middle.dim[1] * scale, middle.dim[2] * scale, c->out_channels});
     ArenaMark mark = backend_mark(be);
     int64_t row = 0;
     decode_from(s, 0, middle, out, &row);
@@ -206,7 +199,7 @@ static Tensor down_one_by_one(VaeStream *s, const VaeStage *g, Tensor x)
 {
     Backend *be = s->v->be;
     const int64_t space = g->sample.present ? 2 : 1;
-    Tensor all = backend_zeros(be, 4, (int64_t[]){x.dim[0], x.dim[1] / space, x.dim[2] / space, g->out});
+    Tensor all = backend_alloc(be, F32, 4, (int64_t[]){x.dim[0], x.dim[1] / space, x.dim[2] / space, g->out});
     for (int64_t t = 0; t < x.dim[0]; t++) {
         ArenaMark mark = backend_mark(be);
         op_copy(be, tensor_rows(all, t, 1), down_frames(s, g, tensor_rows(x, t, 1)));
@@ -233,7 +226,7 @@ static Tensor encode_outer(VaeStream *s, Tensor pixels)
     Vae *v = s->v;
     Backend *be = v->be;
     if (v->config.patch > 1) pixels = op_pixel_unshuffle(be, pixels, v->config.patch);
-    Tensor x = op_conv(be, with_history(s, v->in_slot, LOOK_BACK, pixels), &v->in);
+    Tensor x = op_conv(be, with_history(s, v->in_slot, LOOK_BACK, pixels, (Tensor){0}), &v->in);
     for (int i = 0; i < v->config.stages; i++) x = down_stage(s, &v->stage[i], x);
     s->first = false;
     return x;
@@ -242,7 +235,7 @@ static Tensor encode_outer(VaeStream *s, Tensor pixels)
 static Tensor encode_middle(VaeStream *s, Tensor features)
 {
     Vae *v = s->v;
-    Tensor x = head(s, mid_block(s, features));
+    Tensor x = op_conv(v->be, head_input(s, mid_block(s, features)), &v->out);
     return op_columns(v->be, op_linear(v->be, x, &v->quant, ACT_NONE), 0, v->config.z_dim);
 }
 
