@@ -157,6 +157,7 @@ static Status end(Running *r, Status so_far, double limit_s, CommandAnswer *a)
         if (!failed(so_far)) so_far = status_fail(ERR_RETRY, "it took longer than %g s", limit_s);
     }
     if (failed(so_far)) return so_far;
+    a->answered = WIFEXITED(code) && WEXITSTATUS(code) <= 128; /* above: what its shell says of a signal */
     if (WIFSIGNALED(code)) return status_fail(ERR_RETRY, "it was ended by signal %d", WTERMSIG(code));
     if (WEXITSTATUS(code) != 0)
         return status_fail(ERR_RETRY, "it ended with status %d: %s", WEXITSTATUS(code),

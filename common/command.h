@@ -3,6 +3,7 @@
 #ifndef REELWRIGHT_COMMAND_H
 #define REELWRIGHT_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/status.h"
@@ -22,7 +23,8 @@ typedef struct {
 typedef struct {
     char *out; /* what it wrote to stdout, with a 0 byte behind it */
     size_t out_bytes;
-    char *err; /* to stderr, the last 64 kB, with a 0 byte behind it */
+    char *err;     /* to stderr, the last 64 kB, with a 0 byte behind it */
+    bool answered; /* it ended by itself: its status is its answer */
 } CommandAnswer;
 
 /* ERR_RETRY: it ran too long, was ended by a signal, exited with a status other than 0 (the message holds its last line) or wrote more

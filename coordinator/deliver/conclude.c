@@ -36,14 +36,19 @@ static Status write_list(Ledger *l, const char *folder)
     return status;
 }
 
-static Status write_uploads(Ledger *l, const char *folder)
+/* Also one that is there from before the campaign changed: it names customers who may have been erased since. */
+static Status write_handovers(Ledger *l, const char *folder)
 {
     Settings settings = {0};
     Status status = ledger_read_settings(l, &settings);
-    char *file = path_join(folder, "uploads.csv");
-    if (!failed(status) && settings.delivery.upload) status = deliver_write_uploads(l, file);
+    char *uploads = path_join(folder, "uploads.csv"), *webhooks = path_join(folder, "webhooks.csv");
+    if (!failed(status) && (settings.delivery.upload || file_exists(uploads)))
+        status = deliver_write_uploads(l, uploads);
+    if (!failed(status) && (settings.delivery.webhook || file_exists(webhooks)))
+        status = deliver_write_webhooks(l, webhooks);
     settings_clear(&settings);
-    free(file);
+    free(uploads);
+    free(webhooks);
     return status;
 }
 
@@ -139,7 +144,7 @@ Status conclude_pages(const char *folder)
     }
     if (l && !why) status = withdraw_write_list(l, folder);
     if (l && !why && !failed(status)) status = publish_looks(l);
-    if (l && !why && !failed(status)) status = write_uploads(l, folder);
+    if (l && !why && !failed(status)) status = write_handovers(l, folder);
     if (why) status = status_fail(status.err, "%s", why);
     ledger_close(&l);
     snapshot_clear(&s);

@@ -236,8 +236,8 @@ static Status note_settled(Deliverer *d, const Settled *s)
     char *upload = s->upload.order ? handover_document(&s->upload) : NULL;
     Status status = upload ? ledger_note_result(d->ledger, s->clip, "upload", upload) : status_ok();
     free(upload);
+    if (!failed(status) && s->upload.order) status = takeback_note(d->ledger, HANDOVER_UPLOAD, &s->upload);
     if (failed(status) || !is_uploaded(s)) return status;
-    if (s->upload.order) TRY(takeback_note(d->ledger, HANDOVER_UPLOAD, s->clip_id, &s->upload));
     if (!s->again) TRY(ledger_note_result(d->ledger, s->clip, "suppressed", NULL));
     if (!s->again && d->settings.delivery.webhook)
         TRY(ledger_note_result(d->ledger, s->clip, "webhook", "{\"done\":false}"));
@@ -274,13 +274,17 @@ static Status note_batch(Deliverer *d, int from, int to)
     return status_ok();
 }
 
-static void upload_batch(Deliverer *d, int from, int to)
+/* Hands over what is settled from `from` on, after it has noted that it will. */
+static Status hand_over(Deliverer *d, HandoverWay way, int from, int to)
 {
     Handover *wait[PLACER_CLIPS];
     int count = 0;
     for (int i = from; i < to; i++)
         if (d->settled[i].upload.order) wait[count++] = &d->settled[i].upload;
-    if (count) handover_all(HANDOVER_UPLOAD, &d->settings.delivery, NULL, wait, count, &d->failed_in_a_row);
+    if (count == 0) return status_ok();
+    TRY(takeback_note_meant(d->ledger, d->options.host, way, wait, count));
+    handover_all(way, &d->settings.delivery, d->settings.notify.secret_file, wait, count, &d->failed_in_a_row);
+    return status_ok();
 }
 
 static void take_out(Deliverer *d, int which)
@@ -312,8 +316,7 @@ static Status ask_again(Deliverer *d)
     return status;
 }
 
-/* The files are on disk; only then are the clips uploaded and delivered. Uploads are noted a few at a time: what was uploaded and not
- * noted when this process dies is uploaded again. */
+/* The files are on disk; only then are the clips uploaded, a few at a time, and delivered. */
 static Status finish_batch(Deliverer *d)
 {
     Status status = ask_again(d);
@@ -321,8 +324,8 @@ static Status finish_batch(Deliverer *d)
     const int step = d->settings.delivery.upload ? 4 * d->settings.delivery.parallel : PLACER_CLIPS;
     for (int from = 0; from < d->settled_count && !failed(status); from += step) {
         const int to = from + step < d->settled_count ? from + step : d->settled_count;
-        upload_batch(d, from, to);
-        status = note_batch(d, from, to);
+        status = hand_over(d, HANDOVER_UPLOAD, from, to);
+        if (!failed(status)) status = note_batch(d, from, to);
     }
     for (int i = 0; i < d->settled_count; i++) clear_settled(&d->settled[i]);
     d->settled_count = 0;
@@ -340,7 +343,7 @@ static Status gather_untold(void *self, const ClipRow *r)
     if (strcmp(r->state, ledger_clip_state_name(CLIP_DELIVERED)) != 0 || !handover_waits(r->result, HANDOVER_WEBHOOK))
         return status_ok();
     Settled *s = &d->settled[d->settled_count++];
-    *s = (Settled){.clip = r->clip, .clip_id = text_copy(r->clip_id)};
+    *s = (Settled){.clip = r->clip};
     return make_handover(d, HANDOVER_WEBHOOK, r, &s->upload);
 }
 
@@ -349,22 +352,19 @@ static Status note_told(Deliverer *d, const Settled *s)
     char *document = handover_document(&s->upload);
     Status status = ledger_note_result(d->ledger, s->clip, handover_way_name(HANDOVER_WEBHOOK), document);
     free(document);
-    return failed(status) || !s->upload.done ? status
-                                             : takeback_note(d->ledger, HANDOVER_WEBHOOK, s->clip_id, &s->upload);
+    return failed(status) ? status : takeback_note(d->ledger, HANDOVER_WEBHOOK, &s->upload);
 }
 
 static Status tell_batch(Deliverer *d)
 {
-    Handover *wait[PLACER_CLIPS];
-    for (int i = 0; i < d->settled_count; i++) wait[i] = &d->settled[i].upload;
-    handover_all(HANDOVER_WEBHOOK, &d->settings.delivery, d->settings.notify.secret_file, wait, d->settled_count,
-                 &d->failed_in_a_row);
-    Status status = takeback_begin(d->ledger, d->options.host);
+    Status status = hand_over(d, HANDOVER_WEBHOOK, 0, d->settled_count);
+    if (!failed(status)) status = takeback_begin(d->ledger, d->options.host);
     for (int i = 0; i < d->settled_count; i++) {
+        const char *why = d->settled[i].upload.reason;
         if (!failed(status)) status = note_told(d, &d->settled[i]);
-        if (!wait[i]->done && d->done.untold++ == 0 && d->done.not_uploaded == 0) {
+        if (why && d->done.untold++ == 0 && d->done.not_uploaded == 0) {
             free(d->first_failed);
-            d->first_failed = text_copy(wait[i]->reason);
+            d->first_failed = text_copy(why);
         }
         clear_settled(&d->settled[i]);
     }

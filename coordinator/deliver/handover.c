@@ -72,7 +72,7 @@ void handover_make(HandoverWay way, const ClipRow *r, int64_t times, const Hando
     const char *answer = json_string_value(json_object_get(upload, "answer")),
                *uploaded = json_string_value(json_object_get(upload, "key"));
     Hash *h = hash_begin();
-    *out = (Handover){.clip = r->clip};
+    *out = (Handover){.clip = r->clip, .clip_id = text_copy(r->clip_id)};
     hash_add_field(h, "campaign", "%s", from->campaign);
     hash_add_field(h, "clip", "%s", r->clip_id);
     if (times) hash_add_field(h, "withdrawn", "%lld", (long long)times);
@@ -94,7 +94,7 @@ void handover_make_withdrawal(const HandedRow *r, const HandoverFrom *from, Hand
 {
     json_t *order = json_loads(r->document, 0, NULL);
     if (!json_is_object(order)) json_decref(order), order = json_object();
-    *out = (Handover){.clip = r->id, .withdraw = true};
+    *out = (Handover){.clip = r->id, .clip_id = text_copy(r->clip_id), .withdraw = true};
     snprintf(out->key, sizeof out->key, "%s", r->key);
     address(order, "withdraw", r->clip_id, r->key, from);
     if (!json_object_get(order, "files")) json_object_set_new(order, "files", json_array());
@@ -109,11 +109,13 @@ char *handover_kept(const Handover *h)
     for (size_t k = 0; k < sizeof said_anew / sizeof *said_anew; k++) json_object_del(o, said_anew[k]);
     json_array_foreach(json_object_get(o, "files"), i, file) json_object_del(file, "path");
     if (h->answer && *h->answer) json_object_set_new(o, "uploaded", json_string(h->answer));
+    if (!h->done) json_object_set_new(o, "perhaps", json_true());
     return dump(o);
 }
 
 void handover_clear(Handover *h)
 {
+    free(h->clip_id);
     free(h->order);
     free(h->answer);
     free(h->reason);
@@ -147,6 +149,7 @@ static Status upload(const DeliverySettings *s, Handover *h)
     CommandAnswer a;
     Status status = command_run(&c, &a);
     if (!failed(status)) h->answer = answer_of(a.out);
+    h->unknown = h->unknown || !a.answered;
     command_clear(&a);
     return status;
 }
@@ -176,8 +179,9 @@ static char *event_body(const Handover *h)
     return dump(o);
 }
 
-static Status post(const Work *w, const Handover *h)
+static Status post(const Work *w, Handover *h)
 {
+    bool answered = false;
     char other[HASH_TEXT], *what = text_format("%s%s", h->withdraw ? "withdraw " : "", h->key);
     hash_bytes(what, strlen(what), other);
     char *body = event_body(h), *id = text_format("msg_%.24s", h->withdraw ? other : h->key);
@@ -187,8 +191,11 @@ static Status post(const Work *w, const Handover *h)
                            .body = body,
                            .key = w->key,
                            .key_bytes = w->key_bytes,
-                           .timestamp_s = (int64_t)moment_wall_s()};
+                           .timestamp_s = (int64_t)moment_wall_s(),
+                           .limit_s = w->settings->time_limit_s,
+                           .answered = &answered};
     Status status = webhook_post(&p);
+    h->unknown = h->unknown || !answered;
     free(body);
     free(id);
     return status;

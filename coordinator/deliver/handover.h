@@ -8,10 +8,12 @@
  * - `key` is the same whenever the same files of the same clip are handed over, and another one when a file is another: a receiver that keeps
  *   it takes nothing twice, also when this process dies between the upload and its note.
  * - A clip that was uploaded, or told of, and is withdrawn since (a consent was taken back) is handed over once more: "action": "withdraw", the
- *   same key and files without paths, and "uploaded", what the upload answered; the event is "clip.withdrawn", with an id of its own. So is each
+ *   same key and files without paths, and "uploaded", what the upload answered, or "perhaps": true when it gave no answer; the event is "clip.withdrawn", with an id of its own. So is each
  *   version that was ever taken, under its own key (ledger/handed.h). A clip that is delivered again after that has another key.
  * - So is one whose row left the table, or is erased because its customer, or whom it shows, wants that; before its data go. When they do not take it, the clip is
  *   called by its tombstone's name the next time, and has no files: the key says which it is.
+ * - What is handed over is noted before (ledger/handed.h): of an upload that got no answer, or whose note this process did not live to write, nobody
+ *   knows whether it was taken, so a withdrawal asks for it too.
  * - A clip is delivered when it was uploaded. One that was not stays approved, with its reason, and the next delivery hands over that one
  *   alone.
  * - The webhook is told after that, of what the ledger says: {"event": "clip.delivered", ...} as the other events (watch/webhook.h), its id
@@ -37,10 +39,11 @@ const char *handover_way_name(HandoverWay way); /* as the clip's document calls 
 typedef struct {  /* of one clip; handover_clear */
     int64_t clip; /* of a withdrawal: HandedRow.id */
     bool withdraw;
+    char *clip_id;
     char *order; /* JSON */
     char key[HASH_TEXT];
     /* what became of it */
-    bool done;
+    bool done, unknown; /* unknown: a try got no answer, so the receiver may have it or not */
     int tries;
     char *answer, *reason; /* reason NULL: done */
 } Handover;
@@ -59,7 +62,7 @@ void handover_all(HandoverWay way, const DeliverySettings *s, const char *secret
 
 /* As the clip's document keeps it; free() it. */
 char *handover_document(const Handover *h);
-/* What handed_note keeps of one that was taken; free() it. */
+/* What handed_note keeps of one that was taken, and handed_note_meant of one that is about to be handed over; free() it. */
 char *handover_kept(const Handover *h);
 bool handover_waits(const char *document, HandoverWay way); /* it was to be handed over, and has not been */
 /* Why the clip of this document was not delivered, or nobody told of it, "upload: ..."; NULL: it was. free() it. */

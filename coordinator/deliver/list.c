@@ -75,6 +75,7 @@ static Status put_json_fields(FILE *f, const char *json)
 typedef struct {
     FILE *file;
     char *model;
+    HandoverWay way; /* of a list of handovers */
 } List;
 
 /* Names of a JSON list, "name;city". */
@@ -170,37 +171,49 @@ static Status put_row(void *self, const ClipRow *r)
     return status_ok();
 }
 
-static Status put_upload(void *self, const ClipRow *r)
+static void put_handover(const List *list, const char *clip_id, const char *state, const json_t *document)
 {
-    List *list = self;
-    json_t *result = *r->result ? json_loads(r->result, 0, NULL) : NULL;
-    const json_t *upload = json_object_get(result, handover_way_name(HANDOVER_UPLOAD));
-    const char *answer = json_string_value(json_object_get(upload, "answer")),
-               *reason = json_string_value(json_object_get(upload, "reason"));
+    const json_t *uploaded = json_object_get(document, "uploaded");
+    const char *answer = json_string_value(uploaded ? uploaded : json_object_get(document, "answer")),
+               *reason = json_string_value(json_object_get(document, "reason"));
+    const json_t *tries = json_object_get(document, "tries");
     char when[32] = "";
-    if (json_is_true(json_object_get(upload, "done")))
-        events_time(json_number_value(json_object_get(upload, "at")), when);
-    if (upload) {
-        put_field(list->file, r->clip_id);
-        fprintf(list->file, ",%s,%s,", r->state, when);
+    if (json_is_true(json_object_get(document, "done")))
+        events_time(json_number_value(json_object_get(document, "at")), when);
+    put_field(list->file, clip_id);
+    fprintf(list->file, ",%s,%s,", state, when);
+    if (list->way == HANDOVER_UPLOAD) {
         put_field(list->file, answer ? answer : "");
-        fprintf(list->file, ",%lld,", (long long)json_integer_value(json_object_get(upload, "tries")));
-        put_field(list->file, reason ? reason : "");
-        putc('\n', list->file);
+        putc(',', list->file);
     }
+    if (tries) fprintf(list->file, "%lld", (long long)json_integer_value(tries));
+    putc(',', list->file);
+    put_field(list->file, reason ? reason : json_is_false(json_object_get(document, "done")) ? "not tried yet" : "");
+    putc('\n', list->file);
+}
+
+static Status put_handed(void *self, const ClipRow *r)
+{
+    const List *list = self;
+    json_t *result = *r->result ? json_loads(r->result, 0, NULL) : NULL;
+    const json_t *document = json_object_get(result, handover_way_name(list->way));
+    if (document) put_handover(list, r->clip_id, r->state, document);
     json_decref(result);
     return status_ok();
 }
 
-static Status put_taken_back(void *self, const HandedRow *r)
+static Status put_open(void *self, const HandedRow *r)
 {
-    List *list = self;
+    const List *list = self;
+    const char *state = strcmp(r->state, "owed") == 0        ? "to be withdrawn"
+                        : strcmp(r->state, "withdrawn") == 0 ? r->state
+                        : list->way == HANDOVER_UPLOAD       ? "perhaps uploaded"
+                                                             : "perhaps told";
     json_t *document = json_loads(r->document, 0, NULL);
-    const char *answer = json_string_value(json_object_get(document, "uploaded"));
-    put_field(list->file, r->clip_id);
-    fprintf(list->file, ",%s,,", r->withdrawn ? "withdrawn" : "to be withdrawn");
-    put_field(list->file, answer ? answer : "");
-    fputs(",,\n", list->file);
+    if (*r->reason) json_object_set_new(document, "tries", json_integer(r->tries));
+    if (strcmp(r->state, "owed") == 0)
+        json_object_set_new(document, "reason", json_string(*r->reason ? r->reason : "not tried yet"));
+    put_handover(list, r->clip_id, state, document);
     json_decref(document);
     return status_ok();
 }
@@ -225,7 +238,7 @@ static Status put_list(Ledger *l, FILE *f)
     Status status = ledger_read_settings(l, &settings);
     if (!failed(status) && settings.list_bom) fputs("\xef\xbb\xbf", f);
     settings_clear(&settings);
-    List list = {f, text_format("%s@%.12s", path_name(s.model_folder), s.model_hash)};
+    List list = {.file = f, .model = text_format("%s@%.12s", path_name(s.model_folder), s.model_hash)};
     if (!failed(status)) status = ledger_read_columns(l, &columns);
     if (!failed(status)) status = put_json_fields(f, columns);
     for (int i = 0; i < LIST_COLUMNS && !failed(status); i++)
@@ -237,13 +250,19 @@ static Status put_list(Ledger *l, FILE *f)
     return status;
 }
 
-static Status put_uploads(Ledger *l, FILE *f)
+static Status put_handovers(Ledger *l, FILE *f, HandoverWay way)
 {
-    List list = {.file = f};
-    fputs("clip_id,status,uploaded_at,answer,tries,reason\n", f);
-    TRY(put_rows(l, &list, put_upload));
-    return handed_read_taken_back(l, handover_way_name(HANDOVER_UPLOAD), (HandedSink){put_taken_back, &list});
+    List list = {.file = f, .way = way};
+    fputs(way == HANDOVER_UPLOAD ? "clip_id,status,uploaded_at,answer,tries,reason\n"
+                                 : "clip_id,status,told_at,tries,reason\n",
+          f);
+    TRY(put_rows(l, &list, put_handed));
+    return handed_read_open(l, handover_way_name(way), (HandedSink){put_open, &list});
 }
+
+static Status put_uploads(Ledger *l, FILE *f) { return put_handovers(l, f, HANDOVER_UPLOAD); }
+
+static Status put_webhooks(Ledger *l, FILE *f) { return put_handovers(l, f, HANDOVER_WEBHOOK); }
 
 static Status write_whole(Ledger *l, const char *file, Status (*put)(Ledger *l, FILE *f))
 {
@@ -268,3 +287,5 @@ static Status write_whole(Ledger *l, const char *file, Status (*put)(Ledger *l, 
 Status deliver_write_list(Ledger *l, const char *file) { return write_whole(l, file, put_list); }
 
 Status deliver_write_uploads(Ledger *l, const char *file) { return write_whole(l, file, put_uploads); }
+
+Status deliver_write_webhooks(Ledger *l, const char *file) { return write_whole(l, file, put_webhooks); }

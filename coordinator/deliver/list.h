@@ -12,8 +12,11 @@
 
 Status deliver_write_list(Ledger *l, const char *file);
 /* What became of each clip's upload: clip_id, status, uploaded_at, answer (what the command printed), tries, reason. Behind them a line for each
- * upload that was taken and may not be shown any more: its status is "to be withdrawn" until the command has taken that, then "withdrawn". */
+ * upload that was taken and may not be shown any more: its status is "to be withdrawn" until the command has taken that, then "withdrawn". And one for
+ * each of which nobody knows whether it was taken: "perhaps uploaded". */
 Status deliver_write_uploads(Ledger *l, const char *file);
+/* The same of the webhook: clip_id, status, told_at, tries, reason. */
+Status deliver_write_webhooks(Ledger *l, const char *file);
 
 /* A spreadsheet would compute this cell, whoever wrote it ("CSV injection"): the list has an apostrophe before it, which spreadsheets take for "this
  * is text". A signed number and a telephone number are none. */

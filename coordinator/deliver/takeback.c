@@ -23,10 +23,23 @@ Status takeback_begin(Ledger *l, const char *host)
     return ledger_begin(l, moment_wall_s());
 }
 
-Status takeback_note(Ledger *l, HandoverWay way, const char *clip_id, const Handover *h)
+Status takeback_note_meant(Ledger *l, const char *host, HandoverWay way, Handover *const *h, int count)
 {
+    Status status = takeback_begin(l, host);
+    for (int i = 0; i < count && !failed(status); i++) {
+        char *kept = handover_kept(h[i]);
+        status = handed_note_meant(l, handover_way_name(way), h[i]->key, h[i]->clip_id, kept);
+        free(kept);
+    }
+    if (failed(status)) return ledger_rollback(l), status;
+    return ledger_commit(l);
+}
+
+Status takeback_note(Ledger *l, HandoverWay way, const Handover *h)
+{
+    if (!h->done) return handed_note_missed(l, handover_way_name(way), h->key, h->unknown);
     char *kept = handover_kept(h);
-    Status status = handed_note(l, handover_way_name(way), h->key, clip_id, kept);
+    Status status = handed_note(l, handover_way_name(way), h->key, h->clip_id, kept);
     free(kept);
     return status;
 }
@@ -47,7 +60,9 @@ static Status tell(Ledger *l, HandoverWay way, const Settings *s, Batch *b, int 
     handover_all(way, &s->delivery, s->notify.secret_file, wait, b->count, failed_in_a_row);
     Status status = takeback_begin(l, t->host);
     for (int i = 0; i < b->count; i++) {
-        if (!failed(status) && wait[i]->done) status = handed_note_told(l, wait[i]->clip);
+        if (failed(status)) break;
+        status = wait[i]->done ? handed_note_told(l, wait[i]->clip)
+                               : handed_note_untold(l, wait[i]->clip, wait[i]->tries, wait[i]->reason);
         if (!wait[i]->done && !t->first_failed) t->first_failed = text_copy(wait[i]->reason);
     }
     if (failed(status)) return ledger_rollback(l), status;

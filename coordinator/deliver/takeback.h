@@ -7,8 +7,10 @@
 /* Begins a round; with an epoch of this host's process when it has none. */
 Status takeback_begin(Ledger *l, const char *host);
 
-/* Inside a round: the receiver took this handover. */
-Status takeback_note(Ledger *l, HandoverWay way, const char *clip_id, const Handover *h);
+/* In a round of its own: these are about to be handed over. Then whatever happens to this process, a withdrawal asks for them. */
+Status takeback_note_meant(Ledger *l, const char *host, HandoverWay way, Handover *const *h, int count);
+/* Inside a round: what became of this handover. */
+Status takeback_note(Ledger *l, HandoverWay way, const Handover *h);
 
 typedef struct {
     HandoverFrom from;

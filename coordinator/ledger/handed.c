@@ -10,23 +10,46 @@ Status handed_note(Ledger *l, const char *way, const char *key, const char *clip
                           "tttt", way, key, clip_id, document);
 }
 
+Status handed_note_meant(Ledger *l, const char *way, const char *key, const char *clip_id, const char *document)
+{
+    TRY(handed_note_missed(l, way, key,
+                           true)); /* an earlier process meant it, too, and did not say what became of it */
+    return ledger_sql_run(l,
+                          "INSERT INTO handed(way, key, clip_id, state, document) VALUES(?1, ?2, ?3, 'meant', ?4)"
+                          " ON CONFLICT(way, key) DO NOTHING",
+                          "tttt", way, key, clip_id, document);
+}
+
+Status handed_note_missed(Ledger *l, const char *way, const char *key, bool unknown)
+{
+    if (unknown)
+        return ledger_sql_run(l, "UPDATE handed SET state = 'perhaps' WHERE way = ?1 AND key = ?2 AND state = 'meant'",
+                              "tt", way, key);
+    return ledger_sql_run(l, "DELETE FROM handed WHERE way = ?1 AND key = ?2 AND state = 'meant'", "tt", way, key);
+}
+
 Status handed_take_back(Ledger *l, const char *clip_id)
 {
-    return ledger_sql_run(l, "UPDATE handed SET state = 'owed' WHERE clip_id = ?1 AND state = 'taken'", "t", clip_id);
+    return ledger_sql_run(
+        l, "UPDATE handed SET state = 'owed' WHERE clip_id = ?1 AND state IN ('taken', 'meant', 'perhaps')", "t",
+        clip_id);
 }
 
 static Status give(Query q, HandedSink sink)
 {
     while (ledger_sql_next(&q)) {
-        const HandedRow r = {ledger_sql_int(&q, 0), ledger_sql_text(&q, 1), ledger_sql_text(&q, 2),
-                             ledger_sql_text(&q, 3), ledger_sql_int(&q, 4) != 0};
+        const HandedRow r = {ledger_sql_int(&q, 0),  ledger_sql_text(&q, 1), ledger_sql_text(&q, 2),
+                             ledger_sql_text(&q, 3), ledger_sql_text(&q, 4), ledger_sql_int(&q, 5),
+                             ledger_sql_text(&q, 6)};
         Status status = sink.row(sink.self, &r);
         if (failed(status)) return ledger_sql_end(&q), status;
     }
     return q.status;
 }
 
-#define HANDED_COLUMNS "SELECT id, clip_id, key, document, state = 'withdrawn' FROM handed WHERE "
+#define HANDED_COLUMNS                                                                                                 \
+    "SELECT id, clip_id, key, json_remove(document, '$.untold'), state, json_extract(document, '$.untold.tries'),"     \
+    " json_extract(document, '$.untold.reason') FROM handed WHERE "
 
 Status handed_read_owed(Ledger *l, const char *way, int64_t after, int most, HandedSink sink)
 {
@@ -35,7 +58,7 @@ Status handed_read_owed(Ledger *l, const char *way, int64_t after, int most, Han
                 sink);
 }
 
-Status handed_read_taken_back(Ledger *l, const char *way, HandedSink sink)
+Status handed_read_open(Ledger *l, const char *way, HandedSink sink)
 {
     return give(ledger_sql_query(l, HANDED_COLUMNS "way = ?1 AND state <> 'taken' ORDER BY id", "t", way), sink);
 }
@@ -53,7 +76,17 @@ Status handed_note_told(Ledger *l, int64_t id)
                        "DELETE FROM handed WHERE id = ?1 AND EXISTS(SELECT 1 FROM clips WHERE clips.clip_id = "
                        "handed.clip_id AND state = 'erased')",
                        "i", id));
-    return ledger_sql_run(l, "UPDATE handed SET state = 'withdrawn' WHERE id = ?1", "i", id);
+    return ledger_sql_run(
+        l, "UPDATE handed SET state = 'withdrawn', document = json_remove(document, '$.untold') WHERE id = ?1", "i",
+        id);
+}
+
+Status handed_note_untold(Ledger *l, int64_t id, int64_t tries, const char *reason)
+{
+    return ledger_sql_run(l,
+                          "UPDATE handed SET document = json_set(document, '$.untold', json_object('tries', ?2, "
+                          "'reason', ?3)) WHERE id = ?1",
+                          "iit", id, tries, reason);
 }
 
 Status handed_count_withdrawn(Ledger *l, const char *clip_id, int64_t *keys)
@@ -67,7 +100,7 @@ Status handed_erase(Ledger *l, const char *clip_id, const char *tombstone)
     TRY(ledger_sql_run(l, "DELETE FROM handed WHERE clip_id = ?1 AND state <> 'owed'", "t", clip_id));
     TRY(ledger_sql_run(l,
                        "UPDATE handed SET clip_id = ?2, document = json_remove(document, '$.files', '$.page', "
-                       "'$.captions', '$.variant') WHERE clip_id = ?1",
+                       "'$.captions', '$.variant', '$.untold') WHERE clip_id = ?1",
                        "tt", clip_id, tombstone));
     return ledger_sql_run(l, "UPDATE revocations SET clip_id = ?2, reason = '', file = '' WHERE clip_id = ?1", "tt",
                           clip_id, tombstone);

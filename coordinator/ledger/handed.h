@@ -3,12 +3,19 @@
  *
  * A clip that is made and delivered again has another key, so one clip may have several. When it is revoked or erased, or its row leaves
  * the table, all of them are owed: whoever took one is told that it is withdrawn (deliver/takeback.h), and asked again until they take
- * that. A key that is delivered once more before that is not owed any more. */
+ * that. A key that is delivered once more before that is not owed any more.
+ *
+ * A handover is noted before it begins: "meant". Then it is "taken", or, when the receiver says no, the note goes again. Where nobody knows, because the
+ * receiver did not answer in time or this process died before its second note, it is "perhaps" taken, and is owed with the others. */
 #ifndef REELWRIGHT_LEDGER_HANDED_H
 #define REELWRIGHT_LEDGER_HANDED_H
 
 #include "coordinator/ledger/ledger.h"
 
+/* Inside a round: it is about to be handed over. Nothing changes where the key is known already. */
+Status handed_note_meant(Ledger *l, const char *way, const char *key, const char *clip_id, const char *document);
+/* Inside a round: the receiver did not take what was meant for it; unknown: or perhaps it did. */
+Status handed_note_missed(Ledger *l, const char *way, const char *key, bool unknown);
 /* Inside a round: the receiver took it. way: "upload" or "webhook"; document: JSON, all that a withdrawal has to say beside the key. */
 Status handed_note(Ledger *l, const char *way, const char *key, const char *clip_id, const char *document);
 
@@ -17,8 +24,10 @@ Status handed_take_back(Ledger *l, const char *clip_id);
 
 typedef struct { /* texts borrowed until the next */
     int64_t id;
-    const char *clip_id, *key, *document;
-    bool withdrawn; /* its receiver has taken that */
+    const char *clip_id, *key, *document, *state;
+    /* of the last time that its receiver did not take the withdrawal */
+    int64_t tries;
+    const char *reason; /* "": it was not asked yet */
 } HandedRow;
 typedef struct {
     Status (*row)(void *self, const HandedRow *row);
@@ -26,12 +35,14 @@ typedef struct {
 } HandedSink;
 /* What is owed by one way, in the order of ids: the first `most` above `after`. */
 Status handed_read_owed(Ledger *l, const char *way, int64_t after, int most, HandedSink sink);
-/* What is owed or withdrawn by one way. */
-Status handed_read_taken_back(Ledger *l, const char *way, HandedSink sink);
+/* What was handed over by one way and does not count as taken: perhaps taken, owed, withdrawn. */
+Status handed_read_open(Ledger *l, const char *way, HandedSink sink);
 /* Of how many clips something is owed by one of these two ways; "": by none. */
 Status handed_count_owed(Ledger *l, const char *way, const char *other, int64_t *clips);
 /* Inside a round: the receiver has taken that it is withdrawn. Nothing stays of an erased clip; of others the key. */
 Status handed_note_told(Ledger *l, int64_t id);
+/* Inside a round: the receiver has not taken that, so often as it was asked, for this reason. */
+Status handed_note_untold(Ledger *l, int64_t id, int64_t tries, const char *reason);
 /* How many keys of this clip were withdrawn. */
 Status handed_count_withdrawn(Ledger *l, const char *clip_id, int64_t *keys);
 

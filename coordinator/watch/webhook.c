@@ -89,6 +89,11 @@ static size_t ignore(char *data, size_t size, size_t count, void *self)
     return size * count;
 }
 
+static double limit_s(const WebhookPost *p)
+{
+    return 0 < p->limit_s && p->limit_s < WHOLE_MS / 1e3 ? p->limit_s : WHOLE_MS / 1e3;
+}
+
 static void set_up(CURL *c, const WebhookPost *p, const struct curl_slist *headers)
 {
     curl_easy_setopt(c, CURLOPT_URL, p->address);
@@ -96,7 +101,7 @@ static void set_up(CURL *c, const WebhookPost *p, const struct curl_slist *heade
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L); /* a thread of a process that has its own use for signals */
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)WHOLE_MS);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(limit_s(p) * 1e3));
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)strlen(p->body));
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, p->body);
@@ -106,8 +111,9 @@ static void set_up(CURL *c, const WebhookPost *p, const struct curl_slist *heade
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, p);
 }
 
-static Status status_of_answer(CURLcode code, long answer, const char *host)
+static Status status_of_answer(CURLcode code, long answer, const char *host, double limit)
 {
+    if (code == CURLE_OPERATION_TIMEDOUT) return status_fail(ERR_RETRY, "%s: no answer within %g s", host, limit);
     if (code != CURLE_OK) return status_fail(ERR_RETRY, "%s: %s", host, curl_easy_strerror(code));
     if (answer >= 200 && answer < 300) return status_ok();
     ErrClass err = answer == 408 || answer == 429 || answer >= 500 ? ERR_RETRY : ERR_INPUT;
@@ -123,11 +129,12 @@ Status webhook_post(const WebhookPost *p)
     CURLcode code = curl_easy_perform(c);
     long answer = 0;
     curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &answer);
+    if (p->answered) *p->answered = code == CURLE_OK;
     const char *host = strstr(p->address, "//");
     char name[128];
     host = host ? host + 2 : p->address;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(host, "/?#"), host);
-    Status status = status_of_answer(code, answer, name);
+    Status status = status_of_answer(code, answer, name, limit_s(p));
     curl_slist_free_all(headers);
     curl_easy_cleanup(c);
     return status;

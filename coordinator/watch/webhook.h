@@ -18,6 +18,9 @@ typedef struct {
     const unsigned char *key; /* NULL: not signed */
     size_t key_bytes;
     int64_t timestamp_s;
+    double limit_s; /* it waits no longer for the answer, and never longer than 10 s; 0: 10 s */
+    bool *
+        answered; /* true: there was an answer, whichever; false: nobody knows whether it arrived. NULL: not asked for */
     bool (*must_end)(void *self); /* asked now and then: true ends it. NULL: nobody asks */
     void *self;
 } WebhookPost;

@@ -220,6 +220,22 @@ static void test_what_nobody_takes_is_logged_and_holds_nothing_up(void **state)
     close_fixture(&f);
 }
 
+static void test_a_post_waits_as_long_as_it_may(void **state)
+{
+    (void)state;
+    Fixture f = {.server.answer = {0, 503}};
+    bool answered = true;
+    open_fixture(&f);
+    WebhookPost p = {
+        .address = f.settings.webhook, .id = "msg_1", .body = "{}", .limit_s = 0.25, .answered = &answered};
+    assert_refused(webhook_post(&p), ERR_RETRY, "no answer within 0.25 s");
+    assert_false(answered);
+    p.limit_s = 600; /* an upload's limit: a webhook does not wait so long */
+    assert_refused(webhook_post(&p), ERR_RETRY, "answered with status 503");
+    assert_true(answered);
+    close_fixture(&f);
+}
+
 static void test_a_command_reads_the_event(void **state)
 {
     (void)state;
@@ -296,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_an_event_is_posted_signed_and_tried_again),
         cmocka_unit_test(test_the_signature_is_the_standard_one),
         cmocka_unit_test(test_what_nobody_takes_is_logged_and_holds_nothing_up),
+        cmocka_unit_test(test_a_post_waits_as_long_as_it_may),
         cmocka_unit_test(test_a_command_reads_the_event),
         cmocka_unit_test(test_nobody_to_tell_and_a_missing_key),
         cmocka_unit_test(test_a_logbook_is_bounded),
