@@ -13,6 +13,8 @@ typedef struct {             /* borrowed */
     double shot_s;
     /* Of the i-th clip: what is wrong with this member of its document, "overlays[0].text", "voice". In the clips' order. */
     void (*found)(void *self, int64_t i, const char *member, const char *message);
+    /* Of the i-th clip and so many others: what is no fault and may yet be a mistake. */
+    void (*noted)(void *self, int64_t i, const char *member, const char *message, int64_t others);
     /* There was no time for so many texts and voices that differ. */
     void (*left)(void *self, int64_t texts, int64_t voices);
     void *self;

@@ -52,8 +52,11 @@ static void compile_slots(FinishKeys *k)
                {FINISH_VOICE_PHONETIC, "voice.phonetic", "phonetic", f->voice.phonetic, TEMPLATE_CLEAN, false},
                {FINISH_MUSIC_FILE, "music.file", "file", f->music.file, TEMPLATE_RAW, true},
                {FINISH_LABEL_TEXT, "label.text", "text", f->label.text, TEMPLATE_SHOWN, false}};
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        if (row[i].text && is_blank(row[i].text) && row[i].at != FINISH_LABEL_TEXT)
+            faults_add(k->l->faults, place_of(k->l, row[i].key, 0), "empty; expected a value, or no such key");
         k->slot[row[i].at] = make_slot(k, row[i].key, row[i].member, row[i].text, 0, row[i].form, row[i].is_file);
+    }
 }
 
 static void compile_overlay(FinishKeys *k, const CampaignOverlay *o)
@@ -63,6 +66,13 @@ static void compile_overlay(FinishKeys *k, const CampaignOverlay *o)
     if (given != 1) {
         faults_add(k->l->faults, place, "%s, expected one of text, image and qr",
                    given ? "more than one of them" : "nothing to show");
+        return;
+    }
+    if (is_blank(o->text ? o->text : o->image ? o->image : o->qr)) {
+        faults_add(k->l->faults, place, "%s is empty, expected what to show",
+                   o->text    ? "text"
+                   : o->image ? "image"
+                              : "qr");
         return;
     }
     FinishOverlay *s = &k->overlay[k->overlay_count++];

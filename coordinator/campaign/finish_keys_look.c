@@ -1,8 +1,10 @@
 /* finish_keys_look.c - the plan's documents shown to the worker's libraries, and what these find told by row and column. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
+#include "common/finish_spec.h"
 #include "common/plural.h"
 #include "coordinator/campaign/finish_keys_parts.h"
 
@@ -40,7 +42,7 @@ static const FinishSlot *slot_named(const FinishKeys *k, const char *member)
 /* "overlays[1].from: begins at 9 s": no cell of the table decides about that. */
 static bool is_own(const char *member)
 {
-    static const char *const keys[] = {".from", ".place", ".style.font"};
+    static const char *const keys[] = {".from", ".place", ".style.font", ".engine"};
     const char *key = strchr(member, '.');
     for (size_t i = 0; key && i < sizeof keys / sizeof *keys; i++)
         if (strcmp(key, keys[i]) == 0) return true;
@@ -66,9 +68,22 @@ static void found(void *self, int64_t i, const char *member, const char *message
     Place place = finish_keys_slot_place(n->keys, s, n->row[i]);
     if (is_own(member)) {
         if (is_told(n, member, message)) return;
-        place = (Place){n->keys->l->campaign->file, s->line, s->key};
+        const bool is_engine = strcmp(member, "voice.engine") == 0;
+        const int line = is_engine ? campaign_file_line(&n->keys->l->file, member) : s->line;
+        place = (Place){n->keys->l->campaign->file, line, is_engine ? member : s->key};
     }
     faults_add(n->keys->l->faults, place, "%s: %s", member, message);
+}
+
+static void noted(void *self, int64_t i, const char *member, const char *message, int64_t others)
+{
+    const Looking *n = self;
+    const int64_t row = n->row[i];
+    const Place place = finish_keys_slot_place(n->keys, slot_named(n->keys, member), row);
+    char *more =
+        others ? text_format(" (and of %lld other row%s)", (long long)others, plural_s(others)) : text_copy("");
+    faults_warn(n->keys->l->faults, place, n->keys->l->campaign->clip[row].clip_id, "%s: %s%s", member, message, more);
+    free(more);
 }
 
 static void left(void *self, int64_t texts, int64_t voices)
@@ -97,11 +112,47 @@ static void left(void *self, int64_t texts, int64_t voices)
             (long long)voices, plural_s(voices), voices == 1 ? "s was" : " were");
 }
 
+static double length_of(const FinishKeys *k, const Rendition *r)
+{
+    return fmax((double)k->l->base.frames / k->l->base.fps, r->min_s);
+}
+
+/* The shortest video that is made; posters and moving pictures for mail show every code. NULL: no video. */
+static const Rendition *shortest_of(const FinishKeys *k)
+{
+    const Campaign *c = k->l->campaign;
+    const Rendition *shortest = NULL;
+    for (int i = 0; i < c->rendition_count; i++) {
+        const Rendition *r = &c->rendition[i];
+        const bool is_video = strcmp(finish_spec_ending(r), "mp4") == 0;
+        if (is_video && (!shortest || length_of(k, r) < length_of(k, shortest))) shortest = r;
+    }
+    return shortest;
+}
+
+/* A code that nobody has time to point a telephone at. The gate reads it where it can be read, in the middle of its time. */
+static void warn_of_short_codes(const FinishKeys *k)
+{
+    static const double LEAST_S = 1;
+    const Rendition *r = shortest_of(k);
+    for (int i = 0; r && i < k->l->file.overlays.count && i < k->overlay_count; i++) {
+        const CampaignOverlay *o = (const CampaignOverlay *)k->l->file.overlays.item + i;
+        const FinishSlot *s = &k->overlay[i].value;
+        const double end = length_of(k, r), to = o->to > 0 ? fmin(o->to, end) : end, shown_s = fmax(0, to - o->from);
+        if (!o->qr || shown_s >= LEAST_S) continue;
+        faults_warn(k->l->faults, (Place){k->l->campaign->file, s->line, s->key}, "",
+                    "overlays[%d].qr is shown for %.2f s in the rendition %s, which ends at %.3g s: too short to point "
+                    "a telephone at it; expected a second or more",
+                    i, shown_s, r->name, end);
+    }
+}
+
 Status finish_keys_look(FinishKeys *k)
 {
     const Campaign *c = k->l->campaign;
     bool any = k->overlay_count > 0 || k->l->file.label.profile_given || k->slot[FINISH_MUSIC_FILE].text;
     for (int i = FINISH_VOICE_TEXT; i <= FINISH_VOICE_PHONETIC; i++) any = any || k->slot[i].text;
+    warn_of_short_codes(k);
     if (!look || !any) return status_ok();
     Looking n = {.keys = k, .row = memory_get((size_t)c->clip_count + 1, sizeof *n.row)};
     const char **clip = memory_get((size_t)c->clip_count + 1, sizeof *clip);
@@ -109,6 +160,7 @@ Status finish_keys_look(FinishKeys *k)
                          .clip = clip,
                          .shot_s = (double)k->l->base.frames / k->l->base.fps,
                          .found = found,
+                         .noted = noted,
                          .left = left,
                          .self = &n};
     /* Where nothing depends on the row, one is enough. */

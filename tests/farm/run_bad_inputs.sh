@@ -24,7 +24,14 @@ tone 0.6 -ar 8000 low.wav
 tone 0.6 -c:a pcm_s24le deep.wav
 tone 0.6 -f wav pipe:1 >pipe.wav # says of its length that it does not know it
 tone 1.5 long.wav; tone 1.5 long.flac; tone 1.5 long.mp3; tone 1.5 long.ogg; tone 1.5 -c:a aac -movflags faststart long.m4a
-for kind in wav flac mp3 ogg m4a; do cut long.$kind cut.$kind; done
+tone 1.5 long.w64; tone 1.5 long.aiff; tone 1.5 -rf64 always rf64.wav; tone 1.5 -c:a aac raw.aac
+for kind in wav flac mp3 ogg m4a w64 aiff; do cut long.$kind cut.$kind; done
+cut rf64.wav cutrf64.wav
+python3 - <<'T' # Ogg cut between two of its pages: whole pages, none of which says that it is the last
+data = open("long.ogg", "rb").read()
+open("pages.ogg", "wb").write(data[: data.rindex(b"OggS")])
+T
+make 'anullsrc=sample_rate=48000:duration=0.6' silence.wav
 : >empty.wav
 head -c 44 long.wav >bare.wav
 echo "no sound" >text.wav
@@ -44,6 +51,15 @@ low.wav taken
 deep.wav taken
 long.ogg taken
 pipe.wav taken
+long.w64 taken
+long.aiff taken
+rf64.wav taken
+pages.ogg taken
+raw.aac taken
+silence.wav nothing is to be heard in it
+cut.w64 cut short: [0-9]* of its [0-9]* bytes are there
+cut.aiff cut short: [0-9]* of its [0-9]* bytes are there
+cutrf64.wav cut short: [0-9]* of its [0-9]* bytes are there
 cut.wav cut short: [0-9]* of its [0-9]* bytes are there
 cut.flac cut short: 0\.[0-9]* s of its 1\.50 s are there
 cut.mp3 cut short: 0\.[0-9]* s of its 1\.5
@@ -58,9 +74,16 @@ T
 refuses sound
 while read -r want; do says sound "$want"; done <sound.want
 times_said sound "$(wc -l <sound.want)"
+printf 'id,said\n' >unsure.csv
+grep -E 'stereo.wav|long.ogg|pipe.wav|pages.ogg|raw.aac|long.w64' sound.csv >>unsure.csv
+{ campaign_head unsure preview; echo 'voice: {file: "{{said}}", text: hello}'; } >unsure.yaml
+for again in 1 2; do # what is not certain is said each time
+  "$PROGRAM" check unsure.yaml >unsure.out 2>&1 || { cat unsure.out; fail "files that do not say how long they are are no fault"; }
+  says unsure 'warning: .*unsure.csv:4: field said: voice.file: the file does not say how long it is .*\(and of 2 other rows\)'
+done
 sed -i '$a r99,absent.wav' sound.csv
 refuses sound
-says sound 'sound.csv:17: field said: voice.file "absent.wav": no such file'
+says sound "sound.csv:$((n + 1)): field said: voice.file \"absent.wav\": no such file"
 
 # ---- a language that espeak does not have, and a voice: of short texts, too
 { campaign_head tongue preview; echo 'voice: {text: Hi, language: "{{tongue}}"}'; } >tongue.yaml
@@ -71,6 +94,19 @@ times_said tongue 1
 sed -i 's/^voice:.*/voice: {text: Hi, voice: nobody}/' tongue.yaml
 refuses tongue
 says tongue 'tongue.yaml:[0-9]*: field voice.text: .*espeak-ng has no voice "nobody"'
+
+# ---- a command that is none, tried once for all rows; one that works is tried once for each language
+{ campaign_head tongue preview; echo 'voice: {text: Hi, language: "{{tongue}}", engine: nosuchengine --fast}'; } >tongue.yaml
+refuses tongue
+says tongue 'tongue.yaml:[0-9]*: field voice.engine: voice.engine: asked for "1, 2, 3", it failed: the engine: it ended with status 127'
+[ "$(grep -c 'tongue.yaml:' tongue.out)" = 1 ] || { cat tongue.out; fail "a wrong engine is told once"; }
+printf 'cat >/dev/null\necho asked >>%s/tried\ncat %s/stereo.wav\n' "$WORK" "$WORK" >speaks.sh
+sed -i "s|^voice:.*|voice: {text: Hi, language: \"{{tongue}}\", engine: \"sh $WORK/speaks.sh\"}|" tongue.yaml
+for again in 1 2; do "$PROGRAM" check tongue.yaml >tongue.out 2>&1 || { cat tongue.out; fail "an engine that speaks"; }; done
+[ "$(wc -l <tried)" = 3 ] || fail "the engine was tried $(wc -l <tried) times, expected 3: once for each language"
+sed -i "s|$WORK/stereo.wav|$WORK/silence.wav|" speaks.sh
+refuses tongue
+says tongue 'field voice.engine: voice.engine: asked for .*: the engine: nothing is to be heard in its sound'
 
 # ---- what lies over the picture, one a row
 make color=red:size=64x64 -frames:v 1 logo.png
@@ -120,6 +156,9 @@ done <<'T'
 overlays: [{text: hi, from: 9}]|overlays\[0\].from: begins at 9 s, after the clip's end at 2.12 s
 overlays: [{text: "hi {{name}}", from: 9}]|overlays\[0\].from: begins at 9 s, after the clip's end at 2.12 s
 overlays: [{text: hi, from: 2, to: 1}]|from 2 to 1 s, expected an end after the beginning
+overlays: [{text: hi, place: top}, {qr: ""}]|qr is empty, expected what to show
+voice: {text: " "}|empty; expected a value, or no such key
+music: {file: silence.wav}|music: nothing is to be heard in it
 overlays: [{text: hi, place: top}, {text: ho, place: top}]|overlays\[1\].place: the same place as overlays\[0\] at the same time
 overlays: [{qr: "https://example.com", place: centre, scale: 0.6}, {text: "much text, on it", place: centre, from: 9}]|overlays\[1\].from
 overlays: [{qr: "https://example.com", place: left, scale: 0.5}, {image: logo.png, place: centre, scale: 0.6}]|overlays\[0\].qr: the code cannot be read: .*in the rendition preview
@@ -130,6 +169,7 @@ T
 
 { campaign_head one 'reels, preview'; echo 'overlays: [{text: "hi {{name}}", from: 2.5}, {qr: "https://example.com", place: end-card, from: 2.2}]'; } >one.yaml
 "$PROGRAM" check one.yaml >one.out 2>&1 || { cat one.out; fail "for reels the last frame is held to 3 s, and what lies over it then is no fault"; }
+says one 'warning: .*one.yaml:[0-9]*: field overlays: overlays\[1\].qr is shown for 0.00 s in the rendition preview, which ends at 2.12 s'
 
 # ---- the night: engines that hang, die, write rubbish and far too much; files that look odd; a code that is there for too short a time
 {

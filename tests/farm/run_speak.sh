@@ -37,7 +37,7 @@ speaking calm "image: $FACE" "voice: {text: \"Hello {{name}}!\", engine: \"pytho
 printf 'id,name\na,Anna\nb,Benvolio\nc,Anna\n' >calm.csv
 again killed
 run calm; finish 0
-asked calm 'Hello Anna!' 'Hello Benvolio!'
+asked calm '1, 2, 3' 'Hello Anna!' 'Hello Benvolio!'
 (cd out-calm/clips && sha256sum *.mp4) >calm.sums
 [ "$(key_of calm a)" = "$(key_of calm c)" ] && [ "$(key_of calm a)" != "$(key_of calm b)" ] || fail "who shares a render: $(key_of calm a) $(key_of calm b) $(key_of calm c)"
 cmp -s out-calm/clips/a.mp4 out-calm/clips/b.mp4 && fail "two names look alike"
@@ -49,7 +49,7 @@ provoke "at=denoise,step=1,clip=a,do=kill,once=k1; at=denoise,step=3,clip=a,do=k
 run killed; finish 0
 calm_down
 [ -e k1 ] && [ -e k2 ] && [ -e k3 ] || fail "nobody was killed"
-asked killed 'Hello Anna!' 'Hello Benvolio!'
+asked killed '1, 2, 3' 'Hello Anna!' 'Hello Benvolio!'
 (cd out-killed/clips && sha256sum *.mp4) >killed.sums
 same_files calm killed
 
@@ -57,7 +57,7 @@ same_files calm killed
 again pair
 sed -i '3,$d' pair.csv
 run pair --group-size 2; finish 0
-asked pair 'Hello Anna!'
+asked pair '1, 2, 3' 'Hello Anna!'
 ffmpeg -v error -i out-calm/clips/a.mp4 -i out-pair/clips/a.mp4 -lavfi '[0:v][1:v]psnr=f=psnr.log' -f null -
 awk '{split($6, a, ":"); if (a[2] != "inf" && a[2] < 40) bad++} END {exit NR != 80 || bad}' psnr.log || fail "two ranks show another clip: $(head -n 3 psnr.log)"
 

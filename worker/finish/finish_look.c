@@ -1,4 +1,4 @@
-#include "finish_look.h"
+#include "finish_look_parts.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,55 +10,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define uthash_fatal(message) abort()
-#include <uthash.h>
-
 #include "common/file.h"
-#include "common/finish_spec.h"
-#include "common/hash.h"
 #include "common/moment.h"
 #include "worker/finish/label.h"
 #include "worker/finish/overlay.h"
 #include "worker/finish/voice.h"
 
 enum {
-    MOST_BY_COMMAND = 10,
+    MOST_BY_COMMAND = 10, /* of the longest texts; and of tries */
     LOOK_S = 60,
     MOST_PROCESSES = 16,
     MOST_FAULTS = 100 /* of a process */,
     CACHE_BYTES = 64 << 20
 };
-static const double SLOWEST_S = 0.1; /* of a character: ten a second is slow speech */
-
-typedef struct { /* a set of texts to lay out, or a voice to measure; those that are equal are one */
-    UT_hash_handle hh;
-    char key[HASH_TEXT];
-    int64_t clip; /* the first that has it */
-    int weight;   /* how long its texts are; then its rank among its kind by that */
-    bool is_voice, is_language, is_known;
-} Unit;
-
-typedef struct {
-    int64_t clip;
-    char *member, *message;
-} Fault;
-
-typedef struct {
-    const FinishLookJob *job;
-    Unit *by_key;
-    Unit **unit; /* [count], the longest first */
-    int count, commands;
-    bool *done; /* [count] */
-    Fault *fault;
-    int fault_count;
-} Look;
-
-static int characters(const char *text)
-{
-    int n = 0;
-    for (; text && *text; text++) n += ((unsigned char)*text & 0xC0) != 0x80;
-    return n;
-}
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -66,23 +30,41 @@ static const char *text_of(const json_t *o, const char *key)
     return text ? text : "";
 }
 
-static void add_fault(Look *l, int64_t clip, const char *member, const char *message)
+static void add_fault(Look *l, Fault f)
 {
     l->fault = memory_resize(l->fault, (size_t)l->fault_count + 1, sizeof *l->fault);
-    l->fault[l->fault_count++] = (Fault){clip, text_copy(member), text_copy(message)};
+    f.member = text_copy(f.member);
+    f.message = text_copy(f.message);
+    l->fault[l->fault_count++] = f;
+}
+
+void finish_look_fault(Look *l, int64_t clip, const char *member, const char *message)
+{
+    add_fault(l, (Fault){clip, (char *)(uintptr_t)member, (char *)(uintptr_t)message, -1});
+}
+
+void finish_look_note(Look *l, int64_t clip, const char *member, const char *message, int64_t others)
+{
+    for (int i = 0; i < l->fault_count; i++) {
+        Fault *f = &l->fault[i];
+        if (f->others < 0 || strcmp(f->member, member) != 0 || strcmp(f->message, message) != 0) continue;
+        f->others += others + 1;
+        if (clip < f->clip) f->clip = clip;
+        return;
+    }
+    add_fault(l, (Fault){clip, (char *)(uintptr_t)member, (char *)(uintptr_t)message, others});
 }
 
 /* ---- what is to be looked at ------------------------------------------------------------------------------------------------- */
 
-static void hash_document(Hash *h, const char *name, const json_t *o)
+void finish_look_key_document(Hash *h, const char *name, const json_t *o)
 {
     char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
     if (text) hash_add_field(h, name, "%s", text);
     free(text);
 }
 
-/* What lies in a file may change under its name. */
-static void hash_stamp(Hash *h, const char *file)
+void finish_look_key_file(Hash *h, const char *file)
 {
     struct stat st;
     if (*file && stat(file, &st) == 0)
@@ -91,17 +73,16 @@ static void hash_stamp(Hash *h, const char *file)
 }
 
 /* A new build may judge otherwise. */
-static Hash *begin_key(const Look *l, const char *kind)
+Hash *finish_look_key(const Look *l, const char *kind)
 {
     Hash *h = hash_begin();
     hash_add_field(h, "kind", "%s", kind);
     hash_add_field(h, "shot", "%.9g", l->job->shot_s);
-    hash_stamp(h, "/proc/self/exe");
+    finish_look_key_file(h, "/proc/self/exe");
     return h;
 }
 
-/* NULL: it was there. */
-static Unit *add_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voice)
+Unit *finish_look_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voice)
 {
     char text[HASH_TEXT];
     Unit *u;
@@ -131,51 +112,17 @@ static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json
     json_t *o;
     int weight = 0;
     if (json_array_size(overlays) == 0 && !label) return;
-    Hash *key = begin_key(l, "layout");
-    hash_document(key, "renditions", finish_spec_get(spec, "renditions"));
-    hash_document(key, "label", label);
-    hash_document(key, "overlays", overlays);
+    Hash *key = finish_look_key(l, "layout");
+    finish_look_key_document(key, "renditions", finish_spec_get(spec, "renditions"));
+    finish_look_key_document(key, "label", label);
+    finish_look_key_document(key, "overlays", overlays);
     json_array_foreach(overlays, i, o)
     {
         const int width = width_of(*text_of(o, "text") ? text_of(o, "text") : text_of(o, "qr"));
         if (width > weight) weight = width;
-        hash_stamp(key, text_of(o, "image"));
+        finish_look_key_file(key, text_of(o, "image"));
     }
-    add_unit(l, key, clip, weight, false);
-}
-
-static double room_for(const Look *l, const json_t *voice) { return voice_room_s(voice, l->job->shot_s); }
-
-static bool is_by_command(const json_t *voice)
-{
-    const char *engine = text_of(voice, "engine");
-    return *engine && strcmp(engine, "espeak") != 0;
-}
-
-/* A text that surely fits is spoken once for each language and voice of espeak, which may have none of that name. Commands are not asked for it:
- * they take long. */
-static void add_language(Look *l, int64_t clip, const json_t *voice)
-{
-    if (is_by_command(voice)) return;
-    Hash *key = begin_key(l, "language");
-    hash_document(key, "language", json_object_get(voice, "language"));
-    hash_document(key, "voice", json_object_get(voice, "voice"));
-    Unit *u = add_unit(l, key, clip, 0, true);
-    if (u) u->is_language = true;
-}
-
-static void add_voice(Look *l, int64_t clip, const json_t *voice)
-{
-    const char *said = *text_of(voice, "text") ? text_of(voice, "text") : text_of(voice, "ssml");
-    const double room = room_for(l, voice);
-    const bool recorded = *text_of(voice, "file") != 0;
-    if (!voice) return;
-    if (room <= 0) return add_fault(l, clip, "voice", "voice.at is beyond the clip's end");
-    if (!recorded && characters(said) * SLOWEST_S <= room) return add_language(l, clip, voice);
-    Hash *key = begin_key(l, "voice");
-    hash_document(key, "voice", voice);
-    hash_stamp(key, text_of(voice, "file"));
-    add_unit(l, key, clip, recorded ? INT32_MAX : characters(said), true);
+    finish_look_unit(l, key, clip, weight, false);
 }
 
 static void look_at_music(Look *l, int64_t clip, const json_t *spec)
@@ -187,7 +134,10 @@ static void look_at_music(Look *l, int64_t clip, const json_t *spec)
     free(last);
     last = text_copy(file);
     Status status = sound_read_kept(file, &sound);
-    if (failed(status)) add_fault(l, clip, "music", status.message);
+    if (failed(status)) return finish_look_fault(l, clip, "music", status.message);
+    if (sound_is_silent(sound))
+        finish_look_fault(l, clip, "music", "nothing is to be heard in it (all is below -60 dBFS)");
+    if (sound->open_end) finish_look_note(l, clip, "music.file", finish_look_open_end, 0);
 }
 
 typedef struct {
@@ -200,7 +150,7 @@ static void count_fault(void *self, const char *field, const char *message)
 {
     Counted *c = self;
     c->count++;
-    add_fault(c->look, c->clip, field, message);
+    finish_look_fault(c->look, c->clip, field, message);
 }
 
 /* How long the clip is at least: where a platform wants more than the render has, the last frame is held. */
@@ -222,7 +172,7 @@ static Status gather(Look *l, int64_t clip)
         overlay_check(overlays, least_s(l, &spec), count_fault, &c);
         if (c.count == 0) add_layout(l, clip, &spec, overlays);
         look_at_music(l, clip, finish_spec_get(&spec, "music"));
-        add_voice(l, clip, finish_spec_get(&spec, "voice"));
+        finish_look_add_voice(l, clip, finish_spec_get(&spec, "voice"));
     }
     finish_spec_clear(&spec);
     return status;
@@ -270,26 +220,12 @@ static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
     }
 }
 
-static void look_at_voice(const json_t *spec, double room, const char *member, Counted *c)
-{
-    double over;
-    Voice v;
-    Status status = voice_make(spec, NULL, &v);
-    if (!failed(status)) status = voice_fit(&v, spec, room, &over);
-    voice_clear(&v);
-    if (failed(status))
-        count_fault(c, member, strncmp(status.message, "voice: ", 7) == 0 ? status.message + 7 : status.message);
-}
-
-static void look_at_unit(Look *l, const Unit *u)
+static void look_at_unit(Look *l, Unit *u)
 {
     FinishSpec spec;
     Counted c = {l, u->clip, 0};
     Status status = finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec);
-    if (!failed(status) && u->is_voice) {
-        const json_t *voice = finish_spec_get(&spec, "voice");
-        look_at_voice(voice, room_for(l, voice), u->is_language ? "voice.language" : "voice", &c);
-    }
+    if (!failed(status) && u->is_voice) finish_look_at_voice(l, u, finish_spec_get(&spec, "voice"));
     if (!failed(status) && !u->is_voice) look_at_layout(&spec, least_s(l, &spec), &c);
     finish_spec_clear(&spec);
 }
@@ -301,11 +237,11 @@ static void work(Look *l, int number, int step, int64_t end_ms, FILE *out)
 {
     for (int i = number; i < l->count && moment_ms() < end_ms && l->fault_count < MOST_FAULTS; i += step) {
         look_at_unit(l, l->unit[i]);
-        fprintf(out, "done %d\n", i);
+        fprintf(out, "done %d %d\n", i, l->unit[i]->is_noted);
     }
     for (int i = 0; i < l->fault_count; i++) {
         const Fault *f = &l->fault[i];
-        json_t *o = json_pack("[I,s,s]", (json_int_t)f->clip, f->member, f->message);
+        json_t *o = json_pack("[I,s,s,I]", (json_int_t)f->clip, f->member, f->message, (json_int_t)f->others);
         char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
         if (text) fprintf(out, "%s\n", text);
         free(text);
@@ -315,12 +251,18 @@ static void work(Look *l, int number, int step, int64_t end_ms, FILE *out)
 
 static void take_line(Look *l, const char *line)
 {
-    int i, n = 0;
-    if (sscanf(line, "done %d%n", &i, &n) == 1 && n && i >= 0 && i < l->count) l->done[i] = true;
+    int i, noted, n = 0;
+    if (sscanf(line, "done %d %d%n", &i, &noted, &n) == 2 && n && i >= 0 && i < l->count) {
+        l->done[i] = true;
+        l->unit[i]->is_noted = noted;
+    }
     json_t *o = *line == '[' ? json_loads(line, 0, NULL) : NULL;
     const json_int_t clip = json_integer_value(json_array_get(o, 0));
     const char *member = json_string_value(json_array_get(o, 1)), *message = json_string_value(json_array_get(o, 2));
-    if (member && message && clip >= 0 && clip < l->job->count) add_fault(l, clip, member, message);
+    const json_int_t others = json_integer_value(json_array_get(o, 3));
+    const bool is_whole = member && message && clip >= 0 && clip < l->job->count;
+    if (is_whole && others < 0) finish_look_fault(l, clip, member, message);
+    if (is_whole && others >= 0) finish_look_note(l, clip, member, message, others);
     json_decref(o);
 }
 
@@ -384,35 +326,31 @@ static void sort_units(Look *l)
     qsort(l->unit, (size_t)l->count, sizeof(Unit *), by_rank);
 }
 
-typedef enum { BY_US, BY_COMMAND, BY_PERSON } SaidBy;
-
 static SaidBy said_by(const Look *l, const Unit *u)
 {
     FinishSpec spec;
     SaidBy by = BY_US;
     if (!u->is_voice) return by;
-    if (!failed(finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec))) {
-        const json_t *voice = finish_spec_get(&spec, "voice");
-        if (is_by_command(voice)) by = BY_COMMAND;
-        if (strcmp(text_of(voice, "voice"), "cameo") == 0 && !*text_of(voice, "file")) by = BY_PERSON;
-    }
+    if (!failed(finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec)))
+        by = finish_look_said_by(finish_spec_get(&spec, "voice"));
     finish_spec_clear(&spec);
     return by;
 }
 
 /* In the order in which they are looked at. Engines of other people's are asked for a few; with a person's own voice nothing is said before
- * the night. *left: voices that are not looked at. */
+ * the night. *left: voices that are not measured. */
 static void order_units(Look *l, int64_t *left)
 {
     Unit *u, *next;
-    int kept = 0, commands = 0;
+    int kept = 0, commands[2] = {0};
     l->unit = memory_get(HASH_COUNT(l->by_key) + 1, sizeof(Unit *));
     HASH_ITER(hh, l->by_key, u, next) if (!u->is_known) l->unit[l->count++] = u;
     sort_units(l);
     for (int i = 0; i < l->count; i++) {
         const SaidBy by = said_by(l, l->unit[i]);
-        if (by == BY_PERSON || (by == BY_COMMAND && commands++ >= MOST_BY_COMMAND))
-            ++*left;
+        const bool is_try = l->unit[i]->is_try;
+        if (by == BY_PERSON || (by == BY_COMMAND && commands[is_try]++ >= MOST_BY_COMMAND))
+            *left += !is_try;
         else
             l->unit[kept++] = l->unit[i];
     }
@@ -459,7 +397,7 @@ static void remember(const Look *l, const char *file)
     const bool full = file && !failed(file_size(file, &bytes)) && bytes > CACHE_BYTES;
     FILE *f = file && l->count ? fopen(file, full ? "we" : "ae") : NULL;
     for (int i = 0; f && i < l->count; i++)
-        if (l->done[i] && !has_fault(l, l->unit[i]->clip)) fprintf(f, "%s\n", l->unit[i]->key);
+        if (l->done[i] && !l->unit[i]->is_noted && !has_fault(l, l->unit[i]->clip)) fprintf(f, "%s\n", l->unit[i]->key);
     if (f) fclose(f);
 }
 
@@ -475,8 +413,13 @@ static void tell(Look *l, int64_t voices)
 {
     int64_t texts = 0;
     if (l->fault_count) qsort(l->fault, (size_t)l->fault_count, sizeof *l->fault, by_clip);
-    for (int i = 0; i < l->fault_count; i++)
-        l->job->found(l->job->self, l->fault[i].clip, l->fault[i].member, l->fault[i].message);
+    for (int i = 0; i < l->fault_count; i++) {
+        const Fault *f = &l->fault[i];
+        if (f->others < 0)
+            l->job->found(l->job->self, f->clip, f->member, f->message);
+        else
+            l->job->noted(l->job->self, f->clip, f->member, f->message, f->others);
+    }
     for (int i = 0; i < l->count; i++) {
         texts += !l->done[i] && !l->unit[i]->is_voice;
         voices += !l->done[i] && l->unit[i]->is_voice;

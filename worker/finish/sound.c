@@ -16,6 +16,7 @@
 
 #include "common/file.h"
 #include "engine/speech/speech.h"
+#include "worker/finish/sound_whole.h"
 
 static const char formats[] = "wav,w64,flac,mp3,ogg,aac,mov,mp4,matroska,webm,aiff";
 
@@ -28,6 +29,7 @@ typedef struct { /* one file being decoded */
     AVFrame *frame;
     int stream;
     Sound sound;
+    SoundWhole whole;
     int64_t room, late; /* samples: late of silence, since the track begins after the file's pictures */
 } Source;
 
@@ -55,52 +57,12 @@ static void close_source(Source *s)
     avformat_close_input(&s->file);
 }
 
-/* A WAV file says how many bytes it has; libav takes those that are there. What is written to a pipe says 0 or far too many. */
-static Status check_wav(const Source *s)
-{
-    enum { HEAD = 8, SLACK = 4096 };
-    const uint32_t unknown = 0x7FFF0000;
-    uint8_t head[HEAD] = {0};
-    int64_t bytes;
-    FILE *f = fopen(s->path, "rb");
-    const bool is_wav = f && fread(head, HEAD, 1, f) == 1 && memcmp(head, "RIFF", 4) == 0;
-    if (f) fclose(f);
-    if (!is_wav) return status_ok();
-    TRY(file_size(s->path, &bytes));
-    const uint32_t says = (uint32_t)head[7] << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[5] << 8 | head[4];
-    if (says >= unknown || says <= bytes + SLACK) return status_ok();
-    return status_fail(ERR_INPUT, "%s: cut short: %lld of its %lld bytes are there", s->path, (long long)bytes,
-                       (long long)says + HEAD);
-}
-
-/* An Ogg file is made of pages that say how long they are. */
-static Status check_ogg(const Source *s)
-{
-    enum { HEAD = 27, PAGE = HEAD + 255 + 255 * 255 };
-    uint8_t end[PAGE + HEAD];
-    int64_t bytes, page = -1;
-    FILE *f = fopen(s->path, "rb");
-    bool is_ogg = f && fread(end, 4, 1, f) == 1 && memcmp(end, "OggS", 4) == 0 && !failed(file_size(s->path, &bytes));
-    const int64_t got = is_ogg && bytes < (int64_t)sizeof end ? bytes : (int64_t)sizeof end;
-    is_ogg = is_ogg && fseeko(f, bytes - got, SEEK_SET) == 0 && fread(end, (size_t)got, 1, f) == 1;
-    if (f) fclose(f);
-    for (int64_t at = is_ogg ? got - HEAD : -1; at >= 0 && page < 0; at--)
-        if (memcmp(end + at, "OggS", 4) == 0) page = at;
-    if (page < 0) return status_ok();
-    const int segments = end[page + HEAD - 1];
-    int64_t needs = HEAD + segments;
-    for (int i = 0; i < segments && page + HEAD + i < got; i++) needs += end[page + HEAD + i];
-    if (page + needs <= got) return status_ok();
-    return status_fail(ERR_INPUT, "%s: cut short: its last part is not whole; copy or export it again", s->path);
-}
-
 static Status open_file(Source *s)
 {
     AVDictionary *options = NULL;
     if (!file_exists(s->path)) return status_fail(ERR_INPUT, "%s: no such file", s->path);
     TRY(file_check_regular(s->path));
-    TRY(check_wav(s));
-    TRY(check_ogg(s));
+    TRY(sound_whole(s->path, &s->whole));
     char *address = text_format("file:%s", s->path); /* a name with a colon would pass for another protocol's */
     av_log_set_level(AV_LOG_FATAL);
     av_dict_set(&options, "format_whitelist", formats, 0);
@@ -203,8 +165,8 @@ static Status receive_frames(Source *s)
     }
 }
 
-/* Where a file says how long its sound is, all of it is there. A file without an index (Ogg, AAC) does not say it. */
-static Status check_length(const Source *s)
+/* Where a file says how long its sound is, all of it is there. Of an Ogg file libav says how long that is which is there. */
+static Status check_length(Source *s)
 {
     static const double PADDING_S = 0.25; /* more than what codecs put around the sound */
     const AVStream *own = s->file->streams[s->stream];
@@ -212,6 +174,7 @@ static Status check_length(const Source *s)
     double says = own->duration > 0 ? seconds_of(own, own->duration) : 0;
     if (own->duration <= 0 && s->file->nb_streams == 1) says = (double)s->file->duration / AV_TIME_BASE;
     if (s->file->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE) says = 0;
+    s->sound.open_end = s->whole == SOUND_SAYS_NOTHING || (s->whole == SOUND_ASK_LIBAV && says <= 0);
     if (says > SOUND_MAX_S || says <= is + PADDING_S) return status_ok();
     return status_fail(ERR_INPUT, "%s: cut short: %.2f s of its %.2f s are there", s->path, is, says);
 }
@@ -319,6 +282,13 @@ out:
     if (failed(status)) free(*pcm);
     if (failed(status)) *pcm = NULL;
     return status;
+}
+
+bool sound_is_silent(const Sound *s)
+{
+    for (int64_t i = 0; i < 2 * s->count; i++)
+        if (fabsf(s->sample[i]) >= 1e-3f) return false;
+    return true;
 }
 
 /* ---- mixing ------------------------------------------------------------------------------------------------------------ */

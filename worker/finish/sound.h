@@ -4,6 +4,7 @@
 #ifndef REELWRIGHT_SOUND_H
 #define REELWRIGHT_SOUND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/status.h"
@@ -13,6 +14,7 @@ enum { SOUND_RATE = 48000, SOUND_MAX_S = 600 };
 typedef struct {
     int64_t count;
     float *sample; /* [count,2], left and right in turn, full scale is 1; owned */
+    bool open_end; /* the file that it was read from does not say how long it is: it may have been cut short */
 } Sound;
 
 /* The first sound track of a file: WAV, FLAC, MP3, Ogg, AAC, MP4, Matroska, AIFF; any rate, one or more channels, any sample size. One that
@@ -25,6 +27,8 @@ Status sound_read_kept(const char *path, const Sound **out);
 Status sound_hear(const Sound *s, float **pcm, int64_t *count);
 Sound sound_silence(double seconds);
 void sound_clear(Sound *s);
+/* Nothing in it is louder than -60 dBFS. */
+bool sound_is_silent(const Sound *s);
 static inline double sound_seconds(const Sound *s) { return (double)s->count / SOUND_RATE; }
 
 typedef struct {

@@ -157,7 +157,7 @@ Status track_master(const Sound *s, double lufs, double true_peak_db, int kbps, 
     double limit = true_peak_db - 0.3 /* what AAC adds to peaks at 128 kbit/s, most often */, target = lufs;
     *out = (Track){0};
     for (int attempt = 0; attempt < 5; attempt++) {
-        Sound copy = {s->count, memory_get((size_t)s->count + 1, 2 * sizeof(float))};
+        Sound copy = {.count = s->count, .sample = memory_get((size_t)s->count + 1, 2 * sizeof(float))};
         Loudness reached;
         memcpy(copy.sample, s->sample, (size_t)s->count * 2 * sizeof(float));
         Status status = loudness_set(&copy, target, limit, &reached);

@@ -1,5 +1,6 @@
 #include "voice.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,15 @@ out:
     return status;
 }
 
-/* A WAV file that cannot be read is the engine's fault as a failure is. */
+/* Letters or digits, not only emoji (U+2000 to U+2FFF, U+10000 and more), spaces and points. */
+static bool has_letters(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (isalnum(*p) || (*p >= 0xC3 && *p <= 0xED && *p != 0xE2)) return true;
+    return false;
+}
+
+/* A WAV file that cannot be read, or in which nothing is heard, is the engine's fault as a failure is. */
 static Status engine_sound(const json_t *spec, const char *command, const json_t *order, const char *wav,
                            const char *json, Sound *out)
 {
@@ -150,7 +159,10 @@ static Status engine_sound(const json_t *spec, const char *command, const json_t
         status = run_engine(spec, command, order, wav, json);
         if (!failed(status)) {
             status = sound_read(wav, out);
-            if (!failed(status)) return status;
+            const bool silent = !failed(status) && has_letters(text_of(order, "text", "")) && sound_is_silent(out);
+            if (!failed(status) && !silent) return status;
+            if (silent) status = status_fail(ERR_RETRY, "nothing is to be heard in its sound");
+            sound_clear(out);
             unlink(wav);
         }
         if (status.err != ERR_RETRY && status.err != ERR_INPUT) break;
@@ -250,6 +262,11 @@ static Status by_file(const json_t *spec, const char *file, Voice *out)
                            "old one back, or take the new one with `reelwright run CAMPAIGN --out DIR --update`",
                            sha256, known);
     TRY(sound_read(file, &out->sound));
+    if (sound_is_silent(&out->sound))
+        return status_fail(ERR_CLIP,
+                           "%s: nothing is to be heard in it (all is below -60 dBFS); record it again, or leave the "
+                           "row's file empty where nothing shall be said",
+                           file);
     set_words(spec, NULL, out);
     return status_ok();
 }

@@ -39,7 +39,8 @@ static Status lay(const json_t *spec, double shot_s, Voice *v, Sound *out)
     if (v->sound.count == 0) return status_fail(ERR_CLIP, "voice: nothing is said");
     TRY(voice_fit(v, spec, voice_room_s(spec, shot_s), &over_s));
     const int64_t begin = llrint(voice_begin_s(spec) * SOUND_RATE);
-    *out = (Sound){begin + v->sound.count, memory_get((size_t)(begin + v->sound.count), 2 * sizeof(float))};
+    *out = (Sound){.count = begin + v->sound.count,
+                   .sample = memory_get((size_t)(begin + v->sound.count), 2 * sizeof(float))};
     memcpy(out->sample + 2 * begin, v->sound.sample, (size_t)v->sound.count * 2 * sizeof(float));
     return status_ok();
 }

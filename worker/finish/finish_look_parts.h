@@ -1,0 +1,61 @@
+/* finish_look_parts.h - the inside of finish_look, for finish_look*.c. */
+#ifndef REELWRIGHT_FINISH_LOOK_PARTS_H
+#define REELWRIGHT_FINISH_LOOK_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#define uthash_fatal(message) abort()
+#include <uthash.h>
+
+#include "common/finish_spec.h"
+#include "common/hash.h"
+#include "worker/finish/finish_look.h"
+
+typedef struct { /* a set of texts to lay out, or a voice to measure; those that are equal are one */
+    UT_hash_handle hh;
+    char key[HASH_TEXT];
+    int64_t clip; /* the first that has it */
+    int weight;   /* how long its texts are; then its rank among its kind by that */
+    bool is_voice, is_try /* of an engine, with a text that surely fits */, is_known, is_noted;
+} Unit;
+
+typedef struct {
+    int64_t clip;
+    char *member, *message;
+    int64_t others; /* clips with the same note; -1: a fault */
+} Fault;
+
+typedef struct {
+    const FinishLookJob *job;
+    Unit *by_key;
+    Unit **unit; /* [count], the longest first */
+    int count;
+    bool *done; /* [count] */
+    Fault *fault;
+    int fault_count;
+} Look;
+
+void finish_look_fault(Look *l, int64_t clip, const char *member, const char *message);
+/* The same for what is no fault; a message that is there already is counted. */
+void finish_look_note(Look *l, int64_t clip, const char *member, const char *message, int64_t others);
+
+/* A unit's key: what determines how it turns out. */
+Hash *finish_look_key(const Look *l, const char *kind);
+void finish_look_key_document(Hash *h, const char *name, const json_t *o);
+void finish_look_key_file(Hash *h, const char *file); /* what lies in a file may change under its name */
+/* Takes the key. NULL: a unit with that key was there. */
+Unit *finish_look_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voice);
+
+/* ---- voices: finish_look_voice.c ---- */
+
+typedef enum { BY_US, BY_COMMAND, BY_PERSON } SaidBy;
+
+void finish_look_add_voice(Look *l, int64_t clip, const json_t *voice);
+void finish_look_at_voice(Look *l, Unit *u, const json_t *voice);
+SaidBy finish_look_said_by(const json_t *voice);
+/* In the message of a sound file's note. */
+extern const char finish_look_open_end[];
+
+#endif
