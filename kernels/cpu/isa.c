@@ -3,17 +3,47 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* avx512bf16: all of AVX-512, int8 (VNNI) included, but no tiles */
+const char *const isa_bounds[] = {"avx2", "avx512", "avx512bf16", "amx", NULL};
+enum { BOUND_AVX2, BOUND_AVX512, BOUND_AVX512BF16, BOUND_AMX };
+
+static int bound_of_environment(void)
+{
+    const char *most = getenv("REELWRIGHT_ISA");
+    for (int i = 0; most && isa_bounds[i]; i++)
+        if (strcmp(most, isa_bounds[i]) == 0) return i;
+    return BOUND_AMX;
+}
+
+/* A thread that uses tiles has 8 KiB more of state, so Linux (5.16 or later) wants to be asked, once for the process. */
+static bool tiles_are_allowed(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0;
+}
+
+static const Isa *tiles_of_this_machine(DType compute)
+{
+    if (compute == BF16 && __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("avx512bf16"))
+        return tiles_are_allowed() ? &isa_amxbf16 : NULL;
+    if (compute == INT8 && __builtin_cpu_supports("amx-int8")) return tiles_are_allowed() ? &isa_amxint8 : NULL;
+    return NULL;
+}
 
 const Isa *isa_of_this_machine(DType compute)
 {
-    const char *most = getenv("REELWRIGHT_ISA");
+    const int most = bound_of_environment();
     __builtin_cpu_init();
-    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-    if (most && strcmp(most, "avx2") == 0) wide = false;
-    bool pairs = !most || strcmp(most, "avx512") != 0;
-    if (wide && pairs && compute == BF16 && __builtin_cpu_supports("avx512bf16")) return &isa_avx512bf16;
-    if (wide && !most && compute == INT8 && __builtin_cpu_supports("avx512vnni")) return &isa_avx512vnni;
+    const bool wide = most >= BOUND_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    const Isa *const tiles = wide && most >= BOUND_AMX ? tiles_of_this_machine(compute) : NULL;
+    if (tiles) return tiles;
+    const bool more = wide && most >= BOUND_AVX512BF16;
+    if (more && compute == BF16 && __builtin_cpu_supports("avx512bf16")) return &isa_avx512bf16;
+    if (more && compute == INT8 && __builtin_cpu_supports("avx512vnni")) return &isa_avx512vnni;
     if (wide) return &isa_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
         return &isa_avx2;

@@ -6,7 +6,8 @@
  *   B  is one panel: `width` = 2 vectors of columns, k by k, packed once (weights) or once per call (keys, values);
  *   C  is fp32.
  * The inner kernel holds tile_rows x width sums in registers (6x16 with AVX2, 14x32 with AVX-512), broadcasts A's numbers
- * and reads the panel from the second-level cache: 10 bytes per cycle, a third of what that cache gives.
+ * and reads the panel from the second-level cache: 10 bytes per cycle, a third of what that cache gives. AMX holds 32 x 32 sums in
+ * tiles (isa_tiles.h); operands and panels are the same.
  *
  * Operands are fp32, or bf16 in pairs of neighbours in k: a step is then one pair, the panel is [k/2][width][2], and k is
  * padded to even. Sets without a bf16 instruction take the same numbers as fp32: activations rounded to bf16, panels
@@ -78,6 +79,7 @@ typedef struct {
     const char *name;
     int lanes;     /* numbers in a vector; a panel is twice as wide */
     int tile_rows; /* rows whose sums are in registers at once */
+    int steps;     /* that `product` takes at once: chunks of k are multiples of this */
     bool pairs;    /* `product` is of bf16 pairs */
     bool quads;    /* `product` is of fours of int8 */
 
@@ -119,10 +121,12 @@ typedef struct {
                              void *const to[4]);
 } Isa;
 
-extern const Isa isa_avx2, isa_avx512, isa_avx512bf16, isa_avx512vnni;
+extern const Isa isa_avx2, isa_avx512, isa_avx512bf16, isa_avx512vnni, isa_amxbf16, isa_amxint8;
 
-/* The widest set that this processor has for products of this type (F32, BF16, INT8); NULL without AVX2 and FMA. REELWRIGHT_ISA=avx2 or avx512 in the
- * environment is an upper bound: so that all machines of a mixed farm compute the same bits, and for tests. */
+/* The widest set that this processor has for products of this type (F32, BF16, INT8); NULL without AVX2 and FMA. REELWRIGHT_ISA in the
+ * environment is an upper bound (isa_bounds): so that all machines of a mixed farm compute the same bits, and for tests. */
 const Isa *isa_of_this_machine(DType compute);
+/* What REELWRIGHT_ISA may be, from narrow to wide; ends with NULL. */
+extern const char *const isa_bounds[];
 
 #endif

@@ -7,4 +7,5 @@
 #define TILE_ROWS 6
 #define PAIRS     0
 #define QUADS     0
+#define TILES     0
 #include "kernels/cpu/isa_kernels.h"

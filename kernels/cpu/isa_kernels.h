@@ -3,6 +3,7 @@
  *   TILE_ROWS rows of a tile
  *   PAIRS     1 if products of bf16 take pairs
  *   QUADS     1 if products take fours of int8
+ *   TILES     1 if products are on tiles of AMX
  * Plain C on GCC's vector types; intrinsics only for what C cannot say: the product of pairs, rounding to bf16, max. */
 #include "kernels/cpu/isa_vector.h"
 
@@ -16,6 +17,7 @@ const Isa ISA = {
     .name = ISA_NAME,
     .lanes = LANES,
     .tile_rows = TILE_ROWS,
+    .steps = TILES ? 16 : 1,
     .pairs = PAIRS,
     .quads = QUADS,
     .product = product,

@@ -101,11 +101,12 @@ static bool linear_in_place(const Cpu *c, const LinearJob *j)
 
 static int64_t linear_chunks(const Cpu *c, int64_t k) { return (cpu_steps(c, k) + CHUNK_STEPS - 1) / CHUNK_STEPS; }
 
-/* Steps of a chunk of k: chunks of even size, in whole numbers of what is unpacked at once. */
+/* Steps of a chunk of k: chunks of even size, in whole numbers of what is unpacked or multiplied at once. */
 static int64_t linear_chunk(const Cpu *c, int64_t k)
 {
     int64_t chunks = linear_chunks(c, k);
-    const int64_t whole = c->operand == OPERAND_WHOLE ? cpu_unit(c) : 2;
+    const int64_t unit = c->operand == OPERAND_WHOLE ? cpu_unit(c) : 2;
+    const int64_t whole = c->isa->steps > unit ? c->isa->steps : unit;
     return chunks ? ((cpu_steps(c, k) + chunks - 1) / chunks + whole - 1) / whole * whole : whole;
 }
 

@@ -14,7 +14,7 @@
 #include "kernels/cpu/cpu.h"
 #include "tests/ops/cases.h"
 
-extern const Isa isa_wide, isa_wide_pairs, isa_wide_quads;
+extern const Isa isa_wide, isa_wide_pairs, isa_wide_quads, isa_wide_tiles, isa_wide_tiles_quads;
 
 /* compute: INT8 is bf16 with quantised weights */
 static Backend *opened(BackendKind kind, DType compute, int threads)
@@ -100,16 +100,28 @@ static void test_wide_quads(void **state)
     check(&isa_wide_quads, INT8);
 }
 
+static void test_wide_tiles(void **state)
+{
+    (void)state;
+    check(&isa_wide_tiles, BF16);
+}
+
+static void test_wide_tiles_quads(void **state)
+{
+    (void)state;
+    check(&isa_wide_tiles_quads, INT8);
+}
+
 /* Fours as integers and as fp32 are the same sums, so all forms give nearly the same. What is no number stays none. */
 static void test_int8_hides_nothing(void **state)
 {
     (void)state;
-    const Isa *const as[] = {&isa_wide, &isa_wide_quads};
-    float weight[3 * 70], x[2 * 70], y[2][6];
+    const Isa *const as[] = {&isa_wide, &isa_wide_quads, &isa_wide_tiles_quads};
+    float weight[3 * 70], x[2 * 70], y[3][6];
     for (int i = 0; i < 3 * 70; i++) weight[i] = (float)(i * 37 % 101 - 50);
     for (int i = 0; i < 2 * 70; i++) x[i] = (float)(i * 29 % 53 - 26);
     x[100] = NAN; /* in the second row */
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         Backend *be = opened_as(as[i], INT8);
         Linear l = {.quantize = true};
         Status s = linear_pack(be, tensor_view(weight, F32, 2, (int64_t[]){3, 70}), (Tensor){0}, &l);
@@ -121,6 +133,7 @@ static void test_int8_hides_nothing(void **state)
         for (int n = 3; n < 6; n++) assert_true(isnan(y[i][n]));
     }
     for (int n = 0; n < 3; n++) assert_true(fabsf(y[0][n] - y[1][n]) <= 1e-5f * fabsf(y[0][n]));
+    assert_memory_equal(y[1], y[2], 3 * sizeof(float));
 }
 
 /* Weights of 8 bits stay so in memory, and what is computed with them has the bits of the same numbers packed as fp32: all codes, panels
@@ -170,7 +183,7 @@ static void test_e4m3(void **state)
 {
     (void)state;
     static const int64_t shape[][3] = {{1, 1, 1}, {3, 7, 5}, {29, 70, 33}, {2, 129, 48}, {300, 256, 64}, {5, 9001, 40}};
-    const Isa *const as[] = {NULL, &isa_wide, &isa_wide_pairs};
+    const Isa *const as[] = {NULL, &isa_wide, &isa_wide_pairs, &isa_wide_tiles};
     static const DType compute[] = {F32, BF16, INT8};
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (size_t k = 0; k < sizeof as / sizeof *as; k++)
@@ -263,6 +276,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_int8),
         cmocka_unit_test(test_wide_int8),
         cmocka_unit_test(test_wide_quads),
+        cmocka_unit_test(test_wide_tiles),
+        cmocka_unit_test(test_wide_tiles_quads),
         cmocka_unit_test(test_int8_hides_nothing),
         cmocka_unit_test(test_e4m3),
         cmocka_unit_test(test_e4m3_hides_nothing),

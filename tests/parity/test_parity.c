@@ -1,4 +1,5 @@
-/* Every fixture on every back end, from prompt text and seed alone, within the tolerances of fixtures/README.md. */
+/* test_parity [TESTS [FIXTURE]] - every fixture on every back end, from prompt text and seed alone, within the tolerances of
+ * fixtures/README.md; or the tests whose names match, such as 'in_*', of this fixture. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/file.h"
 #include "tests/parity/parity.h"
@@ -38,8 +40,11 @@ static const double all_bf16_most[STAGES] = {0, 1.24e-2, 9.0e-3, 1.2e-2, 1.04e-2
  * at most 9.0e-3, 1.8e-2, 2.3e-2, 7.4e-7, 1.5e-2, 1.4e-2: more than bf16, a third of what fp8 is allowed on a GPU. */
 static const double int8_most[STAGES] = {0, 1.24e-2, 2.2e-2, 2.8e-2, 1e-4, 1.8e-2, 1.8e-2};
 
+static const char *only; /* this fixture */
+
 static void check(const char *fixture, const BackendOptions *o, int resume_at, const double most[STAGES])
 {
+    if (only && strcmp(only, fixture) != 0) return;
     char *folder = text_format("%s/%s", FIXTURES, fixture);
     ParityReport r;
     Status status = parity_run(folder, &(ParityRun){.backend = *o, .resume_at = resume_at}, &r);
@@ -108,11 +113,13 @@ static void resumed(void **state)
     check("i2v_a14b-0", &o, 3, fp32_most);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(on_ref),      cmocka_unit_test(on_cpu),
                                        cmocka_unit_test(other_calls), cmocka_unit_test(in_bf16),
                                        cmocka_unit_test(all_in_bf16), cmocka_unit_test(in_int8),
                                        cmocka_unit_test(resumed)};
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
+    if (argc > 2) only = argv[2];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
