@@ -231,7 +231,8 @@ static size_t read_sep(const char *p, size_t n, char *delimiter)
         return 0;
     if (in_quotes && p[least - 1] != '"') return 0;
     const size_t line = line_bytes(p, n);
-    if (strspn(p + least, "\r\n") != line - least) return 0;
+    for (size_t i = least; i < line; i++)
+        if (p[i] != '\r' && p[i] != '\n') return 0;
     *delimiter = p[at + name];
     return line;
 }
