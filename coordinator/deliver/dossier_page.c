@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/html.h"
+#include "common/json_member.h"
 #include "coordinator/deliver/dossier.h"
 #include "trust/chain.h"
 
@@ -18,12 +19,6 @@ static const char head[] =
     "#ddd}th{background:#f2f2f2}"
     "code{font-size:85%;overflow-wrap:anywhere}.bad{color:#a00000;font-weight:600}@media "
     "print{h2{break-after:avoid}}</style>";
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
 
 /* Hashes are broken anywhere, words nowhere. */
 static void put_text(FILE *f, const char *text)
@@ -143,14 +138,14 @@ static void put_people(FILE *f, const json_t *likeness)
     size_t i;
     json_t *p;
     fputs("<h2>People</h2>\n", f);
-    if (*text_of(likeness, "why")) {
+    if (*member_text(likeness, "why", "")) {
         fputs("<p class=bad>The trust store cannot be read: ", f);
-        html_put(f, text_of(likeness, "why"));
+        html_put(f, member_text(likeness, "why", ""));
     }
     json_array_foreach(json_object_get(likeness, "people"), i, p)
     {
         fputs("<h3>", f);
-        html_put(f, text_of(p, "id"));
+        html_put(f, member_text(p, "id", ""));
         fputs("</h3>\n", f);
         put_pairs(f, p,
                   (const Column[]){{"Verified by", "verified_by"},
@@ -187,7 +182,7 @@ static char *make_page(const json_t *d, size_t *bytes)
     const json_t *audit = json_object_get(d, "audit");
     fputs(head, f);
     fputs("<h1>", f);
-    html_put(f, text_of(d, "campaign"));
+    html_put(f, member_text(d, "campaign", ""));
     fputs("</h1>\n", f);
     put_pairs(f, d,
               (const Column[]){{"Made", "made_at"},
@@ -197,11 +192,11 @@ static char *make_page(const json_t *d, size_t *bytes)
                                {0}});
     put_model(f, json_object_get(d, "model"));
     put_people(f, json_object_get(d, "likeness"));
-    const char *chain = text_of(audit, "chain");
+    const char *chain = member_text(audit, "chain", "");
     const bool good = strcmp(chain, "whole") == 0 || strcmp(chain, "absent") == 0;
     fprintf(f, "<h2>Decisions</h2>\n<p%s>The chain of the record is %s%s. ", good ? "" : " class=bad", chain,
             json_is_true(json_object_get(audit, "sealed")) ? " and sealed with the campaign's key" : "");
-    html_put(f, text_of(audit, "why"));
+    html_put(f, member_text(audit, "why", ""));
     fputs("\n", f);
     put_table(f, json_object_get(audit, "decisions"),
               (const Column[]){{"When", "at"},

@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 #include "common/log.h"
 #include "common/moment.h"
 #include "coordinator/ledger/counts.h"
@@ -42,12 +43,6 @@ struct Guard {
 
 /* ---- opening ---- */
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
-
 /* Warns once, however often the store is opened. */
 static void note_folder(Guard *g)
 {
@@ -66,7 +61,7 @@ static void open_store(Guard *g)
     if (g->store) return;
     free(g->fault);
     g->fault = NULL;
-    Status status = trust_open(text_of(g->campaign, "store"), TRUST_USE, &g->store);
+    Status status = trust_open(member_text(g->campaign, "store", ""), TRUST_USE, &g->store);
     if (failed(status)) g->fault = text_copy(status.message);
     if (!failed(status)) note_folder(g);
 }
@@ -74,8 +69,8 @@ static void open_store(Guard *g)
 static void take_use(Guard *g)
 {
     const json_t *audience = json_object_get(g->campaign, "audience");
-    g->use = (TrustUse){.campaign = text_of(g->campaign, "campaign"),
-                        .brand = text_of(g->campaign, "brand"),
+    g->use = (TrustUse){.campaign = member_text(g->campaign, "campaign", ""),
+                        .brand = member_text(g->campaign, "brand", ""),
                         .territory = g->territory};
     for (size_t i = 0; i < json_array_size(audience) && i < TRUST_MAX_WORDS; i++) {
         const char *where = json_string_value(json_array_get(audience, i));
@@ -155,11 +150,11 @@ static TrustAnswer ask_for(Guard *g, const json_t *cameo)
     else if (!g->store)
         snprintf(a.reason, sizeof a.reason, "%.590s", g->fault);
     else {
-        g->use.purpose = text_of(cameo, "purpose");
-        g->use.viewer = text_of(cameo, "for");
+        g->use.purpose = member_text(cameo, "purpose", "");
+        g->use.viewer = member_text(cameo, "for", "");
         g->use.face = json_is_true(json_object_get(cameo, "face"));
         g->use.voice = json_is_true(json_object_get(cameo, "voice"));
-        a = trust_allows(g->store, text_of(cameo, "id"), &g->use, (int64_t)moment_wall_s());
+        a = trust_allows(g->store, member_text(cameo, "id", ""), &g->use, (int64_t)moment_wall_s());
     }
     return a;
 }
@@ -235,7 +230,7 @@ static Person *take_person(Guard *g, const char *id)
 static void note_clip(Guard *g, int64_t clip, const json_t *cameo)
 {
     if (!g->store) return;
-    Person *p = take_person(g, text_of(cameo, "id"));
+    Person *p = take_person(g, member_text(cameo, "id", ""));
     if (p->count == p->room) p->clip = memory_resize(p->clip, (size_t)(p->room = 2 * p->room + 4), sizeof *p->clip);
     p->clip[p->count++] = clip;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 #include "coordinator/plan/suggest.h"
 
 static const double checkpoint_cost_s = 0.02; /* one is written in 15 ms (8 MB, measured) */
@@ -22,7 +23,7 @@ typedef struct {
 static Spent spent_in(const Estimate *p, const Basis *b, double s)
 {
     const Night *n = &b->night;
-    const bool gpu = strcmp(json_string_value(json_object_get(b->record->work, "backend")) ?: "cpu", "cuda") == 0;
+    const bool gpu = strcmp(member_text(b->record->work, "backend", "cpu"), "cuda") == 0;
     const double nodes_h = n->nodes * s / 3600,
                  watts = p->o->watts > 0 ? p->o->watts : record_watts_known(b->record); /* of one node */
     return (Spent){.core_hours = nodes_h * json_number_value(json_object_get(b->record->machine, "cores")),

@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "common/host.h"
+#include "common/json_member.h"
 #include "common/moment.h"
 
 enum { LEAST_LEASES = 5, MOST_TIMES = 100000 };
@@ -78,11 +79,6 @@ const Record *record_of(const Record *r, int i) { return i == 0 ? r : i <= r->ot
 
 static double positive(double s) { return s > 0 ? s : 0; }
 
-static double night_number(const json_t *night, const char *key)
-{
-    return json_number_value(json_object_get(night, key));
-}
-
 /* By how much the deviation of n nights is to be widened, so that eight nights of ten fall between p10 and p90 of what is forecast: few nights
  * know neither their mean nor their deviation well (Student's t at 0.9, over the normal's; and the mean's own error). */
 static double few_nights(int n)
@@ -99,8 +95,8 @@ static double spread_of_nights(const Record *r)
     const int n = (int)json_array_size(r->nights);
     for (int i = 0; i < n; i++) {
         const json_t *night = json_array_get(r->nights, (size_t)i);
-        const double x =
-            log(night_number(night, "wall_s") / (1 + night_number(night, "shots") + night_number(night, "clips")));
+        const double x = log(member_number(night, "wall_s", 0) /
+                             (1 + member_number(night, "shots", 0) + member_number(night, "clips", 0)));
         sum += x;
         squares += x * x;
     }
@@ -112,7 +108,7 @@ static double median_of_nights(const Record *r, const char *key)
 {
     Measured m = {0};
     for (size_t i = 0; i < json_array_size(r->nights); i++)
-        measured_add(&m, night_number(json_array_get(r->nights, i), key));
+        measured_add(&m, member_number(json_array_get(r->nights, i), key, 0));
     const double median = measured_quantile(&m, 0.5);
     free(m.s);
     return median;
@@ -131,9 +127,9 @@ static double watts_of(const Record *r, const char *key)
     double joules = 0, s = 0;
     for (size_t i = 0; i < json_array_size(r->nights); i++) {
         const json_t *night = json_array_get(r->nights, i);
-        if (night_number(night, key) <= 0) return 0;
-        joules += night_number(night, key);
-        s += night_number(night, "wall_s");
+        if (member_number(night, key, 0) <= 0) return 0;
+        joules += member_number(night, key, 0);
+        s += member_number(night, "wall_s", 0);
     }
     return s > 0 ? joules / s : 0;
 }
@@ -156,8 +152,8 @@ ClipRates record_rates(const Record *r)
 {
     double clips = 0, hours = 0;
     for (size_t i = 0; i < json_array_size(r->nights); i++) {
-        clips += night_number(json_array_get(r->nights, i), "clips");
-        hours += night_number(json_array_get(r->nights, i), "wall_s") / 3600;
+        clips += member_number(json_array_get(r->nights, i), "clips", 0);
+        hours += member_number(json_array_get(r->nights, i), "wall_s", 0) / 3600;
     }
     const double cores = json_number_value(json_object_get(r->machine, "cores")), watts = record_watts_known(r),
                  node = hours > 0 && r->nodes > 0 ? clips / hours / r->nodes : 0;

@@ -8,6 +8,7 @@
 
 #include "common/file.h"
 #include "common/html.h"
+#include "common/json_member.h"
 #include "common/plot.h"
 #include "common/plural.h"
 
@@ -102,8 +103,6 @@ void record_plot_scaling(FILE *f, const Record *r)
 
 /* ---- roofline ---- */
 
-static double number_of(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
-
 static void name_operations(FILE *f, const json_t *operations, double peak_flop, double peak_bytes)
 {
     const json_t *one;
@@ -111,7 +110,8 @@ static void name_operations(FILE *f, const json_t *operations, double peak_flop,
     fputs("<div class=wide><table><tr><th><th>operation<th class=n>GFLOP/s<th class=n>GB/s<th class=n>of the roof", f);
     json_array_foreach(operations, i, one)
     {
-        const double flop = number_of(one, "flop"), bytes = number_of(one, "bytes"), s = number_of(one, "s");
+        const double flop = member_number(one, "flop", 0), bytes = member_number(one, "bytes", 0),
+                     s = member_number(one, "s", 0);
         const double roof = fmin(peak_flop, flop / bytes * peak_bytes);
         fprintf(f, "<tr><td class=n>%zu<td>", i + 1);
         html_put(f, json_string_value(json_object_get(one, "name")));
@@ -124,15 +124,15 @@ static void name_operations(FILE *f, const json_t *operations, double peak_flop,
 void record_plot_roofline(FILE *f, const json_t *roofline)
 {
     const json_t *operations = json_object_get(roofline, "operations"), *one;
-    const double peak_flop = number_of(roofline, "peak_flop_per_s"),
-                 peak_bytes = number_of(roofline, "peak_bytes_per_s");
+    const double peak_flop = member_number(roofline, "peak_flop_per_s", 0),
+                 peak_bytes = member_number(roofline, "peak_bytes_per_s", 0);
     double least_x = 1e9, most_x = 1e-9, least_y = peak_flop, most_y = peak_flop;
     size_t i;
     if (json_array_size(operations) == 0 || peak_flop <= 0 || peak_bytes <= 0) return;
     json_array_foreach(operations, i, one)
     {
-        const double x = number_of(one, "flop") / number_of(one, "bytes"),
-                     y = number_of(one, "flop") / number_of(one, "s");
+        const double x = member_number(one, "flop", 0) / member_number(one, "bytes", 0),
+                     y = member_number(one, "flop", 0) / member_number(one, "s", 0);
         if (!(x > 0 && y > 0)) return; /* no roofline of ours */
         least_x = fmin(least_x, x), most_x = fmax(most_x, x);
         least_y = fmin(least_y, y), most_y = fmax(most_y, y);
@@ -152,13 +152,14 @@ void record_plot_roofline(FILE *f, const json_t *roofline)
             "%d thread%s. Operations and bytes are those of the definition: each operand read once, the result written "
             "once. Work that stays in the caches can be above "
             "the sloping line; bf16 and int8 above the level one.</p>",
-            peak_flop / 1e9, peak_bytes / 1e9, (int)number_of(roofline, "threads"),
-            plural_s((int64_t)number_of(roofline, "threads")));
+            peak_flop / 1e9, peak_bytes / 1e9, (int)member_number(roofline, "threads", 0),
+            plural_s((int64_t)member_number(roofline, "threads", 0)));
     plot_begin(&p);
     plot_curve(&p, x, y, 3, "#222", false);
-    json_array_foreach(operations, i, one) plot_number(&p, number_of(one, "flop") / number_of(one, "bytes"),
-                                                       number_of(one, "flop") / number_of(one, "s") / 1e9, (int)i + 1,
-                                                       blue, json_string_value(json_object_get(one, "name")));
+    json_array_foreach(operations, i, one)
+        plot_number(&p, member_number(one, "flop", 0) / member_number(one, "bytes", 0),
+                    member_number(one, "flop", 0) / member_number(one, "s", 0) / 1e9, (int)i + 1, blue,
+                    json_string_value(json_object_get(one, "name")));
     plot_end(&p);
     name_operations(f, operations, peak_flop, peak_bytes);
 }

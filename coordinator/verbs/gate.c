@@ -4,6 +4,7 @@
 
 #include "common/file.h"
 #include "common/foreign.h"
+#include "common/json_member.h"
 #include "common/options.h"
 #include "common/plural.h"
 #include "coordinator/campaign/gate_set.h"
@@ -46,12 +47,6 @@ static void print_distances(const json_t *j, const char *whose)
                   quantile(j, "p95"), (long long)near, PDQ_NEAR);
 }
 
-static const char *text_of(const json_t *j, const char *key)
-{
-    const char *text = json_string_value(json_object_get(j, key));
-    return text ? text : "";
-}
-
 static void print_diversity(const char *folder, const json_t *j)
 {
     const json_t *others = json_object_get(j, "others");
@@ -61,12 +56,13 @@ static void print_diversity(const char *folder, const json_t *j)
     foreign_print(stdout, "%s: %lld shot%s\n", folder, shots, plural_s(shots));
     print_distances(j, "each other");
     json_array_foreach(json_object_get(j, "pairs"), i, one)
-        foreign_print(stdout, "    %s and %s: %.1f bits\n", text_of(one, "a"), text_of(one, "b"),
+        foreign_print(stdout, "    %s and %s: %.1f bits\n", member_text(one, "a", ""), member_text(one, "b", ""),
                       json_number_value(json_object_get(one, "distance")));
     if (others) print_distances(others, "other campaigns");
     json_array_foreach(json_object_get(others, "pairs"), i, one)
-        foreign_print(stdout, "    %s and %s's shot %.12s: %.1f bits\n", text_of(one, "clip"), text_of(one, "campaign"),
-                      text_of(one, "shot"), json_number_value(json_object_get(one, "distance")));
+        foreign_print(stdout, "    %s and %s's shot %.12s: %.1f bits\n", member_text(one, "clip", ""),
+                      member_text(one, "campaign", ""), member_text(one, "shot", ""),
+                      json_number_value(json_object_get(one, "distance")));
 }
 
 static Status measure_campaign(const char *folder, const char *index, bool as_json)

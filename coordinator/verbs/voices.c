@@ -13,6 +13,7 @@
 #include "common/finish_spec.h"
 #include "common/foreign.h"
 #include "common/html.h"
+#include "common/json_member.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/plural.h"
@@ -37,12 +38,6 @@ typedef struct {
     double shot_s;
     int most, shown, spoken, failed, long_ones, by_people;
 } Voices;
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
 
 static void gather(Voices *v)
 {
@@ -73,7 +68,7 @@ static void gather(Voices *v)
 static bool said_by_person(const char *text)
 {
     json_t *spec = json_loads(text, 0, NULL);
-    const bool is = strcmp(text_of(spec, "voice"), "cameo") == 0 && !*text_of(spec, "file");
+    const bool is = strcmp(member_text(spec, "voice", ""), "cameo") == 0 && !*member_text(spec, "file", "");
     json_decref(spec);
     return is;
 }
@@ -113,9 +108,9 @@ static void put_row(Voices *v, const Said *s, int number, FILE *f)
     html_put_apart(f, c->clip[s->row].clip_id);
     if (s->count > 1) fprintf(f, " and %lld more", (long long)s->count - 1);
     fprintf(f, "<td>");
-    html_put(f, text_of(spec, "language"));
+    html_put(f, member_text(spec, "language", ""));
     fprintf(f, "<td dir=auto>");
-    html_put(f, *text_of(spec, "text") ? text_of(spec, "text") : text_of(spec, "ssml"));
+    html_put(f, member_filled(spec, "text", member_text(spec, "ssml", "")));
     if (s->by_person) {
         fprintf(f, "<td colspan=2>spoken in the night only, with this person's own voice");
     } else if (s->fault) {

@@ -9,6 +9,7 @@
 
 #include "common/file.h"
 #include "common/finish_spec.h"
+#include "common/json_member.h"
 #include "common/likeness.h"
 #include "common/moment.h"
 #include "trust/trust.h"
@@ -127,20 +128,14 @@ Status likeness_read(const char *path, const char *sha256, ImageList *list)
 
 /* ---- the question ---- */
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
-
 static Status ask(const json_t *campaign, const json_t *cameo, int *consent)
 {
     const char *where[TRUST_MAX_WORDS];
     const json_t *audience = json_object_get(campaign, "audience");
-    TrustUse use = {.purpose = text_of(cameo, "purpose"),
-                    .campaign = text_of(campaign, "campaign"),
-                    .brand = text_of(campaign, "brand"),
-                    .viewer = text_of(cameo, "for"),
+    TrustUse use = {.purpose = member_text(cameo, "purpose", ""),
+                    .campaign = member_text(campaign, "campaign", ""),
+                    .brand = member_text(campaign, "brand", ""),
+                    .viewer = member_text(cameo, "for", ""),
                     .territory = where,
                     .face = json_is_true(json_object_get(cameo, "face")),
                     .voice = json_is_true(json_object_get(cameo, "voice"))};
@@ -151,8 +146,8 @@ static Status ask(const json_t *campaign, const json_t *cameo, int *consent)
         if (!where[i]) return status_fail(ERR_CLIP, "cameo: a damaged audience");
         use.territory_count++;
     }
-    TRY(open_store(text_of(campaign, "store"), &s));
-    TrustAnswer a = trust_allows(s, text_of(cameo, "id"), &use, (int64_t)moment_wall_s());
+    TRY(open_store(member_text(campaign, "store", ""), &s));
+    TrustAnswer a = trust_allows(s, member_text(cameo, "id", ""), &use, (int64_t)moment_wall_s());
     trust_close(&s);
     *consent = a.consent;
     return a.allowed ? status_ok() : status_fail(ERR_RETRY, "%s", a.reason);
@@ -193,8 +188,8 @@ Status likeness_consent(const json_t *trust, const json_t *cameo, char sha256[HA
     TrustStore *s;
     int number;
     TRY(ask(trust, cameo, &number));
-    TRY(open_store(text_of(trust, "store"), &s));
-    Status status = read_consent(s, text_of(cameo, "id"), number, sha256);
+    TRY(open_store(member_text(trust, "store", ""), &s));
+    Status status = read_consent(s, member_text(cameo, "id", ""), number, sha256);
     trust_close(&s);
     return status;
 }
@@ -242,8 +237,8 @@ static Status give_medium(const json_t *trust, const json_t *cameo, const char *
     if (!trust || !json_is_true(json_object_get(cameo, kind)))
         return status_fail(ERR_CLIP, "a cameo's %s is wanted, and the clip has no cameo for it", kind);
     TRY(ask(trust, cameo, consent));
-    TRY(open_store(text_of(trust, "store"), &s));
-    Status status = read_medium(s, text_of(cameo, "id"), kind, sha256);
+    TRY(open_store(member_text(trust, "store", ""), &s));
+    Status status = read_medium(s, member_text(cameo, "id", ""), kind, sha256);
     trust_close(&s);
     return status;
 }

@@ -10,6 +10,7 @@
 #include <libswscale/swscale.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 #include "worker/finish/legible.h"
 
 typedef struct {
@@ -120,8 +121,6 @@ static Status read_code(Film *f, const char *text, double at_s, bool *is_read)
 
 /* ---- all of them ---- */
 
-static double number_of(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
-
 Status codes_read(const char *path, const json_t *overlays, double duration_s, CodesRead *out)
 {
     Film f = {.path = path};
@@ -132,7 +131,7 @@ Status codes_read(const char *path, const json_t *overlays, double duration_s, C
     json_array_foreach(overlays, i, o)
     {
         const char *text = json_string_value(json_object_get(o, "qr"));
-        const double from = number_of(o, "from"), to = number_of(o, "to"),
+        const double from = member_number(o, "from", 0), to = member_number(o, "to", 0),
                      end = to > 0 && to < duration_s ? to : duration_s, at_s = duration_s > 0 ? (from + end) / 2 : 0;
         bool is_read = true;
         if (!text || failed(status) || (duration_s > 0 && from >= end)) continue;

@@ -5,13 +5,8 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 #include "worker/cameo/likeness.h"
-
-static double number_of(const json_t *o, const char *key, double fallback)
-{
-    const json_t *n = json_object_get(o, key);
-    return json_is_number(n) ? json_number_value(n) : fallback;
-}
 
 /* `voice: cameo`: with a person's own voice, which the engine reads from a descriptor that it inherits. What it speaks is kept for nobody: a
  * kill leaves it in the lease's folder, which goes. */
@@ -67,9 +62,9 @@ static Status mix(const json_t *voice, const json_t *music, Extras *e)
     SoundMix m = {.duration_s = e->duration_s,
                   .voice = e->voice.sound.count ? &e->voice.sound : NULL,
                   .voice_at_s = voice_begin_s(voice),
-                  .voice_gain_db = number_of(voice, "gain_db", 0),
-                  .music_gain_db = number_of(music, "gain_db", -14),
-                  .duck_db = number_of(music, "duck_db", 9)};
+                  .voice_gain_db = member_number(voice, "gain_db", 0),
+                  .music_gain_db = member_number(music, "gain_db", -14),
+                  .duck_db = member_number(music, "duck_db", 9)};
     const char *file = json_string_value(json_object_get(music, "file"));
     if (file) TRY(status_at(sound_read_kept(file, &m.music), "music"));
     if (m.voice || m.music) sound_mix(&m, &e->sound);

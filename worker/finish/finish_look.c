@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 #include "common/moment.h"
 #include "worker/finish/label.h"
 #include "worker/finish/overlay.h"
@@ -23,12 +24,6 @@ enum {
     MOST_FAULTS = 100 /* of a process */,
     CACHE_BYTES = 64 << 20
 };
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
 
 static void add_fault(Look *l, Fault f)
 {
@@ -118,9 +113,9 @@ static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json
     finish_look_key_document(key, "overlays", overlays);
     json_array_foreach(overlays, i, o)
     {
-        const int width = width_of(*text_of(o, "text") ? text_of(o, "text") : text_of(o, "qr"));
+        const int width = width_of(member_filled(o, "text", member_text(o, "qr", "")));
         if (width > weight) weight = width;
-        finish_look_key_file(key, text_of(o, "image"));
+        finish_look_key_file(key, member_text(o, "image", ""));
     }
     finish_look_unit(l, key, clip, weight, false);
 }
@@ -128,7 +123,7 @@ static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json
 static void look_at_music(Look *l, int64_t clip, const json_t *spec)
 {
     static char *last; /* most campaigns have one bed */
-    const char *file = text_of(spec, "file");
+    const char *file = member_text(spec, "file", "");
     const Sound *sound;
     if (!*file || (last && strcmp(last, file) == 0)) return;
     free(last);

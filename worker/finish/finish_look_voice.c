@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 #include "common/moment.h"
 #include "worker/finish/finish_look_parts.h"
 #include "worker/finish/voice.h"
@@ -13,12 +14,6 @@ static const double TRY_S = 20;      /* an engine may have a model to load first
 const char finish_look_open_end[] =
     "the file does not say how long it is (raw AAC, a stream that was recorded, some telephones' Ogg), so that one "
     "which was cut short is taken as it is; listen to its end, or export it as WAV, FLAC or MP4";
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
 
 static const char *without_member(const char *message)
 {
@@ -35,13 +30,13 @@ static int characters(const char *text)
 
 static bool is_by_command(const json_t *voice)
 {
-    const char *engine = text_of(voice, "engine");
+    const char *engine = member_text(voice, "engine", "");
     return *engine && strcmp(engine, "espeak") != 0;
 }
 
 SaidBy finish_look_said_by(const json_t *voice)
 {
-    if (strcmp(text_of(voice, "voice"), "cameo") == 0 && !*text_of(voice, "file")) return BY_PERSON;
+    if (strcmp(member_text(voice, "voice", ""), "cameo") == 0 && !*member_text(voice, "file", "")) return BY_PERSON;
     return is_by_command(voice) ? BY_COMMAND : BY_US;
 }
 
@@ -62,23 +57,23 @@ static void add_try(Look *l, int64_t clip, const json_t *voice)
     Hash *key = finish_look_key(l, "try");
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
         finish_look_key_document(key, part[i], json_object_get(voice, part[i]));
-    add_command(key, text_of(voice, "engine"));
+    add_command(key, member_text(voice, "engine", ""));
     Unit *u = finish_look_unit(l, key, clip, INT32_MAX, true);
     if (u) u->is_try = true;
 }
 
 void finish_look_add_voice(Look *l, int64_t clip, const json_t *voice)
 {
-    const char *said = *text_of(voice, "text") ? text_of(voice, "text") : text_of(voice, "ssml");
-    const bool recorded = *text_of(voice, "file") != 0;
+    const char *said = member_filled(voice, "text", member_text(voice, "ssml", ""));
+    const bool recorded = *member_text(voice, "file", "") != 0;
     if (!voice) return;
     const double room = voice_room_s(voice, l->job->shot_s);
     if (room <= 0) return finish_look_fault(l, clip, "voice", "voice.at is beyond the clip's end");
     if (!recorded && characters(said) * SLOWEST_S <= room) return add_try(l, clip, voice);
     Hash *key = finish_look_key(l, "voice");
     finish_look_key_document(key, "voice", voice);
-    finish_look_key_file(key, text_of(voice, "file"));
-    add_command(key, text_of(voice, "engine"));
+    finish_look_key_file(key, member_text(voice, "file", ""));
+    add_command(key, member_text(voice, "engine", ""));
     finish_look_unit(l, key, clip, recorded ? INT32_MAX : characters(said), true);
 }
 
@@ -120,7 +115,7 @@ void finish_look_at_voice(Look *l, Unit *u, const json_t *voice)
     Voice v;
     if (u->is_try && is_by_command(voice)) return try_command(l, u, voice);
     Status status = voice_make(voice, NULL, &v);
-    if (!failed(status) && v.sound.open_end && *text_of(voice, "file")) {
+    if (!failed(status) && v.sound.open_end && *member_text(voice, "file", "")) {
         u->is_noted = true;
         finish_look_note(l, u->clip, "voice.file", finish_look_open_end, 0);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 #include "worker/finish/letters.h"
 
 static const double CAPITALS = 0.052; /* of the shorter side: 5 % and a little, for rounding */
@@ -16,12 +17,6 @@ struct Label {
     Layer *layer;
     double to_s; /* 0: to the end */
 };
-
-static const char *text_of(const json_t *o, const char *key, const char *fallback)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text && *text ? text : fallback;
-}
 
 /* Letters whose capitals are `capital` pixels high, in a layer at 0,0. A font's size says little about its capitals, so they are
  * measured first. */
@@ -105,24 +100,24 @@ out:
 
 const char *label_words(const json_t *spec)
 {
-    const char *profile = text_of(spec, "profile", "none");
-    return text_of(spec, "text",
-                   strcmp(profile, "none") == 0 ? ""
-                   : strcmp(profile, "cn") == 0 ? "AI生成"
-                   : strcmp(profile, "eu") == 0 ? "AI-generated"
-                                                : "Made with AI");
+    const char *profile = member_filled(spec, "profile", "none");
+    return member_filled(spec, "text",
+                         strcmp(profile, "none") == 0 ? ""
+                         : strcmp(profile, "cn") == 0 ? "AI生成"
+                         : strcmp(profile, "eu") == 0 ? "AI-generated"
+                                                      : "Made with AI");
 }
 
 Status label_open(const json_t *spec, int width, int height, Box safe, Label **out)
 {
-    const char *profile = text_of(spec, "profile", "none");
+    const char *profile = member_filled(spec, "profile", "none");
     bool eu = strcmp(profile, "eu") == 0, cn = strcmp(profile, "cn") == 0, own = strcmp(profile, "text") == 0;
     *out = NULL;
     if (strcmp(profile, "none") == 0) return status_ok();
     if (!eu && !cn && !own) return status_fail(ERR_INPUT, "label.profile = %s, expected eu, cn, text or none", profile);
     Label *l = *out = memory_get(1, sizeof *l);
     l->to_s = cn ? CN_SECONDS : 0;
-    bool right = strcmp(text_of(spec, "position", "top-right"), "top-left") != 0;
+    bool right = strcmp(member_filled(spec, "position", "top-right"), "top-left") != 0;
     Status status = build(label_words(spec), eu, right, width < height ? width : height, safe, l);
     if (failed(status)) label_close(out);
     return status;
@@ -149,7 +144,7 @@ double label_seen(const Label *l, const Grey *picture) { return l ? legible_laye
 /* Label 1: made by AI, known for certain. What ReservedCode1 and 2 are for, the producer decides; a propagator fills in its own. */
 char *label_metadata(const json_t *spec, const char *producer, const char *clip_id)
 {
-    if (strcmp(text_of(spec, "profile", "none"), "cn") != 0) return NULL;
+    if (strcmp(member_filled(spec, "profile", "none"), "cn") != 0) return NULL;
     json_t *o =
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "Label", "1", "ContentProducer", producer, "ProduceID", clip_id,
                   "ReservedCode1", "", "ContentPropagator", "", "PropagateID", "", "ReservedCode2", "");

@@ -7,6 +7,7 @@
 #include <qrencode.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 #include "worker/finish/legible.h"
 #include "worker/finish/letters.h"
 #include "worker/finish/logo.h"
@@ -57,21 +58,9 @@ static int place_named(const char *name)
     return -1;
 }
 
-static const char *text_of(const json_t *o, const char *key, const char *fallback)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : fallback;
-}
-
-static double number_of(const json_t *o, const char *key, double fallback)
-{
-    const json_t *n = json_object_get(o, key);
-    return json_is_number(n) ? json_number_value(n) : fallback;
-}
-
 static int place_of(const json_t *o)
 {
-    int place = place_named(text_of(o, "place", "lower-third"));
+    int place = place_named(member_text(o, "place", "lower-third"));
     bool is_card = place >= 0 && strcmp(places[place].name, "end-card") == 0;
     return is_card && !json_object_get(o, "text") ? PLACE_COUNT - 1 : place;
 }
@@ -119,7 +108,7 @@ bool overlay_color(const char *text, uint32_t *color)
 
 static Status color_of(const json_t *style, const char *key, const char *fallback, uint32_t *color)
 {
-    const char *text = text_of(style, key, fallback);
+    const char *text = member_text(style, key, fallback);
     if (overlay_color(text, color)) return status_ok();
     return status_fail(ERR_INPUT, "style.%s = %s, expected a colour, #RRGGBB or #RRGGBBAA", key, text);
 }
@@ -127,14 +116,14 @@ static Status color_of(const json_t *style, const char *key, const char *fallbac
 static Status letters_of(const json_t *style, int side, Letters *out)
 {
     double size =
-        fmax(number_of(style, "size", 0.07) * side, 8); /* smaller letters are none, however small the frame */
-    *out = (Letters){.font = text_of(style, "font", "Noto Sans"),
+        fmax(member_number(style, "size", 0.07) * side, 8); /* smaller letters are none, however small the frame */
+    *out = (Letters){.font = member_text(style, "font", "Noto Sans"),
                      .size_px = size,
-                     .least_px = size * number_of(style, "least", 0.5),
+                     .least_px = size * member_number(style, "least", 0.5),
                      .bold = json_is_true(json_object_get(style, "bold")),
-                     .outline_px = number_of(style, "outline_width", 0.004) * side,
-                     .shadow_px = number_of(style, "shadow", 0) * side,
-                     .max_lines = (int)number_of(style, "max_lines", 2)};
+                     .outline_px = member_number(style, "outline_width", 0.004) * side,
+                     .shadow_px = member_number(style, "shadow", 0) * side,
+                     .max_lines = (int)member_number(style, "max_lines", 2)};
     TRY(color_of(style, "color", "#FFFFFF", &out->color));
     return color_of(style, "outline", "#000000", &out->outline);
 }
@@ -143,7 +132,7 @@ static Status letters_of(const json_t *style, int side, Letters *out)
 static Status open_text(const json_t *o, const OverlayFrame *f, int place, Item *item)
 {
     const json_t *style = json_object_get(o, "style");
-    const char *wish = text_of(style, "box", "auto");
+    const char *wish = member_text(style, "box", "auto");
     uint32_t box_color = 0x000000B0;
     Letters letters;
     double px;
@@ -156,7 +145,7 @@ static Status open_text(const json_t *o, const OverlayFrame *f, int place, Item 
     Box room = room_of(f, place);
     if (item->wish != BOX_NONE)
         room = (Box){room.x + edge, room.y + edge, room.width - 2 * edge, room.height - 2 * edge};
-    TRY(letters_draw(text_of(o, "text", ""), &letters, room, places[place].anchor, &item->layer, &px));
+    TRY(letters_draw(member_text(o, "text", ""), &letters, room, places[place].anchor, &item->layer, &px));
     if (!item->layer || item->wish == BOX_NONE) return status_ok();
     Box in = layer_extent(item->layer);
     edge = (int)(px * 0.28);
@@ -172,12 +161,12 @@ static Status open_text(const json_t *o, const OverlayFrame *f, int place, Item 
 static Status open_picture(const json_t *o, const OverlayFrame *f, int place, Item *item)
 {
     Box room = room_of(f, place);
-    int longest = (int)lrint(number_of(o, "scale", 0.2) * short_side(f)), width, height;
+    int longest = (int)lrint(member_number(o, "scale", 0.2) * short_side(f)), width, height;
     uint8_t *rgba;
     if (longest > room.width) longest = room.width;
     if (longest > room.height) longest = room.height;
     if (longest < 2) return status_fail(ERR_CLIP, "scale gives a picture of %d pixels, expected 2 or more", longest);
-    TRY(logo_scaled(text_of(o, "image", ""), longest, &rgba, &width, &height));
+    TRY(logo_scaled(member_text(o, "image", ""), longest, &rgba, &width, &height));
     Box at = box_at(room, places[place].anchor, width, height);
     item->layer = layer_new(at);
     layer_add_rgba(item->layer, rgba, at);
@@ -227,8 +216,8 @@ static Status draw_code(const char *text, int side, Box room, int anchor, Layer 
 
 static Status open_code(const json_t *o, const OverlayFrame *f, int place, Item *item)
 {
-    int side = (int)lrint(number_of(o, "scale", 0.4) * short_side(f));
-    item->code = text_copy(text_of(o, "qr", ""));
+    int side = (int)lrint(member_number(o, "scale", 0.4) * short_side(f));
+    item->code = text_copy(member_text(o, "qr", ""));
     return draw_code(item->code, side, room_of(f, place), places[place].anchor, &item->layer, &item->square_px);
 }
 
@@ -236,7 +225,7 @@ static Status open_code(const json_t *o, const OverlayFrame *f, int place, Item 
 
 static double end_of(const json_t *o, double duration_s)
 {
-    double to = number_of(o, "to", 0);
+    double to = member_number(o, "to", 0);
     return to > 0 && to < duration_s ? to : duration_s;
 }
 
@@ -245,10 +234,10 @@ static Status open_item(const json_t *o, const OverlayFrame *f, Item *item)
     int place = place_of(o);
     if (place < 0)
         return status_fail(ERR_INPUT, "place = %s, expected lower-third, top-left, end-card ...",
-                           text_of(o, "place", ""));
-    item->from_s = number_of(o, "from", 0);
+                           member_text(o, "place", ""));
+    item->from_s = member_number(o, "from", 0);
     item->to_s = end_of(o, f->duration_s);
-    item->fade_s = number_of(o, "fade", 0.25);
+    item->fade_s = member_number(o, "fade", 0.25);
     if (json_object_get(o, "text"))
         TRY(open_text(o, f, place, item));
     else if (json_object_get(o, "image"))
@@ -450,8 +439,8 @@ static void find(const Finder *f, const char *member, const char *message)
 
 static void check_text(const json_t *o, const Finder *f)
 {
-    const char *font = text_of(json_object_get(o, "style"), "font", "Noto Sans");
-    uint32_t missing = letters_missing(text_of(o, "text", ""));
+    const char *font = member_text(json_object_get(o, "style"), "font", "Noto Sans");
+    uint32_t missing = letters_missing(member_text(o, "text", ""));
     if (missing) {
         char *message = text_format(
             "no font of this machine has U+%04X: install one that has (Debian: apt-get install fonts-noto)", missing);
@@ -463,7 +452,7 @@ static void check_text(const json_t *o, const Finder *f)
         find(f, "style.font", message);
         free(message);
     }
-    if (strlen(text_of(o, "text", "")) > LETTERS_MAX_BYTES) find(f, "text", "longer than 4,096 bytes");
+    if (strlen(member_text(o, "text", "")) > LETTERS_MAX_BYTES) find(f, "text", "longer than 4,096 bytes");
 }
 
 static void check_pair(const json_t *list, size_t i, double duration_s, const Finder *f)
@@ -472,7 +461,7 @@ static void check_pair(const json_t *list, size_t i, double duration_s, const Fi
     for (size_t k = 0; k < i; k++) {
         const json_t *b = json_array_get(list, k);
         bool together =
-            number_of(a, "from", 0) < end_of(b, duration_s) && number_of(b, "from", 0) < end_of(a, duration_s);
+            member_number(a, "from", 0) < end_of(b, duration_s) && member_number(b, "from", 0) < end_of(a, duration_s);
         if (!together || place_of(a) != place_of(b)) continue;
         char *message = text_format("the same place as overlays[%zu] at the same time; give one of them another place, "
                                     "or times that do not meet",
@@ -487,15 +476,15 @@ void overlay_check(const json_t *list, double duration_s, OverlayFault *found, v
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *o = json_array_get(list, i);
         Finder f = {found, self, i};
-        if (number_of(o, "from", 0) >= duration_s) {
-            char *message =
-                text_format("begins at %.3g s, after the clip's end at %.3g s", number_of(o, "from", 0), duration_s);
+        if (member_number(o, "from", 0) >= duration_s) {
+            char *message = text_format("begins at %.3g s, after the clip's end at %.3g s", member_number(o, "from", 0),
+                                        duration_s);
             find(&f, "from", message);
             free(message);
         }
         if (json_object_get(o, "text")) check_text(o, &f);
         if (json_object_get(o, "image")) {
-            Status status = logo_check(text_of(o, "image", ""));
+            Status status = logo_check(member_text(o, "image", ""));
             if (failed(status)) find(&f, "image", status.message);
         }
         check_pair(list, i, duration_s, &f);

@@ -10,6 +10,7 @@
 #include "common/command.h"
 #include "common/file.h"
 #include "common/hash.h"
+#include "common/json_member.h"
 #include "common/place.h"
 #include "common/shell.h"
 #include "worker/finish/spoken.h"
@@ -19,19 +20,7 @@
 static const double FASTEST = 1.15; /* more is heard as haste */
 static const double TAIL_S = 0.1;   /* between the last word and the clip's end */
 
-static const char *text_of(const json_t *o, const char *key, const char *fallback)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text && *text ? text : fallback;
-}
-
-static double number_of(const json_t *o, const char *key, double fallback)
-{
-    const json_t *n = json_object_get(o, key);
-    return json_is_number(n) ? json_number_value(n) : fallback;
-}
-
-double voice_begin_s(const json_t *spec) { return number_of(spec, "at", 0.3); }
+double voice_begin_s(const json_t *spec) { return member_number(spec, "at", 0.3); }
 double voice_room_s(const json_t *spec, double shot_s) { return shot_s - voice_begin_s(spec) - TAIL_S; }
 
 void voice_clear(Voice *v)
@@ -67,8 +56,8 @@ static char *espeak_command(void)
 static json_t *make_order(const json_t *spec)
 {
     static const char *const handed[] = {"ssml", "voice", "voice_ref", "voice_sha256", "consent", "seed", "rate"};
-    const char *language = text_of(spec, "language", "en"), *phonetic = text_of(spec, "phonetic", NULL);
-    char *spoken = phonetic ? text_copy(phonetic) : spoken_text(text_of(spec, "text", ""), language);
+    const char *language = member_filled(spec, "language", "en"), *phonetic = member_filled(spec, "phonetic", NULL);
+    char *spoken = phonetic ? text_copy(phonetic) : spoken_text(member_filled(spec, "text", ""), language);
     json_t *order = json_pack("{s:s,s:s}", "text", spoken, "lang", language),
            *lexicon = json_object_get(spec, "lexicon");
     free(spoken);
@@ -118,7 +107,7 @@ static Status run_engine(const json_t *spec, const char *command, const json_t *
                  .input = input,
                  .variable = "REELWRIGHT_VOICE_TIMES",
                  .value = times,
-                 .limit_s = number_of(spec, "time_limit", 60),
+                 .limit_s = member_number(spec, "time_limit", 60),
                  .most_bytes = (size_t)VOICE_MOST_MB << 20};
     CommandAnswer a;
     json_t *report = NULL;
@@ -153,13 +142,14 @@ static bool has_letters(const char *text)
 static Status engine_sound(const json_t *spec, const char *command, const json_t *order, const char *wav,
                            const char *json, Sound *out)
 {
-    int retries = (int)number_of(spec, "retries", 2);
+    int retries = (int)member_number(spec, "retries", 2);
     Status status = status_ok();
     for (int attempt = 0; attempt <= retries; attempt++) {
         status = run_engine(spec, command, order, wav, json);
         if (!failed(status)) {
             status = sound_read(wav, out);
-            const bool silent = !failed(status) && has_letters(text_of(order, "text", "")) && sound_is_silent(out);
+            const bool silent =
+                !failed(status) && has_letters(member_filled(order, "text", "")) && sound_is_silent(out);
             if (!failed(status) && !silent) return status;
             if (silent) status = status_fail(ERR_RETRY, "nothing is to be heard in its sound");
             sound_clear(out);
@@ -183,7 +173,7 @@ static void trim_end(Sound *s)
 static void set_words(const json_t *spec, const char *json, Voice *v)
 {
     json_t *report = json ? json_load_file(json, 0, NULL) : NULL;
-    const char *ssml = text_of(spec, "ssml", NULL), *plain = text_of(spec, "text", NULL);
+    const char *ssml = member_filled(spec, "ssml", NULL), *plain = member_filled(spec, "text", NULL);
     char *text = plain ? text_copy(plain) : words_of_ssml(ssml ? ssml : "");
     words_set(v, text, json_object_get(report, "words"));
     if (report) json_object_del(report, "words");
@@ -194,7 +184,7 @@ static void set_words(const json_t *spec, const char *json, Voice *v)
 /* From PLACE.wav and PLACE.json, made by the engine where they are not there (order NULL: it is not asked). */
 static Status from_place(const json_t *spec, const json_t *order, const char *place, Voice *out)
 {
-    const char *engine = text_of(spec, "engine", "espeak");
+    const char *engine = member_filled(spec, "engine", "espeak");
     char *wav = text_format("%s.wav", place), *json = text_format("%s.json", place);
     const bool there = file_exists(wav) && !failed(sound_read(wav, &out->sound));
     char *command = there || !order ? NULL : strcmp(engine, "espeak") == 0 ? espeak_command() : text_copy(engine);
@@ -218,7 +208,7 @@ static Status from_cache(const json_t *spec, const json_t *order, const char *ca
 {
     char key[HASH_TEXT], *told = json_dumps(order, JSON_COMPACT | JSON_SORT_KEYS);
     Hash *hash = hash_begin();
-    hash_add_field(hash, "engine", "%s", text_of(spec, "engine", "espeak"));
+    hash_add_field(hash, "engine", "%s", member_filled(spec, "engine", "espeak"));
     hash_add_field(hash, "order", "%s", told);
     hash_end(hash, key);
     char *place = path_join(cache, key);
@@ -253,7 +243,7 @@ static Status by_engine(const json_t *spec, const Keep *keep, Voice *out)
 /* A recording is read where it lies; lips that followed another one would not fit this. */
 static Status by_file(const json_t *spec, const char *file, Voice *out)
 {
-    const char *known = text_of(spec, "sha256", NULL);
+    const char *known = member_filled(spec, "sha256", NULL);
     char sha256[HASH_TEXT];
     if (known) TRY(hash_file(file, sha256));
     if (known && strcmp(known, sha256) != 0)
@@ -273,8 +263,8 @@ static Status by_file(const json_t *spec, const char *file, Voice *out)
 
 static Status make(const json_t *spec, const Keep *keep, Voice *out)
 {
-    const char *file = text_of(spec, "file", NULL), *text = text_of(spec, "text", ""),
-               *ssml = text_of(spec, "ssml", "");
+    const char *file = member_filled(spec, "file", NULL), *text = member_filled(spec, "text", ""),
+               *ssml = member_filled(spec, "ssml", "");
     *out = (Voice){0};
     Status status = status_ok();
     if (strlen(text) > VOICE_MAX_BYTES || strlen(ssml) > VOICE_MAX_BYTES)
@@ -305,14 +295,14 @@ Status voice_read_at(const json_t *spec, const char *place, Voice *out)
 bool voice_is_at(const json_t *spec, const char *place)
 {
     char *wav = text_format("%s.wav", place);
-    const bool is = text_of(spec, "file", NULL) || file_exists(wav);
+    const bool is = member_filled(spec, "file", NULL) || file_exists(wav);
     free(wav);
     return is;
 }
 
 Status voice_fit(Voice *v, const json_t *spec, double room_s, double *over_s)
 {
-    const char *policy = text_of(spec, "too_long", "faster");
+    const char *policy = member_filled(spec, "too_long", "faster");
     double length = sound_seconds(&v->sound), factor = room_s > 0 ? length / room_s : 1e9;
     *over_s = 0;
     if (length <= room_s) return status_ok();

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/json_member.h"
 
 enum { MAX_WORDS = 2000 };
 
@@ -54,12 +55,6 @@ typedef struct { /* moments of the engine's words, by the share of letters spoke
     double share[MAX_WORDS + 1], at_s[MAX_WORDS + 1];
 } Course;
 
-static double number_of(const json_t *o, const char *key, double fallback)
-{
-    const json_t *n = json_object_get(o, key);
-    return json_is_number(n) ? json_number_value(n) : fallback;
-}
-
 static bool read_course(const json_t *reported, double end_s, Course *c)
 {
     size_t i;
@@ -69,7 +64,7 @@ static bool read_course(const json_t *reported, double end_s, Course *c)
     json_array_foreach(reported, i, word)
     {
         const char *text = json_string_value(json_object_get(word, "text"));
-        double at = number_of(word, "t0", -1);
+        double at = member_number(word, "t0", -1);
         if (!text || !isfinite(at) || at < last || at > end_s + 1 || c->count == MAX_WORDS) continue;
         c->share[c->count] = letters;
         c->at_s[c->count++] = last = at;

@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "common/hash.h"
+#include "common/json_member.h"
 #include "worker/proof/credentials.h"
 #include "worker/proof/fingerprint.h"
 #include "worker/proof/watermark.h"
@@ -26,11 +27,6 @@ typedef struct {
     int as_near;  /* clips at that distance */
 } Findings;
 
-static const char *text_of(const json_t *clip, const char *key)
-{
-    return clip ? json_string_value(json_object_get(clip, key)) : NULL;
-}
-
 static bool has_bytes(const json_t *clip, const char *sha256)
 {
     size_t i;
@@ -42,7 +38,7 @@ static bool has_bytes(const json_t *clip, const char *sha256)
 
 static uint64_t payload_of(const json_t *clip)
 {
-    const char *campaign = text_of(clip, "campaign"), *id = text_of(clip, "clip");
+    const char *campaign = member_text(clip, "campaign", NULL), *id = member_text(clip, "clip", NULL);
     return campaign && id ? watermark_payload(campaign, id) : 0;
 }
 
@@ -62,7 +58,7 @@ static void find_by_credentials(Findings *f)
     json_t *clip;
     json_array_foreach(f->o->clips, i, clip)
     {
-        const char *id = text_of(clip, "clip"), *campaign = text_of(clip, "campaign");
+        const char *id = member_text(clip, "clip", NULL), *campaign = member_text(clip, "campaign", NULL);
         if (id && campaign && f->credentials.clip[0] && strcmp(id, f->credentials.clip) == 0 &&
             strcmp(campaign, f->credentials.campaign) == 0)
             f->by_credentials = clip;
@@ -98,7 +94,7 @@ static void find_by_looks(Findings *f, const char *path)
     if (!json_array_size(f->o->clips) || failed(fingerprint_file(path, &f->looks))) return;
     json_array_foreach(f->o->clips, i, clip)
     {
-        const char *iscc = text_of(clip, "iscc");
+        const char *iscc = member_text(clip, "iscc", NULL);
         if (!iscc || failed(fingerprint_parse(iscc, &other))) continue;
         const int distance = fingerprint_distance(&f->looks, &other);
         f->as_near = distance < f->distance ? 1 : f->as_near + (distance == f->distance);
@@ -130,7 +126,7 @@ static Verdict judge(const Findings *f)
                                              : NULL;
     if (!known && near && f->as_near == 1) known = f->by_looks;
     if (!known) known = f->by_credentials;
-    Verdict v = {text_of(known, "clip"), text_of(known, "campaign"), -1, NULL};
+    Verdict v = {member_text(known, "clip", NULL), member_text(known, "campaign", NULL), -1, NULL};
     if (!known && has_signature(f) && f->credentials.clip[0]) {
         v.clip = f->credentials.clip;
         v.campaign = f->credentials.campaign;
@@ -177,10 +173,10 @@ static json_t *describe_mark(const Findings *f)
 {
     if (!f->looked_for_mark)
         return json_pack("{s:b, s:n, s:n, s:n, s:b}", "found", 0, "clip", "bit_accuracy", "p_value", "looked_for", 0);
-    json_t *j =
-        json_pack("{s:b, s:o, s:f, s:f, s:f}", "found", f->mark.found, "clip",
-                  text_or_null(text_of(f->by_mark, "clip")), "bit_accuracy", f->mark.found ? f->mark.bit_accuracy : 0.5,
-                  "p_value", f->mark.p_value, "sigma", isfinite(f->mark.z) ? f->mark.z : 0);
+    json_t *j = json_pack("{s:b, s:o, s:f, s:f, s:f}", "found", f->mark.found, "clip",
+                          text_or_null(member_text(f->by_mark, "clip", NULL)), "bit_accuracy",
+                          f->mark.found ? f->mark.bit_accuracy : 0.5, "p_value", f->mark.p_value, "sigma",
+                          isfinite(f->mark.z) ? f->mark.z : 0);
     if (f->mark.found) {
         char text[20];
         snprintf(text, sizeof text, "%016llx", (unsigned long long)f->mark.payload);
@@ -194,7 +190,8 @@ static json_t *describe_looks(const Findings *f)
     if (!f->by_looks) return json_pack("{s:n, s:n}", "distance", "clip");
     const bool near = f->distance <= FINGERPRINT_NEAR;
     return json_pack("{s:i, s:o, s:i}", "distance", f->distance, "clip",
-                     text_or_null(near ? text_of(f->by_looks, "clip") : NULL), "clips", near ? f->as_near : 0);
+                     text_or_null(near ? member_text(f->by_looks, "clip", NULL) : NULL), "clips",
+                     near ? f->as_near : 0);
 }
 
 static json_t *describe(const Findings *f)

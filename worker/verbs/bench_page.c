@@ -6,6 +6,7 @@
 
 #include "common/file.h"
 #include "common/html.h"
+#include "common/json_member.h"
 #include "common/plot.h"
 #include "common/plural.h"
 
@@ -13,24 +14,18 @@ static const char style[] = "body{font:16px/1.5 system-ui,sans-serif;max-width:5
                             "1rem;color:#222;overflow-wrap:break-word}h1,h2{line-height:1.25}"
                             "pre{white-space:pre-wrap;overflow-wrap:anywhere}.figure{font-size:1.5rem}.bad{color:#a00}";
 
-static double number_of(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
-static const char *text_of(const json_t *o, const char *key)
-{
-    return json_string_value(json_object_get(o, key)) ?: "";
-}
-
 static void put_verdict(FILE *f, const json_t *record, const BenchResult *b)
 {
     const json_t *broken = json_object_get(record, "invalid"), *one;
     size_t i;
-    if (strcmp(text_of(record, "scenario"), "SingleStream") == 0)
+    if (strcmp(member_text(record, "scenario", ""), "SingleStream") == 0)
         fprintf(f,
                 "<p class=figure>90 %% of the samples took at most %.4g s</p><p>p50 %.4g s, p99 %.4g s; %d sample%s, "
                 "one after the other.</p>",
                 b->p90, b->median, b->p99, b->count, plural_s(b->count));
     else
         fprintf(f, "<p class=figure>%.4g samples a second</p><p>%d sample%s in %.1f s%s.</p>",
-                number_of(record, "samples_per_s"), b->count, plural_s(b->count), b->all_s,
+                member_number(record, "samples_per_s", 0), b->count, plural_s(b->count), b->all_s,
                 json_object_get(record, "ranks") ? " on the first rank; the figure is of all" : "");
     fprintf(f, "<p>%s</p>",
             json_array_size(broken) ? "<strong class=bad>INVALID</strong> as a result of MLPerf, because:"
@@ -74,7 +69,8 @@ static Status write_html(const char *path, const json_t *record, const BenchResu
             "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
             "content='width=device-width,initial-scale=1'><title>%s</title><style>%s%s</style>"
             "<h1>%s, shape %s</h1>",
-            text_of(record, "scenario"), style, plot_style, text_of(record, "scenario"), text_of(record, "shape"));
+            member_text(record, "scenario", ""), style, plot_style, member_text(record, "scenario", ""),
+            member_text(record, "shape", ""));
     put_verdict(f, record, b);
     put_samples(f, b);
     put_stages(f, b);

@@ -3,40 +3,35 @@
 #include <stdio.h>
 
 #include "common/foreign.h"
+#include "common/json_member.h"
 #include "worker/proof/verify.h"
 #include "worker/verbs/verbs.h"
-
-static const char *text_or(const json_t *j, const char *key, const char *otherwise)
-{
-    const char *text = json_string_value(json_object_get(j, key));
-    return text ? text : otherwise;
-}
 
 static void print_found(const char *path, const json_t *j)
 {
     const json_t *altered = json_object_get(j, "altered"), *mark = json_object_get(j, "watermark"),
                  *looks = json_object_get(j, "fingerprint");
-    foreign_print(stdout, "%s: clip %s of campaign %s\n", path, text_or(j, "clip", "unknown"),
-                  text_or(j, "campaign", "unknown"));
+    foreign_print(stdout, "%s: clip %s of campaign %s\n", path, member_text(j, "clip", "unknown"),
+                  member_text(j, "campaign", "unknown"));
     foreign_print(stdout, "  altered      %s: %s\n",
                   json_is_null(altered)   ? "not known"
                   : json_is_true(altered) ? "yes"
                                           : "no",
-                  text_or(j, "why", ""));
-    foreign_print(stdout, "  credentials  %s\n", text_or(j, "credentials", "none"));
+                  member_text(j, "why", ""));
+    foreign_print(stdout, "  credentials  %s\n", member_text(j, "credentials", "none"));
     if (json_is_false(json_object_get(mark, "looked_for")))
         foreign_print(stdout, "  watermark    not looked for: no key\n");
     else
         foreign_print(stdout, "  watermark    %s, clip %s, p = %.2g\n",
-                      json_is_true(json_object_get(mark, "found")) ? "found" : "none", text_or(mark, "clip", "unknown"),
-                      json_number_value(json_object_get(mark, "p_value")));
+                      json_is_true(json_object_get(mark, "found")) ? "found" : "none",
+                      member_text(mark, "clip", "unknown"), json_number_value(json_object_get(mark, "p_value")));
     if (json_is_null(json_object_get(looks, "distance")))
         foreign_print(stdout, "  fingerprint  nothing to compare with\n");
     else
         foreign_print(stdout, "  fingerprint  %lld of 256 bits from the nearest, clip %s\n",
                       (long long)json_integer_value(json_object_get(looks, "distance")),
-                      text_or(looks, "clip", "unknown"));
-    foreign_print(stdout, "  record       %s\n", text_or(j, "record", "absent"));
+                      member_text(looks, "clip", "unknown"));
+    foreign_print(stdout, "  record       %s\n", member_text(j, "record", "absent"));
 }
 
 Status verb_verify_file(const char *path, const char *options_json, bool as_json)
@@ -44,8 +39,8 @@ Status verb_verify_file(const char *path, const char *options_json, bool as_json
     json_error_t error;
     json_t *options = json_loads(options_json, 0, &error), *found = NULL;
     if (!options) return status_fail(ERR_INPUT, "verify: options: %s", error.text);
-    const VerifyOptions o = {.watermark_key = text_or(options, "watermark_key", NULL),
-                             .anchors = text_or(options, "anchors", NULL),
+    const VerifyOptions o = {.watermark_key = member_text(options, "watermark_key", NULL),
+                             .anchors = member_text(options, "anchors", NULL),
                              .clips = json_object_get(options, "clips")};
     Status status = verify_file(path, &o, &found);
     if (!failed(status) && as_json) {
