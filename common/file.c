@@ -305,6 +305,24 @@ Status file_publish(const char *draft, const char *path)
     return status;
 }
 
+Status file_publish_new(const char *draft, const char *path)
+{
+    char *target = NULL;
+    Status status = file_target(path, &target);
+    if (!failed(status)) status = sync_path(draft, O_RDONLY);
+    if (!failed(status) && link(draft, target) != 0 && errno != EEXIST && !file_exists(target) &&
+        rename(draft, target) != 0) /* a file system without links */
+        status = status_errno(ERR_NODE, "cannot write %s", target);
+    unlink(draft);
+    if (!failed(status)) {
+        char *folder = path_folder(target);
+        status = sync_path(folder, O_RDONLY | O_DIRECTORY);
+        free(folder);
+    }
+    free(target);
+    return status;
+}
+
 /* All that was written to this file system so far is on the disk. */
 static Status sync_all(const char *path)
 {

@@ -24,20 +24,15 @@ static Status read_all(const char *path, uint8_t *out, bool *absent)
     return status_ok();
 }
 
-/* A link is made or is there already: never half of a file, and never two secrets. */
 Status secret_file_make(const char *path, const void *secret, size_t bytes)
 {
-    char *target = NULL;
-    TRY(file_target(path, &target));
-    char *draft = file_draft(target);
+    char *draft = file_draft(path);
     const int f = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool fine = f >= 0 && write(f, secret, bytes) == (ssize_t)bytes && fsync(f) == 0;
+    bool fine = f >= 0 && write(f, secret, bytes) == (ssize_t)bytes;
     if (f >= 0 && close(f) != 0) fine = false;
-    fine = fine && (link(draft, target) == 0 || errno == EEXIST);
-    Status status = fine ? status_ok() : status_errno(ERR_NODE, "%s: cannot be made", path);
-    unlink(draft);
+    Status status = fine ? file_publish_new(draft, path) : status_errno(ERR_NODE, "%s: cannot be made", path);
+    if (!fine) unlink(draft);
     free(draft);
-    free(target);
     return status;
 }
 

@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "common/file.h"
+#include "common/secret_file.h"
 
 enum { DIGITS = 2 * TRUST_KEY_BYTES, WRAP_KEY = 1, SIGN_SEED = 2 };
 static const char context[crypto_kdf_CONTEXTBYTES + 1] = "rwtrust1";
@@ -124,15 +125,7 @@ Status trust_secret_make(const char *file, TrustSecret **out)
     trust_random(root, sizeof root);
     trust_hex(root, sizeof root, digits);
     digits[DIGITS] = '\n';
-    char *draft = file_draft(file);
-    int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool whole = fd >= 0 && write(fd, digits, DIGITS + 1) == DIGITS + 1 && fsync(fd) == 0;
-    Status status = whole ? status_ok() : status_errno(ERR_NODE, "cannot write %s", file);
-    if (fd >= 0) close(fd);
-    /* of two processes that make a store at once the first one's key holds: a link, which does not replace, publishes it */
-    if (whole && link(draft, file) != 0 && errno != EEXIST) status = status_errno(ERR_NODE, "cannot write %s", file);
-    unlink(draft);
-    free(draft);
+    const Status status = secret_file_make(file, digits, DIGITS + 1);
     sodium_memzero(root, sizeof root);
     sodium_memzero(digits, sizeof digits);
     return failed(status) ? status : trust_secret_read(file, out);

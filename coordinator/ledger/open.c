@@ -168,10 +168,7 @@ static Status make_file(Ledger *l)
 {
     char *draft = file_draft(l->file);
     Status status = fill_draft(l, draft);
-    if (!failed(status) && link(draft, l->file) != 0 && errno != EEXIST) {
-        if (file_exists(l->file) || rename(draft, l->file) != 0) /* a file system without links */
-            status = status_errno(ERR_INPUT, "cannot write %s", l->file);
-    }
+    if (!failed(status)) status = file_publish_new(draft, l->file);
     remove_draft(draft);
     free(draft);
     return status;

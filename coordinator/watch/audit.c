@@ -1,6 +1,5 @@
 #include "audit.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/moment.h"
+#include "common/secret_file.h"
 #include "trust/certificate.h"
 
 enum { KEY_BYTES = 32, PIECE_LINES = 4096, SHORTEST_CELL = 3, SEAL_EVERY_MS = 30 * 1000 };
@@ -45,20 +45,14 @@ static char *whole_of(const char *folder)
     return whole;
 }
 
-/* link() fails where another process, or another part, has just made the key: then that key is used. */
+/* Where another process, or another part, has just made the key, that key stays and is used. */
 static Status make_key(const char *path)
 {
     unsigned char key[KEY_BYTES];
-    char digits[2 * KEY_BYTES + 1], *draft = file_draft(path);
+    char digits[2 * KEY_BYTES + 1];
     trust_random(key, KEY_BYTES);
     trust_hex(key, KEY_BYTES, digits);
-    Status status = trust_publish(draft, digits, 2 * KEY_BYTES);
-    if (!failed(status) && link(draft, path) != 0 && errno != EEXIST)
-        if (file_exists(path) || rename(draft, path) != 0) /* a file system without links */
-            status = status_errno(ERR_NODE, "cannot write %s", path);
-    unlink(draft);
-    free(draft);
-    return status;
+    return secret_file_make(path, digits, 2 * KEY_BYTES);
 }
 
 static Status read_key(const char *folder, unsigned char key[KEY_BYTES])

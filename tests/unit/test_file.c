@@ -55,6 +55,24 @@ static void test_links_stay(void **state)
                         "loop: a chain of symbolic links without end is there, expected a file or nothing");
 }
 
+/* Two drafts of one process would have one name: the second stands elsewhere. */
+static void test_first_holds(void **state)
+{
+    (void)state;
+    char *draft = file_draft("key");
+    assert_int_equal(file_replace(draft, "first", 5).err, OK);
+    assert_int_equal(file_replace("second", "second", 6).err, OK);
+    assert_int_equal(file_publish_new(draft, "key").err, OK);
+    assert_int_equal(file_publish_new("second", "key").err, OK);
+    holds("key", "first");
+    assert_false(file_exists(draft) || file_exists("second"));
+    free(draft);
+    assert_int_equal(mkdir("place", 0777), 0);
+    assert_int_equal(file_replace("third", "third", 5).err, OK);
+    assert_int_equal(file_publish_new("third", "place").err, ERR_INPUT); /* a folder is no file */
+    assert_false(file_exists("third"));
+}
+
 static void refuses(const char *path, const char *message)
 {
     Status status = file_replace(path, "x", 1);
@@ -91,6 +109,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_links_stay),
+        cmocka_unit_test(test_first_holds),
         cmocka_unit_test(test_devices_stay),
         cmocka_unit_test(test_pipes_are_not_waited_for),
     };
