@@ -390,20 +390,36 @@ Status file_check_place(const char *path)
     return status;
 }
 
-Status file_replace(const char *path, const void *data, size_t bytes)
+Status file_write(const char *path, Status (*put)(FILE *f, void *self), void *self)
 {
     char *draft = file_draft(path);
-    Status status = status_ok();
-    FILE *f = fopen(draft, "wb");
-    bool written = f && fwrite(data, 1, bytes, f) == bytes;
-    bool closed = f && fclose(f) == 0; /* for small files this is the write */
-    if (!written || !closed) status = status_errno(ERR_NODE, "cannot write %s", path);
+    FILE *f = fopen(draft, "wbe");
+    Status status = f ? put(f, self) : status_errno(ERR_NODE, "cannot write %s", path);
+    const bool lost = f && ferror(f), closed = f && fclose(f) == 0; /* for small files closing is the write */
+    if (!failed(status) && (lost || !closed)) status = status_errno(ERR_NODE, "cannot write %s", path);
     if (failed(status))
         unlink(draft);
     else
         status = file_publish(draft, path);
     free(draft);
     return status;
+}
+
+typedef struct {
+    const void *data;
+    size_t bytes;
+} Bytes;
+
+static Status put_bytes(FILE *f, void *self)
+{
+    const Bytes *b = self;
+    fwrite(b->data, 1, b->bytes, f); /* file_write asks whether it went wrong */
+    return status_ok();
+}
+
+Status file_replace(const char *path, const void *data, size_t bytes)
+{
+    return file_write(path, put_bytes, &(Bytes){data, bytes});
 }
 
 static Status copy_file(const char *from, const char *to)

@@ -75,10 +75,11 @@ Status file_publish_all(char *const *draft, char *const *path, int count);
 Status file_sync_folder(const char *folder);
 /* Removes a folder and what is in it, as far as that can be; links in it are removed, not followed. Harmless when it is not there. */
 void file_remove_tree(const char *folder);
-/* draft + write + publish in one */
 /* ERR_INPUT: no file can be written there. To be asked before work that takes long. */
 Status file_check_place(const char *path);
+/* draft, write and publish in one: these bytes, or what `put` writes. What was there stays when that fails. */
 Status file_replace(const char *path, const void *data, size_t bytes);
+Status file_write(const char *path, Status (*put)(FILE *f, void *self), void *self);
 /* path becomes another name (hard link) of from, or a copy where links are not possible; published like the rest. */
 Status file_duplicate(const char *from, const char *path);
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
@@ -229,8 +228,9 @@ static Status put_rows(Ledger *l, List *list, Status (*put)(void *self, const Cl
     return status_ok();
 }
 
-static Status put_list(Ledger *l, FILE *f)
+static Status put_list(FILE *f, void *ledger)
 {
+    Ledger *l = ledger;
     Snapshot s;
     char *columns = NULL;
     TRY(ledger_read_snapshot(l, &s));
@@ -260,32 +260,12 @@ static Status put_handovers(Ledger *l, FILE *f, HandoverWay way)
     return handed_read_open(l, handover_way_name(way), (HandedSink){put_open, &list});
 }
 
-static Status put_uploads(Ledger *l, FILE *f) { return put_handovers(l, f, HANDOVER_UPLOAD); }
+static Status put_uploads(FILE *f, void *ledger) { return put_handovers(ledger, f, HANDOVER_UPLOAD); }
 
-static Status put_webhooks(Ledger *l, FILE *f) { return put_handovers(l, f, HANDOVER_WEBHOOK); }
+static Status put_webhooks(FILE *f, void *ledger) { return put_handovers(ledger, f, HANDOVER_WEBHOOK); }
 
-static Status write_whole(Ledger *l, const char *file, Status (*put)(Ledger *l, FILE *f))
-{
-    char *draft = file_draft(file);
-    Status status = status_ok();
-    FILE *f = fopen(draft, "wbe");
-    if (!f) {
-        status = status_errno(ERR_FATAL, "cannot write %s", file);
-    } else {
-        status = put(l, f);
-        bool bad = ferror(f) != 0;
-        if ((fclose(f) != 0 || bad) && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", file);
-    }
-    if (failed(status))
-        unlink(draft);
-    else
-        status = file_publish(draft, file);
-    free(draft);
-    return status;
-}
+Status deliver_write_list(Ledger *l, const char *file) { return file_write(file, put_list, l); }
 
-Status deliver_write_list(Ledger *l, const char *file) { return write_whole(l, file, put_list); }
+Status deliver_write_uploads(Ledger *l, const char *file) { return file_write(file, put_uploads, l); }
 
-Status deliver_write_uploads(Ledger *l, const char *file) { return write_whole(l, file, put_uploads); }
-
-Status deliver_write_webhooks(Ledger *l, const char *file) { return write_whole(l, file, put_webhooks); }
+Status deliver_write_webhooks(Ledger *l, const char *file) { return file_write(file, put_webhooks, l); }

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/html.h"
@@ -242,8 +241,10 @@ static Status put_gates(Report *r)
     return status_ok();
 }
 
-static Status put_page(Report *r)
+static Status put_page(FILE *f, void *self)
 {
+    Report *r = self;
+    r->file = f;
     TRY(ledger_read_snapshot(r->ledger, &r->now));
     TRY(ledger_find_ends(r->ledger, NULL, &r->shot_end));
     r->has_card = memory_get((size_t)r->shot_end + 1, 1);
@@ -264,26 +265,14 @@ static Status put_page(Report *r)
 Status report_write(Ledger *l, const char *base)
 {
     Report r = {.ledger = l, .base = base};
-    char *folder = path_join(base, "report"), *page = path_join(folder, "index.html"), *draft = file_draft(page);
+    char *folder = path_join(base, "report"), *page = path_join(folder, "index.html");
     Status status = file_make_folders(folder);
-    r.file = failed(status) ? NULL : fopen(draft, "wbe");
-    if (r.file) {
-        status = put_page(&r);
-        bool bad = ferror(r.file) != 0;
-        if ((fclose(r.file) != 0 || bad) && !failed(status)) status = status_errno(ERR_FATAL, "cannot write %s", page);
-        if (failed(status))
-            unlink(draft);
-        else
-            status = file_publish(draft, page);
-    } else if (!failed(status)) {
-        status = status_errno(ERR_FATAL, "cannot write %s", page);
-    }
+    if (!failed(status)) status = file_write(page, put_page, &r);
     snapshot_clear(&r.now);
     arms_clear(&r.arms);
     free(r.has_card);
     json_decref(r.columns);
     free(folder);
     free(page);
-    free(draft);
     return status;
 }

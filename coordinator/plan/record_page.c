@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/html.h"
@@ -163,11 +162,17 @@ static void put_configuration(FILE *f, const NamedRecord *n)
     }
 }
 
+typedef struct {
+    const NamedRecord *record;
+    int count;
+} Page;
+
 /* The last two of them side by side, and the last one's own. */
-static void put_page(FILE *f, const NamedRecord *records, int count)
+static Status put_page(FILE *f, void *self)
 {
-    const int shown = count > 2 ? 2 : count;
-    const NamedRecord *last = &records[count - shown], *newest = &records[count - 1];
+    const Page *p = self;
+    const int shown = p->count > 2 ? 2 : p->count;
+    const NamedRecord *last = &p->record[p->count - shown], *newest = &p->record[p->count - 1];
     fprintf(f,
             "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
             "content='width=device-width,initial-scale=1'><title>Benchmark</title>"
@@ -177,26 +182,14 @@ static void put_page(FILE *f, const NamedRecord *records, int count)
     record_plot_leases(f, last, shown);
     record_plot_scaling(f, newest->record);
     record_plot_roofline(f, newest->record->roofline);
-    record_plot_history(f, records, count);
+    record_plot_history(f, p->record, p->count);
     put_figures(f, last, shown);
     for (int i = 0; i < shown; i++) put_configuration(f, &last[i]);
     fputs("</html>\n", f);
+    return status_ok();
 }
 
 Status record_page_write(const NamedRecord *records, int count, const char *path)
 {
-    char *draft = file_draft(path);
-    FILE *f = fopen(draft, "wbe");
-    Status status = f ? status_ok() : status_errno(ERR_INPUT, "cannot write %s", path);
-    if (f) {
-        put_page(f, records, count);
-        const bool bad = ferror(f) != 0;
-        if (fclose(f) != 0 || bad) status = status_errno(ERR_INPUT, "cannot write %s", path);
-        if (failed(status))
-            unlink(draft);
-        else
-            status = file_publish(draft, path);
-    }
-    free(draft);
-    return status;
+    return file_write(path, put_page, &(Page){records, count});
 }
