@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/json_member.h"
 #include "worker/finish/legible.h"
+#include "worker/pictures/container.h"
 
 typedef struct {
     const char *path;
@@ -32,10 +33,8 @@ static Status unreadable(const Film *f)
 static Status open_film(Film *f)
 {
     const AVCodec *decoder = NULL;
-    char *address = text_format("file:%s", f->path);
-    const int code = avformat_open_input(&f->file, address, NULL, NULL);
-    free(address);
-    if (code < 0 || avformat_find_stream_info(f->file, NULL) < 0) return unreadable(f);
+    if (container_open(f->path, NULL, &f->file) < 0 || avformat_find_stream_info(f->file, NULL) < 0)
+        return unreadable(f);
     f->stream = av_find_best_stream(f->file, AVMEDIA_TYPE_VIDEO, -1, -1, &decoder, 0);
     if (f->stream < 0 || !decoder) return unreadable(f);
     f->codec = avcodec_alloc_context3(decoder);

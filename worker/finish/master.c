@@ -14,6 +14,7 @@
 #include "common/file.h"
 #include "common/provoke.h"
 #include "worker/finish/pixels.h"
+#include "worker/pictures/container.h"
 
 #define FORMAT AV_PIX_FMT_GBRP10
 enum { TOP = 1023 };
@@ -332,7 +333,7 @@ Status master_check(const char *path, const MasterFile *known)
 
 static Status open_reader(MasterReader *r, int threads)
 {
-    int code = avformat_open_input(&r->file, r->path, NULL, NULL);
+    int code = container_open(r->path, NULL, &r->file);
     if (code < 0) return av_failed(ERR_RETRY, r->path, code, "read the master");
     const AVStream *stream = r->file->nb_streams == 1 ? r->file->streams[0] : NULL;
     const AVCodec *codec = stream ? avcodec_find_decoder(stream->codecpar->codec_id) : NULL;
@@ -354,7 +355,6 @@ Status master_open(const char *path, const MasterShape *shape, int threads, Mast
 {
     MasterReader *r = memory_get(1, sizeof *r);
     *out = r;
-    av_log_set_level(AV_LOG_FATAL);
     r->shape = *shape;
     r->path = text_copy(path);
     Status status = open_reader(r, threads);

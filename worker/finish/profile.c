@@ -9,6 +9,7 @@
 #include <libavformat/avformat.h>
 
 #include "common/file.h"
+#include "worker/pictures/container.h"
 
 typedef struct {
     const char *path; /* its name */
@@ -158,9 +159,8 @@ static Status check_packets(const Reader *p)
 
 static Status check_all(Reader *p, const char *path)
 {
-    av_log_set_level(AV_LOG_FATAL);
     TRY(check_boxes(p, path));
-    if (avformat_open_input(&p->file, path, NULL, NULL) < 0 || avformat_find_stream_info(p->file, NULL) < 0)
+    if (container_open(path, NULL, &p->file) < 0 || avformat_find_stream_info(p->file, NULL) < 0)
         return status_fail(ERR_CLIP, "%s: it cannot be read back", p->path);
     for (unsigned i = 0; i < p->file->nb_streams; i++) {
         const AVStream *s = p->file->streams[i];
@@ -195,10 +195,8 @@ static Status check_still(Reader *p, const char *path)
     if (p->r->max_mb > 0 && (double)bytes > p->r->max_mb * 1e6)
         return status_fail(ERR_CLIP, "%s: %.2f MB, the rendition %s takes at most %g MB", p->path, (double)bytes / 1e6,
                            p->r->name, p->r->max_mb);
-    char *address = text_format("file:%s", path);
-    const int code = avformat_open_input(&p->file, address, NULL, NULL);
-    free(address);
-    if (code < 0 || avformat_find_stream_info(p->file, NULL) < 0 || p->file->nb_streams != 1)
+    if (container_open(path, NULL, &p->file) < 0 || avformat_find_stream_info(p->file, NULL) < 0 ||
+        p->file->nb_streams != 1)
         return status_fail(ERR_CLIP, "%s: it cannot be read back", p->path);
     const AVCodecParameters *c = p->file->streams[0]->codecpar;
     if (c->codec_id != (gif ? AV_CODEC_ID_GIF : AV_CODEC_ID_MJPEG))

@@ -17,6 +17,7 @@
 #include "common/file.h"
 #include "engine/speech/speech.h"
 #include "worker/finish/sound_whole.h"
+#include "worker/pictures/container.h"
 
 static const char formats[] = "wav,w64,flac,mp3,ogg,aac,mov,mp4,matroska,webm,aiff";
 
@@ -59,18 +60,11 @@ static void close_source(Source *s)
 
 static Status open_file(Source *s)
 {
-    AVDictionary *options = NULL;
     if (!file_exists(s->path)) return status_fail(ERR_INPUT, "%s: no such file", s->path);
     TRY(file_check_regular(s->path));
     TRY(sound_whole(s->path, &s->whole));
-    char *address = text_format("file:%s", s->path); /* a name with a colon would pass for another protocol's */
-    av_log_set_level(AV_LOG_FATAL);
-    av_dict_set(&options, "format_whitelist", formats, 0);
-    av_dict_set(&options, "protocol_whitelist", "file", 0);
-    int code = avformat_open_input(&s->file, address, NULL, &options);
-    free(address);
-    av_dict_free(&options);
-    if (code < 0) return status_fail(ERR_INPUT, "%s: no sound file, expected WAV, FLAC, MP3, Ogg, AAC or MP4", s->path);
+    if (container_open(s->path, formats, &s->file) < 0)
+        return status_fail(ERR_INPUT, "%s: no sound file, expected WAV, FLAC, MP3, Ogg, AAC or MP4", s->path);
     if (avformat_find_stream_info(s->file, NULL) < 0)
         return status_fail(ERR_INPUT, "%s: a damaged sound file", s->path);
     return status_ok();

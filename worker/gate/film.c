@@ -9,6 +9,7 @@
 #include <libswscale/swscale.h>
 
 #include "common/file.h"
+#include "worker/pictures/container.h"
 
 typedef struct {
     const char *path;
@@ -73,17 +74,9 @@ static Status open_sound(Film *f)
 
 static Status open_file(Film *f)
 {
-    AVDictionary *options = NULL;
+    static const char formats[] = "mov,mp4,matroska,webm,avi,mpegts,ivf,nut,gif,yuv4mpegpipe,mpeg,ogg,flv,h264";
     TRY(file_check_regular(f->path));
-    char *address = text_format("file:%s", f->path); /* a name with a colon would pass for another protocol's */
-    av_log_set_level(AV_LOG_FATAL);
-    av_dict_set(&options, "protocol_whitelist", "file", 0);
-    av_dict_set(&options, "format_whitelist",
-                "mov,mp4,matroska,webm,avi,mpegts,ivf,nut,gif,yuv4mpegpipe,mpeg,ogg,flv,h264", 0);
-    bool opened = avformat_open_input(&f->file, address, NULL, &options) >= 0;
-    free(address);
-    av_dict_free(&options);
-    if (!opened || avformat_find_stream_info(f->file, NULL) < 0)
+    if (container_open(f->path, formats, &f->file) < 0 || avformat_find_stream_info(f->file, NULL) < 0)
         return status_fail(ERR_INPUT, "%s: no video file that libav can read", f->path);
     f->video_index = av_find_best_stream(f->file, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     f->sound_index = av_find_best_stream(f->file, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);

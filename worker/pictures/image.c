@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/shot_file.h"
+#include "worker/pictures/container.h"
 #include "worker/pictures/exif.h"
 #include "worker/pictures/heic.h"
 #include "worker/pictures/photo.h"
@@ -69,16 +70,9 @@ static bool is_still(const AVFormatContext *file)
 static Status open_source(const char *path, Source *s)
 {
     const AVCodec *decoder = NULL;
-    AVDictionary *options = NULL;
     *s = (Source){.path = path};
     if (file_exists(path)) TRY(file_check_regular(path));
-    av_log_set_level(AV_LOG_FATAL);
-    av_dict_set(&options, "format_whitelist", formats, 0);
-    av_dict_set(&options, "protocol_whitelist", "file", 0);
-    char *address = text_format("file:%s", path); /* a name with a colon would pass for another protocol's */
-    int code = avformat_open_input(&s->file, address, NULL, &options);
-    free(address);
-    av_dict_free(&options);
+    const int code = container_open(path, formats, &s->file);
     if (code < 0 && !file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file", path);
     if (code < 0) return status_fail(ERR_INPUT, "%s: no picture or video; %s", path, expected);
     s->stream = av_find_best_stream(s->file, AVMEDIA_TYPE_VIDEO, -1, -1, &decoder, 0);

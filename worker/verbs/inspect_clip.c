@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/hash.h"
+#include "worker/pictures/container.h"
 #include "worker/verbs/inspect.h"
 
 static const char *or_unknown(const char *text) { return text ? text : "unknown"; }
@@ -72,17 +73,9 @@ Status inspect_clip(const char *path, json_t **out)
 {
     AVFormatContext *f = NULL;
     char sha256[HASH_TEXT];
-    AVDictionary *options = NULL;
+    static const char formats[] = "mov,mp4,matroska,webm,avi,mpegts,png_pipe,jpeg_pipe,webp_pipe,wav,flac,mp3,ogg,aac";
     TRY(hash_file(path, sha256));
-    av_log_set_level(AV_LOG_FATAL);
-    char *address = text_format("file:%s", path); /* a name with a colon would pass for another protocol's */
-    av_dict_set(&options, "protocol_whitelist", "file", 0);
-    av_dict_set(&options, "format_whitelist",
-                "mov,mp4,matroska,webm,avi,mpegts,png_pipe,jpeg_pipe,webp_pipe,wav,flac,mp3,ogg,aac", 0);
-    bool opened = avformat_open_input(&f, address, NULL, &options) >= 0 && avformat_find_stream_info(f, NULL) >= 0;
-    av_dict_free(&options);
-    free(address);
-    if (!opened) {
+    if (container_open(path, formats, &f) < 0 || avformat_find_stream_info(f, NULL) < 0) {
         avformat_close_input(&f);
         return status_fail(ERR_INPUT,
                            "%s: nothing that can be inspected; expected a checkpoint (.h5), a model folder, a file of "
