@@ -1,9 +1,6 @@
-/* cameo.c - changes: adding people, verifying them, what they grant and take back, and their end. */
-#include <dirent.h>
+/* cameo.c - changes: adding people, verifying them, what they grant and take back. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -121,14 +118,12 @@ out:
     return status;
 }
 
-static Status wipe_all(TrustStore *s, const char *cameo);
-
 /* What the addition of a new person left when it failed so, in order that it can be made again. */
 static Status take_back_addition(TrustStore *s, const char *cameo, Status so_far)
 {
     TrustRecord r;
     char *why = text_copy(so_far.message); /* the next failure's message takes its place */
-    if (failed(trust_read_record(s, cameo, &r))) (void)wipe_all(s, cameo).err;
+    if (failed(trust_read_record(s, cameo, &r))) (void)trust_wipe(s, cameo).err;
     trust_record_clear(&r);
     Status status = status_fail(so_far.err, "%s", why);
     free(why);
@@ -151,128 +146,6 @@ Status trust_add_cameo(TrustStore *s, const TrustNewCameo *c, int64_t now_s)
 }
 
 /* ---- verification ---- */
-
-void trust_challenge_clear(TrustChallenge *c)
-{
-    free(c->sentence[0]);
-    free(c->sentence[1]);
-    *c = (TrustChallenge){0};
-}
-
-/* The digits apart, as one says them. */
-static void make_sentences(const char *name, TrustChallenge *c)
-{
-    char digits[2 * TRUST_PASSCODE_DIGITS + 1] = "", day[2][32];
-    time_t t = (time_t)c->issued_s;
-    struct tm tm;
-    gmtime_r(&t, &tm);
-    strftime(day[0], sizeof day[0], "%Y-%m-%d", &tm);
-    strftime(day[1], sizeof day[1], "%d.%m.%Y", &tm);
-    for (int i = 0; i < TRUST_PASSCODE_DIGITS; i++) {
-        digits[2 * i] = c->passcode[i];
-        digits[2 * i + 1] = i + 1 < TRUST_PASSCODE_DIGITS ? ' ' : 0;
-    }
-    c->sentence[0] = text_format("I am %s. Today is %s. I agree that my face and my voice are recorded. My code is %s.",
-                                 name, day[0], digits);
-    c->sentence[1] = text_format(
-        "Ich bin %s. Heute ist der %s. Ich bin einverstanden, dass mein Gesicht und meine Stimme aufgenommen werden. "
-        "Mein Code ist %s.",
-        name, day[1], digits);
-}
-
-static Status write_challenge(TrustStore *s, const TrustRecord *r, const TrustChallenge *c, char sha256[HASH_TEXT])
-{
-    char *path = trust_path(s, "cameos/%s/challenge.json", r->id);
-    json_t *body =
-        json_pack("{s:s,s:s,s:I}", "ref", r->ref, "passcode", c->passcode, "issued_s", (json_int_t)c->issued_s);
-    char *text = trust_sign(s->secret, "challenge", body);
-    hash_bytes(text, strlen(text), sha256);
-    Status status = trust_publish(path, text, strlen(text));
-    json_decref(body);
-    free(text);
-    free(path);
-    return status;
-}
-
-static Status challenge_locked(TrustStore *s, const char *cameo, int64_t now_s, TrustChallenge *out)
-{
-    TrustRecord r;
-    char sha256[HASH_TEXT];
-    TRY(trust_read_record(s, cameo, &r));
-    TrustFact *f = trust_fact(s, r.ref);
-    enum { DAY_S = 24 * 3600 };
-    Status status = status_ok();
-    if (f->challenges_today >= TRUST_CHALLENGES_A_DAY && f->day_s / DAY_S == now_s / DAY_S)
-        TRY_OUT(
-            status_fail(ERR_INPUT, "cameo %s: %d challenges today; expected another day", cameo, f->challenges_today));
-    out->issued_s = now_s;
-    out->until_s = now_s + TRUST_CHALLENGE_S;
-    out->attempts_left = TRUST_ATTEMPTS;
-    for (int i = 0; i < TRUST_PASSCODE_DIGITS; i++) out->passcode[i] = (char)('0' + trust_random_below(10));
-    make_sentences(r.name, out);
-    TRY_OUT(write_challenge(s, &r, out, sha256));
-    status = trust_log(s, json_pack("{s:s,s:s,s:s}", "what", "challenge", "ref", r.ref, "sha256", sha256), now_s);
-out:
-    trust_record_clear(&r);
-    return status;
-}
-
-Status trust_challenge(TrustStore *s, const char *cameo, int64_t now_s, TrustChallenge *out)
-{
-    int lock;
-    *out = (TrustChallenge){0};
-    TRY(trust_begin(s, &lock));
-    Status status = challenge_locked(s, cameo, trust_now(s, now_s), out);
-    trust_end(s, &lock);
-    if (failed(status)) trust_challenge_clear(out);
-    return status;
-}
-
-static Status read_challenge(TrustStore *s, const TrustRecord *r, int64_t now_s, TrustChallenge *out)
-{
-    TrustSigned d = {0};
-    TrustFact *f = trust_fact(s, r->ref);
-    const char *ref = "", *passcode = "", *id = r->id;
-    json_int_t issued = 0;
-    if (!f || !f->challenged)
-        return status_fail(ERR_INPUT, "cameo %s has no challenge: reelwright cameo challenge %s", id, id);
-    if (f->used)
-        return status_fail(ERR_INPUT, "cameo %s: this passcode was used: reelwright cameo challenge %s", id, id);
-    if (f->attempts >= TRUST_ATTEMPTS)
-        return status_fail(ERR_INPUT, "cameo %s: %d attempts have failed: reelwright cameo challenge %s", id,
-                           f->attempts, id);
-    char *path = trust_path(s, "cameos/%s/challenge.json", id);
-    Status status = trust_open_file(s, path, "challenge", &d);
-    bool good = !failed(status) &&
-                json_unpack(d.body, "{s:s,s:s,s:I!}", "ref", &ref, "passcode", &passcode, "issued_s", &issued) == 0 &&
-                strcmp(ref, r->ref) == 0 && strlen(passcode) == TRUST_PASSCODE_DIGITS &&
-                strcmp(d.sha256, f->challenge) == 0;
-    if (!failed(status) && !good) status = status_fail(ERR_INPUT, "%s: not this cameo's challenge", path);
-    if (!failed(status) && now_s >= issued + TRUST_CHALLENGE_S)
-        status =
-            status_fail(ERR_INPUT, "cameo %s: the passcode is older than %d minutes: reelwright cameo challenge %s", id,
-                        TRUST_CHALLENGE_S / 60, id);
-    if (!failed(status)) {
-        memcpy(out->passcode, passcode, sizeof out->passcode);
-        out->issued_s = issued;
-        out->until_s = issued + TRUST_CHALLENGE_S;
-        out->attempts_left = TRUST_ATTEMPTS - f->attempts;
-        make_sentences(r->name, out);
-    }
-    json_decref(d.body);
-    free(path);
-    return status;
-}
-
-Status trust_read_challenge(TrustStore *s, const char *cameo, int64_t now_s, TrustChallenge *out)
-{
-    TrustRecord r;
-    *out = (TrustChallenge){0};
-    TRY(trust_read_record(s, cameo, &r));
-    Status status = read_challenge(s, &r, trust_now(s, now_s), out);
-    trust_record_clear(&r);
-    return status;
-}
 
 static bool same_digits(const char *heard, const char *passcode) /* spaces between them do not count */
 {
@@ -312,7 +185,7 @@ static Status verify_locked(TrustStore *s, const char *cameo, unsigned char *key
     TrustChallenge c = {0};
     TRY(trust_read_record(s, cameo, &r));
     Status status = status_ok();
-    TRY_OUT(read_challenge(s, &r, now_s, &c));
+    TRY_OUT(trust_challenge_of(s, &r, now_s, &c));
     if (!v->good || (v->passcode && !same_digits(v->passcode, c.passcode))) {
         TRY_OUT(trust_log(s, json_pack("{s:s,s:s}", "what", "attempt", "ref", r.ref), now_s));
         TRY_OUT(status_fail(ERR_INPUT, "cameo %s: %s; %d attempt%s left", cameo,
@@ -449,104 +322,6 @@ Status trust_revoke(TrustStore *s, const char *cameo, int number, int64_t now_s)
     int lock;
     TRY(trust_begin(s, &lock));
     Status status = revoke_locked(s, cameo, number, trust_now(s, now_s));
-    trust_end(s, &lock);
-    return status;
-}
-
-/* ---- the end ---- */
-
-/* What a link leads to is not the store's to destroy, and would stay. */
-static Status refuse_link(const char *path)
-{
-    struct stat info;
-    if (lstat(path, &info) != 0 || !S_ISLNK(info.st_mode)) return status_ok();
-    return status_fail(
-        ERR_INPUT, "%s: a symbolic link in the trust store; remove it and what it leads to, then say the same again",
-        path);
-}
-
-/* Overwritten before it goes: on a disk that writes in place nothing of it stays. */
-static Status wipe_file(const char *path)
-{
-    TRY(refuse_link(path));
-    struct stat info;
-    char nothing[4096] = {0};
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    bool good = fd >= 0 && fstat(fd, &info) == 0;
-    for (off_t at = 0; good && at < info.st_size; at += (off_t)sizeof nothing)
-        good = pwrite(fd, nothing, sizeof nothing, at) > 0;
-    good = good && fsync(fd) == 0;
-    if (fd >= 0) close(fd);
-    if (unlink(path) != 0 && errno != ENOENT) return status_errno(ERR_NODE, "cannot remove %s", path);
-    (void)good; /* gone is what counts; it was encrypted, and its key is gone */
-    return status_ok();
-}
-
-/* All files of a folder whose names begin so. */
-static Status wipe_matching(const char *folder, const char *start, bool (*is_its)(const char *rest))
-{
-    DIR *d = opendir(folder);
-    Status status = d || errno == ENOENT ? status_ok() : status_errno(ERR_NODE, "%s", folder);
-    size_t n = strlen(start);
-    for (struct dirent *e; d && !failed(status) && (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        if (strncmp(e->d_name, start, n) != 0 || (is_its && !is_its(e->d_name + n))) continue;
-        char *path = path_join(folder, e->d_name);
-        status = wipe_file(path);
-        free(path);
-    }
-    if (d) closedir(d);
-    return status;
-}
-
-/* ".12.json", ".all.json" and drafts of them: not those of a cameo whose id is longer */
-static bool is_numbered(const char *rest)
-{
-    if (*rest++ != '.') return false;
-    size_t n = strspn(rest, "0123456789");
-    if (n == 0) n = strncmp(rest, "all", 3) == 0 ? 3 : 0;
-    return n > 0 && strncmp(rest + n, ".json", 5) == 0;
-}
-
-static Status wipe_all(TrustStore *s, const char *cameo)
-{
-    char *own = trust_path(s, "cameos/%s", cameo), *key = trust_path(s, "cameos/%s/key", cameo),
-         *consents = trust_path(s, "consents"), *revocations = trust_path(s, "revocations");
-    Status status = refuse_link(own);
-    if (!failed(status)) status = wipe_file(key);
-    if (!failed(status)) status = wipe_matching(own, "", NULL);
-    if (!failed(status)) status = wipe_matching(consents, cameo, is_numbered);
-    if (!failed(status)) status = wipe_matching(revocations, cameo, is_numbered);
-    if (!failed(status) && rmdir(own) != 0 && errno != ENOENT) status = status_errno(ERR_NODE, "cannot remove %s", own);
-    free(revocations);
-    free(consents);
-    free(key);
-    free(own);
-    return status;
-}
-
-/* A record that cannot be read (an erasure that ended early, a damaged store) does not keep the rest from going. */
-static Status erase_locked(TrustStore *s, const char *cameo, int64_t now_s)
-{
-    TrustRecord r;
-    char *own = trust_path(s, "cameos/%s", cameo);
-    bool there = file_is_folder(own);
-    free(own);
-    if (!there) return status_fail(ERR_INPUT, "no cameo \"%s\" in %s", cameo, s->folder);
-    if (!failed(trust_read_record(s, cameo, &r))) {
-        Status status = trust_log(s, json_pack("{s:s,s:s}", "what", "erase", "ref", r.ref), now_s);
-        trust_record_clear(&r);
-        TRY(status);
-    }
-    return wipe_all(s, cameo);
-}
-
-Status trust_erase(TrustStore *s, const char *cameo, int64_t now_s)
-{
-    int lock;
-    if (!trust_id_valid(cameo)) return status_fail(ERR_INPUT, "no cameo \"%.64s\"", cameo);
-    TRY(trust_begin(s, &lock));
-    Status status = erase_locked(s, cameo, trust_now(s, now_s));
     trust_end(s, &lock);
     return status;
 }

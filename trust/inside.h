@@ -90,5 +90,9 @@ Status trust_medium_write(TrustStore *s, const char *cameo, const unsigned char 
 Status trust_medium_read(const char *path, const unsigned char *key, const TrustMedium *m, unsigned char **data,
                          size_t *bytes);
 void trust_drop_held(TrustStore *s);
+/* The challenge that this person has to answer. ERR_INPUT: none, used, too old, too many attempts, not the one that the log knows. */
+Status trust_challenge_of(TrustStore *s, const TrustRecord *r, int64_t now_s, TrustChallenge *out);
+/* All files of this id, the key first; also of somebody who cannot be read. The log says nothing of it. */
+Status trust_wipe(TrustStore *s, const char *cameo);
 
 #endif
