@@ -4,21 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <yaml.h>
-
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/options.h"
+#include "coordinator/campaign/yaml_file.h"
 #include "coordinator/campaign/yaml_values.h"
-
-struct Yaml {
-    const char *file;
-    Faults *faults;
-    yaml_document_t document;
-    const yaml_node_t *root;
-    const char *text;
-    size_t bytes;
-};
 
 typedef struct { /* what a table of fields is read into */
     Yaml *yaml;
@@ -28,44 +18,6 @@ typedef struct { /* what a table of fields is read into */
     int *line;
     const char *entry; /* name of the table for messages, or "" */
 } Target;
-
-static int line_of(const yaml_node_t *node) { return (int)node->start_mark.line + 1; }
-
-static const yaml_node_t *node_at(Yaml *y, int index) { return yaml_document_get_node(&y->document, index); }
-
-static const char *text_of(const yaml_node_t *node) { return (const char *)node->data.scalar.value; }
-
-static bool is_text(const yaml_node_t *node) /* a scalar that C can hold */
-{
-    return node->type == YAML_SCALAR_NODE && strlen(text_of(node)) == node->data.scalar.length;
-}
-
-static bool is_plain(const yaml_node_t *node)
-{
-    return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-}
-
-static bool is_null(const yaml_node_t *node)
-{
-    return is_plain(node) && (!*text_of(node) || strcmp(text_of(node), "~") == 0 || strcmp(text_of(node), "null") == 0);
-}
-
-static Quoted describe(const yaml_node_t *node)
-{
-    Quoted q;
-    if (is_text(node) && !is_null(node)) {
-        q = quoted(text_of(node));
-        if (is_plain(node)) return q;
-        snprintf(q.text, sizeof q.text, "the text %.60s", quoted(text_of(node)).text);
-        return q;
-    }
-    const char *kind = node->type == YAML_MAPPING_NODE    ? "a table"
-                       : node->type == YAML_SEQUENCE_NODE ? "a list"
-                       : is_null(node)                    ? "no value"
-                                                          : "text with a zero byte";
-    snprintf(q.text, sizeof q.text, "%s", kind);
-    return q;
-}
 
 /* ---- values ---- */
 
@@ -81,8 +33,8 @@ static void refuse(const Target *t, int index, int line, const yaml_node_t *node
     char name[128], expected[128];
     yaml_describe_expected(f, expected, sizeof expected);
     bool braces = f->type == YAML_TEXT && node->type == YAML_MAPPING_NODE;
-    faults_add(t->yaml->faults, place_of(t, line, f->name, name, sizeof name), "%s, expected %s%s", describe(node).text,
-               expected, braces ? "; put a text that begins with {{ into quotes" : "");
+    faults_add(t->yaml->faults, place_of(t, line, f->name, name, sizeof name), "%s, expected %s%s",
+               yaml_describe(node).text, expected, braces ? "; put a text that begins with {{ into quotes" : "");
     t->line[index] = -abs(t->line[index]);
 }
 
@@ -94,13 +46,13 @@ static void read_words(const Target *t, int index, const yaml_node_t *node, Yaml
         return;
     }
     for (ptrdiff_t i = 0; i < count; i++) {
-        const yaml_node_t *item = node_at(t->yaml, node->data.sequence.items.start[i]);
-        if (!is_text(item) || is_null(item)) {
-            refuse(t, index, line_of(item), item);
+        const yaml_node_t *item = yaml_node_at(t->yaml, node->data.sequence.items.start[i]);
+        if (!yaml_is_text(item) || yaml_is_null(item)) {
+            refuse(t, index, yaml_line_of(item), item);
             continue;
         }
-        to->line[to->count] = line_of(item);
-        to->word[to->count++] = text_copy(text_of(item));
+        to->line[to->count] = yaml_line_of(item);
+        to->word[to->count++] = text_copy(yaml_text_of(item));
     }
 }
 
@@ -109,20 +61,20 @@ static void read_tables(const Target *t, int index, const yaml_node_t *node);
 static void read_pairs(const Target *t, int index, const yaml_node_t *node, YamlPairs *to)
 {
     for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
-        const yaml_node_t *group = node_at(t->yaml, p->key), *table = node_at(t->yaml, p->value);
-        const bool good = is_text(group) && table->type == YAML_MAPPING_NODE &&
+        const yaml_node_t *group = yaml_node_at(t->yaml, p->key), *table = yaml_node_at(t->yaml, p->value);
+        const bool good = yaml_is_text(group) && table->type == YAML_MAPPING_NODE &&
                           table->data.mapping.pairs.top > table->data.mapping.pairs.start;
-        if (!good) refuse(t, index, line_of(group), table);
+        if (!good) refuse(t, index, yaml_line_of(group), table);
         for (yaml_node_pair_t *q = good ? table->data.mapping.pairs.start : NULL;
              q && q < table->data.mapping.pairs.top; q++) {
-            const yaml_node_t *name = node_at(t->yaml, q->key), *value = node_at(t->yaml, q->value);
-            if (!is_text(name) || !is_text(value) || is_null(value) || to->count == YAML_MAX_TABLES) {
-                refuse(t, index, line_of(name), value);
+            const yaml_node_t *name = yaml_node_at(t->yaml, q->key), *value = yaml_node_at(t->yaml, q->value);
+            if (!yaml_is_text(name) || !yaml_is_text(value) || yaml_is_null(value) || to->count == YAML_MAX_TABLES) {
+                refuse(t, index, yaml_line_of(name), value);
                 continue;
             }
             to->item = memory_resize(to->item, (size_t)to->count + 1, sizeof *to->item);
-            to->item[to->count++] = (YamlPair){line_of(name), text_copy(text_of(group)), text_copy(text_of(name)),
-                                               text_copy(text_of(value))};
+            to->item[to->count++] = (YamlPair){yaml_line_of(name), text_copy(yaml_text_of(group)),
+                                               text_copy(yaml_text_of(name)), text_copy(yaml_text_of(value))};
         }
     }
 }
@@ -148,7 +100,7 @@ static void warn_of_comment(const Target *t, const YamlField *f, const yaml_node
     size_t bytes, at = 0;
     const char *rest = behind(t->yaml, node->end_mark, &bytes);
     while (at < bytes && (rest[at] == ' ' || rest[at] == '\t')) at++;
-    if (f->type != YAML_TEXT || !is_plain(node) || at == 0 || at == bytes || rest[at] != '#') return;
+    if (f->type != YAML_TEXT || !yaml_is_plain(node) || at == 0 || at == bytes || rest[at] != '#') return;
     const bool prompt = strcmp(f->name, "prompt") == 0 || strcmp(f->name, "negative") == 0;
     const bool meant = at + 1 == bytes || strchr(" \t#!-=", rest[at + 1]);
     if (meant && !prompt && !memmem(rest + at, bytes - at, "{{", 2)) return;
@@ -164,20 +116,21 @@ static void take_value(const Target *t, int index, const yaml_node_t *key, const
 {
     const YamlField *f = &t->field[index];
     char name[128];
-    Place place = place_of(t, line_of(key), f->name, name, sizeof name);
+    Place place = place_of(t, yaml_line_of(key), f->name, name, sizeof name);
     if (t->line[index]) {
         faults_add(t->yaml->faults, place, "given a second time (first in line %d)", abs(t->line[index]));
         return;
     }
-    t->line[index] = line_of(key);
+    t->line[index] = yaml_line_of(key);
     if (f->type == YAML_WORDS && node->type == YAML_SEQUENCE_NODE) {
         read_words(t, index, node, (YamlWords *)(void *)(t->to + f->to));
     } else if (f->type == YAML_PAIRS && node->type == YAML_MAPPING_NODE) {
         read_pairs(t, index, node, (YamlPairs *)(void *)(t->to + f->to));
     } else if (f->type == YAML_TABLES && node->type == YAML_SEQUENCE_NODE) {
         read_tables(t, index, node);
-    } else if (!is_text(node) || is_null(node) || !yaml_read_value(f, text_of(node), !is_plain(node), t->to + f->to)) {
-        refuse(t, index, line_of(key), node);
+    } else if (!yaml_is_text(node) || yaml_is_null(node) ||
+               !yaml_read_value(f, yaml_text_of(node), !yaml_is_plain(node), t->to + f->to)) {
+        refuse(t, index, yaml_line_of(key), node);
     } else {
         warn_of_comment(t, f, node, place);
     }
@@ -228,23 +181,23 @@ static void read_group(const Target *t, const char *name, const yaml_node_t *nod
         char *prefix = text_format("%s.", name);
         read_table(t, node, prefix);
         free(prefix);
-    } else if (!or_none || !is_text(node) || strcmp(text_of(node), "none") != 0) {
+    } else if (!or_none || !yaml_is_text(node) || strcmp(yaml_text_of(node), "none") != 0) {
         char room[128];
-        faults_add(t->yaml->faults, place_of(t, line_of(node), name, room, sizeof room), "%s, expected %s",
-                   describe(node).text, or_none ? "none, or a table of keys" : "a table of keys, {key: value}");
+        faults_add(t->yaml->faults, place_of(t, yaml_line_of(node), name, room, sizeof room), "%s, expected %s",
+                   yaml_describe(node).text, or_none ? "none, or a table of keys" : "a table of keys, {key: value}");
     }
 }
 
 static void read_table(const Target *t, const yaml_node_t *table, const char *prefix)
 {
     for (yaml_node_pair_t *p = table->data.mapping.pairs.start; p < table->data.mapping.pairs.top; p++) {
-        const yaml_node_t *key = node_at(t->yaml, p->key), *value = node_at(t->yaml, p->value);
-        if (!is_text(key)) {
-            faults_add(t->yaml->faults, (Place){t->yaml->file, line_of(key), NULL}, "%s as a key, expected a name",
-                       describe(key).text);
+        const yaml_node_t *key = yaml_node_at(t->yaml, p->key), *value = yaml_node_at(t->yaml, p->value);
+        if (!yaml_is_text(key)) {
+            faults_add(t->yaml->faults, (Place){t->yaml->file, yaml_line_of(key), NULL}, "%s as a key, expected a name",
+                       yaml_describe(key).text);
             continue;
         }
-        char *name = text_format("%s%s", prefix, text_of(key));
+        char *name = text_format("%s%s", prefix, yaml_text_of(key));
         int index = find_field(t, name);
         bool or_none;
         /* a name may be both: `gates: brand` the value, `gates: {set: brand}` the group */
@@ -254,7 +207,7 @@ static void read_table(const Target *t, const yaml_node_t *table, const char *pr
         else if (group)
             read_group(t, name, value, or_none);
         else
-            unknown_key(t, name, line_of(key));
+            unknown_key(t, name, yaml_line_of(key));
         free(name);
     }
 }
@@ -284,18 +237,18 @@ static void read_tables(const Target *t, int index, const yaml_node_t *node)
     }
     to->item = memory_get((size_t)count + 1, f->item_bytes);
     for (ptrdiff_t i = 0; i < count; i++) {
-        const yaml_node_t *item = node_at(t->yaml, node->data.sequence.items.start[i]);
+        const yaml_node_t *item = yaml_node_at(t->yaml, node->data.sequence.items.start[i]);
         char *into = (char *)to->item + (size_t)to->count * f->item_bytes;
         int line[YAML_MAX_ITEM_KEYS] = {0};
         if (item->type != YAML_MAPPING_NODE) {
-            refuse(t, index, line_of(item), item);
+            refuse(t, index, yaml_line_of(item), item);
             continue;
         }
         Target one = {t->yaml, f->item, f->item_count, into, line, f->name};
-        *(int *)(void *)into = line_of(item);
+        *(int *)(void *)into = yaml_line_of(item);
         to->count++;
         read_table(&one, item, "");
-        finish_table(&one, line_of(item));
+        finish_table(&one, yaml_line_of(item));
     }
 }
 
@@ -357,147 +310,15 @@ int yaml_entry_count(const Yaml *y)
 const char *yaml_read_entry(Yaml *y, int i, const YamlField *field, int count, void *to, int *line)
 {
     const yaml_node_pair_t *p = &y->root->data.mapping.pairs.start[i];
-    const yaml_node_t *key = node_at(y, p->key), *value = node_at(y, p->value);
-    if (!is_text(key) || value->type != YAML_MAPPING_NODE) {
-        faults_add(y->faults, (Place){y->file, line_of(key), NULL}, "%s: %s, expected a name and its table of keys",
-                   describe(key).text, describe(value).text);
+    const yaml_node_t *key = yaml_node_at(y, p->key), *value = yaml_node_at(y, p->value);
+    if (!yaml_is_text(key) || value->type != YAML_MAPPING_NODE) {
+        faults_add(y->faults, (Place){y->file, yaml_line_of(key), NULL},
+                   "%s: %s, expected a name and its table of keys", yaml_describe(key).text, yaml_describe(value).text);
         return NULL;
     }
-    Target t = {y, field, count, to, line, text_of(key)};
+    Target t = {y, field, count, to, line, yaml_text_of(key)};
     memset(line, 0, (size_t)count * sizeof *line);
     read_table(&t, value, "");
-    finish_table(&t, line_of(key));
-    return text_of(key);
-}
-
-/* ---- the file ---- */
-
-static int line_at(const char *text, size_t bytes, size_t offset)
-{
-    int line = 1;
-    for (size_t i = 0; i < offset && i < bytes; i++) line += text[i] == '\n';
-    return line;
-}
-
-/* This line or the one before it has a value that begins with {{. */
-static bool has_braces(const char *text, size_t bytes, int line)
-{
-    int at = 1;
-    for (size_t i = 0; i + 3 < bytes && at <= line; i++) {
-        at += text[i] == '\n';
-        if (at >= line - 1 && memcmp(text + i, ": {{", 4) == 0) return true;
-    }
-    return false;
-}
-
-static void syntax_fault(const Yaml *y, const yaml_parser_t *p, const char *text, size_t bytes)
-{
-    Place place = {y->file, 0, NULL};
-    const char *problem = p->problem ? p->problem : "not understood";
-    if (p->error == YAML_READER_ERROR) {
-        place.line = line_at(text, bytes, p->problem_offset);
-        faults_add(y->faults, place, "byte %zu of the file (0x%02x): %s; expected UTF-8 text", p->problem_offset + 1,
-                   (unsigned)p->problem_value & 0xffu, problem);
-        return;
-    }
-    place.line = (int)p->problem_mark.line + 1;
-    const char *hint = "";
-    if (p->problem_mark.index < bytes && text[p->problem_mark.index] == '\t')
-        hint = "; a tab, expected spaces to indent with";
-    else if (has_braces(text, bytes, place.line))
-        hint = "; put a text that begins with {{ into quotes";
-    faults_add(y->faults, place, "column %zu: %s%s%s%s", p->problem_mark.column + 1, problem, p->context ? " " : "",
-               p->context ? p->context : "", hint);
-}
-
-static void begin_parser(yaml_parser_t *p, const char *text, size_t bytes)
-{
-    if (!yaml_parser_initialize(p)) abort();
-    yaml_parser_set_encoding(p, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(p, (const unsigned char *)text, bytes);
-}
-
-static bool has_anchor(const yaml_event_t *e)
-{
-    return (e->type == YAML_SCALAR_EVENT && e->data.scalar.anchor) ||
-           (e->type == YAML_SEQUENCE_START_EVENT && e->data.sequence_start.anchor) ||
-           (e->type == YAML_MAPPING_START_EVENT && e->data.mapping_start.anchor);
-}
-
-typedef struct {
-    int depth, anchors, documents;
-} Nesting;
-
-/* NULL, or why the file is not read on. */
-static const char *check_event(const yaml_event_t *e, Nesting *n)
-{
-    n->depth += e->type == YAML_SEQUENCE_START_EVENT || e->type == YAML_MAPPING_START_EVENT;
-    n->depth -= e->type == YAML_SEQUENCE_END_EVENT || e->type == YAML_MAPPING_END_EVENT;
-    n->documents += e->type == YAML_DOCUMENT_START_EVENT;
-    n->anchors += has_anchor(e);
-    if (n->documents > 1) return "a second document, expected one";
-    if (n->depth > YAML_MAX_DEPTH) return "lists and tables within each other, expected at most 20 levels";
-    if (n->anchors > YAML_MAX_ANCHORS) return "anchors (&name), expected at most 100";
-    return NULL;
-}
-
-/* libyaml's time grows with the square of depth and of anchors (a file of 200 kB of [ takes two minutes), so both
- * are counted event by event before it builds the document. Syntax errors are found here, too. */
-static bool is_sound(Yaml *y, const char *text, size_t bytes)
-{
-    yaml_parser_t parser;
-    Nesting nesting = {0};
-    bool sound = true, more = true;
-    begin_parser(&parser, text, bytes);
-    while (sound && more) {
-        yaml_event_t event;
-        if (!yaml_parser_parse(&parser, &event)) {
-            syntax_fault(y, &parser, text, bytes);
-            sound = false;
-            break;
-        }
-        const char *fault = check_event(&event, &nesting);
-        if (fault) faults_add(y->faults, (Place){y->file, (int)event.start_mark.line + 1, NULL}, "%s", fault);
-        sound = !fault;
-        more = event.type != YAML_STREAM_END_EVENT;
-        yaml_event_delete(&event);
-    }
-    yaml_parser_delete(&parser);
-    return sound;
-}
-
-static bool load_document(Yaml *y, const char *text, size_t bytes)
-{
-    yaml_parser_t parser;
-    begin_parser(&parser, text, bytes);
-    bool loaded = yaml_parser_load(&parser, &y->document);
-    if (!loaded) syntax_fault(y, &parser, text, bytes); /* an alias of nothing */
-    yaml_parser_delete(&parser);
-    if (!loaded) return false;
-    y->root = yaml_document_get_root_node(&y->document);
-    if (y->root && y->root->type == YAML_MAPPING_NODE) return true;
-    Place place = {y->file, y->root ? line_of(y->root) : 0, NULL};
-    faults_add(y->faults, place, "%s, expected keys and values", y->root ? describe(y->root).text : "empty");
-    return false;
-}
-
-Yaml *yaml_open(const char *file, const char *text, size_t bytes, Faults *faults)
-{
-    Yaml *y = memory_get(1, sizeof *y);
-    y->file = file;
-    y->faults = faults;
-    size_t bom = bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    y->text = text += bom;
-    y->bytes = bytes -= bom;
-    if (is_sound(y, text, bytes) && load_document(y, text, bytes)) return y;
-    yaml_close(&y);
-    return NULL;
-}
-
-void yaml_close(Yaml **y)
-{
-    if (!*y) return;
-    yaml_document_delete(&(*y)->document);
-    free(*y);
-    *y = NULL;
+    finish_table(&t, yaml_line_of(key));
+    return yaml_text_of(key);
 }
