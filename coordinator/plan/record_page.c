@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/html.h"
+#include "common/json_member.h"
 #include "common/plot.h"
 #include "common/plural.h"
 #include "coordinator/plan/record_plots.h"
@@ -20,12 +21,17 @@ static const char style[] =
 
 /* ---- figures ---- */
 
-static void put_row(FILE *f, const NamedRecord *records, int count, const char *name, double (*figure)(const Record *r))
+typedef struct {
+    const char *title;
+    double (*figure)(const Record *r); /* 0: not measured. NULL: here begins a table of this title */
+} Row;
+
+static void put_row(FILE *f, const NamedRecord *records, int count, const Row *row)
 {
     double value[2] = {0};
-    for (int i = 0; i < count; i++) value[i] = figure(records[i].record);
+    for (int i = 0; i < count; i++) value[i] = row->figure(records[i].record);
     if (value[0] + value[1] <= 0) return; /* not measured */
-    fprintf(f, "<tr><th>%s", name);
+    fprintf(f, "<tr><th>%s", row->title);
     for (int i = 0; i < count; i++) {
         if (value[i] > 0)
             fprintf(f, "<td class=n>%.*f", value[i] < 100 ? 3 : 0, value[i]);
@@ -49,14 +55,10 @@ static double credentials(const Record *r) { return r->credentials_s; }
 static double first_frame_p50(const Record *r) { return measured_quantile(&r->first_frame, 0.5); }
 static double first_frame_of_night(const Record *r)
 {
-    return json_number_value(
-        json_object_get(json_array_get(r->nights, json_array_size(r->nights) - 1), "first_frame_s"));
+    return member_number(json_array_get(r->nights, json_array_size(r->nights) - 1), "first_frame_s", 0);
 }
 
-static double added_mb(const Record *r, const char *stage)
-{
-    return json_number_value(json_object_get(r->memory_added, stage)) / 1e6;
-}
+static double added_mb(const Record *r, const char *stage) { return member_number(r->memory_added, stage, 0) / 1e6; }
 static double start_mb(const Record *r) { return added_mb(r, "start"); }
 static double load_mb(const Record *r) { return added_mb(r, "load"); }
 static double text_mb(const Record *r) { return added_mb(r, "text"); }
@@ -69,15 +71,12 @@ static double master_mb(const Record *r) { return r->master_bytes / 1e6; }
 static double clip_mb(const Record *r) { return r->clip_bytes / 1e6; }
 static double checkpoint_mb(const Record *r) { return r->checkpoint_bytes / 1e6; }
 
-static double network_gb_s(const Record *r)
-{
-    return json_number_value(json_object_get(r->network, "bytes_per_s")) / 1e9;
-}
+static double network_gb_s(const Record *r) { return member_number(r->network, "bytes_per_s", 0) / 1e9; }
 
-static double write_mb_s(const Record *r) { return json_number_value(json_object_get(r->file_system, "write_mb_s")); }
-static double fsync_p50(const Record *r) { return json_number_value(json_object_get(r->file_system, "fsync_p50_ms")); }
-static double fsync_p99(const Record *r) { return json_number_value(json_object_get(r->file_system, "fsync_p99_ms")); }
-static double files_per_s(const Record *r) { return json_number_value(json_object_get(r->file_system, "files_per_s")); }
+static double write_mb_s(const Record *r) { return member_number(r->file_system, "write_mb_s", 0); }
+static double fsync_p50(const Record *r) { return member_number(r->file_system, "fsync_p50_ms", 0); }
+static double fsync_p99(const Record *r) { return member_number(r->file_system, "fsync_p99_ms", 0); }
+static double files_per_s(const Record *r) { return member_number(r->file_system, "files_per_s", 0); }
 
 static double processor_watts(const Record *r) { return record_watts(r).processors; }
 static double gpu_watts(const Record *r) { return record_watts(r).gpus; }
@@ -87,50 +86,62 @@ static double clips_per_core(const Record *r) { return record_rates(r).core; }
 static double clips_per_gpu(const Record *r) { return record_rates(r).gpu; }
 static double clips_per_kwh(const Record *r) { return record_rates(r).kwh; }
 
+static const Row rows[] = {
+    {"Seconds", NULL},
+    {"render, p50", render_p50},
+    {"render, p90", render_p90},
+    {"render, p99", render_p99},
+    {"finish, p50", finish_p50},
+    {"finish, p90", finish_p90},
+    {"finish, p99", finish_p99},
+    {"of a finish: gates", gates},
+    {"watermark", watermark},
+    {"credentials", credentials},
+    {"loading", load_p50},
+    {"from a render's lease to its first frame, p50", first_frame_p50},
+    {"from the program's start to the first frame", first_frame_of_night},
+    {"Megabytes", NULL},
+    {"memory of one who renders, at most", renderer_mb},
+    {"before its first lease", start_mb},
+    {"more after loading", load_mb},
+    {"after texts", text_mb},
+    {"after denoising", denoise_mb},
+    {"after decoding", decode_mb},
+    {"after finishing", finish_mb},
+    {"memory of one who only finishes, at most", finisher_mb},
+    {"a master", master_mb},
+    {"a clip's files", clip_mb},
+    {"a checkpoint", checkpoint_mb},
+    {"Machine", NULL},
+    {"file system: writing (MB/s)", write_mb_s},
+    {"one fsync, p50 (ms)", fsync_p50},
+    {"one fsync, p99 (ms)", fsync_p99},
+    {"files made, renamed and removed in a second", files_per_s},
+    {"network over which a group adds up (GB/s)", network_gb_s},
+    {"processors (W)", processor_watts},
+    {"GPUs (W)", gpu_watts},
+    {"Clips", NULL},
+    {"in an hour, of a node", clips_per_hour},
+    {"in an hour, of a core", clips_per_core},
+    {"in an hour, of a GPU", clips_per_gpu},
+    {"of a kWh", clips_per_kwh},
+};
+
+/* The first table names the records above their columns. */
 static void put_figures(FILE *f, const NamedRecord *records, int count)
 {
-    fputs("<h2>Seconds</h2><div class=wide><table><tr><th>", f);
-    for (int i = 0; i < count; i++) {
-        fputs("<th>", f);
-        html_put(f, records[i].name);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].figure) {
+            put_row(f, records, count, &rows[i]);
+            continue;
+        }
+        fprintf(f, "%s<h2>%s</h2><div class=wide><table>%s", i ? "</table></div>" : "", rows[i].title,
+                i ? "" : "<tr><th>");
+        for (int k = 0; k < count && i == 0; k++) {
+            fputs("<th>", f);
+            html_put(f, records[k].name);
+        }
     }
-    put_row(f, records, count, "render, p50", render_p50);
-    put_row(f, records, count, "render, p90", render_p90);
-    put_row(f, records, count, "render, p99", render_p99);
-    put_row(f, records, count, "finish, p50", finish_p50);
-    put_row(f, records, count, "finish, p90", finish_p90);
-    put_row(f, records, count, "finish, p99", finish_p99);
-    put_row(f, records, count, "of a finish: gates", gates);
-    put_row(f, records, count, "watermark", watermark);
-    put_row(f, records, count, "credentials", credentials);
-    put_row(f, records, count, "loading", load_p50);
-    put_row(f, records, count, "from a render's lease to its first frame, p50", first_frame_p50);
-    put_row(f, records, count, "from the program's start to the first frame", first_frame_of_night);
-    fputs("</table></div><h2>Megabytes</h2><div class=wide><table>", f);
-    put_row(f, records, count, "memory of one who renders, at most", renderer_mb);
-    put_row(f, records, count, "before its first lease", start_mb);
-    put_row(f, records, count, "more after loading", load_mb);
-    put_row(f, records, count, "after texts", text_mb);
-    put_row(f, records, count, "after denoising", denoise_mb);
-    put_row(f, records, count, "after decoding", decode_mb);
-    put_row(f, records, count, "after finishing", finish_mb);
-    put_row(f, records, count, "memory of one who only finishes, at most", finisher_mb);
-    put_row(f, records, count, "a master", master_mb);
-    put_row(f, records, count, "a clip's files", clip_mb);
-    put_row(f, records, count, "a checkpoint", checkpoint_mb);
-    fputs("</table></div><h2>Machine</h2><div class=wide><table>", f);
-    put_row(f, records, count, "file system: writing (MB/s)", write_mb_s);
-    put_row(f, records, count, "one fsync, p50 (ms)", fsync_p50);
-    put_row(f, records, count, "one fsync, p99 (ms)", fsync_p99);
-    put_row(f, records, count, "files made, renamed and removed in a second", files_per_s);
-    put_row(f, records, count, "network over which a group adds up (GB/s)", network_gb_s);
-    put_row(f, records, count, "processors (W)", processor_watts);
-    put_row(f, records, count, "GPUs (W)", gpu_watts);
-    fputs("</table></div><h2>Clips</h2><div class=wide><table>", f);
-    put_row(f, records, count, "in an hour, of a node", clips_per_hour);
-    put_row(f, records, count, "in an hour, of a core", clips_per_core);
-    put_row(f, records, count, "in an hour, of a GPU", clips_per_gpu);
-    put_row(f, records, count, "of a kWh", clips_per_kwh);
     fputs("</table></div>", f);
 }
 
@@ -144,8 +155,7 @@ static void put_configuration(FILE *f, const NamedRecord *n)
             r->group_size > 0 ? r->group_size : 1, r->finishers, plural_s(r->finishers), json_array_size(r->nights),
             json_array_size(r->nights) == 1 ? "" : "s");
     for (size_t i = 0; i < json_array_size(r->nights); i++)
-        fprintf(f, "%s%.1f s", i ? ", " : "",
-                json_number_value(json_object_get(json_array_get(r->nights, i), "wall_s")));
+        fprintf(f, "%s%.1f s", i ? ", " : "", member_number(json_array_get(r->nights, i), "wall_s", 0));
     fputs("</p>", f);
     for (size_t i = 0; i < json_array_size(r->invalid); i++) {
         fputs("<p class=bad>INVALID: ", f);
