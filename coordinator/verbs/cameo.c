@@ -17,10 +17,7 @@ int64_t cameo_now(void) { return (int64_t)moment_wall_s(); }
 
 Option cameo_trust_option(const char **to)
 {
-    return (Option){.name = "trust",
-                    .kind = OPTION_TEXT,
-                    .to = to,
-                    .value = "DIR",
+    return (Option){"trust", OPTION_TEXT, to, .value = "DIR",
                     .help = "the trust store ($REELWRIGHT_TRUST, else ~/.local/share/reelwright/trust)"};
 }
 
@@ -85,17 +82,12 @@ static Status check(int argc, char **argv)
     int64_t lines;
     bool reset = false;
     TrustStore *s = NULL;
-    const Option table[] = {cameo_trust_option(&where),
-                            {.name = "reset-clock",
-                             .kind = OPTION_FLAG,
-                             .to = &reset,
-                             .help = "the store has seen a time that was wrong: the real one counts again"},
-                            {.name = "by", .kind = OPTION_TEXT, .to = &by, .value = "NAME"},
-                            {.name = "reason",
-                             .kind = OPTION_TEXT,
-                             .to = &reason,
-                             .value = "TEXT",
-                             .help = "who says so, and why; both go into the log"}};
+    const Option table[] = {
+        cameo_trust_option(&where),
+        {"reset-clock", OPTION_FLAG, &reset,
+         .help = "the store has seen a time that was wrong: the real one counts again"},
+        {"by", OPTION_TEXT, &by, .value = "NAME"},
+        {"reason", OPTION_TEXT, &reason, .value = "TEXT", .help = "who says so, and why; both go into the log"}};
     const Usage usage = {.verb = "cameo check",
                          .arguments = "[--trust DIR]",
                          .about = "Reads all of the store and compares it with its signatures, hashes and log.",

@@ -113,8 +113,7 @@ Status cameo_list(int argc, char **argv)
     bool as_json = false;
     int first;
     TrustStore *s = NULL;
-    const Option table[] = {cameo_trust_option(&where),
-                            {.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "for programs"}};
+    const Option table[] = {cameo_trust_option(&where), {"json", OPTION_FLAG, &as_json, .help = "for programs"}};
     const Usage usage = {.verb = "cameo list",
                          .arguments = "[--json]",
                          .about = "Everybody in the trust store, and what they allow.",
@@ -174,10 +173,7 @@ Status cameo_show(int argc, char **argv)
     const char *where = NULL, *id, *picture = NULL;
     TrustStore *s = NULL;
     const Option table[] = {cameo_trust_option(&where),
-                            {.name = "picture",
-                             .kind = OPTION_TEXT,
-                             .to = &picture,
-                             .value = "FILE.png",
+                            {"picture", OPTION_TEXT, &picture, .value = "FILE.png",
                              .help = "write the picture of how the faces were chosen"}};
     TRY(cameo_read_id(
         "cameo show",
@@ -194,13 +190,9 @@ Status cameo_export(int argc, char **argv)
 {
     const char *where = NULL, *id, *out = NULL;
     TrustStore *s = NULL;
-    const Option table[] = {cameo_trust_option(&where),
-                            {.name = "out",
-                             .kind = OPTION_TEXT,
-                             .to = &out,
-                             .value = "DIR",
-                             .required = true,
-                             .help = "a new folder, which only you can read"}};
+    const Option table[] = {
+        cameo_trust_option(&where),
+        {"out", OPTION_TEXT, &out, .value = "DIR", .required = true, .help = "a new folder, which only you can read"}};
     TRY(cameo_read_id(
         "cameo export",
         "Writes everything that is stored about the person, readable: the answer to a request for access.",

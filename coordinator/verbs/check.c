@@ -328,12 +328,9 @@ Status verb_check(int argc, char **argv)
     bool json = false;
     const char *folder = NULL;
     const Option option[] = {
-        {.name = "out",
-         .kind = OPTION_TEXT,
-         .to = &folder,
-         .value = "DIR",
+        {"out", OPTION_TEXT, &folder, .value = "DIR",
          .help = "also what has changed since this folder was planned, and what `run --update` would do"},
-        {.name = "json", .kind = OPTION_FLAG, .to = &json, .help = "the same as one JSON object"}};
+        {"json", OPTION_FLAG, &json, .help = "the same as one JSON object"}};
     const Usage usage = {
         .verb = "check",
         .arguments = "CAMPAIGN.yaml [options]",

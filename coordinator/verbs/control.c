@@ -142,10 +142,7 @@ out:
 static Status steer(int argc, char **argv, const char *about)
 {
     OptionTexts where = {0};
-    const Option table[] = {{.name = "where",
-                             .kind = OPTION_TEXTS,
-                             .to = &where,
-                             .value = "COLUMN=VALUE",
+    const Option table[] = {{"where", OPTION_TEXTS, &where, .value = "COLUMN=VALUE",
                              .help = "the clips whose row says so; also !=, and state=failed; several: all of them"}};
     const Usage usage = {.verb = argv[0],
                          .arguments = "DIR [CLIP | --where COLUMN=VALUE]",
@@ -187,16 +184,10 @@ Status verb_retry(int argc, char **argv)
 {
     OptionTexts where = {0};
     const char *seed = NULL;
-    const Option table[] = {{.name = "where",
-                             .kind = OPTION_TEXTS,
-                             .to = &where,
-                             .value = "COLUMN=VALUE",
-                             .help = "the clips whose row says so; also !=, and state=failed; several: all of them"},
-                            {.name = "seed",
-                             .kind = OPTION_TEXT,
-                             .to = &seed,
-                             .value = "N",
-                             .help = "one clip, also a good one, again with this seed"}};
+    const Option table[] = {
+        {"where", OPTION_TEXTS, &where, .value = "COLUMN=VALUE",
+         .help = "the clips whose row says so; also !=, and state=failed; several: all of them"},
+        {"seed", OPTION_TEXT, &seed, .value = "N", .help = "one clip, also a good one, again with this seed"}};
     const Usage usage = {
         .verb = "retry",
         .arguments = "DIR [CLIP | --where COLUMN=VALUE]",

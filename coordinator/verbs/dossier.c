@@ -13,7 +13,7 @@ Status verb_dossier(int argc, char **argv)
     bool as_json = false;
     int first;
     json_t *dossier;
-    const Option table[] = {{.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "print it, write no files"}};
+    const Option table[] = {{"json", OPTION_FLAG, &as_json, .help = "print it, write no files"}};
     const Usage usage = {.verb = "dossier",
                          .arguments = "DIR [--json]",
                          .about = "The legal department's file of a campaign: models with parts, hashes, licences and "

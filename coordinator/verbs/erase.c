@@ -22,11 +22,8 @@ Status verb_erase(int argc, char **argv)
 {
     const char *by = NULL;
     int first;
-    const Option table[] = {{.name = "by",
-                             .kind = OPTION_TEXT,
-                             .to = &by,
-                             .value = "NAME",
-                             .help = "who does it, for the record (the user's name)"}};
+    const Option table[] = {
+        {"by", OPTION_TEXT, &by, .value = "NAME", .help = "who does it, for the record (the user's name)"}};
     const Usage usage = {.verb = "erase",
                          .arguments = "DIR CUSTOMER [--by NAME]",
                          .about = "Removes one customer's data from a campaign's folder: row, prompt, clips, master, "
@@ -81,16 +78,10 @@ Status verb_expire(int argc, char **argv)
     int64_t count = 0;
     double age_s = -1;
     int first;
-    const Option table[] = {{.name = "older-than",
-                             .kind = OPTION_TEXT,
-                             .to = &older,
-                             .value = "30d",
-                             .help = "since the clip was decided about (the campaign's retention); 12h, 30d, 8w"},
-                            {.name = "by",
-                             .kind = OPTION_TEXT,
-                             .to = &by,
-                             .value = "NAME",
-                             .help = "who does it, for the record (the user's name)"}};
+    const Option table[] = {
+        {"older-than", OPTION_TEXT, &older, .value = "30d",
+         .help = "since the clip was decided about (the campaign's retention); 12h, 30d, 8w"},
+        {"by", OPTION_TEXT, &by, .value = "NAME", .help = "who does it, for the record (the user's name)"}};
     const Usage usage = {
         .verb = "expire",
         .arguments = "DIR [--older-than 30d]",

@@ -92,18 +92,12 @@ Status verb_gate(int argc, char **argv, GateFiles *run)
     const char *set = "default", *file = NULL, *index = NULL;
     int first;
     const Option table[] = {
-        {.name = "set", .kind = OPTION_TEXT, .to = &set, .value = "NAME", .help = "which bounds (default)"},
-        {.name = "sets",
-         .kind = OPTION_TEXT,
-         .to = &file,
-         .value = "FILE.yaml",
+        {"set", OPTION_TEXT, &set, .value = "NAME", .help = "which bounds (default)"},
+        {"sets", OPTION_TEXT, &file, .value = "FILE.yaml",
          .help = "sets of your own, written as configs/gates.yaml is"},
-        {.name = "index",
-         .kind = OPTION_TEXT,
-         .to = &index,
-         .value = "FOLDER",
+        {"index", OPTION_TEXT, &index, .value = "FOLDER",
          .help = "of DIR: also against the campaigns in it, and adds DIR's"},
-        {.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "one JSON list"},
+        {"json", OPTION_FLAG, &as_json, .help = "one JSON list"},
     };
     const Usage usage = {
         .verb = "gate",

@@ -11,11 +11,8 @@ Status verb_keys(int argc, char **argv)
 {
     const char *organisation = "Reelwright user";
     int first;
-    const Option table[] = {{.name = "organisation",
-                             .kind = OPTION_TEXT,
-                             .to = &organisation,
-                             .value = "NAME",
-                             .help = "who signs, as the certificate says it"}};
+    const Option table[] = {
+        {"organisation", OPTION_TEXT, &organisation, .value = "NAME", .help = "who signs, as the certificate says it"}};
     const Usage usage = {
         .verb = "keys",
         .arguments = "init DIR [--organisation NAME]",

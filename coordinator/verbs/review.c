@@ -374,22 +374,13 @@ Status verb_review(int argc, char **argv)
     bool all = false;
     int first, port = 0;
     const Option table[] = {
-        {.name = "by", .kind = OPTION_TEXT, .to = &d.by, .value = "NAME", .help = "who decides ($USER)"},
-        {.name = "reason", .kind = OPTION_TEXT, .to = &d.reason, .value = "TEXT", .help = "why; a rejection needs one"},
-        {.name = "where",
-         .kind = OPTION_TEXTS,
-         .to = &where,
-         .value = "COLUMN=VALUE",
+        {"by", OPTION_TEXT, &d.by, .value = "NAME", .help = "who decides ($USER)"},
+        {"reason", OPTION_TEXT, &d.reason, .value = "TEXT", .help = "why; a rejection needs one"},
+        {"where", OPTION_TEXTS, &where, .value = "COLUMN=VALUE",
          .help = "many at once: state=held, gate=flicker, city=Berlin; given again: all must hold"},
-        {.name = "all", .kind = OPTION_FLAG, .to = &all, .help = "list also what is decided"},
-        {.name = "json", .kind = OPTION_FLAG, .to = &d.as_json, .help = "for a program"},
-        {.name = "port",
-         .kind = OPTION_INT,
-         .to = &port,
-         .value = "N",
-         .min = 1,
-         .max = 65535,
-         .help = "of the page (one that is free)"},
+        {"all", OPTION_FLAG, &all, .help = "list also what is decided"},
+        {"json", OPTION_FLAG, &d.as_json, .help = "for a program"},
+        {"port", OPTION_INT, &port, .value = "N", .min = 1, .max = 65535, .help = "of the page (one that is free)"},
     };
     const Usage usage = {
         .verb = "review",

@@ -138,14 +138,8 @@ Status verb_status(int argc, char **argv)
 {
     bool json = false;
     const char *listen = NULL;
-    const Option table[] = {{.name = "json",
-                             .kind = OPTION_FLAG,
-                             .to = &json,
-                             .help = "for a program; of several campaigns one object each"},
-                            {.name = "listen",
-                             .kind = OPTION_TEXT,
-                             .to = &listen,
-                             .value = "PORT",
+    const Option table[] = {{"json", OPTION_FLAG, &json, .help = "for a program; of several campaigns one object each"},
+                            {"listen", OPTION_TEXT, &listen, .value = "PORT",
                              .help = "show it as a page and /metrics on 127.0.0.1:PORT, as `run --listen` does, until "
                                      "Ctrl-C"}};
     const Usage usage = {

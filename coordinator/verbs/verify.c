@@ -212,26 +212,13 @@ Status verb_verify(int argc, char **argv, VerifyFile *look)
     VerifyWish w = {0};
     int first;
     const Option table[] = {
-        {.name = "json", .kind = OPTION_FLAG, .to = &w.as_json, .help = "one JSON object"},
-        {.name = "detector",
-         .kind = OPTION_FLAG,
-         .to = &w.detector,
+        {"json", OPTION_FLAG, &w.as_json, .help = "one JSON object"},
+        {"detector", OPTION_FLAG, &w.detector,
          .help = "without any campaign's record, as a third party: credentials, and with --key the watermark"},
-        {.name = "campaign",
-         .kind = OPTION_TEXT,
-         .to = &w.campaign,
-         .value = "DIR",
+        {"campaign", OPTION_TEXT, &w.campaign, .value = "DIR",
          .help = "whose clip it may be (the campaign that the file lies in)"},
-        {.name = "key",
-         .kind = OPTION_TEXT,
-         .to = &w.key,
-         .value = "FILE",
-         .help = "the watermark's key (DIR/watermark.key)"},
-        {.name = "anchors",
-         .kind = OPTION_TEXT,
-         .to = &w.anchors,
-         .value = "FILE.pem",
-         .help = "roots whose signatures are trusted (none)"},
+        {"key", OPTION_TEXT, &w.key, .value = "FILE", .help = "the watermark's key (DIR/watermark.key)"},
+        {"anchors", OPTION_TEXT, &w.anchors, .value = "FILE.pem", .help = "roots whose signatures are trusted (none)"},
     };
     const Usage usage = {
         .verb = "verify",

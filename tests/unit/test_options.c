@@ -20,13 +20,13 @@ static struct {
 } got;
 
 static const Option table[] = {
-    {.name = "quiet", .kind = OPTION_FLAG, .to = &got.quiet, .help = "less"},
-    {.name = "out", .kind = OPTION_TEXT, .to = &got.out, .value = "DIR", .required = true, .help = "where"},
-    {.name = "many", .kind = OPTION_TEXTS, .to = &got.many, .value = "X", .help = "several"},
-    {.name = "frames", .kind = OPTION_INT, .to = &got.frames, .value = "N", .min = 1, .max = 100, .help = "count"},
-    {.name = "guidance", .kind = OPTION_REAL, .to = &got.guidance, .value = "G", .min = 0, .max = 10, .help = "scale"},
-    {.name = "seed", .kind = OPTION_SEED, .to = &got.seed, .value = "N", .help = "seed"},
-    {.name = "kind", .kind = OPTION_CHOICE, .to = &got.kind, .value = "fp32|bf16", .help = "type"},
+    {"quiet", OPTION_FLAG, &got.quiet, .help = "less"},
+    {"out", OPTION_TEXT, &got.out, .value = "DIR", .required = true, .help = "where"},
+    {"many", OPTION_TEXTS, &got.many, .value = "X", .help = "several"},
+    {"frames", OPTION_INT, &got.frames, .value = "N", .min = 1, .max = 100, .help = "count"},
+    {"guidance", OPTION_REAL, &got.guidance, .value = "G", .min = 0, .max = 10, .help = "scale"},
+    {"seed", OPTION_SEED, &got.seed, .value = "N", .help = "seed"},
+    {"kind", OPTION_CHOICE, &got.kind, .value = "fp32|bf16", .help = "type"},
 };
 static const Usage usage = {.verb = "try",
                             .arguments = "[FILE] --out DIR",

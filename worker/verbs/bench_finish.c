@@ -277,19 +277,13 @@ Status bench_finish(int argc, char **argv)
     bool as_json = false;
     int first;
     const Option option[] = {
-        {.name = "stage", .kind = OPTION_TEXT, .to = &stage, .value = "finish", .help = "what to do"},
-        {.name = "width",
-         .kind = OPTION_INT,
-         .to = &b.width,
-         .value = "N",
-         .min = 16,
-         .max = 8192,
-         .help = "of the shot (480)"},
-        {.name = "height", .kind = OPTION_INT, .to = &b.height, .value = "N", .min = 16, .max = 8192, .help = "(832)"},
-        {.name = "frames", .kind = OPTION_INT, .to = &b.frames, .value = "N", .min = 8, .max = 10000, .help = "(81)"},
-        {.name = "fps", .kind = OPTION_INT, .to = &b.fps, .value = "N", .min = 1, .max = 240, .help = "(16)"},
-        {.name = "watermark", .kind = OPTION_FLAG, .to = &b.mark, .help = "marked, and read back: its share"},
-        {.name = "json", .kind = OPTION_FLAG, .to = &as_json, .help = "print one JSON object"}};
+        {"stage", OPTION_TEXT, &stage, .value = "finish", .help = "what to do"},
+        {"width", OPTION_INT, &b.width, .value = "N", .min = 16, .max = 8192, .help = "of the shot (480)"},
+        {"height", OPTION_INT, &b.height, .value = "N", .min = 16, .max = 8192, .help = "(832)"},
+        {"frames", OPTION_INT, &b.frames, .value = "N", .min = 8, .max = 10000, .help = "(81)"},
+        {"fps", OPTION_INT, &b.fps, .value = "N", .min = 1, .max = 240, .help = "(16)"},
+        {"watermark", OPTION_FLAG, &b.mark, .help = "marked, and read back: its share"},
+        {"json", OPTION_FLAG, &as_json, .help = "print one JSON object"}};
     const Usage usage = {.verb = "bench",
                          .arguments = "--stage finish [options]",
                          .about = "Finishes one clip in eight renditions with voice, texts, a code, subtitles and "
