@@ -11,7 +11,7 @@
 
 /* Frames come one latent frame after the other. Where a whole frame would take too much memory, all frames of one tile come before
  * the next tile's: the first call makes the whole clip and keeps it in a file, 16 bits per value, which is what the encoder
- * takes (worker/finish/pixels.c). */
+ * takes (worker/pictures/pixels.c). */
 struct Decode {
     Engine *e;
     Trace trace;

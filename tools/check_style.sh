@@ -27,25 +27,24 @@ check_includes engine 'common|kernels|engine'
 check_includes worker 'common|trust|kernels|engine|worker'
 check_includes coordinator 'common|trust|coordinator'
 
-# The rooms of the coordinator, from below: each knows itself and those before it.
-below='common'
-for room in campaign ledger watch 'dispatch deliver' 'plan launch' verbs; do
-  for one in $room; do
-    list=$(grep -rnE '#include "coordinator/' coordinator/$one --include='*.[ch]' | grep -vE "#include \"coordinator/($below|$one)/")
-    [ -z "$list" ] || complain "coordinator/$one may include $below and itself only:" "$list"
+# The rooms of a folder, from below: each knows itself and those before it; those in one word stand beside each other, and know each other not.
+check_rooms() { # FOLDER 'ROOM ROOM' ...
+  local folder=$1 below= rooms room list known
+  shift
+  known=$(printf '%s\n' $* | sort)
+  list=$(ls "$folder"/*/*.c | cut -d/ -f2 | sort -u | grep -vxF "$known")
+  [ -z "$list" ] || complain "$folder: rooms that tools/check_style.sh does not know; say what they may include:" "$list"
+  for rooms in "$@"; do
+    for room in $rooms; do
+      list=$(grep -rnE "#include \"$folder/" "$folder/$room" --include='*.[ch]' | grep -vE "#include \"$folder/(${below:-$room}|$room)/")
+      [ -z "$list" ] || complain "$folder/$room may include of $folder itself and these rooms only: ${below//|/ }:" "$list"
+    done
+    below="$below${below:+|}${rooms// /|}"
   done
-  below="$below|${room// /|}"
-done
-
-# The rooms of the engine, from below; the files of engine/ itself stand above all of them.
-below='common|kernels'
-for room in weights speech 'text wan' sample; do
-  for one in $room; do
-    list=$(grep -rnE '#include "(engine)/' engine/$one --include='*.[ch]' | grep -vE "#include \"($below|engine/$one)/")
-    [ -z "$list" ] || complain "engine/$one may include $below and itself only:" "$list"
-  done
-  for one in $room; do below="$below|engine/$one"; done
-done
+}
+check_rooms coordinator campaign ledger watch 'dispatch deliver' 'plan launch' verbs
+check_rooms engine weights 'text speech' wan sample
+check_rooms worker pictures 'cameo gate' proof finish render verbs
 
 # a vendor library has one home
 check_home() {

@@ -11,9 +11,9 @@
 
 #include "common/file.h"
 #include "worker/finish/gif.h"
-#include "worker/finish/pixels.h"
 #include "worker/finish/poster.h"
 #include "worker/gate/film.h"
+#include "worker/pictures/pixels.h"
 #include "worker/proof/xmp.h"
 
 static const char aigc[] = "{\"Label\":\"1\",\"ProduceID\":\"a<b&c\"}";

@@ -16,7 +16,7 @@
 #include "common/shot_file.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/campaign/probe.h"
-#include "worker/pictures/conditions.h"
+#include "worker/render/conditions.h"
 
 #define FIXTURES     SOURCE_DIR "/tests/parity/fixtures"
 #define HEAD(MODEL)  "campaign: test\nmodel: " FIXTURES "/" MODEL "/model\ncustomers: c.csv\nprompt: x\nseed: 7\n"

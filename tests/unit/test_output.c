@@ -13,10 +13,10 @@
 
 #include "common/file.h"
 #include "worker/finish/output.h"
-#include "worker/finish/pixels.h"
 #include "worker/finish/profile.h"
 #include "worker/finish/rates.h"
 #include "worker/pictures/image.h"
+#include "worker/pictures/pixels.h"
 
 enum { W = 64, H = 112, FRAMES = 33, FPS = 8 };
 

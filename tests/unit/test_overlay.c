@@ -17,9 +17,9 @@
 #include "worker/finish/label.h"
 #include "worker/finish/letters.h"
 #include "worker/finish/overlay.h"
-#include "worker/finish/pixels.h"
 #include "worker/finish/poster.h"
 #include "worker/pictures/image.h"
+#include "worker/pictures/pixels.h"
 
 enum { W = 540, H = 960 };
 

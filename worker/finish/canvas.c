@@ -9,7 +9,7 @@
 #include <libswscale/swscale.h>
 
 #include "common/file.h"
-#include "worker/finish/pixels.h"
+#include "worker/pictures/pixels.h"
 
 typedef enum { PAD, BLUR, CROP, FOLLOW } Fit;
 static const char *const fits[] = {"pad", "blur", "crop", "follow"};

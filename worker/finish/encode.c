@@ -12,7 +12,7 @@
 #include "common/provoke.h"
 #include "worker/finish/canvas.h"
 #include "worker/finish/codec.h"
-#include "worker/finish/pixels.h"
+#include "worker/pictures/pixels.h"
 
 struct Encode {
     EncodeOptions o; /* its texts are not used after encode_begin */

@@ -11,8 +11,8 @@
 
 #include "common/finish_spec.h"
 #include "worker/finish/master.h"
+#include "worker/finish/progress.h"
 #include "worker/proof/prove.h"
-#include "worker/render/render.h"
 
 typedef struct { /* everything is borrowed */
     const char *clip_id, *stem;

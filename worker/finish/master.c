@@ -13,8 +13,8 @@
 
 #include "common/file.h"
 #include "common/provoke.h"
-#include "worker/finish/pixels.h"
 #include "worker/pictures/container.h"
+#include "worker/pictures/pixels.h"
 
 #define FORMAT AV_PIX_FMT_GBRP10
 enum { TOP = 1023 };

@@ -13,10 +13,10 @@
 #include "worker/finish/gif.h"
 #include "worker/finish/label.h"
 #include "worker/finish/overlay.h"
-#include "worker/finish/pixels.h"
 #include "worker/finish/poster.h"
 #include "worker/finish/profile.h"
 #include "worker/gate/film.h"
+#include "worker/pictures/pixels.h"
 
 enum { GIF_MAX_FRAMES = 400 };
 

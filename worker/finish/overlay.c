@@ -11,7 +11,7 @@
 #include "worker/finish/legible.h"
 #include "worker/finish/letters.h"
 #include "worker/finish/logo.h"
-#include "worker/finish/pixels.h"
+#include "worker/pictures/pixels.h"
 
 static const double SHY_CONTRAST = 3.0; /* WCAG 2 asks that much of large letters */
 static const double SHY_SHARE = 0.1;    /* of the pixels beneath that may have less */

@@ -6,7 +6,7 @@
 #include <libswscale/swscale.h>
 
 #include "common/file.h"
-#include "worker/finish/pixels.h"
+#include "worker/pictures/pixels.h"
 
 static int encode(const AVFrame *f, AVPacket *packet)
 {

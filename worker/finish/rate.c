@@ -13,7 +13,7 @@
 #include <libswscale/swscale.h>
 
 #include "common/file.h"
-#include "worker/finish/pixels.h"
+#include "worker/pictures/pixels.h"
 
 typedef enum { PASS, REPEAT, BLEND, MOTION } How;
 

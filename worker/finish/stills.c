@@ -10,7 +10,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "worker/finish/draw.h"
-#include "worker/finish/pixels.h"
+#include "worker/pictures/pixels.h"
 
 enum {
     MAX_CELLS = 8,

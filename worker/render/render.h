@@ -5,13 +5,7 @@
 #include "common/clip.h"
 #include "engine/decode_parts.h"
 #include "engine/engine.h"
-
-/* Called before each unit of work (of a lease "load", then "text", "denoise", "decode", "finish"; done of total). A failure it
- * returns stops the render: ERR_STOP after a checkpoint was written. */
-typedef struct {
-    Status (*at)(void *self, const char *stage, int done, int total);
-    void *self;
-} Progress;
+#include "worker/finish/progress.h"
 
 typedef struct Prompts Prompts; /* prompts.h */
 

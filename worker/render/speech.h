@@ -4,7 +4,7 @@
 #define REELWRIGHT_RENDER_SPEECH_H
 
 #include "kernels/coll.h"
-#include "worker/pictures/conditions.h"
+#include "worker/render/conditions.h"
 #include "worker/render/render.h"
 
 /* Where the sound of a shot lies (voice_make_at): it goes with the shot's latents, latents/KEY.voice. free() it. NULL: nothing is said. */

@@ -12,7 +12,7 @@
 #include "worker/finish/again.h"
 #include "worker/finish/finish.h"
 #include "worker/finish/voice.h"
-#include "worker/pictures/conditions.h"
+#include "worker/render/conditions.h"
 #include "worker/render/figures.h"
 #include "worker/render/prompts.h"
 #include "worker/render/speech.h"

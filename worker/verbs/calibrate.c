@@ -20,7 +20,7 @@
 #include "common/moment.h"
 #include "common/plural.h"
 #include "common/work.h"
-#include "worker/pictures/conditions.h"
+#include "worker/render/conditions.h"
 #include "worker/render/prompts.h"
 #include "worker/render/render.h"
 #include "worker/render/worker.h"

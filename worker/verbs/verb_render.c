@@ -16,7 +16,7 @@
 #include "common/options.h"
 #include "common/provoke.h"
 #include "worker/finish/encode.h"
-#include "worker/pictures/conditions.h"
+#include "worker/render/conditions.h"
 #include "worker/render/render.h"
 #include "worker/render/render_group.h"
 #include "worker/render/trace.h"
