@@ -273,19 +273,13 @@ static void put_text(json_t *to, const char *member, const char *text)
 
 static json_t *voice_json(FinishKeys *k, int64_t row)
 {
-    const CampaignVoice *v = &k->l->file.voice;
     json_t *o = json_object();
     for (int i = FINISH_VOICE_TEXT; i <= FINISH_VOICE_PHONETIC; i++) put_slot(k, &k->slot[i], row, o);
     const char *said = json_string_value(json_object_get(o, "text"));
     if (!said) said = json_string_value(json_object_get(o, "ssml"));
     if (!said && !json_object_get(o, "file")) return json_decref(o), NULL; /* this row is silent */
-    if (!v->file) put_text(o, "engine", v->engine);
-    put_text(o, "voice", v->voice);
-    put_text(o, "too_long", v->too_long);
-    json_object_set_new(o, "at", json_real(v->at));
-    json_object_set_new(o, "gain_db", json_real(v->gain_db));
-    json_object_set_new(o, "time_limit", json_real(v->time_limit));
-    json_object_set_new(o, "retries", json_integer(v->retries));
+    campaign_file_finish(&k->l->file, "voice.", o);
+    if (k->l->file.voice.file) json_object_del(o, "engine");
     if (k->lexicon && said) json_object_set_new(o, "lexicon", lexicon_for(k->lexicon, said));
     if (k->speaks && json_object_get(o, "file")) { /* lips that followed another recording would not fit it */
         const char *sha256;
@@ -312,8 +306,7 @@ static json_t *music_json(FinishKeys *k, int64_t row)
     json_t *o = json_object();
     put_slot(k, &k->slot[FINISH_MUSIC_FILE], row, o);
     if (!json_object_get(o, "file")) return json_decref(o), NULL;
-    json_object_set_new(o, "gain_db", json_real(k->l->file.music.gain_db));
-    json_object_set_new(o, "duck_db", json_real(k->l->file.music.duck_db));
+    campaign_file_finish(&k->l->file, "music.", o);
     return o;
 }
 
@@ -322,11 +315,8 @@ static json_t *overlay_json(FinishKeys *k, int i, const CampaignOverlay *from, i
     json_t *o = json_object();
     put_slot(k, &k->overlay[i].value, row, o);
     if (json_object_size(o) == 0) return json_decref(o), NULL;
-    put_text(o, "place", from->place);
-    json_object_set_new(o, "from", json_real(from->from));
-    json_object_set_new(o, "to", json_real(from->to));
-    json_object_set_new(o, "fade", json_real(from->fade));
-    if (from->scale > 0) json_object_set_new(o, "scale", json_real(from->scale));
+    campaign_overlay_finish(from, o);
+    if (from->scale <= 0) json_object_del(o, "scale");
     if (k->overlay[i].style) json_object_set(o, "style", (json_t *)(uintptr_t)k->overlay[i].style);
     return o;
 }
@@ -344,9 +334,9 @@ static json_t *overlays_json(FinishKeys *k, int64_t row)
 
 static json_t *label_json(FinishKeys *k, int64_t row)
 {
-    const CampaignLabel *label = &k->l->file.label;
-    if (strcmp(label->profile, "none") == 0) return NULL;
-    json_t *o = json_pack("{s:s,s:s}", "profile", label->profile, "position", label->position);
+    if (strcmp(k->l->file.label.profile, "none") == 0) return NULL;
+    json_t *o = json_object();
+    campaign_file_finish(&k->l->file, "label.", o);
     put_slot(k, &k->slot[FINISH_LABEL_TEXT], row, o);
     return o;
 }

@@ -21,16 +21,18 @@ static const YamlField overlay[] = {
     {"text", YAML_TEXT, OVERLAY(text), .help = "what is written"},
     {"image", YAML_TEXT, OVERLAY(image), .help = "a picture file"},
     {"qr", YAML_TEXT, OVERLAY(qr), .help = "what a code says"},
-    {"place", YAML_CHOICE, OVERLAY(place),
+    {"place", YAML_CHOICE, OVERLAY(place), .finish = true,
      .words = "lower-third|top-left|top|top-right|left|centre|right|bottom-left|bottom|bottom-right|end-card",
      .fallback = "lower-third", .help = "where it stands"},
     {"style", YAML_TEXT, OVERLAY(style), .fallback = "plain", .help = "how a text looks"},
-    {"from", YAML_NUMBER, OVERLAY(from), .min = 0, .max = 3600, .fallback = "0", .unit = "seconds",
+    {"from", YAML_NUMBER, OVERLAY(from), .finish = true, .min = 0, .max = 3600, .fallback = "0", .unit = "seconds",
      .help = "when it comes"},
-    {"to", YAML_NUMBER, OVERLAY(to), .min = 0, .max = 3600, .fallback = "0", .unit = "seconds", .help = "when it goes"},
-    {"fade", YAML_NUMBER, OVERLAY(fade), .min = 0, .max = 10, .fallback = "0.25", .unit = "seconds",
+    {"to", YAML_NUMBER, OVERLAY(to), .finish = true, .min = 0, .max = 3600, .fallback = "0", .unit = "seconds",
+     .help = "when it goes"},
+    {"fade", YAML_NUMBER, OVERLAY(fade), .finish = true, .min = 0, .max = 10, .fallback = "0.25", .unit = "seconds",
      .help = "how long that takes"},
-    {"scale", YAML_NUMBER, OVERLAY(scale), .min = 0, .max = 2, .fallback = "0", .help = "share of the shorter side"},
+    {"scale", YAML_NUMBER, OVERLAY(scale), .finish = true, .min = 0, .max = 2, .fallback = "0",
+     .help = "share of the shorter side"},
 };
 
 /* Ranges are those that hold for any model; what one model can render, it says itself (model_config_check_shot). */
@@ -45,17 +47,18 @@ static const YamlField overlay[] = {
     GATE_KEY(name, hold) GATE_KEY(name, fail) GATE_KEY(name, hold_low) GATE_KEY(name, fail_low) GATE_AGAIN(name)
 
 static const YamlField schema[] = {
-    {"campaign", YAML_TEXT, TO(campaign), .required = true, .help = "the campaign's name"},
-    {"model", YAML_TEXT, TO(model), .required = true, .help = "the model's folder, relative to this file"},
-    {"customers", YAML_TEXT, TO(customers), .required = true,
+    {"campaign", YAML_TEXT, TO(campaign), .filled = true, .required = true, .help = "the campaign's name"},
+    {"model", YAML_TEXT, TO(model), .filled = true, .required = true,
+     .help = "the model's folder, relative to this file"},
+    {"customers", YAML_TEXT, TO(customers), .filled = true, .required = true,
      .help = "a CSV or JSON Lines file, relative to this file"},
-    {"id", YAML_TEXT, TO(id), .fallback = "id", .help = "the column that tells the customers apart"},
-    {"encoding", YAML_TEXT, TO(encoding), .fallback = "auto",
+    {"id", YAML_TEXT, TO(id), .filled = true, .fallback = "id", .help = "the column that tells the customers apart"},
+    {"encoding", YAML_TEXT, TO(encoding), .filled = true, .fallback = "auto",
      .help = "of the customers file, windows-1252 for example"},
-    {"prompt", YAML_TEXT, TO(prompt), .required = true,
+    {"prompt", YAML_TEXT, TO(prompt), .filled = true, .required = true,
      .help = "what the clip shows, with {{columns}} of the customers"},
     {"negative", YAML_TEXT, TO(negative), .help = "what it must not show"},
-    {"seed", YAML_TEXT, TO(seed), .help = "a whole number or {{column}}"},
+    {"seed", YAML_TEXT, TO(seed), .filled = true, .help = "a whole number or {{column}}"},
     {"size", YAML_SIZE, TO(size), .min = 16, .max = 8192, .unit = "pixels", .help = "width and height of the render"},
     {"frames", YAML_INTEGER, TO(frames), .min = 1, .max = 65536, .unit = "frames", .help = "length of the clip"},
     {"fps", YAML_INTEGER, TO(fps), .min = 1, .max = 240, .unit = "frames per second", .help = "speed of the clip"},
@@ -66,11 +69,12 @@ static const YamlField schema[] = {
     {"flow_shift", YAML_NUMBER, TO(flow_shift), .min = 1e-3, .max = 1e3, .help = "shift of the sigma schedule"},
     {"scheduler", YAML_CHOICE, TO(scheduler), .words = "unipc|euler|lcm", .help = "the solver"},
     {"sigmas", YAML_CHOICE, TO(sigmas), .words = "standard|classic|distilled", .help = "the grid of noise levels"},
-    {"image", YAML_TEXT, TO(image), .help = "a picture file: the first frame"},
-    {"last_image", YAML_TEXT, TO(last_image), .help = "a picture file: the last frame"},
-    {"references", YAML_WORDS, TO(references), .help = "picture files of what shall be in the clip"},
-    {"control.video", YAML_TEXT, TO(control_video), .help = "a video, or a folder of pictures, that the clip follows"},
-    {"control.mask", YAML_TEXT, TO(control_mask), .help = "the same, white where the clip is made anew"},
+    {"image", YAML_TEXT, TO(image), .none = true, .help = "a picture file: the first frame"},
+    {"last_image", YAML_TEXT, TO(last_image), .none = true, .help = "a picture file: the last frame"},
+    {"references", YAML_WORDS, TO(references), .none = true, .help = "picture files of what shall be in the clip"},
+    {"control.video", YAML_TEXT, TO(control_video), .none = true,
+     .help = "a video, or a folder of pictures, that the clip follows"},
+    {"control.mask", YAML_TEXT, TO(control_mask), .none = true, .help = "the same, white where the clip is made anew"},
     {"control.scale", YAML_WORDS, TO(control_scale), .fallback = "1", .help = "how strictly it is followed"},
     {"loras", YAML_TABLES, TO(loras), .item = lora, .item_count = sizeof lora / sizeof *lora,
      .item_bytes = sizeof(CampaignLora), .fallback = "none", .help = "adapters of the model"},
@@ -106,14 +110,14 @@ static const YamlField schema[] = {
      .fallback = "auto", .unit = "seconds", .help = "for decoding one latent frame"},
     {"limits.finish", YAML_INTEGER, TO(limit_s[STAGE_FINISH]), .min = 1, .max = 604800, .words = "auto",
      .fallback = "auto", .unit = "seconds", .help = "for finishing one clip"},
-    {"notify.webhook", YAML_TEXT, TO(webhook), .fallback = "none",
+    {"notify.webhook", YAML_TEXT, TO(webhook), .filled = true, .fallback = "none",
      .help = "an address, https://..., that events are posted to"},
-    {"notify.secret_file", YAML_TEXT, TO(secret_file), .fallback = "none",
+    {"notify.secret_file", YAML_TEXT, TO(secret_file), .filled = true, .fallback = "none",
      .help = "a file with the key that signs them"},
-    {"notify.command", YAML_TEXT, TO(command), .fallback = "none",
+    {"notify.command", YAML_TEXT, TO(command), .filled = true, .fallback = "none",
      .help = "a shell command that reads an event on stdin"},
     {"notify.events", YAML_WORDS, TO(events), .help = "events to tell of"},
-    {"deliver.upload", YAML_TEXT, TO(deliver_upload), .fallback = "none",
+    {"deliver.upload", YAML_TEXT, TO(deliver_upload), .filled = true, .fallback = "none",
      .help = "a shell command that reads a clip's files on stdin"},
     {"deliver.time_limit", YAML_NUMBER, TO(upload_limit_s), .min = 0.1, .max = 86400, .fallback = "600",
      .unit = "seconds", .help = "for one upload"},
@@ -122,21 +126,21 @@ static const YamlField schema[] = {
      .help = "uploads at once"},
     {"deliver.webhook", YAML_TEXT, TO(deliver_webhook), .fallback = "none",
      .help = "an address that is told of each delivered clip"},
-    {"deliver.suppress", YAML_TEXT, TO(deliver_suppress), .fallback = "none",
+    {"deliver.suppress", YAML_TEXT, TO(deliver_suppress), .filled = true, .fallback = "none",
      .help = "a file of ids and addresses that get nothing"},
-    {"deliver.suppress_by", YAML_WORDS, TO(suppress_by), .help = "more columns that it may name"},
-    {"cameo.id", YAML_TEXT, TO(cameo_id), .help = "whose likeness, a template"},
-    {"cameo.purpose", YAML_TEXT, TO(cameo_purpose), .help = "what for, as their consent says it"},
-    {"cameo.for", YAML_TEXT, TO(cameo_for), .help = "who is shown it; the row's id"},
+    {"deliver.suppress_by", YAML_WORDS, TO(suppress_by), .none = true, .help = "more columns that it may name"},
+    {"cameo.id", YAML_TEXT, TO(cameo_id), .filled = true, .help = "whose likeness, a template"},
+    {"cameo.purpose", YAML_TEXT, TO(cameo_purpose), .filled = true, .help = "what for, as their consent says it"},
+    {"cameo.for", YAML_TEXT, TO(cameo_for), .filled = true, .help = "who is shown it; the row's id"},
     {"cameo.face", YAML_SWITCH, TO(cameo_face), .fallback = "true", .help = "their face is shown"},
     {"cameo.voice", YAML_SWITCH, TO(cameo_voice), .fallback = "false", .help = "their voice is used"},
     {"cameo.pictures", YAML_INTEGER, TO(cameo_pictures), .min = 1, .max = 8, .fallback = "1",
      .help = "pictures of the face that a model with references gets"},
-    {"trust", YAML_TEXT, TO(trust), .help = "the trust store's folder"},
-    {"brand", YAML_TEXT, TO(brand), .help = "who speaks"},
+    {"trust", YAML_TEXT, TO(trust), .filled = true, .none = true, .help = "the trust store's folder"},
+    {"brand", YAML_TEXT, TO(brand), .filled = true, .none = true, .help = "who speaks"},
     {"audience", YAML_WORDS, TO(audience), .help = "the countries where it is shown"},
     {"retention", YAML_TEXT, TO(retention), .fallback = "none", .help = "how long personal data are kept, 30d"},
-    {"operator.territory", YAML_TEXT, TO(operator_territory), .help = "the country of who makes it"},
+    {"operator.territory", YAML_TEXT, TO(operator_territory), .none = true, .help = "the country of who makes it"},
     {"operator.revenue_usd", YAML_NUMBER, TO(operator_revenue_usd), .max = 1e15, .unit = "USD",
      .help = "their yearly revenue"},
     {"operator.commercial", YAML_SWITCH, TO(operator_commercial), .fallback = "true",
@@ -146,39 +150,42 @@ static const YamlField schema[] = {
     {"voice.text", YAML_TEXT, TO(voice.text), .group_none = true, .help = "what is said"},
     {"voice.ssml", YAML_TEXT, TO(voice.ssml), .group_none = true, .help = "the same as SSML"},
     {"voice.language", YAML_TEXT, TO(voice.language), .group_none = true, .help = "its language"},
-    {"voice.engine", YAML_TEXT, TO(voice.engine), .group_none = true, .fallback = "espeak",
+    {"voice.engine", YAML_TEXT, TO(voice.engine), .finish = true, .group_none = true, .fallback = "espeak",
      .help = "espeak, or a shell command"},
-    {"voice.voice", YAML_TEXT, TO(voice.voice), .group_none = true, .help = "which of the engine's voices"},
-    {"voice.card", YAML_TEXT, TO(voice.card), .group_none = true, .help = "what says the engine's licences"},
-    {"voice.file", YAML_TEXT, TO(voice.file), .group_none = true, .help = "a recording"},
+    {"voice.voice", YAML_TEXT, TO(voice.voice), .finish = true, .none = true, .group_none = true,
+     .help = "which of the engine's voices"},
+    {"voice.card", YAML_TEXT, TO(voice.card), .none = true, .group_none = true,
+     .help = "what says the engine's licences"},
+    {"voice.file", YAML_TEXT, TO(voice.file), .none = true, .group_none = true, .help = "a recording"},
     {"voice.phonetic", YAML_TEXT, TO(voice.phonetic), .group_none = true, .help = "how it is pronounced"},
-    {"voice.lexicon", YAML_TEXT, TO(voice.lexicon), .group_none = true, .help = "a CSV file of word and say"},
-    {"voice.at", YAML_NUMBER, TO(voice.at), .group_none = true, .min = 0, .max = 3600, .fallback = "0.3",
-     .unit = "seconds", .help = "when it begins"},
-    {"voice.gain_db", YAML_NUMBER, TO(voice.gain_db), .group_none = true, .min = -60, .max = 20, .fallback = "0",
-     .unit = "dB", .help = "how loud in the mix"},
-    {"voice.too_long", YAML_CHOICE, TO(voice.too_long), .group_none = true, .words = "faster|hold|refuse",
-     .fallback = "faster", .help = "what happens then"},
-    {"voice.time_limit", YAML_NUMBER, TO(voice.time_limit), .group_none = true, .min = 0.1, .max = 3600,
+    {"voice.lexicon", YAML_TEXT, TO(voice.lexicon), .none = true, .group_none = true,
+     .help = "a CSV file of word and say"},
+    {"voice.at", YAML_NUMBER, TO(voice.at), .finish = true, .group_none = true, .min = 0, .max = 3600,
+     .fallback = "0.3", .unit = "seconds", .help = "when it begins"},
+    {"voice.gain_db", YAML_NUMBER, TO(voice.gain_db), .finish = true, .group_none = true, .min = -60, .max = 20,
+     .fallback = "0", .unit = "dB", .help = "how loud in the mix"},
+    {"voice.too_long", YAML_CHOICE, TO(voice.too_long), .finish = true, .group_none = true,
+     .words = "faster|hold|refuse", .fallback = "faster", .help = "what happens then"},
+    {"voice.time_limit", YAML_NUMBER, TO(voice.time_limit), .finish = true, .group_none = true, .min = 0.1, .max = 3600,
      .fallback = "60", .unit = "seconds", .help = "for one text"},
-    {"voice.retries", YAML_INTEGER, TO(voice.retries), .group_none = true, .max = 20, .fallback = "2",
+    {"voice.retries", YAML_INTEGER, TO(voice.retries), .finish = true, .group_none = true, .max = 20, .fallback = "2",
      .help = "after a failure"},
-    {"music.file", YAML_TEXT, TO(music.file), .group_none = true, .help = "a sound file"},
-    {"music.gain_db", YAML_NUMBER, TO(music.gain_db), .group_none = true, .min = -60, .max = 20, .fallback = "-14",
-     .unit = "dB", .help = "how loud in the mix"},
-    {"music.duck_db", YAML_NUMBER, TO(music.duck_db), .group_none = true, .min = 0, .max = 60, .fallback = "9",
-     .unit = "dB", .help = "how much quieter while the voice speaks"},
+    {"music.file", YAML_TEXT, TO(music.file), .none = true, .group_none = true, .help = "a sound file"},
+    {"music.gain_db", YAML_NUMBER, TO(music.gain_db), .finish = true, .group_none = true, .min = -60, .max = 20,
+     .fallback = "-14", .unit = "dB", .help = "how loud in the mix"},
+    {"music.duck_db", YAML_NUMBER, TO(music.duck_db), .finish = true, .group_none = true, .min = 0, .max = 60,
+     .fallback = "9", .unit = "dB", .help = "how much quieter while the voice speaks"},
     {"subtitles", YAML_CHOICE, TO(subtitles), .words = "none|track|burned|both", .fallback = "none",
      .help = "what is said, to be read"},
     {"overlays", YAML_TABLES, TO(overlays), .item = overlay, .item_count = sizeof overlay / sizeof *overlay,
      .item_bytes = sizeof(CampaignOverlay), .fallback = "none", .help = "what lies over the picture"},
-    {"styles", YAML_TEXT, TO(styles), .help = "a file of styles for texts"},
-    {"page", YAML_TEXT, TO(page), .fallback = "none", .help = "an HTML file: the page of each clip"},
+    {"styles", YAML_TEXT, TO(styles), .none = true, .help = "a file of styles for texts"},
+    {"page", YAML_TEXT, TO(page), .none = true, .fallback = "none", .help = "an HTML file: the page of each clip"},
     {"variants", YAML_PAIRS, TO(variants), .fallback = "none", .help = "texts of which each row has one"},
-    {"label.profile", YAML_CHOICE, TO(label.profile), .group_none = true, .words = "eu|cn|text|none",
+    {"label.profile", YAML_CHOICE, TO(label.profile), .finish = true, .group_none = true, .words = "eu|cn|text|none",
      .fallback = "none", .help = "which mark says that AI made it"},
-    {"label.position", YAML_CHOICE, TO(label.position), .group_none = true, .words = "top-right|top-left",
-     .fallback = "top-right", .help = "in which corner"},
+    {"label.position", YAML_CHOICE, TO(label.position), .finish = true, .group_none = true,
+     .words = "top-right|top-left", .fallback = "top-right", .help = "in which corner"},
     {"label.text", YAML_TEXT, TO(label.text), .group_none = true, .help = "its words"},
     {"label.reason", YAML_TEXT, TO(label.reason), .group_none = true, .help = "why there is none"},
     {"gates", YAML_TEXT, TO(gates), .fallback = "none", .help = "a set of quality gates"},
@@ -235,30 +242,10 @@ static void check_name(const CampaignFile *c, Place place, Faults *faults)
 /* A text that is there but empty is a fault, and then as good as not given. */
 static void check_texts(const char *file, CampaignFile *c, Faults *faults)
 {
-    const struct {
-        const char *key;
-        char **text;
-    } filled[] = {{"campaign", &c->campaign},
-                  {"model", &c->model},
-                  {"customers", &c->customers},
-                  {"id", &c->id},
-                  {"encoding", &c->encoding},
-                  {"prompt", &c->prompt},
-                  {"seed", &c->seed},
-                  {"cameo.id", &c->cameo_id},
-                  {"cameo.purpose", &c->cameo_purpose},
-                  {"cameo.for", &c->cameo_for},
-                  {"trust", &c->trust},
-                  {"brand", &c->brand},
-                  {"notify.webhook", &c->webhook},
-                  {"notify.secret_file", &c->secret_file},
-                  {"notify.command", &c->command},
-                  {"deliver.upload", &c->deliver_upload},
-                  {"deliver.suppress", &c->deliver_suppress}};
-    for (size_t i = 0; i < sizeof filled / sizeof *filled; i++) {
-        char **text = filled[i].text;
-        if (!*text || (*text)[strspn(*text, " \t\n")]) continue;
-        faults_add(faults, (Place){file, campaign_file_line(c, filled[i].key), filled[i].key}, "empty; expected text");
+    for (int i = 0; i < KEY_COUNT; i++) {
+        char **text = (char **)(void *)((char *)c + schema[i].to);
+        if (!schema[i].filled || !*text || (*text)[strspn(*text, " \t\n")]) continue;
+        faults_add(faults, (Place){file, abs(c->line[i]), schema[i].name}, "empty; expected text");
         free(*text);
         *text = NULL;
     }
@@ -268,20 +255,45 @@ static void check_texts(const char *file, CampaignFile *c, Faults *faults)
 /* "none" is the same as leaving the key out. */
 static void drop_none(CampaignFile *c)
 {
-    char **const text[] = {&c->image,         &c->last_image,  &c->control_video, &c->control_mask,      &c->voice.file,
-                           &c->voice.lexicon, &c->voice.voice, &c->voice.card,    &c->music.file,        &c->styles,
-                           &c->page,          &c->trust,       &c->brand,         &c->operator_territory};
-    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
-        if (!*text[i] || strcmp(*text[i], "none") != 0) continue;
-        free(*text[i]);
-        *text[i] = NULL;
+    for (int i = 0; i < KEY_COUNT; i++) {
+        void *at = (char *)c + schema[i].to;
+        if (!schema[i].none) continue;
+        YamlWords *words = schema[i].type == YAML_WORDS ? at : NULL;
+        char **text = words ? words->word : at;
+        if ((words && words->count != 1) || !*text || strcmp(*text, "none") != 0) continue;
+        free(*text);
+        *text = NULL;
+        if (words) words->count = 0;
     }
-    YamlWords *const words[] = {&c->references, &c->suppress_by};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (words[i]->count != 1 || strcmp(words[i]->word[0], "none") != 0) continue;
-        free(words[i]->word[0]);
-        words[i]->count = 0;
+}
+
+/* ---- what the finish reads ---- */
+
+static void put_finish(const YamlField *field, int count, const void *from, const char *group, json_t *to)
+{
+    const size_t n = strlen(group);
+    for (int i = 0; i < count; i++) {
+        const YamlField *f = &field[i];
+        if (!f->finish || strncmp(f->name, group, n) != 0) continue;
+        const void *at = (const char *)from + f->to;
+        const char *text = f->type == YAML_TEXT ? *(char *const *)at : f->type == YAML_CHOICE ? at : NULL;
+        json_t *value = f->type == YAML_NUMBER    ? json_real(*(const double *)at)
+                        : f->type == YAML_INTEGER ? json_integer(*(const int *)at)
+                        : f->type == YAML_SWITCH  ? json_boolean(*(const bool *)at)
+                        : text                    ? json_string(text)
+                                                  : NULL;
+        if (value) json_object_set_new(to, f->name + n, value);
     }
+}
+
+void campaign_file_finish(const CampaignFile *c, const char *group, json_t *to)
+{
+    put_finish(schema, KEY_COUNT, c, group, to);
+}
+
+void campaign_overlay_finish(const CampaignOverlay *o, json_t *to)
+{
+    put_finish(overlay, sizeof overlay / sizeof *overlay, o, "", to);
 }
 
 bool campaign_file_parse(const char *file, const char *text, size_t bytes, Faults *faults, CampaignFile *out)

@@ -3,6 +3,8 @@
 #ifndef REELWRIGHT_CAMPAIGN_SCHEMA_H
 #define REELWRIGHT_CAMPAIGN_SCHEMA_H
 
+#include <jansson.h>
+
 #include "common/gates.h"
 #include "coordinator/campaign/settings.h"
 #include "coordinator/campaign/yaml_fields.h"
@@ -93,6 +95,10 @@ const YamlField *campaign_schema(int *count);
  * every case. */
 bool campaign_file_parse(const char *file, const char *text, size_t bytes, Faults *faults, CampaignFile *out);
 void campaign_file_clear(CampaignFile *c);
+/* Into a finish document (common/finish_spec.h): the values of the keys of this group, "voice.", that have .finish, under the last part of
+ * each name; of an overlay likewise. Values that are the customer's, templates, are not among them. */
+void campaign_file_finish(const CampaignFile *c, const char *group, json_t *to);
+void campaign_overlay_finish(const CampaignOverlay *o, json_t *to);
 /* Line of a key of the table, 0 when the file does not give it. */
 int campaign_file_line(const CampaignFile *c, const char *key);
 bool campaign_file_has(const CampaignFile *c, const char *key); /* it is given, and not refused */

@@ -70,6 +70,9 @@ typedef struct YamlField {
     int item_count;
     size_t item_bytes;
     bool group_none; /* "none" in place of the whole group that it belongs to leaves the group out */
+    bool none;       /* of a text or a list of names: "none" is the same as leaving the key out */
+    bool filled;     /* of a text: one without a letter is a fault */
+    bool finish;     /* of a campaign: the finish reads it, under the last part of its name (common/finish_spec.h) */
 } YamlField;
 
 typedef struct Yaml Yaml;
