@@ -143,7 +143,7 @@ static const char *last_line(char *text)
     return strlen(line) > 300 ? line + strlen(line) - 300 : line;
 }
 
-/* It has closed its outputs or is to be killed: waits for its end, a moment in good, not at all otherwise. */
+/* The command has closed its outputs, and may take limit_s to end by itself; or it has failed so far, and is killed at once. */
 static Status end(Running *r, Status so_far, double limit_s, CommandAnswer *a)
 {
     int code = 0;

@@ -13,8 +13,9 @@ typedef struct {
     bool reused; /* no layer is run: what they added last is added again */
 } StepWork;
 
-/* -> step[s->steps]. A step can reuse what the step before it kept of the same transformer and of each branch that it takes, and the shot's
- * own first step after its trunk can not. Where the shot asks for another, it is computed. ERR_INPUT: reused_steps is no list. */
+/* -> step[s->steps]. A step can reuse what the step before it has kept, if that was of the same transformer and of each branch that this
+ * step takes. The first step after a trunk cannot. A step that the shot wants reused and that cannot be is computed. ERR_INPUT: reused_steps
+ * is no list. */
 Status evaluations_plan(const ModelConfig *c, const ShotSpec *s, const Schedule *schedule, StepWork *step);
 
 /* Evaluations of the transformer's layers from step `from` to the last. */

@@ -223,7 +223,8 @@ Status file_read(const char *path, size_t max_bytes, char **data, size_t *bytes)
     return status;
 }
 
-/* Two nodes can have processes of one number at work on one shot: a worker that hung, and the one that took over. */
+/* Drafts are told apart by it: on two nodes, processes of the same number may work on the same shot, one that hung and the one that took
+ * its place. */
 static unsigned process_tag(void)
 {
     static _Atomic unsigned tag;

@@ -37,7 +37,8 @@ static bool is_harmful(uint32_t c)
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-/* `ours`: line breaks for which it holds the same byte as text were written by us. NULL: none was. Returns the new length. */
+/* `ours`: the same text, formatted with another byte for our own line breaks, so that those differ in the two. NULL: none of them is ours.
+ * Returns the new length. */
 static size_t clean(char *text, size_t bytes, const char *ours)
 {
     size_t to = 0;

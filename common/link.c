@@ -14,8 +14,8 @@ static bool is_set(const char *beginning)
     return false;
 }
 
-/* A rank's number, and the way to who gave it: a number alone was left behind by an earlier job's shell, and Open MPI's start crashes
- * on it. */
+/* A launcher's environment holds the rank's number and the address of the launcher. A number without an address was left behind by the
+ * shell of an earlier job; Open MPI crashes on it when it starts. */
 bool link_under_launcher(void)
 {
     const bool pmix = is_set("PMIX_RANK=") && is_set("PMIX_SERVER_URI");

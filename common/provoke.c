@@ -129,7 +129,8 @@ void provoke_set_hold(bool (*over)(void *self), void *self)
 void provoke_set_rank(int rank) { my_rank = rank; }
 void provoke_set_clip(const char *clip) { snprintf(my_clip, sizeof my_clip, "%s", clip); }
 
-/* The first process that makes the file is the one; it signs before it does what may be its last act. */
+/* Of all processes that come to this point, the first one that can make the file obeys the order. It writes its number into the file before it
+ * obeys, because the order may end it. */
 static bool sign(const Order *o, int64_t step)
 {
     char line[128];

@@ -111,7 +111,7 @@ static void open_page(const char *delivery, const char *name)
     free(folder);
 }
 
-/* Where the campaign names an index, what its clips look like, for the campaigns that come after it. */
+/* Notes what the clips look like in the index that the campaign names, for the campaigns that come after it. */
 static Status publish_looks(Ledger *l)
 {
     char *text = NULL;
@@ -190,7 +190,7 @@ static Status verdict(const Snapshot *s, const char *folder, bool quiet)
                        (long long)(s->clips - s->refused), plural_s(s->clips - s->refused), folder);
 }
 
-/* The last event of a run. Of a run that waits, or in which too much failed, the coordinator has told already. */
+/* Writes the last event of a run. When a run waits, or too much failed in it, the coordinator has written that event already. */
 static Status tell_of_end(const char *folder, const Snapshot *s, Status how)
 {
     Events *events = NULL;
@@ -208,7 +208,7 @@ static Status tell_of_end(const char *folder, const Snapshot *s, Status how)
     return status;
 }
 
-/* Of an ERR_CLIP of deliver_clips: with the command that goes on. */
+/* The message of an ERR_CLIP of deliver_clips, with the command that goes on behind it. */
 static Status undelivered(const Snapshot *s, const char *folder, const Delivery *done, const char *why)
 {
     char *text = text_copy(why),

@@ -60,7 +60,7 @@ static void clear_settled(Settled *s)
 
 /* ---- one clip ---- */
 
-/* What its finish gave back names every file with its hash: those beside the clip itself. */
+/* The files that stand beside the clip: the result of its finish names each of them with its hash. */
 static Status settle_others(Deliverer *d, const ClipRow *r, const json_t *files, bool delivered)
 {
     json_t *item;
@@ -387,7 +387,7 @@ static Status tell_all(Deliverer *d)
     return status_ok();
 }
 
-/* Before anything is handed over: who keeps one file a clip, whatever its key, must not lose the new one. */
+/* Comes before anything is handed over: a receiver that keeps one file for each clip, whatever its key, would delete the new one. */
 static Status take_back(Deliverer *d)
 {
     Takeback t = {.from = {d->campaign, d->to}, .host = d->options.host};

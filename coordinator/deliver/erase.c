@@ -121,7 +121,8 @@ static Status renew_dossier(const char *folder)
     return status;
 }
 
-/* Nothing is written, not even a lock, into a folder that is none of a campaign; and nothing of a customer could be missed in a damaged ledger. */
+/* Refuses a folder that is no campaign's before anything is written there, be it a lock; and a damaged ledger, in which data of a customer
+ * could be overlooked. */
 static Status check_campaign(const char *folder)
 {
     Ledger *l = NULL;

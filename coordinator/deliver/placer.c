@@ -38,7 +38,8 @@ static Status copy_verified(const char *from, const char *draft, const char *sha
     return status;
 }
 
-/* Shared bytes, but a file of its own: with its own mode, and a change to one is none to the other. */
+/* The copy shares its bytes on disk, and is a file of its own all the same: it has a mode of its own, and a change to one does not change the
+ * other. */
 static bool clone_file(Placer *l, const char *from, const char *draft)
 {
     if (l->cannot_clone) return false;

@@ -56,7 +56,7 @@ static void paint(const Timeline *t, Lane *lane, Kind kind, double from, double 
     }
 }
 
-/* What of from..to lies between the worker's first step and its last. */
+/* Adds the part of from..to that lies between the worker's first step and its last. */
 static void count_busy(Lane *lane, double from, double to)
 {
     const double first = from > lane->first_step_s ? from : lane->first_step_s,

@@ -86,8 +86,8 @@ char **launch_command_environment(void)
     return w.word;
 }
 
-/* "n1:3,n2:2": the coordinator and the workers of the launcher's machine first. That machine coordinates although nobody works
- * there when it is none of the hosts; of an allocation it is always one, or the first one coordinates. */
+/* "n1:3,n2:2": the launcher's machine comes first, with the coordinator and its workers. When it is none of the hosts, it coordinates and
+ * has no workers. In an allocation of Slurm's it is one of the hosts, else the first host coordinates. */
 static char *host_list(const LaunchOptions *o)
 {
     const Hosts *h = o->hosts;

@@ -96,7 +96,7 @@ static int64_t count_without(Sharing *s, int k)
     return renders;
 }
 
-/* The one without which, beside those that are out, the fewest renders are left; -1: there is no other. */
+/* The column to leave out next: without it, and without those that are left out already, the fewest renders remain. -1: no column is left. */
 static int find_next(Sharing *s, int64_t *left)
 {
     int best = -1;

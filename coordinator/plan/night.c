@@ -430,7 +430,7 @@ static void set_up(Play *p)
     start_job(p);
 }
 
-/* The next process that dies; 0: none. There are some in tests only, so they are looked through. */
+/* The process that dies next; 0: none does. Only tests order deaths, so a search through all ranks is quick enough. */
 static int next_rank_to_die(const Play *p)
 {
     int first = 0;

@@ -59,7 +59,7 @@ static void add_number(Words *w, const char *option, int number)
     add_word(w, w->text[w->count]);
 }
 
-/* So many parts that one of them has about as many shots as were asked for. */
+/* Into how many parts the campaign is cut, so that one part has about as many shots as the user wants rendered. */
 static int count_parts(const Campaign *c, int shots)
 {
     return c->shot_count > shots ? (int)((c->shot_count + shots / 2) / shots) : 1;
@@ -198,7 +198,7 @@ static Status write_campaign(const BenchOptions *o, const char *folder, char **f
     return status;
 }
 
-/* The campaign was written here: what is wrong with its model is said of the option that named it. */
+/* The user did not write this campaign: a fault in its key `model` becomes a fault of the option --model. */
 static Status about_model(Status s, const char *campaign, const char *model)
 {
     char *place = text_format("%s:2: field model: ", campaign);
@@ -230,7 +230,7 @@ static Status read_numbers(const char *option, const char *text, int most, int n
     return status_ok();
 }
 
-/* Each number of workers in groups of each size; groups of more ranks than there are workers are none. */
+/* Each number of workers with each size of groups, but for groups that have more ranks than there are workers. */
 static Status read_splits(const BenchOptions *o, Split split[MOST_SPLITS], int *count)
 {
     int workers[MOST_NUMBERS], sizes[MOST_NUMBERS], worker_count, size_count;
