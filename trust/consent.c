@@ -108,7 +108,7 @@ Status trust_consent_check(const TrustConsent *c)
     return status_ok();
 }
 
-static json_t *words_to_json(const TrustWords *w)
+json_t *trust_words_to_json(const TrustWords *w)
 {
     json_t *list = json_array();
     for (int i = 0; i < w->count; i++) json_array_append_new(list, json_string(w->word[i]));
@@ -118,11 +118,11 @@ static json_t *words_to_json(const TrustWords *w)
 json_t *trust_consent_to_json(const char *cameo, const char *ref, const TrustConsent *c)
 {
     json_t *all = json_pack("{s:s,s:s,s:i,s:s,s:o,s:o,s:s,s:o,s:o,s:I,s:I,s:b,s:b,s:s}", "cameo", cameo, "ref", ref,
-                            "number", c->number, "purpose", c->purpose, "campaigns", words_to_json(&c->campaigns),
-                            "brands", words_to_json(&c->brands), "audience", trust_audience_name(c->audience), "names",
-                            words_to_json(&c->names), "territories", words_to_json(&c->territories), "granted_s",
-                            (json_int_t)c->granted_s, "until_s", (json_int_t)c->until_s, "face", c->face, "voice",
-                            c->voice, "evidence", c->evidence);
+                            "number", c->number, "purpose", c->purpose, "campaigns", trust_words_to_json(&c->campaigns),
+                            "brands", trust_words_to_json(&c->brands), "audience", trust_audience_name(c->audience),
+                            "names", trust_words_to_json(&c->names), "territories",
+                            trust_words_to_json(&c->territories), "granted_s", (json_int_t)c->granted_s, "until_s",
+                            (json_int_t)c->until_s, "face", c->face, "voice", c->voice, "evidence", c->evidence);
     if (!all) abort();
     return all;
 }

@@ -51,6 +51,7 @@ bool trust_word_valid(const char *word);
 void trust_words_add(TrustWords *w, const char *word);
 void trust_words_clear(TrustWords *w);
 bool trust_words_have(const TrustWords *w, const char *word);
+json_t *trust_words_to_json(const TrustWords *w); /* a list of texts */
 /* "2026-12-31" (through the end of that day, UTC) or "2026-12-31T18:00:00Z" */
 bool trust_parse_until(const char *text, int64_t *until_s);
 

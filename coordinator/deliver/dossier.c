@@ -107,20 +107,13 @@ static Status add_clip(void *self, const ClipRow *r)
 
 /* ---- people ---- */
 
-static json_t *words(const TrustWords *w)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < w->count; i++) json_array_append_new(list, json_string(w->word[i]));
-    return list;
-}
-
 static json_t *consent_json(const TrustConsent *c, int64_t now_s)
 {
     json_t *o = json_pack("{s:i,s:s,s:o,s:o,s:s,s:o,s:b,s:b,s:s,s:s,s:s}", "number", c->number, "purpose", c->purpose,
-                          "campaigns", words(&c->campaigns), "brands", words(&c->brands), "audience",
-                          trust_audience_name(c->audience), "territories", words(&c->territories), "face", c->face,
-                          "voice", c->voice, "evidence_sha256", c->evidence, "state_now", trust_consent_state(c, now_s),
-                          "document_sha256", c->sha256);
+                          "campaigns", trust_words_to_json(&c->campaigns), "brands", trust_words_to_json(&c->brands),
+                          "audience", trust_audience_name(c->audience), "territories",
+                          trust_words_to_json(&c->territories), "face", c->face, "voice", c->voice, "evidence_sha256",
+                          c->evidence, "state_now", trust_consent_state(c, now_s), "document_sha256", c->sha256);
     set_time(o, "granted_at", (double)c->granted_s);
     set_time(o, "until", (double)c->until_s);
     if (c->revoked) set_time(o, "revoked_at", (double)c->revoked_s);

@@ -20,21 +20,14 @@ static void until_text(int64_t until_s, char text[TRUST_TIME_BYTES])
     if (whole_day) text[strcspn(text, "T")] = 0;
 }
 
-static json_t *words_json(const TrustWords *w)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < w->count; i++) json_array_append_new(list, json_string(w->word[i]));
-    return list;
-}
-
 static json_t *consent_json(const TrustConsent *c, int64_t now_s)
 {
     char until[TRUST_TIME_BYTES];
     until_text(c->until_s, until);
     return json_pack("{s:i,s:s,s:o,s:o,s:s,s:o,s:o,s:s,s:b,s:b,s:s}", "number", c->number, "purpose", c->purpose,
-                     "campaigns", words_json(&c->campaigns), "brands", words_json(&c->brands), "audience",
-                     trust_audience_name(c->audience), "for", words_json(&c->names), "territories",
-                     words_json(&c->territories), "until", until, "face", c->face, "voice", c->voice, "state",
+                     "campaigns", trust_words_to_json(&c->campaigns), "brands", trust_words_to_json(&c->brands),
+                     "audience", trust_audience_name(c->audience), "for", trust_words_to_json(&c->names), "territories",
+                     trust_words_to_json(&c->territories), "until", until, "face", c->face, "voice", c->voice, "state",
                      trust_consent_state(c, now_s));
 }
 

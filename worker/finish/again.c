@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/same_file.h"
 
 void finish_again_clear(FinishAgain *a)
 {
@@ -45,12 +46,6 @@ static char *renamed_path(const FinishAgain *a, const char *path, const char *st
     return *path ? text_format("%s/%s%s", lease_clips, stem, path_name(path) + strlen(a->stem)) : text_copy("");
 }
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 void finish_again_remember(FinishAgain *a, const Lease *l, const FinishJob *job, const ClipResult *clip)
 {
     finish_again_clear(a);
@@ -83,7 +78,7 @@ static bool link_one(const FinishAgain *a, const Lease *l, const FinishJob *job,
     char *name = renamed(a, a->clip.name[i], job->stem), *to = path_join(job->folder, name),
          *from = text_format("%s/%s/%s", l->campaign_folder, lease_clips, a->clip.name[i]);
     struct stat now;
-    const bool good = stat(from, &now) == 0 && is_same_file(&now, &a->file[i]) && link(from, to) == 0;
+    const bool good = stat(from, &now) == 0 && same_file(&now, &a->file[i]) && link(from, to) == 0;
     free(name);
     free(from);
     free(to);

@@ -8,6 +8,7 @@
 #include <libswscale/swscale.h>
 
 #include "common/file.h"
+#include "common/same_file.h"
 #include "worker/pictures/image.h"
 
 enum { KEPT = 8 };
@@ -35,12 +36,6 @@ static void to_front(int i)
     kept[0] = l;
 }
 
-static bool is_same(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 static Status read_logo(const char *path, Logo *out)
 {
     TRY(image_read_rgba(path, &out->width, &out->height, &out->rgba));
@@ -57,7 +52,7 @@ static Status find_logo(const char *path, const Logo **out)
     struct stat at;
     if (stat(path, &at) != 0) return status_fail(ERR_INPUT, "%s: no such file", path);
     for (int i = 0; i < KEPT; i++)
-        if (kept[i].path && strcmp(kept[i].path, path) == 0 && is_same(&kept[i].at, &at)) {
+        if (kept[i].path && strcmp(kept[i].path, path) == 0 && same_file(&kept[i].at, &at)) {
             to_front(i);
             *out = &kept[0];
             return status_ok();

@@ -2,9 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/file.h"
+#include "common/moment.h"
 #include "engine/sample/step.h"
 #include "engine/text/text.h"
 #include "engine/wan/vae.h"
@@ -83,13 +83,6 @@ static const ShotSpec bench_shot = {.guidance = 5, .flow_shift = 5, .scheduler =
 
 /* ---- measuring --------------------------------------------------------------------------------------------------------------- */
 
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int compare_seconds(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -109,14 +102,14 @@ static Status measure(const BenchRequest *r, Status (*evaluate)(void *self), voi
     int room = r->repeat, n = 0;
     double *seconds = memory_get((size_t)room, sizeof *seconds);
     Status status = evaluate(self);
-    const double begin = seconds_now();
-    while (!failed(status) && (n < r->repeat || seconds_now() - begin < r->least_s)) {
+    const double begin = moment_s();
+    while (!failed(status) && (n < r->repeat || moment_s() - begin < r->least_s)) {
         if (n == room) seconds = memory_resize(seconds, (size_t)(room *= 2), sizeof *seconds);
-        const double before = seconds_now();
+        const double before = moment_s();
         status = evaluate(self);
-        seconds[n++] = seconds_now() - before;
+        seconds[n++] = moment_s() - before;
     }
-    out->all_s = seconds_now() - begin;
+    out->all_s = moment_s() - begin;
     out->count = n;
     if (!failed(status)) {
         qsort(seconds, (size_t)n, sizeof *seconds, compare_seconds);
@@ -312,19 +305,19 @@ static Status evaluate_render(void *self)
     Bench *b = self;
     const BenchRequest *r = b->request;
     const int64_t dim[4] = {b->latent_channels, r->latent[0], r->latent[1], r->latent[2]};
-    const double begin_s = seconds_now();
+    const double begin_s = moment_s();
     Status status = status_ok();
     for (int i = 0; i < DIT_BRANCHES; i++) TRY(evaluate_text(b));
-    const double encoded_s = seconds_now();
+    const double encoded_s = moment_s();
     for (int i = 0; i < DIT_BRANCHES; i++) TRY(dit_shot_prompt(b->shot, i, b->rows, r->tokens, PADDED_PROMPT));
     begin_step(b, dim, r->steps);
     for (int i = 0; i < r->steps && !failed(status); i++) status = evaluate_step(b);
     step_end(&b->step);
-    const double denoised_s = seconds_now();
+    const double denoised_s = moment_s();
     if (!failed(status)) status = evaluate_vae(b);
     b->text_s += encoded_s - begin_s;
     b->denoise_s += denoised_s - encoded_s;
-    b->decode_s += seconds_now() - denoised_s;
+    b->decode_s += moment_s() - denoised_s;
     return status;
 }
 
