@@ -69,6 +69,16 @@ check_home 'microhttpd\.h' 'coordinator/watch/serve'
 check_home 'csv\.h' 'coordinator/campaign/customers'
 check_home '(c?yaml|cyaml/.*)\.h' 'coordinator/campaign/'
 
+# files of people's are opened by one function, which keeps what is inside from asking for other files or addresses; footage.c opens memory
+list=$(grep -rn 'avformat_open_input' worker --include='*.c' | grep -vE '^worker/(pictures/container|cameo/footage)\.c:')
+[ -z "$list" ] || complain 'container_open (worker/pictures/container.h) opens files for libav:' "$list"
+
+# a header says what it is for in its first line
+list=$(echo "$sources" | grep '\.h$' | while read -r file; do
+  head -n 1 "$file" | grep -q "^/\* ${file##*/} - " || echo "$file: expected \"/* ${file##*/} - what it is for\""
+done)
+[ -z "$list" ] || complain 'the first line of a header names it:' "$list"
+
 # of shots and clips; a file that was handed over (handed.c) has a state of its own
 list=$(grep -rn 'SET state' coordinator --include='*.c' | grep -vE '^coordinator/ledger/(counts|work|steer|review)\.c:|UPDATE handed SET')
 [ -z "$list" ] || complain 'states are written in coordinator/ledger/: counts.c, work.c, steer.c and review.c only, with their counts (counts.h):' "$list"
