@@ -28,8 +28,8 @@ typedef struct {
     int accept;   /* so many bad ones of the sample, or fewer: the lot is accepted */
 } SamplingPlan;
 
-/* lq in per cent; of the standard's 0.5, 0.8, 1.25, 2, 3.15, 5, 8, 12.5, 20, 31.5 the largest that is not above it. Below 0.5, where there is no table: the
- * least sample without a bad one that such a lot passes with a chance of one in ten (hypergeometric). */
+/* lq in per cent; of the standard's 0.5, 0.8, 1.25, 2, 3.15, 5, 8, 12.5, 20, 31.5 the largest that is not above it. Below 0.5, where
+ * there is no table: the least sample without a bad one that such a lot passes with a chance of one in ten (hypergeometric). */
 SamplingPlan sampling_isolated(int64_t lot, double lq);
 /* aql in per cent: of 0.010, 0.015, 0.025 ... 6.5, 10 the largest that is not above it. */
 SamplingPlan sampling_series(int64_t lot, double aql, SamplingSeverity s);

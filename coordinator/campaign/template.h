@@ -22,7 +22,8 @@ bool template_is_constant(const Template *t); /* no variable in it */
 int template_first_column(const Template *t); /* of the columns it uses; -1: none */
 /* The first column that this row leaves empty and that has no fallback; -1: none, the row has all it needs. */
 int template_missing(const Template *t, const Customers *c, int64_t row);
-/* The text for this row (negative: for none; each variable is then its fallback, or nothing) in *buffer, which grows like getline's (free() it at the end); returns its length. */
+/* The text for this row (negative: for none; each variable is then its fallback, or nothing) in *buffer, which grows like getline's
+ * (free() it at the end); returns its length. */
 size_t template_expand(const Template *t, const Customers *c, int64_t row, char **buffer, size_t *room);
 /* The same with values made fit for where they go. */
 typedef enum {

@@ -1,5 +1,5 @@
-/* earlier.h - DIR/earlier: the files of clips that are rendered again, so that a reviewer can lay the new one over the old one. They stay until the new one is
- * decided about, and are no part of what is delivered. */
+/* earlier.h - DIR/earlier: the files of clips that are rendered again, so that a reviewer can lay the new one over the old one. They
+ * stay until the new one is decided about, and are no part of what is delivered. */
 #ifndef REELWRIGHT_EARLIER_H
 #define REELWRIGHT_EARLIER_H
 

@@ -1,5 +1,5 @@
-/* lots.h - the lots of campaigns that follow one another (review: {policy: sample, series: FILE}): a file beside the campaigns, a chain (trust/chain.h) with a
- * line for each lot that was accepted or rejected:
+/* lots.h - the lots of campaigns that follow one another (review: {policy: sample, series: FILE}): a file beside the campaigns, a
+ * chain (trust/chain.h) with a line for each lot that was accepted or rejected:
  *
  *     {"what":"lot","lot":"...","campaign":"summer","clips":400,"sample":50,"accept":1,"bad":0,"accepted":true,"tighter":true,"severity":"normal",...}
  *

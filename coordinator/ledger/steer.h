@@ -33,8 +33,9 @@ typedef struct {
     int64_t changed; /* clips */
 } RequestAnswer;
 
-/* "place=beach", "state!=failed", "gate=flicker": conditions that a clip must all meet, on the customers' columns and, as `state` (and always
- * as `clip.state`), the clip's own state, and as `gate` (`clip.gate`) the gates that hold it. ERR_INPUT names the columns there are. *json is to be freed. */
+/* "place=beach", "state!=failed", "gate=flicker": conditions that a clip must all meet, on the customers' columns and, as `state`
+ * (and always as `clip.state`), the clip's own state, and as `gate` (`clip.gate`) the gates that hold it. ERR_INPUT names the columns
+ * there are. *json is to be freed. */
 Status ledger_make_filter(Ledger *l, const char *const *where, int count, char **json);
 /* *meant: how many clips the request selects. *changed: how many of them the verb would change now, those in work included. */
 Status ledger_count_selected(Ledger *l, const LedgerRequest *r, int64_t *meant, int64_t *changed);

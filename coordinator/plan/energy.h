@@ -1,5 +1,5 @@
-/* energy.h - what this machine has used: its processors, where the kernel shows it (RAPL by /sys/class/powercap; since 2020 readable by root alone), and
- * its NVIDIA GPUs (nvml.h). Not counted are memory, disks, fans and power supplies. */
+/* energy.h - what this machine has used: its processors, where the kernel shows it (RAPL by /sys/class/powercap; since 2020 readable
+ * by root alone), and its NVIDIA GPUs (nvml.h). Not counted are memory, disks, fans and power supplies. */
 #ifndef REELWRIGHT_ENERGY_H
 #define REELWRIGHT_ENERGY_H
 

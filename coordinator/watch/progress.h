@@ -6,7 +6,8 @@
 
 /* "postcards: 7 of 12 clips, 240 clips/h, 1:15 left" ; free() it */
 char *progress_line(const Snapshot *s, double now_s);
-/* That line with a bar, one on who renders and who finishes, and one line per worker, each at most `width` columns; at most `height` lines. free() it. */
+/* That line with a bar, one on who renders and who finishes, and one line per worker, each at most `width` columns; at most `height`
+ * lines. free() it. */
 char *progress_page(const Snapshot *s, double now_s, int width, int height);
 
 /* On a terminal the page is drawn over the last one once a second; elsewhere a line appears when a clip is done, and

@@ -25,7 +25,8 @@ enum MHD_Result serve_http_answer(struct MHD_Connection *c, unsigned code, const
 enum MHD_Result serve_http_refuse(struct MHD_Connection *c, unsigned code, const char *text); /* plain text */
 enum MHD_Result serve_http_json(struct MHD_Connection *c, json_t *j);                         /* takes j */
 enum MHD_Result serve_http_text(struct MHD_Connection *c, const ServeText *t);
-/* FOLDER/NAME, a plain file, or the range of it that was asked for; 416 for one behind its end. inline_too: a page in it may bring its own styles and scripts. */
+/* FOLDER/NAME, a plain file, or the range of it that was asked for; 416 for one behind its end. inline_too: a page in it may bring
+ * its own styles and scripts. */
 enum MHD_Result serve_http_file(struct MHD_Connection *c, const char *folder, const char *name, const char *type,
                                 bool inline_too);
 /* The same of bytes that nobody copies: they stay until the server is stopped. */
@@ -58,8 +59,9 @@ enum MHD_Result serve_door_let_in(ServeDoor *d, struct MHD_Connection *c);
 
 /* ---- room for who comes in ---- */
 
-/* Strangers that connect and say nothing, or a byte now and then, would fill all connections: each byte begins the timeout anew. So from
- * SERVE_ROOM_FROM connections on the oldest that nobody vouched for is shut down for each new one, or the oldest of all; the library then closes it. */
+/* Strangers that connect and say nothing, or a byte now and then, would fill all connections: each byte begins the timeout anew. So
+ * from SERVE_ROOM_FROM connections on the oldest that nobody vouched for is shut down for each new one, or the oldest of all; the
+ * library then closes it. */
 enum { SERVE_MOST_CONNECTIONS = 256, SERVE_ROOM_FROM = 192 };
 
 typedef struct {

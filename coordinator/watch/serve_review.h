@@ -1,6 +1,6 @@
-/* serve_review.h - the review page over HTTP, on this machine alone. Who may use it has an address with a token that works once and is then a session's
- * cookie; when it was used there is another address, for another reviewer. A page of another site can neither read nor decide anything (Host,
- * Origin, SameSite, a secret in a header).
+/* serve_review.h - the review page over HTTP, on this machine alone. Who may use it has an address with a token that works once and
+ * is then a session's cookie; when it was used there is another address, for another reviewer. A page of another site can neither
+ * read nor decide anything (Host, Origin, SameSite, a secret in a header).
  *
  *   GET  /clips.json?where=COLUMN=VALUE&text=WORD&seen=VERSION   all clips that are made, the held ones first; 204: nothing is new since VERSION
  *   GET  /clip.json?id=ID                    one: row, prompt, gates, what it can be compared with

@@ -1,7 +1,8 @@
 /* status_page.h - the campaigns of a run as a page for a browser; every text escaped, its script and style are files of their own.
  *
- * Everybody who may look sees numbers, workers, and which clips failed why. Who came in by the printed address also sees the clips that
- * were finished last, with links to the files, the report and the list, and has buttons to pause, to resume, to approve the pilot and to try failed clips again. */
+ * Everybody who may look sees numbers, workers, and which clips failed why. Who came in by the printed address also sees the clips
+ * that were finished last, with links to the files, the report and the list, and has buttons to pause, to resume, to approve the
+ * pilot and to try failed clips again. */
 #ifndef REELWRIGHT_STATUS_PAGE_H
 #define REELWRIGHT_STATUS_PAGE_H
 

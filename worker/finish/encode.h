@@ -1,8 +1,9 @@
 /* encode.h - frames to an MP4 that every platform takes: H.264 High, yuv420p, BT.709 limited range, tagged; an IDR frame every
  * half second and none between; B-frames, yet no edit list and a start at zero; moov before mdat.
  *
- * The same frames and options give the same bytes, whatever the processor, its load or number of cores, and what memory held
- * before: one x264 thread, no approximate instructions, bit-exact scaling, no time stamps in the file. Published whole (common/file.h). No child process: libavcodec with libx264. */
+ * The same frames and options give the same bytes, whatever the processor, its load or number of cores, and what memory held before:
+ * one x264 thread, no approximate instructions, bit-exact scaling, no time stamps in the file. Published whole (common/file.h). No
+ * child process: libavcodec with libx264. */
 #ifndef REELWRIGHT_ENCODE_H
 #define REELWRIGHT_ENCODE_H
 

@@ -16,9 +16,10 @@ double series_black(const Series *s,
                     float *local); /* pictures at least 98 % dark, together; not those of a fade at either end */
 double series_saturated(const Series *s, float *local); /* pictures at least half of which is at the ends, together */
 double series_frozen(const Series *s, float *local);    /* in which no part moves, and there is no grain either */
-/* Root mean square of what a part's brightness is above or below its own half second, doubled (peak to peak), in the worst second, of the part that 60 %
- * of the parts stay below, where it changes sides at least four times; at most twice what the whole picture does. Motion changes few parts at once, a fast
- * pan each in its own way; a cut does not come back. In a dark picture the same share of brightness counts as much as in one of 80 levels. */
+/* Root mean square of what a part's brightness is above or below its own half second, doubled (peak to peak), in the worst second, of
+ * the part that 60 % of the parts stay below, where it changes sides at least four times; at most twice what the whole picture does.
+ * Motion changes few parts at once, a fast pan each in its own way; a cut does not come back. In a dark picture the same share of
+ * brightness counts as much as in one of 80 levels. */
 double series_flicker(const Series *s, float *local);
 double series_vbench(
     const Series *s); /* VBench's temporal flickering: mean of all changes; 255 minus it, by 255, is their score */

@@ -1,7 +1,7 @@
-/* image.h - pictures from files: what a shot is conditioned on. PNG, JPEG, WebP, AVIF, HEIC, GIF,
- * BMP, TIFF (of what moves the first picture); a video file, a moving GIF or APNG among them, or a folder of pictures in the order of
- * the numbers in their names. Pixels and orientation are what Pillow reads; videos are turned as players turn them. Formats are limited to those, so that a file cannot lead
- * elsewhere. */
+/* image.h - pictures from files: what a shot is conditioned on. PNG, JPEG, WebP, AVIF, HEIC, GIF, BMP, TIFF (of what moves the first
+ * picture); a video file, a moving GIF or APNG among them, or a folder of pictures in the order of the numbers in their names. Pixels
+ * and orientation are what Pillow reads; videos are turned as players turn them. Formats are limited to those, so that a file cannot
+ * lead elsewhere. */
 #ifndef REELWRIGHT_IMAGE_H
 #define REELWRIGHT_IMAGE_H
 

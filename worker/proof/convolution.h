@@ -1,5 +1,6 @@
-/* convolution.h - the code that carries a watermark's bits: convolutional, rate 1/2, constraint length 7, generators 171 and 133 (octal), ended by six
- * zeros (as in IEEE 802.11); decoded with Viterbi's algorithm from soft values. About 5 dB better than each bit alone. */
+/* convolution.h - the code that carries a watermark's bits: convolutional, rate 1/2, constraint length 7, generators 171 and 133
+ * (octal), ended by six zeros (as in IEEE 802.11); decoded with Viterbi's algorithm from soft values. About 5 dB better than each bit
+ * alone. */
 #ifndef REELWRIGHT_CONVOLUTION_H
 #define REELWRIGHT_CONVOLUTION_H
 

@@ -319,8 +319,8 @@ Status credentials_take_report(const char *text, size_t bytes, CredentialsReadin
     return status_ok();
 }
 
-/* Does the file hold a manifest, readable or not? Its first box is a JUMBF description whose type begins with "c2pa". Without one, whatever the library cannot
- * read is simply no signed file: a text, another container, half a download. */
+/* Does the file hold a manifest, readable or not? Its first box is a JUMBF description whose type begins with "c2pa". Without one,
+ * whatever the library cannot read is simply no signed file: a text, another container, half a download. */
 static bool has_manifest(FILE *f)
 {
     static const char mark[] = "jumdc2pa";

@@ -1,9 +1,10 @@
 /* credentials.h - C2PA content credentials: a signed statement inside the file of what made it. Signing is the last step: whatever rewrites the file
  * afterwards strips or breaks it.
  *
- * A claim says: created by a trained algorithm (c2pa.created, trainedAlgorithmicMedia), by which model's parts, with whose consent (its hash), not to be
- * trained on or mined, and, where the clip is watermarked, c2pa.watermarked.bound with the soft binding that names the mark; the fingerprint is a
- * soft binding too (io.iscc.v0). No name, prompt or cell of a customer's row is in it. The signature is ES256 over a P-256 key. */
+ * A claim says: created by a trained algorithm (c2pa.created, trainedAlgorithmicMedia), by which model's parts, with whose consent
+ * (its hash), not to be trained on or mined, and, where the clip is watermarked, c2pa.watermarked.bound with the soft binding that
+ * names the mark; the fingerprint is a soft binding too (io.iscc.v0). No name, prompt or cell of a customer's row is in it. The
+ * signature is ES256 over a P-256 key. */
 #ifndef REELWRIGHT_CREDENTIALS_H
 #define REELWRIGHT_CREDENTIALS_H
 

@@ -1,5 +1,5 @@
-/* measure.h - a command of the campaign's that measures for gates what no program can without learned weights: whether a face is the reference's above
- * all. It is run once for each clip, when its first file is there, and has MEASURE_SECONDS.
+/* measure.h - a command of the campaign's that measures for gates what no program can without learned weights: whether a face is the
+ * reference's above all. It is run once for each clip, when its first file is there, and has MEASURE_SECONDS.
  *
  * It gets one JSON object on its standard input:
  *   {"version": 1, "file": path of the clip, "gates": [the names that have bounds in the campaign's set],

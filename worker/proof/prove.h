@@ -9,8 +9,9 @@
  *   "campaign"     its name, which watermark and credentials are made of with the clip's id
  *   "model"        a list of parts for the credentials;  "trust", "cameo"  of whose consent they name the hash
  *
- * What it writes into the clip's document: "gates" (gate.h), "iscc", "watermark" (the payload, or why there is none) with "watermarks" ([{"file", "found",
- * "bit_accuracy", "p_value", "sigma"}]), "credentials" ("signed"), and "held_by", the gates that want a person to look. */
+ * What it writes into the clip's document: "gates" (gate.h), "iscc", "watermark" (the payload, or why there is none) with
+ * "watermarks" ([{"file", "found", "bit_accuracy", "p_value", "sigma"}]), "credentials" ("signed"), and "held_by", the gates that
+ * want a person to look. */
 #ifndef REELWRIGHT_PROVE_H
 #define REELWRIGHT_PROVE_H
 
@@ -54,8 +55,8 @@ Status prove_picture(Prove *p, const ProvePicture *picture);
 bool prove_measures(const Prove *p);
 /* What finishing itself has measured of a rendition, for the gate of that name (common/gates.h); from any thread. */
 void prove_tell(Prove *p, int gate, double value, double at_s);
-/* The finished files: videos[count] in the order of the renditions, NULL where one is no video (the first one's sound is measured), then stills. Signs them in place. ERR_CLIP: a
- * gate fails; its message names the gate, the value and the bound. Frees *p. */
+/* The finished files: videos[count] in the order of the renditions, NULL where one is no video (the first one's sound is measured),
+ * then stills. Signs them in place. ERR_CLIP: a gate fails; its message names the gate, the value and the bound. Frees *p. */
 Status prove_end(Prove **p, char *const *videos, int video_count, char *const *stills, int still_count,
                  json_t *document);
 

@@ -1,11 +1,12 @@
 /* watermark.h - 64 bits in a clip's brightness that nobody sees and that a key finds again: which clip this is, after a platform has
  * recompressed, scaled or slightly cropped it and stripped everything else.
  *
- * Spread spectrum in the low-middle frequencies of luma. A grid of cells lies over the picture, 256 or 128 along its longer side; the key gives
- * each cell a sign and makes it part of the pilot (a quarter) or of one of the 140 bits that a convolutional code makes of the 64. The pattern is the same in every picture of the
- * clip, so that a reader sums them up and a changed frame rate does not matter; it is added with the strength that the picture hides (more in
- * texture than in flat areas), at most so much that PSNR stays above 42 dB. A reader removes what the picture has of its own (high pass, divided
- * by its local strength), finds scale and place by correlation with the pilot, and then reads the bits.
+ * Spread spectrum in the low-middle frequencies of luma. A grid of cells lies over the picture, 256 or 128 along its longer side; the
+ * key gives each cell a sign and makes it part of the pilot (a quarter) or of one of the 140 bits that a convolutional code makes of
+ * the 64. The pattern is the same in every picture of the clip, so that a reader sums them up and a changed frame rate does not
+ * matter; it is added with the strength that the picture hides (more in texture than in flat areas), at most so much that PSNR stays
+ * above 42 dB. A reader removes what the picture has of its own (high pass, divided by its local strength), finds scale and place by
+ * correlation with the pilot, and then reads the bits.
  *
  * Chance: correlation of N signs with noise has a standard deviation of sqrt(N), so a pilot of WATERMARK_LEAST_Z sigma has p < 1e-9 in each of
  * at most 2e6 places tried, and 16 of the 64 bits are a check: together below 1e-6. tests/proof/WATERMARK.md has what was measured, and

@@ -1,11 +1,11 @@
 /* checkpoint.h - a shot's latents and solver state on disk: everything a resumed run needs to end bit for bit where an
  * undisturbed one does.
  *
- * One HDF5 file per shot: root attributes say whose it is, /latents [C,F,H,W] fp32, group /solver with the history tensors
- * history.0 .. of the same shape, oldest first, and the attributes `count` and `lower_order_nums`; group /more, where a model that speaks has made clips, with "done" and "motion", tensors [C,F,H,W] of shapes of their own. The prompt is personal data
- * and is not in the file. After HDF5's last byte stands a seal, one line of text: format, version, SHA-256 of all before it;
- * it is checked before HDF5 sees the file, so a cut or a flipped bit anywhere is found (against damage, not against
- * forgery).
+ * One HDF5 file per shot: root attributes say whose it is, /latents [C,F,H,W] fp32, group /solver with the history tensors history.0
+ * .. of the same shape, oldest first, and the attributes `count` and `lower_order_nums`; group /more, where a model that speaks has
+ * made clips, with "done" and "motion", tensors [C,F,H,W] of shapes of their own. The prompt is personal data and is not in the file.
+ * After HDF5's last byte stands a seal, one line of text: format, version, SHA-256 of all before it; it is checked before HDF5 sees
+ * the file, so a cut or a flipped bit anywhere is found (against damage, not against forgery).
  *
  * The file is composed in memory and published whole (common/file.h): who reads it finds the old one or the new one. One
  * that is damaged, foreign or another shot's is refused with the reason: what it claims is checked before it is used. */

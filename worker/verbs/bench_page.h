@@ -1,5 +1,5 @@
-/* bench_page.h - whole renders, as MLPerf measures them, as a page: the figure that counts, the rules that were broken, how samples differ, what a sample's
- * time goes into, the whole configuration. */
+/* bench_page.h - whole renders, as MLPerf measures them, as a page: the figure that counts, the rules that were broken, how samples
+ * differ, what a sample's time goes into, the whole configuration. */
 #ifndef REELWRIGHT_BENCH_PAGE_H
 #define REELWRIGHT_BENCH_PAGE_H
 

@@ -1,9 +1,9 @@
 /* bench_roofline.h - what single operations reach of what this machine's processors could do: `bench --stage roofline`.
  *
- * Measured are the machine's peaks (fused multiplications and additions in fp32 registers, and reading two arrays and writing a third one that no cache
- * holds, each on all threads), and operations at the sizes of a model's denoising step and of its decoder. Operations and bytes are those of the
- * definition: each operand is read once, the result written once, all of them in fp32: where products are computed in fewer
- * bytes, less is read. */
+ * Measured are the machine's peaks (fused multiplications and additions in fp32 registers, and reading two arrays and writing a third
+ * one that no cache holds, each on all threads), and operations at the sizes of a model's denoising step and of its decoder.
+ * Operations and bytes are those of the definition: each operand is read once, the result written once, all of them in fp32: where
+ * products are computed in fewer bytes, less is read. */
 #ifndef REELWRIGHT_BENCH_ROOFLINE_H
 #define REELWRIGHT_BENCH_ROOFLINE_H
 

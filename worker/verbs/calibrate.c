@@ -1,13 +1,14 @@
 /* calibrate.c - which steps of a campaign's shots may reuse what the transformer's layers added in the step before (ShotSpec.reused_steps).
  *
- * What the layers add to the tokens, r, changes little from step to step, and how little depends on the model, the shape and the schedule, hardly
- * on the prompt: so it is measured once, c[i] = |r[i] - r[i-1]| / |r[i]| (rms), and the steps are chosen before the night. A step is left out as
- * long as the changes added up since the last step that was computed stay below a threshold, as TeaCache adds up its own (Liu et al. 2024,
- * arXiv:2411.19108), with MagCache's limits (Ma et al. 2025, arXiv:2506.09045): not in the first fifth, not more than a few in a row. The threshold is the largest
- * whose latents differ from those of all steps by no more than the bound.
+ * What the layers add to the tokens, r, changes little from step to step, and how little depends on the model, the shape and the
+ * schedule, hardly on the prompt: so it is measured once, c[i] = |r[i] - r[i-1]| / |r[i]| (rms), and the steps are chosen before the
+ * night. A step is left out as long as the changes added up since the last step that was computed stay below a threshold, as TeaCache
+ * adds up its own (Liu et al. 2024, arXiv:2411.19108), with MagCache's limits (Ma et al. 2025, arXiv:2506.09045): not in the first
+ * fifth, not more than a few in a row. The threshold is the largest whose latents differ from those of all steps by no more than the
+ * bound.
  *
- * One process measures, with the adapters that all shots have. What it finds holds for groups of any size: ranks that share a shot compute the same to
- * rounding (5e-6 of the latents), far below any bound. */
+ * One process measures, with the adapters that all shots have. What it finds holds for groups of any size: ranks that share a shot
+ * compute the same to rounding (5e-6 of the latents), far below any bound. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
