@@ -19,9 +19,10 @@ struct Decode {
     int64_t dim[4];
     float *latents; /* [C,F,H,W], no longer normalised */
     int64_t next;   /* latent frame */
-    float *frames;  /* of the last call */
-    float *video;   /* all frames so far, when somebody looks */
-    int64_t shown;  /* how many */
+    float *frames;  /* of latent frames `from` to `made`, some of which may have been given to the caller */
+    int64_t from, made;
+    float *video;  /* all frames so far, when somebody looks */
+    int64_t shown; /* how many */
 
     Tiles tiles;
     Spill *middle; /* [F,h,w,width] fp32 of all latent frames, while tiles are made */
@@ -62,9 +63,9 @@ Status decode_begin(Engine *e, const float *latents, const int64_t dim[4], const
     memcpy(d->latents, latents, (size_t)(dim[0] * per_channel) * sizeof *latents);
     denormalise(&e->config->vae, d->latents, per_channel);
     trace_floats(trace, d->latents, 4, dim, "vae.decode.input");
-    d->stream = vae_begin(e->decoder);
     const BackendOptions o = backend_options(e->be);
     d->tiles = tiles_choose(&e->config->vae, VAE_DECODER, &o, dim[2], dim[3], o.memory_bytes);
+    d->stream = vae_begin(e->decoder, d->tiles.pace);
     *out = d;
     return status_ok();
 }
@@ -82,15 +83,15 @@ void decode_end(Decode **d)
     *d = NULL;
 }
 
-/* Latent frame f as [1,H,W,C] in the arena. */
-static Status latent_frame(const Decode *d, int64_t f, Tensor *out)
+/* n latent frames from f on as [n,H,W,C] in the arena. */
+static Status latent_frames(const Decode *d, int64_t f, int64_t n, Tensor *out)
 {
-    const int64_t channels = d->dim[0], pixels = d->dim[2] * d->dim[3];
+    const int64_t channels = d->dim[0], frame = d->dim[2] * d->dim[3];
     float *rows;
-    TRY_MEMORY(rows, channels * pixels);
+    TRY_MEMORY(rows, channels * n * frame);
     for (int64_t c = 0; c < channels; c++)
-        for (int64_t p = 0; p < pixels; p++) rows[p * channels + c] = d->latents[(c * d->dim[1] + f) * pixels + p];
-    *out = backend_upload(d->e->be, rows, 4, (int64_t[]){1, d->dim[2], d->dim[3], channels});
+        for (int64_t p = 0; p < n * frame; p++) rows[p * channels + c] = d->latents[(c * d->dim[1] + f) * frame + p];
+    *out = backend_upload(d->e->be, rows, 4, (int64_t[]){n, d->dim[2], d->dim[3], channels});
     free(rows);
     return status_ok();
 }
@@ -107,14 +108,14 @@ static Status to_unit(float *v, int64_t count)
     return good ? status_ok() : status_fail(ERR_CLIP, "the autoencoder gave values that are no numbers");
 }
 
-static Status show_frames(Decode *d, int64_t n, int64_t height, int64_t width)
+static Status show_frames(Decode *d, const float *frames, int64_t n, int64_t height, int64_t width)
 {
     if (!d->trace.put) return status_ok();
     const size_t frame = (size_t)(height * width * 3), count = (size_t)(d->shown + n) * frame;
     float *video = realloc(d->video, count * sizeof *video);
     if (!video) return memory_refused(count, sizeof *video);
     d->video = video;
-    memcpy(d->video + (size_t)d->shown * frame, d->frames, (size_t)n * frame * sizeof *d->video);
+    memcpy(d->video + (size_t)d->shown * frame, frames, (size_t)n * frame * sizeof *d->video);
     d->shown += n;
     const int64_t dim[4] = {d->shown, height, width, 3};
     if (d->next == d->dim[1]) trace_floats(&d->trace, d->video, 4, dim, "video");
@@ -151,7 +152,7 @@ static Status make_middle(Decode *d)
     for (int64_t f = 0; f < d->dim[1] && !failed(status); f++) {
         ArenaMark mark = backend_mark(be);
         Tensor latent;
-        status = latent_frame(d, f, &latent);
+        status = latent_frames(d, f, 1, &latent);
         if (failed(status)) break;
         backend_download(be, vae_decode_middle(d->stream, latent), frame);
         backend_release(be, mark);
@@ -192,7 +193,7 @@ static Status make_tile(Decode *d, int i)
     const int64_t most = frames_of(d, 1) * window.h * window.w * scale * scale * 3;
     const size_t bytes = (size_t)middle_count(d) * sizeof(float);
     float *frame = NULL, *piece = NULL, *pixels = NULL;
-    VaeStream *stream = vae_begin(d->e->decoder);
+    VaeStream *stream = vae_begin(d->e->decoder, d->tiles.pace);
     Status status = status_ok();
     TRY_MEMORY_OUT(frame, middle_count(d));
     TRY_MEMORY_OUT(piece, window.h * window.w * width);
@@ -256,14 +257,24 @@ static Status next_of_tiles(Decode *d, int64_t n)
     return status_ok();
 }
 
-static Status next_of_stream(Decode *d, int64_t n)
+/* How many latent frames come at once: the same number each time, if that is possible. */
+static int64_t latents_at_once(const Decode *d)
+{
+    const int64_t later = d->dim[1] - 1;
+    int64_t n = d->tiles.pace.latents;
+    if (d->next == 0) return 1;
+    while (later % n && n > 1) n--;
+    return n;
+}
+
+static Status next_of_stream(Decode *d, int64_t latents)
 {
     Backend *be = d->e->be;
     const int64_t scale = vae_scale(d->e->decoder);
     ArenaMark mark = backend_mark(be);
     Tensor latent;
-    TRY_MEMORY(d->frames, n * d->dim[2] * d->dim[3] * scale * scale * 3);
-    TRY(latent_frame(d, d->next, &latent));
+    TRY_MEMORY(d->frames, latents * frames_of(d, d->next) * d->dim[2] * d->dim[3] * scale * scale * 3);
+    TRY(latent_frames(d, d->next, latents, &latent));
     Tensor video = vae_decode(d->stream, latent);
     backend_download(be, video, d->frames);
     backend_release(be, mark);
@@ -271,17 +282,28 @@ static Status next_of_stream(Decode *d, int64_t n)
     return to_unit(d->frames, tensor_count(video));
 }
 
+/* The frames of the next latent frames -> d->frames. */
+static Status make_frames(Decode *d)
+{
+    const int64_t latents = tiles_count(&d->tiles) > 1 ? 1 : latents_at_once(d);
+    free(d->frames);
+    d->frames = NULL;
+    TRY(tiles_count(&d->tiles) > 1 ? next_of_tiles(d, frames_of(d, d->next)) : next_of_stream(d, latents));
+    d->from = d->next;
+    d->made = d->next + latents;
+    return status_ok();
+}
+
 Status decode_next(Decode *d, const float **frames, int *n)
 {
-    const int64_t scale = vae_scale(d->e->decoder), count = frames_of(d, d->next);
+    const int64_t scale = vae_scale(d->e->decoder), count = frames_of(d, d->next), height = d->dim[2] * scale,
+                  width = d->dim[3] * scale;
     *frames = NULL;
     *n = 0;
     if (d->next == d->dim[1]) return status_ok();
-    free(d->frames);
-    d->frames = NULL;
-    TRY(tiles_count(&d->tiles) > 1 ? next_of_tiles(d, count) : next_of_stream(d, count));
-    d->next++;
-    *frames = d->frames;
+    if (d->next == d->made) TRY(make_frames(d));
+    *frames = d->frames + (d->next - d->from) * count * height * width * 3;
     *n = (int)count;
-    return show_frames(d, count, d->dim[2] * scale, d->dim[3] * scale);
+    d->next++;
+    return show_frames(d, *frames, count, height, width);
 }

@@ -46,7 +46,7 @@ static Status encode_frames(Encoding *g)
 {
     Status status = status_ok();
     Backend *be = g->e->be;
-    VaeStream *stream = vae_begin(g->e->encoder);
+    VaeStream *stream = vae_begin(g->e->encoder, g->tiles.pace);
     for (int64_t f = 0; f < g->dim[1] && !failed(status); f++) {
         const int64_t n = fill_pixels(g, f);
         ArenaMark mark = backend_mark(be);
@@ -66,7 +66,7 @@ static Status encode_window(Encoding *g, Box w, int64_t at)
     Backend *be = g->e->be;
     const int64_t scale = vae_scale(g->e->encoder);
     const size_t bytes = (size_t)box_count(g, w) * sizeof(float);
-    VaeStream *stream = vae_begin(g->e->encoder);
+    VaeStream *stream = vae_begin(g->e->encoder, g->tiles.pace);
     Status status = status_ok();
     for (int64_t f = 0; f < g->dim[1] && !failed(status); f++) {
         const int64_t n = fill_pixels(g, f);
@@ -106,7 +106,7 @@ static Status encode_tiles(Encoding *g)
         TRY(encode_window(g, w, at));
         at += g->dim[1] * box_count(g, w) * (int64_t)sizeof(float);
     }
-    VaeStream *stream = vae_begin(g->e->encoder);
+    VaeStream *stream = vae_begin(g->e->encoder, g->tiles.pace);
     Status status = status_ok();
     for (int64_t f = 0; f < g->dim[1] && !failed(status); f++) {
         status = join_windows(g, f);

@@ -133,7 +133,7 @@ static void plan_vae(const ModelConfig *c, VaeHalf half, const BackendOptions *o
         const Box w = tiles_window(&t, i);
         if (w.h * w.w > largest.h * largest.w) largest = w;
     }
-    vae_measure(&c->vae, half, o, largest.h, largest.w, &out->weights, &out->work);
+    vae_measure(&c->vae, half, o, t.pace, largest.h, largest.w, &out->weights, &out->work);
     out->tiles = tiles_count(&t);
 }
 

@@ -40,6 +40,8 @@ typedef struct {
     Status (*conv_pack)(Backend *be, Tensor weight, Tensor bias, Conv *c); /* weight has five dimensions here */
     void (*conv_free)(Backend *be, Conv *c);
     int64_t (*conv_numbers)(const Conv *c); /* how many numbers a packed one holds, for planning */
+    /* ... and what one takes from the arena while it runs, of an input that is doubled first or not; NULL: little. */
+    int64_t (*conv_scratch_bytes)(const Backend *be, Tensor x, const Conv *c, Tensor out, bool doubled);
 
     /* tokens */
     Status (*linear)(Backend *be, Tensor x, const Linear *w, Activation act, Tensor out);

@@ -29,6 +29,12 @@ static bool conv_fits(Tensor x, const Conv *c, Tensor out)
     return x.ndim == 4 && x.dim[3] == c->in && out.dim[0] > 0 && out.dim[1] > 0 && out.dim[2] > 0;
 }
 
+static void plan_conv(Backend *be, Tensor x, const Conv *c, Tensor out, bool doubled)
+{
+    if (!be->options.plan || failed(be->first) || !be->kernels->conv_scratch_bytes) return;
+    backend_plan_scratch(be, (size_t)be->kernels->conv_scratch_bytes(be, x, c, out, doubled));
+}
+
 Tensor op_conv(Backend *be, Tensor x, const Conv *c)
 {
     Tensor out = conv_shape(x, c);
@@ -43,6 +49,7 @@ void op_conv_to(Backend *be, Tensor out, Tensor x, const Conv *c)
     Tensor shape = conv_shape(x, c);
     if (!shape_check(be, conv_fits(x, c, shape), "op_conv_to", x, conv_weight_shape(c))) return;
     if (!shape_check(be, out.dtype == F32 && shape_same(out, shape), "op_conv_to", out, shape)) return;
+    plan_conv(be, x, c, out, false);
     BACKEND_RUN(be, conv(be, x, c, out));
 }
 
@@ -51,6 +58,7 @@ void op_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c)
     Tensor out = conv_shape(x, c);
     if (!shape_check(be, conv_fits(x, c, out), "op_conv_add", x, conv_weight_shape(c))) return;
     if (!shape_check(be, acc.dtype == F32 && shape_same(acc, out), "op_conv_add", acc, out)) return;
+    plan_conv(be, x, c, acc, false);
     BACKEND_RUN(be, conv_add(be, acc, x, c));
 }
 
@@ -62,6 +70,7 @@ Tensor op_conv_upsampled(Backend *be, Tensor x, const Conv *c)
     for (int i = 0; i < 2; i++) fits = fits && c->pad[i][0] == 1 && c->pad[i][1] == 1;
     if (!shape_check(be, fits, "op_conv_upsampled", x, conv_weight_shape(c))) return out;
     out = shape_alloc(be, out);
+    plan_conv(be, x, c, out, true);
     BACKEND_RUN(be, conv_upsampled(be, x, c, out));
     return out;
 }

@@ -8,7 +8,7 @@ enum { MOST_TILES = 12 /* to a side */ };
 
 Tiles tiles_grid(const Vae *v, int64_t h, int64_t w, int rows, int columns)
 {
-    return (Tiles){.h = h, .w = w, .rows = rows, .columns = columns, .halo = vae_halo(v)};
+    return (Tiles){.h = h, .w = w, .rows = rows, .columns = columns, .halo = vae_halo(v), .pace = vae_least_pace};
 }
 
 Box tiles_tile(const Tiles *t, int i)
@@ -57,14 +57,14 @@ void tiles_paste(const float *window, const Tiles *t, Box from, Box tile, int64_
 enum { STEADY = 3 /* chunks until every history is there */ };
 
 /* The first frames of a stream, of which nothing but their size is there. */
-static void run_stream(Vae *v, Backend *be, VaeHalf half, const VaeConfig *c, int64_t h, int64_t w)
+static void run_stream(Vae *v, Backend *be, VaeHalf half, const VaeConfig *c, VaePace pace, int64_t h, int64_t w)
 {
-    VaeStream *s = vae_begin(v);
+    VaeStream *s = vae_begin(v, pace);
     for (int i = 0; i < STEADY; i++) {
         ArenaMark mark = backend_mark(be);
-        const int64_t n = i ? c->scale_time : 1;
+        const int64_t n = i ? c->scale_time : 1, latents = i ? pace.latents : 1;
         if (half == VAE_DECODER)
-            vae_decode(s, backend_zeros(be, 4, (int64_t[]){1, h, w, c->z_dim}));
+            vae_decode(s, backend_zeros(be, 4, (int64_t[]){latents, h, w, c->z_dim}));
         else
             vae_encode(s, backend_zeros(be, 4, (int64_t[]){n, h * c->scale_space, w * c->scale_space, 3}));
         backend_release(be, mark);
@@ -72,8 +72,8 @@ static void run_stream(Vae *v, Backend *be, VaeHalf half, const VaeConfig *c, in
     vae_end(&s);
 }
 
-void vae_measure(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w, int64_t *weights,
-                 int64_t *work)
+void vae_measure(const VaeConfig *c, VaeHalf half, const BackendOptions *o, VaePace pace, int64_t h, int64_t w,
+                 int64_t *weights, int64_t *work)
 {
     BackendOptions planning = *o;
     Backend *be;
@@ -83,7 +83,7 @@ void vae_measure(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int6
     Vae *v = vae_new(c, half);
     if (!failed(vae_load(v, NULL, be))) {
         *weights = (int64_t)backend_kept_bytes(be);
-        run_stream(v, be, half, c, h, w);
+        run_stream(v, be, half, c, pace, h, w);
         *work = (int64_t)backend_peak_bytes(be) - *weights;
     }
     vae_free(&v);
@@ -122,13 +122,31 @@ static bool cheapest_grid(const Frame *f, int64_t bound_bytes, Tiles *out, int64
             const Tiles t = tiles_grid(f->v, f->h, f->w, rows, columns);
             int64_t tall, wide, weights, work, area = windows_area(&t, &tall, &wide);
             if (best_area && area >= best_area) continue;
-            vae_measure(f->c, f->half, f->o, tall, wide, &weights, &work);
+            vae_measure(f->c, f->half, f->o, t.pace, tall, wide, &weights, &work);
             if (weights + work < *least) *least = weights + work;
             if (weights + work > bound_bytes) continue;
             *out = t;
             best_area = area;
         }
     return best_area > 0;
+}
+
+enum { MOST_LATENTS = 4, WIDE_SHARE = 4 /* the part of the bound that frames together may take */ };
+
+/* Of tiles, each latent frame comes from a file. */
+static VaePace widest_pace(const Frame *f, const Tiles *t, int64_t bound_bytes)
+{
+    VaePace best = vae_least_pace, next = best;
+    int64_t tall, wide, weights, work;
+    if (f->o->kind != BACKEND_CUDA) return best;
+    if (f->half == VAE_DECODER && tiles_count(t) == 1) next.latents = MOST_LATENTS;
+    windows_area(t, &tall, &wide);
+    for (work = INT64_MAX; best.piece_bytes < work; next.piece_bytes *= 2) { /* else nothing is in pieces any more */
+        vae_measure(f->c, f->half, f->o, next, tall, wide, &weights, &work);
+        if (weights + work > bound_bytes / WIDE_SHARE) break;
+        best = next;
+    }
+    return best;
 }
 
 Tiles tiles_choose(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w, int64_t bound_bytes)
@@ -138,6 +156,7 @@ Tiles tiles_choose(const VaeConfig *c, VaeHalf half, const BackendOptions *o, in
     Tiles t = tiles_grid(v, h, w, 1, 1);
     int64_t least, ignored;
     if (!cheapest_grid(&f, bound_bytes, &t, &least)) cheapest_grid(&f, least + least / 10, &t, &ignored);
+    t.pace = widest_pace(&f, &t, bound_bytes);
     vae_free(&v);
     return t;
 }

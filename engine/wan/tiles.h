@@ -17,10 +17,12 @@ typedef struct {
 typedef struct {
     int64_t h, w; /* of the frame, in latent pixels */
     int rows, columns, halo;
+    VaePace pace; /* of each tile */
 } Tiles;
 
 /* The grid of the least work whose windows stay below bound_bytes, weights included, by a planning back end; one tile when the
- * whole frame does. When none does, the grid of the least work among those that take little more than the least memory. */
+ * whole frame does. When none does, the grid of the least work among those that take little more than the least memory.
+ * On a device as many frames are computed together as take a quarter of the bound: the rest is for what other stages have loaded. */
 Tiles tiles_choose(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w,
                    int64_t bound_bytes);
 Tiles tiles_grid(const Vae *v, int64_t h, int64_t w, int rows, int columns);
@@ -34,7 +36,7 @@ void tiles_cut(const float *frame, int64_t n, const Tiles *t, Box window, int sc
 void tiles_paste(const float *window, const Tiles *t, Box from, Box tile, int64_t channels, float *frame);
 
 /* Bytes of weights, and of everything else at most, of one half on frames (or windows) of h x w latent pixels. */
-void vae_measure(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w, int64_t *weights,
-                 int64_t *work);
+void vae_measure(const VaeConfig *c, VaeHalf half, const BackendOptions *o, VaePace pace, int64_t h, int64_t w,
+                 int64_t *weights, int64_t *work);
 
 #endif

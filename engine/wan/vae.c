@@ -6,20 +6,24 @@
 #include "common/file.h"
 #include "engine/wan/vae_parts.h"
 
-enum { LOOK_BACK = 2, FRAME_BYTES = 16 << 20 };
+enum { LOOK_BACK = 2 };
+
+const VaePace vae_least_pace = {.piece_bytes = 64 << 20, .latents = 1};
 
 struct VaeStream {
     Vae *v;
-    bool first;      /* chunk */
+    bool first; /* chunk */
+    int64_t piece_bytes;
     Tensor *history; /* by slot */
 };
 
 /* ---- streams ---------------------------------------------------------------------------------------------------------------------- */
 
-VaeStream *vae_begin(Vae *v)
+VaeStream *vae_begin(Vae *v, VaePace pace)
 {
     VaeStream *s = memory_get(1, sizeof *s);
     s->v = v;
+    s->piece_bytes = pace.piece_bytes;
     s->first = true;
     s->history = memory_get((size_t)v->slots, sizeof *s->history);
     return s;
@@ -126,9 +130,15 @@ static Tensor mid_block(VaeStream *s, Tensor x)
     return res_block(s, &s->v->mid[1], x);
 }
 
-/* Whether the frames of x should take the next part one by one: several large ones would need several times the memory,
- * several small ones together keep the processor busier. The numbers are the same. */
-static bool one_by_one(Tensor x) { return x.dim[0] > 1 && tensor_bytes(x) / (size_t)x.dim[0] > FRAME_BYTES; }
+/* How many frames of x take the next part together: several large ones need several times the memory, several small ones keep the
+ * processor busier. All pieces are of one size, because cuDNN makes a plan for each. */
+static int64_t piece_of(const VaeStream *s, Tensor x)
+{
+    const int64_t frame_bytes = (int64_t)tensor_bytes(tensor_rows(x, 0, 1));
+    int64_t frames = x.dim[0];
+    while (frames > 1 && (frames * frame_bytes > s->piece_bytes || x.dim[0] % frames)) frames--;
+    return frames;
+}
 
 static Tensor head_input(VaeStream *s, Tensor x) { return normed_with_history(s, s->v->out_slot, s->v->norm_out, x); }
 
@@ -152,8 +162,9 @@ static void decode_from(VaeStream *s, int i, Tensor x, Tensor out, int64_t *row)
 {
     Backend *be = s->v->be;
     ArenaMark mark = backend_mark(be);
-    if (one_by_one(x)) {
-        for (int64_t t = 0; t < x.dim[0]; t++) decode_from(s, i, tensor_rows(x, t, 1), out, row);
+    const int64_t piece = piece_of(s, x);
+    if (piece < x.dim[0]) {
+        for (int64_t t = 0; t < x.dim[0]; t += piece) decode_from(s, i, tensor_rows(x, t, piece), out, row);
     } else if (i < s->v->config.stages) {
         decode_from(s, i + 1, up_stage(s, &s->v->stage[i], x), out, row);
     } else {
@@ -175,7 +186,7 @@ static Tensor decode_outer(VaeStream *s, Tensor middle)
 {
     const VaeConfig *c = &s->v->config;
     Backend *be = s->v->be;
-    const int64_t scale = c->scale_space / c->patch, frames = s->first ? 1 : c->scale_time;
+    const int64_t scale = c->scale_space / c->patch, frames = s->first ? 1 : middle.dim[0] * c->scale_time;
     Tensor out =
         backend_alloc(be, F32, 4, (int64_t[]){frames, middle.dim[1] * scale, middle.dim[2] * scale, c->out_channels});
     ArenaMark mark = backend_mark(be);
@@ -195,14 +206,14 @@ static Tensor down_frames(VaeStream *s, const VaeStage *g, Tensor x)
     return g->sample.present ? op_conv(s->v->be, x, &g->sample.space) : x;
 }
 
-static Tensor down_one_by_one(VaeStream *s, const VaeStage *g, Tensor x)
+static Tensor down_in_pieces(VaeStream *s, const VaeStage *g, Tensor x, int64_t piece)
 {
     Backend *be = s->v->be;
     const int64_t space = g->sample.present ? 2 : 1;
     Tensor all = backend_alloc(be, F32, 4, (int64_t[]){x.dim[0], x.dim[1] / space, x.dim[2] / space, g->out});
-    for (int64_t t = 0; t < x.dim[0]; t++) {
+    for (int64_t t = 0; t < x.dim[0]; t += piece) {
         ArenaMark mark = backend_mark(be);
-        op_copy(be, tensor_rows(all, t, 1), down_frames(s, g, tensor_rows(x, t, 1)));
+        op_copy(be, tensor_rows(all, t, piece), down_frames(s, g, tensor_rows(x, t, piece)));
         backend_release(be, mark);
     }
     return all;
@@ -215,7 +226,8 @@ static Tensor down_stage(VaeStream *s, const VaeStage *g, Tensor x)
     Tensor around = {0};
     if (s->v->config.residual)
         around = op_avg_down(be, x, g->out, g->sample.in_time ? 2 : 1, g->sample.present ? 2 : 1);
-    x = one_by_one(x) ? down_one_by_one(s, g, x) : down_frames(s, g, x);
+    const int64_t piece = piece_of(s, x);
+    x = piece < x.dim[0] ? down_in_pieces(s, g, x, piece) : down_frames(s, g, x);
     x = join_pairs(s, &g->sample, x);
     if (around.data) op_add_to(be, x, around, 1.0f);
     return x;

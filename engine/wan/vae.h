@@ -1,4 +1,4 @@
-/* vae.h - Wan's causal video autoencoder, decoder and encoder, as streams: one latent frame at a time.
+/* vae.h - Wan's causal video autoencoder, decoder and encoder, as streams: one latent frame, or a few, at a time.
  *
  * Every convolution over time looks back two frames and never ahead, so a stream carries the last frames of each
  * convolution's input (zeros at the start) and its memory does not grow with the clip. The first latent frame stands for
@@ -26,14 +26,22 @@ bool vae_is_loaded(const Vae *v);
 void vae_unload(Vae *v); /* frees the weights; vae_load brings them back */
 void vae_free(Vae **v);
 
+/* How much of a clip is computed together: the numbers are the same. Features of more than piece_bytes go through a stage in pieces, of
+ * as many frames as fit, one at the least. After the first latent frame up to `latents` may be decoded at once. */
+typedef struct {
+    int64_t piece_bytes;
+    int latents;
+} VaePace;
+extern const VaePace vae_least_pace; /* for a processor's caches, and where memory is short */
+
 typedef struct VaeStream VaeStream;
-VaeStream *vae_begin(Vae *v);
+VaeStream *vae_begin(Vae *v, VaePace pace);
 void vae_end(VaeStream **s);
-/* latent [1,H,W,z] (not normalised) -> pixels [n,H*scale,W*scale,3], n = 1 for the first, then scale_time; not clamped.
+/* latent [k,H,W,z] (not normalised) -> pixels [n,H*scale,W*scale,3], k = n = 1 for the first, then n = k * scale_time; not clamped.
  * Both live in the arena; failures stay in the back end. */
 Tensor vae_decode(VaeStream *s, Tensor latent);
 /* vae_decode in two parts. The first looks at whole frames (attention in the middle) at the latent's size and gives
- * [1,H,W,width]; the second, where nearly all of the memory and time goes, looks no further than vae_halo() latent pixels around
+ * [k,H,W,width]; the second, where nearly all of the memory and time goes, looks no further than vae_halo() latent pixels around
  * a pixel, so it may be given a window of a frame: away from the window's edge its pixels are the same. */
 Tensor vae_decode_middle(VaeStream *s, Tensor latent);
 Tensor vae_decode_outer(VaeStream *s, Tensor middle);

@@ -183,6 +183,12 @@ static void build_conv(Graph *g, const int64_t key[PLAN_KEY])
     graph_pointwise(g, CUDNN_POINTWISE_ADD, biased, acc, y);
 }
 
+/* cuDNN's engines compute in bf16, with as many zeros behind a frame as in front of it. */
+static bool may_be_cudnn(const Backend *be, const Conv *c)
+{
+    return be->options.compute == BF16 && c->pad[0][0] == c->pad[0][1] && c->pad[1][0] == c->pad[1][1];
+}
+
 static Plan *find_plan(Backend *be, Tensor x, const Conv *c, const CudaConv *p, bool add, bool narrow)
 {
     Cudnn *cudnn = cuda_of(be)->cudnn;
@@ -190,9 +196,7 @@ static Plan *find_plan(Backend *be, Tensor x, const Conv *c, const CudaConv *p, 
         [KEY_T] = x.dim[0],   [KEY_H] = x.dim[1],       [KEY_W] = x.dim[2],           [KEY_IN] = p->in,
         [KEY_OUT] = p->out,   [KEY_PAD] = c->pad[0][0], [KEY_PAD + 1] = c->pad[1][0], [KEY_ADD] = add && !narrow,
         [KEY_NARROW] = narrow};
-    if (!cudnn || be->options.compute != BF16) return NULL;
-    for (int i = 0; i < 2; i++)
-        if (c->pad[i][0] != c->pad[i][1]) return NULL; /* zeros on one side only */
+    if (!cudnn || !may_be_cudnn(be, c)) return NULL;
     for (int i = 0; i < 3; i++) {
         key[KEY_KERNEL + i] = c->kernel[i];
         key[KEY_STRIDE + i] = c->stride[i];
@@ -287,6 +291,12 @@ static ConvPlaces conv_places(Tensor x, const Conv *c, Tensor out)
     return j;
 }
 
+static int64_t matrix_rows(int64_t places, int64_t k, DType type)
+{
+    const int64_t rows = MATRIX_BYTES / (k * (int64_t)dtype_bytes(type));
+    return rows < 1 ? 1 : rows > places ? places : rows;
+}
+
 /* x padded and in the compute type; out fp32 */
 static Status conv_own(Backend *be, Tensor x, const Conv *c, Tensor out, bool add)
 {
@@ -294,8 +304,7 @@ static Status conv_own(Backend *be, Tensor x, const Conv *c, Tensor out, bool ad
     const DType type = x.dtype;
     cuda_of(be)->note[NOTE_CONV_OWN]++;
     if (is_pointwise(c)) return conv_product(be, x.data, places, k, c, out.data, add);
-    int64_t part = MATRIX_BYTES / (k * (int64_t)dtype_bytes(type));
-    part = part < 1 ? 1 : part > places ? places : part;
+    const int64_t part = matrix_rows(places, k, type);
     Tensor matrix = backend_alloc(be, type, 2, (int64_t[]){part, k});
     if (failed(be->first)) return be->first;
     ConvPlaces j = conv_places(x, c, out);
@@ -351,12 +360,43 @@ static int64_t frames_at_once(Tensor phases)
     return frames;
 }
 
+/* Of x, or as many of its frames as come at once. */
+static Tensor phases_shape(Tensor x, const Conv *c)
+{
+    Tensor t = tensor_view(NULL, F32, 4, (int64_t[]){x.dim[0], x.dim[1] + 1, x.dim[2] + 1, PHASES * c->out});
+    t.dim[0] = frames_at_once(t);
+    return t;
+}
+
+static int64_t bytes_of(Tensor places, int64_t channels, DType type)
+{
+    return places.dim[0] * places.dim[1] * places.dim[2] * channels * (int64_t)dtype_bytes(type);
+}
+
+/* As conv_run takes it, where cuDNN has the engines that it is asked for first. */
+int64_t cuda_conv_scratch_bytes(const Backend *be, Tensor x, const Conv *c, Tensor out, bool doubled)
+{
+    if (doubled) {
+        const Conv phases = phases_of(c);
+        const Tensor some = phases_shape(x, c);
+        x.dim[0] = some.dim[0];
+        return (int64_t)tensor_bytes(some) + cuda_conv_scratch_bytes(be, x, &phases, some, false);
+    }
+    const DType type = be->options.compute;
+    const bool ready = x.dtype == type && padded(c->in) == c->in;
+    const int64_t input = ready ? 0 : bytes_of(x, padded(c->in), type), k = taps_of(c) * padded(c->in);
+    const int64_t places = out.dim[0] * out.dim[1] * out.dim[2];
+    if (is_pointwise(c)) return input;
+    if (may_be_cudnn(be, c) && places * numbers_of(c) >= LEAST_WORK)
+        return input + (padded(c->out) == c->out ? 0 : bytes_of(out, padded(c->out), F32));
+    return input + matrix_rows(places, k, type) * k * (int64_t)dtype_bytes(type);
+}
+
 Status cuda_conv_upsampled(Backend *be, Tensor x, const Conv *c, Tensor out)
 {
     const CudaConv *p = c->packed;
-    Tensor all = tensor_view(NULL, F32, 4, (int64_t[]){x.dim[0], x.dim[1] + 1, x.dim[2] + 1, p->phases.out});
-    all.dim[0] = frames_at_once(all);
-    Tensor phases = backend_alloc(be, F32, 4, all.dim);
+    Tensor phases = phases_shape(x, c);
+    phases = backend_alloc(be, F32, 4, phases.dim);
     if (failed(be->first)) return be->first;
     for (int64_t t = 0; t < x.dim[0]; t += phases.dim[0]) {
         ArenaMark mark = backend_mark(be);

@@ -343,6 +343,7 @@ __attribute__((visibility("default"))) const Kernels cuda_kernels = {
     .linear_free = cuda_linear_free,
     .conv_pack = cuda_conv_pack,
     .conv_numbers = cuda_conv_numbers,
+    .conv_scratch_bytes = cuda_conv_scratch_bytes,
     .conv_free = cuda_conv_free,
     .linear = cuda_linear,
     .project = cuda_project,

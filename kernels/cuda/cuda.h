@@ -146,6 +146,7 @@ Status cuda_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b
 Status cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out);
 Status cuda_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c);
 int64_t cuda_conv_numbers(const Conv *c);
+int64_t cuda_conv_scratch_bytes(const Backend *be, Tensor x, const Conv *c, Tensor out, bool doubled);
 void cuda_conv_free(Backend *be, Conv *c);
 Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out);
 Status cuda_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c);

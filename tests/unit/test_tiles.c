@@ -72,7 +72,7 @@ static void decoded_tiles_are_the_frame(void **state)
     size_t count, same;
     Engine *e = open_fixture("t2v-0", 0);
     const BackendOptions o = backend_options(engine_backend(e));
-    vae_measure(&engine_config(e)->vae, VAE_DECODER, &o, TALL, WIDE, &weights, &work);
+    vae_measure(&engine_config(e)->vae, VAE_DECODER, &o, vae_least_pace, TALL, WIDE, &weights, &work);
     engine_close(&e);
     float *whole = decode(weights + work, &one, &count), *tiled = decode(weights + work - work / 8, &several, &same);
     assert_int_equal(one, 1);
@@ -139,7 +139,7 @@ static void encoded_tiles_are_the_frame(void **state)
     Engine *e = open_fixture("i2v_a14b-0", 0);
     const BackendOptions o = backend_options(engine_backend(e));
     const VaeConfig *c = &engine_config(e)->vae;
-    vae_measure(c, VAE_ENCODER, &o, H / 8, W / 8, &weights, &work);
+    vae_measure(c, VAE_ENCODER, &o, vae_least_pace, H / 8, W / 8, &weights, &work);
     Tiles t = tiles_choose(c, VAE_ENCODER, &o, H / 8, W / 8, weights + work - work / 8);
     assert_true(tiles_count(&t) > 1);
     engine_close(&e);
@@ -200,7 +200,7 @@ static void decoding_does_not_grow_with_the_clip(void **state)
     int64_t weights, work;
     Engine *e = open_fixture("t2v-0", 0);
     const BackendOptions o = backend_options(engine_backend(e));
-    vae_measure(&engine_config(e)->vae, VAE_DECODER, &o, TALL_LATENT, 2, &weights, &work);
+    vae_measure(&engine_config(e)->vae, VAE_DECODER, &o, vae_least_pace, TALL_LATENT, 2, &weights, &work);
     engine_close(&e);
     few = peak_of_decoding(FEW, TALL_LATENT, weights + work * 7 / 8);
     many = peak_of_decoding(MANY, TALL_LATENT, weights + work * 7 / 8);

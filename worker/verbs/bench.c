@@ -7,7 +7,7 @@
 #include "common/moment.h"
 #include "engine/sample/step.h"
 #include "engine/text/text.h"
-#include "engine/wan/vae.h"
+#include "engine/wan/tiles.h"
 
 const char *const bench_stage_name[] = {"transformer", "step", "vae-decode", "vae-encode", "text", "render", "sum"};
 const char *const bench_shape_name[] = {"1.3b", "5b", "14b", "mlperf"};
@@ -144,6 +144,7 @@ typedef struct {
     DitShot *shot;
     Step step;
     Vae *vae;
+    VaePace pace;
     TextEncoder *text;
     float *input, *noise, *rows;
     int latent_channels;
@@ -223,9 +224,11 @@ static Status evaluate_vae(void *self)
 {
     Bench *b = self;
     bool encode = b->request->stage == BENCH_VAE_ENCODE;
-    VaeStream *s = vae_begin(b->vae);
-    for (int64_t f = 0; f < b->request->latent[0]; f++) {
-        int64_t dim[4] = {encode && f > 0 ? b->dim[0] : 1, b->dim[1], b->dim[2], b->dim[3]};
+    VaeStream *s = vae_begin(b->vae, b->pace);
+    for (int64_t f = 0, n = 1; f < b->request->latent[0]; f += n) {
+        const int64_t left = b->request->latent[0] - f;
+        n = f == 0 ? 1 : left < b->pace.latents ? left : b->pace.latents; /* at once */
+        int64_t dim[4] = {encode && f > 0 ? b->dim[0] : n, b->dim[1], b->dim[2], b->dim[3]};
         ArenaMark mark = backend_mark(b->be);
         Tensor x = backend_upload(b->be, b->input, 4, dim);
         if (encode)
@@ -244,10 +247,13 @@ static Status load_autoencoder(Bench *b, bool encode, VaeConfig *c)
     *c = bench_vae(r);
     b->vae = vae_new(c, encode ? VAE_ENCODER : VAE_DECODER);
     const int scale = encode ? c->scale_space : 1;
-    b->dim[0] = encode ? c->scale_time : 1;
+    b->dim[0] = c->scale_time;
     b->dim[1] = r->latent[1] * scale;
     b->dim[2] = r->latent[2] * scale;
     b->dim[3] = encode ? 3 : c->z_dim;
+    const BackendOptions o = backend_options(b->be);
+    b->pace = tiles_choose(c, encode ? VAE_ENCODER : VAE_DECODER, &o, r->latent[1], r->latent[2], o.memory_bytes).pace;
+    if (!encode) b->dim[0] = b->pace.latents;
     b->input = some_numbers(b->dim[0] * b->dim[1] * b->dim[2] * b->dim[3]);
     WeightSource *source = weights_random();
     Status status = vae_load(b->vae, source, b->be);
