@@ -4,13 +4,16 @@
 namespace
 {
 
-__global__ void __launch_bounds__(THREADS)
+// N = 4: the channels of a place lie beside each other in both tensors, in whole units of four.
+template <int N> __global__ void __launch_bounds__(THREADS)
     gather(Places places, const void *in, DType in_type, void *out, DType out_type, int64_t count)
 {
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
     if (i >= count) return;
     const int64_t from = place_source(&places, i);
-    store_one(out, out_type, i, from < 0 ? 0.0f : load_one(in, in_type, from));
+    float v[N] = {0};
+    if (from >= 0) load<N>(in, in_type, from, v);
+    store<N>(out, out_type, i, v);
 }
 
 __global__ void __launch_bounds__(THREADS) avg_down(AvgDown a, const void *in, DType type, float *out, int64_t count)
@@ -42,9 +45,17 @@ __global__ void __launch_bounds__(THREADS)
 {
     const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (i >= count) return;
-    const int64_t unit = i % places.units, tap = i / places.units % taps, row = i / (places.units * taps);
+    int64_t row = i;
+    const int64_t unit = place_split(&row, places.units), tap = place_split(&row, taps);
     const int64_t from = place_conv(&places, row, tap, unit);
     out[i] = from < 0 ? make_uint4(0, 0, 0, 0) : in[from];
+}
+
+// Whether four channels of a place of `out` are four of a place of `in`, side by side.
+bool keeps_channels(const Places *j, Tensor in, Tensor out)
+{
+    const bool kind = j->kind == PLACE_PAD_CHANNELS || j->kind == PLACE_PHASES || j->kind == PLACE_TIME_SPLIT;
+    return kind && by_four(in, j->in[3]) && by_four(out, j->out[3]);
 }
 
 } // namespace
@@ -53,8 +64,11 @@ cudaError_t launch_gather(cudaStream_t stream, const Places *places, Tensor in, 
 {
     const int64_t count = tensor_count(out);
     if (count == 0) return cudaSuccess;
-    return LAUNCH(gather, blocks_for(count, THREADS), THREADS, stream, *places, in.data, in.dtype, out.data, out.dtype,
-                  count);
+    if (keeps_channels(places, in, out))
+        return LAUNCH(gather<4>, blocks_for(count / 4, THREADS), THREADS, stream, *places, in.data, in.dtype, out.data,
+                      out.dtype, count);
+    return LAUNCH(gather<1>, blocks_for(count, THREADS), THREADS, stream, *places, in.data, in.dtype, out.data,
+                  out.dtype, count);
 }
 
 cudaError_t launch_avg_down(cudaStream_t stream, const AvgDown *a, Tensor in, Tensor out)

@@ -439,6 +439,7 @@ const Case cases[] = {
     {"channel_norm silu", run_channel_norm, 5e-7, 3e-3, {1, 3, 3, 1024, 1}},
     {"channel_norm silu", run_channel_norm, 5e-7, 3e-3, {2, 3, 3, 7, 1, 2}}, /* behind rows of odd width */
     {"time_split", run_time_split, 0, 0, {2, 3, 5, 14}},
+    {"time_split", run_time_split, 0, 0, {2, 3, 5, 16}},
     {"avg_down", run_avg_down, 1e-7, 1e-7, {5, 8, 12, 8, 16, 2, 2}}, /* the same code */
     {"avg_down", run_avg_down, 1e-7, 1e-7, {1, 8, 12, 8, 16, 1, 2}},
     {"dup_up", run_dup_up, 0, 0, {3, 4, 6, 8, 4, 2, 2, 1}},
