@@ -191,7 +191,10 @@ Status erase_customers(const char *folder, const EraseOptions *o, char *const *i
     if (!failed(status)) status = erase_marked(&x);
     lock_release(&lock);
     out->rows = x.count;
-    for (int64_t i = 0; i < x.count; i++) out->words += x.erased[i].word_count;
+    for (int64_t i = 0; i < x.count; i++) {
+        out->words += x.erased[i].word_count;
+        out->removed += x.erased[i].removed;
+    }
     clear(&x);
     free(name);
     return status;

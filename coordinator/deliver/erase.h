@@ -12,6 +12,7 @@ const char *erase_who(const char *by);
 
 typedef struct {
     int64_t rows, words; /* erased now; cells that were searched for */
+    int64_t removed;     /* of those rows: had left the table before, so that their words are not known */
     int64_t before;      /* were erased already: what an interrupted erasure had left was removed */
 } EraseResult;
 

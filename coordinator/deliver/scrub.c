@@ -57,6 +57,7 @@ static char *scrub_text(Scrub *s, char *text, bool ids)
             text = replace(s, text, e->word[i], "[erased]", strlen(e->word[i]) < SHORT_WORD);
     if (!ids) return text;
     text = replace(s, text, e->clip_id, s->name, true);
+    text = replace(s, text, e->other_stem, s->name, true);
     return replace(s, text, e->stem, s->name, true);
 }
 

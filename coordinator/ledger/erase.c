@@ -6,6 +6,8 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/hash.h"
+#include "coordinator/campaign/stem.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/handed.h"
 #include "coordinator/ledger/sql.h"
@@ -21,6 +23,7 @@ void erased_clear(Erased *e)
     free(e->word);
     free(e->clip_id);
     free(e->stem);
+    free(e->other_stem);
     free(e->prompt);
     free(e->negative);
     free(e->key);
@@ -35,7 +38,10 @@ static Status run_text(Ledger *l, const char *sql, const char *what)
 Status ledger_erase_knows(Ledger *l, const char *clip_id, bool *yes)
 {
     int64_t n = 0;
-    Status status = ledger_sql_number(l, &n, "SELECT count(*) FROM clips WHERE clip_id = ?1", "t", clip_id);
+    Status status = ledger_sql_number(l, &n,
+                                      "SELECT (SELECT count(*) FROM clips WHERE clip_id = ?1) + (SELECT count(*) FROM "
+                                      "removed WHERE clip_id = ?1)",
+                                      "t", clip_id);
     *yes = n > 0;
     return status;
 }
@@ -46,6 +52,43 @@ typedef struct {
     bool begun; /* an erasure that did not come to its end */
     json_t *cells;
 } Row;
+
+/* As stems_take gives it to an id whose first choice is taken. */
+static char *second_stem(const char *clip_id)
+{
+    char stem[STEM_BYTES], mark[HASH_TEXT];
+    stem_from_id(clip_id, stem);
+    hash_bytes(clip_id, strlen(clip_id), mark);
+    return text_format("%s-%.8s", stem, mark);
+}
+
+/* A row that left the table gets one again that is being erased, so that what is left of it goes as of any other row. Its file names were
+ * noted for deletion when it left; a stem that another row has by now is that row's. */
+static Status bring_back(Ledger *l, const char *clip_id, bool *removed)
+{
+    char first[STEM_BYTES], *second = second_stem(clip_id);
+    int64_t gone, taken = 0;
+    stem_from_id(clip_id, first);
+    Status status = ledger_sql_number(l, &gone,
+                                      "SELECT count(*) FROM removed WHERE clip_id = ?1 AND NOT EXISTS(SELECT 1 FROM "
+                                      "clips WHERE clip_id = ?1)",
+                                      "t", clip_id);
+    if (!failed(status))
+        status = ledger_sql_number(l, &taken, "SELECT count(*) FROM clips WHERE stem = ?1 COLLATE NOCASE", "t", first);
+    *removed = !failed(status) && gone;
+    if (*removed)
+        status = ledger_sql_run(l,
+                                "INSERT INTO clips(clip, clip_id, stem, state, reason, customer, sha256) SELECT"
+                                " 1 + max(ifnull((SELECT max(clip) FROM clips), -1),"
+                                " ifnull((SELECT max(clip) FROM leases), -1),"
+                                " ifnull((SELECT max(clip) FROM decisions), -1)), clip_id, ?2, 'erased', ?3,"
+                                " (SELECT json_group_array('') FROM campaign, json_each(campaign.columns)), sha256"
+                                " FROM removed WHERE clip_id = ?1",
+                                "ttt", clip_id, taken ? second : first, begun);
+    if (!failed(status) && *removed) ledger_state_add_clips(l, CLIP_ERASED, 1);
+    free(second);
+    return status;
+}
 
 static Status read_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
 {
@@ -65,6 +108,7 @@ static Status read_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
     snprintf(out->sha256, sizeof out->sha256, "%s", ledger_sql_text(&q, 5));
     row->begun = row->state == CLIP_ERASED && strcmp(ledger_sql_text(&q, 6), begun) == 0;
     out->clip_id = text_copy(clip_id);
+    out->other_stem = second_stem(clip_id);
     out->prompt = text_copy("");
     out->negative = text_copy("");
     out->key = text_copy("");
@@ -146,9 +190,12 @@ static Status find_shot(Ledger *l, int64_t shot, Erased *out)
 Status ledger_erase_begin(Ledger *l, const char *clip_id, bool take_back, Erased *out)
 {
     Row row = {0};
+    bool removed = false;
     *out = (Erased){0};
-    Status status = read_row(l, clip_id, &row, out);
-    TRY_OUT(status);
+    Status status = status_ok();
+    TRY_OUT(bring_back(l, clip_id, &removed));
+    TRY_OUT(read_row(l, clip_id, &row, out));
+    out->removed = removed;
     if (row.state == CLIP_ERASED && !row.begun)
         TRY_OUT(status_fail(ERR_INPUT, "%s: \"%.80s\" is a tombstone", l->folder, clip_id));
     TRY_OUT(find_words(l, &row, out));
@@ -283,7 +330,8 @@ Status ledger_find_expired(Ledger *l, double before_s, char ***id, int64_t *coun
     return take_ids(ledger_sql_query(l,
                                      "SELECT clip_id FROM clips WHERE (state <> 'erased' OR reason = ?2) AND"
                                      " coalesce(decided_s, (SELECT created_s FROM campaign)) < ?1 AND"
-                                     " state NOT IN ('planned', 'waiting', 'finishing', 'paused')",
+                                     " state NOT IN ('planned', 'waiting', 'finishing', 'paused')"
+                                     " UNION SELECT clip_id FROM removed WHERE removed_s < ?1",
                                      "dt", before_s, begun),
                     id, count);
 }

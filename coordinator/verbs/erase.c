@@ -44,6 +44,11 @@ Status verb_erase(int argc, char **argv)
     if (failed(status) && status.err != ERR_CLIP) return status;
     if (done.before)
         foreign_print(stdout, "%s: that customer was erased before; looked again, nothing is left\n", argv[first]);
+    else if (done.removed)
+        foreign_print(stdout,
+                      "%s: customer erased, whose row had left the table before: searched for the id, since the row's "
+                      "words are not known any more\n",
+                      argv[first]);
     else
         foreign_print(stdout, "%s: customer erased; %lld word%s of the row searched for and removed\n", argv[first],
                       (long long)done.words, plural_s(done.words));

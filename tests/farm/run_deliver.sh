@@ -190,5 +190,22 @@ for clip in ('ben', 'carl'):
     assert mine[key[clip]].get('perhaps') is True and 'uploaded' not in mine[key[clip]] and mine[key[clip]]['files'], mine
     assert all('uploaded' in x and 'perhaps' not in x for k, x in mine.items() if k != key[clip]), mine
 P
+
+# carl's row is gone; what is left of him in lists, logs and ledger goes when he is erased, and his id is refused when it comes back
+grep -rqw carl out/uploads.csv out/events.jsonl || fail "nothing is left of carl: the search proves nothing"
+"$PROGRAM" erase out carl >erase.txt 2>&1 || fail "erase of a row that left: $(cat erase.txt)"
+grep -q 'whose row had left the table before' erase.txt || fail "what erase says: $(cat erase.txt)"
+! grep -rliE 'carl' out || fail "carl is named after he was erased"
+grep -rqw ben out/uploads.csv || fail "ben went with carl"
+"$PROGRAM" erase out carl | grep 'erased before' >/dev/null || fail "carl can be erased twice"
+status_is 2 "$PROGRAM" erase out nobody 2>/dev/null
+printf 'carl,Carl,Carl@Example.com\n' >>post.csv
+"$PROGRAM" check post.yaml --out out >check.txt 2>&1 || fail "check: $(cat check.txt)"
+grep -q 'this customer was erased' check.txt || fail "check says nothing of the erased customer: $(cat check.txt)"
+sed -i '/^carl/d' post.csv
+"$PROGRAM" run post.yaml --out out --workers 1 >run.out 2>&1 || fail "a run after the erasure: $(cat run.out)"
+"$PROGRAM" verify out >verify.txt 2>&1 || fail "verify after the erasure: $(cat verify.txt)"
 ! grep -rlE 'anna' out/ledger.db out/delivery.csv out/uploads.csv out/webhooks.csv || fail "the erased customer is named"
+"$PROGRAM" expire out --older-than 0h >expire.txt || fail "expire: $(cat expire.txt)"
+grep -q '4 customers erased' expire.txt && ! grep -rliE 'ben|gina|emil' out || fail "expire leaves rows that left the table: $(cat expire.txt)"
 echo "uploads, webhooks and the list of those who get nothing do what they should"
