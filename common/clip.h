@@ -53,7 +53,7 @@ typedef struct { /* what a worker is asked to do */
     char *clip_id;         /* the row's id; of a render: the first that wants it, for logs and pages */
     int clip_count;        /* of a render: how many want it */
     /* of a render */
-    int steps;            /* the coordinator's: what it expects of the shot; not in the message */
+    int steps; /* the coordinator's: what it expects of the shot, 0: as many as its voice takes; not in the message */
     int checkpoint_every; /* steps; 0 = decide by measured step time */
     int mixed;            /* 1: a shot may go on by another kind of processor, back end or split than began it */
     char model_hash[HASH_TEXT];

@@ -11,6 +11,8 @@ typedef struct {             /* borrowed */
     const char *const *clip; /* and of each clip; "" none */
     int64_t count;
     double shot_s;
+    int follows_fps; /* 0, or shots are as long as their voices, shot_s at most, with so many frames a second: */
+    void (*lasts)(void *self, int64_t i, int frames); /* then told of each clip whose voice was measured */
     /* Of the i-th clip: what is wrong with this member of its document, "overlays[0].text", "voice". In the clips' order. */
     void (*found)(void *self, int64_t i, const char *member, const char *message);
     /* Of the i-th clip and so many others: what is no fault and may yet be a mistake. */

@@ -515,6 +515,10 @@ Status model_config_check_shot(const ModelConfig *c, const ShotSpec *s)
     TRY(check_side(c, "width", 2, s->width));
     TRY(check_side(c, "height", 1, s->height));
     TRY(check_frames(c, s->frames));
+    if (s->frames_most && !c->dit.sound_count)
+        return status_fail(ERR_INPUT,
+                           "frames = voice, expected a number: %s does not speak, so its clips do not follow a voice",
+                           c->folder);
     if (c->dit.sound_count && s->fps != CHAIN_FPS)
         return status_fail(ERR_INPUT, "fps = %d, expected %d: a model that speaks hears the sound at that rate", s->fps,
                            CHAIN_FPS);

@@ -37,8 +37,10 @@ typedef struct {
     char *prompt;   /* UTF-8, as the user wrote it */
     char *negative; /* "" when there is none */
     uint64_t seed;
-    int width, height;  /* pixels of the rendered video */
-    int frames, fps;    /* fps is the clip's; it does not change the latents */
+    int width, height; /* pixels of the rendered video */
+    int frames, fps;   /* fps is the clip's; it does not change the latents */
+    int frames_most; /* of a shot that is as long as what is said in it: frames is then what it was planned with, and the worker that has
+                         * heard the voice puts in what it takes, up to so many; 0: frames is what it is */
     int steps;          /* denoising steps */
     double guidance;    /* classifier-free guidance scale; <= 1 renders without the negative branch */
     double guidance_2;  /* for the second transformer of a two-expert model; 0 = the same as guidance */

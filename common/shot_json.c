@@ -80,6 +80,7 @@ char *shot_to_json(const ShotSpec *s)
     set(o, "width", json_integer(s->width));
     set(o, "height", json_integer(s->height));
     set(o, "frames", json_integer(s->frames));
+    if (s->frames_most) set(o, "frames_most", json_integer(s->frames_most));
     set(o, "fps", json_integer(s->fps));
     set(o, "steps", json_integer(s->steps));
     set(o, "guidance", json_real(s->guidance));
@@ -240,6 +241,7 @@ Status shot_from_json(const char *text, ShotSpec *out)
                       .width = need_int(&f, "width"),
                       .height = need_int(&f, "height"),
                       .frames = need_int(&f, "frames"),
+                      .frames_most = fields_int(&f, "frames_most", 0, 0, INT_MAX),
                       .fps = need_int(&f, "fps"),
                       .steps = need_int(&f, "steps"),
                       .guidance = need_real(&f, "guidance"),

@@ -50,7 +50,10 @@ void shot_key(const ShotSpec *s, const char *model_hash, char key[HASH_TEXT])
     hash_add_field(h, "negative", "%s", s->negative);
     hash_add_field(h, "seed", "%" PRIu64, s->seed);
     hash_add_field(h, "size", "%dx%d", s->width, s->height);
-    hash_add_field(h, "frames", "%d", s->frames);
+    if (s->frames_most)
+        hash_add_field(h, "frames", "voice"); /* which is in the key; a voice that is longer than the most is refused */
+    else
+        hash_add_field(h, "frames", "%d", s->frames);
     hash_add_field(h, "steps", "%d", s->steps);
     hash_add_field(h, "guidance", "%.17g", s->guidance);
     hash_add_field(h, "guidance_2", "%.17g", s->guidance_2);

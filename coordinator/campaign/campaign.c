@@ -14,6 +14,7 @@
 #include "coordinator/campaign/customers_text.h"
 #include "coordinator/campaign/finish_keys.h"
 #include "coordinator/campaign/landing.h"
+#include "coordinator/campaign/length.h"
 #include "coordinator/campaign/licence.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
@@ -70,12 +71,20 @@ static void set_size(const CampaignFile *f, ShotSpec *s)
     s->width = f->size[0];
     s->height = f->size[1];
 }
-static void set_frames(const CampaignFile *f, ShotSpec *s) { s->frames = f->frames; }
 static void set_fps(const CampaignFile *f, ShotSpec *s) { s->fps = f->fps; }
 static void set_steps(const CampaignFile *f, ShotSpec *s) { s->steps = f->steps; }
 static void set_guidance(const CampaignFile *f, ShotSpec *s) { s->guidance = f->guidance; }
 static void set_guidance_2(const CampaignFile *f, ShotSpec *s) { s->guidance_2 = f->guidance_2; }
 static void set_flow_shift(const CampaignFile *f, ShotSpec *s) { s->flow_shift = f->flow_shift; }
+
+/* 0 is the word "voice": each shot is as long as what is said in it. */
+static void set_frames(const CampaignFile *f, ShotSpec *s)
+{
+    if (f->frames)
+        s->frames = f->frames;
+    else
+        s->frames_most = (int)(f->voice.longest * s->fps);
+}
 
 /* Not every solver takes every grid of noise levels: whichever of the two keys is checked, both are set. */
 static void set_schedule(const CampaignFile *f, ShotSpec *s)
@@ -236,13 +245,15 @@ static void check_lengths(CampaignLoad *l)
 {
     const Campaign *c = l->campaign;
     if (l->base.fps < 1) return;
-    const double seconds = (double)l->base.frames / l->base.fps;
+    const bool follows = l->base.frames_most > 0;
+    const double seconds = campaign_longest_s(&l->base);
     for (int i = 0; i < c->rendition_count; i++) {
         const Rendition *r = &c->rendition[i];
         if (r->max_s > 0 && seconds > r->max_s)
             faults_add(l->faults, campaign_place(l, "renditions"),
-                       "%s takes clips of at most %g s, and these have %.3g s: give fewer frames, or leave it out",
-                       r->name, r->max_s, seconds);
+                       "%s takes clips of at most %g s, and these have %s%.3g s: give %s, or leave it out", r->name,
+                       r->max_s, follows ? "up to " : "", seconds,
+                       follows ? "a smaller voice.longest" : "fewer frames");
         if (seconds < r->min_s && campaign_file_line(&l->file, "renditions"))
             faults_warn(l->faults, campaign_place(l, "renditions"), "",
                         "%s takes clips of %g s and more, and these have %.3g s: the last frame is held", r->name,

@@ -79,8 +79,11 @@ static void compile_overlay(FinishKeys *k, const CampaignOverlay *o)
     s->value = o->text    ? make_slot(k, "overlays", "text", o->text, o->line, TEMPLATE_SHOWN, false)
                : o->image ? make_slot(k, "overlays", "image", o->image, o->line, TEMPLATE_RAW, true)
                           : make_slot(k, "overlays", "qr", o->qr, o->line, TEMPLATE_RAW, false);
-    if (o->to > 0 && o->to <= o->from)
+    if (o->from >= 0 && o->to > 0 && o->to <= o->from)
         faults_add(k->l->faults, place, "from %g to %g s, expected an end after the beginning", o->from, o->to);
+    if (o->from < 0 && o->to > 0)
+        faults_add(k->l->faults, place,
+                   "from %g counts from the clip's end and to %g from its beginning; leave `to` out", o->from, o->to);
     if (o->text) s->style = styles_find(&k->styles, o->style, place, k->l->faults);
 }
 
@@ -117,10 +120,19 @@ static void check_speech(const FinishKeys *k)
                    "frames for the longest text");
 }
 
+static void check_longest(const FinishKeys *k)
+{
+    if (k->l->base.frames_most || !campaign_file_line(&k->l->file, "voice.longest")) return;
+    faults_add(k->l->faults, place_of(k->l, "voice.longest", 0),
+               "changes nothing: it is for clips that are as long as what is said in them; expected `frames: voice` "
+               "beside it");
+}
+
 static void check_voice(FinishKeys *k)
 {
     const CampaignVoice *v = &k->l->file.voice;
     bool says = v->text || v->ssml || v->phonetic;
+    check_longest(k);
     if (k->speaks) check_speech(k);
     if (v->file && (v->engine_given || v->lexicon || v->phonetic))
         faults_add(k->l->faults, place_of(k->l, "voice.file", 0), "a recording and an engine; expected one of them");

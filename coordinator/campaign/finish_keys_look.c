@@ -7,6 +7,7 @@
 #include "common/finish_spec.h"
 #include "common/plural.h"
 #include "coordinator/campaign/finish_keys_parts.h"
+#include "coordinator/campaign/length.h"
 
 static FinishLook *look;
 
@@ -86,6 +87,14 @@ static void noted(void *self, int64_t i, const char *member, const char *message
     free(more);
 }
 
+/* The plan has so far what the text's letters say. */
+static void lasts(void *self, int64_t i, int frames)
+{
+    const Looking *n = self;
+    Campaign *c = n->keys->l->campaign;
+    c->shot[c->clip[n->row[i]].shot].spec.frames = frames;
+}
+
 static void left(void *self, int64_t texts, int64_t voices)
 {
     const Looking *n = self;
@@ -158,7 +167,9 @@ Status finish_keys_look(FinishKeys *k)
     const char **clip = memory_get((size_t)c->clip_count + 1, sizeof *clip);
     FinishLookJob job = {.campaign = c->finish,
                          .clip = clip,
-                         .shot_s = (double)k->l->base.frames / k->l->base.fps,
+                         .shot_s = campaign_longest_s(&k->l->base),
+                         .follows_fps = k->l->base.frames_most ? k->l->base.fps : 0,
+                         .lasts = lasts,
                          .found = found,
                          .noted = noted,
                          .left = left,

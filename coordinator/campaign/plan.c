@@ -12,6 +12,7 @@
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/finish_keys.h"
 #include "coordinator/campaign/landing.h"
+#include "coordinator/campaign/length.h"
 #include "coordinator/campaign/load.h"
 #include "coordinator/campaign/media.h"
 #include "coordinator/campaign/stem.h"
@@ -236,6 +237,7 @@ static void describe_shot(Planner *p, int64_t row, const char *id, ShotSpec *spe
         spec->seed = derive_seed(l->campaign->name, id);
     }
     spec->media = (ShotMedia *)(uintptr_t)campaign_media_of(l->media, row);
+    if (spec->frames_most) spec->frames = campaign_likely_frames(spec);
     const Distilled *distilled = campaign_media_distilled(l->media, row);
     if (distilled) {
         distilled_apply(distilled, spec);
@@ -283,6 +285,7 @@ static Hash *begin_fingerprint(const CampaignLoad *l)
     hash_add_field(h, "campaign", "%s", c->name);
     hash_add_field(h, "model", "%s", c->model_hash);
     hash_add_field(h, "fps", "%d", l->base.fps);
+    if (l->base.frames_most) hash_add_field(h, "longest", "%d", l->base.frames_most); /* which no key says */
     hash_add_field(h, "finish", "%s", c->finish);
     if (l->cameo) { /* what shots share, which rows without a cameo have in their keys */
         ShotSpec base = l->base;

@@ -29,7 +29,7 @@ typedef struct {
     char *text, *ssml, *language, *file, *phonetic; /* templates */
     char *engine, *voice, *lexicon, *card;
     char too_long[YAML_CHOICE_BYTES];
-    double at, gain_db, time_limit;
+    double at, gain_db, time_limit, longest;
     int retries;
     bool engine_given;
 } CampaignVoice;

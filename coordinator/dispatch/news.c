@@ -67,7 +67,8 @@ static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
 /* What a result must say before it is believed: a success faster than physics allows is a fault. */
 static Status check_render(const Member *m, const LeaseResult *r)
 {
-    if (r->steps_done < 0 || r->steps_resumed < 0 || r->steps_done + r->steps_resumed != m->steps)
+    const int steps = r->steps_done + r->steps_resumed;
+    if (r->steps_done < 0 || r->steps_resumed < 0 || (m->steps ? steps != m->steps : steps < 1))
         return status_fail(ERR_NODE, "reported done after %d of %d steps", r->steps_done + r->steps_resumed, m->steps);
     if (r->steps_done > 0 && !(r->denoise_s > 0))
         return status_fail(ERR_NODE, "reported %d steps in no time", r->steps_done);

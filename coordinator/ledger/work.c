@@ -136,8 +136,8 @@ static Status insert_lease(Ledger *l, RunningLease *running, const char *worker,
 static Status take_shot(Ledger *l, int64_t shot, Lease *out, RunningLease *running, int64_t *retried)
 {
     Query q = ledger_sql_query(l,
-                               "SELECT key, spec, json_extract(spec, '$.steps') * ifnull(json_extract(spec, "
-                               "'$.rounds'), 1), state, retried, step"
+                               "SELECT key, spec, iif(json_extract(spec, '$.frames_most') IS NULL, json_extract(spec,"
+                               " '$.steps') * ifnull(json_extract(spec, '$.rounds'), 1), 0), state, retried, step"
                                " FROM specs JOIN shots USING(shot)"
                                " WHERE shot = ?1",
                                "i", shot);

@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/moment.h"
 #include "common/plural.h"
+#include "coordinator/campaign/length.h"
 
 enum { MOST_TRIALS = 400 };
 static const double enough = 0.9; /* probability that counts as "in time" */
@@ -85,10 +86,11 @@ static Scale scale_of(const Estimate *p, const Record *r)
     const ShotSpec *s = p->campaign->shot_count ? &p->campaign->shot[0].spec : NULL;
     const double recorded = recorded_evaluations(r),
                  renditions = (double)json_array_size(json_object_get(r->work, "renditions")),
-                 pixels = work_number(r, "width") * work_number(r, "height") * work_number(r, "frames");
+                 pixels = work_number(r, "width") * work_number(r, "height") * work_number(r, "frames"),
+                 frames = campaign_length(p->campaign).mean;
     return (Scale){.evaluations = s && recorded > 0 ? p->evaluations.render / recorded : 1,
-                   .size = s && pixels > 0 ? (double)s->width * s->height * s->frames / pixels : 1,
-                   .length = s && pixels > 0 ? s->frames / work_number(r, "frames") : 1,
+                   .size = s && pixels > 0 ? (double)s->width * s->height * frames / pixels : 1,
+                   .length = s && pixels > 0 ? frames / work_number(r, "frames") : 1,
                    .renditions = renditions > 0 ? p->campaign->rendition_count / renditions : 1};
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/chain.h"
 #include "common/evaluations.h"
 #include "common/file.h"
 #include "coordinator/ledger/view.h"
@@ -34,8 +35,9 @@ typedef struct {
     int steps, trunk; /* trunk: so many of them may come from another shot */
     int later;        /* evaluations of the clips behind the first, where a shot is made in several */
     Measured gap, text, denoise, decode, gates, watermark, credentials;
-    double frame_s; /* when the first frame of all was there; 0: not known */
-    int ranks;      /* of a group */
+    Measured frames; /* of renders that follow a voice */
+    double frame_s;  /* when the first frame of all was there; 0: not known */
+    int ranks;       /* of a group */
 } Reading;
 
 static WorkerTimes *find_worker(Reading *g, const LeaseRow *row)
@@ -116,6 +118,7 @@ static void take_figures(Reading *g, const LeaseRow *row)
     take_part(&g->gates, figures, "gates_s");
     take_part(&g->watermark, figures, "watermark_s");
     take_part(&g->credentials, figures, "credentials_s");
+    if (row->kind == LEASE_RENDER) take_part(&g->frames, figures, "frames");
     if (frame_s > 0) measured_add(&g->r->first_frame, frame_s);
     if (frame_s > 0 && (g->frame_s == 0 || row->given_s + frame_s < g->frame_s)) g->frame_s = row->given_s + frame_s;
     if (ranks > g->ranks) g->ranks = ranks;
@@ -270,7 +273,7 @@ static void plan_steps(const ShotSpec *s, const char *model_folder, Reading *g)
     model_config_free(&c);
 }
 
-static Status take_work(Ledger *l, const Snapshot *s, Reading *g)
+static Status take_work(Ledger *l, const Snapshot *s, Reading *g, ShotSpec *any)
 {
     Record *r = g->r;
     ShotSpec shot = {0};
@@ -293,12 +296,24 @@ static Status take_work(Ledger *l, const Snapshot *s, Reading *g)
         g->trunk = shot.trunk_steps;
         plan_steps(&shot, s->model_folder, g);
     }
-    shot_clear(&shot);
+    *any = shot;
     return status;
+}
+
+/* Renders that were as long as their voices: the work is that of the one in the middle, as the times are. */
+static void take_lengths(const Reading *g, const ShotSpec *shot)
+{
+    if (g->frames.count == 0 || !shot->frames_most) return;
+    const int frames = (int)measured_quantile(&g->frames, 0.5), parts = chain_clips(frames),
+              evaluations = g->step ? evaluations_count(g->step, 0, g->steps) : 0;
+    json_object_set_new(g->r->work, "frames", json_integer(frames));
+    json_object_set_new(g->r->work, "steps", json_integer(shot->steps * parts));
+    if (evaluations) json_object_set_new(g->r->work, "evaluations", json_integer(parts * evaluations));
 }
 
 static void clear_reading(Reading *g)
 {
+    free(g->frames.s);
     free(g->worker);
     free(g->step);
     free(g->gap.s);
@@ -314,12 +329,14 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
 {
     Ledger *l = NULL;
     Snapshot s = {0};
+    ShotSpec shot = {0};
     Reading g = {.r = r};
     Status status = status_ok();
     TRY(ledger_open_shown(folder, &l));
     TRY_OUT(ledger_read_snapshot(l, &s));
-    TRY_OUT(take_work(l, &s, &g));
+    TRY_OUT(take_work(l, &s, &g, &shot));
     TRY_OUT(ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &g}));
+    take_lengths(&g, &shot);
     if (g.count) TRY_OUT(ledger_read_workers(l, g.worker[g.count - 1].epoch, &s));
     count_workers(&g, &s, r);
     keep_memory(&g, r);
@@ -344,6 +361,7 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
         r->checkpoint_bytes = checkpoint_bytes(folder);
     }
 out:
+    shot_clear(&shot);
     clear_reading(&g);
     snapshot_clear(&s);
     ledger_close(&l);

@@ -26,10 +26,10 @@ static const ShotSpec *any_shot(const Campaign *c) { return c->shot_count ? &c->
 
 /* x264 spends about half the bits for every 6 of crf; 0.05 bits per pixel at crf 23 is what calm renders, enlarged,
  * take. What flickers takes more: pure noise 0.3, measured with random weights at 1080x1920. */
-static double estimate_bytes(const Rendition *r, const ShotSpec *s)
+static double estimate_bytes(const Rendition *r, double frames, int fps)
 {
-    double bits = 0.05 * exp2((23.0 - r->crf) / 6) * r->width * r->height * s->frames;
-    double cap = r->max_kbps * 1000.0 * s->frames / s->fps;
+    double bits = 0.05 * exp2((23.0 - r->crf) / 6) * r->width * r->height * frames;
+    double cap = r->max_kbps * 1000.0 * frames / fps;
     return (r->max_kbps && bits > cap ? cap : bits) / 8;
 }
 
@@ -37,17 +37,22 @@ void check_summarise(const Campaign *c, CheckSummary *out)
 {
     const ShotSpec *s = any_shot(c);
     const VaeConfig *v = &c->model->vae;
-    *out = (CheckSummary){.duration_s = (double)s->frames / s->fps};
+    const CampaignLength length = campaign_length(c);
+    *out = (CheckSummary){.length = length, .duration_s = length.mean / s->fps};
     for (int64_t i = 0; i < c->clip_count; i++) out->refused += c->clip[i].refusal != NULL;
     int64_t made = c->clip_count - out->refused;
     out->shared = made - c->shot_count;
     out->videos = made * c->rendition_count;
-    for (int i = 0; i < c->rendition_count; i++) out->video_bytes += (double)made * estimate_bytes(&c->rendition[i], s);
+    for (int i = 0; i < c->rendition_count; i++)
+        out->video_bytes += (double)made * estimate_bytes(&c->rendition[i], length.mean, s->fps);
     out->picture_bytes = (double)made * PICTURES * BYTES_A_PIXEL * c->rendition[0].width * c->rendition[0].height;
-    double latent_frames =
-        c->model->dit.sound_count ? chain_latents(chain_clips(s->frames)) : (s->frames - 1) / v->scale_time + 1;
-    out->latents_bytes = (double)c->shot_count * v->z_dim * latent_frames * (s->height / v->scale_space) *
-                         (s->width / v->scale_space) * (double)sizeof(float);
+    for (int64_t i = 0; i < c->shot_count; i++) {
+        const int frames = c->shot[i].spec.frames, parts = chain_clips(frames);
+        if (i == 0 || parts < out->least_parts) out->least_parts = parts;
+        if (parts > out->most_parts) out->most_parts = parts;
+        out->latents_bytes += c->model->dit.sound_count ? chain_latents(parts) : (frames - 1) / v->scale_time + 1;
+    }
+    out->latents_bytes *= (double)v->z_dim * (s->height / v->scale_space) * (s->width / v->scale_space) * sizeof(float);
 }
 
 /* ---- for people ---- */
@@ -95,9 +100,15 @@ static void print_settings(const Campaign *c, const CheckSummary *sum, FILE *to)
     foreign_print(to, "  customers   %s: %s row%s, %d column%s\n", c->customers_file,
                   count_text(c->customers.row_count).text, plural_s(c->customers.row_count), c->customers.column_count,
                   plural_s(c->customers.column_count));
-    foreign_print(to, "  render      %dx%d, %d frame%s at %d per second = %.3g s, %d step%s, guidance %g", s->width,
-                  s->height, s->frames, plural_s(s->frames), s->fps, sum->duration_s, s->steps, plural_s(s->steps),
-                  s->guidance);
+    const CampaignLength *n = &sum->length;
+    foreign_print(to, "  render      %dx%d, ", s->width, s->height);
+    if (s->frames_most)
+        foreign_print(to, "as long as the voice: about %d to %d frames at %d per second = %.3g to %.3g s", n->least,
+                      n->most, s->fps, (double)n->least / s->fps, (double)n->most / s->fps);
+    else
+        foreign_print(to, "%d frame%s at %d per second = %.3g s", s->frames, plural_s(s->frames), s->fps,
+                      sum->duration_s);
+    foreign_print(to, ", %d step%s, guidance %g", s->steps, plural_s(s->steps), s->guidance);
     if (s->guidance_2 > 0) foreign_print(to, " then %g", s->guidance_2);
     foreign_print(to, ", %s%s%s\n", s->scheduler, *s->sigmas ? " on sigmas " : "", s->sigmas);
 }
@@ -121,10 +132,12 @@ static void print_limits(const Campaign *c, const CheckSummary *sum, FILE *to)
 
 static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
-    const int parts = chain_clips(any_shot(c)->frames);
-    if (c->model->dit.sound_count)
-        foreign_print(to, "  speaks      lips follow the row's voice; a render is made in %d piece%s\n", parts,
-                      plural_s(parts));
+    if (c->model->dit.sound_count && sum->least_parts < sum->most_parts)
+        foreign_print(to, "  speaks      lips follow the row's voice; a render is made in %d to %d pieces\n",
+                      sum->least_parts, sum->most_parts);
+    else if (c->model->dit.sound_count)
+        foreign_print(to, "  speaks      lips follow the row's voice; a render is made in %d piece%s\n",
+                      sum->most_parts, plural_s(sum->most_parts));
     if (c->media_count)
         foreign_print(to, "  pictures    %s different file%s\n", count_text(c->media_count).text,
                       plural_s(c->media_count));
@@ -278,6 +291,12 @@ static json_t *describe(const Campaign *c)
                   "frames", s->frames, "fps", s->fps, "duration_s", sum.duration_s, "steps", s->steps, "guidance",
                   s->guidance, "guidance_2", s->guidance_2, "flow_shift", s->flow_shift, "scheduler", s->scheduler);
     if (*s->sigmas) json_object_set_new(render, "sigmas", json_string(s->sigmas));
+    if (s->frames_most) {
+        json_object_set_new(render, "frames", json_integer((json_int_t)(sum.length.mean + 0.5)));
+        json_object_set_new(
+            render, "frames_follow_voice",
+            json_pack("{s:i,s:i,s:i}", "least", sum.length.least, "most", sum.length.most, "allowed", s->frames_most));
+    }
     if (!o || !counts || !render) abort(); /* texts are UTF-8 here: only memory can fail */
     set_path(o, "file", c->file);
     set_path(o, "model", c->model_folder);

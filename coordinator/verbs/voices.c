@@ -19,6 +19,7 @@
 #include "common/plural.h"
 #include "coordinator/campaign/campaign.h"
 #include "coordinator/campaign/finish_keys.h"
+#include "coordinator/campaign/length.h"
 #include "coordinator/verbs/verbs.h"
 
 typedef struct { /* one text as it is said, and who gets it */
@@ -202,8 +203,7 @@ Status verb_voices(int argc, char **argv, VoiceSay *say)
     Campaign *c = NULL;
     finish_keys_use(NULL); /* what is too long shall be heard, too */
     TRY(campaign_load(argv[first], &c));
-    Voices v = {
-        .folder = folder, .campaign = c, .say = say, .most = most, .shot_s = (double)c->base.frames / c->base.fps};
+    Voices v = {.folder = folder, .campaign = c, .say = say, .most = most, .shot_s = campaign_longest_s(&c->base)};
     Status status = make_all(&v);
     Said *s, *next;
     HASH_ITER(hh, v.said, s, next)

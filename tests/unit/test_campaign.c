@@ -372,14 +372,14 @@ static void test_types_and_ranges(void **state)
     const struct {
         const char *line, *fault;
     } wrong[] = {
-        {"frames: 5.5", "frames: \"5.5\", expected a whole number from 1 to 65536 frames"},
-        {"frames: \"5\"", "frames: the text \"5\", expected a whole number from 1 to 65536 frames"},
+        {"frames: 5.5", "frames: \"5.5\", expected voice or a whole number from 1 to 65536 frames"},
+        {"frames: \"5\"", "frames: the text \"5\", expected voice or a whole number from 1 to 65536 frames"},
         {"frames: 99999999999999999999",
-         "frames: \"99999999999999999999\", expected a whole number from 1 to 65536 frames"},
-        {"frames: [5]", "frames: a list, expected a whole number from 1 to 65536 frames"},
-        {"frames:", "frames: no value, expected a whole number from 1 to 65536 frames"},
-        {"frames: ~", "frames: no value, expected a whole number from 1 to 65536 frames"},
-        {"frames: 0x21", "frames: \"0x21\", expected a whole number from 1 to 65536 frames"},
+         "frames: \"99999999999999999999\", expected voice or a whole number from 1 to 65536 frames"},
+        {"frames: [5]", "frames: a list, expected voice or a whole number from 1 to 65536 frames"},
+        {"frames:", "frames: no value, expected voice or a whole number from 1 to 65536 frames"},
+        {"frames: ~", "frames: no value, expected voice or a whole number from 1 to 65536 frames"},
+        {"frames: 0x21", "frames: \"0x21\", expected voice or a whole number from 1 to 65536 frames"},
         {"fps: 241", "fps: \"241\", expected a whole number from 1 to 240 frames per second"},
         {"steps: 0", "steps: \"0\", expected a whole number from 1 to 1000 steps"},
         {"guidance: nan", "guidance: \"nan\", expected a number from 0 to 100"},

@@ -234,6 +234,30 @@ static void comes_and_goes_in_its_time(void **state)
     overlay_close(&o);
 }
 
+/* Of clips that are as long as their voices nobody knows when they end. */
+static void a_time_may_count_from_the_end(void **state)
+{
+    (void)state;
+    Overlay *o;
+    json_t *list = json_loads(
+               "[{\"text\":\"a\",\"place\":\"top\",\"from\":-1.5},{\"text\":\"b\",\"place\":\"left\",\"from\":-9},"
+               "{\"text\":\"c\",\"place\":\"right\",\"from\":2}]",
+               0, NULL),
+           *timed = overlay_timed(list, 4), *none = overlay_timed(NULL, 4);
+    static const double wanted[] = {2.5, 0, 2};
+    for (size_t i = 0; i < 3; i++)
+        assert_true(json_number_value(json_object_get(json_array_get(timed, i), "from")) == wanted[i]);
+    assert_true(json_number_value(json_object_get(json_array_get(list, 0), "from")) == -1.5);
+    assert_int_equal(json_array_size(none), 0);
+    OverlayFrame shorter = plain;
+    shorter.duration_s = 2;
+    assert_string_equal(overlay_open(timed, &shorter, &o).message,
+                        "overlays[0]: begins at 2.5 s, after the clip's end at 2 s; -2 is 2 s before the end");
+    json_decref(none);
+    json_decref(timed);
+    json_decref(list);
+}
+
 /* White letters on white: a box comes. On black: none. */
 static void sees_the_picture_beneath(void **state)
 {
@@ -597,6 +621,7 @@ int main(void)
         cmocka_unit_test(stays_in_the_safe_area),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(comes_and_goes_in_its_time),
+        cmocka_unit_test(a_time_may_count_from_the_end),
         cmocka_unit_test(sees_the_picture_beneath),
         cmocka_unit_test(check_names_every_fault),
         cmocka_unit_test(a_code_can_be_read),

@@ -131,6 +131,28 @@ static void test_what_is_said_counts(void **state)
     }
 }
 
+/* Its voice is in the key: neither what was planned nor the limit is, but that it follows the voice. */
+static void test_a_shot_that_follows_its_voice(void **state)
+{
+    (void)state;
+    ShotSpec s = plain(), back;
+    char number[HASH_TEXT], key[HASH_TEXT], other[HASH_TEXT];
+    shot_key(&s, model, number);
+    s.frames_most = 480;
+    shot_key(&s, model, key);
+    assert_string_not_equal(key, number);
+    char *text = shot_to_json(&s);
+    assert_int_equal(shot_from_json(text, &back).err, OK);
+    assert_int_equal(back.frames_most, 480);
+    s.frames_most = 160;
+    s.frames = 79;
+    shot_key(&s, model, other);
+    assert_string_equal(key, other);
+    free(text);
+    shot_clear(&back);
+    shot_clear(&s);
+}
+
 /* Campaigns of earlier versions share their shots with those of later ones. */
 static void test_a_shot_without_files_keeps_its_key(void **state)
 {
@@ -218,11 +240,9 @@ static void test_what_is_no_shot_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_text_says_all_of_it),
-        cmocka_unit_test(test_what_is_said_counts),
-        cmocka_unit_test(test_a_shot_without_files_keeps_its_key),
-        cmocka_unit_test(test_every_file_counts_by_content),
-        cmocka_unit_test(test_what_is_no_shot_is_named),
+        cmocka_unit_test(test_the_text_says_all_of_it),       cmocka_unit_test(test_what_is_said_counts),
+        cmocka_unit_test(test_a_shot_that_follows_its_voice), cmocka_unit_test(test_a_shot_without_files_keeps_its_key),
+        cmocka_unit_test(test_every_file_counts_by_content),  cmocka_unit_test(test_what_is_no_shot_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

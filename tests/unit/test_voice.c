@@ -263,6 +263,30 @@ static void what_is_too_long_is_said_faster_held_or_refused(void **state)
     }
 }
 
+/* The shortest shot in which the voice is not spoken faster, at every length: its sums and voice_fit's are the same. */
+static void a_shot_is_as_long_as_its_voice(void **state)
+{
+    (void)state;
+    json_t *spec = json_pack("{s:f}", "at", 0.3);
+    for (int64_t count = 1; count < 4 * SOUND_RATE; count += 997) {
+        Voice v = {.sound = {count, NULL}}; /* its samples are not looked at */
+        double over;
+        int frames = 0;
+        assert_int_equal(voice_follow(&v, spec, 16, 80, &frames).err, OK);
+        assert_true(voice_room_s(spec, frames / 16.0) >= sound_seconds(&v.sound));
+        assert_true(voice_room_s(spec, (frames - 1) / 16.0) < sound_seconds(&v.sound));
+        assert_int_equal(voice_fit(&v, spec, voice_room_s(spec, frames / 16.0), &over).err, OK);
+        assert_int_equal(v.sound.count, count);
+    }
+    Voice v = {.sound = {SOUND_RATE * 46 / 10, NULL}};
+    int frames = 0;
+    assert_int_equal(voice_follow(&v, spec, 16, 80, &frames).err, OK);
+    assert_int_equal(frames, 80);
+    v.sound.count += 10;
+    assert_int_equal(voice_follow(&v, spec, 16, 80, &frames).err, ERR_CLIP);
+    json_decref(spec);
+}
+
 static void a_recording_is_read(void **state)
 {
     Voice v;
@@ -357,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_consent_must_be_echoed),
         cmocka_unit_test(words_are_laid_over_what_was_said),
         cmocka_unit_test(what_is_too_long_is_said_faster_held_or_refused),
+        cmocka_unit_test(a_shot_is_as_long_as_its_voice),
         cmocka_unit_test(a_recording_is_read),
         cmocka_unit_test(a_shot_has_one_sound),
         cmocka_unit_test(what_a_kill_left_is_swept),

@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "common/json_member.h"
 #include "worker/cameo/likeness.h"
+#include "worker/finish/overlay.h"
 
 /* `voice: cameo`: with a person's own voice, which the engine reads from a descriptor that it inherits. What it speaks is kept for nobody: a
  * kill leaves it in the lease's folder, which goes. */
@@ -81,8 +82,7 @@ static void open_subtitles(const json_t *voice, const char *wanted, Extras *e)
 
 static void gather_overlays(const FinishSpec *spec, Extras *e)
 {
-    const json_t *own = finish_spec_get(spec, "overlays");
-    e->overlays = json_is_array(own) ? json_deep_copy(own) : json_array();
+    e->overlays = overlay_timed(finish_spec_get(spec, "overlays"), e->duration_s);
     if (!e->is_burned) return;
     json_t *burned = subtitles_overlays(&e->subtitles, finish_spec_get(spec, "subtitle_style"));
     json_array_extend(e->overlays, burned);

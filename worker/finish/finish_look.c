@@ -14,6 +14,7 @@
 #include "common/json_member.h"
 #include "common/moment.h"
 #include "worker/finish/label.h"
+#include "worker/finish/looked.h"
 #include "worker/finish/overlay.h"
 #include "worker/finish/voice.h"
 
@@ -21,8 +22,7 @@ enum {
     MOST_BY_COMMAND = 10, /* of the longest texts; and of tries */
     LOOK_S = 60,
     MOST_PROCESSES = 16,
-    MOST_FAULTS = 100 /* of a process */,
-    CACHE_BYTES = 64 << 20
+    MOST_FAULTS = 100 /* of a process */
 };
 
 static void add_fault(Look *l, Fault f)
@@ -83,7 +83,7 @@ Unit *finish_look_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voi
     Unit *u;
     hash_end(key, text);
     HASH_FIND_STR(l->by_key, text, u);
-    if (u) return NULL;
+    if (u) return u;
     u = memory_get(1, sizeof *u);
     *u = (Unit){.clip = clip, .weight = weight, .is_voice = is_voice};
     memcpy(u->key, text, sizeof u->key);
@@ -148,13 +148,15 @@ static void count_fault(void *self, const char *field, const char *message)
     finish_look_fault(c->look, c->clip, field, message);
 }
 
-/* How long the clip is at least: where a platform wants more than the render has, the last frame is held. */
-static double least_s(const Look *l, const FinishSpec *spec)
+/* How long a clip of such a shot is at least: where a platform wants more than the render has, the last frame is held. */
+static double least_of(const FinishSpec *spec, double shot_s)
 {
-    double least = l->job->shot_s;
+    double least = shot_s;
     for (int i = 0; i < spec->rendition_count; i++) least = fmax(least, spec->rendition[i].min_s);
     return least;
 }
+
+static double least_s(const Look *l, const FinishSpec *spec) { return least_of(spec, l->job->shot_s); }
 
 /* What is quick is done at once; the rest is gathered. */
 static Status gather(Look *l, int64_t clip)
@@ -162,10 +164,11 @@ static Status gather(Look *l, int64_t clip)
     FinishSpec spec;
     Status status = finish_spec_read(l->job->campaign, l->job->clip[clip], &spec);
     if (!failed(status)) {
-        const json_t *overlays = finish_spec_get(&spec, "overlays");
+        json_t *overlays = overlay_timed(finish_spec_get(&spec, "overlays"), least_s(l, &spec));
         Counted c = {l, clip, 0};
         overlay_check(overlays, least_s(l, &spec), count_fault, &c);
         if (c.count == 0) add_layout(l, clip, &spec, overlays);
+        json_decref(overlays);
         look_at_music(l, clip, finish_spec_get(&spec, "music"));
         finish_look_add_voice(l, clip, finish_spec_get(&spec, "voice"));
     }
@@ -187,7 +190,9 @@ static Status read_codes(Overlay *o, const Label *label, const char *kind)
 /* A frame of each rendition's shape: what does not fit in one of them is said once. */
 static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
 {
-    for (int i = 0; i < spec->rendition_count; i++) {
+    json_t *overlays = overlay_timed(finish_spec_get(spec, "overlays"), clip_s);
+    bool well = true;
+    for (int i = 0; i < spec->rendition_count && well; i++) {
         const Rendition *r = &spec->rendition[i];
         if (!r->width) continue;
         Box safe = {(int)(r->width * r->safe_left / 100), (int)(r->height * r->safe_top / 100), 0, 0};
@@ -198,7 +203,7 @@ static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
         Overlay *o = NULL;
         Status status = label_open(finish_spec_get(spec, "label"), r->width, r->height, safe, &label);
         f.label = label_box(label);
-        if (!failed(status)) status = overlay_open(finish_spec_get(spec, "overlays"), &f, &o);
+        if (!failed(status)) status = overlay_open(overlays, &f, &o);
         if (!failed(status)) status = read_codes(o, label, r->kind);
         if (failed(status)) {
             size_t n = strcspn(status.message, ":");
@@ -211,8 +216,9 @@ static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
         }
         overlay_close(&o);
         label_close(&label);
-        if (failed(status)) return;
+        well = !failed(status);
     }
+    json_decref(overlays);
 }
 
 static void look_at_unit(Look *l, Unit *u)
@@ -232,7 +238,7 @@ static void work(Look *l, int number, int step, int64_t end_ms, FILE *out)
 {
     for (int i = number; i < l->count && moment_ms() < end_ms && l->fault_count < MOST_FAULTS; i += step) {
         look_at_unit(l, l->unit[i]);
-        fprintf(out, "done %d %d\n", i, l->unit[i]->is_noted);
+        fprintf(out, "done %d %d %d\n", i, l->unit[i]->is_noted, l->unit[i]->frames);
     }
     for (int i = 0; i < l->fault_count; i++) {
         const Fault *f = &l->fault[i];
@@ -246,8 +252,9 @@ static void work(Look *l, int number, int step, int64_t end_ms, FILE *out)
 
 static void take_line(Look *l, const char *line)
 {
-    int i, noted, n = 0;
-    if (sscanf(line, "done %d %d%n", &i, &noted, &n) == 2 && n && i >= 0 && i < l->count) {
+    int i, noted, frames;
+    if (sscanf(line, "done %d %d %d", &i, &noted, &frames) == 3 && i >= 0 && i < l->count) {
+        l->unit[i]->frames = frames;
         l->done[i] = true;
         l->unit[i]->is_noted = noted;
     }
@@ -355,28 +362,14 @@ static void order_units(Look *l, int64_t *left)
 
 /* ---- what was well before ------------------------------------------------------------------------------------------------------------ */
 
-static char *cache_file(void)
+static void recall(void *self, const char *key, int frames)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *folder = cache && *cache ? path_join(cache, "reelwright")
-                   : home && *home ? path_join(home, ".cache/reelwright")
-                                   : NULL;
-    char *file = folder && !failed(file_make_folders(folder)) ? path_join(folder, "looked") : NULL;
-    free(folder);
-    return file;
-}
-
-static void recall(Look *l, const char *file)
-{
-    char line[HASH_TEXT + 2];
+    const Look *l = self;
     Unit *u;
-    FILE *f = file ? fopen(file, "re") : NULL;
-    while (f && fgets(line, sizeof line, f)) {
-        line[strcspn(line, "\n")] = 0;
-        HASH_FIND_STR(l->by_key, line, u);
-        if (u) u->is_known = true;
-    }
-    if (f) fclose(f);
+    HASH_FIND_STR(l->by_key, key, u);
+    if (!u) return;
+    u->is_known = true;
+    u->frames = frames;
 }
 
 static bool has_fault(const Look *l, int64_t clip)
@@ -386,13 +379,13 @@ static bool has_fault(const Look *l, int64_t clip)
     return false;
 }
 
-static void remember(const Look *l, const char *file)
+static void remember(const Look *l)
 {
-    int64_t bytes = 0;
-    const bool full = file && !failed(file_size(file, &bytes)) && bytes > CACHE_BYTES;
-    FILE *f = file && l->count ? fopen(file, full ? "we" : "ae") : NULL;
-    for (int i = 0; f && i < l->count; i++)
-        if (l->done[i] && !l->unit[i]->is_noted && !has_fault(l, l->unit[i]->clip)) fprintf(f, "%s\n", l->unit[i]->key);
+    FILE *f = l->count ? looked_open() : NULL;
+    for (int i = 0; f && i < l->count; i++) {
+        const Unit *u = l->unit[i];
+        if (l->done[i] && !u->is_noted && !has_fault(l, u->clip)) looked_add(f, u->key, u->frames);
+    }
     if (f) fclose(f);
 }
 
@@ -422,6 +415,22 @@ static void tell(Look *l, int64_t voices)
     if (texts || voices) l->job->left(l->job->self, texts, voices);
 }
 
+/* How long the clips are whose voices were measured, and what begins in them too late to be seen. */
+static void tell_lengths(Look *l)
+{
+    for (int64_t i = 0; i < l->job->count; i++) {
+        const int frames = l->voice[i] ? l->voice[i]->frames : 0;
+        FinishSpec spec;
+        if (!frames || failed(finish_spec_read(l->job->campaign, l->job->clip[i], &spec))) continue;
+        Counted c = {l, i, 0};
+        l->job->lasts(l->job->self, i, frames);
+        if (l->fault_count < MOST_FAULTS)
+            overlay_check_begins(finish_spec_get(&spec, "overlays"),
+                                 least_of(&spec, (double)frames / l->job->follows_fps), count_fault, &c);
+        finish_spec_clear(&spec);
+    }
+}
+
 static void clear(Look *l)
 {
     Unit *u, *next;
@@ -436,24 +445,24 @@ static void clear(Look *l)
     }
     free(l->fault);
     free(l->unit);
+    free(l->voice);
     free(l->done);
 }
 
 Status finish_look(const FinishLookJob *job)
 {
-    Look l = {.job = job};
+    Look l = {.job = job, .voice = job->follows_fps ? memory_get((size_t)job->count + 1, sizeof(Unit *)) : NULL};
     const int64_t end_ms = moment_ms() + LOOK_S * 1000;
     int64_t voices = 0;
     Status status = status_ok();
     for (int64_t i = 0; i < job->count && !failed(status); i++) status = gather(&l, i);
     if (!failed(status)) {
-        char *file = cache_file();
-        recall(&l, file);
+        looked_recall(recall, &l);
         order_units(&l, &voices);
         if (l.count) work_by_processes(&l, end_ms);
-        remember(&l, file);
+        remember(&l);
+        if (l.voice) tell_lengths(&l);
         tell(&l, voices);
-        free(file);
     }
     clear(&l);
     return status;

@@ -18,6 +18,7 @@ typedef struct { /* a set of texts to lay out, or a voice to measure; those that
     char key[HASH_TEXT];
     int64_t clip; /* the first that has it */
     int weight;   /* how long its texts are; then its rank among its kind by that */
+    int frames;   /* of the clips that follow this voice; 0: not known */
     bool is_voice, is_try /* of an engine, with a text that surely fits */, is_known, is_noted;
 } Unit;
 
@@ -30,7 +31,8 @@ typedef struct {
 typedef struct {
     const FinishLookJob *job;
     Unit *by_key;
-    Unit **unit; /* [count], the longest first */
+    Unit **unit;  /* [count], the longest first */
+    Unit **voice; /* [job->count], where shots follow their voices: what each clip says; NULL: not to be measured */
     int count;
     bool *done; /* [count] */
     Fault *fault;
@@ -45,7 +47,7 @@ void finish_look_note(Look *l, int64_t clip, const char *member, const char *mes
 Hash *finish_look_key(const Look *l, const char *kind);
 void finish_look_key_document(Hash *h, const char *name, const json_t *o);
 void finish_look_key_file(Hash *h, const char *file); /* what lies in a file may change under its name */
-/* Takes the key. NULL: a unit with that key was there. */
+/* Takes the key. The unit may have been there. */
 Unit *finish_look_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voice);
 
 /* ---- voices: finish_look_voice.c ---- */

@@ -58,8 +58,7 @@ static void add_try(Look *l, int64_t clip, const json_t *voice)
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
         finish_look_key_document(key, part[i], json_object_get(voice, part[i]));
     add_command(key, member_text(voice, "engine", ""));
-    Unit *u = finish_look_unit(l, key, clip, INT32_MAX, true);
-    if (u) u->is_try = true;
+    finish_look_unit(l, key, clip, INT32_MAX, true)->is_try = true;
 }
 
 void finish_look_add_voice(Look *l, int64_t clip, const json_t *voice)
@@ -69,12 +68,13 @@ void finish_look_add_voice(Look *l, int64_t clip, const json_t *voice)
     if (!voice) return;
     const double room = voice_room_s(voice, l->job->shot_s);
     if (room <= 0) return finish_look_fault(l, clip, "voice", "voice.at is beyond the clip's end");
-    if (!recorded && characters(said) * SLOWEST_S <= room) return add_try(l, clip, voice);
+    if (!recorded && !l->voice && characters(said) * SLOWEST_S <= room) return add_try(l, clip, voice);
     Hash *key = finish_look_key(l, "voice");
     finish_look_key_document(key, "voice", voice);
     finish_look_key_file(key, member_text(voice, "file", ""));
     add_command(key, member_text(voice, "engine", ""));
-    finish_look_unit(l, key, clip, recorded ? INT32_MAX : characters(said), true);
+    Unit *u = finish_look_unit(l, key, clip, recorded ? INT32_MAX : characters(said), true);
+    if (l->voice) l->voice[clip] = u;
 }
 
 /* What a command is tried with: no customer's text, which it may fail on by itself, or send elsewhere; and less time, for `check` is waited
@@ -111,6 +111,7 @@ static void try_command(Look *l, Unit *u, const json_t *voice)
 
 void finish_look_at_voice(Look *l, Unit *u, const json_t *voice)
 {
+    const int fps = l->job->follows_fps;
     double over;
     Voice v;
     if (u->is_try && is_by_command(voice)) return try_command(l, u, voice);
@@ -119,7 +120,9 @@ void finish_look_at_voice(Look *l, Unit *u, const json_t *voice)
         u->is_noted = true;
         finish_look_note(l, u->clip, "voice.file", finish_look_open_end, 0);
     }
-    if (!failed(status)) status = voice_fit(&v, voice, voice_room_s(voice, l->job->shot_s), &over);
+    if (!failed(status))
+        status = fps ? voice_follow(&v, voice, fps, (int)(l->job->shot_s * fps + 0.5), &u->frames)
+                     : voice_fit(&v, voice, voice_room_s(voice, l->job->shot_s), &over);
     voice_clear(&v);
     if (failed(status))
         finish_look_fault(l, u->clip, u->is_try ? "voice.language" : "voice", without_member(status.message));

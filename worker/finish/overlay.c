@@ -229,12 +229,39 @@ static double end_of(const json_t *o, double duration_s)
     return to > 0 && to < duration_s ? to : duration_s;
 }
 
+json_t *overlay_timed(const json_t *list, double duration_s)
+{
+    json_t *timed = json_is_array(list) ? json_deep_copy(list) : json_array(), *o;
+    size_t i;
+    json_array_foreach(timed, i, o)
+    {
+        const double from = member_number(o, "from", 0);
+        if (from < 0) json_object_set_new(o, "from", json_real(fmax(0, duration_s + from)));
+    }
+    return timed;
+}
+
+static bool begins_late(const json_t *o, double duration_s, char **message)
+{
+    const double from = member_number(o, "from", 0);
+    if (from < duration_s || json_is_true(json_object_get(o, "subtitle"))) return false;
+    *message =
+        text_format("begins at %.3g s, after the clip's end at %.3g s; -2 is 2 s before the end", from, duration_s);
+    return true;
+}
+
 static Status open_item(const json_t *o, const OverlayFrame *f, Item *item)
 {
+    char *message;
     int place = place_of(o);
     if (place < 0)
         return status_fail(ERR_INPUT, "place = %s, expected lower-third, top-left, end-card ...",
                            member_text(o, "place", ""));
+    if (begins_late(o, f->duration_s, &message)) {
+        const Status status = status_fail(ERR_CLIP, "%s", message);
+        free(message);
+        return status;
+    }
     item->from_s = member_number(o, "from", 0);
     item->to_s = end_of(o, f->duration_s);
     item->fade_s = member_number(o, "fade", 0.25);
@@ -471,17 +498,22 @@ static void check_pair(const json_t *list, size_t i, double duration_s, const Fi
     }
 }
 
+void overlay_check_begins(const json_t *list, double duration_s, OverlayFault *found, void *self)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        char *message;
+        if (!begins_late(json_array_get(list, i), duration_s, &message)) continue;
+        find(&(Finder){found, self, i}, "from", message);
+        free(message);
+    }
+}
+
 void overlay_check(const json_t *list, double duration_s, OverlayFault *found, void *self)
 {
+    overlay_check_begins(list, duration_s, found, self);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *o = json_array_get(list, i);
         Finder f = {found, self, i};
-        if (member_number(o, "from", 0) >= duration_s) {
-            char *message = text_format("begins at %.3g s, after the clip's end at %.3g s", member_number(o, "from", 0),
-                                        duration_s);
-            find(&f, "from", message);
-            free(message);
-        }
         if (json_object_get(o, "text")) check_text(o, &f);
         if (json_object_get(o, "image")) {
             Status status = logo_check(member_text(o, "image", ""));

@@ -23,6 +23,21 @@ static const double TAIL_S = 0.1;   /* between the last word and the clip's end 
 double voice_begin_s(const json_t *spec) { return member_number(spec, "at", 0.3); }
 double voice_room_s(const json_t *spec, double shot_s) { return shot_s - voice_begin_s(spec) - TAIL_S; }
 
+Status voice_follow(const Voice *v, const json_t *spec, int fps, int most, int *frames)
+{
+    const double length = sound_seconds(&v->sound), end_s = voice_begin_s(spec) + length + TAIL_S;
+    if (end_s * fps > most)
+        return status_fail(
+            ERR_CLIP,
+            "voice: the clip would take %.2f s, expected at most %.2f s: shorten the text, or give a greater "
+            "voice.longest",
+            end_s, (double)most / fps);
+    *frames = (int)(end_s * fps);
+    while (voice_room_s(spec, (double)*frames / fps) < length)
+        ++*frames; /* voice_fit's own sums: it then changes nothing */
+    return status_ok();
+}
+
 void voice_clear(Voice *v)
 {
     sound_clear(&v->sound);

@@ -51,6 +51,9 @@ bool voice_is_at(const json_t *spec, const char *place);
 
 /* How long it may take in a shot of shot_s seconds: from `at` to a moment before the end. */
 double voice_room_s(const json_t *spec, double shot_s);
+/* Frames of the shortest shot that has room for it: what a shot takes that is as long as its voice. By the voice alone, so that all choose the
+ * same. ERR_CLIP: more than `most`. */
+Status voice_follow(const Voice *v, const json_t *spec, int fps, int most, int *frames);
 /* Makes it end within room_s, as too_long allows. *over_s: how long the last frame must be held. ERR_CLIP: it is refused. */
 Status voice_fit(Voice *v, const json_t *spec, double room_s, double *over_s);
 double voice_begin_s(const json_t *spec); /* `at` */

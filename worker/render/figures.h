@@ -2,11 +2,12 @@
  * with the lease's result (LeaseResult.figures) into the ledger, from which a record of nights is made (coordinator/plan/record.h).
  *
  *   {"peak": {"start" | "load" | "text" | "denoise" | "decode" | "finish": bytes}, "ranks": 2, "first_frame_s": 0.2,
- *    "gates_s": 0.1, "watermark_s": 0.1, "credentials_s": 0.1}
+ *    "frames": 77, "gates_s": 0.1, "watermark_s": 0.1, "credentials_s": 0.1}
  *
  * peak: the most memory that the process has had by the end of that stage; only of stages in which it grew, so that most leases have none.
- * "start": before a worker's first lease. ranks: of the group, where there are several. first_frame_s: from the lease's beginning. The last
- * three: parts of a finish; each is left out where the campaign asks for none. */
+ * "start": before a worker's first lease. ranks: of the group, where there are several. first_frame_s: from the lease's beginning.
+ * frames: of a shot that follows its voice, for the campaign did not know them. The last three: parts of a finish; each is left out where
+ * the campaign asks for none. */
 #ifndef REELWRIGHT_FIGURES_H
 #define REELWRIGHT_FIGURES_H
 

@@ -73,7 +73,7 @@ static double patience_s(const json_t *spec)
     return 60 + json_number_value(limit) * (1 + json_number_value(retries));
 }
 
-static Status make(const ShotSpec *shot, const char *place, Progress progress, float **pcm, int64_t *count, bool *fresh)
+static Status make(ShotSpec *shot, const char *place, Progress progress, float **pcm, int64_t *count, bool *fresh)
 {
     json_t *spec = json_loads(shot->media->speech, 0, NULL);
     Wanted wanted = {spec, place};
@@ -85,6 +85,8 @@ static Status make(const ShotSpec *shot, const char *place, Progress progress, f
     *fresh = !has_come(&wanted);
     if (!failed(status)) status = make_voice(spec, place, &v);
     turn_end(&turn);
+    if (!failed(status) && shot->frames_most)
+        status = voice_follow(&v, spec, shot->fps, shot->frames_most, &shot->frames);
     if (!failed(status)) status = lay(spec, (double)shot->frames / shot->fps, &v, &sound);
     if (!failed(status)) status = sound_hear(&sound, pcm, count);
     status = told(status, spec);
@@ -94,7 +96,7 @@ static Status make(const ShotSpec *shot, const char *place, Progress progress, f
     return status;
 }
 
-Status speech_hear(Coll *group, const ShotSpec *shot, const char *place, Progress progress, MediaPixels *p, bool *fresh)
+Status speech_hear(Coll *group, ShotSpec *shot, const char *place, Progress progress, MediaPixels *p, bool *fresh)
 {
     float *pcm = NULL;
     int64_t count = 0;
@@ -104,11 +106,21 @@ Status speech_hear(Coll *group, const ShotSpec *shot, const char *place, Progres
     if (group->rank == 0) status = make(shot, place, progress, &pcm, &count, fresh);
     TRY_OUT(coll_agree(group, status));
     TRY_OUT(coll_host_broadcast(group, &count, sizeof count, 0));
+    TRY_OUT(coll_host_broadcast(group, &shot->frames, sizeof shot->frames, 0));
     if (!pcm) TRY_MEMORY_OUT(pcm, count);
     TRY_OUT(coll_host_broadcast(group, pcm, (size_t)count * sizeof *pcm, 0));
     conditions_hear(p, pcm, count);
     pcm = NULL;
 out:
     free(pcm);
+    return status;
+}
+
+Status speech_measure(const json_t *spec, const char *place, ShotSpec *shot)
+{
+    Voice v = {0};
+    Status status = voice_read_at(spec, place, &v);
+    if (!failed(status)) status = voice_follow(&v, spec, shot->fps, shot->frames_most, &shot->frames);
+    voice_clear(&v);
     return status;
 }

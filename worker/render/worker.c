@@ -97,7 +97,7 @@ static Status read_conditions(const Lease *l, const ModelConfig *c, MediaPixels 
 }
 
 /* What the model hears, made first; latents that followed another sound are not gone on from. */
-static Status hear_speech(Worker *w, const Lease *l, const char *latents, Progress progress, MediaPixels *pixels)
+static Status hear_speech(Worker *w, Lease *l, const char *latents, Progress progress, MediaPixels *pixels)
 {
     char *place = speech_place(&l->shot, l->campaign_folder, l->key);
     bool fresh;
@@ -136,7 +136,7 @@ out:
     return status;
 }
 
-static Status render_lease(Worker *w, const Lease *l, Progress progress, LeaseResult *result)
+static Status render_lease(Worker *w, Lease *l, Progress progress, LeaseResult *result)
 {
     RenderedLatents latents = {0};
     MediaPixels pixels = {0};
@@ -190,21 +190,23 @@ static Status check_master(Worker *w, const Lease *l, const char *master)
 }
 
 /* A master whose sound is gone is none: another voice would not fit the lips. */
-static Status check_speech(const FinishJob *job)
+static Status check_speech(const FinishJob *job, ShotSpec *shot)
 {
     const json_t *voice = finish_spec_get(job->spec, "voice");
-    if (!job->speech || !voice || voice_is_at(voice, job->speech)) return status_ok();
-    return status_fail(ERR_RETRY, "voice: the sound that the lips follow is gone; the shot is rendered again");
+    if (!job->speech || !voice) return status_ok();
+    if (!voice_is_at(voice, job->speech))
+        return status_fail(ERR_RETRY, "voice: the sound that the lips follow is gone; the shot is rendered again");
+    return shot->frames_most ? speech_measure(voice, job->speech, shot) : status_ok();
 }
 
-static Status finish_one(Worker *w, const Lease *l, const FinishJob *job, Progress progress, LeaseResult *result)
+static Status finish_one(Worker *w, Lease *l, const FinishJob *job, Progress progress, LeaseResult *result)
 {
     bool bad = false;
     if (progress.at) TRY(progress.at(progress.self, "finish", 0, l->shot.frames));
     TRY(likeness_check(l->finish, l->clip_finish));
     TRY(file_make_folders(job->folder));
     if (finish_again(&w->again, l, job, &result->clip)) return status_ok();
-    Status status = check_speech(job);
+    Status status = check_speech(job, &l->shot);
     if (!failed(status)) status = check_master(w, l, job->master);
     if (failed(status))
         bad = status.err == ERR_RETRY;
@@ -216,7 +218,7 @@ static Status finish_one(Worker *w, const Lease *l, const FinishJob *job, Progre
     return status;
 }
 
-static Status finish_lease(Worker *w, const Lease *l, Progress progress, FinishTook *took, LeaseResult *result)
+static Status finish_lease(Worker *w, Lease *l, Progress progress, FinishTook *took, LeaseResult *result)
 {
     FinishSpec spec;
     char *work = lease_work_folder(l->lease), *folder = path_join(l->campaign_folder, work),
@@ -274,10 +276,11 @@ static bool is_disk_full(Status s, const char *campaign_folder)
     return full && !file_has_room(campaign_folder, ROOM_BYTES);
 }
 
-static char *figures_text(Worker *w, const FinishTook *took)
+static char *figures_text(Worker *w, const Lease *l, const FinishTook *took)
 {
     json_t *all = figures_end(&w->figures);
     if (w->group->size > 1) json_object_set_new(all, "ranks", json_integer(w->group->size));
+    if (l->shot.frames_most) json_object_set_new(all, "frames", json_integer(l->shot.frames));
     if (took->gates_s > 0) json_object_set_new(all, "gates_s", json_real(took->gates_s));
     if (took->watermark_s > 0) json_object_set_new(all, "watermark_s", json_real(took->watermark_s));
     if (took->credentials_s > 0) json_object_set_new(all, "credentials_s", json_real(took->credentials_s));
@@ -293,9 +296,9 @@ void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResu
     const bool renders = lease->kind == LEASE_RENDER;
     progress = figures_begin(&w->figures, progress);
     FinishTook took = {0};
-    Status status =
-        renders ? render_lease(w, lease, progress, result) : finish_lease(w, lease, progress, &took, result);
-    result->figures = figures_text(w, &took);
+    Lease own = *lease; /* of which a shot's length may change; texts are the caller's */
+    Status status = renders ? render_lease(w, &own, progress, result) : finish_lease(w, &own, progress, &took, result);
+    result->figures = figures_text(w, &own, &took);
     if (!failed(status)) status = provoke_at("report", NULL, 0);
     result->err = (int)status.err;
     result->reason = text_copy(status.message);
