@@ -93,16 +93,32 @@ static Status plan_steps(Denoise *d, const ShotSpec *s)
 
 /* ---- a model that speaks ---------------------------------------------------------------------------------------------------- */
 
+/* How much of each layer of what is heard counts: the transformer's weights say it, which is not loaded yet. */
+static Status read_shares(Engine *e, float **shares)
+{
+    WeightSource *source = NULL;
+    *shares = memory_get((size_t)e->config->dit.sound_states, sizeof **shares);
+    Status status = engine_open_source(e, PART_DIT, &source);
+    if (!failed(status)) weights_adapt(source, e->adapters[0]);
+    if (!failed(status)) status = dit_sound_shares(&e->config->dit, source, e->be, *shares);
+    engine_close_source(e, &source);
+    return coll_agree(e->group, status);
+}
+
 /* What is shown begins with the frame CHAIN_DROPPED, so there the sound begins: before it there is silence. */
 static Status hear(Denoise *d, const Conditions *given)
 {
     const int64_t silent = CHAIN_DROPPED * SPEECH_RATE / CHAIN_FPS, count = given->sound_samples + silent;
-    float *sound;
-    TRY(engine_need(d->e, PART_SPEECH));
-    TRY_MEMORY(sound, count);
+    float *sound = NULL, *shares = NULL;
+    Status status = engine_need(d->e, PART_SPEECH);
+    TRY_OUT(status);
+    TRY_OUT(read_shares(d->e, &shares));
+    TRY_MEMORY_OUT(sound, count);
     for (int64_t i = 0; i < count; i++) sound[i] = i < silent ? 0 : given->sound[i - silent];
-    Status status = speech_features(d->e->speech, sound, count, tracing(d), &d->clips.features);
+    status = speech_features(d->e->speech, shares, sound, count, tracing(d), &d->clips.features);
+out:
     free(sound);
+    free(shares);
     const Status computed = engine_take_failure(d->e);
     return failed(status) ? status : computed;
 }

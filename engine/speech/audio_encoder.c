@@ -1,6 +1,5 @@
 #include "audio_encoder.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "common/file.h"
@@ -60,6 +59,20 @@ void audio_encoder_add(AudioEncoder *a, WeightPlan *plan, const char *prefix)
     halving->stride = 2;
 }
 
+Status audio_encoder_shares(const AudioConfig *c, WeightSource *source, const char *prefix, Backend *be, float *shares)
+{
+    AudioEncoder a = {.config = *c};
+    WeightPlan plan = {0};
+    set_sizes(weights_add_group(&plan, &a, root_rows, 1, "%s", prefix), c);
+    Status status = weights_load(&plan, source, be);
+    if (!failed(status)) {
+        backend_download(be, a.shares, shares);
+        weights_free(&plan, be);
+    }
+    weights_plan_clear(&plan);
+    return status;
+}
+
 void audio_encoder_free(AudioEncoder **a)
 {
     free(*a);
@@ -68,26 +81,17 @@ void audio_encoder_free(AudioEncoder **a)
 
 /* ---- the encoder ---------------------------------------------------------------------------------------------------------- */
 
-/* -> [motion + frames, width]: each frame's layers by their shares, the first one repeated before it */
-static Tensor mix(const AudioEncoder *a, Backend *be, const float *clip)
+/* -> [motion + frames, width]: the clip's frames, the first one repeated before it */
+static Tensor heard(const AudioEncoder *a, Backend *be, const float *clip)
 {
-    const AudioConfig *c = &a->config;
-    const int64_t frames = CHAIN_CLIP_FRAMES, rows = CHAIN_MOTION_FRAMES + frames, width = c->width;
+    const int64_t frames = CHAIN_CLIP_FRAMES, rows = CHAIN_MOTION_FRAMES + frames, width = a->config.width;
     if (!clip) return backend_zeros(be, 2, (int64_t[]){rows, width});
-    float *share = memory_get((size_t)c->layers, sizeof *share), *mixed = memory_get((size_t)rows, (size_t)width * 4);
-    double sum = 0;
-    backend_download(be, a->shares, share);
-    for (int i = 0; i < c->layers; i++) sum += (share[i] /= 1 + expf(-share[i]));
+    float *row = memory_get((size_t)(rows * width), sizeof *row);
     for (int64_t d = 0; d < width; d++)
-        for (int64_t f = 0; f < rows; f++) {
-            const int64_t from = f < CHAIN_MOTION_FRAMES ? 0 : f - CHAIN_MOTION_FRAMES;
-            double x = 0;
-            for (int i = 0; i < c->layers; i++) x += (double)clip[(i * width + d) * frames + from] * share[i];
-            mixed[f * width + d] = (float)(x / sum);
-        }
-    Tensor t = backend_upload(be, mixed, 2, (int64_t[]){rows, width});
-    free(share);
-    free(mixed);
+        for (int64_t f = 0; f < rows; f++)
+            row[f * width + d] = clip[d * frames + (f < CHAIN_MOTION_FRAMES ? 0 : f - CHAIN_MOTION_FRAMES)];
+    Tensor t = backend_upload(be, row, 2, (int64_t[]){rows, width});
+    free(row);
     return t;
 }
 
@@ -131,7 +135,7 @@ AudioTokens audio_encoder_run(const AudioEncoder *a, Backend *be, const float *c
     Tensor local = backend_alloc(be, F32, 2, (int64_t[]){latents, (c->tokens + 1) * dim});
     Tensor global = backend_alloc(be, F32, 2, (int64_t[]){latents, dim});
     ArenaMark mark = backend_mark(be);
-    Tensor x = mix(a, be, clip), all = causal(be, x, &a->local);
+    Tensor x = heard(a, be, clip), all = causal(be, x, &a->local);
     for (int i = 0; i < c->tokens; i++) {
         ArenaMark inner = backend_mark(be);
         put_token(be, local, halve_twice(a, be, op_columns(be, all, i * quarter, quarter)), i);

@@ -1,6 +1,6 @@
 /* audio_encoder.h - the part of a speaking transformer that makes tokens of what Speech heard; its weights are in the transformer's file.
  *
- * Of each frame the layers are mixed, SiLU(w) their shares; three causal convolutions take four frames together. The clip's first frame,
+ * Of each frame the layers are mixed, SiLU(w) their shares, which Speech does; three causal convolutions take four frames together. The clip's first frame,
  * many times, stands for the frames before it, of which nothing is kept.
  * Source: Wan2.2's wan/modules/s2v/audio_utils.py and auxi_blocks.py (CausalAudioEncoder, MotionEncoder_tc). */
 #ifndef REELWRIGHT_AUDIO_ENCODER_H
@@ -25,11 +25,14 @@ AudioEncoder *audio_encoder_new(const AudioConfig *c);
 void audio_encoder_add(AudioEncoder *a, WeightPlan *plan, const char *prefix);
 void audio_encoder_free(AudioEncoder **a);
 
+/* The weights of the mixture alone, [layers]: read from the transformer's file before the transformer is loaded. */
+Status audio_encoder_shares(const AudioConfig *c, WeightSource *source, const char *prefix, Backend *be, float *shares);
+
 typedef struct {   /* fp32, in the arena */
     Tensor local;  /* [CHAIN_CLIP_LATENTS * (tokens + 1), dim]: the last of each latent frame is the padding token */
     Tensor global; /* [CHAIN_CLIP_LATENTS, dim] */
 } AudioTokens;
-/* clip: speech_clip, [layers][width][CHAIN_CLIP_FRAMES] on the host, or NULL: nothing is heard, as the unconditional branch has it. */
+/* clip: speech_clip, [width][CHAIN_CLIP_FRAMES] on the host, or NULL: nothing is heard, as the unconditional branch has it. */
 AudioTokens audio_encoder_run(const AudioEncoder *a, Backend *be, const float *clip);
 
 #endif

@@ -98,16 +98,23 @@ static void add_positions(const Speech *s, Tensor x)
 
 /* ---- the encoder ----------------------------------------------------------------------------------------------------------- */
 
+typedef struct {
+    const float *shares; /* after SiLU */
+    float *host;         /* [rows, width] of one layer */
+    double *mixed;       /* [clips][width][CHAIN_CLIP_FRAMES] */
+    int clips;
+} Mixture;
+
 /* Layer `layer` of the hidden ones goes to the clips. */
-static void take(const Speech *s, Tensor x, int layer, float *host, const Trace *trace, SpeechFeatures *out)
+static void take(const Speech *s, Tensor x, int layer, const Mixture *m, const Trace *trace)
 {
-    backend_download(s->be, x, host);
+    backend_download(s->be, x, m->host);
     if (backend_plans(s->be) || failed(backend_status(s->be))) return;
-    trace_floats(trace, host, 2, x.dim, "speech.hidden.%d", layer);
-    speech_pick(host, x.dim[0], layer, out);
+    trace_floats(trace, m->host, 2, x.dim, "speech.hidden.%d", layer);
+    speech_pick(m->host, x.dim[0], m->shares[layer], m->clips, s->config.width, m->mixed);
 }
 
-static void encode(const Speech *s, const Wave *w, float *host, const Trace *trace, SpeechFeatures *out)
+static void encode(const Speech *s, const Wave *w, const Mixture *m, const Trace *trace)
 {
     Backend *be = s->be;
     const SpeechConfig *c = &s->config;
@@ -116,34 +123,49 @@ static void encode(const Speech *s, const Wave *w, float *host, const Trace *tra
     project(s, w, x);
     add_positions(s, x);
     for (int i = 0; i < c->layers; i++) {
-        take(s, x, i, host, trace, out);
+        take(s, x, i, m, trace);
         encoder_layer_add(be, s->tensor, &s->layer[i], s->heads, c->width / c->heads, c->eps, x);
     }
-    take(s, op_layernorm(be, x, s->norm_gain, s->norm_bias, c->eps), c->layers, host, trace, out);
+    take(s, op_layernorm(be, x, s->norm_gain, s->norm_bias, c->eps), c->layers, m, trace);
     backend_release(be, mark);
 }
 
-Status speech_features(Speech *s, const float *pcm, int64_t samples, const Trace *trace, SpeechFeatures *out)
+static Status check_length(const SpeechConfig *c, int64_t samples)
 {
-    const SpeechConfig *c = &s->config;
-    *out = (SpeechFeatures){.clips = speech_clip_count(c, samples), .layers = c->layers + 1, .width = c->width};
-    if (out->clips == 0)
+    if (speech_clip_count(c, samples) == 0)
         return status_fail(ERR_INPUT, "a voice of %lld samples, expected at least %lld (%.3f s)", (long long)samples,
                            (long long)speech_least_samples(c), (double)speech_least_samples(c) / SPEECH_RATE);
     if (samples > (int64_t)SPEECH_MAX_S * SPEECH_RATE)
         return status_fail(ERR_INPUT, "a voice of %lld samples, expected at most %d s of %d", (long long)samples,
                            SPEECH_MAX_S, SPEECH_RATE);
+    return status_ok();
+}
+
+Status speech_features(Speech *s, const float *shares, const float *pcm, int64_t samples, const Trace *trace,
+                       SpeechFeatures *out)
+{
+    const SpeechConfig *c = &s->config;
+    *out = (SpeechFeatures){.clips = speech_clip_count(c, samples), .width = c->width};
+    TRY(check_length(c, samples));
     const Wave wave = wave_of(c, backend_plans(s->be) ? NULL : pcm, samples);
-    const int64_t count = (int64_t)out->clips * out->layers * out->width * CHAIN_CLIP_FRAMES;
-    float *host = memory_large((size_t)(speech_rows(c, samples) * c->width), sizeof *host);
+    const int64_t count = (int64_t)out->clips * out->width * CHAIN_CLIP_FRAMES;
+    float *acts = memory_get((size_t)c->layers + 1, sizeof *acts);
+    double sum = 0;
+    for (int i = 0; i <= c->layers && shares; i++) sum += (acts[i] = shares[i] / (1 + expf(-shares[i])));
+    const Mixture m = {acts, memory_large((size_t)(speech_rows(c, samples) * c->width), sizeof(float)),
+                       memory_large((size_t)count, sizeof(double)), out->clips};
     out->number = memory_large((size_t)count, sizeof *out->number);
     Status status = status_ok();
-    if (!host || !out->number) status = status_fail(ERR_NODE, "out of memory for %lld numbers", (long long)count);
+    if (!m.host || !m.mixed || !out->number)
+        status = status_fail(ERR_NODE, "out of memory for %lld numbers", (long long)count);
     const DType before = backend_begin_exact(s->be);
-    if (!failed(status)) encode(s, &wave, host, trace, out);
+    if (!failed(status)) encode(s, &wave, &m, trace);
     if (!failed(status)) status = backend_status(s->be);
     backend_end_exact(s->be, before);
-    free(host);
+    for (int64_t i = 0; i < count && shares && !failed(status); i++) out->number[i] = (float)(m.mixed[i] / sum);
+    free(m.host);
+    free(m.mixed);
+    free(acts);
     if (failed(status)) speech_features_clear(out);
     return status;
 }

@@ -1,4 +1,4 @@
-/* speech.h - what a video model hears of a voice: wav2vec2 over the whole sound, and of each of its layers what the frames of a clip take.
+/* speech.h - what a video model hears of a voice: wav2vec2 over the whole sound, and of a mixture of its layers what the frames of a clip take.
  *
  * Sound of 16,000 samples a second gives 50 rows a second at each layer; between these lie 30 a second (linear, the ends on the ends),
  * and frame i of all clips takes row round(i * 30/16), or zeros behind the last.
@@ -36,16 +36,19 @@ Status speech_open(const char *model_folder, Backend *be, Coll *tensor, Speech *
 int speech_clip_count(const SpeechConfig *c, int64_t samples);
 int64_t speech_least_samples(const SpeechConfig *c); /* that give a row of 30 a second; 720 */
 
-typedef struct { /* [clips][layers][width][CHAIN_CLIP_FRAMES], layers = hidden layers + 1; on the host */
-    int clips, layers, width;
+typedef struct
+{ /* [clips][width][CHAIN_CLIP_FRAMES]: the layers mixed; on the host. Apart they would be 1 GB of ten minutes */
+    int clips, width;
     float *number; /* owned */
 } SpeechFeatures;
 
-/* pcm: the whole sound, one channel, any loudness. trace may be NULL. Every rank of the group has the whole result. On a back end that
- * plans pcm may be NULL. ERR_INPUT: too short, or longer than SPEECH_MAX_S. */
-Status speech_features(Speech *s, const float *pcm, int64_t samples, const Trace *trace, SpeechFeatures *out);
+/* pcm: the whole sound, one channel, any loudness. shares: of each hidden layer and the last, SiLU(share) / their sum is what it counts
+ * (audio_encoder.h). trace may be NULL. Every rank of the group has the whole result. On a back end that plans pcm and shares may be NULL.
+ * ERR_INPUT: too short, or longer than SPEECH_MAX_S. */
+Status speech_features(Speech *s, const float *shares, const float *pcm, int64_t samples, const Trace *trace,
+                       SpeechFeatures *out);
 void speech_features_clear(SpeechFeatures *f);
-/* [layers][width][CHAIN_CLIP_FRAMES] of one clip; NULL behind the last: nothing is heard */
+/* [width][CHAIN_CLIP_FRAMES] of one clip; NULL behind the last: nothing is heard */
 const float *speech_clip(const SpeechFeatures *f, int clip);
 
 #endif

@@ -31,26 +31,28 @@ int64_t speech_least_samples(const SpeechConfig *c)
     return samples;
 }
 
-void speech_pick(const float *hidden, int64_t rows, int layer, SpeechFeatures *out)
+void speech_pick(const float *hidden, int64_t rows, float share, int clips, int64_t width, double *mixed)
 {
-    const int64_t picks = picks_of(rows), width = out->width;
+    const int64_t picks = picks_of(rows);
     const float step = picks > 1 ? (float)(rows - 1) / (float)(picks - 1) : 0;
-    for (int64_t i = 0; i < (int64_t)out->clips * CHAIN_CLIP_FRAMES; i++) {
+    for (int64_t i = 0; i < (int64_t)clips * CHAIN_CLIP_FRAMES; i++) {
         const int64_t pick = (int64_t)rint((double)i * PICKS_A_SECOND / CHAIN_FPS); /* halves to the even one */
         if (pick >= picks) return;                                                  /* what is left stays zero */
         const float at = step * (float)pick;
         const int64_t below = (int64_t)at < rows ? (int64_t)at : rows - 1, above = below + 1 < rows ? below + 1 : below;
         const float more = at - (float)below, less = 1 - more;
         const float *a = hidden + below * width, *b = hidden + above * width;
-        float *to = out->number + ((i / CHAIN_CLIP_FRAMES * out->layers + layer) * width) * CHAIN_CLIP_FRAMES +
-                    i % CHAIN_CLIP_FRAMES;
-        for (int64_t d = 0; d < width; d++) to[d * CHAIN_CLIP_FRAMES] = less * a[d] + more * b[d];
+        double *to = mixed + i / CHAIN_CLIP_FRAMES * width * CHAIN_CLIP_FRAMES + i % CHAIN_CLIP_FRAMES;
+        for (int64_t d = 0; d < width; d++) {
+            const float picked = less * a[d] + more * b[d]; /* in the reference's type; then the mixture in double */
+            to[d * CHAIN_CLIP_FRAMES] += (double)picked * share;
+        }
     }
 }
 
 const float *speech_clip(const SpeechFeatures *f, int clip)
 {
-    return clip >= f->clips ? NULL : f->number + (int64_t)clip * f->layers * f->width * CHAIN_CLIP_FRAMES;
+    return clip >= f->clips ? NULL : f->number + (int64_t)clip * f->width * CHAIN_CLIP_FRAMES;
 }
 
 void speech_features_clear(SpeechFeatures *f)

@@ -27,7 +27,7 @@ struct Speech {
 };
 
 int64_t speech_rows(const SpeechConfig *c, int64_t samples); /* at 50 a second; 0: too short */
-/* Of one layer: its rows [rows, width] go to the frames of all clips. */
-void speech_pick(const float *hidden, int64_t rows, int layer, SpeechFeatures *out);
+/* Of one layer: its rows [rows, width], times its share, are added to the frames of all clips, [clips][width][CHAIN_CLIP_FRAMES]. */
+void speech_pick(const float *hidden, int64_t rows, float share, int clips, int64_t width, double *mixed);
 
 #endif

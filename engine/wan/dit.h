@@ -50,7 +50,9 @@ Status dit_shot_begin(Dit *d, const int64_t dim[4], const DitGiven *given, DitSh
 Status dit_shot_prompt(DitShot *s, int branch, const float *rows, int n, int padded);
 /* Image tokens [n, image_dim] of both branches, for models that have an image branch. */
 Status dit_shot_image(DitShot *s, const float *rows, int n);
-/* What a branch hears, on the host: [sound_states, sound_dim, CHAIN_CLIP_FRAMES], or NULL: nothing. */
+/* How much each of Speech's layers counts in what is heard, [sound_states] before SiLU: read from the transformer's file alone. */
+Status dit_sound_shares(const DitConfig *c, WeightSource *source, Backend *be, float *shares);
+/* What a branch hears, on the host: [sound_dim, CHAIN_CLIP_FRAMES], the layers mixed, or NULL: nothing. */
 Status dit_shot_sound(DitShot *s, int branch, const float *clip);
 void dit_shot_end(DitShot **s);
 

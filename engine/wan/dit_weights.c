@@ -118,13 +118,25 @@ static WeightGroup *add(Dit *d, void *base, const WeightRow *row, int rows, cons
     return g;
 }
 
+static const char audio_prefix[] = "casual_audio_encoder."; /* so spelled */
+
+static AudioConfig audio_config(const DitConfig *c)
+{
+    return (AudioConfig){c->sound_states, c->sound_dim, c->heads * c->head_dim, c->sound_tokens};
+}
+
+Status dit_sound_shares(const DitConfig *c, WeightSource *source, Backend *be, float *shares)
+{
+    const AudioConfig audio = audio_config(c);
+    return audio_encoder_shares(&audio, source, audio_prefix, be, shares);
+}
+
 /* They stay in the compute type: what is heard is a small part of the arithmetic, and acts weakly. */
 static void add_ears(Dit *d)
 {
-    const DitConfig *c = &d->config;
-    const AudioConfig audio = {c->sound_states, c->sound_dim, c->heads * c->head_dim, c->sound_tokens};
+    const AudioConfig audio = audio_config(&d->config);
     d->audio = audio_encoder_new(&audio);
-    audio_encoder_add(d->audio, &d->plan, "casual_audio_encoder."); /* so spelled */
+    audio_encoder_add(d->audio, &d->plan, audio_prefix);
     d->ear = memory_get((size_t)d->config.sound_count, sizeof *d->ear);
     for (int i = 0; i < d->config.sound_count; i++) {
         add(d, &d->ear[i], ROWS(ear_rows), "audio_injector.injector", i)->quantize = false;

@@ -1,5 +1,6 @@
 #include "s2v.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ typedef struct {
     Safetensors *want;
     Backend *be;
     Dit *dit;
+    float *heard; /* the features, mixed */
     S2vReport *report;
 } Comparison;
 
@@ -60,7 +62,7 @@ static Status evaluate(Comparison *c, const Case *k, float **velocity)
     ArenaMark mark = backend_mark(c->be);
     TRY_OUT(dit_shot_begin(c->dit, dim, &given, &shot));
     TRY_OUT(dit_shot_prompt(shot, DIT_COND, prompt->data, (int)prompt->dim[0], 512));
-    TRY_OUT(dit_shot_sound(shot, DIT_COND, k->hears ? input(c, "features") : NULL));
+    TRY_OUT(dit_shot_sound(shot, DIT_COND, k->hears ? c->heard : NULL));
     const Trace trace = {put, c, true};
     const DitInput in = {.latent = backend_upload(c->be, latents->data, 4, dim),
                          .timestep = k->timestep,
@@ -74,6 +76,26 @@ static Status evaluate(Comparison *c, const Case *k, float **velocity)
 out:
     dit_shot_end(&shot);
     backend_release(c->be, mark);
+    return status;
+}
+
+/* The reference's layers, apart, as the transformer is to be given them: mixed. */
+static Status mix_features(Comparison *c, WeightSource *source)
+{
+    const int layers = c->config->dit.sound_states;
+    const int64_t count = stored_count(safetensors_find(c->want, "features")) / layers;
+    const float *features = input(c, "features");
+    float *share = memory_get((size_t)layers, sizeof *share);
+    double sum = 0;
+    Status status = dit_sound_shares(&c->config->dit, source, c->be, share);
+    for (int k = 0; k < layers; k++) sum += (share[k] /= 1 + expf(-share[k]));
+    c->heard = memory_get((size_t)count, sizeof *c->heard);
+    for (int64_t i = 0; i < count; i++) {
+        double x = 0;
+        for (int k = 0; k < layers; k++) x += (double)features[k * count + i] * share[k];
+        c->heard[i] = (float)(x / sum);
+    }
+    free(share);
     return status;
 }
 
@@ -120,8 +142,10 @@ Status s2v_compare(const char *folder, const BackendOptions *o, Coll *group, con
     TRY_OUT(weights_open(transformer, "diffusion_pytorch_model", &source));
     TRY_OUT(weights_check(dit_plan(c.dit), source));
     TRY_OUT(dit_load(c.dit, source, c.be));
+    TRY_OUT(mix_features(&c, source));
     TRY_OUT(compare_all(&c));
 out:
+    free(c.heard);
     weights_close(&source);
     dit_free(&c.dit);
     if (split) split_close(&ranks, group);

@@ -86,7 +86,8 @@ typedef struct {
     ShotSpec shot;
     PromptEmbeds prompt, negative;
     float *sound;
-    SpeechFeatures heard; /* of the first layer */
+    double *heard; /* of the first layer: [width][CHAIN_CLIP_FRAMES] */
+    int64_t width;
 } Knocking;
 
 static void take_hidden(void *self, const char *name, const char *dtype, const void *data, int ndim, const int64_t *dim)
@@ -94,13 +95,13 @@ static void take_hidden(void *self, const char *name, const char *dtype, const v
     Knocking *c = self;
     (void)dtype, (void)ndim;
     if (strcmp(name, "speech.hidden.0") != 0) return;
-    c->heard = (SpeechFeatures){.clips = 1, .layers = 1, .width = (int)dim[1]};
-    c->heard.number = memory_get((size_t)dim[1] * CHAIN_CLIP_FRAMES, sizeof(float));
-    speech_pick(data, dim[0], 0, &c->heard);
+    c->width = dim[1];
+    c->heard = memory_get((size_t)dim[1] * CHAIN_CLIP_FRAMES, sizeof *c->heard);
+    speech_pick(data, dim[0], 1, 1, dim[1], c->heard);
 }
 
 /* What a shot hears of noise with a knock at so many seconds (below 0: without): [width][CHAIN_CLIP_FRAMES], free() it. */
-static float *hear(Knocking *c, double knock_s)
+static double *hear(Knocking *c, double knock_s)
 {
     static const uint8_t grey[64 * 64 * 3] = {0};
     const Picture face = {64, 64, grey};
@@ -117,17 +118,17 @@ static float *hear(Knocking *c, double knock_s)
     Status status = denoise_begin_with(c->engine, &c->shot, &c->prompt, &c->negative, &given, NULL, &trace, &d);
     if (failed(status)) fail_msg("%s", status.message);
     denoise_end(&d);
-    return c->heard.number;
+    return c->heard;
 }
 
 /* The frame of the clip that hears it best. */
-static int loudest(const Knocking *c, const float *with, const float *without)
+static int loudest(const Knocking *c, const double *with, const double *without)
 {
     double most = 0;
     int at = -1;
     for (int i = 0; i < CHAIN_CLIP_FRAMES; i++) {
         double sum = 0;
-        for (int k = 0; k < c->heard.width; k++) {
+        for (int k = 0; k < c->width; k++) {
             const double more = with[k * CHAIN_CLIP_FRAMES + i] - without[k * CHAIN_CLIP_FRAMES + i];
             sum += more * more;
         }
@@ -149,9 +150,9 @@ static void hears_what_is_shown(void **state)
     c.shot.frames = KNOCK_FRAMES;
     assert_int_equal(engine_encode(c.engine, "a", "prompt", NULL, &c.prompt).err, OK);
     assert_int_equal(engine_encode(c.engine, "", "negative", NULL, &c.negative).err, OK);
-    float *without = hear(&c, -1);
+    double *without = hear(&c, -1);
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-        float *with = hear(&c, (double)shown[i] / CHAIN_FPS);
+        double *with = hear(&c, (double)shown[i] / CHAIN_FPS);
         const int frame = loudest(&c, with, without) - CHAIN_DROPPED;
         print_message("a knock at %.4f s: heard for the frame shown at %.4f s\n", (double)shown[i] / CHAIN_FPS,
                       (double)frame / CHAIN_FPS);

@@ -8,7 +8,7 @@
 
 #include "common/file.h"
 #include "engine/speech/audio_encoder.h"
-#include "engine/speech/speech.h"
+#include "engine/speech/speech_parts.h"
 #include "engine/weights/safetensors.h"
 #include "tests/parity/parity.h"
 
@@ -21,6 +21,7 @@ typedef struct {
     SpeechConfig config;
     AudioEncoder *audio;
     WeightPlan audio_plan;
+    float *shares;
     double worst;
 } Voice;
 
@@ -65,6 +66,8 @@ static Status open_audio(Voice *v)
     free(path);
     if (!failed(status)) status = weights_check(&v->audio_plan, source);
     if (!failed(status)) status = weights_load(&v->audio_plan, source, v->be);
+    v->shares = memory_get((size_t)audio.layers, sizeof *v->shares);
+    if (!failed(status)) status = audio_encoder_shares(&audio, source, "casual_audio_encoder.", v->be, v->shares);
     weights_close(&source);
     return status;
 }
@@ -75,6 +78,7 @@ static void close_voice(Voice *v)
     if (v->be) weights_free(&v->audio_plan, v->be);
     weights_plan_clear(&v->audio_plan);
     audio_encoder_free(&v->audio);
+    free(v->shares);
     backend_close(&v->be);
     safetensors_close(&v->want);
     json_decref(v->note);
@@ -136,21 +140,37 @@ static void put(void *self, const char *name, const char *dtype, const void *dat
     memcpy(h->number + (size_t)(h->layers - 1) * count, data, count * sizeof *h->number);
 }
 
+/* What each layer alone gives the clips: of a mixture of it alone. */
+static Status compare_layers(Voice *v, const char *name, const Hidden *h, int clips)
+{
+    const int64_t rows = h->dim[0], width = h->dim[1], of_clip = width * CHAIN_CLIP_FRAMES;
+    float *all = memory_get((size_t)(clips * h->layers * of_clip), sizeof *all);
+    for (int64_t layer = 0; layer < h->layers; layer++) {
+        double *mixed = memory_get((size_t)(clips * of_clip), sizeof *mixed);
+        speech_pick(h->number + layer * rows * width, rows, 1, clips, width, mixed);
+        for (int64_t i = 0; i < clips * of_clip; i++)
+            all[(i / of_clip * h->layers + layer) * of_clip + i % of_clip] = (float)mixed[i];
+        free(mixed);
+    }
+    Status status = compare(v, name, all, 4, (int64_t[]){clips, h->layers, width, CHAIN_CLIP_FRAMES});
+    free(all);
+    return status;
+}
+
 static Status compare_sound(Voice *v, const char *name, int64_t samples)
 {
     char text[64];
     Hidden hidden = {0};
     SpeechFeatures f = {0};
     float *pcm = sound(samples, strcmp(name, "silence") == 0);
-    Status status = speech_features(v->speech, pcm, samples, &(Trace){put, &hidden, true}, &f);
+    Status status = speech_features(v->speech, v->shares, pcm, samples, &(Trace){put, &hidden, true}, &f);
     if (!failed(status) && f.clips != speech_clip_count(&v->config, samples))
         status = status_fail(ERR_INPUT, "%s: %d clips", name, f.clips);
     snprintf(text, sizeof text, "%s.hidden", name);
     if (!failed(status) && safetensors_find(v->want, text))
         status = compare(v, text, hidden.number, 3, (int64_t[]){hidden.layers, hidden.dim[0], hidden.dim[1]});
     snprintf(text, sizeof text, "%s.features", name);
-    if (!failed(status))
-        status = compare(v, text, f.number, 4, (int64_t[]){f.clips, f.layers, f.width, CHAIN_CLIP_FRAMES});
+    if (!failed(status)) status = compare_layers(v, text, &hidden, f.clips);
     for (int i = 0; i < f.clips && !failed(status); i++) {
         snprintf(text, sizeof text, "%s.%d", name, i);
         status = compare_tokens(v, text, speech_clip(&f, i));
