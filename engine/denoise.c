@@ -98,7 +98,7 @@ static Status read_shares(Engine *e, float **shares)
 {
     WeightSource *source = NULL;
     *shares = memory_get((size_t)e->config->dit.sound_states, sizeof **shares);
-    Status status = engine_open_source(e, PART_DIT, &source);
+    Status status = engine_open_source(e->config, PART_DIT, &source);
     if (!failed(status)) weights_adapt(source, e->adapters[0]);
     if (!failed(status)) status = dit_sound_shares(&e->config->dit, source, e->be, *shares);
     engine_close_source(e, &source);

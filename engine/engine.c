@@ -17,7 +17,7 @@ static const char *const dit_folder[MAX_EXPERTS] = {"transformer", "transformer_
 static Status check_part(const Engine *e, Part part, const WeightPlan *plan)
 {
     WeightSource *source = NULL;
-    TRY(engine_open_source(e, part, &source));
+    TRY(engine_open_source(e->config, part, &source));
     Status status = weights_check(plan, source);
     weights_close(&source);
     return status;
@@ -30,7 +30,7 @@ static Status open_tokenizer(Engine *e)
     char *folder = path_join(e->config->folder, "tokenizer");
     WeightSource *weights = NULL;
     size_t bytes = 0;
-    Status status = engine_open_source(e, PART_TEXT, &weights);
+    Status status = engine_open_source(e->config, PART_TEXT, &weights);
     const void *pieces = failed(status) ? NULL : weights_extra(weights, "spiece_model", &bytes);
     if (!failed(status)) status = tokenizer_open(folder, pieces, bytes, &e->tokenizer);
     weights_close(&weights);
@@ -45,7 +45,7 @@ static Status open_tokenizer(Engine *e)
 static Status open_vision(Engine *e)
 {
     WeightSource *source = NULL;
-    TRY(engine_open_source(e, PART_VISION, &source));
+    TRY(engine_open_source(e->config, PART_VISION, &source));
     const bool prefixed = weights_has(source, "vision_model.embeddings.class_embedding");
     e->vision = vision_new(&e->config->vision, prefixed ? "vision_model." : "");
     Status status = weights_check(vision_plan(e->vision), source);
@@ -56,7 +56,7 @@ static Status open_vision(Engine *e)
 static Status open_speech(Engine *e)
 {
     WeightSource *source = NULL;
-    TRY(engine_open_source(e, PART_SPEECH, &source));
+    TRY(engine_open_source(e->config, PART_SPEECH, &source));
     e->speech = speech_new(&e->config->speech, speech_prefix(source));
     Status status = weights_check(speech_plan(e->speech), source);
     weights_close(&source);
@@ -125,7 +125,7 @@ static Status open_adapters(const Engine *e, const EngineAdapter *adapter, int c
     if (n == 0) return status_ok();
     WeightSource *source = NULL;
     Status status = adapters_open(order, n, expert == 1, out);
-    if (!failed(status)) status = engine_open_source(e, PART_DIT + expert, &source);
+    if (!failed(status)) status = engine_open_source(e->config, PART_DIT + expert, &source);
     if (!failed(status)) {
         weights_adapt(source, *out);
         status = weights_check(dit_plan(e->dit[expert]), source);
@@ -140,9 +140,10 @@ static Status change_adapters(Engine *e, int expert, Adapters *now)
     Adapters *before = e->adapters[expert];
     Status status = status_ok();
     e->adapters[expert] = now;
+    e->has_plan = false; /* what they change does not stay in 8 bits */
     if (dit_is_loaded(e->dit[expert])) {
         WeightSource *source = NULL;
-        status = engine_open_source(e, PART_DIT + expert, &source);
+        status = engine_open_source(e->config, PART_DIT + expert, &source);
         if (!failed(status)) {
             weights_adapt(source, now);
             status = dit_reload(e->dit[expert], source, e->be, before, now);
@@ -319,10 +320,12 @@ int engine_steps(const ModelConfig *c, const ShotSpec *s)
 
 /* ---- size ------------------------------------------------------------------------------------------------------ */
 
-static void measure(const char *name, const WeightPlan *plan, int ranks, int elem_bytes, EnginePart *part)
+static void measure(const char *name, const WeightPlan *plan, WeightSource *narrow, int ranks, int elem_bytes,
+                    EnginePart *part)
 {
     part->name = name;
-    weights_measure(plan, ranks, elem_bytes, &part->parameters, &part->rank_bytes);
+    weights_measure(plan, narrow, ranks, elem_bytes, &part->parameters, &part->rank_bytes);
+    weights_close(&narrow);
 }
 
 int engine_measure(const ModelConfig *c, int ranks, const BackendOptions *o, EnginePart part[ENGINE_MAX_PARTS])
@@ -335,16 +338,17 @@ int engine_measure(const ModelConfig *c, int ranks, const BackendOptions *o, Eng
     Vision *vision = c->has_image_encoder ? vision_new(&c->vision, "") : NULL;
     Speech *speech = c->dit.sound_count ? speech_new(&c->speech, "") : NULL;
     const int tensor = split_most_tensor(c, ranks).tensor;
-    measure("text_encoder", text_plan(text), split_encoder_ranks(c->text.heads, ranks), elem_bytes, &part[n++]);
+    measure("text_encoder", text_plan(text), engine_narrow_source(c, o, PART_TEXT),
+            split_encoder_ranks(c->text.heads, ranks), elem_bytes, &part[n++]);
     for (int i = 0; i < (c->two_transformers ? 2 : 1); i++)
-        measure(dit_folder[i], dit_plan(dit), tensor, elem_bytes, &part[n++]);
-    measure("vae decoder", vae_plan(decoder), ranks, exact_bytes, &part[n++]);
-    measure("vae encoder", vae_plan(encoder), ranks, exact_bytes, &part[n++]);
+        measure(dit_folder[i], dit_plan(dit), engine_narrow_source(c, o, PART_DIT + i), tensor, elem_bytes, &part[n++]);
+    measure("vae decoder", vae_plan(decoder), NULL, ranks, exact_bytes, &part[n++]);
+    measure("vae encoder", vae_plan(encoder), NULL, ranks, exact_bytes, &part[n++]);
     if (vision)
-        measure("image_encoder", vision_plan(vision), split_encoder_ranks(c->vision.heads, ranks), exact_bytes,
+        measure("image_encoder", vision_plan(vision), NULL, split_encoder_ranks(c->vision.heads, ranks), exact_bytes,
                 &part[n++]);
     if (speech)
-        measure("audio_encoder", speech_plan(speech), split_encoder_ranks(c->speech.heads, ranks), exact_bytes,
+        measure("audio_encoder", speech_plan(speech), NULL, split_encoder_ranks(c->speech.heads, ranks), exact_bytes,
                 &part[n++]);
     text_free(&text);
     dit_free(&dit);

@@ -62,7 +62,7 @@ Status engine_set_adapters(Engine *e, const EngineAdapter *adapter, int count);
 /* Only what it would say of them, from headers; of an engine of headers as well. */
 Status engine_check_adapters(const Engine *e, const EngineAdapter *adapter, int count);
 
-/* How large the model's networks are, from the config alone. */
+/* How large the model's networks are, from the config, and where its files are there from what they keep in 8 bits. */
 typedef struct {
     const char *name; /* the folder: "text_encoder", "transformer", ... */
     int64_t parameters;
@@ -74,7 +74,7 @@ int engine_measure(const ModelConfig *c, int ranks, const BackendOptions *o, Eng
 
 /* What one shot takes on this back end, by stage: bytes of the weights, and of everything else at most. The stages follow each other, and
  * the engine can drop what an earlier one loaded, so the largest sum must fit. Computed by running the stages on a back end
- * that only counts: nothing is read, nothing large allocated. */
+ * that only counts: of files that are there headers are read, for what they keep in 8 bits; nothing large is allocated. */
 typedef struct {
     int64_t weights, work;
     int tiles; /* that the autoencoder takes a frame in, to stay below the bound if it can */

@@ -14,7 +14,7 @@ static const char *const name_of[PARTS] = {
 
 /* ---- files ------------------------------------------------------------------------------------------------------------------ */
 
-Status engine_open_source(const Engine *e, Part part, WeightSource **out)
+Status engine_open_source(const ModelConfig *c, Part part, WeightSource **out)
 {
     static const struct {
         const char *component, *stem;
@@ -25,10 +25,18 @@ Status engine_open_source(const Engine *e, Part part, WeightSource **out)
                      [PART_DIT] = {"transformer", "diffusion_pytorch_model"},
                      [PART_DIT_2] = {"transformer_2", "diffusion_pytorch_model"},
                      [PART_DECODER] = {"vae", "diffusion_pytorch_model"}};
-    char *folder = path_join(e->config->folder, file[part].component);
+    char *folder = path_join(c->folder, file[part].component);
     Status status = weights_open(folder, file[part].stem, out);
     free(folder);
     return status;
+}
+
+/* A model of which there is only the config takes what its config says. */
+WeightSource *engine_narrow_source(const ModelConfig *c, const BackendOptions *o, Part part)
+{
+    WeightSource *source = NULL;
+    if (!backend_keeps_e4m3(o)) return NULL;
+    return failed(engine_open_source(c, part, &source)) ? NULL : source;
 }
 
 void engine_close_source(Engine *e, WeightSource **source)
@@ -123,7 +131,7 @@ void engine_expect(Engine *e, const ShotSpec *s)
     const BackendOptions o = backend_options(e->be);
     if (is_planned(e, s)) return;
     e->planned = (ShotSpec){.width = s->width, .height = s->height, .frames = s->frames, .guidance = s->guidance};
-    e->has_plan = !failed(engine_plan_rank(e->config, &o, s, &e->split, o.memory_bytes, &e->plan));
+    e->has_plan = !failed(engine_plan_with(e->config, &o, s, &e->split, e->adapters[0], o.memory_bytes, &e->plan));
 }
 
 static const StagePlan *stage_of(const Engine *e, Part part)
@@ -152,8 +160,8 @@ static int64_t still_wanted(const Engine *e, Part part)
     const WeightPlan *plan = plan_of(e, part);
     const int ranks = plan->ranks > 0 ? plan->ranks : 1;
     const bool exact = part == PART_VISION || part == PART_SPEECH || part == PART_ENCODER || part == PART_DECODER;
-    weights_measure(plan, ranks, exact ? (int)dtype_bytes(backend_exact_type(&o)) : backend_elem_bytes(&o), &parameters,
-                    &weights);
+    weights_measure(plan, NULL, ranks, exact ? (int)dtype_bytes(backend_exact_type(&o)) : backend_elem_bytes(&o),
+                    &parameters, &weights);
     if (stage) weights = stage->weights;
     const int64_t work = stage ? stage->work : weights / 4, spare = backend_spare_bytes(e->be);
     return (engine_has_loaded(e, part) ? 0 : weights) + (work > spare ? work - spare + SLACK_BYTES : 0);
@@ -184,7 +192,7 @@ static Status load(Engine *e, Part part)
     WeightSource *source = NULL;
     engine_make_room(e, part);
     if (engine_has_loaded(e, part)) return status_ok();
-    TRY(engine_open_source(e, part, &source));
+    TRY(engine_open_source(e->config, part, &source));
     if (part == PART_TEXT) {
         status = text_load(e->text, source, e->be);
         e->text_loaded = !failed(status);

@@ -10,7 +10,8 @@
 typedef struct {
     Backend *be;
     const SplitRanks *ranks;
-    int halves; /* of the guidance, on so many halves of the group */
+    int halves;         /* of the guidance, on so many halves of the group */
+    Adapters *adapters; /* of the transformer, or NULL */
     StagePlan *out;
 } Planning;
 
@@ -39,7 +40,9 @@ static Status plan_text(const ModelConfig *c, const BackendOptions *o, Planning 
     TRY(plan_begin(o, out, &p));
     TextEncoder *text = text_new(&c->text);
     text_divide(text, p.ranks->text);
-    Status status = text_load(text, NULL, p.be);
+    WeightSource *source = engine_narrow_source(c, o, PART_TEXT);
+    Status status = text_load(text, source, p.be);
+    weights_close(&source);
     plan_loaded(&p);
     if (!failed(status)) status = text_encode(text, ids, TEXT_MAX_TOKENS, &rows);
     status = plan_end(&p, status);
@@ -112,7 +115,10 @@ static Status plan_denoise(const ModelConfig *c, const BackendOptions *o, const 
     TRY(plan_begin(o, out, &p));
     Dit *dit = dit_new(&c->dit);
     dit_divide(dit, p.ranks->tensor, p.ranks->sequence);
-    Status status = dit_load(dit, NULL, p.be);
+    WeightSource *source = engine_narrow_source(c, o, PART_DIT);
+    if (source) weights_adapt(source, p.adapters);
+    Status status = dit_load(dit, source, p.be);
+    weights_close(&source);
     plan_loaded(&p);
     if (!failed(status)) status = plan_step(c, s, &p, dit, dim);
     status = plan_end(&p, status);
@@ -137,13 +143,13 @@ static void plan_vae(const ModelConfig *c, VaeHalf half, const BackendOptions *o
     out->tiles = tiles_count(&t);
 }
 
-Status engine_plan_rank(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, const Split *split,
-                        int64_t bound_bytes, EnginePlan *out)
+Status engine_plan_with(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, const Split *split,
+                        Adapters *adapters, int64_t bound_bytes, EnginePlan *out)
 {
     const int size = split->guidance * split->sequence * split->tensor;
     SplitRanks ranks;
     Coll *group = size > 1 ? coll_planned(size - 1, size) : coll_self(); /* the last rank has the largest share */
-    Planning p = {.ranks = &ranks, .halves = split->guidance};
+    Planning p = {.ranks = &ranks, .halves = split->guidance, .adapters = adapters};
     memset(out, 0, sizeof *out);
     Status status = model_config_check_shot(c, s);
     if (!failed(status)) status = split_open(c, split, group, &ranks);
@@ -157,6 +163,12 @@ Status engine_plan_rank(const ModelConfig *c, const BackendOptions *o, const Sho
     plan_vae(c, VAE_DECODER, o, s, bound_bytes, &out->decode);
     if (engine_encodes(c)) plan_vae(c, VAE_ENCODER, o, s, bound_bytes, &out->encode);
     return status_ok();
+}
+
+Status engine_plan_rank(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, const Split *split,
+                        int64_t bound_bytes, EnginePlan *out)
+{
+    return engine_plan_with(c, o, s, split, NULL, bound_bytes, out);
 }
 
 Status engine_plan(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, int64_t bound_bytes,

@@ -364,7 +364,10 @@ Status linear_pack(Backend *be, Tensor weight, Tensor bias, Linear *out)
     *out =
         (Linear){.in = weight.dim[1], .out = weight.dim[0], .quantize = quantize, .exact = exact, .scale = out->scale};
     if (be->options.plan && quantize) return plan_quantized(be, out);
-    if (be->options.plan) return plan_weight(be, out->in * out->out, out->out, exact ? F32 : be->options.compute);
+    const DType as = weight.dtype == E4M3 && backend_keeps_e4m3(&be->options) ? E4M3
+                     : exact                                                  ? F32
+                                                                              : be->options.compute;
+    if (be->options.plan) return plan_weight(be, out->in * out->out, out->out, as);
     return be->kernels->linear_pack(be, weight, bias, out);
 }
 

@@ -24,7 +24,7 @@ int64_t split_weight_bytes(const SplitCase *c, const Split *s)
 {
     Dit *d = dit_new(&c->config->dit);
     int64_t parameters, bytes;
-    weights_measure(dit_plan(d), s->tensor, c->elem_bytes, &parameters, &bytes);
+    weights_measure(dit_plan(d), NULL, s->tensor, c->elem_bytes, &parameters, &bytes);
     dit_free(&d);
     return c->config->two_transformers ? 2 * bytes : bytes;
 }

@@ -91,10 +91,12 @@ static StagedTensor staged_share(const WeightPlan *p, const WeightGroup *g, cons
     return staged;
 }
 
-/* Sizes without numbers: no source is looked at. */
-static Status plan_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, Backend *be)
+/* Sizes without numbers. */
+static Status plan_row(const WeightPlan *p, const WeightGroup *g, const WeightRow *r, const WeightSource *s,
+                       Backend *be)
 {
     Tensor shape = weights_row_shape(g, r);
+    if (weights_stays_e4m3(s, g, r)) shape.dtype = E4M3;
     const StagedTensor staged = staged_share(p, g, r);
     if (r->kind == WEIGHT_TABLE) return status_ok();
     if (staged.axis >= 0) shape.dim[staged.axis] = staged.share.count;
@@ -131,7 +133,7 @@ Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be)
     for (int i = 0; i < p->count; i++) {
         const WeightGroup *g = &p->group[i];
         for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
-            Status status = backend_plans(be) ? plan_row(p, g, r, be) : load_row(p, g, r, s, be);
+            Status status = backend_plans(be) ? plan_row(p, g, r, s, be) : load_row(p, g, r, s, be);
             if (!failed(status)) continue;
             weights_free(p, be);
             return status;

@@ -25,6 +25,8 @@ typedef enum {
     WEIGHT_TABLE   /* NAME -> HostTable: left in the file, as long as the source is open */
 } WeightKind;
 
+typedef struct WeightSource WeightSource;
+
 typedef struct { /* a large table of which few rows are used: 4.2 GB less than a packed copy for UMT5-XXL */
     Tensor rows; /* [V,D] of a plain type, in host memory */
     void *owned; /* NULL = in the source's file */
@@ -79,14 +81,15 @@ typedef struct {
 } WeightShare;
 WeightShare weights_share(int64_t size, int64_t units, int rank, int ranks);
 /* The number of parameters, and of bytes that one of `ranks` ranks holds at most when a number of a matrix that is quantised takes
- * elem_bytes (backend_elem_bytes), of another backend_plain_bytes; vectors are fp32, a table stays in its file. */
-void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes);
+ * elem_bytes (backend_elem_bytes), of another backend_plain_bytes, and of one that this source has in 8 bits one (NULL: none has); vectors
+ * are fp32, a table stays in its file. */
+void weights_measure(const WeightPlan *p, const WeightSource *narrow, int ranks, int elem_bytes, int64_t *parameters,
+                     int64_t *bytes);
 /* Every tensor by its name in the file (the first of several possible ones) and its shape there. */
 void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name, int ndim, const int64_t *dim),
                   void *self);
 void weights_plan_clear(WeightPlan *p);
 
-typedef struct WeightSource WeightSource;
 /* Bytes that a file carries beside its weights, of a tensor of that name, *bytes of them; NULL: none. Borrowed from the source. */
 const void *weights_extra(const WeightSource *s, const char *name, size_t *bytes);
 /* Headers only. ERR_INPUT when FOLDER/STEM is missing or damaged. */
@@ -102,7 +105,8 @@ void weights_close(WeightSource **s);
 
 /* Every tensor of the plan is there with its shape and a type that can be read, and no other is: nothing is read. */
 Status weights_check(const WeightPlan *p, WeightSource *s);
-/* Binds and packs everything. On failure what was packed is freed again. A back end that plans needs no source. */
+/* Binds and packs everything. On failure what was packed is freed again. A back end that plans needs no source (NULL); of one it asks
+ * which weights stay in 8 bits. */
 Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be);
 /* Loads again those tensors of a loaded plan that either set of adapters changes (NULL: none), merged as the source says. The rest stays
  * as it is and is not read. On failure everything is freed. */

@@ -38,6 +38,8 @@ struct WeightSource {
 /* ERR_INPUT: the tensor is missing, or has another shape or a type that cannot be read. Marks it as claimed. */
 Status weights_find_checked(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,
                             const StoredTensor **out);
+/* The row's weight may be handed on as the file has it, in E4M3: it is a product's, and no adapter changes it. */
+bool weights_stays_e4m3(const WeightSource *s, const WeightGroup *g, const WeightRow *r);
 /* What the file says a tensor of 8 bits is to be multiplied by, else 1. */
 float weights_scale_of(const WeightSource *s, const StoredTensor *t);
 /* ERR_INPUT: it is called like such a scale and is not one number above 0. Any other tensor passes. */

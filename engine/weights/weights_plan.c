@@ -101,7 +101,8 @@ WeightShare weights_row_share(const WeightGroup *g, const WeightRow *r, int rank
 }
 
 /* The last rank's share is the largest. */
-void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *parameters, int64_t *bytes)
+void weights_measure(const WeightPlan *p, const WeightSource *narrow, int ranks, int elem_bytes, int64_t *parameters,
+                     int64_t *bytes)
 {
     *parameters = *bytes = 0;
     for (int i = 0; i < p->count; i++) {
@@ -117,7 +118,8 @@ void weights_measure(const WeightPlan *p, int ranks, int elem_bytes, int64_t *pa
             if (bias) bias = t.dim[0];
             weight = tensor_count(t);
             const bool wide = r->kind == WEIGHT_VECTOR || r->kind == WEIGHT_LINEAR_EXACT;
-            *bytes += weight * (wide ? (int)sizeof(float) : each) + bias * (int)sizeof(float);
+            const int own = weights_stays_e4m3(narrow, g, r) ? 1 : wide ? (int)sizeof(float) : each;
+            *bytes += weight * own + bias * (int)sizeof(float);
         }
     }
 }

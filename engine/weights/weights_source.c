@@ -108,7 +108,7 @@ static const StoredTensor *find_spelled(const WeightSource *s, const char *name)
 }
 
 /* PREFIX + NAME + END in the file, NAME being one of "a|b"; marks all that are there as claimed. */
-static const StoredTensor *find_stored(WeightSource *s, const char *prefix, const char *name, const char *end)
+static const StoredTensor *find_stored(const WeightSource *s, const char *prefix, const char *name, const char *end)
 {
     const StoredTensor *found = NULL;
     for (const char *p = name; p;) {
@@ -122,6 +122,15 @@ static const StoredTensor *find_stored(WeightSource *s, const char *prefix, cons
         p = bar ? bar + 1 : NULL;
     }
     return found;
+}
+
+bool weights_stays_e4m3(const WeightSource *s, const WeightGroup *g, const WeightRow *r)
+{
+    char name[NAMES_MOST];
+    const StoredTensor *t =
+        s && s->file && weights_row_is_linear(r) ? find_stored(s, g->prefix, r->name, weights_row_end(r)) : NULL;
+    weights_full_name(g, r, weights_row_end(r), name, sizeof name);
+    return t && t->type == STORED_F8 && !adapters_touch(s->adapters, name);
 }
 
 Status weights_find_checked(WeightSource *s, const WeightGroup *g, const WeightRow *r, const char *end, Tensor want,

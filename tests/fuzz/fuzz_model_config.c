@@ -73,7 +73,7 @@ static void hear(const uint8_t *data, size_t size)
     write_file("audio_encoder/config.json", data, size);
     if (failed(model_config_read_speech(folder, &c)) || c.layers > MOST_LAYERS) return;
     Speech *s = speech_new(&c, "");
-    weights_measure(speech_plan(s), 1, 4, &parameters, &bytes);
+    weights_measure(speech_plan(s), NULL, 1, 4, &parameters, &bytes);
     if (parameters <= 0 || speech_clip_count(&c, speech_least_samples(&c)) != 1) abort();
     if (speech_clip_count(&c, speech_least_samples(&c) - 1) != 0) abort();
     speech_free(&s);
