@@ -71,6 +71,7 @@ TrustFact *trust_fact(TrustStore *s, const char *ref);
 TrustFactConsent *trust_fact_consent(TrustFact *f, int number);
 /* signed.h, and the signer is one of the store's. Reads the file. */
 Status trust_open_file(TrustStore *s, const char *path, const char *kind, TrustSigned *out);
+bool trust_is_signer(const TrustStore *s, const unsigned char key[TRUST_KEY_BYTES]);
 Status trust_read_signers(TrustStore *s);
 /* also: while one key takes the place of another, both sign the list; else NULL */
 Status trust_write_signers(const TrustStore *s, const TrustSecret *by, const TrustSecret *also);
@@ -90,6 +91,14 @@ Status trust_medium_write(TrustStore *s, const char *cameo, const unsigned char 
 Status trust_medium_read(const char *path, const unsigned char *key, const TrustMedium *m, unsigned char **data,
                          size_t *bytes);
 void trust_drop_held(TrustStore *s);
+/* *yes: this consent, or (number 0) all of them, was taken back: a revocation's file is there, whatever is in it. */
+Status trust_is_revoked(const TrustStore *s, const char *cameo, int number, bool *yes);
+typedef struct {
+    TrustRecord record;
+    TrustConsents consents;
+} TrustWhole;
+/* Both as they are at one moment. To be cleared after success. */
+Status trust_read_whole(TrustStore *s, const char *cameo, TrustWhole *out);
 /* The challenge that this person has to answer. ERR_INPUT: none, used, too old, too many attempts, not the one that the log knows. */
 Status trust_challenge_of(TrustStore *s, const TrustRecord *r, int64_t now_s, TrustChallenge *out);
 /* All files of this id, the key first; also of somebody who cannot be read. The log says nothing of it. */

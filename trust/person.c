@@ -1,4 +1,4 @@
-/* person.c - reading what the store holds of one person, and the question whether they agreed. */
+/* person.c - reading what the store holds of one person: record, consents, media. */
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
@@ -148,7 +148,7 @@ void trust_consents_clear(TrustConsents *c)
 }
 
 /* A revocation holds as soon as its file is there, whatever is in it. */
-static Status is_revoked(const TrustStore *s, const char *cameo, int number, bool *yes)
+Status trust_is_revoked(const TrustStore *s, const char *cameo, int number, bool *yes)
 {
     char *path = number ? trust_path(s, "revocations/%s.%d.json", cameo, number)
                         : trust_path(s, "revocations/%s.all.json", cameo);
@@ -168,7 +168,7 @@ static Status read_consent(TrustStore *s, const TrustRecord *r, const TrustFactC
         status = status_fail(ERR_INPUT, "%s: not the consent that the log names", path);
     if (!failed(status)) status = status_at(trust_consent_from_json(d.body, r->id, r->ref, out), "%s", path);
     if (!failed(status) && out->number != f->number) status = status_fail(ERR_INPUT, "%s: another consent", path);
-    if (!failed(status)) status = is_revoked(s, r->id, f->number, &revoked);
+    if (!failed(status)) status = trust_is_revoked(s, r->id, f->number, &revoked);
     memcpy(out->sha256, f->sha256, HASH_TEXT);
     out->revoked = revoked || f->revoked;
     out->revoked_s = f->revoked_s;
@@ -185,7 +185,7 @@ static Status read_consents(TrustStore *s, const TrustRecord *r, TrustConsents *
     int count = f ? f->consent_count : 0;
     bool all = false;
     out->consent = memory_get((size_t)count, sizeof *out->consent);
-    Status status = is_revoked(s, r->id, 0, &all);
+    Status status = trust_is_revoked(s, r->id, 0, &all);
     for (; out->count < count && !failed(status); out->count++) {
         status = read_consent(s, r, &f->consent[out->count], &out->consent[out->count]);
         if (all) out->consent[out->count].revoked = true;
@@ -225,6 +225,20 @@ static Status reading_consents(TrustStore *s, const void *what, void *out) { ret
 Status trust_read_consents(TrustStore *s, const TrustRecord *r, TrustConsents *out)
 {
     return read_twice(s, reading_consents, r, out);
+}
+
+static Status reading_whole(TrustStore *s, const void *what, void *out)
+{
+    TrustWhole *w = out;
+    TRY(read_record(s, what, &w->record));
+    Status status = read_consents(s, &w->record, &w->consents);
+    if (failed(status)) trust_record_clear(&w->record);
+    return status;
+}
+
+Status trust_read_whole(TrustStore *s, const char *cameo, TrustWhole *out)
+{
+    return read_twice(s, reading_whole, cameo, out);
 }
 
 static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -270,211 +284,5 @@ Status trust_read_medium(TrustStore *s, const TrustRecord *r, const char *kind, 
     if (!failed(status)) status = trust_medium_read(path, key, m, data, bytes);
     free(path);
     trust_memory_free(key);
-    return status;
-}
-
-/* ---- the question ---- */
-
-typedef struct {
-    TrustRecord record;
-    TrustConsents consents;
-} Whole;
-
-static Status reading_whole(TrustStore *s, const void *what, void *out)
-{
-    Whole *w = out;
-    TRY(read_record(s, what, &w->record));
-    Status status = read_consents(s, &w->record, &w->consents);
-    if (failed(status)) trust_record_clear(&w->record);
-    return status;
-}
-
-static void free_held(TrustHeld *h)
-{
-    trust_record_clear(&h->record);
-    trust_consents_clear(&h->consents);
-    free(h->id);
-    free(h);
-}
-
-void trust_drop_held(TrustStore *s)
-{
-    TrustHeld *h, *next;
-    HASH_ITER(hh, s->held, h, next)
-    {
-        HASH_DEL(s->held, h);
-        free_held(h);
-    }
-}
-
-void trust_hold(TrustStore *s) { s->holding = true; }
-
-void trust_release(TrustStore *s)
-{
-    s->holding = false;
-    trust_drop_held(s);
-}
-
-/* Nobody of that id: never added, or erased. The log is readable, or nothing is known. */
-static bool is_missing(TrustStore *s, const char *cameo)
-{
-    if (!trust_id_valid(cameo) || failed(trust_refresh(s))) return false;
-    char *path = trust_path(s, "cameos/%s/cameo.json", cameo);
-    bool gone = access(path, F_OK) != 0 && errno == ENOENT;
-    free(path);
-    return gone;
-}
-
-static TrustHeld *read_person(TrustStore *s, const char *cameo)
-{
-    Whole w = {0};
-    TrustHeld *h = memory_get(1, sizeof *h);
-    h->id = text_copy(cameo);
-    Status status = read_twice(s, reading_whole, cameo, &w);
-    h->readable = !failed(status);
-    h->missing = failed(status) && is_missing(s, cameo);
-    if (failed(status)) snprintf(h->reason, sizeof h->reason, "%.590s", status.message);
-    h->record = w.record;
-    h->consents = w.consents;
-    return h;
-}
-
-/* Noted, so that no clock that is set back revives it. A store that cannot be written keeps what this process has seen. */
-static void note_lapse(TrustStore *s, TrustHeld *h, int number, int64_t now_s)
-{
-    int lock;
-    for (int i = 0; i < h->consents.count; i++)
-        if (h->consents.consent[i].number == number) h->consents.consent[i].lapsed = true;
-    if (s->mode == TRUST_READ || failed(trust_begin(s, &lock))) return;
-    TrustFact *f = trust_fact(s, h->record.ref);
-    TrustFactConsent *c = f ? trust_fact_consent(f, number) : NULL;
-    if (c && !c->lapsed)
-        trust_log(s, json_pack("{s:s,s:s,s:i}", "what", "lapse", "ref", h->record.ref, "consent", number), now_s);
-    trust_end(s, &lock);
-}
-
-static TrustAnswer ask(TrustStore *s, TrustHeld *h, const TrustUse *use, int64_t now_s)
-{
-    TrustAnswer a = {0};
-    if (!h->readable) {
-        a.unreadable = !h->missing;
-        snprintf(a.reason, sizeof a.reason, "%s", h->reason);
-        return a;
-    }
-    TrustPerson p = {.id = h->id,
-                     .verified = h->record.verified_s > 0,
-                     .minor = h->record.minor,
-                     .public_figure = h->record.public_figure,
-                     .consent_count = h->consents.count,
-                     .consent = h->consents.consent};
-    /* a held person was read with the log as it was then; only this process' own clock has gone on */
-    now_s = s->holding ? trust_now_held(s, now_s) : trust_now(s, now_s);
-    a = trust_decide(&p, use, now_s);
-    for (int i = 0; a.expired && i < h->consents.count; i++)
-        if (h->consents.consent[i].number == a.consent && !h->consents.consent[i].lapsed)
-            note_lapse(s, h, a.consent, now_s);
-    return a;
-}
-
-/* To be given to let_go. */
-static TrustHeld *hold_person(TrustStore *s, const char *cameo)
-{
-    TrustHeld *h = NULL;
-    if (s->holding) HASH_FIND_STR(s->held, cameo, h);
-    if (h) return h;
-    h = read_person(s, cameo);
-    if (s->holding) HASH_ADD_KEYPTR(hh, s->held, h->id, strlen(h->id), h);
-    return h;
-}
-
-static void let_go(const TrustStore *s, TrustHeld *h)
-{
-    if (!s->holding) free_held(h);
-}
-
-TrustAnswer trust_allows(TrustStore *s, const char *cameo, const TrustUse *use, int64_t now_s)
-{
-    TrustHeld *h = hold_person(s, cameo);
-    TrustAnswer a = ask(s, h, use, now_s);
-    let_go(s, h);
-    return a;
-}
-
-/* ---- whether an answer is still the same ---- */
-
-static uint64_t mix(uint64_t stamp, const void *data, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) stamp = (stamp ^ ((const unsigned char *)data)[i]) * 1099511628211u; /* FNV-1a */
-    return stamp;
-}
-
-static uint64_t mix_consent(uint64_t stamp, const char *sha256, bool revoked, bool lapsed)
-{
-    const unsigned char state = (unsigned char)(revoked + 2 * lapsed);
-    return mix(mix(stamp, sha256, HASH_TEXT), &state, 1);
-}
-
-static uint64_t start_stamp(const TrustFact *f) { return mix(14695981039346656037u, f->record, HASH_TEXT); }
-
-void trust_glance(TrustStore *s, const char *cameo, int64_t now_s, TrustGlance *out)
-{
-    TrustHeld *h = hold_person(s, cameo);
-    const TrustFact *f = h->readable ? trust_fact(s, h->record.ref) : NULL;
-    *out = (TrustGlance){.until_s = INT64_MAX};
-    now_s = trust_now_held(s, now_s);
-    if (f) {
-        memcpy(out->ref, h->record.ref, sizeof out->ref);
-        out->stamp = start_stamp(f);
-    }
-    for (int i = 0; f && i < h->consents.count; i++) {
-        const TrustConsent *c = &h->consents.consent[i];
-        out->stamp = mix_consent(out->stamp, c->sha256, c->revoked, c->lapsed);
-        if (c->until_s > now_s && c->until_s < out->until_s) out->until_s = c->until_s;
-    }
-    let_go(s, h);
-}
-
-bool trust_glance_holds(TrustStore *s, const char *cameo, const TrustGlance *g, int64_t now_s)
-{
-    const TrustFact *f = *g->ref ? trust_fact(s, g->ref) : NULL;
-    bool all, one = false;
-    if (!f || f->erased || trust_now_held(s, now_s) >= g->until_s || failed(is_revoked(s, cameo, 0, &all)))
-        return false;
-    uint64_t stamp = start_stamp(f);
-    for (int i = 0; i < f->consent_count; i++) {
-        const TrustFactConsent *c = &f->consent[i];
-        if (!c->revoked && !all && failed(is_revoked(s, cameo, c->number, &one))) return false;
-        stamp = mix_consent(stamp, c->sha256, c->revoked || all || one, c->lapsed);
-        one = false;
-    }
-    return stamp == g->stamp;
-}
-
-Status trust_check(TrustStore *s, int64_t *lines, int *cameos, int *consents)
-{
-    char **id = NULL;
-    int count = 0;
-    *cameos = *consents = 0;
-    Status status = trust_refresh(s);
-    if (!failed(status)) status = trust_list(s, &id, &count);
-    *lines = s->chain.count;
-    for (int i = 0; i < count; i++) {
-        Whole w = {0};
-        if (!failed(status)) status = read_twice(s, reading_whole, id[i], &w);
-        for (int k = 0; k < w.record.medium_count && !failed(status); k++) {
-            unsigned char *data;
-            size_t bytes;
-            int before = 0;
-            for (int j = 0; j < k; j++) before += strcmp(w.record.medium[j].kind, w.record.medium[k].kind) == 0;
-            status = trust_read_medium(s, &w.record, w.record.medium[k].kind, before, &data, &bytes);
-            trust_memory_free(data);
-        }
-        *cameos += !failed(status);
-        *consents += w.consents.count;
-        trust_record_clear(&w.record);
-        trust_consents_clear(&w.consents);
-        free(id[i]);
-    }
-    free(id);
     return status;
 }
