@@ -9,13 +9,12 @@
  * The communicator is non-blocking, so that its forming can be given up too. */
 #include <nccl.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/file.h"
 #include "kernels/coll.h"
 #include "kernels/cuda/cuda.h"
 
-enum { NAP_US = 50, LOOK_EVERY = 100 /* naps between looks at the processes' group: 5 ms */ };
+enum { LOOK_NS = 5000000 /* between looks at the processes' group */ };
 
 typedef struct Nccl Nccl;
 struct Nccl {
@@ -51,7 +50,7 @@ static Status nccl_failure(Nccl *n, ncclResult_t e, const char *what)
     return s;
 }
 
-/* Whether a rank died, gave up, or asks to stop, or a communicator found a fault. Cheap enough for every nap. */
+/* Whether a rank died, gave up, or asks to stop, or a communicator found a fault. Cheap enough for every look at the device. */
 static Status watch(Backend *be)
 {
     Cuda *c = cuda_of(be);
@@ -64,22 +63,23 @@ static Status watch(Backend *be)
         first = n;
     }
     if (!first) return c->groups ? status_fail(ERR_RETRY, "the group was given up") : status_ok();
-    if (++c->naps % LOOK_EVERY) return status_ok();
+    const int64_t now_ns = cuda_now_ns();
+    if (now_ns - c->looked_ns < LOOK_NS) return status_ok();
+    c->looked_ns = now_ns;
     Status s = coll_look(first->host);
     if (failed(s)) give_up(c);
     return s;
 }
 
-static void nap(void) { nanosleep(&(struct timespec){.tv_nsec = NAP_US * 1000}, NULL); }
-
 /* A non-blocking call is over when the communicator says so. */
 static Status settle(Nccl *n, ncclResult_t e, const char *what)
 {
+    const int64_t begun_ns = cuda_now_ns();
     while (e == ncclInProgress) {
         TRY(watch(n->be));
         if (!n->comm) return status_fail(ERR_RETRY, "the group was given up");
         if (ncclCommGetAsyncError(n->comm, &e) != ncclSuccess) break;
-        if (e == ncclInProgress) nap();
+        if (e == ncclInProgress) cuda_rest(begun_ns);
     }
     return e == ncclSuccess ? status_ok() : nccl_failure(n, e, what);
 }

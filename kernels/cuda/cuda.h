@@ -63,8 +63,8 @@ typedef struct {
     struct Replays *replays;
     int64_t note[NOTES];
     bool told_own_attention;
-    struct Nccl *groups; /* that exchange on this device: coll_nccl.c */
-    int naps;
+    struct Nccl *groups;          /* that exchange on this device: coll_nccl.c */
+    int64_t looked_ns;            /* when the processes' group was looked at last */
     Status (*watch)(Backend *be); /* whether they are well, while the host waits; NULL without any */
 } Cuda;
 
@@ -97,6 +97,10 @@ Status cuda_download(Backend *be, Tensor x, float *host);
 Status cuda_copy(Backend *be, Tensor dst, Tensor src);
 Status cuda_zero(Backend *be, Tensor out);
 Status cuda_finish(Backend *be); /* waits for the device, or for the failure of a group that its work waits for */
+int64_t cuda_now_ns(void);
+/* Between two looks at what is not ready yet, waited for since cuda_now_ns was begun_ns. At first it returns at once: most waits are
+ * short, and a nap of 50 microseconds takes twice as long. */
+void cuda_rest(int64_t begun_ns);
 /* Rows in host memory of any type -> e4m3 [rows,d] and their scales [rows] */
 Status cuda_weight_quantized(Backend *be, const void *host, DType type, const int64_t dim[2], Tensor *out,
                              Tensor *scale);

@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/cuda.h"
 
-enum { NAP_US = 50 };
+enum { NAP_NS = 50000, BUSY_NS = 200000 /* before the first nap */ };
 
 Status cuda_status(cudaError_t e, const char *what)
 {
@@ -147,9 +147,22 @@ Status cuda_download(Backend *be, Tensor x, float *host)
     return status_ok();
 }
 
+int64_t cuda_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void cuda_rest(int64_t begun_ns)
+{
+    if (cuda_now_ns() - begun_ns >= BUSY_NS) nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+}
+
 Status cuda_finish(Backend *be)
 {
     Cuda *c = cuda_of(be);
+    const int64_t begun_ns = cuda_now_ns();
     if (!c->watch) {
         CUDA_TRY(cudaStreamSynchronize(c->stream));
         return status_ok();
@@ -157,7 +170,7 @@ Status cuda_finish(Backend *be)
     cudaError_t e = cudaStreamQuery(c->stream);
     for (; e == cudaErrorNotReady; e = cudaStreamQuery(c->stream)) {
         TRY(c->watch(be));
-        nanosleep(&(struct timespec){.tv_nsec = NAP_US * 1000}, NULL);
+        cuda_rest(begun_ns);
     }
     TRY(cuda_status(e, "cudaStreamQuery"));
     return c->watch(be);
