@@ -1,5 +1,6 @@
 /* One stage at the shape of a published model, random weights, timed as worker/verbs/bench.c times it; and where the time goes: the
  * back end's kernels with a pair of events around each call. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,11 @@ static bool read_request(int argc, char **argv, BenchRequest *r)
         .layers = (int)strtol(gpu_value(argc, argv, "--layers", "0"), NULL, 10),
         .tokens = (int)strtol(gpu_value(argc, argv, "--tokens", "120"), NULL, 10),
         .repeat = (int)strtol(gpu_value(argc, argv, "--repeat", "3"), NULL, 10),
-        .backend = {.kind = gpu_backend(), .compute = BF16, .quantized = gpu_flag(argc, argv, "--fp8") ? E4M3 : F32}};
+        .backend = {.kind = gpu_backend(),
+                    .compute = BF16,
+                    .quantized = gpu_flag(argc, argv, "--fp8") ? E4M3 : F32,
+                    .exact = gpu_flag(argc, argv, "--vae-bf16") ? BF16 : F32,
+                    .memory_bytes = gpu_flag(argc, argv, "--one-by-one")}}; /* no room for frames together */
     return r->tokens > 0 && r->repeat > 0;
 }
 
@@ -50,12 +55,16 @@ int part_bench(int argc, char **argv)
     BenchResult b;
     if (!read_request(argc, argv, &r)) return 2;
     const bool profiled = gpu_flag(argc, argv, "--profile");
+    const bool of_autoencoder = r.stage == BENCH_VAE_DECODE || r.stage == BENCH_VAE_ENCODE;
     profile_begin(profiled);
     Status status = bench_run(&r, &b);
     printf("{\"part\": \"bench\", \"dtype\": \"%s\", \"stage\": \"%s\", \"shape\": \"%s\", \"latent\": [%lld, %lld, "
-           "%lld], \"profiled\": %s",
-           r.backend.quantized == E4M3 ? "fp8" : "bf16", bench_stage_name[r.stage], bench_shape_name[r.shape],
-           (long long)r.latent[0], (long long)r.latent[1], (long long)r.latent[2], profiled ? "true" : "false");
+           "%lld], \"profiled\": %s, \"one_by_one\": %s",
+           r.backend.quantized == E4M3                ? "fp8"
+           : of_autoencoder && r.backend.exact == F32 ? "fp32"
+                                                      : "bf16",
+           bench_stage_name[r.stage], bench_shape_name[r.shape], (long long)r.latent[0], (long long)r.latent[1],
+           (long long)r.latent[2], profiled ? "true" : "false", r.backend.memory_bytes ? "true" : "false");
     if (failed(status)) {
         printf(", \"error\": ");
         gpu_print_text(status.message);
@@ -131,6 +140,66 @@ static Status rate_product(Backend *be, int64_t m, int64_t n, int64_t k)
     return status;
 }
 
+typedef struct {
+    Tensor x, doubled, out; /* out: of the last call, until the next */
+    Conv c;
+} RateUpsampled;
+
+static void run_upsampled(Backend *be, void *self)
+{
+    RateUpsampled *r = self;
+    r->out = op_conv_upsampled(be, r->x, &r->c);
+}
+
+static void run_doubled(Backend *be, void *self)
+{
+    RateUpsampled *r = self;
+    r->out = op_conv(be, r->doubled, &r->c);
+}
+
+/* How far b is from a, of a's size. */
+static double apart(const float *a, const float *b, int64_t count)
+{
+    double d = 0, size = 0;
+    for (int64_t i = 0; i < count; i++) {
+        d += pow((double)a[i] - (double)b[i], 2);
+        size += pow((double)a[i], 2);
+    }
+    return sqrt(d / (size > 0 ? size : 1));
+}
+
+/* The upsampler's convolution, beside the same one over a picture [1,2h,2w,c] that was doubled and made bf16 before. */
+static Status rate_upsampled(Backend *be, int64_t h, int64_t w, int64_t c)
+{
+    const int64_t out = c / 2, count = 4 * h * w * out;
+    RateUpsampled r = {.c = {.stride = {1, 1, 1}, .pad = {{1, 1}, {1, 1}}}};
+    float *v = numbers(h * w * c > out * c * 9 ? h * w * c : out * c * 9);
+    float *a = malloc((size_t)count * sizeof *a), *b = malloc((size_t)count * sizeof *b);
+    Status status = conv_pack(be, tensor_view(v, F32, 4, (int64_t[]){out, c, 3, 3}), (Tensor){0}, &r.c);
+    r.x = backend_upload(be, v, 4, (int64_t[]){1, h, w, c});
+    r.doubled = backend_alloc(be, backend_compute(be), 4, (int64_t[]){1, 2 * h, 2 * w, c});
+    ArenaMark mark = backend_mark(be);
+    op_copy(be, r.doubled, op_dup_up(be, r.x, c, 1, 2, false));
+    backend_release(be, mark);
+    if (!failed(status) && a && b) {
+        const double phases = timed(be, 5, run_upsampled, &r);
+        backend_download(be, r.out, a);
+        const double doubled = timed(be, 5, run_doubled, &r);
+        backend_download(be, r.out, b);
+        status = backend_status(be);
+        printf(
+            "{\"part\": \"rate upsampled\", \"size\": [%lld, %lld, %lld], \"phases_ms\": %.3f, \"doubled_ms\": %.3f, "
+            "\"apart\": %.2e, \"ok\": %s}\n",
+            (long long)h, (long long)w, (long long)c, 1e3 * phases, 1e3 * doubled, apart(b, a, count),
+            !failed(status) && apart(b, a, count) < 8e-3 ? "true" : "false"); /* 2.3e-3 each has from fp32 */
+    }
+    conv_free(be, &r.c);
+    free(v);
+    free(a);
+    free(b);
+    return status;
+}
+
 #ifdef REELWRIGHT_GPU_CUDA
 typedef struct {
     Tensor q, k, v;
@@ -176,7 +245,9 @@ int part_rate(int argc, char **argv)
     int64_t size[3];
     for (int i = 0; i < 3; i++) size[i] = argc > 2 + i ? strtol(argv[2 + i], NULL, 10) : 4096;
     Status status = backend_open(&options, &be);
-    if (!failed(status)) {
+    if (!failed(status) && gpu_flag(argc, argv, "--upsampled")) {
+        status = rate_upsampled(be, size[0], size[1], size[2]);
+    } else if (!failed(status)) {
 #ifdef REELWRIGHT_GPU_CUDA
         const bool attention = gpu_flag(argc, argv, "--attention");
         status = attention ? rate_attention(be, (int)size[0], size[1], size[2])

@@ -51,6 +51,9 @@ def table_of_rates(lines, text, rate):
     for x in (x for x in lines if x["part"] == "rate attention"):
         text.append(f"  this program's attention, graph {x['form']}, engine {x['engine']}: {x['heads']} heads, "
                     f"{x['queries']} x {x['keys']}: {x['tflop_per_s']} TFLOP/s")
+    for x in (x for x in lines if x["part"] == "rate upsampled"):
+        text.append(f"  upsampler {'x'.join(str(d) for d in x['size'])}: in four phases {x['phases_ms']} ms, over the doubled picture "
+                    f"{x['doubled_ms']} ms, {x['apart']:.1e} apart{'' if x['ok'] else '  BAD'}")
     text.append(f"\nThis program (per cent of {rate or '?'} TFLOP/s, the measured rate of an 8192^3 bf16 product)")
     for x in (x for x in lines if x["part"] in ("bench", "rate")):
         if "error" in x:
@@ -61,7 +64,8 @@ def table_of_rates(lines, text, rate):
             text.append(f"  product {x['dtype']} {x['m']} x {x['n']} x {x['k']} with GELU: {x['tflop_per_s']} TFLOP/s{share}")
             continue
         size = "x".join(str(d) for d in x["latent"])
-        dtype = " fp8" if x.get("dtype") == "fp8" else ""
+        dtype = f" {x['dtype']}" if x.get("dtype") == "fp8" or x["stage"].startswith("vae") else ""
+        dtype += " frame by frame" if x.get("one_by_one") else ""
         text.append(f"  {x['stage']} {x['shape']}{dtype} {size}, {x['layers']} layers{', with events' if x['profiled'] else ''}: "
                     f"{x['seconds'][1]:.4f} s ({x['seconds'][0]:.4f} to {x['seconds'][2]:.4f}), {x['tflop']:.2f} TFLOP, "
                     f"{x['tflop_per_s']:.1f} TFLOP/s{share}")

@@ -112,10 +112,12 @@ fi
 if wanted bench; then
   if [ $tiny ]; then
     step "transformer tiny" 60 "${program[@]}" bench --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
+    step "rate upsampler tiny" 20 "${program[@]}" rate 6 5 8 --upsampled
     step "step tiny" 60 "${program[@]}" bench --stage step --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
   else
     step "rate ffn 14b" 20 "${program[@]}" rate 75600 13824 5120
     step "rate ffn 14b fp8" 20 "${program[@]}" rate 75600 13824 5120 --fp8
+    step "rate upsampler" 20 "${program[@]}" rate 360 640 192 --upsampled
     step "rate attention" 60 "${program[@]}" rate 40 75600 75600 --attention
     step "transformer 14b 720p" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2
     step "transformer 14b 720p by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --profile
@@ -137,11 +139,15 @@ if wanted ranks; then
 fi
 if wanted decode; then
   if [ $tiny ]; then
-    step "decode tiny" 60 "${program[@]}" bench --stage vae-decode --shape 1.3b --latent 1x2x2 --repeat 1
+    step "decode tiny" 60 "${program[@]}" bench --stage vae-decode --shape 1.3b --latent 1x2x2 --repeat 1 --vae-bf16
   else
-    step "decode 480p" 60 "${program[@]}" bench --stage vae-decode --shape 14b --latent 5x60x104 --repeat 1 --profile
-    step "decode 720p" 40 "${program[@]}" bench --stage vae-decode --shape 14b --latent 3x90x160 --repeat 1
-    step "decode 720p z48" 40 "${program[@]}" bench --stage vae-decode --shape 5b --latent 3x44x80 --repeat 1
+    decode=("${program[@]}" bench --stage vae-decode --repeat 1 --shape)
+    step "decode 720p bf16" 40 "${decode[@]}" 14b --latent 5x90x160 --vae-bf16
+    step "decode 720p bf16 frame by frame" 40 "${decode[@]}" 14b --latent 5x90x160 --vae-bf16 --one-by-one
+    step "decode 720p bf16 by op" 40 "${decode[@]}" 14b --latent 5x90x160 --vae-bf16 --profile
+    step "decode 720p fp32" 40 "${decode[@]}" 14b --latent 5x90x160
+    step "decode 480p bf16" 40 "${decode[@]}" 14b --latent 5x60x104 --vae-bf16
+    step "decode 720p z48 bf16" 40 "${decode[@]}" 5b --latent 5x44x80 --vae-bf16
   fi
 fi
 
