@@ -14,6 +14,22 @@ const char *const bench_shape_name[] = {"1.3b", "5b", "14b", "mlperf"};
 
 enum { PADDED_PROMPT = 512, BENCH_VOCABULARY = 1024 /* rows of the embedding table: only looked up, so few will do */ };
 
+enum { MAX_PLACES = 1 << 22 }; /* of a latent: 4K for a minute, more than any of the models renders */
+
+Status bench_read_latent(const char *text, int64_t latent[3])
+{
+    char rest;
+    long long f, h, w;
+    if (sscanf(text, "%5lldx%5lldx%5lld%c", &f, &h, &w, &rest) != 3 || f < 1 || h < 1 || w < 1)
+        return status_fail(ERR_INPUT, "--latent %s: expected frames x height x width, such as 3x30x52", text);
+    if (f * h * w > MAX_PLACES)
+        return status_fail(ERR_INPUT, "--latent %s: %lld places, expected at most %d", text, f * h * w, MAX_PLACES);
+    latent[0] = f;
+    latent[1] = h;
+    latent[2] = w;
+    return status_ok();
+}
+
 /* ---- the published configurations ------------------------------------------------------------------------------------------ */
 
 static const DitConfig dit_config[] = {

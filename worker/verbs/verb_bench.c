@@ -21,23 +21,6 @@
 
 static const char *const backend_name[] = {[BACKEND_REF] = "ref", [BACKEND_CPU] = "cpu", [BACKEND_CUDA] = "cuda"};
 
-enum { MAX_PLACES = 1 << 22 }; /* of a latent: 4K for a minute, more than any of the models renders */
-
-/* "FxHxW" */
-Status bench_read_latent(const char *text, int64_t latent[3])
-{
-    char rest;
-    long long f, h, w;
-    if (sscanf(text, "%5lldx%5lldx%5lld%c", &f, &h, &w, &rest) != 3 || f < 1 || h < 1 || w < 1)
-        return status_fail(ERR_INPUT, "--latent %s: expected frames x height x width, such as 3x30x52", text);
-    if (f * h * w > MAX_PLACES)
-        return status_fail(ERR_INPUT, "--latent %s: %lld places, expected at most %d", text, f * h * w, MAX_PLACES);
-    latent[0] = f;
-    latent[1] = h;
-    latent[2] = w;
-    return status_ok();
-}
-
 static Status check_request(const BenchRequest *r, const char *latent)
 {
     if (r->stage == BENCH_TEXT || r->stage == BENCH_SUM) return status_ok();
