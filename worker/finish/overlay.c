@@ -11,6 +11,7 @@
 #include "worker/finish/legible.h"
 #include "worker/finish/letters.h"
 #include "worker/finish/logo.h"
+#include "worker/finish/overlay_place.h"
 #include "worker/pictures/pixels.h"
 
 static const double SHY_CONTRAST = 3.0; /* WCAG 2 asks that much of large letters */
@@ -35,63 +36,6 @@ struct Overlay {
     int count;
     Item item[OVERLAY_MAX];
 };
-
-/* ---- places ------------------------------------------------------------------------------------------------------------ */
-
-static const struct {
-    const char *name;
-    int anchor;                      /* as on a number pad */
-    double left, top, right, bottom; /* of the safe area */
-} places[] = {{"top-left", 7, 0, 0, 0.6, 0.4},          {"top", 8, 0, 0, 1, 0.4},
-              {"top-right", 9, 0.4, 0, 1, 0.4},         {"left", 4, 0, 0.3, 0.5, 0.7},
-              {"centre", 5, 0, 0.25, 1, 0.75},          {"right", 6, 0.5, 0.3, 1, 0.7},
-              {"bottom-left", 1, 0, 0.6, 0.6, 1},       {"bottom", 2, 0, 0.6, 1, 1},
-              {"bottom-right", 3, 0.4, 0.6, 1, 1},      {"lower-third", 2, 0, 0.66, 1, 0.94},
-              {"end-card", 8, 0, 0.56, 1, 0.95},          /* its text, and above it */
-              {"end-card-picture", 2, 0, 0.05, 1, 0.53}}; /* its picture or code */
-enum { PLACE_COUNT = (int)(sizeof places / sizeof *places) };
-
-static int place_named(const char *name)
-{
-    for (int i = 0; i < PLACE_COUNT - 1; i++)
-        if (strcmp(places[i].name, name) == 0) return i;
-    return -1;
-}
-
-static int place_of(const json_t *o)
-{
-    int place = place_named(member_text(o, "place", "lower-third"));
-    bool is_card = place >= 0 && strcmp(places[place].name, "end-card") == 0;
-    return is_card && !json_object_get(o, "text") ? PLACE_COUNT - 1 : place;
-}
-
-static bool have_common(Box a, Box b)
-{
-    return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
-}
-
-static Box room_of(const OverlayFrame *f, int place)
-{
-    Box s = f->safe,
-        room = {s.x + (int)(s.width * places[place].left), s.y + (int)(s.height * places[place].top), 0, 0};
-    room.width = s.x + (int)(s.width * places[place].right) - room.x;
-    room.height = s.y + (int)(s.height * places[place].bottom) - room.y;
-    if (f->label.width && have_common(room, f->label)) {
-        int below = f->label.y + f->label.height + f->label.height / 4;
-        room.height -= below > room.y ? below - room.y : 0;
-        room.y = below > room.y ? below : room.y;
-    }
-    const int above = f->subtitles_y - f->safe.height / 100 - room.height;
-    const bool stands_on_them = places[place].anchor <= 3 && room.y + room.height > f->subtitles_y;
-    if (f->subtitles_y && stands_on_them && above >= s.y) room.y = above;
-    return room;
-}
-
-static Box box_at(Box room, int anchor, int width, int height)
-{
-    int column = (anchor - 1) % 3, row = 2 - (anchor - 1) / 3;
-    return (Box){room.x + (room.width - width) * column / 2, room.y + (room.height - height) * row / 2, width, height};
-}
 
 static int short_side(const OverlayFrame *f) { return f->width < f->height ? f->width : f->height; }
 
@@ -142,10 +86,10 @@ static Status open_text(const json_t *o, const OverlayFrame *f, int place, Item 
     if (item->wish == BOX_ALWAYS) TRY(color_of(style, "box", "auto", &box_color));
     if (item->wish == BOX_AUTO && layer_luminance(letters.color) < 0.18) box_color = 0xFFFFFFB0;
     int edge = (int)lrint(letters.size_px * 0.3);
-    Box room = room_of(f, place);
+    Box room = overlay_room_of(f, place);
     if (item->wish != BOX_NONE)
         room = (Box){room.x + edge, room.y + edge, room.width - 2 * edge, room.height - 2 * edge};
-    TRY(letters_draw(member_text(o, "text", ""), &letters, room, places[place].anchor, &item->layer, &px));
+    TRY(letters_draw(member_text(o, "text", ""), &letters, room, overlay_anchor(place), &item->layer, &px));
     if (!item->layer || item->wish == BOX_NONE) return status_ok();
     Box in = layer_extent(item->layer);
     edge = (int)(px * 0.28);
@@ -160,14 +104,14 @@ static Status open_text(const json_t *o, const OverlayFrame *f, int place, Item 
 
 static Status open_picture(const json_t *o, const OverlayFrame *f, int place, Item *item)
 {
-    Box room = room_of(f, place);
+    Box room = overlay_room_of(f, place);
     int longest = (int)lrint(member_number(o, "scale", 0.2) * short_side(f)), width, height;
     uint8_t *rgba;
     if (longest > room.width) longest = room.width;
     if (longest > room.height) longest = room.height;
     if (longest < 2) return status_fail(ERR_CLIP, "scale gives a picture of %d pixels, expected 2 or more", longest);
     TRY(logo_scaled(member_text(o, "image", ""), longest, &rgba, &width, &height));
-    Box at = box_at(room, places[place].anchor, width, height);
+    Box at = overlay_box_at(room, overlay_anchor(place), width, height);
     item->layer = layer_new(at);
     layer_add_rgba(item->layer, rgba, at);
     free(rgba);
@@ -203,7 +147,7 @@ static Status draw_code(const char *text, int side, Box room, int anchor, Layer 
             ERR_CLIP, "a code of %d x %d squares in %d pixels cannot be read: shorten its text or enlarge its scale",
             squares, squares, side);
     }
-    Box at = box_at(room, anchor, modules * px, modules * px);
+    Box at = overlay_box_at(room, anchor, modules * px, modules * px);
     *out = layer_new(at);
     layer_add_box(*out, at, px * 2, 0xFFFFFFFF);
     for (int y = 0; y < code->width; y++)
@@ -218,52 +162,26 @@ static Status open_code(const json_t *o, const OverlayFrame *f, int place, Item 
 {
     int side = (int)lrint(member_number(o, "scale", 0.4) * short_side(f));
     item->code = text_copy(member_text(o, "qr", ""));
-    return draw_code(item->code, side, room_of(f, place), places[place].anchor, &item->layer, &item->square_px);
+    return draw_code(item->code, side, overlay_room_of(f, place), overlay_anchor(place), &item->layer,
+                     &item->square_px);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------------- */
 
-static double end_of(const json_t *o, double duration_s)
-{
-    double to = member_number(o, "to", 0);
-    return to > 0 && to < duration_s ? to : duration_s;
-}
-
-json_t *overlay_timed(const json_t *list, double duration_s)
-{
-    json_t *timed = json_is_array(list) ? json_deep_copy(list) : json_array(), *o;
-    size_t i;
-    json_array_foreach(timed, i, o)
-    {
-        const double from = member_number(o, "from", 0);
-        if (from < 0) json_object_set_new(o, "from", json_real(fmax(0, duration_s + from)));
-    }
-    return timed;
-}
-
-static bool begins_late(const json_t *o, double duration_s, char **message)
-{
-    const double from = member_number(o, "from", 0);
-    if (from < duration_s || json_is_true(json_object_get(o, "subtitle"))) return false;
-    *message =
-        text_format("begins at %.3g s, after the clip's end at %.3g s; -2 is 2 s before the end", from, duration_s);
-    return true;
-}
-
 static Status open_item(const json_t *o, const OverlayFrame *f, Item *item)
 {
     char *message;
-    int place = place_of(o);
+    int place = overlay_place_of(o);
     if (place < 0)
         return status_fail(ERR_INPUT, "place = %s, expected lower-third, top-left, end-card ...",
                            member_text(o, "place", ""));
-    if (begins_late(o, f->duration_s, &message)) {
+    if (overlay_begins_late(o, f->duration_s, &message)) {
         const Status status = status_fail(ERR_CLIP, "%s", message);
         free(message);
         return status;
     }
     item->from_s = member_number(o, "from", 0);
-    item->to_s = end_of(o, f->duration_s);
+    item->to_s = overlay_end_of(o, f->duration_s);
     item->fade_s = member_number(o, "fade", 0.25);
     if (json_object_get(o, "text"))
         TRY(open_text(o, f, place, item));
@@ -399,7 +317,7 @@ Status overlay_draw_all(Overlay *o, AVFrame *frame)
         if (!item->layer || is_codes_turn != (item->code != NULL)) continue;
         bool covered = false; /* what follows another one at its place, as subtitles do, is left out */
         for (int k = 0; k < o->count && !covered; k++)
-            covered = drawn[k] && have_common(o->item[k].layer->box, item->layer->box);
+            covered = drawn[k] && overlay_have_common(o->item[k].layer->box, item->layer->box);
         if (covered) continue;
         drawn[i] = true;
         TRY(draw_fully(item, frame));
@@ -431,8 +349,8 @@ static bool is_plain(const Overlay *o, const Item *item)
     for (int i = 0; i < o->count && plain; i++) {
         const Item *other = &o->item[i];
         const Layer *l = other->box ? other->box : other->layer;
-        plain = !have_common(item->layer->box, o->frame.label) &&
-                (other == item || !l || !have_common(item->layer->box, l->box));
+        plain = !overlay_have_common(item->layer->box, o->frame.label) &&
+                (other == item || !l || !overlay_have_common(item->layer->box, l->box));
     }
     return plain;
 }
@@ -447,78 +365,4 @@ Status overlay_read_codes(Overlay *o, const Label *label, bool still, int *unrea
         if (!is_read) *unread = i;
     }
     return status_ok();
-}
-
-/* ---- checking ---------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    OverlayFault *found;
-    void *self;
-    size_t index;
-} Finder;
-
-static void find(const Finder *f, const char *member, const char *message)
-{
-    char *field = text_format("overlays[%zu]%s%s", f->index, *member ? "." : "", member);
-    f->found(f->self, field, message);
-    free(field);
-}
-
-static void check_text(const json_t *o, const Finder *f)
-{
-    const char *font = member_text(json_object_get(o, "style"), "font", "Noto Sans");
-    uint32_t missing = letters_missing(member_text(o, "text", ""));
-    if (missing) {
-        char *message = text_format(
-            "no font of this machine has U+%04X: install one that has (Debian: apt-get install fonts-noto)", missing);
-        find(f, "text", message);
-        free(message);
-    }
-    if (!letters_has_family(font)) {
-        char *message = text_format("no font \"%s\" on this machine; `fc-list : family` lists what there is", font);
-        find(f, "style.font", message);
-        free(message);
-    }
-    if (strlen(member_text(o, "text", "")) > LETTERS_MAX_BYTES) find(f, "text", "longer than 4,096 bytes");
-}
-
-static void check_pair(const json_t *list, size_t i, double duration_s, const Finder *f)
-{
-    const json_t *a = json_array_get(list, i);
-    for (size_t k = 0; k < i; k++) {
-        const json_t *b = json_array_get(list, k);
-        bool together =
-            member_number(a, "from", 0) < end_of(b, duration_s) && member_number(b, "from", 0) < end_of(a, duration_s);
-        if (!together || place_of(a) != place_of(b)) continue;
-        char *message = text_format("the same place as overlays[%zu] at the same time; give one of them another place, "
-                                    "or times that do not meet",
-                                    k);
-        find(f, "place", message);
-        free(message);
-    }
-}
-
-void overlay_check_begins(const json_t *list, double duration_s, OverlayFault *found, void *self)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        char *message;
-        if (!begins_late(json_array_get(list, i), duration_s, &message)) continue;
-        find(&(Finder){found, self, i}, "from", message);
-        free(message);
-    }
-}
-
-void overlay_check(const json_t *list, double duration_s, OverlayFault *found, void *self)
-{
-    overlay_check_begins(list, duration_s, found, self);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *o = json_array_get(list, i);
-        Finder f = {found, self, i};
-        if (json_object_get(o, "text")) check_text(o, &f);
-        if (json_object_get(o, "image")) {
-            Status status = logo_check(member_text(o, "image", ""));
-            if (failed(status)) find(&f, "image", status.message);
-        }
-        check_pair(list, i, duration_s, &f);
-    }
 }
