@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
-# run_isa.sh avx2|avx512 PROGRAM: the program with no newer instructions than these; 77: this processor lacks them.
+# run_isa.sh avx2|avx512|avx512bf16 PROGRAM: the program with no newer instructions than these; 77: this processor lacks them, or has
+# nothing newer than avx512bf16.
 set -euo pipefail
-flag=$1
-[ "$flag" = avx2 ] || flag=avx512bw
-grep -qw "$flag" /proc/cpuinfo || { echo "skipped: this processor has no $1"; exit 77; }
+case $1 in
+  avx2) flag=avx2 ;;
+  avx512) flag=avx512bw ;;
+  avx512bf16) flag=amx_bf16 ;;
+esac
+grep -qw "$flag" /proc/cpuinfo || { echo "skipped: this processor has no $flag"; exit 77; }
 exec env REELWRIGHT_ISA="$1" "$2"
