@@ -336,17 +336,6 @@ static Status check_positions(const ModelConfig *c)
         c->folder, c->dit.pos_embed_len, want, want / 2);
 }
 
-/* The second transformer takes the first one's place from some step on: same shapes. */
-static Status check_second(const ModelConfig *c)
-{
-    DitConfig second = {0};
-    TRY(read_dit(c->folder, "transformer_2/config.json", &second));
-    if (memcmp(&second, &c->dit, sizeof second) != 0)
-        return status_fail(
-            ERR_INPUT, "%s/transformer_2/config.json: expected the same numbers as transformer/config.json", c->folder);
-    return status_ok();
-}
-
 /* ---- the whole ---------------------------------------------------------------------------------------------------------------- */
 
 Status model_config_read(const char *folder, ModelConfig **out)
@@ -366,7 +355,11 @@ Status model_config_read(const char *folder, ModelConfig **out)
     if (c->dit.sound_count) TRY_OUT(read_sound(c));
     TRY_OUT(check_agreement(c, &c->dit, "transformer/config.json"));
     TRY_OUT(check_positions(c));
-    if (c->two_transformers) TRY_OUT(check_second(c));
+    if (c->two_transformers) {
+        DitConfig second = {0};
+        TRY_OUT(read_dit(folder, "transformer_2/config.json", &second));
+        TRY_OUT(model_config_check_second(folder, &c->dit, &second));
+    }
     TRY_OUT(model_config_read_defaults(c));
     *out = c;
     return status;

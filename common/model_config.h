@@ -97,6 +97,8 @@ void model_config_free(ModelConfig **c);
 
 /* The transformer's file of a model that speaks, under the publishers' names of fields (WanModel_S2V). */
 void model_config_read_s2v(Fields *f, DitConfig *c);
+/* ERR_INPUT: the second transformer of two is of another shape; names file, key and both values. */
+Status model_config_check_second(const char *folder, const DitConfig *first, const DitConfig *second);
 /* Its part of model_config_read. */
 Status model_config_read_scheduler(const char *folder, SchedulerConfig *c);
 /* What a model that hears has besides, in FOLDER/audio_encoder. */

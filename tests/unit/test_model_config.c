@@ -182,6 +182,29 @@ static void refuses_missing_parts(void **state)
     assert_int_equal(engine_open("/nowhere", &o, &e).err, ERR_INPUT);
 }
 
+/* Of two transformers: the key and both its values. */
+static void compares_two_transformers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to, *says;
+    } other[] = {
+        {"\"num_layers\": 2", "\"num_layers\": 3", "num_layers = 3, expected 2 as in transformer/config.json"},
+        {"\"patch_size\": [", "\"patch_size\": [1, 2, 4], \"was\": [", "patch_size = [1,2,4], expected [1,2,2]"},
+        {"\"eps\": 1e-06", "\"eps\": 1e-05", "eps = 1e-05, expected 1e-06"},
+        {"\"cross_attn_norm\": true", "\"cross_attn_norm\": false", "cross_attn_norm = false, expected true"}};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        char *copy = copy_of(SOURCE_DIR "/tests/parity/fixtures/calls/experts/model");
+        ModelConfig *c;
+        edit(copy, "transformer_2/config.json", other[i].from, other[i].to);
+        Status status = model_config_read(copy, &c);
+        if (status.err != ERR_INPUT || !strstr(status.message, other[i].says) ||
+            !strstr(status.message, "/transformer_2/config.json: "))
+            fail_msg("\"%s\", expected \"%s\"", status.message, other[i].says);
+        remove_folder(copy);
+    }
+}
+
 /* ---- a model that speaks ---- */
 
 static void reads_one_that_speaks(void **state)
@@ -290,12 +313,10 @@ static void checks_shots(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_the_fixture),
-                                       cmocka_unit_test(folder_states_defaults),
-                                       cmocka_unit_test(refuses_faulty_folders),
-                                       cmocka_unit_test(refuses_missing_parts),
-                                       cmocka_unit_test(checks_shots),
-                                       cmocka_unit_test(reads_one_that_speaks),
-                                       cmocka_unit_test(refuses_faulty_ones_that_speak)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_the_fixture),      cmocka_unit_test(folder_states_defaults),
+        cmocka_unit_test(refuses_faulty_folders), cmocka_unit_test(compares_two_transformers),
+        cmocka_unit_test(refuses_missing_parts),  cmocka_unit_test(checks_shots),
+        cmocka_unit_test(reads_one_that_speaks),  cmocka_unit_test(refuses_faulty_ones_that_speak)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
