@@ -13,6 +13,7 @@
 #include "common/file.h"
 #include "common/shot_file.h"
 #include "coordinator/campaign/faults.h"
+#include "coordinator/campaign/probe_cut.h"
 
 enum { HEAD_BYTES = 64, MAX_SEGMENTS = 1000, MAX_BOXES = 10000, MAX_DEPTH = 6 };
 
@@ -257,11 +258,23 @@ static Status look_inside(Open *o, bool video, Probe *out)
     return check_sides(out);
 }
 
+static Status check_whole(const Open *o, const Probe *p)
+{
+    const bool cut = strcmp(p->format, "JPEG") == 0   ? probe_jpeg_is_cut(o->file)
+                     : strcmp(p->format, "PNG") == 0  ? probe_png_is_cut(o->file, o->bytes)
+                     : strcmp(p->format, "WebP") == 0 ? probe_webp_is_cut(o->file, o->bytes)
+                                                      : false;
+    if (!cut) return status_ok();
+    return status_fail(ERR_INPUT, "%s, cut short: it ends after %lld bytes, before its picture does; copy it again",
+                       p->format, (long long)o->bytes);
+}
+
 static Status look_at(const char *path, int64_t bytes, bool video, Probe *out)
 {
     Open o = {.file = fopen(path, "rb"), .bytes = bytes};
     if (!o.file) return status_errno(ERR_INPUT, "cannot be read");
     Status status = look_inside(&o, video, out);
+    if (!failed(status) && !video) status = check_whole(&o, out);
     fclose(o.file);
     return status;
 }

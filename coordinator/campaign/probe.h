@@ -1,5 +1,5 @@
 /* probe.h - what kind of file a picture or a video is, by its first bytes: enough to tell a campaign manager at once, without a
- * decoder. What is damaged further in, a worker finds. */
+ * decoder. A picture that ends too early is known, too (probe_cut.h); what is damaged otherwise, a worker finds. */
 #ifndef REELWRIGHT_PROBE_H
 #define REELWRIGHT_PROBE_H
 

@@ -348,6 +348,41 @@ static void test_sizes(void **state)
     free(path);
 }
 
+/* Cut anywhere, a picture is refused by `check` if it is by the workers' decoders; what these still take, as a file that lacks nothing but its
+ * end, is not. */
+static void test_pictures_that_are_cut(void **state)
+{
+    (void)state;
+    static const char *const file[] = {"444.jpg",  "progressive.jpg", "turned6.jpg",  "cmyk.jpg",
+                                       "rgba.png", "palette.png",     "lossless.webp"};
+    char *cut = path_join(folder, "cut");
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        char *path = text_format("%s/pictures/%s", FIXTURES, file[i]), *data;
+        size_t bytes;
+        int known = 0, refused = 0;
+        Probe p;
+        assert_int_equal(file_read(path, 1 << 20, &data, &bytes).err, OK);
+        assert_string_equal(probe_picture(path, &p).message, "");
+        for (size_t n = 64; n < bytes; n += 1 + bytes / 60) {
+            ImageList list = {0};
+            put_quickly(cut, data, n);
+            const bool is_refused = failed(image_read(cut, &list));
+            const Status status = probe_picture(cut, &p);
+            image_list_clear(&list);
+            if (failed(status) && !is_refused) fail_msg("%s, cut after %zu of %zu, can be read", file[i], n, bytes);
+            known += failed(status);
+            refused += is_refused;
+        }
+        print_message("%s: refused %d times, of these by check %d\n", file[i], refused, known);
+        /* of a PNG that ends between two pieces of its pixels only a decoder knows that one is missing */
+        assert_true(refused > 20 && known >= (strstr(file[i], ".png") ? refused - 2 : refused));
+        free(data);
+        free(path);
+    }
+    unlink(cut);
+    free(cut);
+}
+
 static void put_box(char **at, size_t bytes, const char *kind)
 {
     const unsigned char size[4] = {0, 0, (unsigned char)(bytes >> 8), (unsigned char)bytes};
@@ -465,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_masks_are_as_long_as_videos),
         cmocka_unit_test(test_long_videos_are_cut_with_a_word),
+        cmocka_unit_test(test_pictures_that_are_cut),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_frames_of_an_mp4),
         cmocka_unit_test(test_a_changed_file_makes_no_clip),
