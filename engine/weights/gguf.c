@@ -15,8 +15,9 @@ static const struct {
     StoredType type;
 } ggml_types[] = {[0] = {"F32", STORED_F32},    [1] = {"F16", STORED_F16},    [2] = {"Q4_0", STORED_Q4_0},
                   [3] = {"Q4_1", STORED_Q4_1},  [6] = {"Q5_0", STORED_Q5_0},  [7] = {"Q5_1", STORED_Q5_1},
-                  [8] = {"Q8_0", STORED_Q8_0},  [12] = {"Q4_K", STORED_Q4_K}, [13] = {"Q5_K", STORED_Q5_K},
-                  [14] = {"Q6_K", STORED_Q6_K}, [27] = {"I64", STORED_I64},   [30] = {"BF16", STORED_BF16}};
+                  [8] = {"Q8_0", STORED_Q8_0},  [10] = {"Q2_K", STORED_Q2_K}, [11] = {"Q3_K", STORED_Q3_K},
+                  [12] = {"Q4_K", STORED_Q4_K}, [13] = {"Q5_K", STORED_Q5_K}, [14] = {"Q6_K", STORED_Q6_K},
+                  [27] = {"I64", STORED_I64},   [30] = {"BF16", STORED_BF16}};
 enum { GGML_TYPES = (int)(sizeof ggml_types / sizeof *ggml_types) };
 
 typedef struct {
@@ -180,7 +181,7 @@ static Status read_tensor(Header *h, const uint8_t *data, uint64_t room, StoredT
     if (kind >= GGML_TYPES || !ggml_types[kind].name)
         return status_fail(ERR_INPUT,
                            "ggml's type %" PRIu64 "; expected F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, "
-                           "Q4_K, Q5_K or Q6_K",
+                           "Q2_K, Q3_K, Q4_K, Q5_K or Q6_K",
                            kind);
     t->type = ggml_types[kind].type;
     t->type_name = ggml_types[kind].name;

@@ -81,6 +81,30 @@ static void from_q45_k(const uint8_t *b, bool five, float *to)
     }
 }
 
+/* Two bits each, 128 numbers of 32 bytes; sixteen scales and minima of 4 bits. */
+static void from_q2_k(const uint8_t *b, float *to)
+{
+    const float d = half_at(b + 80), dmin = half_at(b + 82);
+    for (int i = 0; i < SUPER; i++) {
+        const uint8_t scale = b[i / 16];
+        const int v = b[16 + i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+        to[i] = d * (float)(scale & 15) * (float)v - dmin * (float)(scale >> 4);
+    }
+}
+
+/* As two bits, with a third one in a mask; sixteen scales of 6 bits: the low 4 in 8 bytes, the high 2 in 4. */
+static void from_q3_k(const uint8_t *b, float *to)
+{
+    const uint8_t *mask = b, *q = b + 32, *scales = b + 96;
+    const float d = half_at(b + 108);
+    for (int i = 0; i < SUPER; i++) {
+        const int group = i / 16, low = scales[group % 8] >> (group / 8 * 4) & 15,
+                  high = scales[8 + group % 4] >> (group / 4 * 2) & 3;
+        const int v = q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3, third = mask[i % 32] >> (i / 32) & 1;
+        to[i] = d * (float)((low | high << 4) - 32) * (float)(v - (third ? 0 : 4));
+    }
+}
+
 static void from_q6_k(const uint8_t *b, float *to)
 {
     const float d = half_at(b + 208);
@@ -109,6 +133,12 @@ static void from_block(StoredType type, const uint8_t *b, float *to)
         return;
     case STORED_Q8_0:
         from_q8(b, to);
+        return;
+    case STORED_Q2_K:
+        from_q2_k(b, to);
+        return;
+    case STORED_Q3_K:
+        from_q3_k(b, to);
         return;
     case STORED_Q4_K:
     case STORED_Q5_K:
@@ -149,8 +179,9 @@ void stored_block(StoredType type, int64_t *numbers, size_t *bytes)
     } block[] = {[STORED_F32] = {1, 4},        [STORED_BF16] = {1, 2},       [STORED_F16] = {1, 2},
                  [STORED_F8] = {1, 1},         [STORED_I64] = {1, 8},        [STORED_Q4_0] = {SMALL, 18},
                  [STORED_Q4_1] = {SMALL, 20},  [STORED_Q5_0] = {SMALL, 22},  [STORED_Q5_1] = {SMALL, 24},
-                 [STORED_Q8_0] = {SMALL, 34},  [STORED_Q4_K] = {SUPER, 144}, [STORED_Q5_K] = {SUPER, 176},
-                 [STORED_Q6_K] = {SUPER, 210}, [STORED_OTHER] = {1, 1}};
+                 [STORED_Q8_0] = {SMALL, 34},  [STORED_Q2_K] = {SUPER, 84},  [STORED_Q3_K] = {SUPER, 110},
+                 [STORED_Q4_K] = {SUPER, 144}, [STORED_Q5_K] = {SUPER, 176}, [STORED_Q6_K] = {SUPER, 210},
+                 [STORED_OTHER] = {1, 1}};
     *numbers = block[type].numbers;
     *bytes = block[type].bytes;
 }
@@ -182,4 +213,28 @@ void stored_to_float(const StoredTensor *t, float factor, float *to)
         plain_to_float(t->data, t->type == STORED_F32 ? F32 : t->type == STORED_BF16 ? BF16 : F16, count, to);
     if (factor == 1) return;
     for (int64_t i = 0; i < count; i++) to[i] *= factor;
+}
+
+/* By the bits: an exponent of ones. */
+int64_t stored_find_infinite(const StoredTensor *t)
+{
+    const int64_t count = stored_count(t);
+    const uint16_t half = t->type == STORED_BF16 ? 0x7f80 : 0x7c00;
+    if (t->type == STORED_F32) {
+        for (int64_t i = 0; i < count; i++) {
+            uint32_t bits;
+            memcpy(&bits, (const char *)t->data + 4 * i, sizeof bits);
+            if ((bits & 0x7f800000) == 0x7f800000) return i;
+        }
+    } else if (t->type == STORED_BF16 || t->type == STORED_F16) {
+        for (int64_t i = 0; i < count; i++) {
+            uint16_t bits;
+            memcpy(&bits, (const char *)t->data + 2 * i, sizeof bits);
+            if ((bits & half) == half) return i;
+        }
+    } else if (t->type == STORED_F8) {
+        for (int64_t i = 0; i < count; i++)
+            if ((((const uint8_t *)t->data)[i] & 0x7f) == 0x7f) return i; /* e4m3 has no infinity */
+    }
+    return -1;
 }

@@ -24,6 +24,8 @@ typedef enum {
     STORED_Q5_1,
     STORED_Q8_0,
     /* super-blocks of 256 numbers: eight or sixteen small scales, themselves quantised */
+    STORED_Q2_K,
+    STORED_Q3_K,
     STORED_Q4_K,
     STORED_Q5_K,
     STORED_Q6_K,
@@ -42,6 +44,9 @@ typedef struct {
 } StoredTensor;
 
 int64_t stored_count(const StoredTensor *t); /* numbers */
+/* The first of its numbers that is infinite or none, -1: there is no such; of the types that safetensors has. */
+int64_t stored_find_infinite(const StoredTensor *t);
+
 enum { STORED_SHAPE_TEXT = 160 };
 void stored_shape_text(int ndim, const int64_t *dim, char text[STORED_SHAPE_TEXT]); /* "[8,64]" */
 bool stored_is_number(StoredType type);                                             /* fp32 can stand for it */

@@ -19,8 +19,9 @@ static void blocks_are_what_gguf_reads(void **state)
         const char *name, *raw;
         StoredType type;
     } kind[] = {{"Q4_0", "Q4_0.raw", STORED_Q4_0}, {"Q4_1", "Q4_1.raw", STORED_Q4_1}, {"Q5_0", "Q5_0.raw", STORED_Q5_0},
-                {"Q5_1", "Q5_1.raw", STORED_Q5_1}, {"Q8_0", "Q8_0.raw", STORED_Q8_0}, {"Q4_K", "Q4_K.raw", STORED_Q4_K},
-                {"Q5_K", "Q5_K.raw", STORED_Q5_K}, {"Q6_K", "Q6_K.raw", STORED_Q6_K}};
+                {"Q5_1", "Q5_1.raw", STORED_Q5_1}, {"Q8_0", "Q8_0.raw", STORED_Q8_0}, {"Q2_K", "Q2_K.raw", STORED_Q2_K},
+                {"Q3_K", "Q3_K.raw", STORED_Q3_K}, {"Q4_K", "Q4_K.raw", STORED_Q4_K}, {"Q5_K", "Q5_K.raw", STORED_Q5_K},
+                {"Q6_K", "Q6_K.raw", STORED_Q6_K}};
     Safetensors *file = NULL;
     assert_int_equal(safetensors_open_file(SOURCE_DIR "/tests/unit/blocks.safetensors", &file).err, OK);
     for (size_t i = 0; i < sizeof kind / sizeof *kind; i++) {
