@@ -56,10 +56,11 @@ typedef struct {
     AdapterExpert expert;
 } EngineAdapter;
 enum { ENGINE_MAX_ADAPTERS = 16 };
-/* These, and no others, from now on; count 0: none. On every rank. Headers are read and compared with the model at once. Of a loaded
+/* These, and no others, from now on; count 0: none. On every rank. Headers are read and compared with the model at once, and
+ * numbers are looked at: none may be infinite. Of a loaded
  * transformer only the tensors that an adapter changes are read again. ERR_INPUT names file and tensor; then the engine has none. */
 Status engine_set_adapters(Engine *e, const EngineAdapter *adapter, int count);
-/* Only what it would say of them, from headers; of an engine of headers as well. */
+/* Only what it would say of them; of an engine of headers as well. */
 Status engine_check_adapters(const Engine *e, const EngineAdapter *adapter, int count);
 
 /* How large the model's networks are, from the config, and where its files are there from what they keep in 8 bits. */

@@ -257,15 +257,29 @@ static void claim(Adapter *a, const StoredTensor *t)
     if (t) a->claimed[t - safetensors_at(a->file, 0)] = true;
 }
 
+/* A clip of such numbers is black, or noise, and says nothing of why. Looking takes less than the file's hash does, which `check` takes
+ * anyway. */
+static Status check_numbers(const StoredTensor *t)
+{
+    if (!stored_is_number(t->type))
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16 or F16", t->file, t->name,
+                           t->type_name);
+    const int64_t bad = stored_find_infinite(t);
+    if (bad < 0) return status_ok();
+    return status_fail(ERR_INPUT,
+                       "%s: tensor \"%s\": number %" PRId64 " of %" PRId64
+                       " is infinite or none (NaN), expected finite "
+                       "ones: its training diverged, or the file is damaged; give another version of it",
+                       t->file, t->name, bad, stored_count(t));
+}
+
 static Status claim_one(Adapter *a, const char *tensor, Tensor shape)
 {
     Term term;
     if (!find_term(a, tensor, &term)) return status_ok();
     const StoredTensor *const used[] = {term.down, term.up, term.alpha, term.bias, term.diff};
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
-        if (used[i] && !stored_is_number(used[i]->type))
-            return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16 or F16", used[i]->file,
-                               used[i]->name, used[i]->type_name);
+        if (used[i]) TRY(check_numbers(used[i]));
         claim(a, used[i]);
     }
     if (!ends_in(tensor, ".bias")) {

@@ -88,6 +88,46 @@ static void refuses_what_does_not_fit(void **state)
     engine_close(&e);
 }
 
+/* A number that is none, in each type, first and last: file, tensor and place, before anything is rendered. */
+static void refuses_numbers_that_are_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        int bytes;
+        uint32_t bad[2], fine;
+    } kind[] = {{"F32", 4, {0x7fc00000, 0xff800000}, 0x7f7fffff},
+                {"BF16", 2, {0x7fc0, 0xff80}, 0x7f7f},
+                {"F16", 2, {0x7e00, 0xfc00}, 0x7bff}};
+    Engine *e = NULL;
+    assert_false(failed(engine_open_headers(MODEL, &e)));
+    for (size_t i = 0; i < 2 * sizeof kind / sizeof *kind; i++) {
+        const int bytes = kind[i / 2].bytes, at = i % 2 ? 63 : 0;
+        for (int is_bad = 0; is_bad < 2; is_bad++) {
+            char *header =
+                     text_format("{\"diffusion_model.blocks.0.self_attn.q.diff_b\":{\"dtype\":\"%s\",\"shape\":[64],"
+                                 "\"data_offsets\":[0,%d]}}",
+                                 kind[i / 2].type, 64 * bytes),
+                 wanted[64];
+            const uint32_t number = is_bad ? kind[i / 2].bad[i % 2] : kind[i / 2].fine;
+            write_file("odd.safetensors", header, (size_t)(16 * bytes));
+            FILE *f = fopen("odd.safetensors", "r+b");
+            assert_non_null(f);
+            assert_int_equal(fseek(f, (at - 64) * bytes, SEEK_END), 0);
+            assert_int_equal(fwrite(&number, (size_t)bytes, 1, f), 1); /* little-endian */
+            fclose(f);
+            const Status s = engine_check_adapters(e, &(EngineAdapter){"odd.safetensors", 1, ADAPTER_BOTH}, 1);
+            snprintf(wanted, sizeof wanted, "q.diff_b\": number %d of 64 is infinite or none", at);
+            if (is_bad ? s.err != ERR_INPUT || !strstr(s.message, wanted) || !strstr(s.message, "odd.safetensors: ")
+                       : failed(s))
+                fail_msg("%s: %s", header, s.message);
+            free(header);
+        }
+    }
+    unlink("odd.safetensors");
+    engine_close(&e);
+}
+
 /* Which of two transformers a file is for stands in its names; one that has nothing for the transformer that it is asked for changes
  * nothing, and that is said. */
 static void goes_to_the_transformer_it_names(void **state)
@@ -336,11 +376,10 @@ static void knows_the_publishers_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_what_does_not_fit),
-                                       cmocka_unit_test(comes_off_again),
-                                       cmocka_unit_test(scales_as_peft_does),
-                                       cmocka_unit_test(knows_each_spelling),
-                                       cmocka_unit_test(goes_to_the_transformer_it_names),
-                                       cmocka_unit_test(knows_the_publishers_names)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_what_does_not_fit),     cmocka_unit_test(comes_off_again),
+        cmocka_unit_test(scales_as_peft_does),           cmocka_unit_test(knows_each_spelling),
+        cmocka_unit_test(refuses_numbers_that_are_none), cmocka_unit_test(goes_to_the_transformer_it_names),
+        cmocka_unit_test(knows_the_publishers_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
