@@ -308,6 +308,76 @@ static void sees_a_scene_become_another(void **state)
     assert_true(drift_of(3000, 1) > 5); /* two minutes: most pictures are left out */
 }
 
+enum { VIEW_W = 64, VIEW_H = 96 };
+
+/* A land of hills in many sizes, from blue to brown. */
+static void land_at(double x, double y, float rgb[3])
+{
+    double hills = 0;
+    for (int k = 1; k <= 4; k++) hills += sin(x * 0.031 * k * k + k * k) * cos(y * 0.043 * k + 2 * k) / k;
+    const float part = (float)fmin(1, fmax(0, x / 300));
+    for (int c = 0; c < 3; c++)
+        rgb[c] = fminf(255, fmaxf(0, blue[c] * (1 - part) + brown[c] * part + 25 * (float)hills));
+}
+
+/* The camera goes so many pixels to the right, and the land fades into itself upside down by `turned`; then drift. */
+static double drift_over_land(double way, double turned)
+{
+    float rgb[3 * VIEW_W * VIEW_H], here[3], there[3];
+    double at_s;
+    Subject *s = subject_new(VIEW_W, VIEW_H);
+    for (int i = 0; i < 100; i++) {
+        const float part = (float)(turned * fmin(1, fmax(0, (i - 30) / 37.0)));
+        for (int k = 0; k < VIEW_W * VIEW_H; k++) {
+            land_at(way * i / 99 + k % VIEW_W, k / VIEW_W, here);
+            land_at(VIEW_W - 1 - k % VIEW_W, VIEW_H - 1 - k / VIEW_W, there);
+            for (int c = 0; c < 3; c++) rgb[3 * k + c] = here[c] * (1 - part) + there[c] * part;
+        }
+        subject_picture(s, rgb, i / 25.0);
+    }
+    const double value = subject_drift(s, &at_s);
+    subject_free(&s);
+    return value;
+}
+
+static void knows_a_pan_from_another_scene(void **state)
+{
+    (void)state;
+    const double held = default_set().bound[GATE_subject].hold;
+    assert_true(drift_over_land(0, 0) < 1);
+    assert_true(drift_over_land(150, 0) < held); /* other colours at its end, and the same land */
+    assert_true(drift_over_land(0, 1) > held);   /* the same colours, and another picture */
+}
+
+/* Two ramps, one steeper, that shake: one side becomes brighter while the other becomes darker. together: both brighter. */
+static double flicker_of_ramps(bool together)
+{
+    const GateSet set = default_set();
+    GateReport r;
+    static Plain p;
+    Gate *g = gate_begin(&set, (GatePromise){0});
+    memset(p.u, 128, sizeof p.u);
+    memset(p.v, 128, sizeof p.v);
+    for (int i = 0; i < 75; i++) {
+        const double shake = i / 4 % 2 ? 2 : -2;
+        for (int k = 0; k < WIDTH * HEIGHT; k++) {
+            const double x = k % WIDTH - WIDTH / 2, slope = x < 0 ? 3 : together ? 3 : -1;
+            p.luma[k] = (uint8_t)(120 + (x < 0 ? x * 1.5 : x * (together ? 1.5 : -0.5)) + shake * slope);
+        }
+        put(g, &p, i / 25.0);
+    }
+    gate_end(&g, NULL, &r);
+    return r.gate[GATE_flicker].value;
+}
+
+static void knows_a_shaking_camera_from_flicker(void **state)
+{
+    (void)state;
+    const double held = default_set().bound[GATE_flicker].hold;
+    assert_true(flicker_of_ramps(true) > held);
+    assert_true(flicker_of_ramps(false) < held);
+}
+
 static void takes_what_others_measured(void **state)
 {
     (void)state;
@@ -344,6 +414,8 @@ int main(void)
         cmocka_unit_test(hashes_pictures_as_pdqhash_does),
         cmocka_unit_test(knows_what_comes_back),
         cmocka_unit_test(sees_a_scene_become_another),
+        cmocka_unit_test(knows_a_pan_from_another_scene),
+        cmocka_unit_test(knows_a_shaking_camera_from_flicker),
         cmocka_unit_test(takes_what_others_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "worker/gate/follow.h"
 
 enum {
     KEPT = 48,
@@ -155,11 +156,11 @@ static void mean_of(const double (*f)[FEATURES], int first, int n, double *out)
         for (int k = 0; k < FEATURES; k++) out[k] += f[i][k] / n;
 }
 
-double subject_drift(const Subject *s, double *at_s)
+/* Of one quarter of the clip against another, the two that differ most. */
+static double drift_of_quarters(const Subject *s, double *at_s)
 {
     double f[KEPT][FEATURES], a[FEATURES], b[FEATURES], worst = 0, fastest = -1;
     const int part = s->count / 4;
-    if (s->count < LEAST) return NAN;
     for (int i = 0; i < s->count; i++) describe(s, i, f[i]);
     for (int i = 0; i + 2 * part <= s->count; i++) {
         mean_of((const double(*)[FEATURES])f, i, part, a);
@@ -173,6 +174,23 @@ double subject_drift(const Subject *s, double *at_s)
         }
     }
     return worst;
+}
+
+/* A blend of 10 is as certain as a drift of 5: good clips have up to 8. */
+static const double BLEND_SHARE = 0.5;
+static const double DRIFT_OF_NOTE = 3; /* below that nobody asks whether it is a pan's */
+
+double subject_drift(const Subject *s, double *at_s)
+{
+    if (s->count < LEAST) return NAN;
+    const double length_s = s->at_s[s->count - 1] - s->at_s[0];
+    const Follow f = {s->width, s->height, s->count, length_s / (s->count - 1), (const uint8_t *const *)s->rgb};
+    int blended = 0;
+    double worst = drift_of_quarters(s, at_s);
+    if (worst >= DRIFT_OF_NOTE && f.interval_s > 0 && follow_is_pan(&f)) worst = DRIFT_OF_NOTE;
+    const double blend = f.interval_s > 0 ? BLEND_SHARE * follow_blend(&f, &blended) : 0;
+    if (blend > worst) *at_s = s->at_s[blended];
+    return fmax(worst, blend);
 }
 
 /* ---- permanence ---------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,184 @@
+#include "follow.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+
+static float luma_of(const uint8_t *p) { return 0.2126f * p[0] + 0.7152f * p[1] + 0.0722f * p[2]; }
+
+/* ---- pans -------------------------------------------------------------------------------------------------------------- */
+
+enum { SHRINK = 4, MOST_SIDE = 64 };
+static const double PAN_LAG_S = 0.4, PAN_REACH = 0.35 /* of a side, in that time */;
+static const double PAN_LEAST_AGREEMENT = 0.89, PAN_LEAST_WAY = 0.5 /* of a side */, PAN_SAME_LEVELS = 8;
+
+typedef struct {
+    int width, height;
+    float y[MOST_SIDE][MOST_SIDE], rgb[MOST_SIDE][MOST_SIDE][3];
+} Tiny;
+
+static void shrink(const Follow *f, int picture, Tiny *to)
+{
+    const uint8_t *from = f->rgb[picture];
+    to->width = f->width / SHRINK < MOST_SIDE ? f->width / SHRINK : MOST_SIDE;
+    to->height = f->height / SHRINK < MOST_SIDE ? f->height / SHRINK : MOST_SIDE;
+    for (int y = 0; y < to->height; y++)
+        for (int x = 0; x < to->width; x++) {
+            float luma = 0, *rgb = to->rgb[y][x];
+            rgb[0] = rgb[1] = rgb[2] = 0;
+            for (int j = 0; j < SHRINK; j++)
+                for (int i = 0; i < SHRINK; i++) {
+                    const uint8_t *p = from + 3 * ((y * SHRINK + j) * f->width + x * SHRINK + i);
+                    luma += luma_of(p) / (SHRINK * SHRINK);
+                    for (int c = 0; c < 3; c++) rgb[c] += (float)p[c] / (SHRINK * SHRINK);
+                }
+            to->y[y][x] = luma;
+        }
+}
+
+typedef struct { /* what both show of a, where b is a, moved by (dx, dy) */
+    int x0, x1, y0, y1;
+} Common;
+
+static Common common_of(const Tiny *a, int dx, int dy)
+{
+    return (Common){dx > 0 ? dx : 0, a->width + (dx < 0 ? dx : 0), dy > 0 ? dy : 0, a->height + (dy < 0 ? dy : 0)};
+}
+
+/* Correlation of what both show. Differences of two levels are noise. */
+static double agreement(const Tiny *a, const Tiny *b, int dx, int dy)
+{
+    const double noise = 4;
+    const Common o = common_of(a, dx, dy);
+    double sa = 0, sb = 0, aa = 0, bb = 0, ab = 0;
+    for (int y = o.y0; y < o.y1; y++)
+        for (int x = o.x0; x < o.x1; x++) {
+            const double p = a->y[y][x], q = b->y[y - dy][x - dx];
+            sa += p;
+            sb += q;
+            aa += p * p;
+            bb += q * q;
+            ab += p * q;
+        }
+    const double n = (double)(o.x1 - o.x0) * (o.y1 - o.y0);
+    return (ab - sa * sb / n) / sqrt((aa - sa * sa / n + noise * n) * (bb - sb * sb / n + noise * n));
+}
+
+/* A ground without texture may become another one behind a thing that moves: no correlation tells that. */
+static bool same_colours(const Tiny *a, const Tiny *b, int dx, int dy)
+{
+    const Common o = common_of(a, dx, dy);
+    const double n = (double)(o.x1 - o.x0) * (o.y1 - o.y0);
+    for (int c = 0; c < 3; c++) {
+        double more = 0;
+        for (int y = o.y0; y < o.y1; y++)
+            for (int x = o.x0; x < o.x1; x++) more += b->rgb[y - dy][x - dx][c] - a->rgb[y][x][c];
+        if (fabs(more) > PAN_SAME_LEVELS * n) return false;
+    }
+    return true;
+}
+
+typedef struct {
+    double agreement; /* the best one, -1 where the colours are others */
+    int dx, dy;
+} Found;
+
+static Found find_again(const Tiny *a, const Tiny *b)
+{
+    const int reach_x = (int)(a->width * PAN_REACH), reach_y = (int)(a->height * PAN_REACH);
+    Found best = {.agreement = -1};
+    for (int dy = -reach_y; dy <= reach_y; dy++)
+        for (int dx = -reach_x; dx <= reach_x; dx++) {
+            const double found = agreement(a, b, dx, dy);
+            if (found > best.agreement) best = (Found){found, dx, dy};
+        }
+    if (!same_colours(a, b, best.dx, best.dy)) best.agreement = -1;
+    return best;
+}
+
+bool follow_is_pan(const Follow *f)
+{
+    const int lag = (int)lround(PAN_LAG_S / f->interval_s) > 1 ? (int)lround(PAN_LAG_S / f->interval_s) : 1;
+    const int step = lag / 2 > 1 ? lag / 2 : 1;
+    double least = 1, x = 0, y = 0;
+    if (f->width < 4 * SHRINK || f->height < 4 * SHRINK || f->count <= lag) return false;
+    Tiny *a = memory_get(2, sizeof *a), *b = a + 1;
+    for (int i = 0; i + lag < f->count && least >= PAN_LEAST_AGREEMENT; i += step) {
+        shrink(f, i, a);
+        shrink(f, i + lag, b);
+        const Found found = find_again(a, b);
+        least = fmin(least, found.agreement);
+        x += (double)found.dx / a->width * step / lag;
+        y += (double)found.dy / a->height * step / lag;
+    }
+    free(a);
+    return least >= PAN_LEAST_AGREEMENT && hypot(x, y) >= PAN_LEAST_WAY;
+}
+
+/* ---- fading over ------------------------------------------------------------------------------------------------------- */
+
+static const double BLEND_LAG_S = 0.6;
+
+/* A picture's luma less its mean; returns the deviation. */
+static double centre(const uint8_t *rgb, int n, float *to)
+{
+    double sum = 0, squares = 0;
+    for (int i = 0; i < n; i++) sum += to[i] = luma_of(rgb + 3 * i);
+    const float mean = (float)(sum / n);
+    for (int i = 0; i < n; i++) {
+        to[i] -= mean;
+        squares += (double)to[i] * to[i];
+    }
+    return sqrt(squares / n);
+}
+
+/* before, now, after: n pixels each, their means removed; the deviation of the first and the last. */
+static double blend_of(const float *before, const float *now, const float *after, int n, double sa, double sb)
+{
+    const double spread_a = sa + 1, spread_b = sb + 1; /* levels: noise */
+    double product = 0, off = 0, other = 0;
+    for (int i = 0; i < n; i++) product += (after[i] - before[i]) / 2.0 * before[i];
+    const double gain = product / n / (spread_a * spread_a); /* light that changed */
+    for (int i = 0; i < n; i++) {
+        const double change = (after[i] - before[i]) / 2.0 - gain * before[i],
+                     rest = now[i] - (before[i] + after[i]) / 2.0;
+        other += change * change;
+        off += rest * rest;
+    }
+    other = sqrt(other / n);
+    off = sqrt(off / n);
+    const double share = 1 - off / (other + 0.5);
+    return share > 0 ? 100 * share * other / ((spread_a + spread_b) / 2 + 4) : 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double follow_blend(const Follow *f, int *at)
+{
+    const int n = f->width * f->height, lag = (int)lround(BLEND_LAG_S / f->interval_s);
+    double worst = 0;
+    if (lag < 1 || f->count <= 2 * lag) return 0;
+    float *y = memory_get((size_t)n * (size_t)f->count, sizeof *y);
+    double *spread = memory_get((size_t)f->count, 2 * sizeof *spread), *sorted = spread + f->count;
+    for (int i = 0; i < f->count; i++) spread[i] = centre(f->rgb[i], n, y + (ptrdiff_t)i * n);
+    memcpy(sorted, spread, (size_t)f->count * sizeof *sorted);
+    qsort(sorted, (size_t)f->count, sizeof *sorted, compare);
+    const double flat = 0.6 * sorted[f->count / 2]; /* what comes out of black or goes there is a fade */
+    for (int i = lag; i + lag < f->count; i++) {
+        if (spread[i - lag] < flat || spread[i + lag] < flat) continue;
+        const double blend = blend_of(y + (ptrdiff_t)(i - lag) * n, y + (ptrdiff_t)i * n, y + (ptrdiff_t)(i + lag) * n,
+                                      n, spread[i - lag], spread[i + lag]);
+        if (blend <= worst) continue;
+        worst = blend;
+        *at = i;
+    }
+    free(spread);
+    free(y);
+    return worst;
+}

@@ -1,0 +1,22 @@
+/* follow.h - how a clip's pictures follow from one another: by a camera that moves, or by fading into other ones. On small pictures. */
+#ifndef REELWRIGHT_FOLLOW_H
+#define REELWRIGHT_FOLLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    int width, height, count;
+    double interval_s;         /* between two pictures */
+    const uint8_t *const *rgb; /* [count] of [height][width][3]; borrowed */
+} Follow;
+
+/* A camera that goes over half a picture and more: each picture is found again, moved, in the one 0.4 s later (least correlation 0.89 over
+ * what both show, and the same colours). What it shows at its end may well have other ones. */
+bool follow_is_pan(const Follow *f);
+
+/* How much a picture is the mean of those 0.6 s before and after it, where these two differ by more than light: per cent of their contrast
+ * that the mean explains and nothing else. 0 where things move or stand still; a scene that fades into another one has 15 and more. */
+double follow_blend(const Follow *f, int *at);
+
+#endif
