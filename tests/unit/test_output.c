@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "worker/finish/canvas.h"
 #include "worker/finish/output.h"
 #include "worker/finish/profile.h"
 #include "worker/finish/rates.h"
@@ -446,6 +447,33 @@ static void other_aspects_are_padded_blurred_or_cut(void **state)
     finish_spec_clear(&s);
 }
 
+/* swscale writes a line in whole vectors: some pixels beyond its end, grey ones in a frame of colour. */
+static void nothing_is_drawn_beside_a_padded_picture(void **state)
+{
+    enum { FROM_W = 64, FROM_H = 112, TO_W = 320, TO_H = 180 };
+    float *red = memory_get((size_t)FROM_W * FROM_H * 3, sizeof *red);
+    (void)state;
+    for (int i = 0; i < FROM_W * FROM_H; i++) red[3 * i] = 0.9f;
+    for (int fit = 0; fit < 2; fit++) {
+        Canvas *c;
+        AVFrame *f;
+        const CanvasOptions o = {.width = TO_W, .height = TO_H, .fit = fit ? "blur" : "pad", .color = 0x20C040FF};
+        assert_string_equal(canvas_open(FROM_W, FROM_H, &o, AV_PIX_FMT_YUV420P, &c).message, "");
+        assert_string_equal(pixels_frame(TO_W, TO_H, AV_PIX_FMT_YUV420P, &f).message, "");
+        assert_string_equal(canvas_draw(c, red, f).message, "");
+        const int right = (TO_W - TO_H * FROM_W / FROM_H) / 2 + TO_H * FROM_W / FROM_H; /* where the picture ends */
+        for (int plane = 0; plane < 3; plane++) {
+            const int part = plane ? 2 : 1;
+            const uint8_t *line = f->data[plane] + (ptrdiff_t)(TO_H / 2 / part) * f->linesize[plane];
+            for (int x = (right + 1) / part; x < TO_W / part; x++) assert_int_equal(line[x], line[2]);
+            assert_true(abs(line[TO_W / 2 / part] - line[2]) > (fit && plane ? -1 : 8)); /* blurred red is red */
+        }
+        av_frame_free(&f);
+        canvas_close(&c);
+    }
+    free(red);
+}
+
 static void the_same_bytes_again(void **state)
 {
     char first[HASH_TEXT] = "", again[HASH_TEXT];
@@ -482,6 +510,7 @@ int main(void)
         cmocka_unit_test(a_gif_says_everything_first_and_is_small),
         cmocka_unit_test(a_poster_is_a_jpeg),
         cmocka_unit_test(other_aspects_are_padded_blurred_or_cut),
+        cmocka_unit_test(nothing_is_drawn_beside_a_padded_picture),
         cmocka_unit_test(the_same_bytes_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ struct Canvas {
     enum AVPixelFormat format;
     int width, height;           /* of the source */
     Pixels *pixels;              /* the picture itself */
+    AVFrame *inner;              /* pad, blur: the picture alone, since swscale writes beyond a line's end */
     int x, y;                    /* where it goes */
     int part_width, part_height; /* of the source that is shown */
     double at;                   /* follow: where that begins, along the axis that is cut */
@@ -35,6 +36,7 @@ void canvas_close(Canvas **canvas)
     if (!c) return;
     pixels_close(&c->pixels);
     pixels_close(&c->to_small);
+    av_frame_free(&c->inner);
     av_frame_free(&c->small);
     sws_freeContext(c->enlarge);
     free(c);
@@ -73,6 +75,7 @@ static Status open_all(Canvas *c)
         c->y = (c->o.height - height) / 2 & ~1;
         if (width == c->o.width && height == c->o.height) c->fit = PAD; /* nothing is left beside it */
         TRY(pixels_open(c->width, c->height, width, height, c->format, &c->pixels));
+        TRY(pixels_frame(width, height, c->format, &c->inner));
         return c->fit == BLUR ? open_blur(c) : status_ok();
     }
     choose_part(c);
@@ -181,13 +184,29 @@ static void choose_crop(Canvas *c, const float *rgb)
     pixels_take(c->pixels, c->width, columns ? at : 0, columns ? 0 : at);
 }
 
+/* x and y are even. */
+static void copy_inner(const Canvas *c, AVFrame *to)
+{
+    const bool yuv = c->format == AV_PIX_FMT_YUV420P;
+    for (int i = 0; i < (yuv ? 3 : 1); i++) {
+        const int part = i ? 2 : 1, step = yuv ? 1 : 3;
+        uint8_t *at = to->data[i] + (ptrdiff_t)(c->y / part) * to->linesize[i] + c->x / part * step;
+        av_image_copy_plane(at, to->linesize[i], c->inner->data[i], c->inner->linesize[i],
+                            c->inner->width / part * step, c->inner->height / part);
+    }
+}
+
 Status canvas_draw(Canvas *c, const float *rgb, AVFrame *to)
 {
-    if (c->fit == CROP || c->fit == FOLLOW)
+    if (c->fit == CROP || c->fit == FOLLOW) {
         choose_crop(c, rgb);
-    else if (c->fit == BLUR)
+        return pixels_convert(c->pixels, rgb, to, 0, 0);
+    }
+    if (c->fit == BLUR)
         TRY(fill_blur(c, rgb, to));
     else
         fill_color(c, to);
-    return pixels_convert(c->pixels, rgb, to, c->x, c->y);
+    TRY(pixels_convert(c->pixels, rgb, c->inner, 0, 0));
+    copy_inner(c, to);
+    return status_ok();
 }
