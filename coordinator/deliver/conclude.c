@@ -171,7 +171,7 @@ static Status verdict(const Snapshot *s, const char *folder, bool quiet)
         if (s->part.count > 1)
             log_line(LOG_INFO, "part %d of %d is complete; `reelwright merge` delivers when all are", s->part.number,
                      s->part.count);
-        else if (s->finished > 0)
+        else if (s->clip_count[CLIP_DELIVERED] > 0)
             log_line(LOG_INFO, "clips in %s/delivery, list in %s/delivery.csv, report in %s/report/index.html", folder,
                      folder, folder);
         else
@@ -221,9 +221,12 @@ static Status undelivered(const Snapshot *s, const char *folder, const Delivery 
     return status;
 }
 
+/* All of the sample are made and decided before any clip is delivered. */
+static bool waits_for_sample(const Snapshot *s) { return s->by_sample && (s->undecided > 0 || s->left > 0); }
+
 static bool can_deliver(const Snapshot *s)
 {
-    if (s->by_sample && s->undecided > 0) return false; /* all of the sample are decided before any clip is delivered */
+    if (waits_for_sample(s)) return false;
     return s->left == 0 && s->part.count <= 1 && s->clip_count[CLIP_APPROVED] + s->clip_count[CLIP_DELIVERED] > 0;
 }
 
@@ -299,11 +302,27 @@ Status conclude(const char *folder, int64_t launch, Status so_far, bool quiet)
     return status;
 }
 
+static void print_sample(const Snapshot *s, const char *folder)
+{
+    const int64_t waiting = s->undecided > 0 ? s->undecided : s->left;
+    char *command = s->undecided > 0 ? shell_suggest("review list", folder, NULL) : suggest_run(s, folder);
+    foreign_print(stdout, "nothing new is delivered before the sample is decided: %lld clip%s %s; `%s`\n",
+                  (long long)waiting, plural_s(waiting),
+                  s->undecided == 1  ? "waits for a decision"
+                  : s->undecided > 1 ? "wait for a decision"
+                  : s->left == 1     ? "is still to be made"
+                                     : "are still to be made",
+                  command);
+    free(command);
+}
+
 static Status deliver_now(const char *folder, const Snapshot *s)
 {
     Delivery done = {0};
-    Status status = deliver(folder, 0, (DeliverOptions){.thorough = true}, &done), pages;
+    const DeliverOptions how = {.thorough = true, .nothing_new = waits_for_sample(s)};
+    Status status = deliver(folder, 0, how, &done), pages;
     char *why = text_copy(status.message);
+    if (how.nothing_new) print_sample(s, folder);
     if (done.withheld > 0)
         foreign_print(stdout, "%lld clip%s not delivered, because of deliver.suppress: the list says which\n",
                       (long long)done.withheld, done.withheld == 1 ? " is" : "s are");
@@ -334,6 +353,8 @@ Status conclude_delivery(const char *folder)
     Status status = lock_take(folder, false, &lock); /* delivering takes an epoch: a run that goes on would be fenced */
     if (!failed(status)) status = requests_take(folder, 0);
     if (!failed(status)) status = withdraw_revoked(folder, 0, NULL);
+    snapshot_clear(&s);
+    if (!failed(status)) status = read_now(folder, &s); /* what people decided may have changed it */
     if (!failed(status)) status = deliver_now(folder, &s);
     if (!failed(status)) status = read_now(folder, &now);
     if (!failed(status))

@@ -190,7 +190,7 @@ static Status deliver_one(void *self, const ClipRow *r)
 {
     Deliverer *d = self;
     bool delivered = strcmp(r->state, "delivered") == 0;
-    if (!delivered && strcmp(r->state, "approved") != 0) return status_ok();
+    if (!delivered && (strcmp(r->state, "approved") != 0 || d->options.nothing_new)) return status_ok();
     if (!delivered) {
         bool may = false;
         TRY(may_go(d, r, &may));

@@ -12,6 +12,7 @@ typedef struct {
     const char *host; /* of this process: its epoch, which begins when something is to be written, is signed with it */
     bool thorough;    /* read and compare what was delivered before, too; else its presence and size are looked at */
     bool tell_only;   /* copies nothing: who was told of what is withdrawn since hears of that */
+    bool nothing_new; /* delivers no clip that was not delivered before */
     bool files_only;  /* uploads nothing, tells nobody: a clip that is to be uploaded stays approved */
 } DeliverOptions;
 

@@ -55,9 +55,10 @@ static Status list_clip(void *self, const MadeClip *c)
 static void print_clip(const json_t *j)
 {
     const char *reason = json_string_value(json_object_get(j, "reason")),
-               *by = json_string_value(json_object_get(j, "reviewer")), *gate;
+               *by = json_string_value(json_object_get(j, "reviewer")),
+               *id = json_string_value(json_object_get(j, "clip")), *gate;
     json_t *one;
-    foreign_print(stdout, "  %-16s %-10s %s", json_string_value(json_object_get(j, "clip")),
+    foreign_print(stdout, "  %s%*s %-10s %s", id, foreign_gap(id, 16), "",
                   json_string_value(json_object_get(j, "state")), json_string_value(json_object_get(j, "file")));
     if (by && *by) foreign_print(stdout, "  by %s", by);
     if (reason && *reason) foreign_print(stdout, "  %s", reason);
@@ -165,8 +166,11 @@ static Status ask_for(Decision *d, const char *clip_id, const char *state, const
         const bool done = is_done(d, state);
         d->done_before += done;
         if (done || !named) return status_ok();
-        return status_fail(ERR_INPUT, "%s: clip \"%s\" is %s, and %s is for clips that are made; nothing was changed",
-                           d->folder, clip_id, state, strchr(d->verb, ' ') + 1);
+        return status_fail(ERR_INPUT, "%s: clip \"%s\" is %s, and %s is for clips that are %s; nothing was changed",
+                           d->folder, clip_id, state, strchr(d->verb, ' ') + 1,
+                           event == EV_SHOW
+                               ? "approved or rejected and not delivered, or whose new render has not begun"
+                               : "made and not delivered");
     }
     if (d->count == d->room) {
         d->room = 2 * d->room + 64;

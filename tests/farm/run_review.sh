@@ -88,6 +88,18 @@ sed -e 's/^campaign:.*/campaign: pair/' -e 's/policy: all/policy: all, four_eyes
 [ "$(state_of pair k1)" = "in review" ] || fail "k1 is $(state_of pair k1) after one approval"
 [ "$(grep -o '"verb":"[a-z]*"' out-pair/audit.jsonl | tr '\n' ' ')" = '"verb":"approve" "verb":"reopen" "verb":"approve" ' ] || fail "the audit chain does not say that it was taken back: $(cat out-pair/audit.jsonl)"
 
+# a sample: nothing is delivered before all of it is decided, also not by `deliver`
+sed -e 's/^campaign:.*/campaign: lot/' -e 's/policy: all/policy: sample, lq: 20/' -e '/^gates:/d' -e '/^watermark:/d' -e '/^credentials:/d' show.yaml >lot.yaml
+"$PROGRAM" run lot.yaml --out out-lot --workers 1 2>lot.err || fail "the run of a lot: $(cat lot.err)"
+grep -q 'nothing is delivered; list in' lot.err || fail "the run speaks of delivered clips: $(cat lot.err)"
+"$PROGRAM" review approve out-lot k1 k2 --by eva >/dev/null || fail "cannot approve of a sample"
+"$PROGRAM" deliver out-lot | grep 'before the sample is decided: 1 clip waits for a decision' >/dev/null || fail "deliver does not say what it waits for"
+[ "$(grep -c ',approved,' out-lot/delivery.csv)" = 2 ] || fail "delivered before the sample was decided: $(cat out-lot/delivery.csv)"
+"$PROGRAM" review approve out-lot k3 --by eva | grep '`reelwright deliver out-lot` delivers' >/dev/null || fail "nothing says that it can be delivered now"
+"$PROGRAM" deliver out-lot | grep '^3 clips in' >/dev/null || fail "not delivered after the sample was decided"
+status_is 2 "$PROGRAM" review reopen out-lot k1 --by eva 2>late.err
+grep -q 'k1" is delivered, and reopen is for clips that are approved or rejected and not delivered' late.err || fail "reopen of a delivered clip: $(cat late.err)"
+
 # which clip it is, by each layer alone
 "$PROGRAM" verify out-show --json | field wrong | grep '^\[\]$' >/dev/null || fail "verify DIR finds something wrong"
 look() { "$PROGRAM" verify "$1" --campaign out-show --json | field "$2"; }
