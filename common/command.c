@@ -38,12 +38,18 @@ static void close_end(int *fd)
     *fd = -1;
 }
 
+void command_follow(pid_t parent, int signal)
+{
+    prctl(PR_SET_PDEATHSIG, signal);
+    if (getppid() != parent) _exit(127); /* it died before this process asked to hear of it */
+}
+
 /* In the child: only calls that are safe between fork and exec. */
-static void become(const Command *c, int in, int out, int err)
+static void become(const Command *c, pid_t parent, int in, int out, int err)
 {
     sigset_t none;
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for it any more */
+    command_follow(parent, SIGKILL); /* nobody waits for it any more */
     signal(SIGPIPE, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -65,8 +71,9 @@ static Status start(const Command *c, Running *r)
         return close(in[0]), close(in[1]), close(out[0]), close(out[1]),
                status_errno(ERR_NODE, "cannot start a command");
     if (c->variable) setenv(c->variable, c->value, 1);
+    const pid_t self = getpid();
     r->pid = fork();
-    if (r->pid == 0) become(c, in[0], out[1], err[1]);
+    if (r->pid == 0) become(c, self, in[0], out[1], err[1]);
     if (c->variable) unsetenv(c->variable);
     close(in[0]), close(out[1]), close(err[1]);
     r->in = in[1], r->out = out[0], r->err = err[0];

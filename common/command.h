@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "common/status.h"
 
@@ -31,5 +32,8 @@ typedef struct {
  * than most_bytes; ERR_NODE: no process. command_clear in every case. */
 Status command_run(const Command *c, CommandAnswer *out);
 void command_clear(CommandAnswer *a);
+
+/* In a child between fork and exec: it ends by this signal when its parent does, and at once when that has ended already. */
+void command_follow(pid_t parent, int signal);
 
 #endif

@@ -30,6 +30,7 @@ enum {
     LAST_PAUSE_MS = 120000,
     LEAST_BLOCKS = 256, /* of the file system, free: with fewer no ledger can be written */
     LAST_LINES = 8,
+    SEGMENT_WAIT_MS = 10000,
     SEGMENT_AGE_S =
         30 /* of shared memory that nobody maps: a job that starts beside this one maps its own within seconds */
 };
@@ -45,7 +46,8 @@ typedef struct {
     Mpirun mpirun;
     int64_t epoch_before; /* of the ledger, when the job was started */
     int64_t looked_ms, changed_ms, ended_ms, stop_ms;
-    int was_alive; /* the coordinator's process number, when it was found alive on this host */
+    char segments[SEGMENTS_JOB]; /* what the job's are called, once its coordinator was seen */
+    int was_alive;               /* the coordinator's process number, when it was found alive on this host */
     double heard_s;
     bool began; /* the job's epoch, in the ledger */
     bool told_stop, yielded;
@@ -80,6 +82,7 @@ static Status start_child(Launch *l)
     l->began = false;
     l->told_stop = false;
     l->last_count = 0;
+    *l->segments = 0;
     return status_ok();
 }
 
@@ -126,6 +129,7 @@ static Status read_ledger(Launch *l, int64_t now_ms)
     l->heard_s = s.heard_s;
     if (l->ended_ms == 0 && s.epoch > l->epoch_before && s.ended_s > 0) l->ended_ms = now_ms;
     if (l->ended_ms == 0 && coordinator_died(l, &s)) l->ended_ms = now_ms;
+    if (!*l->segments && l->was_alive) segments_of(l->was_alive, l->segments);
     snapshot_clear(&s);
     return status_ok();
 }
@@ -176,6 +180,16 @@ static void watch_limits(Launch *l)
         end_job(l, "the stop takes too long");
 }
 
+/* What ranks left, of this job and of earlier ones. Ranks die with their mpirun, but a moment later. */
+static void sweep_segments(const Launch *l)
+{
+    int mapped;
+    for (const int64_t end_ms = moment_ms() + SEGMENT_WAIT_MS;; moment_sleep_ms(LOOK_MS)) {
+        segments_sweep("/dev/shm", SEGMENT_AGE_S, l->segments, &mapped);
+        if (mapped == 0 || moment_ms() >= end_ms || moment_stops() > 1) return;
+    }
+}
+
 /* Until mpirun has ended and been waited for. */
 static Status watch_child(Launch *l)
 {
@@ -191,7 +205,7 @@ static Status watch_child(Launch *l)
     fprintf(l->log, "-- mpirun ended: %s %d\n", WIFSIGNALED(how) ? "signal" : "status",
             WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
     fflush(l->log);
-    segments_sweep("/dev/shm", SEGMENT_AGE_S); /* what killed ranks left, of this job and of earlier ones */
+    sweep_segments(l);
     return status;
 }
 

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/command.h"
 #include "common/file.h"
 #include "common/link.h"
 
@@ -182,12 +182,12 @@ char **launch_command_new(const LaunchOptions *o, const char *program)
 }
 
 /* Only calls that are safe between fork and exec. */
-void launch_command_become(char **command, char **environment, int output, int errors)
+void launch_command_become(char **command, char **environment, pid_t parent, int output, int errors)
 {
     int nothing = open("/dev/null", O_RDONLY);
-    signal(SIGPIPE, SIG_DFL);         /* what it was before main.c */
-    setpgid(0, 0);                    /* a terminal's Ctrl-C goes to the launcher alone, which stops the job in order */
-    prctl(PR_SET_PDEATHSIG, SIGTERM); /* a killed launcher takes the job with it */
+    signal(SIGPIPE, SIG_DFL);        /* what it was before main.c */
+    setpgid(0, 0);                   /* a terminal's Ctrl-C goes to the launcher alone, which stops the job in order */
+    command_follow(parent, SIGTERM); /* a killed launcher takes the job with it */
     if (nothing >= 0) dup2(nothing, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
     dup2(errors, STDERR_FILENO);

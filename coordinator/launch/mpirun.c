@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,8 +25,10 @@ Status mpirun_start(Mpirun *m, const LaunchOptions *o, const char *program)
     if (pipe2(ends, O_CLOEXEC) != 0) return status_errno(ERR_FATAL, "cannot make a pipe");
     char **command = launch_command_new(o, program), **environment = launch_command_environment();
     fflush(NULL);
+    const pid_t self = getpid();
     m->child = fork();
-    if (m->child == 0) launch_command_become(command, environment, m->errors_only ? STDOUT_FILENO : ends[1], ends[1]);
+    if (m->child == 0)
+        launch_command_become(command, environment, self, m->errors_only ? STDOUT_FILENO : ends[1], ends[1]);
     launch_command_free(&command);
     launch_command_free(&environment);
     close(ends[1]);
@@ -84,6 +87,16 @@ static void take_output(Mpirun *m, int wait_ms)
     if (p[0].revents & POLLHUP) m->output_closed = true; /* poll would wait for it no longer */
 }
 
+/* The folder of its session, which an mpirun that was killed leaves behind. */
+static void remove_session(pid_t gone)
+{
+    const char *place = getenv("TMPDIR");
+    char *folder = text_format("%s/ompi.%d", place && *place ? place : "/tmp", (int)gone);
+    struct stat st;
+    if (lstat(folder, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid()) file_remove_tree(folder);
+    free(folder);
+}
+
 bool mpirun_listen(Mpirun *m, int wait_ms)
 {
     pid_t gone = waitpid(m->child, &m->how, WNOHANG);
@@ -93,6 +106,7 @@ bool mpirun_listen(Mpirun *m, int wait_ms)
     if (m->line_bytes) take_line(m);
     close(m->output);
     if (m->ended >= 0) close(m->ended);
+    remove_session(m->child);
     m->child = 0;
     return false;
 }

@@ -193,7 +193,11 @@ static Status run_rank(RunOptions *o, WorkerMain *worker)
         link_close(&link);
         return status;
     }
-    if (failed(status)) log_status(status.err == ERR_STOP ? LOG_INFO : LOG_ERROR, status);
+    if (failed(status))
+        log_status(status.err == ERR_STOP ? LOG_INFO : LOG_ERROR, status);
+    else if (!launched && link->rank == 0)
+        log_line(LOG_INFO,
+                 "a worker was lost, so the job ends by MPI_Abort; what mpirun says of that now is no failure");
     link_abort(&link, status_exit_code(status));
     return status;
 }

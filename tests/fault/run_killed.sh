@@ -81,6 +81,28 @@ finish 0
 check_complete job
 same_files calm job
 
+# only mpirun killed: its launcher starts another, and removes what the first left where programs keep what is temporary
+mkdir temporary
+export TMPDIR=$WORK/temporary
+again driver
+provoke "at=denoise,step=2,clip=k4,do=hold,until=$WORK/driver.go; at=denoise,step=2,clip=k5,do=hold,until=$WORK/driver.go"
+run driver
+until_true 120 held driver 2
+driver=$(descendants "$LAUNCHER" | sed -n 2p) # its one child
+[ -d "temporary/ompi.$driver" ] || echo "note: this mpirun has no session folder of the name ompi.PID"
+segments=$(cat "/proc/$(json driver | sed -n 's/.*"pid": \([0-9]*\).*/\1/p' | head -n 1)/maps" | sed -n 's|.*\(/dev/shm/sm_segment[^ ]*\)\..*|\1|p' | head -n 1)
+kill -9 "$driver"
+job_again() { [ "$(times driver job.started)" -ge 2 ]; }
+until_true 120 job_again
+touch driver.go
+finish 0
+calm_down
+check_complete driver
+same_files calm driver
+[ -z "$(ls temporary)" ] || fail "left behind in TMPDIR: $(ls temporary)"
+[ -z "$segments" ] || ! ls "$segments".* 2>/dev/null || fail "shared memory of a job that has ended is left behind"
+unset TMPDIR
+
 # only the launcher killed: the job goes with it, nothing lingers, and the next run goes on
 again head
 provoke "$HOLD"

@@ -25,23 +25,35 @@ static void sweeps_what_nobody_maps(void **state)
                      text_format("%s/sm_segment.other-%s.0.26990001.0", folder, host),
                      text_format("%s/somebody-elses", folder)};
     for (int i = 0; i < 4; i++) assert_int_equal(file_replace(name[i], "0123456789abcdef", 16).err, OK);
-    int fd = open(name[1], O_RDONLY);
+    int mapped, fd = open(name[1], O_RDONLY);
     void *map = mmap(NULL, 16, PROT_READ, MAP_SHARED, fd, 0);
     assert_true(map != MAP_FAILED);
     close(fd);
-    assert_int_equal(segments_sweep(folder, 3600), 0); /* none is so old */
-    assert_int_equal(segments_sweep(folder, 0), 1);
+    assert_int_equal(segments_sweep(folder, 3600, "", &mapped), 0); /* none is so old */
+    assert_int_equal(segments_sweep(folder, 0, "", &mapped), 1);
     assert_false(file_exists(name[0]));
     for (int i = 1; i < 4; i++) assert_true(file_exists(name[i]));
+    char job[SEGMENTS_JOB], *own = text_format("sm_segment.%s.0.26990001.", host);
+    segments_of(getpid(), job);
+    assert_string_equal(job, own); /* it maps one of that job */
+    assert_int_equal(segments_sweep(folder, 3600, job, &mapped), 0);
+    assert_int_equal(mapped, 1);
     munmap(map, 16);
-    assert_int_equal(segments_sweep(folder, 0), 1);
+    segments_of(getpid(), job);
+    assert_string_equal(job, "");
+    assert_int_equal(segments_sweep(folder, 3600, "", &mapped), 0);
+    assert_int_equal(segments_sweep(folder, 3600, "sm_segment.another.", &mapped), 0);
+    assert_int_equal(segments_sweep(folder, 3600, own, &mapped), 1); /* of a job that has ended they go at once */
+    free(own);
+    assert_int_equal(file_replace(name[1], "0123456789abcdef", 16).err, OK);
+    assert_int_equal(segments_sweep(folder, 0, "", &mapped), 1);
     assert_false(file_exists(name[1]));
     for (int i = 0; i < 4; i++) {
         unlink(name[i]);
         free(name[i]);
     }
     rmdir(folder);
-    assert_int_equal(segments_sweep("/nowhere", 0), 0);
+    assert_int_equal(segments_sweep("/nowhere", 0, "", &mapped), 0);
 }
 
 int main(void)
