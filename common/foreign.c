@@ -24,6 +24,35 @@ size_t foreign_letter(const char *text, size_t bytes, uint32_t *letter)
     return n;
 }
 
+int foreign_columns(uint32_t letter)
+{
+    static const struct {
+        uint32_t first, last;
+        int columns;
+    } range[] = {{0x300, 0x36f, 0},     {0x483, 0x489, 0},     {0x591, 0x5bd, 0},     {0x610, 0x61a, 0},
+                 {0x64b, 0x65f, 0},     {0x900, 0x902, 0},     {0x93c, 0x93c, 0},     {0x941, 0x948, 0},
+                 {0xe31, 0xe31, 0},     {0xe34, 0xe3a, 0},     {0xe47, 0xe4e, 0},     {0x1100, 0x115f, 2},
+                 {0x1160, 0x11ff, 0},   {0x1ab0, 0x1aff, 0},   {0x1dc0, 0x1dff, 0},   {0x200b, 0x200f, 0},
+                 {0x20d0, 0x20ff, 0},   {0x2e80, 0x303e, 2},   {0x3041, 0x33ff, 2},   {0x3400, 0x4dbf, 2},
+                 {0x4e00, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},   {0xf900, 0xfaff, 2},   {0xfe00, 0xfe0f, 0},
+                 {0xfe20, 0xfe2f, 0},   {0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},
+                 {0x1f300, 0x1f64f, 2}, {0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2}};
+    for (size_t i = 0; i < sizeof range / sizeof *range && letter >= range[i].first; i++)
+        if (letter <= range[i].last) return range[i].columns;
+    return 1;
+}
+
+int foreign_gap(const char *text, int columns)
+{
+    for (size_t left = strlen(text), n; left && columns > 0; text += n, left -= n) {
+        uint32_t letter = 0;
+        n = foreign_letter(text, left, &letter);
+        columns -= n ? foreign_columns(letter) : 1; /* a byte that is no UTF-8 is shown as "?" */
+        if (n == 0) n = 1;
+    }
+    return columns > 0 ? columns : 0;
+}
+
 size_t foreign_control(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;

@@ -111,9 +111,15 @@ static Status verb_inspect_any(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         char *ledger = path_join(argv[i], "ledger.db");
-        bool is_campaign = file_exists(ledger);
+        const bool is_campaign = file_exists(ledger),
+                   is_ledger = strcmp(path_name(argv[i]), "ledger.db") == 0 && file_exists(argv[i]);
         free(ledger);
-        if (is_campaign) return verb_status(argc, argv);
+        if (!is_campaign && !is_ledger) continue;
+        char *folder = is_ledger ? path_folder(argv[i]) : NULL;
+        if (folder) argv[i] = folder;
+        Status status = verb_status(argc, argv);
+        free(folder);
+        return status;
     }
     typeof(&verb_inspect) inspect;
     TRY(worker_symbol("verb_inspect", &inspect));

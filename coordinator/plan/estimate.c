@@ -187,6 +187,24 @@ static Status check_split(const Estimate *p)
                        workers, p->o->workers ? "" : " in the record; --workers says how many");
 }
 
+static void note_workers(Estimate *p, int workers)
+{
+    const Record *r = p->by.record;
+    const char *backend = json_string_value(json_object_get(r->work, "backend"));
+    const double cores = json_number_value(json_object_get(r->machine, "cores"));
+    if (workers < r->workers || workers <= cores || cores <= 0 || (backend && strcmp(backend, "cuda") == 0)) {
+        note(p, "the record is of another number of workers on a node: how fast each of them is may differ");
+        return;
+    }
+    char *text = text_format("%d workers share %g core%s: more than %d of them render no faster together, so the times "
+                             "here are too good, up to %.1f times; measure it: `reelwright bench CAMPAIGN.yaml "
+                             "--workers %d`",
+                             workers, cores, cores == 1 ? "" : "s", r->workers > cores ? r->workers : (int)cores,
+                             workers / (r->workers > cores ? r->workers : cores), workers);
+    note(p, text);
+    free(text);
+}
+
 /* Plans for the workers and groups that the options ask for, and notes it where others were measured. */
 static void ask_for_workers(Estimate *p)
 {
@@ -199,8 +217,7 @@ static void ask_for_workers(Estimate *p)
         note(p, "the record has no groups of that size: each is taken to render as slowly as the record's, which tells "
                 "nothing of what larger "
                 "groups gain; measure it: `reelwright bench CAMPAIGN.yaml --group-size 1,2`");
-    if (workers != r->workers)
-        note(p, "the record is of another number of workers on a node: how fast each of them is may differ");
+    if (workers != r->workers) note_workers(p, workers);
 }
 
 static void note_misfits(Estimate *p)

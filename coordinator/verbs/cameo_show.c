@@ -46,9 +46,10 @@ static json_t *cameo_json(const TrustRecord *r, const TrustConsents *c, int64_t 
 
 static void print_cameo(const TrustRecord *r, const TrustConsents *c, int64_t now_s)
 {
-    foreign_print(stdout, "%-16s %s; %d picture%s of the face%s; %s%s\n", r->id, r->name, trust_count_media(r, "face"),
-                  plural_s(trust_count_media(r, "face")), trust_count_media(r, "voice") ? ", a voice" : "",
-                  r->verified_s ? "verified by " : "not verified", r->verified_s ? r->verified_by : "");
+    foreign_print(stdout, "%s%*s %s; %d picture%s of the face%s; %s%s\n", r->id, foreign_gap(r->id, 16), "", r->name,
+                  trust_count_media(r, "face"), plural_s(trust_count_media(r, "face")),
+                  trust_count_media(r, "voice") ? ", a voice" : "", r->verified_s ? "verified by " : "not verified",
+                  r->verified_s ? r->verified_by : "");
     for (int i = 0; i < c->count; i++) {
         const TrustConsent *k = &c->consent[i];
         char until[TRUST_TIME_BYTES];

@@ -85,14 +85,6 @@ static Short count_text(int64_t n)
     return t;
 }
 
-/* In characters of a terminal, for ids in most scripts; at most 12. */
-static int width_of(const char *text)
-{
-    int n = 0;
-    for (; *text && n < 12; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
 static void print_settings(const Campaign *c, const CheckSummary *sum, FILE *to)
 {
     const ShotSpec *s = any_shot(c);
@@ -185,7 +177,7 @@ static void print_rows(const Campaign *c, const CheckSummary *sum, FILE *to)
         if (c->clip[i].refusal) continue;
         const ShotSpec *s = &c->shot[c->clip[i].shot].spec;
         const char *id = c->clip[i].clip_id;
-        foreign_print(to, "  %s%*s seed %" PRIu64 "  %s\n", id, 12 - width_of(id), "", s->seed, s->prompt);
+        foreign_print(to, "  %s%*s seed %" PRIu64 "  %s\n", id, foreign_gap(id, 12), "", s->seed, s->prompt);
         shown++;
     }
     if (c->clip_count - sum->refused > shown)

@@ -244,8 +244,8 @@ static Status print_pilot_clip(void *self, const ClipRow *r)
     if (!r->pilot || strcmp(r->state, "refused") == 0) return status_ok();
     /* a clip that nobody has to look at is approved when it is finished; this one is looked at */
     const bool made = s->pilot == PILOT_OPEN && strcmp(r->state, "approved") == 0;
-    foreign_print(stdout, "  %-12s %-10s %s%s%s\n", r->clip_id, made ? "made" : r->state, r->file,
-                  *r->reason ? "because: " : "", r->reason);
+    foreign_print(stdout, "  %s%*s %-10s %s%s%s\n", r->clip_id, foreign_gap(r->clip_id, 12), "",
+                  made ? "made" : r->state, r->file, *r->reason ? "because: " : "", r->reason);
     return status_ok();
 }
 

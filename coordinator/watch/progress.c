@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,24 +87,31 @@ static void put_bar(FILE *f, const Snapshot *s, int width)
     fputs("  ", f);
 }
 
-static int count_columns(const char *text) /* characters, not bytes, of UTF-8 */
+/* The bytes of the text's beginning that fill at most `width` columns of a terminal, which it adds to *columns. */
+static size_t measure(const char *text, int width, int *columns)
+{
+    size_t at = 0, left = strlen(text);
+    for (size_t n; left; at += n, left -= n) {
+        uint32_t letter = ' ';
+        n = foreign_letter(text + at, left, &letter);
+        if (n == 0) n = 1;
+        if (*columns + foreign_columns(letter) > width) break;
+        *columns += foreign_columns(letter);
+    }
+    return at;
+}
+
+static int count_columns(const char *text)
 {
     int columns = 0;
-    for (const char *p = text; *p; p++) columns += (*p & 0xc0) != 0x80;
+    measure(text, INT_MAX, &columns);
     return columns;
 }
 
-/* Cuts after `width` characters (not bytes) of UTF-8. */
 static void cut(char *text, int width)
 {
     int columns = 0;
-    for (char *p = text; *p; p++) {
-        if ((*p & 0xc0) == 0x80) continue;
-        if (columns++ == width) {
-            *p = 0;
-            return;
-        }
-    }
+    text[measure(text, width, &columns)] = 0;
 }
 
 static char *worker_line(const WorkerLine *w, double now_s)

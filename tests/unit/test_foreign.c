@@ -42,6 +42,25 @@ static void cleans(void **state)
     expect("", "");
 }
 
+static void fills_columns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int gap; /* to 10 columns */
+    } row[] = {{"", 10},
+               {"k1", 8},
+               {"J\xc3\xbcrgen", 4},
+               {"Ju\xcc\x88rgen", 4},
+               {"\xe6\x9d\x8e\xe9\x9b\xb7", 6},
+               {"\xea\xb9\x80", 8},
+               {"\xf0\x9f\x8e\x88 1", 6},
+               {"1234567890", 0},
+               {"12345678901", 0},
+               {"\xff\xff", 8}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) assert_int_equal(foreign_gap(row[i].text, 10), row[i].gap);
+}
+
 static void json_text_keeps_the_rest(void **state)
 {
     (void)state;
@@ -142,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cleans),
+        cmocka_unit_test(fills_columns),
         cmocka_unit_test(json_text_keeps_the_rest),
         cmocka_unit_test(breaks_of_the_format_stay),
         cmocka_unit_test(a_status_is_one_line),
