@@ -192,7 +192,7 @@ Tensor op_unpatchify(Backend *be, Tensor tokens, const int patch[3], const int64
 /* ---- video features, [T,H,W,C] ------------------------------------------------------------------------------------ */
 
 Tensor op_conv(Backend *be, Tensor x, const Conv *c); /* T outputs = (T - kt) / st + 1 */
-/* The same into out, which is given because it outlives x. */
+/* The same into out, which is given because it outlives x: fp32, or in the compute type where only a branch reads it. */
 void op_conv_to(Backend *be, Tensor out, Tensor x, const Conv *c);
 /* conv over x with its spatial size doubled by nearest neighbour first (stride 1, kernel 1x3x3, pad 1): [T,H,W,C] -> [T,2H,2W,C'] */
 Tensor op_conv_upsampled(Backend *be, Tensor x, const Conv *c);

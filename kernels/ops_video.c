@@ -48,7 +48,8 @@ void op_conv_to(Backend *be, Tensor out, Tensor x, const Conv *c)
 {
     Tensor shape = conv_shape(x, c);
     if (!shape_check(be, conv_fits(x, c, shape), "op_conv_to", x, conv_weight_shape(c))) return;
-    if (!shape_check(be, out.dtype == F32 && shape_same(out, shape), "op_conv_to", out, shape)) return;
+    const bool same = shape_same(out, shape) && (out.dtype == F32 || out.dtype == backend_branch(be));
+    if (!shape_check(be, same, "op_conv_to", out, shape)) return;
     plan_conv(be, x, c, out, false);
     BACKEND_RUN(be, conv(be, x, c, out));
 }

@@ -73,13 +73,13 @@ static Tensor normed_with_history(VaeStream *s, int slot, Tensor gain, Tensor x)
     return with_history(s, slot, LOOK_BACK, x, gain);
 }
 
-/* x + conv(silu(norm(conv(silu(norm(x)))))); overwrites x when the width stays. */
+/* x + conv(silu(norm(conv(silu(norm(x)))))); overwrites x when the width stays. What lies between the two is of the compute type. */
 static Tensor res_block(VaeStream *s, const VaeRes *r, Tensor x)
 {
     Backend *be = s->v->be;
     Tensor acc = r->widens ? op_conv(be, x, &r->shortcut) : x;
     ArenaMark mark = backend_mark(be);
-    Tensor h = backend_alloc(be, F32, 4, acc.dim);
+    Tensor h = backend_alloc(be, backend_compute(be), 4, acc.dim);
     ArenaMark inner = backend_mark(be);
     op_conv_to(be, h, normed_with_history(s, r->slot, r->norm1, x), &r->conv1);
     backend_release(be, inner);

@@ -146,7 +146,19 @@ Status cuda_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c)
 /* ---- by cuDNN ----------------------------------------------------------------------------------------------------------------- */
 
 enum { UID_X = 1, UID_W, UID_BIAS, UID_Y, UID_ACC }; /* tensors of a plan */
-enum { KEY_T, KEY_H, KEY_W, KEY_IN, KEY_OUT, KEY_KERNEL, KEY_STRIDE = 8, KEY_PAD = 11, KEY_ADD = 13, KEY_NARROW };
+enum {
+    KEY_T,
+    KEY_H,
+    KEY_W,
+    KEY_IN,
+    KEY_OUT,
+    KEY_KERNEL,
+    KEY_STRIDE = 8,
+    KEY_PAD = 11,
+    KEY_ADD = 13,
+    KEY_NARROW,
+    KEY_BF16
+};
 
 /* [1,C,T,H,W] with the channel fastest */
 static GraphShape video_shape(int64_t c, int64_t t, int64_t h, int64_t w)
@@ -154,7 +166,7 @@ static GraphShape video_shape(int64_t c, int64_t t, int64_t h, int64_t w)
     return (GraphShape){5, {1, c, t, h, w}, {t * h * w * c, 1, h * w * c, w * c, c}};
 }
 
-/* y = conv(x) + bias (+ acc), in fp32 from bf16; KEY_NARROW: conv(x) alone, in bf16, which more engines can do */
+/* y = conv(x) + bias (+ acc), in fp32 from bf16, or KEY_BF16; KEY_NARROW: conv(x) alone, in bf16, which more engines can do */
 static void build_conv(Graph *g, const int64_t key[PLAN_KEY])
 {
     const int64_t *k = key + KEY_KERNEL, *stride = key + KEY_STRIDE, pad[3] = {0, key[KEY_PAD], key[KEY_PAD + 1]};
@@ -172,7 +184,7 @@ static void build_conv(Graph *g, const int64_t key[PLAN_KEY])
         return;
     }
     Node bias = graph_tensor(g, UID_BIAS, fp32, one);
-    Node y = graph_tensor(g, UID_Y, fp32, result), sums = graph_inner(g, fp32, result);
+    Node y = graph_tensor(g, UID_Y, key[KEY_BF16] ? bf16 : fp32, result), sums = graph_inner(g, fp32, result);
     graph_conv(g, stride, pad, x, weight, sums);
     if (!key[KEY_ADD]) {
         graph_pointwise(g, CUDNN_POINTWISE_ADD, sums, bias, y);
@@ -189,13 +201,15 @@ static bool may_be_cudnn(const Backend *be, const Conv *c)
     return be->options.compute == BF16 && c->pad[0][0] == c->pad[0][1] && c->pad[1][0] == c->pad[1][1];
 }
 
-static Plan *find_plan(Backend *be, Tensor x, const Conv *c, const CudaConv *p, bool add, bool narrow)
+static Plan *find_plan(Backend *be, Tensor x, const Conv *c, DType result, bool add, bool narrow)
 {
+    const CudaConv *p = c->packed;
     Cudnn *cudnn = cuda_of(be)->cudnn;
-    int64_t key[PLAN_KEY] = {
-        [KEY_T] = x.dim[0],   [KEY_H] = x.dim[1],       [KEY_W] = x.dim[2],           [KEY_IN] = p->in,
-        [KEY_OUT] = p->out,   [KEY_PAD] = c->pad[0][0], [KEY_PAD + 1] = c->pad[1][0], [KEY_ADD] = add && !narrow,
-        [KEY_NARROW] = narrow};
+    int64_t key[PLAN_KEY] = {[KEY_T] = x.dim[0],           [KEY_H] = x.dim[1],
+                             [KEY_W] = x.dim[2],           [KEY_IN] = p->in,
+                             [KEY_OUT] = p->out,           [KEY_PAD] = c->pad[0][0],
+                             [KEY_PAD + 1] = c->pad[1][0], [KEY_ADD] = add && !narrow,
+                             [KEY_NARROW] = narrow,        [KEY_BF16] = result == BF16 && !narrow};
     if (!cudnn || !may_be_cudnn(be, c)) return NULL;
     for (int i = 0; i < 3; i++) {
         key[KEY_KERNEL + i] = c->kernel[i];
@@ -222,7 +236,7 @@ static Status cut_columns(Backend *be, Tensor y, Tensor out, bool add)
 static Status conv_cudnn(Backend *be, Plan *plan, Tensor x, const Conv *c, Tensor out, bool add)
 {
     const CudaConv *p = c->packed;
-    const bool whole = p->out == c->out && out.dtype == F32;
+    const bool whole = p->out == c->out;
     Tensor y = out;
     if (!whole) y = backend_alloc(be, F32, 4, (int64_t[]){out.dim[0], out.dim[1], out.dim[2], p->out});
     if (failed(be->first)) return be->first;
@@ -297,9 +311,15 @@ static int64_t matrix_rows(int64_t places, int64_t k, DType type)
     return rows < 1 ? 1 : rows > places ? places : rows;
 }
 
-/* x padded and in the compute type; out fp32 */
+/* x padded and in the compute type */
 static Status conv_own(Backend *be, Tensor x, const Conv *c, Tensor out, bool add)
 {
+    if (out.dtype != F32) {
+        Tensor y = backend_alloc(be, F32, 4, out.dim);
+        if (failed(be->first)) return be->first;
+        TRY(conv_own(be, x, c, y, add));
+        return cuda_copy(be, out, y);
+    }
     const int64_t places = out.dim[0] * out.dim[1] * out.dim[2], k = taps_of(c) * x.dim[3];
     const DType type = x.dtype;
     cuda_of(be)->note[NOTE_CONV_OWN]++;
@@ -339,10 +359,11 @@ static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool ad
     if (failed(be->first)) return be->first;
     const int64_t work = out.dim[0] * out.dim[1] * out.dim[2] * numbers_of(c);
     if (is_pointwise(c) || (work < LEAST_WORK && !cuda_of(be)->always_cudnn)) return conv_own(be, x, c, out, add);
-    Plan *plan = find_plan(be, x, c, p, add && p->out == c->out && out.dtype == F32, false);
+    const bool whole = p->out == c->out;
+    Plan *plan = find_plan(be, x, c, whole ? out.dtype : F32, add && whole, false);
     Status status = plan ? conv_cudnn(be, plan, x, c, out, add) : status_fail(ERR_INPUT, "no plan");
     if (status.err != ERR_INPUT) return status;
-    plan = find_plan(be, x, c, p, add, true);
+    plan = find_plan(be, x, c, BF16, add, true);
     status = plan ? conv_narrow(be, plan, x, c, out, add) : status_fail(ERR_INPUT, "no plan");
     return status.err != ERR_INPUT ? status : conv_own(be, x, c, out, add);
 }
@@ -386,10 +407,11 @@ int64_t cuda_conv_scratch_bytes(const Backend *be, Tensor x, const Conv *c, Tens
     const bool ready = x.dtype == type && padded(c->in) == c->in;
     const int64_t input = ready ? 0 : bytes_of(x, padded(c->in), type), k = taps_of(c) * padded(c->in);
     const int64_t places = out.dim[0] * out.dim[1] * out.dim[2];
-    if (is_pointwise(c)) return input;
+    const int64_t sums = out.dtype == F32 ? 0 : bytes_of(out, c->out, F32);
+    if (is_pointwise(c)) return input + sums;
     if (may_be_cudnn(be, c) && places * numbers_of(c) >= LEAST_WORK)
         return input + (padded(c->out) == c->out ? 0 : bytes_of(out, padded(c->out), F32));
-    return input + matrix_rows(places, k, type) * k * (int64_t)dtype_bytes(type);
+    return input + sums + matrix_rows(places, k, type) * k * (int64_t)dtype_bytes(type);
 }
 
 Status cuda_conv_upsampled(Backend *be, Tensor x, const Conv *c, Tensor out)

@@ -266,7 +266,16 @@ static Tensor run_put_columns(Backend *be, const int64_t *p)
 
 /* ---- video features ---------------------------------------------------------------------------------------------------- */
 
-typedef enum { CONV_SAME, CONV_HALVE, CONV_PAIRS, CONV_UPSAMPLED, CONV_ADD, CONV_LINE, CONV_LINE_SAME } ConvKind;
+typedef enum {
+    CONV_SAME,
+    CONV_HALVE,
+    CONV_PAIRS,
+    CONV_UPSAMPLED,
+    CONV_ADD,
+    CONV_TO,
+    CONV_LINE,
+    CONV_LINE_SAME
+} ConvKind;
 
 /* Over the height alone, as over time that lies there: every second place without a border, or every one. */
 static bool conv_is_line(int64_t kind) { return kind == CONV_LINE || kind == CONV_LINE_SAME; }
@@ -292,6 +301,10 @@ static Tensor run_conv(Backend *be, const int64_t *p)
         x = op_channel_norm(be, x, DRAWN(be, 1, p[3]), false);
         y = DRAWN(be, 1, p[0] - p[5] + 1, p[1], p[2], p[4]);
         TIMED(op_conv_add(be, y, x, &c));
+    } else if (p[7] == CONV_TO) {
+        x = op_channel_norm(be, x, DRAWN(be, 1, p[3]), false);
+        y = backend_alloc(be, backend_compute(be), 4, (int64_t[]){p[0] - p[5] + 1, p[1], p[2], p[4]});
+        TIMED(op_conv_to(be, y, x, &c));
     } else if (p[7] == CONV_UPSAMPLED) {
         TIMED(y = op_conv_upsampled(be, x, &c));
     } else {
@@ -423,6 +436,9 @@ const Case cases[] = {
     {"conv 3x3x3", run_conv, 3e-6, 7e-3, {4, 20, 30, 96, 3, 3, 3, CONV_SAME}},
     {"conv_add", run_conv, 3e-6, 7e-3, {4, 7, 8, 33, 17, 3, 3, CONV_ADD}},
     {"conv_add", run_conv, 3e-6, 7e-3, {3, 7, 8, 32, 16, 3, 3, CONV_ADD}},
+    {"conv_to", run_conv, 3e-6, 7e-3, {4, 7, 8, 33, 17, 3, 3, CONV_TO}},
+    {"conv_to", run_conv, 3e-6, 7e-3, {3, 7, 8, 32, 16, 3, 3, CONV_TO}},
+    {"conv_to 1x1x1", run_conv, 2e-6, 4e-3, {3, 7, 8, 33, 17, 1, 1, CONV_TO}},
     {"conv 1x1x1", run_conv, 2e-6, 4e-3, {2, 9, 11, 8, 13, 1, 1, CONV_SAME}}, /* 3.1e-7 2.3e-3 */
     {"conv 3x1x1", run_conv, 2e-6, 4e-3, {5, 9, 11, 40, 80, 3, 1, CONV_SAME}},
     {"conv 1x3x3", run_conv, 2e-6, 4e-3, {2, 9, 130, 9, 33, 1, 3, CONV_SAME}},
