@@ -8,7 +8,7 @@
 
 enum { LOOK_BACK = 2 };
 
-const VaePace vae_least_pace = {.piece_bytes = 64 << 20, .latents = 1};
+const VaePace vae_least_pace = {.piece_bytes = 32 << 20, .latents = 1};
 
 struct VaeStream {
     Vae *v;
