@@ -434,13 +434,22 @@ Status ledger_read_latest_leases(Ledger *l, int64_t most, LeaseSink sink)
         sink);
 }
 
-Status ledger_read_any_shot(Ledger *l, ShotSpec *out)
+static Status read_spec(Query q, ShotSpec *out)
 {
     *out = (ShotSpec){0};
-    Query q = ledger_sql_query(l, "SELECT spec FROM specs ORDER BY shot LIMIT 1", "");
     Status status = ledger_sql_next(&q) ? shot_from_json(ledger_sql_text(&q, 0), out) : status_ok();
     ledger_sql_end(&q);
     return failed(status) ? status : q.status;
+}
+
+Status ledger_read_shot(Ledger *l, int64_t shot, ShotSpec *out)
+{
+    return read_spec(ledger_sql_query(l, "SELECT spec FROM specs WHERE shot = ?1", "i", shot), out);
+}
+
+Status ledger_read_any_shot(Ledger *l, ShotSpec *out)
+{
+    return read_spec(ledger_sql_query(l, "SELECT spec FROM specs ORDER BY shot LIMIT 1", ""), out);
 }
 
 Status ledger_read_totals(Ledger *l, LeaseTotals *out)

@@ -6,6 +6,7 @@
 
 #include "common/file.h"
 #include "common/foreign.h"
+#include "common/likeness.h"
 #include "common/moment.h"
 #include "common/options.h"
 #include "common/plural.h"
@@ -139,6 +140,35 @@ static Status print_clip(void *self, const ClipRow *r)
     return status_ok();
 }
 
+/* What the shot is made from: what workers say of a file names its key alone, for logs and events are for others, too. */
+static Status print_files(Ledger *l, int64_t number)
+{
+    ShotSpec shot;
+    TRY(ledger_read_shot(l, number, &shot));
+    const ShotMedia none = {0}, *m = shot.media ? shot.media : &none;
+    const struct {
+        const char *key;
+        const ShotFile *file;
+        int count;
+        size_t step;
+    } kind[] = {{"image", &m->image, 1, 0},
+                {"last image", &m->last_image, 1, 0},
+                {"reference", m->reference, m->reference_count, sizeof *m->reference},
+                {"control video", &m->control_video, 1, 0},
+                {"control mask", &m->control_mask, 1, 0},
+                {"lora", m->lora ? &m->lora->file : NULL, m->lora_count, sizeof *m->lora}};
+    for (size_t i = 0; i < sizeof kind / sizeof *kind; i++)
+        for (int k = 0; k < kind[i].count; k++) {
+            const ShotFile *f = (const ShotFile *)(const void *)((const char *)kind[i].file + (size_t)k * kind[i].step);
+            char number_text[16] = "";
+            if (kind[i].count > 1) snprintf(number_text, sizeof number_text, " %d", k + 1);
+            if (f->path && !likeness_is(f->path))
+                foreign_print(stdout, "  made of  %s%s: %s\n", kind[i].key, number_text, f->path);
+        }
+    shot_clear(&shot);
+    return status_ok();
+}
+
 static Status print_lease(void *self, const LeaseRow *r)
 {
     char given[32], length[32] = "";
@@ -184,6 +214,7 @@ static Status explain(Explain *e, Ledger *l, const char *clip)
         return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
                            e->folder, clip);
     if (e->shot < 0) return status_ok();
+    TRY(print_files(l, e->shot));
     foreign_print(stdout, "attempts\n");
     TRY(ledger_read_leases(l, e->shot, e->clip, (LeaseSink){print_lease, NULL}));
     print_log(e);

@@ -66,4 +66,6 @@ touch go
 finish 1
 grep -q '^b,.*,failed,.*image: the file has changed since it was planned' out-late/delivery/delivery.csv || fail "the list does not say why b failed"
 grep -q '^a,.*,delivered,' out-late/delivery/delivery.csv || fail "a is not delivered"
+"$PROGRAM" explain out-late b >said.txt
+grep -q '^  made of  image: .*/b\.png$' said.txt || fail "explain does not say which picture: $(cat said.txt)"
 ! grep -r 'b\.png' out-late/events.jsonl out-late/logs || fail "a customer's file name is in the events or logs"

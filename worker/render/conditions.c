@@ -1,5 +1,6 @@
 #include "conditions.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,7 +163,11 @@ Status conditions_read(const ShotMedia *m, const ModelConfig *c, int frames, boo
     if (!m) return status_ok();
     TRY(read_one(&m->image, "image", private, &p->image));
     TRY(read_one(&m->last_image, "last image", private, &p->last_image));
-    for (int i = 0; i < m->reference_count; i++) TRY(read_one(&m->reference[i], "reference", private, &p->reference));
+    for (int i = 0; i < m->reference_count; i++) {
+        char key[24] = "reference"; /* one of several: which */
+        if (m->reference_count > 1) snprintf(key, sizeof key, "reference %d", i + 1);
+        TRY(read_one(&m->reference[i], key, private, &p->reference));
+    }
     TRY(read_control(m, frames, private, p));
     TRY(take_scales(m, c, p));
     TRY(read_sound(m, private, p));
