@@ -91,7 +91,8 @@ typedef struct { /* how a lease ended */
     char *reason;   /* "" when done */
     int disk_full;  /* 1: it failed because the campaign's disk is full */
     int master_bad; /* 1: a finish failed because its master is missing or damaged */
-    double encode_text_s, denoise_s, decode_s, finish_s; /* wall seconds spent in each stage */
+    double encode_text_s, denoise_s, decode_s, finish_s; /* wall seconds spent in each stage;
+                                                          * decoded beside another lease: of its thread's processor time */
     int steps_done;                                      /* of this attempt */
     int steps_resumed;                                   /* taken over from the checkpoint */
     int group_over;                                      /* 1: the group that rendered it cannot go on as it is */

@@ -11,12 +11,22 @@
 static LogLevel most_level = LOG_INFO;
 static char who_text[64];
 static Logbook *copy;
+static _Thread_local Logbook *copy_of_thread;
 
 void log_set_level(LogLevel most) { most_level = most; }
 
 void log_set_who(const char *who) { snprintf(who_text, sizeof who_text, "%s%s", who, *who ? ": " : ""); }
 
 void log_copy_to(Logbook *book) { copy = book; }
+
+void log_copy_over(const Logbook *book)
+{
+    if (copy == book) copy = NULL;
+}
+
+void log_copy_of_thread_to(Logbook *book) { copy_of_thread = book; }
+
+static Logbook *book_of_thread(void) { return copy_of_thread ? copy_of_thread : copy; }
 
 static const char *const mark[] = {"error: ", "warning: ", "", ""};
 
@@ -35,13 +45,13 @@ static void put(LogLevel level, const char *text)
 /* In a log, however quiet the terminal. */
 static void keep(LogLevel level, const char *text)
 {
-    if (copy && level <= LOG_WARNING) logbook_line(copy, "%s%s%s", who_text, mark[level], text);
+    if (level <= LOG_WARNING) logbook_line(book_of_thread(), "%s%s%s", who_text, mark[level], text);
 }
 
 void log_line(LogLevel level, const char *fmt, ...)
 {
     char text[STATUS_MESSAGE_MAX];
-    if (level > most_level && !(copy && level <= LOG_WARNING)) return;
+    if (level > most_level && !(book_of_thread() && level <= LOG_WARNING)) return;
     va_list args;
     va_start(args, fmt);
     foreign_vformat(text, sizeof text, fmt, args);

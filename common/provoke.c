@@ -27,8 +27,9 @@ static Order order[MOST_ORDERS];
 static int order_count;
 static int my_rank = -1;
 static char my_clip[64];
-static bool (*hold_over)(void *self);
-static void *hold_self;
+static _Thread_local char clip_of_thread[64];
+static _Thread_local bool (*hold_over)(void *self);
+static _Thread_local void *hold_self;
 
 /* ---- reading the orders ---- */
 
@@ -128,6 +129,7 @@ void provoke_set_hold(bool (*over)(void *self), void *self)
 
 void provoke_set_rank(int rank) { my_rank = rank; }
 void provoke_set_clip(const char *clip) { snprintf(my_clip, sizeof my_clip, "%s", clip); }
+void provoke_set_clip_of_thread(const char *clip) { snprintf(clip_of_thread, sizeof clip_of_thread, "%s", clip); }
 
 /* Of all processes that come to this point, the first one that can make the file obeys the order. It writes its number into the file before it
  * obeys, because the order may end it. */
@@ -178,7 +180,7 @@ Status provoke_at(const char *point, const char *ending, int64_t step)
     for (int i = 0; i < order_count; i++) {
         const Order *o = &order[i];
         if (!is_at(o, point, ending) || step < o->step || (o->rank >= 0 && o->rank != my_rank)) continue;
-        if (o->clip[0] && strcmp(o->clip, my_clip) != 0) continue;
+        if (o->clip[0] && strcmp(o->clip, clip_of_thread[0] ? clip_of_thread : my_clip) != 0) continue;
         if (o->once[0] && !sign(o, step)) continue;
         TRY(carry_out(o, step));
     }

@@ -30,10 +30,13 @@ extern const char provoke_variable[]; /* the environment's name for the orders *
 
 /* Replaces the orders; NULL or "" means none. ERR_INPUT says what is wrong with them; then there are none. */
 Status provoke_order(const char *orders);
-/* Asked all through a hold: whether it is over before its time, because nobody is left to wait for. NULL: nobody is asked. */
+/* Asked all through a hold of the calling thread: whether it is over before its time, because nobody is left to wait for. NULL: nobody is
+ * asked. */
 void provoke_set_hold(bool (*over)(void *self), void *self);
 void provoke_set_rank(int rank);         /* of this process in its job */
 void provoke_set_clip(const char *clip); /* the first of the lease in work, "" when there is none; copied */
+void provoke_set_clip_of_thread(
+    const char *clip); /* of the calling thread, which works at another lease; "": it does not */
 /* Does what is ordered for this point, if anything is. `ending` joins it after a dot; NULL: none. */
 Status provoke_at(const char *point, const char *ending, int64_t step);
 

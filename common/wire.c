@@ -215,6 +215,7 @@ static void pass_message(Codec *c, WireMessage *m)
         pass_int(c, &m->as.ready.pid, "pid");
         pass_int(c, &m->as.ready.threads, "threads");
         pass_int(c, &m->as.ready.takes, "kinds of lease");
+        pass_int64(c, &m->as.ready.tail, "tail");
         break;
     case WIRE_LEASE:
         pass_lease(c, &m->as.lease);

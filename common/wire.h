@@ -9,6 +9,9 @@
  *                                          <-  STOP (a lease in work ends at its next step, with a checkpoint)
  *   BYE                                    ->
  *
+ * Once the last step of a render is done, decoding and master (the render's tail) may go on beside the worker's next lease. The worker
+ * is READY then, and says which lease its tail is; that one's PROGRESS and RESULT follow as those of any other.
+ *
  * A render lease goes to every rank of the group that renders it, a finish lease to one worker. The first of them speaks for all; the others take part, send neither
  * PROGRESS nor RESULT, and are READY again when it is over.
  *
@@ -28,7 +31,7 @@
 #include "common/clip.h"
 #include "common/status.h"
 
-enum { WIRE_VERSION = 5 };
+enum { WIRE_VERSION = 6 };
 
 typedef enum { WIRE_READY = 1, WIRE_LEASE, WIRE_PROGRESS, WIRE_RESULT, WIRE_ACK, WIRE_STOP, WIRE_BYE } WireKind;
 
@@ -46,7 +49,8 @@ typedef struct { /* one message; which member of `as` holds depends on kind. Own
         struct {
             char *host;
             int pid, threads;
-            int takes; /* a bit for each LeaseKind that it is here for: 1 << LEASE_RENDER, 1 << LEASE_FINISH */
+            int takes;    /* a bit for each LeaseKind that it is here for: 1 << LEASE_RENDER, 1 << LEASE_FINISH */
+            int64_t tail; /* the render that it still decodes, on the side; 0: none */
         } ready;
         Lease lease;
         LeaseResult result;

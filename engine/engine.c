@@ -251,6 +251,25 @@ Status engine_open_headers(const char *model_folder, Engine **out)
     return status;
 }
 
+static Status prepare_decoder(Engine *e, const char *model_folder, const BackendOptions *o)
+{
+    TRY(model_config_read(model_folder, &e->config));
+    e->decoder = vae_new(&e->config->vae, VAE_DECODER);
+    TRY(check_part(e, PART_DECODER, vae_plan(e->decoder)));
+    return backend_open(o, &e->be);
+}
+
+Status engine_open_decoder(const char *model_folder, const BackendOptions *o, Engine **out)
+{
+    Engine *e = memory_get(1, sizeof *e);
+    e->group = e->processes = coll_self();
+    e->split = (Split){1, 1, 1};
+    Status status = prepare_decoder(e, model_folder, o);
+    if (failed(status)) engine_close(&e);
+    *out = e;
+    return status;
+}
+
 Status engine_open(const char *model_folder, const BackendOptions *o, Engine **out)
 {
     return engine_open_group(model_folder, o, coll_self(), NULL, NULL, out);

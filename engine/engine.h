@@ -35,6 +35,14 @@ Status engine_open_group(const char *model_folder, const BackendOptions *o, Coll
 /* Everything of the model but its numbers: config.json, the headers of the weights against it, the tokenizer. Nothing can be
  * rendered with it. ERR_INPUT as above. */
 Status engine_open_headers(const char *model_folder, Engine **out);
+/* Only to decode, on one process: the decoder alone is checked and loaded. */
+Status engine_open_decoder(const char *model_folder, const BackendOptions *o, Engine **out);
+/* A second engine (engine_open_decoder) of this model may decode a shot of this size while this one is at the next: the largest stage and
+ * the decoder fit together into this process's share of the machine's memory, and into what it has and can still have. beside_bytes:
+ * what the second engine holds already (engine_held_bytes). False on a device: there the two would take its units from each other, and
+ * the back end is used by one thread. */
+bool engine_decodes_beside(Engine *e, const ShotSpec *s, int64_t beside_bytes);
+int64_t engine_held_bytes(const Engine *e); /* weights, and what activations have had */
 /* How many tokens a text has, up to a few more than the model reads; `read`: SHA-256 of those that it reads. */
 Status engine_count_tokens(const Engine *e, const char *text, int *count, char read[HASH_TEXT]);
 extern const int engine_most_tokens; /* that the model reads of a prompt */

@@ -52,7 +52,7 @@ static const WeightPlan *plan_of(const Engine *e, Part part)
 {
     switch (part) {
     case PART_TEXT:
-        return text_plan(e->text);
+        return e->text ? text_plan(e->text) : NULL;
     case PART_VISION:
         return e->vision ? vision_plan(e->vision) : NULL;
     case PART_SPEECH:
@@ -129,7 +129,7 @@ static bool is_planned(const Engine *e, const ShotSpec *s)
 void engine_expect(Engine *e, const ShotSpec *s)
 {
     const BackendOptions o = backend_options(e->be);
-    if (is_planned(e, s)) return;
+    if (is_planned(e, s) || !e->text) return; /* who only decodes has nothing to drop for it */
     e->planned = (ShotSpec){.width = s->width, .height = s->height, .frames = s->frames, .guidance = s->guidance};
     e->has_plan = !failed(engine_plan_with(e->config, &o, s, &e->split, e->adapters[0], o.memory_bytes, &e->plan));
 }
@@ -182,6 +182,30 @@ void engine_make_room(Engine *e, Part part)
         log_line(LOG_DEBUG, "%s makes room for %s", name_of[other], name_of[part]);
         engine_drop(e, other);
     }
+}
+
+int64_t engine_held_bytes(const Engine *e) { return (int64_t)backend_kept_bytes(e->be) + backend_spare_bytes(e->be); }
+
+static int64_t largest_stage(const EnginePlan *p)
+{
+    const StagePlan *const stage[] = {&p->text, &p->encode, &p->denoise};
+    int64_t most = 0;
+    for (int i = 0; i < 3; i++) {
+        const int64_t bytes = stage[i]->weights + stage[i]->work;
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
+bool engine_decodes_beside(Engine *e, const ShotSpec *s, int64_t beside_bytes)
+{
+    const BackendOptions o = backend_options(e->be);
+    const int64_t available = backend_available_bytes(e->be);
+    engine_expect(e, s);
+    if (o.kind == BACKEND_CUDA || !e->has_plan || available == 0) return false;
+    const int64_t wanted = largest_stage(&e->plan) + e->plan.decode.weights + e->plan.decode.work + 2 * SLACK_BYTES;
+    const int64_t share = 2 * o.memory_bytes; /* memory_bytes is half of it: kernels/backend.c */
+    return wanted <= share && wanted <= available + engine_held_bytes(e) + beside_bytes;
 }
 
 /* ---- loading ---------------------------------------------------------------------------------------------------------------- */

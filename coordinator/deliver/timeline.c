@@ -18,8 +18,9 @@ typedef struct {
     char *name;
     double (*column)[KINDS]; /* [COLUMNS]: seconds; only of those that are drawn */
     double first_step_s,
-        last_end_s; /* of renders: between them its device should be busy; first 0: it has rendered nothing */
-    double busy_s;  /* in that time */
+        last_end_s;   /* of renders: between them its device should be busy; first 0: it has rendered nothing */
+    double busy_s;    /* in that time */
+    double busy_to_s; /* counted so far: a shot may be decoded beside the next lease */
 } Lane;
 
 typedef struct {
@@ -59,9 +60,11 @@ static void paint(const Timeline *t, Lane *lane, Kind kind, double from, double 
 /* Adds the part of from..to that lies between the worker's first step and its last. */
 static void count_busy(Lane *lane, double from, double to)
 {
-    const double first = from > lane->first_step_s ? from : lane->first_step_s,
+    const double begun = from > lane->busy_to_s ? from : lane->busy_to_s,
+                 first = begun > lane->first_step_s ? begun : lane->first_step_s,
                  last = to < lane->last_end_s ? to : lane->last_end_s;
     if (lane->first_step_s > 0 && last > first) lane->busy_s += last - first;
+    if (to > lane->busy_to_s) lane->busy_to_s = to;
 }
 
 /* The stages of a render follow each other and end with it; what comes before them was loading. */
@@ -78,7 +81,7 @@ static void take_render(Timeline *t, Lane *lane, const LeaseRow *r)
         return;
     }
     if (lane->first_step_s == 0) lane->first_step_s = at;
-    lane->last_end_s = r->ended_s;
+    if (r->ended_s > lane->last_end_s) lane->last_end_s = r->ended_s;
     t->renders++;
     t->steps_done += r->steps_done;
     t->denoise_s += r->denoise_s;

@@ -184,21 +184,27 @@ static Status hand_out_work(Dispatch *d)
 
 /* ---- the round ---- */
 
+static Status give_up_if_silent(Dispatch *d, Member *m)
+{
+    char reason[256];
+    if (!roster_overdue(&d->roster, m, d->now_ms)) return status_ok();
+    snprintf(reason, sizeof reason, "worker %d (%s) made no progress for %lld s (%s %d of %d)", m->rank, m->name,
+             (long long)(d->now_ms - m->progress_ms) / 1000, m->stage[0] ? m->stage : "start", m->done, m->total);
+    log_line(LOG_WARNING, "%s", reason);
+    if (m->state == MEMBER_HELPING) {
+        roster_end_lease(&d->roster, m, MEMBER_LOST);
+        return status_ok();
+    }
+    TRY(dispatch_begin_changes(d));
+    if (m->is_tail) dispatch_post_drop(d, m, m->lease);
+    return dispatch_lose(d, m, MEMBER_LOST, LEASE_LOST, NULL, reason);
+}
+
 static Status give_up_on_silent(Dispatch *d)
 {
     for (int rank = 1; rank < d->roster.count; rank++) {
-        Member *m = &d->roster.member[rank];
-        if (!roster_overdue(&d->roster, m, d->now_ms)) continue;
-        char reason[256];
-        snprintf(reason, sizeof reason, "worker %d (%s) made no progress for %lld s (%s %d of %d)", rank, m->name,
-                 (long long)(d->now_ms - m->progress_ms) / 1000, m->stage[0] ? m->stage : "start", m->done, m->total);
-        log_line(LOG_WARNING, "%s", reason);
-        if (m->state == MEMBER_HELPING) {
-            roster_end_lease(&d->roster, m, MEMBER_LOST);
-            continue;
-        }
-        TRY(dispatch_begin_changes(d));
-        TRY(dispatch_lose(d, m, MEMBER_LOST, LEASE_LOST, NULL, reason));
+        TRY(give_up_if_silent(d, &d->roster.member[rank]));
+        TRY(give_up_if_silent(d, &d->roster.tail[rank]));
     }
     return status_ok();
 }
@@ -243,10 +249,12 @@ static Status note_workers(Dispatch *d)
     bool all = d->now_ms - d->lines_ms >= WORKER_LINE_MS || d->end != DISPATCH_WORKING;
     bool alive = d->now_ms - d->alive_ms >= ALIVE_MS;
     for (int rank = 1; rank < d->roster.count; rank++) {
-        Member *m = &d->roster.member[rank];
-        if (!m->dirty || !(all || m->urgent)) continue;
-        TRY(note_worker(d, m));
-        alive = true;
+        Member *const two[] = {&d->roster.member[rank], &d->roster.tail[rank]};
+        for (int i = 0; i < 2; i++) {
+            if (!two[i]->dirty || !(all || two[i]->urgent)) continue;
+            TRY(note_worker(d, two[i]));
+            alive = true;
+        }
     }
     if (all) d->lines_ms = d->now_ms;
     if (!alive) return status_ok();

@@ -20,6 +20,9 @@
  *   (replace.c); what is in work then comes back with its checkpoint, as in a stop.
  * - A render goes to all ranks of a group (roster.h) and is the first one's; it is lost with any of them. The others give it up and
  *   are free for a new group as soon as they are ready: survivors that are enough for a group go on in this job, fewer wait.
+ * - A worker may decode a render beside its next lease: its tail (roster.h). Both leases are its own, reported, stopped and lost each by
+ *   itself; who dies loses both, and each counts as failed. So that a shot that kills its workers takes no other one with it, what has
+ *   failed once is done alone: its worker gets nothing beside it, and it goes to none that has a tail (so it may come after all others).
  * - Where all that is left is held (paused, or waiting for the pilot's approval) the farm waits, workers asleep, for wait_ms. */
 #ifndef REELWRIGHT_DISPATCH_H
 #define REELWRIGHT_DISPATCH_H

@@ -35,9 +35,24 @@ static void greet(Dispatch *d, Member *m, const WireMessage *w)
     m->dirty = m->urgent = true;
 }
 
-static void hear_ready(Dispatch *d, Member *m, const WireMessage *w)
+/* The worker goes on with its next lease beside the tail, but where the shot has failed before: who dies with two leases in hand loses
+ * both, and which of them it was nobody knows. So what has failed once is done alone (rules.c). */
+static Status hear_of_tail(Dispatch *d, Member *m, int64_t lease)
+{
+    int workers, times;
+    if (lease == 0 || m->lease != lease || m->state != MEMBER_WORKING || m->kind != LEASE_RENDER) return status_ok();
+    if (roster_tail(&d->roster, m)->state == MEMBER_WORKING) return status_ok();
+    TRY(ledger_failures(d->ledger, m->kind, m->item, &workers, &times));
+    if (times > 0) return status_ok();
+    dispatch_event(d, "lease.tail", "{s:I,s:I,s:i}", "lease", m->lease, "shot", m->shot, "worker", m->rank);
+    roster_leave_tail(&d->roster, m, d->now_ms);
+    return status_ok();
+}
+
+static Status hear_ready(Dispatch *d, Member *m, const WireMessage *w)
 {
     greet(d, m, w);
+    TRY(hear_of_tail(d, m, w->as.ready.tail));
     if (m->state == MEMBER_HELPING && w->lease >= m->lease) roster_end_lease(&d->roster, m, MEMBER_READY);
     if ((m->state == MEMBER_WORKING || m->state == MEMBER_HELPING) && w->lease < m->lease &&
         d->now_ms - m->sent_ms >= DISPATCH_RESEND_MS) {
@@ -45,6 +60,7 @@ static void hear_ready(Dispatch *d, Member *m, const WireMessage *w)
         link_send(d->link, m->rank, m->lease_data, m->lease_bytes); /* committed in an earlier round */
     }
     if (m->stop_told) dispatch_post_stop(d, m);
+    return status_ok();
 }
 
 static bool works_at(const Dispatch *d, const Member *m, int64_t lease, int64_t epoch)
@@ -52,14 +68,22 @@ static bool works_at(const Dispatch *d, const Member *m, int64_t lease, int64_t 
     return m->state == MEMBER_WORKING && m->lease == lease && epoch == ledger_epoch(d->ledger);
 }
 
+/* The worker itself or its tail; NULL: neither has this lease. */
+static Member *holder_of(const Dispatch *d, Member *m, int64_t lease, int64_t epoch)
+{
+    Member *tail = roster_tail(&d->roster, m);
+    return works_at(d, m, lease, epoch) ? m : works_at(d, tail, lease, epoch) ? tail : NULL;
+}
+
 static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
 {
-    if (!works_at(d, m, w->lease, w->epoch)) {
+    Member *holder = holder_of(d, m, w->lease, w->epoch);
+    if (!holder) {
         dispatch_post_drop(d, m, w->lease);
         return status_ok();
     }
     const char *stage = w->as.progress.stage;
-    roster_progress(&d->roster, m, stage, w->as.progress.done, w->as.progress.total, d->now_ms);
+    roster_progress(&d->roster, holder, stage, w->as.progress.done, w->as.progress.total, d->now_ms);
     if (m->stop_told) dispatch_post_stop(d, m);
     return status_ok();
 }
@@ -142,7 +166,7 @@ static Status take_success(Dispatch *d, Member *m, const LeaseResult *r)
     d->changes++;
     tell_of_result(d, m, r);
     if (r->kind == LEASE_FINISH) TRY(dispatch_render_again(d, r->clip.clip_id));
-    roster_count_success(m);
+    roster_count_success(&d->roster, m);
     roster_end_lease(&d->roster, m, MEMBER_READY);
     return status_ok();
 }
@@ -174,13 +198,15 @@ static Status hear_result(Dispatch *d, Member *m, const WireMessage *w)
 {
     const LeaseResult *r = &w->as.result;
     WireMessage ack = {.kind = WIRE_ACK, .epoch = ledger_epoch(d->ledger), .lease = r->lease};
-    if (works_at(d, m, r->lease, r->epoch)) {
+    Member *holder = holder_of(d, m, r->lease, r->epoch);
+    if (holder) {
         TRY(dispatch_begin_changes(d));
-        const bool finish = m->kind == LEASE_FINISH; /* a lease that could not be read is a result of no kind */
-        bool consents;                               /* false: dispatch_ask_consent has already ended the lease */
+        const bool finish = holder->kind == LEASE_FINISH; /* a lease that could not be read is a result of no kind */
+        bool consents;                                    /* false: dispatch_ask_consent has already ended the lease */
         if (finish || r->err != OK)
-            TRY(dispatch_ask_consent(d, finish ? -1 : m->shot, finish ? m->item : -1, &consents));
-        if (works_at(d, m, r->lease, r->epoch)) TRY(r->err == OK ? take_success(d, m, r) : take_failure(d, m, r));
+            TRY(dispatch_ask_consent(d, finish ? -1 : holder->shot, finish ? holder->item : -1, &consents));
+        if (works_at(d, holder, r->lease, r->epoch))
+            TRY(r->err == OK ? take_success(d, holder, r) : take_failure(d, holder, r));
     } else if (m->state == MEMBER_LOST) {
         dispatch_event(d, "result.ignored", "{s:i,s:I}", "worker", m->rank, "lease", r->lease);
     }
@@ -200,7 +226,7 @@ static Status hear_death(Dispatch *d, Member *m, bool goodbye)
         log_line(LOG_WARNING, "%s", reason);
         dispatch_event(d, "worker.died", "{s:i,s:s}", "worker", m->rank, "reason", reason);
     }
-    Member *lead = roster_lead(&d->roster, m);
+    Member *lead = roster_lead(&d->roster, m), *tail = roster_tail(&d->roster, m);
     const bool renders = lead->state == MEMBER_WORKING && lead->kind == LEASE_RENDER;
     if (renders || m->state == MEMBER_WORKING) { /* a group's render is lost with any of its ranks */
         Member *loser = renders ? lead : m;
@@ -209,6 +235,10 @@ static Status hear_death(Dispatch *d, Member *m, bool goodbye)
                           reason));
     } else {
         dispatch_end_group(d, lead, true);
+    }
+    if (tail->state == MEMBER_WORKING) {
+        TRY(dispatch_begin_changes(d));
+        TRY(dispatch_lose(d, tail, next, goodbye ? LEASE_STOPPED : LEASE_LOST, NULL, reason));
     }
     if (m->state < MEMBER_DEAD) roster_end_lease(&d->roster, m, next);
     return status_ok();
@@ -225,7 +255,7 @@ static Status hear_message(Dispatch *d, Member *m, const News *news)
     m->heard_ms = d->now_ms;
     switch (w.kind) {
     case WIRE_READY:
-        hear_ready(d, m, &w);
+        status = hear_ready(d, m, &w);
         break;
     case WIRE_PROGRESS:
         status = hear_progress(d, m, &w);

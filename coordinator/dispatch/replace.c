@@ -33,6 +33,7 @@ static Hands count_hands(const Dispatch *d)
     Hands h = {.left = queue_length(&d->queue[LEASE_RENDER])};
     for (int rank = 1; rank < d->roster.count; rank++) {
         const Member *m = &d->roster.member[rank];
+        h.left += d->roster.tail[rank].state == MEMBER_WORKING;
         if (!roster_takes(m, LEASE_RENDER)) continue;
         h.rendered += m->made[LEASE_RENDER];
         h.left += m->state == MEMBER_WORKING && m->kind == LEASE_RENDER;

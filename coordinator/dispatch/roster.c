@@ -14,6 +14,11 @@ static void tally(Roster *r, const Member *m, int by)
     RosterCount *c = &r->tally;
     const bool is_ready = m->state == MEMBER_READY, aside = m->aside && is_ready;
     const bool hoped = m->state <= MEMBER_WORKING && !aside;
+    if (m->is_tail) {
+        c->working += by * (m->state == MEMBER_WORKING);
+        c->rendering += by * (m->state == MEMBER_WORKING);
+        return;
+    }
     r->in[m->state] += by;
     r->ungrouped += by * (is_ready && m->group == 0 && roster_takes(m, LEASE_RENDER));
     c->any += by * hoped;
@@ -67,10 +72,12 @@ void roster_open(Roster *r, int count, int64_t now_ms, int64_t fixed_limit_ms)
 {
     *r = (Roster){.count = count, .group_size = 1, .start_ms = now_ms, .fixed_limit_ms = fixed_limit_ms};
     r->member = memory_get((size_t)count, sizeof *r->member);
+    r->tail = memory_get((size_t)count, sizeof *r->tail);
     for (int k = 0; k < LEASE_KINDS; k++) r->ready[k] = memory_get((size_t)count / 64 + 1, sizeof **r->ready);
     for (int rank = 0; rank < count; rank++) {
         r->member[rank].rank = rank;
         r->member[rank].shot = r->member[rank].item = -1;
+        r->tail[rank] = (Member){.rank = rank, .shot = -1, .item = -1, .is_tail = true};
         if (rank > 0) tally(r, &r->member[rank], 1);
     }
 }
@@ -79,6 +86,7 @@ void roster_close(Roster *r)
 {
     for (int rank = 0; rank < r->count; rank++) free(r->member[rank].lease_data);
     free(r->member);
+    free(r->tail);
     for (int k = 0; k < LEASE_KINDS; k++) free(r->ready[k]);
     memset(r, 0, sizeof *r);
 }
@@ -111,8 +119,11 @@ void roster_progress(Roster *r, Member *m, const char *stage, int done, int tota
 /* A helper is overdue when its group is no more and it does not come back. */
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms)
 {
-    if (m->state == MEMBER_HELPING) return m->group == 0 && now_ms - m->progress_ms > limit_ms(r, m);
-    return m->state == MEMBER_WORKING && now_ms - m->progress_ms > limit_ms(r, m);
+    const int64_t silent_ms = now_ms - m->progress_ms;
+    if (m->state == MEMBER_HELPING) return m->group == 0 && silent_ms > limit_ms(r, m);
+    if (m->state != MEMBER_WORKING || silent_ms <= limit_ms(r, m)) return false;
+    return !m->is_tail ||
+           silent_ms > limit_ms(r, &r->member[m->rank]); /* its news come between the other lease's steps */
 }
 
 bool roster_can_work(const Member *m, int64_t now_ms)
@@ -128,8 +139,9 @@ bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms)
     return (m->state <= MEMBER_WORKING && !late) || awaited;
 }
 
-bool roster_count_failure(Roster *r, Member *m, LeaseKind kind, int64_t item)
+bool roster_count_failure(Roster *r, Member *who, LeaseKind kind, int64_t item)
 {
+    Member *m = &r->member[who->rank];
     for (int i = 0; i < m->bad_count; i++)
         if (m->bad[i].kind == kind && m->bad[i].item == item) return false;
     if (m->bad_count < ROSTER_BAD_ITEMS) {
@@ -144,10 +156,12 @@ bool roster_count_failure(Roster *r, Member *m, LeaseKind kind, int64_t item)
     return true;
 }
 
-void roster_count_success(Member *m)
+void roster_count_success(Roster *r, const Member *m)
 {
-    m->bad_count = 0;
-    m->made[m->kind]++;
+    Member *worker = &r->member[m->rank];
+    worker->bad_count = 0;
+    worker->made[m->kind]++;
+    worker->dirty = true;
 }
 
 /* As much as fits; NULL: nothing. */
@@ -192,6 +206,31 @@ void roster_end_lease(Roster *r, Member *m, MemberState state)
     m->urgent = m->urgent || state != MEMBER_READY; /* what is wrong is told at once */
 }
 
+Member *roster_tail(const Roster *r, const Member *m) { return &r->tail[m->rank]; }
+
+void roster_leave_tail(Roster *r, Member *m, int64_t now_ms)
+{
+    Member *t = &r->tail[m->rank];
+    memcpy(t->host, m->host, sizeof t->host);
+    memcpy(t->name, m->name, sizeof t->name);
+    memcpy(t->clip, m->clip, sizeof t->clip);
+    memcpy(t->stage, m->stage, sizeof t->stage);
+    t->pid = m->pid;
+    t->threads = m->threads;
+    t->kind = m->kind;
+    t->lease = m->lease;
+    t->shot = m->shot;
+    t->item = m->item;
+    t->steps = m->steps;
+    t->clip_count = m->clip_count;
+    t->done = m->done;
+    t->total = m->total;
+    t->heard_ms = t->progress_ms = now_ms;
+    t->answered = t->dirty = true;
+    roster_set_state(r, t, MEMBER_WORKING);
+    roster_end_lease(r, m, MEMBER_READY);
+}
+
 RosterCount roster_count(const Roster *r, int64_t now_ms)
 {
     RosterCount c = r->tally;
@@ -218,6 +257,7 @@ static const char *state_name(const Member *m)
 WorkerLine roster_line(const Member *m, double now_s, int64_t now_ms)
 {
     return (WorkerLine){.rank = m->rank,
+                        .is_tail = m->is_tail,
                         .pid = m->pid,
                         .threads = m->threads,
                         .takes = m->takes,

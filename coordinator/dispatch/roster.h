@@ -33,6 +33,7 @@ typedef struct {
     int rank, pid, threads;
     int takes; /* a bit for each LeaseKind that it is here for */
     MemberState state;
+    bool is_tail;            /* roster_tail: its state is WORKING, or it holds nothing */
     bool aside;              /* failed too much: gets no more work */
     bool stop_told;          /* has been asked to end */
     char host[64], name[96]; /* name: host:pid, one life of one process */
@@ -70,6 +71,7 @@ typedef struct {
     int group_size; /* ranks that render a shot together */
     int64_t groups; /* formed so far */
     Member *member; /* [count] */
+    Member *tail;   /* [count]: what each has in its tail */
     int64_t start_ms;
     int64_t longest_ms;                  /* the longest wait between two signs of progress so far */
     int64_t fixed_limit_ms;              /* 0 = measured */
@@ -90,9 +92,14 @@ bool roster_can_work(const Member *m, int64_t now_ms); /* ready, trusted, heard 
 bool roster_takes(const Member *m, LeaseKind kind);
 /* It works, may soon, or is still waited for: not heard yet, or not back from a group that is no more. */
 bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms);
-/* A failed item counts against its worker; true when that was one too many (it is now aside). Success forgets them. */
+/* A failed item counts against its worker, also when its tail failed; true when that was one too many (it is now aside). Success forgets
+ * them. */
 bool roster_count_failure(Roster *r, Member *m, LeaseKind kind, int64_t item);
-void roster_count_success(Member *m);
+void roster_count_success(Roster *r, const Member *m);
+/* The render that m still decodes while it does something else: a member that takes no work, with the name and rank of m. */
+Member *roster_tail(const Roster *r, const Member *m);
+/* The render of m becomes its tail, and m is ready. */
+void roster_leave_tail(Roster *r, Member *m, int64_t now_ms);
 /* item -1: it helps. */
 void roster_start_lease(Roster *r, Member *m, const Lease *l, int64_t shot, int64_t item, int64_t now_ms);
 void roster_end_lease(Roster *r, Member *m, MemberState state);

@@ -32,11 +32,22 @@ static bool is_tried_by_all(const Rules *r, LeaseKind kind, int64_t item, Status
     return true;
 }
 
+/* What has failed before waits until the worker is done with its tail: who dies with two leases in hand loses both, and a thing that
+ * kills its worker would take the one beside it with it, again and again. */
+static bool wants_to_be_alone(const Asking *a, int64_t item, Status *status)
+{
+    int workers, times = 0;
+    if (roster_tail(a->rules->roster, a->member)->state != MEMBER_WORKING) return false;
+    *status = a->rules->failures(a->rules->self, a->kind, item, &workers, &times);
+    return times > 0;
+}
+
 /* The worker has failed at it, and another one may still try. */
 static bool refuses(void *self, int64_t item, Status *status)
 {
     const Asking *a = self;
     bool tried = false;
+    if (wants_to_be_alone(a, item, status) || failed(*status)) return true;
     *status = a->rules->has_failed(a->rules->self, a->kind, item, a->member, &tried);
     return !failed(*status) && tried && !is_tried_by_all(a->rules, a->kind, item, status);
 }

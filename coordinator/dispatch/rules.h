@@ -2,6 +2,8 @@
  * is left. The coordinator (dispatch.c, with the ledger behind it) and the simulated night (coordinator/plan/night.c, with arrays)
  * run the same code over the same roster and queues, so that a plan follows what the farm does.
  *
+ * What has failed before goes to no worker that still decodes the shot before (roster_tail).
+ *
  * Who takes both kinds of work finishes first: masters take room, and a clip that is done is done. Ranks are asked in their order. */
 #ifndef REELWRIGHT_RULES_H
 #define REELWRIGHT_RULES_H

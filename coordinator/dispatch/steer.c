@@ -15,8 +15,9 @@ enum { ASK_MS = 500 /* how often the requests of other processes are looked at *
 static Member *find_worker_of(Dispatch *d, int64_t lease)
 {
     for (int rank = 1; rank < d->roster.count; rank++) {
-        Member *m = &d->roster.member[rank];
+        Member *m = &d->roster.member[rank], *tail = &d->roster.tail[rank];
         if (m->state == MEMBER_WORKING && m->lease == lease) return m;
+        if (tail->state == MEMBER_WORKING && tail->lease == lease) return tail;
     }
     return NULL;
 }

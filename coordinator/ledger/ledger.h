@@ -117,6 +117,7 @@ typedef struct { /* what a worker is doing, for status; written at most once a s
     int done, total, clip_count, renders, finished; /* renders, finished: shots and clips that it has made */
     double heard_s;
     int takes, kind; /* a bit for each LeaseKind that it is here for; the kind of its lease */
+    bool is_tail;    /* a line of its own for what the worker decodes beside its lease: while it does, "working" */
 } WorkerLine;
 Status ledger_note_worker(Ledger *l, const WorkerLine *w);
 Status ledger_note_alive(Ledger *l); /* the coordinator is there, although nothing happens */

@@ -118,10 +118,11 @@ Status ledger_read_workers(Ledger *l, int64_t epoch, Snapshot *s)
     Query q = ledger_sql_query(
         l,
         "SELECT rank, host, pid, threads, state, stage, clip, clips, lease, shot, done, total, finished,"
-        " heard_s, takes, kind, renders FROM workers WHERE epoch = ?1 ORDER BY rank",
+        " heard_s, takes, kind, renders FROM workers WHERE epoch = ?1 ORDER BY abs(rank), rank DESC",
         "i", epoch);
     while (s->worker_count < SNAPSHOT_WORKERS && ledger_sql_next(&q)) {
-        s->worker[s->worker_count++] = (WorkerLine){.rank = (int)ledger_sql_int(&q, 0),
+        s->worker[s->worker_count++] = (WorkerLine){.rank = abs((int)ledger_sql_int(&q, 0)),
+                                                    .is_tail = ledger_sql_int(&q, 0) < 0,
                                                     .host = text_copy(ledger_sql_text(&q, 1)),
                                                     .pid = (int)ledger_sql_int(&q, 2),
                                                     .threads = (int)ledger_sql_int(&q, 3),
@@ -190,11 +191,17 @@ const char *snapshot_waits_for(const Snapshot *s)
 
 int64_t snapshot_rendered(const Snapshot *s) { return s->shot_count[SHOT_MASTERED] + s->shot_count[SHOT_DONE]; }
 
+static bool is_at(const Snapshot *s, int i, LeaseKind kind)
+{
+    return s->worker[i].kind == (int)kind && strcmp(s->worker[i].state, "working") == 0;
+}
+
+/* Who renders and decodes the shot before is one. */
 int snapshot_workers_at(const Snapshot *s, LeaseKind kind)
 {
     int count = 0;
     for (int i = 0; i < s->worker_count && s->ended_s <= 0; i++)
-        count += s->worker[i].kind == (int)kind && strcmp(s->worker[i].state, "working") == 0;
+        count += is_at(s, i, kind) && !(s->worker[i].is_tail && i > 0 && is_at(s, i - 1, kind));
     return count;
 }
 

@@ -31,7 +31,7 @@ typedef struct {                               /* owns its texts: snapshot_clear
     int64_t finished_lately; /* clips, in the last epoch that gave a lease */
     double first_s, last_s;  /* its first lease and last result: the time that the rate is taken over */
     int worker_count;
-    WorkerLine *worker; /* [worker_count], of this epoch; texts owned */
+    WorkerLine *worker; /* [worker_count], of this epoch; texts owned. A tail follows its worker */
 } Snapshot;
 
 /* One consistent view, whatever the writer does meanwhile; a millisecond, however many rows there are (counts.h). */

@@ -482,13 +482,17 @@ Status ledger_note_alive(Ledger *l)
     return ledger_sql_run(l, "UPDATE epochs SET heard_s = ?1 WHERE epoch = ?2", "di", l->now_s, l->epoch);
 }
 
+/* A tail has its worker's number with a minus, as long as there is one. */
 Status ledger_note_worker(Ledger *l, const WorkerLine *w)
 {
+    const int64_t rank = w->is_tail ? -w->rank : w->rank;
+    if (w->is_tail && strcmp(w->state, "working") != 0)
+        return ledger_sql_run(l, "DELETE FROM workers WHERE epoch = ?1 AND rank = ?2", "ii", l->epoch, rank);
     return ledger_sql_run(l,
                           "INSERT OR REPLACE INTO workers VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
                           " ?13, ?14, ?15, ?16, ?17, ?18)",
-                          "iitiitttiiiiiidiii", l->epoch, (int64_t)w->rank, w->host, (int64_t)w->pid,
-                          (int64_t)w->threads, w->state, w->stage, w->clip, (int64_t)w->clip_count, w->lease, w->shot,
-                          (int64_t)w->done, (int64_t)w->total, (int64_t)w->finished, w->heard_s, (int64_t)w->takes,
-                          (int64_t)w->kind, (int64_t)w->renders);
+                          "iitiitttiiiiiidiii", l->epoch, rank, w->host, (int64_t)w->pid, (int64_t)w->threads, w->state,
+                          w->stage, w->clip, (int64_t)w->clip_count, w->lease, w->shot, (int64_t)w->done,
+                          (int64_t)w->total, (int64_t)w->finished, w->heard_s, (int64_t)w->takes, (int64_t)w->kind,
+                          (int64_t)w->renders);
 }

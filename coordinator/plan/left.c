@@ -41,7 +41,9 @@ static double rendered_in_part(const Snapshot *s)
     double sum = 0;
     for (int i = 0; i < s->worker_count; i++) {
         const WorkerLine *w = &s->worker[i];
-        if (strcmp(w->state, "working") == 0 && w->kind == LEASE_RENDER && w->total > 0)
+        if (w->is_tail)
+            sum += 1; /* all its steps are done */
+        else if (strcmp(w->state, "working") == 0 && w->kind == LEASE_RENDER && w->total > 0)
             sum += (double)w->done / w->total;
     }
     return sum;

@@ -261,7 +261,7 @@ static void end_lease(Play *p, Member *m)
         lose_lease(p, m);
     } else {
         take_result(p, m);
-        roster_count_success(m);
+        roster_count_success(&p->roster, m);
     }
     if (m->kind == LEASE_RENDER)
         for (Member *each = NULL; (each = roster_next_member(&p->roster, m, each));)

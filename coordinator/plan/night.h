@@ -6,6 +6,8 @@
  * time of a real coordinator, 20 us for each result, where a night of ten million clips has to be played several times within a minute.
  * tests/unit/test_night_farm.c plays random nights with the real dispatch, ledger and messages, and compares every lease.
  *
+ * - A worker on processors decodes a shot beside its next lease, on the same cores: the one takes its time from the other. So a render
+ *   takes its worker as long as from its lease to the next one (record_folder.c), and is played as if all of it came before that.
  * - A node's death ends the job on all nodes. It starts again without that node, and what was in work goes on from its last checkpoint.
  *   When the job is preempted, or its coordinator dies alone, each shot in work is checkpointed at its next step, and the job starts
  *   again on all nodes; a decode or a finish in work is lost. The queues are then filled as the ledger fills them: what was in work

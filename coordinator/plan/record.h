@@ -13,7 +13,8 @@
  *                                                                         from a trunk counts as if it had computed them
  *    "first_frame_s": [...],                                              from a render lease's beginning to its first frame, loading included
  *    "leases", "failed": of all that ended, so many failed or were lost with their worker,
- *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render
+ *    "stages": {"text_s", "denoise_s", "decode_s"},                        medians of a render; decode_s of one that was
+ *                                                                         decoded beside another: processor time
  *    "finish": {"gates_s", "watermark_s", "credentials_s"},               medians of those parts of a finish, which finish_s includes; summed over
  *                                                                         threads, so that together they may be more than finish_s; 0: there are none
  *    "memory": {"renderer_bytes", "finisher_bytes", "added": {"start" | "load" | "text" | "denoise" | "decode" | "finish": bytes}},

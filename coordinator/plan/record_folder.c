@@ -18,8 +18,9 @@ enum { GROWN_IN = sizeof grown_in / sizeof *grown_in };
 typedef struct { /* one worker of one job */
     char name[96];
     int64_t epoch;
-    int done[LEASE_KINDS];  /* leases */
-    double ended_s;         /* of its last one */
+    int done[LEASE_KINDS]; /* leases */
+    double ended_s;        /* of its last one */
+    LeaseRow last; /* of which it is not known yet when the next one was given; lease 0: none. Without its texts */
     int count[LEASE_KINDS]; /* of the logarithms of what its leases took: number, sum, sum of squares */
     double sum[LEASE_KINDS], squares[LEASE_KINDS];
     int64_t peak, added[GROWN_IN]; /* of its memory: the most, and what of it came in which stage */
@@ -73,13 +74,15 @@ static double denoise_of_all(const Reading *g, const LeaseRow *row)
     return own ? row->denoise_s * (g->later + evaluations_count(g->step, 0, g->steps)) / own : row->denoise_s;
 }
 
-/* A worker's first render loads the model: what it takes beside its stages is the loading. */
-static void take_render(Reading *g, WorkerTimes *s, const LeaseRow *row)
+/* A worker's first render loads the model: what it takes beside its stages is the loading. A render takes its worker until the next lease is
+ * given: what is decoded beside that one takes its time from it, which is longer by as much. */
+static void take_render(Reading *g, WorkerTimes *s, const LeaseRow *row, double until_s)
 {
+    const bool beside = until_s < row->ended_s;
     if (row->steps_resumed > 0 && row->steps_resumed != g->trunk)
         return; /* it went on from a checkpoint: its time is that of a part */
-    const double denoise_s = denoise_of_all(g, row), stages_s = row->text_s + denoise_s + row->decode_s,
-                 took_s = row->ended_s - row->given_s + denoise_s - row->denoise_s;
+    const double denoise_s = denoise_of_all(g, row), stages_s = row->text_s + denoise_s + (beside ? 0 : row->decode_s),
+                 took_s = until_s - row->given_s + denoise_s - row->denoise_s;
     g->shots++;
     const bool loads = s->done[LEASE_RENDER]++ == 0 && took_s > stages_s;
     if (loads) measured_add(&g->r->load, took_s - stages_s);
@@ -125,6 +128,22 @@ static void take_figures(Reading *g, const LeaseRow *row)
     json_decref(figures);
 }
 
+/* next_s: when the worker's next lease was given; INFINITY: there is none. */
+static void take_last(Reading *g, WorkerTimes *s, double next_s)
+{
+    const LeaseRow *row = &s->last;
+    if (row->lease == 0) return;
+    if (row->kind == LEASE_RENDER) {
+        take_render(g, s, row, fmin(row->ended_s, next_s));
+    } else {
+        s->done[LEASE_FINISH]++;
+        g->clips++;
+        measured_add(&g->r->finish, positive(row->ended_s - row->given_s));
+        note_time(s, LEASE_FINISH, row->ended_s - row->given_s);
+    }
+    s->last.lease = 0;
+}
+
 static Status take_lease(void *self, const LeaseRow *row)
 {
     Reading *g = self;
@@ -140,15 +159,14 @@ static Status take_lease(void *self, const LeaseRow *row)
     s->ended_s = row->ended_s;
     if (g->first_s == 0 || row->given_s < g->first_s) g->first_s = row->given_s;
     if (row->ended_s > g->last_s) g->last_s = row->ended_s;
-    if (row->kind == LEASE_RENDER) {
-        take_render(g, s, row);
-    } else {
-        s->done[LEASE_FINISH]++;
-        g->clips++;
-        measured_add(&g->r->finish, positive(row->ended_s - row->given_s));
-        note_time(s, LEASE_FINISH, row->ended_s - row->given_s);
-    }
+    take_last(g, s, row->given_s);
+    s->last = *row;
     return status_ok();
+}
+
+static void take_all_last(Reading *g)
+{
+    for (int i = 0; i < g->count; i++) take_last(g, &g->worker[i], INFINITY);
 }
 
 /* Of a folder that does not name its workers, as one that parts were merged into: those that had leases in the last job. */
@@ -336,6 +354,7 @@ Status record_add_folder(const char *folder, double wall_s, Record *r)
     TRY_OUT(ledger_read_snapshot(l, &s));
     TRY_OUT(take_work(l, &s, &g, &shot));
     TRY_OUT(ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &g}));
+    take_all_last(&g);
     take_lengths(&g, &shot);
     if (g.count) TRY_OUT(ledger_read_workers(l, g.worker[g.count - 1].epoch, &s));
     count_workers(&g, &s, r);
@@ -376,6 +395,7 @@ Status record_add_latest(Ledger *l, int64_t most, Record *r)
     g.trunk = shot.trunk_steps;
     shot_clear(&shot);
     Status status = ledger_read_latest_leases(l, most, (LeaseSink){take_lease, &g});
+    take_all_last(&g);
     if (!failed(status)) measure_workers(&g, LEASE_RENDER, r);
     clear_reading(&g);
     return status;

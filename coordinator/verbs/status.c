@@ -30,19 +30,30 @@ static json_t *counts_json(const Snapshot *s)
     return json_pack("{s:o,s:o}", "clips", clips, "shots", shots);
 }
 
+/* What the worker still decodes beside its lease. */
+static json_t *tail_json(const WorkerLine *w)
+{
+    return json_pack("{s:s,s:i,s:i,s:s,s:i}", "stage", w->stage, "done", w->done, "total", w->total, "clip", w->clip,
+                     "clips", w->clip_count);
+}
+
 static json_t *workers_json(const Snapshot *s)
 {
     json_t *list = json_array();
     for (int i = 0; i < s->worker_count; i++) {
         const WorkerLine *w = &s->worker[i];
+        if (w->is_tail) {
+            json_object_set_new(json_array_get(list, json_array_size(list) - 1), "tail", tail_json(w));
+            continue;
+        }
         json_array_append_new(list,
-                              json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:i,s:i,s:b,s:b,s:f}", "worker",
+                              json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:i,s:i,s:b,s:b,s:f,s:n}", "worker",
                                         w->rank, "host", w->host, "pid", w->pid, "state", w->state, "kind",
                                         strcmp(w->state, "working") == 0 ? lease_kind_name((LeaseKind)w->kind) : "",
                                         "stage", w->stage, "done", w->done, "total", w->total, "clip", w->clip, "clips",
                                         w->clip_count, "shots_done", w->renders, "clips_done", w->finished, "renders",
                                         w->takes >> LEASE_RENDER & 1, "finishes", w->takes >> LEASE_FINISH & 1,
-                                        "heard_s", w->heard_s));
+                                        "heard_s", w->heard_s, "tail"));
     }
     return list;
 }

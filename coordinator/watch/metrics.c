@@ -122,7 +122,8 @@ static void put_workers(const Page *p)
     for (int k = 0; k < p->count; k++)
         for (size_t i = 0; i < sizeof state / sizeof *state; i++) {
             int n = 0;
-            for (int w = 0; w < p->s[k].worker_count; w++) n += strcmp(p->s[k].worker[w].state, state[i]) == 0;
+            for (int w = 0; w < p->s[k].worker_count; w++)
+                n += !p->s[k].worker[w].is_tail && strcmp(p->s[k].worker[w].state, state[i]) == 0;
             put_name(p, "workers", &p->s[k]);
             fprintf(p->f, ",state=\"%s\"", state[i]);
             put_value(p, n);
@@ -144,6 +145,7 @@ static void put_made(const Page *p, const char *name, const char *help, LeaseKin
     for (int k = 0; k < p->count; k++)
         for (int w = 0; w < p->s[k].worker_count; w++) {
             const WorkerLine *line = &p->s[k].worker[w];
+            if (line->is_tail) continue;
             put_name(p, sample, &p->s[k]);
             fprintf(p->f, ",worker=\"%d\",host=\"", line->rank);
             put_label(p->f, line->host);

@@ -123,7 +123,11 @@ static void put_workers(FILE *f, const Snapshot *s, double now_s)
         fputs("<td>", f);
         html_put_apart(f, w->clip);
         if (w->clip_count > 1) fprintf(f, " and %d more", w->clip_count - 1);
-        fprintf(f, "<td>%d<td>%d<td>%.0f s ago", w->renders, w->finished, now_s > w->heard_s ? now_s - w->heard_s : 0);
+        if (w->is_tail)
+            fputs("<td><td><td>", f); /* its worker's line says that */
+        else
+            fprintf(f, "<td>%d<td>%d<td>%.0f s ago", w->renders, w->finished,
+                    now_s > w->heard_s ? now_s - w->heard_s : 0);
     }
     fputs("</table></div>", f);
     if (s->worker_count > MOST_WORKERS) fprintf(f, "<p class=soft>and %d more</p>", s->worker_count - MOST_WORKERS);

@@ -47,6 +47,35 @@ void sim_worker_report(SimWorker *w, LeaseResult *r)
     lease_result_clear(r);
 }
 
+bool sim_worker_leave_tail(SimWorker *w, int64_t ms)
+{
+    if (!talk_may_leave_tail(&w->talk)) return false;
+    w->tail_ends_ms = w->now_ms + ms;
+    keep(w, helps(w) ? talk_leave(&w->talk, w->now_ms) : talk_leave_tail(&w->talk, w->now_ms));
+    return true;
+}
+
+void sim_worker_report_tail(SimWorker *w, LeaseResult *r)
+{
+    if (r->err == OK) w->made[LEASE_RENDER]++;
+    keep(w, talk_finish_tail(&w->talk, r, w->now_ms));
+    lease_result_clear(r);
+}
+
+SimWorker sim_worker_of_tail(const SimWorker *w)
+{
+    SimWorker was = *w;
+    was.talk.lease = w->talk.tail.lease;
+    return was;
+}
+
+static void look_at_tail(SimWorker *w)
+{
+    if (!w->talk.tail.has_lease) return;
+    const bool stopped = w->talk.tail.drop || w->talk.stop || w->talk.alone;
+    if (stopped || w->now_ms >= w->tail_ends_ms) w->craft->end_tail(w, stopped);
+}
+
 static void do_units(SimWorker *w)
 {
     while (w->talk.has_lease && !w->dead && w->wake_ms <= w->now_ms && sim_step(&w->work, w->now_ms)) {
@@ -64,8 +93,10 @@ Status sim_worker_tick(SimWorker *w, int64_t now_ms, int wait_ms)
     TRY(talk_hear(&w->talk, now_ms, wait_ms));
     if (wait_ms > 0) now_ms += moment_ms() - begin_ms; /* what came has come at the end of the wait */
     w->now_ms = now_ms;
+    look_at_tail(w);
+    if (w->dead) return w->status;
     if (!w->talk.has_lease) {
-        w->gone = (w->talk.stop && !w->talk.owes_result) || w->talk.alone;
+        w->gone = (w->talk.stop && !talk_owes(&w->talk)) || w->talk.alone;
         return w->gone ? talk_goodbye(&w->talk) : status_ok();
     }
     if (!had) {

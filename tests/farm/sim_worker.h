@@ -16,6 +16,8 @@ typedef struct { /* of one test; all called by sim_worker_tick */
     bool (*unit)(SimWorker *w, int unit);
     /* The lease is over, or the worker was told to give it up or to end: it is reported. */
     void (*end)(SimWorker *w, bool stopped);
+    /* The tail (sim_worker_leave_tail) is at its end, or was told to stop: it is reported (sim_worker_report_tail). */
+    void (*end_tail)(SimWorker *w, bool stopped);
 } SimCraft;
 
 struct SimWorker {
@@ -26,6 +28,7 @@ struct SimWorker {
     SimWork work;
     double unit_ms;
     int64_t now_ms;
+    int64_t tail_ends_ms;
     int64_t wake_ms; /* it hears and does nothing until then */
     bool dead, gone; /* gone: has said goodbye */
     int made[LEASE_KINDS];
@@ -44,5 +47,10 @@ void sim_worker_progress(SimWorker *w, const char *stage, int done, int total);
 LeaseResult sim_worker_result(const SimWorker *w, ErrClass err, const char *reason);
 /* Ends the lease in work with this result, which is taken over. */
 void sim_worker_report(SimWorker *w, LeaseResult *r);
+/* The lease in work becomes the worker's tail, and ends in so many milliseconds. False: the one before has not ended. */
+bool sim_worker_leave_tail(SimWorker *w, int64_t ms);
+void sim_worker_report_tail(SimWorker *w, LeaseResult *r);
+/* The worker as it was when the tail was its lease in work: to be read, and not to be closed. */
+SimWorker sim_worker_of_tail(const SimWorker *w);
 
 #endif

@@ -48,7 +48,12 @@ int64_t night_shot_of(const Night *n, const char *key)
 
 void night_open(Night *n, uint64_t seed, int rows, int rows_per_shot)
 {
-    *n = (Night){.seed = seed, .dice = seed, .poison = -1, .rows_per_shot = rows_per_shot, .folder = fixture_folder()};
+    *n = (Night){.seed = seed,
+                 .dice = seed,
+                 .tails = seed % 2 == 0,
+                 .poison = -1,
+                 .rows_per_shot = rows_per_shot,
+                 .folder = fixture_folder()};
     n->campaign = fixture_campaign("night", rows, rows_per_shot);
     n->campaign->checkpoint_every = NIGHT_EVERY;
     for (int64_t i = 0; i < n->campaign->shot_count; i++) {

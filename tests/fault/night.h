@@ -36,6 +36,10 @@ typedef struct { /* a worker process */
     int step, resumed;
     float latents[4];
     CheckpointMark mark;
+    struct {
+        float latents[4];
+        int step, resumed;
+    } tail;
     Fate fate; /* what happens when it gets to fate_at */
     Point fate_at;
     bool too_fast, master_bad;
@@ -50,7 +54,8 @@ struct Night {
     Status (*plan)(struct Night *n); /* in place of adopting the campaign, before each job; NULL: that */
     void (*tick)(struct Night *n);   /* NULL: nobody looks */
     uint64_t seed, dice;
-    bool told; /* say what strikes, as it strikes */
+    bool tails; /* some workers decode beside their next lease: in every second night */
+    bool told;  /* say what strikes, as it strikes */
     char *folder;
     Campaign *campaign;
     int rows_per_shot, poison; /* poison: the shot that kills or fails whoever takes it; -1: none */

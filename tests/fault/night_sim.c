@@ -166,7 +166,7 @@ static MasterFile master_of(const Sim *s)
     return m;
 }
 
-static void report(Night *n, Sim *s, ErrClass err, const char *reason)
+static LeaseResult result_of(Sim *s, ErrClass err, const char *reason)
 {
     const Lease *l = &s->w.talk.lease;
     LeaseResult r = sim_worker_result(&s->w, err, reason);
@@ -182,6 +182,12 @@ static void report(Night *n, Sim *s, ErrClass err, const char *reason)
     r.disk_full = strstr(reason, "No space left") != NULL;
     r.master_bad = s->master_bad;
     s->too_fast = s->master_bad = false;
+    return r;
+}
+
+static void report(Night *n, Sim *s, ErrClass err, const char *reason)
+{
+    LeaseResult r = result_of(s, err, reason);
     s->at = AT_IDLE;
     sim_worker_report(&s->w, &r);
     NIGHT_GOOD(n, s->w.status);
@@ -194,11 +200,12 @@ static void hang(Sim *s, int64_t ms)
     s->w.work.begun_ms += ms;
 }
 
+static const char *const reason_of[] = {
+    [FATE_RETRY] = "bad luck", [FATE_NODE] = "a broken device", [FATE_DISK_FULL] = "No space left on device"};
+
 /* True when its fate has met it: it does nothing more now. */
 static bool meet_fate(Night *n, Sim *s, int64_t shot)
 {
-    static const char *const reason[] = {
-        [FATE_RETRY] = "bad luck", [FATE_NODE] = "a broken device", [FATE_DISK_FULL] = "No space left on device"};
     if (s->fate == FATE_NONE || s->fate_at != s->at) return false;
     Fate fate = s->fate;
     s->fate = FATE_NONE;
@@ -215,7 +222,8 @@ static bool meet_fate(Night *n, Sim *s, int64_t shot)
     }
     if (fate == FATE_HANG) hang(s, 200 + night_roll(n, 3 * LIMIT_MS));
     if (fate == FATE_TOO_FAST) s->too_fast = true;
-    if (reason[fate] && s->at != AT_IDLE) report(n, s, fate == FATE_RETRY ? ERR_RETRY : ERR_NODE, reason[fate]);
+    if (fate <= FATE_DISK_FULL && reason_of[fate] && s->at != AT_IDLE)
+        report(n, s, fate == FATE_RETRY ? ERR_RETRY : ERR_NODE, reason_of[fate]);
     return fate != FATE_TOO_FAST;
 }
 
@@ -230,6 +238,55 @@ static void finish_unit(Night *n, Sim *s)
     if (s->at == AT_ENCODE) encode(n, s, frames);
     s->at = s->at == AT_FINISH ? AT_ENCODE : AT_REPORT;
     free(frames);
+}
+
+/* Of some nights half of the workers decode on the side, if the tail before is done; the others, or then, in the lease. */
+static bool leave_tail(Night *n, Sim *s)
+{
+    if (!n->tails || s->w.rank % 2 || !sim_worker_leave_tail(&s->w, UNIT_MS * (1 + night_roll(n, 12)))) return false;
+    memcpy(s->tail.latents, s->latents, sizeof s->latents);
+    s->tail.step = s->step;
+    s->tail.resumed = s->resumed;
+    s->at = AT_IDLE;
+    return true;
+}
+
+static void end_tail(SimWorker *w, bool stopped)
+{
+    Sim *s = w->self, was = *s;
+    Night *n = s->night;
+    ErrClass err = stopped ? ERR_STOP : OK;
+    const char *reason = stopped ? "told to stop" : "";
+    const Fate fate = !stopped && s->fate_at == AT_MASTER ? s->fate : FATE_NONE;
+    was.w = sim_worker_of_tail(w);
+    memcpy(was.latents, s->tail.latents, sizeof was.latents);
+    was.step = s->tail.step;
+    was.resumed = s->tail.resumed;
+    was.master_bad = false;
+    was.too_fast = fate == FATE_TOO_FAST;
+    if (fate != FATE_NONE) {
+        s->fate = FATE_NONE;
+        night_tell(n, "worker %d: %s in its tail", w->rank, night_fate_name(fate));
+    }
+    if (fate == FATE_DIE) {
+        char *half = work_path(&was, "half");
+        leave_half(half);
+        free(half);
+        w->dead = true;
+        return;
+    }
+    if (fate == FATE_HANG) {
+        w->tail_ends_ms += 200 + night_roll(n, 3 * LIMIT_MS);
+        return;
+    }
+    if (fate != FATE_NONE && fate <= FATE_DISK_FULL && reason_of[fate]) {
+        err = fate == FATE_RETRY ? ERR_RETRY : ERR_NODE;
+        reason = reason_of[fate];
+    }
+    if (err == OK) write_master(n, &was);
+    LeaseResult r = result_of(&was, err, reason);
+    sim_worker_report_tail(w, &r);
+    NIGHT_GOOD(n, w->status);
 }
 
 static void do_unit(Night *n, Sim *s, int64_t shot)
@@ -251,7 +308,7 @@ static void do_unit(Night *n, Sim *s, int64_t shot)
         s->at = s->step == NIGHT_STEPS ? AT_DECODE : AT_DENOISE;
         break;
     case AT_DECODE:
-        s->at = AT_MASTER;
+        if (!leave_tail(n, s)) s->at = AT_MASTER;
         break;
     case AT_MASTER:
         write_master(n, s);
@@ -309,7 +366,7 @@ static void end_lease(SimWorker *w, bool stopped)
 
 void sim_open(Night *n, Sim *s, int rank, LocalNet *net)
 {
-    static const SimCraft craft = {begin_lease, take_unit, end_lease};
+    static const SimCraft craft = {begin_lease, take_unit, end_lease, end_tail};
     *s = (Sim){.night = n};
     sim_worker_open(&s->w, local_net_link(net, rank), n->launches * 100 + rank, 1 << LEASE_RENDER | 1 << LEASE_FINISH,
                     &craft, s);

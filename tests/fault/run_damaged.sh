@@ -51,7 +51,7 @@ finish 1
 calm_down
 [ "$(number poison failed)" = 1 ] && [ "$(number poison finished)" = $((ROWS - 1)) ] || fail "poison: not all but one are finished"
 grep -q ',k3,failed,' out-poison/delivery.csv || fail "another clip than k3 failed"
-[ "$(leases poison lost)" = 3 ] || fail "k3 was not given up after three workers"
+[ "$(times poison worker.died)" = 3 ] || fail "k3 was not given up after three workers"
 "$PROGRAM" retry out-poison k3 >/dev/null
 run poison
 finish 0

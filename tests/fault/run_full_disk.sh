@@ -29,6 +29,21 @@ run small
 finish 0
 check_complete small
 
+# full while a worker decodes one shot and has made the steps of the next one
+rm -rf out-small/* && campaign small 12
+decodes() { json small | grep -A1 '"tail": {' | grep decode >/dev/null && json small | grep '"stage": "decode"' | sed -n 2p | grep . >/dev/null; }
+provoke "at=decode,step=1,do=hold,until=$WORK/go.tail,once=$WORK/tail"
+WORKERS=1 run small
+until_true 120 decodes
+cat /dev/zero >out-small/.ballast 2>/dev/null || true
+touch go.tail
+finish 3
+calm_down
+rm out-small/.ballast
+run small
+finish 0
+check_complete small
+
 mount -o remount,ro "$WORK/out-small"
 status=0
 "$PROGRAM" run small.yaml --out out-small --workers 2 2>readonly.err || status=$?

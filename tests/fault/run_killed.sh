@@ -13,7 +13,7 @@ check_complete calm
 deaths() { [ "$(times "$1" worker.died)" = "$2" ]; } # NAME WORKERS: so many are known to be dead
 leased() { [ "$(times "$1" lease.given)" -ge "$2" ]; } # NAME COUNT: so many leases were given
 killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and from which step each one's shot then goes on
-  local orders="" rank=2 with_shot=0 name one point step resumed lease key
+  local orders="" rank=2 with_shot=0 name one point step resumed lease key went_on
   name=$(printf '%s' "${@%:*}" | tr -d '.:')
   again "$name"
   printf 'checkpoint: {every: 3}\n' >>"$name.yaml"
@@ -40,10 +40,12 @@ killed_at() { # STAGE:STEP:RESUMED...: where workers 2, 3, 4 are killed, and fro
     [ -s "$name.$rank" ] || fail "no worker was killed at $point $step"
     events "$name" worker.died | grep "\"worker\":$rank," >/dev/null || fail "nobody noticed the death at $point $step"
     [ "$resumed" = none ] && { rank=$((rank + 1)); continue; } # before it had a lease, or in that of a clip
-    lease=$(events "$name" lease.ended | sed -n "s/.*\"lease\":\([0-9]*\),.*\"worker\":$rank,\"outcome\":\"lost\".*/\1/p" | sed -n 1p)
-    key=$(events "$name" lease.given | sed -n "s/.*\"lease\":$lease,\"kind\":\"render\",\"shot\":\"\([0-9a-f]*\)\".*/\1/p")
-    events "$name" shot.rendered | grep "\"$key\".*\"steps_resumed\":$resumed," >/dev/null ||
-      fail "killed at $point $step: its shot did not go on from step $resumed"
+    went_on=no
+    for lease in $(events "$name" lease.ended | sed -n "s/.*\"lease\":\([0-9]*\),.*\"worker\":$rank,\"outcome\":\"lost\".*/\1/p"); do # its shot, and the one that it had decoded beside it
+      key=$(events "$name" lease.given | sed -n "s/.*\"lease\":$lease,\"kind\":\"render\",\"shot\":\"\([0-9a-f]*\)\".*/\1/p")
+      ! events "$name" shot.rendered | grep "\"$key\".*\"steps_resumed\":$resumed," >/dev/null || went_on=yes
+    done
+    [ $went_on = yes ] || fail "killed at $point $step: its shot did not go on from step $resumed"
     rank=$((rank + 1))
   done
 }

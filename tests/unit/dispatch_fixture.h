@@ -33,14 +33,16 @@ struct Farm {
     void (*spoil)(Farm *f, Sim *s, LeaseResult *r); /* of a result that is to be sent; NULL: nothing */
     bool files;                                     /* workers leave files, and the coordinator moves them */
     int finish_steps;                               /* of a finish; 0 = 1 */
-    int (*steps)(Farm *f, const Sim *s);            /* how many the lease in work takes; NULL: as many as it has */
+    int tail_ms; /* a render ends with a tail of this length, beside the next lease; 0: it has none */
+    int (*steps)(Farm *f, const Sim *s); /* how many the lease in work takes; NULL: as many as it has */
     int finishers; /* of the workers the last ones only finish, the others only render; 0: all do both */
     int fast;      /* report success with too few steps, this many times */
 };
 
 static inline bool take_step(SimWorker *s, int step);
 static inline void finish_lease(SimWorker *s, bool stopped);
-static const SimCraft fixture_craft = {.unit = take_step, .end = finish_lease};
+static inline void finish_tail(SimWorker *s, bool stopped);
+static const SimCraft fixture_craft = {.unit = take_step, .end = finish_lease, .end_tail = finish_tail};
 
 static inline void start_job(Farm *f, int workers, LocalFaults faults)
 {
@@ -148,14 +150,14 @@ static inline void leave_files(const Farm *f, const Lease *l, LeaseResult *r)
     r->clip.name[r->clip.name_count++] = name;
 }
 
-static inline void finish_lease(SimWorker *s, bool stopped)
+/* s: as sim_worker_of_tail, for a tail. The worker may have died. */
+static inline LeaseResult result_of(Farm *f, Sim *s, bool stopped)
 {
-    Farm *f = s->self;
     const Lease *l = &s->talk.lease;
     const char *reason = "";
     ErrClass err = stopped ? ERR_STOP : f->fate ? f->fate(f, s, &reason) : OK;
-    if (s->dead) return;
     LeaseResult r = good_result(l, s->work.unit < l->shot.steps ? s->work.unit : l->shot.steps);
+    if (s->dead) return r;
     if (err == OK && l->kind == LEASE_RENDER) r.steps_done = l->shot.steps;
     if (err == OK && f->files) leave_files(f, l, &r);
     if (err == OK && f->spoil) f->spoil(f, s, &r);
@@ -168,7 +170,29 @@ static inline void finish_lease(SimWorker *s, bool stopped)
     } else {
         if (l->kind == LEASE_RENDER && f->fast > 0 && f->fast--) r.steps_done = 1;
     }
-    sim_worker_report(s, &r);
+    return r;
+}
+
+static inline void finish_lease(SimWorker *s, bool stopped)
+{
+    Farm *f = s->self;
+    if (!stopped && f->tail_ms > 0 && s->talk.lease.kind == LEASE_RENDER) {
+        assert_true(sim_worker_leave_tail(s, f->tail_ms)); /* take_step has waited for that */
+        return;
+    }
+    LeaseResult r = result_of(f, s, stopped);
+    if (!s->dead) sim_worker_report(s, &r);
+    lease_result_clear(&r);
+}
+
+static inline void finish_tail(SimWorker *s, bool stopped)
+{
+    Sim was = sim_worker_of_tail(s);
+    was.work.unit = was.talk.lease.shot.steps;
+    LeaseResult r = result_of(s->self, &was, stopped);
+    s->dead = was.dead;
+    if (!s->dead) sim_worker_report_tail(s, &r);
+    lease_result_clear(&r);
 }
 
 static inline int steps_of(Farm *f, const Sim *s)
@@ -180,7 +204,14 @@ static inline int steps_of(Farm *f, const Sim *s)
 
 static inline bool take_step(SimWorker *s, int step)
 {
+    const Farm *f = s->self;
     const int steps = steps_of(s->self, s);
+    if (step == steps && f->tail_ms > 0 && s->talk.lease.kind == LEASE_RENDER && !talk_may_leave_tail(&s->talk)) {
+        s->work.unit = step; /* it waits for the tail before it */
+        s->work.begun_ms += STEP_MS;
+        sim_worker_progress(s, "decode", 0, 1);
+        return true;
+    }
     if (step == steps) return false;
     const char *stage = s->talk.lease.kind == LEASE_FINISH ? "finish" : step == 3 ? "decode" : "denoise";
     sim_worker_progress(s, stage, step, steps);

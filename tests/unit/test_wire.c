@@ -95,6 +95,7 @@ static void make_message(WireKind kind, WireMessage *m)
         m->as.ready.pid = 4711;
         m->as.ready.threads = 8;
         m->as.ready.takes = 2;
+        m->as.ready.tail = 17;
     }
     if (kind == WIRE_LEASE) fill_lease(&m->as.lease, of_kind);
     if (kind == WIRE_RESULT) fill_result(&m->as.result, of_kind);
@@ -205,7 +206,7 @@ static void test_foreign_bytes_are_named(void **state)
     make_message(WIRE_LEASE, &m);
     wire_encode(&m, &data, &bytes);
     data[4]++;
-    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 6, expected 5"));
+    assert_non_null(strstr(wire_decode(data, bytes, &back).message, "version 7, expected 6"));
     data[4]--, data[6] = 99;
     assert_non_null(strstr(wire_decode(data, bytes, &back).message, "unknown kind 99"));
     data[6] = WIRE_RESULT;

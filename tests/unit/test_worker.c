@@ -13,6 +13,8 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/moment.h"
+#include "common/provoke.h"
 #include "worker/render/worker.h"
 
 enum { STEPS = 3 };
@@ -164,6 +166,87 @@ static void says_what_went_wrong(void **state)
     lease_result_clear(&r);
 }
 
+/* ---- the end of a render beside the next lease ---- */
+
+/* To be reported as that of `l`, by the tail. l stays where it is until then. */
+static void leave(const Lease *l)
+{
+    LeaseResult none;
+    Diary diary = {0};
+    assert_true(worker_begin_lease(worker, l, (Progress){0}, &none));
+    assert_true(worker_has_tail(worker));
+    worker_leave_tail(worker, l, &diary);
+}
+
+static void wait_for_tail(LeaseResult *r)
+{
+    while (!worker_take_tail(worker, r)) moment_sleep_ms(1);
+}
+
+static void decodes_beside_the_next_lease(void **state)
+{
+    (void)state;
+    LeaseResult alone, tail, next;
+    Lease other = lease;
+    other.lease = 9;
+    other.shot.seed = 4;
+    shot_key(&other.shot, other.model_hash, other.key);
+    worker_do_lease(worker, &lease, (Progress){0}, &alone);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(provoke_order(i == 1 ? "at=decode,step=1,do=sleep,ms=50" : "").err,
+                         OK); /* longer than the other lease, or not */
+        leave(&lease);
+        worker_do_lease(worker, &other, (Progress){0}, &next);
+        wait_for_tail(&tail);
+        assert_done(&tail, STEPS);
+        assert_string_equal(tail.master.sha256, alone.master.sha256);
+        assert_true(next.err == OK && next.lease == 9 && strcmp(next.key, other.key) == 0);
+        assert_string_not_equal(next.master.sha256, alone.master.sha256);
+        lease_result_clear(&tail);
+        lease_result_clear(&next);
+    }
+    provoke_order("");
+    lease_result_clear(&alone);
+}
+
+static void a_tail_can_be_stopped_and_can_fail(void **state)
+{
+    (void)state;
+    LeaseResult r;
+    TailNews news = {0};
+    assert_int_equal(provoke_order("at=decode,step=1,do=hold,until=nobody makes this").err, OK);
+    leave(&lease);
+    while (!worker_hear_tail(worker, &news) || news.done < 1) moment_sleep_ms(1);
+    assert_string_equal(news.stage, "decode");
+    assert_false(worker_take_tail(worker, &r));
+    worker_stop_tail(worker, "given away");
+    wait_for_tail(&r);
+    assert_true(r.err == ERR_STOP && r.master.bytes == 0 && r.steps_resumed == STEPS);
+    assert_string_equal(r.reason, "given away");
+    lease_result_clear(&r);
+    assert_int_equal(provoke_order("at=decode,step=1,do=fail.clip").err, OK);
+    leave(&lease);
+    wait_for_tail(&r);
+    assert_int_equal(r.err, ERR_CLIP);
+    lease_result_clear(&r);
+    assert_int_equal(provoke_order("").err, OK);
+    leave(&lease);
+    wait_for_tail(&r);
+    assert_done(&r, STEPS);
+    lease_result_clear(&r);
+}
+
+static void a_worker_can_end_while_it_decodes(void **state)
+{
+    (void)state;
+    const BackendOptions o = {.kind = BACKEND_CPU, .compute = F32, .threads = 1};
+    assert_int_equal(provoke_order("at=decode,step=0,do=hold,until=nobody makes this").err, OK);
+    leave(&lease);
+    worker_free(&worker);
+    assert_int_equal(provoke_order("").err, OK);
+    worker = worker_new(&o);
+}
+
 static int open_all(void **state)
 {
     (void)state;
@@ -201,10 +284,10 @@ static int close_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(renders_and_again_from_its_checkpoint),
-        cmocka_unit_test(finishes_a_clip_of_what_it_rendered),
-        cmocka_unit_test(reports_a_stop_in_any_stage),
-        cmocka_unit_test(says_what_went_wrong),
+        cmocka_unit_test(renders_and_again_from_its_checkpoint), cmocka_unit_test(finishes_a_clip_of_what_it_rendered),
+        cmocka_unit_test(reports_a_stop_in_any_stage),           cmocka_unit_test(says_what_went_wrong),
+        cmocka_unit_test(decodes_beside_the_next_lease),         cmocka_unit_test(a_tail_can_be_stopped_and_can_fail),
+        cmocka_unit_test(a_worker_can_end_while_it_decodes),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -39,7 +39,7 @@ void diary_progress(Diary *d, const char *stage, int done, int total)
 
 void diary_end(Diary *d, const LeaseResult *r)
 {
-    log_copy_to(NULL);
+    log_copy_over(d->book);
     if (r->err == OK && r->kind == LEASE_FINISH)
         logbook_line(d->book, "finished %.80s in %.2f s: %s", r->clip.clip_id, r->finish_s, r->clip.file);
     else if (r->err == OK)

@@ -44,6 +44,12 @@ Progress figures_begin(Figures *f, Progress to)
     return (Progress){notice, f};
 }
 
+Progress figures_go_on(Figures *f, Progress to)
+{
+    f->to = to;
+    return (Progress){notice, f};
+}
+
 json_t *figures_end(Figures *f)
 {
     json_t *all = json_object();

@@ -25,6 +25,8 @@ typedef struct { /* of one worker, over all of its leases */
 
 /* -> the progress that the lease is to have: `to` hears all of it. Borrows f until figures_end. */
 Progress figures_begin(Figures *f, Progress to);
+/* The lease goes on: another `to`. f may have been copied. */
+Progress figures_go_on(Figures *f, Progress to);
 /* -> what was found, to be released. */
 json_t *figures_end(Figures *f);
 /* The most memory that this process has had. 0: not known. */

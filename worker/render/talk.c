@@ -16,6 +16,8 @@ void talk_close(Talk *t)
 {
     lease_clear(&t->lease);
     lease_result_clear(&t->result);
+    lease_clear(&t->tail.lease);
+    lease_result_clear(&t->tail.result);
     memset(t, 0, sizeof *t);
 }
 
@@ -29,20 +31,27 @@ static Status say(Talk *t, const WireMessage *m)
     return status;
 }
 
+static Status say_result(Talk *t, const LeaseResult *r)
+{
+    const WireMessage m = {.kind = WIRE_RESULT, .epoch = r->epoch, .lease = r->lease, .as.result = *r};
+    return say(t, &m);
+}
+
 static Status say_what_is_due(Talk *t, int64_t now_ms)
 {
+    if (t->tail.owes_result && !t->alone && now_ms - t->tail.said_ms >= TALK_REPEAT_MS) {
+        t->tail.said_ms = now_ms;
+        TRY(say_result(t, &t->tail.result));
+    }
     if (t->has_lease || t->alone || now_ms - t->said_ms < TALK_REPEAT_MS) return status_ok();
     t->said_ms = now_ms;
-    if (t->owes_result) {
-        WireMessage m = {
-            .kind = WIRE_RESULT, .epoch = t->result.epoch, .lease = t->result.lease, .as.result = t->result};
-        return say(t, &m);
-    }
+    if (t->owes_result) return say_result(t, &t->result);
     WireMessage m = {.kind = WIRE_READY, .lease = t->seen};
     m.as.ready.host = t->host;
     m.as.ready.pid = t->pid;
     m.as.ready.threads = t->threads;
     m.as.ready.takes = t->takes;
+    m.as.ready.tail = t->tail.has_lease ? t->tail.lease.lease : 0;
     return say(t, &m);
 }
 
@@ -62,6 +71,7 @@ static void take_stop(Talk *t, const WireMessage *m)
 {
     if (m->as.stop == WIRE_STOP_LEASE) {
         if (t->has_lease && t->lease.lease == m->lease) t->drop = true;
+        if (t->tail.has_lease && t->tail.lease.lease == m->lease) t->tail.drop = true;
         return;
     }
     t->stop = true;
@@ -97,6 +107,10 @@ static void take_message(Talk *t, const News *news)
         t->owes_result = false;
         t->said_ms -= TALK_REPEAT_MS; /* ready for the next one at once */
     }
+    if (m.kind == WIRE_ACK && t->tail.owes_result && m.lease == t->tail.result.lease) {
+        lease_result_clear(&t->tail.result);
+        t->tail.owes_result = false;
+    }
     wire_clear(&m);
 }
 
@@ -111,13 +125,18 @@ Status talk_hear(Talk *t, int64_t now_ms, int wait_ms)
     return say_what_is_due(t, now_ms);
 }
 
-Status talk_progress(Talk *t, const char *stage, int done, int total)
+static Status say_progress(Talk *t, const Lease *l, const char *stage, int done, int total)
 {
-    WireMessage m = {.kind = WIRE_PROGRESS, .epoch = t->lease.epoch, .lease = t->lease.lease};
+    WireMessage m = {.kind = WIRE_PROGRESS, .epoch = l->epoch, .lease = l->lease};
     snprintf(m.as.progress.stage, sizeof m.as.progress.stage, "%s", stage);
     m.as.progress.done = done;
     m.as.progress.total = total;
     return say(t, &m);
+}
+
+Status talk_progress(Talk *t, const char *stage, int done, int total)
+{
+    return say_progress(t, &t->lease, stage, done, total);
 }
 
 Status talk_finish(Talk *t, LeaseResult *r, int64_t now_ms)
@@ -139,6 +158,30 @@ Status talk_leave(Talk *t, int64_t now_ms)
     t->said_ms = now_ms - TALK_REPEAT_MS;
     return say_what_is_due(t, now_ms);
 }
+
+bool talk_may_leave_tail(const Talk *t) { return !t->tail.has_lease && !t->tail.owes_result; }
+
+Status talk_leave_tail(Talk *t, int64_t now_ms)
+{
+    t->tail = (TalkTail){.has_lease = true, .lease = t->lease, .drop = t->drop};
+    memset(&t->lease, 0, sizeof t->lease); /* moved */
+    return talk_leave(t, now_ms);
+}
+
+Status talk_tail_progress(Talk *t, const char *stage, int done, int total)
+{
+    return say_progress(t, &t->tail.lease, stage, done, total);
+}
+
+Status talk_finish_tail(Talk *t, LeaseResult *r, int64_t now_ms)
+{
+    lease_clear(&t->tail.lease);
+    t->tail = (TalkTail){.owes_result = true, .result = *r, .said_ms = now_ms - TALK_REPEAT_MS};
+    memset(r, 0, sizeof *r);
+    return say_what_is_due(t, now_ms);
+}
+
+bool talk_owes(const Talk *t) { return t->owes_result || t->tail.owes_result || t->tail.has_lease; }
 
 Status talk_goodbye(Talk *t)
 {

@@ -7,15 +7,15 @@
 
 #include "common/file.h"
 #include "common/moment.h"
-#include "common/provoke.h"
 #include "worker/cameo/likeness.h"
 #include "worker/finish/again.h"
 #include "worker/finish/finish.h"
 #include "worker/finish/voice.h"
 #include "worker/render/conditions.h"
-#include "worker/render/figures.h"
+#include "worker/render/ending.h"
 #include "worker/render/prompts.h"
 #include "worker/render/speech.h"
+#include "worker/render/tail.h"
 
 struct Worker {
     BackendOptions backend;
@@ -30,6 +30,10 @@ struct Worker {
         checked_key[HASH_TEXT]; /* the master that was compared with its hash last, which takes as long as reading it */
     MasterFile checked;
     Figures figures;
+    Ending ending;     /* of the lease in work */
+    Progress progress; /* of it */
+    Tail *tail;        /* NULL: none was needed so far */
+    bool beside;       /* the shot in work may use it */
 };
 
 Worker *worker_new(const BackendOptions *o)
@@ -58,11 +62,23 @@ void worker_join(Worker *w, Coll *group, const char *split)
 void worker_free(Worker **w)
 {
     if (!*w) return;
+    tail_free(&(*w)->tail);
+    ending_clear(&(*w)->ending);
     close_engine(*w);
     prompts_free(&(*w)->prompts);
     finish_again_clear(&(*w)->again);
     free(*w);
     *w = NULL;
+}
+
+/* Of this shot: whether its end may be made beside the next lease. */
+static void choose_tail(Worker *w, const ShotSpec *shot)
+{
+    w->beside = w->group->rank == 0 && engine_decodes_beside(w->engine, shot, w->tail ? tail_held_bytes(w->tail) : 0);
+    if (w->tail && !w->beside) tail_give_back(w->tail);
+    if (w->tail || !w->beside) return;
+    const BackendOptions o = backend_options(engine_backend(w->engine));
+    w->tail = tail_new(&o);
 }
 
 static Status check_model(Worker *w, const Lease *l)
@@ -108,37 +124,10 @@ static Status hear_speech(Worker *w, Lease *l, const char *latents, Progress pro
     return coll_agree(w->group, status);
 }
 
-/* ---- a render: a shot's latents, then its master ---- */
+/* ---- a render: a shot's latents; its master is the ending ---- */
 
-static Status put_in_master(void *self, const float *frames, int n, int height, int width)
+static Status render_lease(Worker *w, Lease *l, Progress progress, RenderedLatents *latents, LeaseResult *result)
 {
-    return master_put(self, frames, n, height, width);
-}
-
-/* The file is written while the next frames are decoded. */
-static Status make_master(Worker *w, const RenderedLatents *latents, const Lease *l, Progress progress, MasterFile *out)
-{
-    const MasterShape shape = {l->shot.width, l->shot.height, l->shot.frames, l->shot.fps};
-    char *work = lease_work_folder(l->lease), *folder = path_join(l->campaign_folder, work),
-         *name = lease_master_name(l->key), *file = path_join(folder, name);
-    MasterWriter *writer = NULL;
-    Status status = status_ok();
-    TRY_OUT(file_make_folders(folder));
-    TRY_OUT(master_begin(file, &shape, w->backend.threads, &writer));
-    TRY_OUT(render_decode(w->engine, latents, NULL, progress, (FrameSink){put_in_master, writer}));
-    status = master_end(&writer, out);
-out:
-    master_abandon(&writer);
-    free(file);
-    free(name);
-    free(folder);
-    free(work);
-    return status;
-}
-
-static Status render_lease(Worker *w, Lease *l, Progress progress, LeaseResult *result)
-{
-    RenderedLatents latents = {0};
     MediaPixels pixels = {0};
     char *folder = path_join(l->campaign_folder, "latents"), *file = text_format("%s/%s.h5", folder, l->key);
     char *shared = path_join(l->campaign_folder, "shared");
@@ -156,18 +145,15 @@ static Status render_lease(Worker *w, Lease *l, Progress progress, LeaseResult *
     if (!failed(status)) status = file_make_folders(folder);
     status = coll_agree(w->group, status);
     if (!failed(status)) status = need_engine(w, l);
+    if (!failed(status)) choose_tail(w, &l->shot);
     if (!failed(status)) status = coll_agree(w->group, read_conditions(l, engine_config(w->engine), &pixels));
     if (!failed(status)) status = hear_speech(w, l, file, progress, &pixels);
     job.conditions = conditions_of(&pixels);
-    if (!failed(status)) status = render_latents(w->engine, &job, &latents);
-    result->encode_text_s = latents.text_s;
-    result->denoise_s = latents.denoise_s;
-    result->steps_resumed = latents.steps_resumed;
-    result->steps_done = latents.steps_done;
-    const double start = moment_s();
-    if (!failed(status) && w->group->rank == 0) status = make_master(w, &latents, l, progress, &result->master);
-    result->decode_s = moment_s() - start;
-    render_latents_free(&latents);
+    if (!failed(status)) status = render_latents(w->engine, &job, latents);
+    result->encode_text_s = latents->text_s;
+    result->denoise_s = latents->denoise_s;
+    result->steps_resumed = latents->steps_resumed;
+    result->steps_done = latents->steps_done;
     conditions_clear(&pixels);
     free(shared);
     free(file);
@@ -266,45 +252,93 @@ BackendOptions worker_backend(int backend, int dtype, int vae_dtype)
                                                               : F32};
 }
 
-/* A full disk of this node is no reason to stop the farm, the campaign's is. The libraries that write files (HDF5, libav) do not all
- * hand the errno on, but say what it says. */
-static bool is_disk_full(Status s, const char *campaign_folder)
-{
-    enum { ROOM_BYTES = 256 << 20 };
-    const bool full = s.error == ENOSPC || s.error == EDQUOT || strstr(s.message, strerror(ENOSPC)) ||
-                      strstr(s.message, strerror(EDQUOT));
-    return full && !file_has_room(campaign_folder, ROOM_BYTES);
-}
+/* Of a shot that follows a voice, whose length is the lease's own. */
+static int measured_frames(const Lease *own) { return own->shot.frames_most ? own->shot.frames : 0; }
 
-static char *figures_text(Worker *w, const Lease *l, const FinishTook *took)
+static json_t *figures_of(Worker *w, const Lease *own, const FinishTook *took)
 {
     json_t *all = figures_end(&w->figures);
-    if (w->group->size > 1) json_object_set_new(all, "ranks", json_integer(w->group->size));
-    if (l->shot.frames_most) json_object_set_new(all, "frames", json_integer(l->shot.frames));
+    if (measured_frames(own)) json_object_set_new(all, "frames", json_integer(own->shot.frames));
     if (took->gates_s > 0) json_object_set_new(all, "gates_s", json_real(took->gates_s));
     if (took->watermark_s > 0) json_object_set_new(all, "watermark_s", json_real(took->watermark_s));
     if (took->credentials_s > 0) json_object_set_new(all, "credentials_s", json_real(took->credentials_s));
-    char *text = json_object_size(all) ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
-    json_decref(all);
-    return text;
+    return all;
+}
+
+/* Whoever waits for this rank would wait for ever; of a bad clip and of a stop all ranks know. */
+static void end_group(Worker *w, LeaseResult *r)
+{
+    if (r->err != OK && r->err != ERR_CLIP && r->err != ERR_STOP) coll_abort(w->group);
+    r->group_over = coll_is_aborted(w->group);
+}
+
+static bool begin_render(Worker *w, const Lease *lease, Progress progress, LeaseResult *result)
+{
+    RenderedLatents latents = {0};
+    Lease own = *lease; /* of which a shot's length may change; texts are the caller's */
+    Status status = render_lease(w, &own, progress, &latents, result);
+    if (!failed(status) && w->group->rank == 0) {
+        w->ending = (Ending){lease, latents, measured_frames(&own), *result, w->figures};
+        w->figures.peak = NULL;
+        w->progress = w->figures.to;
+        *result = (LeaseResult){0};
+        return true;
+    }
+    render_latents_free(&latents);
+    ending_report(result, lease, status, figures_of(w, &own, &(FinishTook){0}));
+    end_group(w, result);
+    return false;
+}
+
+bool worker_begin_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result)
+{
+    *result = (LeaseResult){.kind = lease->kind, .lease = lease->lease, .epoch = lease->epoch};
+    memcpy(result->key, lease->key, sizeof result->key);
+    progress = figures_begin(&w->figures, progress);
+    if (lease->kind == LEASE_RENDER) return begin_render(w, lease, progress, result);
+    FinishTook took = {0};
+    Lease own = *lease;
+    Status status = finish_lease(w, &own, progress, &took, result);
+    ending_report(result, lease, status, figures_of(w, &own, &took));
+    return false;
+}
+
+void worker_end_lease(Worker *w, LeaseResult *result)
+{
+    ending_make(&w->ending, w->engine, w->backend.threads > 0 ? w->backend.threads : 1, moment_s, w->progress);
+    w->figures.told_bytes = w->ending.figures.told_bytes;
+    *result = w->ending.result;
+    w->ending = (Ending){0};
+    end_group(w, result);
 }
 
 void worker_do_lease(Worker *w, const Lease *lease, Progress progress, LeaseResult *result)
 {
-    *result = (LeaseResult){.kind = lease->kind, .lease = lease->lease, .epoch = lease->epoch};
-    memcpy(result->key, lease->key, sizeof result->key);
-    const bool renders = lease->kind == LEASE_RENDER;
-    progress = figures_begin(&w->figures, progress);
-    FinishTook took = {0};
-    Lease own = *lease; /* of which a shot's length may change; texts are the caller's */
-    Status status = renders ? render_lease(w, &own, progress, result) : finish_lease(w, &own, progress, &took, result);
-    result->figures = figures_text(w, &own, &took);
-    if (!failed(status)) status = provoke_at("report", NULL, 0);
-    result->err = (int)status.err;
-    result->reason = text_copy(status.message);
-    result->disk_full = failed(status) && is_disk_full(status, lease->campaign_folder);
-    if (!renders) return;
-    if (failed(status) && status.err != ERR_CLIP && status.err != ERR_STOP) /* of which all ranks know */
-        coll_abort(w->group); /* whoever waits for this rank would wait for ever */
-    result->group_over = coll_is_aborted(w->group);
+    if (worker_begin_lease(w, lease, progress, result)) worker_end_lease(w, result);
+}
+
+/* ---- beside the next lease ---- */
+
+bool worker_has_tail(const Worker *w) { return w->tail && w->beside; }
+
+void worker_leave_tail(Worker *w, const Lease *lease, Diary *diary)
+{
+    w->ending.lease = lease;
+    tail_begin(w->tail, &w->ending, diary);
+}
+
+void worker_stop_tail(Worker *w, const char *why)
+{
+    if (w->tail) tail_stop(w->tail, why);
+}
+
+bool worker_hear_tail(Worker *w, TailNews *news) { return w->tail && tail_hear(w->tail, news); }
+
+bool worker_take_tail(Worker *w, LeaseResult *result)
+{
+    Ending x;
+    if (!w->tail || !tail_take(w->tail, &x)) return false;
+    if (x.figures.told_bytes > w->figures.told_bytes) w->figures.told_bytes = x.figures.told_bytes;
+    *result = x.result;
+    return true;
 }

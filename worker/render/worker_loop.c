@@ -1,5 +1,6 @@
 /* worker_loop.c - ask, do, report, until told to stop. The engine runs on this one thread (and its OpenMP team); messages
- * are looked at between steps, where a stop can be followed by a checkpoint. */
+ * are looked at between steps, where a stop can be followed by a checkpoint. The end of a render may be made by the tail, while this
+ * thread is at the next lease; this thread speaks for it. */
 #include "worker_loop.h"
 
 #include <stdio.h>
@@ -15,6 +16,8 @@
 
 enum {
     IDLE_MS = 200,     /* how long an idle worker waits for a message at a time */
+    TAIL_MS = 10,      /* and one that waits for its tail */
+    SIGN_OF_LIFE = 50, /* of which every so many the coordinator hears of */
     FAREWELL_MS = 5000 /* how long a stopped worker waits for the acknowledgement of its last result */
 };
 
@@ -35,8 +38,29 @@ static bool must_stop(Loop *l)
     return true;
 }
 
+static void warn_of_failure(const LeaseResult *r)
+{
+    if (r->err != OK && r->err != ERR_STOP) log_line(LOG_WARNING, "lease %lld: %s", (long long)r->lease, r->reason);
+}
+
 /* A finish is one worker's, whatever group it is in; of a render the first rank speaks. */
 static bool speaks(const Loop *l) { return l->talk.lease.kind == LEASE_FINISH || l->group->rank == 0; }
+
+/* What the tail has to say, and what it is told. */
+static Status look_at_tail(Loop *l)
+{
+    TailNews news;
+    LeaseResult result;
+    if (!l->talk.tail.has_lease) return status_ok();
+    if (l->talk.tail.drop)
+        worker_stop_tail(l->worker, "the lease was given away");
+    else if (must_stop(l))
+        worker_stop_tail(l->worker, "stopped while it was decoded");
+    if (worker_hear_tail(l->worker, &news)) TRY(talk_tail_progress(&l->talk, news.stage, news.done, news.total));
+    if (!worker_take_tail(l->worker, &result)) return status_ok();
+    warn_of_failure(&result);
+    return talk_finish_tail(&l->talk, &result, moment_ms());
+}
 
 /* Progress: called before each unit of work. */
 static Status between_steps(void *self, const char *stage, int done, int total)
@@ -45,6 +69,7 @@ static Status between_steps(void *self, const char *stage, int done, int total)
     diary_progress(&l->diary, stage, done, total);
     if (speaks(l)) TRY(talk_progress(&l->talk, stage, done, total));
     TRY(provoke_at(stage, NULL, done));
+    TRY(look_at_tail(l));
     TRY(talk_hear(&l->talk, moment_ms(), 0));
     if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
     if (must_stop(l)) return status_fail(ERR_STOP, "stopped at %s %d of %d", stage, done, total);
@@ -62,6 +87,7 @@ static bool hold_is_over(void *self)
 static Status while_waiting(void *self)
 {
     Loop *l = self;
+    TRY(look_at_tail(l));
     TRY(talk_hear(&l->talk, moment_ms(), 0));
     if (l->talk.drop) return status_fail(ERR_STOP, "the lease was given away");
     if (l->talk.alone) return status_fail(ERR_STOP, "the coordinator is gone");
@@ -86,19 +112,44 @@ static Status join_group(Loop *l)
     return status;
 }
 
+/* One render at a time is at its end: this one waits for the one before. */
+static Status wait_for_tail(Loop *l)
+{
+    for (int i = 0; !talk_may_leave_tail(&l->talk); i++) {
+        if (i % SIGN_OF_LIFE == 0) TRY(talk_progress(&l->talk, "decode", 0, 1));
+        TRY(talk_hear(&l->talk, moment_ms(), TAIL_MS));
+        TRY(look_at_tail(l));
+        if (l->talk.drop || must_stop(l)) return status_fail(ERR_STOP, "no more waiting");
+    }
+    return status_ok();
+}
+
+/* The render's ending is made beside the next lease. False: it is not. */
+static bool leave_tail(Loop *l, Status *status)
+{
+    if (!worker_has_tail(l->worker) || failed(wait_for_tail(l))) return false;
+    log_copy_over(l->diary.book);
+    *status = talk_leave_tail(&l->talk, moment_ms());
+    worker_leave_tail(l->worker, &l->talk.tail.lease, &l->diary);
+    return true;
+}
+
 static Status do_lease(Loop *l)
 {
     LeaseResult result;
+    Status status = status_ok();
     TRY(join_group(l));
     Progress progress = {between_steps, l};
     provoke_set_clip(l->talk.lease.clip_id);
     char who[128];
     snprintf(who, sizeof who, "worker %d (%s, process %d)", l->talk.link->rank, l->talk.host, l->talk.pid);
     diary_begin(&l->diary, &l->talk.lease, who);
-    worker_do_lease(l->worker, &l->talk.lease, progress, &result);
+    if (worker_begin_lease(l->worker, &l->talk.lease, progress, &result)) {
+        if (leave_tail(l, &status)) return status;
+        worker_end_lease(l->worker, &result);
+    }
     diary_end(&l->diary, &result);
-    if (result.err != OK && result.err != ERR_STOP)
-        log_line(LOG_WARNING, "lease %lld: %s", (long long)result.lease, result.reason);
+    warn_of_failure(&result);
     if (speaks(l)) return talk_finish(&l->talk, &result, moment_ms());
     lease_result_clear(&result);
     return talk_leave(&l->talk, moment_ms());
@@ -107,7 +158,8 @@ static Status do_lease(Loop *l)
 static bool may_leave(Loop *l)
 {
     if (!must_stop(l)) return false;
-    return !l->talk.owes_result || l->talk.alone || moment_ms() - l->stop_ms > FAREWELL_MS;
+    if (l->talk.alone || !talk_owes(&l->talk)) return true;
+    return !l->talk.tail.has_lease && moment_ms() - l->stop_ms > FAREWELL_MS; /* a tail ends at its next frame */
 }
 
 Status worker_loop(Link *link, const WorkSettings *settings)
@@ -124,7 +176,8 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     provoke_set_hold(hold_is_over, &l);
     for (int64_t turn = 0; !failed(status) && !may_leave(&l); turn++) {
         status = provoke_at("ready", NULL, turn);
-        if (!failed(status)) status = talk_hear(&l.talk, moment_ms(), IDLE_MS);
+        if (!failed(status)) status = look_at_tail(&l);
+        if (!failed(status)) status = talk_hear(&l.talk, moment_ms(), l.talk.tail.has_lease ? TAIL_MS : IDLE_MS);
         if (!failed(status) && l.talk.has_lease) status = do_lease(&l);
     }
     if (!failed(status)) status = talk_goodbye(&l.talk);
@@ -132,8 +185,8 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     if (!failed(status) && (!l.talk.stop || l.talk.stop_why == WIRE_STOP_PREEMPT))
         status = status_fail(ERR_STOP, "stopped in order to be resumed");
     provoke_set_hold(NULL, NULL);
+    worker_free(&l.worker); /* its tail, too, which reads its lease until then */
     talk_close(&l.talk);
-    worker_free(&l.worker);
     coll_close(&l.group);
     return status;
 }
