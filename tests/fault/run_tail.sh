@@ -35,9 +35,11 @@ same_files calm both
 # killed with both in hand: both shots are only decoded again
 again dead
 hold_tail dead rank=2,
+REELWRIGHT_PROVOKE+="; at=load,rank=1,do=hold,until=$WORK/go.dead" # else it might leave no second shot for the other one
 run dead
 until_true 120 beside dead decode
 kill -9 "$(cut -d' ' -f1 tail.dead)"
+let_go dead
 finish 0
 check_complete dead
 same_files calm dead
