@@ -49,7 +49,8 @@ grep -q 'rank 2 died before the job began' joining.err || fail "nobody noticed t
 again cut
 rm go
 ip link set "$FARM.2" up
-provoke "at=denoise,step=2,rank=3,do=hold,until=$WORK/go; at=report,rank=3,do=sleep,ms=1,once=$WORK/wrote"
+there="at=load,rank=1,do=hold,until=$WORK/has.3; at=load,rank=2,do=hold,until=$WORK/has.3; at=load,rank=3,do=sleep,ms=1,once=$WORK/has.3"
+provoke "$there; at=denoise,step=2,rank=3,do=hold,until=$WORK/go; at=report,rank=3,do=sleep,ms=1,once=$WORK/wrote" # the others leave it a shot
 run_on 1 cut "1 2 3" --step-limit 5
 until_true 90 held cut 1
 cut_off 3
