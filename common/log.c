@@ -1,6 +1,8 @@
 #include "log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include <string.h>
@@ -10,7 +12,7 @@
 
 static LogLevel most_level = LOG_INFO;
 static char who_text[64];
-static Logbook *copy;
+static _Atomic(Logbook *) copy; /* a tail's thread looks at it, too */
 static _Thread_local Logbook *copy_of_thread;
 
 void log_set_level(LogLevel most) { most_level = most; }
@@ -21,7 +23,8 @@ void log_copy_to(Logbook *book) { copy = book; }
 
 void log_copy_over(const Logbook *book)
 {
-    if (copy == book) copy = NULL;
+    Logbook *expected = (Logbook *)(uintptr_t)book;
+    atomic_compare_exchange_strong(&copy, &expected, NULL);
 }
 
 void log_copy_of_thread_to(Logbook *book) { copy_of_thread = book; }

@@ -186,11 +186,12 @@ void engine_make_room(Engine *e, Part part)
 
 int64_t engine_held_bytes(const Engine *e) { return (int64_t)backend_kept_bytes(e->be) + backend_spare_bytes(e->be); }
 
-static int64_t largest_stage(const EnginePlan *p)
+/* Of those that the worker's own engine goes through beside a tail. A model that speaks decodes between its clips, too (clips.h). */
+static int64_t largest_stage(const EnginePlan *p, bool speaks)
 {
-    const StagePlan *const stage[] = {&p->text, &p->encode, &p->denoise};
+    const StagePlan *const stage[] = {&p->text, &p->encode, &p->denoise, &p->decode};
     int64_t most = 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < (speaks ? 4 : 3); i++) {
         const int64_t bytes = stage[i]->weights + stage[i]->work;
         if (bytes > most) most = bytes;
     }
@@ -203,7 +204,8 @@ bool engine_decodes_beside(Engine *e, const ShotSpec *s, int64_t beside_bytes)
     const int64_t available = backend_available_bytes(e->be);
     engine_expect(e, s);
     if (o.kind == BACKEND_CUDA || !e->has_plan || available == 0) return false;
-    const int64_t wanted = largest_stage(&e->plan) + e->plan.decode.weights + e->plan.decode.work + 2 * SLACK_BYTES;
+    const int64_t wanted = largest_stage(&e->plan, e->config->dit.sound_count > 0) + e->plan.decode.weights +
+                           e->plan.decode.work + 2 * SLACK_BYTES;
     const int64_t share = 2 * o.memory_bytes; /* memory_bytes is half of it: kernels/backend.c */
     return wanted <= share && wanted <= available + engine_held_bytes(e) + beside_bytes;
 }

@@ -82,6 +82,7 @@ static Status hear_progress(Dispatch *d, Member *m, const WireMessage *w)
         dispatch_post_drop(d, m, w->lease);
         return status_ok();
     }
+    holder->heard_ms = d->now_ms;
     const char *stage = w->as.progress.stage;
     roster_progress(&d->roster, holder, stage, w->as.progress.done, w->as.progress.total, d->now_ms);
     if (m->stop_told) dispatch_post_stop(d, m);

@@ -5,7 +5,7 @@
 #include "coordinator/campaign/sampling.h"
 #include "coordinator/ledger/steer.h"
 
-enum { SNAPSHOT_WORKERS = 1024 };
+enum { SNAPSHOT_WORKERS = 2048 }; /* lines: 1,024 workers, and a tail of each */
 
 typedef struct {                               /* owns its texts: snapshot_clear */
     char *name, *file, *model_folder, *folder; /* folder: the campaign's, absolute */

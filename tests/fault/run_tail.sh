@@ -77,6 +77,16 @@ check_complete job
 same_files calm job
 [ "$(resumed_at_8 job)" = 2 ] || fail "$(resumed_at_8 job) shots went on from their last step, expected 2"
 
+# a decoder that hangs, as on a dead file server: its lease is given away, then the one that waits for it; its worker is killed at the end
+again hung
+provoke "at=decode,step=1,do=sleep,ms=600000,once=$WORK/tail.hung"
+run hung --step-limit 10 --grace 1
+finish 0
+calm_down
+check_complete hung
+same_files calm hung
+[ "$(leases hung lost)" -ge 1 ] || fail "nobody gave up on the worker that hangs"
+
 # a shot that cannot be decoded fails alone; one that could not once is made in the end
 again bad
 provoke "at=decode,step=1,clip=k2,do=fail.clip; at=decode,step=1,clip=k3,do=fail.retry,once=$WORK/once"

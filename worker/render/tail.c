@@ -89,9 +89,10 @@ static void do_ending(Tail *t)
     provoke_set_clip_of_thread(x->lease->clip_id);
     log_copy_of_thread_to(t->diary.book);
     Status status = need_engine(t, x->lease);
-    if (failed(status))
+    if (failed(status)) {
+        render_latents_free(&x->latents);
         ending_report(&x->result, x->lease, status, figures_end(&x->figures));
-    else
+    } else
         ending_make(x, t->engine, t->backend.threads, thread_s, (Progress){between_frames, t});
     log_copy_of_thread_to(NULL);
     diary_end(&t->diary, &x->result);

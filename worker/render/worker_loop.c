@@ -112,11 +112,12 @@ static Status join_group(Loop *l)
     return status;
 }
 
-/* One render at a time is at its end: this one waits for the one before. */
+/* One render at a time is at its end: this one waits for the one before. While that one does not end although it was told to, nothing is
+ * said, so that this lease is given away, too. */
 static Status wait_for_tail(Loop *l)
 {
     for (int i = 0; !talk_may_leave_tail(&l->talk); i++) {
-        if (i % SIGN_OF_LIFE == 0) TRY(talk_progress(&l->talk, "decode", 0, 1));
+        if (i % SIGN_OF_LIFE == 0 && !l->talk.tail.drop) TRY(talk_progress(&l->talk, "decode", 0, 1));
         TRY(talk_hear(&l->talk, moment_ms(), TAIL_MS));
         TRY(look_at_tail(l));
         if (l->talk.drop || must_stop(l)) return status_fail(ERR_STOP, "no more waiting");
