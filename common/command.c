@@ -44,8 +44,22 @@ void command_follow(pid_t parent, int signal)
     if (getppid() != parent) _exit(127); /* it died before this process asked to hear of it */
 }
 
+/* This process's variables, and "NAME=VALUE" in front in the place of one of that name; NULL: none. Made before the fork, and setenv is not
+ * called: other threads read the environment meanwhile. The texts are borrowed; free() the list. */
+static char **environment_with(char *variable)
+{
+    size_t count = 0, n = 0;
+    while (environ[count]) count++;
+    char **list = memory_get(count + 2, sizeof *list);
+    if (variable) list[n++] = variable;
+    const size_t name = variable ? (size_t)(strchr(variable, '=') + 1 - variable) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (name == 0 || strncmp(environ[i], variable, name) != 0) list[n++] = environ[i];
+    return list;
+}
+
 /* In the child: only calls that are safe between fork and exec. */
-static void become(const Command *c, pid_t parent, int in, int out, int err)
+static void become(const Command *c, char **environment, pid_t parent, int in, int out, int err)
 {
     sigset_t none;
     setpgid(0, 0);
@@ -58,7 +72,7 @@ static void become(const Command *c, pid_t parent, int in, int out, int err)
     dup2(err, 2);
     for (int fd = 3; fd < 1024; fd++)
         if (fd != COMMAND_INHERITED_FD) close(fd);
-    execl("/bin/sh", "sh", "-c", c->command, (char *)NULL);
+    execle("/bin/sh", "sh", "-c", c->command, (char *)NULL, environment);
     _exit(127);
 }
 
@@ -70,11 +84,13 @@ static Status start(const Command *c, Running *r)
     if (pipe2(err, O_CLOEXEC) != 0)
         return close(in[0]), close(in[1]), close(out[0]), close(out[1]),
                status_errno(ERR_NODE, "cannot start a command");
-    if (c->variable) setenv(c->variable, c->value, 1);
+    char *variable = c->variable ? text_format("%s=%s", c->variable, c->value) : NULL,
+         **environment = environment_with(variable);
     const pid_t self = getpid();
     r->pid = fork();
-    if (r->pid == 0) become(c, self, in[0], out[1], err[1]);
-    if (c->variable) unsetenv(c->variable);
+    if (r->pid == 0) become(c, environment, self, in[0], out[1], err[1]);
+    free(environment);
+    free(variable);
     close(in[0]), close(out[1]), close(err[1]);
     r->in = in[1], r->out = out[0], r->err = err[0];
     fcntl(r->in, F_SETFL, O_NONBLOCK);

@@ -1,5 +1,5 @@
 /* command.h - another program as a step of ours: it gets a text on its standard input and answers on its outputs, within limits of time
- * and size. From several threads at once where no variable is given. What it is given never stands in its arguments, which other users of a machine can see. */
+ * and size. From several threads at once. What it is given never stands in its arguments, which other users of a machine can see. */
 #ifndef REELWRIGHT_COMMAND_H
 #define REELWRIGHT_COMMAND_H
 
