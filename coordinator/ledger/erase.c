@@ -331,7 +331,8 @@ Status ledger_find_expired(Ledger *l, double before_s, char ***id, int64_t *coun
                                      "SELECT clip_id FROM clips WHERE (state <> 'erased' OR reason = ?2) AND"
                                      " coalesce(decided_s, (SELECT created_s FROM campaign)) < ?1 AND"
                                      " state NOT IN ('planned', 'waiting', 'finishing', 'paused')"
-                                     " UNION SELECT clip_id FROM removed WHERE removed_s < ?1",
+                                     " UNION SELECT clip_id FROM removed WHERE removed_s < ?1 AND"
+                                     " clip_id NOT IN (SELECT clip_id FROM clips)", /* it came back */
                                      "dt", before_s, begun),
                     id, count);
 }
