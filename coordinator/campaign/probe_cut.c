@@ -14,13 +14,14 @@ static uint32_t be32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* Where the first scan begins: behind segments that say how long they are, previews with ends of their own among them. -1: it does not. */
+/* Where the first scan begins: behind segments that say how long they are, previews with ends of their own among them. Or where something
+ * else stands between them, which decoders pass over. -1: neither. */
 static int64_t find_scan(FILE *f)
 {
     uint8_t b[4];
     int64_t at = 2;
-    while (read_at(f, at, b, sizeof b) && b[0] == 0xff) {
-        if (b[1] == SCAN) return at;
+    while (read_at(f, at, b, sizeof b)) {
+        if (b[0] != 0xff || b[1] == SCAN) return at;
         at += b[1] == 0xff ? 1 : 2 + (b[2] << 8 | b[3]); /* filling, or a segment */
     }
     return -1;
@@ -43,7 +44,7 @@ bool probe_jpeg_is_cut(FILE *f)
     return !ferror(f);
 }
 
-/* Pixels that lie behind the end. Some writers leave the file's last chunk out, which decoders do not mind. */
+/* Pixels or a part of a chunk lie behind the end. Some writers leave the whole last chunk out, which decoders do not mind. */
 bool probe_png_is_cut(FILE *f, int64_t bytes)
 {
     uint8_t b[8];
@@ -52,12 +53,12 @@ bool probe_png_is_cut(FILE *f, int64_t bytes)
     while (at + (int64_t)sizeof b <= bytes && read_at(f, at, b, sizeof b)) {
         const int64_t end = at + 12 + be32(b); /* length, type, content, checksum */
         const bool are_pixels = memcmp(b + 4, "IDAT", 4) == 0;
-        if (memcmp(b + 4, "IEND", 4) == 0) return !pixels;
+        if (memcmp(b + 4, "IEND", 4) == 0) return !pixels || end > bytes;
         if (are_pixels && end > bytes) return true;
         pixels = pixels || are_pixels;
         at = end;
     }
-    return !pixels;
+    return !pixels || at != bytes; /* a part of a chunk */
 }
 
 bool probe_webp_is_cut(FILE *f, int64_t bytes)
