@@ -119,7 +119,8 @@ static void check_speech(const FinishKeys *k)
 
 static void check_longest(const FinishKeys *k)
 {
-    if (k->l->base.frames_most || !campaign_file_line(&k->l->file, "voice.longest")) return;
+    const bool follows = campaign_file_line(&k->l->file, "frames") && !k->l->file.frames;
+    if (follows || !campaign_file_line(&k->l->file, "voice.longest")) return;
     faults_add(k->l->faults, place_of(k->l, "voice.longest", 0),
                "changes nothing: it is for clips that are as long as what is said in them; expected `frames: voice` "
                "beside it");

@@ -18,6 +18,7 @@ enum { MOST_OWN = 32 };
 typedef struct {
     FinishKeys *keys;
     int64_t *row;        /* of each clip that is looked at */
+    bool one;            /* of them, which stands for all rows */
     char *own[MOST_OWN]; /* faults of the campaign's own keys that were told: once, whatever the number of rows */
     int own_count;
 } Looking;
@@ -92,7 +93,8 @@ static void lasts(void *self, int64_t i, int frames)
 {
     const Looking *n = self;
     Campaign *c = n->keys->l->campaign;
-    c->shot[c->clip[n->row[i]].shot].spec.frames = frames;
+    if (!n->one) c->shot[c->clip[n->row[i]].shot].spec.frames = frames;
+    for (int64_t s = 0; n->one && s < c->shot_count; s++) c->shot[s].spec.frames = frames;
 }
 
 static void left(void *self, int64_t texts, int64_t voices)
@@ -123,7 +125,9 @@ static void left(void *self, int64_t texts, int64_t voices)
 
 static double length_of(const FinishKeys *k, const Rendition *r)
 {
-    return fmax((double)k->l->base.frames / k->l->base.fps, r->min_s);
+    const ShotSpec *base = &k->l->base;
+    const int frames = base->frames_most ? campaign_length(k->l->campaign).least : base->frames;
+    return fmax((double)frames / base->fps, r->min_s);
 }
 
 /* The shortest video that is made; posters and moving pictures for mail show every code. NULL: no video. */
@@ -147,7 +151,8 @@ static void warn_of_short_codes(const FinishKeys *k)
     for (int i = 0; r && i < k->l->file.overlays.count && i < k->overlay_count; i++) {
         const CampaignOverlay *o = (const CampaignOverlay *)k->l->file.overlays.item + i;
         const FinishSlot *s = &k->overlay[i].value;
-        const double end = length_of(k, r), to = o->to > 0 ? fmin(o->to, end) : end, shown_s = fmax(0, to - o->from);
+        const double end = length_of(k, r), to = o->to > 0 ? fmin(o->to, end) : end;
+        const double from = o->from < 0 ? fmax(0, end + o->from) : o->from, shown_s = fmax(0, to - from);
         if (!o->qr || shown_s >= LEAST_S) continue;
         faults_warn(k->l->faults, (Place){k->l->campaign->file, s->line, s->key}, "",
                     "overlays[%d].qr is shown for %.2f s in the rendition %s, which ends at %.3g s: too short to point "
@@ -156,13 +161,28 @@ static void warn_of_short_codes(const FinishKeys *k)
     }
 }
 
+/* Of clips that are as long as their voices: lips stand still in a frame that is held. */
+static void warn_of_held_faces(const FinishKeys *k)
+{
+    const Campaign *c = k->l->campaign;
+    const double least_s = campaign_length(c).least / (double)k->l->base.fps;
+    for (int i = 0; k->l->base.frames_most && c->shot_count && i < c->rendition_count; i++)
+        if (least_s < c->rendition[i].min_s)
+            faults_warn(
+                k->l->faults, (Place){c->file, campaign_file_line(&k->l->file, "renditions"), "renditions"}, "",
+                "%s takes clips of %g s and more, and the shortest voice makes one of %.3g s: its last frame is held",
+                c->rendition[i].name, c->rendition[i].min_s, least_s);
+}
+
 Status finish_keys_look(FinishKeys *k)
 {
     const Campaign *c = k->l->campaign;
     bool any = k->overlay_count > 0 || k->l->file.label.profile_given || k->slot[FINISH_MUSIC_FILE].text;
     for (int i = FINISH_VOICE_TEXT; i <= FINISH_VOICE_PHONETIC; i++) any = any || k->slot[i].text;
-    warn_of_short_codes(k);
-    if (!look || !any) return status_ok();
+    if (!look || !any) {
+        warn_of_short_codes(k);
+        return status_ok();
+    }
     Looking n = {.keys = k, .row = memory_get((size_t)c->clip_count + 1, sizeof *n.row)};
     const char **clip = memory_get((size_t)c->clip_count + 1, sizeof *clip);
     FinishLookJob job = {.campaign = c->finish,
@@ -175,13 +195,15 @@ Status finish_keys_look(FinishKeys *k)
                          .left = left,
                          .self = &n};
     /* Where nothing depends on the row, one is enough. */
-    const bool one = finish_keys_overlays_constant(k) && finish_keys_slots_constant(k, 0, FINISH_SLOTS - 1);
-    for (int64_t row = 0; row < c->clip_count && (!one || job.count == 0); row++) {
+    n.one = finish_keys_overlays_constant(k) && finish_keys_slots_constant(k, 0, FINISH_SLOTS - 1);
+    for (int64_t row = 0; row < c->clip_count && (!n.one || job.count == 0); row++) {
         if (c->clip[row].refusal) continue;
         n.row[job.count] = row;
         clip[job.count++] = c->clip[row].finish ? c->clip[row].finish : "";
     }
     Status status = look(&job);
+    warn_of_short_codes(k); /* by what was heard */
+    warn_of_held_faces(k);
     for (int i = 0; i < n.own_count; i++) free(n.own[i]);
     free(clip);
     free(n.row);

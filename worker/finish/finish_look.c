@@ -425,8 +425,8 @@ static void tell_lengths(Look *l)
         Counted c = {l, i, 0};
         l->job->lasts(l->job->self, i, frames);
         if (l->fault_count < MOST_FAULTS)
-            overlay_check_begins(finish_spec_get(&spec, "overlays"),
-                                 least_of(&spec, (double)frames / l->job->follows_fps), count_fault, &c);
+            overlay_check_times(finish_spec_get(&spec, "overlays"),
+                                least_of(&spec, (double)frames / l->job->follows_fps), count_fault, &c);
         finish_spec_clear(&spec);
     }
 }

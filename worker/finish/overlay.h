@@ -52,8 +52,8 @@ Status overlay_read_codes(Overlay *o, const Label *label, bool still, int *unrea
  * the clip's end. found() is called for each with the member's path, "overlays[1].text", and the fault. */
 typedef void OverlayFault(void *self, const char *field, const char *message);
 void overlay_check(const json_t *list, double duration_s, OverlayFault *found, void *self);
-/* Of that only the times after the clip's end. */
-void overlay_check_begins(const json_t *list, double duration_s, OverlayFault *found, void *self);
+/* Of that only what its length decides: times after its end, and two at one place at one time. */
+void overlay_check_times(const json_t *list, double duration_s, OverlayFault *found, void *self);
 /* A copy of the list, NULL is an empty one, in which a time from the clip's end ("from": -2) is one from its beginning. All others take that. */
 json_t *overlay_timed(const json_t *list, double duration_s);
 

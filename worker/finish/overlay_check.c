@@ -55,19 +55,24 @@ static void check_pair(const json_t *list, size_t i, double duration_s, const Fi
     }
 }
 
-void overlay_check_begins(const json_t *list, double duration_s, OverlayFault *found, void *self)
+void overlay_check_times(const json_t *list, double duration_s, OverlayFault *found, void *self)
 {
-    for (size_t i = 0; i < json_array_size(list); i++) {
+    json_t *timed = overlay_timed(list, duration_s);
+    for (size_t i = 0; i < json_array_size(timed); i++) {
+        const Finder f = {found, self, i};
         char *message;
-        if (!overlay_begins_late(json_array_get(list, i), duration_s, &message)) continue;
-        find(&(Finder){found, self, i}, "from", message);
-        free(message);
+        if (overlay_begins_late(json_array_get(timed, i), duration_s, &message)) {
+            find(&f, "from", message);
+            free(message);
+        }
+        check_pair(timed, i, duration_s, &f);
     }
+    json_decref(timed);
 }
 
 void overlay_check(const json_t *list, double duration_s, OverlayFault *found, void *self)
 {
-    overlay_check_begins(list, duration_s, found, self);
+    overlay_check_times(list, duration_s, found, self);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *o = json_array_get(list, i);
         Finder f = {found, self, i};
@@ -76,6 +81,5 @@ void overlay_check(const json_t *list, double duration_s, OverlayFault *found, v
             Status status = logo_check(member_text(o, "image", ""));
             if (failed(status)) find(&f, "image", status.message);
         }
-        check_pair(list, i, duration_s, &f);
     }
 }
