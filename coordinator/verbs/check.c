@@ -15,6 +15,7 @@
 #include "common/shell.h"
 #include "coordinator/campaign/rendition.h"
 #include "coordinator/deliver/returned.h"
+#include "coordinator/launch/folder.h"
 #include "coordinator/verbs/check_changes.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -356,7 +357,8 @@ Status verb_check(int argc, char **argv)
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     TRY(campaign_load(argv[first], &c));
-    Status status = folder ? returned_refuse(folder, c) : status_ok();
+    Status status = folder ? folder_check(folder, c, 1, true) : status_ok();
+    if (folder && !failed(status)) status = returned_refuse(folder, c);
     if (!failed(status)) status = print_all(c, folder, json);
     campaign_free(&c);
     return status;
