@@ -5,6 +5,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/plural.h"
+#include "common/shell.h"
 #include "coordinator/dispatch/inside.h"
 #include "coordinator/ledger/view.h"
 
@@ -82,9 +83,14 @@ Status dispatch_take_requests(Dispatch *d)
 
 static const char *hold_text(const Dispatch *d, Hold hold)
 {
-    if (hold == HOLD_PILOT) return "the pilot is made and waits for approval: `reelwright pilot approve`";
-    return d->paused ? "the campaign is paused: `reelwright resume`"
-                     : "the clips that are left are paused: `reelwright resume --where state=paused`";
+    if (hold == HOLD_PILOT) return "the pilot is made and waits for approval";
+    return d->paused ? "the campaign is paused" : "the clips that are left are paused";
+}
+
+static const char *hold_verb(const Dispatch *d, Hold hold)
+{
+    if (hold == HOLD_PILOT) return "pilot approve";
+    return d->paused ? "resume" : "resume --where state=paused";
 }
 
 static Status tell_of_hold(Dispatch *d, Hold hold)
@@ -96,7 +102,9 @@ static Status tell_of_hold(Dispatch *d, Hold hold)
                        s.failed);
     else
         dispatch_event(d, "run.waiting", "{s:I,s:s}", "left", s.left, "reason", hold_text(d, hold));
-    log_line(LOG_INFO, "%s %s", hold_text(d, hold), ledger_folder(d->ledger));
+    char *command = shell_suggest(hold_verb(d, hold), ledger_folder(d->ledger), NULL);
+    log_line(LOG_INFO, "%s: `%s`", hold_text(d, hold), command);
+    free(command);
     snapshot_clear(&s);
     return status_ok();
 }

@@ -51,6 +51,15 @@ static char *why_nothing(Ledger *l, const LedgerRequest *r, int64_t meant)
     return text_format("nothing changes: %s %s; %s", meant == 1 ? "it is" : "they are", is, takes);
 }
 
+static Status has_waiting(Ledger *l, bool *any)
+{
+    LedgerRequest waiting = {0};
+    TRY(ledger_next_request(l, &waiting));
+    *any = waiting.id != 0;
+    ledger_request_clear(&waiting);
+    return status_ok();
+}
+
 /* Of a verb for the whole campaign: why it would change nothing, where that is certain, because no run goes on and no request waits for
  * the next one. NULL: it may change something. */
 static Status why_in_vain(Ledger *l, const Snapshot *s, const char *verb, const char **why)
@@ -59,12 +68,10 @@ static Status why_in_vain(Ledger *l, const Snapshot *s, const char *verb, const 
                                 : strcmp(verb, "cancel") == 0 ? CONTROL_CANCELLED
                                                               : CONTROL_NONE;
     const bool steers = wanted != CONTROL_NONE || strcmp(verb, "resume") == 0;
-    LedgerRequest waiting = {0};
+    bool any;
     *why = NULL;
     if (!steers || snapshot_goes_on(s, moment_wall_s())) return status_ok();
-    TRY(ledger_next_request(l, &waiting));
-    const bool any = waiting.id != 0;
-    ledger_request_clear(&waiting);
+    TRY(has_waiting(l, &any));
     if (any) return status_ok();
     if (s->control == wanted)
         *why = wanted == CONTROL_PAUSED      ? "the campaign is paused already"
@@ -75,7 +82,9 @@ static Status why_in_vain(Ledger *l, const Snapshot *s, const char *verb, const 
     return status_ok();
 }
 
-/* Leaves the request and prints what it changes. A request for clips must select some. The reader *l is closed first: then the writer may
+/* Leaves the request and prints what it changes. A request for clips must select some. One that changes nothing is left only where others
+ * wait before it or a run goes on, for then the clips may be in other states when it is taken: the next run would do to a clip that an
+ * update makes again what was said to do nothing. The reader *l is closed first: then the writer may
  * be the last to close the ledger, and SQLite moves what a killed run left in the write-ahead log into the file. */
 static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *r, const char *folder)
 {
@@ -83,21 +92,25 @@ static Status leave_request(Ledger **l, const Snapshot *s, const LedgerRequest *
     int64_t meant = 0, changed = 0;
     bool clips = *r->clip_id || *r->filter || strcmp(r->verb, "retry") == 0;
     if (clips) TRY(ledger_count_selected(*l, r, &meant, &changed));
-    char *why = clips && meant > 0 && changed == 0 ? why_nothing(*l, r, meant) : NULL;
+    const bool running = snapshot_goes_on(s, moment_wall_s());
+    bool waits = false;
+    if (clips && !running) TRY(has_waiting(*l, &waits));
+    char *why = clips && meant > 0 && changed == 0 && !waits ? why_nothing(*l, r, meant) : NULL;
     ledger_close(l);
     if (meant == 0) free(why), why = NULL;
     if (clips && meant == 0 && *r->clip_id)
         return status_fail(ERR_INPUT, "%s: no clip \"%s\"; the ids are the customers' (delivery.csv lists them)",
                            folder, r->clip_id);
     if (clips && meant == 0) return status_fail(ERR_INPUT, "%s: no clip meets all of these conditions", folder);
-    TRY(ledger_open(folder, LEDGER_WRITE, &writer));
-    Status status = ledger_request(writer, r, moment_wall_s());
-    ledger_close(&writer);
-    TRY(status);
+    if (!why || running) {
+        TRY(ledger_open(folder, LEDGER_WRITE, &writer));
+        Status status = ledger_request(writer, r, moment_wall_s());
+        ledger_close(&writer);
+        TRY(status);
+    }
     foreign_print(stdout, "%s: %s%s%s", s->name, r->verb, *r->clip_id ? " " : "", r->clip_id);
     if (clips) foreign_print(stdout, ", %lld of %lld clip%s", (long long)changed, (long long)meant, plural_s(meant));
     if (strcmp(r->verb, "priority") == 0) foreign_print(stdout, " %lld", (long long)r->number);
-    bool running = snapshot_goes_on(s, moment_wall_s());
     foreign_print(stdout, "\n");
     if (why) foreign_print(stdout, "%s\n", why);
     if (!running && !why) foreign_print(stdout, "no run is going on: the next one takes it up\n");

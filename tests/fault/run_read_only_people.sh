@@ -64,9 +64,10 @@ refused "$cannot" deliver out-night
 refused "$cannot" dossier out-night
 refused "$cannot" erase out-night k1
 refused "$cannot" submit night.yaml --out out-night
-refused "$cannot" pause out-night
-refused "$cannot" cancel out-night
-refused "$cannot" retry out-night
+for verb in pause cancel retry; do # of a finished campaign they change nothing, and say so
+  works $verb out-night
+  grep -q 'nothing changes' said.txt || fail "$verb: $(cat said.txt)"
+done
 refused "$cannot" priority out-night 3
 # the review page is for looking alone, and says so
 "$PROGRAM" review out-night >address.txt 2>page.txt &
