@@ -467,6 +467,7 @@ Status verb_bench_campaign(int argc, char **argv)
     if (o.page && !argv[first])
         return status_fail(ERR_INPUT, "--page %s: expected records to draw, the newest last", o.page);
     if (o.page) TRY(check_page(o.page));
+    if (o.page) TRY(file_check_place(o.page));
     if (o.page) return write_page(o.page, (const char *const *)(argv + first), argc - first, NULL, NULL);
     if (!argv[first] == !o.model || (argv[first] && argv[first + 1]))
         return status_fail(ERR_INPUT, "expected a campaign's file or --model DIR, one of them");

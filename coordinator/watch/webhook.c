@@ -129,7 +129,8 @@ Status webhook_post(const WebhookPost *p)
     CURLcode code = curl_easy_perform(c);
     long answer = 0;
     curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &answer);
-    if (p->answered) *p->answered = code == CURLE_OK;
+    if (p->answered) /* nothing was sent where there is no connection */
+        *p->answered = code == CURLE_OK || code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT;
     const char *host = strstr(p->address, "//");
     char name[128];
     host = host ? host + 2 : p->address;

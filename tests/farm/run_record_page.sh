@@ -34,6 +34,7 @@ for name, r in (("other.json", record(0, 8, 1, 30)), ("first.json", record(1, 2,
 PY
 "$PROGRAM" bench --page page.html other.json 'second <b>.json' first.json new.json || fail "bench --page"
 status_is 2 "$PROGRAM" bench --page page.html 2>bad.err
+status_is 2 "$PROGRAM" bench --page no/such/folder/page.html new.json 2>bad.err
 status_is 2 "$PROGRAM" bench --page page.html missing.json 2>bad.err
 status_is 2 "$PROGRAM" bench --model "$MODEL" --out late.json --against missing.json 2>bad.err
 grep -q 'night 1' bad.err && fail "a record that is missing is noticed after the nights: $(cat bad.err)"

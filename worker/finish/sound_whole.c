@@ -24,7 +24,7 @@ static const struct {
     uint64_t unknown; /* from here on: written to a pipe */
 } sized[] = {
     {"RIFF", 4, 4, false, 8, 0x7FFF0000},
-    {"RF64", 20, 8, false, 8, INT64_MAX},
+    {"RF64", 20, 8, false, 8, INT64_MAX - 8},
     {"riff\x2E\x91\xCF\x11", 16, 8, false, 0, INT64_MAX}, /* W64 */
     {"FORM", 4, 4, true, 8, 0x7FFF0000},                  /* AIFF */
 };
