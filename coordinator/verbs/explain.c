@@ -58,8 +58,18 @@ static char *held_text(const Explain *e, const ClipRow *r)
     return snapshot_goes_on(s, moment_wall_s()) ? NULL : advise_run(e);
 }
 
+static bool is_rendered_now(const Explain *e, const ClipRow *r)
+{
+    for (int i = 0; i < e->now.worker_count && e->now.ended_s <= 0 && snapshot_goes_on(&e->now, moment_wall_s()); i++) {
+        const WorkerLine *w = &e->now.worker[i];
+        if (w->shot == r->shot && w->kind == LEASE_RENDER && strcmp(w->state, "working") == 0) return true;
+    }
+    return false;
+}
+
 static char *next_text(const Explain *e, const ClipRow *r)
 {
+    if (in_state(r, CLIP_PLANNED) && is_rendered_now(e, r)) return text_copy("its worker renders it");
     if (in_state(r, CLIP_PLANNED)) {
         char *held = held_text(e, r);
         return held ? held
