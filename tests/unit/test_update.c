@@ -11,6 +11,7 @@
 #include "farm_fixture.h"
 
 #include "coordinator/ledger/counts.h"
+#include "coordinator/ledger/erase.h"
 #include "coordinator/ledger/reseed.h"
 #include "coordinator/ledger/steer.h"
 #include "coordinator/ledger/update.h"
@@ -218,6 +219,23 @@ static bool is_made_again(const Changes *x, int64_t row)
     return false;
 }
 
+/* Who left the table and came back, for one. */
+static void check_expired(Ledger *l)
+{
+    char **id;
+    int64_t count, at_work;
+    assert_good(ledger_find_expired(l, 1e12, &id, &count));
+    for (int64_t i = 0; i < count; i++) {
+        assert_good(ledger_sql_number(l, &at_work,
+                                      "SELECT count(*) FROM clips WHERE clip_id = ?1 AND"
+                                      " state IN ('planned', 'waiting', 'finishing', 'paused')",
+                                      "t", id[i]));
+        assert_int_equal(at_work, 0);
+        free(id[i]);
+    }
+    free(id);
+}
+
 static void update(Ledger *l, const Campaign *c)
 {
     Changes x;
@@ -242,6 +260,7 @@ static void update(Ledger *l, const Campaign *c)
         gone += tombs;
     }
     assert_int_equal(gone, removed);
+    check_expired(l);
     changes_clear(&x);
     assert_good(changes_find(l, c, &x)); /* nothing is left to do */
     assert_int_equal(x.added_count + x.changed_count + x.removed_count, 0);
