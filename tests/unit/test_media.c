@@ -363,7 +363,9 @@ static void test_pictures_that_are_cut(void **state)
         Probe p;
         assert_int_equal(file_read(path, 1 << 20, &data, &bytes).err, OK);
         assert_string_equal(probe_picture(path, &p).message, "");
-        for (size_t n = 64; n < bytes; n += 1 + bytes / 60) {
+        enum { LAST = 12 }; /* a PNG's last chunk, every byte of it */
+        for (size_t n = 64, step; n < bytes; n += step) {
+            step = n + LAST >= bytes ? 1 : 1 + bytes / 60 < bytes - LAST - n ? 1 + bytes / 60 : bytes - LAST - n;
             ImageList list = {0};
             put_quickly(cut, data, n);
             const bool is_refused = failed(image_read(cut, &list));
@@ -381,6 +383,34 @@ static void test_pictures_that_are_cut(void **state)
     }
     unlink(cut);
     free(cut);
+}
+
+/* Decoders pass over it. */
+static void test_bytes_between_the_segments_of_a_jpeg(void **state)
+{
+    (void)state;
+    char *path = text_format("%s/pictures/444.jpg", FIXTURES), *with = path_join(folder, "with.jpg"), *data;
+    size_t bytes;
+    Probe p;
+    ImageList list = {0};
+    assert_int_equal(file_read(path, 1 << 20, &data, &bytes).err, OK);
+    const char *scan = memmem(data, bytes, "\xff\xda", 2);
+    assert_non_null(scan);
+    const size_t before = (size_t)(scan - data);
+    char *longer = test_calloc(1, bytes + 2);
+    memcpy(longer, data, before);
+    memcpy(longer + before + 2, scan, bytes - before);
+    put_quickly(with, longer, bytes + 2);
+    assert_int_equal(image_read(with, &list).err, OK);
+    assert_string_equal(probe_picture(with, &p).message, "");
+    image_list_clear(&list);
+    put_quickly(with, longer, bytes);
+    assert_true(failed(probe_picture(with, &p)));
+    unlink(with);
+    test_free(longer);
+    free(data);
+    free(with);
+    free(path);
 }
 
 static void put_box(char **at, size_t bytes, const char *kind)
@@ -501,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_masks_are_as_long_as_videos),
         cmocka_unit_test(test_long_videos_are_cut_with_a_word),
         cmocka_unit_test(test_pictures_that_are_cut),
+        cmocka_unit_test(test_bytes_between_the_segments_of_a_jpeg),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_frames_of_an_mp4),
         cmocka_unit_test(test_a_changed_file_makes_no_clip),
