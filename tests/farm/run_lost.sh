@@ -49,12 +49,15 @@ finish 0
 check_complete killed
 same_files calm killed
 
+is_approved() { events "$1" clip.approved | grep "\"clip\":\"$2\"" >/dev/null; } # NAME CLIP
+
 # a sheet removed and a clip damaged while the others are made: both are made again in the same run
 again lost
 rm -f go
 provoke "at=denoise,step=2,clip=k4,do=hold,until=$WORK/go"
 run lost
-until_true 60 some_done lost 3
+until_true 60 is_approved lost k1
+until_true 60 is_approved lost k2
 rm out-lost/clips/k1.sheet.*
 printf x >>out-lost/clips/k2.mp4
 release

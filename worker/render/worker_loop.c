@@ -76,11 +76,11 @@ static Status between_steps(void *self, const char *stage, int done, int total)
     return status_ok();
 }
 
-/* A worker that a test holds hears that its coordinator has died, as it would at its next step. */
+/* A worker that a test holds hears that its coordinator has died, as it would at its next step, and speaks for its tail. */
 static bool hold_is_over(void *self)
 {
     Loop *l = self;
-    return failed(talk_hear(&l->talk, moment_ms(), 0)) || l->talk.alone;
+    return failed(talk_hear(&l->talk, moment_ms(), 0)) || failed(look_at_tail(l)) || l->talk.alone;
 }
 
 /* While the group waits for one of its ranks. Only what cannot wait for the next step is a reason to end it. */
