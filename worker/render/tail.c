@@ -9,6 +9,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/moment.h"
 #include "common/provoke.h"
 
 struct Tail {
@@ -32,12 +33,13 @@ struct Tail {
 
 /* ---- the thread ---- */
 
+/* By the main thread, or by a signal, which that one tells of at its next look: until then no frame more is made. */
 static const char *why_stopped(Tail *t)
 {
     pthread_mutex_lock(&t->lock);
     const char *why = t->stop;
     pthread_mutex_unlock(&t->lock);
-    return why;
+    return why || moment_stops() == 0 ? why : "stopped while it was decoded";
 }
 
 static bool hold_is_over(void *self) { return why_stopped(self) != NULL; }
