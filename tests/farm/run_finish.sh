@@ -21,7 +21,7 @@ steps: 2
 guidance: 4.0
 renditions: [reels, web, preview, poster, gif]
 voice: {text: "{{name|}}", language: "{{lang}}", phonetic: "{{say|}}", too_long: hold, at: 0.2, time_limit: 5, retries: 0,
-  engine: "cat >order; grep -q Dead order && { echo broken >&2; exit 9; }; $(dirname "$PROGRAM")/reelwright-espeak <order"}
+  engine: "order=\$(cat); case \$order in *Dead*) echo broken >&2; exit 9;; esac; printf %s \"\$order\" | $(dirname "$PROGRAM")/reelwright-espeak"}
 music: {file: bed.flac}
 subtitles: track
 overlays:
