@@ -42,6 +42,15 @@ char *text_copy(const char *text)
     return memcpy(memory_get(n, 1), text, n);
 }
 
+bool text_is_blank(const char *text) { return !text[strspn(text, " \t\r\n")]; }
+
+int text_letters(const char *text)
+{
+    int n = 0;
+    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
 size_t text_fits(const char *text, size_t bytes)
 {
     size_t n = strnlen(text, bytes + 1);

@@ -17,7 +17,9 @@ char *text_format(const char *fmt, ...)
     __attribute__((format(printf, 1, 2))); /* like asprintf; aborts when out of memory */
 /* How many bytes of the text fit into so many, without a piece of a UTF-8 character at the end. */
 size_t text_fits(const char *text, size_t bytes);
-char *text_copy(const char *text); /* strdup that aborts when out of memory */
+char *text_copy(const char *text);    /* strdup that aborts when out of memory */
+bool text_is_blank(const char *text); /* nothing but spaces, tabs and line breaks */
+int text_letters(const char *text);   /* characters, not bytes, of UTF-8 */
 /* calloc that aborts when out of memory: for small things only, a name, a struct, a list of rows. Linux refuses those when the
  * process is as good as dead; an abort is a death like any other, which the farm takes (the ledger and every file are whole at
  * each moment, DESIGN 5), while a Status from each of them would be a thousand paths that no night ever walks. What is large

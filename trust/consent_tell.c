@@ -18,9 +18,8 @@ static void tell_date(FILE *to, TrustLanguage language, int64_t s)
 /* A label and what stands behind it, in columns; German letters have two bytes. */
 static void tell(FILE *to, const char *label, const char *text)
 {
-    int letters = 0;
-    for (const char *p = label; *p; p++) letters += ((unsigned char)*p & 0xc0) != 0x80;
-    foreign_print(to, "  %s%*s%s", label, letters < 14 ? 14 - letters : 1, "", text);
+    const int gap = foreign_gap(label, 14);
+    foreign_print(to, "  %s%*s%s", label, gap ? gap : 1, "", text);
 }
 
 /* The last day, where it ends with a day. */

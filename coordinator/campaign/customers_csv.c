@@ -94,8 +94,6 @@ static const char *delimiter_name(char delimiter)
     return delimiter == ';' ? "semicolon" : delimiter == '\t' ? "tab" : delimiter == '|' ? "bar" : "comma";
 }
 
-static bool is_blank(const char *text) { return !text[strspn(text, " \t\r\n")]; }
-
 static void take_header(Reader *r)
 {
     Customers *c = r->c;
@@ -109,7 +107,7 @@ static void take_header(Reader *r)
         return;
     }
     c->column_count = r->field_count; /* without those at the end that a spreadsheet adds */
-    while (c->column_count > 1 && is_blank(r->row[c->column_count - 1])) c->column_count--;
+    while (c->column_count > 1 && text_is_blank(r->row[c->column_count - 1])) c->column_count--;
     c->column = memory_get((size_t)c->column_count, sizeof *c->column);
     memcpy(c->column, r->row, (size_t)c->column_count * sizeof *c->column);
     customers_check_columns(c, place, r->options, r->faults);
@@ -122,14 +120,14 @@ static void take_header(Reader *r)
 static int count_values(const Reader *r)
 {
     int n = r->field_count;
-    while (n > r->c->column_count && n <= CUSTOMERS_MAX_COLUMNS && is_blank(r->row[n - 1])) n--;
+    while (n > r->c->column_count && n <= CUSTOMERS_MAX_COLUMNS && text_is_blank(r->row[n - 1])) n--;
     return n;
 }
 
 static bool has_no_value(const Reader *r)
 {
     for (int i = 0; i < r->field_count && i < CUSTOMERS_MAX_COLUMNS; i++)
-        if (!is_blank(r->row[i])) return false;
+        if (!text_is_blank(r->row[i])) return false;
     return r->field_count > 1;
 }
 

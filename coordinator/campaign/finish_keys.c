@@ -18,8 +18,6 @@ static Place place_of(const CampaignLoad *l, const char *key, int line)
     return place;
 }
 
-bool finish_keys_is_blank(const char *text) { return text[strspn(text, " \t\r\n")] == 0; }
-
 /* ---- compiling ------------------------------------------------------------------------------------------------------------- */
 
 static FinishSlot make_slot(FinishKeys *k, const char *key, const char *member, const char *text, int line,
@@ -50,7 +48,7 @@ static void compile_slots(FinishKeys *k)
                {FINISH_MUSIC_FILE, "music.file", "file", f->music.file, TEMPLATE_RAW, true},
                {FINISH_LABEL_TEXT, "label.text", "text", f->label.text, TEMPLATE_SHOWN, false}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        if (row[i].text && finish_keys_is_blank(row[i].text) && row[i].at != FINISH_LABEL_TEXT)
+        if (row[i].text && text_is_blank(row[i].text) && row[i].at != FINISH_LABEL_TEXT)
             faults_add(k->l->faults, place_of(k->l, row[i].key, 0), "empty; expected a value, or no such key");
         k->slot[row[i].at] = make_slot(k, row[i].key, row[i].member, row[i].text, 0, row[i].form, row[i].is_file);
     }
@@ -65,7 +63,7 @@ static void compile_overlay(FinishKeys *k, const CampaignOverlay *o)
                    given ? "more than one of them" : "nothing to show");
         return;
     }
-    if (finish_keys_is_blank(o->text ? o->text : o->image ? o->image : o->qr)) {
+    if (text_is_blank(o->text ? o->text : o->image ? o->image : o->qr)) {
         faults_add(k->l->faults, place, "%s is empty, expected what to show",
                    o->text    ? "text"
                    : o->image ? "image"
@@ -223,7 +221,7 @@ static void check_slot(FinishKeys *k, const FinishSlot *s, int64_t row)
     size_t n = finish_keys_expand(k, s, row);
     if (n > MAX_TEXT_BYTES)
         faults_add(k->l->faults, place, "%s has %zu bytes, expected at most %d", s->key, n, MAX_TEXT_BYTES);
-    if (!s->is_file || finish_keys_is_blank(k->text)) return;
+    if (!s->is_file || text_is_blank(k->text)) return;
     char *path = path_join(k->l->campaign->folder, k->text);
     const char *sha256, *fault = file_is_folder(path) ? "a folder, expected a file"
                                  : !file_exists(path) ? "no such file"
@@ -247,7 +245,7 @@ static void check_said(FinishKeys *k, int64_t row)
         constant = constant && template_is_constant(s->text);
         if (template_missing(s->text, &k->l->campaign->customers, row) >= 0) return; /* that is told */
         finish_keys_expand(k, s, row);
-        if (!finish_keys_is_blank(k->text)) return;
+        if (!text_is_blank(k->text)) return;
     }
     if (first && (row == 0 || !constant))
         faults_add(k->l->faults, finish_keys_slot_place(k, first, row),

@@ -14,7 +14,7 @@ static void put_slot(FinishKeys *k, const FinishSlot *s, int64_t row, json_t *to
 {
     if (!s->text) return;
     finish_keys_expand(k, s, row);
-    if (finish_keys_is_blank(k->text)) return;
+    if (text_is_blank(k->text)) return;
     char *path = s->is_file ? path_join(k->l->campaign->folder, k->text) : NULL,
          *whole = path ? realpath(path, NULL) : NULL;
     json_object_set_new(to, s->member, json_string(whole ? whole : path ? path : k->text));

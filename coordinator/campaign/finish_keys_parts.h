@@ -45,7 +45,6 @@ struct FinishKeys {
     bool speaks; /* the model: its lips follow the voice */
 };
 
-bool finish_keys_is_blank(const char *text); /* nothing but spaces and line breaks */
 /* The row's value into k->text; its length. */
 size_t finish_keys_expand(FinishKeys *k, const FinishSlot *s, int64_t row);
 /* Where a row's value is told of: at its first column, else at the key. */

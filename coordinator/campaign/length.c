@@ -1,7 +1,7 @@
 #include "coordinator/campaign/length.h"
 
-#include <jansson.h>
-#include <string.h>
+#include "common/file.h"
+#include "common/json_member.h"
 
 static const double letter_s = 1 / 12.0; /* German and English, espeak as well as people */
 static const double around_s = 0.1;      /* behind the last word */
@@ -11,23 +11,15 @@ double campaign_longest_s(const ShotSpec *base)
     return (double)(base->frames_most ? base->frames_most : base->frames) / base->fps;
 }
 
-static int letters(const char *text)
-{
-    int n = 0;
-    for (; text && *text; text++) n += ((unsigned char)*text & 0xC0) != 0x80;
-    return n;
-}
-
 int campaign_likely_frames(const ShotSpec *s)
 {
     json_t *voice = s->media && s->media->speech ? json_loads(s->media->speech, 0, NULL) : NULL;
-    const char *text = json_string_value(json_object_get(voice, "text"));
-    if (!text) text = json_string_value(json_object_get(voice, "ssml"));
-    const double at_s = json_number_value(json_object_get(voice, "at"));
-    const int frames = (int)((at_s + letters(text) * letter_s + around_s) * s->fps) + 1;
+    const char *text = member_text(voice, "text", member_text(voice, "ssml", NULL));
+    const double at_s = member_number(voice, "at", 0);
+    const int frames = text ? (int)((at_s + text_letters(text) * letter_s + around_s) * s->fps) + 1
+                            : s->frames; /* a recording, or nothing */
     json_decref(voice);
-    if (!text) return s->frames; /* a recording, or nothing */
-    return frames < s->frames_most ? frames : s->frames_most;
+    return text && frames > s->frames_most ? s->frames_most : frames;
 }
 
 CampaignLength campaign_length(const Campaign *c)

@@ -312,7 +312,7 @@ static const Known *check_slot(CampaignMedia *m, const Slot *s, int64_t row)
         return NULL;
     }
     template_expand(s->text, c, row, &m->text, &m->room);
-    if (!m->text[strspn(m->text, " \t\r\n")]) {
+    if (text_is_blank(m->text)) {
         if (s->needed) faults_add(m->l->faults, place, "no %s; %s needs one", s->key, m->l->file.model);
         return NULL;
     }
@@ -363,7 +363,7 @@ static void check_control(CampaignMedia *m, int64_t row, const Known *video, con
     int64_t wanted = video ? video->frames : 0, frames = m->l->base.frames;
     if (!video && template_missing(m->slot[VIDEO].text, &m->l->campaign->customers, row) < 0) {
         template_expand(m->slot[VIDEO].text, &m->l->campaign->customers, row, &m->text, &m->room);
-        if (!m->text[strspn(m->text, " \t\r\n")]) faults_add(m->l->faults, place, "a mask without a control video");
+        if (text_is_blank(m->text)) faults_add(m->l->faults, place, "a mask without a control video");
     }
     if (wanted > frames) wanted = frames;
     if (wanted && mask->frames && mask->frames < wanted)
@@ -387,7 +387,7 @@ static const Known *known_of(CampaignMedia *m, const Slot *s, int64_t row)
 {
     if (!s->text) return NULL;
     template_expand(s->text, &m->l->campaign->customers, row, &m->text, &m->room);
-    if (!m->text[strspn(m->text, " \t\r\n")]) return NULL;
+    if (text_is_blank(m->text)) return NULL;
     return find_file(m, m->text, s->kind);
 }
 

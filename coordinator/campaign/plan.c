@@ -68,7 +68,7 @@ static void check_prompt(const CampaignLoad *l, RowTexts *t, int64_t row)
     if (!check_values(l, l->prompt, "prompt", row)) return;
     size_t n = template_expand(l->prompt, &l->campaign->customers, row, &t->prompt, &t->prompt_room);
     Place place = row_place(l, l->prompt, "prompt", row);
-    if (t->prompt[strspn(t->prompt, " \t\r\n")] == 0)
+    if (text_is_blank(t->prompt))
         faults_add(l->faults, place, "the prompt is empty; expected what the clip shows");
     else if (n > CAMPAIGN_MAX_PROMPT_BYTES)
         faults_add(l->faults, place, "the prompt has %zu bytes, expected at most %d", n, CAMPAIGN_MAX_PROMPT_BYTES);

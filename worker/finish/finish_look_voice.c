@@ -21,13 +21,6 @@ static const char *without_member(const char *message)
     return strncmp(message, member, sizeof member - 1) == 0 ? message + sizeof member - 1 : message;
 }
 
-static int characters(const char *text)
-{
-    int n = 0;
-    for (; text && *text; text++) n += ((unsigned char)*text & 0xC0) != 0x80;
-    return n;
-}
-
 static bool is_by_command(const json_t *voice)
 {
     const char *engine = member_text(voice, "engine", "");
@@ -68,12 +61,12 @@ void finish_look_add_voice(Look *l, int64_t clip, const json_t *voice)
     if (!voice) return;
     const double room = voice_room_s(voice, l->job->shot_s);
     if (room <= 0) return finish_look_fault(l, clip, "voice", "voice.at is beyond the clip's end");
-    if (!recorded && !l->voice && characters(said) * SLOWEST_S <= room) return add_try(l, clip, voice);
+    if (!recorded && !l->voice && text_letters(said) * SLOWEST_S <= room) return add_try(l, clip, voice);
     Hash *key = finish_look_key(l, "voice");
     finish_look_key_document(key, "voice", voice);
     finish_look_key_file(key, member_text(voice, "file", ""));
     add_command(key, member_text(voice, "engine", ""));
-    Unit *u = finish_look_unit(l, key, clip, recorded ? INT32_MAX : characters(said), true);
+    Unit *u = finish_look_unit(l, key, clip, recorded ? INT32_MAX : text_letters(said), true);
     if (l->voice) l->voice[clip] = u;
 }
 

@@ -20,13 +20,6 @@ void subtitles_clear(Subtitles *s)
 
 /* ---- words to cues ---------------------------------------------------------------------------------------------------- */
 
-static int length_of(const char *text) /* in characters */
-{
-    int n = 0;
-    for (; *text; text++) n += ((unsigned char)*text & 0xC0) != 0x80;
-    return n;
-}
-
 static bool ends_with(const char *text, const char *const *ends)
 {
     size_t n = strlen(text);
@@ -41,7 +34,7 @@ static bool ends_sentence(const char *word)
 {
     static const char *const ends[] = {".", "!", "?", "…", "。", "！", "？", "؟", "।", NULL};
     return ends_with(word, ends) &&
-           !(ends_with(word, (const char *const[]){".", NULL}) && length_of(word) <= 4); /* "Dr.", "z.B." */
+           !(ends_with(word, (const char *const[]){".", NULL}) && text_letters(word) <= 4); /* "Dr.", "z.B." */
 }
 
 static bool ends_clause(const char *word)
@@ -54,7 +47,7 @@ static bool ends_clause(const char *word)
 static int span(const Voice *v, int first, int last)
 {
     int n = 0;
-    for (int i = first; i <= last; i++) n += length_of(v->word[i].text) + (i > first);
+    for (int i = first; i <= last; i++) n += text_letters(v->word[i].text) + (i > first);
     return n;
 }
 
@@ -129,7 +122,7 @@ static void set_times(Subtitles *s, double end_s)
 {
     for (int i = 0; i < s->count; i++) {
         Cue *c = &s->cue[i];
-        double reading = fmax(LEAST_S, length_of(c->text) / PER_SECOND);
+        double reading = fmax(LEAST_S, text_letters(c->text) / PER_SECOND);
         double latest = i + 1 < s->count ? s->cue[i + 1].from_s - GAP_S : end_s;
         double to = fmin(fmax(c->to_s + 0.2, c->from_s + reading), fmin(c->from_s + MOST_S, latest));
         c->to_s = fmax(to, fmin(c->to_s, latest));

@@ -286,7 +286,7 @@ static Status make(const json_t *spec, const Keep *keep, Voice *out)
         status = status_fail(ERR_CLIP, "a text of %zu bytes, expected at most %d", strlen(text), VOICE_MAX_BYTES);
     else if (file)
         status = by_file(spec, file, out);
-    else if (text[strspn(text, " \t\r\n")] || ssml[strspn(ssml, " \t\r\n")])
+    else if (!text_is_blank(text) || !text_is_blank(ssml))
         status = by_engine(spec, keep, out);
     if (failed(status)) voice_clear(out);
     return status_at(status, "voice");
