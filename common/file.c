@@ -315,14 +315,21 @@ Status file_publish(const char *draft, const char *path)
     return status;
 }
 
+/* By a link, or where the file system has none by a rename that replaces nothing, or where it does not know that either by a plain one. */
+static bool put_new(const char *draft, const char *target)
+{
+    if (link(draft, target) == 0 || errno == EEXIST) return true;
+    if (renameat2(AT_FDCWD, draft, AT_FDCWD, target, RENAME_NOREPLACE) == 0 || errno == EEXIST) return true;
+    if (errno != EINVAL && errno != ENOSYS) return false;
+    return file_exists(target) || rename(draft, target) == 0;
+}
+
 Status file_publish_new(const char *draft, const char *path)
 {
     char *target = NULL;
     Status status = file_target(path, &target);
     if (!failed(status)) status = sync_path(draft, O_RDONLY);
-    if (!failed(status) && link(draft, target) != 0 && errno != EEXIST && !file_exists(target) &&
-        rename(draft, target) != 0) /* a file system without links */
-        status = status_errno(ERR_NODE, "cannot write %s", target);
+    if (!failed(status) && !put_new(draft, target)) status = status_errno(ERR_NODE, "cannot write %s", target);
     unlink(draft);
     if (!failed(status)) {
         char *folder = path_folder(target);
