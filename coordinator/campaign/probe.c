@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "common/bytes.h"
 #include "common/file.h"
 #include "common/shot_file.h"
 #include "coordinator/campaign/faults.h"
@@ -24,12 +25,11 @@ typedef struct {
     size_t got; /* of head */
 } Open;
 
-static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
-static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
-static uint64_t be64(const uint8_t *p) { return (uint64_t)be32(p) << 32 | be32(p + 4); }
-static uint32_t le16(const uint8_t *p) { return (uint32_t)p[1] << 8 | p[0]; }
-static uint32_t le24(const uint8_t *p) { return (uint32_t)p[2] << 16 | le16(p); }
-static uint32_t le32(const uint8_t *p) { return le16(p + 2) << 16 | le16(p); }
+static uint32_t be16(const uint8_t *p) { return (uint32_t)bytes_be(p, 2); }
+static uint32_t be32(const uint8_t *p) { return (uint32_t)bytes_be(p, 4); }
+static uint32_t le16(const uint8_t *p) { return (uint32_t)bytes_le(p, 2); }
+static uint32_t le24(const uint8_t *p) { return (uint32_t)bytes_le(p, 3); }
+static uint32_t le32(const uint8_t *p) { return (uint32_t)bytes_le(p, 4); }
 
 static bool read_at(const Open *o, int64_t at, void *to, size_t bytes)
 {
@@ -95,7 +95,7 @@ static void walk_boxes(const Open *o, int64_t from, int64_t to, int depth, int *
     while (from <= to - 8 && (*left)-- > 0 && read_at(o, from, b, 8)) {
         int64_t size = be32(b), head = 8;
         if (size == 1 && read_at(o, from, b, 16)) {
-            size = (int64_t)(be64(b + 8) & INT64_MAX);
+            size = (int64_t)(bytes_be(b + 8, 8) & INT64_MAX);
             head = 16;
         }
         if (size == 0) size = to - from;

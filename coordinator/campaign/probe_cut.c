@@ -2,16 +2,13 @@
 
 #include <string.h>
 
+#include "common/bytes.h"
+
 enum { CHUNK = 1 << 16, SCAN = 0xda, END = 0xd9 };
 
 static bool read_at(FILE *f, int64_t at, uint8_t *to, size_t bytes)
 {
     return fseeko(f, at, SEEK_SET) == 0 && fread(to, bytes, 1, f) == 1;
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 /* Where the first scan begins: behind segments that say how long they are, previews with ends of their own among them. Or where something
@@ -22,7 +19,7 @@ static int64_t find_scan(FILE *f)
     int64_t at = 2;
     while (read_at(f, at, b, sizeof b)) {
         if (b[0] != 0xff || b[1] == SCAN) return at;
-        at += b[1] == 0xff ? 1 : 2 + (b[2] << 8 | b[3]); /* filling, or a segment */
+        at += b[1] == 0xff ? 1 : 2 + (int64_t)bytes_be(b + 2, 2); /* filling, or a segment */
     }
     return -1;
 }
@@ -51,7 +48,7 @@ bool probe_png_is_cut(FILE *f, int64_t bytes)
     int64_t at = 8;
     bool pixels = false;
     while (at + (int64_t)sizeof b <= bytes && read_at(f, at, b, sizeof b)) {
-        const int64_t end = at + 12 + be32(b); /* length, type, content, checksum */
+        const int64_t end = at + 12 + (int64_t)bytes_be(b, 4); /* length, type, content, checksum */
         const bool are_pixels = memcmp(b + 4, "IDAT", 4) == 0;
         if (memcmp(b + 4, "IEND", 4) == 0) return !pixels || end > bytes;
         if (are_pixels && end > bytes) return true;
@@ -65,6 +62,5 @@ bool probe_webp_is_cut(FILE *f, int64_t bytes)
 {
     uint8_t b[8];
     if (!read_at(f, 0, b, sizeof b)) return true;
-    const int64_t said = (int64_t)b[4] | (int64_t)b[5] << 8 | (int64_t)b[6] << 16 | (int64_t)b[7] << 24;
-    return said + (int64_t)sizeof b > bytes;
+    return (int64_t)bytes_le(b + 4, 4) + (int64_t)sizeof b > bytes;
 }

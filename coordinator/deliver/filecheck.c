@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/bytes.h"
 #include "common/file.h"
 #include "common/hash.h"
 
@@ -23,13 +24,6 @@ static Status check_hash(FILE *f, const char *path, const char *sha256)
     if (strcmp(found, sha256) == 0) return status_ok();
     return status_fail(ERR_CLIP, "%s: its SHA-256 is %.12s.., expected %.12s..: changed since it was finished", path,
                        found, sha256);
-}
-
-static uint64_t big_endian(const unsigned char *p, int bytes)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < bytes; i++) value = value << 8 | p[i];
-    return value;
 }
 
 typedef struct {
@@ -53,9 +47,9 @@ static bool has_whole_boxes(Looked *l)
     bool movie = false;
     for (int64_t at = 0; at < l->size;) {
         if (!read_at(l, at, head, 8)) return false;
-        uint64_t box = big_endian(head, 4);
+        uint64_t box = bytes_be(head, 4);
         if (box == 1 && !read_at(l, at + 8, head + 8, 8)) return false;
-        if (box == 1) box = big_endian(head + 8, 8);
+        if (box == 1) box = bytes_be(head + 8, 8);
         if (box < 8 || box > (uint64_t)(l->size - at)) return false;
         movie = movie || memcmp(head + 4, "moov", 4) == 0;
         at += (int64_t)box;

@@ -8,6 +8,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
+#include "common/bytes.h"
 #include "common/file.h"
 #include "worker/pictures/container.h"
 
@@ -26,11 +27,6 @@ static Status wrong(const Reader *p, const char *what, double is, double want)
 
 /* ---- boxes ----------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t big_endian(const unsigned char *b)
-{
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
 typedef struct {
     int moov_at, mdat_at, count;
     bool edits;
@@ -41,9 +37,8 @@ static void walk(FILE *f, int64_t from, int64_t to, bool inside, Boxes *b)
 {
     unsigned char head[16];
     while (from + 8 <= to && fseeko(f, from, SEEK_SET) == 0 && fread(head, 8, 1, f) == 1) {
-        int64_t size = big_endian(head);
-        if (size == 1 && fread(head + 8, 8, 1, f) == 1)
-            size = (int64_t)big_endian(head + 8) << 32 | big_endian(head + 12);
+        int64_t size = (int64_t)bytes_be(head, 4);
+        if (size == 1 && fread(head + 8, 8, 1, f) == 1) size = (int64_t)bytes_be(head + 8, 8);
         if (size == 0) size = to - from;
         if (size < 8 || size > to - from) return;
         if (!inside) b->count++;

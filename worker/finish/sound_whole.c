@@ -4,16 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/file.h"
 
 enum { HEAD = 64, SLACK = 4096 /* what programs forget to count */ };
-
-static uint64_t number(const uint8_t *p, int bytes, bool big_end)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < bytes; i++) value = value << 8 | p[big_end ? i : bytes - 1 - i];
-    return value;
-}
 
 /* Formats whose head says how many bytes follow it. */
 static const struct {
@@ -33,7 +27,8 @@ static Status check_size(const char *path, const uint8_t *head, int64_t bytes, S
 {
     for (size_t i = 0; i < sizeof sized / sizeof *sized; i++) {
         if (memcmp(head, sized[i].mark, strlen(sized[i].mark)) != 0) continue;
-        const uint64_t says = number(head + sized[i].at, sized[i].bytes, sized[i].big_end);
+        const uint8_t *at = head + sized[i].at;
+        const uint64_t says = sized[i].big_end ? bytes_be(at, sized[i].bytes) : bytes_le(at, sized[i].bytes);
         *out = says == 0 || says >= sized[i].unknown ? SOUND_SAYS_NOTHING : SOUND_IS_WHOLE;
         if (*out == SOUND_SAYS_NOTHING) return status_ok();
         const int64_t whole = (int64_t)says + sized[i].before;
