@@ -127,18 +127,25 @@ void stems_note(Stems *s, const char *stem)
     if (!is_taken(s, stem, folded)) keep_stem(s, folded);
 }
 
+void stem_mark(const char *id, char stem[STEM_BYTES])
+{
+    char base[STEM_BYTES], mark[HASH_TEXT];
+    stem_from_id(id, base);
+    hash_bytes(id, strlen(id), mark);
+    snprintf(stem, STEM_BYTES, "%.*s-%.*s", BASE_BYTES, base, MARK_DIGITS, mark);
+}
+
 void stems_take(Stems *s, const char *id, char stem[STEM_BYTES])
 {
     char folded[STEM_BYTES];
     if (s->count == s->most) abort();
     stem_from_id(id, stem);
     if (is_taken(s, stem, folded)) {
-        char mark[HASH_TEXT], base[STEM_BYTES];
-        hash_bytes(id, strlen(id), mark);
-        memcpy(base, stem, sizeof base);
-        snprintf(stem, STEM_BYTES, "%.*s-%.*s", BASE_BYTES, base, MARK_DIGITS, mark);
+        char marked[STEM_BYTES];
+        stem_mark(id, marked);
+        memcpy(stem, marked, sizeof marked);
         for (int i = 2; is_taken(s, stem, folded); i++)
-            snprintf(stem, STEM_BYTES, "%.*s-%.*s-%d", BASE_BYTES, base, MARK_DIGITS, mark, i);
+            snprintf(stem, STEM_BYTES, "%.*s-%d", BASE_BYTES + 1 + MARK_DIGITS, marked, i);
     }
     keep_stem(s, folded);
 }

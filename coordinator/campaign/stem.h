@@ -14,6 +14,9 @@ enum { STEM_BYTES = 101 }; /* at most 100, and the 0 byte */
 /* Safe, but not yet unique; at most 80 bytes. */
 void stem_from_id(const char *id, char stem[STEM_BYTES]);
 
+/* What that becomes when it is taken. */
+void stem_mark(const char *id, char stem[STEM_BYTES]);
+
 typedef struct Stems Stems; /* the stems that are taken */
 Stems *stems_new(int64_t most);
 void stems_free(Stems **s);

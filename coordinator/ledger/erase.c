@@ -6,8 +6,6 @@
 #include <jansson.h>
 
 #include "common/file.h"
-#include "common/hash.h"
-#include "coordinator/campaign/stem.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/handed.h"
 #include "coordinator/ledger/sql.h"
@@ -23,7 +21,6 @@ void erased_clear(Erased *e)
     free(e->word);
     free(e->clip_id);
     free(e->stem);
-    free(e->other_stem);
     free(e->prompt);
     free(e->negative);
     free(e->key);
@@ -53,22 +50,14 @@ typedef struct {
     json_t *cells;
 } Row;
 
-/* As stems_take gives it to an id whose first choice is taken. */
-static char *second_stem(const char *clip_id)
-{
-    char stem[STEM_BYTES], mark[HASH_TEXT];
-    stem_from_id(clip_id, stem);
-    hash_bytes(clip_id, strlen(clip_id), mark);
-    return text_format("%s-%.8s", stem, mark);
-}
-
 /* A row that left the table gets one again that is being erased, so that what is left of it goes as of any other row. Its file names were
  * noted for deletion when it left; a stem that another row has by now is that row's. */
 static Status bring_back(Ledger *l, const char *clip_id, bool *removed)
 {
-    char first[STEM_BYTES], *second = second_stem(clip_id);
+    char first[STEM_BYTES], second[STEM_BYTES];
     int64_t gone, taken = 0;
     stem_from_id(clip_id, first);
+    stem_mark(clip_id, second);
     Status status = ledger_sql_number(l, &gone,
                                       "SELECT count(*) FROM removed WHERE clip_id = ?1 AND NOT EXISTS(SELECT 1 FROM "
                                       "clips WHERE clip_id = ?1)",
@@ -86,7 +75,6 @@ static Status bring_back(Ledger *l, const char *clip_id, bool *removed)
                                 " FROM removed WHERE clip_id = ?1",
                                 "ttt", clip_id, taken ? second : first, begun);
     if (!failed(status) && *removed) ledger_state_add_clips(l, CLIP_ERASED, 1);
-    free(second);
     return status;
 }
 
@@ -108,7 +96,7 @@ static Status read_row(Ledger *l, const char *clip_id, Row *row, Erased *out)
     snprintf(out->sha256, sizeof out->sha256, "%s", ledger_sql_text(&q, 5));
     row->begun = row->state == CLIP_ERASED && strcmp(ledger_sql_text(&q, 6), begun) == 0;
     out->clip_id = text_copy(clip_id);
-    out->other_stem = second_stem(clip_id);
+    stem_mark(clip_id, out->other_stem);
     out->prompt = text_copy("");
     out->negative = text_copy("");
     out->key = text_copy("");

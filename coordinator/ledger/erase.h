@@ -7,6 +7,7 @@
 #ifndef REELWRIGHT_LEDGER_ERASE_H
 #define REELWRIGHT_LEDGER_ERASE_H
 
+#include "coordinator/campaign/stem.h"
 #include "coordinator/ledger/ledger.h"
 
 typedef struct { /* what is to be looked for in the files of the folder, and what was; owns its texts */
@@ -14,7 +15,7 @@ typedef struct { /* what is to be looked for in the files of the folder, and wha
     char *clip_id, *stem, *prompt, *negative; /* the two texts "": others share them */
     char sha256[HASH_TEXT];                   /* of its file, "" none */
     char *key;                                /* of its shot when that goes too; "" */
-    char *other_stem;                         /* one that the id gives, too, when its stem is taken by another */
+    char other_stem[STEM_BYTES];              /* one that the id gives, too, when its stem is taken by another */
     bool again;                               /* begun before, and not ended */
     bool removed;                             /* the row had left the table: its cells are not known any more */
     int word_count;
