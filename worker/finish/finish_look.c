@@ -423,10 +423,11 @@ static void tell_lengths(Look *l)
         FinishSpec spec;
         if (!frames || failed(finish_spec_read(l->job->campaign, l->job->clip[i], &spec))) continue;
         Counted c = {l, i, 0};
+        const double clip_s = least_of(&spec, (double)frames / l->job->follows_fps);
+        json_t *overlays = overlay_timed(finish_spec_get(&spec, "overlays"), clip_s);
         l->job->lasts(l->job->self, i, frames);
-        if (l->fault_count < MOST_FAULTS)
-            overlay_check_times(finish_spec_get(&spec, "overlays"),
-                                least_of(&spec, (double)frames / l->job->follows_fps), count_fault, &c);
+        if (l->fault_count < MOST_FAULTS) overlay_check_times(overlays, clip_s, count_fault, &c);
+        json_decref(overlays);
         finish_spec_clear(&spec);
     }
 }
