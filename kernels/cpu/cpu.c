@@ -19,12 +19,7 @@ Cpu cpu_with(const Isa *isa, DType compute)
 
 static Status cpu_open(Backend *be)
 {
-    const char *most = getenv("REELWRIGHT_ISA");
-    int bound = 0;
-    while (most && isa_bounds[bound] && strcmp(most, isa_bounds[bound]) != 0) bound++;
-    if (!isa_bounds[bound])
-        return status_fail(ERR_INPUT, "REELWRIGHT_ISA=%s in the environment: expected avx2, avx512, avx512bf16 or amx",
-                           most);
+    TRY(isa_check_environment());
     if (!isa_of_this_machine(F32)) return status_fail(ERR_NODE, "the cpu back end needs a processor with AVX2 and FMA");
     CpuSets *c = calloc(1, sizeof *c);
     if (!c) return status_fail(ERR_NODE, "out of memory");

@@ -7,15 +7,23 @@
 #include <unistd.h>
 
 /* avx512bf16: all of AVX-512, int8 (VNNI) included, but no tiles */
-const char *const isa_bounds[] = {"avx2", "avx512", "avx512bf16", "amx", NULL};
-enum { BOUND_AVX2, BOUND_AVX512, BOUND_AVX512BF16, BOUND_AMX };
+enum { BOUND_AVX2, BOUND_AVX512, BOUND_AVX512BF16, BOUND_AMX, BOUNDS };
 
+/* -1: it is no set's name. */
 static int bound_of_environment(void)
 {
+    static const char *const name[BOUNDS] = {"avx2", "avx512", "avx512bf16", "amx"};
     const char *most = getenv("REELWRIGHT_ISA");
-    for (int i = 0; most && isa_bounds[i]; i++)
-        if (strcmp(most, isa_bounds[i]) == 0) return i;
-    return BOUND_AMX;
+    int i = most ? BOUNDS - 1 : BOUND_AMX;
+    while (most && i >= 0 && strcmp(most, name[i]) != 0) i--;
+    return i;
+}
+
+Status isa_check_environment(void)
+{
+    if (bound_of_environment() >= 0) return status_ok();
+    return status_fail(ERR_INPUT, "REELWRIGHT_ISA=%s in the environment: expected avx2, avx512, avx512bf16 or amx",
+                       getenv("REELWRIGHT_ISA"));
 }
 
 /* A thread that uses tiles has 8 KiB more of state, so Linux (5.16 or later) wants to be asked, once for the process. */

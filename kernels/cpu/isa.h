@@ -124,9 +124,9 @@ typedef struct {
 extern const Isa isa_avx2, isa_avx512, isa_avx512bf16, isa_avx512vnni, isa_amxbf16, isa_amxint8;
 
 /* The widest set that this processor has for products of this type (F32, BF16, INT8); NULL without AVX2 and FMA. REELWRIGHT_ISA in the
- * environment is an upper bound (isa_bounds): so that all machines of a mixed farm compute the same bits, and for tests. */
+ * environment is an upper bound: so that all machines of a mixed farm compute the same bits, and for tests. */
 const Isa *isa_of_this_machine(DType compute);
-/* What REELWRIGHT_ISA may be, from narrow to wide; ends with NULL. */
-extern const char *const isa_bounds[];
+/* ERR_INPUT: REELWRIGHT_ISA is none of avx2, avx512, avx512bf16, amx. */
+Status isa_check_environment(void);
 
 #endif
