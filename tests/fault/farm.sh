@@ -106,3 +106,31 @@ check_complete() { # NAME: ROWS good clips, each finished once, lists and report
   [ -z "$(find "$out" -name '*.draft.*')" ] || fail "$1: drafts are left over"
 }
 same_files() { cmp "$1.sums" "$2.sums" || fail "the clips of $1 and $2 differ"; }
+
+# The campaign calm was made undisturbed before.
+kill_whole_job() { # NAME PROCESSES: launcher, mpirun and ranks, so many at the least; the next run ends it
+  local pids
+  mapfile -t pids < <(descendants "$LAUNCHER")
+  [ ${#pids[@]} -ge "$2" ] || fail "expected at least $2 processes, a launcher, mpirun and ranks, found ${pids[*]}"
+  kill -9 "${pids[@]}"
+  finish 137
+  until_true 60 all_gone "${pids[@]}"
+  calm_down
+  run "$1"
+  finish 0
+  check_complete "$1"
+  same_files calm "$1"
+}
+fails_alone() { # NAME CLIP: the run ends, and this clip is the one that is not made
+  finish 1
+  calm_down
+  [ "$(number "$1" failed)" = 1 ] && [ "$(number "$1" finished)" = $((ROWS - 1)) ] || fail "$1: not all but one are finished"
+  grep -q ",$2,failed," "out-$1/delivery.csv" || fail "another clip than $2 failed"
+}
+made_by_retry() { # NAME CLIP
+  "$PROGRAM" retry "out-$1" "$2" >/dev/null
+  run "$1"
+  finish 0
+  check_complete "$1"
+  same_files calm "$1"
+}

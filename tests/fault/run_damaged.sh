@@ -47,16 +47,9 @@ same_files calm slow
 again poison
 provoke "at=denoise,step=3,clip=k3,do=kill"
 run poison
-finish 1
-calm_down
-[ "$(number poison failed)" = 1 ] && [ "$(number poison finished)" = $((ROWS - 1)) ] || fail "poison: not all but one are finished"
-grep -q ',k3,failed,' out-poison/delivery.csv || fail "another clip than k3 failed"
+fails_alone poison k3
 [ "$(times poison worker.died)" = 3 ] || fail "k3 was not given up after three workers"
-"$PROGRAM" retry out-poison k3 >/dev/null
-run poison
-finish 0
-check_complete poison
-same_files calm poison
+made_by_retry poison k3
 
 # a worker that fails three different shots is set aside; the other one makes them
 again broken

@@ -66,15 +66,7 @@ again job
 hold_tail job
 WORKERS=1 run job
 until_true 120 beside job decode
-mapfile -t pids < <(descendants "$LAUNCHER")
-kill -9 "${pids[@]}"
-finish 137
-until_true 60 all_gone "${pids[@]}"
-calm_down
-run job
-finish 0
-check_complete job
-same_files calm job
+kill_whole_job job 4
 [ "$(resumed_at_8 job)" = 2 ] || fail "$(resumed_at_8 job) shots went on from their last step, expected 2"
 
 # a decoder that hangs, as on a dead file server: its lease is given away, then the one that waits for it; its worker is killed at the end
@@ -91,13 +83,6 @@ same_files calm hung
 again bad
 provoke "at=decode,step=1,clip=k2,do=fail.clip; at=decode,step=1,clip=k3,do=fail.retry,once=$WORK/once"
 run bad
-finish 1
-calm_down
-[ "$(number bad failed)" = 1 ] && [ "$(number bad finished)" = $((ROWS - 1)) ] || fail "bad: not all but one are finished"
-grep -q ',k2,failed,' out-bad/delivery.csv || fail "another clip than k2 failed"
-"$PROGRAM" retry out-bad k2 >/dev/null
-run bad
-finish 0
-check_complete bad
-same_files calm bad
+fails_alone bad k2
+made_by_retry bad k2
 echo "decoded beside the next shot, killed, stopped, failed: the same clips"

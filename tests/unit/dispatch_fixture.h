@@ -98,6 +98,14 @@ static inline void kill_worker(Farm *f, Sim *s)
     local_net_kill(f->net, s->rank);
 }
 
+/* A Farm's fate: the shot of seed 0 kills each worker that ends it. */
+static inline ErrClass shot_0_kills(Farm *f, Sim *s, const char **reason)
+{
+    (void)reason;
+    if (s->talk.lease.shot.seed == 0) kill_worker(f, s);
+    return OK;
+}
+
 static inline LeaseResult good_result(const Lease *l, int steps)
 {
     LeaseResult r = {.kind = l->kind, .lease = l->lease, .epoch = l->epoch, .reason = text_copy("")};

@@ -56,13 +56,6 @@ static void test_a_worker_dies_in_the_middle(void **state)
     close_farm(&f);
 }
 
-static ErrClass shot_0_kills(Farm *f, Sim *s, const char **reason)
-{
-    (void)reason;
-    if (s->talk.lease.shot.seed == 0) kill_worker(f, s);
-    return OK;
-}
-
 static void test_a_clip_that_kills_its_workers(void **state)
 {
     (void)state;

@@ -96,13 +96,6 @@ static void test_a_death_loses_both(void **state)
     close_farm(&f);
 }
 
-static ErrClass shot_0_kills(Farm *f, Sim *s, const char **reason)
-{
-    (void)reason;
-    if (s->talk.lease.shot.seed == 0) kill_worker(f, s);
-    return OK;
-}
-
 /* Each death is counted against both shots. The other one is not given up for it: what has failed once is done alone. */
 static void test_a_tail_that_kills_takes_no_other_shot_with_it(void **state)
 {
