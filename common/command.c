@@ -44,8 +44,8 @@ void command_follow(pid_t parent, int signal)
     if (getppid() != parent) _exit(127); /* it died before this process asked to hear of it */
 }
 
-/* This process's variables, and "NAME=VALUE" in front in the place of one of that name; NULL: none. Made before the fork, and setenv is not
- * called: other threads read the environment meanwhile. The texts are borrowed; free() the list. */
+/* This process's variables, one of which `variable` ("NAME=VALUE") replaces, or which it joins; NULL: it changes none. The list is made before
+ * the fork, and setenv is not called, because other threads read the environment meanwhile. The texts are borrowed; free() the list. */
 static char **environment_with(char *variable)
 {
     size_t count = 0, n = 0;

@@ -14,7 +14,8 @@
 
 /* The character at text, of which `bytes` are left: its length in bytes, 1 to 4; 0: none is left, or no UTF-8 begins there. */
 size_t foreign_letter(const char *text, size_t bytes, uint32_t *letter);
-/* The columns that a terminal gives it: 0 of a mark on the letter before, 2 of a wide one (Unicode TR 11: Chinese, Japanese, Korean, emoji), else 1. */
+/* The columns that a terminal gives it: 0 of a mark on the letter before, 2 of a wide one (Unicode TR 11: Chinese, Japanese, Korean,
+ * emoji), else 1. */
 int foreign_columns(uint32_t letter);
 /* How many spaces make the text as wide as `columns`; 0: it is as wide already. */
 int foreign_gap(const char *text, int columns);

@@ -35,8 +35,8 @@ Status provoke_order(const char *orders);
 void provoke_set_hold(bool (*over)(void *self), void *self);
 void provoke_set_rank(int rank);         /* of this process in its job */
 void provoke_set_clip(const char *clip); /* the first of the lease in work, "" when there is none; copied */
-void provoke_set_clip_of_thread(
-    const char *clip); /* of the calling thread, which works at another lease; "": it does not */
+/* The same of the calling thread, which works at another lease; "": it does not. */
+void provoke_set_clip_of_thread(const char *clip);
 /* Does what is ordered for this point, if anything is. `ending` joins it after a dot; NULL: none. */
 Status provoke_at(const char *point, const char *ending, int64_t step);
 

@@ -72,7 +72,7 @@ const char *backend_kind(const Backend *be, char *text, size_t room);
 /* Weights of products may be E4M3 with a scale. Where memory is saved by it they stay so, and become what the products take, in the same
  * bits as if they had been packed in fp32, each time that they are used. */
 bool backend_takes_e4m3(const Backend *be);
-/* ... and there memory is saved by it, unless they are to be quantised otherwise. */
+/* Where they stay so: on a CPU, unless they are to be quantised otherwise. */
 static inline bool backend_keeps_e4m3(const BackendOptions *o) { return o->kind == BACKEND_CPU; }
 bool backend_plans(const Backend *be);              /* opened to plan: there are no numbers */
 BackendOptions backend_options(const Backend *be);  /* with threads and memory_bytes resolved */

@@ -93,8 +93,10 @@ static void lasts(void *self, int64_t i, int frames)
 {
     const Looking *n = self;
     Campaign *c = n->keys->l->campaign;
-    if (!n->one) c->shot[c->clip[n->row[i]].shot].spec.frames = frames;
-    for (int64_t s = 0; n->one && s < c->shot_count; s++) c->shot[s].spec.frames = frames;
+    if (n->one)
+        for (int64_t s = 0; s < c->shot_count; s++) c->shot[s].spec.frames = frames;
+    else
+        c->shot[c->clip[n->row[i]].shot].spec.frames = frames;
 }
 
 static void left(void *self, int64_t texts, int64_t voices)

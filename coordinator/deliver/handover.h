@@ -8,8 +8,8 @@
  * - `key` is the same whenever the same files of the same clip are handed over, and another one when a file is another: a receiver that keeps
  *   it takes nothing twice, also when this process dies between the upload and its note.
  * - A clip that was uploaded, or told of, and is withdrawn since (a consent was taken back) is handed over once more: "action": "withdraw", the
- *   same key and files without paths, and "uploaded", what the upload answered, or "perhaps": true when it gave no answer; the event is "clip.withdrawn", with an id of its own. So is each
- *   version that was ever taken, under its own key (ledger/handed.h). A clip that is delivered again after that has another key.
+ *   same key and files without paths, and "uploaded", what the upload answered, or "perhaps": true when it gave no answer; the event is
+ *   "clip.withdrawn", with an id of its own. So is each version that was ever taken, under its own key (ledger/handed.h). A clip that is delivered again after that has another key.
  * - So is one whose row left the table, or is erased because its customer, or whom it shows, wants that; before its data go. When they do not take it, the clip is
  *   called by its tombstone's name the next time, and has no files: the key says which it is.
  * - What is handed over is noted before (ledger/handed.h): of an upload that got no answer, or whose note this process did not live to write, nobody

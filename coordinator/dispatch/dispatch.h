@@ -65,7 +65,8 @@ typedef struct {
 Status dispatch_open(Ledger *ledger, Link *link, Events *events, const DispatchOptions *o, Dispatch **out);
 void dispatch_close(Dispatch **d);
 /* One round, which begins at now_ms; waits up to wait_ms for news, and as long for the ledger's lock. While another process holds
- * that, rounds do nothing that the ledger must know, and the farm goes on when it is free. ERR_FATAL: the ledger refused (fenced, disk full); nothing was told. */
+ * that, rounds do nothing that the ledger must know, and the farm goes on when it is free. ERR_FATAL: the ledger refused (fenced,
+ * disk full); nothing was told. */
 Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms);
 /* False when all is over and the workers have been told (and have said goodbye, or had time to). */
 bool dispatch_going(const Dispatch *d);

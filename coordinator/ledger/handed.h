@@ -5,8 +5,9 @@
  * the table, all of them are owed: whoever took one is told that it is withdrawn (deliver/takeback.h), and asked again until they take
  * that. A key that is delivered once more before that is not owed any more.
  *
- * A handover is noted before it begins: "meant". Then it is "taken", or, when the receiver says no, the note goes again. Where nobody knows, because the
- * receiver did not answer in time or this process died before its second note, it is "perhaps" taken, and is owed with the others. */
+ * A handover is noted before it begins: "meant". Then it is "taken", or, when the receiver says no, the note goes again. Where nobody
+ * knows, because the receiver did not answer in time or this process died before its second note, it is "perhaps" taken, and is owed
+ * with the others. */
 #ifndef REELWRIGHT_LEDGER_HANDED_H
 #define REELWRIGHT_LEDGER_HANDED_H
 

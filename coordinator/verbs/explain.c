@@ -60,11 +60,12 @@ static char *held_text(const Explain *e, const ClipRow *r)
 
 static bool is_rendered_now(const Explain *e, const ClipRow *r)
 {
-    for (int i = 0; i < e->now.worker_count && e->now.ended_s <= 0 && snapshot_goes_on(&e->now, moment_wall_s()); i++) {
+    bool is = false;
+    for (int i = 0; i < e->now.worker_count && !is; i++) {
         const WorkerLine *w = &e->now.worker[i];
-        if (w->shot == r->shot && w->kind == LEASE_RENDER && strcmp(w->state, "working") == 0) return true;
+        is = w->shot == r->shot && w->kind == LEASE_RENDER && strcmp(w->state, "working") == 0;
     }
-    return false;
+    return is && e->now.ended_s <= 0 && snapshot_goes_on(&e->now, moment_wall_s());
 }
 
 static char *next_text(const Explain *e, const ClipRow *r)

@@ -19,8 +19,8 @@ typedef struct {
     size_t key_bytes;
     int64_t timestamp_s;
     double limit_s; /* it waits no longer for the answer, and never longer than 10 s; 0: 10 s */
-    bool *
-        answered; /* true: there was an answer, whichever; false: nobody knows whether it arrived. NULL: not asked for */
+    /* *answered: true when there was an answer, whichever, or no connection; false: nobody knows whether the post arrived. NULL: not wanted */
+    bool *answered;
     bool (*must_end)(void *self); /* asked now and then: true ends it. NULL: nobody asks */
     void *self;
 } WebhookPost;

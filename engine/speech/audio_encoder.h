@@ -1,7 +1,7 @@
 /* audio_encoder.h - the part of a speaking transformer that makes tokens of what Speech heard; its weights are in the transformer's file.
  *
- * Of each frame the layers are mixed, SiLU(w) their shares, which Speech does; three causal convolutions take four frames together. The clip's first frame,
- * many times, stands for the frames before it, of which nothing is kept.
+ * Of each frame the layers are mixed, SiLU(w) their shares, which Speech does; three causal convolutions take four frames together. The
+ * clip's first frame, many times, stands for the frames before it, of which nothing is kept.
  * Source: Wan2.2's wan/modules/s2v/audio_utils.py and auxi_blocks.py (CausalAudioEncoder, MotionEncoder_tc). */
 #ifndef REELWRIGHT_AUDIO_ENCODER_H
 #define REELWRIGHT_AUDIO_ENCODER_H

@@ -13,9 +13,9 @@ typedef struct {             /* of a render whose last step is done */
     Figures figures;
 } Ending;
 
-/* Decodes, writes the master into the lease's folder, and says in x->result how the lease ended. threads: that code the master. */
-/* clock_s tells the seconds that result.decode_s counts: the wall's, or those of this thread's processor time, where the wall's are another
- * lease's as well. */
+/* Decodes, writes the master into the lease's folder, and says in x->result how the lease ended. `threads` threads code the master.
+ * result.decode_s counts the seconds of clock_s: the wall's, or this thread's processor time where another lease takes the same wall
+ * seconds. */
 void ending_make(Ending *x, Engine *e, int threads, double (*clock_s)(void), Progress progress);
 void ending_clear(Ending *x);
 
