@@ -70,21 +70,27 @@ SamplingPlan sampling_isolated(int64_t lot, double lq)
 
 /* ---- ISO 2859-1 ---- */
 
-enum { AQL_COUNT = 16, LETTERS = 17 /* A to S without I and O */, LETTER_ROWS = 15, STEPS = 11 };
+enum {
+    AQL_COUNT = 16,
+    LETTERS = 17 /* A to S without I and O */,
+    LAST_REDUCED = 15 /* R */,
+    LETTER_ROWS = 15,
+    STEPS = 11
+};
 static const double aql_series[AQL_COUNT] = {0.010, 0.015, 0.025, 0.040, 0.065, 0.10, 0.15, 0.25,
                                              0.40,  0.65,  1.0,   1.5,   2.5,   4.0,  6.5,  10};
 /* Table 1, level II: the lot size at which each code letter begins: A, B, C ... Q. */
 static const int64_t letter_from[LETTER_ROWS] = {2,   9,    16,   26,    51,    91,     151,   281,
                                                  501, 1201, 3201, 10001, 35001, 150001, 500001};
 static const int sample_size[LETTERS] = {2, 3, 5, 8, 13, 20, 32, 50, 80, 125, 200, 315, 500, 800, 1250, 2000, 3150};
-static const int reduced_size[LETTERS] = {2, 2, 2, 3, 5, 8, 13, 20, 32, 50, 80, 125, 200, 315, 500, 800, 800};
+static const int reduced_size[LAST_REDUCED + 1] = {2, 2, 2, 3, 5, 8, 13, 20, 32, 50, 80, 125, 200, 315, 500, 800};
 /* Tables 2-A to 2-C have the same numbers along each diagonal: letter + place of the AQL - 14. An arrow says which neighbour's plan is
  * taken instead. */
 enum { UP = -1, DOWN = -2 };
 static const int diagonal[SAMPLING_STOPPED][STEPS] = {
     [SAMPLING_NORMAL] = {0, UP, DOWN, 1, 2, 3, 5, 7, 10, 14, 21},
     [SAMPLING_TIGHTENED] = {DOWN, 0, DOWN, DOWN, 1, 2, 3, 5, 8, 12, 18},
-    [SAMPLING_REDUCED] = {0, UP, DOWN, 1, 2, 3, 5, 6, 8, 10, UP},
+    [SAMPLING_REDUCED] = {0, UP, DOWN, DOWN, 1, 2, 3, 5, 6, 8, 10},
 };
 
 static int place_of_aql(double aql)
@@ -111,6 +117,8 @@ SamplingPlan sampling_series(int64_t lot, double aql, SamplingSeverity s)
     if (step >= STEPS) step = STEPS - 1;
     while (diagonal[s][step] == UP && zero + step > 0) step--;
     while (diagonal[s][step] < 0) step++; /* DOWN, or UP in the first row */
+    if (s == SAMPLING_REDUCED && zero + step > LAST_REDUCED)
+        step = 0; /* Q at 0.025: nothing is below, the arrow leads up */
     letter = zero + step < LETTERS ? zero + step : LETTERS - 1;
     return at_most(lot, s == SAMPLING_REDUCED ? reduced_size[letter] : sample_size[letter], diagonal[s][step]);
 }
