@@ -132,36 +132,37 @@ typedef struct {
     size_t bytes;
     bool video, read; /* read: by the workers (worker/pictures/image.h) */
     void (*look)(Open *o, Probe *out);
+    ProbeIsCut *is_cut; /* of what is read */
 } Kind;
 
 /* The first that fits; brands of pictures come before the "ftyp" that any MP4 file has. */
 static const Kind kind[] = {
-    {"PNG", 0, "\x89PNG\r\n\x1a\n", 8, false, true, size_of_png},
-    {"JPEG", 0, "\xff\xd8\xff", 3, false, true, size_of_jpeg},
-    {"WebP", 8, "WEBP", 4, false, true, size_of_webp},
-    {"an AVI video", 8, "AVI ", 4, true, true, NULL},
-    {"a WAV sound", 8, "WAVE", 4, false, false, NULL},
-    {"GIF", 0, "GIF8", 4, false, true, NULL},
-    {"BMP", 0, "BM", 2, false, true, NULL},
-    {"TIFF", 0, "II*\0", 4, false, true, NULL},
-    {"TIFF", 0, "MM\0*", 4, false, true, NULL},
-    {"HEIC", 4, "ftyphei", 7, false, true, NULL},
-    {"HEIC", 4, "ftyphev", 7, false, true, NULL},
-    {"HEIC", 4, "ftypmif1", 8, false, true, NULL},
-    {"HEIC", 4, "ftypmsf1", 8, false, true, NULL},
-    {"AVIF", 4, "ftypavi", 7, false, true, NULL},
-    {"JPEG XL", 4, "JXL ", 4, false, false, NULL},
-    {"a Photoshop file", 0, "8BPS", 4, false, false, NULL},
-    {"an MP4 video", 4, "ftyp", 4, true, true, frames_of_mp4},
-    {"a QuickTime video", 4, "moov", 4, true, true, frames_of_mp4},
-    {"a QuickTime video", 4, "mdat", 4, true, true, frames_of_mp4},
-    {"a QuickTime video", 4, "wide", 4, true, true, frames_of_mp4},
-    {"a Matroska or WebM video", 0, "\x1a\x45\xdf\xa3", 4, true, true, NULL},
-    {"PDF", 0, "%PDF", 4, false, false, NULL},
-    {"SVG", 0, "<svg", 4, false, false, NULL},
-    {"a web page", 0, "<!DOCTYPE", 9, false, false, NULL},
-    {"a web page", 0, "<html", 5, false, false, NULL},
-    {"a Git LFS pointer", 0, "version https://git-lfs", 23, false, false, NULL},
+    {"PNG", 0, "\x89PNG\r\n\x1a\n", 8, false, true, size_of_png, probe_png_is_cut},
+    {"JPEG", 0, "\xff\xd8\xff", 3, false, true, size_of_jpeg, probe_jpeg_is_cut},
+    {"WebP", 8, "WEBP", 4, false, true, size_of_webp, probe_riff_is_cut},
+    {"an AVI video", 8, "AVI ", 4, true, true, NULL, probe_riff_is_cut},
+    {"a WAV sound", 8, "WAVE", 4, false, false, NULL, NULL},
+    {"GIF", 0, "GIF8", 4, false, true, NULL, probe_gif_is_cut},
+    {"BMP", 0, "BM", 2, false, true, NULL, probe_bmp_is_cut},
+    {"TIFF", 0, "II*\0", 4, false, true, NULL, probe_tiff_is_cut},
+    {"TIFF", 0, "MM\0*", 4, false, true, NULL, probe_tiff_is_cut},
+    {"HEIC", 4, "ftyphei", 7, false, true, NULL, probe_boxes_are_cut},
+    {"HEIC", 4, "ftyphev", 7, false, true, NULL, probe_boxes_are_cut},
+    {"HEIC", 4, "ftypmif1", 8, false, true, NULL, probe_boxes_are_cut},
+    {"HEIC", 4, "ftypmsf1", 8, false, true, NULL, probe_boxes_are_cut},
+    {"AVIF", 4, "ftypavi", 7, false, true, NULL, probe_boxes_are_cut},
+    {"JPEG XL", 4, "JXL ", 4, false, false, NULL, NULL},
+    {"a Photoshop file", 0, "8BPS", 4, false, false, NULL, NULL},
+    {"an MP4 video", 4, "ftyp", 4, true, true, frames_of_mp4, probe_boxes_are_cut},
+    {"a QuickTime video", 4, "moov", 4, true, true, frames_of_mp4, probe_boxes_are_cut},
+    {"a QuickTime video", 4, "mdat", 4, true, true, frames_of_mp4, probe_boxes_are_cut},
+    {"a QuickTime video", 4, "wide", 4, true, true, frames_of_mp4, probe_boxes_are_cut},
+    {"a Matroska or WebM video", 0, "\x1a\x45\xdf\xa3", 4, true, true, NULL, probe_matroska_is_cut},
+    {"PDF", 0, "%PDF", 4, false, false, NULL, NULL},
+    {"SVG", 0, "<svg", 4, false, false, NULL, NULL},
+    {"a web page", 0, "<!DOCTYPE", 9, false, false, NULL, NULL},
+    {"a web page", 0, "<html", 5, false, false, NULL, NULL},
+    {"a Git LFS pointer", 0, "version https://git-lfs", 23, false, false, NULL, NULL},
 };
 
 static const Kind *find_kind(const Open *o)
@@ -258,15 +259,12 @@ static Status look_inside(Open *o, bool video, Probe *out)
     return check_sides(out);
 }
 
-static Status check_whole(const Open *o, const Probe *p)
+static Status check_whole(const Open *o)
 {
-    const bool cut = strcmp(p->format, "JPEG") == 0   ? probe_jpeg_is_cut(o->file)
-                     : strcmp(p->format, "PNG") == 0  ? probe_png_is_cut(o->file, o->bytes)
-                     : strcmp(p->format, "WebP") == 0 ? probe_webp_is_cut(o->file, o->bytes)
-                                                      : false;
-    if (!cut) return status_ok();
-    return status_fail(ERR_INPUT, "%s, cut short: it ends after %lld bytes, before its picture does; copy it again",
-                       p->format, (long long)o->bytes);
+    const Kind *k = find_kind(o);
+    if (!k->is_cut(o->file, o->bytes)) return status_ok();
+    return status_fail(ERR_INPUT, "%s, cut short: it ends after %lld bytes, before its %s does; copy it again",
+                       k->format, (long long)o->bytes, k->video ? "video" : "picture");
 }
 
 static Status look_at(const char *path, int64_t bytes, bool video, Probe *out)
@@ -274,7 +272,7 @@ static Status look_at(const char *path, int64_t bytes, bool video, Probe *out)
     Open o = {.file = fopen(path, "rb"), .bytes = bytes};
     if (!o.file) return status_errno(ERR_INPUT, "cannot be read");
     Status status = look_inside(&o, video, out);
-    if (!failed(status) && !video) status = check_whole(&o, out);
+    if (!failed(status)) status = check_whole(&o);
     fclose(o.file);
     return status;
 }

@@ -349,15 +349,21 @@ static void test_sizes(void **state)
 }
 
 /* Cut anywhere, a picture is refused by `check` if it is by the workers' decoders; what these still take, as a file that lacks nothing but its
- * end, is not. */
+ * end, is not. The exceptions are counted here. */
 static void test_pictures_that_are_cut(void **state)
 {
     (void)state;
-    static const char *const file[] = {"444.jpg",  "progressive.jpg", "turned6.jpg",  "cmyk.jpg",
-                                       "rgba.png", "palette.png",     "lossless.webp"};
+    static const struct {
+        const char *name;
+        int unseen; /* cuts that only a decoder knows: between two pieces of a PNG's pixels, between two boxes */
+        int taken; /* bytes that a decoder does without: what fills a BMP's rows, the last codes of a GIF, its second picture */
+    } file[] = {{"444.jpg", 0, 0},        {"progressive.jpg", 0, 0}, {"turned6.jpg", 0, 0},  {"cmyk.jpg", 0, 0},
+                {"rgba.png", 2, 0},       {"palette.png", 2, 0},     {"still.bmp", 0, 57},   {"still.gif", 0, 3},
+                {"moving.gif", 0, 2700},  {"still.tiff", 0, 0},      {"turned6.tiff", 0, 0}, {"lossless.webp", 0, 0},
+                {"telephone.heic", 1, 0}, {"still.avif", 1, 0}};
     char *cut = path_join(folder, "cut");
     for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
-        char *path = text_format("%s/pictures/%s", FIXTURES, file[i]), *data;
+        char *path = text_format("%s/pictures/%s", FIXTURES, file[i].name), *data;
         size_t bytes;
         int known = 0, refused = 0;
         Probe p;
@@ -371,18 +377,46 @@ static void test_pictures_that_are_cut(void **state)
             const bool is_refused = failed(image_read(cut, &list));
             const Status status = probe_picture(cut, &p);
             image_list_clear(&list);
-            if (failed(status) && !is_refused) fail_msg("%s, cut after %zu of %zu, can be read", file[i], n, bytes);
+            if (failed(status) && !is_refused && n + (size_t)file[i].taken < bytes)
+                fail_msg("%s, cut after %zu of %zu, can be read", file[i].name, n, bytes);
             known += failed(status);
             refused += is_refused;
         }
-        print_message("%s: refused %d times, of these by check %d\n", file[i], refused, known);
-        /* of a PNG that ends between two pieces of its pixels only a decoder knows that one is missing */
-        assert_true(refused > 20 && known >= (strstr(file[i], ".png") ? refused - 2 : refused));
+        print_message("%s: refused %d times, of these by check %d\n", file[i].name, refused, known);
+        assert_true(refused > 15 && known >= refused - file[i].unseen);
         free(data);
         free(path);
     }
     unlink(cut);
     free(cut);
+}
+
+/* A control video that ends too early would be a shorter one. */
+static void test_videos_that_are_cut(void **state)
+{
+    (void)state;
+    static const char *const ending[] = {"mp4", "mov", "mkv", "webm", "avi", "gif"};
+    if (system("ffmpeg -version >/dev/null 2>&1") != 0) {
+        print_message("skipped: no ffmpeg\n");
+        return;
+    }
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
+        char *path = text_format("%s/cut.%s", folder, ending[i]),
+             *order = text_format("ffmpeg -v error -f lavfi -i testsrc=size=64x48:duration=1 -pix_fmt %s %s",
+                                  strcmp(ending[i], "gif") == 0 ? "rgb8" : "yuv420p", path);
+        Probe p;
+        int64_t bytes;
+        assert_int_equal(system(order), 0);
+        assert_string_equal(probe_video(path, &p).message, "");
+        assert_int_equal(file_size(path, &bytes).err, OK);
+        for (int64_t n = bytes - 100; n > 64; n -= 1 + bytes / 20) {
+            assert_int_equal(truncate(path, n), 0);
+            if (!strstr(probe_video(path, &p).message, "cut short")) fail_msg("%s, cut after %lld", path, (long long)n);
+        }
+        unlink(path);
+        free(order);
+        free(path);
+    }
 }
 
 /* Decoders pass over it. */
@@ -531,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_masks_are_as_long_as_videos),
         cmocka_unit_test(test_long_videos_are_cut_with_a_word),
         cmocka_unit_test(test_pictures_that_are_cut),
+        cmocka_unit_test(test_videos_that_are_cut),
         cmocka_unit_test(test_bytes_between_the_segments_of_a_jpeg),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_frames_of_an_mp4),
