@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -315,13 +316,26 @@ Status file_publish(const char *draft, const char *path)
     return status;
 }
 
-/* By a link, or where the file system has none by a rename that replaces nothing, or where it does not know that either by a plain one. */
+/* Looks, then renames; a lock on the folder keeps other processes of this machine from doing so in between. */
+static bool put_new_alone(const char *draft, const char *target)
+{
+    char *folder = path_folder(target);
+    const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock >= 0) flock(lock, LOCK_EX);
+    const bool there = file_exists(target) || rename(draft, target) == 0;
+    const int code = errno;
+    if (lock >= 0) close(lock);
+    free(folder);
+    errno = code;
+    return there;
+}
+
+/* By a link, or where the file system has none by a rename that replaces nothing, or where it does not know that either under a lock. */
 static bool put_new(const char *draft, const char *target)
 {
     if (link(draft, target) == 0 || errno == EEXIST) return true;
     if (renameat2(AT_FDCWD, draft, AT_FDCWD, target, RENAME_NOREPLACE) == 0 || errno == EEXIST) return true;
-    if (errno != EINVAL && errno != ENOSYS) return false;
-    return file_exists(target) || rename(draft, target) == 0;
+    return (errno == EINVAL || errno == ENOSYS) && put_new_alone(draft, target);
 }
 
 Status file_publish_new(const char *draft, const char *path)

@@ -68,7 +68,8 @@ Status file_target(const char *path, char **target);
 char *file_draft(const char *path);
 /* fsync draft, rename it to path's target, fsync the folder. On failure the draft is removed and path is as it was. */
 Status file_publish(const char *draft, const char *path);
-/* The same, but a file that is there already stays: of two processes that make it at once, the first one's holds. The draft is gone. */
+/* The same, but a file that is there already stays: of two processes that make it at once, the first one's holds. The draft is gone.
+ * On a file system with neither links nor renames that replace nothing that is so for the processes of one machine. */
 Status file_publish_new(const char *draft, const char *path);
 /* file_publish for many files of one file system, synced together: a thousand small files take two fsyncs instead of two
  * thousand. On failure what was not renamed yet is removed; what was stays, whole. */

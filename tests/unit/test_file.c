@@ -1,4 +1,5 @@
 /* Files that are published: never in the place of a device, a pipe or a link; files that are read: never a pipe that nobody fills. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -73,6 +75,67 @@ static void test_first_holds(void **state)
     assert_false(file_exists("third"));
 }
 
+static bool poor; /* a file system that knows neither links nor renames that replace nothing */
+
+int __real_link(const char *from, const char *to);
+int __wrap_link(const char *from, const char *to);
+int __wrap_link(const char *from, const char *to)
+{
+    if (!poor) return __real_link(from, to);
+    errno = EPERM;
+    return -1;
+}
+
+int __real_renameat2(int at, const char *from, int to_at, const char *to, unsigned flags);
+int __wrap_renameat2(int at, const char *from, int to_at, const char *to, unsigned flags);
+int __wrap_renameat2(int at, const char *from, int to_at, const char *to, unsigned flags)
+{
+    if (!poor) return __real_renameat2(at, from, to_at, to, flags);
+    errno = EINVAL;
+    return -1;
+}
+
+/* One of several processes: publishes its own number, and ends with the number that it then finds. */
+static void publish_own(int number, int start)
+{
+    char text[2] = {(char)('0' + number), 0}, *found = NULL, wait;
+    size_t bytes;
+    char *draft = file_draft("secret");
+    bool fine = !failed(file_replace(draft, text, 1)) && read(start, &wait, 1) == 0;
+    fine = fine && !failed(file_publish_new(draft, "secret")) && !failed(file_read("secret", 1, &found, &bytes));
+    _exit(fine ? *found - '0' : 99);
+}
+
+/* All of them find the same. */
+static void test_first_holds_without_links(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 60, MAKERS = 6 };
+    poor = true;
+    for (int round = 0; round < ROUNDS; round++) {
+        int start[2], status, first = -1;
+        assert_int_equal(pipe(start), 0);
+        for (int i = 0; i < MAKERS; i++) {
+            const pid_t child = fork();
+            if (child == 0) {
+                close(start[1]);
+                publish_own(i, start[0]);
+            }
+            assert_true(child > 0);
+        }
+        close(start[0]);
+        close(start[1]); /* all begin */
+        for (int i = 0; i < MAKERS; i++) {
+            assert_true(wait(&status) > 0 && WIFEXITED(status));
+            if (first < 0) first = WEXITSTATUS(status);
+            assert_true(first < MAKERS);
+            assert_int_equal(WEXITSTATUS(status), first);
+        }
+        unlink("secret");
+    }
+    poor = false;
+}
+
 static void refuses(const char *path, const char *message)
 {
     Status status = file_replace(path, "x", 1);
@@ -110,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_links_stay),
         cmocka_unit_test(test_first_holds),
+        cmocka_unit_test(test_first_holds_without_links),
         cmocka_unit_test(test_devices_stay),
         cmocka_unit_test(test_pipes_are_not_waited_for),
     };
