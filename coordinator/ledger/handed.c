@@ -70,15 +70,18 @@ Status handed_count_owed(Ledger *l, const char *way, const char *other, int64_t 
                              "tt", way, other);
 }
 
+/* Of an erased customer it stays that somebody was told, but neither of what nor what they answered: an address may hold a name. */
+#define FORGET "key = 'told-' || id, document = '{}'"
+
 Status handed_note_told(Ledger *l, int64_t id)
 {
-    TRY(ledger_sql_run(l,
-                       "DELETE FROM handed WHERE id = ?1 AND EXISTS(SELECT 1 FROM clips WHERE clips.clip_id = "
-                       "handed.clip_id AND state = 'erased')",
-                       "i", id));
-    return ledger_sql_run(
+    TRY(ledger_sql_run(
         l, "UPDATE handed SET state = 'withdrawn', document = json_remove(document, '$.untold') WHERE id = ?1", "i",
-        id);
+        id));
+    return ledger_sql_run(l,
+                          "UPDATE handed SET " FORGET " WHERE id = ?1 AND EXISTS(SELECT 1 FROM clips WHERE "
+                          "clips.clip_id = handed.clip_id AND state = 'erased')",
+                          "i", id);
 }
 
 Status handed_note_untold(Ledger *l, int64_t id, int64_t tries, const char *reason)
@@ -97,7 +100,9 @@ Status handed_count_withdrawn(Ledger *l, const char *clip_id, int64_t *keys)
 
 Status handed_erase(Ledger *l, const char *clip_id, const char *tombstone)
 {
-    TRY(ledger_sql_run(l, "DELETE FROM handed WHERE clip_id = ?1 AND state <> 'owed'", "t", clip_id));
+    TRY(ledger_sql_run(l, "DELETE FROM handed WHERE clip_id = ?1 AND state NOT IN ('owed', 'withdrawn')", "t",
+                       clip_id));
+    TRY(ledger_sql_run(l, "UPDATE handed SET " FORGET " WHERE clip_id = ?1 AND state = 'withdrawn'", "t", clip_id));
     TRY(ledger_sql_run(l,
                        "UPDATE handed SET clip_id = ?2, document = json_remove(document, '$.files', '$.page', "
                        "'$.captions', '$.variant', '$.untold') WHERE clip_id = ?1",

@@ -141,6 +141,8 @@ line emil webhooks.csv | grep -q '^emil,withdrawn,,,$' || fail "webhooks: $(line
 line anna webhooks.csv | grep -q '^anna,delivered,20.*Z,1,$' || fail "webhooks: $(line anna webhooks.csv)"
 "$PROGRAM" erase out anna >erase.txt 2>&1 || fail "erase: $(cat erase.txt)"
 "$PROGRAM" deliver out >deliver.out 2>&1 || fail "deliver: $(cat deliver.out)"
+[ "$(grep -c '^erased-.*,withdrawn,,,,$' out/uploads.csv)" = 2 ] || fail "uploads after the erasure: $(cat out/uploads.csv)"
+[ "$(grep -c '^erased-.*,withdrawn,,,$' out/webhooks.csv)" = 2 ] || fail "webhooks after the erasure: $(cat out/webhooks.csv)"
 tail -n +$((tries + 1)) "$HOOKS/tries" >later
 python3 - "$HOOKS" <<'P' || fail "what was withdrawn: $(cat "$HOOKS/withdrawn"; grep withdrawn posts.log)"
 import json, sys
