@@ -163,13 +163,14 @@ static void warn_of_short_codes(const FinishKeys *k)
     }
 }
 
-/* Of clips that are as long as their voices: lips stand still in a frame that is held. */
+/* Of clips that are as long as their voices: lips stand still in a frame that is held. Where even the longest clip is too short, check_lengths
+ * in campaign.c has said so. */
 static void warn_of_held_faces(const FinishKeys *k)
 {
     const Campaign *c = k->l->campaign;
     const double least_s = campaign_length(c).least / (double)k->l->base.fps;
     for (int i = 0; k->l->base.frames_most && c->shot_count && i < c->rendition_count; i++)
-        if (least_s < c->rendition[i].min_s)
+        if (least_s < c->rendition[i].min_s && campaign_longest_s(&k->l->base) >= c->rendition[i].min_s)
             faults_warn(
                 k->l->faults, (Place){c->file, campaign_file_line(&k->l->file, "renditions"), "renditions"}, "",
                 "%s takes clips of %g s and more, and the shortest voice makes one of %.3g s: its last frame is held",

@@ -95,9 +95,12 @@ static void print_settings(const Campaign *c, const CheckSummary *sum, FILE *to)
                   plural_s(c->customers.column_count));
     const CampaignLength *n = &sum->length;
     foreign_print(to, "  render      %dx%d, ", s->width, s->height);
-    if (s->frames_most)
+    if (s->frames_most && n->least < n->most)
         foreign_print(to, "as long as the voice: about %d to %d frames at %d per second = %.3g to %.3g s", n->least,
                       n->most, s->fps, (double)n->least / s->fps, (double)n->most / s->fps);
+    else if (s->frames_most)
+        foreign_print(to, "as long as the voice: about %d frames at %d per second = %.3g s", n->most, s->fps,
+                      (double)n->most / s->fps);
     else
         foreign_print(to, "%d frame%s at %d per second = %.3g s", s->frames, plural_s(s->frames), s->fps,
                       sum->duration_s);

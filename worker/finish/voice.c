@@ -268,10 +268,10 @@ static Status by_file(const json_t *spec, const char *file, Voice *out)
                            sha256, known);
     TRY(sound_read(file, &out->sound));
     if (sound_is_silent(&out->sound))
-        return status_fail(ERR_CLIP,
-                           "%s: nothing is to be heard in it (all is below -60 dBFS); record it again, or leave the "
-                           "row's file empty where nothing shall be said",
-                           file);
+        return status_fail(ERR_CLIP, "%s: nothing is to be heard in it (all is below -60 dBFS); record it again%s",
+                           file,
+                           known ? ", for this model speaks in every clip"
+                                 : ", or leave the row's file empty where nothing shall be said");
     set_words(spec, NULL, out);
     return status_ok();
 }
