@@ -11,14 +11,13 @@
 #include "common/log.h"
 #include "common/moment.h"
 #include "common/provoke.h"
+#include "worker/render/loaded.h"
 
 struct Tail {
     BackendOptions backend;
     pthread_t thread;
     /* the thread's own */
-    Engine *engine;
-    char *model_folder;
-    char model_hash[HASH_TEXT];
+    Loaded loaded;
     /* under the lock */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -59,22 +58,13 @@ static Status between_frames(void *self, const char *stage, int done, int total)
     return why ? status_fail(ERR_STOP, "%s", why) : status_ok();
 }
 
-static void close_engine(Tail *t)
-{
-    engine_close(&t->engine);
-    free(t->model_folder);
-    t->model_folder = NULL;
-}
-
 /* The worker has compared the model's files with the campaign's hash, when it opened its own engine. */
 static Status need_engine(Tail *t, const Lease *l)
 {
-    if (t->engine && strcmp(t->model_folder, l->model_folder) == 0 && strcmp(t->model_hash, l->model_hash) == 0)
-        return status_ok();
-    close_engine(t);
-    TRY(engine_open_decoder(l->model_folder, &t->backend, &t->engine));
-    t->model_folder = text_copy(l->model_folder);
-    memcpy(t->model_hash, l->model_hash, sizeof t->model_hash);
+    if (loaded_holds(&t->loaded, l)) return status_ok();
+    loaded_close(&t->loaded);
+    TRY(engine_open_decoder(l->model_folder, &t->backend, &t->loaded.engine));
+    loaded_note(&t->loaded, l);
     return status_ok();
 }
 
@@ -95,7 +85,7 @@ static void do_ending(Tail *t)
         render_latents_free(&x->latents);
         ending_report(&x->result, x->lease, status, figures_end(&x->figures));
     } else
-        ending_make(x, t->engine, t->backend.threads, thread_s, (Progress){between_frames, t});
+        ending_make(x, t->loaded.engine, t->backend.threads, thread_s, (Progress){between_frames, t});
     log_copy_of_thread_to(NULL);
     diary_end(&t->diary, &x->result);
 }
@@ -115,9 +105,9 @@ static void *work(void *self)
         if (works)
             do_ending(t);
         else
-            close_engine(t);
+            loaded_close(&t->loaded);
         pthread_mutex_lock(&t->lock);
-        t->held_bytes = t->engine ? engine_held_bytes(t->engine) : 0;
+        t->held_bytes = t->loaded.engine ? engine_held_bytes(t->loaded.engine) : 0;
         if (works)
             t->works = false, t->has_result = true;
         else
@@ -156,7 +146,7 @@ void tail_free(Tail **tail)
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
     if (t->has_result) ending_clear(&t->ending);
-    close_engine(t);
+    loaded_close(&t->loaded);
     pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->lock);
     free(t);

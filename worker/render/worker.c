@@ -13,6 +13,7 @@
 #include "worker/finish/voice.h"
 #include "worker/render/conditions.h"
 #include "worker/render/ending.h"
+#include "worker/render/loaded.h"
 #include "worker/render/prompts.h"
 #include "worker/render/speech.h"
 #include "worker/render/tail.h"
@@ -21,9 +22,7 @@ struct Worker {
     BackendOptions backend;
     Coll *group;
     const char *split;
-    Engine *engine;
-    char *model_folder; /* of engine */
-    char model_hash[HASH_TEXT];
+    Loaded loaded;
     Prompts *prompts;
     FinishAgain again; /* what the last finish made */
     char
@@ -45,16 +44,9 @@ Worker *worker_new(const BackendOptions *o)
     return w;
 }
 
-static void close_engine(Worker *w)
-{
-    engine_close(&w->engine);
-    free(w->model_folder);
-    w->model_folder = NULL;
-}
-
 void worker_join(Worker *w, Coll *group, const char *split)
 {
-    if (group != w->group) close_engine(w);
+    if (group != w->group) loaded_close(&w->loaded);
     w->group = group;
     w->split = split;
 }
@@ -64,7 +56,7 @@ void worker_free(Worker **w)
     if (!*w) return;
     tail_free(&(*w)->tail);
     ending_clear(&(*w)->ending);
-    close_engine(*w);
+    loaded_close(&(*w)->loaded);
     prompts_free(&(*w)->prompts);
     finish_again_clear(&(*w)->again);
     free(*w);
@@ -74,33 +66,35 @@ void worker_free(Worker **w)
 /* Of this shot: whether its end may be made beside the next lease. */
 static void choose_tail(Worker *w, const ShotSpec *shot)
 {
-    w->beside = w->group->rank == 0 && engine_decodes_beside(w->engine, shot, w->tail ? tail_held_bytes(w->tail) : 0);
+    w->beside =
+        w->group->rank == 0 && engine_decodes_beside(w->loaded.engine, shot, w->tail ? tail_held_bytes(w->tail) : 0);
     if (w->tail && !w->beside) tail_give_back(w->tail);
     if (w->tail || !w->beside) return;
-    const BackendOptions o = backend_options(engine_backend(w->engine));
+    const BackendOptions o = backend_options(engine_backend(w->loaded.engine));
     w->tail = tail_new(&o);
 }
 
-static Status check_model(Worker *w, const Lease *l)
+static Status check_model(const Lease *l)
 {
-    TRY(model_config_hash(l->model_folder, w->model_hash));
-    if (strcmp(w->model_hash, l->model_hash) == 0) return status_ok();
-    return status_fail(ERR_NODE, "%s: not the model of the campaign (%.12s, expected %.12s)", l->model_folder,
-                       w->model_hash, l->model_hash);
+    char hash[HASH_TEXT];
+    TRY(model_config_hash(l->model_folder, hash));
+    if (strcmp(hash, l->model_hash) == 0) return status_ok();
+    return status_fail(ERR_NODE, "%s: not the model of the campaign (%.12s, expected %.12s)", l->model_folder, hash,
+                       l->model_hash);
 }
 
-/* Loading a model costs more than a shot: it stays until a lease wants another. Its files are compared with what the
- * campaign was planned with: a node with other weights under the same name would make other clips, and nobody would see. */
+/* The model's files are compared with what the campaign was planned with: a node with other weights under the same name would make other clips,
+ * and nobody would see. */
 static Status need_engine(Worker *w, const Lease *l)
 {
-    if (w->engine && strcmp(w->model_folder, l->model_folder) == 0 && strcmp(w->model_hash, l->model_hash) == 0)
-        return status_ok();
+    if (loaded_holds(&w->loaded, l)) return status_ok();
     Split split;
-    close_engine(w);
-    TRY(coll_agree(w->group, check_model(w, l)));
+    loaded_close(&w->loaded);
+    TRY(coll_agree(w->group, check_model(l)));
     if (w->split) TRY(split_parse(w->split, &split));
-    TRY(engine_open_group(l->model_folder, &w->backend, w->group, w->split ? &split : NULL, &l->shot, &w->engine));
-    w->model_folder = text_copy(l->model_folder);
+    TRY(engine_open_group(l->model_folder, &w->backend, w->group, w->split ? &split : NULL, &l->shot,
+                          &w->loaded.engine));
+    loaded_note(&w->loaded, l);
     return status_ok();
 }
 
@@ -146,10 +140,10 @@ static Status render_lease(Worker *w, Lease *l, Progress progress, RenderedLaten
     status = coll_agree(w->group, status);
     if (!failed(status)) status = need_engine(w, l);
     if (!failed(status)) choose_tail(w, &l->shot);
-    if (!failed(status)) status = coll_agree(w->group, read_conditions(l, engine_config(w->engine), &pixels));
+    if (!failed(status)) status = coll_agree(w->group, read_conditions(l, engine_config(w->loaded.engine), &pixels));
     if (!failed(status)) status = hear_speech(w, l, file, progress, &pixels);
     job.conditions = conditions_of(&pixels);
-    if (!failed(status)) status = render_latents(w->engine, &job, latents);
+    if (!failed(status)) status = render_latents(w->loaded.engine, &job, latents);
     result->encode_text_s = latents->text_s;
     result->denoise_s = latents->denoise_s;
     result->steps_resumed = latents->steps_resumed;
@@ -305,7 +299,7 @@ bool worker_begin_lease(Worker *w, const Lease *lease, Progress progress, LeaseR
 
 void worker_end_lease(Worker *w, LeaseResult *result)
 {
-    ending_make(&w->ending, w->engine, w->backend.threads > 0 ? w->backend.threads : 1, moment_s, w->progress);
+    ending_make(&w->ending, w->loaded.engine, w->backend.threads > 0 ? w->backend.threads : 1, moment_s, w->progress);
     w->figures.told_bytes = w->ending.figures.told_bytes;
     *result = w->ending.result;
     w->ending = (Ending){0};
