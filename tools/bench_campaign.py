@@ -15,6 +15,12 @@ from nothing and load the model. Clips of rows that ask for the same render are 
 With --plain both do the same work: the rows of the sample as one rendition, preview, at the model's own frame rate, without voice, text, label,
 watermark or gates. What Reelwright does besides is a farm's: the ledger, checkpoints, masters, thumbnails and sheets, reading each file back, the
 delivery folder, the report. Without --plain it renders the sample as it is: greetings, music, texts, 30 frames a second.
+
+    python tools/bench_campaign.py --plain --also bf16,int8,cache,trunk
+
+--also (with --plain) runs ours again with what a campaign can save: products in bf16, or in int8; cache: bf16, and the
+steps that `calibrate --bound 0.03` leaves out; trunk: besides, the first half of the steps shared, for which all rows have one seed. Their clips
+are others than those of diffusers; what that costs in quality is in configs/README.md.
 """
 import argparse
 import csv
@@ -38,6 +44,10 @@ prompt: "{{thing}} {{action}} {{where}} {{when|at noon}}"
 seed: "{{number}}"
 renditions: [preview]
 """
+CACHE = "reuse: {cache: cache.json}\n"
+TRUNK = 'reuse: {cache: cache.json, trunk_steps: 8, trunk_prompt: "."}\n'
+SAVINGS = {"bf16": (PLAIN, ["--dtype", "bf16"]), "int8": (PLAIN, ["--dtype", "int8"]), "cache": (PLAIN + CACHE, ["--dtype", "bf16"]),
+           "trunk": (PLAIN.replace('"{{number}}"', "7") + TRUNK, ["--dtype", "bf16"])}
 
 
 def read_rows(count):
@@ -79,8 +89,9 @@ def prepare(work, rows):
     """A copy of the sample's folder with these rows only, and the plain campaign beside it."""
     campaigns = shutil.copytree(f"{ROOT}/configs", f"{work}/configs") + "/campaigns"
     os.symlink(f"{ROOT}/models", f"{work}/models")
-    with open(f"{campaigns}/plain.yaml", "w", encoding="utf-8") as f:
-        f.write(PLAIN)
+    for name, text in [("plain", PLAIN)] + [(name, text) for name, (text, _) in SAVINGS.items()]:
+        with open(f"{campaigns}/{name}.yaml", "w", encoding="utf-8") as f:
+            f.write(text)
     with open(f"{campaigns}/postcards.csv", "w", newline="", encoding="utf-8") as f:
         table = csv.DictWriter(f, rows[0].keys())
         table.writeheader()
@@ -95,6 +106,7 @@ def main():
     p.add_argument("--rounds", type=int, default=2)
     p.add_argument("--plain", action="store_true", help="one rendition, and nothing personal but the prompt")
     p.add_argument("--program-before", help="another build of ours, run in turn with the first")
+    p.add_argument("--also", type=lambda t: t.split(","), default=[], help="ours with savings, too: bf16,int8,cache,trunk")
     p.add_argument("--alone", action="store_true", help="without diffusers")
     p.add_argument("--script", help="internal: only the diffusers script, into this folder")
     a = p.parse_args()
@@ -103,14 +115,17 @@ def main():
         return
     work = tempfile.mkdtemp()
     campaigns = prepare(work, read_rows(a.rows))
-    ours = {"reelwright": a.program, "before": a.program_before}
+    ours = {"reelwright": a.program, "before": a.program_before} | {name: a.program for name in a.also}
+    if {"cache", "trunk"} & set(a.also):
+        subprocess.run([a.program, "calibrate", f"{campaigns}/plain.yaml", "--bound", "0.03", "--output", f"{campaigns}/cache.json"], check=True)
     took = {name: [] for name in ours if ours[name]} | ({} if a.alone else {"diffusers": []})
     for i in range(a.rounds):
         for name in list(took) if i % 2 == 0 else reversed(took):
             out = f"{work}/{name}-{i}"
             if name in ours:
-                campaign = f"{campaigns}/{'plain' if a.plain else 'postcards'}.yaml"
-                command = [ours[name], "run", campaign, "--out", out, "--workers", str(os.cpu_count()), "--quiet"]
+                campaign = name if name in SAVINGS else "plain" if a.plain else "postcards"
+                command = [ours[name], "run", f"{campaigns}/{campaign}.yaml", "--out", out, "--workers", str(os.cpu_count()), "--quiet",
+                           *SAVINGS.get(name, ("", []))[1]]
             else:
                 os.makedirs(out)
                 command = [sys.executable, os.path.abspath(__file__), "--rows", str(a.rows), "--script", out] + ["--plain"] * a.plain

@@ -178,7 +178,9 @@ Status worker_loop(Link *link, const WorkSettings *settings)
     for (int64_t turn = 0; !failed(status) && !may_leave(&l); turn++) {
         status = provoke_at("ready", NULL, turn);
         if (!failed(status)) status = look_at_tail(&l);
-        if (!failed(status)) status = talk_hear(&l.talk, moment_ms(), l.talk.tail.has_lease ? TAIL_MS : IDLE_MS);
+        /* a worker says that it is there before it waits for a lease */
+        const int wait_ms = turn == 0 ? 0 : l.talk.tail.has_lease ? TAIL_MS : IDLE_MS;
+        if (!failed(status)) status = talk_hear(&l.talk, moment_ms(), wait_ms);
         if (!failed(status) && l.talk.has_lease) status = do_lease(&l);
     }
     if (!failed(status)) status = talk_goodbye(&l.talk);
