@@ -1,5 +1,6 @@
 #include "timeline.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ typedef struct {
         last_end_s;   /* of renders: between them its device should be busy; first 0: it has rendered nothing */
     double busy_s;    /* in that time */
     double busy_to_s; /* counted so far: a shot may be decoded beside the next lease */
+    LeaseRow last; /* a render that is done, until it is known when the worker's next lease was given; lease 0: none */
 } Lane;
 
 typedef struct {
@@ -67,10 +69,12 @@ static void count_busy(Lane *lane, double from, double to)
     if (to > lane->busy_to_s) lane->busy_to_s = to;
 }
 
-/* The stages of a render follow each other and end with it; what comes before them was loading. */
-static void take_render(Timeline *t, Lane *lane, const LeaseRow *r)
+/* The stages of a render follow each other and end with it; what comes before them was loading. A shot that is decoded beside the worker's next
+ * lease is at its end from the moment in which that one is given: its decode_s is processor time alone. next_s: that moment. */
+static void take_render(Timeline *t, Lane *lane, const LeaseRow *r, double next_s)
 {
-    const double decode = r->ended_s - r->decode_s, denoise = decode - r->denoise_s, text = denoise - r->text_s;
+    const double decode = fmin(r->ended_s - r->decode_s, next_s), denoise = decode - r->denoise_s,
+                 text = denoise - r->text_s;
     const double at = text > r->given_s ? text : r->given_s;
     if (t->second) {
         paint(t, lane, LOAD, r->given_s, at);
@@ -87,11 +91,18 @@ static void take_render(Timeline *t, Lane *lane, const LeaseRow *r)
     t->denoise_s += r->denoise_s;
 }
 
+static void take_last(Timeline *t, Lane *lane, double next_s)
+{
+    if (lane->last.lease) take_render(t, lane, &lane->last, next_s);
+    lane->last.lease = 0;
+}
+
 static Status take_lease(void *self, const LeaseRow *r)
 {
     Timeline *t = self;
     if (r->ended_s <= r->given_s) return status_ok(); /* at work, or ended in no time */
     Lane *lane = find_lane(t, r->worker);
+    take_last(t, lane, r->given_s);
     const bool done = strcmp(r->outcome, "done") == 0;
     if (!t->second) {
         t->begin_s = t->begin_s == 0 || r->given_s < t->begin_s ? r->given_s : t->begin_s;
@@ -100,7 +111,7 @@ static Status take_lease(void *self, const LeaseRow *r)
     if (!done)
         paint(t, lane, LOST, r->given_s, r->ended_s);
     else if (r->kind == LEASE_RENDER)
-        take_render(t, lane, r);
+        lane->last = *r; /* its numbers: the texts are gone with the row */
     else if (t->second) {
         paint(t, lane, FINISH, r->given_s, r->ended_s);
         count_busy(lane, r->given_s, r->ended_s);
@@ -210,14 +221,21 @@ static void put_savings(const Timeline *t, const ShotSpec *s, FILE *to)
     free(reused);
 }
 
+static Status take_leases(Timeline *t, Ledger *l)
+{
+    TRY(ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, t}));
+    for (int i = 0; i < t->count; i++) take_last(t, &t->lane[i], INFINITY);
+    return status_ok();
+}
+
 Status timeline_write(Ledger *l, FILE *to)
 {
     Timeline t = {0};
     ShotSpec shot = {0};
-    Status status = ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &t});
+    Status status = take_leases(&t, l);
     for (int i = 0; i < t.count && i < MOST_ROWS; i++) t.lane[i].column = memory_get(COLUMNS, sizeof *t.lane[i].column);
     t.second = true;
-    if (!failed(status) && t.count) status = ledger_read_leases(l, -1, -1, (LeaseSink){take_lease, &t});
+    if (!failed(status) && t.count) status = take_leases(&t, l);
     if (!failed(status)) status = ledger_read_any_shot(l, &shot);
     if (!failed(status) && t.count) {
         fputs("<h2>What the workers did</h2>", to);

@@ -187,6 +187,43 @@ static void test_the_timeline_shows_what_workers_did(void **state)
     close_pages(&p);
 }
 
+/* Denoising from 7 to 9; the shot is at its end beside the next lease from 9 to 13, though it took half a second of processor time. */
+static void test_the_timeline_shows_what_is_decoded_beside_the_next_lease(void **state)
+{
+    (void)state;
+    Pages p = {.folder = fixture_folder(), .campaign = fixture_campaign("summer", 6, 2)};
+    Lease first, second;
+    bool gone;
+    assert_good(ledger_open(p.folder, LEDGER_WRITE, &p.ledger));
+    assert_good(ledger_adopt(p.ledger, p.campaign, 999));
+    assert_good(ledger_begin_epoch(p.ledger, "host", 1, 999));
+    assert_good(ledger_begin(p.ledger, 1000));
+    assert_good(ledger_give_render(p.ledger, 0, "node:7", &first));
+    assert_good(ledger_commit(p.ledger));
+    assert_good(ledger_begin(p.ledger, 1009));
+    assert_good(ledger_give_render(p.ledger, 1, "node:7", &second));
+    assert_good(ledger_commit(p.ledger));
+    const Lease *const order[] = {&first, &second};
+    for (int i = 0; i < 2; i++) {
+        LeaseResult r = fixture_render_result(order[i]);
+        r.decode_s = i ? 3 : 0.5;
+        assert_good(ledger_begin(p.ledger, i ? 1016 : 1013));
+        assert_good(ledger_take_result(p.ledger, &r, &gone));
+        assert_good(ledger_commit(p.ledger));
+        lease_result_clear(&r);
+    }
+    assert_good(report_write(p.ledger, p.folder));
+    char *text = read_text(&p, "report/index.html");
+    /* 800 columns for 16 seconds: loading to the 350th, then denoising, then decoding to the 550th, beside which the next one loads */
+    has(text, "<rect x=190 y=0 width=350 height=16 fill='var(--soft)'/><rect x=540 y=0 width=100 height=16 "
+              "fill='var(--b)'/>");
+    has(text, "its device was busy 100.0 %");
+    free(text);
+    lease_clear(&first);
+    lease_clear(&second);
+    close_pages(&p);
+}
+
 static char *of(const Pages *p, const char *name) { return path_join(p->folder, name); }
 
 static void put_file(const Pages *p, const char *name, const char *text)
@@ -420,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_the_list_has_every_row),
         cmocka_unit_test(test_the_report_escapes_and_explains),
         cmocka_unit_test(test_the_timeline_shows_what_workers_did),
+        cmocka_unit_test(test_the_timeline_shows_what_is_decoded_beside_the_next_lease),
         cmocka_unit_test(test_a_damaged_clip_is_made_again),
         cmocka_unit_test(test_what_left_delivery_comes_back),
         cmocka_unit_test(test_the_other_copy_is_good_enough),
