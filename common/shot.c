@@ -58,6 +58,25 @@ void shot_media_free(ShotMedia **media)
     *media = NULL;
 }
 
+int shot_media_files(const ShotMedia *m, ShotMediaFile list[SHOT_MAX_FILES])
+{
+    ShotMedia *s = (ShotMedia *)(uintptr_t)m; /* whoever has a const one does not write into what it lists */
+    int count = 0;
+    if (!m) return 0;
+    const ShotMediaFile one[] = {{"image", &s->image, 0},
+                                 {"last_image", &s->last_image, 0},
+                                 {"control.video", &s->control_video, 0},
+                                 {"control.mask", &s->control_mask, 0},
+                                 {"audio", &s->audio, 0}};
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+        if (one[i].file->path) list[count++] = one[i];
+    for (int i = 0; i < m->reference_count && i < SHOT_MAX_REFERENCES; i++)
+        list[count++] = (ShotMediaFile){"references", &s->reference[i], m->reference_count > 1 ? i + 1 : 0};
+    for (int i = 0; i < m->lora_count && i < SHOT_MAX_LORAS; i++)
+        list[count++] = (ShotMediaFile){"loras", &s->lora[i].file, m->lora_count > 1 ? i + 1 : 0};
+    return count;
+}
+
 void shot_clear(ShotSpec *s)
 {
     free(s->prompt);

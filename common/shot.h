@@ -62,6 +62,15 @@ void shot_clear(ShotSpec *s); /* frees the texts and the media and zeroes the re
 void shot_copy(ShotSpec *to, const ShotSpec *from);
 ShotMedia *shot_media_copy(const ShotMedia *m); /* NULL of NULL */
 void shot_media_free(ShotMedia **m);
+
+typedef struct {
+    const char *key; /* the campaign's, as "control.video" */
+    ShotFile *file;
+    int number; /* of several with this key, from 1; 0: there is one */
+} ShotMediaFile;
+enum { SHOT_MAX_FILES = 5 + SHOT_MAX_REFERENCES + SHOT_MAX_LORAS };
+/* All files of m (NULL: none), which keeps them -> how many there are. */
+int shot_media_files(const ShotMedia *m, ShotMediaFile list[SHOT_MAX_FILES]);
 void shot_set_sigmas(ShotSpec *s, const char *word); /* "standard" is "" */
 /* SHA-256 of everything that determines the latents (DESIGN: all fields but fps, and the model's hash). Files count by content:
  * where they lie and what they are called changes nothing. Of speech counts what makes the sound, not how long an engine may take.

@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/moment.h"
 #include "common/plural.h"
+#include "common/shell.h"
 #include "coordinator/campaign/length.h"
 
 enum { MOST_TRIALS = 400 };
@@ -187,6 +188,16 @@ static Status check_split(const Estimate *p)
                        workers, p->o->workers ? "" : " in the record; --workers says how many");
 }
 
+/* "TEXT; measure it: `reelwright bench CAMPAIGN OPTION`", with the campaign's own name. */
+static void note_to_measure(Estimate *p, const char *said, const char *option)
+{
+    char *command = shell_suggest("bench", p->campaign->file, NULL),
+         *text = text_format("%s; measure it: `%s%s%s`", said, command, *option ? " " : "", option);
+    note(p, text);
+    free(command);
+    free(text);
+}
+
 static void note_workers(Estimate *p, int workers)
 {
     const Record *r = p->by.record;
@@ -197,12 +208,13 @@ static void note_workers(Estimate *p, int workers)
         return;
     }
     char *text = text_format("%d workers share %g core%s: more than %d of them render no faster together, so the times "
-                             "here are too good, up to %.1f times; measure it: `reelwright bench CAMPAIGN.yaml "
-                             "--workers %d`",
+                             "here are too good, up to %.1f times",
                              workers, cores, cores == 1 ? "" : "s", r->workers > cores ? r->workers : (int)cores,
-                             workers / (r->workers > cores ? r->workers : cores), workers);
-    note(p, text);
+                             workers / (r->workers > cores ? r->workers : cores)),
+         *option = text_format("--workers %d", workers);
+    note_to_measure(p, text, option);
     free(text);
+    free(option);
 }
 
 /* Plans for the workers and groups that the options ask for, and notes it where others were measured. */
@@ -213,10 +225,14 @@ static void ask_for_workers(Estimate *p)
               workers = p->o->workers ? p->o->workers : r->workers;
     p->by.night.group_size = group;
     p->by.night.groups = workers / group > 0 ? workers / group : 1;
-    if (group != r->group_size)
-        note(p, "the record has no groups of that size: each is taken to render as slowly as the record's, which tells "
-                "nothing of what larger "
-                "groups gain; measure it: `reelwright bench CAMPAIGN.yaml --group-size 1,2`");
+    if (group != r->group_size) {
+        char *option = text_format("--workers %d --group-size 1,%d", workers, group > 1 ? group : 2);
+        note_to_measure(p,
+                        "the record has no groups of that size: each is taken to render as slowly as the record's, "
+                        "which tells nothing of what larger groups gain",
+                        option);
+        free(option);
+    }
     if (workers != r->workers) note_workers(p, workers);
 }
 
@@ -230,8 +246,7 @@ static void note_misfits(Estimate *p)
     if (fabs(s.evaluations - 1) > 1e-9)
         note(p, "the record's renders evaluate the transformer another number of times (steps, guidance, cache): "
                 "denoising is scaled by it");
-    if (!model || strcmp(model, p->campaign->model_hash) != 0)
-        note(p, "the record is of another model: make one with `reelwright bench` for this campaign");
+    if (!model || strcmp(model, p->campaign->model_hash) != 0) note_to_measure(p, "the record is of another model", "");
     if (s.renditions != 1) note(p, "the record's clips have another number of renditions: finishes are scaled by it");
 }
 
@@ -241,8 +256,10 @@ static double finisher_bytes(Estimate *p)
     const Record *r = p->by.record;
     if (r->finisher_bytes > 0) return (double)r->finisher_bytes;
     if (p->by.night.finishers > 0)
-        note(p, "the record has no processes that only finish: their memory is a guess, by what finishing took of the "
-                "workers; measure it: `reelwright bench CAMPAIGN.yaml --finishers 1`");
+        note_to_measure(p,
+                        "the record has no processes that only finish: their memory is a guess, by what finishing took "
+                        "of the workers",
+                        "--finishers 1");
     return json_number_value(json_object_get(r->memory_added, "start")) +
            json_number_value(json_object_get(r->memory_added, "finish"));
 }

@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "common/moment.h"
 #include "common/plural.h"
+#include "common/shell.h"
 #include "coordinator/plan/suggest.h"
 
 enum { ENOUGH_STEPS = 8 /* with fewer there is nothing to leave out */ };
@@ -158,8 +159,10 @@ static void suggest_cache(Suggestions *to)
     const Estimate *p = to->estimate;
     const ShotSpec *s = any_shot(p);
     if (!s || p->campaign->reused_steps || s->steps <= ENOUGH_STEPS || p->by.denoise_s <= 0) return;
-    char *text = text_format("`reelwright calibrate`, then reuse: {cache: cache.json}; if %d of %d steps may be reused",
+    char *command = shell_suggest("calibrate", p->campaign->file, NULL),
+         *text = text_format("`%s`, then reuse: {cache: cache.json}; if %d of %d steps may be reused", command,
                              s->steps / 3, s->steps);
+    free(command);
     suggest_less(to, s->steps / 3 / (double)s->steps, text, "");
     free(text);
 }

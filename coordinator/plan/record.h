@@ -23,7 +23,8 @@
  *    "sizes": {"master_bytes", "clip_bytes", "checkpoint_bytes"},         means: of a shot's master, of all files of a clip, of a shot's checkpoint; 0: not known
  *    "gap_s", "run_sd", "worker_sd",                                      night.h
  *    "file_system": {...} (disk.h), "network": {"ranks", "bytes", "median_s", "bytes_per_s"},      null: not measured
- *    "roofline": {"threads", "dtype", "peak_flop_per_s", "peak_bytes_per_s", "operations": [{"name", "flop", "bytes", "s"}]},      null likewise
+ *    "roofline": {"threads", "dtype", "instructions", "peaks": {"fp32", ...}, "peak_bytes_per_s", "operations": [{"name", "dtype", "flop", "bytes",
+ *         "s"}]},      null likewise
  *    "others": [...],                                                     records without others: the same work by other numbers of workers,
  *                                                                         or by groups of another size
  *    "invalid": ["rule that was broken", ...]}

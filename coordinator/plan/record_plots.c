@@ -103,65 +103,97 @@ void record_plot_scaling(FILE *f, const Record *r)
 
 /* ---- roofline ---- */
 
-static void name_operations(FILE *f, const json_t *operations, double peak_flop, double peak_bytes)
+/* Of the type in which an operation multiplies; records were once made with fp32's alone. */
+static double peak_of(const json_t *roofline, const json_t *one)
+{
+    const double peak = member_number(json_object_get(roofline, "peaks"), member_text(one, "dtype", "fp32"), 0);
+    return peak > 0 ? peak : member_number(roofline, "peak_flop_per_s", 0);
+}
+
+static void name_operations(FILE *f, const json_t *roofline, double peak_bytes)
 {
     const json_t *one;
     size_t i;
-    fputs("<div class=wide><table><tr><th><th>operation<th class=n>GFLOP/s<th class=n>GB/s<th class=n>of the roof", f);
-    json_array_foreach(operations, i, one)
+    fputs("<div class=wide><table><tr><th><th>operation<th>type<th class=n>GFLOP/s<th class=n>GB/s<th class=n>of the "
+          "roof",
+          f);
+    json_array_foreach(json_object_get(roofline, "operations"), i, one)
     {
         const double flop = member_number(one, "flop", 0), bytes = member_number(one, "bytes", 0),
                      s = member_number(one, "s", 0);
-        const double roof = fmin(peak_flop, flop / bytes * peak_bytes);
+        const double roof = fmin(peak_of(roofline, one), flop / bytes * peak_bytes);
         fprintf(f, "<tr><td class=n>%zu<td>", i + 1);
         html_put(f, json_string_value(json_object_get(one, "name")));
+        fputs("<td>", f);
+        html_put(f, member_text(one, "dtype", ""));
         fprintf(f, "<td class=n>%.1f<td class=n>%.1f<td class=n>%.0f %%", flop / s / 1e9, bytes / s / 1e9,
                 100 * flop / s / roof);
     }
     fputs("</table></div>", f);
 }
 
+/* "106 GFLOP/s in fp32, 1700 in bf16" */
+static void tell_peaks(FILE *f, const json_t *roofline)
+{
+    json_t *peaks = json_object_get(roofline, "peaks"), *peak;
+    const char *type, *between = "";
+    if (!peaks) fprintf(f, "%.0f GFLOP/s in fp32", member_number(roofline, "peak_flop_per_s", 0) / 1e9);
+    json_object_foreach(peaks, type, peak)
+    {
+        fprintf(f, "%s%.0f GFLOP/s in ", between, json_number_value(peak) / 1e9);
+        html_put(f, type);
+        between = ", ";
+    }
+}
+
 void record_plot_roofline(FILE *f, const json_t *roofline)
 {
     const json_t *operations = json_object_get(roofline, "operations"), *one;
-    const double peak_flop = member_number(roofline, "peak_flop_per_s", 0),
-                 peak_bytes = member_number(roofline, "peak_bytes_per_s", 0);
-    double least_x = 1e9, most_x = 1e-9, least_y = peak_flop, most_y = peak_flop;
+    const double peak_bytes = member_number(roofline, "peak_bytes_per_s", 0);
+    double least_x = 1e9, most_x = 1e-9, least_y = 1e30, most_y = 0, least_peak = 1e30, most_peak = 0;
     size_t i;
-    if (json_array_size(operations) == 0 || peak_flop <= 0 || peak_bytes <= 0) return;
+    if (json_array_size(operations) == 0 || peak_bytes <= 0) return;
     json_array_foreach(operations, i, one)
     {
         const double x = member_number(one, "flop", 0) / member_number(one, "bytes", 0),
-                     y = member_number(one, "flop", 0) / member_number(one, "s", 0);
-        if (!(x > 0 && y > 0)) return; /* no roofline of ours */
+                     y = member_number(one, "flop", 0) / member_number(one, "s", 0), peak = peak_of(roofline, one);
+        if (!(x > 0 && y > 0 && peak > 0)) return; /* no roofline of ours */
         least_x = fmin(least_x, x), most_x = fmax(most_x, x);
-        least_y = fmin(least_y, y), most_y = fmax(most_y, y);
+        least_y = fmin(least_y, y), most_y = fmax(most_y, fmax(y, peak));
+        least_peak = fmin(least_peak, peak), most_peak = fmax(most_peak, peak);
     }
-    const double ridge = peak_flop / peak_bytes;
+    const double from = fmin(least_x, least_peak / peak_bytes) / 2;
     const Plot p = {.f = f,
-                    .x = {fmin(least_x, ridge) / 2, fmax(most_x, ridge) * 2},
-                    .y = {fmin(least_y, peak_bytes * fmin(least_x, ridge) / 2) / 2e9, most_y * 2 / 1e9},
+                    .x = {from, fmax(most_x, most_peak / peak_bytes) * 2},
+                    .y = {fmin(least_y, peak_bytes * from) / 2e9, most_y * 2 / 1e9},
                     .log_x = true,
                     .log_y = true,
                     .x_name = "operations for each byte",
                     .y_name = "GFLOP/s"};
-    const double x[] = {p.x[0], ridge, p.x[1]}, y[] = {p.x[0] * peak_bytes / 1e9, peak_flop / 1e9, peak_flop / 1e9};
-    fprintf(f,
-            "<h2>Roofline</h2><p>What the operations of a denoising step and of decoding reach of what this machine "
-            "could do: %.0f GFLOP/s in fp32 and %.1f GB/s, both measured on "
-            "%d thread%s. Operations and bytes are those of the definition: each operand read once, the result written "
-            "once. Work that stays in the caches can be above "
-            "the sloping line; bf16 and int8 above the level one.</p>",
-            peak_flop / 1e9, peak_bytes / 1e9, (int)member_number(roofline, "threads", 0),
-            plural_s((int64_t)member_number(roofline, "threads", 0)));
+    fputs("<h2>Roofline</h2><p>What the operations of a denoising step and of decoding reach of what this machine "
+          "could do: ",
+          f);
+    tell_peaks(f, roofline);
+    fprintf(
+        f,
+        " and %.1f GB/s, measured on %d thread%s. Operations and bytes are those of the definition: each operand "
+        "read once, the result written once. Work that stays in the caches can be above the sloping line; the level "
+        "line of an operation is that of its type.</p>",
+        peak_bytes / 1e9, (int)member_number(roofline, "threads", 0),
+        plural_s((int64_t)member_number(roofline, "threads", 0)));
     plot_begin(&p);
-    plot_curve(&p, x, y, 3, "#222", false);
+    json_array_foreach(operations, i, one)
+    { /* those of one type have the same */
+        const double peak = peak_of(roofline, one), ridge = peak / peak_bytes;
+        const double x[] = {p.x[0], ridge, p.x[1]}, y[] = {p.x[0] * peak_bytes / 1e9, peak / 1e9, peak / 1e9};
+        plot_curve(&p, x, y, 3, "#222", false);
+    }
     json_array_foreach(operations, i, one)
         plot_number(&p, member_number(one, "flop", 0) / member_number(one, "bytes", 0),
                     member_number(one, "flop", 0) / member_number(one, "s", 0) / 1e9, (int)i + 1, blue,
                     json_string_value(json_object_get(one, "name")));
     plot_end(&p);
-    name_operations(f, operations, peak_flop, peak_bytes);
+    name_operations(f, roofline, peak_bytes);
 }
 
 /* ---- history ---- */

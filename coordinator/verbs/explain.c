@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 
 #include "common/file.h"
+#include "common/finish_spec.h"
 #include "common/foreign.h"
+#include "common/json_member.h"
 #include "common/likeness.h"
 #include "common/moment.h"
 #include "common/options.h"
@@ -22,6 +24,7 @@ typedef struct {
     Snapshot now;
     int64_t shot, clip; /* shot -1: none */
     char key[HASH_TEXT];
+    char *finish; /* the clip's own keys, owned */
     bool found;
 } Explain;
 
@@ -128,6 +131,8 @@ static Status print_clip(void *self, const ClipRow *r)
     e->shot = r->shot;
     e->clip = r->clip;
     snprintf(e->key, sizeof e->key, "%s", r->key);
+    free(e->finish);
+    e->finish = text_copy(r->finish);
     char *not_handed = *r->reason ? NULL : handover_reason(r->result);
     const char *reason = not_handed ? not_handed : r->reason;
     foreign_print(stdout, "clip %s: %s%s%s\n", r->clip_id, r->state, *reason ? ", because: " : "", reason);
@@ -156,28 +161,32 @@ static Status print_files(Ledger *l, int64_t number)
 {
     ShotSpec shot;
     TRY(ledger_read_shot(l, number, &shot));
-    const ShotMedia none = {0}, *m = shot.media ? shot.media : &none;
-    const struct {
-        const char *key;
-        const ShotFile *file;
-        int count;
-        size_t step;
-    } kind[] = {{"image", &m->image, 1, 0},
-                {"last image", &m->last_image, 1, 0},
-                {"reference", m->reference, m->reference_count, sizeof *m->reference},
-                {"control video", &m->control_video, 1, 0},
-                {"control mask", &m->control_mask, 1, 0},
-                {"lora", m->lora ? &m->lora->file : NULL, m->lora_count, sizeof *m->lora}};
-    for (size_t i = 0; i < sizeof kind / sizeof *kind; i++)
-        for (int k = 0; k < kind[i].count; k++) {
-            const ShotFile *f = (const ShotFile *)(const void *)((const char *)kind[i].file + (size_t)k * kind[i].step);
-            char number_text[16] = "";
-            if (kind[i].count > 1) snprintf(number_text, sizeof number_text, " %d", k + 1);
-            if (f->path && !likeness_is(f->path))
-                foreign_print(stdout, "  made of  %s%s: %s\n", kind[i].key, number_text, f->path);
-        }
+    ShotMediaFile list[SHOT_MAX_FILES];
+    const int count = shot_media_files(shot.media, list);
+    for (int i = 0; i < count; i++) {
+        char which[16] = "";
+        if (list[i].number) snprintf(which, sizeof which, " %d", list[i].number);
+        if (!likeness_is(list[i].file->path))
+            foreign_print(stdout, "  made of  %s%s: %s\n", list[i].key, which, list[i].file->path);
+    }
     shot_clear(&shot);
     return status_ok();
+}
+
+/* What is said in the clip: a text, or a recording. */
+static Status print_voice(const Explain *e, Ledger *l)
+{
+    FinishSpec spec;
+    char *campaign = NULL;
+    TRY(ledger_read_finish(l, &campaign));
+    Status status = finish_spec_read(campaign, e->finish, &spec);
+    const json_t *voice = finish_spec_get(&spec, "voice");
+    const char *text = member_text(voice, "text", ""), *file = member_text(voice, "file", "");
+    if (*file && !likeness_is(file)) foreign_print(stdout, "  voice    %s\n", file);
+    if (*text && !*file) foreign_print(stdout, "  voice    says: %s\n", text);
+    finish_spec_clear(&spec);
+    free(campaign);
+    return status;
 }
 
 static Status print_lease(void *self, const LeaseRow *r)
@@ -226,6 +235,7 @@ static Status explain(Explain *e, Ledger *l, const char *clip)
                            e->folder, clip);
     if (e->shot < 0) return status_ok();
     TRY(print_files(l, e->shot));
+    TRY(print_voice(e, l));
     foreign_print(stdout, "attempts\n");
     TRY(ledger_read_leases(l, e->shot, e->clip, (LeaseSink){print_lease, NULL}));
     print_log(e);
@@ -250,5 +260,6 @@ Status verb_explain(int argc, char **argv)
     Status status = explain(&e, l, argv[first + 1]);
     ledger_close(&l);
     snapshot_clear(&e.now);
+    free(e.finish);
     return status;
 }

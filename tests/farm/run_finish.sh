@@ -39,6 +39,7 @@ grep -q '^dead,.*,failed,.*voice: the engine: it ended with status 9: broken' ou
 [ "$(grep -c ',delivered,' out/delivery.csv)" = 3 ] || { cat out/delivery.csv; fail "three clips are delivered"; }
 grep -q '^mute,.*,name;say,cta=[AB],,clips/mute.gif,clips/mute.html,synthetic;label=eu,' out/delivery.csv || fail "the list: $(grep '^mute' out/delivery.csv)"
 grep -q '^anna,.*,say,cta=[AB],clips/anna.vtt,clips/anna.gif,clips/anna.html,' out/delivery.csv || fail "the list: $(grep '^anna' out/delivery.csv)"
+"$PROGRAM" explain out anna >said.txt && grep -q '^  voice    says: ' said.txt || fail "explain does not say what is said: $(cat said.txt)"
 grep -q 'Anna {x} .N %' out/delivery/clips/anna.vtt || fail "anna.vtt"
 grep -q '<h1>Anna {x} .N % .*poster="anna.poster.jpg".* src="anna.web.mp4".* src="anna.mp4".*KI erstellt' out/delivery/clips/anna.html || fail "anna.html"
 

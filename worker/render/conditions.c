@@ -36,34 +36,10 @@ void conditions_hear(MediaPixels *p, float *sound, int64_t samples)
 
 /* ---- hashes ---- */
 
-enum { MAX_FILES = 5 + SHOT_MAX_REFERENCES + SHOT_MAX_LORAS };
-
-typedef struct {
-    const char *key;
-    ShotFile *file;
-} KeyFile;
-
-static int list_files(const ShotMedia *m, KeyFile list[MAX_FILES])
-{
-    ShotMedia *s = (ShotMedia *)(uintptr_t)m; /* whoever only reads gets a const back below */
-    const KeyFile one[] = {{"image", &s->image},
-                           {"last_image", &s->last_image},
-                           {"control.video", &s->control_video},
-                           {"control.mask", &s->control_mask},
-                           {"audio", &s->audio}};
-    int count = 0;
-    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
-        if (one[i].file->path) list[count++] = one[i];
-    for (int i = 0; i < m->reference_count && i < SHOT_MAX_REFERENCES; i++)
-        list[count++] = (KeyFile){"references", &s->reference[i]};
-    for (int i = 0; i < m->lora_count && i < SHOT_MAX_LORAS; i++) list[count++] = (KeyFile){"loras", &s->lora[i].file};
-    return count;
-}
-
 Status conditions_hash(ShotMedia *m)
 {
-    KeyFile list[MAX_FILES];
-    int count = m ? list_files(m, list) : 0;
+    ShotMediaFile list[SHOT_MAX_FILES];
+    int count = shot_media_files(m, list);
     for (int i = 0; i < count; i++)
         TRY(status_at(shot_file_hash(list[i].file->path, list[i].file->sha256), "%s", list[i].key));
     return status_ok();
@@ -71,9 +47,9 @@ Status conditions_hash(ShotMedia *m)
 
 Status conditions_verify(const ShotMedia *m)
 {
-    KeyFile list[MAX_FILES];
+    ShotMediaFile list[SHOT_MAX_FILES];
     char sha256[HASH_TEXT];
-    int count = m ? list_files(m, list) : 0;
+    int count = shot_media_files(m, list);
     for (int i = 0; i < count; i++) {
         const ShotFile *f = list[i].file;
         if (likeness_is(f->path)) continue; /* compared when it is read: it is decrypted once */

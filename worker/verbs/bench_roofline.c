@@ -80,7 +80,8 @@ static void do_rope(Roofline *r)
 static void do_conv(Roofline *r) { op_conv(r->be, r->features, &r->conv); }
 static void do_channels(Roofline *r) { op_channel_norm(r->be, r->features, r->feature_gain, true); }
 
-static Status measure_operation(Roofline *r, const char *name, double flop, double numbers, void (*run)(Roofline *r))
+static Status measure_operation(Roofline *r, const char *name, DType dtype, double flop, double numbers,
+                                void (*run)(Roofline *r))
 {
     const double begin_s = moment_s();
     double least = 1e9;
@@ -93,8 +94,8 @@ static Status measure_operation(Roofline *r, const char *name, double flop, doub
         if (n > 0) least = fmin(least, moment_s() - before_s);
         backend_release(r->be, mark);
     }
-    json_array_append_new(r->list, json_pack("{s:s, s:f, s:f, s:f}", "name", name, "flop", flop, "bytes", 4 * numbers,
-                                             "s", fmax(least, 1e-9)));
+    json_array_append_new(r->list, json_pack("{s:s, s:s, s:f, s:f, s:f}", "name", name, "dtype", dtype_name(dtype),
+                                             "flop", flop, "bytes", 4 * numbers, "s", fmax(least, 1e-9)));
     return status_ok();
 }
 
@@ -102,16 +103,34 @@ static Status measure_all(Roofline *r)
 {
     const double t = (double)r->tokens, d = (double)r->width, f = (double)r->ffn, p = PROMPT_ROWS,
                  c = (double)r->channels, places = (double)(r->places[0] * r->places[1]);
-    TRY(measure_operation(r, "product of attention (q, k, v, out)", 2 * t * d * d, 2 * t * d + d * d, do_square));
-    TRY(measure_operation(r, "product of the feed-forward, GELU", 2 * t * d * f, t * d + t * f + d * f, do_up));
-    TRY(measure_operation(r, "self-attention", 4 * t * t * d, 4 * t * d, do_self));
-    TRY(measure_operation(r, "cross-attention", 4 * t * p * d, 2 * t * d + 2 * p * d, do_cross));
-    TRY(measure_operation(r, "norm and modulation", 9 * t * d, 2 * t * d, do_norm));
-    TRY(measure_operation(r, "norm and rotation of q and k", 7 * t * d, 2 * t * d, do_rope));
-    TRY(measure_operation(r, "convolution 3x3x3 of the decoder", 54 * (FRAMES - 2) * places * c * c,
+    const BackendOptions o = backend_options(r->be);
+    const DType some = o.compute, linear = o.quantized == INT8 ? INT8 : some;
+    TRY(measure_operation(r, "product of attention (q, k, v, out)", linear, 2 * t * d * d, 2 * t * d + d * d,
+                          do_square));
+    TRY(measure_operation(r, "product of the feed-forward, GELU", linear, 2 * t * d * f, t * d + t * f + d * f, do_up));
+    TRY(measure_operation(r, "self-attention", some, 4 * t * t * d, 4 * t * d, do_self));
+    TRY(measure_operation(r, "cross-attention", some, 4 * t * p * d, 2 * t * d + 2 * p * d, do_cross));
+    TRY(measure_operation(r, "norm and modulation", F32, 9 * t * d, 2 * t * d, do_norm));
+    TRY(measure_operation(r, "norm and rotation of q and k", F32, 7 * t * d, 2 * t * d, do_rope));
+    TRY(measure_operation(r, "convolution 3x3x3 of the decoder", some, 54 * (FRAMES - 2) * places * c * c,
                           (2 * FRAMES - 2) * places * c + 27 * c * c, do_conv));
-    return measure_operation(r, "norm and SiLU of the decoder", 8 * FRAMES * places * c, 2 * FRAMES * places * c,
+    return measure_operation(r, "norm and SiLU of the decoder", F32, 8 * FRAMES * places * c, 2 * FRAMES * places * c,
                              do_channels);
+}
+
+/* Of each type in which an operation multiplies. */
+static json_t *measure_peaks(const Roofline *r, int threads)
+{
+    static const DType type[] = {F32, BF16, INT8};
+    const BackendOptions o = backend_options(r->be);
+    char instructions[80];
+    json_t *peaks = json_object();
+    backend_kind(r->be, instructions, sizeof instructions);
+    for (size_t i = 0; i < sizeof type / sizeof *type; i++)
+        if (type[i] == F32 || type[i] == o.compute || type[i] == o.quantized)
+            json_object_set_new(peaks, dtype_name(type[i]),
+                                json_real(bench_peak_flop_per_s(type[i], instructions, threads)));
+    return peaks;
 }
 
 static void set_sizes(Roofline *r, const DitConfig *dit, const VaeConfig *vae, const int64_t latent[3])
@@ -154,10 +173,11 @@ Status bench_roofline(const BackendOptions *backend, const DitConfig *dit, const
         status = make_weights(&r);
         if (!failed(status)) make_operands(&r);
         if (!failed(status)) status = measure_all(&r);
-        *out = json_pack("{s:s, s:i, s:s, s:I, s:f, s:f, s:O}", "stage", "roofline", "threads", threads, "dtype",
-                         backend_dtype(r.be), "tokens", (json_int_t)r.tokens, "peak_flop_per_s",
-                         bench_peak_flop_per_s(threads), "peak_bytes_per_s", bench_peak_bytes_per_s(threads),
-                         "operations", r.list);
+        char instructions[80];
+        *out = json_pack("{s:s, s:i, s:s, s:s, s:I, s:o, s:f, s:O}", "stage", "roofline", "threads", threads, "dtype",
+                         backend_dtype(r.be), "instructions", backend_kind(r.be, instructions, sizeof instructions),
+                         "tokens", (json_int_t)r.tokens, "peaks", measure_peaks(&r, threads), "peak_bytes_per_s",
+                         bench_peak_bytes_per_s(threads), "operations", r.list);
         linear_free(r.be, &r.square);
         linear_free(r.be, &r.up);
         conv_free(r.be, &r.conv);
@@ -171,19 +191,25 @@ Status bench_roofline(const BackendOptions *backend, const DitConfig *dit, const
 
 static void print_roofline(const json_t *j)
 {
-    const double flop_s = json_number_value(json_object_get(j, "peak_flop_per_s")),
-                 bytes_s = json_number_value(json_object_get(j, "peak_bytes_per_s"));
+    const double bytes_s = json_number_value(json_object_get(j, "peak_bytes_per_s"));
+    json_t *peaks = json_object_get(j, "peaks"), *peak;
     const json_t *one;
+    const char *type;
     size_t i;
-    foreign_print(stdout, "peaks of this machine: %.1f GFLOP/s in fp32, %.1f GB/s\n", flop_s / 1e9, bytes_s / 1e9);
+    foreign_print(stdout, "peaks of this machine: ");
+    json_object_foreach(peaks, type, peak)
+        foreign_print(stdout, "%.1f GFLOP/s in %s, ", json_number_value(peak) / 1e9, type);
+    foreign_print(stdout, "%.1f GB/s (%s)\n", bytes_s / 1e9, json_string_value(json_object_get(j, "instructions")));
     json_array_foreach(json_object_get(j, "operations"), i, one)
     {
         const double flop = json_number_value(json_object_get(one, "flop")),
                      bytes = json_number_value(json_object_get(one, "bytes")),
                      s = json_number_value(json_object_get(one, "s"));
-        foreign_print(stdout, "  %-36s %8.1f GFLOP/s %8.1f GB/s, %3.0f %% of the roof\n",
-                      json_string_value(json_object_get(one, "name")), flop / s / 1e9, bytes / s / 1e9,
-                      100 * flop / s / fmin(flop_s, flop / bytes * bytes_s));
+        type = json_string_value(json_object_get(one, "dtype"));
+        const double most = fmin(json_number_value(json_object_get(peaks, type)), flop / bytes * bytes_s);
+        foreign_print(stdout, "  %-36s %s %8.1f GFLOP/s %8.1f GB/s, %3.0f %% of the roof\n",
+                      json_string_value(json_object_get(one, "name")), type, flop / s / 1e9, bytes / s / 1e9,
+                      100 * flop / s / most);
     }
 }
 
