@@ -53,7 +53,8 @@ WORKERS=1 run stopped
 until_true 120 beside stopped decode
 kill -TERM "$LAUNCHER"
 finish 75
-[ "$(leases stopped stopped)" = 2 ] || fail "not both leases were given back"
+# a third one, when the worker was stopped before the coordinator knew of it
+[ "$(leases stopped stopped)" -ge 2 ] || fail "not both leases were given back"
 calm_down
 run stopped
 finish 0
