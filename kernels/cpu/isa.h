@@ -79,7 +79,7 @@ typedef struct {
     const char *name;
     int lanes;     /* numbers in a vector; a panel is twice as wide */
     int tile_rows; /* rows whose sums are in registers at once */
-    int steps;     /* that `product` takes at once: chunks of k are multiples of this */
+    int steps;     /* that `product` takes at once: chunks of k are multiples of this; more than 1: tiles of AMX */
     bool pairs;    /* `product` is of bf16 pairs */
     bool quads;    /* `product` is of fours of int8 */
 

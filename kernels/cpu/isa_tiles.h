@@ -23,8 +23,8 @@
 
 enum {
     TILE = 16, /* rows of a tile, and 32-bit numbers of a row */
-    PIECE_TILES =
-        8 /* of k between returns to the sums: these 16 KiB of the panel stay in the first-level cache for all rows */
+    /* of k between returns to the sums: these 32 KiB of the panel stay in the first-level cache (48 KiB) for all rows, for A passes by it */
+    PIECE_TILES = 16,
 };
 
 #if defined(__AMX_TILE__)
@@ -32,7 +32,9 @@ enum {
 #define TILE_SHAPE_NOW(to)         _tile_storeconfig(to)
 #define TILE_ZERO(t)               _tile_zero(t)
 #define TILE_LOAD(t, from, stride) _tile_loadd(t, from, stride)
-#define TILE_STORE(t, to, stride)  _tile_stored(t, to, stride)
+/* for what this level of cache need not keep */
+#define TILE_LOAD_ONCE(t, from, stride) _tile_stream_loadd(t, from, stride)
+#define TILE_STORE(t, to, stride)       _tile_stored(t, to, stride)
 #if QUADS
 #define TILE_MULTIPLY(sums, a, b) _tile_dpbusd(sums, a, b)
 #else
@@ -74,13 +76,16 @@ static void tiles_shape(int64_t rows, int64_t steps)
 typedef struct { /* of k: `tiles` tiles from step `step` on, in each of the segments [segment, end) */
     int segment, end;
     int64_t step, tiles;
+    int ahead; /* lines of the next piece of the panel to fetch at each step, from `next` on */
+    const char *next;
 } TilePiece;
 
 /* 32 rows, or as many as the shape has, from `row` on; two: more than 16 of them; wide: two vectors of columns */
-INLINE void tiles_block(const IsaProduct *p, const TilePiece *k, int64_t row, bool add, const bool two, const bool wide)
+INLINE void tiles_block(const IsaProduct *p, TilePiece *k, int64_t row, bool add, const bool two, const bool wide)
 {
     const int64_t stride = p->a_stride, b_stride = 4 * LANES * (wide ? 2 : 1), c_stride = 4 * p->c_stride;
     float *const c = p->c + row * p->c_stride, *const lower = c + TILE * p->c_stride;
+    const char *next = k->next;
     if (add) {
         TILE_LOAD(0, c, c_stride);
         if (wide) TILE_LOAD(1, c + TILE, c_stride);
@@ -97,24 +102,31 @@ INLINE void tiles_block(const IsaProduct *p, const TilePiece *k, int64_t row, bo
         const char *b = p->b + (s * p->steps + k->step) * b_stride;
         for (int64_t i = 0; i < k->tiles; i++, a += 4 * TILE, b += TILE * b_stride) {
             TILE_LOAD(6, b, b_stride);
-            TILE_LOAD(4, a, stride);
+            TILE_LOAD_ONCE(4, a, stride);
             if (wide) TILE_LOAD(7, b + 4 * LANES, b_stride);
-            if (two) TILE_LOAD(5, a + TILE * stride, stride);
+            if (two) TILE_LOAD_ONCE(5, a + TILE * stride, stride);
+            for (int line = 0; line < k->ahead; line++, next += 64) __builtin_prefetch(next, 0, 2);
             TILE_MULTIPLY(0, 4, 6);
             if (wide) TILE_MULTIPLY(1, 4, 7);
             if (two) TILE_MULTIPLY(2, 5, 6);
             if (two && wide) TILE_MULTIPLY(3, 5, 7);
         }
     }
+    k->next = next;
     TILE_STORE(0, c, c_stride);
     if (wide) TILE_STORE(1, c + TILE, c_stride);
     if (two) TILE_STORE(2, lower, c_stride);
     if (two && wide) TILE_STORE(3, lower + TILE, c_stride);
 }
 
-/* All rows of [row, end), `high` of them (at most 32) at a time. */
-static void tiles_piece(const IsaProduct *p, const TilePiece *k, int64_t row, int64_t end, int64_t high, bool add)
+/* All rows of [row, end), `high` of them (at most 32) at a time. Meanwhile what follows this piece in memory, the next piece of this panel
+ * or of the next one, comes into the second-level cache: each step of each block of rows asks for its share of lines. */
+static void tiles_piece(const IsaProduct *p, TilePiece *k, int64_t row, int64_t end, int64_t high, bool add)
 {
+    const int64_t blocks = (end - row + high - 1) / high, tile_lines = p->narrow ? TILE : 2 * TILE;
+    k->ahead = (int)((tile_lines + blocks - 1) / blocks);
+    k->next = p->b + (k->segment * p->steps + k->step + (k->end - k->segment) * k->tiles * TILE) * 4 * LANES *
+                         (p->narrow ? 1 : 2);
     for (; row < end; row += high) {
         if (high > TILE && !p->narrow)
             tiles_block(p, k, row, add, true, true);
@@ -136,10 +148,10 @@ static void tiles_rows(const IsaProduct *p, int64_t row, int64_t end, int64_t hi
     if (tiles) tiles_shape(high, TILE);
     for (int s = 0; s < p->segments; s += together)
         for (int64_t i = 0; i < tiles; i += PIECE_TILES, add = true) {
-            const TilePiece k = {.segment = s,
-                                 .end = s + together < p->segments ? s + together : p->segments,
-                                 .step = i * TILE,
-                                 .tiles = tiles - i < PIECE_TILES ? tiles - i : PIECE_TILES};
+            TilePiece k = {.segment = s,
+                           .end = s + together < p->segments ? s + together : p->segments,
+                           .step = i * TILE,
+                           .tiles = tiles - i < PIECE_TILES ? tiles - i : PIECE_TILES};
             tiles_piece(p, &k, row, end, high, add);
         }
     if (!rest) return;

@@ -6,15 +6,19 @@
 #include "kernels/convert.h"
 #include "kernels/cpu/cpu.h"
 
-enum {
-    /* Rows of a block, in register tiles: a chunk of k of them should stay in the second-level cache while panel after
-     * panel goes by, and each panel should meet enough of them to be worth fetching. */
-    MAX_TILES = 20,
-    MIN_TILES = 6,
-    BLOCK_BYTES = 640 << 10,
-    CHUNK_STEPS = 2048, /* of k between returns to the sums: a panel's chunk is 128 to 256 KiB */
-    GROUP_PANELS = 32   /* that one chunk of the rows meets before the next chunk, if there are several */
-};
+/* How a product is cut, so that a block of rows and its sums stay in the second-level cache while panel after panel goes by, and each
+ * panel meets enough rows to be worth fetching. */
+typedef struct {
+    int64_t max_tiles, min_tiles; /* rows of a block, in register tiles */
+    int64_t block_bytes;          /* of a chunk of their k */
+    int64_t chunk_steps;          /* of k between returns to the sums: a panel's chunk is 96 to 256 KiB */
+    int64_t group_panels;         /* that one chunk of the rows meets before the next chunk, if there are several */
+} LinearCut;
+
+/* Tiles of AMX are eight times as fast and can wait for a panel only if it meets many rows; every such processor has 2 MiB. */
+static const LinearCut in_registers = {20, 6, 640 << 10, 2048, 32}, in_tiles = {16, 6, 1300 << 10, 768, 16};
+
+static const LinearCut *linear_cut(const Cpu *c) { return c->isa->steps > 1 ? &in_tiles : &in_registers; }
 
 typedef struct {
     CpuPanels weight;
@@ -99,7 +103,11 @@ static bool linear_in_place(const Cpu *c, const LinearJob *j)
     return cpu_is_operand(c, j->x.dtype, j->in) && (size_t)j->in * dtype_bytes(j->x.dtype) % 4096 != 0;
 }
 
-static int64_t linear_chunks(const Cpu *c, int64_t k) { return (cpu_steps(c, k) + CHUNK_STEPS - 1) / CHUNK_STEPS; }
+static int64_t linear_chunks(const Cpu *c, int64_t k)
+{
+    const int64_t most = linear_cut(c)->chunk_steps;
+    return (cpu_steps(c, k) + most - 1) / most;
+}
 
 /* Steps of a chunk of k: chunks of even size, in whole numbers of what is unpacked or multiplied at once. */
 static int64_t linear_chunk(const Cpu *c, int64_t k)
@@ -111,7 +119,10 @@ static int64_t linear_chunk(const Cpu *c, int64_t k)
 }
 
 /* Panels whose sums are kept while the chunks of k go by. */
-static int64_t linear_group(const Cpu *c, int64_t k) { return linear_chunks(c, k) > 1 ? GROUP_PANELS : 1; }
+static int64_t linear_group(const Cpu *c, int64_t k)
+{
+    return linear_chunks(c, k) > 1 ? linear_cut(c)->group_panels : 1;
+}
 
 /* sums [panels][rows][width] = x[row..] . panels from `panel` to `end`, chunk by chunk of k; a points at the operands. */
 static void linear_sums(const Cpu *c, const LinearJob *j, const CpuLinear *w, int64_t panel, int64_t end, const char *a,
@@ -199,8 +210,9 @@ typedef struct {
 static LinearPlan linear_plan(const Cpu *c, const LinearJob *j, int threads)
 {
     int64_t tile = c->isa->tile_rows, chunk_bytes = linear_stride(c, j->in) / (linear_chunks(c, j->in) + !j->in);
-    int64_t per_block = BLOCK_BYTES / (chunk_bytes * tile);
-    per_block = per_block < MIN_TILES ? MIN_TILES : per_block > MAX_TILES ? MAX_TILES : per_block;
+    const LinearCut *cut = linear_cut(c);
+    int64_t per_block = cut->block_bytes / (chunk_bytes * tile);
+    per_block = per_block < cut->min_tiles ? cut->min_tiles : per_block > cut->max_tiles ? cut->max_tiles : per_block;
     LinearPlan p = {.tiles = (j->rows + tile - 1) / tile, .parts = 1};
     p.panels = cpu_panel_count(c, &j->weight->weight);
     p.blocks = (p.tiles + per_block - 1) / per_block;
@@ -227,7 +239,7 @@ static Status linear_run(Backend *be, const LinearJob *j)
     size_t operands = (size_t)(rows * linear_stride(c, j->in)),
            sums = (size_t)(rows * c->width * linear_group(c, j->in)) * 4;
     if (linear_in_place(c, j)) operands = 0;
-    const int64_t chunk = (CHUNK_STEPS + 4) * cpu_step(c);
+    const int64_t chunk = linear_chunk(c, j->in) * cpu_step(c);
     size_t unpacked = cpu_unpack_bytes(c, &j->weight->weight, chunk),
            more = j->second ? cpu_unpack_bytes(c, &j->second->weight, chunk) : 0;
     if (unpacked < more) unpacked = more; /* two weights of a file may be of two types */

@@ -1,7 +1,7 @@
 /* amx.h - the tile instructions of AMX in C, for processors without them: exactly what Intel's manual says they compute.
  *
  * After the pseudo code of each instruction in the "Intel 64 and IA-32 Architectures Software Developer's Manual", volume 2 (LDTILECFG,
- * STTILECFG, TILERELEASE, TILEZERO, TILELOADD, TILESTORED, TDPBF16PS, TDPBUSD), and volume 1, chapter "Programming with Intel AMX".
+ * STTILECFG, TILERELEASE, TILEZERO, TILELOADD(T1), TILESTORED, TDPBF16PS, TDPBUSD), and volume 1, chapter "Programming with Intel AMX".
  * Where a processor would raise an exception, the program ends with a message. Each thread has tiles of its own, and begins without a shape.
  *
  * Two ways lead here: the product of isa_tiles.h compiled over these functions (isa_wide_tiles.c), which every machine runs; and

@@ -84,7 +84,7 @@ static bool carry_out(const Instruction *i)
         amx_load_shape(i->address + i->stride);
     else if (i->memory && key == 0x491)
         amx_store_shape(i->address + i->stride);
-    else if (i->memory && i->rm == 4 && key == 0x4b3)
+    else if (i->memory && i->rm == 4 && (key == 0x4b3 || key == 0x4b1)) /* 4b1: TILELOADDT1, a hint for the caches */
         amx_load(i->reg, i->address, i->stride);
     else if (i->memory && i->rm == 4 && key == 0x4b2)
         amx_store(i->reg, i->address, i->stride);

@@ -5,6 +5,7 @@
 #define TILE_SHAPE_NOW(to)         amx_store_shape(to)
 #define TILE_ZERO(t)               amx_zero(t)
 #define TILE_LOAD(t, from, stride) amx_load(t, from, stride)
+#define TILE_LOAD_ONCE             TILE_LOAD
 #define TILE_STORE(t, to, stride)  amx_store(t, to, stride)
 #if QUADS
 #define TILE_MULTIPLY(sums, a, b) amx_dpbusd(sums, a, b)
