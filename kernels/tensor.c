@@ -45,3 +45,12 @@ Tensor tensor_rows(Tensor t, int64_t first, int64_t count)
     t.dim[0] = count;
     return t;
 }
+
+int64_t tensor_piece(Tensor t, int64_t most_bytes)
+{
+    int64_t rows = t.dim[0];
+    if (rows < 2) return 1;
+    const int64_t row_bytes = (int64_t)tensor_bytes(t) / rows;
+    while (rows > 1 && (rows * row_bytes > most_bytes || t.dim[0] % rows)) rows--;
+    return rows;
+}

@@ -24,5 +24,8 @@ Tensor tensor_view(void *data, DType dtype, int ndim, const int64_t *dim);
 Tensor tensor_reshape(Tensor t, int ndim,
                       const int64_t *dim);                  /* the same elements; asserts that the count is the same */
 Tensor tensor_rows(Tensor t, int64_t first, int64_t count); /* a slice of the outermost dimension, no copy */
+/* How many rows of t (slices of the outermost dimension) to take at a time, so that they stay within most_bytes and every piece has as many:
+ * the largest such number, at least 1. */
+int64_t tensor_piece(Tensor t, int64_t most_bytes);
 
 #endif

@@ -133,6 +133,9 @@ static bool cheapest_grid(const Frame *f, int64_t bound_bytes, Tiles *out, int64
 
 enum { MOST_LATENTS = 4, WIDE_SHARE = 4 /* the part of the bound that frames together may take */ };
 
+/* cuDNN's tensors have less than 2^31 numbers. A piece is fp32, and a time convolution makes two numbers of each. */
+static const int64_t most_piece_bytes = ((int64_t)4 << 30) - 4;
+
 /* Of tiles, each latent frame comes from a file. */
 static VaePace widest_pace(const Frame *f, const Tiles *t, int64_t bound_bytes)
 {
@@ -146,6 +149,7 @@ static VaePace widest_pace(const Frame *f, const Tiles *t, int64_t bound_bytes)
         if (weights + work > bound_bytes / WIDE_SHARE) break;
         best = next;
     }
+    if (best.piece_bytes > most_piece_bytes) best.piece_bytes = most_piece_bytes;
     return best;
 }
 

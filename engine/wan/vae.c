@@ -132,13 +132,7 @@ static Tensor mid_block(VaeStream *s, Tensor x)
 
 /* How many frames of x take the next part together: several large ones need several times the memory, several small ones keep the
  * processor busier. All pieces are of one size, because cuDNN makes a plan for each. */
-static int64_t piece_of(const VaeStream *s, Tensor x)
-{
-    const int64_t frame_bytes = (int64_t)tensor_bytes(tensor_rows(x, 0, 1));
-    int64_t frames = x.dim[0];
-    while (frames > 1 && (frames * frame_bytes > s->piece_bytes || x.dim[0] % frames)) frames--;
-    return frames;
-}
+static int64_t piece_of(const VaeStream *s, Tensor x) { return tensor_piece(x, s->piece_bytes); }
 
 static Tensor head_input(VaeStream *s, Tensor x) { return normed_with_history(s, s->v->out_slot, s->v->norm_out, x); }
 

@@ -372,20 +372,11 @@ Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out) { return conv
 
 Status cuda_conv_add(Backend *be, Tensor acc, Tensor x, const Conv *c) { return conv_run(be, x, c, acc, true); }
 
-/* So many frames at a time that the phases of all stay below MATRIX_BYTES, and the same number each time: one plan. */
-static int64_t frames_at_once(Tensor phases)
-{
-    int64_t frames = phases.dim[0];
-    const int64_t frame_bytes = (int64_t)tensor_bytes(tensor_rows(phases, 0, 1));
-    while (frames > 1 && (frames * frame_bytes > MATRIX_BYTES || phases.dim[0] % frames)) frames--;
-    return frames;
-}
-
-/* Of x, or as many of its frames as come at once. */
+/* Of x, or as many of its frames as come at once: the same number each time, so that there is one plan. */
 static Tensor phases_shape(Tensor x, const Conv *c)
 {
     Tensor t = tensor_view(NULL, F32, 4, (int64_t[]){x.dim[0], x.dim[1] + 1, x.dim[2] + 1, PHASES * c->out});
-    t.dim[0] = frames_at_once(t);
+    t.dim[0] = tensor_piece(t, MATRIX_BYTES);
     return t;
 }
 
