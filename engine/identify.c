@@ -12,6 +12,7 @@
 #include "engine/wan/dit.h"
 #include "engine/wan/vae.h"
 #include "engine/wan/vision.h"
+#include "engine/weights/names.h"
 #include "engine/weights/safetensors.h"
 
 enum { HEAD = 128, PATCH_VOLUME = 4, MOST_TYPES = 8 }; /* of all published transformers */
@@ -36,6 +37,16 @@ static const StoredTensor *either(const Safetensors *s, const char *a, const cha
 {
     const StoredTensor *t = ending(s, a);
     return t ? t : ending(s, b);
+}
+
+/* A tensor of UMT5 by the name that diffusers gives it, or one of its other two. */
+static const StoredTensor *text_tensor(const Safetensors *s, const char *name)
+{
+    const StoredTensor *t = ending(s, name);
+    char published[NAMES_MOST];
+    for (int other = 0; other < 2 && !t; other++)
+        if (names_published(name, other, published, sizeof published)) t = ending(s, published);
+    return t;
 }
 
 static bool has_part(const Safetensors *s, const char *part)
@@ -156,14 +167,14 @@ static void look_at_dit(const char *path, const Safetensors *s, Identified *out)
 
 static void look_at_text(const char *path, const Safetensors *s, Identified *out)
 {
-    const StoredTensor *table = either(s, "shared.weight", "token_embd.weight");
-    const StoredTensor *q = either(s, "encoder.block.0.layer.0.SelfAttention.q.weight", "enc.blk.0.attn_q.weight");
-    const StoredTensor *bias = either(s, "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-                                      "enc.blk.0.attn_rel_b.weight");
-    const StoredTensor *up =
-        either(s, "encoder.block.0.layer.1.DenseReluDense.wi_0.weight", "enc.blk.0.ffn_gate.weight");
-    const int gguf = count_of(s, "enc.blk."), heads = dim(bias, 1),
-              layers = gguf ? gguf : count_of(s, "encoder.block.");
+    const StoredTensor *table = text_tensor(s, "shared.weight");
+    const StoredTensor *q = text_tensor(s, "encoder.block.0.layer.0.SelfAttention.q.weight");
+    const StoredTensor *bias = text_tensor(s, "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
+    const StoredTensor *up = text_tensor(s, "encoder.block.0.layer.1.DenseReluDense.wi_0.weight");
+    const int heads = dim(bias, 1);
+    int layers = count_of(s, "encoder.block.");
+    if (!layers) layers = count_of(s, "enc.blk.");
+    if (!layers) layers = count_of(s, "blocks.");
     if (!table) table = ending(s, "encoder.embed_tokens.weight");
     const TextConfig c = {.vocab_size = dim(table, 0),
                           .d_model = dim(table, 1),
@@ -303,13 +314,20 @@ Status identify_file(const char *path, Identified *out)
     TRY(safetensors_open_file(path, &s));
     count_types(s, out);
     const char *part = "";
-    if (has_part(s, "lora_") || has_part(s, ".lora.") || ending(s, "diff") || ending(s, "diff_b")) {
+    const StoredTensor *t;
+    const char *kind = adapters_other_kind(s, &t);
+    if (kind) {
+        part = "adapter";
+        snprintf(out->model, sizeof out->model, "an adapter of %d tensors: %s", safetensors_count(s), kind);
+        snprintf(out->fault, sizeof out->fault, "tensor \"%s\" belongs to %s; expected LoRA (lora_A and lora_B)",
+                 t->name, kind);
+    } else if (has_part(s, "lora_") || has_part(s, ".lora.") || ending(s, "diff") || ending(s, "diff_b")) {
         part = "adapter";
         snprintf(out->model, sizeof out->model, "a low-rank adapter (LoRA) of %d tensors", safetensors_count(s));
     } else if (either(s, "blocks.0.attn1.to_q.weight", "blocks.0.self_attn.q.weight")) {
         part = "transformer";
         look_at_dit(path, s, out);
-    } else if (has_part(s, "SelfAttention") || has_part(s, "enc.blk.")) {
+    } else if (has_part(s, "SelfAttention") || has_part(s, "enc.blk.") || has_part(s, ".pos_embedding.embedding.")) {
         part = "text_encoder";
         look_at_text(path, s, out);
     } else if (has_part(s, "embeddings.class_embedding")) {

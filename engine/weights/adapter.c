@@ -46,6 +46,7 @@ static const char *const up_ends[] = {".lora_B.weight", ".lora_up.weight", ".lor
 static const char *const alpha_ends[] = {".alpha", NULL};
 static const char *const diff_ends[] = {".diff", NULL};
 static const char *const diff_b_ends[] = {".diff_b", NULL};
+static const char *const diff_m_ends[] = {".diff_m", NULL};
 static const char *const bias_ends[] = {".lora_B.bias", ".lora_up.bias", ".lora_B.default.bias", NULL};
 
 static const StoredTensor *find_end(const Adapter *a, const char *stem, const char *const *end)
@@ -102,6 +103,18 @@ static bool ends_in(const char *text, const char *end)
     return n > m && strcmp(text + n - m, end) == 0;
 }
 
+/* LightX2V's name of a difference of "blocks.0.modulation" is "blocks.0.diff_m". */
+static bool find_modulation(const Adapter *a, const char *published, Term *out)
+{
+    char stem[NAMES_MOST + 32];
+    if (!ends_in(published, ".modulation")) return false;
+    snprintf(stem, sizeof stem, "diffusion_model.%s", published);
+    *strrchr(stem, '.') = 0;
+    out->diff = find_end(a, stem, diff_m_ends);
+    if (!out->diff) out->diff = find_end(a, stem + strlen("diffusion_model."), diff_m_ends);
+    return out->diff != NULL;
+}
+
 static bool find_term(const Adapter *a, const char *tensor, Term *out)
 {
     char module[NAMES_MOST], published[NAMES_MOST];
@@ -110,7 +123,8 @@ static bool find_term(const Adapter *a, const char *tensor, Term *out)
     if ((size_t)snprintf(module, sizeof module, "%s", tensor) >= sizeof module) return false;
     if (bias || ends_in(tensor, ".weight")) *strrchr(module, '.') = 0;
     if (find_spelled(a, module, bias, out)) return true;
-    return names_published(module, false, published, sizeof published) && find_spelled(a, published, bias, out);
+    if (!names_published(module, false, published, sizeof published)) return false;
+    return find_spelled(a, published, bias, out) || find_modulation(a, published, out);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
@@ -135,7 +149,7 @@ static const json_t *setting(const Adapter *a, const char *key)
     return found ? found : json_object_get(a->settings, key);
 }
 
-static Status refuse_kinds(const Adapter *a, const char *path)
+const char *adapters_other_kind(const Safetensors *file, const StoredTensor **tensor)
 {
     static const struct {
         const char *part, *kind;
@@ -144,13 +158,27 @@ static Status refuse_kinds(const Adapter *a, const char *path)
                  {"hada_w1", "LoHa"},
                  {"lokr_w1", "LoKr"},
                  {"oft_blocks", "OFT"},
+                 {"boft_R", "BOFT"},
+                 {"oft_R", "OFT"},
+                 {"vera_lambda", "VeRA"},
+                 {"ia3_l", "IA3"},
                  {"lora_mid", "LoCon with a middle"},
                  {"lora_embedding_", "an embedding's LoRA"}};
-    for (int i = 0; i < safetensors_count(a->file); i++)
-        for (size_t k = 0; k < sizeof other / sizeof *other; k++)
-            if (strstr(safetensors_at(a->file, i)->name, other[k].part))
-                return status_fail(ERR_INPUT, "%s: tensor \"%s\" belongs to %s; expected LoRA (lora_A and lora_B)",
-                                   path, safetensors_at(a->file, i)->name, other[k].kind);
+    for (int i = 0; i < safetensors_count(file); i++)
+        for (size_t k = 0; k < sizeof other / sizeof *other; k++) {
+            *tensor = safetensors_at(file, i);
+            if (strstr((*tensor)->name, other[k].part)) return other[k].kind;
+        }
+    return NULL;
+}
+
+static Status refuse_kinds(const Adapter *a, const char *path)
+{
+    const StoredTensor *t;
+    const char *kind = adapters_other_kind(a->file, &t);
+    if (kind)
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" belongs to %s; expected LoRA (lora_A and lora_B)", path,
+                           t->name, kind);
     if (json_is_true(setting(a, "use_dora")))
         return status_fail(ERR_INPUT, "%s: its settings say use_dora; expected LoRA without it", path);
     return status_ok();
@@ -262,8 +290,8 @@ static void claim(Adapter *a, const StoredTensor *t)
 static Status check_numbers(const StoredTensor *t)
 {
     if (!stored_is_number(t->type))
-        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16 or F16", t->file, t->name,
-                           t->type_name);
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16, F16 or fp8", t->file,
+                           t->name, t->type_name);
     const int64_t bad = stored_find_infinite(t);
     if (bad < 0) return status_ok();
     return status_fail(ERR_INPUT,
@@ -279,7 +307,8 @@ static Status claim_one(Adapter *a, const char *tensor, Tensor shape)
     if (!find_term(a, tensor, &term)) return status_ok();
     const StoredTensor *const used[] = {term.down, term.up, term.alpha, term.bias, term.diff};
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
-        if (used[i]) TRY(check_numbers(used[i]));
+        const bool whole = used[i] && used[i] == term.alpha && used[i]->type == STORED_I64; /* as kohya writes it */
+        if (used[i] && !whole) TRY(check_numbers(used[i]));
         claim(a, used[i]);
     }
     if (!ends_in(tensor, ".bias")) {
@@ -328,6 +357,11 @@ static Status check_claimed(const Adapter *a)
     if (!first) return status_ok();
     if (unmatched > 1) snprintf(more, sizeof more, ", as do %d more of its %d", unmatched - 1, count);
     stored_shape_text(first->ndim, first->dim, has);
+    if (strstr(first->name, "text_encoder") || strstr(first->name, "lora_te"))
+        return status_fail(ERR_INPUT,
+                           "%s: tensor \"%s\" changes the text encoder, which this program leaves as it is; expected a "
+                           "LoRA of the transformer alone",
+                           first->file, first->name);
     return status_fail(
         ERR_INPUT,
         "%s: tensor \"%s\" %s matches nothing in this model%s; expected a LoRA made for this model, with "
@@ -363,20 +397,27 @@ static const json_t *alpha_of_module(const json_t *patterns, const char *module)
     return NULL;
 }
 
+static double read_alpha(const StoredTensor *t)
+{
+    float number;
+    int64_t whole;
+    if (t->type == STORED_I64) return (double)*(int64_t *)memcpy(&whole, t->data, sizeof whole);
+    stored_to_float(t, 1, &number);
+    return number;
+}
+
 /* alpha / R, or alpha / sqrt(R) where PEFT was set to "rsLoRA". */
 static double rank_scale(const Adapter *a, const Term *term)
 {
     const double rank = (double)term->down->dim[0];
     double alpha = rank;
-    float *own = term->alpha ? read_floats(term->alpha) : NULL;
     const json_t *pattern = alpha_of_module(setting(a, "alpha_pattern"), term->module);
-    if (own)
-        alpha = own[0];
+    if (term->alpha)
+        alpha = read_alpha(term->alpha);
     else if (json_is_number(pattern))
         alpha = json_number_value(pattern);
     else if (json_is_number(setting(a, "lora_alpha")))
         alpha = json_number_value(setting(a, "lora_alpha"));
-    free(own);
     return json_is_true(setting(a, "use_rslora")) ? alpha / sqrt(rank) : alpha / rank;
 }
 
@@ -419,8 +460,23 @@ static Status add_diff(const StoredTensor *diff, double factor, float *weight)
     return status_ok();
 }
 
+/* Finite numbers of a file may make infinite ones, by their product, or by the scale. So may
+ * what is larger than any weight is: two such numbers' product is. */
+static Status check_merged(const char *file, const char *tensor, Tensor shape, const float *weight)
+{
+    const int64_t count = tensor_count(shape);
+    int fit = 1;
+    for (int64_t i = 0; i < count; i++) fit &= fabsf(weight[i]) < 1e18f; /* false of NaN, too */
+    if (fit) return status_ok();
+    return status_fail(ERR_INPUT,
+                       "%s: merged, it makes numbers of \"%s\" too large or infinite; give a smaller scale, or another "
+                       "version of it",
+                       file, tensor);
+}
+
 Status adapters_apply(Adapters *a, const char *tensor, Tensor shape, float *weight)
 {
+    const char *last = NULL; /* that changed it */
     Term term;
     for (int i = 0; a && i < a->count; i++) {
         const Adapter *one = &a->adapter[i];
@@ -429,6 +485,7 @@ Status adapters_apply(Adapters *a, const char *tensor, Tensor shape, float *weig
         if (term.bias) TRY(add_diff(term.bias, one->scale * rank_scale(one, &term), weight));
         if (term.up) TRY(add_product(a->be, &term, shape, one->scale * rank_scale(one, &term), weight));
         if (term.diff) TRY(add_diff(term.diff, one->scale, weight));
+        last = safetensors_at(one->file, 0)->file;
     }
-    return status_ok();
+    return last ? check_merged(last, tensor, shape, weight) : status_ok();
 }

@@ -144,7 +144,7 @@ static bool put_vae_half(const char *half, const char *name, bool other, char *o
     return put_stage(half, name, other, out, room);
 }
 
-/* ---- UMT5, as llama.cpp's converter calls its parts ---- */
+/* ---- UMT5, as llama.cpp's converter calls its parts, and as Wan's publishers do ---- */
 
 static const NamePair text_block[] = {
     {"0.layer_norm", "attn_norm"},       {"0.SelfAttention.q", "attn_q"},
@@ -160,15 +160,34 @@ static const NamePair text_root[] = {
     {"encoder.final_layer_norm", "enc.output_norm"},
 };
 
-static bool put_text(const char *name, char *out, size_t room)
+static const NamePair text_block_wan[] = {
+    {"0.layer_norm", "norm1"},
+    {"0.SelfAttention.q", "attn.q"},
+    {"0.SelfAttention.k", "attn.k"},
+    {"0.SelfAttention.v", "attn.v"},
+    {"0.SelfAttention.o", "attn.o"},
+    {"0.SelfAttention.relative_attention_bias", "pos_embedding.embedding"},
+    {"1.layer_norm", "norm2"},
+    {"1.DenseReluDense.wi_0", "ffn.gate.0"},
+    {"1.DenseReluDense.wi_1", "ffn.fc1"},
+    {"1.DenseReluDense.wo", "ffn.fc2"},
+};
+
+static const NamePair text_root_wan[] = {
+    {"shared", "token_embedding"},
+    {"encoder.embed_tokens", "token_embedding"},
+    {"encoder.final_layer_norm", "norm"},
+};
+
+static bool put_text(const char *name, bool wan, char *out, size_t room)
 {
     int layer, used = 0;
-    const NamePair *pair = find_pair(name, PAIRS(text_root));
+    const NamePair *pair = wan ? find_pair(name, PAIRS(text_root_wan)) : find_pair(name, PAIRS(text_root));
     if (pair) return (size_t)snprintf(out, room, "%s%s", pair->published, name + strlen(pair->diffusers)) < room;
     if (sscanf(name, "encoder.block.%d.layer.%n", &layer, &used) != 1 || !used) return false;
-    pair = find_pair(name + used, PAIRS(text_block));
+    pair = wan ? find_pair(name + used, PAIRS(text_block_wan)) : find_pair(name + used, PAIRS(text_block));
     if (!pair) return false;
-    return (size_t)snprintf(out, room, "enc.blk.%d.%s%s", layer, pair->published,
+    return (size_t)snprintf(out, room, "%s.%d.%s%s", wan ? "blocks" : "enc.blk", layer, pair->published,
                             name + used + strlen(pair->diffusers)) < room;
 }
 
@@ -176,7 +195,7 @@ static bool put_text(const char *name, char *out, size_t room)
 
 bool names_published(const char *diffusers, bool other, char *out, size_t room)
 {
-    if (put_text(diffusers, out, room)) return true;
+    if (put_text(diffusers, other, out, room)) return true;
     if (strncmp(diffusers, "encoder.", 8) == 0) return put_vae_half("encoder", diffusers + 8, other, out, room);
     if (strncmp(diffusers, "decoder.", 8) == 0) return put_vae_half("decoder", diffusers + 8, other, out, room);
     const size_t prefix = block_prefix(diffusers);

@@ -12,9 +12,9 @@
 
 enum { NAMES_MOST = 320 /* bytes of a name, with its end */ };
 
-/* The publishers' name of a module or of a tensor (".weight", ".bias" stay), of the transformer or the autoencoder, or the text encoder's
- * in GGUF files (llama.cpp's gguf-py/gguf/tensor_mapping.py); false: it has none,
- * or is too long. Two autoencoders call their parts by different names and diffusers by the same: `other` asks for Wan2.2's. */
+/* The publishers' name of a module or of a tensor (".weight", ".bias" stay), of the transformer, the autoencoder or the text encoder; false: it has none,
+ * or is too long. Two of these have two names: `other` asks for those of Wan2.2's autoencoder instead of Wan2.1's, and for the publishers' names of
+ * the text encoder (Wan2.1 wan/modules/t5.py) instead of those in GGUF files (llama.cpp's gguf-py/gguf/tensor_mapping.py). */
 bool names_published(const char *diffusers, bool other, char *out, size_t room);
 
 #endif

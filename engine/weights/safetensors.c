@@ -37,10 +37,10 @@ static const struct {
     StoredType type;
     size_t bits;
 } stored_types[] = {
-    {"F32", STORED_F32, 32},   {"BF16", STORED_BF16, 16}, {"F16", STORED_F16, 16},      {"I64", STORED_I64, 64},
-    {"F64", STORED_OTHER, 64}, {"I32", STORED_OTHER, 32}, {"I16", STORED_OTHER, 16},    {"I8", STORED_OTHER, 8},
-    {"U8", STORED_OTHER, 8},   {"BOOL", STORED_OTHER, 8}, {"U16", STORED_OTHER, 16},    {"U32", STORED_OTHER, 32},
-    {"U64", STORED_OTHER, 64}, {"F8_E4M3", STORED_F8, 8}, {"F8_E5M2", STORED_OTHER, 8},
+    {"F32", STORED_F32, 32},   {"BF16", STORED_BF16, 16}, {"F16", STORED_F16, 16},        {"I64", STORED_I64, 64},
+    {"F64", STORED_OTHER, 64}, {"I32", STORED_OTHER, 32}, {"I16", STORED_OTHER, 16},      {"I8", STORED_OTHER, 8},
+    {"U8", STORED_OTHER, 8},   {"BOOL", STORED_OTHER, 8}, {"U16", STORED_OTHER, 16},      {"U32", STORED_OTHER, 32},
+    {"U64", STORED_OTHER, 64}, {"F8_E4M3", STORED_F8, 8}, {"F8_E5M2", STORED_F8_E5M2, 8},
 };
 
 /* ---- one tensor's entry --------------------------------------------------------------------------------------------- */

@@ -177,11 +177,11 @@ void stored_block(StoredType type, int64_t *numbers, size_t *bytes)
         int64_t numbers;
         size_t bytes;
     } block[] = {[STORED_F32] = {1, 4},        [STORED_BF16] = {1, 2},       [STORED_F16] = {1, 2},
-                 [STORED_F8] = {1, 1},         [STORED_I64] = {1, 8},        [STORED_Q4_0] = {SMALL, 18},
-                 [STORED_Q4_1] = {SMALL, 20},  [STORED_Q5_0] = {SMALL, 22},  [STORED_Q5_1] = {SMALL, 24},
-                 [STORED_Q8_0] = {SMALL, 34},  [STORED_Q2_K] = {SUPER, 84},  [STORED_Q3_K] = {SUPER, 110},
-                 [STORED_Q4_K] = {SUPER, 144}, [STORED_Q5_K] = {SUPER, 176}, [STORED_Q6_K] = {SUPER, 210},
-                 [STORED_OTHER] = {1, 1}};
+                 [STORED_F8] = {1, 1},         [STORED_F8_E5M2] = {1, 1},    [STORED_I64] = {1, 8},
+                 [STORED_Q4_0] = {SMALL, 18},  [STORED_Q4_1] = {SMALL, 20},  [STORED_Q5_0] = {SMALL, 22},
+                 [STORED_Q5_1] = {SMALL, 24},  [STORED_Q8_0] = {SMALL, 34},  [STORED_Q2_K] = {SUPER, 84},
+                 [STORED_Q3_K] = {SUPER, 110}, [STORED_Q4_K] = {SUPER, 144}, [STORED_Q5_K] = {SUPER, 176},
+                 [STORED_Q6_K] = {SUPER, 210}, [STORED_OTHER] = {1, 1}};
     *numbers = block[type].numbers;
     *bytes = block[type].bytes;
 }
@@ -198,6 +198,15 @@ static void plain_to_float(const uint8_t *from, DType type, int64_t count, float
     }
 }
 
+static void from_e5m2(const uint8_t *from, int64_t count, float *to)
+{
+    uint16_t half[256];
+    float value[256];
+    for (int i = 0; i < 256; i++) half[i] = (uint16_t)(i << 8);
+    convert_to_float(half, F16, 256, value);
+    for (int64_t i = 0; i < count; i++) to[i] = value[from[i]];
+}
+
 void stored_to_float(const StoredTensor *t, float factor, float *to)
 {
     const int64_t count = stored_count(t);
@@ -206,6 +215,8 @@ void stored_to_float(const StoredTensor *t, float factor, float *to)
     stored_block(t->type, &numbers, &bytes);
     if (t->type == STORED_F8)
         for (int64_t i = 0; i < count; i++) to[i] = convert_e4m3_to_float(((const uint8_t *)t->data)[i]);
+    else if (t->type == STORED_F8_E5M2)
+        from_e5m2(t->data, count, to);
     else if (numbers > 1)
         for (int64_t i = 0; i < count / numbers; i++)
             from_block(t->type, (const uint8_t *)t->data + (size_t)i * bytes, to + i * numbers);
@@ -235,6 +246,9 @@ int64_t stored_find_infinite(const StoredTensor *t)
     } else if (t->type == STORED_F8) {
         for (int64_t i = 0; i < count; i++)
             if ((((const uint8_t *)t->data)[i] & 0x7f) == 0x7f) return i; /* e4m3 has no infinity */
+    } else if (t->type == STORED_F8_E5M2) {
+        for (int64_t i = 0; i < count; i++)
+            if ((((const uint8_t *)t->data)[i] & 0x7c) == 0x7c) return i;
     }
     return -1;
 }

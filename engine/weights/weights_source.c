@@ -85,9 +85,8 @@ static Status check_shape(const StoredTensor *t, Tensor want)
                            wants);
     }
     if (!stored_is_number(t->type))
-        return status_fail(ERR_INPUT,
-                           "%s: tensor \"%s\" is of type %s, expected F32, BF16, F16, F8_E4M3 or a block type", t->file,
-                           t->name, t->type_name);
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16, F16, fp8 or a block type",
+                           t->file, t->name, t->type_name);
     return status_ok();
 }
 

@@ -98,7 +98,9 @@ static void refuses_numbers_that_are_none(void **state)
         uint32_t bad[2], fine;
     } kind[] = {{"F32", 4, {0x7fc00000, 0xff800000}, 0x7f7fffff},
                 {"BF16", 2, {0x7fc0, 0xff80}, 0x7f7f},
-                {"F16", 2, {0x7e00, 0xfc00}, 0x7bff}};
+                {"F16", 2, {0x7e00, 0xfc00}, 0x7bff},
+                {"F8_E4M3", 1, {0x7f, 0xff}, 0x7e},
+                {"F8_E5M2", 1, {0x7e, 0xfc}, 0x7b}};
     Engine *e = NULL;
     assert_false(failed(engine_open_headers(MODEL, &e)));
     for (size_t i = 0; i < 2 * sizeof kind / sizeof *kind; i++) {
@@ -274,6 +276,54 @@ static void scales_as_peft_does(void **state)
     for (int i = 0; i < 5; i++) unlink(file[i]);
 }
 
+static void write_end(const char *path, const void *number, size_t bytes)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, -(long)bytes, SEEK_END), 0);
+    assert_int_equal(fwrite(number, bytes, 1, f), 1);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* alpha as a whole number is the same number; a modulation's difference has two names; finite numbers that merge into infinite ones
+ * are refused with the file's and the weight's name. */
+static void merges_as_tools_write(void **state)
+{
+    (void)state;
+    float one[2048] = {0}, other[2048] = {0}, plain[2048] = {0};
+    const char *pair = Q ".lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1,64],\"data_offsets\":[0,256]}," Q
+                         ".lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[64,1],\"data_offsets\":[256,512]},";
+    char *whole = text_format("{%s" Q ".alpha\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[512,520]}}", pair),
+         *real = text_format("{%s" Q ".alpha\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[512,516]}}", pair);
+    Engine *e = open_model();
+    render(e, plain);
+    write_file("whole", whole, 130);
+    write_end("whole", &(int64_t){3}, sizeof(int64_t));
+    write_file("real", real, 129);
+    write_end("real", &(float){3}, sizeof(float));
+    render_with(e, &(EngineAdapter){"whole", 1, ADAPTER_BOTH}, 1, one);
+    render_with(e, &(EngineAdapter){"real", 1, ADAPTER_BOTH}, 1, other);
+    assert_memory_equal(one, other, sizeof one);
+    assert_memory_not_equal(one, plain, sizeof one);
+    write_file("whole",
+               "{\"diffusion_model.blocks.0.diff_m\":{\"dtype\":\"F32\",\"shape\":[1,6,64],\"data_offsets\":[0,1536]}}",
+               384);
+    write_file("real",
+               "{\"blocks.0.modulation.diff\":{\"dtype\":\"F32\",\"shape\":[1,6,64],\"data_offsets\":[0,1536]}}", 384);
+    render_with(e, &(EngineAdapter){"whole", 1, ADAPTER_BOTH}, 1, one);
+    render_with(e, &(EngineAdapter){"real", 1, ADAPTER_BOTH}, 1, other);
+    assert_memory_equal(one, other, sizeof one);
+    assert_memory_not_equal(one, plain, sizeof one);
+    Status s = engine_set_adapters(e, &(EngineAdapter){"real", 1e30, ADAPTER_BOTH}, 1);
+    assert_int_equal(s.err, ERR_INPUT);
+    assert_non_null(strstr(s.message, "real: merged, it makes numbers of \"blocks.0.scale_shift_table\""));
+    engine_close(&e);
+    unlink("whole");
+    unlink("real");
+    free(whole);
+    free(real);
+}
+
 static void comes_off_again(void **state)
 {
     (void)state;
@@ -370,6 +420,22 @@ static void knows_the_publishers_names(void **state)
         assert_true(names_published(pair[i][0], false, name, sizeof name));
         assert_string_equal(name, pair[i][1]);
     }
+    static const char *const text[][2] = {
+        /* Wan's own, of the text encoder */
+        {"shared.weight", "token_embedding.weight"},
+        {"encoder.final_layer_norm.weight", "norm.weight"},
+        {"encoder.block.7.layer.0.layer_norm.weight", "blocks.7.norm1.weight"},
+        {"encoder.block.7.layer.0.SelfAttention.o.weight", "blocks.7.attn.o.weight"},
+        {"encoder.block.7.layer.0.SelfAttention.relative_attention_bias.weight",
+         "blocks.7.pos_embedding.embedding.weight"},
+        {"encoder.block.7.layer.1.layer_norm.weight", "blocks.7.norm2.weight"},
+        {"encoder.block.7.layer.1.DenseReluDense.wi_0.weight", "blocks.7.ffn.gate.0.weight"},
+        {"encoder.block.7.layer.1.DenseReluDense.wi_1.weight", "blocks.7.ffn.fc1.weight"},
+        {"encoder.block.7.layer.1.DenseReluDense.wo.weight", "blocks.7.ffn.fc2.weight"}};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        assert_true(names_published(text[i][0], true, name, sizeof name));
+        assert_string_equal(name, text[i][1]);
+    }
     assert_false(names_published("blocks.3.attn3.to_q.weight", false, name, sizeof name));
     assert_false(names_published("blocks.3.attn1.to_q.weight", false, name, 8));
 }
@@ -380,6 +446,6 @@ int main(void)
         cmocka_unit_test(refuses_what_does_not_fit),     cmocka_unit_test(comes_off_again),
         cmocka_unit_test(scales_as_peft_does),           cmocka_unit_test(knows_each_spelling),
         cmocka_unit_test(refuses_numbers_that_are_none), cmocka_unit_test(goes_to_the_transformer_it_names),
-        cmocka_unit_test(knows_the_publishers_names)};
+        cmocka_unit_test(knows_the_publishers_names),    cmocka_unit_test(merges_as_tools_write)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,8 @@ static Status inspect_weights(const char *path, json_t **out)
     if (!adapter) json_object_set_new(j, "loaded_as", json_string(w.kept));
     json_object_set_new(j, "whole", *w.fault ? json_false() : json_true());
     if (*w.fault) json_object_set_new(j, "fault", json_string(w.fault));
-    char *use = adapter ? text_format("render --lora %s, or a campaign's loras", path_name(path))
+    char *use = adapter && *w.fault ? text_copy("not by this program")
+                : adapter           ? text_format("render --lora %s, or a campaign's loras", path_name(path))
                 : *w.part
                     ? text_format("lay it into MODEL/%s/ in place of the weights there; config.json stays", w.part)
                     : text_copy("not by this program");
