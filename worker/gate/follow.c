@@ -1,6 +1,7 @@
 #include "follow.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +9,14 @@
 
 static float luma_of(const uint8_t *p) { return 0.2126f * p[0] + 0.7152f * p[1] + 0.0722f * p[2]; }
 
-/* ---- pans -------------------------------------------------------------------------------------------------------------- */
+/* ---- a camera that moves -------------------------------------------------------------------------------------------------------------- */
 
 enum { SHRINK = 4, MOST_SIDE = 64 };
 static const double PAN_LAG_S = 0.4, PAN_REACH = 0.35 /* of a side, in that time */;
 static const double PAN_LEAST_AGREEMENT = 0.89, PAN_LEAST_WAY = 0.5 /* of a side */, PAN_SAME_LEVELS = 8;
+static const double ZOOM_LEAST = 1.3, ZOOM_STEP = 1.05,
+                    ZOOM_REACH = 0.1 /* of a side: the middle is not quite in the middle */;
+enum { ZOOM_STEPS = 4 };
 
 typedef struct {
     int width, height;
@@ -83,43 +87,152 @@ static bool same_colours(const Tiny *a, const Tiny *b, int dx, int dy)
 typedef struct {
     double agreement; /* the best one, -1 where the colours are others */
     int dx, dy;
+    int zoom; /* steps that b is magnified by, against a */
 } Found;
 
-static Found find_again(const Tiny *a, const Tiny *b)
+/* The middle of a picture, magnified. */
+static void magnify(const Tiny *from, double by, Tiny *to)
 {
-    const int reach_x = (int)(a->width * PAN_REACH), reach_y = (int)(a->height * PAN_REACH);
-    Found best = {.agreement = -1};
+    to->width = from->width;
+    to->height = from->height;
+    for (int y = 0; y < to->height; y++)
+        for (int x = 0; x < to->width; x++) {
+            const double fx = (x - (to->width - 1) / 2.0) / by + (to->width - 1) / 2.0,
+                         fy = (y - (to->height - 1) / 2.0) / by + (to->height - 1) / 2.0;
+            const int x0 = (int)fx, y0 = (int)fy, x1 = x0 + 1 < to->width ? x0 + 1 : x0,
+                      y1 = y0 + 1 < to->height ? y0 + 1 : y0;
+            const float u = (float)(fx - x0), v = (float)(fy - y0);
+            for (int c = 0; c < 3; c++)
+                to->rgb[y][x][c] = (from->rgb[y0][x0][c] * (1 - u) + from->rgb[y0][x1][c] * u) * (1 - v) +
+                                   (from->rgb[y1][x0][c] * (1 - u) + from->rgb[y1][x1][c] * u) * v;
+            to->y[y][x] = (from->y[y0][x0] * (1 - u) + from->y[y0][x1] * u) * (1 - v) +
+                          (from->y[y1][x0] * (1 - u) + from->y[y1][x1] * u) * v;
+        }
+}
+
+static void find_moved(const Tiny *a, const Tiny *b, int zoom, Found *best)
+{
+    const double reach = zoom ? ZOOM_REACH : PAN_REACH;
+    const int reach_x = (int)(a->width * reach), reach_y = (int)(a->height * reach);
     for (int dy = -reach_y; dy <= reach_y; dy++)
         for (int dx = -reach_x; dx <= reach_x; dx++) {
             const double found = agreement(a, b, dx, dy);
-            if (found > best.agreement) best = (Found){found, dx, dy};
+            if (found <= best->agreement) continue;
+            *best = (Found){found, dx, dy, zoom};
+            if (!same_colours(a, b, dx, dy)) best->agreement = -1;
         }
-    if (!same_colours(a, b, best.dx, best.dy)) best.agreement = -1;
+}
+
+/* room: one picture. */
+static Found find_again(const Tiny *a, const Tiny *b, Tiny *room)
+{
+    Found best = {.agreement = -1};
+    find_moved(a, b, 0, &best);
+    for (int zoom = 1; zoom <= ZOOM_STEPS && best.agreement < 0.98; zoom++) {
+        magnify(a, pow(ZOOM_STEP, zoom), room);
+        find_moved(room, b, zoom, &best);
+        magnify(b, pow(ZOOM_STEP, zoom), room);
+        find_moved(a, room, -zoom, &best);
+    }
     return best;
 }
 
-bool follow_is_pan(const Follow *f)
+bool follow_is_camera(const Follow *f)
 {
     const int lag = (int)lround(PAN_LAG_S / f->interval_s) > 1 ? (int)lround(PAN_LAG_S / f->interval_s) : 1;
     const int step = lag / 2 > 1 ? lag / 2 : 1;
-    double least = 1, x = 0, y = 0;
+    double least = 1, x = 0, y = 0, zoom = 0;
     if (f->width < 4 * SHRINK || f->height < 4 * SHRINK || f->count <= lag) return false;
-    Tiny *a = memory_get(2, sizeof *a), *b = a + 1;
+    Tiny *a = memory_get(3, sizeof *a), *b = a + 1;
     for (int i = 0; i + lag < f->count && least >= PAN_LEAST_AGREEMENT; i += step) {
         shrink(f, i, a);
         shrink(f, i + lag, b);
-        const Found found = find_again(a, b);
+        const Found found = find_again(a, b, a + 2);
         least = fmin(least, found.agreement);
         x += (double)found.dx / a->width * step / lag;
         y += (double)found.dy / a->height * step / lag;
+        zoom += (double)found.zoom * step / lag;
     }
     free(a);
-    return least >= PAN_LEAST_AGREEMENT && hypot(x, y) >= PAN_LEAST_WAY;
+    return least >= PAN_LEAST_AGREEMENT &&
+           (hypot(x, y) >= PAN_LEAST_WAY || fabs(zoom) * log(ZOOM_STEP) >= log(ZOOM_LEAST));
+}
+
+/* ---- a place that stays -------------------------------------------------------------------------------------------------- */
+
+enum { PLACE_SIDE = 10 /* of a part, in small pixels */, PLACE_LEAST_PARTS = 12 };
+static const double PLACE_AGREEMENT = 0.7, PLACE_SHARE = 0.5, PLACE_TEXTURE = 3 /* levels, root mean square */,
+                    PLACE_HUE = 0.08;
+
+typedef struct { /* one part of a picture: sums over its pixels */
+    double y, ramp_x, ramp_y, colour[3];
+} Part;
+
+static float ramp_of(int i) { return (float)i - (PLACE_SIDE - 1) / 2.0f; }
+
+static Part part_of(const Follow *f, const uint8_t *rgb)
+{
+    Part s = {0};
+    for (int y = 0; y < PLACE_SIDE; y++)
+        for (int x = 0; x < PLACE_SIDE; x++) {
+            const uint8_t *p = rgb + 3 * (y * f->width + x);
+            const float luma = luma_of(p);
+            s.y += luma;
+            s.ramp_x += luma * ramp_of(x);
+            s.ramp_y += luma * ramp_of(y);
+            for (int c = 0; c < 3; c++) s.colour[c] += p[c];
+        }
+    return s;
+}
+
+/* Of the luma of both without the plane that fits it best, which may be light: mean product. */
+static double product_of(const Follow *f, const uint8_t *a, const uint8_t *b, const Part *pa, const Part *pb)
+{
+    const double n = PLACE_SIDE * PLACE_SIDE, ramp = n * (PLACE_SIDE * PLACE_SIDE - 1) / 12.0;
+    double ab = 0;
+    for (int y = 0; y < PLACE_SIDE; y++)
+        for (int x = 0; x < PLACE_SIDE; x++)
+            ab += luma_of(a + 3 * (y * f->width + x)) * luma_of(b + 3 * (y * f->width + x));
+    return (ab - pa->y * pb->y / n - (pa->ramp_x * pb->ramp_x + pa->ramp_y * pb->ramp_y) / ramp) / n;
+}
+
+/* The same shares of red, green and blue, but for four levels of noise. */
+static bool same_hue(const Part *a, const Part *b)
+{
+    const double n = PLACE_SIDE * PLACE_SIDE, of_a = a->colour[0] + a->colour[1] + a->colour[2] + 12 * n,
+                 of_b = b->colour[0] + b->colour[1] + b->colour[2] + 12 * n;
+    for (int c = 0; c < 3; c++)
+        if (fabs((a->colour[c] + 4 * n) / of_a - (b->colour[c] + 4 * n) / of_b) > PLACE_HUE) return false;
+    return true;
+}
+
+/* Of one part: whether it is the same; -1 where neither has texture. */
+static int is_same_part(const Follow *f, const uint8_t *a, const uint8_t *b)
+{
+    const Part pa = part_of(f, a), pb = part_of(f, b);
+    const double va = product_of(f, a, a, &pa, &pa), vb = product_of(f, b, b, &pb, &pb);
+    if (fmax(va, vb) < PLACE_TEXTURE * PLACE_TEXTURE) return -1;
+    const double found = product_of(f, a, b, &pa, &pb) / sqrt((va + 1) * (vb + 1)); /* a level is noise */
+    return found >= PLACE_AGREEMENT && same_hue(&pa, &pb);
+}
+
+bool follow_is_place(const Follow *f, int a, int b)
+{
+    int parts = 0, same = 0;
+    for (int y = 0; y + PLACE_SIDE <= f->height; y += PLACE_SIDE)
+        for (int x = 0; x + PLACE_SIDE <= f->width; x += PLACE_SIDE) {
+            const ptrdiff_t at = 3 * ((ptrdiff_t)y * f->width + x);
+            const int found = is_same_part(f, f->rgb[a] + at, f->rgb[b] + at);
+            parts += found >= 0;
+            same += found > 0;
+        }
+    return parts >= PLACE_LEAST_PARTS && same >= PLACE_SHARE * parts;
 }
 
 /* ---- fading over ------------------------------------------------------------------------------------------------------- */
 
 static const double BLEND_LAG_S = 0.6;
+enum { PLACE_LAGS = 3 }; /* so far from a picture, on both sides, a slow fade has ended */
 
 /* A picture's luma less its mean; returns the deviation. */
 static double centre(const uint8_t *rgb, int n, float *to)
@@ -174,7 +287,9 @@ double follow_blend(const Follow *f, int *at)
         if (spread[i - lag] < flat || spread[i + lag] < flat) continue;
         const double blend = blend_of(y + (ptrdiff_t)(i - lag) * n, y + (ptrdiff_t)i * n, y + (ptrdiff_t)(i + lag) * n,
                                       n, spread[i - lag], spread[i + lag]);
-        if (blend <= worst) continue;
+        const int before = i - PLACE_LAGS * lag, after = i + PLACE_LAGS * lag;
+        if (blend <= worst || follow_is_place(f, before > 0 ? before : 0, after < f->count ? after : f->count - 1))
+            continue;
         worst = blend;
         *at = i;
     }

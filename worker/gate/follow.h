@@ -11,12 +11,17 @@ typedef struct {
     const uint8_t *const *rgb; /* [count] of [height][width][3]; borrowed */
 } Follow;
 
-/* A camera that goes over half a picture and more: each picture is found again, moved, in the one 0.4 s later (least correlation 0.89 over
- * what both show, and the same colours). What it shows at its end may well have other ones. */
-bool follow_is_pan(const Follow *f);
+/* A camera that goes over half a picture and more, or zooms by 1.3 and more: each picture is found again, moved or magnified, in the one 0.4 s later
+ * (least correlation 0.89 over what both show, and the same colours). What it shows at its end may well have other ones. */
+bool follow_is_camera(const Follow *f);
+
+/* Whether most of what picture a shows still stands at its place in picture b: half of the parts that have texture in either correlate by 0.7 and
+ * more and have the same hue. Light that wanders, a door that opens, and things that pass change the colours of the whole, and leave the place. */
+bool follow_is_place(const Follow *f, int a, int b);
 
 /* How much a picture is the mean of those 0.6 s before and after it, where these two differ by more than light: per cent of their contrast
- * that the mean explains and nothing else. 0 where things move or stand still; a scene that fades into another one has 15 and more. */
+ * that the mean explains and nothing else. 0 where things move or stand still, and where the place
+ * stays and only its light wanders; a scene that fades into another one has 15 and more. */
 double follow_blend(const Follow *f, int *at);
 
 #endif

@@ -7,7 +7,7 @@
 #include "common/file.h"
 #include "worker/gate/pdq.h"
 
-enum { SMALL_EDGE = 160, SAMPLES_PER_S = 6, LEAST_HASHED = 16 };
+enum { SMALL_EDGE = 160, SAMPLES_PER_S = 6, LEAST_HASHED = 16, WHITE = 250, PICTURES = 5 };
 
 /* A part counts as moved when its mean differs by this many levels: what x264 changes at an IDR picture of a still scene stays below
  * (1.6 measured at CRF 23 in the smallest pictures). */
@@ -17,7 +17,8 @@ struct Look {
     int width, height; /* 0 before the first picture */
     int box;           /* pixels of the picture to one of the small copy, on each side */
     int small_width, small_height;
-    float *y, *rgb[2];        /* small copies: luma; R, G, B interleaved, this picture and the one before */
+    float *y;                 /* small copies: luma */
+    float *rgb[PICTURES];     /* R, G, B interleaved, of this picture and those before: picture i is at i % PICTURES */
     float *light[2], *red[2]; /* luminance and red, likewise */
     float *anchor;            /* luma when something last moved */
     int current;              /* which of the two */
@@ -47,8 +48,8 @@ void look_free(Look **look)
     if (!l) return;
     free(l->y);
     free(l->anchor);
+    for (int i = 0; i < PICTURES; i++) free(l->rgb[i]);
     for (int i = 0; i < 2; i++) {
-        free(l->rgb[i]);
         free(l->light[i]);
         free(l->red[i]);
     }
@@ -81,8 +82,8 @@ static void set_size(Look *l, const FilmPicture *p)
     const size_t n = (size_t)l->small_width * (size_t)l->small_height;
     l->y = memory_get(n, sizeof(float));
     l->anchor = memory_get(n, sizeof(float));
+    for (int i = 0; i < PICTURES; i++) l->rgb[i] = memory_get(3 * n, sizeof(float));
     for (int i = 0; i < 2; i++) {
-        l->rgb[i] = memory_get(3 * n, sizeof(float));
         l->light[i] = memory_get(n, sizeof(float));
         l->red[i] = memory_get(n, sizeof(float));
     }
@@ -108,7 +109,7 @@ static float clip(float x) { return x < 0 ? 0 : x > 255 ? 255 : x; }
 static void shrink(Look *l, const FilmPicture *p)
 {
     const int half = l->box > 1 ? l->box / 2 : 1;
-    float *rgb = l->rgb[l->current];
+    float *rgb = l->rgb[l->count % PICTURES];
     for (int y = 0; y < l->small_height; y++)
         for (int x = 0; x < l->small_width; x++) {
             const int i = y * l->small_width + x, cx = x * l->box / 2, cy = y * l->box / 2;
@@ -128,9 +129,9 @@ static bool is_end(float x) { return x <= 4 || x >= 251; }
 static void measure_light(Look *l, LookFigures *f)
 {
     const int n = l->small_width * l->small_height;
-    const float *rgb = l->rgb[l->current], *old_light = l->light[!l->current], *old_red = l->red[!l->current];
+    const float *rgb = l->rgb[l->count % PICTURES], *old_light = l->light[!l->current], *old_red = l->red[!l->current];
     double light = 0, red = 0, luma = 0;
-    int light_changed = 0, red_changed = 0, dark = 0, saturated = 0, levels[256] = {0};
+    int light_changed = 0, red_changed = 0, dark = 0, saturated = 0, ground = 0, levels[256] = {0}, at_ends[8] = {0};
     for (int i = 0; i < n; i++) {
         const float *p = rgb + 3 * i;
         const float r = l->linear[(int)p[0]], g = l->linear[(int)p[1]], b = l->linear[(int)p[2]];
@@ -145,12 +146,24 @@ static void measure_light(Look *l, LookFigures *f)
         light_changed += fabsf(shine - old_light[i]) > 0.01f; /* less is the encoder's noise */
         red_changed += fabsf(redness - old_red[i]) > 1;
         dark += l->y[i] <= 25; /* a tenth of the range, as blackdetect has it */
-        saturated += l->y[i] > 4 && is_end(p[0]) && is_end(p[1]) && is_end(p[2]);
+        if (l->y[i] > 4 && is_end(p[0]) && is_end(p[1]) && is_end(p[2]))
+            at_ends[(p[0] > 128) * 4 + (p[1] > 128) * 2 + (p[2] > 128)]++;
+    }
+    for (int i = 0; i < 8; i++) {
+        saturated += at_ends[i];
+        if (at_ends[i] > ground) ground = at_ends[i];
     }
     int bright = 255;
     for (int above = levels[255]; bright > 0 && above * 100 < n; above += levels[bright]) bright--;
     int deep = 0;
     for (int below = levels[0]; deep < 255 && below * 100 < n; below += levels[deep]) deep++;
+    double sum = 0;
+    int below_white = 0;
+    for (int i = 0; i <= WHITE; i++) {
+        sum += (double)i * levels[i];
+        below_white += levels[i];
+    }
+    f->drawn = below_white * 100 >= n ? (float)(sum / below_white) : 0;
     f->bright = (float)bright;
     f->deep = (float)deep;
     f->luminance = (float)(light / n);
@@ -158,6 +171,7 @@ static void measure_light(Look *l, LookFigures *f)
     f->mean = (float)(luma / n);
     f->dark = (float)dark / (float)n;
     f->saturated = (float)saturated / (float)n;
+    f->ground = (float)ground / (float)n;
     f->luminance_area = l->count ? (float)light_changed / (float)n : 0;
     f->red_area = l->count ? (float)red_changed / (float)n : 0;
 }
@@ -187,13 +201,34 @@ static bool has_moved(const Look *l)
     return false;
 }
 
+/* Mean absolute difference of R, G and B between this picture and the one `lag` before it. */
+static float change_over(const Look *l, int lag)
+{
+    if (lag > l->count) return 0;
+    const int n = 3 * l->small_width * l->small_height;
+    const float *now = l->rgb[l->count % PICTURES], *before = l->rgb[(l->count - lag) % PICTURES];
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += fabsf(now[i] - before[i]);
+    return (float)(sum / n);
+}
+
+/* Of what leaves the picture `lag` before and comes back to it, the smaller change, less twice what is not the same again. What moves on never comes
+ * back; grain is as far from the one as from the other. */
+static float come_back(const Look *l, float change)
+{
+    float most = 0;
+    for (int lag = 2; lag < PICTURES && lag < l->count; lag++) {
+        const float left = l->list[l->count - lag + 1].change, least = fminf(left, change);
+        if (least > most) most = fmaxf(most, least - 2 * change_over(l, lag));
+    }
+    return most;
+}
+
 static void measure_change(Look *l, LookFigures *f)
 {
     const int n = l->small_width * l->small_height;
-    const float *now = l->rgb[l->current], *before = l->rgb[!l->current];
-    double sum = 0;
-    for (int i = 0; i < 3 * n; i++) sum += fabsf(now[i] - before[i]);
-    f->change = l->count ? (float)(sum / (3.0 * n)) : 0;
+    f->change = change_over(l, 1);
+    f->back = come_back(l, f->change);
     f->still = l->count && !has_moved(l);
     if (!f->still) memcpy(l->anchor, l->y, (size_t)n * sizeof *l->anchor);
     for (int j = 0; j < LOOK_CELLS; j++)
@@ -234,7 +269,7 @@ Status look_at(Look *l, const FilmPicture *p)
         f.sampled = true;
         l->next_sample_s = p->at_s + 1.0 / SAMPLES_PER_S;
     }
-    subject_picture(l->subject, l->rgb[l->current], p->at_s);
+    subject_picture(l->subject, l->rgb[l->count % PICTURES], p->at_s);
     hash_picture(l, p->at_s); /* writes over l->y */
     l->list[l->count++] = f;
     l->current = !l->current;

@@ -12,11 +12,18 @@ static int pictures_of(const Series *s, double seconds)
     return n < 1 ? 1 : n;
 }
 
+static int compare(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
 /* ---- shares of time ---------------------------------------------------------------------------------------------------- */
 
 static bool is_black(const LookFigures *f) { return f->dark >= 0.98f; }
+static const double FADED_S = 1.2; /* a second of black, and the last dim pictures before it */
 
-/* How many black pictures at one end (step 1: the beginning, -1: the end) belong to a fade: at most half a second, and the picture gets
+/* How many black pictures at one end (step 1: the beginning, -1: the end) belong to a fade: at most 1.2 seconds, and the picture gets
  * brighter from there for a quarter of a second and more, never by leaps. */
 static int faded(const Series *s, int step)
 {
@@ -24,7 +31,7 @@ static int faded(const Series *s, int step)
     const int first = step > 0 ? 0 : s->count - 1, rise = pictures_of(s, 0.25);
     int black = 0;
     while (black < s->count && is_black(s->f + first + step * black)) black++;
-    if (black == 0 || black > pictures_of(s, 0.5) || black + rise >= s->count) return 0;
+    if (black == 0 || black > pictures_of(s, FADED_S) || black + rise >= s->count) return 0;
     for (int i = black; i < black + rise; i++) {
         const float before = s->f[first + step * (i - 1)].mean, now = s->f[first + step * i].mean;
         if (now <= before || now > before + LEAP) return 0;
@@ -44,10 +51,17 @@ double series_black(const Series *s, float *local)
 
 double series_saturated(const Series *s, float *local)
 {
+    float *sorted = memory_get((size_t)s->count + 1, sizeof *sorted);
+    for (int i = 0; i < s->count; i++) sorted[i] = s->f[i].ground;
+    qsort(sorted, (size_t)s->count, sizeof *sorted, compare);
+    const float ground =
+        sorted[s->count / 4]; /* white or another colour that is there nearly all the time is drawn so */
+    free(sorted);
+    const float least = fmaxf(ground + (1 - ground) / 2, fminf(ground + 0.25f, 0.98f));
     int found = 0;
-    for (int i = 0; i < s->count; i++) found += s->f[i].saturated >= 0.5f;
+    for (int i = 0; i < s->count; i++) found += s->f[i].saturated >= least;
     const double total = found * s->picture_s;
-    for (int i = 0; i < s->count; i++) local[i] = s->f[i].saturated >= 0.5f ? (float)total : 0;
+    for (int i = 0; i < s->count; i++) local[i] = s->f[i].saturated >= least ? (float)total : 0;
     return total;
 }
 
@@ -58,7 +72,7 @@ double series_frozen(const Series *s, float *local)
     for (int i = 0; i < s->count;) {
         double change = 0;
         int end = i + 1;
-        for (; end < s->count && s->f[end].still; end++) change += s->f[end].change;
+        for (; end < s->count && s->f[end].still && !is_black(s->f + end); end++) change += s->f[end].change;
         /* what stands still is the same picture again, but for what an encoder adds at a key picture; grain is not */
         const bool same = change <= 0.3 * (end - i - 1);
         const double length = same ? (end - i - 1) * s->picture_s : 0;
@@ -109,12 +123,6 @@ static float cell_flicker(const float *over, int n)
         side = x;
     }
     return turns >= LEAST_TURNS ? 2 * (float)sqrt(squares / n) : 0;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
 }
 
 /* Peak to peak of what all cells together do. */
@@ -206,7 +214,8 @@ double series_jump(const Series *s, float *local)
                 second = x;
             }
         }
-        local[i] = i && s->f[i].change > 2 * second ? s->f[i].change - second : 0;
+        const float alone = i && s->f[i].change > 2 * second ? s->f[i].change - second : 0;
+        local[i] = fmaxf(alone, s->f[i].back);
         worst = fmax(worst, local[i]);
     }
     return worst;
@@ -288,7 +297,14 @@ double series_blur_change(const Series *s, float *local)
     return worst;
 }
 
-static float level_of(const LookFigures *f) { return fmaxf(fmaxf(f->mean, f->bright / 8), f->deep + 40); }
+/* What has the middle of the range, or is darker, may stand before white: 128 and this are 213, which passes. */
+enum { BEFORE_WHITE = 85 };
+
+static float level_of(const LookFigures *f)
+{
+    const float level = fmaxf(fmaxf(f->mean, f->bright / 8), f->deep + 40);
+    return f->drawn > 0 ? fminf(level, fmaxf(f->drawn, 128) + BEFORE_WHITE) : level;
+}
 
 double series_exposure(const Series *s, double middle, float *local)
 {

@@ -14,8 +14,10 @@ typedef struct {
  * common/gates.h. NAN when there is nothing to measure. */
 double series_black(const Series *s,
                     float *local); /* pictures at least 98 % dark, together; not those of a fade at either end */
-double series_saturated(const Series *s, float *local); /* pictures at least half of which is at the ends, together */
-double series_frozen(const Series *s, float *local);    /* in which no part moves, and there is no grain either */
+/* Pictures at least half of which is at the ends, together; but for a ground of one colour that is there nearly all the time. */
+double series_saturated(const Series *s, float *local);
+double series_frozen(const Series *s,
+                     float *local); /* in which no part moves, there is no grain either, and it is not black */
 /* Root mean square of what a part's brightness is above or below its own half second, doubled (peak to peak), in the worst second, of
  * the part that 60 % of the parts stay below, where it changes sides at least four times; at most twice what the whole picture does.
  * Motion changes few parts at once, a fast pan each in its own way; a cut does not come back. In a dark picture the same share of
@@ -23,7 +25,8 @@ double series_frozen(const Series *s, float *local);    /* in which no part move
 double series_flicker(const Series *s, float *local);
 double series_vbench(
     const Series *s); /* VBench's temporal flickering: mean of all changes; 255 minus it, by 255, is their score */
-/* Change against the picture before, less the second largest of the four changes before and the four after: a cut stands alone. */
+/* Change against the picture before, less the second largest of the four changes before and the four after: a cut stands alone.
+ * Or how far it comes back to a picture shortly before: pictures out of order, or others put in for a moment. */
 double series_jump(const Series *s, float *local);
 double series_blur(const Series *s, float *local); /* least edge of half a second, worst half second */
 /* How many times less sharp three quarters of the parts that have texture are than the same parts are in two fifths of the clip; of half a second
@@ -32,7 +35,8 @@ double series_blur_change(const Series *s, float *local);
 double series_blockiness(const Series *s, float *local);
 double series_banding(const Series *s, float *local);
 /* Mean of the second that is furthest from the middle. Lamps in the night are no fault: a picture's level is at least an eighth of what its
- * brightest hundredth has; where nothing is dark, it is 40 levels above the darkest hundredth at least. */
+ * brightest hundredth has; where nothing is dark, it is 40 levels above the darkest hundredth at least. Nor is a white ground: it is at most
+ * 85 levels above the mean of what is not white, or above the middle of the range. */
 double series_exposure(const Series *s, double middle, float *local);
 
 #endif

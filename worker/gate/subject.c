@@ -156,21 +156,54 @@ static void mean_of(const double (*f)[FEATURES], int first, int n, double *out)
         for (int k = 0; k < FEATURES; k++) out[k] += f[i][k] / n;
 }
 
-/* Of one quarter of the clip against another, the two that differ most. */
-static double drift_of_quarters(const Subject *s, double *at_s)
+static int compare_doubles(const void *a, const void *b)
 {
-    double f[KEPT][FEATURES], a[FEATURES], b[FEATURES], worst = 0, fastest = -1;
-    const int part = s->count / 4;
-    for (int i = 0; i < s->count; i++) describe(s, i, f[i]);
-    for (int i = 0; i + 2 * part <= s->count; i++) {
-        mean_of((const double(*)[FEATURES])f, i, part, a);
-        for (int k = i + part; k + part <= s->count; k++) {
-            mean_of((const double(*)[FEATURES])f, k, part, b);
-            const double d = difference(a, b);
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* What comes out of black at the beginning, or goes there at the end, has lost its colours: pictures that are dim and flat against the clip's own. */
+static void trim_fades(const Subject *s, int *first, int *end)
+{
+    enum { PARTS = 10, LEAST_PARTS = 3 };
+    double mean[KEPT], spread[KEPT], middle[2][KEPT];
+    const int n = s->width * s->height;
+    for (int i = 0; i < s->count; i++) {
+        double sum = 0, squares = 0;
+        for (int k = 0; k < n; k++) {
+            const double y = luma_of(s->rgb[i] + 3 * k);
+            sum += y;
+            squares += y * y;
+        }
+        middle[0][i] = mean[i] = sum / n;
+        middle[1][i] = spread[i] = sqrt(fmax(0, squares / n - sum * sum / n / n));
+    }
+    for (int k = 0; k < 2; k++) qsort(middle[k], (size_t)s->count, sizeof **middle, compare_doubles);
+    const double dim = middle[0][s->count / 2] * LEAST_PARTS / PARTS,
+                 flat = middle[1][s->count / 2] * LEAST_PARTS / PARTS;
+    for (*first = 0; *first < s->count / 2 && mean[*first] < dim && spread[*first] < flat; ++*first) {
+    }
+    for (*end = s->count; *end > s->count / 2 && mean[*end - 1] < dim && spread[*end - 1] < flat; --*end) {
+    }
+}
+
+static const double DRIFT_OF_NOTE = 3; /* below that nobody asks what explains it */
+
+/* Of one quarter of the clip against another, the two that differ most and show other places. */
+static double drift_of_quarters(const Follow *shown, const double (*f)[FEATURES], int *at)
+{
+    double a[FEATURES], b[FEATURES], worst = 0, fastest = -1;
+    const int part = shown->count / 4;
+    for (int i = 0; i + 2 * part <= shown->count; i++) {
+        mean_of(f, i, part, a);
+        for (int k = i + part; k + part <= shown->count; k++) {
+            mean_of(f, k, part, b);
+            double d = difference(a, b);
+            if (d > fmax(worst, DRIFT_OF_NOTE) && follow_is_place(shown, i + part / 2, k + part / 2)) d = DRIFT_OF_NOTE;
             worst = fmax(worst, d);
             if (k > i + part || d <= fastest) continue;
             fastest = d;
-            *at_s = s->at_s[k];
+            *at = k;
         }
     }
     return worst;
@@ -178,18 +211,22 @@ static double drift_of_quarters(const Subject *s, double *at_s)
 
 /* A blend of 10 is as certain as a drift of 5: good clips have up to 8. */
 static const double BLEND_SHARE = 0.5;
-static const double DRIFT_OF_NOTE = 3; /* below that nobody asks whether it is a pan's */
 
 double subject_drift(const Subject *s, double *at_s)
 {
+    double features[KEPT][FEATURES];
+    int first, end, at = 0, blended = 0;
     if (s->count < LEAST) return NAN;
+    trim_fades(s, &first, &end);
     const double length_s = s->at_s[s->count - 1] - s->at_s[0];
-    const Follow f = {s->width, s->height, s->count, length_s / (s->count - 1), (const uint8_t *const *)s->rgb};
-    int blended = 0;
-    double worst = drift_of_quarters(s, at_s);
-    if (worst >= DRIFT_OF_NOTE && f.interval_s > 0 && follow_is_pan(&f)) worst = DRIFT_OF_NOTE;
-    const double blend = f.interval_s > 0 ? BLEND_SHARE * follow_blend(&f, &blended) : 0;
-    if (blend > worst) *at_s = s->at_s[blended];
+    const Follow f = {s->width, s->height, end - first, length_s / (s->count - 1),
+                      (const uint8_t *const *)s->rgb + first};
+    if (f.count < LEAST || !(f.interval_s > 0)) return NAN;
+    for (int i = 0; i < f.count; i++) describe(s, first + i, features[i]);
+    double worst = drift_of_quarters(&f, (const double(*)[FEATURES])features, &at);
+    if (worst > DRIFT_OF_NOTE && follow_is_camera(&f)) worst = DRIFT_OF_NOTE;
+    const double blend = BLEND_SHARE * follow_blend(&f, &blended);
+    *at_s = s->at_s[first + (blend > worst ? blended : at)];
     return fmax(worst, blend);
 }
 
