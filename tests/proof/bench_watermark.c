@@ -1,26 +1,30 @@
 /* bench_watermark.c - does the watermark stay, and is it seen: marked clips through attacks, unmarked ones and wrong keys against chance. Writes the
  * tables of WATERMARK.md.
  *
- *   bench_watermark CLIPS_FOLDER [--clips N] [--width W --height H] [--pictures N] [--trials N] [--keys N] [--table FILE]
+ *   bench_watermark CLIPS_FOLDER [--clips N] [--first I] [--size WxH]... [--pictures N] [--trials N] [--keys N] [--counts FILE] [--table FILE]
  *
- * Fails when an attack that shall be survived loses the mark in more than 5 % of the clips, when PSNR is below 42 dB, or when anything is
+ * CLIPS_FOLDER has pocket-0.mp4, pocket-1.mp4 ...; every second clip is one of these, enlarged, and the others are drawn. The sizes take turns. A long run
+ * goes in pieces: --counts adds to what FILE holds, a line for each clip and attack. Fails when an attack that shall be survived loses the mark in more than 5 % of the clips, when PSNR is below 42 dB, or when anything is
  * found where nothing is. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/moment.h"
 #include "common/options.h"
 #include "tests/gate/scene.h"
+#include "tests/proof/watermark_attacks.h"
 #include "worker/proof/watermark.h"
 
 typedef struct {
-    int clips, width, height, pictures, trials, found_nothing, tried_nothing;
-    const char *folder, *table;
+    int clips, first, pictures, trials, found_nothing, tried_nothing;
+    OptionTexts size;
+    const char *folder, *table, *counts;
     double embed_s, embedded_pictures, read_s, read_pictures;
-    double psnr_least, psnr_sum, ssim_least, ssim_sum;
+    FILE *to;                 /* a line for each clip and attack */
     double highest_z, places; /* of what is not there */
     bool promised;            /* only attacks that shall be survived */
     int keys;                 /* to try on each unmarked clip, at one place */
@@ -30,144 +34,22 @@ typedef struct {
 
 static const uint8_t key[WATERMARK_KEY_BYTES] = "the bench's own key, 32 bytes.";
 
-/* ---- attacks ----------------------------------------------------------------------------------------------------------------- */
-
-static void crop(Scene *s, double x0, double y0, double share_x, double share_y)
-{
-    const int w = (int)(s->width * share_x) & ~1, h = (int)(s->height * share_y) & ~1;
-    const int x = (int)((s->width - w) * x0) & ~1, y = (int)((s->height - h) * y0) & ~1;
-    Scene to = scene_new(w, h, s->fps, s->count);
-    for (int i = 0; i < s->count; i++)
-        for (int p = 0; p < 3; p++)
-            for (int row = 0; row < scene_plane_height(&to, p); row++)
-                memcpy(scene_plane(&to, i, p) + (ptrdiff_t)row * scene_plane_width(&to, p),
-                       scene_plane(s, i, p) + (ptrdiff_t)(row + (p ? y / 2 : y)) * scene_plane_width(s, p) +
-                           (p ? x / 2 : x),
-                       (size_t)scene_plane_width(&to, p));
-    scene_free(s);
-    *s = to;
-}
-
-static void resize(Scene *s, int width, int height)
-{
-    Scene to = scene_scale(s, width & ~1, height & ~1);
-    scene_free(s);
-    *s = to;
-}
-
-/* To 5/4 of the rate: every fourth picture twice. */
-static void faster(Scene *s)
-{
-    Scene to = scene_new(s->width, s->height, s->fps * 5 / 4, s->count * 5 / 4);
-    for (int i = 0; i < to.count; i++) memcpy(scene_plane(&to, i, 0), scene_plane(s, i * 4 / 5, 0), scene_bytes(s));
-    scene_free(s);
-    *s = to;
-}
-
-static Status delivered(Scene *s)
-{
-    (void)s;
-    return status_ok();
-}
-static Status crf28(Scene *s) { return scene_recode(s, 28, "veryfast"); }
-static Status crf33(Scene *s) { return scene_recode(s, 33, "veryfast"); }
-static Status half(Scene *s)
-{
-    resize(s, s->width / 2, s->height / 2);
-    return scene_recode(s, 23, "veryfast");
-}
-static Status rate(Scene *s)
-{
-    faster(s);
-    return scene_recode(s, 23, "veryfast");
-}
-static Status cropped(Scene *s)
-{
-    crop(s, 0.3, 0.6, 0.9, 0.9);
-    return scene_recode(s, 23, "veryfast");
-}
-static Status cropped_back(Scene *s) /* and enlarged to the old size */
-{
-    const int w = s->width, h = s->height;
-    crop(s, 0.5, 0.5, 0.9, 0.9);
-    resize(s, w, h);
-    return scene_recode(s, 23, "veryfast");
-}
-static Status chain_reels(Scene *s) /* to 720 wide at most, twice recompressed */
-{
-    const int w = s->width, h = s->height;
-    TRY(scene_recode(s, 23, "veryfast"));
-    resize(s, w * 2 / 3, h * 2 / 3);
-    return scene_recode(s, 28, "veryfast");
-}
-static Status chain_shorts(Scene *s) /* another platform: three quarters of the size, once, harder */
-{
-    resize(s, s->width * 3 / 4, s->height * 3 / 4);
-    return scene_recode(s, 30, "veryfast");
-}
-static Status chain_messenger(Scene *s) /* a messenger after a platform: smaller, harder */
-{
-    TRY(chain_reels(s));
-    resize(s, s->width * 3 / 4, s->height * 3 / 4);
-    return scene_recode(s, 30, "veryfast");
-}
-static Status crf40(Scene *s) { return scene_recode(s, 40, "veryfast"); }
-static Status quarter(Scene *s)
-{
-    resize(s, s->width / 4, s->height / 4);
-    return scene_recode(s, 28, "veryfast");
-}
-static Status cropped_half(Scene *s)
-{
-    crop(s, 0.5, 0.5, 0.7, 0.7);
-    return scene_recode(s, 23, "veryfast");
-}
-static Status mirrored(Scene *s)
-{
-    for (int i = 0; i < s->count; i++)
-        for (int y = 0; y < s->height; y++) {
-            uint8_t *p = scene_plane(s, i, 0) + (ptrdiff_t)y * s->width;
-            for (int x = 0; x < s->width / 2; x++) {
-                const uint8_t t = p[x];
-                p[x] = p[s->width - 1 - x];
-                p[s->width - 1 - x] = t;
-            }
-        }
-    return scene_recode(s, 23, "veryfast");
-}
-
-static const struct {
-    const char *name;
-    Status (*attack)(Scene *);
-    bool survives; /* shall */
-} attack[] = {
-    {"as delivered (CRF 18)", delivered, true},
-    {"H.264 CRF 28", crf28, true},
-    {"H.264 CRF 33", crf33, true},
-    {"half size, CRF 23", half, true},
-    {"24 to 30 pictures a second, CRF 23", rate, true},
-    {"10 % cropped off, CRF 23", cropped, true},
-    {"10 % cropped off and enlarged again, CRF 23", cropped_back, true},
-    {"a platform: CRF 23, two thirds of the size, CRF 28", chain_reels, true},
-    {"another platform: three quarters of the size, CRF 30", chain_shorts, true},
-    {"a messenger after the first: three quarters, CRF 30", chain_messenger, false},
-    {"H.264 CRF 40", crf40, false},
-    {"a quarter of the size, CRF 28", quarter, false},
-    {"30 % cropped off, CRF 23", cropped_half, false},
-    {"mirrored", mirrored, false},
-};
-enum { ATTACKS = (int)(sizeof attack / sizeof *attack) };
-
 /* ---- one clip ------------------------------------------------------------------------------------------------------------------ */
 
+/* Each clip's own: how it is drawn, or which render. */
 static Status load(const Bench *b, int i, Scene *out)
 {
+    int width, height;
+    const char *size = b->size.text[i / 2 % b->size.count];
+    if (sscanf(size, "%dx%d", &width, &height) != 2 || width < 64 || height < 64 || width % 2 || height % 2)
+        return status_fail(ERR_INPUT, "--size %s: expected WxH, both even", size);
     if (i % 2 == 0) {
-        *out = scene_draw(i / 2 % SCENE_KINDS, (unsigned)(1000 + i), b->width, b->height, 24, b->pictures);
+        *out = scene_draw(i / 2 % SCENE_KINDS, (unsigned)(1000 + i), width, height, 24, b->pictures);
         return status_ok();
     }
-    char *path = text_format("%s/pocket-%d.mp4", b->folder, i / 2 % 11);
-    Status status = scene_read(path, b->width, b->height, b->pictures, out);
+    char *path = text_format("%s/pocket-%d.mp4", b->folder, i / 2);
+    Status status = file_exists(path) ? scene_read(path, width, height, b->pictures, out)
+                                      : status_fail(ERR_INPUT, "%s: no such file: more clips than renders", path);
     free(path);
     out->fps = 24;
     return status;
@@ -224,7 +106,7 @@ static WatermarkReading read_scene(Bench *b, const Scene *s, const uint8_t *with
     return out;
 }
 
-static Status mark(Bench *b, Scene *s, uint64_t payload)
+static Status mark(Bench *b, Scene *s, uint64_t payload, double *db, double *similar)
 {
     Watermark *w;
     Scene plain = scene_copy(s);
@@ -234,11 +116,8 @@ static Status mark(Bench *b, Scene *s, uint64_t payload)
     b->embed_s += moment_s() - start;
     b->embedded_pictures += s->count;
     watermark_free(&w);
-    const double db = psnr(&plain, s), similar = ssim(&plain, s);
-    b->psnr_least = fmin(b->psnr_least, db);
-    b->psnr_sum += db;
-    b->ssim_least = fmin(b->ssim_least, similar);
-    b->ssim_sum += similar;
+    *db = psnr(&plain, s);
+    *similar = ssim(&plain, s);
     scene_free(&plain);
     return scene_recode(s, 18, "veryfast");
 }
@@ -293,30 +172,110 @@ static void try_keys(Bench *b, const Scene *s, uint64_t random)
 
 /* ---- the table ------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    int found;
-    double least_z, sum_z, least_bits;
-} Row;
+typedef struct { /* one clip after one attack, as a line of the counts */
+    int clip, width, height, attack, found;
+    double z, p_value, psnr, ssim;
+} Reading;
 
-static bool write_table(const Bench *b, const Row *row, FILE *to)
+typedef struct {
+    Reading *reading;
+    int count, room;
+} Readings;
+
+static Status read_counts(const char *path, Readings *all)
 {
-    bool fine = b->psnr_least >= 42 && !b->found_nothing && b->above[3] == 0;
-    fprintf(to,
-            "%d clips of %dx%d, %d pictures.\n\n| after | read back | pilot, least and mean (sigma) | shall "
-            "|\n|---|---|---|---|\n",
-            b->clips, b->width, b->height, b->pictures);
-    for (int k = 0; k < ATTACKS; k++) {
-        if (b->promised && !attack[k].survives) continue;
-        fprintf(to, "| %s | %.0f %% | %.1f, %.1f | %s |\n", attack[k].name, 100.0 * row[k].found / b->clips,
-                row[k].least_z, row[k].sum_z / b->clips, attack[k].survives ? "yes" : "no promise");
-        if (attack[k].survives && row[k].found < 0.95 * b->clips) fine = false;
+    char line[256];
+    FILE *f = fopen(path, "r");
+    if (!f) return status_errno(ERR_INPUT, "%s", path);
+    while (fgets(line, sizeof line, f)) {
+        Reading r;
+        if (sscanf(line, "%d %dx%d %d %d %lf %lg %lf %lf", &r.clip, &r.width, &r.height, &r.attack, &r.found, &r.z,
+                   &r.p_value, &r.psnr, &r.ssim) != 9 ||
+            r.attack < 0 || r.attack >= watermark_attacks)
+            break;
+        if (all->count == all->room) {
+            all->room = 2 * all->room + 64;
+            all->reading = memory_resize(all->reading, (size_t)all->room, sizeof *all->reading);
+        }
+        all->reading[all->count++] = r;
     }
-    fprintf(to, "\nPSNR of luma: least %.2f dB, mean %.2f; SSIM: least %.4f, mean %.4f.\n", b->psnr_least,
-            b->psnr_sum / b->clips, b->ssim_least, b->ssim_sum / b->clips);
-    fprintf(to,
-            "Unmarked, or with another key: found %d of %d, in %.1e places; highest pilot %.2f sigma (found from %.1f, "
-            "with the check).\n",
-            b->found_nothing, b->tried_nothing, b->places, b->highest_z, WATERMARK_LEAST_Z);
+    const bool whole = feof(f);
+    fclose(f);
+    return whole ? status_ok() : status_fail(ERR_INPUT, "%s: line %d is no count of this bench", path, all->count + 1);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* What survives of all clips at least, with 95 % confidence: the one-sided bound of Clopper and Pearson, where so many of so few have a chance of 5 %. */
+static double bound(int found, int of)
+{
+    double low = 0, high = found / (double)of;
+    for (int step = 0; step < 60 && found; step++) {
+        const double p = (low + high) / 2;
+        double chance = 0;
+        for (int k = found; k <= of; k++)
+            chance += exp(lgamma(of + 1) - lgamma(k + 1) - lgamma(of - k + 1) + k * log(p) +
+                          (of - k ? (of - k) * log1p(-p) : 0));
+        *(chance < 0.05 ? &low : &high) = p;
+    }
+    return low;
+}
+
+/* value[count] is put in order. */
+static double median(double *value, int count)
+{
+    qsort(value, (size_t)count, sizeof *value, compare);
+    return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
+}
+
+static bool write_attack(const Readings *all, int which, double *value, FILE *to)
+{
+    int n = 0, found = 0;
+    double worst_p = 0;
+    for (int i = 0; i < all->count; i++) {
+        const Reading *r = &all->reading[i];
+        if (r->attack != which) continue;
+        value[n++] = r->z;
+        found += r->found;
+        if (r->found) worst_p = fmax(worst_p, r->p_value);
+    }
+    if (!n) return true;
+    const double middle = median(value, n);
+    fprintf(to, "| %s | %d of %d | %.1f %% | %.1f, %.1f | %.0e | %s |\n", watermark_attack[which].name, found, n,
+            100 * bound(found, n), value[0], middle, worst_p, watermark_attack[which].survives ? "yes" : "no promise");
+    return !watermark_attack[which].survives || found >= 0.95 * n;
+}
+
+static bool write_quality(const Readings *all, double *value, FILE *to)
+{
+    int n = 0, k = 0;
+    double least_ssim = 1, least_psnr;
+    for (int i = 0; i < all->count; i++)
+        if (all->reading[i].attack == 0) {
+            value[n++] = all->reading[i].psnr;
+            least_ssim = fmin(least_ssim, all->reading[i].ssim);
+        }
+    if (!n) return false;
+    const double middle = median(value, n);
+    least_psnr = value[0];
+    for (int i = 0; i < all->count; i++)
+        if (all->reading[i].attack == 0) value[k++] = all->reading[i].ssim;
+    fprintf(to, "\nPSNR of luma: least %.2f dB, median %.2f; SSIM: least %.4f, median %.4f.\n", least_psnr, middle,
+            least_ssim, median(value, n));
+    return least_psnr >= 42;
+}
+
+static bool write_chance(const Bench *b, FILE *to)
+{
+    if (b->tried_nothing)
+        fprintf(to,
+                "Unmarked, or with another key: found %d of %d, in %.1e places; highest pilot %.2f sigma (found from "
+                "%.1f, with the check).\n",
+                b->found_nothing, b->tried_nothing, b->places, b->highest_z, WATERMARK_LEAST_Z);
     if (b->tried > 0)
         fprintf(to,
                 "%.0e random keys on unmarked clips, at one place each: %.0f above 3 sigma (%.0f by the normal law), "
@@ -325,69 +284,103 @@ static bool write_table(const Bench *b, const Row *row, FILE *to)
                 b->tried, b->above[0], b->tried * erfc(3 / sqrt(2)) / 2, b->above[1], b->tried * erfc(4 / sqrt(2)) / 2,
                 b->above[2], b->tried * erfc(5 / sqrt(2)) / 2, b->above[3], b->tried * erfc(6 / sqrt(2)) / 2,
                 b->highest_chance);
-    fprintf(to, "Time a picture: %.2f ms to embed, %.2f ms to add up for reading.\n",
-            1000 * b->embed_s / b->embedded_pictures, 1000 * b->read_s / b->read_pictures);
+    return !b->found_nothing && b->above[3] == 0;
+}
+
+static bool write_table(const Bench *b, const Readings *all, FILE *to)
+{
+    double *value = memory_get((size_t)all->count, sizeof *value);
+    fprintf(to, "| after | read back | at least (95 %%) | pilot, least and median (sigma) | worst p | shall "
+                "|\n|---|---|---|---|---|---|\n");
+    bool fine = true;
+    for (int k = 0; k < watermark_attacks; k++) fine = write_attack(all, k, value, to) && fine;
+    fine = write_quality(all, value, to) && fine;
+    fine = write_chance(b, to) && fine;
+    if (b->embedded_pictures > 0)
+        fprintf(to, "Time a picture: %.2f ms to embed, %.2f ms to add up for reading.\n",
+                1000 * b->embed_s / b->embedded_pictures, 1000 * b->read_s / b->read_pictures);
+    free(value);
     return fine;
+}
+
+static Status attack_clip(Bench *b, int i, const Scene *marked, uint64_t payload, double db, double similar)
+{
+    for (int k = 0; k < watermark_attacks; k++) {
+        if (b->promised && !watermark_attack[k].survives) continue;
+        Scene hit = scene_copy(marked);
+        TRY(watermark_attack[k].attack(&hit));
+        const WatermarkReading r = read_scene(b, &hit, key);
+        const bool found = r.found && r.payload == payload;
+        if (r.found && !found) printf("WRONG payload: clip %d, %s\n", i, watermark_attack[k].name);
+        if (!found && watermark_attack[k].survives)
+            printf("lost: clip %d, %dx%d, %s: z %.2f, grid %d scale %.4f at %.1f,%.1f, %d bits right\n", i,
+                   marked->width, marked->height, watermark_attack[k].name, r.z, r.cells, r.scale, r.x, r.y,
+                   64 - __builtin_popcountll(r.payload ^ payload));
+        fprintf(b->to, "%d %dx%d %d %d %.3f %.3g %.4f %.5f\n", i, marked->width, marked->height, k, found, r.z,
+                r.p_value, db, similar);
+        fflush(b->to);
+        scene_free(&hit);
+    }
+    return status_ok();
+}
+
+static Status run_clip(Bench *b, int i)
+{
+    Scene s;
+    double db, similar;
+    char name[16];
+    snprintf(name, sizeof name, "clip %d", i);
+    const uint64_t payload = watermark_payload("bench", name);
+    TRY(load(b, i, &s));
+    look_for_nothing(b, &s);
+    if (b->keys) try_keys(b, &s, 0x9e3779b97f4a7c15u + (uint64_t)i);
+    Status status = mark(b, &s, payload, &db, &similar);
+    if (!failed(status)) status = attack_clip(b, i, &s, payload, db, similar);
+    scene_free(&s);
+    return status;
 }
 
 static Status run(Bench *b)
 {
-    Row row[ATTACKS];
-    for (int k = 0; k < ATTACKS; k++) row[k] = (Row){.least_z = INFINITY};
-    for (int i = 0; i < b->clips; i++) {
-        Scene s;
-        const uint64_t payload =
-            watermark_payload("bench", (const char[]){(char)('a' + i % 26), (char)('a' + i / 26), 0});
-        TRY(load(b, i, &s));
-        look_for_nothing(b, &s);
-        if (b->keys) try_keys(b, &s, 0x9e3779b97f4a7c15u + (uint64_t)i);
-        TRY(mark(b, &s, payload));
-        for (int k = 0; k < ATTACKS; k++) {
-            if (b->promised && !attack[k].survives) continue;
-            Scene hit = scene_copy(&s);
-            TRY(attack[k].attack(&hit));
-            const WatermarkReading r = read_scene(b, &hit, key);
-            const bool found = r.found && r.payload == payload;
-            if (r.found && !found) printf("WRONG payload: clip %d, %s\n", i, attack[k].name);
-            if (!found)
-                printf("lost: clip %d, %s: z %.2f, grid %d scale %.4f at %.1f,%.1f, %d bits right\n", i, attack[k].name,
-                       r.z, r.cells, r.scale, r.x, r.y, 64 - __builtin_popcountll(r.payload ^ payload));
-            row[k].found += found;
-            row[k].least_z = fmin(row[k].least_z, r.z);
-            row[k].sum_z += r.z;
-            scene_free(&hit);
-        }
-        scene_free(&s);
-    }
-    FILE *f = b->table ? fopen(b->table, "w") : NULL;
-    const bool fine = write_table(b, row, stdout);
+    Readings all = {0};
+    bool fine = true;
+    char scratch[] = "watermark-counts-XXXXXX";
+    const int of_its_own = b->counts ? -1 : mkstemp(scratch);
+    const char *counts = b->counts ? b->counts : scratch;
+    b->to = b->counts ? fopen(counts, "a") : fdopen(of_its_own, "w");
+    if (!b->to) return status_errno(ERR_INPUT, "%s", counts);
+    Status status = status_ok();
+    for (int i = b->first; i < b->first + b->clips && !failed(status); i++) status = run_clip(b, i);
+    fclose(b->to);
+    if (!failed(status)) status = read_counts(counts, &all);
+    if (!b->counts) unlink(scratch);
+    if (!failed(status)) fine = write_table(b, &all, stdout);
+    FILE *f = b->table && !failed(status) ? fopen(b->table, "w") : NULL;
     if (f) {
-        write_table(b, row, f);
+        write_table(b, &all, f);
         fclose(f);
     }
-    return fine ? status_ok() : status_fail(ERR_CLIP, "the watermark does not keep what it promises");
+    free(all.reading);
+    if (failed(status) || fine) return status;
+    return status_fail(ERR_CLIP, "the watermark does not keep what it promises");
 }
 
 int main(int argc, char **argv)
 {
-    Bench b = {.clips = 2,
-               .width = 360,
-               .height = 640,
-               .pictures = 24,
-               .trials = 1,
-               .psnr_least = INFINITY,
-               .ssim_least = INFINITY};
+    Bench b = {.clips = 2, .pictures = 24, .trials = 1};
     int first;
     const Option table[] = {
-        {"clips", OPTION_INT, &b.clips, .value = "N", .min = 1, .max = 600, .help = "how many (2)"},
-        {"width", OPTION_INT, &b.width, .value = "W", .min = 64, .max = 4096},
-        {"height", OPTION_INT, &b.height, .value = "H", .min = 64, .max = 4096, .help = "even"},
+        {"clips", OPTION_INT, &b.clips, .value = "N", .min = 0, .max = 600,
+         .help = "how many (2); 0: the table of the counts alone"},
+        {"first", OPTION_INT, &b.first, .value = "I", .min = 0, .max = 100000, .help = "its number (0)"},
+        {"size", OPTION_TEXTS, &b.size, .value = "WxH", .help = "of the clips, in turn (540x960)"},
         {"pictures", OPTION_INT, &b.pictures, .value = "N", .min = 8, .max = 1000, .help = "of each clip (24)"},
         {"promised", OPTION_FLAG, &b.promised, .help = "only the attacks that shall be survived"},
         {"trials", OPTION_INT, &b.trials, .value = "N", .min = 0, .max = 1000000,
          .help = "keys of others, on each clip (1)"},
         {"keys", OPTION_INT, &b.keys, .value = "N", .min = 0, .max = 10000000,
          .help = "random keys at one place of each unmarked clip"},
+        {"counts", OPTION_TEXT, &b.counts, .value = "FILE", .help = "adds to them; the table is of all in it"},
         {"table", OPTION_TEXT, &b.table, .value = "FILE", .help = "writes the table here too"},
     };
     const Usage usage = {.verb = "bench_watermark",
@@ -401,6 +394,7 @@ int main(int argc, char **argv)
     Status status = options_read(&usage, argc, argv, &first);
     if (!failed(status) && first > 0) {
         b.folder = argv[first];
+        if (!b.size.count) b.size.text[b.size.count++] = "540x960";
         status = run(&b);
     }
     if (failed(status)) fprintf(stderr, "bench_watermark: %s\n", status.message);
