@@ -221,21 +221,42 @@ static bool is_plain_signature(EVP_PKEY *key, const void *data, size_t bytes, co
     return good;
 }
 
+/* The public key of the file's first certificate, or NULL. */
+static EVP_PKEY *certified_key(const char *certificate_file)
+{
+    FILE *f = fopen(certificate_file, "re");
+    X509 *certificate = f ? PEM_read_X509(f, NULL, no_password, NULL) : NULL;
+    EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
+    X509_free(certificate);
+    if (f) fclose(f);
+    return key;
+}
+
+static Status no_certificate(const char *file)
+{
+    return status_fail(ERR_INPUT, "%s: expected a certificate, in PEM", file);
+}
+
+Status trust_check_certificate(const char *certificate_file)
+{
+    TRY(file_check_regular(certificate_file));
+    EVP_PKEY *key = certified_key(certificate_file);
+    if (!key) return no_certificate(certificate_file);
+    EVP_PKEY_free(key);
+    return status_ok();
+}
+
 Status trust_check_seal(const char *certificate_file, const void *data, size_t bytes, const char *seal)
 {
     const size_t n = strlen(seal) / 2;
     unsigned char *signature = memory_get(n, 1);
-    FILE *f = fopen(certificate_file, "re");
-    X509 *certificate = f ? PEM_read_X509(f, NULL, no_password, NULL) : NULL;
-    EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
+    EVP_PKEY *key = certified_key(certificate_file);
     bool good = key && n > 0 && trust_unhex(seal, signature, n) &&
                 (is_signature(key, data, bytes, signature, n) || is_plain_signature(key, data, bytes, signature, n));
     Status status = good   ? status_ok()
-                    : !key ? status_fail(ERR_INPUT, "%s: expected a certificate, in PEM", certificate_file)
+                    : !key ? no_certificate(certificate_file)
                            : status_fail(ERR_INPUT, "not signed by the key of %s", certificate_file);
-    if (f) fclose(f);
     EVP_PKEY_free(key);
-    X509_free(certificate);
     free(signature);
     return status;
 }

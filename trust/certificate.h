@@ -20,6 +20,8 @@ Status trust_seal(const char *key_file, const void *data, size_t bytes, char **s
 /* The same by a command, whose key this program never sees: it reads the bytes and writes the signature, DER or r and s, within this time. */
 enum { TRUST_SEAL_SECONDS = 10 };
 Status trust_seal_by_command(const char *command, const void *data, size_t bytes, char **seal);
+/* ERR_INPUT: no certificate in PEM is in the file. */
+Status trust_check_certificate(const char *certificate_file);
 /* By the first certificate of the file. ERR_INPUT: no certificate, or the signature is not of these bytes. */
 Status trust_check_seal(const char *certificate_file, const void *data, size_t bytes, const char *seal);
 

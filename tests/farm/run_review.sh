@@ -108,6 +108,10 @@ look() { "$PROGRAM" verify "$1" --campaign out-show --json | field "$2"; }
 ffmpeg -v error -y -i out-show/delivery/clips/k3.mp4 -crf 26 -c:v libx264 -an stolen.mp4
 [ "$(look stolen.mp4 clip)" = k3 ] && [ "$(look stolen.mp4 altered)" = true ] || fail "k3 recompressed: $("$PROGRAM" verify stolen.mp4 --campaign out-show --json)"
 [ "$(look stolen.mp4 watermark.found)" = true ] || fail "the watermark did not survive"
+for still in still.png still.jpg; do # one picture of it, in a format of stills
+  ffmpeg -v error -y -ss 0.5 -i out-show/delivery/clips/k3.mp4 -frames:v 1 -q:v 2 $still
+  [ "$(look $still clip)" = k3 ] && [ "$(look $still altered)" = true ] || fail "a picture of k3: $("$PROGRAM" verify $still --campaign out-show --json)"
+done
 ffmpeg -v error -y -f lavfi -i testsrc2=s=320x240:r=10 -t 1 -c:v libx264 strange.mp4
 [ "$(look strange.mp4 clip)" = null ] && [ "$(look strange.mp4 altered)" = null ] || fail "a stranger's file is called ours"
 if [ $credentials = yes ]; then

@@ -243,6 +243,53 @@ static void signs_last(void **state)
     free(key);
 }
 
+/* The video, as if it were that clip, signed with a chain that nobody knows; what verify says of it. */
+static json_t *verify_signed_as(const char *campaign, const json_t *clips, const char *key)
+{
+    char *chain = path_join(folder, "chain.pem"), *signer = path_join(folder, "signer.pem");
+    const CredentialsClaim c = {.certificate = chain, .key = signer, .clip = "c-1", .campaign = campaign};
+    const VerifyOptions o = {.watermark_key = key, .clips = clips};
+    json_t *found;
+    assert_string_equal(credentials_sign(video, &c).message, "");
+    assert_string_equal(verify_file(video, &o, &found).message, "");
+    free(chain);
+    free(signer);
+    return found;
+}
+
+/* Anybody can sign: a signature that nobody vouches for is no word against the record. */
+static void believes_no_stranger(void **state)
+{
+    (void)state;
+    const C2paLibrary *c;
+    if (failed(c2pa_library(&c))) {
+        print_message("skipped: libc2pa_c.so is not installed (./quickstart.sh build does it)\n");
+        skip();
+    }
+    json_t *keys = json_pack("{s:b, s:s}", "watermark", 1, "campaign", "tests"), *document = json_object();
+    assert_string_equal(make(keys, 0, 0, document).message, "");
+    json_t *clips =
+        json_pack("[{s:s, s:s, s:O}]", "clip", "c-1", "campaign", "tests", "iscc", json_object_get(document, "iscc"));
+    json_t *found = verify_signed_as("tests", clips, secret); /* forged, or another version */
+    assert_string_equal(json_string_value(json_object_get(found, "clip")), "c-1");
+    assert_true(json_is_null(json_object_get(found, "altered")));
+    json_decref(found);
+    found = verify_signed_as("others", clips, secret); /* our picture, their word */
+    assert_string_equal(json_string_value(json_object_get(found, "campaign")), "tests");
+    assert_true(json_is_true(json_object_get(found, "altered")));
+    json_decref(found);
+    found = verify_signed_as("others", clips, NULL); /* it looks like ours, but nobody looked for the mark */
+    assert_string_equal(json_string_value(json_object_get(found, "campaign")), "others");
+    assert_string_equal(json_string_value(json_object_get(found, "record")), "absent");
+    json_decref(found);
+    const VerifyOptions wrong = {.watermark_key = video}, no_roots = {.anchors = secret};
+    assert_int_equal(verify_file(video, &wrong, &found).err, ERR_INPUT);
+    assert_int_equal(verify_file(video, &no_roots, &found).err, ERR_INPUT);
+    json_decref(clips);
+    json_decref(document);
+    json_decref(keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +299,7 @@ int main(void)
         cmocka_unit_test(knows_other_campaigns_pictures),
         cmocka_unit_test(marks_and_recognises),
         cmocka_unit_test(signs_last),
+        cmocka_unit_test(believes_no_stranger),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -10,9 +10,13 @@
 
 #include "common/file.h"
 #include "worker/pictures/container.h"
+#include "worker/pictures/photo.h"
+
+#define VIDEOS "mov,mp4,matroska,webm,avi,mpegts,ivf,nut,gif,yuv4mpegpipe,mpeg,ogg,flv,h264"
+#define STILLS "png_pipe,webp_pipe"
 
 typedef struct {
-    const char *path;
+    const char *path, *formats;
     FilmSink sink;
     FilmInfo *info;
     AVFormatContext *file;
@@ -74,9 +78,8 @@ static Status open_sound(Film *f)
 
 static Status open_file(Film *f)
 {
-    static const char formats[] = "mov,mp4,matroska,webm,avi,mpegts,ivf,nut,gif,yuv4mpegpipe,mpeg,ogg,flv,h264";
     TRY(file_check_regular(f->path));
-    if (container_open(f->path, formats, &f->file) < 0 || avformat_find_stream_info(f->file, NULL) < 0)
+    if (container_open(f->path, f->formats, &f->file) < 0 || avformat_find_stream_info(f->file, NULL) < 0)
         return status_fail(ERR_INPUT, "%s: no video file that libav can read", f->path);
     f->video_index = av_find_best_stream(f->file, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     f->sound_index = av_find_best_stream(f->file, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
@@ -256,15 +259,22 @@ static Status read_all(Film *f)
     return f->sound ? decode(f, f->sound, NULL, give_sound) : status_ok();
 }
 
-Status film_read(const char *path, FilmSink sink, FilmInfo *out)
+static Status read_file(const char *path, const char *formats, FilmSink sink, FilmInfo *out)
 {
     *out = (FilmInfo){0};
     if (!file_exists(path)) return status_fail(ERR_INPUT, "%s: no such file", path);
-    Film f = {.path = path, .sink = sink, .info = out, .video_index = -1, .sound_index = -1};
+    Film f = {.path = path, .formats = formats, .sink = sink, .info = out, .video_index = -1, .sound_index = -1};
     Status status = open_file(&f);
     if (!failed(status)) status = read_all(&f);
     if (!failed(status) && sink.picture && out->pictures == 0)
         status = status_fail(ERR_INPUT, "%s: no picture of it can be decoded", path);
     close_file(&f);
     return status;
+}
+
+Status film_read(const char *path, FilmSink sink, FilmInfo *out) { return read_file(path, VIDEOS, sink, out); }
+
+Status film_read_any(const char *path, FilmSink sink, FilmInfo *out)
+{
+    return read_file(path, photo_is_jpeg(path) ? "jpeg_pipe" : VIDEOS "," STILLS, sink, out);
 }

@@ -42,5 +42,7 @@ typedef struct {
 
 /* Reads all of it. ERR_INPUT when it is no video that can be read at all; a failure of the sink ends it. */
 Status film_read(const char *path, FilmSink sink, FilmInfo *out);
+/* The same; a PNG, JPEG or WebP file passes for a film of one picture. */
+Status film_read_any(const char *path, FilmSink sink, FilmInfo *out);
 
 #endif

@@ -12,7 +12,8 @@ int container_open(const char *path, const char *formats, AVFormatContext **file
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     if (formats) av_dict_set(&options, "format_whitelist", formats, 0);
     *file = NULL;
-    const int code = avformat_open_input(file, address, NULL, &options);
+    const AVInputFormat *only = formats ? av_find_input_format(formats) : NULL;
+    const int code = avformat_open_input(file, address, only, &options);
     av_dict_free(&options);
     free(address);
     return code;

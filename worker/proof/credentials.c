@@ -343,7 +343,8 @@ static Status read_from(const C2paLibrary *c, const char *path, FILE *f, const c
                         CredentialsReading *out)
 {
     C2paContext *context = make_context(c, anchors_pem);
-    C2paReader *reader = context ? c->c2pa_reader_from_context(context) : NULL;
+    if (!context) return library_failed(c, anchors_pem ? ERR_INPUT : ERR_NODE, path, "read its credentials");
+    C2paReader *reader = c->c2pa_reader_from_context(context);
     C2paStream *stream = reader ? stream_of(c, f) : NULL;
     if (stream) reader = c->c2pa_reader_with_stream(reader, format_of(path), stream);
     char *text = stream && reader ? c->c2pa_reader_json(reader) : NULL;
@@ -361,7 +362,7 @@ static Status read_from(const C2paLibrary *c, const char *path, FILE *f, const c
     }
     if (stream) c->c2pa_release_stream(stream);
     if (reader) c->c2pa_free(reader);
-    if (context) c->c2pa_free(context);
+    c->c2pa_free(context);
     return status;
 }
 

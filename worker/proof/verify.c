@@ -8,23 +8,26 @@
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/json_member.h"
+#include "common/secret_file.h"
+#include "trust/certificate.h"
 #include "worker/proof/credentials.h"
 #include "worker/proof/fingerprint.h"
 #include "worker/proof/watermark.h"
 
-enum { MAX_KEY = 4096 };
+enum { MAX_KEY = 4096, HEX_ID = 20 };
 
 typedef struct {
     const VerifyOptions *o;
     char sha256[HASH_TEXT];
     bool credentials_known; /* the library is there */
     CredentialsReading credentials;
-    bool looked_for_mark, is_video;
+    bool looked_for_mark;
     WatermarkReading mark;
     const json_t *by_bytes, *by_mark, *by_looks, *by_credentials; /* of o->clips, or NULL */
     Fingerprint looks;
-    int distance; /* of by_looks */
-    int as_near;  /* clips at that distance */
+    bool compared; /* with the clips that have a fingerprint */
+    int distance;  /* of by_looks */
+    int as_near;   /* clips at that distance */
 } Findings;
 
 static bool has_bytes(const json_t *clip, const char *sha256)
@@ -76,10 +79,14 @@ static Status find_by_mark(Findings *f, const char *path)
     watermark_key(secret, bytes, key);
     explicit_bzero(secret, bytes);
     free(secret);
+    if (bytes != SECRET_FILE_BYTES)
+        return status_fail(ERR_INPUT, "%s: %zu bytes, expected a watermark's key of %d", f->o->watermark_key, bytes,
+                           SECRET_FILE_BYTES);
     Status status = watermark_file(path, key, NULL, &f->mark);
     explicit_bzero(key, sizeof key);
     f->looked_for_mark = !failed(status);
-    if (failed(status)) return status;
+    if (status.err == ERR_INPUT) return status_ok(); /* it holds no pictures: a document, a sound */
+    TRY(status);
     json_array_foreach(f->o->clips, i, clip) if (f->mark.found && payload_of(clip) == f->mark.payload) f->by_mark =
         clip;
     return status_ok();
@@ -97,6 +104,7 @@ static void find_by_looks(Findings *f, const char *path)
         const char *iscc = member_text(clip, "iscc", NULL);
         if (!iscc || failed(fingerprint_parse(iscc, &other))) continue;
         const int distance = fingerprint_distance(&f->looks, &other);
+        f->compared = true;
         f->as_near = distance < f->distance ? 1 : f->as_near + (distance == f->distance);
         if (distance < f->distance) f->by_looks = clip;
         if (distance < f->distance) f->distance = distance;
@@ -116,16 +124,50 @@ static bool has_signature(const Findings *f)
     return f->credentials.state == CREDENTIALS_VALID || f->credentials.state == CREDENTIALS_TRUSTED;
 }
 
-/* The most certain of what was found names the clip: recorded bytes, a signature that fits, the mark, the looks. */
+/* The most certain of what was found names the clip: recorded bytes, the mark, a signature that fits, the looks; a claim that does not fit comes last. */
+static const json_t *find_known(const Findings *f)
+{
+    const bool near = f->by_looks && f->distance <= FINGERPRINT_NEAR && f->as_near == 1;
+    if (f->by_bytes) return f->by_bytes;
+    if (f->by_mark) return f->by_mark;
+    if (has_signature(f) && f->credentials.clip[0]) return f->by_credentials; /* NULL: of a campaign that is not ours */
+    return near ? f->by_looks : f->by_credentials;
+}
+
+/* Whether the signature says that the bytes are those of the clip that was found. Anybody can sign any bytes as our clip, with a chain of his own: against
+ * a record that has other bytes only a trusted signer counts. */
+static int judge_signature(const Findings *f, const json_t *known, char **why)
+{
+    const char *signer = f->credentials.signer[0] ? f->credentials.signer : "unknown";
+    const bool trusted = f->credentials.state == CREDENTIALS_TRUSTED;
+    if (!known || trusted) {
+        *why = text_format("its credentials are signed over these bytes by %s (%s)%s", signer,
+                           trusted ? "trusted" : "a signer that nobody vouches for",
+                           known ? ", but they are none that were recorded: another version" : "");
+        return 0;
+    }
+    *why = text_format("its bytes are none that were recorded, and they are signed as this clip by %s, a signer that "
+                       "nobody vouches for: another version of it, or forged",
+                       signer);
+    return -1;
+}
+
+static char *say_not_ours(const Findings *f)
+{
+    const bool asked = f->o->watermark_key && json_array_size(f->o->clips);
+    const char *mark = f->looked_for_mark    ? ", no watermark"
+                       : f->o->watermark_key ? ", no pictures that can be looked at"
+                                             : ", watermark not looked for (no key)";
+    return text_format("not ours%s: no recorded bytes, no credentials%s%s%s",
+                       asked ? "" : ", as far as that can be said without a campaign's record and key",
+                       f->credentials_known ? "" : " (not looked for)", mark,
+                       f->compared ? ", and it looks like none of the recorded clips" : "");
+}
+
 static Verdict judge(const Findings *f)
 {
     const bool near = f->by_looks && f->distance <= FINGERPRINT_NEAR;
-    const json_t *known = f->by_bytes        ? f->by_bytes
-                          : f->by_mark       ? f->by_mark
-                          : has_signature(f) ? f->by_credentials
-                                             : NULL;
-    if (!known && near && f->as_near == 1) known = f->by_looks;
-    if (!known) known = f->by_credentials;
+    const json_t *known = find_known(f);
     Verdict v = {member_text(known, "clip", NULL), member_text(known, "campaign", NULL), -1, NULL};
     if (!known && has_signature(f) && f->credentials.clip[0]) {
         v.clip = f->credentials.clip;
@@ -134,15 +176,13 @@ static Verdict judge(const Findings *f)
     if (f->by_bytes) {
         v.altered = 0;
         v.why = text_copy("its bytes are those that were recorded");
-    } else if (has_signature(f)) {
-        v.altered = 0;
-        v.why =
-            text_format("its credentials are signed over these bytes by %s (%s)",
-                        f->credentials.signer[0] ? f->credentials.signer : "unknown",
-                        f->credentials.state == CREDENTIALS_TRUSTED ? "trusted" : "a signer that nobody vouches for");
     } else if (f->credentials.state == CREDENTIALS_INVALID) {
         v.altered = 1;
-        v.why = text_format("its credentials do not fit its bytes: %s", f->credentials.why);
+        v.why = text_format("its credentials %s: %s",
+                            strstr(f->credentials.why, "mismatch") ? "do not fit its bytes" : "are not valid",
+                            f->credentials.why);
+    } else if (has_signature(f) && (!known || known == f->by_credentials)) {
+        v.altered = judge_signature(f, known, &v.why);
     } else if (f->by_mark || f->mark.found) {
         v.altered = f->by_mark ? 1 : -1;
         v.why = text_copy(f->by_mark ? "it carries our watermark, but its bytes are none that were recorded: "
@@ -155,10 +195,7 @@ static Verdict judge(const Findings *f)
             "it looks like %s of our clips (%d of 256 bits differ), but its bytes are none that were recorded",
             f->as_near == 1 ? "one" : "several", f->distance);
     } else {
-        v.why = text_format(
-            "not ours: no recorded bytes, no credentials%s%s%s", f->credentials_known ? "" : " (not looked for)",
-            f->looked_for_mark ? ", no watermark" : ", watermark not looked for",
-            f->o->clips && json_array_size(f->o->clips) ? ", and it looks like none of the recorded clips" : "");
+        v.why = say_not_ours(f);
     }
     return v;
 }
@@ -172,13 +209,14 @@ static json_t *text_or_null(const char *text)
 static json_t *describe_mark(const Findings *f)
 {
     if (!f->looked_for_mark)
-        return json_pack("{s:b, s:n, s:n, s:n, s:b}", "found", 0, "clip", "bit_accuracy", "p_value", "looked_for", 0);
+        return json_pack("{s:b, s:n, s:n, s:n, s:b, s:s}", "found", 0, "clip", "bit_accuracy", "p_value", "looked_for",
+                         0, "why", f->o->watermark_key ? "no pictures that can be looked at" : "no key");
     json_t *j = json_pack("{s:b, s:o, s:f, s:f, s:f}", "found", f->mark.found, "clip",
                           text_or_null(member_text(f->by_mark, "clip", NULL)), "bit_accuracy",
                           f->mark.found ? f->mark.bit_accuracy : 0.5, "p_value", f->mark.p_value, "sigma",
                           isfinite(f->mark.z) ? f->mark.z : 0);
     if (f->mark.found) {
-        char text[20];
+        char text[HEX_ID];
         snprintf(text, sizeof text, "%016llx", (unsigned long long)f->mark.payload);
         json_object_set_new(j, "payload", json_string(text));
     }
@@ -208,6 +246,8 @@ static json_t *describe(const Findings *f)
                           f->by_bytes || f->by_mark || f->by_credentials ? "present" : "absent", "altered",
                           v.altered < 0 ? json_null() : json_boolean(v.altered), "why", v.why, "fired", fired);
     free(v.why);
+    if (j && f->credentials.state != CREDENTIALS_NONE)
+        json_object_set_new(j, "generated", json_boolean(f->credentials.generated));
     if (j && f->credentials.signer[0]) json_object_set_new(j, "signer", text_or_null(f->credentials.signer));
     if (j && f->credentials.signed_at[0]) json_object_set_new(j, "signed_at", text_or_null(f->credentials.signed_at));
     return j;
@@ -218,15 +258,14 @@ Status verify_file(const char *path, const VerifyOptions *o, json_t **out)
     Findings f = {.o = o};
     *out = NULL;
     if (!file_exists(path) || file_is_folder(path)) return status_fail(ERR_INPUT, "%s: no such file", path);
+    if (o->anchors) TRY(trust_check_certificate(o->anchors));
     TRY(hash_file(path, f.sha256));
     Status status = credentials_read(path, o->anchors, &f.credentials);
     f.credentials_known = !failed(status);
     if (failed(status) && o->anchors) return status; /* asked for by name */
     find_by_bytes(&f);
     find_by_credentials(&f);
-    status = find_by_mark(&f, path);
-    /* What is no video (a still, a document) has no mark and no looks, but may have credentials and recorded bytes. */
-    if (failed(status) && status.err != ERR_INPUT) return status;
+    TRY(find_by_mark(&f, path));
     find_by_looks(&f, path);
     *out = describe(&f);
     return *out ? status_ok() : status_fail(ERR_NODE, "%s: cannot describe what was found", path);

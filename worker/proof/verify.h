@@ -16,8 +16,8 @@ typedef struct {               /* all borrowed; NULL = there is none */
 
 /* {"clip", "campaign", "credentials": "trusted|valid|invalid|none", "watermark": {"found", "clip", "bit_accuracy", "p_value"},
  *  "fingerprint": {"distance", "clip"}, "record": "present|absent", "altered": true|false|null, "why", "fired": ["credentials", ...]}, of a signed file also
- * "signer" and, where an authority has stamped the time, "signed_at",
- * with null for what is not known; json_decref() it. ERR_INPUT: no file that can be read. */
+ * "generated" (it says that an algorithm made it), "signer" and, where an authority has stamped the time, "signed_at"; of a mark that was not looked
+ * for also "why"; with null for what is not known; json_decref() it. ERR_INPUT: no file that can be read. */
 Status verify_file(const char *path, const VerifyOptions *o, json_t **out);
 
 #endif

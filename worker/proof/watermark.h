@@ -25,7 +25,7 @@ enum {
     WATERMARK_BITS = 64,
     WATERMARK_LEAST_EDGE = 256 /* of the longer side, to be marked at all */
 };
-extern const double WATERMARK_LEAST_Z;
+extern const double WATERMARK_LEAST_Z, WATERMARK_LEAST_P; /* the p-value is said as the latter where it is smaller */
 
 /* 48 bits of SHA-256 over both names, and a check over these. */
 uint64_t watermark_payload(const char *campaign, const char *clip);
@@ -70,7 +70,7 @@ void watermark_reader_check(WatermarkReader *r, uint64_t expected, WatermarkRead
 enum { WATERMARK_CELLS = 65536 };
 int watermark_reader_cells(const WatermarkReader *r, float *values);
 
-/* Both on a file; expected NULL: search. The check stops as soon as it is certain. */
+/* Both on a file; expected NULL: search. The check stops as soon as it is certain. ERR_INPUT: no video and no picture that can be read. */
 Status watermark_file(const char *path, const uint8_t key[WATERMARK_KEY_BYTES], const uint64_t *expected,
                       WatermarkReading *out);
 

@@ -11,7 +11,7 @@
 
 enum { SIDE = SPECTRUM_SIDE, GRIDS = 2, CERTAIN_PICTURES = 8 };
 static const int grid_cells[GRIDS] = {256, 128};
-const double WATERMARK_LEAST_Z = 6.0;
+const double WATERMARK_LEAST_Z = 6.0, WATERMARK_LEAST_P = 1e-300;
 
 struct WatermarkReader {
     uint8_t key[WATERMARK_KEY_BYTES];
@@ -368,7 +368,8 @@ void watermark_reader_search(WatermarkReader *r, WatermarkReading *out)
     out->places = places;
     out->agreeing = WATERMARK_BITS;
     out->bit_accuracy = 1;
-    out->p_value = fmin(1, places * erfc(best.z / sqrt(2)) / 2) / (watermark_is_payload(out->payload) ? 65536 : 1);
+    const double chance = fmin(1, places * erfc(best.z / sqrt(2)) / 2);
+    out->p_value = fmax(WATERMARK_LEAST_P, chance / (watermark_is_payload(out->payload) ? 65536 : 1));
 }
 
 /* ---- a file --------------------------------------------------------------------------------------------------------------------- */
@@ -394,7 +395,7 @@ Status watermark_file(const char *path, const uint8_t key[WATERMARK_KEY_BYTES], 
 {
     FilmInfo info;
     Reading r = {watermark_reader_new(key), expected, out};
-    Status status = film_read(path, (FilmSink){&r, take, NULL}, &info);
+    Status status = film_read_any(path, (FilmSink){&r, take, NULL}, &info);
     if (status.err == ERR_STOP)
         status = status_ok();
     else if (!failed(status) && expected)

@@ -5,14 +5,19 @@
 #include "common/foreign.h"
 #include "common/json_member.h"
 #include "worker/proof/verify.h"
+#include "worker/proof/watermark.h"
 #include "worker/verbs/verbs.h"
 
 static void print_found(const char *path, const json_t *j)
 {
     const json_t *altered = json_object_get(j, "altered"), *mark = json_object_get(j, "watermark"),
                  *looks = json_object_get(j, "fingerprint");
-    foreign_print(stdout, "%s: clip %s of campaign %s\n", path, member_text(j, "clip", "unknown"),
-                  member_text(j, "campaign", "unknown"));
+    const double p = json_number_value(json_object_get(mark, "p_value"));
+    const char *clip = member_text(j, "clip", NULL);
+    if (clip)
+        foreign_print(stdout, "%s: clip %s of campaign %s\n", path, clip, member_text(j, "campaign", "unknown"));
+    else
+        foreign_print(stdout, "%s: no clip that can be named\n", path);
     foreign_print(stdout, "  altered      %s: %s\n",
                   json_is_null(altered)   ? "not known"
                   : json_is_true(altered) ? "yes"
@@ -20,11 +25,12 @@ static void print_found(const char *path, const json_t *j)
                   member_text(j, "why", ""));
     foreign_print(stdout, "  credentials  %s\n", member_text(j, "credentials", "none"));
     if (json_is_false(json_object_get(mark, "looked_for")))
-        foreign_print(stdout, "  watermark    not looked for: no key\n");
+        foreign_print(stdout, "  watermark    not looked for: %s\n", member_text(mark, "why", ""));
+    else if (json_is_true(json_object_get(mark, "found")))
+        foreign_print(stdout, "  watermark    found, clip %s, p %s %.2g\n", member_text(mark, "clip", "unknown"),
+                      p > WATERMARK_LEAST_P ? "=" : "<", p);
     else
-        foreign_print(stdout, "  watermark    %s, clip %s, p = %.2g\n",
-                      json_is_true(json_object_get(mark, "found")) ? "found" : "none",
-                      member_text(mark, "clip", "unknown"), json_number_value(json_object_get(mark, "p_value")));
+        foreign_print(stdout, "  watermark    none, p = %.2g\n", p);
     if (json_is_null(json_object_get(looks, "distance")))
         foreign_print(stdout, "  fingerprint  nothing to compare with\n");
     else
