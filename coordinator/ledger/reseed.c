@@ -179,11 +179,12 @@ Status ledger_may_undo_rerender(Ledger *l, int64_t clip, bool *yes)
 {
     int64_t count;
     *yes = false;
-    TRY(ledger_sql_number(l, &count,
-                          "SELECT count(*) FROM replaced r JOIN clips c USING(clip) JOIN shots s ON s.shot = c.shot"
-                          " WHERE r.clip = ?1 AND r.shot <> r.new_shot AND c.shot = r.new_shot AND c.state = 'planned'"
-                          " AND c.decided_s = r.asked_s AND s.state IN ('planned', 'held')",
-                          "i", clip));
+    TRY(ledger_sql_number(
+        l, &count,
+        "SELECT count(*) FROM replaced r JOIN clips c USING(clip) JOIN shots s ON s.shot = c.shot"
+        " WHERE r.clip = ?1 AND r.shot <> r.new_shot AND c.shot = r.new_shot AND c.state IN ('planned', 'paused')"
+        " AND c.decided_s = r.asked_s AND s.state IN ('planned', 'held')",
+        "i", clip));
     *yes = count > 0;
     return status_ok();
 }

@@ -13,7 +13,8 @@ Status ledger_reseed_again(Ledger *l, const char *clip_id, int64_t *seed, int64_
 /* The same when a reviewer asks for it (EV_RERENDER), with a seed that no other clip has. The caller then calls ledger_masters_read. */
 Status ledger_rerender(Ledger *l, int64_t clip, int64_t *changed);
 
-/* Whether that can be taken back: nobody has begun the new render, nor changed the clip since; so its files are still there. */
+/* Whether that can be taken back: nobody has begun the new render, nor changed the clip since; so its files are still there. A clip that was paused
+ * meanwhile can be taken back, too; the pause ends with it. */
 Status ledger_may_undo_rerender(Ledger *l, int64_t clip, bool *yes);
 /* Inside a round: takes it back. The clip is rejected, and the caller brings it into review or holds it. */
 Status ledger_undo_rerender(Ledger *l, int64_t clip);

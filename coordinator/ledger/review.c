@@ -180,6 +180,7 @@ static Status may_approve(Ledger *l, int64_t clip, const LedgerRequest *r, bool 
 }
 
 static bool is_open(ClipState state) { return state == CLIP_HELD || state == CLIP_REVIEW; }
+static bool is_unmade(ClipState state) { return state == CLIP_PLANNED || state == CLIP_PAUSED; }
 
 /* The clip is open, and an approval of it is noted; or it is to be rendered again, which has not begun. */
 static Status may_take_back(Ledger *l, int64_t clip, bool *yes)
@@ -236,7 +237,7 @@ static Status rerender(Ledger *l, const SelectedClip *c, const LedgerRequest *r)
 static Status decide(Ledger *l, SelectedClip *c, int verb, const LedgerRequest *r, RequestAnswer *a)
 {
     bool moves = true, notes = true;
-    if (verbs[verb].event == EV_SHOW && c->state == CLIP_PLANNED) {
+    if (verbs[verb].event == EV_SHOW && is_unmade(c->state)) {
         TRY(ledger_undo_rerender(l, c->clip));
         c->state = CLIP_REJECTED;
     }
@@ -266,7 +267,7 @@ static void collect(void *self, const SelectedClip *c)
     Movable *m = self;
     ClipState to;
     bool moves = !failed(ledger_next_clip_state(c->state, m->event, &to));
-    if (!moves && m->event == EV_SHOW && (is_open(c->state) || c->state == CLIP_PLANNED) && !failed(m->status))
+    if (!moves && m->event == EV_SHOW && (is_open(c->state) || is_unmade(c->state)) && !failed(m->status))
         m->status = may_take_back(m->ledger, c->clip, &moves);
     if (moves) ledger_select_add(&m->clips, c);
 }

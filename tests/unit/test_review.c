@@ -66,6 +66,20 @@ static int64_t decide(Ledger *l, const char *verb, const char *clip, const char 
         .changed;
 }
 
+/* pause, resume, cancel */
+static void steer(Ledger *l, const char *verb, const char *clip, double now_s)
+{
+    int64_t changed = 0, id;
+    LedgerRequest r = {
+        .verb = (char *)(uintptr_t)verb, .clip_id = (char *)(uintptr_t)clip, .filter = (char *)(uintptr_t) ""};
+    assert_good(ledger_request_all(l, &r, 1, now_s, &id));
+    r.id = id;
+    assert_good(ledger_begin(l, now_s));
+    assert_good(ledger_apply_request(l, &r, &changed));
+    assert_good(ledger_commit(l));
+    assert_int_equal(changed, 1);
+}
+
 static char *text_of(Ledger *l, const char *sql)
 {
     Query q = ledger_sql_query(l, sql, "");
@@ -246,7 +260,23 @@ static void a_render_again_can_be_taken_back(void **state)
     snapshot_clear(&s);
     assert_int_equal(decide(f.ledger, "review reopen", "row1", "eva"), 0);
 
-    assert_int_equal(decide(f.ledger, "review rerender", "row1", "eva"), 1); /* once more, and now it is made */
+    assert_int_equal(decide(f.ledger, "review rerender", "row1", "eva"), 1); /* paused, gone on, paused again */
+    steer(f.ledger, "pause", "row1", 210);
+    steer(f.ledger, "resume", "row1", 220);
+    steer(f.ledger, "pause", "row1", 230);
+    is_text(f.ledger, "SELECT state FROM clips WHERE clip = 1", "paused");
+    assert_int_equal(decide(f.ledger, "review reopen", "row1", "eva"), 1);
+    is_text(f.ledger, what, before);
+    is_text(f.ledger, "SELECT state || ' ' || reason FROM clips WHERE clip = 1", "held held by flicker");
+    s = look(f.ledger);
+    assert_true(s.left == 0 && s.undecided == 2 && s.clip_count[CLIP_PAUSED] == 0);
+    snapshot_clear(&s);
+    assert_int_equal(decide(f.ledger, "review rerender", "row1", "eva"), 1); /* cancelled */
+    steer(f.ledger, "cancel", "row1", 240);
+    assert_int_equal(decide(f.ledger, "review reopen", "row1", "eva"), 0);
+    steer(f.ledger, "resume", "row1", 250);
+
+    assert_int_equal(decide(f.ledger, "review rerender", "row1", "eva"), 0); /* planned: nothing to decide about */
     s = look(f.ledger);
     assert_true(s.left == 1);
     snapshot_clear(&s);

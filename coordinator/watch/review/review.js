@@ -10,7 +10,7 @@ const words = {
         who: "Wer entscheidet? Bitte den Namen eintragen.", why: "Eine Ablehnung braucht einen Grund.", none: "Nichts mehr zu entscheiden.", reloaded: "Bitte die Seite mit der ausgegebenen Adresse neu öffnen.",
         sure: { approve: (n) => n + " Clips freigeben?", reject: (n) => n + " Clips ablehnen?", rerender: (n) => n + " Clips neu rendern?" },
         done: { approve: (n) => n + " freigegeben", reject: (n) => n + " abgelehnt", rerender: (n) => n + " zum Neurendern", reopen: (n) => n + " zurückgenommen" },
-        noted: (n) => n + " vermerkt: eine zweite Person muss noch zustimmen", other: (n) => n + " nicht geändert: jemand anderes war schneller", unchanged: (n) => n + " unverändert", pending: (n) => n + " an den laufenden Lauf übergeben", late: (n) => n + " nicht zurückgenommen: das neue Rendern hat schon begonnen, oder der Clip wurde seitdem angehalten, abgesagt oder durch eine geänderte Kampagne neu geplant", readOnly: "Dieser Ordner kann nur gelesen werden: Entscheiden geht hier nicht.",
+        noted: (n) => n + " vermerkt: eine zweite Person muss noch zustimmen", other: (n) => n + " nicht geändert: jemand anderes war schneller", unchanged: (n) => n + " unverändert", pending: (n) => n + " an den laufenden Lauf übergeben", late: (n) => n + " nicht zurückgenommen: das neue Rendern hat schon begonnen, oder der Clip wurde seitdem abgesagt oder durch eine geänderte Kampagne neu geplant", readOnly: "Dieser Ordner kann nur gelesen werden: Entscheiden geht hier nicht.",
         state: { held: "angehalten", "in review": "in Sichtung", approved: "freigegeben", delivered: "ausgeliefert", rejected: "abgelehnt", planned: "geplant", waiting: "wartet", finishing: "wird fertiggestellt", revoked: "zurückgezogen" },
         said: { approve: "freigegeben", reject: "abgelehnt", rerender: "neu rendern", reopen: "zurückgenommen", again: "von einer Prüfung neu gerendert" }, verdicts: { pass: "gut", hold: "angehalten", fail: "durchgefallen" }, heldBy: "angehalten von: ",
         gateNames: { nan: "keine Zahlen", saturated: "übersteuertes Bild", black: "schwarzes Bild", frozen: "Standbild", flicker: "Flackern", jump: "Bildsprung", blur: "Unschärfe", blur_change: "Schärfeverlust", blockiness: "Blöcke",
@@ -25,7 +25,7 @@ const words = {
         who: "Who decides? Please enter a name.", why: "A rejection needs a reason.", none: "Nothing left to decide.", reloaded: "Please open the page again by the address that was printed.",
         sure: { approve: (n) => "Approve " + n + " clips?", reject: (n) => "Reject " + n + " clips?", rerender: (n) => "Render " + n + " clips again?" },
         done: { approve: (n) => n + " approved", reject: (n) => n + " rejected", rerender: (n) => n + " to be rendered again", reopen: (n) => n + " taken back" },
-        noted: (n) => n + " noted: a second person has to agree", other: (n) => n + " not changed: somebody else was faster", unchanged: (n) => n + " unchanged", pending: (n) => n + " handed to the run that goes on", late: (n) => n + " not taken back: the new render has begun, or the clip was paused, cancelled, or planned anew by a changed campaign since", readOnly: "This folder can only be read: nothing can be decided here.",
+        noted: (n) => n + " noted: a second person has to agree", other: (n) => n + " not changed: somebody else was faster", unchanged: (n) => n + " unchanged", pending: (n) => n + " handed to the run that goes on", late: (n) => n + " not taken back: the new render has begun, or the clip was cancelled, or planned anew by a changed campaign since", readOnly: "This folder can only be read: nothing can be decided here.",
         state: {}, said: { approve: "approved", reject: "rejected", rerender: "render again", reopen: "taken back", again: "rendered again by a gate" }, verdicts: {}, gateNames: {}, heldBy: "held by: ",
         reasons: ["flicker", "hands or face are wrong", "wrong text", "sound does not fit", "not as ordered"] } };
 const $ = (id) => document.getElementById(id), row = 56, calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -150,7 +150,7 @@ async function open(c, quiet) {
   const same = before === d.clip && found.version === d.version, id = encodeURIComponent(d.clip) + "&v=" + d.version;
   found = d;
   $("clip").textContent = d.clip;
-  $("state").textContent = stateName(d.state) + (d.held_by.length && d.state === "held" ? ", " + say("heldBy") + d.held_by.map(gateName).join(", ") : d.reason ? ": " + d.reason : "") + (d.reviewer ? " (" + d.reviewer + ")" : "");
+  $("state").textContent = (d.held_by.length && d.state === "held" ? say("heldBy") + d.held_by.map(gateName).join(", ") : stateName(d.state)) + (d.state === "held" && d.held_by.length ? "" : d.reason ? ": " + d.reason : "") + (d.reviewer ? " (" + d.reviewer + ")" : "");
   $("state").className = d.state.replace(" ", "-");
   $("facts").replaceChildren(); fact(say("prompt"), d.prompt); d.columns.forEach((k, i) => fact(k, d.row[i] || ""));
   showGates(d); showHistory(d);
