@@ -7,6 +7,7 @@
 #include "coordinator/campaign/gate_set.h"
 #include "coordinator/campaign/licence.h"
 #include "coordinator/campaign/load.h"
+#include "trust/certificate.h"
 
 /* ---- gates ---- */
 
@@ -101,6 +102,26 @@ static void check_file(CampaignLoad *l, const char *key, const char *file)
     free(path);
 }
 
+/* A key of another certificate signs, and no reader takes what it has signed. */
+static void check_fits(CampaignLoad *l)
+{
+    static const char probe[] = "reelwright check";
+    char *certificate = find_file(l, l->file.certificate), *key = find_file(l, l->file.signing_key), *seal = NULL;
+    Status status = certificate && key ? trust_check_certificate(certificate) : status_ok();
+    if (failed(status)) {
+        faults_add(l->faults, campaign_place(l, "credentials.certificate"), "%s", status.message);
+    } else if (certificate && key) {
+        status = trust_seal(key, probe, sizeof probe, &seal);
+        if (!failed(status)) status = trust_check_seal(certificate, probe, sizeof probe, seal);
+        if (failed(status))
+            faults_add(l->faults, campaign_place(l, "credentials.key"),
+                       "%s; expected the key of credentials.certificate", status.message);
+    }
+    free(seal);
+    free(certificate);
+    free(key);
+}
+
 void campaign_check_proofs(CampaignLoad *l)
 {
     const CampaignFile *f = &l->file;
@@ -114,6 +135,7 @@ void campaign_check_proofs(CampaignLoad *l)
                    "there is a credentials.key, too; expected one of them");
     if (f->certificate) check_file(l, "credentials.certificate", f->certificate);
     if (f->signing_key) check_file(l, "credentials.key", f->signing_key);
+    if (f->certificate && f->signing_key) check_fits(l);
 }
 
 /* Of an adapter that the campaign names, by its file's name; false: none is called so. */

@@ -121,6 +121,10 @@ static void are_signed_by_a_command(void **state)
     Status status = credentials_sign(clip, &c);
     assert_int_equal(status.err, ERR_INPUT);
     assert_non_null(strstr(status.message, "the card is not in its slot"));
+    c.signer = "head -c 64 /dev/zero | tr '\\0' x"; /* r and s, and not of this key */
+    status = credentials_sign(clip, &c);
+    assert_int_equal(status.err, ERR_INPUT);
+    assert_non_null(strstr(status.message, "by the key of the certificate's first entry"));
     c.signer = "true";
     status = credentials_sign(clip, &c);
     assert_non_null(strstr(status.message, "it wrote 0 bytes, expected a signature"));

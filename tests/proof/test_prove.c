@@ -23,7 +23,7 @@
 #include "worker/proof/verify.h"
 
 enum { WIDTH = 288, HEIGHT = 512, FRAMES = 16, FPS = 24 };
-static char folder[] = "prove.XXXXXX", *video, *secret;
+static char folder[] = "prove.XXXXXX", *video, *secret, *still; /* still: NULL, or a file that is signed as one */
 
 static int make_folder(void **state)
 {
@@ -82,7 +82,7 @@ static Status make(const json_t *keys, int black_from, int black_to, json_t *doc
         assert_string_equal(encode_put(e, rgb, 1, HEIGHT, WIDTH).message, "");
     }
     assert_string_equal(encode_end(&e).message, "");
-    status = prove_end(&p, &video, 1, NULL, 0, document);
+    status = prove_end(&p, &video, 1, &still, still != NULL, document);
     assert_null(p);
     scene_free(&s);
     free(rgb);
@@ -216,6 +216,16 @@ static void marks_and_recognises(void **state)
     json_decref(keys);
 }
 
+static bool says(const char *file, const char *word)
+{
+    char *data;
+    size_t bytes;
+    assert_string_equal(file_read(file, 1 << 24, &data, &bytes).message, "");
+    const bool found = memmem(data, bytes, word, strlen(word)) != NULL;
+    free(data);
+    return found;
+}
+
 static void signs_last(void **state)
 {
     (void)state;
@@ -229,8 +239,16 @@ static void signs_last(void **state)
     json_t *keys = json_pack("{s:b, s:s, s:{s:s, s:s}}", "watermark", 1, "campaign", "tests", "credentials",
                              "certificate", chain, "key", key);
     json_t *document = json_object();
+    still = path_join(folder, "still.mp4");
+    assert_string_equal(file_duplicate(SOURCE_DIR "/tests/gate/clips/pocket-2.mp4", still).message, "");
     assert_string_equal(make(keys, 0, 0, document).message, "");
     assert_string_equal(json_string_value(json_object_get(document, "credentials")), "signed");
+    assert_true(says(video, "c2pa.watermarked.bound") && says(video, "com.reelwright.watermark.1") &&
+                says(video, "io.iscc.v0"));
+    assert_true(says(still, "c2pa.created") && !says(still, "watermark") && !says(still, "iscc")); /* it has no mark */
+    remove(still);
+    free(still);
+    still = NULL;
     assert_string_equal(credentials_read(video, NULL, &r).message, "");
     assert_int_equal(r.state, CREDENTIALS_VALID);
     assert_string_equal(r.clip, "c-1");

@@ -226,26 +226,6 @@ static Status sign_into(const C2paLibrary *c, const CredentialsClaim *claim, C2p
     return status;
 }
 
-Status credentials_sign(const char *path, const CredentialsClaim *claim)
-{
-    const C2paLibrary *c;
-    C2paSigner *signer;
-    Signing by_command = {.command = claim->signer};
-    TRY(c2pa_library(&c));
-    TRY(claim->signer ? make_command_signer(c, claim, &by_command, &signer) : make_signer(c, claim, &signer));
-    char *draft = file_draft(path);
-    Status status = sign_into(c, claim, signer, path, draft);
-    c->c2pa_free(signer);
-    if (*by_command.why) /* what the command said is worth more than what the library makes of it */
-        status = status_fail(ERR_INPUT, "credentials.signer: %s", by_command.why);
-    if (!failed(status))
-        status = file_publish(draft, path);
-    else
-        remove(draft);
-    free(draft);
-    return status;
-}
-
 /* ---- reading ------------------------------------------------------------------------------------------------------------------------ */
 
 static void take_text(const json_t *from, const char *key, char *to, size_t room)
@@ -363,6 +343,42 @@ static Status read_from(const C2paLibrary *c, const char *path, FILE *f, const c
     if (stream) c->c2pa_release_stream(stream);
     if (reader) c->c2pa_free(reader);
     c->c2pa_free(context);
+    return status;
+}
+
+/* The library takes whatever a command, or a key of another certificate, has signed. */
+static Status check_signed(const C2paLibrary *c, const char *path, const char *draft)
+{
+    CredentialsReading r = {.state = CREDENTIALS_NONE};
+    FILE *f;
+    TRY(file_open_stream(draft, &f));
+    Status status = read_from(c, path, f, NULL, &r);
+    fclose(f);
+    if (failed(status) || r.state == CREDENTIALS_VALID || r.state == CREDENTIALS_TRUSTED) return status;
+    return status_fail(ERR_INPUT,
+                       "credentials: what was signed is not valid (%s); expected a signature by the key of the "
+                       "certificate's first entry",
+                       r.why[0] ? r.why : "no credentials in it");
+}
+
+Status credentials_sign(const char *path, const CredentialsClaim *claim)
+{
+    const C2paLibrary *c;
+    C2paSigner *signer;
+    Signing by_command = {.command = claim->signer};
+    TRY(c2pa_library(&c));
+    TRY(claim->signer ? make_command_signer(c, claim, &by_command, &signer) : make_signer(c, claim, &signer));
+    char *draft = file_draft(path);
+    Status status = sign_into(c, claim, signer, path, draft);
+    c->c2pa_free(signer);
+    if (*by_command.why) /* what the command said is worth more than what the library makes of it */
+        status = status_fail(ERR_INPUT, "credentials.signer: %s", by_command.why);
+    if (!failed(status)) status = check_signed(c, path, draft);
+    if (!failed(status))
+        status = file_publish(draft, path);
+    else
+        remove(draft);
+    free(draft);
     return status;
 }
 

@@ -26,8 +26,8 @@ typedef struct {                   /* all borrowed; NULL = left out */
     const char *consent_sha256;
 } CredentialsClaim;
 
-/* Signs the file in its place: a signed copy, published whole. ERR_INPUT: no library, no key, or they do not fit, or the command
- * does not sign; nothing is changed then. */
+/* Signs the file in its place: a signed copy, published whole. What was signed is read back. ERR_INPUT: no library, no key, or they do not fit, or the command
+ * does not sign, or signs with another key; nothing is changed then. */
 Status credentials_sign(const char *path, const CredentialsClaim *c);
 
 typedef enum { CREDENTIALS_NONE, CREDENTIALS_INVALID, CREDENTIALS_VALID, CREDENTIALS_TRUSTED } CredentialsState;

@@ -29,7 +29,8 @@ struct Prove {
     uint64_t payload;
     Watermark *watermark[MAX_RENDITIONS];
     bool too_small[MAX_RENDITIONS];
-    int from[MAX_RENDITIONS]; /* which rendition it is a copy of; itself */
+    bool marked[MAX_RENDITIONS]; /* and read back */
+    int from[MAX_RENDITIONS];    /* which rendition it is a copy of; itself */
     FingerprintMaker *looks;
     bool no_looks; /* too small, too */
     int pictures;  /* of the first rendition */
@@ -263,6 +264,7 @@ static Status read_back(Prove *p, char *const *video, int count, json_t *documen
             continue;
         }
         status = watermark_file(video[i], p->key, &p->payload, &r);
+        p->marked[i] = r.found;
         lost = lost || !r.found;
         any = any || r.found;
         json_array_append_new(list,
@@ -280,26 +282,29 @@ static Status read_back(Prove *p, char *const *video, int count, json_t *documen
     return status;
 }
 
-static Status sign_all(Prove *p, char *const *file, int count, const char *iscc)
+/* marked: which of them carry the mark, and iscc: the fingerprint of their pictures; both NULL for stills, which have neither. A claim says what is in this
+ * very file. */
+static Status sign_all(Prove *p, char *const *file, int count, const char *iscc, const bool *marked)
 {
     char consent[HASH_TEXT] = "";
     const json_t *cameo = finish_spec_get(p->job.spec, "cameo"), *trust = finish_spec_get(p->job.spec, "trust");
     if (cameo && trust) TRY(likeness_consent(trust, cameo, consent));
-    const CredentialsClaim claim = {.certificate = json_string_value(json_object_get(p->credentials, "certificate")),
-                                    .key = json_string_value(json_object_get(p->credentials, "key")),
-                                    .signer = json_string_value(json_object_get(p->credentials, "signer")),
-                                    .timestamp = json_string_value(json_object_get(p->credentials, "timestamp")),
-                                    .clip = p->job.clip_id,
-                                    .campaign = p->campaign,
-                                    .iscc = iscc,
-                                    .watermarked = p->marks,
-                                    .watermark = p->payload,
-                                    .model = finish_spec_get(p->job.spec, "model"),
-                                    .consent_sha256 = *consent ? consent : NULL};
+    CredentialsClaim claim = {.certificate = json_string_value(json_object_get(p->credentials, "certificate")),
+                              .key = json_string_value(json_object_get(p->credentials, "key")),
+                              .signer = json_string_value(json_object_get(p->credentials, "signer")),
+                              .timestamp = json_string_value(json_object_get(p->credentials, "timestamp")),
+                              .clip = p->job.clip_id,
+                              .campaign = p->campaign,
+                              .iscc = iscc,
+                              .watermark = p->payload,
+                              .model = finish_spec_get(p->job.spec, "model"),
+                              .consent_sha256 = *consent ? consent : NULL};
     if (!claim.certificate || !(claim.key || claim.signer))
         return status_fail(ERR_INPUT, "credentials: expected a certificate, and a key or a signer");
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        claim.watermarked = marked && i < MAX_RENDITIONS && marked[i];
         if (file[i]) TRY(credentials_sign(file[i], &claim));
+    }
     return status_ok();
 }
 
@@ -326,8 +331,8 @@ static Status end_all(Prove *p, char *const *video, int videos, char *const *sti
     }
     if (!p->credentials) return status_ok();
     begin_s = moment_s();
-    TRY(sign_all(p, video, videos, *iscc ? iscc : NULL));
-    TRY(sign_all(p, still, stills, *iscc ? iscc : NULL));
+    TRY(sign_all(p, video, videos, *iscc ? iscc : NULL, p->marked));
+    TRY(sign_all(p, still, stills, NULL, NULL));
     add_time(p, &p->took.credentials_s, begin_s);
     json_object_set_new(document, "credentials", json_string("signed"));
     return status_ok();
