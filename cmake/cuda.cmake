@@ -56,6 +56,7 @@ get_filename_component(cuda_source_root ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 function(cuda_compile out)
   set(targets "")
   foreach(arch IN LISTS REELWRIGHT_CUDA_ARCHITECTURES)
+    string(REGEX REPLACE "^90$" "90a" arch ${arch}) # with all that 9.0 has: attention_int8.cu
     list(APPEND targets -gencode=arch=compute_${arch},code=sm_${arch})
   endforeach()
   set(objects "")

@@ -21,7 +21,7 @@ typedef struct {
 #define WORK_BACKENDS "cpu|cuda|ref"
 enum { WORK_CPU, WORK_CUDA, WORK_REF }; /* WorkSettings.backend */
 /* WorkSettings.dtype. fp8 and int8: bf16 but for the products of the transformer's blocks, which take numbers of 8 bits with a scale a
- * row: e4m3 on cuda, int8 on cpu. */
+ * row: e4m3 on cuda, int8 on cpu. int8 on cuda: bf16 but for the scores of self-attention. */
 #define WORK_DTYPES "fp32|bf16|fp8|int8"
 enum { WORK_FP32, WORK_BF16, WORK_FP8, WORK_INT8 };
 /* What computes when no --dtype says: bf16 on GPUs, whose matrix units and memory are made for it; fp32 elsewhere. */
@@ -31,8 +31,9 @@ static inline Status work_check_dtype(int backend, int dtype)
 {
     if (dtype == WORK_FP8 && backend != WORK_CUDA)
         return status_fail(ERR_INPUT, "--dtype fp8: only GPUs compute in it: add --backend cuda, or take int8 or bf16");
-    if (dtype == WORK_INT8 && backend != WORK_CPU)
-        return status_fail(ERR_INPUT, "--dtype int8: only CPUs compute in it: add --backend cpu, or take fp8 or bf16");
+    if (dtype == WORK_INT8 && backend == WORK_REF)
+        return status_fail(ERR_INPUT,
+                           "--dtype int8: ref does not compute in it: add --backend cpu or cuda, or take fp32");
     return status_ok();
 }
 

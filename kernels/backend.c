@@ -91,6 +91,8 @@ Status backend_open(const BackendOptions *o, Backend **out)
         return status_fail(ERR_INPUT, "fp8 is computed by the CUDA back end beside bf16; use bf16 or fp32 here");
     if (o->quantized == INT8 && ((o->kind != BACKEND_CPU && !o->plan) || o->compute != BF16))
         return status_fail(ERR_INPUT, "int8 is computed by the CPU back end beside bf16; use bf16 or fp32 here");
+    if (o->scores == INT8 && (o->kind != BACKEND_CUDA || o->compute != BF16 || o->quantized != F32))
+        return status_fail(ERR_INPUT, "scores in int8 are computed by the CUDA back end beside bf16; use bf16 here");
     Backend *be = calloc(1, sizeof *be);
     if (!be) return status_fail(ERR_NODE, "out of memory");
     be->options = *o;

@@ -32,6 +32,9 @@ typedef struct {
      * numbers, one scale for each row of the weight, made when it is packed, and one for each row of x, made at every product. F32:
      * nothing is quantised. Any back end plans either. */
     DType quantized;
+    /* INT8 (`cuda`, compute capability 9.0), beside compute BF16: the scores of attention over many keys, of heads of 128 numbers, are
+     * products of int8 - a scale for each query, and for 128 keys less the mean of all. F32: they are products like others. */
+    DType scores;
     /* F32, or BF16 where time or memory is short: what networks compute in that lose by bf16 (backend_begin_exact). Never more
      * than `compute`. */
     DType exact;
@@ -54,7 +57,7 @@ static inline DType backend_exact_type(const BackendOptions *o) { return o->comp
 /* "fp32", "bf16", "fp8" or "int8", as it was asked for */
 static inline const char *backend_dtype_name(const BackendOptions *o)
 {
-    return o->quantized == E4M3 ? "fp8" : dtype_name(o->quantized == INT8 ? INT8 : o->compute);
+    return o->quantized == E4M3 ? "fp8" : dtype_name(o->quantized == INT8 || o->scores == INT8 ? INT8 : o->compute);
 }
 Status backend_open(const BackendOptions *o, Backend **out);
 void backend_close(Backend **be);

@@ -40,7 +40,8 @@ static Status read_options(RunOptions *o, int argc, char **argv, bool *help)
         {"backend", OPTION_CHOICE, &o->work.backend, .value = WORK_BACKENDS,
          .help = "what computes (cuda where this machine has a GPU, else cpu)"},
         {"dtype", OPTION_CHOICE, &o->work.dtype, .value = WORK_DTYPES,
-         .help = "and in which type (fp32; bf16 on cuda; fp8 on cuda and int8 on cpu: 8 bits for the blocks)"},
+         .help = "and in which type (fp32; bf16 on cuda; fp8 on cuda, int8 on cpu: 8 bits for the blocks; int8 on "
+                 "cuda: for attention)"},
         {"vae-dtype", OPTION_CHOICE, &o->work.vae_dtype, .value = "fp32|bf16",
          .help = "the autoencoder and the image encoder (fp32)"},
         {"step-limit", OPTION_INT, &o->step_limit_s, .value = "SECONDS", .min = 1, .max = 1e6,

@@ -2,7 +2,9 @@
  *
  * By cuDNN where it has an engine: the graph of the operations (its fused attention engines recognise it), or its one
  * attention operation. Else of two products and a softmax, for so many queries at a time that their scores stay below
- * SCORES_BYTES: any head dimension, fp32 too, and the proof of the other. */
+ * SCORES_BYTES: any head dimension, fp32 too, and the proof of the other. With scores in int8, where they are asked for:
+ * attention_int8.c. */
+#include "kernels/cuda/attention.h"
 #include "common/log.h"
 #include "kernels/cuda/cudnn_graph.h"
 
@@ -12,12 +14,6 @@ enum {
     LEAST_WORK = 1 << 26 /* multiplications: a plan takes up to seconds to build */
 };
 enum { UID_Q = 1, UID_K, UID_V, UID_SCALE, UID_OUT, UID_BIAS };
-
-typedef struct {
-    Tensor q, k, v, bias, out; /* q, k, v in the compute type */
-    int64_t heads, d, tq, tk;
-    float scale;
-} Attention;
 
 /* ---- by cuDNN --------------------------------------------------------------------------------------------------------------- */
 
@@ -220,6 +216,7 @@ Status cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, floa
                          .scale = scale};
     if (failed(be->first)) return be->first;
     if (a.tq == 0) return status_ok();
+    if (attention_int8_fits(be, &a)) return attention_int8(be, &a);
     Plan *plan = find_plan(be, &a);
     if (!plan && cuda_of(be)->attention_form) return status_fail(ERR_INPUT, "no engine for this form of attention");
     Status status = plan ? attention_cudnn(be, plan, &a) : status_ok();

@@ -36,12 +36,17 @@ static Status keep_memory(int device)
     return status_ok();
 }
 
-static Status name_device(Cuda *c, int device)
+static Status name_device(Cuda *c, const BackendOptions *o, int device)
 {
     int major = 0, minor = 0, processors = 0;
     CUDA_TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
     CUDA_TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
     CUDA_TRY(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+    if (o->scores == INT8 && (major != 9 || minor != 0))
+        return status_fail(
+            ERR_INPUT,
+            "--dtype int8 on a GPU is made for compute capability 9.0 (H100, H200), not %d.%d: take bf16 or fp8", major,
+            minor);
     snprintf(c->device, sizeof c->device, "sm_%d%d %d", major, minor, processors);
     return status_ok();
 }
@@ -71,14 +76,14 @@ static void claim_device(Cuda *c, int device)
     c->claim = -1;
 }
 
-static Status open_device(Cuda *c)
+static Status open_device(Cuda *c, const BackendOptions *o)
 {
     int devices = 0;
     CUDA_TRY(cudaGetDeviceCount(&devices));
     if (devices < 1) return status_fail(ERR_NODE, "no CUDA device");
     const int device = local_rank() % devices;
     CUDA_TRY(cudaSetDevice(device));
-    TRY(name_device(c, device));
+    TRY(name_device(c, o, device));
     claim_device(c, device);
     TRY(keep_memory(device));
     CUDA_TRY(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
@@ -116,7 +121,7 @@ static Status cuda_open(Backend *be)
     if (!c) return status_fail(ERR_NODE, "out of memory");
     be->own = c;
     c->claim = -1;
-    Status status = open_device(c);
+    Status status = open_device(c, &be->options);
     if (failed(status)) cuda_close(be);
     return status_at(status, "the cuda back end");
 }
@@ -142,13 +147,15 @@ const char *cuda_notes(const Backend *be, char *text, size_t room)
 {
     const Cuda *c = cuda_of(be);
     const int64_t *n = c->note;
-    snprintf(text, room,
-             "attention: cudnn %lld, own %lld; conv: cudnn %lld, own %lld; fused activations %lld; fp8 %lld of "
-             "%lld quantised, scaled apart %lld; graphs %lld%s%s",
-             (long long)n[NOTE_ATTENTION_CUDNN], (long long)n[NOTE_ATTENTION_OWN], (long long)n[NOTE_CONV_CUDNN],
-             (long long)n[NOTE_CONV_OWN], (long long)n[NOTE_ACT_FUSED], (long long)n[NOTE_FP8],
-             (long long)n[NOTE_FP8_QUANTIZED], (long long)n[NOTE_FP8_SCALED_APART], (long long)n[NOTE_GRAPHS],
-             c->cudnn && *cudnn_refusal(c->cudnn) ? "; cuDNN refused: " : "", c->cudnn ? cudnn_refusal(c->cudnn) : "");
+    snprintf(
+        text, room,
+        "attention: cudnn %lld, own %lld, int8 %lld; conv: cudnn %lld, own %lld; fused activations %lld; fp8 %lld of "
+        "%lld quantised, scaled apart %lld; graphs %lld%s%s",
+        (long long)n[NOTE_ATTENTION_CUDNN], (long long)n[NOTE_ATTENTION_OWN], (long long)n[NOTE_ATTENTION_INT8],
+        (long long)n[NOTE_CONV_CUDNN], (long long)n[NOTE_CONV_OWN], (long long)n[NOTE_ACT_FUSED],
+        (long long)n[NOTE_FP8], (long long)n[NOTE_FP8_QUANTIZED], (long long)n[NOTE_FP8_SCALED_APART],
+        (long long)n[NOTE_GRAPHS], c->cudnn && *cudnn_refusal(c->cudnn) ? "; cuDNN refused: " : "",
+        c->cudnn ? cudnn_refusal(c->cudnn) : "");
     return text;
 }
 

@@ -35,6 +35,7 @@ typedef struct Cudnn Cudnn;     /* the handle and prepared plans: cudnn_graph.c 
 typedef enum {
     NOTE_ATTENTION_CUDNN,
     NOTE_ATTENTION_OWN,
+    NOTE_ATTENTION_INT8,
     NOTE_CONV_CUDNN,
     NOTE_CONV_OWN,
     NOTE_ACT_FUSED,

@@ -12,6 +12,17 @@
     (kernel<<<(unsigned)(blocks), threads, 0, stream>>>(__VA_ARGS__), cudaGetLastError())
 #endif
 
+#ifndef LAUNCH_SHARED // with `bytes` of dynamic shared memory, more than 48 KB too
+template <typename Kernel> static inline cudaError_t allow_shared(Kernel kernel, int bytes)
+{
+    return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+}
+#define LAUNCH_SHARED(kernel, bytes, blocks, threads, stream, ...)                                                     \
+    (allow_shared(kernel, (int)(bytes)) == cudaSuccess                                                                 \
+         ? (kernel<<<(unsigned)(blocks), threads, bytes, stream>>>(__VA_ARGS__), cudaGetLastError())                   \
+         : cudaGetLastError())
+#endif
+
 enum { THREADS = 256, MOST_BLOCKS = 0x7fffffff };
 
 static inline int64_t blocks_for(int64_t count, int64_t per_block) { return (count + per_block - 1) / per_block; }

@@ -89,6 +89,27 @@ cudaError_t launch_quantize(cudaStream_t stream, Tensor x, void *out, float *sca
 cudaError_t launch_scale_product(cudaStream_t stream, Tensor y, const float *row, const float *column, Tensor bias,
                                  Tensor out, bool add);
 
+/* ---- attention_tiles.cu, attention_int8.cu: heads of ATTENTION_TILE numbers ------------------------------------------------------- */
+
+enum { ATTENTION_TILE = 128 };
+
+typedef struct { /* memory for [heads][tiles] of ATTENTION_TILE rows: a last tile's other rows are zeros */
+    int8_t *q, *k;
+    uint16_t *v;              /* bf16, keys along rows */
+    float *q_scale, *k_scale; /* [heads][q_tiles * ATTENTION_TILE], of a row; [heads][k_tiles] */
+    int64_t heads, queries, keys, q_tiles;
+    int k_tiles;
+} AttentionTiles;
+
+/* [rows,width] -> [width] fp32; partial [column_mean_parts(rows),width] fp32 is scratch; width in whole units of 4 */
+cudaError_t launch_column_means(cudaStream_t stream, Tensor x, Tensor partial, Tensor mean);
+int64_t column_mean_parts(int64_t rows);
+/* q, k, v [rows, heads * ATTENTION_TILE] in bf16; mean of k's columns; the scores are scale * q k^T */
+cudaError_t launch_attention_tiles(cudaStream_t stream, Tensor q, Tensor k, Tensor v, const float *mean, float scale,
+                                   const AttentionTiles *t);
+/* out [queries, heads * ATTENTION_TILE] = softmax(q k^T) v; on a device of compute capability 9.0 */
+cudaError_t launch_attention_int8(cudaStream_t stream, const AttentionTiles *t, Tensor out);
+
 /* ---- moves.cu ------------------------------------------------------------------------------------------------------------ */
 
 /* out[i] = in[place_source(places, i)], converted */

@@ -113,6 +113,18 @@ void run_block(Block *b, int64_t index)
 
 void __syncthreads() { wait_for(&block->all, block->alive); }
 
+void host_warp_sync()
+{
+    const size_t warp = (size_t)(block->current / WARP);
+    wait_for(&block->warp[warp], block->warp_alive[warp]);
+}
+
+void host_pause(bool progress)
+{
+    block->progress = block->progress || progress;
+    if (_setjmp(block->fiber[(size_t)block->current].at) == 0) _longjmp(block->scheduler, 1);
+}
+
 float __shfl_xor_sync(unsigned mask, float v, int lanes)
 {
     Block *b = block;

@@ -26,6 +26,9 @@ extern thread_local uint3 threadIdx, blockIdx;
 
 void __syncthreads();
 float __shfl_xor_sync(unsigned mask, float v, int lanes);
+void host_warp_sync();
+// Lets the block's other threads go on; `progress`: what this one waits for is there.
+void host_pause(bool progress);
 
 typedef void (*HostThread)(const void *call);
 /* Runs thread(call) for every thread of every block. */
@@ -60,7 +63,12 @@ static cudaError_t host_run(const Body &body, int64_t blocks, int threads, Argum
     return cudaSuccess;
 }
 
+// More shared memory is there without asking.
+#define LAUNCH_SHARED(kernel, bytes, blocks, threads, stream, ...)                                                     \
+    ((void)(bytes), LAUNCH(kernel, blocks, threads, stream, __VA_ARGS__))
 #define LAUNCH(kernel, blocks, threads, stream, ...)                                                                   \
     ((void)(stream), host_run([](auto... argument) { kernel(argument...); }, blocks, threads, __VA_ARGS__))
+
+#include "tests/cuda/host_hopper.h"
 
 #endif

@@ -16,13 +16,14 @@
 #include "tests/cuda/host.h"
 #include "tests/ops/cases.h"
 
-static bool fp8; /* ask for it */
+static bool fp8, int8; /* ask for them: products, scores of attention */
 
 static Backend *opened(DType compute)
 {
     Backend *be = NULL;
     backend_register_cuda(&cuda_kernels);
-    const BackendOptions options = {.kind = BACKEND_CUDA, .compute = compute, .quantized = fp8 ? E4M3 : F32};
+    const BackendOptions options = {
+        .kind = BACKEND_CUDA, .compute = compute, .quantized = fp8 ? E4M3 : F32, .scores = int8 ? INT8 : F32};
     Status s = backend_open(&options, &be);
     if (failed(s)) fail_msg("%s", s.message);
     return be;
@@ -148,6 +149,88 @@ static void test_fp8_numbers(void **state)
     backend_close(&be);
 }
 
+/* ---- scores in int8 --------------------------------------------------------------------------------------------------------- */
+
+static void test_int8(void **state)
+{
+    (void)state;
+    int8 = true;
+    check(BF16, "int8", "attention");
+    int8 = false;
+}
+
+enum { QUERIES = 70, KEYS = 300, TILE = 128, HEADS = 2, ALL = HEADS * TILE };
+
+/* What the op should give, from its inputs in bf16: the scores of numbers rounded to int8, everything else exact. */
+static void attend_int8(const float *q, const float *k, const float *v, int head, int query, float scale, double *out)
+{
+    double mean[TILE] = {0}, score[KEYS], highest = -1e30, sum = 0;
+    float most = 0;
+    q += query * ALL + head * TILE;
+    for (int i = 0; i < KEYS * TILE; i++) mean[i % TILE] += (double)k[i / TILE * ALL + head * TILE + i % TILE] / KEYS;
+    for (int c = 0; c < TILE; c++) most = fmaxf(most, fabsf(q[c]));
+    for (int first = 0; first < KEYS; first += TILE) {
+        const int end = first + TILE < KEYS ? first + TILE : KEYS;
+        double most_k = 0;
+        for (int i = first * TILE; i < end * TILE; i++)
+            most_k = fmax(most_k, fabs((double)k[i / TILE * ALL + head * TILE + i % TILE] - mean[i % TILE]));
+        for (int i = first; i < end; i++) {
+            double s = 0;
+            for (int c = 0; c < TILE; c++)
+                s += rint((double)q[c] * 127 / (double)most) *
+                     rint(((double)k[i * ALL + head * TILE + c] - mean[c]) * 127 / most_k);
+            score[i] = s * (double)most * most_k / 127 / 127 * (double)scale;
+            highest = fmax(highest, score[i]);
+        }
+    }
+    memset(out, 0, TILE * sizeof *out);
+    for (int i = 0; i < KEYS; i++) {
+        sum += exp(score[i] - highest);
+        for (int c = 0; c < TILE; c++) out[c] += exp(score[i] - highest) * (double)v[i * ALL + head * TILE + c];
+    }
+    for (int c = 0; c < TILE; c++) out[c] /= sum;
+}
+
+/* Numbers that bf16 has; `far`: some columns are around another number than zero. */
+static void draw_bf16(float *v, int count, int seed, float far)
+{
+    for (int i = 0; i < count; i++) {
+        const float drawn = sinf((float)((i + seed) % 7919 * 37 % 7919) + (float)i * 0.37f);
+        v[i] = convert_bf16_to_float(convert_float_to_bf16(drawn + (float)(i % ALL % 5 - 2) * far));
+    }
+}
+
+/* Keys far from zero, that differ little: without taking the mean away int8 would hold nothing of it. */
+static void test_int8_numbers(void **state)
+{
+    static float q[QUERIES * ALL], k[KEYS * ALL], v[KEYS * ALL], got[QUERIES * ALL];
+    const int64_t rows[2] = {QUERIES, ALL}, keys[2] = {KEYS, ALL};
+    double difference = 0, size = 0, want[TILE];
+    (void)state;
+    int8 = true;
+    Backend *be = opened(BF16);
+    int8 = false;
+    cuda_always_cudnn(be);
+    draw_bf16(q, QUERIES * ALL, 1, 0);
+    draw_bf16(k, KEYS * ALL, 2, 8);
+    draw_bf16(v, KEYS * ALL, 3, 0);
+    Tensor y = op_attention(be, backend_upload(be, q, 2, rows), backend_upload(be, k, 2, keys),
+                            backend_upload(be, v, 2, keys), HEADS, 0.4f, (Tensor){0});
+    backend_download(be, y, got);
+    assert_int_equal(backend_status(be).err, OK);
+    assert_int_equal(cuda_of(be)->note[NOTE_ATTENTION_INT8], 1);
+    for (int i = 0; i < QUERIES * HEADS; i++) {
+        attend_int8(q, k, v, i % HEADS, i / HEADS, 0.4f, want);
+        for (int c = 0; c < TILE; c++) {
+            difference += pow(want[c] - (double)got[i * TILE + c], 2);
+            size += pow(want[c], 2);
+        }
+    }
+    printf("%.1e from the same attention of numbers rounded to int8\n", sqrt(difference / size));
+    assert_true(sqrt(difference / size) < 4e-3); /* the weights and the result are bf16 */
+    backend_close(&be);
+}
+
 /* ---- ops that come again ---------------------------------------------------------------------------------------------------- */
 
 enum { ROWS = 8, WIDTH = 64 };
@@ -258,6 +341,8 @@ int main(void)
                                        cmocka_unit_test(test_without_epilogues),
                                        cmocka_unit_test(test_fp8),
                                        cmocka_unit_test(test_fp8_numbers),
+                                       cmocka_unit_test(test_int8),
+                                       cmocka_unit_test(test_int8_numbers),
                                        cmocka_unit_test(test_repeat),
                                        cmocka_unit_test(test_repeat_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);

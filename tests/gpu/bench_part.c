@@ -44,6 +44,7 @@ static bool read_request(int argc, char **argv, BenchRequest *r)
         .backend = {.kind = gpu_backend(),
                     .compute = BF16,
                     .quantized = gpu_flag(argc, argv, "--fp8") ? E4M3 : F32,
+                    .scores = gpu_flag(argc, argv, "--int8") ? INT8 : F32,
                     .exact = gpu_flag(argc, argv, "--vae-bf16") ? BF16 : F32,
                     .memory_bytes = gpu_flag(argc, argv, "--one-by-one")}}; /* no room for frames together */
     return r->tokens > 0 && r->repeat > 0;
@@ -60,9 +61,7 @@ int part_bench(int argc, char **argv)
     Status status = bench_run(&r, &b);
     printf("{\"part\": \"bench\", \"dtype\": \"%s\", \"stage\": \"%s\", \"shape\": \"%s\", \"latent\": [%lld, %lld, "
            "%lld], \"profiled\": %s, \"one_by_one\": %s",
-           r.backend.quantized == E4M3                ? "fp8"
-           : of_autoencoder && r.backend.exact == F32 ? "fp32"
-                                                      : "bf16",
+           of_autoencoder && r.backend.exact == F32 ? "fp32" : backend_dtype_name(&r.backend),
            bench_stage_name[r.stage], bench_shape_name[r.shape], (long long)r.latent[0], (long long)r.latent[1],
            (long long)r.latent[2], profiled ? "true" : "false", r.backend.memory_bytes ? "true" : "false");
     if (failed(status)) {
@@ -212,14 +211,37 @@ static void run_attention(Backend *be, void *self)
     op_attention(be, a->q, a->k, a->v, a->heads, 0.088f, (Tensor){0});
 }
 
+enum { HEAD = 128 };
+
+static RateAttention attention_new(Backend *be, const float *v, int heads, int64_t queries, int64_t keys)
+{
+    const int64_t width = (int64_t)heads * HEAD;
+    return (RateAttention){normal(be, v, queries, width), normal(be, v + queries * width, keys, width),
+                           normal(be, v + (queries + keys) * width, keys, width), heads};
+}
+
+/* With scores in int8, laying out its tiles included. */
+static Status rate_attention_int8(Backend *be, int heads, int64_t queries, int64_t keys)
+{
+    float *v = numbers((queries + 2 * keys) * heads * HEAD);
+    RateAttention a = attention_new(be, v, heads, queries, keys);
+    const double seconds = timed(be, 3, run_attention, &a);
+    if (!failed(backend_status(be)))
+        printf("{\"part\": \"rate attention\", \"heads\": %d, \"queries\": %lld, \"keys\": %lld, \"form\": \"int8\", "
+               "\"engine\": \"own\", \"tflop_per_s\": %.1f, \"ok\": %s}\n",
+               heads, (long long)queries, (long long)keys,
+               4e-12 * heads * (double)queries * (double)keys * HEAD / seconds,
+               cuda_of(be)->note[NOTE_ATTENTION_INT8] > 0 ? "true" : "false");
+    free(v);
+    return backend_status(be);
+}
+
 /* Every form of cuDNN's attention and every engine that it offers for it. */
 static Status rate_attention(Backend *be, int heads, int64_t queries, int64_t keys)
 {
-    enum { HEAD = 128, FORMS = 2, MOST_SKIPS = 4 };
-    const int64_t width = (int64_t)heads * HEAD;
-    float *v = numbers((queries + 2 * keys) * width);
-    const RateAttention a = {normal(be, v, queries, width), normal(be, v + queries * width, keys, width),
-                             normal(be, v + (queries + keys) * width, keys, width), heads};
+    enum { FORMS = 2, MOST_SKIPS = 4 };
+    float *v = numbers((queries + 2 * keys) * heads * HEAD);
+    const RateAttention a = attention_new(be, v, heads, queries, keys);
     for (int form = 1; form <= FORMS; form++) {
         for (int skips = 0; skips < MOST_SKIPS; skips++) {
             cuda_choose_attention(be, form, skips);
@@ -240,8 +262,11 @@ static Status rate_attention(Backend *be, int heads, int64_t queries, int64_t ke
 int part_rate(int argc, char **argv)
 {
     Backend *be = NULL;
-    const BackendOptions options = {
-        .kind = gpu_backend(), .compute = BF16, .quantized = gpu_flag(argc, argv, "--fp8") ? E4M3 : F32};
+    const bool int8 = gpu_flag(argc, argv, "--int8");
+    const BackendOptions options = {.kind = gpu_backend(),
+                                    .compute = BF16,
+                                    .quantized = gpu_flag(argc, argv, "--fp8") ? E4M3 : F32,
+                                    .scores = int8 ? INT8 : F32};
     int64_t size[3];
     for (int i = 0; i < 3; i++) size[i] = argc > 2 + i ? strtol(argv[2 + i], NULL, 10) : 4096;
     Status status = backend_open(&options, &be);
@@ -250,8 +275,9 @@ int part_rate(int argc, char **argv)
     } else if (!failed(status)) {
 #ifdef REELWRIGHT_GPU_CUDA
         const bool attention = gpu_flag(argc, argv, "--attention");
-        status = attention ? rate_attention(be, (int)size[0], size[1], size[2])
-                           : rate_product(be, size[0], size[1], size[2]);
+        status = attention && int8 ? rate_attention_int8(be, (int)size[0], size[1], size[2])
+                 : attention       ? rate_attention(be, (int)size[0], size[1], size[2])
+                                   : rate_product(be, size[0], size[1], size[2]);
 #else
         status = rate_product(be, size[0], size[1], size[2]);
 #endif

@@ -29,14 +29,17 @@ static bool check(Backend *ref, Backend *be, int i, const char *how)
 int part_ops(int argc, char **argv)
 {
     const DType compute = gpu_flag(argc, argv, "--fp32") ? F32 : BF16;
-    const bool avoid = gpu_flag(argc, argv, "--no-cudnn"), fp8 = gpu_flag(argc, argv, "--fp8");
+    const bool avoid = gpu_flag(argc, argv, "--no-cudnn"), fp8 = gpu_flag(argc, argv, "--fp8"),
+               int8 = gpu_flag(argc, argv, "--int8");
     const char *only = gpu_value(argc, argv, "--only", "");
     Backend *ref = NULL, *be = NULL;
     int bad = 0, done = 0;
     Status status = backend_open(&(BackendOptions){.kind = BACKEND_REF}, &ref);
     if (!failed(status))
         status = backend_open(
-            &(BackendOptions){.kind = gpu_backend(), .compute = compute, .quantized = fp8 ? E4M3 : F32}, &be);
+            &(BackendOptions){
+                .kind = gpu_backend(), .compute = compute, .quantized = fp8 ? E4M3 : F32, .scores = int8 ? INT8 : F32},
+            &be);
     if (failed(status)) {
         fprintf(stderr, "%s\n", status.message);
         return 3;
@@ -45,7 +48,11 @@ int part_ops(int argc, char **argv)
     cuda_always_cudnn(be);
     if (avoid) cuda_avoid_cudnn(be, true);
 #endif
-    const char *how = compute == F32 ? "fp32" : fp8 ? "fp8" : avoid ? "bf16, without cuDNN" : "bf16";
+    const char *how = compute == F32 ? "fp32"
+                      : fp8          ? "fp8"
+                      : int8         ? "int8 scores"
+                      : avoid        ? "bf16, without cuDNN"
+                                     : "bf16";
     for (int i = 0; i < case_count; i++) {
         if (strncmp(cases[i].op, only, strlen(only)) != 0) continue;
         bad += !check(ref, be, i, how);

@@ -64,7 +64,7 @@ def table_of_rates(lines, text, rate):
             text.append(f"  product {x['dtype']} {x['m']} x {x['n']} x {x['k']} with GELU: {x['tflop_per_s']} TFLOP/s{share}")
             continue
         size = "x".join(str(d) for d in x["latent"])
-        dtype = f" {x['dtype']}" if x.get("dtype") == "fp8" or x["stage"].startswith("vae") else ""
+        dtype = f" {x['dtype']}" if x.get("dtype") in ("fp8", "int8") or x["stage"].startswith("vae") else ""
         dtype += " frame by frame" if x.get("one_by_one") else ""
         text.append(f"  {x['stage']} {x['shape']}{dtype} {size}, {x['layers']} layers{', with events' if x['profiled'] else ''}: "
                     f"{x['seconds'][1]:.4f} s ({x['seconds'][0]:.4f} to {x['seconds'][2]:.4f}), {x['tflop']:.2f} TFLOP, "

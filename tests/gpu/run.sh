@@ -99,6 +99,7 @@ if wanted ops; then
   step "ops bf16" 90 "${program[@]}" ops
   step "ops fp32" 40 "${program[@]}" ops --fp32
   [ "$backend" = cpu ] || step "ops fp8" 40 "${program[@]}" ops --fp8
+  [ "$backend" = cpu ] || step "ops int8 attention" 40 "${program[@]}" ops --int8 --only attention
   [ "$backend" = cpu ] || step "ops without cuDNN" 40 "${program[@]}" ops --no-cudnn
 fi
 if wanted parity; then
@@ -113,17 +114,22 @@ if wanted bench; then
   if [ $tiny ]; then
     step "transformer tiny" 60 "${program[@]}" bench --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
     step "rate upsampler tiny" 20 "${program[@]}" rate 6 5 8 --upsampled
+    [ "$backend" = cpu ] || step "rate attention int8 tiny" 20 "${program[@]}" rate 1 100 1100 --attention --int8
     step "step tiny" 60 "${program[@]}" bench --stage step --shape 1.3b --latent 1x8x8 --layers 1 --repeat 1 --profile
   else
     step "rate ffn 14b" 20 "${program[@]}" rate 75600 13824 5120
     step "rate ffn 14b fp8" 20 "${program[@]}" rate 75600 13824 5120 --fp8
     step "rate upsampler" 20 "${program[@]}" rate 360 640 192 --upsampled
     step "rate attention" 60 "${program[@]}" rate 40 75600 75600 --attention
+    step "rate attention int8" 40 "${program[@]}" rate 40 75600 75600 --attention --int8
+    step "rate attention int8 480p" 20 "${program[@]}" rate 40 32760 32760 --attention --int8
     step "transformer 14b 720p" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2
     step "transformer 14b 720p by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --profile
     step "step 14b 720p" 60 "${program[@]}" bench --stage step --shape 14b --latent 21x90x160 --layers 2
     step "transformer 14b 720p fp8" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --fp8
     step "transformer 14b 720p fp8 by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --fp8 --profile
+    step "transformer 14b 720p int8 attention" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --int8
+    step "transformer 14b 720p int8 attention by op" 60 "${program[@]}" bench --shape 14b --latent 21x90x160 --layers 2 --int8 --profile
     step "transformer 14b 480p" 40 "${program[@]}" bench --shape 14b --latent 21x60x104 --layers 2
     step "transformer 5b 720p" 40 "${program[@]}" bench --shape 5b --latent 31x44x80 --layers 4
     step "transformer 1.3b 480p" 60 "${program[@]}" bench --shape 1.3b --latent 21x60x104
@@ -158,6 +164,7 @@ if wanted sanitizer && [ ! $tiny ]; then
   step "sanitizer memcheck" 90 env "LD_LIBRARY_PATH=$libraries" "$sanitizer" --tool memcheck --error-exitcode 9 "$binary" ops --no-cudnn
   for op in layernorm qk_norm_rope sumsq channel_norm attention; do
     step "sanitizer racecheck $op" 40 env "LD_LIBRARY_PATH=$libraries" "$sanitizer" --tool racecheck --error-exitcode 9 "$binary" ops --no-cudnn --only $op
+    [ $op != attention ] || step "sanitizer racecheck int8 $op" 40 env "LD_LIBRARY_PATH=$libraries" "$sanitizer" --tool racecheck --error-exitcode 9 "$binary" ops --no-cudnn --int8 --only $op
   done
 fi
 

@@ -397,6 +397,8 @@ const Case cases[] = {
     {"linear_geglu", run_geglu, 1e-6, 6e-3, {37, 96, 50}},        /* 2.8e-7 3.8e-3 */
     {"attention", run_attention, 5e-6, 6e-3, {37, 53, 4, 24, 0}}, /* 1.1e-6 (d = 384) 4.2e-3 */
     {"attention", run_attention, 5e-6, 6e-3, {101, 700, 2, 128, 0}},
+    {"attention", run_attention, 5e-6, 6e-3, {129, 128, 3, 128, 0}},
+    {"attention", run_attention, 5e-6, 6e-3, {5, 1025, 1, 128, 0}},
     {"attention", run_attention, 5e-6, 6e-3, {37, 53, 4, 24, 1}},
     {"attention", run_attention, 5e-6, 6e-3, {230, 333, 3, 10, 2}},
     {"attention", run_attention, 5e-6, 6e-3, {1, 1, 1, 7, 0}},

@@ -18,6 +18,8 @@ struct Case {
 /* int8: a row's largest number is 127 steps, so that a step is 1/36 of its root mean square and rounding costs 0.8e-2 of it, in both
  * factors. Measured at most 1.3e-2. */
 #define CASE_INT8 1.6e-2
+/* ... and for attention where BackendOptions.scores says int8. */
+#define CASE_INT8_SCORES 1.6e-2
 
 extern const Case cases[];
 extern const int case_count;

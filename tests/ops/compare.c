@@ -50,6 +50,7 @@ double case_allowed(const Case *c, Backend *be)
     const bool product = strncmp(c->op, "linear", 6) == 0 || strcmp(c->op, "project") == 0;
     if (backend_compute(be) == F32) return c->fp32;
     const DType quantized = backend_options(be).quantized;
+    if (strcmp(c->op, "attention") == 0 && backend_options(be).scores == INT8) return CASE_INT8_SCORES;
     return !product || quantized == F32 ? c->bf16 : quantized == E4M3 ? CASE_FP8 : CASE_INT8;
 }
 

@@ -241,9 +241,10 @@ BackendOptions worker_backend(int backend, int dtype, int vae_dtype)
     return (BackendOptions){.kind = kind[backend],
                             .compute = dtype == WORK_FP32 ? F32 : BF16,
                             .exact = vae_dtype == WORK_FP32 ? F32 : BF16,
-                            .quantized = dtype == WORK_FP8    ? E4M3
-                                         : dtype == WORK_INT8 ? INT8
-                                                              : F32};
+                            .quantized = dtype == WORK_FP8                            ? E4M3
+                                         : dtype == WORK_INT8 && backend != WORK_CUDA ? INT8
+                                                                                      : F32,
+                            .scores = dtype == WORK_INT8 && backend == WORK_CUDA ? INT8 : F32};
 }
 
 /* Of a shot that follows a voice, whose length is the lease's own. */

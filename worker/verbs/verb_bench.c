@@ -87,7 +87,7 @@ static const Option option[] = {
     {"latent", OPTION_TEXT, &given.latent, .value = "FxHxW", .help = "frames, height, width before patching"},
     {"tokens", OPTION_INT, &given.request.tokens, .value = "N", .min = 1, .max = 512, .help = "of the prompt (512)"},
     {"dtype", OPTION_CHOICE, &given.dtype, .value = WORK_DTYPES,
-     .help = "of matrix products (fp32); fp8 on cuda, int8 on cpu: of the blocks"},
+     .help = "of matrix products (fp32); fp8 on cuda, int8 on cpu: of the blocks; int8 on cuda: of attention"},
     {"backend", OPTION_CHOICE, &given.backend, .value = WORK_BACKENDS, .help = "(cpu)"},
     {"threads", OPTION_INT, &given.request.backend.threads, .value = "N", .min = 1, .max = 4096,
      .help = "(as many as the process may run on)"},
