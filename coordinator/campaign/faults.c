@@ -50,13 +50,23 @@ static int file_index(Faults *f, const char *file)
     return i;
 }
 
+/* What a message says behind the field's name, which stands before it anyway; without that name, all of it. */
+static const char *behind_field(const char *message, const char *field)
+{
+    const size_t n = strlen(field);
+    if (n == 0 || strncmp(message, field, n) != 0) return message;
+    if (strncmp(message + n, ": ", 2) == 0) return message + n + 2;
+    return strncmp(message + n, " \"", 2) == 0 ? message + n + 1 : message;
+}
+
 /* "field NAME: MESSAGE"; free() it. */
 static char *cause_text(Place place, const char *fmt, va_list args)
 {
     char message[1000];
     const char *field = place.field ? place.field : "";
     vsnprintf(message, sizeof message, fmt, args);
-    char *text = text_format("%s%.100s%s%s", *field ? "field " : "", field, *field ? ": " : "", message);
+    char *text =
+        text_format("%s%.100s%s%s", *field ? "field " : "", field, *field ? ": " : "", behind_field(message, field));
     foreign_clean(text);
     return text;
 }

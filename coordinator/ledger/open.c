@@ -280,7 +280,10 @@ Status ledger_open(const char *folder, LedgerMode mode, Ledger **out)
     *out = NULL;
     if (!absolute) {
         free(l);
-        return status_errno(ERR_INPUT, "%s: expected a campaign folder", folder);
+        return errno == ENOENT
+                   ? status_fail(ERR_INPUT, "%s: no such folder; expected a campaign folder made by `reelwright run`",
+                                 folder)
+                   : status_errno(ERR_INPUT, "%s: expected a campaign folder", folder);
     }
     l->pilot_only = 0;
     l->folder = absolute;

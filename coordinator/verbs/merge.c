@@ -286,7 +286,8 @@ static Status check_merged_once(const Merge *m)
 static Status merge(Merge *m)
 {
     bool done = false;
-    if (!file_is_folder(m->folder)) return status_fail(ERR_INPUT, "%s: expected a campaign folder", m->folder);
+    if (!file_is_folder(m->folder))
+        return status_fail(ERR_INPUT, "%s: no such folder; expected a campaign folder", m->folder);
     TRY(part_count(m->folder, &m->count));
     if (m->count == 0) TRY(check_merged_once(m));
     TRY(lock_take(m->folder, false, &m->whole_lock));

@@ -115,7 +115,7 @@ lora rank.safetensors "{\"$q.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[2,192
 lora other.safetensors '{"transformer.single_blocks.0.lora_A.weight":{"dtype":"F32","shape":[1,8],"data_offsets":[0,32]},"transformer.single_blocks.0.lora_B.weight":{"dtype":"F32","shape":[8,1],"data_offsets":[32,64]}}' 64
 for kind in fits wide rank other; do campaign lora_$kind 'model: pocket' 'prompt: x' "loras: [{file: $kind.safetensors}]"; done
 expect 'an adapter that fits' 0 '' "$RW" check lora_fits.yaml
-expect 'an adapter of a wider model' 2 'lora_wide.yaml:8: field loras: loras "wide.safetensors": tensor "'$q'.lora_A.weight" is [1,5120], expected [rank,192]' "$RW" check lora_wide.yaml
+expect 'an adapter of a wider model' 2 'lora_wide.yaml:8: field loras: "wide.safetensors": tensor "'$q'.lora_A.weight" is [1,5120], expected [rank,192]' "$RW" check lora_wide.yaml
 expect 'an adapter of two ranks' 2 'is [192,1], expected [192,2]' "$RW" check lora_rank.yaml
 expect 'an adapter of another model' 2 'single_blocks.0.lora_A.weight" [1,8] matches nothing in this model, as do 1 more of its 2' "$RW" check lora_other.yaml
 printf 'id,style\na1,\na2,wide.safetensors\n' >styles.csv

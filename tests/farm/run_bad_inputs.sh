@@ -98,7 +98,7 @@ says tongue 'tongue.yaml:[0-9]*: field voice.text: .*espeak-ng has no voice "nob
 # ---- a command that is none, tried once for all rows; one that works is tried once for each language
 { campaign_head tongue preview; echo 'voice: {text: Hi, language: "{{tongue}}", engine: nosuchengine --fast}'; } >tongue.yaml
 refuses tongue
-says tongue 'tongue.yaml:[0-9]*: field voice.engine: voice.engine: asked for "1, 2, 3", it failed: the engine: it ended with status 127'
+says tongue 'tongue.yaml:[0-9]*: field voice.engine: asked for "1, 2, 3", it failed: the engine: it ended with status 127'
 [ "$(grep -c 'tongue.yaml:' tongue.out)" = 1 ] || { cat tongue.out; fail "a wrong engine is told once"; }
 printf 'cat >/dev/null\necho asked >>%s/tried\ncat %s/stereo.wav\n' "$WORK" "$WORK" >speaks.sh
 sed -i "s|^voice:.*|voice: {text: Hi, language: \"{{tongue}}\", engine: \"sh $WORK/speaks.sh\"}|" tongue.yaml
@@ -106,7 +106,7 @@ for again in 1 2; do "$PROGRAM" check tongue.yaml >tongue.out 2>&1 || { cat tong
 [ "$(wc -l <tried)" = 3 ] || fail "the engine was tried $(wc -l <tried) times, expected 3: once for each language"
 sed -i "s|$WORK/stereo.wav|$WORK/silence.wav|" speaks.sh
 refuses tongue
-says tongue 'field voice.engine: voice.engine: asked for .*: the engine: nothing is to be heard in its sound'
+says tongue 'field voice.engine: asked for .*: the engine: nothing is to be heard in its sound'
 
 # ---- what lies over the picture, one a row
 make color=red:size=64x64 -frames:v 1 logo.png

@@ -213,7 +213,7 @@ static void every_fault_names_its_place(void **state)
         {"voice: {text: x, too_long: cut}", "field voice.too_long: \"cut\", expected faster, hold or refuse"},
         {"voice: {text: x, lexicon: no.csv}", "no.csv: no such file"},
         {"voice: aloud", "field voice: \"aloud\", expected none, or a table of keys"},
-        {"music: {file: no.flac}", "c.yaml:6: field music.file: music.file \"no.flac\": no such file"},
+        {"music: {file: no.flac}", "c.yaml:6: field music.file: \"no.flac\": no such file"},
         {"overlays: [{place: top}]", "c.yaml:6: field overlays: nothing to show, expected one of text, image and qr"},
         {"overlays: [{text: a, qr: b}]", "field overlays: more than one of them, expected one of text, image and qr"},
         {"overlays: [{text: a, from: 3, to: 2}]", "from 3 to 2 s, expected an end after the beginning"},
