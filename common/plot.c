@@ -122,13 +122,6 @@ static void put_title(FILE *f, const char *name)
     fputs("</title>", f);
 }
 
-void plot_point(const Plot *p, double x, double y, const char *color, const char *name)
-{
-    fprintf(p->f, "<circle cx='%.1f' cy='%.1f' r='4' fill='%s'>", place_x(p, x), place_y(p, y), color);
-    put_title(p->f, name);
-    fputs("</circle>", p->f);
-}
-
 void plot_number(const Plot *p, double x, double y, int number, const char *color, const char *name)
 {
     fprintf(p->f,

@@ -29,10 +29,8 @@ typedef struct {
 } Plot;
 void plot_begin(const Plot *p); /* with grid and numbers */
 void plot_curve(const Plot *p, const double *x, const double *y, int count, const char *color, bool dashed);
-void plot_point(const Plot *p, double x, double y, const char *color,
-                const char *name); /* name: what it is, when it is pointed at */
-void plot_number(const Plot *p, double x, double y, int number, const char *color,
-                 const char *name); /* a point with a number in it */
+/* A point with a number in it. name: what the browser says of it when it is pointed at. */
+void plot_number(const Plot *p, double x, double y, int number, const char *color, const char *name);
 void plot_end(const Plot *p);
 
 #endif

@@ -97,7 +97,6 @@ void trust_close(TrustStore **store)
 }
 
 const char *trust_folder(const TrustStore *s) { return s->folder; }
-const TrustSecret *trust_signer(const TrustStore *s) { return s->secret; }
 
 Status trust_check(TrustStore *s, int64_t *lines, int *cameos, int *consents)
 {

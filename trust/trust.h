@@ -36,7 +36,6 @@ char *trust_find(const char *given);
 Status trust_open(const char *given, TrustMode mode, TrustStore **out);
 void trust_close(TrustStore **s);
 const char *trust_folder(const TrustStore *s);
-const TrustSecret *trust_signer(const TrustStore *s);
 
 /* ---- the question ---- */
 

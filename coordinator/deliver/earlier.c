@@ -11,7 +11,8 @@
 
 static const char place[] = "earlier";
 
-char *earlier_name(const char *file) { return path_join(place, path_name(file)); }
+/* "earlier/STEM.mp4", whether it is there or not; free() it. */
+static char *earlier_name(const char *file) { return path_join(place, path_name(file)); }
 
 static Status keep_clip(void *self, const ClipRow *r)
 {

@@ -9,7 +9,5 @@
 Status earlier_keep(Ledger *l, const char *clip_id);
 /* Removes those whose clips are decided about. */
 Status earlier_sweep(Ledger *l);
-/* "earlier/STEM.mp4", whether it is there or not; free() it. */
-char *earlier_name(const char *file);
 
 #endif

@@ -30,8 +30,6 @@ struct Finish {
     json_t *document;
 };
 
-const FinishJob *finish_job(const Finish *f) { return &f->job; }
-
 void finish_note(Finish *f, const char *key, json_t *value) { json_object_set_new(f->document, key, value); }
 
 char *finish_add_file(Finish *f, const char *ending)

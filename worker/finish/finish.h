@@ -39,7 +39,6 @@ Status finish_end(Finish **f, ClipResult *out);                                 
 void finish_abandon(Finish **f);                                                 /* leaves no new file; NULL is fine */
 
 /* ---- for its stages ---- */
-const FinishJob *finish_job(const Finish *f);
 /* A file of the clip, STEM.ending in the job's folder: its whole path; free() it. It must be there, whole, at finish_end. */
 char *finish_add_file(Finish *f, const char *ending);
 /* Into the clip's document under this key; takes the reference. */
