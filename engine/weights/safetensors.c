@@ -161,7 +161,7 @@ static Status add_tensors(Safetensors *s, const Shard *shard, size_t data_start,
 
 /* PyTorch's own files are programs that make tensors: reading them means running them. */
 #define PYTORCH                                                                                                        \
-    "a PyTorch file, which is a program and not read; take the same weights as safetensors, or write them so:\n"       \
+    "a PyTorch file, which is a program and not read; take the same weights as safetensors, or write them so: "        \
     "python3 -c 'import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], "             \
     "map_location=\"cpu\", weights_only=True); save_file({k: t.contiguous() for k, t in w.items()}, sys.argv[2])' "    \
     "FILE.pth FILE.safetensors"
