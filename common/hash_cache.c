@@ -53,7 +53,7 @@ static Entry *add(HashCache *c, const Entry *e)
     return &c->entry[c->count++];
 }
 
-/* "HASH INODE SIZE MTIME CTIME PATH"; a line that is not so ends it. */
+/* Lines of "HASH INODE SIZE MTIME CTIME PATH". Reading ends at the first line of another form. */
 static void read_lines(HashCache *c, char *text)
 {
     for (char *line; (line = strsep(&text, "\n")) && *line && c->count < MOST_LINES;) {

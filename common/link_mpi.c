@@ -146,8 +146,8 @@ static Status ask_for_deaths(MpiLink *m)
     return learn_deaths(m);
 }
 
-/* The first message that came whole. One of which only the beginning came waits here: its sender may be stopped, and the others
- * are heard meanwhile. The sender's death ends that wait too. */
+/* Takes the first message that has arrived as a whole. A message of which only the beginning has arrived stays in the list: its sender may be
+ * stopped, and messages of the other ranks are taken meanwhile. When the sender dies, the rest is not waited for any longer. */
 static Status take_arrived(MpiLink *m, News *news)
 {
     for (Parcel **at = &m->arriving; *at;) {

@@ -43,20 +43,22 @@ bool engine_encodes(const ModelConfig *c); /* the model looks at pictures */
 /* Loads it if it is not there, on all ranks of the group, or on none; the autoencoder's halves on the calling rank alone. Before that, and
  * before a part that is there is used for another shot, it makes room. */
 Status engine_need(Engine *e, Part part);
-/* Those weights of the part's file that stay in 8 bits as they are, for plans: NULL, when there are none to be asked about. */
+/* For plans: the part's weights that stay in 8 bits as the file has them. NULL: the file has none. */
 WeightSource *engine_narrow_source(const ModelConfig *c, const BackendOptions *o, Part part);
 /* engine_plan_rank with adapters, which widen what they change. */
 Status engine_plan_with(const ModelConfig *c, const BackendOptions *o, const ShotSpec *s, const Split *split,
                         Adapters *adapters, int64_t bound_bytes, EnginePlan *out);
 /* The shot that the room is made for, from now on. */
 void engine_expect(Engine *e, const ShotSpec *s);
-/* Until the plan of its stage fits into what this process can still have: drops what can be loaded again, what is needed last first. */
+/* Drops parts that can be loaded again, until the stage of `part` fits into the memory that this process can still have. The part that a shot
+ * needs last is dropped first. */
 void engine_make_room(Engine *e, Part part);
 bool engine_has_loaded(const Engine *e, Part part);
 void engine_drop(Engine *e, Part part); /* frees its weights; engine_need brings them back */
 Status engine_open_source(const ModelConfig *c, Part part, WeightSource **out);
 void engine_close_source(Engine *e, WeightSource **source); /* and counts what was read of it */
-/* The first failure of the back end since the last call, forgotten there. It ends the group: the others wait for this rank. */
+/* Returns the back end's first failure since the last call, and clears it there. A failure ends the group, because the other ranks wait for
+ * this one. */
 Status engine_take_failure(Engine *e);
 
 #endif

@@ -10,7 +10,7 @@
 typedef struct {
     Backend *be;
     const SplitRanks *ranks;
-    int halves;         /* of the guidance, on so many halves of the group */
+    int halves;         /* how many halves of the group share the two guidance branches: 1 or 2 */
     Adapters *adapters; /* of the transformer, or NULL */
     StagePlan *out;
 } Planning;
@@ -127,7 +127,7 @@ static Status plan_denoise(const ModelConfig *c, const BackendOptions *o, const 
     return status;
 }
 
-/* Of the largest window that tiles_choose takes. What the others made waits in a file. */
+/* Plans the largest window that tiles_choose takes. The pixels of the windows that are done wait in a file. */
 static void plan_vae(const ModelConfig *c, VaeHalf half, const BackendOptions *o, const ShotSpec *s, int64_t bound,
                      StagePlan *out)
 {

@@ -1,7 +1,7 @@
 /* faults.h - all that is wrong with the user's input, gathered so that it is reported at once: one line per fault,
  * each with its file, line and field: "postcards.csv:7: field id: empty; every customer needs one". The same fault in many lines is
- * told three times and then counted, so that one cause does not hide the others. Warnings are what is no fault and may yet be a
- * mistake: the campaign is read, and its user told. */
+ * told three times and then counted, so that one cause does not hide the others. A warning is about something that is allowed but may be a
+ * mistake: the campaign is accepted, and its user is told. */
 #ifndef REELWRIGHT_FAULTS_H
 #define REELWRIGHT_FAULTS_H
 
@@ -14,7 +14,7 @@ enum { FAULTS_SHOWN = 100 }; /* more are counted: "and 12 more" */
 typedef struct {
     const char *file;
     int line;          /* counted from 1; 0: the fault has none (a key that is missing) */
-    const char *field; /* NULL: the fault is none of one field */
+    const char *field; /* NULL: the fault belongs to no single field */
 } Place;
 
 typedef struct Faults Faults;

@@ -23,8 +23,8 @@ typedef struct {
     int mended;    /* files that were missing or damaged, and are there again */
 } Placer;
 
-/* One file, relative to both folders. delivered: it was there before, and is there again after this. ERR_CLIP: it is damaged, also what was
- * delivered, which is gone then; ERR_NODE: it cannot be read now. */
+/* Adds one file to the batch; `relative` is its path in both folders. delivered: the file was delivered before, and is put back if it is missing
+ * there. ERR_CLIP: the file is damaged, and the delivered one too, which is then deleted. ERR_NODE: it cannot be read now. */
 Status placer_settle(Placer *l, const char *relative, const char *sha256, bool delivered);
 Status placer_publish(Placer *l); /* all of the batch: they are on disk */
 /* Forgets the batch's files from this one on. */

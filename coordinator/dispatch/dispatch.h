@@ -18,11 +18,12 @@
  * - A step without progress for its limit (roster.h) is a loss.
  * - Lost workers are replaced by another launch, when the rest of the night gains more by it than it costs
  *   (replace.c); what is in work then comes back with its checkpoint, as in a stop.
- * - A render goes to all ranks of a group (roster.h) and is the first one's; it is lost with any of them. The others give it up and
- *   are free for a new group as soon as they are ready: survivors that are enough for a group go on in this job, fewer wait.
- * - A worker may decode a render beside its next lease: its tail (roster.h). Both leases are its own, reported, stopped and lost each by
- *   itself; who dies loses both, and each counts as failed. So that a shot that kills its workers takes no other one with it, what has
- *   failed once is done alone: its worker gets nothing beside it, and it goes to none that has a tail (so it may come after all others).
+ * - A render is given to all ranks of a group (roster.h); the first rank answers for it. When any rank of the group is lost, the render is
+ *   lost. The other ranks give it up, and join a new group as soon as they are ready. If too few ranks are left for a group, they wait.
+ * - A worker may decode a render beside its next lease: its tail (roster.h). It then has two leases, which are reported, stopped and lost
+ *   one by one. A worker that dies loses both, and both count as failed. So that a shot that kills its workers spoils no other shot, a shot
+ *   that has failed once is rendered alone: its worker gets no lease beside it, and no worker that has a tail gets it. It may therefore be
+ *   rendered after all others.
  * - Where all that is left is held (paused, or waiting for the pilot's approval) the farm waits, workers asleep, for wait_ms. */
 #ifndef REELWRIGHT_DISPATCH_H
 #define REELWRIGHT_DISPATCH_H
@@ -68,7 +69,7 @@ void dispatch_close(Dispatch **d);
  * that, rounds do nothing that the ledger must know, and the farm goes on when it is free. ERR_FATAL: the ledger refused (fenced,
  * disk full); nothing was told. */
 Status dispatch_round(Dispatch *d, int64_t now_ms, int wait_ms);
-/* False when all is over and the workers have been told (and have said goodbye, or had time to). */
+/* False when all is over, and each worker has been told so and has said goodbye, or has had the time to. */
 bool dispatch_going(const Dispatch *d);
 DispatchEnd dispatch_end(const Dispatch *d);
 /* Why the farm cannot go on; "" when it could. */

@@ -23,7 +23,7 @@ enum {
     ROSTER_BAD_ITEMS = 3,            /* different shots or clips failed in a row: the worker is set aside */
     ROSTER_IDLE_MS = 10000,          /* an idle worker says so every second; one that does not gets no work */
     ROSTER_ABSENT_MS = 120000,       /* a worker that has not introduced itself by then is not waited for */
-    ROSTER_BACK_MS = 30000,          /* nor, so long after its group lost a rank, is one that has not come back */
+    ROSTER_BACK_MS = 30000,          /* so long a worker is waited for whose group has lost a rank */
     ROSTER_FIRST_LIMIT_MS = 1800000, /* for a step, before any was measured: it includes loading the model */
     ROSTER_LEAST_LIMIT_MS = 120000,
     ROSTER_LIMIT_FACTOR = 20 /* a step that takes so many times the longest so far is not going to end */
@@ -31,7 +31,7 @@ enum {
 
 typedef struct {
     int rank, pid, threads;
-    int takes; /* a bit for each LeaseKind that it is here for */
+    int takes; /* a bit for each LeaseKind that it accepts */
     MemberState state;
     bool is_tail;            /* roster_tail: its state is WORKING, or it holds nothing */
     bool aside;              /* failed too much: gets no more work */
@@ -54,7 +54,8 @@ typedef struct {
     int bad_count;
     unsigned char *lease_data; /* of the lease in work, to send it again */
     size_t lease_bytes;
-    bool dirty, urgent; /* its line in the ledger is old; and must be new at once */
+    bool dirty,
+        urgent; /* dirty: its line in the ledger is old; urgent: the line is written at once, not with the next round of lines */
 } Member;
 
 typedef struct {
@@ -100,7 +101,7 @@ void roster_count_success(Roster *r, const Member *m);
 Member *roster_tail(const Roster *r, const Member *m);
 /* The render of m becomes its tail, and m is ready. */
 void roster_leave_tail(Roster *r, Member *m, int64_t now_ms);
-/* item -1: it helps. */
+/* item -1: m helps in the render of its group's first rank. */
 void roster_start_lease(Roster *r, Member *m, const Lease *l, int64_t shot, int64_t item, int64_t now_ms);
 void roster_end_lease(Roster *r, Member *m, MemberState state);
 void roster_set_state(Roster *r, Member *m, MemberState state);

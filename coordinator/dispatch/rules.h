@@ -2,9 +2,10 @@
  * is left. The coordinator (dispatch.c, with the ledger behind it) and the simulated night (coordinator/plan/night.c, with arrays)
  * run the same code over the same roster and queues, so that a plan follows what the farm does.
  *
- * What has failed before goes to no worker that still decodes the shot before (roster_tail).
+ * An item that has failed once is not given to a worker that still decodes its last shot (roster_tail).
  *
- * Who takes both kinds of work finishes first: masters take room, and a clip that is done is done. Ranks are asked in their order. */
+ * A worker that takes both kinds of work gets finishes first: a master takes room on the disk until its clips are finished. Ranks are asked in
+ * their order. */
 #ifndef REELWRIGHT_RULES_H
 #define REELWRIGHT_RULES_H
 
@@ -35,7 +36,7 @@ typedef struct { /* all borrowed */
 /* Gives an item to each worker that can work, as long as there are items. */
 Status rules_hand_out(const Rules *r);
 
-/* A lease of m has failed, which it still has; err is its ErrClass. *aside: it was one failure too many for this worker, which gets
+/* The lease of m has failed, and m still has it; err is its ErrClass. *aside: it was one failure too many for this worker, which gets
  * nothing more. *give_up: the shot or clip is failed; else it goes back into its queue.
  * - Any failure counts alike but ERR_CLIP, which says that no other worker would fare better. ERR_INPUT counts as the others do:
  *   `check` has accepted the campaign, so a worker that finds its input wrong may be what is wrong (a disk that is not mounted, a font

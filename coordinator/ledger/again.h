@@ -12,8 +12,8 @@ typedef struct {
     char why[160]; /* what the gates said */
 } LedgerAgain;
 
-/* Inside a round, of a clip that gates have just held or failed; any other stays as it is. It is rendered again only when each gate
- * that is against it allows one more time: a picture that has another fault besides would come back with it. */
+/* Inside a round, for a clip that gates have just held or failed; any other clip stays as it is. The clip is rendered again only when each gate
+ * that holds or fails it allows one more time. */
 Status ledger_again(Ledger *l, const char *clip_id, LedgerAgain *out);
 Status ledger_count_again(Ledger *l, int64_t *times); /* of all clips */
 

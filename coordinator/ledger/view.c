@@ -196,7 +196,7 @@ static bool is_at(const Snapshot *s, int i, LeaseKind kind)
     return s->worker[i].kind == (int)kind && strcmp(s->worker[i].state, "working") == 0;
 }
 
-/* Who renders and decodes the shot before is one. */
+/* A worker that renders while it decodes its last shot counts once. */
 int snapshot_workers_at(const Snapshot *s, LeaseKind kind)
 {
     int count = 0;

@@ -99,7 +99,7 @@ Status ledger_read_sizes(Ledger *l, double *master_bytes, double *clip_bytes);
 Status ledger_read_renditions(Ledger *l, char **json);
 /* The first shot of the plan, to be cleared; all zero when there is none. */
 Status ledger_read_any_shot(Ledger *l, ShotSpec *out);
-Status ledger_read_shot(Ledger *l, int64_t shot, ShotSpec *out); /* that one */
+Status ledger_read_shot(Ledger *l, int64_t shot, ShotSpec *out); /* the shot of this number */
 /* What every clip of the campaign is finished with (finish_spec.h); free() it. */
 Status ledger_read_finish(Ledger *l, char **json);
 

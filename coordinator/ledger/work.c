@@ -157,7 +157,7 @@ static Status take_shot(Ledger *l, int64_t shot, Lease *out, RunningLease *runni
     return ledger_sql_run(l, "UPDATE shots SET state = ?1 WHERE shot = ?2", "ti", to, shot);
 }
 
-/* Who wants the shot: how many, and the first. */
+/* How many clips wait for the shot, and the id of the first. */
 static Status find_wishes(Ledger *l, int64_t shot, Lease *out)
 {
     Query q = ledger_sql_query(l,

@@ -85,9 +85,10 @@ static void add_gated(const DitCall *c, Tensor x, Tensor a, const Linear *w, Ten
     }
 }
 
-/* This rank's tokens of [T,...]; and all tokens, for who wants to see them. */
+/* This rank's tokens of [T,...]. */
 static Tensor own(const DitCall *c, Tensor tokens) { return tensor_rows(tokens, c->s->first, c->s->count); }
 
+/* What a trace shows: the tokens of all ranks. Without a trace nothing is gathered. */
 static Tensor seen(const DitCall *c, const DitInput *in, Tensor x)
 {
     const Dit *d = c->s->d;
@@ -96,7 +97,7 @@ static Tensor seen(const DitCall *c, const DitInput *in, Tensor x)
 
 /* ---- the block ---------------------------------------------------------------------------------------------------------------- */
 
-/* In the type that attention computes in, which is what travels. */
+/* Converts to the type that attention computes in. The ranks exchange tensors of that type. */
 static Tensor narrow(Backend *be, Tensor x)
 {
     if (x.dtype == backend_compute(be)) return x;
@@ -211,7 +212,7 @@ static Tensor control_begin(const DitCall *call, Tensor control, Tensor x)
     return state;
 }
 
-/* Advances the state by VACE block j; what it hints is added to x after layer vace_layers[j]. */
+/* Runs VACE block j on the branch's state. Returns its hint, which is added to x after layer vace_layers[j]. */
 static Tensor control_hint(const DitCall *call, const DitInput *in, int j, Tensor state)
 {
     const Dit *d = call->s->d;
@@ -289,7 +290,7 @@ static void run_blocks(const DitCall *call, const DitInput *in, Tensor x)
     }
 }
 
-/* The layers, or what they added the last time. */
+/* Runs the layers on x, or adds to x what the layers added in the step before. */
 static void run_or_reuse(const DitCall *call, const DitInput *in, Tensor x)
 {
     Backend *be = call->s->d->be;
@@ -327,7 +328,7 @@ typedef struct {
     Tensor out;
 } Evaluation;
 
-/* Nothing but ops on the device, unless it is traced. */
+/* Calls nothing but ops on the device, unless it is traced: so a back end can record it once and replay it. */
 static void evaluate(void *self)
 {
     const Evaluation *e = self;
@@ -347,7 +348,7 @@ static void evaluate(void *self)
 
 static int64_t address(Tensor t) { return (int64_t)(uintptr_t)t.data; }
 
-/* Given first frames are at 0; so is what stands behind the latents' tokens. */
+/* The tokens of given first frames are at timestep 0, and so are the tokens that stand behind those of the latents. */
 static DitCall begin_call(const DitShot *s, int branch, const DitInput *in)
 {
     DitCall call = {.s = s, .branch = branch, .times = 1, .time = {in->timestep}};

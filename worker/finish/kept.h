@@ -14,13 +14,13 @@ enum { KEPT_MOST_MB = 512 };
 
 typedef struct Kept Kept;
 
-/* The frames of this key, all of them there; NULL: they are not. Valid until the next kept_begin. */
+/* The frames that were kept under this key; NULL: none, or not all of them. Valid until the next kept_begin. */
 const Kept *kept_find(const char *key);
 int64_t kept_count(const Kept *k);
 /* The i-th as floats, size: values of a frame; false: it has another size. */
 bool kept_read(const Kept *k, int64_t i, float *rgb, int64_t size);
 
-/* Frames to keep under this key, in place of what is kept. They are there when kept_end is called, not before. */
+/* Begins to keep frames under this key, and drops those that were kept. kept_find finds them after kept_end. */
 Kept *kept_begin(const char *key);
 void kept_add(Kept *k, const float *rgb, int64_t size); /* values of n/255 */
 void kept_end(Kept *k);

@@ -45,16 +45,16 @@ void talk_close(Talk *t);
 /* Takes up what has arrived, waiting up to wait_ms for the first message; then says again what is due. */
 Status talk_hear(Talk *t, int64_t now_ms, int wait_ms);
 Status talk_progress(Talk *t, const char *stage, int done, int total);
-/* The lease in work has ended so. Takes the result over. */
+/* The lease in work has ended with this result. The talk owns *r from here on. */
 Status talk_finish(Talk *t, LeaseResult *r, int64_t now_ms);
-/* The same on a rank that only took part: it owes nothing, and is ready. */
+/* The lease in work has ended on a rank that only took part in it: this rank reports no result, and says that it is ready. */
 Status talk_leave(Talk *t, int64_t now_ms);
-/* There is no tail, and of the last one nothing is owed. */
+/* The worker has no tail, and no result of an earlier tail waits to be acknowledged. */
 bool talk_may_leave_tail(const Talk *t);
 /* The lease in work becomes the tail. */
 Status talk_leave_tail(Talk *t, int64_t now_ms);
 Status talk_tail_progress(Talk *t, const char *stage, int done, int total);
-/* The tail has ended so. Takes the result over. */
+/* The tail has ended with this result. The talk owns *r from here on. */
 Status talk_finish_tail(Talk *t, LeaseResult *r, int64_t now_ms);
 /* A result is not acknowledged yet, or the tail is not at its end. */
 bool talk_owes(const Talk *t);
