@@ -273,8 +273,7 @@ static void test_files(void **state)
     is_refused(IMAGE_MODEL "image: \"{{photo}}\"\n", "id,photo\na,\n",
                "c.csv:2: field photo: empty, and image in c.yaml:6");
     is_refused(IMAGE_MODEL "image: \"{{photo|}}\"\n", "id,photo\na,\n", "c.csv:2: field photo: no image; ");
-    is_refused(IMAGE_MODEL "image: nobody.png\n", "id\na\nb\n",
-               "c.yaml:6: field image: \"nobody.png\": no such file");
+    is_refused(IMAGE_MODEL "image: nobody.png\n", "id\na\nb\n", "c.yaml:6: field image: \"nobody.png\": no such file");
     is_refused(VACE_MODEL "references:\n- anna.png\n- nobody.png\n", "id\na\n",
                "c.yaml:8: field references: \"nobody.png\"");
     is_refused(VACE_MODEL "control: {video: anna.png}\n", "id\na\n", "PNG; expected a video");
