@@ -50,12 +50,11 @@ static Tensor *history_of(VaeStream *s, int slot, int64_t frames, DType type, co
     return h;
 }
 
-/* What a convolution reads: x, or with a gain silu(norm(x)), and in front of it the `frames` frames before it. Its own last frames
- * become the history. */
-static Tensor with_history(VaeStream *s, int slot, int64_t frames, Tensor x, Tensor gain)
+/* What a convolution reads: x, or with a gain silu(norm(x)), in this type, and in front of it the `frames` frames before it. Its own last
+ * frames become the history. */
+static Tensor with_history(VaeStream *s, int slot, int64_t frames, Tensor x, Tensor gain, DType type)
 {
     Backend *be = s->v->be;
-    const DType type = gain.data ? backend_compute(be) : x.dtype;
     Tensor *h = history_of(s, slot, frames, type, x.dim);
     Tensor all = backend_alloc(be, type, 4, (int64_t[]){frames + x.dim[0], x.dim[1], x.dim[2], x.dim[3]});
     Tensor own = tensor_rows(all, frames, x.dim[0]);
@@ -70,7 +69,7 @@ static Tensor with_history(VaeStream *s, int slot, int64_t frames, Tensor x, Ten
 
 static Tensor normed_with_history(VaeStream *s, int slot, Tensor gain, Tensor x)
 {
-    return with_history(s, slot, LOOK_BACK, x, gain);
+    return with_history(s, slot, LOOK_BACK, x, gain, backend_compute(s->v->be));
 }
 
 /* x + conv(silu(norm(conv(silu(norm(x)))))); overwrites x when the width stays. What lies between the two is of the compute type. */
@@ -111,7 +110,8 @@ static Tensor upsample(VaeStream *s, const VaeResample *r, Tensor x)
 {
     Backend *be = s->v->be;
     if (r->in_time && !s->first)
-        x = op_time_split(be, op_conv(be, with_history(s, r->slot, LOOK_BACK, x, (Tensor){0}), &r->time));
+        x = op_time_split(
+            be, op_conv(be, with_history(s, r->slot, LOOK_BACK, x, (Tensor){0}, backend_compute(be)), &r->time));
     return op_conv_upsampled(be, x, &r->space);
 }
 
@@ -119,7 +119,7 @@ static Tensor upsample(VaeStream *s, const VaeResample *r, Tensor x)
 static Tensor join_pairs(VaeStream *s, const VaeResample *r, Tensor x)
 {
     if (!r->present || !r->in_time) return x;
-    Tensor all = with_history(s, r->slot, 1, x, (Tensor){0});
+    Tensor all = with_history(s, r->slot, 1, x, (Tensor){0}, F32);
     return s->first ? x : op_conv(s->v->be, all, &r->time);
 }
 
@@ -173,7 +173,7 @@ static Tensor decode_middle(VaeStream *s, Tensor latent)
     Vae *v = s->v;
     Backend *be = v->be;
     Tensor x = op_linear(be, latent, &v->quant, ACT_NONE);
-    return mid_block(s, op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x, (Tensor){0}), &v->in));
+    return mid_block(s, op_conv(be, with_history(s, v->in_slot, LOOK_BACK, x, (Tensor){0}, F32), &v->in));
 }
 
 static Tensor decode_outer(VaeStream *s, Tensor middle)
@@ -232,7 +232,7 @@ static Tensor encode_outer(VaeStream *s, Tensor pixels)
     Vae *v = s->v;
     Backend *be = v->be;
     if (v->config.patch > 1) pixels = op_pixel_unshuffle(be, pixels, v->config.patch);
-    Tensor x = op_conv(be, with_history(s, v->in_slot, LOOK_BACK, pixels, (Tensor){0}), &v->in);
+    Tensor x = op_conv(be, with_history(s, v->in_slot, LOOK_BACK, pixels, (Tensor){0}, F32), &v->in);
     for (int i = 0; i < v->config.stages; i++) x = down_stage(s, &v->stage[i], x);
     s->first = false;
     return x;
