@@ -317,25 +317,29 @@ Status file_publish(const char *draft, const char *path)
 }
 
 /* Looks, then renames; a lock on the folder keeps other processes of this machine from doing so in between. */
-static bool put_new_alone(const char *draft, const char *target)
+static Status put_new_alone(const char *draft, const char *target)
 {
     char *folder = path_folder(target);
-    const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock >= 0) flock(lock, LOCK_EX);
-    const bool there = file_exists(target) || rename(draft, target) == 0;
-    const int code = errno;
-    if (lock >= 0) close(lock);
+    Status status = status_ok();
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int locked = -1;
+    while (fd >= 0 && (locked = flock(fd, LOCK_EX)) != 0 && errno == EINTR) continue;
+    if (locked != 0)
+        status = status_errno(ERR_NODE, "cannot lock the folder %s", folder);
+    else if (!file_exists(target) && rename(draft, target) != 0)
+        status = status_errno(ERR_NODE, "cannot write %s", target);
+    if (fd >= 0) close(fd);
     free(folder);
-    errno = code;
-    return there;
+    return status;
 }
 
 /* By a link, or where the file system has none by a rename that replaces nothing, or where it does not know that either under a lock. */
-static bool put_new(const char *draft, const char *target)
+static Status put_new(const char *draft, const char *target)
 {
-    if (link(draft, target) == 0 || errno == EEXIST) return true;
-    if (renameat2(AT_FDCWD, draft, AT_FDCWD, target, RENAME_NOREPLACE) == 0 || errno == EEXIST) return true;
-    return (errno == EINVAL || errno == ENOSYS) && put_new_alone(draft, target);
+    if (link(draft, target) == 0 || errno == EEXIST) return status_ok();
+    if (renameat2(AT_FDCWD, draft, AT_FDCWD, target, RENAME_NOREPLACE) == 0 || errno == EEXIST) return status_ok();
+    if (errno == EINVAL || errno == ENOSYS) return put_new_alone(draft, target);
+    return status_errno(ERR_NODE, "cannot write %s", target);
 }
 
 Status file_publish_new(const char *draft, const char *path)
@@ -343,7 +347,7 @@ Status file_publish_new(const char *draft, const char *path)
     char *target = NULL;
     Status status = file_target(path, &target);
     if (!failed(status)) status = sync_path(draft, O_RDONLY);
-    if (!failed(status) && !put_new(draft, target)) status = status_errno(ERR_NODE, "cannot write %s", target);
+    if (!failed(status)) status = put_new(draft, target);
     unlink(draft);
     if (!failed(status)) {
         char *folder = path_folder(target);

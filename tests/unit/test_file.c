@@ -136,6 +136,43 @@ static void test_first_holds_without_links(void **state)
     poor = false;
 }
 
+static int lock_error, failing_locks, locks;
+
+int __real_flock(int fd, int how);
+int __wrap_flock(int fd, int how);
+int __wrap_flock(int fd, int how)
+{
+    if (failing_locks-- > 0) {
+        errno = lock_error;
+        return -1;
+    }
+    locks++;
+    return __real_flock(fd, how);
+}
+
+/* A signal does not end the wait for it; without one nothing is published. */
+static void test_the_lock_is_held(void **state)
+{
+    (void)state;
+    poor = true;
+    locks = 0;
+    lock_error = EINTR;
+    failing_locks = 2;
+    assert_int_equal(file_replace("mine", "x", 1).err, OK);
+    assert_int_equal(file_publish_new("mine", "locked").err, OK);
+    assert_int_equal(locks, 1);
+    holds("locked", "x");
+    lock_error = ENOLCK;
+    failing_locks = 1;
+    assert_int_equal(file_replace("mine", "x", 1).err, OK);
+    Status status = file_publish_new("mine", "unlocked");
+    assert_int_equal(status.err, ERR_NODE);
+    assert_string_equal(status.message, "cannot lock the folder .: No locks available");
+    assert_false(file_exists("mine") || file_exists("unlocked"));
+    failing_locks = 0;
+    poor = false;
+}
+
 static void refuses(const char *path, const char *message)
 {
     Status status = file_replace(path, "x", 1);
@@ -174,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_links_stay),
         cmocka_unit_test(test_first_holds),
         cmocka_unit_test(test_first_holds_without_links),
+        cmocka_unit_test(test_the_lock_is_held),
         cmocka_unit_test(test_devices_stay),
         cmocka_unit_test(test_pipes_are_not_waited_for),
     };
