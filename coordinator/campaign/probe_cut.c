@@ -59,11 +59,15 @@ bool probe_png_is_cut(FILE *f, int64_t bytes)
     return !pixels || at != bytes; /* a part of a chunk */
 }
 
+/* An AVI that was written to a pipe does not know its size. */
 bool probe_riff_is_cut(FILE *f, int64_t bytes)
 {
-    uint8_t b[8];
+    enum { HEAD = 8, KIND = 4 };
+    uint8_t b[HEAD + KIND];
     if (!read_at(f, 0, b, sizeof b)) return true;
-    return (int64_t)bytes_le(b + 4, 4) + (int64_t)sizeof b > bytes;
+    const uint64_t size = bytes_le(b + 4, 4);
+    if (size == UINT32_MAX && memcmp(b + HEAD, "AVI ", KIND) == 0) return false;
+    return (int64_t)size + HEAD > bytes;
 }
 
 /* Blocks of up to 255 bytes, until an empty one; *at moves behind them. */
@@ -98,7 +102,7 @@ bool probe_gif_is_cut(FILE *f, int64_t bytes)
     return !picture;
 }
 
-/* The rows of pixels without compression are all there. What is compressed says nothing of its length. */
+/* The rows of pixels without compression are all there; some writers do not fill them up to four bytes, which decoders notice. What is compressed says nothing of its length. */
 bool probe_bmp_is_cut(FILE *f, int64_t bytes)
 {
     enum { HEADERS = 34, PLAIN = 0, WITH_MASKS = 3, MOST = 1 << 20, MOST_BITS = 64 };
@@ -113,7 +117,7 @@ bool probe_bmp_is_cut(FILE *f, int64_t bytes)
     const int64_t bits = (int64_t)(old ? bytes_le(b + 24, 2) : bytes_le(b + 28, 2));
     const int64_t rows = height < 0 ? -height : height; /* negative: the first row is the top one */
     if (width > MOST || rows > MOST || bits > MOST_BITS) return false;
-    return (width * bits + 31) / 32 * 4 * rows > bytes - pixels;
+    return (width * bits + 7) / 8 * rows > bytes - pixels;
 }
 
 /* ---- TIFF: a list of fields says where the strips or tiles of pixels lie, and how long each is ---- */
@@ -154,9 +158,18 @@ static bool tiff_value(const Tiff *t, const TiffValues *v, int64_t i, int64_t *o
     return v->bytes <= 4 && tiff_number(t, v->at + i * v->bytes, v->bytes, out);
 }
 
+enum { BITS = 258, STRIP_OFFSETS = 273, STRIP_BYTES = 279, PALETTE = 320, TILE_OFFSETS = 324, TILE_BYTES = 325 };
+
+/* Decoders pass over other fields, whose values may be anywhere. */
+static bool is_of_pixels(int64_t tag)
+{
+    return tag == BITS || tag == PALETTE || tag == STRIP_OFFSETS || tag == STRIP_BYTES || tag == TILE_OFFSETS ||
+           tag == TILE_BYTES;
+}
+
 bool probe_tiff_is_cut(FILE *f, int64_t bytes)
 {
-    enum { STRIP_OFFSETS = 273, STRIP_BYTES = 279, TILE_OFFSETS = 324, TILE_BYTES = 325, FIELD = 12 };
+    enum { FIELD = 12 };
     uint8_t first;
     TiffValues place = {0}, length = {0}, field;
     int64_t list, fields, tag, from, size;
@@ -165,7 +178,7 @@ bool probe_tiff_is_cut(FILE *f, int64_t bytes)
     if (!tiff_number(&t, 4, 4, &list) || !tiff_number(&t, list, 2, &fields)) return true;
     for (int64_t i = 0; i < fields; i++) {
         if (!tiff_field(&t, list + 2 + FIELD * i, &tag, &field)) return true;
-        if (field.at + field.count * field.bytes > bytes) return true;
+        if (is_of_pixels(tag) && field.at + field.count * field.bytes > bytes) return true;
         if (tag == STRIP_OFFSETS || tag == TILE_OFFSETS) place = field;
         if (tag == STRIP_BYTES || tag == TILE_BYTES) length = field;
     }
@@ -176,19 +189,33 @@ bool probe_tiff_is_cut(FILE *f, int64_t bytes)
 
 /* ---- AVIF, HEIC, MP4, QuickTime: boxes, each of which says how long it is ---- */
 
+static bool is_one_of(const uint8_t *box, const char *names)
+{
+    enum { NAME = 4 };
+    for (; *names; names += NAME)
+        if (memcmp(box + 4, names, NAME) == 0) return true;
+    return false;
+}
+
+/* Behind what says what the file holds, anything may follow that is no box: cameras append notes of their own. */
 bool probe_boxes_are_cut(FILE *f, int64_t bytes)
 {
     enum { SHORT_HEAD = 8, LONG_HEAD = 16 };
     uint8_t b[LONG_HEAD];
-    bool told = false; /* what the file holds */
+    bool told = false;
     for (int64_t at = 0; at < bytes;) {
-        if (!read_at(f, at, b, SHORT_HEAD)) return true;
-        uint64_t size = bytes_be(b, 4);
-        if (size == 1 && !read_at(f, at, b, LONG_HEAD)) return true;
-        if (size == 1) size = bytes_be(b + SHORT_HEAD, 8);
-        told = told || memcmp(b + 4, "meta", 4) == 0 || memcmp(b + 4, "moov", 4) == 0;
-        if (size == 0) return !told; /* the last one */
-        if (size < SHORT_HEAD || size > (uint64_t)(bytes - at)) return true;
+        if (!read_at(f, at, b, SHORT_HEAD)) return !told;
+        const bool is_needed = is_one_of(b, "mdatmoovmoofmetaidat");
+        uint64_t size = bytes_be(b, 4), head = SHORT_HEAD;
+        if (size == 1) {
+            head = LONG_HEAD;
+            if (!read_at(f, at, b, LONG_HEAD)) return is_needed || !told;
+            size = bytes_be(b + SHORT_HEAD, 8);
+        }
+        if (size == 0) size = (uint64_t)(bytes - at); /* the last one */
+        if (size < head) return !told;
+        told = told || is_one_of(b, "moovmeta");
+        if (size > (uint64_t)(bytes - at)) return is_needed || !told;
         at += (int64_t)size;
     }
     return !told;

@@ -15,7 +15,6 @@
 #include "common/file.h"
 #include "common/shot_file.h"
 #include "coordinator/campaign/campaign.h"
-#include "coordinator/campaign/probe.h"
 #include "worker/render/conditions.h"
 
 #define FIXTURES     SOURCE_DIR "/tests/parity/fixtures"
@@ -43,15 +42,6 @@ static void put(const char *name, const char *data, size_t bytes)
     char *path = path_join(folder, name);
     assert_int_equal(file_replace(path, data, bytes).err, OK);
     free(path);
-}
-
-/* without waiting for the disk: for those that are written a thousand times */
-static void put_quickly(const char *path, const char *data, size_t bytes)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, bytes, f), bytes);
-    fclose(f);
 }
 
 static int make_folder(void **state)
@@ -304,203 +294,6 @@ static void test_long_videos_are_cut_with_a_word(void **state)
     campaign_free(&c);
 }
 
-/* ---- probes ---- */
-
-static void probe_is(const char *path, const char *format, int width, int height)
-{
-    Probe p;
-    assert_string_equal(probe_picture(path, &p).message, "");
-    assert_string_equal(p.format, format);
-    assert_int_equal(p.width, width);
-    assert_int_equal(p.height, height);
-}
-
-static void test_sizes(void **state)
-{
-    (void)state;
-    static const char *const file[] = {"/pictures/444.jpg",  "/pictures/progressive.jpg", "/pictures/lossless.webp",
-                                       "/pictures/rgba.png", "/pictures/cmyk.jpg",        "/pictures/422.jpg"};
-    for (size_t i = 0; i < sizeof file / sizeof *file; i++) { /* as the worker's decoders see them */
-        ImageList list = {0};
-        char *path = text_format("%s%s", FIXTURES, file[i]);
-        assert_int_equal(image_read(path, &list).err, OK);
-        const char *format = strstr(path, ".jpg") ? "JPEG" : strstr(path, ".png") ? "PNG" : "WebP";
-        const Picture *seen = &list.picture[0];
-        bool turned = *format == 'W'; /* this one notes that it lies on its side */
-        probe_is(path, format, turned ? seen->height : seen->width, turned ? seen->width : seen->height);
-        image_list_clear(&list);
-        free(path);
-    }
-    Probe p;
-    char huge[64] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\0\0\0\1";
-    put("huge.png", huge, sizeof huge);
-    char *path = path_join(folder, "huge.png");
-    assert_non_null(strstr(probe_picture(path, &p).message, "2147483647x1 pixels, expected 1 to 16384 a side"));
-    assert_non_null(strstr(probe_video(path, &p).message, "PNG; expected a video"));
-    assert_int_equal(truncate(path, 20), 0);
-    assert_non_null(strstr(probe_picture(path, &p).message, "PNG, cut after 20 bytes"));
-    unlink(path);
-    free(path);
-    path = path_join(folder, "frames");
-    assert_int_equal(probe_video(path, &p).err, OK);
-    assert_int_equal(p.frames, 2);
-    free(path);
-}
-
-/* Cut anywhere, a picture is refused by `check` if it is by the workers' decoders; what these still take, as a file that lacks nothing but its
- * end, is not. The exceptions are counted here. */
-static void test_pictures_that_are_cut(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *name;
-        int unseen; /* cuts that only a decoder knows: between two pieces of a PNG's pixels, between two boxes */
-        int taken; /* bytes that a decoder does without: what fills a BMP's rows, the last codes of a GIF, its second picture */
-    } file[] = {{"444.jpg", 0, 0},        {"progressive.jpg", 0, 0}, {"turned6.jpg", 0, 0},  {"cmyk.jpg", 0, 0},
-                {"rgba.png", 2, 0},       {"palette.png", 2, 0},     {"still.bmp", 0, 57},   {"still.gif", 0, 3},
-                {"moving.gif", 0, 2700},  {"still.tiff", 0, 0},      {"turned6.tiff", 0, 0}, {"lossless.webp", 0, 0},
-                {"telephone.heic", 1, 0}, {"still.avif", 1, 0}};
-    char *cut = path_join(folder, "cut");
-    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
-        char *path = text_format("%s/pictures/%s", FIXTURES, file[i].name), *data;
-        size_t bytes;
-        int known = 0, refused = 0;
-        Probe p;
-        assert_int_equal(file_read(path, 1 << 20, &data, &bytes).err, OK);
-        assert_string_equal(probe_picture(path, &p).message, "");
-        enum { LAST = 12 }; /* a PNG's last chunk, every byte of it */
-        for (size_t n = 64, step; n < bytes; n += step) {
-            step = n + LAST >= bytes ? 1 : 1 + bytes / 60 < bytes - LAST - n ? 1 + bytes / 60 : bytes - LAST - n;
-            ImageList list = {0};
-            put_quickly(cut, data, n);
-            const bool is_refused = failed(image_read(cut, &list));
-            const Status status = probe_picture(cut, &p);
-            image_list_clear(&list);
-            if (failed(status) && !is_refused && n + (size_t)file[i].taken < bytes)
-                fail_msg("%s, cut after %zu of %zu, can be read", file[i].name, n, bytes);
-            known += failed(status);
-            refused += is_refused;
-        }
-        print_message("%s: refused %d times, of these by check %d\n", file[i].name, refused, known);
-        assert_true(refused > 15 && known >= refused - file[i].unseen);
-        free(data);
-        free(path);
-    }
-    unlink(cut);
-    free(cut);
-}
-
-/* A control video that ends too early would be a shorter one. */
-static void test_videos_that_are_cut(void **state)
-{
-    (void)state;
-    static const char *const ending[] = {"mp4", "mov", "mkv", "webm", "avi", "gif"};
-    if (system("ffmpeg -version >/dev/null 2>&1") != 0) {
-        print_message("skipped: no ffmpeg\n");
-        return;
-    }
-    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
-        char *path = text_format("%s/cut.%s", folder, ending[i]),
-             *order = text_format("ffmpeg -v error -f lavfi -i testsrc=size=64x48:duration=1 -pix_fmt %s %s",
-                                  strcmp(ending[i], "gif") == 0 ? "rgb8" : "yuv420p", path);
-        Probe p;
-        int64_t bytes;
-        assert_int_equal(system(order), 0);
-        assert_string_equal(probe_video(path, &p).message, "");
-        assert_int_equal(file_size(path, &bytes).err, OK);
-        for (int64_t n = bytes - 100; n > 64; n -= 1 + bytes / 20) {
-            assert_int_equal(truncate(path, n), 0);
-            if (!strstr(probe_video(path, &p).message, "cut short")) fail_msg("%s, cut after %lld", path, (long long)n);
-        }
-        unlink(path);
-        free(order);
-        free(path);
-    }
-}
-
-/* Decoders pass over it. */
-static void test_bytes_between_the_segments_of_a_jpeg(void **state)
-{
-    (void)state;
-    char *path = text_format("%s/pictures/444.jpg", FIXTURES), *with = path_join(folder, "with.jpg"), *data;
-    size_t bytes;
-    Probe p;
-    ImageList list = {0};
-    assert_int_equal(file_read(path, 1 << 20, &data, &bytes).err, OK);
-    const char *scan = memmem(data, bytes, "\xff\xda", 2);
-    assert_non_null(scan);
-    const size_t before = (size_t)(scan - data);
-    char *longer = test_calloc(1, bytes + 2);
-    memcpy(longer, data, before);
-    memcpy(longer + before + 2, scan, bytes - before);
-    put_quickly(with, longer, bytes + 2);
-    assert_int_equal(image_read(with, &list).err, OK);
-    assert_string_equal(probe_picture(with, &p).message, "");
-    image_list_clear(&list);
-    put_quickly(with, longer, bytes);
-    assert_true(failed(probe_picture(with, &p)));
-    unlink(with);
-    test_free(longer);
-    free(data);
-    free(with);
-    free(path);
-}
-
-static void put_box(char **at, size_t bytes, const char *kind)
-{
-    const unsigned char size[4] = {0, 0, (unsigned char)(bytes >> 8), (unsigned char)bytes};
-    memcpy(*at, size, 4);
-    memcpy(*at + 4, kind, 4);
-    *at += 8;
-}
-
-/* ftyp, moov { trak { mdia { hdlr vide, minf { stbl { stsz of 17 samples }}}}} */
-static size_t make_mp4(char *data)
-{
-    char *at = data;
-    memset(data, 0, 200);
-    put_box(&at, 16, "ftyp");
-    memcpy(at, "isom", 4);
-    at += 8;
-    put_box(&at, 100, "moov");
-    put_box(&at, 92, "trak");
-    put_box(&at, 84, "mdia");
-    put_box(&at, 32, "hdlr");
-    memcpy(at + 8, "vide", 4);
-    at += 24;
-    put_box(&at, 44, "minf");
-    put_box(&at, 36, "stbl");
-    put_box(&at, 28, "stsz");
-    at[11] = 17;
-    at += 20;
-    return (size_t)(at - data);
-}
-
-static void test_frames_of_an_mp4(void **state)
-{
-    (void)state;
-    char data[200], *path = path_join(folder, "x.mp4");
-    size_t bytes = make_mp4(data);
-    Probe p;
-    put("x.mp4", data, bytes);
-    assert_int_equal(probe_video(path, &p).err, OK);
-    assert_int_equal(p.frames, 17);
-    assert_non_null(strstr(probe_picture(path, &p).message, "an MP4 video; expected a picture"));
-    for (size_t i = 0; i < bytes; i++) /* whatever is damaged: an answer, and no hang */
-        for (int value = 0; value < 256; value += 85) {
-            char kept = data[i];
-            data[i] = (char)value;
-            put_quickly(path, data, bytes);
-            (void)probe_video(path, &p);
-            data[i] = kept;
-        }
-    for (size_t n = 0; n < bytes; n += 3) {
-        put_quickly(path, data, n);
-        (void)probe_video(path, &p);
-    }
-    free(path);
-}
-
 /* ---- the worker's side ---- */
 
 static void test_a_changed_file_makes_no_clip(void **state)
@@ -563,11 +356,6 @@ int main(void)
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_masks_are_as_long_as_videos),
         cmocka_unit_test(test_long_videos_are_cut_with_a_word),
-        cmocka_unit_test(test_pictures_that_are_cut),
-        cmocka_unit_test(test_videos_that_are_cut),
-        cmocka_unit_test(test_bytes_between_the_segments_of_a_jpeg),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_frames_of_an_mp4),
         cmocka_unit_test(test_a_changed_file_makes_no_clip),
         cmocka_unit_test(test_folders_by_names_and_contents),
     };
