@@ -102,7 +102,8 @@ bool probe_gif_is_cut(FILE *f, int64_t bytes)
     return !picture;
 }
 
-/* The rows of pixels without compression are all there; some writers do not fill them up to four bytes, which decoders notice. What is compressed says nothing of its length. */
+/* The rows of pixels without compression are all there; some writers do not fill them up to four bytes, which decoders notice. What is
+ * compressed says nothing of its length. */
 bool probe_bmp_is_cut(FILE *f, int64_t bytes)
 {
     enum { HEADERS = 34, PLAIN = 0, WITH_MASKS = 3, MOST = 1 << 20, MOST_BITS = 64 };
