@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -16,6 +17,7 @@
 #include "trust/certificate.h"
 #include "worker/proof/c2pa_library.h"
 #include "worker/proof/credentials.h"
+#include "worker/proof/verify.h"
 
 static const char clip[] = "credentials_clip.mp4";
 static char keys[] = "credentials_keys.XXXXXX", chain[64], key[64], root[64];
@@ -172,11 +174,10 @@ static void carry_the_time(void **state)
     close(from[0]);
 }
 
-static size_t find(const char *data, size_t bytes, const char *box)
+static size_t find(const char *data, size_t bytes, const char *word)
 {
-    for (size_t i = 0; i + 4 < bytes; i++)
-        if (memcmp(data + i, box, 4) == 0) return i;
-    return bytes;
+    const char *at = memmem(data, bytes, word, strlen(word));
+    return at ? (size_t)(at - data) : bytes;
 }
 
 /* What the library cannot read, and what was never signed, has no credentials; it was not altered. */
@@ -204,8 +205,10 @@ static void break_with_any_change(void **state)
     sign();
     assert_string_equal(file_read(clip, 1 << 20, &data, &bytes).message, "");
     assert_true(find(data, bytes, "moov") < find(data, bytes, "mdat")); /* starts fast, still */
+    const size_t unreadable =
+        find(data, bytes, "jumdc2pa") + 9; /* a manifest of no known kind: nothing to compare with */
     const size_t place[] = {find(data, bytes, "mdat") + 5000, find(data, bytes, "moov") + 40,
-                            find(data, bytes, "c2pa.created") + 5};
+                            find(data, bytes, "c2pa.created") + 5, unreadable};
     for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
         assert_true(place[i] < bytes);
         data[place[i]] ^= 1;
@@ -213,13 +216,62 @@ static void break_with_any_change(void **state)
         assert_string_equal(credentials_read(clip, NULL, &r).message, "");
         if (r.state != CREDENTIALS_INVALID)
             fail_msg("a change at byte %zu is %s", place[i], credentials_state_name[r.state]);
-        assert_true(r.why[0] != 0);
+        assert_int_equal(r.mismatch, place[i] != unreadable);
+        assert_true(r.mismatch ? strstr(r.why, ".mismatch") != NULL : r.why[0] != 0);
         data[place[i]] ^= 1;
     }
     assert_string_equal(file_replace(clip, data, bytes - 1000).message, "");
     assert_string_equal(credentials_read(clip, NULL, &r).message, "");
     assert_int_equal(r.state, CREDENTIALS_INVALID);
     free(data);
+}
+
+static bool is_altered(const char *why_part, json_type type)
+{
+    const VerifyOptions o = {.clips = NULL};
+    json_t *found;
+    assert_string_equal(verify_file(clip, &o, &found).message, "");
+    const char *why = json_string_value(json_object_get(found, "why"));
+    const bool fits = json_typeof(json_object_get(found, "altered")) == type && strstr(why, why_part);
+    if (!fits) print_message("%s\n", why);
+    json_decref(found);
+    return fits;
+}
+
+/* A certificate that has expired since says nothing about the bytes; a hash that does not fit still does. */
+static void expire_without_being_altered(void **state)
+{
+    enum { LIFE_S = 8 };
+    char command[512], *short_lived = path_join(keys, "short"), *data;
+    size_t bytes;
+    CredentialsReading r;
+    CredentialsClaim c = claim_of(NULL);
+    (void)state;
+    if (!has_library()) skip();
+    char *short_chain = path_join(short_lived, "chain.pem"), *short_key = path_join(short_lived, "signer.pem");
+    const time_t end = time(NULL) + LIFE_S;
+    snprintf(command, sizeof command, SOURCE_DIR "/tests/proof/dated_chain.sh %s -3600 %d >/dev/null", short_lived,
+             LIFE_S);
+    assert_int_equal(system(command), 0);
+    fresh_clip();
+    c.certificate = short_chain;
+    c.key = short_key;
+    assert_string_equal(credentials_sign(clip, &c).message, "");
+    assert_true(is_altered("signed over these bytes", JSON_FALSE));
+    while (time(NULL) <= end + 2) sleep(1); /* the script reads the clock a little later */
+    assert_string_equal(credentials_read(clip, NULL, &r).message, "");
+    assert_string_equal(credentials_state_name[r.state], "invalid");
+    assert_string_equal(r.why, "signingCredential.expired");
+    assert_false(r.mismatch);
+    assert_true(is_altered("signingCredential.expired", JSON_NULL));
+    assert_string_equal(file_read(clip, 1 << 20, &data, &bytes).message, "");
+    data[find(data, bytes, "mdat") + 5000] ^= 1;
+    assert_string_equal(file_replace(clip, data, bytes).message, "");
+    assert_true(is_altered("assertion.bmffHash.mismatch", JSON_TRUE));
+    free(data);
+    free(short_key);
+    free(short_chain);
+    free(short_lived);
 }
 
 static void leave_the_file_alone_when_they_fail(void **state)
@@ -254,9 +306,13 @@ static void are_read_by_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(are_read_back),         cmocka_unit_test(are_signed_by_a_command),
-        cmocka_unit_test(carry_the_time),        cmocka_unit_test(are_not_seen_where_there_are_none),
-        cmocka_unit_test(break_with_any_change), cmocka_unit_test(leave_the_file_alone_when_they_fail),
+        cmocka_unit_test(are_read_back),
+        cmocka_unit_test(are_signed_by_a_command),
+        cmocka_unit_test(carry_the_time),
+        cmocka_unit_test(are_not_seen_where_there_are_none),
+        cmocka_unit_test(break_with_any_change),
+        cmocka_unit_test(expire_without_being_altered),
+        cmocka_unit_test(leave_the_file_alone_when_they_fail),
         cmocka_unit_test(are_read_by_others),
     };
     return cmocka_run_group_tests(tests, make_keys, remove_keys);

@@ -292,13 +292,27 @@ static void believes_no_stranger(void **state)
     assert_string_equal(json_string_value(json_object_get(found, "clip")), "c-1");
     assert_true(json_is_null(json_object_get(found, "altered")));
     json_decref(found);
-    found = verify_signed_as("others", clips, secret); /* our picture, their word */
+    found = verify_signed_as("others", clips, secret); /* the mark counts for more than a stranger's signature */
     assert_string_equal(json_string_value(json_object_get(found, "campaign")), "tests");
     assert_true(json_is_true(json_object_get(found, "altered")));
     json_decref(found);
-    found = verify_signed_as("others", clips, NULL); /* it looks like ours, but nobody looked for the mark */
+    found = verify_signed_as("others", clips, NULL); /* without the mark, the looks still do */
+    assert_string_equal(json_string_value(json_object_get(found, "campaign")), "tests");
+    assert_string_equal(json_string_value(json_object_get(found, "clip")), "c-1");
+    assert_true(json_is_null(json_object_get(found, "altered")));
+    const char *why = json_string_value(json_object_get(found, "why"));
+    assert_non_null(strstr(why, "it looks like one of our clips"));
+    assert_non_null(strstr(why, "signed as c-1 of others, of which there is no record"));
+    json_decref(found);
+    json_array_append(clips,
+                      json_array_get(clips, 0)); /* several look like it: no name, and no word of the stranger's */
+    found = verify_signed_as("others", clips, NULL);
+    assert_true(json_is_null(json_object_get(found, "campaign")) && json_is_null(json_object_get(found, "altered")));
+    json_decref(found);
+    found = verify_signed_as("others", NULL, NULL); /* no record contradicts the signature */
     assert_string_equal(json_string_value(json_object_get(found, "campaign")), "others");
     assert_string_equal(json_string_value(json_object_get(found, "record")), "absent");
+    assert_true(json_is_false(json_object_get(found, "altered")));
     json_decref(found);
     const VerifyOptions wrong = {.watermark_key = video}, no_roots = {.anchors = secret};
     assert_int_equal(verify_file(video, &wrong, &found).err, ERR_INPUT);

@@ -257,7 +257,18 @@ static void take_assertion(const json_t *a, CredentialsReading *out)
     }
 }
 
-/* The first thing that is wrong; that nobody knows the signer is wrong only where nothing else is. */
+/* Of all C2PA's codes of failures, those that show that bytes were changed after signing. */
+static bool is_mismatch(const char *code)
+{
+    static const char *const known[] = {"assertion.dataHash.mismatch",  "assertion.bmffHash.mismatch",
+                                        "assertion.boxesHash.mismatch", "assertion.collectionHash.mismatch",
+                                        "assertion.hashedURI.mismatch", "claimSignature.mismatch"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(code, known[i]) == 0) return true;
+    return false;
+}
+
+/* The first mismatch, else the first failure; that nobody knows the signer is a failure only where there is no other. */
 static void take_failures(const json_t *j, CredentialsReading *out)
 {
     const json_t *list =
@@ -268,8 +279,11 @@ static void take_failures(const json_t *j, CredentialsReading *out)
     json_array_foreach(list, i, one)
     {
         const char *code = json_string_value(json_object_get(one, "code"));
-        if (code && (!out->why[0] || strcmp(out->why, "signingCredential.untrusted") == 0))
+        const bool mismatch = code && is_mismatch(code);
+        if (code &&
+            (!out->why[0] || strcmp(out->why, "signingCredential.untrusted") == 0 || (mismatch && !out->mismatch)))
             snprintf(out->why, sizeof out->why, "%s", code);
+        out->mismatch = out->mismatch || mismatch;
     }
 }
 

@@ -35,7 +35,9 @@ extern const char *const credentials_state_name[]; /* "none", "invalid", "valid"
 
 typedef struct {
     CredentialsState state;
-    char why[200]; /* the first failure's code when invalid, or signingCredential.untrusted */
+    bool mismatch; /* a hash or the signature is not that of these bytes: they were changed after signing */
+    char why
+        [200]; /* when invalid: the first code of a mismatch, else the first failure's; or signingCredential.untrusted */
     char clip[256],
         campaign[256]; /* as the claim says, "" where it says nothing; of an invalid one they prove nothing */
     char iscc[80], signer[128];

@@ -76,7 +76,7 @@ static Status find_by_mark(Findings *f, const char *path)
     json_t *clip;
     if (!f->o->watermark_key) return status_ok();
     TRY(file_read(f->o->watermark_key, MAX_KEY, &secret, &bytes));
-    watermark_key(secret, bytes, key);
+    if (bytes == SECRET_FILE_BYTES) watermark_key(secret, bytes, key);
     explicit_bzero(secret, bytes);
     free(secret);
     if (bytes != SECRET_FILE_BYTES)
@@ -124,22 +124,55 @@ static bool has_signature(const Findings *f)
     return f->credentials.state == CREDENTIALS_VALID || f->credentials.state == CREDENTIALS_TRUSTED;
 }
 
-/* The most certain of what was found names the clip: recorded bytes, the mark, a signature that fits, the looks; a claim that does not fit comes last. */
-static const json_t *find_known(const Findings *f)
+static bool is_near(const Findings *f) { return f->by_looks && f->distance <= FINGERPRINT_NEAR; }
+
+/* A signer whom nobody vouches for says that the file is a clip that is not in the record. */
+static bool is_strangers_claim(const Findings *f)
 {
-    const bool near = f->by_looks && f->distance <= FINGERPRINT_NEAR && f->as_near == 1;
-    if (f->by_bytes) return f->by_bytes;
-    if (f->by_mark) return f->by_mark;
-    if (has_signature(f) && f->credentials.clip[0]) return f->by_credentials; /* NULL: of a campaign that is not ours */
-    return near ? f->by_looks : f->by_credentials;
+    return f->credentials.state == CREDENTIALS_VALID && f->credentials.clip[0] && !f->by_credentials;
 }
 
-/* Whether the signature says that the bytes are those of the clip that was found. Anybody can sign any bytes as our clip, with a chain of his own: against
+/* The most certain of what was found names the clip: recorded bytes, the mark, a signature that fits, the looks. A stranger's claim to a clip that is not
+ * in the record and the claim of an invalid manifest come last. */
+static const json_t *find_known(const Findings *f)
+{
+    if (f->by_bytes) return f->by_bytes;
+    if (f->by_mark) return f->by_mark;
+    if (has_signature(f) && f->credentials.clip[0] && !is_strangers_claim(f))
+        return f->by_credentials; /* NULL: of a campaign that is not ours */
+    return is_near(f) && f->as_near == 1 ? f->by_looks : f->by_credentials;
+}
+
+static char *say_looks(const Findings *f)
+{
+    return text_format("it looks like %s of our clips (%d of 256 bits differ)", f->as_near == 1 ? "one" : "several",
+                       f->distance);
+}
+
+/* The looks and a stranger's signature contradict each other. */
+static char *say_looks_and_claim(const Findings *f)
+{
+    char *looks = say_looks(f);
+    char *why =
+        text_format("%s, but it is signed as %s of %s, of which there is no record, by %s, a signer that "
+                    "nobody vouches for",
+                    looks, f->credentials.clip, f->credentials.campaign[0] ? f->credentials.campaign : "no campaign",
+                    f->credentials.signer[0] ? f->credentials.signer : "unknown");
+    free(looks);
+    return why;
+}
+
+/* Whether the credentials say that the bytes are those of the clip that was found. Anybody can sign any bytes as our clip, with a chain of his own: against
  * a record that has other bytes only a trusted signer counts. */
-static int judge_signature(const Findings *f, const json_t *known, char **why)
+static int judge_credentials(const Findings *f, const json_t *known, char **why)
 {
     const char *signer = f->credentials.signer[0] ? f->credentials.signer : "unknown";
     const bool trusted = f->credentials.state == CREDENTIALS_TRUSTED;
+    if (f->credentials.state == CREDENTIALS_INVALID) {
+        *why = text_format("its credentials are not valid: %s, which does not say whether it was altered",
+                           f->credentials.why);
+        return -1;
+    }
     if (!known || trusted) {
         *why = text_format("its credentials are signed over these bytes by %s (%s)%s", signer,
                            trusted ? "trusted" : "a signer that nobody vouches for",
@@ -166,23 +199,23 @@ static char *say_not_ours(const Findings *f)
 
 static Verdict judge(const Findings *f)
 {
-    const bool near = f->by_looks && f->distance <= FINGERPRINT_NEAR;
     const json_t *known = find_known(f);
+    const bool near = is_near(f), strange = near && is_strangers_claim(f) && !f->by_mark;
     Verdict v = {member_text(known, "clip", NULL), member_text(known, "campaign", NULL), -1, NULL};
-    if (!known && has_signature(f) && f->credentials.clip[0]) {
+    if (!known && has_signature(f) && f->credentials.clip[0] && !strange) {
         v.clip = f->credentials.clip;
         v.campaign = f->credentials.campaign;
     }
     if (f->by_bytes) {
         v.altered = 0;
         v.why = text_copy("its bytes are those that were recorded");
-    } else if (f->credentials.state == CREDENTIALS_INVALID) {
+    } else if (f->credentials.mismatch) {
         v.altered = 1;
-        v.why = text_format("its credentials %s: %s",
-                            strstr(f->credentials.why, "mismatch") ? "do not fit its bytes" : "are not valid",
-                            f->credentials.why);
-    } else if (has_signature(f) && (!known || known == f->by_credentials)) {
-        v.altered = judge_signature(f, known, &v.why);
+        v.why = text_format("its credentials do not fit its bytes: %s", f->credentials.why);
+    } else if (strange) {
+        v.why = say_looks_and_claim(f);
+    } else if (f->credentials.state != CREDENTIALS_NONE && (!known || known == f->by_credentials)) {
+        v.altered = judge_credentials(f, known, &v.why);
     } else if (f->by_mark || f->mark.found) {
         v.altered = f->by_mark ? 1 : -1;
         v.why = text_copy(f->by_mark ? "it carries our watermark, but its bytes are none that were recorded: "
@@ -191,9 +224,9 @@ static Verdict judge(const Findings *f)
                                        "whether it was altered");
     } else if (near) {
         v.altered = 1;
-        v.why = text_format(
-            "it looks like %s of our clips (%d of 256 bits differ), but its bytes are none that were recorded",
-            f->as_near == 1 ? "one" : "several", f->distance);
+        char *looks = say_looks(f);
+        v.why = text_format("%s, but its bytes are none that were recorded", looks);
+        free(looks);
     } else {
         v.why = say_not_ours(f);
     }
@@ -226,7 +259,7 @@ static json_t *describe_mark(const Findings *f)
 static json_t *describe_looks(const Findings *f)
 {
     if (!f->by_looks) return json_pack("{s:n, s:n}", "distance", "clip");
-    const bool near = f->distance <= FINGERPRINT_NEAR;
+    const bool near = is_near(f);
     return json_pack("{s:i, s:o, s:i}", "distance", f->distance, "clip",
                      text_or_null(near ? member_text(f->by_looks, "clip", NULL) : NULL), "clips",
                      near ? f->as_near : 0);
@@ -239,7 +272,7 @@ static json_t *describe(const Findings *f)
     if (f->by_bytes) json_array_append_new(fired, json_string("record"));
     if (f->credentials.state != CREDENTIALS_NONE) json_array_append_new(fired, json_string("credentials"));
     if (f->mark.found) json_array_append_new(fired, json_string("watermark"));
-    if (f->by_looks && f->distance <= FINGERPRINT_NEAR) json_array_append_new(fired, json_string("fingerprint"));
+    if (is_near(f)) json_array_append_new(fired, json_string("fingerprint"));
     json_t *j = json_pack("{s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:s, s:o}", "clip", text_or_null(v.clip), "campaign",
                           text_or_null(v.campaign), "credentials", credentials_state_name[f->credentials.state],
                           "watermark", describe_mark(f), "fingerprint", describe_looks(f), "record",
