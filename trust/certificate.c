@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
@@ -157,20 +158,21 @@ static int no_password(char *text, int room, int writing, void *self)
 
 Status trust_seal(const char *key_file, const void *data, size_t bytes, char **seal)
 {
-    FILE *f = fopen(key_file, "re");
-    EVP_PKEY *key = f ? PEM_read_PrivateKey(f, NULL, no_password, NULL) : NULL;
+    FILE *f;
+    *seal = NULL;
+    TRY(file_open_stream(key_file, &f));
+    EVP_PKEY *key = PEM_read_PrivateKey(f, NULL, no_password, NULL);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     unsigned char *text = NULL;
     size_t n = 0;
     bool good = key && context && EVP_DigestSignInit(context, NULL, digest_of(key), NULL, key) == 1 &&
                 EVP_DigestSign(context, NULL, &n, data, bytes) == 1 && (text = memory_get(n, 1)) &&
                 EVP_DigestSign(context, text, &n, data, bytes) == 1;
-    *seal = NULL;
     if (good) {
         *seal = memory_get(2 * n + 1, 1);
         trust_hex(text, n, *seal);
     }
-    if (f) fclose(f);
+    fclose(f);
     free(text);
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(key);
@@ -221,14 +223,21 @@ static bool is_plain_signature(EVP_PKEY *key, const void *data, size_t bytes, co
     return good;
 }
 
-/* The public key of the file's first certificate, or NULL. */
-static EVP_PKEY *certified_key(const char *certificate_file)
+/* The file's first certificate, or NULL. */
+static X509 *first_certificate(const char *certificate_file)
 {
     FILE *f = fopen(certificate_file, "re");
     X509 *certificate = f ? PEM_read_X509(f, NULL, no_password, NULL) : NULL;
+    if (f) fclose(f);
+    return certificate;
+}
+
+/* The public key of the file's first certificate, or NULL. */
+static EVP_PKEY *certified_key(const char *certificate_file)
+{
+    X509 *certificate = first_certificate(certificate_file);
     EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
     X509_free(certificate);
-    if (f) fclose(f);
     return key;
 }
 
@@ -244,6 +253,27 @@ Status trust_check_certificate(const char *certificate_file)
     if (!key) return no_certificate(certificate_file);
     EVP_PKEY_free(key);
     return status_ok();
+}
+
+static Status not_valid_now(const char *file, const char *how, const ASN1_TIME *at)
+{
+    struct tm tm;
+    char date[sizeof "2026-12-01 12:00:00 UTC"] = "";
+    if (ASN1_TIME_to_tm(at, &tm)) strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &tm);
+    return status_fail(ERR_INPUT, "%s: the certificate %s %s; expected one that is valid now", file, how, date);
+}
+
+Status trust_check_dates(const char *certificate_file)
+{
+    X509 *c = first_certificate(certificate_file);
+    if (!c) return no_certificate(certificate_file);
+    Status status = status_ok();
+    if (X509_cmp_current_time(X509_get0_notBefore(c)) >= 0)
+        status = not_valid_now(certificate_file, "is not valid before", X509_get0_notBefore(c));
+    else if (X509_cmp_current_time(X509_get0_notAfter(c)) <= 0)
+        status = not_valid_now(certificate_file, "has expired at", X509_get0_notAfter(c));
+    X509_free(c);
+    return status;
 }
 
 Status trust_check_seal(const char *certificate_file, const void *data, size_t bytes, const char *seal)

@@ -14,14 +14,16 @@
 /* Writes FOLDER/signer.pem (the key, 0600), chain.pem (signer, root), root.pem. ERR_INPUT: the folder holds a key already. */
 Status trust_make_certificates(const char *folder, const char *organisation);
 
-/* A signature (SHA-256, of any key that OpenSSL reads: ES256, RSA, Ed25519) over these bytes, in hexadecimal: free() it. ERR_INPUT: no key
- * that can sign. */
+/* A signature (SHA-256, of any key that OpenSSL reads: ES256, RSA, Ed25519) over these bytes, in hexadecimal: free() it. ERR_INPUT: the file
+ * cannot be opened, or holds no key that can sign. */
 Status trust_seal(const char *key_file, const void *data, size_t bytes, char **seal);
 /* The same by a command, whose key this program never sees: it reads the bytes and writes the signature, DER or r and s, within this time. */
 enum { TRUST_SEAL_SECONDS = 10 };
 Status trust_seal_by_command(const char *command, const void *data, size_t bytes, char **seal);
 /* ERR_INPUT: no certificate in PEM is in the file. */
 Status trust_check_certificate(const char *certificate_file);
+/* ERR_INPUT: the file's first certificate, which signs, is not valid yet or has expired; the message says the date. */
+Status trust_check_dates(const char *certificate_file);
 /* By the first certificate of the file. ERR_INPUT: no certificate, or the signature is not of these bytes. */
 Status trust_check_seal(const char *certificate_file, const void *data, size_t bytes, const char *seal);
 

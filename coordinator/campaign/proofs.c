@@ -108,14 +108,16 @@ static void check_fits(CampaignLoad *l)
     static const char probe[] = "reelwright check";
     char *certificate = find_file(l, l->file.certificate), *key = find_file(l, l->file.signing_key), *seal = NULL;
     Status status = certificate && key ? trust_check_certificate(certificate) : status_ok();
+    if (certificate && key && !failed(status)) status = trust_check_dates(certificate);
     if (failed(status)) {
         faults_add(l->faults, campaign_place(l, "credentials.certificate"), "%s", status.message);
     } else if (certificate && key) {
         status = trust_seal(key, probe, sizeof probe, &seal);
-        if (!failed(status)) status = trust_check_seal(certificate, probe, sizeof probe, seal);
+        const bool sealed = !failed(status);
+        if (sealed) status = trust_check_seal(certificate, probe, sizeof probe, seal);
         if (failed(status))
-            faults_add(l->faults, campaign_place(l, "credentials.key"),
-                       "%s; expected the key of credentials.certificate", status.message);
+            faults_add(l->faults, campaign_place(l, "credentials.key"), "%s%s", status.message,
+                       sealed ? "; expected the key of credentials.certificate" : "");
     }
     free(seal);
     free(certificate);

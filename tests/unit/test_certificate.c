@@ -9,9 +9,11 @@
 
 #include <cmocka.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/shell.h"
+#include "coordinator/campaign/campaign.h"
 #include "trust/certificate.h"
 
 static const char folder[] = "keys.dir";
@@ -102,9 +104,76 @@ static void seals_are_of_both_forms(void **state)
     free(told("rm -rf keys.dir"));
 }
 
+static void make_dated(const char *dates)
+{
+    char *command = text_format("rm -rf keys.dir; " SOURCE_DIR "/tests/proof/dated_chain.sh keys.dir %s", dates);
+    free(told(command));
+    free(command);
+}
+
+/* What `check` says of a campaign that signs with the keys of keys.dir. */
+static Status check_campaign(void)
+{
+    static const char text[] = "campaign: test\nmodel: " SOURCE_DIR "/tests/parity/fixtures/t2v-0/model\n"
+                               "customers: certificate.csv\nprompt: x\n"
+                               "credentials: {certificate: keys.dir/chain.pem, key: keys.dir/signer.pem}\n";
+    Campaign *c = NULL;
+    assert_int_equal(file_replace("certificate.yaml", text, sizeof text - 1).err, OK);
+    assert_int_equal(file_replace("certificate.csv", "id\n1\n", 5).err, OK);
+    const Status status = campaign_load("certificate.yaml", &c);
+    campaign_free(&c);
+    remove("certificate.yaml");
+    remove("certificate.csv");
+    return status;
+}
+
+/* No reader takes what is signed outside the certificate's dates, so a campaign with it is refused before it starts. */
+static void dates_are_checked_before_anything_starts(void **state)
+{
+    (void)state;
+    make_dated("-3600 3600");
+    assert_string_equal(trust_check_dates("keys.dir/chain.pem").message, "");
+    assert_string_equal(check_campaign().message, "");
+    make_dated("-3600 -60");
+    assert_int_equal(trust_check_dates("keys.dir/chain.pem").err, ERR_INPUT);
+    Status status = check_campaign();
+    says(status.message, "certificate.yaml:5: field credentials.certificate: ");
+    says(status.message, "chain.pem: the certificate has expired at 2");
+    make_dated("3600 7200");
+    status = check_campaign();
+    says(status.message, "chain.pem: the certificate is not valid before 2");
+    says(status.message, " UTC; expected one that is valid now");
+    assert_int_equal(trust_check_dates("keys.dir/signer.pem").err, ERR_INPUT);
+    free(told("rm -rf keys.dir"));
+}
+
+static void a_key_that_cannot_be_opened_is_named_once(void **state)
+{
+    char *seal;
+    (void)state;
+    free(told("rm -rf keys.dir"));
+    assert_int_equal(trust_make_certificates(folder, "Tests").err, OK);
+    assert_int_equal(chmod("keys.dir", 0755), 0);
+    assert_int_equal(chmod("keys.dir/signer.pem", 0), 0);
+    const bool root = geteuid() == 0; /* who may read everything */
+    if (root) assert_int_equal(seteuid(65534), 0);
+    Status status = trust_seal("keys.dir/signer.pem", "seven", 5, &seal);
+    if (root) assert_int_equal(seteuid(0), 0);
+    assert_int_equal(status.err, ERR_INPUT);
+    says(status.message, "Permission denied");
+    assert_null(seal);
+    free(told("rm keys.dir/signer.pem; mkdir keys.dir/signer.pem")); /* not even root reads it */
+    status = check_campaign();
+    says(status.message, "field credentials.key: cannot read ");
+    assert_null(strstr(status.message, "expected the key of"));
+    free(told("rm -rf keys.dir"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_chain_is_of_the_profile),
-                                       cmocka_unit_test(seals_are_of_both_forms)};
+                                       cmocka_unit_test(seals_are_of_both_forms),
+                                       cmocka_unit_test(dates_are_checked_before_anything_starts),
+                                       cmocka_unit_test(a_key_that_cannot_be_opened_is_named_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
