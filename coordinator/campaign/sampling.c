@@ -118,7 +118,7 @@ SamplingPlan sampling_series(int64_t lot, double aql, SamplingSeverity s)
     while (diagonal[s][step] == UP && zero + step > 0) step--;
     while (diagonal[s][step] < 0) step++; /* DOWN, or UP in the first row */
     if (s == SAMPLING_REDUCED && zero + step > LAST_REDUCED)
-        step = 0; /* Q at 0.025: nothing is below, the arrow leads up */
+        step = 0; /* Q at 0.025 has no plan below it, so the plan above it is taken */
     letter = zero + step < LETTERS ? zero + step : LETTERS - 1;
     return at_most(lot, s == SAMPLING_REDUCED ? reduced_size[letter] : sample_size[letter], diagonal[s][step]);
 }
