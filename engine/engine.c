@@ -219,9 +219,19 @@ Status engine_set_adapters(Engine *e, const EngineAdapter *adapter, int count)
     return coll_agree(e->group, status);
 }
 
+/* Scores in int8 are computed of heads of one size only. */
+static Status check_scores(const ModelConfig *c, const BackendOptions *o)
+{
+    if (o->scores != INT8 || c->dit.head_dim == BACKEND_SCORES_HEAD) return status_ok();
+    return status_fail(
+        ERR_INPUT, "--dtype int8 on a GPU is made for heads of %d numbers, and this model's have %d: take bf16 or fp8",
+        BACKEND_SCORES_HEAD, c->dit.head_dim);
+}
+
 static Status prepare(Engine *e, const char *model_folder, const BackendOptions *o)
 {
     TRY(model_config_read(model_folder, &e->config));
+    TRY(check_scores(e->config, o));
     TRY(open_parts(e));
     return backend_open(o, &e->be);
 }

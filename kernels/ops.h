@@ -25,6 +25,8 @@ typedef struct Backend Backend;
 
 typedef enum { BACKEND_REF, BACKEND_CPU, BACKEND_CUDA } BackendKind;
 
+enum { BACKEND_SCORES_HEAD = 128 }; /* numbers of a head whose scores can be computed in int8 */
+
 typedef struct {
     BackendKind kind;
     DType compute; /* F32 or BF16: type of matrix-product inputs (ref computes in fp32 whatever it is) */
@@ -32,7 +34,7 @@ typedef struct {
      * numbers, one scale for each row of the weight, made when it is packed, and one for each row of x, made at every product. F32:
      * nothing is quantised. Any back end plans either. */
     DType quantized;
-    /* INT8 (`cuda`, compute capability 9.0), beside compute BF16: the scores of attention over many keys, of heads of 128 numbers, are
+    /* INT8 (`cuda`, compute capability 9.0), beside compute BF16: the scores of attention over many keys, of heads of BACKEND_SCORES_HEAD numbers, are
      * products of int8 - a scale for each query, and for 128 keys less the mean of all. F32: they are products like others. */
     DType scores;
     /* F32, or BF16 where time or memory is short: what networks compute in that lose by bf16 (backend_begin_exact). Never more
