@@ -213,11 +213,13 @@ static float change_over(const Look *l, int lag)
 }
 
 /* Of what leaves the picture `lag` before and comes back to it, the smaller change, less twice what is not the same again. What moves on never comes
- * back; grain is as far from the one as from the other. */
-static float come_back(const Look *l, float change)
+ * back; grain is as far from the one as from the other. A movement that repeats, such as a waving hand, does come back, but it takes longer. */
+static float come_back(const Look *l, float change, double at_s)
 {
+    static const double longest_s = 0.17; /* four pictures of 24 a second */
     float most = 0;
     for (int lag = 2; lag < PICTURES && lag < l->count; lag++) {
+        if (lag > 2 && at_s - l->list[l->count - lag].at_s > longest_s) break;
         const float left = l->list[l->count - lag + 1].change, least = fminf(left, change);
         if (least > most) most = fmaxf(most, least - 2 * change_over(l, lag));
     }
@@ -228,7 +230,7 @@ static void measure_change(Look *l, LookFigures *f)
 {
     const int n = l->small_width * l->small_height;
     f->change = change_over(l, 1);
-    f->back = come_back(l, f->change);
+    f->back = come_back(l, f->change, f->at_s);
     f->still = l->count && !has_moved(l);
     if (!f->still) memcpy(l->anchor, l->y, (size_t)n * sizeof *l->anchor);
     for (int j = 0; j < LOOK_CELLS; j++)
