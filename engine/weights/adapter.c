@@ -468,7 +468,7 @@ static Status check_merged(const char *file, const char *tensor, Tensor shape, c
     int fit = 1;
     for (int64_t i = 0; i < count; i++) fit &= fabsf(weight[i]) < 1e18f; /* false of NaN, too */
     if (fit) return status_ok();
-    return status_fail(ERR_INPUT,
+    return status_fail(ERR_CLIP, /* no other worker would fare better */
                        "%s: merged, it makes numbers of \"%s\" too large or infinite; give a smaller scale, or another "
                        "version of it",
                        file, tensor);

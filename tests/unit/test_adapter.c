@@ -315,7 +315,7 @@ static void merges_as_tools_write(void **state)
     assert_memory_equal(one, other, sizeof one);
     assert_memory_not_equal(one, plain, sizeof one);
     Status s = engine_set_adapters(e, &(EngineAdapter){"real", 1e30, ADAPTER_BOTH}, 1);
-    assert_int_equal(s.err, ERR_INPUT);
+    assert_int_equal(s.err, ERR_CLIP);
     assert_non_null(strstr(s.message, "real: merged, it makes numbers of \"blocks.0.scale_shift_table\""));
     engine_close(&e);
     unlink("whole");
