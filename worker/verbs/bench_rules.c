@@ -33,12 +33,7 @@ json_t *bench_rules_broken(const BenchRequest *r, const BenchResult *b)
     rule(broken, b->count >= SAMPLES,
          text_format("%d sample%s, expected at least %d", b->count, plural_s(b->count), SAMPLES));
     rule(broken, b->all_s >= LEAST_S, text_format("measured for %.0f s, expected at least %d s", b->all_s, LEAST_S));
-    if (r->shape != BENCH_MLPERF) {
-        rule(broken, false,
-             text_format("the model is %s, expected mlperf: Wan2.2 T2V A14B, 720x1280, 81 frames, %d steps",
-                         bench_shape_name[r->shape], STEPS));
-        return broken;
-    }
+    if (r->shape != BENCH_MLPERF) return broken;
     rule(broken, b->layers == LAYERS,
          text_format("%d layer%s of each network, expected all %d", b->layers, plural_s(b->layers), LAYERS));
     rule(broken, r->steps == STEPS, text_format("%d step%s, expected %d", r->steps, plural_s(r->steps), STEPS));
