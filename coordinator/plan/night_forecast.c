@@ -4,15 +4,10 @@
 
 #include "common/file.h"
 #include "common/moment.h"
+#include "common/order.h"
 #include "coordinator/plan/night.h"
 
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-void night_sort(double *s, int count) { qsort(s, (size_t)count, sizeof *s, by_size); }
+void night_sort(double *s, int count) { qsort(s, (size_t)count, sizeof *s, order_doubles); }
 
 double night_quantile(const double *sorted, int count, double q)
 {

@@ -15,6 +15,7 @@
 #include "common/file.h"
 #include "common/moment.h"
 #include "common/options.h"
+#include "common/order.h"
 #include "tests/gate/scene.h"
 #include "tests/proof/watermark_attacks.h"
 #include "worker/proof/watermark.h"
@@ -204,12 +205,6 @@ static Status read_counts(const char *path, Readings *all)
     return whole ? status_ok() : status_fail(ERR_INPUT, "%s: line %d is no count of this bench", path, all->count + 1);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* What survives of all clips at least, with 95 % confidence: the one-sided bound of Clopper and Pearson, where so many of so few have a chance of 5 %. */
 static double bound(int found, int of)
 {
@@ -228,7 +223,7 @@ static double bound(int found, int of)
 /* value[count] is put in order. */
 static double median(double *value, int count)
 {
-    qsort(value, (size_t)count, sizeof *value, compare);
+    qsort(value, (size_t)count, sizeof *value, order_doubles);
     return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
 }
 

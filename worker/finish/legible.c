@@ -7,6 +7,7 @@
 #include <zbar.h>
 
 #include "common/file.h"
+#include "common/order.h"
 
 /* ---- brightness ------------------------------------------------------------------------------------------------------------- */
 
@@ -78,12 +79,6 @@ static double tile_contrast(const uint8_t *class, Box v, const Grey *g, int x0, 
     return contrast_of(sum[1] / count[1], sum[2] / count[2]);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double legible_letters(const Layer *letters, uint32_t color, const Grey *g)
 {
     const Box v = visible(letters->box, g);
@@ -98,7 +93,7 @@ double legible_letters(const Layer *letters, uint32_t color, const Grey *g)
             const double c = tile_contrast(class, v, g, x, y, side);
             if (!isnan(c)) tile[n++] = c;
         }
-    qsort(tile, (size_t)n, sizeof *tile, compare);
+    qsort(tile, (size_t)n, sizeof *tile, order_doubles);
     if (n) value = tile[n / 10];
     free(tile);
     free(class);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/order.h"
 
 static float luma_of(const uint8_t *p) { return 0.2126f * p[0] + 0.7152f * p[1] + 0.0722f * p[2]; }
 
@@ -266,12 +267,6 @@ static double blend_of(const float *before, const float *now, const float *after
     return share > 0 ? 100 * share * other / ((spread_a + spread_b) / 2 + 4) : 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double follow_blend(const Follow *f, int *at)
 {
     const int n = f->width * f->height, lag = (int)lround(BLEND_LAG_S / f->interval_s);
@@ -281,7 +276,7 @@ double follow_blend(const Follow *f, int *at)
     double *spread = memory_get((size_t)f->count, 2 * sizeof *spread), *sorted = spread + f->count;
     for (int i = 0; i < f->count; i++) spread[i] = centre(f->rgb[i], n, y + (ptrdiff_t)i * n);
     memcpy(sorted, spread, (size_t)f->count * sizeof *sorted);
-    qsort(sorted, (size_t)f->count, sizeof *sorted, compare);
+    qsort(sorted, (size_t)f->count, sizeof *sorted, order_doubles);
     const double flat = 0.6 * sorted[f->count / 2]; /* what comes out of black or goes there is a fade */
     for (int i = lag; i + lag < f->count; i++) {
         if (spread[i - lag] < flat || spread[i + lag] < flat) continue;

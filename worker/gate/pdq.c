@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/order.h"
 
 enum { SIDE = 64, BASIS = 16, PASSES = 2 };
 
@@ -69,12 +70,6 @@ static void transform(const float small[SIDE][SIDE], float out[BASIS][BASIS])
         }
 }
 
-static int compare(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 int pdq_hash(float *luma, int width, int height, Pdq *out)
 {
     float small[SIDE][SIDE], wave[BASIS][BASIS], sorted[BASIS * BASIS];
@@ -86,7 +81,7 @@ int pdq_hash(float *luma, int width, int height, Pdq *out)
             small[y][x] = luma[(ptrdiff_t)((y + 0.5) * height / SIDE) * width + (ptrdiff_t)((x + 0.5) * width / SIDE)];
     transform((const float(*)[SIDE])small, wave);
     memcpy(sorted, wave, sizeof sorted);
-    qsort(sorted, BASIS * BASIS, sizeof *sorted, compare);
+    qsort(sorted, BASIS * BASIS, sizeof *sorted, order_floats);
     const float median = sorted[BASIS * BASIS / 2 - 1];
     *out = (Pdq){{0}};
     for (int k = 0; k < BASIS * BASIS; k++)

@@ -5,17 +5,12 @@
 #include <stdlib.h>
 
 #include "common/file.h"
+#include "common/order.h"
 
 static int pictures_of(const Series *s, double seconds)
 {
     const int n = (int)lround(seconds / s->picture_s);
     return n < 1 ? 1 : n;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
 }
 
 /* ---- shares of time ---------------------------------------------------------------------------------------------------- */
@@ -53,7 +48,7 @@ double series_saturated(const Series *s, float *local)
 {
     float *sorted = memory_get((size_t)s->count + 1, sizeof *sorted);
     for (int i = 0; i < s->count; i++) sorted[i] = s->f[i].ground;
-    qsort(sorted, (size_t)s->count, sizeof *sorted, compare);
+    qsort(sorted, (size_t)s->count, sizeof *sorted, order_floats);
     const float ground =
         sorted[s->count / 4]; /* white or another colour that is there nearly all the time is drawn so */
     free(sorted);
@@ -181,7 +176,7 @@ double series_flicker(const Series *s, float *local)
             if (takes_part[c]) cell[lit++] = cell_flicker(over + i * CELLS + c, window);
         }
         if (lit < CELLS / 4 || together(over + i * CELLS, window, takes_part) < LEAST_TOGETHER) continue;
-        qsort(cell, (size_t)lit, sizeof *cell, compare);
+        qsort(cell, (size_t)lit, sizeof *cell, order_floats);
         local[i] = fminf(cell[lit * 6 / 10], 2 * common_flicker(over + i * CELLS, window)) * dark_gain(s, i, window);
         worst = fmax(worst, local[i]);
     }
@@ -265,7 +260,7 @@ static float usual_sharpness(const Series *s, int part, float *room)
         samples += s->f[i].sampled;
         if (s->f[i].sampled && s->f[i].texture.sharp[part] > 0) room[n++] = s->f[i].texture.sharp[part];
     }
-    qsort(room, (size_t)n, sizeof *room, compare);
+    qsort(room, (size_t)n, sizeof *room, order_floats);
     return 2 * n > samples ? room[n * 6 / 10] : NAN;
 }
 
@@ -279,7 +274,7 @@ static float lost_sharpness(const LookFigures *f, const float *usual)
         const float sharp = f->texture.sharp[c];
         if (!isnan(usual[c]) && !isnan(sharp)) lost[n++] = (usual[c] + nothing) / (sharp + nothing);
     }
-    qsort(lost, (size_t)n, sizeof *lost, compare);
+    qsort(lost, (size_t)n, sizeof *lost, order_floats);
     return n >= LEAST_PARTS ? lost[n / 4] : NAN;
 }
 
@@ -288,7 +283,7 @@ double series_blur_change(const Series *s, float *local)
     float *room = memory_get((size_t)s->count + 1, sizeof *room), usual[CELLS];
     for (int c = 0; c < CELLS; c++) usual[c] = usual_sharpness(s, c, room);
     for (int i = 0; i < s->count; i++) room[i] = s->f[i].mean;
-    qsort(room, (size_t)s->count, sizeof *room, compare);
+    qsort(room, (size_t)s->count, sizeof *room, order_floats);
     const float dim = s->count ? room[s->count / 2] / 2 : 0; /* a fade takes the texture, too */
     for (int i = 0; i < s->count; i++)
         room[i] = s->f[i].sampled && s->f[i].mean >= dim ? lost_sharpness(s->f + i, usual) : NAN;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/order.h"
 #include "worker/gate/follow.h"
 
 enum {
@@ -156,12 +157,6 @@ static void mean_of(const double (*f)[FEATURES], int first, int n, double *out)
         for (int k = 0; k < FEATURES; k++) out[k] += f[i][k] / n;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* What comes out of black at the beginning, or goes there at the end, has lost its colours: pictures that are dim and flat against the clip's own. */
 static void trim_fades(const Subject *s, int *first, int *end)
 {
@@ -178,7 +173,7 @@ static void trim_fades(const Subject *s, int *first, int *end)
         middle[0][i] = mean[i] = sum / n;
         middle[1][i] = spread[i] = sqrt(fmax(0, squares / n - sum * sum / n / n));
     }
-    for (int k = 0; k < 2; k++) qsort(middle[k], (size_t)s->count, sizeof **middle, compare_doubles);
+    for (int k = 0; k < 2; k++) qsort(middle[k], (size_t)s->count, sizeof **middle, order_doubles);
     const double dim = middle[0][s->count / 2] * LEAST_PARTS / PARTS,
                  flat = middle[1][s->count / 2] * LEAST_PARTS / PARTS;
     for (*first = 0; *first < s->count / 2 && mean[*first] < dim && spread[*first] < flat; ++*first) {

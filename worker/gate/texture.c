@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/file.h"
+#include "common/order.h"
 
 enum {
     EDGE_SIDE = 480,  /* edges are measured on a copy of this many pixels */
@@ -59,16 +60,10 @@ void texture_free(Texture **t)
     *t = NULL;
 }
 
-static int compare(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* The value that `share` of them are below; sorts them. */
 static float quantile(float *x, int n, double share)
 {
-    qsort(x, (size_t)n, sizeof *x, compare);
+    qsort(x, (size_t)n, sizeof *x, order_floats);
     return x[(int)(share * (n - 1))];
 }
 

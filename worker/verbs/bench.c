@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/moment.h"
+#include "common/order.h"
 #include "engine/sample/step.h"
 #include "engine/text/text.h"
 #include "engine/wan/tiles.h"
@@ -99,12 +100,6 @@ static const ShotSpec bench_shot = {.guidance = 5, .flow_shift = 5, .scheduler =
 
 /* ---- measuring --------------------------------------------------------------------------------------------------------------- */
 
-static int compare_seconds(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The number below which the share q of them lies (nearest rank). */
 static double quantile(const double *sorted, int count, double q)
 {
@@ -128,7 +123,7 @@ static Status measure(const BenchRequest *r, Status (*evaluate)(void *self), voi
     out->all_s = moment_s() - begin;
     out->count = n;
     if (!failed(status)) {
-        qsort(seconds, (size_t)n, sizeof *seconds, compare_seconds);
+        qsort(seconds, (size_t)n, sizeof *seconds, order_doubles);
         out->min = seconds[0];
         out->max = seconds[n - 1];
         out->median = (seconds[(n - 1) / 2] + seconds[n / 2]) / 2;
