@@ -103,25 +103,31 @@ void record_plot_scaling(FILE *f, const Record *r)
 
 /* ---- roofline ---- */
 
-/* Of the type in which an operation multiplies; records were once made with fp32's alone. */
-static double peak_of(const json_t *roofline, const json_t *one)
+/* {"fp32": FLOP/s, ...}, to be released. Records were once made with fp32's alone. */
+static json_t *peaks_of(const json_t *roofline)
 {
-    const double peak = member_number(json_object_get(roofline, "peaks"), member_text(one, "dtype", "fp32"), 0);
-    return peak > 0 ? peak : member_number(roofline, "peak_flop_per_s", 0);
+    json_t *peaks = json_object_get(roofline, "peaks");
+    return peaks ? json_incref(peaks) : json_pack("{s:f}", "fp32", member_number(roofline, "peak_flop_per_s", 0));
 }
 
-static void name_operations(FILE *f, const json_t *roofline, double peak_bytes)
+/* Of the type in which an operation multiplies. */
+static double peak_of(const json_t *peaks, const json_t *one)
+{
+    return member_number(peaks, member_text(one, "dtype", "fp32"), 0);
+}
+
+static void name_operations(FILE *f, const json_t *operations, const json_t *peaks, double peak_bytes)
 {
     const json_t *one;
     size_t i;
     fputs("<div class=wide><table><tr><th><th>operation<th>type<th class=n>GFLOP/s<th class=n>GB/s<th class=n>of the "
           "roof",
           f);
-    json_array_foreach(json_object_get(roofline, "operations"), i, one)
+    json_array_foreach(operations, i, one)
     {
         const double flop = member_number(one, "flop", 0), bytes = member_number(one, "bytes", 0),
                      s = member_number(one, "s", 0);
-        const double roof = fmin(peak_of(roofline, one), flop / bytes * peak_bytes);
+        const double roof = fmin(peak_of(peaks, one), flop / bytes * peak_bytes);
         fprintf(f, "<tr><td class=n>%zu<td>", i + 1);
         html_put(f, json_string_value(json_object_get(one, "name")));
         fputs("<td>", f);
@@ -133,11 +139,10 @@ static void name_operations(FILE *f, const json_t *roofline, double peak_bytes)
 }
 
 /* "106 GFLOP/s in fp32, 1700 in bf16" */
-static void tell_peaks(FILE *f, const json_t *roofline)
+static void tell_peaks(FILE *f, json_t *peaks)
 {
-    json_t *peaks = json_object_get(roofline, "peaks"), *peak;
+    json_t *peak;
     const char *type, *between = "";
-    if (!peaks) fprintf(f, "%.0f GFLOP/s in fp32", member_number(roofline, "peak_flop_per_s", 0) / 1e9);
     json_object_foreach(peaks, type, peak)
     {
         fprintf(f, "%s%.0f GFLOP/s in ", between, json_number_value(peak) / 1e9);
@@ -146,7 +151,19 @@ static void tell_peaks(FILE *f, const json_t *roofline)
     }
 }
 
-void record_plot_roofline(FILE *f, const json_t *roofline)
+static void plot_roofs(const Plot *p, json_t *peaks, double peak_bytes)
+{
+    const char *type;
+    json_t *one;
+    json_object_foreach(peaks, type, one)
+    {
+        const double peak = json_number_value(one), ridge = peak / peak_bytes;
+        const double x[] = {p->x[0], ridge, p->x[1]}, y[] = {p->x[0] * peak_bytes / 1e9, peak / 1e9, peak / 1e9};
+        if (peak > 0) plot_curve(p, x, y, 3, "#222", false);
+    }
+}
+
+static void plot_roofline(FILE *f, const json_t *roofline, json_t *peaks)
 {
     const json_t *operations = json_object_get(roofline, "operations"), *one;
     const double peak_bytes = member_number(roofline, "peak_bytes_per_s", 0);
@@ -156,7 +173,7 @@ void record_plot_roofline(FILE *f, const json_t *roofline)
     json_array_foreach(operations, i, one)
     {
         const double x = member_number(one, "flop", 0) / member_number(one, "bytes", 0),
-                     y = member_number(one, "flop", 0) / member_number(one, "s", 0), peak = peak_of(roofline, one);
+                     y = member_number(one, "flop", 0) / member_number(one, "s", 0), peak = peak_of(peaks, one);
         if (!(x > 0 && y > 0 && peak > 0)) return; /* no roofline of ours */
         least_x = fmin(least_x, x), most_x = fmax(most_x, x);
         least_y = fmin(least_y, y), most_y = fmax(most_y, fmax(y, peak));
@@ -173,7 +190,7 @@ void record_plot_roofline(FILE *f, const json_t *roofline)
     fputs("<h2>Roofline</h2><p>What the operations of a denoising step and of decoding reach of what this machine "
           "could do: ",
           f);
-    tell_peaks(f, roofline);
+    tell_peaks(f, peaks);
     fprintf(
         f,
         " and %.1f GB/s, measured on %d thread%s. Operations and bytes are those of the definition: each operand "
@@ -182,18 +199,20 @@ void record_plot_roofline(FILE *f, const json_t *roofline)
         peak_bytes / 1e9, (int)member_number(roofline, "threads", 0),
         plural_s((int64_t)member_number(roofline, "threads", 0)));
     plot_begin(&p);
-    json_array_foreach(operations, i, one)
-    { /* those of one type have the same */
-        const double peak = peak_of(roofline, one), ridge = peak / peak_bytes;
-        const double x[] = {p.x[0], ridge, p.x[1]}, y[] = {p.x[0] * peak_bytes / 1e9, peak / 1e9, peak / 1e9};
-        plot_curve(&p, x, y, 3, "#222", false);
-    }
+    plot_roofs(&p, peaks, peak_bytes);
     json_array_foreach(operations, i, one)
         plot_number(&p, member_number(one, "flop", 0) / member_number(one, "bytes", 0),
                     member_number(one, "flop", 0) / member_number(one, "s", 0) / 1e9, (int)i + 1, blue,
                     json_string_value(json_object_get(one, "name")));
     plot_end(&p);
-    name_operations(f, roofline, peak_bytes);
+    name_operations(f, operations, peaks, peak_bytes);
+}
+
+void record_plot_roofline(FILE *f, const json_t *roofline)
+{
+    json_t *peaks = peaks_of(roofline);
+    plot_roofline(f, roofline, peaks);
+    json_decref(peaks);
 }
 
 /* ---- history ---- */

@@ -82,31 +82,23 @@ __attribute__((target("amx-tile"))) static void begin_tiles(void)
     _tile_zero(5);
 }
 
+#define MULTIPLY_TILES(multiply)                                                                                       \
+    begin_tiles();                                                                                                     \
+    for (int n = 0; n < TILE_ROUNDS; n++) {                                                                            \
+        multiply(0, 4, 5);                                                                                             \
+        multiply(1, 4, 5);                                                                                             \
+        multiply(2, 4, 5);                                                                                             \
+        multiply(3, 4, 5);                                                                                             \
+    }                                                                                                                  \
+    _tile_release();                                                                                                   \
+    return f
+
 __attribute__((target("amx-tile,amx-bf16"))) static float multiply_pair_tiles(float f)
 {
-    begin_tiles();
-    for (int n = 0; n < TILE_ROUNDS; n++) {
-        _tile_dpbf16ps(0, 4, 5);
-        _tile_dpbf16ps(1, 4, 5);
-        _tile_dpbf16ps(2, 4, 5);
-        _tile_dpbf16ps(3, 4, 5);
-    }
-    _tile_release();
-    return f;
+    MULTIPLY_TILES(_tile_dpbf16ps);
 }
 
-__attribute__((target("amx-tile,amx-int8"))) static float multiply_four_tiles(float f)
-{
-    begin_tiles();
-    for (int n = 0; n < TILE_ROUNDS; n++) {
-        _tile_dpbusd(0, 4, 5);
-        _tile_dpbusd(1, 4, 5);
-        _tile_dpbusd(2, 4, 5);
-        _tile_dpbusd(3, 4, 5);
-    }
-    _tile_release();
-    return f;
-}
+__attribute__((target("amx-tile,amx-int8"))) static float multiply_four_tiles(float f) { MULTIPLY_TILES(_tile_dpbusd); }
 #endif
 
 typedef struct {

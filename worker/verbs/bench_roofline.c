@@ -119,13 +119,11 @@ static Status measure_all(Roofline *r)
 }
 
 /* Of each type in which an operation multiplies. */
-static json_t *measure_peaks(const Roofline *r, int threads)
+static json_t *measure_peaks(const Roofline *r, const char *instructions, int threads)
 {
     static const DType type[] = {F32, BF16, INT8};
     const BackendOptions o = backend_options(r->be);
-    char instructions[80];
     json_t *peaks = json_object();
-    backend_kind(r->be, instructions, sizeof instructions);
     for (size_t i = 0; i < sizeof type / sizeof *type; i++)
         if (type[i] == F32 || type[i] == o.compute || type[i] == o.quantized)
             json_object_set_new(peaks, dtype_name(type[i]),
@@ -174,10 +172,11 @@ Status bench_roofline(const BackendOptions *backend, const DitConfig *dit, const
         if (!failed(status)) make_operands(&r);
         if (!failed(status)) status = measure_all(&r);
         char instructions[80];
+        backend_kind(r.be, instructions, sizeof instructions);
         *out = json_pack("{s:s, s:i, s:s, s:s, s:I, s:o, s:f, s:O}", "stage", "roofline", "threads", threads, "dtype",
-                         backend_dtype(r.be), "instructions", backend_kind(r.be, instructions, sizeof instructions),
-                         "tokens", (json_int_t)r.tokens, "peaks", measure_peaks(&r, threads), "peak_bytes_per_s",
-                         bench_peak_bytes_per_s(threads), "operations", r.list);
+                         backend_dtype(r.be), "instructions", instructions, "tokens", (json_int_t)r.tokens, "peaks",
+                         measure_peaks(&r, instructions, threads), "peak_bytes_per_s", bench_peak_bytes_per_s(threads),
+                         "operations", r.list);
         linear_free(r.be, &r.square);
         linear_free(r.be, &r.up);
         conv_free(r.be, &r.conv);
