@@ -236,6 +236,13 @@ static Status check_sides(const Probe *p)
     return status_ok();
 }
 
+static Status check_whole(const Open *o, const Kind *k)
+{
+    if (!k->is_cut(o->file, o->bytes)) return status_ok();
+    return status_fail(ERR_INPUT, "%s, cut short: it ends after %lld bytes, before its %s does; copy it again",
+                       k->format, (long long)o->bytes, k->video ? "video" : "picture");
+}
+
 /* Of an open regular file. */
 static Status look_inside(Open *o, bool video, Probe *out)
 {
@@ -256,15 +263,8 @@ static Status look_inside(Open *o, bool video, Probe *out)
     if (o->got < 30) return status_fail(ERR_INPUT, "%s, cut after %lld bytes", k->format, (long long)o->bytes);
     out->video = k->video;
     if (k->look) k->look(o, out);
-    return check_sides(out);
-}
-
-static Status check_whole(const Open *o)
-{
-    const Kind *k = find_kind(o);
-    if (!k->is_cut(o->file, o->bytes)) return status_ok();
-    return status_fail(ERR_INPUT, "%s, cut short: it ends after %lld bytes, before its %s does; copy it again",
-                       k->format, (long long)o->bytes, k->video ? "video" : "picture");
+    TRY(check_sides(out));
+    return check_whole(o, k);
 }
 
 static Status look_at(const char *path, int64_t bytes, bool video, Probe *out)
@@ -272,7 +272,6 @@ static Status look_at(const char *path, int64_t bytes, bool video, Probe *out)
     Open o = {.file = fopen(path, "rb"), .bytes = bytes};
     if (!o.file) return status_errno(ERR_INPUT, "cannot be read");
     Status status = look_inside(&o, video, out);
-    if (!failed(status)) status = check_whole(&o);
     fclose(o.file);
     return status;
 }

@@ -143,6 +143,8 @@ static const json_t *find_known(const Findings *f)
     return is_near(f) && f->as_near == 1 ? f->by_looks : f->by_credentials;
 }
 
+static const char *signer_of(const Findings *f) { return f->credentials.signer[0] ? f->credentials.signer : "unknown"; }
+
 static char *say_looks(const Findings *f)
 {
     return text_format("it looks like %s of our clips (%d of 256 bits differ)", f->as_near == 1 ? "one" : "several",
@@ -153,11 +155,10 @@ static char *say_looks(const Findings *f)
 static char *say_looks_and_claim(const Findings *f)
 {
     char *looks = say_looks(f);
-    char *why =
-        text_format("%s, but it is signed as %s of %s, of which there is no record, by %s, a signer that "
-                    "nobody vouches for",
-                    looks, f->credentials.clip, f->credentials.campaign[0] ? f->credentials.campaign : "no campaign",
-                    f->credentials.signer[0] ? f->credentials.signer : "unknown");
+    char *why = text_format("%s, but it is signed as %s of %s, of which there is no record, by %s, a signer that "
+                            "nobody vouches for",
+                            looks, f->credentials.clip,
+                            f->credentials.campaign[0] ? f->credentials.campaign : "no campaign", signer_of(f));
     free(looks);
     return why;
 }
@@ -166,7 +167,7 @@ static char *say_looks_and_claim(const Findings *f)
  * a record that has other bytes only a trusted signer counts. */
 static int judge_credentials(const Findings *f, const json_t *known, char **why)
 {
-    const char *signer = f->credentials.signer[0] ? f->credentials.signer : "unknown";
+    const char *signer = signer_of(f);
     const bool trusted = f->credentials.state == CREDENTIALS_TRUSTED;
     if (f->credentials.state == CREDENTIALS_INVALID) {
         *why = text_format("its credentials are not valid: %s, which does not say whether it was altered",

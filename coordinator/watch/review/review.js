@@ -150,7 +150,8 @@ async function open(c, quiet) {
   const same = before === d.clip && found.version === d.version, id = encodeURIComponent(d.clip) + "&v=" + d.version;
   found = d;
   $("clip").textContent = d.clip;
-  $("state").textContent = (d.held_by.length && d.state === "held" ? say("heldBy") + d.held_by.map(gateName).join(", ") : stateName(d.state)) + (d.state === "held" && d.held_by.length ? "" : d.reason ? ": " + d.reason : "") + (d.reviewer ? " (" + d.reviewer + ")" : "");
+  const byGates = d.state === "held" && d.held_by.length, because = byGates ? say("heldBy") + d.held_by.map(gateName).join(", ") : stateName(d.state) + (d.reason ? ": " + d.reason : "");
+  $("state").textContent = because + (d.reviewer ? " (" + d.reviewer + ")" : "");
   $("state").className = d.state.replace(" ", "-");
   $("facts").replaceChildren(); fact(say("prompt"), d.prompt); d.columns.forEach((k, i) => fact(k, d.row[i] || ""));
   showGates(d); showHistory(d);
