@@ -100,24 +100,43 @@ static void land_at(double x, double y, float rgb[3])
         rgb[c] = fminf(255, fmaxf(0, blue[c] * (1 - part) + brown[c] * part + 25 * (float)hills));
 }
 
-/* The camera goes so many pixels to the right, and the land fades into itself upside down by `turned`; then drift. */
-static double drift_over_land(double way, double turned)
+typedef struct {
+    double way;    /* pixels that the camera goes to the right */
+    double turned; /* share of itself upside down that the land fades into */
+    double size;   /* of a pixel, on the land */
+    bool lamp;     /* one goes from left to right; else it is day */
+} View;
+
+static float light_at(const View *v, int x, int i)
+{
+    const double off = (x - VIEW_W * (0.1 + 0.8 * i / 99)) / (VIEW_W * 0.35);
+    return v->lamp ? (float)(0.25 + 0.75 * exp(-off * off)) : 1;
+}
+
+static double drift_of_view(View v)
 {
     float rgb[3 * VIEW_W * VIEW_H], here[3], there[3];
     double at_s;
     Subject *s = subject_new(VIEW_W, VIEW_H);
     for (int i = 0; i < 100; i++) {
-        const float part = (float)(turned * fmin(1, fmax(0, (i - 30) / 37.0)));
+        const float part = (float)(v.turned * fmin(1, fmax(0, (i - 30) / 37.0)));
         for (int k = 0; k < VIEW_W * VIEW_H; k++) {
-            land_at(way * i / 99 + k % VIEW_W, k / VIEW_W, here);
-            land_at(VIEW_W - 1 - k % VIEW_W, VIEW_H - 1 - k / VIEW_W, there);
-            for (int c = 0; c < 3; c++) rgb[3 * k + c] = here[c] * (1 - part) + there[c] * part;
+            const int x = k % VIEW_W, y = k / VIEW_W;
+            land_at(v.way * i / 99 + v.size * x, v.size * y, here);
+            land_at(v.size * (VIEW_W - 1 - x), v.size * (VIEW_H - 1 - y), there);
+            for (int c = 0; c < 3; c++) rgb[3 * k + c] = light_at(&v, x, i) * (here[c] * (1 - part) + there[c] * part);
         }
         subject_picture(s, rgb, i / 25.0);
     }
     const double value = subject_drift(s, &at_s);
     subject_free(&s);
     return value;
+}
+
+/* The camera goes so many pixels to the right, and the land fades into itself upside down by `turned`; then drift. */
+static double drift_over_land(double way, double turned)
+{
+    return drift_of_view((View){.way = way, .turned = turned, .size = 1});
 }
 
 static void knows_a_pan_from_another_scene(void **state)
@@ -130,27 +149,7 @@ static void knows_a_pan_from_another_scene(void **state)
 }
 
 /* A lamp goes over land that stays; with `other`, the land becomes another one meanwhile. */
-static double drift_under_a_lamp(bool other)
-{
-    float rgb[3 * VIEW_W * VIEW_H], here[3], there[3];
-    double at_s;
-    Subject *s = subject_new(VIEW_W, VIEW_H);
-    for (int i = 0; i < 100; i++) {
-        const float part = other ? (float)fmin(1, fmax(0, (i - 30) / 37.0)) : 0;
-        const double lamp = VIEW_W * (0.1 + 0.8 * i / 99);
-        for (int k = 0; k < VIEW_W * VIEW_H; k++) {
-            const double off = (k % VIEW_W - lamp) / (VIEW_W * 0.35);
-            const float light = (float)(0.25 + 0.75 * exp(-off * off));
-            land_at(3 * (k % VIEW_W), 3 * (k / VIEW_W), here);
-            land_at(3 * (VIEW_W - 1 - k % VIEW_W), 3 * (VIEW_H - 1 - k / VIEW_W), there);
-            for (int c = 0; c < 3; c++) rgb[3 * k + c] = light * (here[c] * (1 - part) + there[c] * part);
-        }
-        subject_picture(s, rgb, i / 25.0);
-    }
-    const double value = subject_drift(s, &at_s);
-    subject_free(&s);
-    return value;
-}
+static double drift_under_a_lamp(bool other) { return drift_of_view((View){.turned = other, .size = 3, .lamp = true}); }
 
 static void knows_a_lamp_from_another_scene(void **state)
 {
