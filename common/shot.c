@@ -60,7 +60,8 @@ void shot_media_free(ShotMedia **media)
 
 int shot_media_files(const ShotMedia *m, ShotMediaFile list[SHOT_MAX_FILES])
 {
-    ShotMedia *s = (ShotMedia *)(uintptr_t)m; /* whoever has a const one does not write into what it lists */
+    ShotMedia *s = (ShotMedia *)(uintptr_t)
+        m; /* the list's pointers are not const: who has a const m must not write through them */
     int count = 0;
     if (!m) return 0;
     const ShotMediaFile one[] = {{"image", &s->image, 0},

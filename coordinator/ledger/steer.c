@@ -84,8 +84,8 @@ static Status move_clip(Ledger *l, const SelectedClip *c, LedgerEvent event)
 {
     const char *to = NULL, *reason = event == EV_CANCEL ? "cancelled" : event == EV_PAUSE ? "paused" : NULL;
     TRY(ledger_state_of_clip(l, c->state, event, &to));
-    if (event == EV_PAUSE ||
-        event == EV_RESUME) /* pausing decides nothing about the clip, so an earlier request can still be taken back */
+    /* pausing decides nothing about the clip, so an earlier request can still be taken back */
+    if (event == EV_PAUSE || event == EV_RESUME)
         TRY(ledger_sql_run(l,
                            "UPDATE replaced SET asked_s = ?1 WHERE clip = ?2 AND asked_s = (SELECT decided_s FROM"
                            " clips WHERE clip = ?2)",

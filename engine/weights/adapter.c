@@ -401,7 +401,10 @@ static double read_alpha(const StoredTensor *t)
 {
     float number;
     int64_t whole;
-    if (t->type == STORED_I64) return (double)*(int64_t *)memcpy(&whole, t->data, sizeof whole);
+    if (t->type == STORED_I64) {
+        memcpy(&whole, t->data, sizeof whole);
+        return (double)whole;
+    }
     stored_to_float(t, 1, &number);
     return number;
 }
@@ -460,8 +463,8 @@ static Status add_diff(const StoredTensor *diff, double factor, float *weight)
     return status_ok();
 }
 
-/* Finite numbers of a file may make infinite ones, by their product, or by the scale. So may
- * what is larger than any weight is: two such numbers' product is. */
+/* Finite numbers of a file can make an infinite weight, by their product or by the scale. A weight of 1e18 and more is refused, too: the
+ * product of two such numbers is infinite. */
 static Status check_merged(const char *file, const char *tensor, Tensor shape, const float *weight)
 {
     const int64_t count = tensor_count(shape);

@@ -38,7 +38,7 @@ Status adapters_claim(Adapters *a, const char *tensor, Tensor shape);
 /* After all were claimed: ERR_INPUT names the first tensor of a file that matches nothing in the model, or a file that holds nothing for
  * this transformer. */
 Status adapters_check_claimed(const Adapters *a);
-/* weight: fp32 of this shape on the host, changed in place. ERR_INPUT: what is merged is infinite, or larger than any
+/* weight: fp32 of this shape on the host, changed in place. ERR_CLIP: what is merged is infinite, or larger than any
  * weight is (1e18). ERR_NODE: out of memory. */
 Status adapters_apply(Adapters *a, const char *tensor, Tensor shape, float *weight);
 

@@ -1,6 +1,8 @@
 /* softmax(scale q k^T) v with scores in int8, by own kernels: tiles are laid out, then multiplied. */
 #include "kernels/cuda/attention.h"
 
+_Static_assert((int)ATTENTION_TILE == (int)BACKEND_SCORES_HEAD, "the kernel's heads are those that are asked for");
+
 enum { LEAST_KEYS = 1024 /* with fewer, laying out the queries costs more than their products save */ };
 
 bool attention_int8_fits(const Backend *be, const Attention *a)

@@ -61,7 +61,7 @@ Status render_options_read(RenderOptions *o, int argc, char **argv, int *first)
         {"trace-blocks", OPTION_FLAG, &o->trace_blocks, .help = "write every stage; embeddings and blocks too"},
         {"dtype", OPTION_CHOICE, &o->dtype, .value = WORK_DTYPES},
         {"backend", OPTION_CHOICE, &o->backend, .value = WORK_BACKENDS,
-         .help = "what computes (cpu), in which type (fp32; on cuda bf16, or fp8, int8; int8)"},
+         .help = "what computes (cpu), in which type (fp32, or int8; on cuda bf16, or fp8, int8)"},
         {"vae-dtype", OPTION_CHOICE, &o->vae_dtype, .value = "fp32|bf16",
          .help = "the autoencoder and the image encoder (fp32)"},
         {"threads", OPTION_INT, &o->threads, .value = "N", .min = 1, .max = 4096},
