@@ -70,7 +70,8 @@ Status handed_count_owed(Ledger *l, const char *way, const char *other, int64_t 
                              "tt", way, other);
 }
 
-/* Of an erased customer it stays that somebody was told, but neither of what nor what they answered: an address may hold a name. */
+/* After an erasure a line says only that somebody was told. What was handed over and what was answered is removed, because an address may
+ * hold the customer's name. */
 #define FORGET "key = 'told-' || id, document = '{}'"
 
 Status handed_note_told(Ledger *l, int64_t id)

@@ -51,8 +51,8 @@ const Isa *isa_of_this_machine(DType compute)
     if (tiles) return tiles;
     const bool more = wide && most >= BOUND_AVX512BF16;
     /* Intel's processors, which have AMX and may be told to hide it, take two cycles for a vdpbf16ps and one for two fp32 products:
-     * 71 GFLOP/s, unpacked to fp32 140 (Emerald Rapids; Cooper Lake was not measured). On AMD's pairs were
-     * twice as fast as fp32. */
+     * 71 GFLOP/s, unpacked to fp32 140 (Emerald Rapids; Cooper Lake was not measured). On AMD's processors
+     * pairs were twice as fast as fp32. */
     const bool fast = most == BOUND_AVX512BF16 || !__builtin_cpu_is("intel");
     if (more && fast && compute == BF16 && __builtin_cpu_supports("avx512bf16")) return &isa_avx512bf16;
     if (more && compute == INT8 && __builtin_cpu_supports("avx512vnni")) return &isa_avx512vnni;

@@ -10,7 +10,7 @@ typedef struct {
     float scale;
 } Attention;
 
-/* Whether its scores are to be products of int8 (BackendOptions.scores), and it is one that can and is worth it. */
+/* The back end is asked for scores in int8 (BackendOptions.scores), the kernel can compute this attention, and it has enough keys to gain by it. */
 bool attention_int8_fits(const Backend *be, const Attention *a);
 Status attention_int8(Backend *be, const Attention *a);
 

@@ -186,7 +186,7 @@ static Part part_of(const Follow *f, const uint8_t *rgb)
     return s;
 }
 
-/* Of the luma of both without the plane that fits it best, which may be light: mean product. */
+/* The mean product of both parts' luma, after the plane that fits each part best is taken away: such a plane may be light. */
 static double product_of(const Follow *f, const uint8_t *a, const uint8_t *b, const Part *pa, const Part *pb)
 {
     const double n = PLACE_SIDE * PLACE_SIDE, ramp = n * (PLACE_SIDE * PLACE_SIDE - 1) / 12.0;

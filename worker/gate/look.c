@@ -212,8 +212,9 @@ static float change_over(const Look *l, int lag)
     return (float)(sum / n);
 }
 
-/* Of what leaves the picture `lag` before and comes back to it, the smaller change, less twice what is not the same again. What moves on never comes
- * back; grain is as far from the one as from the other. A movement that repeats, such as a waving hand, does come back, but it takes longer. */
+/* How far the pictures went away from an earlier one and came back to it: the smaller of both changes, less twice the difference that is left between
+ * that picture and this one. A thing that moves on never comes back. Grain differs from all pictures alike. A movement that repeats, such as a waving
+ * hand, does come back, but it takes longer. */
 static float come_back(const Look *l, float change, double at_s)
 {
     static const double longest_s = 0.17; /* four pictures of 24 a second */

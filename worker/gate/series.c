@@ -292,7 +292,7 @@ double series_blur_change(const Series *s, float *local)
     return worst;
 }
 
-/* What has the middle of the range, or is darker, may stand before white: 128 and this are 213, which passes. */
+/* A thing of the middle of the range (128), or a darker one, may stand before white: the level is then at most 213, which passes. */
 enum { BEFORE_WHITE = 85 };
 
 static float level_of(const LookFigures *f)

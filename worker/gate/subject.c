@@ -157,7 +157,8 @@ static void mean_of(const double (*f)[FEATURES], int first, int n, double *out)
         for (int k = 0; k < FEATURES; k++) out[k] += f[i][k] / n;
 }
 
-/* What comes out of black at the beginning, or goes there at the end, has lost its colours: pictures that are dim and flat against the clip's own. */
+/* Leaves out the pictures of a fade from black at the beginning, and into black at the end: they are dim and flat beside the clip's other
+ * pictures, and have lost their colours. */
 static void trim_fades(const Subject *s, int *first, int *end)
 {
     enum { PARTS = 10, LEAST_PARTS = 3 };
@@ -182,7 +183,7 @@ static void trim_fades(const Subject *s, int *first, int *end)
     }
 }
 
-static const double DRIFT_OF_NOTE = 3; /* below that nobody asks what explains it */
+static const double DRIFT_OF_NOTE = 3; /* a smaller drift is not looked into */
 
 /* Of one quarter of the clip against another, the two that differ most and show other places. */
 static double drift_of_quarters(const Follow *shown, const double (*f)[FEATURES], int *at)

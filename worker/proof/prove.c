@@ -29,7 +29,7 @@ struct Prove {
     uint64_t payload;
     Watermark *watermark[MAX_RENDITIONS];
     bool too_small[MAX_RENDITIONS];
-    bool marked[MAX_RENDITIONS]; /* and read back */
+    bool marked[MAX_RENDITIONS]; /* the mark was read back from its file */
     int from[MAX_RENDITIONS];    /* which rendition it is a copy of; itself */
     FingerprintMaker *looks;
     bool no_looks; /* too small, too */
