@@ -448,11 +448,12 @@ Status verb_bench_campaign(int argc, char **argv)
         {"json", OPTION_FLAG, &o.json, .help = "the record on stdout"}};
     const Usage usage = {
         .verb = "bench",
-        .arguments = "CAMPAIGN.yaml|--model DIR [options]   or   bench --page FILE.html RECORD.json...   or   bench "
-                     "--stage NAME|--scenario NAME [options]",
+        .arguments = "CAMPAIGN.yaml|--model DIR [options]\n"
+                     "       reelwright bench --page FILE.html RECORD.json...\n"
+                     "       reelwright bench --stage NAME|--scenario NAME [options]",
         .about = "Measures a campaign on this machine: runs it, or a part of it, several times with all that\n"
-                 "belongs to it, and writes how long each kind of work took. `plan --record FILE` reads that.\n"
-                 "With --stage, --shape or --scenario: the engine alone, one stage or whole renders as MLPerf measures "
+                 "belongs to it, and writes how long each kind of work took. `plan --record FILE` reads that. With\n"
+                 "--stage, --shape or --scenario: the engine alone, one stage or whole renders as MLPerf measures\n"
                  "them; `bench --stage step --help` says how, as do those of the stages finish and roofline.",
         .option = option,
         .option_count = sizeof option / sizeof *option,

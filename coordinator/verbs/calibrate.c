@@ -56,9 +56,9 @@ Status verb_calibrate(int argc, char **argv, Calibrate *calibrate)
     const Usage usage = {
         .verb = "calibrate",
         .arguments = "CAMPAIGN.yaml [options]",
-        .about = "Measures which denoising steps may add what the transformer's layers added in the step before "
-                 "instead of running\nthem, for the campaign's model, size, settings and adapters. "
-                 "`reuse: {cache: FILE.json}` in the campaign then does so.",
+        .about = "Measures which denoising steps may add what the transformer's layers added in the step before\n"
+                 "instead of running them, for the campaign's model, size, settings and adapters. `reuse: {cache:\n"
+                 "FILE.json}` in the campaign then does so.",
         .option = table,
         .option_count = sizeof table / sizeof *table,
         .min_arguments = 1,

@@ -14,16 +14,16 @@ Status verb_dossier(int argc, char **argv)
     int first;
     json_t *dossier;
     const Option table[] = {{"json", OPTION_FLAG, &as_json, .help = "print it, write no files"}};
-    const Usage usage = {.verb = "dossier",
-                         .arguments = "DIR [--json]",
-                         .about = "The legal department's file of a campaign: models with parts, hashes, licences and "
-                                  "training data; whose likeness was\n"
-                                  "used by which consent, and how that stands now; decisions; figures. Writes "
-                                  "DIR/dossier.html and DIR/dossier.json.",
-                         .option = table,
-                         .option_count = 1,
-                         .min_arguments = 1,
-                         .max_arguments = 1};
+    const Usage usage = {
+        .verb = "dossier",
+        .arguments = "DIR [--json]",
+        .about = "The legal department's file of a campaign: models with parts, hashes, licences and training data;\n"
+                 "whose likeness was used by which consent, and how that stands now; decisions; figures. Writes\n"
+                 "DIR/dossier.html and DIR/dossier.json.",
+        .option = table,
+        .option_count = 1,
+        .min_arguments = 1,
+        .max_arguments = 1};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     TRY(dossier_make(argv[first], &dossier));

@@ -24,17 +24,17 @@ Status verb_erase(int argc, char **argv)
     int first;
     const Option table[] = {
         {"by", OPTION_TEXT, &by, .value = "NAME", .help = "who does it, for the record (the user's name)"}};
-    const Usage usage = {.verb = "erase",
-                         .arguments = "DIR CUSTOMER [--by NAME]",
-                         .about = "Removes one customer's data from a campaign's folder: row, prompt, clips, master, "
-                                  "latents, log lines, free pages\n"
-                                  "of the ledger. Where others share the render, theirs stays. A tombstone stays: its "
-                                  "place, a hash, the time.\n"
-                                  "The campaign's own table is yours to change: take the row out there, too.",
-                         .option = table,
-                         .option_count = 1,
-                         .min_arguments = 2,
-                         .max_arguments = 2};
+    const Usage usage = {
+        .verb = "erase",
+        .arguments = "DIR CUSTOMER [--by NAME]",
+        .about = "Removes one customer's data from a campaign's folder: row, prompt, clips, master, latents, log\n"
+                 "lines, free pages of the ledger. Where others share the render, theirs stays. A tombstone stays:\n"
+                 "its place, a hash, the time. The campaign's own table is yours to change: take the row out there,\n"
+                 "too.",
+        .option = table,
+        .option_count = 1,
+        .min_arguments = 2,
+        .max_arguments = 2};
     TRY(options_read(&usage, argc, argv, &first));
     if (first < 0) return status_ok();
     TRY(check_by(by));

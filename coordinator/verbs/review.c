@@ -389,13 +389,11 @@ Status verb_review(int argc, char **argv)
     const Usage usage = {
         .verb = "review",
         .arguments = "DIR | list|approve|reject|reopen|rerender DIR [CLIP...] [options]",
-        .about =
-            "With DIR alone: a page on this machine, until Ctrl-C. Else from here: what people decide about finished\n"
-            "clips, those that a gate holds and those that the campaign's policy shows. A rejected clip stays out, "
-            "and\n"
-            "the list says why; a rerendered one gets another seed and is made by the run that goes on or the next "
-            "one;\n"
-            "reopen takes a decision back. An approved clip is delivered by `deliver` or at a run's end.",
+        .about = "With DIR alone: a page on this machine, until Ctrl-C. Else from here: what people decide about\n"
+                 "finished clips, those that a gate holds and those that the campaign's policy shows. A rejected\n"
+                 "clip stays out, and the list says why; a rerendered one gets another seed and is made by the run\n"
+                 "that goes on or the next one; reopen takes a decision back. An approved clip is delivered by\n"
+                 "`deliver` or at a run's end.",
         .option = table,
         .option_count = (int)(sizeof table / sizeof *table),
         .min_arguments = 1,

@@ -223,10 +223,9 @@ Status verb_verify(int argc, char **argv, VerifyFile *look)
     const Usage usage = {
         .verb = "verify",
         .arguments = "FILE|DIR [options]",
-        .about =
-            "Which clip a file is and whether it was altered: by its recorded bytes, credentials, watermark and\n"
-            "fingerprint, each on its own. Of a campaign's folder: whether all its clips are as they were recorded,\n"
-            "and its audit log.",
+        .about = "Which clip a file is and whether it was altered: by its recorded bytes, credentials, watermark\n"
+                 "and fingerprint, each on its own. Of a campaign's folder: whether all its clips are as they were\n"
+                 "recorded, and its audit log.",
         .option = table,
         .option_count = (int)(sizeof table / sizeof *table),
         .min_arguments = 1,

@@ -237,10 +237,9 @@ Status verb_inspect(int argc, char **argv)
     const Usage usage = {
         .verb = "inspect",
         .arguments = "PATH [options]",
-        .about =
-            "Shows what a checkpoint (.h5), a model folder, a file of weights, a clip or a sound holds; of a model "
-            "also what it takes: bytes of each\n"
-            "stage, and of one rank when 1, 2, 4 or 8 of them share the matrices.",
+        .about = "Shows what a checkpoint (.h5), a model folder, a file of weights, a clip or a sound holds; of a\n"
+                 "model also what it takes: bytes of each stage, and of one rank when 1, 2, 4 or 8 of them share\n"
+                 "the matrices.",
         .option = table,
         .option_count = sizeof table / sizeof *table,
         .min_arguments = 1,
