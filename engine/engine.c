@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/chain.h"
 #include "common/file.h"
@@ -197,11 +196,9 @@ static char *describe_adapters(const EngineAdapter *adapter, int count)
 {
     char *text = count ? text_copy("") : NULL;
     for (int i = 0; i < count; i++) {
-        struct stat st = {0};
-        if (stat(adapter[i].file, &st) != 0) st.st_size = -1; /* opening it says so */
-        char *longer = text_format("%s%s\n%.17g %d %lld %lld.%09ld\n", text, adapter[i].file, adapter[i].scale,
-                                   (int)adapter[i].expert, (long long)st.st_size, (long long)st.st_ctim.tv_sec,
-                                   st.st_ctim.tv_nsec);
+        char *file = adapters_identity(adapter[i].file);
+        char *longer = text_format("%s%s\n%.17g %d\n", text, file, adapter[i].scale, (int)adapter[i].expert);
+        free(file);
         free(text);
         text = longer;
     }

@@ -74,7 +74,7 @@ void ledger_rollback(Ledger *l); /* harmless when nothing was begun */
 
 /* ---- inside a round ---- */
 
-/* The shots that wait for a worker, in plan order. Those that were in work when a job died come last. *shot is to be freed. */
+/* The shots that wait for a worker, in plan order, but those with the same adapters together. Those that were in work when a job died come last. *shot is to be freed. */
 Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count);
 /* The clips that wait for a finisher, of one shot, or of all (shot -1): shot by shot, each in plan order. *clip is to be freed. */
 Status ledger_waiting_clips(Ledger *l, int64_t shot, int64_t **clip, int64_t *count);

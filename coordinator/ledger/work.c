@@ -39,16 +39,17 @@ static Status give_items(List list, Status status, int64_t **item, int64_t *coun
     " state = 'planned' AND (?1 = 0 OR EXISTS(SELECT 1 FROM clips"                                                     \
     "  WHERE clips.shot = shots.shot AND clips.state = 'planned' AND pilot >= ?1))"
 
-/* A shot that was in work when a whole job died may be what killed it. So all others are rendered first. The few are read by a query
- * of their own, because sorting a million shots takes longer than reading them. */
+/* Shots with the same adapters follow each other, for a change of adapters loads weights again. A shot that was in work when a whole job died
+ * may be what killed it. So all others are rendered first. The few are read by a query of their own. */
 Status ledger_planned_shots(Ledger *l, int64_t **shot, int64_t *count)
 {
     List list = {0};
-    Status status = add_items(&list, ledger_sql_query(l,
-                                                      "SELECT shot FROM shots WHERE" MAY_BE_MADE
-                                                      " AND shot NOT IN (SELECT shot FROM leases WHERE outcome = "
-                                                      "'abandoned') ORDER BY shot",
-                                                      "i", l->pilot_only));
+    Status status =
+        add_items(&list, ledger_sql_query(l,
+                                          "SELECT shot FROM shots LEFT JOIN specs USING(shot) WHERE" MAY_BE_MADE
+                                          " AND shot NOT IN (SELECT shot FROM leases WHERE outcome = "
+                                          "'abandoned') ORDER BY json_extract(spec, '$.loras'), shot",
+                                          "i", l->pilot_only));
     if (!failed(status))
         status = add_items(&list, ledger_sql_query(l,
                                                    "SELECT shot FROM (SELECT shot, count(*) AS n FROM leases"

@@ -33,6 +33,11 @@ void adapters_close(Adapters **a);
 const char *adapters_other_kind(const Safetensors *file, const StoredTensor **tensor);
 /* An adapter changes this tensor (diffusers' name, with its end). */
 bool adapters_touch(const Adapters *a, const char *tensor);
+/* Merged with the one set this tensor is another than with the other: not the same files in the same order with the same scales change it.
+ * NULL: none do. */
+bool adapters_differ(const Adapters *a, const Adapters *b, const char *tensor);
+/* Its name, size and time of change: another text, another file. free() it. */
+char *adapters_identity(const char *file);
 /* Before anything is loaded, for each tensor of the model: the shapes fit; remembers what has found its place. */
 Status adapters_claim(Adapters *a, const char *tensor, Tensor shape);
 /* After all were claimed: ERR_INPUT names the first tensor of a file that matches nothing in the model, or a file that holds nothing for

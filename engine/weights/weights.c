@@ -142,12 +142,12 @@ Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be)
     return status_ok();
 }
 
-static bool row_is_touched(const WeightGroup *g, const WeightRow *r, const Adapters *a)
+static bool row_differs(const WeightGroup *g, const WeightRow *r, const Adapters *before, const Adapters *now)
 {
     char weight[320], bias[320];
     weights_full_name(g, r, weights_row_end(r), weight, sizeof weight);
     weights_full_name(g, r, ".bias", bias, sizeof bias);
-    return adapters_touch(a, weight) || (weights_row_has_bias(r) && adapters_touch(a, bias));
+    return adapters_differ(before, now, weight) || (weights_row_has_bias(r) && adapters_differ(before, now, bias));
 }
 
 Status weights_reload(const WeightPlan *p, WeightSource *s, Backend *be, const Adapters *before, const Adapters *now)
@@ -155,7 +155,7 @@ Status weights_reload(const WeightPlan *p, WeightSource *s, Backend *be, const A
     for (int i = 0; i < p->count; i++) {
         const WeightGroup *g = &p->group[i];
         for (const WeightRow *r = g->row; r < g->row + g->rows; r++) {
-            if (!row_is_touched(g, r, before) && !row_is_touched(g, r, now)) continue;
+            if (!row_differs(g, r, before, now)) continue;
             free_row(r, be, (char *)g->base + r->field);
             Status status = load_row(p, g, r, s, be);
             if (!failed(status)) continue;

@@ -108,8 +108,8 @@ Status weights_check(const WeightPlan *p, WeightSource *s);
 /* Binds and packs everything. On failure what was packed is freed again. A back end that plans needs no source (NULL); of one it asks
  * which weights stay in 8 bits. */
 Status weights_load(const WeightPlan *p, WeightSource *s, Backend *be);
-/* Loads again those tensors of a loaded plan that either set of adapters changes (NULL: none), merged as the source says. The rest stays
- * as it is and is not read. On failure everything is freed. */
+/* Loads again those tensors of a loaded plan that the two sets of adapters change differently (NULL: none), merged as the source says. The
+ * rest stays as it is and is not read. On failure everything is freed. */
 Status weights_reload(const WeightPlan *p, WeightSource *s, Backend *be, const Adapters *before, const Adapters *now);
 void weights_free(const WeightPlan *p, Backend *be);
 

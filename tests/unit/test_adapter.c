@@ -346,6 +346,40 @@ static void comes_off_again(void **state)
     engine_close(&e);
 }
 
+/* Of two adapters one stays: only what the other changes is read again, and the weights are those of both at once. */
+static void reads_only_what_differs(void **state)
+{
+    (void)state;
+    float changed[2048] = {0}, fresh[2048] = {0};
+    const EngineAdapter both[] = {{CALLS "/lora-peft/lora0.safetensors", 0.7, ADAPTER_BOTH}, {"bias", 1, ADAPTER_BOTH}};
+    write_file("bias",
+               "{\"diffusion_model.blocks.0.self_attn.q.diff_b\":{\"dtype\":\"F32\",\"shape\":[64],"
+               "\"data_offsets\":[0,256]}}",
+               64);
+    Engine *e = open_model(), *other = open_model();
+    render_with(e, both, 1, changed);
+    int64_t read = engine_bytes_read(e);
+    render_with(e, both, 2, changed);
+    assert_int_equal(engine_bytes_read(e) - read, (64 * 64 + 64) * 4);
+    render_with(other, both, 2, fresh);
+    assert_memory_equal(changed, fresh, sizeof fresh);
+    read = engine_bytes_read(e); /* another scale is another weight, and so is another content under the same name */
+    render_with(e, (EngineAdapter[]){{both[0].file, 0.6, ADAPTER_BOTH}, both[1]}, 2, changed);
+    assert_true(engine_bytes_read(e) - read > (64 * 64 + 64) * 4);
+    assert_memory_not_equal(changed, fresh, sizeof fresh);
+    read = engine_bytes_read(e);
+    write_file("bias",
+               "{\"diffusion_model.blocks.1.self_attn.q.diff_b\":{\"dtype\":\"F32\",\"shape\":[64],"
+               "\"data_offsets\":[0,256]}}",
+               64);
+    render_with(e, (EngineAdapter[]){{both[0].file, 0.6, ADAPTER_BOTH}, both[1]}, 2, fresh);
+    assert_int_equal(engine_bytes_read(e) - read, 2 * (64 * 64 + 64) * 4); /* block 0 without it, block 1 with it */
+    assert_memory_not_equal(changed, fresh, sizeof fresh);
+    engine_close(&e);
+    engine_close(&other);
+    unlink("bias");
+}
+
 static void knows_the_publishers_names(void **state)
 {
     (void)state;
@@ -442,10 +476,14 @@ static void knows_the_publishers_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_what_does_not_fit),     cmocka_unit_test(comes_off_again),
-        cmocka_unit_test(scales_as_peft_does),           cmocka_unit_test(knows_each_spelling),
-        cmocka_unit_test(refuses_numbers_that_are_none), cmocka_unit_test(goes_to_the_transformer_it_names),
-        cmocka_unit_test(knows_the_publishers_names),    cmocka_unit_test(merges_as_tools_write)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_what_does_not_fit),
+                                       cmocka_unit_test(comes_off_again),
+                                       cmocka_unit_test(reads_only_what_differs),
+                                       cmocka_unit_test(scales_as_peft_does),
+                                       cmocka_unit_test(knows_each_spelling),
+                                       cmocka_unit_test(refuses_numbers_that_are_none),
+                                       cmocka_unit_test(goes_to_the_transformer_it_names),
+                                       cmocka_unit_test(knows_the_publishers_names),
+                                       cmocka_unit_test(merges_as_tools_write)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
