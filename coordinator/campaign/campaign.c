@@ -381,8 +381,8 @@ static Status load(const char *file, bool with_cache, Campaign **out)
     c->checkpoint_every = l.file.checkpoint_every;
     c->share_shots = l.file.reuse_shots;
     c->finish = finish_document(&l);
-    campaign_plan(&l);
     c->shot_keys = shot_keys_find(&l);
+    campaign_plan(&l);
     c->row_seeds = !l.seed;
     check_cache_adapters(&l);
     TRY_OUT(finish_keys_look(l.finish));

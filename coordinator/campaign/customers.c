@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include <utf8proc.h>
-#define uthash_fatal(message) abort()
-#include <uthash.h>
 
 #include "common/file.h"
 #include "common/foreign.h"
 #include "common/options.h"
 #include "coordinator/campaign/customers_text.h"
 #include "coordinator/campaign/list_columns.h"
+#include "coordinator/campaign/lookup.h"
 
 char *customers_keep(Customers *c, const char *text, size_t bytes)
 {
@@ -209,11 +208,6 @@ static void check_listed(Customers *c, Place header, const CustomersOptions *o, 
     free(names);
 }
 
-typedef struct {
-    int64_t row;
-    UT_hash_handle hh;
-} IdEntry;
-
 static void check_id(const Customers *c, int64_t row, Place place, Faults *faults)
 {
     const char *id = customers_value(c, row, c->id_column);
@@ -224,27 +218,33 @@ static void check_id(const Customers *c, int64_t row, Place place, Faults *fault
         faults_add(faults, place, "%s holds a line break or another control character", quoted(id).text);
 }
 
+/* The row before this one that has its id; -1: none. */
+static int64_t same_id(const Customers *c, const Lookup *known, uint64_t hash, const char *id)
+{
+    size_t at = 0;
+    for (int64_t row; (row = lookup_next(known, hash, &at)) >= 0;)
+        if (strcmp(customers_value(c, row, c->id_column), id) == 0) return row;
+    return -1;
+}
+
 static void check_ids(const Customers *c, const char *file, Faults *faults)
 {
-    if (c->id_column < 0) return;
-    IdEntry *entry = memory_get((size_t)c->row_count, sizeof *entry), *known = NULL;
-    for (int64_t row = 0; row < c->row_count; row++) {
+    Lookup known = {0};
+    for (int64_t row = 0; row < c->row_count && c->id_column >= 0; row++) {
         const char *id = customers_value(c, row, c->id_column);
-        size_t bytes = strlen(id);
-        Place place = {file, c->line[row], c->column[c->id_column]};
+        const size_t bytes = strlen(id);
+        const Place place = {file, c->line[row], c->column[c->id_column]};
         check_id(c, row, place, faults);
         if (!bytes) continue;
-        IdEntry *first;
-        HASH_FIND(hh, known, id, bytes, first);
-        entry[row].row = row;
-        if (first)
+        const uint64_t hash = lookup_hash(0, id, bytes);
+        const int64_t first = same_id(c, &known, hash, id);
+        if (first >= 0)
             faults_add(faults, place, "duplicate %s (first in line %d); ids must be unique", quoted(id).text,
-                       c->line[first->row]);
+                       c->line[first]);
         else
-            HASH_ADD_KEYPTR(hh, known, id, bytes, &entry[row]);
+            lookup_add(&known, hash, row);
     }
-    HASH_CLEAR(hh, known);
-    free(entry);
+    lookup_clear(&known);
 }
 
 /* ---- what spreadsheets did to values ---- */

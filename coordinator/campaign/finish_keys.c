@@ -186,6 +186,7 @@ void finish_keys_free(FinishKeys **keys)
     styles_clear(&k->styles);
     lexicon_free(&k->lexicon);
     free(k->text);
+    free(k->used);
     free(k);
     *keys = NULL;
 }

@@ -137,44 +137,67 @@ void finish_keys_campaign(FinishKeys *k, json_t *document)
     if (strcmp(f->label.profile, "cn") == 0) json_object_set_new(document, "producer", json_string(f->campaign));
 }
 
-/* Names of columns that are empty in this row, so that a template takes what stands for them. */
-static void add_fallbacks(const FinishKeys *k, const Template *t, int64_t row, json_t *list)
+static void note_columns(FinishKeys *k, const Template *t)
+{
+    for (int i = 0, column; t && (column = template_column(t, i)) != TEMPLATE_END; i++) {
+        bool there = column < 0;
+        for (int n = 0; n < k->used_count && !there; n++) there = k->used[n] == column;
+        if (!there) k->used[k->used_count++] = column;
+    }
+}
+
+/* What of a row's document can differ from another's: the columns that templates use, in the order of their first use. */
+static void find_what_differs(FinishKeys *k)
+{
+    const Template *const render[] = {k->l->prompt, k->l->negative, k->l->seed};
+    k->used = memory_get((size_t)k->l->campaign->customers.column_count + 1, sizeof *k->used);
+    for (size_t i = 0; i < sizeof render / sizeof *render; i++) note_columns(k, render[i]);
+    for (int i = 0; i < campaign_media_slots(); i++) note_columns(k, campaign_media_template(k->l->media, i));
+    for (int i = 0; i < FINISH_SLOTS; i++) note_columns(k, k->slot[i].text);
+    for (int i = 0; i < k->overlay_count; i++) note_columns(k, k->overlay[i].value.text);
+    for (int i = 0; landing_template(k->l->landing, i); i++) note_columns(k, landing_template(k->l->landing, i));
+    k->rows_differ = k->l->landing || k->l->file.variants.count || !finish_keys_overlays_constant(k) ||
+                     !finish_keys_slots_constant(k, 0, FINISH_SLOTS - 1);
+}
+
+/* Names of columns that are empty in this row, so that a template takes what stands for them; NULL: none is. */
+static json_t *fallbacks_json(const FinishKeys *k, int64_t row)
 {
     const Customers *c = &k->l->campaign->customers;
-    for (int i = 0, column; t && (column = template_column(t, i)) != TEMPLATE_END; i++) {
-        size_t n;
-        json_t *known;
-        if (column < 0 || *customers_value(c, row, column)) continue;
-        bool there = false;
-        json_array_foreach(list, n, known) there = there || strcmp(json_string_value(known), c->column[column]) == 0;
-        if (!there) json_array_append_new(list, json_string(c->column[column]));
+    json_t *list = NULL;
+    for (int i = 0; i < k->used_count; i++) {
+        if (*customers_value(c, row, k->used[i])) continue;
+        if (!list) list = json_array();
+        json_array_append_new(list, json_string(c->column[k->used[i]]));
     }
+    return list;
+}
+
+static json_t *own_json(FinishKeys *k, int64_t row, json_t *fallbacks)
+{
+    json_t *own = json_object();
+    char *variant = variants_text(k->l, row);
+    put_members(k, row, false, own);
+    if (k->l->landing) json_object_set_new(own, "page_values", landing_values(k->l->landing, row));
+    if (fallbacks) json_object_set(own, "fallbacks", fallbacks);
+    put_text(own, "variant", variant);
+    free(variant);
+    return own;
 }
 
 char *finish_keys_clip(FinishKeys *k, int64_t row, const char *with)
 {
-    json_t *own = json_object(), *fallbacks = json_array();
-    char *variant = variants_text(k->l, row);
-    put_members(k, row, false, own);
-    if (k->l->landing) json_object_set_new(own, "page_values", landing_values(k->l->landing, row));
-    const Template *const render[] = {k->l->prompt, k->l->negative, k->l->seed};
-    for (size_t i = 0; i < sizeof render / sizeof *render; i++) add_fallbacks(k, render[i], row, fallbacks);
-    for (int i = 0; i < campaign_media_slots(); i++)
-        add_fallbacks(k, campaign_media_template(k->l->media, i), row, fallbacks);
-    for (int i = 0; i < FINISH_SLOTS; i++) add_fallbacks(k, k->slot[i].text, row, fallbacks);
-    for (int i = 0; i < k->overlay_count; i++) add_fallbacks(k, k->overlay[i].value.text, row, fallbacks);
-    for (int i = 0; landing_template(k->l->landing, i); i++)
-        add_fallbacks(k, landing_template(k->l->landing, i), row, fallbacks);
-    if (json_array_size(fallbacks)) json_object_set(own, "fallbacks", fallbacks);
-    put_text(own, "variant", variant);
+    if (!k->used) find_what_differs(k);
+    json_t *fallbacks = fallbacks_json(k, row), *own = fallbacks || k->rows_differ ? own_json(k, row, fallbacks) : NULL;
     json_decref(fallbacks);
-    free(variant);
-    if (with && json_object_size(own)) {
+    if (json_object_size(own) == 0) {
+        json_decref(own);
+        return with ? text_copy(with) : NULL; /* as it is: parsing a million of them takes long */
+    }
+    if (with) {
         json_t *other = json_loads(with, 0, NULL);
         json_object_update(own, other);
         json_decref(other);
     }
-    if (json_object_size(own)) return finish_spec_text(own);
-    json_decref(own);
-    return with ? text_copy(with) : NULL; /* as it is: parsing a million of them takes long */
+    return finish_spec_text(own);
 }

@@ -42,7 +42,9 @@ struct FinishKeys {
     Lexicon *lexicon;
     char *text; /* an expanded template */
     size_t room;
-    bool speaks; /* the model: its lips follow the voice */
+    int used_count, *used; /* the columns that any template of a clip uses; NULL: not looked for yet */
+    bool rows_differ;      /* beside what fallbacks stand for */
+    bool speaks;           /* the model: its lips follow the voice */
 };
 
 /* The row's value into k->text; its length. */

@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "common/likeness.h"
 #include "common/plural.h"
+#include "coordinator/campaign/alike.h"
 #include "coordinator/campaign/cameo.h"
 #include "coordinator/campaign/finish_keys.h"
 #include "coordinator/campaign/landing.h"
@@ -111,6 +112,11 @@ typedef struct {
     RowTexts texts;
     bool trunk_told;
     Stems *stems;
+    int column[CUSTOMERS_MAX_COLUMNS]; /* those that decide what a shot is beside the rows' own seeds */
+    bool has_kinds;
+    Alike kinds; /* of rows by those columns */
+    int64_t *of_kind,
+        kind_room; /* its shot, or with seeds of the rows' own 0 once it is counted in alike; -1: neither yet */
     struct ShotEntry *entry, *known; /* by key */
     const char *last_negative;       /* kept already; most campaigns have one */
     const char *last_trunk;          /* the same */
@@ -326,17 +332,48 @@ static void add_to_fingerprint(Hash *h, const PlannedClip *clip, const ShotSpec 
         hash_add_field(h, "control", "%s %s", m->control_video.sha256, m->control_mask.sha256);
 }
 
+/* Consent is each row's own, and so is what a model says that speaks. */
+static void find_deciding_columns(Planner *p)
+{
+    const Campaign *c = p->l->campaign;
+    p->has_kinds = c->share_shots && !p->l->cameo && !c->model->dit.sound_count && !p->l->base.frames_most;
+    p->kinds = (Alike){.customers = &c->customers, .column = p->column};
+    for (int i = 0; i < c->customers.column_count && p->has_kinds; i++)
+        if (c->shot_keys[i]) p->column[p->kinds.column_count++] = i;
+}
+
+/* What is known of the row's kind, to be changed; NULL: kinds say nothing. */
+static int64_t *known_of_kind(Planner *p, int64_t row)
+{
+    if (!p->has_kinds) return NULL;
+    const int64_t kind = alike_kind(&p->kinds, row);
+    if (p->kind_room < p->kinds.room) {
+        p->of_kind = memory_resize(p->of_kind, (size_t)p->kinds.room, sizeof *p->of_kind);
+        for (; p->kind_room < p->kinds.room; p->kind_room++) p->of_kind[p->kind_room] = -1;
+    }
+    return &p->of_kind[kind];
+}
+
+static void count_alike(Planner *p, const ShotSpec *spec)
+{
+    char key[HASH_TEXT];
+    ShotSpec same = *spec;
+    same.seed = 0;
+    shot_key(&same, p->l->campaign->model_hash, key);
+    p->alike[p->alike_count++] = first_bits(key);
+}
+
 /* The row's clip: its shot, or why it gets none. */
 static void plan_row(Planner *p, int64_t row, Hash *fingerprint)
 {
     Campaign *c = p->l->campaign;
     ShotSpec spec;
     CampaignCameoRow who;
-    char key[HASH_TEXT], stem[STEM_BYTES];
+    char key[HASH_TEXT] = "";
     PlannedClip *clip = &c->clip[row];
     char *id = c->customers.value[row * c->customers.column_count + c->customers.id_column];
-    stems_take(p->stems, id, stem);
-    *clip = (PlannedClip){.clip_id = id, .stem = keep(c, stem), .shot = -1};
+    int64_t *known = known_of_kind(p, row);
+    *clip = (PlannedClip){.clip_id = id, .stem = (char *)(uintptr_t)stems_take(p->stems, id), .shot = -1};
     campaign_cameo_ask(p->l->cameo, row, &who);
     clip->refusal = who.refusal;
     if (!clip->refusal) clip->refusal = campaign_suppressed(p->l, row);
@@ -344,15 +381,17 @@ static void plan_row(Planner *p, int64_t row, Hash *fingerprint)
     char *own = finish_keys_clip(p->l->finish, row, who.finish);
     if (own) clip->finish = keep(c, own);
     free(own);
-    describe_shot(p, row, id, &spec);
-    if (!clip->refusal && p->alike) {
-        ShotSpec same = spec;
-        same.seed = 0;
-        shot_key(&same, c->model_hash, key);
-        p->alike[p->alike_count++] = first_bits(key);
+    if (known && *known >= 0 && p->l->seed) {
+        const PlannedShot *shot = &c->shot[*known];
+        if (!clip->refusal) clip->shot = *known;
+        add_to_fingerprint(fingerprint, clip, &shot->spec, who.id, shot->key);
+        return;
     }
+    describe_shot(p, row, id, &spec);
+    if (!clip->refusal && p->alike && (!known || *known < 0)) count_alike(p, &spec);
     if (!who.refusal) take_key(p->l, &spec, id, key);
     if (!clip->refusal) clip->shot = find_shot(p, &spec, key);
+    if (!clip->refusal && known) *known = p->l->seed ? clip->shot : 0;
     add_to_fingerprint(fingerprint, clip, &spec, who.id, key);
 }
 
@@ -363,8 +402,9 @@ void campaign_plan(CampaignLoad *l)
     c->clip = memory_get(rows, sizeof *c->clip);
     c->shot = memory_get(rows, sizeof *c->shot); /* pages that no shot uses are never touched */
     c->plan_text = texts_new();
-    Planner p = {.l = l, .stems = stems_new((int64_t)rows), .entry = memory_get(rows, sizeof *p.entry)};
+    Planner p = {.l = l, .stems = stems_new(c->plan_text), .entry = memory_get(rows, sizeof *p.entry)};
     if (!l->seed && c->share_shots) p.alike = memory_get(rows, sizeof *p.alike);
+    find_deciding_columns(&p);
     Hash *fingerprint = begin_fingerprint(l);
     c->base = l->base;
     for (; c->clip_count < (int64_t)rows; c->clip_count++) plan_row(&p, c->clip_count, fingerprint);
@@ -373,6 +413,8 @@ void campaign_plan(CampaignLoad *l)
     count_trunks(&p);
     HASH_CLEAR(hh, p.known);
     free(p.entry);
+    free(p.of_kind);
+    alike_clear(&p.kinds);
     free_texts(&p.texts);
     stems_free(&p.stems);
     PlannedShot *fit = realloc(c->shot, (size_t)(c->shot_count + 1) * sizeof *c->shot); /* none where all are refused */

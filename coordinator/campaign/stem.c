@@ -7,22 +7,17 @@
 #include <strings.h>
 
 #include <utf8proc.h>
-#define uthash_fatal(message) abort()
-#include <uthash.h>
 
 #include "common/file.h"
 #include "common/hash.h"
-#include "coordinator/campaign/texts.h"
+#include "coordinator/campaign/lookup.h"
 
 enum { BASE_BYTES = 80, MARK_DIGITS = 8 };
 
-typedef struct {
-    UT_hash_handle hh; /* its key is the stem in lower case */
-} Entry;
-
 struct Stems {
-    int64_t count, most;
-    Entry *entry, *taken;
+    const char **stem;
+    int64_t count, room;
+    Lookup taken; /* by the stem in lower case */
     Texts *text;
 };
 
@@ -85,46 +80,54 @@ void stem_from_id(const char *id, char stem[STEM_BYTES])
     free(plain);
 }
 
-Stems *stems_new(int64_t most)
+Stems *stems_new(Texts *text)
 {
     Stems *s = memory_get(1, sizeof *s);
-    s->most = most;
-    s->entry = memory_get((size_t)most, sizeof *s->entry);
-    s->text = texts_new();
+    s->text = text;
     return s;
 }
 
 void stems_free(Stems **s)
 {
     if (!*s) return;
-    HASH_CLEAR(hh, (*s)->taken);
-    free((*s)->entry);
-    texts_free(&(*s)->text);
+    lookup_clear(&(*s)->taken);
+    free((*s)->stem);
     free(*s);
     *s = NULL;
 }
 
-static bool is_taken(const Stems *s, const char *stem, char folded[STEM_BYTES])
+static uint64_t folded_hash(const char *stem)
 {
-    Entry *other;
-    size_t n = strlen(stem);
-    for (size_t i = 0; i <= n; i++) folded[i] = (char)tolower((unsigned char)stem[i]);
-    HASH_FIND(hh, s->taken, folded, n, other);
-    return other;
+    char folded[STEM_BYTES];
+    size_t n = 0;
+    for (; stem[n]; n++) folded[n] = (char)(stem[n] >= 'A' && stem[n] <= 'Z' ? stem[n] - 'A' + 'a' : stem[n]);
+    return lookup_hash(0, folded, n);
 }
 
-static void keep_stem(Stems *s, const char *folded)
+static bool is_taken(const Stems *s, const char *stem)
 {
-    Entry *e = &s->entry[s->count++];
-    size_t n = strlen(folded);
-    HASH_ADD_KEYPTR(hh, s->taken, texts_keep(s->text, folded, n), n, e);
+    const uint64_t hash = folded_hash(stem);
+    size_t at = 0;
+    for (int64_t i; (i = lookup_next(&s->taken, hash, &at)) >= 0;)
+        if (strcasecmp(s->stem[i], stem) == 0) return true;
+    return false;
+}
+
+static void add_stem(Stems *s, const char *kept)
+{
+    if (s->count == s->room) {
+        s->room = 2 * s->room + 64;
+        s->stem = memory_resize(s->stem, (size_t)s->room, sizeof *s->stem);
+    }
+    s->stem[s->count] = kept;
+    lookup_add(&s->taken, folded_hash(kept), s->count++);
 }
 
 void stems_note(Stems *s, const char *stem)
 {
-    char folded[STEM_BYTES];
-    if (s->count == s->most || strlen(stem) >= STEM_BYTES) abort();
-    if (!is_taken(s, stem, folded)) keep_stem(s, folded);
+    const size_t bytes = strlen(stem);
+    if (bytes >= STEM_BYTES) abort();
+    if (!is_taken(s, stem)) add_stem(s, texts_keep(s->text, stem, bytes));
 }
 
 void stem_mark(const char *id, char stem[STEM_BYTES])
@@ -135,17 +138,18 @@ void stem_mark(const char *id, char stem[STEM_BYTES])
     snprintf(stem, STEM_BYTES, "%.*s-%.*s", BASE_BYTES, base, MARK_DIGITS, mark);
 }
 
-void stems_take(Stems *s, const char *id, char stem[STEM_BYTES])
+const char *stems_take(Stems *s, const char *id)
 {
-    char folded[STEM_BYTES];
-    if (s->count == s->most) abort();
+    char stem[STEM_BYTES];
     stem_from_id(id, stem);
-    if (is_taken(s, stem, folded)) {
+    if (is_taken(s, stem)) {
         char marked[STEM_BYTES];
         stem_mark(id, marked);
         memcpy(stem, marked, sizeof marked);
-        for (int i = 2; is_taken(s, stem, folded); i++)
+        for (int i = 2; is_taken(s, stem); i++)
             snprintf(stem, STEM_BYTES, "%.*s-%d", BASE_BYTES + 1 + MARK_DIGITS, marked, i);
     }
-    keep_stem(s, folded);
+    const char *kept = strcmp(stem, id) == 0 ? id : texts_keep(s->text, stem, strlen(stem));
+    add_stem(s, kept);
+    return kept;
 }

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "coordinator/campaign/texts.h"
+
 enum { STEM_BYTES = 101 }; /* at most 100, and the 0 byte */
 
 /* Safe, but not yet unique; at most 80 bytes. */
@@ -17,12 +19,12 @@ void stem_from_id(const char *id, char stem[STEM_BYTES]);
 /* What that becomes when it is taken. */
 void stem_mark(const char *id, char stem[STEM_BYTES]);
 
-typedef struct Stems Stems; /* the stems that are taken */
-Stems *stems_new(int64_t most);
+typedef struct Stems Stems;    /* the stems that are taken */
+Stems *stems_new(Texts *text); /* where it keeps stems; borrowed */
 void stems_free(Stems **s);
-/* A stem that is taken already; counts as a call of stems_take. */
+/* A stem that is taken already. */
 void stems_note(Stems *s, const char *stem);
-/* The stem for this id; it counts as taken from now on. At most `most` calls. */
-void stems_take(Stems *s, const char *id, char stem[STEM_BYTES]);
+/* The stem for this id; it counts as taken from now on. It is the id itself, which must live as long as s does, or lives as long as `text`. */
+const char *stems_take(Stems *s, const char *id);
 
 #endif

@@ -29,33 +29,33 @@ enum {
     ROSTER_LIMIT_FACTOR = 20 /* a step that takes so many times the longest so far is not going to end */
 };
 
-typedef struct {
-    int rank, pid, threads;
+typedef struct { /* what each lease changes stands together, before the texts: a farm has many thousand */
+    int rank;
     int takes; /* a bit for each LeaseKind that it accepts */
     MemberState state;
-    bool is_tail;            /* roster_tail: its state is WORKING, or it holds nothing */
-    bool aside;              /* failed too much: gets no more work */
-    bool stop_told;          /* has been asked to end */
-    char host[64], name[96]; /* name: host:pid, one life of one process */
+    LeaseKind kind; /* of its lease, while it works */
+    bool is_tail;   /* roster_tail: its state is WORKING, or it holds nothing */
+    bool aside;     /* failed too much: gets no more work */
+    bool stop_told; /* has been asked to end */
+    bool answered;  /* it has said something of the lease */
+    bool dirty,
+        urgent; /* dirty: its line in the ledger is old; urgent: the line is written at once, not with the next round of lines */
     int64_t heard_ms, progress_ms, sent_ms;
-    int64_t awaited_ms;        /* lost with its group, and expected back until then */
-    LeaseKind kind;            /* of its lease, while it works */
     int64_t lease, shot, item; /* item: the shot that it renders, the clip that it finishes; -1: none of its own */
     int64_t group;             /* number of the group it is in; 0: none */
     int lead, next;            /* the rank of its first; the one after this, 0: none */
-    bool answered;             /* it has said something of the lease */
+    int done, total, clip_count, steps, made[LEASE_KINDS], bad_count;
+    unsigned char *lease_data; /* of the lease in work, to send it again */
+    size_t lease_bytes;
     char stage[16], clip[64];
     char stem[256]; /* of the clip that it finishes, else "" */
-    int done, total, clip_count, steps, made[LEASE_KINDS];
     struct {
         LeaseKind kind;
         int64_t item;
     } bad[ROSTER_BAD_ITEMS];
-    int bad_count;
-    unsigned char *lease_data; /* of the lease in work, to send it again */
-    size_t lease_bytes;
-    bool dirty,
-        urgent; /* dirty: its line in the ledger is old; urgent: the line is written at once, not with the next round of lines */
+    int64_t awaited_ms; /* lost with its group, and expected back until then */
+    int pid, threads;
+    char host[64], name[96]; /* name: host:pid, one life of one process */
 } Member;
 
 typedef struct {

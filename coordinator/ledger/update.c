@@ -269,10 +269,9 @@ static Status read_stems(Update *u)
 
 static Status add_row(Update *u, int64_t row)
 {
-    char stem[STEM_BYTES];
     int64_t shot;
     TRY(find_shot(u, u->campaign->clip[row].shot, &shot));
-    stems_take(u->stems, u->campaign->clip[row].clip_id, stem);
+    const char *stem = stems_take(u->stems, u->campaign->clip[row].clip_id);
     TRY(plan_insert_clip(u->ledger, u->campaign, row, u->number[row], shot, stem));
     touch(u, shot);
     return status_ok();
@@ -358,18 +357,18 @@ static Status update_all(Update *u)
 Status ledger_update(Ledger *l, const Campaign *c, const Changes *changes)
 {
     const size_t rows = (size_t)c->clip_count, shots = (size_t)c->shot_count;
-    int64_t there = 0;
-    TRY(ledger_sql_number(l, &there, "SELECT count(*) FROM clips", ""));
+    Texts *text = texts_new();
     Update u = {.ledger = l,
                 .campaign = c,
                 .changes = changes,
                 .number = memory_get(rows, sizeof *u.number),
                 .shot = memory_get(shots, sizeof *u.shot),
-                .stems = stems_new(there + c->clip_count)};
+                .stems = stems_new(text)};
     for (size_t i = 0; i < shots; i++) u.shot[i] = -1;
     l->changes |= 1u << CHANGE_PLAN;
     Status status = update_all(&u);
     stems_free(&u.stems);
+    texts_free(&text);
     free(u.number);
     free(u.shot);
     free(u.touched);

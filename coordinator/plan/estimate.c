@@ -317,9 +317,12 @@ static int least_nodes(const Estimate *p)
 static bool is_enough(const Estimate *p, int nodes)
 {
     Night n = p->by.night;
+    SmallNight small;
     NightForecast f;
     n.nodes = nodes;
-    night_forecast(&n, p->deadline_s, (NightEffort){1, 60, budget_s / 8}, &f);
+    night_make_small(&n, NIGHT_SMALL, &small);
+    night_forecast(&small.night, p->deadline_s, (NightEffort){1, 60, budget_s / 8}, &f);
+    night_small_clear(&small);
     return f.probability >= enough;
 }
 

@@ -60,16 +60,18 @@ json_t *estimate_splits(const Estimate *p)
         estimate_basis(p, r, &b);
         const bool planned =
             r == p->by.record && b.night.groups == p->by.night.groups && b.night.group_size == p->by.night.group_size;
-        night_forecast(&b.night, p->deadline_s, (NightEffort){1, 60, 0.5}, &f);
-        const double done_s = planned ? p->forecast.p50_s : f.p50_s;
+        if (planned)
+            f = p->forecast;
+        else
+            night_forecast(&b.night, p->deadline_s, (NightEffort){1, 60, 0.5}, &f);
+        const double done_s = f.p50_s;
         const Spent spent = spent_in(p, &b, done_s);
-        json_array_append_new(
-            list,
-            json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:b}", "workers", b.night.groups * b.night.group_size,
-                      "group_size", b.night.group_size, "finish_p50", number_json(done_s), "probability",
-                      p->deadline_s > 0 ? json_real(planned ? p->forecast.probability : f.probability) : json_null(),
-                      "core_hours", known_json(spent.core_hours), "cost", known_json(spent.cost), "energy_kwh",
-                      known_json(spent.kwh), "planned", planned));
+        json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:b}", "workers",
+                                              b.night.groups * b.night.group_size, "group_size", b.night.group_size,
+                                              "finish_p50", number_json(done_s), "probability",
+                                              p->deadline_s > 0 ? json_real(f.probability) : json_null(), "core_hours",
+                                              known_json(spent.core_hours), "cost", known_json(spent.cost),
+                                              "energy_kwh", known_json(spent.kwh), "planned", planned));
         basis_clear(&b);
     }
     return list;

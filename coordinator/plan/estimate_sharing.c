@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "coordinator/campaign/alike.h"
 #include "coordinator/plan/estimate.h"
 #include "coordinator/plan/suggest.h"
 
@@ -15,11 +16,18 @@ enum { MOST_SINGLE = 6 /* columns that are tried alone */, MOST_TOGETHER = 3 };
 static const double worth_more = 0.95; /* another column left out, too: of the time without */
 
 typedef struct {
+    uint64_t values; /* a hash of those that are not left out */
+    int64_t clips;
+} Left;
+
+typedef struct {
     const Estimate *estimate;
     const SuggestBase *base;
     int column[CUSTOMERS_MAX_COLUMNS], count; /* those that decide */
     bool out[CUSTOMERS_MAX_COLUMNS];          /* of these: left out now */
-    uint64_t *row;                            /* [clips] scratch */
+    Alike kinds;                              /* of the rows that get a clip */
+    int64_t *clips;                           /* of each kind */
+    Left *left;                               /* of each kind: scratch */
     json_t *list;
 } Sharing;
 
@@ -31,35 +39,33 @@ static uint64_t add_value(uint64_t h, const char *text)
     return h ^ h >> 29;
 }
 
-static int by_value(const void *a, const void *b)
+static int by_values(const void *a, const void *b)
 {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    const uint64_t x = ((const Left *)a)->values, y = ((const Left *)b)->values;
     return (x > y) - (x < y);
 }
 
-/* With one seed for all and without the columns that are out: how many renders, and (clips not NULL, [clip_count]) how many clips of each. */
+/* With one seed for all and without the columns that are out: how many renders, and (clips not NULL, [kinds]) how many clips of each. */
 static int64_t count_renders(Sharing *s, int64_t *clips)
 {
-    const Campaign *c = s->estimate->campaign;
-    int64_t rows = 0, renders = 0;
-    for (int64_t i = 0; i < c->clip_count; i++) {
+    int64_t renders = 0;
+    for (int64_t i = 0; i < s->kinds.count; i++) {
         uint64_t h = 0xcbf29ce484222325u;
-        if (c->clip[i].shot < 0) continue;
         for (int k = 0; k < s->count; k++)
-            if (!s->out[k]) h = add_value(h, customers_value(&c->customers, i, s->column[k]));
-        s->row[rows++] = h;
+            if (!s->out[k]) h = add_value(h, customers_value(s->kinds.customers, s->kinds.first[i], s->column[k]));
+        s->left[i] = (Left){h, s->clips[i]};
     }
-    qsort(s->row, (size_t)rows, sizeof *s->row, by_value);
-    for (int64_t i = 0; i < rows; i++) {
-        renders += i == 0 || s->row[i] != s->row[i - 1];
-        if (clips) clips[renders - 1]++;
+    qsort(s->left, (size_t)s->kinds.count, sizeof *s->left, by_values);
+    for (int64_t i = 0; i < s->kinds.count; i++) {
+        renders += i == 0 || s->left[i].values != s->left[i - 1].values;
+        if (clips) clips[renders - 1] += s->left[i].clips;
     }
     return renders;
 }
 
 static double time_of(Sharing *s, int64_t renders)
 {
-    int64_t *clips = memory_get((size_t)s->estimate->clip_count + 1, sizeof *clips);
+    int64_t *clips = memory_get((size_t)s->kinds.count + 1, sizeof *clips);
     Night n = s->estimate->by.night;
     count_renders(s, clips);
     n.shots = renders;
@@ -155,17 +161,30 @@ static json_t *in_order(json_t *list)
     return sorted;
 }
 
+static void count_kinds(Sharing *s)
+{
+    const Campaign *c = s->estimate->campaign;
+    int64_t room = 0;
+    s->kinds = (Alike){.customers = &c->customers, .column = s->column, .column_count = s->count};
+    for (int64_t i = 0; i < c->clip_count; i++) {
+        if (c->clip[i].shot < 0) continue;
+        const int64_t kind = alike_kind(&s->kinds, i);
+        if (room < s->kinds.room) s->clips = memory_resize(s->clips, (size_t)s->kinds.room, sizeof *s->clips);
+        for (; room < s->kinds.room; room++) s->clips[room] = 0;
+        s->clips[kind]++;
+    }
+    s->left = memory_get((size_t)s->kinds.count + 1, sizeof *s->left);
+}
+
 json_t *estimate_sharing(const Estimate *p, const SuggestBase *base)
 {
     const Campaign *c = p->campaign;
     if (!c->share_shots || c->shot_count < 2) return json_array();
     Sharing *s = memory_get(1, sizeof *s);
-    *s = (Sharing){.estimate = p,
-                   .base = base,
-                   .list = json_array(),
-                   .row = memory_get((size_t)c->clip_count + 1, sizeof *s->row)};
+    *s = (Sharing){.estimate = p, .base = base, .list = json_array()};
     for (int i = 0; i < c->customers.column_count; i++)
         if (c->shot_keys[i]) s->column[s->count++] = i;
+    count_kinds(s);
     int64_t before = c->shot_count;
     if (c->row_seeds) {
         const int64_t renders = count_renders(s, NULL);
@@ -174,7 +193,9 @@ json_t *estimate_sharing(const Estimate *p, const SuggestBase *base)
     }
     try_columns(s, before);
     json_t *list = in_order(s->list);
-    free(s->row);
+    alike_clear(&s->kinds);
+    free(s->clips);
+    free(s->left);
     free(s);
     return list;
 }

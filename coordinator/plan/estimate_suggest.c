@@ -14,8 +14,11 @@ static const double worth_it = 0.95; /* of the time without */
 
 static double median_with(const Night *n)
 {
+    SmallNight small;
     NightForecast f;
-    night_forecast(n, 0, (NightEffort){1, 20, 0.3}, &f);
+    night_make_small(n, NIGHT_SMALL, &small);
+    night_forecast(&small.night, 0, (NightEffort){1, 20, 0.3}, &f);
+    night_small_clear(&small);
     return f.p50_s;
 }
 

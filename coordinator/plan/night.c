@@ -34,9 +34,10 @@ typedef struct {
     Roster roster;
     WorkQueue queue[LEASE_KINDS];
     SimClock clock;
-    int64_t now_ms, leases, clips, over, ready; /* over: clips finished or failed; ready: shots with clips to finish */
-    int64_t *left;                              /* of each shot: clips that are not over */
-    float *saved;       /* share of a render that its checkpoint holds; NULL: none was interrupted */
+    Lease lease;                        /* the one that was given last */
+    int64_t now_ms, clips, over, ready; /* over: clips finished or failed; ready: shots with clips to finish */
+    int64_t *left;                      /* of each shot: clips that are not over */
+    float *saved;                       /* share of a render that its checkpoint holds; NULL: none was interrupted */
     int64_t *trunk_ms;  /* of each trunk: when it is computed; 0: nobody does yet. NULL: there are none */
     uint8_t *abandoned; /* of each shot: how often a job died with it in work */
     Failure *failure;
@@ -175,9 +176,11 @@ static Status give(void *self, Member *m, LeaseKind kind, int64_t item)
     Play *p = self;
     const Night *n = p->n;
     Worker *w = &p->worker[p->who[m->rank]];
-    const Lease l = {.kind = kind, .lease = ++p->leases};
+    Lease *l = &p->lease;
     const double s = time_of(p, m->rank, kind, item);
     const int64_t shot = shot_of(kind, item);
+    l->kind = kind;
+    l->lease++;
     if (n->script)
         n->script->given(n->script->self, (double)p->now_ms / 1000, m->rank, kind, shot, clip_of(kind, item));
     w->fails = n->script ? n->script->fails(n->script->self, m->rank, kind, shot, clip_of(kind, item))
@@ -185,12 +188,12 @@ static Status give(void *self, Member *m, LeaseKind kind, int64_t item)
     sim_begin(&w->work, p->now_ms + ms_of(n->gap_s), RENDER_UNITS, s * 1000 / RENDER_UNITS);
     *(kind == LEASE_RENDER ? &p->out->render_busy_s : &p->out->finish_busy_s) += s;
     if (kind == LEASE_FINISH) {
-        roster_start_lease(&p->roster, m, &l, shot, item, p->now_ms);
+        roster_start_lease(&p->roster, m, l, shot, item, p->now_ms);
     } else {
         for (Member *each = NULL; (each = roster_next_member(&p->roster, m, each));)
-            roster_start_lease(&p->roster, each, &l, shot, each == m ? item : -1, p->now_ms);
+            roster_start_lease(&p->roster, each, l, shot, each == m ? item : -1, p->now_ms);
     }
-    sim_clock_add(&p->clock, (SimEvent){sim_due_ms(&w->work, RENDER_UNITS), m->rank, l.lease});
+    sim_clock_add(&p->clock, (SimEvent){sim_due_ms(&w->work, RENDER_UNITS), m->rank, (uint32_t)l->lease});
     return status_ok();
 }
 
@@ -447,7 +450,7 @@ static void end_leases(Play *p)
 {
     for (const SimEvent *e; (e = sim_clock_first(&p->clock)) && e->at_ms == p->now_ms;) {
         Member *m = &p->roster.member[e->rank];
-        const bool works = m->state == MEMBER_WORKING && m->lease == e->lease; /* or it has died since */
+        const bool works = m->state == MEMBER_WORKING && (uint32_t)m->lease == e->lease; /* or it has died since */
         sim_clock_next(&p->clock);
         if (works && p->worker[p->who[m->rank]].dies_ms > p->now_ms) end_lease(p, m);
     }

@@ -95,6 +95,16 @@ typedef struct {
 /* deadline_s: 0 for none. */
 void night_forecast(const Night *n, double deadline_s, NightEffort effort, NightForecast *out);
 
+typedef struct {
+    Night night;            /* borrows the rest from the one it is made of */
+    int64_t *clips, *trunk; /* owned; NULL: it is that night itself */
+} SmallNight;
+enum { NIGHT_SMALL = 1 << 20 /* shots and clips, where nights are only compared with each other */ };
+/* A night of at most about `most` shots and clips that is done at about the same time: a part of the nodes, of the shots and of what waits.
+ * The same night where it is small already, where there are too few nodes to leave some out, and where nodes die. To be cleared. */
+void night_make_small(const Night *n, int64_t most, SmallNight *out);
+void night_small_clear(SmallNight *s);
+
 /* Sorts in place; then the number below which the share q of them lies, between two of them in proportion. count at least 1. */
 void night_sort(double *s, int count);
 double night_quantile(const double *sorted, int count, double q);

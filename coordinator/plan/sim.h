@@ -21,10 +21,10 @@ int64_t sim_due_ms(const SimWork *w, int units);
 bool sim_step(SimWork *w, int64_t now_ms);
 
 /* What is going to happen, the earliest first; at the same moment in the order of ranks. */
-typedef struct {
+typedef struct { /* 16 bytes: a heap of many thousand is gone through for each lease */
     int64_t at_ms;
     int rank;
-    int64_t lease; /* that ends then */
+    uint32_t lease; /* that ends then: its lower half */
 } SimEvent;
 typedef struct {
     SimEvent *event; /* a binary heap */

@@ -322,6 +322,48 @@ static void ten_thousand_nodes(void **state)
     free(clips);
 }
 
+static double median_of(const Night *n)
+{
+    NightForecast f;
+    night_forecast(n, 0, (NightEffort){9, 9, 0}, &f);
+    return f.p50_s;
+}
+
+/* A part of a farm with that part of the work is done at about the same time; with its trunks, many or few, as well. */
+static void part_of_a_farm(void **state)
+{
+    (void)state;
+    enum { SHOTS = 50000 };
+    static const int64_t share[] = {0, 5, SHOTS / 10}; /* shots of a trunk */
+    int64_t *clips = malloc(SHOTS * sizeof *clips), *trunk = malloc(SHOTS * sizeof *trunk);
+    for (int64_t i = 0; i < SHOTS; i++) clips[i] = 1 + i % 20;
+    for (int k = 0; k < 3; k++) {
+        Night n = night(SHOTS, clips, 2000, 2, 1, true);
+        SmallNight small;
+        n.render = (Times){one_to_nine, 9};
+        n.run_sd = n.worker_sd = 0.02;
+        n.waiting = 5000;
+        for (int64_t i = 0; i < SHOTS && share[k]; i++) trunk[i] = i / share[k];
+        if (share[k]) n.trunk = trunk, n.trunk_share = 0.5;
+        night_make_small(&n, 100000, &small);
+        assert_in_range(small.night.nodes, 300, 400); /* of 580,000 shots and clips */
+        assert_in_range(small.night.shots, 2000 * 3.5, 2000 * 5.5);
+        assert_true(fabs(median_of(&small.night) / median_of(&n) - 1) < 0.04);
+        night_small_clear(&small);
+    }
+    Night few = night(SHOTS, clips, 100, 2, 1, true), dying = night(SHOTS, clips, 2000, 2, 1, true);
+    SmallNight small;
+    night_make_small(&few, 100000, &small);
+    assert_int_equal(small.night.nodes, 100);
+    night_small_clear(&small);
+    dying.node_mtbf_s = 1e6;
+    night_make_small(&dying, 100000, &small);
+    assert_int_equal(small.night.nodes, 2000);
+    night_small_clear(&small);
+    free(clips);
+    free(trunk);
+}
+
 static void checkpoints(void **state)
 {
     (void)state;
@@ -390,6 +432,7 @@ int main(void)
                                        cmocka_unit_test(failing_leases_are_done_again),
                                        cmocka_unit_test(quantiles_are_in_order),
                                        cmocka_unit_test(ten_thousand_nodes),
+                                       cmocka_unit_test(part_of_a_farm),
                                        cmocka_unit_test(checkpoints),
                                        cmocka_unit_test(energy_of_packages),
                                        cmocka_unit_test(energy_of_gpus)};
