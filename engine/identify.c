@@ -295,7 +295,8 @@ static void count_types(const Safetensors *s, Identified *out)
         if (k == types) type[types++].name = t->type_name;
         type[k].numbers += stored_count(t);
         out->parameters += stored_count(t);
-        narrow |= stored_is_number(t->type) && t->type != STORED_F32 && t->type != STORED_BF16 && t->type != STORED_F16;
+        narrow |= stored_is_number(t->type) && t->type != STORED_F64 && t->type != STORED_F32 &&
+                  t->type != STORED_BF16 && t->type != STORED_F16;
     }
     qsort(type, (size_t)types, sizeof *type, larger_first);
     for (int k = 0; k < types && used < (int)sizeof out->types; k++)
@@ -305,6 +306,22 @@ static void count_types(const Safetensors *s, Identified *out)
     out->narrow = narrow;
     out->tensors = safetensors_count(s);
     out->bytes = safetensors_bytes(s);
+}
+
+static bool is_dit(const Safetensors *s)
+{
+    return either(s, "blocks.0.attn1.to_q.weight", "blocks.0.self_attn.q.weight");
+}
+
+static bool is_text(const Safetensors *s)
+{
+    return has_part(s, "SelfAttention") || has_part(s, "enc.blk.") || has_part(s, ".pos_embedding.embedding.");
+}
+
+static bool is_vae(const Safetensors *s)
+{
+    return either(s, "decoder.conv_in.weight", "decoder.conv1.weight") ||
+           either(s, "encoder.conv_in.weight", "encoder.conv1.weight");
 }
 
 Status identify_file(const char *path, Identified *out)
@@ -324,10 +341,12 @@ Status identify_file(const char *path, Identified *out)
     } else if (has_part(s, "lora_") || has_part(s, ".lora.") || ending(s, "diff") || ending(s, "diff_b")) {
         part = "adapter";
         snprintf(out->model, sizeof out->model, "a low-rank adapter (LoRA) of %d tensors", safetensors_count(s));
-    } else if (either(s, "blocks.0.attn1.to_q.weight", "blocks.0.self_attn.q.weight")) {
+    } else if (is_dit(s)) {
         part = "transformer";
         look_at_dit(path, s, out);
-    } else if (has_part(s, "SelfAttention") || has_part(s, "enc.blk.") || has_part(s, ".pos_embedding.embedding.")) {
+        snprintf(out->also, sizeof out->also, "%s%s%s", is_vae(s) ? "vae" : "", is_vae(s) && is_text(s) ? ", " : "",
+                 is_text(s) ? "text_encoder" : "");
+    } else if (is_text(s)) {
         part = "text_encoder";
         look_at_text(path, s, out);
     } else if (has_part(s, "embeddings.class_embedding")) {
@@ -336,8 +355,7 @@ Status identify_file(const char *path, Identified *out)
     } else if (has_part(s, "encoder.pos_conv_embed.")) {
         part = "audio_encoder";
         look_at_speech(path, s, out);
-    } else if (either(s, "decoder.conv_in.weight", "decoder.conv1.weight") ||
-               either(s, "encoder.conv_in.weight", "encoder.conv1.weight")) {
+    } else if (is_vae(s)) {
         part = "vae";
         look_at_vae(s, out);
     } else {

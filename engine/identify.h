@@ -11,6 +11,7 @@
 typedef struct {
     char part
         [24]; /* the folder of the model that it belongs into: "transformer", "vae", "text_encoder", "image_encoder", "audio_encoder"; "adapter"; or "" */
+    char also[40]; /* the other folders that it belongs into, when it holds several parts: "vae, text_encoder"; or "" */
     char model[120]; /* "Wan2.1 T2V 14B, or one of the two of Wan2.2 T2V A14B", or its sizes */
     char types[120]; /* "F8_E4M3 94 %, F32 6 %", of the numbers */
     char kept[120];  /* what the engine makes of them */

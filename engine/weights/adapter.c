@@ -36,6 +36,34 @@ static Status refuse_kinds(const Adapter *a, const char *path)
     return status_ok();
 }
 
+/* PEFT itself keeps alpha in a second file, whose content is no part of a shot's key: so it is not read, and where it matters that is said. */
+static Status refuse_settings_beside(const Adapter *a, const char *path)
+{
+    if (strcmp(path_name(path), "adapter_model.safetensors") != 0 || a->settings) return status_ok();
+    Status status = status_ok();
+    char *folder = path_folder(path), *beside = path_join(folder, "adapter_config.json");
+    json_t *c = json_load_file(beside, 0, NULL);
+    const double rank = json_number_value(json_object_get(c, "r")),
+                 alpha = json_number_value(json_object_get(c, "lora_alpha")),
+                 unit = json_is_true(json_object_get(c, "use_rslora")) ? sqrt(rank) : rank;
+    if (json_object_size(json_object_get(c, "alpha_pattern")) || json_object_size(json_object_get(c, "rank_pattern")))
+        status =
+            status_fail(ERR_INPUT,
+                        "%s: adapter_config.json beside it has an alpha_pattern or a rank_pattern and is not read; "
+                        "save the adapter with diffusers' save_lora_weights, which writes both into the file",
+                        path);
+    else if (unit > 0 && alpha > 0 && alpha != unit)
+        status =
+            status_fail(ERR_INPUT,
+                        "%s: adapter_config.json beside it says lora_alpha = %g at rank %g and is not read; copy the "
+                        "file to another name and give its scale times %g",
+                        path, alpha, rank, alpha / unit);
+    json_decref(c);
+    free(beside);
+    free(folder);
+    return status;
+}
+
 static bool names_the_second(const Adapter *a)
 {
     for (int i = 0; i < safetensors_count(a->file); i++)
@@ -66,6 +94,7 @@ static Status open_one(const AdapterOrder *order, bool second, Adapter *a)
     if (second && names_the_second(a)) /* a file that was made for one transformer serves the second as well */
         a->own = prefix_2, a->other = prefix_1;
     TRY(read_settings(a, order->file));
+    TRY(refuse_settings_beside(a, order->file));
     return refuse_kinds(a, order->file);
 }
 
@@ -171,7 +200,7 @@ static void claim(Adapter *a, const StoredTensor *t)
 static Status check_numbers(const StoredTensor *t)
 {
     if (!stored_is_number(t->type))
-        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, BF16, F16 or fp8", t->file,
+        return status_fail(ERR_INPUT, "%s: tensor \"%s\" is of type %s, expected F32, F64, BF16, F16 or fp8", t->file,
                            t->name, t->type_name);
     const int64_t bad = stored_find_infinite(t);
     if (bad < 0) return status_ok();
@@ -243,6 +272,13 @@ static Status check_claimed(const Adapter *a)
                            "%s: tensor \"%s\" changes the text encoder, which this program leaves as it is; expected a "
                            "LoRA of the transformer alone",
                            first->file, first->name);
+    if (strstr(first->name, "k_img") || strstr(first->name, "v_img") || strstr(first->name, "add_k_proj") ||
+        strstr(first->name, "add_v_proj") || strstr(first->name, "img_emb") || strstr(first->name, "image_embedder"))
+        return status_fail(
+            ERR_INPUT,
+            "%s: tensor \"%s\" %s changes how a picture is heard, and this model has no such part%s; it was "
+            "made for a Wan2.1 that starts from a picture (I2V)",
+            first->file, first->name, has, more);
     return status_fail(
         ERR_INPUT,
         "%s: tensor \"%s\" %s matches nothing in this model%s; expected a LoRA made for this model, with "

@@ -17,7 +17,7 @@ static const struct {
                   [3] = {"Q4_1", STORED_Q4_1},  [6] = {"Q5_0", STORED_Q5_0},  [7] = {"Q5_1", STORED_Q5_1},
                   [8] = {"Q8_0", STORED_Q8_0},  [10] = {"Q2_K", STORED_Q2_K}, [11] = {"Q3_K", STORED_Q3_K},
                   [12] = {"Q4_K", STORED_Q4_K}, [13] = {"Q5_K", STORED_Q5_K}, [14] = {"Q6_K", STORED_Q6_K},
-                  [27] = {"I64", STORED_I64},   [30] = {"BF16", STORED_BF16}};
+                  [27] = {"I64", STORED_I64},   [28] = {"F64", STORED_F64},   [30] = {"BF16", STORED_BF16}};
 enum { GGML_TYPES = (int)(sizeof ggml_types / sizeof *ggml_types) };
 
 typedef struct {

@@ -2,6 +2,7 @@
 #include "stored.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -177,11 +178,11 @@ void stored_block(StoredType type, int64_t *numbers, size_t *bytes)
         int64_t numbers;
         size_t bytes;
     } block[] = {[STORED_F32] = {1, 4},        [STORED_BF16] = {1, 2},       [STORED_F16] = {1, 2},
-                 [STORED_F8] = {1, 1},         [STORED_F8_E5M2] = {1, 1},    [STORED_I64] = {1, 8},
-                 [STORED_Q4_0] = {SMALL, 18},  [STORED_Q4_1] = {SMALL, 20},  [STORED_Q5_0] = {SMALL, 22},
-                 [STORED_Q5_1] = {SMALL, 24},  [STORED_Q8_0] = {SMALL, 34},  [STORED_Q2_K] = {SUPER, 84},
-                 [STORED_Q3_K] = {SUPER, 110}, [STORED_Q4_K] = {SUPER, 144}, [STORED_Q5_K] = {SUPER, 176},
-                 [STORED_Q6_K] = {SUPER, 210}, [STORED_OTHER] = {1, 1}};
+                 [STORED_F8] = {1, 1},         [STORED_F8_E5M2] = {1, 1},    [STORED_F64] = {1, 8},
+                 [STORED_I64] = {1, 8},        [STORED_Q4_0] = {SMALL, 18},  [STORED_Q4_1] = {SMALL, 20},
+                 [STORED_Q5_0] = {SMALL, 22},  [STORED_Q5_1] = {SMALL, 24},  [STORED_Q8_0] = {SMALL, 34},
+                 [STORED_Q2_K] = {SUPER, 84},  [STORED_Q3_K] = {SUPER, 110}, [STORED_Q4_K] = {SUPER, 144},
+                 [STORED_Q5_K] = {SUPER, 176}, [STORED_Q6_K] = {SUPER, 210}, [STORED_OTHER] = {1, 1}};
     *numbers = block[type].numbers;
     *bytes = block[type].bytes;
 }
@@ -195,6 +196,15 @@ static void plain_to_float(const uint8_t *from, DType type, int64_t count, float
         const int64_t n = count - at < most ? count - at : most;
         memcpy(piece, from + (size_t)at * dtype_bytes(type), (size_t)n * dtype_bytes(type));
         convert_to_float(piece, type, n, to + at);
+    }
+}
+
+static void from_f64(const uint8_t *from, int64_t count, float *to)
+{
+    for (int64_t i = 0; i < count; i++) {
+        double number;
+        memcpy(&number, from + 8 * i, sizeof number);
+        to[i] = (float)number;
     }
 }
 
@@ -217,6 +227,8 @@ void stored_to_float(const StoredTensor *t, float factor, float *to)
         for (int64_t i = 0; i < count; i++) to[i] = convert_e4m3_to_float(((const uint8_t *)t->data)[i]);
     else if (t->type == STORED_F8_E5M2)
         from_e5m2(t->data, count, to);
+    else if (t->type == STORED_F64)
+        from_f64(t->data, count, to);
     else if (numbers > 1)
         for (int64_t i = 0; i < count / numbers; i++)
             from_block(t->type, (const uint8_t *)t->data + (size_t)i * bytes, to + i * numbers);
@@ -236,6 +248,12 @@ int64_t stored_find_infinite(const StoredTensor *t)
             uint32_t bits;
             memcpy(&bits, (const char *)t->data + 4 * i, sizeof bits);
             if ((bits & 0x7f800000) == 0x7f800000) return i;
+        }
+    } else if (t->type == STORED_F64) { /* what fp32 has no room for is infinite, too */
+        for (int64_t i = 0; i < count; i++) {
+            float number;
+            from_f64((const uint8_t *)t->data + 8 * i, 1, &number);
+            if (!isfinite(number)) return i;
         }
     } else if (t->type == STORED_BF16 || t->type == STORED_F16) {
         for (int64_t i = 0; i < count; i++) {

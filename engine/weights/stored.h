@@ -17,6 +17,7 @@ typedef enum {
     STORED_F16,
     STORED_F8,      /* e4m3: 4 bits of exponent, 3 of mantissa (kernels/convert.h) */
     STORED_F8_E5M2, /* the upper half of an fp16 number */
+    STORED_F64,
     STORED_I64,
     /* blocks of 32 numbers: a scale in fp16 (and in _1 a minimum), then the numbers in 4, 5 or 8 bits */
     STORED_Q4_0,

@@ -197,7 +197,9 @@ void weights_table_row(const HostTable *t, int64_t row, float *to)
 static bool is_ignored(const WeightPlan *p, const char *name)
 {
     for (const char *const *part = p->ignored; part && *part; part++)
-        if (**part == '^' ? strncmp(name, *part + 1, strlen(*part + 1)) == 0 : strstr(name, *part) != NULL) return true;
+        if (**part == '^' ? strncmp(weights_bare_name(name), *part + 1, strlen(*part + 1)) == 0
+                          : strstr(name, *part) != NULL)
+            return true;
     return false;
 }
 
@@ -238,7 +240,8 @@ Status weights_check(const WeightPlan *p, WeightSource *s)
     }
     for (int i = 0; i < safetensors_count(s->file); i++) {
         t = safetensors_at(s->file, i);
-        if (!s->claimed[i] && !is_ignored(p, t->name) && !is_about_scales(t->name))
+        if (!s->claimed[i] && !is_ignored(p, t->name) && !is_about_scales(t->name) &&
+            !weights_is_another_part(s, t->name))
             return status_fail(ERR_INPUT, "%s: tensor \"%s\" has no place in the model that config.json describes",
                                t->file, t->name);
         TRY(weights_check_scale(t));

@@ -90,7 +90,7 @@ void weights_list(const WeightPlan *p, void (*put)(void *self, const char *name,
                   void *self);
 void weights_plan_clear(WeightPlan *p);
 
-/* Bytes that a file carries beside its weights, of a tensor of that name, *bytes of them; NULL: none. Borrowed from the source. */
+/* Bytes that a file carries beside its weights, of a tensor of that name behind any prefix, *bytes of them; NULL: none. Borrowed from the source. */
 const void *weights_extra(const WeightSource *s, const char *name, size_t *bytes);
 /* Headers only. ERR_INPUT when FOLDER/STEM is missing or damaged. */
 Status weights_open(const char *folder, const char *stem, WeightSource **out);

@@ -49,13 +49,6 @@ void weights_adapt(WeightSource *s, Adapters *a) { s->adapters = a; }
 
 int64_t weights_bytes_read(const WeightSource *s) { return s->bytes_read; }
 
-const void *weights_extra(const WeightSource *s, const char *name, size_t *bytes)
-{
-    const StoredTensor *t = s->file ? safetensors_find(s->file, name) : NULL;
-    *bytes = t ? t->bytes : 0;
-    return t ? t->data : NULL;
-}
-
 bool weights_has(const WeightSource *s, const char *name)
 {
     return !s->file || safetensors_find(s->file, name) != NULL;
@@ -90,20 +83,73 @@ static Status check_shape(const StoredTensor *t, Tensor want)
     return status_ok();
 }
 
-/* By diffusers' name, else by the publishers', which some repackagers put a prefix before. */
-static const StoredTensor *find_spelled(const WeightSource *s, const char *name)
+/* What repackagers put before the names of one part. Files with all parts in one have several of them. */
+static const char *const prefixes[] = {"model.diffusion_model.",
+                                       "diffusion_model.",
+                                       "transformer.",
+                                       "first_stage_model.",
+                                       "vae.",
+                                       "text_encoders.umt5xxl.transformer.",
+                                       "text_encoders.",
+                                       "text_encoder.",
+                                       "model."};
+enum { PREFIXES = (int)(sizeof prefixes / sizeof *prefixes) };
+
+static const StoredTensor *find_prefixed(const WeightSource *s, const char *name)
 {
-    static const char *const prefix[] = {"", "model.diffusion_model.", "diffusion_model."};
-    char published[NAMES_MOST], full[NAMES_MOST + 32];
+    char full[NAMES_MOST + 64];
     const StoredTensor *t = safetensors_find(s->file, name);
-    for (int other = 0; other < 2 && !t; other++) {
-        if (!names_published(name, other, published, sizeof published)) return NULL;
-        for (size_t i = 0; i < sizeof prefix / sizeof *prefix && !t; i++) {
-            snprintf(full, sizeof full, "%s%s", prefix[i], published);
-            t = safetensors_find(s->file, full);
-        }
+    for (int i = 0; i < PREFIXES && !t; i++) {
+        snprintf(full, sizeof full, "%s%s", prefixes[i], name);
+        t = safetensors_find(s->file, full);
     }
     return t;
+}
+
+const void *weights_extra(const WeightSource *s, const char *name, size_t *bytes)
+{
+    const StoredTensor *t = s->file ? find_prefixed(s, name) : NULL;
+    *bytes = t ? t->bytes : 0;
+    return t ? t->data : NULL;
+}
+
+/* By diffusers' name, else by the publishers'. */
+static const StoredTensor *find_spelled(const WeightSource *s, const char *name)
+{
+    char published[NAMES_MOST];
+    const StoredTensor *t = find_prefixed(s, name);
+    for (int other = 0; other < 2 && !t; other++) {
+        if (!names_published(name, other, published, sizeof published)) return NULL;
+        t = find_prefixed(s, published);
+    }
+    return t;
+}
+
+/* The first of the prefixes that the name begins with; NULL: none. */
+static const char *prefix_of(const char *name)
+{
+    for (int i = 0; i < PREFIXES; i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) return prefixes[i];
+    return NULL;
+}
+
+const char *weights_bare_name(const char *name)
+{
+    const char *prefix = prefix_of(name);
+    return prefix ? name + strlen(prefix) : name;
+}
+
+bool weights_is_another_part(const WeightSource *s, const char *name)
+{
+    const char *prefix = prefix_of(name);
+    bool any = false;
+    if (!prefix) return false;
+    for (int i = 0; i < safetensors_count(s->file); i++) {
+        if (!s->claimed[i]) continue;
+        if (prefix_of(safetensors_at(s->file, i)->name) == prefix) return false;
+        any = true;
+    }
+    return any;
 }
 
 /* PREFIX + NAME + END in the file, NAME being one of "a|b"; marks all that are there as claimed. */

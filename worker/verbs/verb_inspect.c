@@ -84,15 +84,19 @@ static Status inspect_weights(const char *path, json_t **out)
         json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "kind", adapter ? "adapter" : "weights", "part", w.part, "model",
                   w.model, "tensors", w.tensors, "parameters", (json_int_t)w.parameters, "bytes", (json_int_t)w.bytes);
     if (!j) return status_fail(ERR_NODE, "out of memory");
+    if (*w.also) json_object_set_new(j, "also_holds", json_string(w.also));
     json_object_set_new(j, "stored_as", json_string(w.types));
     if (!adapter) json_object_set_new(j, "loaded_as", json_string(w.kept));
     json_object_set_new(j, "whole", *w.fault ? json_false() : json_true());
     if (*w.fault) json_object_set_new(j, "fault", json_string(w.fault));
-    char *use = adapter && *w.fault ? text_copy("not by this program")
-                : adapter           ? text_format("render --lora %s, or a campaign's loras", path_name(path))
-                : *w.part
-                    ? text_format("lay it into MODEL/%s/ in place of the weights there; config.json stays", w.part)
-                    : text_copy("not by this program");
+    char *use =
+        adapter && *w.fault ? text_copy("not by this program")
+        : adapter           ? text_format("render --lora %s, or a campaign's loras", path_name(path))
+        : *w.also ? text_format("lay it, or links to it, into MODEL/%s/ and the folders of %s in place of the weights "
+                                "there; each config.json stays",
+                                w.part, w.also)
+        : *w.part ? text_format("lay it into MODEL/%s/ in place of the weights there; config.json stays", w.part)
+                  : text_copy("not by this program");
     json_object_set_new(j, "use", json_string(use));
     free(use);
     *out = j;
