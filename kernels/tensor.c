@@ -2,8 +2,6 @@
 
 #include <assert.h>
 
-size_t dtype_bytes(DType t) { return t == F32 ? 4 : t == E4M3 || t == INT8 ? 1 : 2; }
-
 const char *dtype_name(DType t)
 {
     static const char *const name[] = {

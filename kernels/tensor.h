@@ -16,7 +16,7 @@ typedef struct {
     int64_t dim[TENSOR_MAX_DIM]; /* outermost first; those beyond ndim are 1 */
 } Tensor;
 
-size_t dtype_bytes(DType t);
+static inline size_t dtype_bytes(DType t) { return t == F32 ? 4 : t == E4M3 || t == INT8 ? 1 : 2; }
 const char *dtype_name(DType t); /* "fp32", "bf16", "fp16", "e4m3", "int8" */
 int64_t tensor_count(Tensor t);  /* number of elements */
 size_t tensor_bytes(Tensor t);

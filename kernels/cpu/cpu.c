@@ -82,7 +82,7 @@ const Kernels cpu_kernels = {
     .time_split = cpu_time_split,
     .avg_down = ref_avg_down,
     .dup_up = ref_dup_up,
-    .pixel_shuffle = ref_pixel_shuffle,
+    .pixel_shuffle = cpu_pixel_shuffle,
     .pixel_unshuffle = ref_pixel_unshuffle,
     .to_channels_first = ref_to_channels_first,
 };

@@ -138,5 +138,6 @@ Status cpu_zero(Backend *be, Tensor out);
 Status cpu_columns(Backend *be, Tensor x, int64_t first, int64_t count, Tensor out);
 Status cpu_put_columns(Backend *be, Tensor dst, Tensor x, int64_t first);
 Status cpu_time_split(Backend *be, Tensor x, Tensor out);
+Status cpu_pixel_shuffle(Backend *be, Tensor x, int p, Tensor out);
 
 #endif

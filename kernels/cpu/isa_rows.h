@@ -191,11 +191,17 @@ static void activate(float *x, int64_t n, Activation act)
     for (int64_t i = 0; i < n; i += LANES) vec_put(vec_activate(vec_some(x + i, n - i), act), n - i, F32, x + i);
 }
 
-INLINE double vec_total(Vec v)
+INLINE double double_total(DoubleVec v)
 {
     double total = 0;
-    for (int i = 0; i < LANES; i++) total += (double)v[i];
+    for (int i = 0; i < LANES / 4; i++) total += v[i] + v[i + LANES / 4];
     return total;
+}
+
+INLINE double vec_total(Vec v)
+{
+    return double_total(__builtin_convertvector(LOW_HALF(v), DoubleVec) +
+                        __builtin_convertvector(HIGH_HALF(v), DoubleVec));
 }
 
 static double sum(const float *x, int64_t n)
@@ -222,13 +228,20 @@ static double sum_squares(const float *x, int64_t n, float less)
         a += u * u;
         b += v * v;
     }
-    double total = vec_total(a) + vec_total(b);
+    DoubleVec rest = {0}; /* all of a row of 24 */
+    for (; i + LANES / 2 <= n; i += LANES / 2) {
+        const DoubleVec more = __builtin_convertvector(*(const FloatHalf *)(x + i) - less, DoubleVec);
+        rest += more * more;
+    }
+    double total = vec_total(a) + vec_total(b) + double_total(rest);
     for (; i < n; i++) total += (double)(x[i] - less) * (double)(x[i] - less);
     return total;
 }
 
-static void affine(const float *x, int64_t n, const IsaAffine *f, DType dtype, void *out)
+/* Here and in `finish` *given is copied: what is written might else be it, and it would be read again for each vector. */
+static void affine(const float *x, int64_t n, const IsaAffine *given, DType dtype, void *out)
 {
+    const IsaAffine own = *given, *const f = &own;
     for (int64_t i = 0; i < n; i += LANES) {
         Vec v = (vec_some(x + i, n - i) - f->less) * f->times;
         if (f->gain) v *= vec_some(f->gain + i, n - i) + f->more;
@@ -308,9 +321,10 @@ INLINE void finish_vec(const float *c, const float *other, const IsaEpilogue *e,
     vec_put(v, n, e->dtype, out);
 }
 
-static void finish(const float *c, int64_t c_stride, int64_t rows, int64_t columns, const IsaEpilogue *e, void *out,
+static void finish(const float *c, int64_t c_stride, int64_t rows, int64_t columns, const IsaEpilogue *given, void *out,
                    int64_t out_stride)
 {
+    const IsaEpilogue own = *given, *const e = &own;
     size_t bytes = dtype_bytes(e->dtype);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j += LANES) {

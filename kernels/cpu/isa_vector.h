@@ -12,17 +12,23 @@ typedef uint16_t HalfVec __attribute__((vector_size(LANES * 2), aligned(2), may_
 #if QUADS
 typedef uint8_t ByteVec __attribute__((vector_size(LANES), aligned(1), may_alias));
 #endif
+typedef float FloatHalf __attribute__((vector_size(LANES * 2), aligned(4), may_alias));
+typedef double DoubleVec __attribute__((vector_size(LANES * 4), may_alias)); /* as many as a FloatHalf has */
 #define INLINE static inline __attribute__((always_inline))
 #if LANES == 8
 #define EVEN                                                                                                           \
     (IntVec) { 0, 2, 4, 6, 8, 10, 12, 14 }
 #define WOVEN                                                                                                          \
     (IntVec) { 0, 8, 1, 9, 2, 10, 3, 11 }
+#define LOW_HALF(v)  __builtin_shufflevector(v, v, 0, 1, 2, 3)
+#define HIGH_HALF(v) __builtin_shufflevector(v, v, 4, 5, 6, 7)
 #else
 #define EVEN                                                                                                           \
     (IntVec) { 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30 }
 #define WOVEN                                                                                                          \
     (IntVec) { 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23 }
+#define LOW_HALF(v)  __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7)
+#define HIGH_HALF(v) __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15)
 #endif
 
 INLINE Vec vec_load(const float *p) { return *(const Vec *)p; }

@@ -66,3 +66,29 @@ Status cpu_time_split(Backend *be, Tensor x, Tensor out)
     }
     return status_ok();
 }
+
+/* A row of the large picture: row r of p within a row of places of the small one. */
+static inline void shuffle_row(const char *from, int64_t places, int p, int r, int64_t channels, const size_t bytes,
+                               char *to)
+{
+    for (int64_t x = 0; x < places; x++, from += (size_t)(channels * p * p) * bytes)
+        for (int q = 0; q < p; q++)
+            for (int64_t c = 0; c < channels; c++, to += bytes)
+                memcpy(to, from + (size_t)((c * p + q) * p + r) * bytes, bytes);
+}
+
+Status cpu_pixel_shuffle(Backend *be, Tensor x, int p, Tensor out)
+{
+    const int64_t places = x.dim[2], channels = out.dim[3], rows = out.dim[0] * out.dim[1];
+    const size_t bytes = dtype_bytes(x.dtype);
+#pragma omp parallel for schedule(static) num_threads(be->options.threads)
+    for (int64_t row = 0; row < rows; row++) {
+        const char *from = moves_at(x, row / p * places * x.dim[3]);
+        char *to = moves_at(out, row * places * p * channels);
+        if (bytes == 4)
+            shuffle_row(from, places, p, (int)(row % p), channels, 4, to);
+        else
+            shuffle_row(from, places, p, (int)(row % p), channels, bytes, to);
+    }
+    return status_ok();
+}

@@ -129,7 +129,9 @@ static Status write_png(const AVFrame *f, const char *path)
         c->pix_fmt = AV_PIX_FMT_RGB24;
         c->time_base = (AVRational){1, 1};
         c->thread_count = 1;
-        av_opt_set(c->priv_data, "pred", "mixed", 0); /* half the size of no prediction */
+        /* half the size of no prediction; the best of all five for each row, and a level more, are 3 % smaller in 2.6 times the time */
+        av_opt_set(c->priv_data, "pred", "paeth", 0);
+        c->compression_level = 5;
         code = avcodec_open2(c, png, NULL);
     }
     if (code >= 0) code = avcodec_send_frame(c, f);
