@@ -352,11 +352,10 @@ static Tensor conv_input(Backend *be, Tensor x, const CudaConv *p)
     return t;
 }
 
-static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool add)
+/* x as conv_input gives it */
+static Status conv_piece(Backend *be, Tensor x, const Conv *c, Tensor out, bool add)
 {
     const CudaConv *p = c->packed;
-    x = conv_input(be, x, p);
-    if (failed(be->first)) return be->first;
     const int64_t work = out.dim[0] * out.dim[1] * out.dim[2] * numbers_of(c);
     if (is_pointwise(c) || (work < LEAST_WORK && !cuda_of(be)->always_cudnn)) return conv_own(be, x, c, out, add);
     const bool whole = p->out == c->out;
@@ -366,6 +365,32 @@ static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool ad
     plan = find_plan(be, x, c, BF16, add, true);
     status = plan ? conv_narrow(be, plan, x, c, out, add) : status_fail(ERR_INPUT, "no plan");
     return status.err != ERR_INPUT ? status : conv_own(be, x, c, out, add);
+}
+
+/* As few pieces as the bound allows, of equal length but the last: two plans at the most. A plan without a device has the bound, too. */
+int64_t cuda_conv_frames(const Backend *be, Tensor x, const Conv *c, Tensor out)
+{
+    const int64_t in = x.dim[1] * x.dim[2] * padded(c->in), made = out.dim[1] * out.dim[2] * padded(c->out);
+    const int64_t most = be->own && cuda_of(be)->conv_numbers ? cuda_of(be)->conv_numbers : INT32_MAX;
+    int64_t frames = most / in < c->kernel[0] ? 1 : (most / in - c->kernel[0]) / c->stride[0] + 1;
+    if (frames > most / made) frames = most / made < 1 ? 1 : most / made;
+    const int64_t pieces = (out.dim[0] + frames - 1) / frames;
+    return (out.dim[0] + pieces - 1) / pieces;
+}
+
+static Status conv_run(Backend *be, Tensor x, const Conv *c, Tensor out, bool add)
+{
+    x = conv_input(be, x, c->packed);
+    if (failed(be->first)) return be->first;
+    const int64_t piece = cuda_conv_frames(be, x, c, out);
+    for (int64_t t = 0, n; t < out.dim[0]; t += n) {
+        ArenaMark mark = backend_mark(be);
+        n = out.dim[0] - t < piece ? out.dim[0] - t : piece;
+        const Tensor seen = tensor_rows(x, t * c->stride[0], (n - 1) * c->stride[0] + c->kernel[0]);
+        TRY(conv_piece(be, seen, c, tensor_rows(out, t, n), add));
+        backend_release(be, mark);
+    }
+    return status_ok();
 }
 
 Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out) { return conv_run(be, x, c, out, false); }
@@ -396,6 +421,7 @@ int64_t cuda_conv_scratch_bytes(const Backend *be, Tensor x, const Conv *c, Tens
     }
     const DType type = be->options.compute;
     const bool ready = x.dtype == type && padded(c->in) == c->in;
+    out.dim[0] = cuda_conv_frames(be, x, c, out);
     const int64_t input = ready ? 0 : bytes_of(x, padded(c->in), type), k = taps_of(c) * padded(c->in);
     const int64_t places = out.dim[0] * out.dim[1] * out.dim[2];
     const int64_t sums = out.dtype == F32 ? 0 : bytes_of(out, c->out, F32);

@@ -137,6 +137,8 @@ void cuda_avoid_cudnn(Backend *be, bool avoid)
 
 void cuda_always_cudnn(Backend *be) { cuda_of(be)->always_cudnn = true; }
 
+void cuda_bound_convs(Backend *be, int64_t numbers) { cuda_of(be)->conv_numbers = numbers; }
+
 void cuda_choose_attention(Backend *be, int form, int skips)
 {
     cuda_of(be)->attention_form = form;

@@ -58,6 +58,7 @@ typedef struct {
     int products;
     Cudnn *cudnn;                        /* NULL: not used */
     bool always_cudnn;                   /* for small shapes too */
+    int64_t conv_numbers;                /* cuda_bound_convs; 0: as opened */
     int attention_form, attention_skips; /* cuda_choose_attention */
     int64_t generation;                  /* counts device memory taken and given back, and plans that went */
     bool captures;                       /* what is put on the stream goes into a graph */
@@ -80,6 +81,9 @@ const char *cuda_notes(const Backend *be, char *text, size_t room);
 void cuda_avoid_cudnn(Backend *be, bool avoid);
 /* cuDNN for small shapes too, where building a plan takes longer than the op will ever: to prove it on small shapes. */
 void cuda_always_cudnn(Backend *be);
+/* Convolutions go in pieces of frames whose input and result have at most so many numbers, one frame at the least. As opened: 2^31 - 1, for
+ * cuDNN's engines may count them in 32 bits. */
+void cuda_bound_convs(Backend *be, int64_t numbers);
 
 /* Attention by one form of its graph (1 on; 0: the first that has a plan) and the first engine after `skips` that cuDNN offers:
  * for comparing their speeds. A chosen form that has no plan is a failure. */
@@ -151,6 +155,8 @@ Status cuda_linear_geglu(Backend *be, Tensor x, const Linear *a, const Linear *b
 Status cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float scale, Tensor bias, Tensor out);
 Status cuda_conv_pack(Backend *be, Tensor weight, Tensor bias, Conv *c);
 int64_t cuda_conv_numbers(const Conv *c);
+/* Frames of `out` that are made at once of x. */
+int64_t cuda_conv_frames(const Backend *be, Tensor x, const Conv *c, Tensor out);
 int64_t cuda_conv_scratch_bytes(const Backend *be, Tensor x, const Conv *c, Tensor out, bool doubled);
 void cuda_conv_free(Backend *be, Conv *c);
 Status cuda_conv(Backend *be, Tensor x, const Conv *c, Tensor out);

@@ -53,6 +53,50 @@ static void test_bf16(void **state)
     assert_true(host_runs > 10); /* attention and convolutions went to cuDNN */
 }
 
+/* In pieces of frames, of one and of some: the same numbers, and more runs. */
+static void test_convs_in_pieces(void **state)
+{
+    (void)state;
+    int64_t runs[3];
+    for (int i = 0; i < 3; i++) {
+        Backend *be = opened(BF16);
+        cuda_always_cudnn(be);
+        if (i) cuda_bound_convs(be, i == 1 ? 1 : 4000);
+        host_runs = 0;
+        assert_int_equal(case_compare_all(be, "in pieces", "conv"), 0);
+        runs[i] = host_runs;
+        backend_close(&be);
+    }
+    assert_true(runs[1] > runs[2] && runs[2] > runs[0]);
+}
+
+/* What a decoder of 720p asks for with sixteen frames at once, and what never has to be cut. */
+static void test_pieces_count_in_32_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t frames, height, width;
+        Conv conv;
+        int64_t at_once;
+    } row[] = {
+        {16, 720, 1280, {.in = 192, .out = 96, .kernel = {3, 3, 3}, .stride = {1, 1, 1}}, 8}, /* 10 seen, 1.8e9 */
+        {16, 720, 1280, {.in = 96, .out = 96, .kernel = {3, 3, 3}, .stride = {1, 1, 1}}, 16},
+        {16, 720, 1280, {.in = 96, .out = 384, .kernel = {1, 1, 1}, .stride = {1, 1, 1}}, 6}, /* the result's */
+        {8, 720, 1280, {.in = 192, .out = 192, .kernel = {3, 1, 1}, .stride = {2, 1, 1}}, 4}, /* 9 seen of 17 */
+        {2, 20000, 40000, {.in = 8, .out = 8, .kernel = {3, 3, 3}, .stride = {1, 1, 1}}, 1},
+        {4, 480, 832, {.in = 96, .out = 3, .kernel = {3, 3, 3}, .stride = {1, 1, 1}}, 4}};
+    Backend *be = NULL;
+    assert_false(failed(backend_open(&(BackendOptions){.kind = BACKEND_CUDA, .compute = BF16, .plan = true}, &be)));
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        const Conv *c = &row[i].conv;
+        const int64_t seen = (row[i].frames - 1) * c->stride[0] + c->kernel[0];
+        const Tensor x = tensor_view(NULL, BF16, 4, (int64_t[]){seen, row[i].height, row[i].width, c->in});
+        const Tensor out = tensor_view(NULL, F32, 4, (int64_t[]){row[i].frames, row[i].height, row[i].width, c->out});
+        assert_int_equal(cuda_conv_frames(be, x, c, out), row[i].at_once);
+    }
+    backend_close(&be);
+}
+
 static void test_bf16_without_cudnn(void **state)
 {
     (void)state;
@@ -336,6 +380,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_fp32),
                                        cmocka_unit_test(test_bf16),
+                                       cmocka_unit_test(test_convs_in_pieces),
+                                       cmocka_unit_test(test_pieces_count_in_32_bits),
                                        cmocka_unit_test(test_bf16_without_cudnn),
                                        cmocka_unit_test(test_bf16_without_fusion),
                                        cmocka_unit_test(test_without_epilogues),
