@@ -50,132 +50,6 @@ void finish_look_note(Look *l, int64_t clip, const char *member, const char *mes
     add_fault(l, (Fault){clip, (char *)(uintptr_t)member, (char *)(uintptr_t)message, others});
 }
 
-/* ---- what is to be looked at ------------------------------------------------------------------------------------------------- */
-
-void finish_look_key_document(Hash *h, const char *name, const json_t *o)
-{
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
-    if (text) hash_add_field(h, name, "%s", text);
-    free(text);
-}
-
-void finish_look_key_file(Hash *h, const char *file)
-{
-    struct stat st;
-    if (*file && stat(file, &st) == 0)
-        hash_add_field(h, "stamp", "%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-                       st.st_mtim.tv_nsec);
-}
-
-/* A new build may judge otherwise. */
-Hash *finish_look_key(const Look *l, const char *kind)
-{
-    Hash *h = hash_begin();
-    hash_add_field(h, "kind", "%s", kind);
-    hash_add_field(h, "shot", "%.9g", l->job->shot_s);
-    finish_look_key_file(h, "/proc/self/exe");
-    return h;
-}
-
-Unit *finish_look_unit(Look *l, Hash *key, int64_t clip, int weight, bool is_voice)
-{
-    char text[HASH_TEXT];
-    Unit *u;
-    hash_end(key, text);
-    HASH_FIND_STR(l->by_key, text, u);
-    if (u) return u;
-    u = memory_get(1, sizeof *u);
-    *u = (Unit){.clip = clip, .weight = weight, .is_voice = is_voice};
-    memcpy(u->key, text, sizeof u->key);
-    HASH_ADD_STR(l->by_key, key, u);
-    return u;
-}
-
-/* Letters of Asian scripts count double. */
-static int width_of(const char *text)
-{
-    int all = 0;
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        if ((*p & 0xC0) != 0x80) all += *p >= 0xE1 ? 2 : 1;
-    return all;
-}
-
-static void add_layout(Look *l, int64_t clip, const FinishSpec *spec, const json_t *overlays)
-{
-    const json_t *label = finish_spec_get(spec, "label");
-    size_t i;
-    json_t *o;
-    int weight = 0;
-    if (json_array_size(overlays) == 0 && !label) return;
-    Hash *key = finish_look_key(l, "layout");
-    finish_look_key_document(key, "renditions", finish_spec_get(spec, "renditions"));
-    finish_look_key_document(key, "label", label);
-    finish_look_key_document(key, "overlays", overlays);
-    json_array_foreach(overlays, i, o)
-    {
-        const int width = width_of(member_filled(o, "text", member_text(o, "qr", "")));
-        if (width > weight) weight = width;
-        finish_look_key_file(key, member_text(o, "image", ""));
-    }
-    finish_look_unit(l, key, clip, weight, false);
-}
-
-static void look_at_music(Look *l, int64_t clip, const json_t *spec)
-{
-    static char *last; /* most campaigns have one bed */
-    const char *file = member_text(spec, "file", "");
-    const Sound *sound;
-    if (!*file || (last && strcmp(last, file) == 0)) return;
-    free(last);
-    last = text_copy(file);
-    Status status = sound_read_kept(file, &sound);
-    if (failed(status)) return finish_look_fault(l, clip, "music", status.message);
-    if (sound_is_silent(sound))
-        finish_look_fault(l, clip, "music", "nothing is to be heard in it (all is below -60 dBFS)");
-    if (sound->open_end) finish_look_note(l, clip, "music.file", finish_look_open_end, 0);
-}
-
-typedef struct {
-    Look *look;
-    int64_t clip;
-    int count;
-} Counted;
-
-static void count_fault(void *self, const char *field, const char *message)
-{
-    Counted *c = self;
-    c->count++;
-    finish_look_fault(c->look, c->clip, field, message);
-}
-
-/* How long a clip of such a shot is at least: where a platform wants more than the render has, the last frame is held. */
-static double least_of(const FinishSpec *spec, double shot_s)
-{
-    double least = shot_s;
-    for (int i = 0; i < spec->rendition_count; i++) least = fmax(least, spec->rendition[i].min_s);
-    return least;
-}
-
-static double least_s(const Look *l, const FinishSpec *spec) { return least_of(spec, l->job->shot_s); }
-
-/* What is quick is done at once; the rest is gathered. */
-static Status gather(Look *l, int64_t clip)
-{
-    FinishSpec spec;
-    Status status = finish_spec_read(l->job->campaign, l->job->clip[clip], &spec);
-    if (!failed(status)) {
-        json_t *overlays = overlay_timed(finish_spec_get(&spec, "overlays"), least_s(l, &spec));
-        Counted c = {l, clip, 0};
-        overlay_check(overlays, least_s(l, &spec), count_fault, &c);
-        if (c.count == 0) add_layout(l, clip, &spec, overlays);
-        json_decref(overlays);
-        look_at_music(l, clip, finish_spec_get(&spec, "music"));
-        finish_look_add_voice(l, clip, finish_spec_get(&spec, "voice"));
-    }
-    finish_spec_clear(&spec);
-    return status;
-}
-
 /* ---- one ------------------------------------------------------------------------------------------------------------------------ */
 
 static Status read_codes(Overlay *o, const Label *label, const char *kind)
@@ -188,9 +62,9 @@ static Status read_codes(Overlay *o, const Label *label, const char *kind)
 }
 
 /* A frame of each rendition's shape: what does not fit in one of them is said once. */
-static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
+static void look_at_layout(const FinishSpec *spec, const json_t *overlays, const json_t *words, Counted *c)
 {
-    json_t *overlays = overlay_timed(finish_spec_get(spec, "overlays"), clip_s);
+    const double clip_s = finish_look_least_of(spec, c->look->job->shot_s);
     bool well = true;
     for (int i = 0; i < spec->rendition_count && well; i++) {
         const Rendition *r = &spec->rendition[i];
@@ -201,7 +75,7 @@ static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
         OverlayFrame f = {.width = r->width, .height = r->height, .safe = safe, .fps = 8, .duration_s = clip_s};
         Label *label = NULL;
         Overlay *o = NULL;
-        Status status = label_open(finish_spec_get(spec, "label"), r->width, r->height, safe, &label);
+        Status status = label_open(words, r->width, r->height, safe, &label);
         f.label = label_box(label);
         if (!failed(status)) status = overlay_open(overlays, &f, &o);
         if (!failed(status)) status = read_codes(o, label, r->kind);
@@ -210,7 +84,7 @@ static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
             char *member = text_format("%.*s", (int)n, status.message);
             char *message = text_format("%s, in the rendition %s",
                                         status.message[n] ? status.message + n + 2 : status.message, r->name);
-            count_fault(c, member, message);
+            finish_look_count(c, member, message);
             free(message);
             free(member);
         }
@@ -218,16 +92,31 @@ static void look_at_layout(const FinishSpec *spec, double clip_s, Counted *c)
         label_close(&label);
         well = !failed(status);
     }
+}
+
+static void look_at_texts(Look *l, Unit *u, const FinishSpec *spec)
+{
+    json_t *overlays = overlay_timed(finish_spec_get(spec, "overlays"), finish_look_least_of(spec, l->job->shot_s));
+    const json_t *label = finish_spec_get(spec, "label");
+    Counted c = {.look = l, .clip = u->clip, .quiet = u->any_digits};
+    if (!u->any_digits) look_at_layout(spec, overlays, label, &c);
+    for (char digit = '0'; u->any_digits && digit <= '9' && c.count == 0; digit++) {
+        json_t *texts = finish_look_with_digit(overlays, digit),
+               *words = label ? finish_look_with_digit(label, digit) : NULL;
+        look_at_layout(spec, texts, words, &c);
+        json_decref(texts);
+        json_decref(words);
+    }
+    u->is_split = u->any_digits && c.count > 0;
     json_decref(overlays);
 }
 
 static void look_at_unit(Look *l, Unit *u)
 {
     FinishSpec spec;
-    Counted c = {l, u->clip, 0};
     Status status = finish_spec_read(l->job->campaign, l->job->clip[u->clip], &spec);
     if (!failed(status) && u->is_voice) finish_look_at_voice(l, u, finish_spec_get(&spec, "voice"));
-    if (!failed(status) && !u->is_voice) look_at_layout(&spec, least_s(l, &spec), &c);
+    if (!failed(status) && !u->is_voice) look_at_texts(l, u, &spec);
     finish_spec_clear(&spec);
 }
 
@@ -238,7 +127,7 @@ static void work(Look *l, int number, int step, int64_t end_ms, FILE *out)
 {
     for (int i = number; i < l->count && moment_ms() < end_ms && l->fault_count < MOST_FAULTS; i += step) {
         look_at_unit(l, l->unit[i]);
-        fprintf(out, "done %d %d %d\n", i, l->unit[i]->is_noted, l->unit[i]->frames);
+        fprintf(out, "done %d %d %d %d\n", i, l->unit[i]->is_noted, l->unit[i]->frames, l->unit[i]->is_split);
     }
     for (int i = 0; i < l->fault_count; i++) {
         const Fault *f = &l->fault[i];
@@ -252,11 +141,12 @@ static void work(Look *l, int number, int step, int64_t end_ms, FILE *out)
 
 static void take_line(Look *l, const char *line)
 {
-    int i, noted, frames;
-    if (sscanf(line, "done %d %d %d", &i, &noted, &frames) == 3 && i >= 0 && i < l->count) {
+    int i, noted, frames, split;
+    if (sscanf(line, "done %d %d %d %d", &i, &noted, &frames, &split) == 4 && i >= 0 && i < l->count) {
         l->unit[i]->frames = frames;
         l->done[i] = true;
         l->unit[i]->is_noted = noted;
+        l->unit[i]->is_split = split;
     }
     json_t *o = *line == '[' ? json_loads(line, 0, NULL) : NULL;
     const json_int_t clip = json_integer_value(json_array_get(o, 0));
@@ -384,7 +274,7 @@ static void remember(const Look *l)
     FILE *f = l->count ? looked_open() : NULL;
     for (int i = 0; f && i < l->count; i++) {
         const Unit *u = l->unit[i];
-        if (l->done[i] && !u->is_noted && !has_fault(l, u->clip)) looked_add(f, u->key, u->frames);
+        if (l->done[i] && !u->is_noted && !u->is_split && !has_fault(l, u->clip)) looked_add(f, u->key, u->frames);
     }
     if (f) fclose(f);
 }
@@ -397,9 +287,8 @@ static int by_clip(const void *a, const void *b)
     return x->clip == y->clip ? strcmp(x->member, y->member) : x->clip < y->clip ? -1 : 1;
 }
 
-static void tell(Look *l, int64_t voices)
+static void tell(Look *l, int64_t texts, int64_t voices)
 {
-    int64_t texts = 0;
     if (l->fault_count) qsort(l->fault, (size_t)l->fault_count, sizeof *l->fault, by_clip);
     for (int i = 0; i < l->fault_count; i++) {
         const Fault *f = &l->fault[i];
@@ -407,10 +296,6 @@ static void tell(Look *l, int64_t voices)
             l->job->found(l->job->self, f->clip, f->member, f->message);
         else
             l->job->noted(l->job->self, f->clip, f->member, f->message, f->others);
-    }
-    for (int i = 0; i < l->count; i++) {
-        texts += !l->done[i] && !l->unit[i]->is_voice;
-        voices += !l->done[i] && l->unit[i]->is_voice;
     }
     if (texts || voices) l->job->left(l->job->self, texts, voices);
 }
@@ -422,11 +307,11 @@ static void tell_lengths(Look *l)
         const int frames = l->voice[i] ? l->voice[i]->frames : 0;
         FinishSpec spec;
         if (!frames || failed(finish_spec_read(l->job->campaign, l->job->clip[i], &spec))) continue;
-        Counted c = {l, i, 0};
-        const double clip_s = least_of(&spec, (double)frames / l->job->follows_fps);
+        Counted c = {.look = l, .clip = i};
+        const double clip_s = finish_look_least_of(&spec, (double)frames / l->job->follows_fps);
         json_t *overlays = overlay_timed(finish_spec_get(&spec, "overlays"), clip_s);
         l->job->lasts(l->job->self, i, frames);
-        if (l->fault_count < MOST_FAULTS) overlay_check_times(overlays, clip_s, count_fault, &c);
+        if (l->fault_count < MOST_FAULTS) overlay_check_times(overlays, clip_s, finish_look_count, &c);
         json_decref(overlays);
         finish_spec_clear(&spec);
     }
@@ -445,25 +330,53 @@ static void clear(Look *l)
         free(l->fault[i].message);
     }
     free(l->fault);
-    free(l->unit);
     free(l->voice);
+    finish_look_forget_shapes(l);
+}
+
+/* Looks at all units that are not known; those that there was no time for are counted. true: shapes of texts are to be split. */
+static bool look_at_all(Look *l, int64_t end_ms, int64_t *texts, int64_t *voices)
+{
+    bool split = false;
+    order_units(l, voices);
+    if (l->count) work_by_processes(l, end_ms);
+    remember(l);
+    for (int i = 0; i < l->count; i++) {
+        Unit *u = l->unit[i];
+        *texts += !l->done[i] && !u->is_voice;
+        *voices += !l->done[i] && u->is_voice;
+        u->is_known = true;
+        split = split || u->is_split;
+    }
+    free(l->unit);
     free(l->done);
+    l->unit = NULL;
+    l->done = NULL;
+    l->count = 0;
+    return split;
+}
+
+static Status look_at_split(Look *l, int64_t end_ms, int64_t *texts)
+{
+    int64_t counted_before = 0; /* voices that are not measured */
+    TRY(finish_look_gather_split(l));
+    looked_recall(recall, l);
+    look_at_all(l, end_ms, texts, &counted_before);
+    return status_ok();
 }
 
 Status finish_look(const FinishLookJob *job)
 {
     Look l = {.job = job, .voice = job->follows_fps ? memory_get((size_t)job->count + 1, sizeof(Unit *)) : NULL};
     const int64_t end_ms = moment_ms() + LOOK_S * 1000;
-    int64_t voices = 0;
+    int64_t texts = 0, voices = 0;
     Status status = status_ok();
-    for (int64_t i = 0; i < job->count && !failed(status); i++) status = gather(&l, i);
+    for (int64_t i = 0; i < job->count && !failed(status); i++) status = finish_look_gather(&l, i);
     if (!failed(status)) {
         looked_recall(recall, &l);
-        order_units(&l, &voices);
-        if (l.count) work_by_processes(&l, end_ms);
-        remember(&l);
+        if (look_at_all(&l, end_ms, &texts, &voices)) status = look_at_split(&l, end_ms, &texts);
         if (l.voice) tell_lengths(&l);
-        tell(&l, voices);
+        tell(&l, texts, voices);
     }
     clear(&l);
     return status;
