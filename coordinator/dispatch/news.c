@@ -182,10 +182,20 @@ static Status lose_master(Dispatch *d, int64_t shot, const char *reason)
     return dispatch_fill_queues(d);
 }
 
+/* A signal may reach a worker before this process. Who gives back what is its own to do is about to leave; a group's first rank gives back what
+ * another one was stopped in. */
+static void note_leaving(Dispatch *d, const Member *m, const LeaseResult *r)
+{
+    if (r->kind == LEASE_FINISH || d->roster.group_size == 1) d->roster.member[m->rank].leaving = true;
+}
+
 static Status take_failure(Dispatch *d, Member *m, const LeaseResult *r)
 {
     const int64_t shot = m->shot;
-    if (r->err == ERR_STOP) return dispatch_lose(d, m, MEMBER_READY, LEASE_STOPPED, r, r->reason);
+    if (r->err == ERR_STOP) {
+        note_leaving(d, m, r);
+        return dispatch_lose(d, m, MEMBER_READY, LEASE_STOPPED, r, r->reason);
+    }
     Status folders = r->err == ERR_CLIP ? status_ok() : check_folders(d);
     if (r->err != ERR_FATAL && !r->disk_full && !failed(folders)) {
         TRY(dispatch_lose(d, m, MEMBER_READY, LEASE_FAILED, r, r->reason));

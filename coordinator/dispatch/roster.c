@@ -128,7 +128,8 @@ bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms)
 
 bool roster_can_work(const Member *m, int64_t now_ms)
 {
-    return m->state == MEMBER_READY && !m->aside && !m->stop_told && now_ms - m->heard_ms <= ROSTER_IDLE_MS;
+    return m->state == MEMBER_READY && !m->aside && !m->stop_told && !m->leaving &&
+           now_ms - m->heard_ms <= ROSTER_IDLE_MS;
 }
 
 bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms)

@@ -37,6 +37,7 @@ typedef struct { /* what each lease changes stands together, before the texts: a
     bool is_tail;   /* roster_tail: its state is WORKING, or it holds nothing */
     bool aside;     /* failed too much: gets no more work */
     bool stop_told; /* has been asked to end */
+    bool leaving;   /* has given a lease back because it was stopped itself: gets no more work */
     bool answered;  /* it has said something of the lease */
     bool dirty,
         urgent; /* dirty: its line in the ledger is old; urgent: the line is written at once, not with the next round of lines */

@@ -210,6 +210,19 @@ static void test_a_stop_ends_both(void **state)
     close_farm(&f);
 }
 
+/* A signal reaches a worker before its coordinator: it gives both back, and gets no third one to give back. */
+static void test_who_was_stopped_gets_no_more(void **state)
+{
+    (void)state;
+    Farm f = open_tails(12, 2, (LocalFaults){0});
+    wait_for_both(&f)->talk.stop = true;
+    run_farm(&f, 60);
+    assert_int_equal(dispatch_end(f.dispatch), DISPATCH_DONE);
+    assert_counts(&f, 12, 0, 0);
+    assert_int_equal(outcomes(&f).stopped, 2);
+    close_farm(&f);
+}
+
 static void test_a_dead_coordinator_frees_both(void **state)
 {
     (void)state;
@@ -260,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_a_failed_tail_is_tried_again),
         cmocka_unit_test(test_a_silent_tail_is_given_away),
         cmocka_unit_test(test_a_stop_ends_both),
+        cmocka_unit_test(test_who_was_stopped_gets_no_more),
         cmocka_unit_test(test_a_dead_coordinator_frees_both),
         cmocka_unit_test(test_a_cancelled_clip_ends_its_tail_alone),
     };
