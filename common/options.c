@@ -182,40 +182,6 @@ static Status check_arguments(const Usage *u, int argc, char **argv, const bool 
     return status_ok();
 }
 
-Status options_read(const Usage *u, int argc, char **argv, int *first)
-{
-    Status status = status_ok();
-    int count = u->option_count;
-    struct option *known = memory_get((size_t)count + 2, sizeof *known);
-    bool *given = memory_get((size_t)count, sizeof *given);
-    for (int i = 0; i < count; i++)
-        known[i] =
-            (struct option){u->option[i].name, u->option[i].kind == OPTION_FLAG ? no_argument : required_argument, NULL,
-                            FIRST_CODE + i};
-    known[count] = (struct option){"help", no_argument, NULL, HELP_CODE};
-    opterr = 0;
-    optind = 0; /* glibc: forget an earlier scan */
-    for (int code; !failed(status) && (code = getopt_long(argc, argv, ":", known, NULL)) != -1;) {
-        if (code == HELP_CODE) {
-            options_help(u);
-            *first = -1;
-            goto out;
-        }
-        if (code < FIRST_CODE) {
-            status = refused(u, code, argv);
-        } else {
-            given[code - FIRST_CODE] = true;
-            status = set_option(&u->option[code - FIRST_CODE], optarg);
-        }
-    }
-    if (!failed(status)) status = check_arguments(u, argc, argv, given);
-    *first = optind;
-out:
-    free(given);
-    free(known);
-    return status;
-}
-
 /* Prints the words of text, with the cursor at the column where the help of options stands, and breaks lines. */
 static void print_help(const char *text)
 {
@@ -235,7 +201,8 @@ static void print_help(const char *text)
     printf("\n");
 }
 
-void options_help(const Usage *u)
+/* On stdout. */
+static void show_help(const Usage *u)
 {
     printf("usage: reelwright %s %s\n%s\n\n", u->verb, u->arguments, u->about);
     char left[256] = "";
@@ -253,4 +220,38 @@ void options_help(const Usage *u)
         left[0] = 0;
     }
     printf("  %-*s  %s\n", COLUMN, "--help", "this page");
+}
+
+Status options_read(const Usage *u, int argc, char **argv, int *first)
+{
+    Status status = status_ok();
+    int count = u->option_count;
+    struct option *known = memory_get((size_t)count + 2, sizeof *known);
+    bool *given = memory_get((size_t)count, sizeof *given);
+    for (int i = 0; i < count; i++)
+        known[i] =
+            (struct option){u->option[i].name, u->option[i].kind == OPTION_FLAG ? no_argument : required_argument, NULL,
+                            FIRST_CODE + i};
+    known[count] = (struct option){"help", no_argument, NULL, HELP_CODE};
+    opterr = 0;
+    optind = 0; /* glibc: forget an earlier scan */
+    for (int code; !failed(status) && (code = getopt_long(argc, argv, ":", known, NULL)) != -1;) {
+        if (code == HELP_CODE) {
+            show_help(u);
+            *first = -1;
+            goto out;
+        }
+        if (code < FIRST_CODE) {
+            status = refused(u, code, argv);
+        } else {
+            given[code - FIRST_CODE] = true;
+            status = set_option(&u->option[code - FIRST_CODE], optarg);
+        }
+    }
+    if (!failed(status)) status = check_arguments(u, argc, argv, given);
+    *first = optind;
+out:
+    free(given);
+    free(known);
+    return status;
 }

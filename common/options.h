@@ -55,7 +55,6 @@ typedef struct {
 /* argv[0] is the verb. On success the words without dashes stand at argv[*first] .. argv[argc - 1]; *first is -1 when
  * --help was given and the help is printed. ERR_INPUT: "--frames 30x: expected a whole number". */
 Status options_read(const Usage *u, int argc, char **argv, int *first);
-void options_help(const Usage *u); /* on stdout */
 
 enum { OPTIONS_CHOICE_BYTES = 16 };
 /* What OPTION_CHOICE reads, the other way: the word with this index of "fp32|bf16". */

@@ -37,7 +37,7 @@ Status status_fail(ErrClass err, const char *fmt, ...) __attribute__((format(pri
 Status status_lines(ErrClass err, const char *lines);
 /* The same failure with "prefix: " put before its message. OK stays OK. */
 Status status_at(Status s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* ERR_CLIP for out of memory and so on: from errno, e.g. status_errno(ERR_NODE, "write %s", path) */
+/* The message is followed by what errno says, "write FILE: No space left on device"; e.g. status_errno(ERR_NODE, "write %s", path) */
 Status status_errno(ErrClass err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int status_exit_code(Status s);
 const char *status_class_name(ErrClass err);

@@ -56,17 +56,12 @@ json_t *estimate_json(const Estimate *e);
 /* The same campaign by one of the record's measurements, whatever the options ask for; to be cleared. */
 void estimate_basis(const Estimate *e, const Record *r, Basis *out);
 void basis_clear(Basis *b);
-/* How each split that the record has measured does: [{"workers", "group_size", "finish_p50", "probability", "core_hours", "cost", "planned"}];
- * empty where it has measured one only. To be released. */
-json_t *estimate_splits(const Estimate *e);
 typedef struct SuggestBase SuggestBase; /* suggest.h */
 /* What makes renders distinct, the night that would be done first at the beginning: [{"columns", "keys", "one_seed", "shots", "shots_without",
  * "finish_p50"}]: without these columns' values in what a render is, and (one_seed) with one seed for all rows. To be released. */
 json_t *estimate_sharing(const Estimate *e, const SuggestBase *base);
-/* What would make it cheaper, one text each: what to write, and when the night would be done then (to be released). sharing, splits: as above. */
+/* What would make it cheaper, one text each: what to write, and when the night would be done then (to be released). sharing: as above; splits:
+ * how each split that the record has measured does (estimate_json). */
 json_t *estimate_suggestions(const Estimate *e, const SuggestBase *base, const json_t *sharing, const json_t *splits);
-/* Which shots would share their first steps with which, if they all did: -> trunk[shot_count], numbers from 0; how many there are.
- * any_seed: if they also had one seed. */
-int64_t estimate_trunks(const Campaign *c, bool any_seed, int64_t *trunk);
 
 #endif

@@ -50,7 +50,9 @@ static json_t *disk_json(const Estimate *p)
                      known_json(masters + clips + checkpoints));
 }
 
-json_t *estimate_splits(const Estimate *p)
+/* How each split that the record has measured does: [{"workers", "group_size", "finish_p50", "probability", "core_hours", "cost", "planned"}];
+ * empty where it has measured one only. */
+static json_t *splits_json(const Estimate *p)
 {
     json_t *list = json_array();
     const Record *r;
@@ -138,7 +140,7 @@ json_t *estimate_json(const Estimate *p)
     json_object_set_new(j, "disk", disk_json(p));
     json_object_set_new(j, "failures", json_real(f->failures));
     json_object_set_new(j, "failing_leases", json_real(n->fail_share));
-    json_t *splits = estimate_splits(p), *sharing = estimate_sharing(p, &base);
+    json_t *splits = splits_json(p), *sharing = estimate_sharing(p, &base);
     json_object_set_new(j, "splits", splits);
     json_object_set_new(j, "sharing", sharing);
     json_object_set_new(j, "suggestions", estimate_suggestions(p, &base, sharing, splits));

@@ -180,7 +180,9 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const TrunkKey *)a)->key, ((const TrunkKey *)b)->key);
 }
 
-int64_t estimate_trunks(const Campaign *c, bool any_seed, int64_t *trunk)
+/* Which shots would share their first steps with which, if they all did: -> trunk[shot_count], numbers from 0; how many there are.
+ * any_seed: if they also had one seed. */
+static int64_t find_trunks(const Campaign *c, bool any_seed, int64_t *trunk)
 {
     TrunkKey *key = memory_get((size_t)c->shot_count + 1, sizeof *key);
     int64_t count = 0;
@@ -210,9 +212,9 @@ static void suggest_trunk(Suggestions *to)
     const ShotSpec *s = any_shot(p);
     if (!s || p->trunk || s->steps <= ENOUGH_STEPS || p->by.denoise_s <= 0) return;
     int64_t *trunk = memory_get((size_t)c->shot_count, sizeof *trunk);
-    int64_t count = estimate_trunks(c, false, trunk);
+    int64_t count = find_trunks(c, false, trunk);
     const bool one_seed = 2 * count > c->shot_count;
-    if (one_seed) count = estimate_trunks(c, true, trunk);
+    if (one_seed) count = find_trunks(c, true, trunk);
     if (2 * count <= c->shot_count) {
         const int k = s->steps / 2;
         Night n = p->by.night;

@@ -42,7 +42,7 @@ static enum MHD_Result send_by(struct MHD_Connection *c, unsigned code, const ch
     return done;
 }
 
-enum MHD_Result serve_http_send(struct MHD_Connection *c, unsigned code, const char *type, struct MHD_Response *r)
+static enum MHD_Result send_response(struct MHD_Connection *c, unsigned code, const char *type, struct MHD_Response *r)
 {
     return send_by(c, code, type, r, page_rules);
 }
@@ -52,7 +52,7 @@ enum MHD_Result serve_http_answer(struct MHD_Connection *c, unsigned code, const
 {
     struct MHD_Response *r = MHD_create_response_from_buffer(bytes, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
     if (r && code == MHD_HTTP_METHOD_NOT_ALLOWED) MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD, POST");
-    return serve_http_send(c, code, type, r);
+    return send_response(c, code, type, r);
 }
 
 enum MHD_Result serve_http_refuse(struct MHD_Connection *c, unsigned code, const char *text)
@@ -117,7 +117,7 @@ static enum MHD_Result refuse_range(struct MHD_Connection *c, const Range *range
         MHD_create_response_from_buffer(sizeof text - 1, (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
     snprintf(where, sizeof where, "bytes */%lld", (long long)range->size);
     if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, where);
-    return serve_http_send(c, MHD_HTTP_RANGE_NOT_SATISFIABLE, "text/plain; charset=utf-8", r);
+    return send_response(c, MHD_HTTP_RANGE_NOT_SATISFIABLE, "text/plain; charset=utf-8", r);
 }
 
 static enum MHD_Result send_part(struct MHD_Connection *c, const Range *range, const char *type, struct MHD_Response *r,
@@ -169,7 +169,7 @@ enum MHD_Result serve_http_enter(struct MHD_Connection *c, const char *cookie, c
     snprintf(text, sizeof text, "%s=%s; HttpOnly; SameSite=Strict; Path=/", cookie, session);
     if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_SET_COOKIE, text);
     if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, "/");
-    return serve_http_send(c, MHD_HTTP_SEE_OTHER, NULL, r);
+    return send_response(c, MHD_HTTP_SEE_OTHER, NULL, r);
 }
 
 /* ---- who may come in ---- */

@@ -19,7 +19,6 @@ enum { SERVE_SECRET_TEXT = 33, SERVE_MOST_BODY = 1 << 20 };
 
 /* ---- answers; `type` NULL: without one ---- */
 
-enum MHD_Result serve_http_send(struct MHD_Connection *c, unsigned code, const char *type, struct MHD_Response *r);
 enum MHD_Result serve_http_answer(struct MHD_Connection *c, unsigned code, const char *type, const char *text,
                                   size_t bytes);                                              /* copied */
 enum MHD_Result serve_http_refuse(struct MHD_Connection *c, unsigned code, const char *text); /* plain text */

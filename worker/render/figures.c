@@ -7,7 +7,8 @@
 
 static const double grown = 1.01; /* less is not worth a word */
 
-int64_t figures_peak_bytes(void)
+/* The most memory that this process has had. 0: not known. */
+static int64_t peak_bytes(void)
 {
     char line[128];
     long long kb = 0;
@@ -20,7 +21,7 @@ int64_t figures_peak_bytes(void)
 
 static void end_stage(Figures *f)
 {
-    const int64_t bytes = figures_peak_bytes();
+    const int64_t bytes = peak_bytes();
     if ((double)bytes <= grown * (double)f->told_bytes) return;
     f->told_bytes = bytes;
     json_object_set_new(f->peak, f->stage, json_integer(bytes));

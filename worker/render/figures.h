@@ -29,7 +29,5 @@ Progress figures_begin(Figures *f, Progress to);
 Progress figures_go_on(Figures *f, Progress to);
 /* -> what was found, to be released. */
 json_t *figures_end(Figures *f);
-/* The most memory that this process has had. 0: not known. */
-int64_t figures_peak_bytes(void);
 
 #endif
