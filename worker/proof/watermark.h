@@ -5,8 +5,8 @@
  * key gives each cell a sign and makes it part of the pilot (a quarter) or of one of the 140 bits that a convolutional code makes of
  * the 64. The pattern is the same in every picture of the clip, so that a reader sums them up and a changed frame rate does not
  * matter; it is added with the strength that the picture hides (more in texture than in flat areas), at most so much that PSNR stays
- * above 42 dB. A reader removes what the picture has of its own (high pass, divided by its local strength), finds scale and place by
- * correlation with the pilot, and then reads the bits.
+ * above 42 dB. A reader removes what the picture has of its own (high pass, divided by its local strength), weighs each part of the sum by
+ * how little of the pictures' own is left there, finds scale and place by correlation with the pilot, and then reads the bits.
  *
  * Chance: correlation of N signs with noise has a standard deviation of sqrt(N), so a pilot of WATERMARK_LEAST_Z sigma has p < 1e-9 in each of
  * at most 2e6 places tried, and 16 of the 64 bits are a check: together below 1e-6. tests/proof/WATERMARK.md has what was measured, and
@@ -68,7 +68,7 @@ void watermark_reader_check(WatermarkReader *r, uint64_t expected, WatermarkRead
 /* What stands at the centre of each cell of the finer grid that the uncropped picture covers, in no order that matters: what a key's signs are
  * correlated with. values[WATERMARK_CELLS]; returns how many. For trials with many keys. */
 enum { WATERMARK_CELLS = 65536 };
-int watermark_reader_cells(const WatermarkReader *r, float *values);
+int watermark_reader_cells(WatermarkReader *r, float *values);
 
 /* Both on a file; expected NULL: search. The check stops as soon as it is certain. ERR_INPUT: no video and no picture that can be read. */
 Status watermark_file(const char *path, const uint8_t key[WATERMARK_KEY_BYTES], const uint64_t *expected,

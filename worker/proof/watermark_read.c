@@ -20,6 +20,7 @@ struct WatermarkReader {
     float *plain, *over, *power; /* one picture at the field's size; less its surroundings; its local strength */
     float *row;                  /* scratch for box sums */
     float *sum;                  /* [SIDE][SIDE], of all pictures */
+    float *even;                 /* the same, each part weighted by how little it has of its own: what is searched */
     int pictures;
     Spectrum *spectrum;
     Pattern *pattern[GRIDS];
@@ -33,6 +34,7 @@ WatermarkReader *watermark_reader_new(const uint8_t key[WATERMARK_KEY_BYTES])
     r->over = memory_get((size_t)SIDE * SIDE, sizeof(float));
     r->power = memory_get((size_t)SIDE * SIDE, sizeof(float));
     r->sum = memory_get((size_t)SIDE * SIDE, sizeof(float));
+    r->even = memory_get((size_t)SIDE * SIDE, sizeof(float));
     r->row = memory_get((size_t)SIDE * (SIDE + 1), sizeof(float));
     return r;
 }
@@ -45,6 +47,7 @@ void watermark_reader_free(WatermarkReader **reader)
     free(r->over);
     free(r->power);
     free(r->sum);
+    free(r->even);
     free(r->row);
     for (int i = 0; i < GRIDS; i++) free(r->pattern[i]);
     spectrum_free(&r->spectrum);
@@ -144,6 +147,27 @@ Status watermark_reader_picture(WatermarkReader *r, const FilmPicture *p)
     return status_ok();
 }
 
+/* What does not move stays in the sum and disturbs the mark, here much and there little. Each point is divided by the mean square around it,
+ * so that it counts as much as it is worth (the inverse of its noise). The weights do not know the key: chance is as before. */
+static void even_out(WatermarkReader *r)
+{
+    enum { AROUND = 16 }; /* points: four cells of the coarser grid */
+    double all = 0;
+    for (int y = 0; y < r->field_height; y++)
+        for (int x = 0; x < r->field_width; x++) {
+            const int i = y * SIDE + x;
+            r->plain[i] = r->sum[i] * r->sum[i];
+            all += r->plain[i];
+        }
+    box_mean(r, r->plain, r->power, AROUND);
+    const float least = (float)(0.01 * all / (r->field_width * r->field_height)) + 1e-12f;
+    for (int y = 0; y < r->field_height; y++)
+        for (int x = 0; x < r->field_width; x++) {
+            const int i = y * SIDE + x;
+            r->even[i] = r->sum[i] / (r->power[i] + least);
+        }
+}
+
 /* ---- finding the pilot -------------------------------------------------------------------------------------------------------- */
 
 typedef struct { /* a point (x, y) of the field lies at cell (x0 + x * step_x, y0 + y * step_y) of the grid */
@@ -158,7 +182,7 @@ static bool value_at(const WatermarkReader *r, const Place *p, int column, int r
     const double x = (column + 0.5 - p->x0) / p->step_x - 0.5, y = (row + 0.5 - p->y0) / p->step_y - 0.5;
     const int ix = (int)floor(x), iy = (int)floor(y);
     if (ix < 0 || iy < 0 || ix + 1 >= r->field_width || iy + 1 >= r->field_height) return false;
-    const float fx = (float)(x - ix), fy = (float)(y - iy), *q = r->sum + iy * SIDE + ix;
+    const float fx = (float)(x - ix), fy = (float)(y - iy), *q = r->even + iy * SIDE + ix;
     *out = (q[0] * (1 - fx) + q[1] * fx) * (1 - fy) + (q[SIDE] * (1 - fx) + q[SIDE + 1] * fx) * fy;
     return true;
 }
@@ -188,7 +212,7 @@ static void scale_field(const WatermarkReader *r, double step_x, double step_y, 
         for (int x = 0; x < w && x < SIDE; x++) {
             const double fx = (x + 0.5) / (2 * step_x) - 0.5, fy = (y + 0.5) / (2 * step_y) - 0.5;
             const int ix = clamp((int)floor(fx), r->field_width - 2), iy = clamp((int)floor(fy), r->field_height - 2);
-            const float ax = (float)(fx - ix), ay = (float)(fy - iy), *q = r->sum + iy * SIDE + ix;
+            const float ax = (float)(fx - ix), ay = (float)(fy - iy), *q = r->even + iy * SIDE + ix;
             out[y * SIDE + x] = (q[0] * (1 - ax) + q[1] * ax) * (1 - ay) + (q[SIDE] * (1 - ax) + q[SIDE + 1] * ax) * ay;
         }
 }
@@ -299,6 +323,7 @@ void watermark_reader_check(WatermarkReader *r, uint64_t expected, WatermarkRead
     *out = (WatermarkReading){.p_value = 1};
     const int longer = r->field_width > r->field_height ? r->field_width : r->field_height;
     if (!r->pictures) return;
+    even_out(r);
     for (int g = 0; g < GRIDS; g++) {
         Place p = {g, 0, 0, (double)grid_cells[g] / longer, (double)grid_cells[g] / longer, 0};
         p.z = pilot_z(r, &p);
@@ -314,11 +339,12 @@ void watermark_reader_check(WatermarkReader *r, uint64_t expected, WatermarkRead
     }
 }
 
-int watermark_reader_cells(const WatermarkReader *r, float *values)
+int watermark_reader_cells(WatermarkReader *r, float *values)
 {
     const int longer = r->field_width > r->field_height ? r->field_width : r->field_height, cells = grid_cells[0];
     const Place p = {0, 0, 0, (double)cells / longer, (double)cells / longer, 0};
     int n = 0;
+    even_out(r);
     for (int y = 0; y < cells; y++)
         for (int x = 0; x < cells; x++)
             if (value_at(r, &p, x, y, &values[n])) n++;
@@ -359,6 +385,7 @@ void watermark_reader_search(WatermarkReader *r, WatermarkReading *out)
     double places = 0;
     *out = (WatermarkReading){.p_value = 1};
     if (!r->pictures || (!r->spectrum && failed(spectrum_new(&r->spectrum)))) return;
+    even_out(r);
     for (int g = 0; g < GRIDS && best.z <= 3 * WATERMARK_LEAST_Z; g++) places += search_grid(r, g, &best);
     if (best.z == -INFINITY) return;
     refine(r, &best);
