@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <openssl/ecdsa.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -269,24 +270,80 @@ Status trust_check_certificate(const char *certificate_file)
     return status_ok();
 }
 
-static Status not_valid_now(const char *file, const char *how, const ASN1_TIME *at)
+/* ---- dates ---- */
+
+typedef struct { /* one certificate of a chain */
+    const char *file;
+    X509 *certificate;
+    int number; /* from 1: that one signs */
+} Dated;
+
+/* "the certificate", or "certificate 2 of the chain (root)"; free() it. */
+static char *dated_name(const Dated *d)
 {
-    struct tm tm;
-    char date[sizeof "2026-12-01 12:00:00 UTC"] = "";
-    if (ASN1_TIME_to_tm(at, &tm)) strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &tm);
-    return status_fail(ERR_INPUT, "%s: the certificate %s %s; expected one that is valid now", file, how, date);
+    char name[128] = "";
+    if (d->number == 1) return text_copy("the certificate");
+    X509_NAME_get_text_by_NID(X509_get_subject_name(d->certificate), NID_commonName, name, sizeof name);
+    return *name ? text_format("certificate %d of the chain (%s)", d->number, name)
+                 : text_format("certificate %d of the chain", d->number);
 }
 
-Status trust_check_dates(const char *certificate_file)
+/* "FILE: the certificate HOW DATE; WHAT"; free() it. */
+static char *say_date(const Dated *d, const char *how, const ASN1_TIME *at, const char *what)
 {
-    X509 *c;
+    struct tm tm;
+    char date[sizeof "2026-12-01 12:00:00 UTC"] = "", *name = dated_name(d);
+    if (ASN1_TIME_to_tm(at, &tm)) strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &tm);
+    char *said = text_format("%s: %s %s %s; %s", d->file, name, how, date, what);
+    free(name);
+    return said;
+}
+
+static Status check_dated(const Dated *d, char **soon)
+{
+    const ASN1_TIME *from = X509_get0_notBefore(d->certificate), *to = X509_get0_notAfter(d->certificate);
+    time_t then = time(NULL) + TRUST_SOON_DAYS * (time_t)86400;
+    const char *how = X509_cmp_current_time(from) >= 0 ? "is not valid before"
+                      : X509_cmp_current_time(to) <= 0 ? "has expired at"
+                                                       : NULL;
+    if (how) {
+        char *said = say_date(d, how, how[0] == 'i' ? from : to, "expected one that is valid now");
+        Status status = status_fail(ERR_INPUT, "%s", said);
+        free(said);
+        return status;
+    }
+    if (!*soon && X509_cmp_time(to, &then) <= 0)
+        *soon = say_date(d, "expires at", to,
+                         "get a new one before that, and name it in the campaign: no clip can be signed after it");
+    return status_ok();
+}
+
+Status trust_check_dates(const char *certificate_file, char **soon)
+{
+    FILE *f;
     Status status = status_ok();
-    TRY(read_certificate(certificate_file, &c));
-    if (X509_cmp_current_time(X509_get0_notBefore(c)) >= 0)
-        status = not_valid_now(certificate_file, "is not valid before", X509_get0_notBefore(c));
-    else if (X509_cmp_current_time(X509_get0_notAfter(c)) <= 0)
-        status = not_valid_now(certificate_file, "has expired at", X509_get0_notAfter(c));
-    X509_free(c);
+    *soon = NULL;
+    TRY(trust_check_certificate(certificate_file));
+    TRY(file_open_stream(certificate_file, &f));
+    for (int number = 1; !failed(status); number++) {
+        Dated d = {certificate_file, NULL, number};
+        ERR_clear_error();
+        d.certificate = PEM_read_X509(f, NULL, no_password, NULL);
+        if (!d.certificate) {
+            if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+                status = status_fail(ERR_INPUT, "%s: certificate %d of the chain cannot be read; expected PEM",
+                                     certificate_file, number);
+            break;
+        }
+        status = check_dated(&d, soon);
+        X509_free(d.certificate);
+    }
+    ERR_clear_error();
+    fclose(f);
+    if (failed(status)) {
+        free(*soon);
+        *soon = NULL;
+    }
     return status;
 }
 

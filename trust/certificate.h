@@ -22,8 +22,10 @@ enum { TRUST_SEAL_SECONDS = 10 };
 Status trust_seal_by_command(const char *command, const void *data, size_t bytes, char **seal);
 /* ERR_INPUT: no certificate in PEM is in the file. */
 Status trust_check_certificate(const char *certificate_file);
-/* The same, and ERR_INPUT: the file's first certificate, which signs, is not valid yet or has expired; the message says the date. */
-Status trust_check_dates(const char *certificate_file);
+/* The same, and each certificate of the file's chain has a say. ERR_INPUT: one is not valid yet, has expired or cannot be read; the message says
+ * which and the date. *soon: the first one that expires within TRUST_SOON_DAYS, said with its date and what to do: free() it. Else NULL. */
+enum { TRUST_SOON_DAYS = 30 };
+Status trust_check_dates(const char *certificate_file, char **soon);
 /* By the first certificate of the file. ERR_INPUT: no certificate, or the signature is not of these bytes. */
 Status trust_check_seal(const char *certificate_file, const void *data, size_t bytes, const char *seal);
 

@@ -102,16 +102,26 @@ static void check_file(CampaignLoad *l, const char *key, const char *file)
     free(path);
 }
 
+/* Of the whole chain. A clip that nobody can sign fails when it is finished: that is said before. */
+static bool check_dates(CampaignLoad *l)
+{
+    char *certificate = find_file(l, l->file.certificate), *soon = NULL;
+    const Place place = campaign_place(l, "credentials.certificate");
+    Status status = certificate ? trust_check_dates(certificate, &soon) : status_ok();
+    if (failed(status)) faults_add(l->faults, place, "%s", status.message);
+    if (soon) faults_warn(l->faults, place, "", "%s", soon);
+    free(soon);
+    free(certificate);
+    return !failed(status);
+}
+
 /* A key of another certificate signs, and no reader takes what it has signed. */
 static void check_fits(CampaignLoad *l)
 {
     static const char probe[] = "reelwright check";
     char *certificate = find_file(l, l->file.certificate), *key = find_file(l, l->file.signing_key), *seal = NULL;
-    Status status = certificate && key ? trust_check_dates(certificate) : status_ok();
-    if (failed(status)) {
-        faults_add(l->faults, campaign_place(l, "credentials.certificate"), "%s", status.message);
-    } else if (certificate && key) {
-        status = trust_seal(key, probe, sizeof probe, &seal);
+    if (certificate && key) {
+        Status status = trust_seal(key, probe, sizeof probe, &seal);
         const bool sealed = !failed(status);
         if (sealed) status = trust_check_seal(certificate, probe, sizeof probe, seal);
         if (failed(status))
@@ -136,7 +146,7 @@ void campaign_check_proofs(CampaignLoad *l)
                    "there is a credentials.key, too; expected one of them");
     if (f->certificate) check_file(l, "credentials.certificate", f->certificate);
     if (f->signing_key) check_file(l, "credentials.key", f->signing_key);
-    if (f->certificate && f->signing_key) check_fits(l);
+    if (f->certificate && check_dates(l) && f->signing_key) check_fits(l);
 }
 
 /* Of an adapter that the campaign names, by its file's name; false: none is called so. */

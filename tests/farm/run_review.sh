@@ -112,6 +112,8 @@ for still in still.png still.jpg; do # one picture of it, in a format of stills
   ffmpeg -v error -y -ss 0.5 -i out-show/delivery/clips/k3.mp4 -frames:v 1 -q:v 2 $still
   [ "$(look $still clip)" = k3 ] && [ "$(look $still altered)" = true ] || fail "a picture of k3: $("$PROGRAM" verify $still --campaign out-show --json)"
 done
+ffmpeg -v error -y -i out-show/delivery/clips/k3.png -q:v 4 thumbnail.jpg # its thumbnail, from somebody's page
+[ "$(look thumbnail.jpg clip)" = k3 ] && [ "$(look thumbnail.jpg watermark.found)" = true ] || fail "k3's thumbnail: $("$PROGRAM" verify thumbnail.jpg --campaign out-show --json)"
 ffmpeg -v error -y -f lavfi -i testsrc2=s=320x240:r=10 -t 1 -c:v libx264 strange.mp4
 [ "$(look strange.mp4 clip)" = null ] && [ "$(look strange.mp4 altered)" = null ] || fail "a stranger's file is called ours"
 if [ $credentials = yes ]; then

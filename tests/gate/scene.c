@@ -284,7 +284,7 @@ Status scene_read(const char *path, int width, int height, int most, Scene *out)
 {
     Reading r = {.most = most};
     FilmInfo info;
-    TRY(film_read(path, (FilmSink){&r, take, NULL}, &info));
+    TRY(film_read_any(path, (FilmSink){&r, take, NULL}, &info));
     r.scene.count = r.came;
     r.scene.fps = (int)lround(info.fps);
     *out = r.scene;

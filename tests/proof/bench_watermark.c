@@ -1,10 +1,10 @@
 /* bench_watermark.c - does the watermark stay, and is it seen: marked clips through attacks, unmarked ones and wrong keys against chance. Writes the
  * tables of WATERMARK.md.
  *
- *   bench_watermark CLIPS_FOLDER [--clips N] [--first I] [--size WxH]... [--pictures N] [--trials N] [--keys N] [--counts FILE] [--table FILE]
+ *   bench_watermark CLIPS_FOLDER [--clips N] [--first I] [--still poster|png|gif] [--size WxH]... [--pictures N] [--from N] [--trials N] [--keys N] [--counts FILE] [--table FILE]
  *
- * CLIPS_FOLDER has pocket-0.mp4, pocket-1.mp4 ...; every second clip is one of these, enlarged, and the others are drawn. The sizes take turns. A long run
- * goes in pieces: --counts adds to what FILE holds, a line for each clip and attack. Fails when an attack that shall be survived loses the mark in more than 5 % of the clips, when PSNR is below 42 dB, or when anything is
+ * CLIPS_FOLDER has pocket-0.mp4, pocket-1.mp4 ...; every second clip is one of these, enlarged, and the others are drawn. The sizes take turns.
+ * --still marks one picture of each (of a GIF: every eighth), and makes that file. A long run goes in pieces: --counts adds to what FILE holds, a line for each clip and attack. Fails when an attack that shall be survived loses the mark in more than 5 % of the clips, when PSNR is below 42 dB, or when anything is
  * found where nothing is. */
 #include <math.h>
 #include <stdio.h>
@@ -12,18 +12,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <libswscale/swscale.h>
+
 #include "common/file.h"
 #include "common/moment.h"
 #include "common/options.h"
 #include "common/order.h"
 #include "tests/gate/scene.h"
 #include "tests/proof/watermark_attacks.h"
+#include "worker/finish/gif.h"
+#include "worker/finish/poster.h"
+#include "worker/finish/stills.h"
+#include "worker/pictures/pixels.h"
 #include "worker/proof/watermark.h"
 
 typedef struct {
-    int clips, first, pictures, trials, found_nothing, tried_nothing;
+    int clips, first, pictures, from, trials, found_nothing, tried_nothing;
     OptionTexts size;
-    const char *folder, *table, *counts;
+    const char *folder, *table, *counts, *still;
+    const Attack *attack; /* of clips or of stills */
+    int attacks;
     double embed_s, embedded_pictures, read_s, read_pictures;
     FILE *to;                 /* a line for each clip and attack */
     double highest_z, places; /* of what is not there */
@@ -91,6 +99,36 @@ static double ssim(const Scene *a, const Scene *b)
     return total / count;
 }
 
+static Status still_frame(const Scene *s, int picture, AVFrame **out)
+{
+    TRY(pixels_frame(s->width, s->height, AV_PIX_FMT_RGB24, out));
+    struct SwsContext *c = sws_getContext(s->width, s->height, AV_PIX_FMT_YUV420P, s->width, s->height,
+                                          AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND, NULL, NULL, NULL);
+    if (!c) return status_fail(ERR_NODE, "out of memory");
+    const uint8_t *plane[3];
+    int stride[3];
+    for (int i = 0; i < 3; i++) {
+        plane[i] = scene_plane(s, picture, i);
+        stride[i] = scene_plane_width(s, i);
+    }
+    const int *bt709 = sws_getCoefficients(SWS_CS_ITU709);
+    sws_setColorspaceDetails(c, bt709, 0, bt709, 1, 0, 1 << 16, 1 << 16);
+    sws_scale(c, plane, stride, 0, s->height, (*out)->data, (*out)->linesize);
+    sws_freeContext(c);
+    return status_ok();
+}
+
+/* BT.709, of full range. */
+static void take_luma(const AVFrame *f, Scene *to, int picture)
+{
+    for (int y = 0; y < f->height; y++)
+        for (int x = 0; x < f->width; x++) {
+            const uint8_t *p = f->data[0] + (ptrdiff_t)y * f->linesize[0] + 3 * (ptrdiff_t)x;
+            scene_plane(to, picture, 0)[y * f->width + x] =
+                (uint8_t)lround(0.2126 * p[0] + 0.7152 * p[1] + 0.0722 * p[2]);
+        }
+}
+
 static WatermarkReading read_scene(Bench *b, const Scene *s, const uint8_t *with)
 {
     WatermarkReader *r = watermark_reader_new(with);
@@ -121,6 +159,42 @@ static Status mark(Bench *b, Scene *s, uint64_t payload, double *db, double *sim
     *similar = ssim(&plain, s);
     scene_free(&plain);
     return scene_recode(s, 18, "veryfast");
+}
+
+/* One picture as finishing makes it: a poster, a thumbnail or a GIF, through its file. */
+static Status mark_still(Bench *b, Scene *s, uint64_t payload, double *db, double *similar)
+{
+    enum { EVERY = 8 };
+    Watermark *w;
+    AVFrame *frame[16] = {NULL};
+    char name[] = "watermark-still-XXXXXX";
+    const bool gif = strcmp(b->still, "gif") == 0;
+    const int count = gif ? (s->count + EVERY - 1) / EVERY : 1;
+    Scene before = scene_new(s->width, s->height, s->fps, count), after = scene_copy(&before);
+    TRY(watermark_new(key, payload, s->width, s->height, &w));
+    for (int i = 0; i < count; i++) {
+        TRY(still_frame(s, gif ? i * EVERY : s->count / 2, &frame[i]));
+        take_luma(frame[i], &before, i);
+        watermark_embed_rgb(w, frame[i]->data[0], frame[i]->linesize[0]);
+        take_luma(frame[i], &after, i);
+    }
+    watermark_free(&w);
+    *db = psnr(&before, &after);
+    *similar = ssim(&before, &after);
+    const int file = mkstemp(name);
+    if (file < 0) return status_errno(ERR_NODE, "%s", name);
+    close(file);
+    int64_t bytes;
+    Status status = gif                               ? gif_write(name, frame, count, s->fps / EVERY, 0, &bytes)
+                    : strcmp(b->still, "poster") == 0 ? poster_write(name, frame[0])
+                                                      : stills_write_png(frame[0], name);
+    scene_free(s);
+    if (!failed(status)) status = scene_read(name, 0, 0, count, s);
+    unlink(name);
+    for (int i = 0; i < count; i++) av_frame_free(&frame[i]);
+    scene_free(&before);
+    scene_free(&after);
+    return status;
 }
 
 static void look_for_nothing(Bench *b, const Scene *s)
@@ -183,7 +257,7 @@ typedef struct {
     int count, room;
 } Readings;
 
-static Status read_counts(const char *path, Readings *all)
+static Status read_counts(const char *path, int most, Readings *all)
 {
     char line[256];
     FILE *f = fopen(path, "r");
@@ -192,7 +266,7 @@ static Status read_counts(const char *path, Readings *all)
         Reading r;
         if (sscanf(line, "%d %dx%d %d %d %lf %lg %lf %lf", &r.clip, &r.width, &r.height, &r.attack, &r.found, &r.z,
                    &r.p_value, &r.psnr, &r.ssim) != 9 ||
-            r.attack < 0 || r.attack >= watermark_attacks)
+            r.attack < 0 || r.attack >= most)
             break;
         if (all->count == all->room) {
             all->room = 2 * all->room + 64;
@@ -227,7 +301,7 @@ static double median(double *value, int count)
     return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
 }
 
-static bool write_attack(const Readings *all, int which, double *value, FILE *to)
+static bool write_attack(const Bench *b, const Readings *all, int which, double *value, FILE *to)
 {
     int n = 0, found = 0;
     double worst_p = 0;
@@ -240,9 +314,9 @@ static bool write_attack(const Readings *all, int which, double *value, FILE *to
     }
     if (!n) return true;
     const double middle = median(value, n);
-    fprintf(to, "| %s | %d of %d | %.1f %% | %.1f, %.1f | %.0e | %s |\n", watermark_attack[which].name, found, n,
-            100 * bound(found, n), value[0], middle, worst_p, watermark_attack[which].survives ? "yes" : "no promise");
-    return !watermark_attack[which].survives || found >= 0.95 * n;
+    fprintf(to, "| %s | %d of %d | %.1f %% | %.1f, %.1f | %.0e | %s |\n", b->attack[which].name, found, n,
+            100 * bound(found, n), value[0], middle, worst_p, b->attack[which].survives ? "yes" : "no promise");
+    return !b->attack[which].survives || found >= 0.95 * n;
 }
 
 static bool write_quality(const Readings *all, double *value, FILE *to)
@@ -254,7 +328,7 @@ static bool write_quality(const Readings *all, double *value, FILE *to)
             value[n++] = all->reading[i].psnr;
             least_ssim = fmin(least_ssim, all->reading[i].ssim);
         }
-    if (!n) return false;
+    if (!n) return true; /* --from: not looked at */
     const double middle = median(value, n);
     least_psnr = value[0];
     for (int i = 0; i < all->count; i++)
@@ -288,7 +362,7 @@ static bool write_table(const Bench *b, const Readings *all, FILE *to)
     fprintf(to, "| after | read back | at least (95 %%) | pilot, least and median (sigma) | worst p | shall "
                 "|\n|---|---|---|---|---|---|\n");
     bool fine = true;
-    for (int k = 0; k < watermark_attacks; k++) fine = write_attack(all, k, value, to) && fine;
+    for (int k = 0; k < b->attacks; k++) fine = write_attack(b, all, k, value, to) && fine;
     fine = write_quality(all, value, to) && fine;
     fine = write_chance(b, to) && fine;
     if (b->embedded_pictures > 0)
@@ -300,16 +374,17 @@ static bool write_table(const Bench *b, const Readings *all, FILE *to)
 
 static Status attack_clip(Bench *b, int i, const Scene *marked, uint64_t payload, double db, double similar)
 {
-    for (int k = 0; k < watermark_attacks; k++) {
-        if (b->promised && !watermark_attack[k].survives) continue;
+    for (int k = b->from; k < b->attacks; k++) {
+        const Attack *a = &b->attack[k];
+        if (b->promised && !a->survives) continue;
         Scene hit = scene_copy(marked);
-        TRY(watermark_attack[k].attack(&hit));
+        TRY(a->attack(&hit));
         const WatermarkReading r = read_scene(b, &hit, key);
         const bool found = r.found && r.payload == payload;
-        if (r.found && !found) printf("WRONG payload: clip %d, %s\n", i, watermark_attack[k].name);
-        if (!found && watermark_attack[k].survives)
+        if (r.found && !found) printf("WRONG payload: clip %d, %s\n", i, a->name);
+        if (!found && a->survives)
             printf("lost: clip %d, %dx%d, %s: z %.2f, grid %d scale %.4f at %.1f,%.1f, %d bits right\n", i,
-                   marked->width, marked->height, watermark_attack[k].name, r.z, r.cells, r.scale, r.x, r.y,
+                   marked->width, marked->height, a->name, r.z, r.cells, r.scale, r.x, r.y,
                    64 - __builtin_popcountll(r.payload ^ payload));
         fprintf(b->to, "%d %dx%d %d %d %.3f %.3g %.4f %.5f\n", i, marked->width, marked->height, k, found, r.z,
                 r.p_value, db, similar);
@@ -329,7 +404,7 @@ static Status run_clip(Bench *b, int i)
     TRY(load(b, i, &s));
     look_for_nothing(b, &s);
     if (b->keys) try_keys(b, &s, 0x9e3779b97f4a7c15u + (uint64_t)i);
-    Status status = mark(b, &s, payload, &db, &similar);
+    Status status = b->still ? mark_still(b, &s, payload, &db, &similar) : mark(b, &s, payload, &db, &similar);
     if (!failed(status)) status = attack_clip(b, i, &s, payload, db, similar);
     scene_free(&s);
     return status;
@@ -347,7 +422,7 @@ static Status run(Bench *b)
     Status status = status_ok();
     for (int i = b->first; i < b->first + b->clips && !failed(status); i++) status = run_clip(b, i);
     fclose(b->to);
-    if (!failed(status)) status = read_counts(counts, &all);
+    if (!failed(status)) status = read_counts(counts, b->attacks, &all);
     if (!b->counts) unlink(scratch);
     if (!failed(status)) fine = write_table(b, &all, stdout);
     FILE *f = b->table && !failed(status) ? fopen(b->table, "w") : NULL;
@@ -371,6 +446,8 @@ int main(int argc, char **argv)
         {"size", OPTION_TEXTS, &b.size, .value = "WxH", .help = "of the clips, in turn (540x960)"},
         {"pictures", OPTION_INT, &b.pictures, .value = "N", .min = 8, .max = 1000, .help = "of each clip (24)"},
         {"promised", OPTION_FLAG, &b.promised, .help = "only the attacks that shall be survived"},
+        {"still", OPTION_TEXT, &b.still, .value = "KIND", .help = "poster, png or gif: one picture of each clip"},
+        {"from", OPTION_INT, &b.from, .value = "N", .min = 0, .max = 100, .help = "the first attack to try (0: all)"},
         {"trials", OPTION_INT, &b.trials, .value = "N", .min = 0, .max = 1000000,
          .help = "keys of others, on each clip (1)"},
         {"keys", OPTION_INT, &b.keys, .value = "N", .min = 0, .max = 10000000,
@@ -389,6 +466,10 @@ int main(int argc, char **argv)
     Status status = options_read(&usage, argc, argv, &first);
     if (!failed(status) && first > 0) {
         b.folder = argv[first];
+        b.attack = b.still ? watermark_still_attack : watermark_attack;
+        b.attacks = !b.still                      ? watermark_attacks
+                    : strcmp(b.still, "gif") == 0 ? 1 /* the others are done to one picture */
+                                                  : watermark_still_attacks;
         if (!b.size.count) b.size.text[b.size.count++] = "540x960";
         status = run(&b);
     }

@@ -26,7 +26,7 @@ extendedKeyUsage = critical,emailProtection
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid:always
 END
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout root.key -out root.pem -days 10 -subj "/O=Tests/CN=root" 2>&1
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout root.key -out root.pem -days 3650 -subj "/O=Tests/CN=root" 2>&1
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout signer.pem -out request.pem -subj "/O=Tests/CN=farm" 2>&1
 openssl ca -batch -notext -config ca.cnf -extensions signer -in request.pem -cert root.pem -keyfile root.key -startdate "$(date_of "$2")" -enddate "$(date_of "$3")" -out chain.pem 2>&1
 cat root.pem >>chain.pem

@@ -17,13 +17,16 @@
 #include "tests/gate/scene.h"
 #include "trust/certificate.h"
 #include "worker/finish/encode.h"
+#include "worker/finish/stills.h"
+#include "worker/pictures/pixels.h"
 #include "worker/proof/c2pa_library.h"
 #include "worker/proof/credentials.h"
 #include "worker/proof/prove.h"
 #include "worker/proof/verify.h"
 
 enum { WIDTH = 288, HEIGHT = 512, FRAMES = 16, FPS = 24 };
-static char folder[] = "prove.XXXXXX", *video, *secret, *still; /* still: NULL, or a file that is signed as one */
+static char folder[] = "prove.XXXXXX", *video, *secret, *thumbnail,
+            *still; /* still: NULL, or a file that is signed as one */
 
 static int make_folder(void **state)
 {
@@ -31,12 +34,13 @@ static int make_folder(void **state)
     if (!mkdtemp(folder)) return -1;
     video = path_join(folder, "c-1.mp4");
     secret = path_join(folder, "watermark.key");
+    thumbnail = path_join(folder, "c-1.png");
     return failed(trust_make_certificates(folder, "Tests"));
 }
 
 static int remove_folder(void **state)
 {
-    static const char *const name[] = {"c-1.mp4", "watermark.key", "chain.pem", "signer.pem", "root.pem"};
+    static const char *const name[] = {"c-1.mp4", "c-1.png", "watermark.key", "chain.pem", "signer.pem", "root.pem"};
     (void)state;
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
         char *path = path_join(folder, name[i]);
@@ -45,6 +49,7 @@ static int remove_folder(void **state)
     }
     free(video);
     free(secret);
+    free(thumbnail);
     return rmdir(folder);
 }
 
@@ -53,6 +58,19 @@ static Status each_picture(void *self, AVFrame *f, int64_t number)
     (void)number;
     const ProvePicture p = {0, f->data, f->linesize, f->width, f->height, FPS};
     return prove_picture(self, &p);
+}
+
+static void make_thumbnail(Prove *p, const float *rgb)
+{
+    AVFrame *f;
+    Pixels *pixels;
+    assert_string_equal(pixels_frame(WIDTH, HEIGHT, AV_PIX_FMT_RGB24, &f).message, "");
+    assert_string_equal(pixels_open(WIDTH, HEIGHT, WIDTH, HEIGHT, AV_PIX_FMT_RGB24, &pixels).message, "");
+    assert_string_equal(pixels_convert(pixels, rgb, f, 0, 0).message, "");
+    prove_still(p, PROVE_THUMBNAIL, f->data[0], f->linesize[0], f->width, f->height);
+    assert_string_equal(stills_write_png(f, thumbnail).message, "");
+    pixels_close(&pixels);
+    av_frame_free(&f);
 }
 
 /* A clip as finishing makes it; black from one frame to another. */
@@ -82,7 +100,9 @@ static Status make(const json_t *keys, int black_from, int black_to, json_t *doc
         assert_string_equal(encode_put(e, rgb, 1, HEIGHT, WIDTH).message, "");
     }
     assert_string_equal(encode_end(&e).message, "");
-    status = prove_end(&p, &video, 1, &still, still != NULL, document);
+    make_thumbnail(p, rgb);
+    const ProveFiles files = {.path = {[0] = video, [1] = still, [PROVE_THUMBNAIL] = thumbnail}, .is_video = {true}};
+    status = prove_end(&p, &files, document);
     assert_null(p);
     scene_free(&s);
     free(rgb);
@@ -194,6 +214,10 @@ static void marks_and_recognises(void **state)
     const json_t *mark = json_array_get(json_object_get(document, "watermarks"), 0);
     assert_true(json_is_true(json_object_get(mark, "found")));
     assert_true(json_real_value(json_object_get(mark, "bit_accuracy")) == 1);
+    mark = json_array_get(json_object_get(document, "watermarks"), 1);
+    assert_string_equal(json_string_value(json_object_get(mark, "file")), "c-1.png");
+    assert_true(json_is_true(json_object_get(mark, "found")) &&
+                json_number_value(json_object_get(mark, "p_value")) < 1e-15);
     const char *iscc = json_string_value(json_object_get(document, "iscc"));
     assert_non_null(iscc);
     json_t *clips = json_pack("[{s:s, s:s, s:s}, {s:s, s:s}]", "clip", "c-1", "campaign", "tests", "iscc", iscc, "clip",
@@ -204,6 +228,10 @@ static void marks_and_recognises(void **state)
     assert_true(json_is_true(json_object_get(found, "altered"))); /* its bytes are not in the record */
     assert_true(json_is_true(json_object_get(json_object_get(found, "watermark"), "found")));
     assert_true(json_integer_value(json_object_get(json_object_get(found, "fingerprint"), "distance")) < 20);
+    json_decref(found);
+    assert_string_equal(verify_file(thumbnail, &o, &found).message, ""); /* by its mark alone: it has no looks */
+    assert_string_equal(json_string_value(json_object_get(found, "clip")), "c-1");
+    assert_true(json_is_true(json_object_get(json_object_get(found, "watermark"), "found")));
     json_decref(found);
     /* a stranger's */
     assert_string_equal(verify_file(SOURCE_DIR "/tests/gate/clips/pocket-2.mp4", &o, &found).message, "");
@@ -246,6 +274,7 @@ static void signs_last(void **state)
     assert_true(says(video, "c2pa.watermarked.bound") && says(video, "com.reelwright.watermark.1") &&
                 says(video, "io.iscc.v0"));
     assert_true(says(still, "c2pa.created") && !says(still, "watermark") && !says(still, "iscc")); /* it has no mark */
+    assert_true(says(thumbnail, "com.reelwright.watermark.1") && !says(thumbnail, "iscc"));
     remove(still);
     free(still);
     still = NULL;

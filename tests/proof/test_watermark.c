@@ -90,6 +90,61 @@ static void is_read_back(void **state)
     }
 }
 
+/* One picture in three colours: they keep their differences, and the mark is found in their luma. */
+static void marks_a_still(void **state)
+{
+    (void)state;
+    enum { WIDTH = 288, HEIGHT = 512, STRIDE = 3 * WIDTH + 8 };
+    static uint8_t rgb[HEIGHT * STRIDE], before[HEIGHT * STRIDE];
+    const uint64_t payload = watermark_payload("tests", "still");
+    Scene drawn = scene_draw(1, 8, WIDTH, HEIGHT, 24, 1), seen = scene_new(WIDTH, HEIGHT, 24, 1);
+    Watermark *w;
+    WatermarkReading r;
+    double squares = 0;
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++)
+            for (int c = 0; c < 3; c++)
+                rgb[y * STRIDE + 3 * x + c] = (uint8_t)(scene_plane(&drawn, 0, 0)[y * WIDTH + x] / 2 + 40 * c);
+    memcpy(before, rgb, sizeof rgb);
+    assert_string_equal(watermark_new(key, payload, WIDTH, HEIGHT, &w).message, "");
+    watermark_embed_rgb(w, rgb, STRIDE);
+    watermark_free(&w);
+    for (int y = 0; y < HEIGHT; y++) {
+        assert_memory_equal(rgb + y * STRIDE + 3 * WIDTH, before + y * STRIDE + 3 * WIDTH, STRIDE - 3 * WIDTH);
+        for (int x = 0; x < WIDTH; x++) {
+            const uint8_t *p = rgb + y * STRIDE + 3 * x, *q = before + y * STRIDE + 3 * x;
+            assert_true(p[1] - p[0] == q[1] - q[0] && p[2] - p[1] == q[2] - q[1]);
+            squares += (p[1] - q[1]) * (p[1] - q[1]);
+            scene_plane(&seen, 0, 0)[y * WIDTH + x] = p[1];
+        }
+    }
+    assert_true(squares / (WIDTH * HEIGHT) > 0.5 && squares / (WIDTH * HEIGHT) < 4.1); /* 42 dB: 4.1 */
+    look(&seen, key, NULL, &r);
+    assert_true(r.found && r.payload == payload && r.p_value < 1e-15);
+    scene_free(&seen);
+    scene_free(&drawn);
+}
+
+/* What does not move stays in the sum of all pictures, strong here and weak there: the weak parts must count more. */
+static void weighs_its_parts(void **state)
+{
+    (void)state;
+    const uint64_t payload = watermark_payload("tests", "parts");
+    Scene s = scene_draw(1, 5, 288, 512, 24, 1);
+    unsigned random = 11;
+    Watermark *w;
+    WatermarkReading r;
+    for (int i = 0; i < 288 * 512; i++) scene_plane(&s, 0, 0)[i] = 120;
+    assert_string_equal(watermark_new(key, payload, 288, 512, &w).message, "");
+    watermark_embed(w, scene_plane(&s, 0, 0), 288);
+    watermark_free(&w);
+    for (int i = 0; i < 288 * 300; i++) /* the upper part is lost in noise */
+        scene_plane(&s, 0, 0)[i] = (uint8_t)(90 + scene_random(&random) % 60);
+    look(&s, key, &payload, &r);
+    assert_true(r.found);
+    scene_free(&s);
+}
+
 static void is_not_found_without_the_key_or_the_mark(void **state)
 {
     (void)state;
@@ -133,6 +188,8 @@ int main(void)
         cmocka_unit_test(gives_every_clip_its_payload),
         cmocka_unit_test(corrects_bits),
         cmocka_unit_test(is_read_back),
+        cmocka_unit_test(marks_a_still),
+        cmocka_unit_test(weighs_its_parts),
         cmocka_unit_test(is_not_found_without_the_key_or_the_mark),
         cmocka_unit_test(is_too_large_for_small_pictures),
         cmocka_unit_test(reads_any_size),

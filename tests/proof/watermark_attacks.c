@@ -1,7 +1,11 @@
 #include "watermark_attacks.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <jpeglib.h>
 
 static void crop(Scene *s, double x0, double y0, double share_x, double share_y)
 {
@@ -130,3 +134,96 @@ const Attack watermark_attack[] = {
     {"mirrored", mirrored, false},
 };
 const int watermark_attacks = (int)(sizeof watermark_attack / sizeof *watermark_attack);
+
+/* ---- one picture ------------------------------------------------------------------------------------------------------------------- */
+
+/* Luma alone, as JPEG has it: of full range. */
+static void pack(const Scene *s, int quality, unsigned char **data, unsigned long *bytes)
+{
+    struct jpeg_compress_struct c;
+    struct jpeg_error_mgr e;
+    JSAMPROW row = malloc((size_t)s->width);
+    if (!row) abort();
+    c.err = jpeg_std_error(&e);
+    jpeg_create_compress(&c);
+    jpeg_mem_dest(&c, data, bytes);
+    c.image_width = (unsigned)s->width;
+    c.image_height = (unsigned)s->height;
+    c.input_components = 1;
+    c.in_color_space = JCS_GRAYSCALE;
+    jpeg_set_defaults(&c);
+    jpeg_set_quality(&c, quality, TRUE);
+    jpeg_start_compress(&c, TRUE);
+    while (c.next_scanline < c.image_height) {
+        const uint8_t *from = scene_plane(s, 0, 0) + (ptrdiff_t)c.next_scanline * s->width;
+        for (int x = 0; x < s->width; x++) {
+            const int v = ((from[x] - 16) * 255 + 109) / 219;
+            row[x] = (JSAMPLE)(v < 0 ? 0 : v > 255 ? 255 : v);
+        }
+        jpeg_write_scanlines(&c, &row, 1);
+    }
+    jpeg_finish_compress(&c);
+    jpeg_destroy_compress(&c);
+    free(row);
+}
+
+static Status through_jpeg(Scene *s, int quality)
+{
+    unsigned char *data = NULL;
+    unsigned long bytes = 0;
+    struct jpeg_decompress_struct d;
+    struct jpeg_error_mgr e;
+    pack(s, quality, &data, &bytes);
+    d.err = jpeg_std_error(&e);
+    jpeg_create_decompress(&d);
+    jpeg_mem_src(&d, data, bytes);
+    jpeg_read_header(&d, TRUE);
+    jpeg_start_decompress(&d);
+    while (d.output_scanline < d.output_height) {
+        JSAMPROW row = scene_plane(s, 0, 0) + (ptrdiff_t)d.output_scanline * s->width;
+        jpeg_read_scanlines(&d, &row, 1);
+        for (int x = 0; x < s->width; x++) row[x] = (uint8_t)(16 + (row[x] * 219 + 127) / 255);
+    }
+    jpeg_finish_decompress(&d);
+    jpeg_destroy_decompress(&d);
+    free(data);
+    return status_ok();
+}
+
+static Status jpeg85(Scene *s) { return through_jpeg(s, 85); }
+static Status jpeg75(Scene *s) { return through_jpeg(s, 75); }
+static Status jpeg50(Scene *s) { return through_jpeg(s, 50); }
+static Status half_jpeg(Scene *s)
+{
+    resize(s, s->width / 2, s->height / 2);
+    return through_jpeg(s, 85);
+}
+static Status cropped_jpeg(Scene *s)
+{
+    crop(s, 0.3, 0.6, 0.9, 0.9);
+    return through_jpeg(s, 85);
+}
+static Status cropped_back_jpeg(Scene *s)
+{
+    const int w = s->width, h = s->height;
+    crop(s, 0.5, 0.5, 0.9, 0.9);
+    resize(s, w, h);
+    return through_jpeg(s, 85);
+}
+static Status half_jpeg75(Scene *s)
+{
+    resize(s, s->width / 2, s->height / 2);
+    return through_jpeg(s, 75);
+}
+
+const Attack watermark_still_attack[] = {
+    {"as delivered", delivered, true},
+    {"JPEG of quality 85", jpeg85, true},
+    {"JPEG of quality 75", jpeg75, true},
+    {"half size, JPEG 85", half_jpeg, true},
+    {"10 % cropped off, JPEG 85", cropped_jpeg, true},
+    {"10 % cropped off and enlarged again, JPEG 85", cropped_back_jpeg, true},
+    {"JPEG of quality 50", jpeg50, false},
+    {"half size, JPEG 75", half_jpeg75, false},
+};
+const int watermark_still_attacks = (int)(sizeof watermark_still_attack / sizeof *watermark_still_attack);

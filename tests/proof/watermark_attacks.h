@@ -11,7 +11,7 @@ typedef struct {
     Status (*attack)(Scene *s); /* changes it; s may get another size and another number of pictures */
     bool survives;              /* shall */
 } Attack;
-extern const Attack watermark_attack[];
-extern const int watermark_attacks;
+extern const Attack watermark_attack[], watermark_still_attack[]; /* of clips; of one picture */
+extern const int watermark_attacks, watermark_still_attacks;
 
 #endif

@@ -112,18 +112,42 @@ static void make_dated(const char *dates)
 }
 
 /* What `check` says of a campaign that signs with the keys of keys.dir. */
-static Status check_campaign(void)
+static Status check_signed_by(const char *signs, Warnings *warnings)
 {
-    static const char text[] = "campaign: test\nmodel: " SOURCE_DIR "/tests/parity/fixtures/t2v-0/model\n"
-                               "customers: certificate.csv\nprompt: x\n"
-                               "credentials: {certificate: keys.dir/chain.pem, key: keys.dir/signer.pem}\n";
+    char *text = text_format("campaign: test\nmodel: " SOURCE_DIR "/tests/parity/fixtures/t2v-0/model\n"
+                             "customers: certificate.csv\nprompt: x\n"
+                             "credentials: {certificate: keys.dir/chain.pem, %s}\n",
+                             signs);
     Campaign *c = NULL;
-    assert_int_equal(file_replace("certificate.yaml", text, sizeof text - 1).err, OK);
+    assert_int_equal(file_replace("certificate.yaml", text, strlen(text)).err, OK);
     assert_int_equal(file_replace("certificate.csv", "id\n1\n", 5).err, OK);
+    free(text);
     const Status status = campaign_load("certificate.yaml", &c);
+    *warnings = (Warnings){0};
+    if (c) {
+        *warnings = c->warnings;
+        c->warnings = (Warnings){0};
+    }
     campaign_free(&c);
     remove("certificate.yaml");
     remove("certificate.csv");
+    return status;
+}
+
+static const char *warned_of_certificate(const Warnings *w)
+{
+    for (int i = 0; i < w->count; i++)
+        if (strcmp(w->warning[i].field, "credentials.certificate") == 0) return w->warning[i].message;
+    return NULL;
+}
+
+/* That there is nothing to warn of, too. */
+static Status check_campaign(void)
+{
+    Warnings warnings;
+    const Status status = check_signed_by("key: keys.dir/signer.pem", &warnings);
+    assert_null(warned_of_certificate(&warnings));
+    warnings_clear(&warnings);
     return status;
 }
 
@@ -131,11 +155,13 @@ static Status check_campaign(void)
 static void dates_are_checked_before_anything_starts(void **state)
 {
     (void)state;
-    make_dated("-3600 3600");
-    assert_string_equal(trust_check_dates("keys.dir/chain.pem").message, "");
+    char *soon;
+    make_dated("-3600 3456000"); /* 40 days */
+    assert_string_equal(trust_check_dates("keys.dir/chain.pem", &soon).message, "");
+    assert_null(soon);
     assert_string_equal(check_campaign().message, "");
     make_dated("-3600 -60");
-    assert_int_equal(trust_check_dates("keys.dir/chain.pem").err, ERR_INPUT);
+    assert_int_equal(trust_check_dates("keys.dir/chain.pem", &soon).err, ERR_INPUT);
     Status status = check_campaign();
     says(status.message, "certificate.yaml:5: field credentials.certificate: ");
     says(status.message, "chain.pem: the certificate has expired at 2");
@@ -143,7 +169,51 @@ static void dates_are_checked_before_anything_starts(void **state)
     status = check_campaign();
     says(status.message, "chain.pem: the certificate is not valid before 2");
     says(status.message, " UTC; expected one that is valid now");
-    assert_int_equal(trust_check_dates("keys.dir/signer.pem").err, ERR_INPUT);
+    assert_int_equal(trust_check_dates("keys.dir/signer.pem", &soon).err, ERR_INPUT);
+    free(told("rm -rf keys.dir"));
+}
+
+/* Before it is too late; whoever signs. */
+static void a_certificate_that_ends_soon_is_a_warning(void **state)
+{
+    static const char *const signs[] = {"key: keys.dir/signer.pem", "signer: \"false\""};
+    (void)state;
+    make_dated("-3600 864000"); /* ten days */
+    for (int i = 0; i < 2; i++) {
+        Warnings w;
+        assert_string_equal(check_signed_by(signs[i], &w).message, "");
+        const char *said = warned_of_certificate(&w);
+        assert_non_null(said);
+        says(said, "chain.pem: the certificate expires at 2");
+        says(said, "get a new one before that");
+        warnings_clear(&w);
+    }
+    make_dated("-3600 -60"); /* a command signs with it: nothing else would say it */
+    Warnings w;
+    Status status = check_signed_by(signs[1], &w);
+    says(status.message, "chain.pem: the certificate has expired at 2");
+    warnings_clear(&w);
+    free(told("rm -rf keys.dir"));
+}
+
+/* Every certificate of the chain must be valid, not the first alone. */
+static void the_whole_chain_is_checked(void **state)
+{
+    char *soon;
+    (void)state;
+    make_dated("-3600 -60");
+    free(told("cp keys.dir/chain.pem old.pem"));
+    make_dated("-3600 3456000");
+    free(told("cat old.pem >> keys.dir/chain.pem"));
+    Status status = trust_check_dates("keys.dir/chain.pem", &soon);
+    assert_int_equal(status.err, ERR_INPUT);
+    says(status.message, "chain.pem: certificate 3 of the chain (farm) has expired at 2");
+    make_dated("-3600 3456000");
+    free(told("printf -- '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n' >> keys.dir/chain.pem"));
+    says(trust_check_dates("keys.dir/chain.pem", &soon).message,
+         "chain.pem: certificate 3 of the chain cannot be read");
+    assert_null(soon);
+    remove("old.pem");
     free(told("rm -rf keys.dir"));
 }
 
@@ -174,6 +244,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_chain_is_of_the_profile),
                                        cmocka_unit_test(seals_are_of_both_forms),
                                        cmocka_unit_test(dates_are_checked_before_anything_starts),
+                                       cmocka_unit_test(a_certificate_that_ends_soon_is_a_warning),
+                                       cmocka_unit_test(the_whole_chain_is_checked),
                                        cmocka_unit_test(a_key_that_cannot_be_opened_is_named_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

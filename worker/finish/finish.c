@@ -288,6 +288,11 @@ static Status write_subtitles(Finish *f)
     return write_text(f, "srt", subtitles_srt(&f->extras.subtitles));
 }
 
+static void prove_frame(Finish *f, int number, AVFrame *still)
+{
+    if (still) prove_still(f->prove, number, still->data[0], still->linesize[0], still->width, still->height);
+}
+
 static Status end_all(Finish *f, char **thumbnail, char **sheet)
 {
     const FinishSpec *s = f->job.spec;
@@ -299,6 +304,8 @@ static Status end_all(Finish *f, char **thumbnail, char **sheet)
     for (int i = 0; i < s->rendition_count; i++)
         if (f->twin[i]) TRY(duplicate(f, same_rendition(f, i), i));
     TRY(still_layers_draw(f->stills, &f->extras));
+    prove_frame(f, PROVE_THUMBNAIL, stills_thumbnail(f->stills));
+    prove_frame(f, PROVE_SHEET, stills_sheet(f->stills));
     TRY(write_subtitles(f));
     TRY(write_page(f));
     *thumbnail = finish_add_file(f, "png");
@@ -309,21 +316,19 @@ static Status end_all(Finish *f, char **thumbnail, char **sheet)
 }
 
 /* Signing changes the files: it comes last. */
-static Status prove_all(Finish *f, char *thumbnail, char *sheet)
+static Status prove_all(Finish *f, const char *thumbnail, const char *sheet)
 {
     const int count = f->job.spec->rendition_count;
-    char *video[MAX_RENDITIONS] = {0}, *still[MAX_RENDITIONS + 2] = {thumbnail, sheet};
-    int stills = 2;
+    char *path[MAX_RENDITIONS] = {0};
+    ProveFiles files = {0};
     for (int i = 0; i < count; i++) {
-        char *path = path_join(f->job.folder, f->name[i]);
-        if (strcmp(finish_spec_ending(&f->job.spec->rendition[i]), "mp4") == 0)
-            video[i] = path;
-        else
-            still[stills++] = path;
+        files.path[i] = path[i] = path_join(f->job.folder, f->name[i]);
+        files.is_video[i] = strcmp(finish_spec_ending(&f->job.spec->rendition[i]), "mp4") == 0;
     }
-    Status status = prove_end(&f->prove, video, count, still, stills, f->document);
-    for (int i = 0; i < count; i++) free(video[i]);
-    for (int i = 2; i < stills; i++) free(still[i]);
+    files.path[PROVE_THUMBNAIL] = thumbnail;
+    files.path[PROVE_SHEET] = sheet;
+    Status status = prove_end(&f->prove, &files, f->document);
+    for (int i = 0; i < count; i++) free(path[i]);
     return status;
 }
 

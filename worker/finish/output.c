@@ -179,7 +179,9 @@ static Status draw_still(Output *o, const float *rgb, int height, int width, boo
     TRY(pixels_frame(o->r.width, o->r.height, AV_PIX_FMT_RGB24, &o->frame));
     TRY(canvas_draw(o->canvas, rgb, o->frame));
     TRY(all ? overlay_draw_all(o->overlay, o->frame) : overlay_draw(o->overlay, o->frame, o->count));
-    return label_draw(o->label, o->frame, all ? 0 : (double)o->count / o->fps);
+    TRY(label_draw(o->label, o->frame, all ? 0 : (double)o->count / o->fps));
+    prove_still(o->order.prove, o->order.number, o->frame->data[0], o->frame->linesize[0], o->r.width, o->r.height);
+    return status_ok();
 }
 
 static Status keep_frame(Output *o)

@@ -19,7 +19,7 @@ typedef struct { /* borrowed */
     int width, height, frames, fps; /* of the shot */
     Extras *extras;
     const char *producer, *clip_id; /* for the label's metadata */
-    Prove *prove;                   /* sees each picture of a video, last of all; NULL: nobody does */
+    Prove *prove;                   /* sees each picture, last of all; NULL: nobody does */
     int number;                     /* of the rendition, for prove */
 } OutputOrder;
 

@@ -117,7 +117,7 @@ static void label_cells(Stills *p)
     draw_close(&draw);
 }
 
-static Status write_png(const AVFrame *f, const char *path)
+Status stills_write_png(const AVFrame *f, const char *path)
 {
     const AVCodec *png = avcodec_find_encoder(AV_CODEC_ID_PNG);
     AVCodecContext *c = avcodec_alloc_context3(png);
@@ -145,6 +145,8 @@ static Status write_png(const AVFrame *f, const char *path)
 
 AVFrame *stills_thumbnail(Stills *p) { return p->came > p->frames / 2 ? p->thumbnail : NULL; }
 
+AVFrame *stills_sheet(Stills *p) { return p->sheet; }
+
 Status stills_draw_cells(Stills *p, StillsDraw *draw, void *self)
 {
     AVFrame *view = av_frame_alloc();
@@ -166,6 +168,6 @@ Status stills_write(Stills *p, const char *thumbnail, const char *sheet)
     if (p->came < p->frames)
         return status_fail(ERR_CLIP, "%s: %d frames came, expected %d", thumbnail, p->came, p->frames);
     label_cells(p);
-    TRY(write_png(p->thumbnail, thumbnail));
-    return write_png(p->sheet, sheet);
+    TRY(stills_write_png(p->thumbnail, thumbnail));
+    return stills_write_png(p->sheet, sheet);
 }

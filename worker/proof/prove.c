@@ -27,10 +27,10 @@ struct Prove {
     bool marks;
     uint8_t key[WATERMARK_KEY_BYTES];
     uint64_t payload;
-    Watermark *watermark[MAX_RENDITIONS];
-    bool too_small[MAX_RENDITIONS];
-    bool marked[MAX_RENDITIONS]; /* the mark was read back from its file */
-    int from[MAX_RENDITIONS];    /* which rendition it is a copy of; itself */
+    Watermark *watermark[PROVE_FILES];
+    bool too_small[PROVE_FILES];
+    bool marked[PROVE_FILES]; /* the mark was read back from its file */
+    int from[PROVE_FILES];    /* which rendition it is a copy of; itself */
     FingerprintMaker *looks;
     bool no_looks; /* too small, too */
     int pictures;  /* of the first rendition */
@@ -74,7 +74,7 @@ Status prove_begin(const ProveJob *job, Prove **out)
     p->job = *job;
     p->campaign = campaign ? campaign : "";
     p->credentials = json_is_object(credentials) ? credentials : NULL;
-    for (int i = 0; i < MAX_RENDITIONS; i++) p->from[i] = i;
+    for (int i = 0; i < PROVE_FILES; i++) p->from[i] = i;
     pthread_mutex_init(&p->telling, NULL);
     Status status = json_is_object(gates) ? begin_gates(p, gates) : status_ok();
     if (!failed(status) && json_is_true(mark)) status = begin_mark(p);
@@ -94,7 +94,7 @@ void prove_abandon(Prove **prove)
     gate_abandon(&p->gate);
     pixels_close(&p->pixels);
     av_frame_free(&p->frame);
-    for (int i = 0; i < MAX_RENDITIONS; i++) watermark_free(&p->watermark[i]);
+    for (int i = 0; i < PROVE_FILES; i++) watermark_free(&p->watermark[i]);
     fingerprint_abandon(&p->looks);
     explicit_bzero(p->key, sizeof p->key);
     pthread_mutex_destroy(&p->telling);
@@ -139,16 +139,29 @@ Status prove_frames(Prove *p, const float *frames, int n, int height, int width)
     return status_ok();
 }
 
-static Status mark_picture(Prove *p, int rendition, uint8_t *luma, int stride, int width, int height)
+/* NULL: pictures of that size are not marked. */
+static Watermark *watermark_of(Prove *p, int number, int width, int height)
 {
-    if (!p->watermark[rendition] && !p->too_small[rendition]) {
-        p->too_small[rendition] = failed(watermark_new(p->key, p->payload, width, height, &p->watermark[rendition]));
-        if (p->too_small[rendition]) return status_ok();
-    }
+    if (!p->watermark[number] && !p->too_small[number])
+        p->too_small[number] = failed(watermark_new(p->key, p->payload, width, height, &p->watermark[number]));
+    return p->watermark[number];
+}
+
+static void mark_picture(Prove *p, const ProvePicture *of)
+{
+    Watermark *w = watermark_of(p, of->rendition, of->width, of->height);
     const double begin_s = moment_s();
-    if (p->watermark[rendition]) watermark_embed(p->watermark[rendition], luma, stride);
+    if (w) watermark_embed(w, of->plane[0], of->stride[0]);
     add_time(p, &p->took.watermark_s, begin_s);
-    return status_ok();
+}
+
+void prove_still(Prove *p, int number, uint8_t *rgb, int stride, int width, int height)
+{
+    Watermark *w = p && p->marks ? watermark_of(p, number, width, height) : NULL;
+    if (!w) return;
+    const double begin_s = moment_s();
+    watermark_embed_rgb(w, rgb, stride);
+    add_time(p, &p->took.watermark_s, begin_s);
 }
 
 static Status look_at_picture(Prove *p, const ProvePicture *of)
@@ -170,7 +183,7 @@ static Status look_at_picture(Prove *p, const ProvePicture *of)
 Status prove_picture(Prove *p, const ProvePicture *of)
 {
     if (!p) return status_ok();
-    if (p->marks) TRY(mark_picture(p, of->rendition, of->plane[0], of->stride[0], of->width, of->height));
+    if (p->marks) mark_picture(p, of);
     return of->rendition == 0 && (p->marks || p->credentials) ? look_at_picture(p, of) : status_ok();
 }
 
@@ -250,26 +263,33 @@ static Status end_gates(Prove *p, const char *video, json_t *document, json_t *h
     return fail_at(&report);
 }
 
-static Status read_back(Prove *p, char *const *video, int count, json_t *document, json_t *held_by)
+static Status read_one(Prove *p, const char *path, int number, json_t *list)
+{
+    WatermarkReading r = {.p_value = 1};
+    TRY(watermark_file(path, p->key, &p->payload, &r));
+    p->marked[number] = r.found;
+    json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:f, s:f}", "file", path_name(path), "found", r.found,
+                                          "bit_accuracy", r.bit_accuracy, "p_value", r.p_value, "sigma", r.z));
+    return status_ok();
+}
+
+/* Every file is in the list, also one that carries no mark. */
+static Status read_back(Prove *p, const ProveFiles *files, json_t *document, json_t *held_by)
 {
     json_t *list = json_array();
     bool lost = false, any = false;
     Status status = status_ok();
-    for (int i = 0; i < count && !failed(status); i++) {
-        WatermarkReading r = {.p_value = 1};
-        if (!video[i]) continue;
-        if (i >= MAX_RENDITIONS || !p->watermark[p->from[i]]) {
-            json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "file", path_name(video[i]), "found", 0, "why",
+    for (int i = 0; i < PROVE_FILES && !failed(status); i++) {
+        const bool marked = p->watermark[p->from[i]] != NULL;
+        const char *path = files->path[i];
+        if (!path) continue;
+        if (marked)
+            status = read_one(p, path, i, list);
+        else
+            json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "file", path_name(path), "found", 0, "why",
                                                   "too small to be marked"));
-            continue;
-        }
-        status = watermark_file(video[i], p->key, &p->payload, &r);
-        p->marked[i] = r.found;
-        lost = lost || !r.found;
-        any = any || r.found;
-        json_array_append_new(list,
-                              json_pack("{s:s, s:b, s:f, s:f, s:f}", "file", path_name(video[i]), "found", r.found,
-                                        "bit_accuracy", r.bit_accuracy, "p_value", r.p_value, "sigma", r.z));
+        lost = lost || (marked && !p->marked[i]);
+        any = any || p->marked[i];
     }
     json_object_set_new(document, "watermarks", list);
     if (lost) json_array_append_new(held_by, json_string("watermark"));
@@ -282,9 +302,8 @@ static Status read_back(Prove *p, char *const *video, int count, json_t *documen
     return status;
 }
 
-/* marked: which of them carry the mark, and iscc: the fingerprint of their pictures; both NULL for stills, which have neither. A claim says what is in this
- * very file. */
-static Status sign_all(Prove *p, char *const *file, int count, const char *iscc, const bool *marked)
+/* iscc: the fingerprint of the videos' pictures; stills have none. A claim says what is in this very file. */
+static Status sign_all(Prove *p, const ProveFiles *files, const char *iscc)
 {
     char consent[HASH_TEXT] = "";
     const json_t *cameo = finish_spec_get(p->job.spec, "cameo"), *trust = finish_spec_get(p->job.spec, "trust");
@@ -295,21 +314,20 @@ static Status sign_all(Prove *p, char *const *file, int count, const char *iscc,
                               .timestamp = json_string_value(json_object_get(p->credentials, "timestamp")),
                               .clip = p->job.clip_id,
                               .campaign = p->campaign,
-                              .iscc = iscc,
                               .watermark = p->payload,
                               .model = finish_spec_get(p->job.spec, "model"),
                               .consent_sha256 = *consent ? consent : NULL};
     if (!claim.certificate || !(claim.key || claim.signer))
         return status_fail(ERR_INPUT, "credentials: expected a certificate, and a key or a signer");
-    for (int i = 0; i < count; i++) {
-        claim.watermarked = marked && i < MAX_RENDITIONS && marked[i];
-        if (file[i]) TRY(credentials_sign(file[i], &claim));
+    for (int i = 0; i < PROVE_FILES; i++) {
+        claim.watermarked = p->marked[i];
+        claim.iscc = files->is_video[i] ? iscc : NULL;
+        if (files->path[i]) TRY(credentials_sign(files->path[i], &claim));
     }
     return status_ok();
 }
 
-static Status end_all(Prove *p, char *const *video, int videos, char *const *still, int stills, json_t *document,
-                      json_t *held_by)
+static Status end_all(Prove *p, const ProveFiles *files, json_t *document, json_t *held_by)
 {
     char iscc[FINGERPRINT_TEXT] = "";
     if (p->looks) {
@@ -320,29 +338,28 @@ static Status end_all(Prove *p, char *const *video, int videos, char *const *sti
     }
     const bool gates = p->gate != NULL;
     double begin_s = moment_s();
-    for (int i = 0; i < videos; i++)
-        if (p->gate && video[i])
-            TRY(end_gates(p, video[i], document, held_by)); /* ends p->gate: of the first one only */
+    for (int i = 0; i < PROVE_FILES; i++)
+        if (p->gate && files->is_video[i])
+            TRY(end_gates(p, files->path[i], document, held_by)); /* ends p->gate: of the first one only */
     if (gates) add_time(p, &p->took.gates_s, begin_s);
     begin_s = moment_s();
     if (p->marks) {
-        TRY(read_back(p, video, videos, document, held_by));
+        TRY(read_back(p, files, document, held_by));
         add_time(p, &p->took.watermark_s, begin_s);
     }
     if (!p->credentials) return status_ok();
     begin_s = moment_s();
-    TRY(sign_all(p, video, videos, *iscc ? iscc : NULL, p->marked));
-    TRY(sign_all(p, still, stills, NULL, NULL));
+    TRY(sign_all(p, files, *iscc ? iscc : NULL));
     add_time(p, &p->took.credentials_s, begin_s);
     json_object_set_new(document, "credentials", json_string("signed"));
     return status_ok();
 }
 
-Status prove_end(Prove **prove, char *const *video, int videos, char *const *still, int stills, json_t *document)
+Status prove_end(Prove **prove, const ProveFiles *files, json_t *document)
 {
     if (!*prove) return status_ok();
     json_t *held_by = json_array();
-    Status status = end_all(*prove, video, videos, still, stills, document, held_by);
+    Status status = end_all(*prove, files, document, held_by);
     if ((*prove)->job.took) *(*prove)->job.took = (*prove)->took;
     if (json_array_size(held_by)) json_object_set(document, "held_by", held_by);
     json_decref(held_by);

@@ -4,7 +4,7 @@
  * The keys of the campaign's finish document (common/finish_spec.h) that ask for it, each left out = not asked for:
  *   "gates"        an object of bounds (gate.h)
  *   "measure"      a command that measures for gates, too (measure.h);  "looks"  the folder of the index for near-duplicates (common/looks.h)
- *   "watermark"    true
+ *   "watermark"    true: in every file that shows the clip
  *   "credentials"  {"certificate": file, "key": file (or "signer": command), "timestamp": address or left out}
  *   "campaign"     its name, which watermark and credentials are made of with the clip's id
  *   "model"        a list of parts for the credentials;  "trust", "cameo"  of whose consent they name the hash
@@ -38,6 +38,8 @@ typedef struct Prove Prove;
 
 /* *out NULL: the campaign asks for nothing. ERR_INPUT: what it asks for cannot be done here. */
 Status prove_begin(const ProveJob *job, Prove **out);
+/* The clip's pictures and files are numbered: each rendition by its own number, then these. */
+enum { PROVE_THUMBNAIL = MAX_RENDITIONS, PROVE_SHEET, PROVE_FILES };
 /* Rendition `rendition` is a copy of `from`: nothing passes for it. */
 void prove_same(Prove *p, int rendition, int from);
 void prove_abandon(Prove **p); /* NULL is fine, as for all below */
@@ -51,13 +53,18 @@ typedef struct { /* borrowed */
 } ProvePicture;
 /* A picture of a rendition on its way to the encoder, in order; of different renditions at once. */
 Status prove_picture(Prove *p, const ProvePicture *picture);
+/* A still or a frame of a GIF (RGB24), before its file is written; of different numbers at once. */
+void prove_still(Prove *p, int number, uint8_t *rgb, int stride, int width, int height);
 /* Gates are wanted: what prove_tell is told counts. */
 bool prove_measures(const Prove *p);
 /* What finishing itself has measured of a rendition, for the gate of that name (common/gates.h); from any thread. */
 void prove_tell(Prove *p, int gate, double value, double at_s);
-/* The finished files: videos[count] in the order of the renditions, NULL where one is no video (the first one's sound is measured),
- * then stills. Signs them in place. ERR_CLIP: a gate fails; its message names the gate, the value and the bound. Frees *p. */
-Status prove_end(Prove **p, char *const *videos, int video_count, char *const *stills, int still_count,
-                 json_t *document);
+typedef struct {
+    const char *path[PROVE_FILES]; /* borrowed; NULL: there is none of this number */
+    bool is_video[PROVE_FILES];
+} ProveFiles;
+/* The finished files; the first video's sound is measured. Signs them in place. ERR_CLIP: a gate fails; its message names the gate, the
+ * value and the bound. Frees *p. */
+Status prove_end(Prove **p, const ProveFiles *files, json_t *document);
 
 #endif

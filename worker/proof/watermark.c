@@ -24,6 +24,7 @@ struct Watermark {
     int16_t *slope;  /* of one row of pixels: changes from pixel to pixel, summed up */
     int *cell;       /* of one row of cells */
     int *edge;       /* of each column of cells: its first pixel, and where the last one ends */
+    uint8_t *luma;   /* of a picture of RGB */
 };
 
 /* ---- payload ------------------------------------------------------------------------------------------------------------- */
@@ -127,6 +128,7 @@ void watermark_free(Watermark **w)
     free((*w)->slope);
     free((*w)->cell);
     free((*w)->edge);
+    free((*w)->luma);
     free((*w)->column);
     free((*w)->part);
     free(*w);
@@ -221,4 +223,25 @@ void watermark_embed(Watermark *w, uint8_t *luma, int stride)
         const int16_t *above = w->wide + (ptrdiff_t)row * w->width;
         add_row(luma + (ptrdiff_t)y * stride, above, above + w->width, (int)((at - (float)row) * 32767), w->width);
     }
+}
+
+/* BT.709, of 256. */
+static uint8_t luma_of(const uint8_t *p) { return (uint8_t)((54 * p[0] + 183 * p[1] + 19 * p[2] + 128) >> 8); }
+
+void watermark_embed_rgb(Watermark *w, uint8_t *rgb, int stride)
+{
+    if (!w->luma) w->luma = memory_get((size_t)w->width * (size_t)w->height, 1);
+    for (int y = 0; y < w->height; y++)
+        for (int x = 0; x < w->width; x++)
+            w->luma[y * w->width + x] = luma_of(rgb + (ptrdiff_t)y * stride + 3 * (ptrdiff_t)x);
+    watermark_embed(w, w->luma, w->width);
+    for (int y = 0; y < w->height; y++)
+        for (int x = 0; x < w->width; x++) {
+            uint8_t *p = rgb + (ptrdiff_t)y * stride + 3 * (ptrdiff_t)x;
+            const int change = w->luma[y * w->width + x] - luma_of(p);
+            for (int c = 0; c < 3; c++) {
+                const int v = p[c] + change;
+                p[c] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+            }
+        }
 }

@@ -38,8 +38,10 @@ typedef struct Watermark Watermark;
 /* For pictures of this size. ERR_INPUT: smaller than WATERMARK_LEAST_EDGE. */
 Status watermark_new(const uint8_t key[WATERMARK_KEY_BYTES], uint64_t payload, int width, int height, Watermark **out);
 void watermark_free(Watermark **w);
-/* Adds it to a picture of that size: 8-bit luma of limited range. */
+/* Adds it to a picture of that size: 8-bit luma. */
 void watermark_embed(Watermark *w, uint8_t *luma, int stride);
+/* The same of RGB24: each of the three colours changes as its luma does. */
+void watermark_embed_rgb(Watermark *w, uint8_t *rgb, int stride);
 
 typedef struct {
     bool found;

@@ -188,23 +188,26 @@ static Status time_embedding(Bench *b, int i)
     return status_ok();
 }
 
-/* Reads the mark back from every video, as finishing does. */
+/* Reads the mark back from every file, as finishing does. */
 static Status prove_all(Bench *b)
 {
-    char *video[MAX_RENDITIONS] = {NULL};
+    char *path[MAX_RENDITIONS] = {NULL};
+    ProveFiles files = {0};
     json_t *found = json_object();
     if (!b->prove) return json_decref(found), status_ok();
-    for (int i = 0; i < b->spec.rendition_count; i++)
-        if (is_video(b, i)) video[i] = path_of(b, i);
+    for (int i = 0; i < b->spec.rendition_count; i++) {
+        files.path[i] = path[i] = path_of(b, i);
+        files.is_video[i] = is_video(b, i);
+    }
     const double start = processor_s();
-    Status status = prove_end(&b->prove, video, b->spec.rendition_count, NULL, 0, found);
+    Status status = prove_end(&b->prove, &files, found);
     b->read_s = processor_s() - start;
     for (int i = 0; i < b->spec.rendition_count && !failed(status); i++)
-        if (video[i]) status = time_embedding(b, i);
+        if (files.is_video[i]) status = time_embedding(b, i);
     const char *payload = json_string_value(json_object_get(found, "watermark"));
     if (!failed(status) && (!payload || strchr(payload, ' ')))
         status = status_fail(ERR_CLIP, "the watermark is %s", payload ? payload : "missing");
-    for (int i = 0; i < b->spec.rendition_count; i++) free(video[i]);
+    for (int i = 0; i < b->spec.rendition_count; i++) free(path[i]);
     json_decref(found);
     return status;
 }
