@@ -166,16 +166,16 @@ void customers_check_columns(Customers *c, Place header, const CustomersOptions 
     find_id(c, header, o, faults);
 }
 
-/* Rows become narrower in their place. */
+/* Rows become narrower in their place; names and values are again what they were before the list. */
 static void drop_listed(Customers *c)
 {
     int kept = 0;
     char **to = c->value;
     for (int64_t row = 0; row < c->row_count; row++)
         for (int i = 0; i < c->column_count; i++)
-            if (customers_is_listed(c, i)) *to++ = c->value[row * c->column_count + i];
+            if (customers_is_listed(c, i)) *to++ = list_plain(c->value[row * c->column_count + i]);
     for (int i = 0; i < c->column_count; i++)
-        if (customers_is_listed(c, i)) c->column[kept++] = c->column[i];
+        if (customers_is_listed(c, i)) c->column[kept++] = list_plain(c->column[i]);
     c->column_count = kept;
 }
 
@@ -195,7 +195,7 @@ static void check_listed(Customers *c, Place header, const CustomersOptions *o, 
     for (int i = 0; i < LIST_FIRST_COLUMNS; i++) all += customers_column(c, list_column[i]) >= 0;
     const bool id_stays = c->id_column >= 0 && customers_is_listed(c, c->id_column);
     if (all == LIST_FIRST_COLUMNS && id_stays) {
-        char *id = c->column[c->id_column];
+        char *id = list_plain(c->column[c->id_column]);
         drop_listed(c);
         for (int i = 0; i < c->column_count; i++)
             if (c->column[i] == id) c->id_column = i;

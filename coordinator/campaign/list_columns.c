@@ -13,3 +13,12 @@ bool list_columns_has(const char *name)
         if (strcmp(list_column[i], name) == 0) return true;
     return false;
 }
+
+bool list_is_formula(const char *text)
+{
+    text += strspn(text, "'");
+    if (strchr("=@\t\r", text[0])) return text[0] != 0;
+    return (text[0] == '+' || text[0] == '-') && text[1 + strspn(text + 1, "0123456789.,()/- ")] != 0;
+}
+
+char *list_plain(char *text) { return text[0] == '\'' && list_is_formula(text) ? text + 1 : text; }

@@ -14,12 +14,6 @@
 #include "coordinator/ledger/steer.h"
 #include "coordinator/watch/events.h"
 
-bool deliver_is_formula(const char *text)
-{
-    if (strchr("=@\t\r", text[0])) return text[0] != 0;
-    return (text[0] == '+' || text[0] == '-') && text[1 + strspn(text + 1, "0123456789.,()/- ")] != 0;
-}
-
 static void put_letters(FILE *f, const char *text, bool quoted)
 {
     for (const char *p = text; *p; p++) {
@@ -34,7 +28,7 @@ static void put_letters(FILE *f, const char *text, bool quoted)
 
 void deliver_put_quoted(FILE *f, const char *text)
 {
-    fputs(deliver_is_formula(text) ? "\"'" : "\"", f);
+    fputs(list_is_formula(text) ? "\"'" : "\"", f);
     put_letters(f, text, true);
     putc('"', f);
 }
@@ -46,7 +40,7 @@ static void put_field(FILE *f, const char *text)
         deliver_put_quoted(f, text);
         return;
     }
-    if (deliver_is_formula(text)) putc('\'', f);
+    if (list_is_formula(text)) putc('\'', f);
     put_letters(f, text, false);
 }
 

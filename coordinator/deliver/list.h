@@ -18,10 +18,7 @@ Status deliver_write_uploads(Ledger *l, const char *file);
 /* The same of the webhook: clip_id, status, told_at, tries, reason. */
 Status deliver_write_webhooks(Ledger *l, const char *file);
 
-/* A spreadsheet would compute this cell, whoever wrote it ("CSV injection"): the list has an apostrophe before it, which spreadsheets take for "this
- * is text". A signed number and a telephone number are none. */
-bool deliver_is_formula(const char *text);
-/* A cell in quotes, with that apostrophe where it is needed, and without control characters. */
+/* A cell in quotes, with an apostrophe where a spreadsheet would compute it (list_is_formula), and without control characters. */
 void deliver_put_quoted(FILE *f, const char *text);
 
 #endif

@@ -276,6 +276,16 @@ static void test_columns_of_the_list(void **state)
     value_is(&t, 0, "id", "7");
     value_is(&t, 0, "name", "Anna");
     drop(&t);
+    /* what the list guards against spreadsheets is read back as it was: names of columns, too */
+    t = read_csv("'=1+1,id,''@x,clip_id,status,reason,file,thumbnail,sha256,duration_s,width,height,seed,shot,model,"
+                 "reviewer,decided_at\n'@anna,7,'ok,7,delivered,,clips/7.mp4,,,,,,3,,,,\n");
+    is_read(&t, "c.csv:1: this is a delivery list; its columns from clip_id to decided_at are left out");
+    value_is(&t, 0, "=1+1", "@anna");
+    value_is(&t, 0, "'@x", "'ok");
+    drop(&t);
+    t = read_csv("id,'=1\n7,'=2\n"); /* another table's apostrophes are its own */
+    value_is(&t, 0, "'=1", "'=2");
+    drop(&t);
 }
 
 static void test_values_of_spreadsheets(void **state)
