@@ -1,5 +1,6 @@
 #include "customers_text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <iconv.h>
 #include <stdint.h>
@@ -15,9 +16,12 @@ static const char save_as[] = "save it as CSV UTF-8";
 
 /* ---- what is no text ---- */
 
+/* In any case of letters; bytes of 0 count. */
 static bool begins_with(const char *data, size_t bytes, const char *magic, size_t length)
 {
-    return bytes >= length && strncasecmp(data, magic, length) == 0;
+    for (size_t i = 0; i < length; i++)
+        if (i >= bytes || tolower((unsigned char)data[i]) != tolower((unsigned char)magic[i])) return false;
+    return true;
 }
 
 static const char *other_kind(const char *data, size_t bytes)
@@ -30,6 +34,12 @@ static const char *other_kind(const char *data, size_t bytes)
                {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, "an old Excel workbook"},
                {"\x1f\x8b", 2, "a gzip file; unpack it"},
                {"%PDF", 4, "a PDF file"},
+               {"\x89PNG", 4, "a PNG picture"},
+               {"\xff\xd8\xff", 3, "a JPEG picture"},
+               {"GIF8", 4, "a GIF picture"},
+               {"II*\0", 4, "a TIFF picture"},
+               {"MM\0*", 4, "a TIFF picture"},
+               {"\0\0\0", 3, "a video or another file of bytes"},
                {"SQLite format 3", 15, "an SQLite database"},
                {"{\\rtf", 5, "an RTF document"},
                {"<html", 5, "a web page"},

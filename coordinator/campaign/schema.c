@@ -206,7 +206,7 @@ static const YamlField schema[] = {
      .help = "acceptance quality limit of a series"},
     {"review.four_eyes", YAML_SWITCH, TO(review_four_eyes), .fallback = "false",
      .help = "two people for each approval"},
-    {"watermark", YAML_SWITCH, TO(watermark), .fallback = "false", .help = "a hidden mark in every video"},
+    {"watermark", YAML_SWITCH, TO(watermark), .fallback = "false", .help = "a hidden mark in every file"},
     {"credentials", YAML_CHOICE, TO(credentials), .words = "none", .help = "signed content credentials"},
     {"credentials.certificate", YAML_TEXT, TO(certificate), .help = "a file with the certificate chain"},
     {"credentials.key", YAML_TEXT, TO(signing_key), .help = "a file with its private key"},

@@ -159,18 +159,37 @@ static bool is_group(const Target *t, const char *name, bool *or_none)
     return found;
 }
 
+static int dots_in(const char *name)
+{
+    int dots = 0;
+    for (; *name; name++) dots += *name == '.';
+    return dots;
+}
+
+/* What of a field's name stands where `like` does: "gates.blur" of "gates.blur.hold", like "gates.blurr"; free() it. */
+static char *as_deep(const char *name, const char *like)
+{
+    char *cut = text_copy(name);
+    int dots = dots_in(like);
+    char *end = cut;
+    while ((end = strchr(end, '.')) && dots-- > 0) end++;
+    if (end) *end = 0;
+    return cut;
+}
+
 static void unknown_key(const Target *t, const char *name, int line)
 {
-    const char **list = memory_get((size_t)t->count, sizeof *list);
-    for (int i = 0; i < t->count; i++) list[i] = t->field[i].name;
-    const char *near = options_nearest(name, list, t->count);
-    free(list);
+    char **list = memory_get((size_t)t->count, sizeof *list);
+    for (int i = 0; i < t->count; i++) list[i] = as_deep(t->field[i].name, name);
+    const char *near = options_nearest(name, (const char *const *)list, t->count);
     char room[128];
     Place place = place_of(t, line, name, room, sizeof room);
     if (near)
         faults_add(t->yaml->faults, place, "unknown key; did you mean %s?", near);
     else
         faults_add(t->yaml->faults, place, "unknown key");
+    for (int i = 0; i < t->count; i++) free(list[i]);
+    free(list);
 }
 
 static void read_table(const Target *t, const yaml_node_t *table, const char *prefix);

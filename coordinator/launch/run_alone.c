@@ -325,11 +325,12 @@ static Status end_of_all(const AllRuns *all)
     return status_fail(all->run[worst].end, "%s", all->run[worst].message);
 }
 
-/* On each host: one worker a GPU, else one for every few cores. */
+/* On each host: one worker a GPU, else one for every few cores; of a single host at least a group. */
 static int default_workers(const RunOptions *o)
 {
-    const int units = o->work.backend == WORK_CUDA ? machine_gpus() : machine_cores() / CORES_PER_WORKER;
-    return units > 0 ? units : 1;
+    const int units = o->work.backend == WORK_CUDA ? machine_gpus() : machine_cores() / CORES_PER_WORKER,
+              least = o->hostfile ? 1 : o->group_size;
+    return units > least ? units : least;
 }
 
 /* On each host. Without GPUs none: workers compute on all cores. With GPUs each worker keeps CORES_PER_GPU cores, and there is one
@@ -344,6 +345,9 @@ static int default_finishers(const RunOptions *o)
 /* The ranks of a group exchange tensors all the time, so a group must lie on one host or fill whole hosts. */
 static Status check_groups(const RunOptions *o, const Hosts *hosts)
 {
+    if (!o->hostfile && o->workers < o->group_size) /* more, and some wait to take the place of one that dies */
+        return status_fail(ERR_INPUT, "--workers %d: expected at least as many as --group-size %d, or no --workers",
+                           o->workers, o->group_size);
     for (int i = 0; i < hosts->count && hosts->count > 1; i++) {
         const Host *h = &hosts->host[i];
         const int workers = h->slots > 0 ? h->slots : o->workers;
@@ -364,7 +368,6 @@ Status run_alone(RunOptions *o)
     Status status = status_ok();
     if (o->workers == 0) o->workers = default_workers(o);
     if (o->finishers < 0) o->finishers = default_finishers(o);
-    if (o->workers < o->group_size && !o->hostfile) o->workers = o->group_size;
     TRY_OUT(hosts_open(o->hostfile, o->agent, &all.hosts));
     TRY_OUT(check_groups(o, &all.hosts));
     TRY_OUT(name_runs(&all));

@@ -7,6 +7,8 @@ SPLIT=(--group-size 2 --split 1x1x2)
 
 campaign calm 6
 printf 'checkpoint: {every: 2}\n' >>calm.yaml
+status_is 2 "$PROGRAM" run calm.yaml --out out-few --workers 1 --group-size 2 2>few.err
+grep -q -e '--workers 1: expected at least as many as --group-size 2' few.err && [ ! -e out-few ] || fail "fewer workers than a group: $(cat few.err)"
 WORKERS=2 run calm "${SPLIT[@]}"
 finish 0
 check_complete calm

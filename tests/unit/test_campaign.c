@@ -397,6 +397,8 @@ static void test_types_and_ranges(void **state)
         {"checkpoint: 5", "checkpoint: \"5\", expected a table of keys, {key: value}"},
         {"checkpoint: {every: 0}", "checkpoint.every: \"0\", expected auto or a whole number from 1 to 1000 steps"},
         {"checkpoint: {evry: 1}", "checkpoint.evry: unknown key; did you mean checkpoint.every?"},
+        {"gates: {set: default, blurr: {hold: 4}}", "gates.blurr: unknown key; did you mean gates.blur?"},
+        {"checkpont: {every: 1}", "checkpont: unknown key; did you mean checkpoint?"},
         {"pilot: 1001", "pilot: \"1001\", expected a whole number from 0 to 1000 clips"},
         {"deadline: \"26-12-01 06:00\"", "deadline: \"26-12-01 06:00\", expected a time of day, \"06:00\", or "
                                          "\"2026-01-31 06:00\", a year of four digits, a "

@@ -254,6 +254,22 @@ static void test_no_table(void **state)
     faults_are(read_csv("\n<HTML><table>"), 1, "c.csv: a web page; expected text: save it as CSV UTF-8");
     faults_are(read_csv("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), 1,
                "c.csv: an old Excel workbook; expected text: save it as CSV UTF-8");
+    faults_are(read_csv("\x89PNG\r\n\x1a\n\"a\",b\nc\n\xff"), 1,
+               "c.csv: a PNG picture; expected text: save it as CSV UTF-8");
+    static const char mp4[] = "\0\0\0\x20"
+                              "ftypisom",
+                      wide[] = "\0i\0d\0\n\0"
+                               "7\0\n";
+    Table t = {.faults = faults_new()};
+    customers_parse_csv("c.csv", mp4, sizeof mp4 - 1, NULL, t.faults, &t.c);
+    assert_int_equal(faults_count(t.faults), 1);
+    assert_non_null(strstr(faults_status(t.faults).message, "c.csv: a video or another file of bytes; expected text"));
+    drop(&t);
+    t = (Table){.faults = faults_new()};
+    customers_parse_csv("c.csv", wide, sizeof wide - 1, NULL, t.faults, &t.c); /* UTF-16 begins with a 0, too */
+    assert_int_equal(faults_count(t.faults), 0);
+    value_is(&t, 0, "id", "7");
+    drop(&t);
 }
 
 static void test_columns_of_the_list(void **state)
@@ -491,8 +507,10 @@ static void test_files(void **state)
     customers_read(path, NULL, t.faults, &t.c);
     customers_read(".", NULL, t.faults, &t.c);
     t.status = faults_status(t.faults);
-    assert_non_null(strstr(t.status.message, "No such file"));
-    assert_non_null(strstr(t.status.message, ".: . is a folder, expected a CSV or JSON Lines file"));
+    char *missing = text_format("\n%s: No such file", path);
+    assert_non_null(strstr(t.status.message, missing)); /* named once */
+    assert_non_null(strstr(t.status.message, "\n.: a folder, expected a CSV or JSON Lines file"));
+    free(missing);
     drop(&t);
 }
 

@@ -87,6 +87,40 @@ static void says_why_a_file_is_none(void **state)
     free(rubbish);
 }
 
+/* Floats may be anything. A sample that is no number was silence once, and nothing said so. */
+static void says_which_sample_is_no_number(void **state)
+{
+    enum { RATE = 48000, HEAD = 44 };
+    static uint8_t file[HEAD + 4 * RATE];
+    static const float wrong[] = {INFINITY, -INFINITY, NAN};
+    Sound s;
+    (void)state;
+    write_wav(RATE, 1, 32, RATE);
+    char *whole;
+    size_t bytes;
+    assert_string_equal(file_read(path, sizeof file, &whole, &bytes).message, "");
+    assert_int_equal(bytes, sizeof file);
+    memcpy(file, whole, HEAD);
+    free(whole);
+    put(file + 20, 3, 2); /* floats */
+    for (int i = 0; i < RATE; i++) {
+        const float v = 0.25f * (float)sin(i * 0.05);
+        memcpy(file + HEAD + 4 * (size_t)i, &v, 4);
+    }
+    assert_string_equal(file_replace(path, file, sizeof file).message, "");
+    assert_string_equal(sound_read(path, &s).message, "");
+    sound_clear(&s);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        memcpy(file + HEAD + 4 * (size_t)(RATE / 2), &wrong[i], 4);
+        assert_string_equal(file_replace(path, file, sizeof file).message, "");
+        const Status status = sound_read(path, &s);
+        assert_int_equal(status.err, ERR_INPUT);
+        assert_string_equal(status.message,
+                            "test_sound.wav: a sample at 0.50 s is infinite or no number; export the sound again");
+        assert_null(s.sample);
+    }
+}
+
 /* ---- the mix -------------------------------------------------------------------------------------------------------------- */
 
 static Sound tone(double seconds, double hz, double level)
@@ -273,15 +307,11 @@ static void gives_the_same_bytes_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_any_rate_and_width),
-        cmocka_unit_test(says_why_a_file_is_none),
-        cmocka_unit_test(music_sinks_while_the_voice_speaks),
-        cmocka_unit_test(is_heard_at_its_time),
-        cmocka_unit_test(nothing_clicks),
-        cmocka_unit_test(becomes_as_loud_as_wanted),
-        cmocka_unit_test(the_track_is_measured_after_decoding),
-        cmocka_unit_test(stays_in_step_with_the_picture),
-        cmocka_unit_test(gives_the_same_bytes_again),
+        cmocka_unit_test(reads_any_rate_and_width),       cmocka_unit_test(says_why_a_file_is_none),
+        cmocka_unit_test(says_which_sample_is_no_number), cmocka_unit_test(music_sinks_while_the_voice_speaks),
+        cmocka_unit_test(is_heard_at_its_time),           cmocka_unit_test(nothing_clicks),
+        cmocka_unit_test(becomes_as_loud_as_wanted),      cmocka_unit_test(the_track_is_measured_after_decoding),
+        cmocka_unit_test(stays_in_step_with_the_picture), cmocka_unit_test(gives_the_same_bytes_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,6 +173,16 @@ static Status check_length(Source *s)
     return status_fail(ERR_INPUT, "%s: cut short: %.2f s of its %.2f s are there", s->path, is, says);
 }
 
+/* Files of floats may hold what is no number. With silence in its place nobody would know why something is missing. */
+static Status check_samples(const Source *s)
+{
+    for (int64_t i = 0; i < 2 * s->sound.count; i++)
+        if (!isfinite(s->sound.sample[i]))
+            return status_fail(ERR_INPUT, "%s: a sample at %.2f s is infinite or no number; export the sound again",
+                               s->path, (double)(i / 2) / SOUND_RATE);
+    return status_ok();
+}
+
 static Status read_all(Source *s)
 {
     int bad = 0;
@@ -191,9 +201,7 @@ static Status read_all(Source *s)
     if (s->convert) TRY(append(s, NULL));
     if (s->sound.count <= s->late) return status_fail(ERR_INPUT, "%s: an empty sound file", s->path);
     TRY(check_length(s));
-    for (int64_t i = 0; i < 2 * s->sound.count; i++)
-        if (!isfinite(s->sound.sample[i])) s->sound.sample[i] = 0;
-    return status_ok();
+    return check_samples(s);
 }
 
 /* Wider vector units round the sums of floats differently; SSE2 is in every x86-64. */

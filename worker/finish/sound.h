@@ -19,7 +19,8 @@ typedef struct {
 
 /* The first sound track of a file: WAV, FLAC, MP3, Ogg, AAC, MP4, Matroska, AIFF; any rate, one or more channels, any sample size. One that
  * begins after the file's pictures begins with that much silence.
- * ERR_INPUT names the file: missing, no sound in it, empty, damaged, cut short, protected, or longer than SOUND_MAX_S. */
+ * ERR_INPUT names the file: missing, no sound in it, empty, damaged, cut short, protected, with samples that are no numbers, or longer than
+ * SOUND_MAX_S. */
 Status sound_read(const char *path, Sound *out);
 /* The same, from memory that is kept for the next clip: music is that of all of them. Borrowed until the next call. */
 Status sound_read_kept(const char *path, const Sound **out);
