@@ -7,7 +7,7 @@
 #include "common/file.h"
 #include "worker/gate/pdq.h"
 
-enum { SMALL_EDGE = 160, SAMPLES_PER_S = 6, LEAST_HASHED = 16, WHITE = 250, PICTURES = 5 };
+enum { SMALL_EDGE = 160, SAMPLES_PER_S = 6, LEAST_HASHED = 16, PICTURES = 5 };
 
 /* A part counts as moved when its mean differs by this many levels: what x264 changes at an IDR picture of a still scene stays below
  * (1.6 measured at CRF 23 in the smallest pictures). */
@@ -131,7 +131,7 @@ static void measure_light(Look *l, LookFigures *f)
     const int n = l->small_width * l->small_height;
     const float *rgb = l->rgb[l->count % PICTURES], *old_light = l->light[!l->current], *old_red = l->red[!l->current];
     double light = 0, red = 0, luma = 0;
-    int light_changed = 0, red_changed = 0, dark = 0, saturated = 0, ground = 0, levels[256] = {0}, at_ends[8] = {0};
+    int light_changed = 0, red_changed = 0, dark = 0, saturated = 0, clipped = 0, levels[256] = {0};
     for (int i = 0; i < n; i++) {
         const float *p = rgb + 3 * i;
         const float r = l->linear[(int)p[0]], g = l->linear[(int)p[1]], b = l->linear[(int)p[2]];
@@ -146,24 +146,16 @@ static void measure_light(Look *l, LookFigures *f)
         light_changed += fabsf(shine - old_light[i]) > 0.01f; /* less is the encoder's noise */
         red_changed += fabsf(redness - old_red[i]) > 1;
         dark += l->y[i] <= 25; /* a tenth of the range, as blackdetect has it */
-        if (l->y[i] > 4 && is_end(p[0]) && is_end(p[1]) && is_end(p[2]))
-            at_ends[(p[0] > 128) * 4 + (p[1] > 128) * 2 + (p[2] > 128)]++;
-    }
-    for (int i = 0; i < 8; i++) {
-        saturated += at_ends[i];
-        if (at_ends[i] > ground) ground = at_ends[i];
+        if (l->y[i] > 4) {
+            const int ends = is_end(p[0]) + is_end(p[1]) + is_end(p[2]);
+            saturated += ends == 3;
+            clipped += ends == 1 || ends == 2;
+        }
     }
     int bright = 255;
     for (int above = levels[255]; bright > 0 && above * 100 < n; above += levels[bright]) bright--;
     int deep = 0;
     for (int below = levels[0]; deep < 255 && below * 100 < n; below += levels[deep]) deep++;
-    double sum = 0;
-    int below_white = 0;
-    for (int i = 0; i <= WHITE; i++) {
-        sum += (double)i * levels[i];
-        below_white += levels[i];
-    }
-    f->drawn = below_white * 100 >= n ? (float)(sum / below_white) : 0;
     f->bright = (float)bright;
     f->deep = (float)deep;
     f->luminance = (float)(light / n);
@@ -171,7 +163,7 @@ static void measure_light(Look *l, LookFigures *f)
     f->mean = (float)(luma / n);
     f->dark = (float)dark / (float)n;
     f->saturated = (float)saturated / (float)n;
-    f->ground = (float)ground / (float)n;
+    f->clipped = (float)clipped / (float)n;
     f->luminance_area = l->count ? (float)light_changed / (float)n : 0;
     f->red_area = l->count ? (float)red_changed / (float)n : 0;
 }
@@ -188,17 +180,17 @@ static float cell_mean(const Look *l, const float *y, int column, int columns, i
     return n > 0 ? (float)(sum / n) : 0;
 }
 
-static bool has_moved(const Look *l)
+static float moved_share(const Look *l)
 {
     const int longer = l->small_width > l->small_height ? l->small_width : l->small_height;
     const int side = longer / 20 > 2 ? longer / 20 : 2;
     const int columns = (l->small_width + side - 1) / side, rows = (l->small_height + side - 1) / side;
+    int moved = 0;
     for (int j = 0; j < rows; j++)
         for (int i = 0; i < columns; i++)
-            if (fabsf(cell_mean(l, l->y, i, columns, j, rows) - cell_mean(l, l->anchor, i, columns, j, rows)) >
-                moved_levels)
-                return true;
-    return false;
+            moved += fabsf(cell_mean(l, l->y, i, columns, j, rows) - cell_mean(l, l->anchor, i, columns, j, rows)) >
+                     moved_levels;
+    return (float)moved / (float)(columns * rows);
 }
 
 /* Mean absolute difference of R, G and B between this picture and the one `lag` before it. */
@@ -232,8 +224,8 @@ static void measure_change(Look *l, LookFigures *f)
     const int n = l->small_width * l->small_height;
     f->change = change_over(l, 1);
     f->back = come_back(l, f->change, f->at_s);
-    f->still = l->count && !has_moved(l);
-    if (!f->still) memcpy(l->anchor, l->y, (size_t)n * sizeof *l->anchor);
+    f->moved = l->count ? moved_share(l) : 1;
+    if (f->moved > 0) memcpy(l->anchor, l->y, (size_t)n * sizeof *l->anchor);
     for (int j = 0; j < LOOK_CELLS; j++)
         for (int i = 0; i < LOOK_CELLS; i++)
             f->cell[j * LOOK_CELLS + i] = cell_mean(l, l->y, i, LOOK_CELLS, j, LOOK_CELLS);

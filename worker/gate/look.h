@@ -16,18 +16,17 @@ typedef struct {
     double at_s;
     float mean;            /* luma, 0 to 255 */
     float dark, saturated; /* shares of the picture */
-    float ground;          /* share of the one colour at the ends that most of what is saturated has */
+    float clipped; /* share of which one or two of R, G and B are at an end: light that was too strong for its colour */
     float
         change; /* mean absolute difference of R, G and B against the picture before, levels of 255 (VBench's temporal flickering,
                               before it is averaged over the clip); 0 for the first */
     float
         back; /* how much nearer it is to a picture shortly before than to those between, levels: pictures out of order, or others put in */
-    bool still;                          /* no part of it differs from the picture at which it last moved */
+    float moved; /* share of its parts that differ from the picture at which it last moved; 1 for the first */
     float luminance, luminance_area;     /* relative luminance 0 to 1 (WCAG), and the share that changed */
     float red, red_area;                 /* (R-G-B) x 320 where R/(R+G+B) >= 0.8, and the share that changed */
     float cell[LOOK_CELLS * LOOK_CELLS]; /* mean luma */
     float bright, deep;                  /* levels that a hundredth of the picture exceeds, and is below */
-    float drawn;                         /* mean luma of what is not white, 0 where that is less than a hundredth */
     bool sampled;                        /* six a second are: */
     TextureFigures texture;              /* NAN where not */
 } LookFigures;

@@ -47,12 +47,11 @@ double series_black(const Series *s, float *local)
 double series_saturated(const Series *s, float *local)
 {
     float *sorted = memory_get((size_t)s->count + 1, sizeof *sorted);
-    for (int i = 0; i < s->count; i++) sorted[i] = s->f[i].ground;
+    for (int i = 0; i < s->count; i++) sorted[i] = s->f[i].saturated;
     qsort(sorted, (size_t)s->count, sizeof *sorted, order_floats);
-    const float ground =
-        sorted[s->count / 4]; /* white or another colour that is there nearly all the time is drawn so */
+    const float usual = sorted[s->count / 4]; /* a ground or a pattern that is there nearly all the time is drawn so */
     free(sorted);
-    const float least = fmaxf(ground + (1 - ground) / 2, fminf(ground + 0.25f, 0.98f));
+    const float least = fmaxf(usual + (1 - usual) / 2, fminf(usual + 0.25f, 0.98f));
     int found = 0;
     for (int i = 0; i < s->count; i++) found += s->f[i].saturated >= least;
     const double total = found * s->picture_s;
@@ -60,20 +59,87 @@ double series_saturated(const Series *s, float *local)
     return total;
 }
 
+/* How fast the pictures change on one side of a run that stands still. */
+typedef struct {
+    int pictures;            /* 0: there are too few to tell */
+    double rate, near, most; /* change: mean of 0.6 s, of the nearest 0.17 s, and the largest */
+} Pace;
+
+/* From picture `first` outward: step -1 or 1. */
+static Pace pace_of(const Series *s, int first, int step)
+{
+    enum { LEAST_PICTURES = 3 };
+    const int window = pictures_of(s, 0.6), near = pictures_of(s, 0.17);
+    Pace p = {0};
+    int nearest = 0;
+    for (int i = first; i >= 1 && i < s->count && p.pictures < window; i += step, p.pictures++) {
+        const double change = s->f[i].change;
+        p.rate += change;
+        if (p.pictures < near) p.near += change, nearest++;
+        p.most = fmax(p.most, change);
+    }
+    if (p.pictures < LEAST_PICTURES) return (Pace){0};
+    p.rate /= p.pictures;
+    p.near /= nearest;
+    return p;
+}
+
+typedef struct {
+    int last, end; /* the last picture that moved, and the next one that does */
+    double inside; /* mean change */
+} Rest;
+
+/* The next one of at least 0.25 s from picture i on, false when there is none. What stands still is the same picture again, but for what an encoder adds at a
+ * key picture; grain is not. */
+static bool next_rest(const Series *s, int i, Rest *to)
+{
+    const int least = pictures_of(s, 0.25);
+    while (i < s->count) {
+        double change = 0;
+        int end = i + 1;
+        for (; end < s->count && s->f[end].moved == 0 && !is_black(s->f + end); end++) change += s->f[end].change;
+        const int n = end - i - 1;
+        *to = (Rest){i, end, n ? change / n : 0};
+        if (n >= least && to->inside <= 0.3) return true;
+        i = end;
+    }
+    return false;
+}
+
+/* Whether it goes on up to the rest with at least this share of its pace: what is about to rest slows down, and what rests most of the time has none. */
+static bool goes_on(const Pace *p, double share)
+{
+    static const double least_rate = 0.1;
+    return !p->pictures || (p->rate >= least_rate && p->near >= share * p->rate);
+}
+
+/* Whether a rest is a fault: the clip leaps from it to where it would have been, or goes on at its own pace up to it and from it, and all of the picture had
+ * moved, or it rests nowhere else. A clip that stands still from begin to end is a still, and one with a pose that is held a drawing. */
+static bool is_freeze(const Series *s, const Rest *r, bool only_rest)
+{
+    enum { WHOLE = 1 /* level: what a camera that moves changes */ };
+    const Pace before = pace_of(s, r->last, -1), after = pace_of(s, r->end + 1, 1);
+    if (!before.pictures && !after.pictures) return false;
+    const double slower = !before.pictures ? after.rate : !after.pictures ? before.rate : fmin(before.rate, after.rate);
+    if (r->inside > slower / 4) return false; /* goes on, so slowly that no part of it moved */
+    const double step = fmin(1.5 * fmax(before.most, after.most), 4 * fmax(before.rate, after.rate));
+    if (after.pictures && s->f[r->end].change >= step) return goes_on(&before, 0.4) && goes_on(&after, 0.4);
+    const bool both = before.pictures && after.pictures;
+    return (slower >= WHOLE || (both && only_rest)) && goes_on(&before, 0.7) && goes_on(&after, 0.7);
+}
+
 double series_frozen(const Series *s, float *local)
 {
     double longest = 0;
+    int rests = 0;
+    Rest r;
     for (int i = 0; i < s->count; i++) local[i] = 0;
-    for (int i = 0; i < s->count;) {
-        double change = 0;
-        int end = i + 1;
-        for (; end < s->count && s->f[end].still && !is_black(s->f + end); end++) change += s->f[end].change;
-        /* what stands still is the same picture again, but for what an encoder adds at a key picture; grain is not */
-        const bool same = change <= 0.3 * (end - i - 1);
-        const double length = same ? (end - i - 1) * s->picture_s : 0;
-        for (int k = i; k < end; k++) local[k] = (float)length;
+    for (int i = 0; next_rest(s, i, &r); i = r.end) rests++;
+    for (int i = 0; next_rest(s, i, &r); i = r.end) {
+        if (!is_freeze(s, &r, rests == 1)) continue;
+        const double length = (r.end - r.last - 1) * s->picture_s;
+        for (int k = r.last; k < r.end; k++) local[k] = (float)length;
         longest = fmax(longest, length);
-        i = end;
     }
     return longest;
 }
@@ -292,13 +358,21 @@ double series_blur_change(const Series *s, float *local)
     return worst;
 }
 
-/* A thing of the middle of the range (128), or a darker one, may stand before white: the level is then at most 213, which passes. */
-enum { BEFORE_WHITE = 85 };
-
-static float level_of(const LookFigures *f)
+/* Of half a second on both sides of picture i, the least `deep`. */
+static float deep_near(const Series *s, int i)
 {
-    const float level = fmaxf(fmaxf(f->mean, f->bright / 8), f->deep + 40);
-    return f->drawn > 0 ? fminf(level, fmaxf(f->drawn, 128) + BEFORE_WHITE) : level;
+    const int reach = pictures_of(s, 0.5);
+    float least = s->f[i].deep;
+    for (int k = i - reach < 0 ? 0 : i - reach; k <= i + reach && k < s->count; k++) least = fminf(least, s->f[k].deep);
+    return least;
+}
+
+static float level_of(const Series *s, int i)
+{
+    static const float bright_ground = 213 /* passes */, most_clipped = 0.1f;
+    const LookFigures *f = s->f + i;
+    const float deep = deep_near(s, i) + 40, level = fmaxf(fmaxf(f->mean, f->bright / 8), deep);
+    return f->clipped < most_clipped ? fminf(level, fmaxf(deep, bright_ground)) : level;
 }
 
 double series_exposure(const Series *s, double middle, float *local)
@@ -308,8 +382,8 @@ double series_exposure(const Series *s, double middle, float *local)
     if (window > s->count) window = s->count;
     for (int i = 0; i < s->count; i++) local[i] = NAN;
     for (int i = 0; i < s->count; i++) {
-        sum += level_of(s->f + i);
-        if (i >= window) sum -= level_of(s->f + i - window);
+        sum += level_of(s, i);
+        if (i >= window) sum -= level_of(s, i - window);
         if (i < window - 1) continue;
         const double mean = sum / window;
         local[i - window + 1] = (float)mean;

@@ -14,10 +14,11 @@ typedef struct {
  * common/gates.h. NAN when there is nothing to measure. */
 double series_black(const Series *s,
                     float *local); /* pictures at least 98 % dark, together; not those of a fade at either end */
-/* Pictures at least half of which is at the ends, together; but for a ground of one colour that is there nearly all the time. */
+/* Pictures at least half of which is at the ends, together; but for what is there nearly all the time: a white ground, a test pattern. */
 double series_saturated(const Series *s, float *local);
-double series_frozen(const Series *s,
-                     float *local); /* in which no part moves, there is no grain either, and it is not black */
+/* The longest time in which no part moves, there is no grain either, and it is not black, and which is a fault: the clip stops at its own pace and goes on at
+ * it. A still, a pose that is held, and a thing that comes to rest are none. */
+double series_frozen(const Series *s, float *local);
 /* Root mean square of what a part's brightness is above or below its own half second, doubled (peak to peak), in the worst second, of
  * the part that 60 % of the parts stay below, where it changes sides at least four times; at most twice what the whole picture does.
  * Motion changes few parts at once, a fast pan each in its own way; a cut does not come back. In a dark picture the same share of
@@ -35,8 +36,8 @@ double series_blur_change(const Series *s, float *local);
 double series_blockiness(const Series *s, float *local);
 double series_banding(const Series *s, float *local);
 /* Mean of the second that is furthest from the middle. Lamps in the night are no fault: a picture's level is at least an eighth of what its
- * brightest hundredth has; where nothing is dark, it is 40 levels above the darkest hundredth at least. Nor is a white ground: it is at most
- * 85 levels above the mean of what is not white, or above the middle of the range. */
+ * brightest hundredth has; where nothing is dark for a second, it is 40 levels above the darkest hundredth at least. Nor is a bright ground that is drawn so:
+ * light that is too strong takes away colours, one of R, G and B at a time. Where it does not, the level passes, but for that of the darkest hundredth. */
 double series_exposure(const Series *s, double middle, float *local);
 
 #endif
