@@ -167,8 +167,9 @@ static int64_t still_wanted(const Engine *e, Part part)
     return (engine_has_loaded(e, part) ? 0 : weights) + (work > spare ? work - spare + SLACK_BYTES : 0);
 }
 
-/* A shot uses the parts in their order, and the next shot begins again: so what was used just before is what is needed last. */
-void engine_make_room(Engine *e, Part part)
+/* Drops parts that can be loaded again, until the stage of `part` fits into the memory that this process can still have. The part that a shot
+ * needs last is dropped first: a shot uses the parts in their order, and the next shot begins again, so that is the one used just before. */
+static void make_room(Engine *e, Part part)
 {
     if (still_wanted(e, part) == 0) return;
     int64_t available = backend_available_bytes(e->be);
@@ -216,7 +217,7 @@ static Status load(Engine *e, Part part)
 {
     Status status = status_ok();
     WeightSource *source = NULL;
-    engine_make_room(e, part);
+    make_room(e, part);
     if (engine_has_loaded(e, part)) return status_ok();
     TRY(engine_open_source(e->config, part, &source));
     if (part == PART_TEXT) {

@@ -50,9 +50,6 @@ Status engine_plan_with(const ModelConfig *c, const BackendOptions *o, const Sho
                         Adapters *adapters, int64_t bound_bytes, EnginePlan *out);
 /* The shot that the room is made for, from now on. */
 void engine_expect(Engine *e, const ShotSpec *s);
-/* Drops parts that can be loaded again, until the stage of `part` fits into the memory that this process can still have. The part that a shot
- * needs last is dropped first. */
-void engine_make_room(Engine *e, Part part);
 bool engine_has_loaded(const Engine *e, Part part);
 void engine_drop(Engine *e, Part part); /* frees its weights; engine_need brings them back */
 Status engine_open_source(const ModelConfig *c, Part part, WeightSource **out);

@@ -98,7 +98,6 @@ void dit_sound_parts(DitShot *s, const DitGiven *given);
 /* Their tokens, which are the same at every step. */
 void dit_sound_begin(DitShot *s, const DitGiven *given);
 void dit_sound_end(DitShot *s);
-int64_t dit_shown_here(const DitShot *s); /* how many of this rank's tokens are the latents' */
 /* This rank's tokens before the first layer: patches of the latents [shown, ..] projected, then what is given. */
 Tensor dit_sound_tokens(const DitShot *s, Tensor patches);
 /* The latents' tokens x += O cross(adapted norm(x), sound), in the ear-th place. */

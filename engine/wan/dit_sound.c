@@ -62,7 +62,8 @@ static Tensor of_kind(const DitShot *s, Tensor x, int kind)
     return op_add(s->d->be, x, tensor_rows(s->d->kinds, kind, 1));
 }
 
-int64_t dit_shown_here(const DitShot *s)
+/* How many of this rank's tokens are the latents'. */
+static int64_t shown_here(const DitShot *s)
 {
     const int64_t n = s->shown - s->first;
     return n < 0 ? 0 : n > s->count ? s->count : n;
@@ -73,7 +74,7 @@ void dit_sound_begin(DitShot *s, const DitGiven *given)
 {
     const Dit *d = s->d;
     Backend *be = d->be;
-    const int64_t width = s->d->kinds.dim[1], here = s->count - dit_shown_here(s);
+    const int64_t width = s->d->kinds.dim[1], here = s->count - shown_here(s);
     const int64_t pose[2] = {1, (int64_t)d->config.pose_channels * d->config.patch[0] * d->config.patch[1] *
                                     d->config.patch[2]},
                   one[4] = {s->dim[0], 1, s->dim[2], s->dim[3]};
@@ -89,7 +90,7 @@ void dit_sound_begin(DitShot *s, const DitGiven *given)
         op_copy(be, tensor_rows(all, at, x.dim[0]), x);
         at += x.dim[0];
     }
-    if (here > 0) s->given = dit_keep(be, F32, tensor_rows(all, s->first + dit_shown_here(s) - s->shown, here));
+    if (here > 0) s->given = dit_keep(be, F32, tensor_rows(all, s->first + shown_here(s) - s->shown, here));
     backend_release(be, mark);
 }
 
@@ -112,7 +113,7 @@ Tensor dit_sound_tokens(const DitShot *s, Tensor patches)
 {
     const Dit *d = s->d;
     Backend *be = d->be;
-    const int64_t here = dit_shown_here(s);
+    const int64_t here = shown_here(s);
     Tensor x = backend_alloc(be, F32, 2, (int64_t[]){s->count, d->kinds.dim[1]});
     ArenaMark mark = backend_mark(be);
     if (here > 0) {
@@ -168,7 +169,7 @@ typedef struct { /* the tokens of one latent frame that this rank has */
 
 static Piece piece_of(const DitShot *s, int64_t frame)
 {
-    const int64_t size = s->grid[1] * s->grid[2], here = dit_shown_here(s);
+    const int64_t size = s->grid[1] * s->grid[2], here = shown_here(s);
     int64_t first = frame * size - s->first, end = first + size;
     if (first < 0) first = 0;
     if (end > here) end = here;
@@ -201,7 +202,7 @@ void dit_sound_hear(const DitShot *s, int branch, int ear, Tensor x)
     Backend *be = d->be;
     const DitEar *w = &d->ear[ear];
     const DitHeard *h = &s->heard[branch][ear];
-    const int64_t here = dit_shown_here(s);
+    const int64_t here = shown_here(s);
     assert(s->heard[branch]);
     if (here == 0) return; /* nor have the ranks that this one shares its tokens with */
     ArenaMark mark = backend_mark(be);

@@ -6,7 +6,7 @@ enum { MOST_TILES = 12 /* to a side */ };
 
 /* ---- geometry ---------------------------------------------------------------------------------------------------------------- */
 
-Tiles tiles_grid(const Vae *v, int64_t h, int64_t w, int rows, int columns)
+static Tiles grid_of(const Vae *v, int64_t h, int64_t w, int rows, int columns)
 {
     return (Tiles){.h = h, .w = w, .rows = rows, .columns = columns, .halo = vae_halo(v), .pace = vae_least_pace};
 }
@@ -119,7 +119,7 @@ static bool cheapest_grid(const Frame *f, int64_t bound_bytes, Tiles *out, int64
     *least = INT64_MAX;
     for (int rows = 1; rows <= MOST_TILES && rows <= f->h; rows++)
         for (int columns = 1; columns <= MOST_TILES && columns <= f->w; columns++) {
-            const Tiles t = tiles_grid(f->v, f->h, f->w, rows, columns);
+            const Tiles t = grid_of(f->v, f->h, f->w, rows, columns);
             int64_t tall, wide, weights, work, area = windows_area(&t, &tall, &wide);
             if (best_area && area >= best_area) continue;
             vae_measure(f->c, f->half, f->o, t.pace, tall, wide, &weights, &work);
@@ -157,7 +157,7 @@ Tiles tiles_choose(const VaeConfig *c, VaeHalf half, const BackendOptions *o, in
 {
     Vae *v = vae_new(c, half);
     const Frame f = {c, half, o, v, h, w};
-    Tiles t = tiles_grid(v, h, w, 1, 1);
+    Tiles t = grid_of(v, h, w, 1, 1);
     int64_t least, ignored;
     if (!cheapest_grid(&f, bound_bytes, &t, &least)) cheapest_grid(&f, least + least / 10, &t, &ignored);
     t.pace = widest_pace(&f, &t, bound_bytes);

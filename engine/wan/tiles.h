@@ -25,7 +25,6 @@ typedef struct {
  * On a device as many frames are computed together as take a quarter of the bound: the rest is for what other stages have loaded. */
 Tiles tiles_choose(const VaeConfig *c, VaeHalf half, const BackendOptions *o, int64_t h, int64_t w,
                    int64_t bound_bytes);
-Tiles tiles_grid(const Vae *v, int64_t h, int64_t w, int rows, int columns);
 static inline int tiles_count(const Tiles *t) { return t->rows * t->columns; }
 Box tiles_tile(const Tiles *t, int i);
 Box tiles_window(const Tiles *t, int i);

@@ -3,10 +3,12 @@
 
 For each: the folder's JSON files as they are published, and of each component how many tensors and parameters diffusers and
 transformers build from them (on the meta device, so that nothing is allocated), with the SHA-256 of the sorted list of
-"name AxBxC" lines. test_released.c compares the engine's weight tables with that, and opens folders of this shape that are
+"name AxBxC" lines. Of Wan2.2-S2V, which neither builds, the parts that it has beside the text model are listed here, as its publishers'
+wan/modules/s2v makes them: 165 tensors. test_released.c compares the engine's weight tables with that, and opens folders of this shape that are
 holes. Needs torch, diffusers and transformers."""
 import hashlib
 import json
+import math
 import sys
 
 import torch
@@ -52,6 +54,45 @@ CLIP_STEPS = {"crop_size": {"height": 224, "width": 224}, "do_center_crop": True
               "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3, "rescale_factor": 0.00392156862745098, "size": {"shortest_edge": 224}}
 
 
+WAV2VEC2 = {"activation_dropout": 0.1, "architectures": ["Wav2Vec2ForCTC"], "attention_dropout": 0.1, "conv_bias": True, "conv_dim": [512] * 7,
+            "conv_kernel": [10, 3, 3, 3, 3, 2, 2], "conv_stride": [5, 2, 2, 2, 2, 2, 2], "do_stable_layer_norm": True, "feat_extract_activation": "gelu",
+            "feat_extract_norm": "layer", "hidden_act": "gelu", "hidden_size": 1024, "intermediate_size": 4096, "layer_norm_eps": 1e-05,
+            "model_type": "wav2vec2", "num_attention_heads": 16, "num_conv_pos_embedding_groups": 16, "num_conv_pos_embeddings": 128,
+            "num_feat_extract_layers": 7, "num_hidden_layers": 24, "vocab_size": 33}
+SPEAKS = {"_class_name": "WanModel_S2V", "_diffusers_version": "0.34.0", "adain_mode": "attn_norm", "add_last_motion": True, "audio_dim": 1024,
+          "audio_inject_layers": [0, 4, 8, 12, 16, 20, 24, 27, 30, 33, 36, 39], "cond_dim": 16, "dim": 5120, "enable_adain": True,
+          "enable_framepack": True, "enable_motioner": False, "enable_tsm": False, "eps": 1e-06, "ffn_dim": 13824, "framepack_drop_mode": "padd",
+          "freq_dim": 256, "in_dim": 16, "model_type": "s2v", "motion_token_num": 1024, "num_audio_token": 4, "num_heads": 40, "num_layers": 40,
+          "out_dim": 16, "text_dim": 4096, "text_len": 512, "trainable_token_pos_emb": False, "zero_init": True, "zero_timestep": True}
+
+
+def speaking_parts(c):
+    """{name: shape} of what the S2V transformer has beside the text model's, under its publishers' names."""
+    d, out = c["dim"], {}
+
+    def pair(name, *shape):
+        out[f"{name}.weight"], out[f"{name}.bias"] = shape, shape[:1]
+
+    pair("cond_encoder", d, c["cond_dim"], 1, 2, 2)
+    out["trainable_cond_mask.weight"] = (3, d)
+    for name, kernel in (("proj", (1, 2, 2)), ("proj_2x", (2, 4, 4)), ("proj_4x", (4, 8, 8))):
+        pair(f"frame_packer.{name}", d, c["in_dim"], *kernel)
+    audio = "casual_audio_encoder"  # so spelled
+    out[f"{audio}.weights"], out[f"{audio}.encoder.padding_tokens"] = (1, 25, 1, 1), (1, 1, 1, d)
+    pair(f"{audio}.encoder.conv1_local.conv", d // 4 * c["num_audio_token"], c["audio_dim"], 3)
+    pair(f"{audio}.encoder.conv1_global.conv", d // 4, c["audio_dim"], 3)
+    pair(f"{audio}.encoder.conv2.conv", d // 2, d // 4, 3)
+    pair(f"{audio}.encoder.conv3.conv", d, d // 2, 3)
+    pair(f"{audio}.encoder.final_linear", d, d)
+    for i in range(len(c["audio_inject_layers"])):
+        for name in "qkvo":
+            pair(f"audio_injector.injector.{i}.{name}", d, d)
+        out[f"audio_injector.injector.{i}.norm_q.weight"] = out[f"audio_injector.injector.{i}.norm_k.weight"] = (d,)
+        pair(f"audio_injector.injector_adain_layers.{i}.linear", 2 * d, d)
+    assert len(out) == 165
+    return out
+
+
 def scheduler(shift):
     return {"_class_name": "UniPCMultistepScheduler", "_diffusers_version": "0.33.0.dev0", "beta_end": 0.02, "beta_schedule": "linear",
             "beta_start": 0.0001, "disable_corrector": [], "dynamic_thresholding_ratio": 0.995, "final_sigmas_type": "zero", "flow_shift": shift,
@@ -81,6 +122,13 @@ def folder(pipeline, transformer, shift, second=False, clip=False, vae=Z16, **mo
     return {"model_index.json": index, **files}
 
 
+def speaking():
+    files = folder("WanPipeline", LARGE, 3.0)
+    files["model_index.json"] = dict(files["model_index.json"], _class_name="WanSpeechToVideoPipeline", transformer=["wan", "WanModel_S2V"],
+                                     audio_encoder=["transformers", "Wav2Vec2ForCTC"])
+    return {**files, "transformer/config.json": SPEAKS, "audio_encoder/config.json": WAV2VEC2}
+
+
 T2V, I2V, VACE = "WanPipeline", "WanImageToVideoPipeline", "WanVACEPipeline"
 SMALL, LARGE = dit(12, 8960, 30), dit(40, 13824, 40)
 IMAGE = dit(40, 13824, 40, 36, added_kv_proj_dim=5120, image_dim=1280)
@@ -95,6 +143,7 @@ RELEASED = {
     "Wan2.2-T2V-A14B": folder(T2V, LARGE, 3.0, second=True, boundary_ratio=0.875),
     "Wan2.2-I2V-A14B": folder(I2V, dit(40, 13824, 40, 36), 3.0, second=True, boundary_ratio=0.9),
     "Wan2.2-TI2V-5B": folder(T2V, dit(24, 14336, 30, 48, 48), 5.0, vae=Z48, boundary_ratio=None, expand_timesteps=True),
+    "Wan2.2-S2V-14B": speaking(),
 }
 
 
@@ -108,17 +157,26 @@ def module(path, config):
             return transformers.UMT5EncoderModel(transformers.UMT5Config(**config))
         if path.startswith("image_encoder"):
             return transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**config))
+        if path.startswith("audio_encoder"):
+            return transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config(**config))
         if path.startswith("vae"):
             return diffusers.AutoencoderKLWan.from_config(config)
         return (diffusers.WanVACETransformer3DModel if "vace_layers" in config else diffusers.WanTransformer3DModel).from_config(config)
 
 
 def table(path, config):
-    """Of all parameters but CLIP's last layer and what follows it: the pipelines take the layer before."""
+    """Of all parameters but CLIP's last layer and what follows it, for the pipelines take the layer before; and but wav2vec2's letters."""
     unused = ("post_layernorm.", f"encoder.layers.{config.get('num_hidden_layers', 0) - 1}.") if path.startswith("image_encoder") else ()
-    used = {name: p for name, p in module(path, config).named_parameters() if not name.startswith(unused)}
-    lines = sorted(f"{name} {'x'.join(map(str, p.shape))}\n" for name, p in used.items())
-    return {"tensors": len(lines), "parameters": sum(p.numel() for p in used.values()),
+    if path.startswith("audio_encoder"):
+        unused = ("lm_head.", "wav2vec2.masked_spec_embed")
+    speaks = config.get("_class_name") == "WanModel_S2V"
+    used = {name: tuple(p.shape) for name, p in module(path, LARGE if speaks else config).named_parameters() if not name.startswith(unused)}
+    if speaks:
+        used.update(speaking_parts(config))
+    for new, old in (("parametrizations.weight.original0", "weight_g"), ("parametrizations.weight.original1", "weight_v")):
+        used = {name.replace(new, old): shape for name, shape in used.items()}
+    lines = sorted(f"{name} {'x'.join(map(str, shape))}\n" for name, shape in used.items())
+    return {"tensors": len(lines), "parameters": sum(math.prod(shape) for shape in used.values()),
             "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
 
 
