@@ -12,6 +12,8 @@
     X(frozen, "s", "longest time in which nothing moves")                                                              \
     X(flicker, "levels", "brightness that goes up and down, worst second")                                             \
     X(jump, "levels", "largest sudden change of the picture")                                                          \
+    X(slip, "levels", "a thing that changes at once while the rest goes on")                                           \
+    X(order, "%", "pictures that do not follow from one another, as where their order is wrong")                       \
     X(blur, "per mille", "width of the edges, of the longer side, worst half second")                                  \
     X(blur_change, "times", "how many times less sharp than the same parts are elsewhere in the clip")                 \
     X(blockiness, "times", "steps on a block grid, against those beside it")                                           \

@@ -206,6 +206,77 @@ static void put_silence(Case *c, double seconds)
     for (int i = first; i < first + n && i < c->samples; i++) c->sound[i] = 0;
 }
 
+/* Pictures in another order: order[i] comes i pictures after first. */
+static void reorder(Scene *s, int first, const int *order, int n)
+{
+    Scene old = scene_copy(s);
+    for (int i = 0; i < n; i++)
+        memcpy(scene_plane(s, first + i, 0), scene_plane(&old, first + order[i], 0), scene_bytes(s));
+    scene_free(&old);
+}
+
+enum { MOST_REORDERED = 16 };
+
+/* Drawn again until half of the pictures are followed by a step back. */
+static void put_wrong_order(Case *c, double pictures)
+{
+    const int n = (int)pictures, first = somewhere(c, n);
+    int order[MOST_REORDERED], turns = 0;
+    while (2 * turns < n) {
+        turns = 0;
+        for (int i = 0; i < n; i++) order[i] = i;
+        for (int i = n - 1; i > 0; i--) {
+            const int k = (int)(scene_random(&c->random) % (unsigned)(i + 1)), old = order[i];
+            order[i] = order[k];
+            order[k] = old;
+        }
+        for (int i = 1; i + 1 < n; i++) turns += (order[i] > order[i - 1]) != (order[i + 1] > order[i]);
+    }
+    reorder(&c->scene, first, order, n);
+}
+
+static void put_backwards(Case *c, double pictures)
+{
+    const int n = (int)pictures, first = somewhere(c, n);
+    int order[MOST_REORDERED];
+    for (int i = 0; i < n; i++) order[i] = n - 1 - i;
+    reorder(&c->scene, first, order, n);
+}
+
+typedef struct {
+    int luma, u, v;
+} Colour;
+
+/* A disc of so many per cent of the picture, that goes slowly to the right; in pictures [first, end). */
+static void draw_disc(Scene *s, double percent, int first, int end, Colour colour)
+{
+    const double radius = sqrt(percent / 100 * s->width * s->height / M_PI);
+    for (int i = first; i < end; i++)
+        for (int k = 0; k < 3; k++) {
+            const int half = k ? 2 : 1, w = scene_plane_width(s, k), h = scene_plane_height(s, k);
+            const double x0 = s->width * (0.3 + 0.05 * i / s->fps), y0 = s->height * 0.45;
+            uint8_t *p = scene_plane(s, i, k);
+            for (int y = 0; y < h; y++)
+                for (int x = 0; x < w; x++)
+                    if (hypot(half * x - x0, half * y - y0) <= radius)
+                        p[y * w + x] = (uint8_t)(k == 0 ? colour.luma : k == 1 ? colour.u : colour.v);
+        }
+}
+
+static const Colour disc_is = {150, 90, 180}, disc_becomes = {110, 180, 80};
+
+static void put_vanish(Case *c, double percent)
+{
+    draw_disc(&c->scene, percent, 0, frames_of(c, 1) + somewhere(c, frames_of(c, 2)) / 2, disc_is);
+}
+
+static void put_recolour(Case *c, double percent)
+{
+    const int at = frames_of(c, 1) + somewhere(c, frames_of(c, 2)) / 2;
+    draw_disc(&c->scene, percent, 0, at, disc_is);
+    draw_disc(&c->scene, percent, at, c->scene.count, disc_becomes);
+}
+
 const Defect defect[DEFECTS] = {
     {"black", "s", "black", put_black, {0.04, 0.25, 1.0}, 0},
     {"saturated", "s", "saturated", put_saturated, {0.04, 0.25, 1.0}, 1},
@@ -213,6 +284,10 @@ const Defect defect[DEFECTS] = {
     {"flicker", "% of brightness", "flicker flash", put_flicker, {1, 5, 12}, 1},
     {"cut to another clip", "mixed in", "jump", put_cut, {0.15, 0.5, 1.0}, 1},
     {"slides into another clip", "mixed in", "subject jump", put_slide, {0.3, 0.7, 1.0}, 2},
+    {"wrong order", "pictures", "order jump", put_wrong_order, {6, 8, 10}, 2},
+    {"backwards", "pictures", "order jump", put_backwards, {4, 8, 12}, 2},
+    {"a thing vanishes", "% of the picture", "slip jump", put_vanish, {0.6, 3, 6}, 2},
+    {"a thing of another colour", "% of the picture", "slip jump", put_recolour, {0.6, 3, 6}, 2},
     {"blur", "% of the longer side", "blur", put_blur, {0.5, 2, 3.5}, 1},
     {"blur for 1.2 s", "% of the longer side", "blur_change blur", put_blur_second, {0.4, 2, 3.5}, 1},
     {"blocks of 8", "of their mean", "blockiness", put_blocks, {0.4, 0.8, 1.0}, 1},

@@ -24,7 +24,7 @@ typedef struct {
     int noticed;
 } Defect;
 
-enum { DEFECTS = 18 };
+enum { DEFECTS = 22 };
 extern const Defect defect[DEFECTS];
 
 #endif

@@ -312,6 +312,80 @@ static void knows_the_black_of_a_fade(void **state)
     assert_int_equal(black.gate[GATE_black].verdict, GATE_FAIL);
 }
 
+/* A square of a colour before the moving board. */
+static void a_square(Plain *p, int x, int luma, int v)
+{
+    for (int y = 20; y < 36; y++) memset(p->luma + y * WIDTH + x, luma, 16);
+    for (int y = 10; y < 18; y++) memset(p->v + y * WIDTH / 2 + x / 2, v, 8);
+}
+
+static void a_square_moves(Plain *p, int i)
+{
+    paint(p, i, 0, 0, 0, 0);
+    a_square(p, 10 + i / 4 * 2, 200, 200);
+}
+
+static void a_square_vanishes(Plain *p, int i)
+{
+    paint(p, i, 0, 0, 0, 0);
+    if (i < 30) a_square(p, 10 + i / 4 * 2, 200, 200);
+}
+
+static void a_square_of_two_colours(Plain *p, int i)
+{
+    paint(p, i, 0, 0, 0, 0);
+    a_square(p, 10 + i / 4 * 2, 200, i < 30 ? 200 : 90);
+}
+
+static void letters_come(Plain *p, int i)
+{
+    paint(p, i, 0, 0, 0, 0);
+    for (int y = 40; y < 52 && i >= 30; y++)
+        for (int x = 10; x < 80; x += 6) memset(p->luma + y * WIDTH + x, 235, 2);
+}
+
+static void finds_a_thing_that_slips(void **state)
+{
+    (void)state;
+    assert_int_equal(of_drawn(a_square_moves, 72).gate[GATE_slip].verdict, GATE_PASS);
+    assert_int_equal(of_drawn(letters_come, 72).gate[GATE_slip].verdict, GATE_PASS);
+    const GateReport gone = of_drawn(a_square_vanishes, 72), other = of_drawn(a_square_of_two_colours, 72);
+    assert_int_equal(gone.gate[GATE_slip].verdict, GATE_HOLD);
+    assert_true(fabs(gone.gate[GATE_slip].at[0] - 30 / 24.0) < 0.01);
+    assert_int_equal(other.gate[GATE_slip].verdict, GATE_HOLD);
+}
+
+/* A hill of light that goes to the right, one point a picture. */
+static void a_hill(Plain *p, int i)
+{
+    paint(p, 0, 1, 60, 128, 128);
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            const int away = abs(x - 10 - i);
+            if (away < 16) p->luma[y * WIDTH + x] = (uint8_t)(60 + 8 * (16 - away));
+        }
+}
+
+static void a_hill_in_a_wrong_order(Plain *p, int i)
+{
+    static const int order[] = {30, 36, 31, 38, 33, 39, 34, 32, 37, 35};
+    a_hill(p, i >= 30 && i < 40 ? order[i - 30] : i);
+}
+
+static void a_hill_backwards(Plain *p, int i) { a_hill(p, i >= 30 && i < 42 ? 71 - i : i); }
+static void a_hill_that_comes_back(Plain *p, int i) { a_hill(p, i < 36 ? i : 72 - i); }
+static void a_hill_that_swings(Plain *p, int i) { a_hill(p, (int)lround(36 + 30 * sin(i / 7.0))); }
+
+static void finds_a_wrong_order(void **state)
+{
+    (void)state;
+    assert_int_equal(of_drawn(a_hill, 72).gate[GATE_order].verdict, GATE_PASS);
+    assert_int_equal(of_drawn(a_hill_that_swings, 72).gate[GATE_order].verdict, GATE_PASS);
+    assert_int_equal(of_drawn(a_hill_in_a_wrong_order, 72).gate[GATE_order].verdict, GATE_HOLD);
+    assert_int_equal(of_drawn(a_hill_backwards, 72).gate[GATE_order].verdict, GATE_HOLD);
+    assert_int_equal(of_drawn(a_hill_that_comes_back, 72).gate[GATE_order].verdict, GATE_HOLD);
+}
+
 static void finds_a_burst_of_noise(void **state)
 {
     (void)state;
@@ -387,6 +461,8 @@ int main(void)
         cmocka_unit_test(knows_a_ground_from_saturation),
         cmocka_unit_test(knows_the_black_of_a_fade),
         cmocka_unit_test(finds_a_burst_of_noise),
+        cmocka_unit_test(finds_a_thing_that_slips),
+        cmocka_unit_test(finds_a_wrong_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,25 @@ static double measure_subject(Evidence *e)
     return drift;
 }
 
+static double measure_slip(Evidence *e)
+{
+    const Slip *s = look_slip(e->gate->look);
+    e->has_local = s != NULL;
+    return s ? slip_measure(s, e->local) : NAN;
+}
+
+static double measure_order(Evidence *e)
+{
+    const Sequence *s = look_sequence(e->gate->look);
+    double worst = NAN;
+    e->has_local = s != NULL;
+    for (int i = 0; s && i < e->series.count; i++) {
+        e->local[i] = sequence_at(s, i);
+        worst = fmax(worst, e->local[i]);
+    }
+    return worst;
+}
+
 static double measure_permanence(Evidence *e)
 {
     double at_s = NAN;

@@ -6,6 +6,8 @@
 
 #include "common/file.h"
 #include "worker/gate/pdq.h"
+#include "worker/gate/sequence.h"
+#include "worker/gate/slip.h"
 
 enum { SMALL_EDGE = 160, SAMPLES_PER_S = 6, LEAST_HASHED = 16, PICTURES = 5 };
 
@@ -25,6 +27,8 @@ struct Look {
     double next_sample_s;
     Texture *texture;
     Subject *subject;
+    Slip *slip;
+    Sequence *sequence;
     Looks looks;
     double next_hash_s, hash_interval_s;
     LookFigures *list;
@@ -55,6 +59,8 @@ void look_free(Look **look)
     }
     texture_free(&l->texture);
     subject_free(&l->subject);
+    slip_free(&l->slip);
+    sequence_free(&l->sequence);
     free(l->list);
     free(l);
     *look = NULL;
@@ -68,6 +74,8 @@ const LookFigures *look_figures(const Look *l, int *count)
 
 const Looks *look_looks(const Look *l) { return &l->looks; }
 const Subject *look_subject(const Look *l) { return l->subject; }
+const Slip *look_slip(const Look *l) { return l->slip; }
+const Sequence *look_sequence(const Look *l) { return l->sequence; }
 
 static void set_size(Look *l, const FilmPicture *p)
 {
@@ -89,6 +97,8 @@ static void set_size(Look *l, const FilmPicture *p)
     }
     l->texture = texture_new(p->width, p->height);
     l->subject = subject_new(l->small_width, l->small_height);
+    l->slip = slip_new(l->small_width, l->small_height);
+    l->sequence = sequence_new(l->small_width, l->small_height);
     l->hash_interval_s = 1;
 }
 
@@ -265,6 +275,8 @@ Status look_at(Look *l, const FilmPicture *p)
         l->next_sample_s = p->at_s + 1.0 / SAMPLES_PER_S;
     }
     subject_picture(l->subject, l->rgb[l->count % PICTURES], p->at_s);
+    slip_picture(l->slip, l->rgb[l->count % PICTURES]);
+    sequence_picture(l->sequence, l->rgb[l->count % PICTURES]);
     hash_picture(l, p->at_s); /* writes over l->y */
     l->list[l->count++] = f;
     l->current = !l->current;

@@ -7,6 +7,8 @@
 
 #include "common/looks.h"
 #include "worker/gate/film.h"
+#include "worker/gate/sequence.h"
+#include "worker/gate/slip.h"
 #include "worker/gate/subject.h"
 #include "worker/gate/texture.h"
 
@@ -43,5 +45,8 @@ const LookFigures *look_figures(const Look *l, int *count);
 const Looks *look_looks(const Look *l);
 /* What subject.h measures; NULL before the first picture. */
 const Subject *look_subject(const Look *l);
+/* What slip.h and sequence.h measure; likewise. */
+const Slip *look_slip(const Look *l);
+const Sequence *look_sequence(const Look *l);
 
 #endif
