@@ -67,7 +67,7 @@ enum {
  *
  * A seed that the file does not give is the first 63 bits of SHA-256 over the campaign's name and the row's id (two
  * fields as hash_add_field writes them, "campaign" and "id"): every customer another clip, the same one in every
- * run. A million rows take 12 s on one core and 630 MB. */
+ * run. A million rows take 5 s on one core of a busy Xeon and 460 MB; where they share a seed and 1,000 shots 1.5 s and 150 MB. */
 Status campaign_load(const char *file, Campaign **out);
 /* The same, whatever reuse.cache says: for who measures it. */
 Status campaign_load_without_cache(const char *file, Campaign **out);

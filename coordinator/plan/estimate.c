@@ -378,6 +378,22 @@ static void forecast_without_death(Estimate *p)
     p->without_death_s = f.p50_s;
 }
 
+/* Who asks for no deaths gets none: a large farm, or a long night, had better be told. */
+static void note_deaths(Estimate *p)
+{
+    static const double often = 5, worth_a_word = 0.1; /* in a thousand node-days; nodes */
+    const Night *n = &p->by.night;
+    const double deaths = n->nodes * p->forecast.p50_s / 86400 * often / 1000;
+    char length[32];
+    if (n->node_mtbf_s > 0 || n->node_dies_at_s > 0 || !isfinite(deaths) || deaths < worth_a_word) return;
+    char *text =
+        text_format("no node dies in these nights; of %d in %s it would be %.2g at %g in a thousand node-days: "
+                    "`--failures %g` plans with that",
+                    n->nodes, moment_length(p->forecast.p50_s, length), deaths, often, often);
+    note(p, text);
+    free(text);
+}
+
 static Status make_plan(Estimate *p)
 {
     double dies_at_s = 0, node_dies_at_s = 0;
@@ -395,6 +411,7 @@ static Status make_plan(Estimate *p)
     p->by.night.dies_at_s = dies_at_s;
     p->by.night.node_dies_at_s = node_dies_at_s;
     night_forecast(&p->by.night, p->deadline_s, (NightEffort){3, MOST_TRIALS, budget_s}, &p->forecast);
+    note_deaths(p);
     forecast_without_death(p);
     if (p->deadline_s > 0) p->nodes_for_deadline = find_nodes(p);
     return status_ok();

@@ -7,6 +7,7 @@
 #include "common/moment.h"
 #include "common/plural.h"
 #include "common/shell.h"
+#include "coordinator/plan/amount.h"
 #include "coordinator/plan/suggest.h"
 
 enum { ENOUGH_STEPS = 8 /* with fewer there is nothing to leave out */ };
@@ -42,9 +43,9 @@ static void suggest_done(Suggestions *to, double with_s, const char *text, const
     const double now_s = to->base->now_s, an_hour = o->node_cost * to->estimate->by.night.nodes / 3600;
     char with[32], now[32];
     if (!(with_s > 0 && with_s < worth_it * now_s)) return; /* 0: never */
-    char *cost = o->node_cost > 0
-                     ? text_format(", at a cost of %.2f instead of %.2f", with_s * an_hour, now_s * an_hour)
-                     : text_copy("");
+    char *cost = o->node_cost > 0 ? text_format(", at a cost of %s instead of %s", amount_cost(with_s * an_hour).text,
+                                                amount_cost(now_s * an_hour).text)
+                                  : text_copy("");
     json_array_append_new(to->list, json_sprintf("%s: done after %s instead of %s%s%s", text,
                                                  moment_length(with_s, with), moment_length(now_s, now), cost, but));
     free(cost);

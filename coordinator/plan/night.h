@@ -101,7 +101,8 @@ typedef struct {
 } SmallNight;
 enum { NIGHT_SMALL = 1 << 20 /* shots and clips, where nights are only compared with each other */ };
 /* A night of at most about `most` shots and clips that is done at about the same time: a part of the nodes, of the shots and of what waits.
- * The same night where it is small already, where there are too few nodes to leave some out, and where nodes die. To be cleared. */
+ * A node that dies is a larger part of these. The same night where it is small already, and where there are too few nodes to leave some out. To
+ * be cleared. */
 void night_make_small(const Night *n, int64_t most, SmallNight *out);
 void night_small_clear(SmallNight *s);
 

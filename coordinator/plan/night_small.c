@@ -49,8 +49,7 @@ static void keep_shots(const Night *n, double share, SmallNight *out)
 void night_make_small(const Night *n, int64_t most, SmallNight *out)
 {
     *out = (SmallNight){.night = *n};
-    const bool loses_nodes = n->node_mtbf_s > 0 || n->node_dies_at_s > 0; /* one of fewer would be a larger part */
-    if (n->nodes < 2 * LEAST_NODES || loses_nodes || n->script) return;
+    if (n->nodes < 2 * LEAST_NODES || n->script) return;
     const double wished = (double)most / (double)count_items(n);
     if (wished >= 1) return;
     out->night.nodes = (int)fmax(n->nodes * wished, LEAST_NODES);
@@ -58,6 +57,7 @@ void night_make_small(const Night *n, int64_t most, SmallNight *out)
     out->clips = memory_get((size_t)n->shots + 1, sizeof *out->clips);
     if (n->trunk) out->trunk = memory_get((size_t)n->shots + 1, sizeof *out->trunk);
     keep_shots(n, share, out);
+    out->night.node_mtbf_s *= share; /* the job dies as often */
     out->night.clips = out->clips;
     out->night.trunk = out->trunk;
     out->night.waiting = (int64_t)((double)n->waiting * share + 0.5);

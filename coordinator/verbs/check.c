@@ -16,6 +16,7 @@
 #include "coordinator/campaign/rendition.h"
 #include "coordinator/deliver/returned.h"
 #include "coordinator/launch/folder.h"
+#include "coordinator/plan/amount.h"
 #include "coordinator/verbs/check_changes.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -61,16 +62,6 @@ void check_summarise(const Campaign *c, CheckSummary *out)
 typedef struct {
     char text[24];
 } Short;
-
-static Short bytes_text(double bytes)
-{
-    static const char *const unit[] = {"bytes", "kB", "MB", "GB", "TB"};
-    int i = 0;
-    for (; bytes >= 1000 && i < 4; i++) bytes /= 1000;
-    Short t;
-    snprintf(t.text, sizeof t.text, "%.*f %s", i && bytes < 10 ? 1 : 0, bytes, unit[i]);
-    return t;
-}
 
 /* 1234567 -> 1,234,567 */
 static Short count_text(int64_t n)
@@ -169,8 +160,8 @@ static void print_counts(const Campaign *c, const CheckSummary *sum, FILE *to)
         foreign_print(to, ": clips/ID%s%s.%s\n", named ? "." : "", named ? r->name : "", ending);
     }
     foreign_print(to, "  output      %s videos, roughly %s; pictures %s; latents %s\n", count_text(sum->videos).text,
-                  bytes_text(sum->video_bytes).text, bytes_text(sum->picture_bytes).text,
-                  bytes_text(sum->latents_bytes).text);
+                  amount_bytes(sum->video_bytes).text, amount_bytes(sum->picture_bytes).text,
+                  amount_bytes(sum->latents_bytes).text);
 }
 
 static void print_rows(const Campaign *c, const CheckSummary *sum, FILE *to)

@@ -9,6 +9,7 @@
 #include "common/moment.h"
 #include "common/options.h"
 #include "common/plural.h"
+#include "coordinator/plan/amount.h"
 #include "coordinator/plan/estimate.h"
 #include "coordinator/verbs/verbs.h"
 
@@ -18,28 +19,31 @@ static void print_split(const json_t *split)
     char done[32];
     const json_t *at = json_object_get(split, "finish_p50"), *cost = json_object_get(split, "cost");
     const int workers = (int)json_integer_value(json_object_get(split, "workers"));
-    foreign_print(stdout, "  measured   %d worker%s on each node in groups of %d: done after %s", workers,
-                  plural_s(workers), (int)json_integer_value(json_object_get(split, "group_size")),
+    const int group = (int)json_integer_value(json_object_get(split, "group_size"));
+    foreign_print(stdout, "  measured   %d worker%s on each node", workers, plural_s(workers));
+    if (group > 1) foreign_print(stdout, " in groups of %d", group);
+    foreign_print(stdout, ": done after %s",
                   moment_length(json_is_number(at) ? json_number_value(at) : INFINITY, done));
-    if (json_is_number(cost)) foreign_print(stdout, ", cost %.2f", json_number_value(cost));
+    if (json_is_number(cost)) foreign_print(stdout, ", cost %s", amount_cost(json_number_value(cost)).text);
     foreign_print(stdout, "%s\n", json_is_true(json_object_get(split, "planned")) ? " (this plan)" : "");
 }
 
-static double gb_of(const json_t *j, const char *part, const char *key)
+static double bytes_of(const json_t *j, const char *part, const char *key)
 {
-    return json_number_value(json_object_get(json_object_get(j, part), key)) / 1e9;
+    return json_number_value(json_object_get(json_object_get(j, part), key));
 }
 
 static void print_room(const json_t *j)
 {
-    const double disk = gb_of(j, "disk", "all_bytes"), memory = gb_of(j, "memory", "node_bytes");
+    const double disk = bytes_of(j, "disk", "all_bytes"), memory = bytes_of(j, "memory", "node_bytes");
     if (disk > 0)
-        foreign_print(stdout, "  disk       %.3g GB: clips %.3g, checkpoints %.3g, masters that wait %.3g\n", disk,
-                      gb_of(j, "disk", "clips_bytes"), gb_of(j, "disk", "checkpoints_bytes"),
-                      gb_of(j, "disk", "masters_bytes"));
+        foreign_print(stdout, "  disk       %s: clips %s, checkpoints %s, masters that wait %s\n",
+                      amount_bytes(disk).text, amount_bytes(bytes_of(j, "disk", "clips_bytes")).text,
+                      amount_bytes(bytes_of(j, "disk", "checkpoints_bytes")).text,
+                      amount_bytes(bytes_of(j, "disk", "masters_bytes")).text);
     if (memory > 0)
-        foreign_print(stdout, "  memory     at most %.3g GB of the %.3g GB of each node\n", memory,
-                      gb_of(j, "memory", "has_bytes"));
+        foreign_print(stdout, "  memory     at most %s of the %s of each node\n", amount_bytes(memory).text,
+                      amount_bytes(bytes_of(j, "memory", "has_bytes")).text);
 }
 
 static void print_deaths(const Estimate *p)
@@ -56,6 +60,23 @@ static void print_deaths(const Estimate *p)
         foreign_print(stdout, "done %s later than without\n", moment_length(costs_s > 0 ? costs_s : 0, costs));
     else
         foreign_print(stdout, "never done, no node is left; under Slurm the job waits for another one\n");
+}
+
+/* "2 workers, which render and finish", "1 group of 4 workers, and 2 processes that finish" */
+static void print_node(const Night *n)
+{
+    foreign_print(stdout, "  each node  ");
+    if (n->group_size > 1)
+        foreign_print(stdout, "%d group%s of %d workers", n->groups, plural_s(n->groups), n->group_size);
+    else
+        foreign_print(stdout, "%d worker%s", n->groups, plural_s(n->groups));
+    if (n->both)
+        foreign_print(stdout, ", which render%s and finish%s", n->groups * n->group_size == 1 ? "s" : "",
+                      n->groups * n->group_size == 1 ? "es" : "");
+    if (n->finishers > 0)
+        foreign_print(stdout, ", and %d process%s that finish%s", n->finishers, n->finishers == 1 ? "" : "es",
+                      n->finishers == 1 ? "es" : "");
+    foreign_print(stdout, "\n");
 }
 
 static void print_done(const NightForecast *f)
@@ -89,8 +110,7 @@ static void print_plan(const Estimate *p, const json_t *j)
         else
             foreign_print(stdout, "; no number of nodes keeps it\n");
     }
-    foreign_print(stdout, "  each node  %d group%s, %d finisher%s%s\n", n->groups, plural_s(n->groups), n->finishers,
-                  plural_s(n->finishers), n->both ? "; groups also finish" : "");
+    print_node(n);
     foreign_print(stdout, "  a render   %.2f s, a finish %.2f s (medians); the first clip after %s\n",
                   json_number_value(json_object_get(j, "render_s")), json_number_value(json_object_get(j, "finish_s")),
                   moment_length(f->first_clip_s, length));
@@ -99,9 +119,10 @@ static void print_plan(const Estimate *p, const json_t *j)
             stdout,
             "  denoising  %lld evaluations of the transformer; %lld without what `reuse` shares and leaves out\n",
             (long long)p->evaluations.all, (long long)p->evaluations.without);
-    foreign_print(stdout, "  in all     %.2f core hours, %.2f GPU hours; at most %lld master%s\n",
-                  json_number_value(json_object_get(j, "core_hours")),
-                  json_number_value(json_object_get(j, "gpu_hours")), (long long)f->most_masters,
+    const double gpu_hours = json_number_value(json_object_get(j, "gpu_hours"));
+    foreign_print(stdout, "  in all     %.2f core hours", json_number_value(json_object_get(j, "core_hours")));
+    if (gpu_hours > 0) foreign_print(stdout, ", %.2f GPU hours", gpu_hours);
+    foreign_print(stdout, "; at most %lld master%s\n", (long long)f->most_masters,
                   f->most_masters == 1 ? " waits" : "s wait");
     json_array_foreach(json_object_get(j, "splits"), i, one) print_split(one);
     print_deaths(p);
@@ -114,7 +135,7 @@ static void print_plan(const Estimate *p, const json_t *j)
                       100 * n->fail_share);
     print_room(j);
     if (json_is_number(json_object_get(j, "cost")))
-        foreign_print(stdout, "  cost       %.2f\n", json_number_value(json_object_get(j, "cost")));
+        foreign_print(stdout, "  cost       %s\n", amount_cost(json_number_value(json_object_get(j, "cost"))).text);
     if (json_is_number(json_object_get(j, "energy_kwh")))
         foreign_print(stdout, "  energy     %.2f kWh\n", json_number_value(json_object_get(j, "energy_kwh")));
     json_array_foreach(json_object_get(j, "suggestions"), i, one)

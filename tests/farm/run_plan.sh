@@ -108,7 +108,7 @@ sed 's/^ "start_s"/ "others": [OTHER, GROUP], &/' slow.json >splits.json
 sed -i 's/OTHER/{"format": "reelwright-record 1", "work": {"width": 32, "height": 32, "frames": 5, "steps": 9, "guidance": 5, "evaluations": 18}, "nodes": 1, "workers": 2, "group_size": 1, "finishers": 0, "both": true, "load_s": [1], "render_s": [140], "finish_s": [1], "stages": {"text_s": 0, "denoise_s": 90, "decode_s": 10}, "start_s": 1, "end_s": 1, "gap_s": 0, "run_sd": 0, "worker_sd": 0}/' splits.json
 sed -i 's/GROUP/{"format": "reelwright-record 1", "work": {"width": 32, "height": 32, "frames": 5, "steps": 9, "guidance": 5, "evaluations": 18}, "nodes": 1, "workers": 2, "group_size": 2, "finishers": 0, "both": true, "load_s": [1], "render_s": [60], "finish_s": [1], "stages": {"text_s": 0, "denoise_s": 50, "decode_s": 10}, "start_s": 1, "end_s": 1, "gap_s": 0, "run_sd": 0, "worker_sd": 0}/' splits.json
 "$PROGRAM" plan whole.yaml --record splits.json >splits.txt || fail "plan of several splits"
-for said in '1 worker on each node in groups of 1: done after 10:09 min (this plan)' '2 workers on each node in groups of 1: done after 7:06 min' \
+for said in '1 worker on each node: done after 10:09 min (this plan)' '2 workers on each node: done after 7:06 min' \
   '2 workers on each node in groups of 2: done after 6:0' 'workers 2 --group-size 2 on each node, as the record has measured: done after 6:0'; do
   grep -qF -- "$said" splits.txt || fail "not said: $said: $(cat splits.txt)"
 done
@@ -118,6 +118,10 @@ status_is 2 "$PROGRAM" plan whole.yaml --record splits.json --group-size 4 2>bad
 grep -q 'group-size 4: expected at most' bad.err || fail "a group of more ranks than workers: $(cat bad.err)"
 "$PROGRAM" plan whole.yaml --record splits.json --group-size 4 --workers 4 --json >splits.out || fail "plan of a group that was not measured"
 grep -q 'no groups of that size' splits.out || fail "a group that was not measured is not said: $(cat splits.out)"
+
+grep -q '^  each node  1 worker, which renders and finishes$' splits.txt || fail "who does what on a node is not said: $(cat splits.txt)"
+"$PROGRAM" plan whole.yaml --record slow.json --nodes 60000 --json >many.json || fail "plan of many nodes"
+grep -q 'no node dies in these nights; of 60000 in .*`--failures 5` plans with that' many.json || fail "no word of nodes that die: $(cat many.json)"
 
 # A node that dies, on two nodes and on the only one; memory that a node does not have.
 "$PROGRAM" plan whole.yaml --record slow.json --nodes 2 --node-dies-at 150 >death.txt || fail "plan of a node that dies"
@@ -136,7 +140,7 @@ sed 's/"renderer_bytes": 2000000000/&, "added": {"start": 100000000, "finish": 4
 "$PROGRAM" plan whole.yaml --record added.json --finishers 3 >added.txt || fail "plan of finishers that were not measured"
 grep -q '1 worker of 2.00 GB and 3 finishers of 0.50 GB may need 3.50 GB' added.txt && grep -q 'no processes that only finish' added.txt ||
   fail "finishers that were not measured take nothing: $(cat added.txt)"
-grep -q 'disk       0.011 GB: clips 0.006' large.txt || fail "no word of disk: $(cat large.txt)"
+grep -q 'disk       11 MB: clips 6.0 MB' large.txt || fail "no word of disk: $(cat large.txt)"
 
 cp -rL "$MODEL" small
 printf '{"width": 32, "height": 32, "frames": 5, "fps": 8, "steps": 2}\n' >small/reelwright.json
