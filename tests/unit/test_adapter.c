@@ -32,6 +32,15 @@ static void write_file(const char *path, const char *header, size_t floats)
     assert_int_equal(fclose(f), 0);
 }
 
+static void write_end(const char *path, const void *number, size_t bytes)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, -(long)bytes, SEEK_END), 0);
+    assert_int_equal(fwrite(number, bytes, 1, f), 1);
+    assert_int_equal(fclose(f), 0);
+}
+
 static void expect_refused(Engine *e, const char *header, size_t floats, const char *part)
 {
     const char *path = "adapter.safetensors";
@@ -276,15 +285,6 @@ static void scales_as_peft_does(void **state)
     for (int i = 0; i < 5; i++) unlink(file[i]);
 }
 
-static void write_end(const char *path, const void *number, size_t bytes)
-{
-    FILE *f = fopen(path, "r+b");
-    assert_non_null(f);
-    assert_int_equal(fseek(f, -(long)bytes, SEEK_END), 0);
-    assert_int_equal(fwrite(number, bytes, 1, f), 1);
-    assert_int_equal(fclose(f), 0);
-}
-
 /* alpha as a whole number is the same number; a modulation's difference has two names; finite numbers that merge into infinite ones
  * are refused with the file's and the weight's name. */
 static void merges_as_tools_write(void **state)
@@ -374,6 +374,11 @@ static void reads_only_what_differs(void **state)
                64);
     render_with(e, (EngineAdapter[]){{both[0].file, 0.6, ADAPTER_BOTH}, both[1]}, 2, fresh);
     assert_int_equal(engine_bytes_read(e) - read, 2 * (64 * 64 + 64) * 4); /* block 0 without it, block 1 with it */
+    assert_memory_not_equal(changed, fresh, sizeof fresh);
+    read = engine_bytes_read(e);
+    write_end("bias", &(float){3}, sizeof(float)); /* the same tensor with another number */
+    render_with(e, (EngineAdapter[]){{both[0].file, 0.6, ADAPTER_BOTH}, both[1]}, 2, changed);
+    assert_int_equal(engine_bytes_read(e) - read, (64 * 64 + 64) * 4);
     assert_memory_not_equal(changed, fresh, sizeof fresh);
     engine_close(&e);
     engine_close(&other);
