@@ -5,8 +5,9 @@
     python tools/bench_peers.py --stage transformer --shape 1.3b --layers 3 --latent 1x60x104 --dtype bf16
 
 The rounds go round the peers in turn, so that a machine's slow minute meets all of them; given are medians over the rounds,
-and how many times as long as Reelwright's each takes. Weights are random. A transformer evaluation is one call with a
-prompt of 512 rows; a peer that makes keys and values of the prompt in every call (diffusers, and so OpenVINO) is timed with
+and how many times as long as Reelwright's each takes; and the same of processor time, which other work on the machine changes less
+(with OMP_WAIT_POLICY=passive KMP_BLOCKTIME=0, or PyTorch's threads spend some of it waiting). Weights are random. A transformer
+evaluation is one call with a prompt of 512 rows; a peer that makes keys and values of the prompt in every call (diffusers, and so OpenVINO) is timed with
 that, as it is used. GFLOP/s are by the definition of what Reelwright evaluates (see `reelwright bench`).
 """
 import argparse
@@ -117,13 +118,14 @@ class Reelwright:
 
     def __call__(self):
         self.last = json.loads(subprocess.run(self.command, check=True, capture_output=True, text=True).stdout)
-        return self.last["seconds"]["median"]
+        return self.last["seconds"]["median"], self.last["processor_s"]
 
 
 def seconds_of(peer):
-    start = time.perf_counter()
+    """(wall, processor) of one evaluation"""
+    start, spent = time.perf_counter(), time.process_time()
     own = peer()
-    return own if own is not None else time.perf_counter() - start
+    return own if own is not None else (time.perf_counter() - start, time.process_time() - spent)
 
 
 def main():
@@ -153,12 +155,14 @@ def main():
         for name, peer in peers.items():
             seconds.setdefault(name, []).append(seconds_of(peer))
     flop = peers["reelwright"].last["flop"]
-    ours = statistics.median(seconds["reelwright"])
     print(f"{a.stage} {a.shape} {a.latent} {a.dtype}, {a.threads} threads, {flop / 1e12:.3f} TFLOP")
-    for name, all_seconds in seconds.items():
-        median = statistics.median(all_seconds)
-        print(f"  {name:11s} {median:9.3f} s ({min(all_seconds):.3f} to {max(all_seconds):.3f}) "
-              f"{flop / median / 1e9:8.1f} GFLOP/s {median / ours:6.2f} x Reelwright")
+    for n, clock in enumerate(["wall", "processor"]):
+        ours = statistics.median(both[n] for both in seconds["reelwright"])
+        for name, all_both in seconds.items():
+            own = [both[n] for both in all_both]
+            median = statistics.median(own)
+            print(f"  {name:11s} {clock:9s} {median:9.3f} s ({min(own):.3f} to {max(own):.3f}) "
+                  f"{flop / median / 1e9:8.1f} GFLOP/s {median / ours:6.2f} x Reelwright")
 
 
 if __name__ == "__main__":

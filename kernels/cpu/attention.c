@@ -18,6 +18,8 @@ typedef struct {
     Tensor q, k, v, bias, out;
     int64_t heads, d, tq, tk;
     float scale;
+    int64_t steps;        /* of the scores' products */
+    size_t query_bytes;   /* of a query's operands, and of a key's */
     int64_t key_panels;   /* keys / width, rounded up */
     int64_t value_panels; /* d / width, rounded up */
     int64_t tk_padded;    /* keys in whole blocks of panels */
@@ -35,6 +37,32 @@ typedef struct { /* one thread's scratch */
     IsaSoftmax *state;
 } AttentionRoom;
 
+/* Tiles of AMX that are not whole are other shapes of tiles, and each change of shape costs as much as a whole tile or more: so steps
+ * and rows that are left over are filled up, with zeros. Sums in registers take any number. */
+static int64_t attention_steps(const Cpu *c, int64_t k)
+{
+    return (cpu_steps(c, k) + c->isa->steps - 1) / c->isa->steps * c->isa->steps;
+}
+
+static int64_t attention_rows(const Cpu *c, int64_t n)
+{
+    return c->isa->steps > 1 ? (n + c->isa->tile_rows - 1) / c->isa->tile_rows * c->isa->tile_rows : n;
+}
+
+/* Bytes of a row of k operands in as many steps. */
+static size_t attention_bytes(const Cpu *c, int64_t k)
+{
+    return (size_t)(attention_steps(c, k) * cpu_step(c)) * cpu_operand_bytes(c);
+}
+
+/* k numbers as operands, and zeros behind them up to `bytes`. */
+static void attention_operands(const Cpu *c, const void *from, DType dtype, int64_t k, size_t bytes, char *to)
+{
+    const size_t used = (size_t)cpu_padded(c, k) * cpu_operand_bytes(c);
+    cpu_operands(c, from, dtype, k, to);
+    if (used < bytes) memset(to + used, 0, bytes - used);
+}
+
 static const char *attention_row(Tensor t, int64_t row, const Attention *a, int64_t head)
 {
     return (const char *)t.data + (size_t)(row * a->heads * a->d + head * a->d) * dtype_bytes(t.dtype);
@@ -44,14 +72,15 @@ static const char *attention_row(Tensor t, int64_t row, const Attention *a, int6
 static void attention_pack_keys(const Attention *a, int64_t head, int64_t panel, float *row)
 {
     const Cpu *c = a->c;
-    int64_t first = panel * c->width, k = cpu_padded(c, a->d);
+    int64_t first = panel * c->width;
     char *to = a->keys + (size_t)(head * a->key_panels + panel) * a->key_panel_bytes;
     for (int64_t i = 0; i < c->width; i++) {
         if (first + i < a->tk)
-            cpu_operands(c, attention_row(a->k, first + i, a, head), a->k.dtype, a->d, row);
+            attention_operands(c, attention_row(a->k, first + i, a, head), a->k.dtype, a->d, a->query_bytes,
+                               (char *)row);
         else
-            memset(row, 0, (size_t)k * 4);
-        c->isa->spread(row, cpu_steps(c, a->d), c->width, to + 4 * i);
+            memset(row, 0, a->query_bytes);
+        c->isa->spread(row, a->steps, c->width, to + 4 * i);
     }
 }
 
@@ -106,12 +135,14 @@ static void attention_numerators(const Attention *a, int64_t head, int64_t query
     const Cpu *c = a->c;
     const float *bias = a->bias.data;
     int64_t bias_row = a->bias.ndim == 3 ? a->tk : 0, out_width = a->value_panels * c->width;
+    const size_t bytes = attention_bytes(c, keys);
     if (bias) bias += (a->bias.ndim == 3 ? (head * a->tq + query) * a->tk : 0) + key;
     for (int64_t i = 0; i < n; i++) {
         float *s = room->scores + i * KEY_BLOCK;
         c->isa->softmax(s, keys, a->scale, bias ? bias + i * bias_row : NULL, &room->state[i]);
         if (c->operand != OPERAND_FLOAT)
-            cpu_operands(c, s, F32, keys, room->numerators + (size_t)(i * KEY_BLOCK) * cpu_operand_bytes(c));
+            attention_operands(c, s, F32, keys, bytes,
+                               room->numerators + (size_t)(i * KEY_BLOCK) * cpu_operand_bytes(c));
         if (key && room->state[i].factor != 1)
             c->isa->scale(room->out + i * out_width, out_width, room->state[i].factor);
     }
@@ -124,12 +155,12 @@ static void attention_block(const Attention *a, int64_t head, int64_t query, int
     const Cpu *c = a->c;
     int64_t zero = 0, operand = (int64_t)cpu_operand_bytes(c), out_width = a->value_panels * c->width;
     IsaProduct scores = {.a = room->queries,
-                         .a_stride = cpu_padded(c, a->d) * operand,
+                         .a_stride = (int64_t)a->query_bytes,
                          .segment = &zero,
                          .segments = 1,
-                         .steps = cpu_steps(c, a->d),
+                         .steps = a->steps,
                          .c_stride = KEY_BLOCK,
-                         .rows = n};
+                         .rows = attention_rows(c, n)};
     for (int64_t i = 0; i < keys; i += c->width) {
         scores.b = a->keys + (size_t)(head * a->key_panels + (key + i) / c->width) * a->key_panel_bytes;
         scores.c = room->scores + i;
@@ -140,9 +171,9 @@ static void attention_block(const Attention *a, int64_t head, int64_t query, int
                        .a_stride = KEY_BLOCK * operand,
                        .segment = &zero,
                        .segments = 1,
-                       .steps = cpu_steps(c, keys),
+                       .steps = attention_steps(c, keys),
                        .c_stride = out_width,
-                       .rows = n,
+                       .rows = attention_rows(c, n),
                        .add = key > 0};
     for (int64_t p = 0; p < a->value_panels; p++) {
         sums.narrow = attention_narrow(a, p);
@@ -156,12 +187,16 @@ static void attention_block(const Attention *a, int64_t head, int64_t query, int
 static void attention_tile(const Attention *a, int64_t head, int64_t query, int64_t n, const AttentionRoom *room)
 {
     const Cpu *c = a->c;
-    size_t query_bytes = (size_t)cpu_padded(c, a->d) * cpu_operand_bytes(c);
-    int64_t out_width = a->value_panels * c->width;
+    size_t block_bytes = KEY_BLOCK * cpu_operand_bytes(c);
+    int64_t out_width = a->value_panels * c->width, more = attention_rows(c, n) - n;
     for (int64_t i = 0; i < n; i++) {
-        cpu_operands(c, attention_row(a->q, query + i, a, head), a->q.dtype, a->d,
-                     room->queries + (size_t)i * query_bytes);
+        attention_operands(c, attention_row(a->q, query + i, a, head), a->q.dtype, a->d, a->query_bytes,
+                           room->queries + (size_t)i * a->query_bytes);
         room->state[i] = (IsaSoftmax){.highest = -INFINITY};
+    }
+    if (more) {
+        memset(room->queries + (size_t)n * a->query_bytes, 0, (size_t)more * a->query_bytes);
+        memset(room->numerators + (size_t)n * block_bytes, 0, (size_t)more * block_bytes);
     }
     for (int64_t key = 0; key < a->tk; key += KEY_BLOCK)
         attention_block(a, head, query, n, key, a->tk - key < KEY_BLOCK ? a->tk - key : KEY_BLOCK, room);
@@ -193,7 +228,7 @@ static AttentionRoom attention_room(const Attention *a, int64_t tile, char *base
 {
     const Cpu *c = a->c;
     size_t size[] = {(size_t)(2 * (a->value_panels + 1) * c->width) * 4,
-                     (size_t)(tile * cpu_padded(c, a->d)) * cpu_operand_bytes(c),
+                     (size_t)tile * a->query_bytes,
                      (size_t)(tile * KEY_BLOCK) * 4,
                      c->operand == OPERAND_FLOAT ? 0 : (size_t)(tile * KEY_BLOCK) * cpu_operand_bytes(c),
                      (size_t)(tile * a->value_panels * c->width) * 4,
@@ -223,7 +258,9 @@ Status cpu_attention(Backend *be, Tensor q, Tensor k, Tensor v, int heads, float
     a.key_panels = (a.tk + c->width - 1) / c->width;
     a.value_panels = (a.d + c->width - 1) / c->width;
     a.tk_padded = a.key_panels * c->width;
-    a.key_panel_bytes = (size_t)(cpu_padded(c, a.d) * c->width) * cpu_operand_bytes(c);
+    a.steps = attention_steps(c, a.d);
+    a.query_bytes = attention_bytes(c, a.d);
+    a.key_panel_bytes = a.query_bytes * (size_t)c->width;
     a.value_panel_bytes = (size_t)(a.tk_padded * c->width) * cpu_operand_bytes(c);
     a.keys = attention_take(be, heads * a.key_panels, a.key_panel_bytes);
     a.values = attention_take(be, heads * a.value_panels, a.value_panel_bytes);

@@ -273,11 +273,29 @@ INLINE Vec softmax_mask(Vec v, int64_t n, float outside)
     return vec_if(EVEN / 2 < (int32_t)n, v, vec_all(outside)); /* EVEN / 2: the lane's number */
 }
 
+/* Of no NaN. */
+INLINE float vec_highest(Vec v)
+{
+#if LANES == 16
+    const __m256 half = _mm256_max_ps((__m256)LOW_HALF(v), (__m256)HIGH_HALF(v));
+    __m128 most = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+#else
+    __m128 most = _mm_max_ps((__m128)LOW_HALF(v), (__m128)HIGH_HALF(v));
+#endif
+    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+    return most[0] > most[1] ? most[0] : most[1];
+}
+
 /* With a bias the scores in units of log 2 are stored on the way; without one they are scaled again, which is cheaper. */
 INLINE float softmax_highest(float *s, int64_t keys, float scale, const float *bias)
 {
-    Vec high = vec_all(-INFINITY);
-    for (int64_t i = 0; i < keys; i += LANES) {
+    Vec high = vec_all(-INFINITY), other = high;
+    int64_t i = 0;
+    for (; !bias && i + 2 * LANES <= keys; i += 2 * LANES) {
+        high = vec_max(vec_load(s + i) * scale, high);
+        other = vec_max(vec_load(s + i + LANES) * scale, other);
+    }
+    for (; i < keys; i += LANES) {
         int64_t n = keys - i;
         Vec v = vec_some(s + i, n) * scale;
         if (bias) {
@@ -286,9 +304,7 @@ INLINE float softmax_highest(float *s, int64_t keys, float scale, const float *b
         }
         high = vec_max(n < LANES ? softmax_mask(v, n, -INFINITY) : v, high);
     }
-    float highest = -INFINITY;
-    for (int i = 0; i < LANES; i++) highest = high[i] > highest ? high[i] : highest;
-    return highest;
+    return vec_highest(vec_max(other, high));
 }
 
 static void softmax(float *s, int64_t keys, float times, const float *bias, IsaSoftmax *state)
@@ -305,7 +321,11 @@ static void softmax(float *s, int64_t keys, float times, const float *bias, IsaS
         total += p;
         vec_put(p, n, F32, s + i);
     }
-    state->factor = state->highest == highest ? 1 : exp2f(state->highest - highest);
+    if (state->highest == -INFINITY)
+        state->factor =
+            0; /* the first block of keys: what exp2f says, too, in half as much time as all else of a short row */
+    else
+        state->factor = state->highest == highest ? 1 : exp2f(state->highest - highest);
     state->sum = state->sum * state->factor + (float)vec_total(total);
     state->highest = highest;
 }

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "common/file.h"
 #include "common/moment.h"
@@ -107,13 +108,23 @@ static double quantile(const double *sorted, int count, double q)
     return sorted[at < 0 ? 0 : at];
 }
 
+double bench_processor_s(void)
+{
+    struct rusage own, others;
+    getrusage(RUSAGE_SELF, &own);
+    getrusage(RUSAGE_CHILDREN, &others);
+    return (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec + others.ru_utime.tv_sec + others.ru_stime.tv_sec) +
+           (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec + others.ru_utime.tv_usec + others.ru_stime.tv_usec) /
+               1e6;
+}
+
 /* One evaluation that warms up, then r->repeat measured ones, and more until r->least_s are over. */
 static Status measure(const BenchRequest *r, Status (*evaluate)(void *self), void *self, BenchResult *out)
 {
     int room = r->repeat, n = 0;
     double *seconds = memory_get((size_t)room, sizeof *seconds);
     Status status = evaluate(self);
-    const double begin = moment_s();
+    const double begin = moment_s(), spent = bench_processor_s();
     while (!failed(status) && (n < r->repeat || moment_s() - begin < r->least_s)) {
         if (n == room) seconds = memory_resize(seconds, (size_t)(room *= 2), sizeof *seconds);
         const double before = moment_s();
@@ -121,6 +132,7 @@ static Status measure(const BenchRequest *r, Status (*evaluate)(void *self), voi
         seconds[n++] = moment_s() - before;
     }
     out->all_s = moment_s() - begin;
+    out->processor_s = n ? (bench_processor_s() - spent) / n : 0;
     out->count = n;
     if (!failed(status)) {
         qsort(seconds, (size_t)n, sizeof *seconds, order_doubles);

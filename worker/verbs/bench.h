@@ -51,12 +51,15 @@ typedef struct {
     double p90, p99;
     double percentile[BENCH_PERCENTILES]; /* 0 to 100: of the measured evaluations */
     double text_s, denoise_s, decode_s;   /* of a render: means, the one that warms up included */
+    double processor_s;                   /* of one evaluation, all threads together: the mean */
     int count;                            /* evaluations that were measured */
     double all_s;                         /* from the beginning of the first to the end of the last */
     double flop; /* of one evaluation by its definition (multiply and add are two), attention included: what a
                                 back end saves by fewer products, as Winograd's, counts as done */
 } BenchResult;
 
+/* Seconds of processor time of this process and of those that it has waited for: a clip's voice is one of them. */
+double bench_processor_s(void);
 Status bench_run(const BenchRequest *r, BenchResult *out);
 
 /* The published model that is asked for, with as many layers as are asked for. */

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -16,6 +15,7 @@
 #include "worker/finish/rates.h"
 #include "worker/proof/prove.h"
 #include "worker/proof/watermark.h"
+#include "worker/verbs/bench.h"
 
 /* Eight renditions as configs/renditions.yaml has them. */
 static const char document[] =
@@ -54,17 +54,6 @@ typedef struct {
     double embed_s, read_s;                                    /* of the watermark; the first is in made_s, too */
     char folder[64];
 } Bench;
-
-/* Of this process and of those that it has waited for: the voice is one of them. */
-static double processor_s(void)
-{
-    struct rusage own, others;
-    getrusage(RUSAGE_SELF, &own);
-    getrusage(RUSAGE_CHILDREN, &others);
-    return (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec + others.ru_utime.tv_sec + others.ru_stime.tv_sec) +
-           (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec + others.ru_utime.tv_usec + others.ru_stime.tv_usec) /
-               1e6;
-}
 
 /* Detail that moves, and a little noise, as renders have. */
 static void paint(const Bench *b, int n, float *rgb)
@@ -108,7 +97,7 @@ static Status begin_mark(Bench *b)
 static Status prepare(Bench *b)
 {
     bool skip[MAX_RENDITIONS] = {false};
-    double start = processor_s();
+    double start = bench_processor_s();
     TRY(finish_spec_read(document, "", &b->spec));
     TRY(begin_mark(b));
     TRY(extras_open(&b->spec, b->frames, b->fps, (ExtrasFolders){0}, &b->extras));
@@ -129,22 +118,22 @@ static Status prepare(Bench *b)
         TRY(status);
     }
     TRY(rates_open(b->spec.rendition, skip, b->spec.rendition_count, b->fps, "bench", &b->rates));
-    b->prepare_s = processor_s() - start;
+    b->prepare_s = bench_processor_s() - start;
     return status_ok();
 }
 
 static Status put_frame(Bench *b, const float *rgb, int count)
 {
-    double start = processor_s();
+    double start = bench_processor_s();
     for (int i = 0; i < rates_count(b->rates); i++) TRY(rates_convert(b->rates, i, rgb, count, b->height, b->width));
-    b->rate_s += processor_s() - start;
+    b->rate_s += bench_processor_s() - start;
     for (int i = 0; i < b->spec.rendition_count; i++) {
         int n;
         const float *frames = rates_frames(b->rates, i, &n);
-        start = processor_s();
+        start = bench_processor_s();
         TRY(output_put(b->output[i], frames, n, b->height, b->width));
         b->pictures[i] += n;
-        b->made_s[i] += processor_s() - start;
+        b->made_s[i] += bench_processor_s() - start;
     }
     return status_ok();
 }
@@ -161,9 +150,9 @@ static Status make_all(Bench *b)
     if (!failed(status)) status = put_frame(b, rgb, 0);
     for (int i = 0; i < b->spec.rendition_count && !failed(status); i++) {
         json_t *report = NULL;
-        double start = processor_s();
+        double start = bench_processor_s();
         status = output_end(&b->output[i], &report);
-        b->made_s[i] += processor_s() - start;
+        b->made_s[i] += bench_processor_s() - start;
         json_decref(report);
     }
     free(rgb);
@@ -180,9 +169,9 @@ static Status time_embedding(Bench *b, int i)
     TRY(watermark_new(key, 1, width, height, &w));
     uint8_t *luma = memory_get((size_t)width * (size_t)height, 1);
     for (int k = 0; k < width * height; k++) luma[k] = (uint8_t)(100 + (k * 7 & 31));
-    const double start = processor_s();
+    const double start = bench_processor_s();
     for (int k = 0; k < PICTURES; k++) watermark_embed(w, luma, width);
-    b->embed_s += (processor_s() - start) / PICTURES * b->pictures[i];
+    b->embed_s += (bench_processor_s() - start) / PICTURES * b->pictures[i];
     free(luma);
     watermark_free(&w);
     return status_ok();
@@ -199,9 +188,9 @@ static Status prove_all(Bench *b)
         files.path[i] = path[i] = path_of(b, i);
         files.is_video[i] = is_video(b, i);
     }
-    const double start = processor_s();
+    const double start = bench_processor_s();
     Status status = prove_end(&b->prove, &files, found);
-    b->read_s = processor_s() - start;
+    b->read_s = bench_processor_s() - start;
     for (int i = 0; i < b->spec.rendition_count && !failed(status); i++)
         if (files.is_video[i]) status = time_embedding(b, i);
     const char *payload = json_string_value(json_object_get(found, "watermark"));
@@ -217,13 +206,13 @@ static Status convert_again(Bench *b)
 {
     bool skip[MAX_RENDITIONS] = {false};
     float *rgb = memory_get((size_t)b->width * (size_t)b->height * 3, sizeof *rgb);
-    const double start = processor_s();
+    const double start = bench_processor_s();
     rates_close(&b->rates);
     Status status = rates_open(b->spec.rendition, skip, b->spec.rendition_count, b->fps, "bench", &b->rates);
     for (int i = 0; i <= b->frames && !failed(status); i++)
         for (int k = 0; k < rates_count(b->rates) && !failed(status); k++)
             status = rates_convert(b->rates, k, rgb, i < b->frames, b->height, b->width);
-    b->again_s = processor_s() - start;
+    b->again_s = bench_processor_s() - start;
     free(rgb);
     return status;
 }

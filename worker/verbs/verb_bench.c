@@ -36,12 +36,13 @@ static json_t *result_json(const BenchRequest *r, const BenchResult *b, const Be
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    json_t *j = json_pack("{s:s, s:s, s:i, s:{s:f, s:f, s:f, s:f, s:f}, s:i, s:f, s:f, s:f, s:I, s:s, s:s}", "stage",
-                          bench_stage_name[r->stage], "shape", bench_shape_name[r->shape], "layers", b->layers,
-                          "seconds", "median", b->median, "min", b->min, "max", b->max, "p90", b->p90, "p99", b->p99,
-                          "count", b->count, "duration_s", b->all_s, "flop", b->flop, "flop_per_s",
-                          b->median > 0 ? b->flop / b->median : 0, "peak_rss_bytes", (json_int_t)usage.ru_maxrss * 1024,
-                          "backend", backend_name[r->backend.kind], "dtype", backend_dtype_name(&r->backend));
+    json_t *j =
+        json_pack("{s:s, s:s, s:i, s:{s:f, s:f, s:f, s:f, s:f}, s:i, s:f, s:f, s:f, s:f, s:I, s:s, s:s}", "stage",
+                  bench_stage_name[r->stage], "shape", bench_shape_name[r->shape], "layers", b->layers, "seconds",
+                  "median", b->median, "min", b->min, "max", b->max, "p90", b->p90, "p99", b->p99, "count", b->count,
+                  "duration_s", b->all_s, "processor_s", b->processor_s, "flop", b->flop, "flop_per_s",
+                  b->median > 0 ? b->flop / b->median : 0, "peak_rss_bytes", (json_int_t)usage.ru_maxrss * 1024,
+                  "backend", backend_name[r->backend.kind], "dtype", backend_dtype_name(&r->backend));
     if (!j) abort();
     if (r->stage == BENCH_SUM) {
         json_object_set_new(j, "bytes", json_integer(BENCH_SUM_BYTES));
