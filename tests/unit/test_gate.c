@@ -171,6 +171,34 @@ static void listens(void **state)
     assert_int_equal(hearing_begin(0, 48000, &s).err, ERR_INPUT);
 }
 
+/* Seconds of silence in three seconds of a tone on two channels, where the right one is heard only from `from` to `to`. */
+static double one_sided(double from, double to)
+{
+    enum { RATE = 48000, LENGTH = 3 * RATE };
+    float *x = memory_get(2 * LENGTH, sizeof *x);
+    Hearing *s;
+    HearingFigures f;
+    for (int i = 0; i < LENGTH; i++) {
+        const double t = (double)i / RATE;
+        x[2 * i] = (float)(0.25 * sin(2 * M_PI * 440 * t));
+        x[2 * i + 1] = t >= from && t < to ? x[2 * i] : 0;
+    }
+    assert_string_equal(hearing_begin(2, RATE, &s).message, "");
+    assert_string_equal(hearing_put(s, x, LENGTH).message, "");
+    hearing_end(&s, &f);
+    free(x);
+    return f.silence_s;
+}
+
+static void hears_that_one_channel_is_lost(void **state)
+{
+    (void)state;
+    assert_true(one_sided(0, 9) == 0);
+    assert_true(fabs(one_sided(0, 1) - 2) < 0.05); /* from then on */
+    assert_true(fabs(one_sided(9, 9) - 3) < 0.05); /* always */
+    assert_true(one_sided(2, 9) == 0);             /* it comes in later, as an instrument does */
+}
+
 static void reads_its_own_sets_and_refuses_others(void **state)
 {
     (void)state;
@@ -452,6 +480,7 @@ int main(void)
         cmocka_unit_test(finds_one_black_picture_and_says_where),
         cmocka_unit_test(counts_what_is_no_number),
         cmocka_unit_test(listens),
+        cmocka_unit_test(hears_that_one_channel_is_lost),
         cmocka_unit_test(reads_its_own_sets_and_refuses_others),
         cmocka_unit_test(refuses_what_is_no_video),
         cmocka_unit_test(reads_a_whole_file),

@@ -12,6 +12,8 @@ enum { CLIPPED_RUN = 3, BLOCKS_PER_S = 100, LONG_SILENCE = 30 /* blocks */, LEAS
 static const float full_scale = 0.995f; /* AAC does not give 1 back exactly */
 static const double silent = 1e-6;      /* mean square: -60 dBFS */
 static const double free_s = 2;
+static const double dead = 1e-8;  /* mean square of one channel: -80 dBFS */
+static const double heard = 1e-4; /* of the other one: -40 dBFS */
 
 struct Hearing {
     ebur128_state *ebu;
@@ -20,7 +22,9 @@ struct Hearing {
     int *run;    /* of each channel: samples at full scale in turn */
     int clipped; /* in this second */
     int64_t second;
-    double squares; /* of this block */
+    double squares;       /* of this block */
+    double of_channel[2]; /* the same of each of two channels */
+    int64_t dead_run[2];  /* blocks in which the other one was heard, since this one was */
     int in_block;
     int64_t blocks, silent_run, silent_total;
     bool heard;       /* anything so far */
@@ -75,8 +79,21 @@ static void end_silence(Hearing *s, bool at_end)
     s->silent_run = 0;
 }
 
+/* One of two channels may be lost, and the other goes on. */
+static void look_for_dead_channel(Hearing *s)
+{
+    for (int c = 0; c < 2; c++) {
+        if (s->of_channel[c] >= dead * s->in_block)
+            s->dead_run[c] = 0;
+        else if (s->of_channel[1 - c] >= heard * s->in_block)
+            s->dead_run[c]++;
+    }
+    s->of_channel[0] = s->of_channel[1] = 0;
+}
+
 static void end_block(Hearing *s)
 {
+    if (s->channels == 2) look_for_dead_channel(s);
     if (s->squares < silent * s->in_block * s->channels) {
         s->silent_run++;
         s->silent_total++;
@@ -97,6 +114,7 @@ static void look_at_sample(Hearing *s, const float *x)
     }
     for (int c = 0; c < s->channels; c++) {
         s->squares += (double)x[c] * x[c];
+        if (s->channels == 2) s->of_channel[c] += (double)x[c] * x[c];
         if (fabsf(x[c]) < full_scale)
             s->run[c] = 0;
         else if (++s->run[c] == CLIPPED_RUN)
@@ -122,6 +140,7 @@ void hearing_end(Hearing **sound, HearingFigures *out)
     if (s->in_block) end_block(s);
     if (s->silent_run) end_silence(s, true);
     if (!s->heard) s->longest_s = (double)s->blocks / BLOCKS_PER_S;
+    for (int c = 0; c < 2; c++) s->longest_s = fmax(s->longest_s, (double)s->dead_run[c] / BLOCKS_PER_S);
     ebur128_loudness_global(s->ebu, &loudness);
     for (int c = 0; c < s->channels; c++) {
         double one = 0;
