@@ -305,7 +305,6 @@ static Status end_all(Finish *f, char **thumbnail, char **sheet)
         if (f->twin[i]) TRY(duplicate(f, same_rendition(f, i), i));
     TRY(still_layers_draw(f->stills, &f->extras));
     prove_frame(f, PROVE_THUMBNAIL, stills_thumbnail(f->stills));
-    prove_frame(f, PROVE_SHEET, stills_sheet(f->stills));
     TRY(write_subtitles(f));
     TRY(write_page(f));
     *thumbnail = finish_add_file(f, "png");

@@ -145,8 +145,6 @@ Status stills_write_png(const AVFrame *f, const char *path)
 
 AVFrame *stills_thumbnail(Stills *p) { return p->came > p->frames / 2 ? p->thumbnail : NULL; }
 
-AVFrame *stills_sheet(Stills *p) { return p->sheet; }
-
 Status stills_draw_cells(Stills *p, StillsDraw *draw, void *self)
 {
     AVFrame *view = av_frame_alloc();

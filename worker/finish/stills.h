@@ -15,7 +15,6 @@ Status stills_begin(int frames, int fps, Stills **out);
 Status stills_put(Stills *p, const float *frames, int n, int height, int width);
 /* The thumbnail, to be drawn on before it is written (RGB24); NULL while there is none. Borrowed. */
 AVFrame *stills_thumbnail(Stills *p);
-AVFrame *stills_sheet(Stills *p); /* likewise; the times are written on it last */
 /* Each frame on the sheet likewise, all of one size: draw() gets views of them. Nothing happens while there is none. */
 typedef Status StillsDraw(void *self, AVFrame *cell);
 Status stills_draw_cells(Stills *p, StillsDraw *draw, void *self);

@@ -287,7 +287,7 @@ static Status read_back(Prove *p, const ProveFiles *files, json_t *document, jso
             status = read_one(p, path, i, list);
         else
             json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "file", path_name(path), "found", 0, "why",
-                                                  "too small to be marked"));
+                                                  p->too_small[p->from[i]] ? "too small to be marked" : "not marked"));
         lost = lost || (marked && !p->marked[i]);
         any = any || p->marked[i];
     }

@@ -4,7 +4,7 @@
  * The keys of the campaign's finish document (common/finish_spec.h) that ask for it, each left out = not asked for:
  *   "gates"        an object of bounds (gate.h)
  *   "measure"      a command that measures for gates, too (measure.h);  "looks"  the folder of the index for near-duplicates (common/looks.h)
- *   "watermark"    true: in every file that shows the clip
+ *   "watermark"    true: in videos, posters, GIFs and the thumbnail, not in the contact sheet
  *   "credentials"  {"certificate": file, "key": file (or "signer": command), "timestamp": address or left out}
  *   "campaign"     its name, which watermark and credentials are made of with the clip's id
  *   "model"        a list of parts for the credentials;  "trust", "cameo"  of whose consent they name the hash
