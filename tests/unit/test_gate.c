@@ -414,6 +414,24 @@ static void finds_a_wrong_order(void **state)
     assert_int_equal(of_drawn(a_hill_that_comes_back, 72).gate[GATE_order].verdict, GATE_HOLD);
 }
 
+static void stands_still(Plain *p, int i) { paint(p, 0 * i, 0, 0, 0, 0); }
+static void stops_for_a_second(Plain *p, int i) { paint(p, i >= 36 && i < 60 ? 36 : i, 0, 0, 0, 0); }
+
+/* Slower and slower from picture 20 on, until it rests at 44. */
+static void comes_to_rest(Plain *p, int i)
+{
+    const double left = fmax(0, (44 - i) / 24.0);
+    paint(p, i < 20 ? i : (int)lround(32 - 12 * left * left), 0, 0, 0, 0);
+}
+
+static void knows_rest_from_a_freeze(void **state)
+{
+    (void)state;
+    assert_int_equal(of_drawn(stops_for_a_second, 96).gate[GATE_frozen].verdict, GATE_HOLD);
+    assert_int_equal(of_drawn(comes_to_rest, 96).gate[GATE_frozen].verdict, GATE_PASS);
+    assert_int_equal(of_drawn(stands_still, 96).gate[GATE_frozen].verdict, GATE_PASS);
+}
+
 static void finds_a_burst_of_noise(void **state)
 {
     (void)state;
@@ -492,6 +510,7 @@ int main(void)
         cmocka_unit_test(finds_a_burst_of_noise),
         cmocka_unit_test(finds_a_thing_that_slips),
         cmocka_unit_test(finds_a_wrong_order),
+        cmocka_unit_test(knows_rest_from_a_freeze),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

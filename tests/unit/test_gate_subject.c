@@ -62,6 +62,15 @@ static void knows_what_comes_back(void **state)
     assert_true(permanence_of(true, NULL) == 255);
 }
 
+/* Upright stripes fade into level ones. */
+static void add_stripes(float *rgb, double part)
+{
+    for (int i = 0; i < SMALL_W * SMALL_H; i++) {
+        const double upright = i % SMALL_W / 3 % 2, level = i / SMALL_W / 3 % 2;
+        for (int c = 0; c < 3; c++) rgb[3 * i + c] += (float)(30 * ((1 - part) * upright + part * level));
+    }
+}
+
 static double drift_of(int pictures, double share) /* slides from a blue scene into a brown one */
 {
     float rgb[3 * SMALL_W * SMALL_H], ground[3];
@@ -71,6 +80,7 @@ static double drift_of(int pictures, double share) /* slides from a blue scene i
         const double part = share * fmin(1, fmax(0, (i - pictures * 0.4) / (pictures * 0.2)));
         for (int c = 0; c < 3; c++) ground[c] = (float)(blue[c] * (1 - part) + brown[c] * part);
         small_picture(rgb, ground, i % SMALL_W, 12, red);
+        add_stripes(rgb, part);
         subject_picture(s, rgb, i / 25.0);
     }
     const double value = subject_drift(s, &at_s);

@@ -292,3 +292,41 @@ double follow_blend(const Follow *f, int *at)
     free(y);
     return worst;
 }
+
+/* ---- a dissolve ---------------------------------------------------------------------------------------------------------- */
+
+/* Mean square of the differences between neighbours, as shares of their brightness: light that wanders does not change it. */
+static double edges_of(const uint8_t *rgb, int width, int height)
+{
+    const double dark = 16;
+    double sum = 0;
+    for (int y = 0; y + 1 < height; y++)
+        for (int x = 0; x + 1 < width; x++) {
+            const uint8_t *p = rgb + 3 * (y * width + x), *below = p + 3 * width;
+            double squares = 0;
+            for (int c = 0; c < 3; c++) {
+                const double across = p[c + 3] - p[c], down = below[c] - p[c];
+                squares += across * across + down * down;
+            }
+            const double light = luma_of(p) + dark;
+            sum += squares / (light * light);
+        }
+    return sum / (3.0 * (width - 1) * (height - 1));
+}
+
+bool follow_is_dissolve(const Follow *f)
+{
+    static const double deepest = 0.7, noise = 4e-4 /* two per cent */, least_half_s = 0.5;
+    const int least = (int)lround(least_half_s / f->interval_s), from = least > 2 ? least : 2;
+    bool found = false;
+    if (f->width < 2 || f->height < 2) return false;
+    double *raw = memory_get((size_t)f->count, 2 * sizeof *raw), *edges = raw + f->count;
+    for (int i = 0; i < f->count; i++) raw[i] = edges_of(f->rgb[i], f->width, f->height) + noise;
+    for (int i = 0; i < f->count; i++)
+        edges[i] = (raw[i > 0 ? i - 1 : 0] + raw[i] + raw[i + 1 < f->count ? i + 1 : i]) / 3;
+    for (int half = from; half <= f->count / 2 && !found; half++)
+        for (int i = half; i + half < f->count && !found; i++)
+            found = edges[i] <= deepest * (edges[i - half] + edges[i + half]) / 2;
+    free(raw);
+    return found;
+}

@@ -19,6 +19,11 @@ bool follow_is_camera(const Follow *f);
  * more and have the same hue. Light that wanders, a door that opens, and things that pass change the colours of the whole, and leave the place. */
 bool follow_is_place(const Follow *f, int a, int b);
 
+/* Whether the clip's edges are weak for a while, half a second and more after and before they are strong. Where a scene fades into another one, the edges of
+ * both are half as high in the middle: a quarter of the squares of each, so half of both; least 0.22 to 0.54 of the mean before and after. Where a thing comes,
+ * goes, grows or turns, the picture's edges are always whole; most have 0.75 and more. */
+bool follow_is_dissolve(const Follow *f);
+
 /* How much a picture is the mean of those 0.6 s before and after it, where these two differ by more than light: per cent of their contrast
  * that the mean explains and nothing else. 0 where things move or stand still, and where the place
  * stays and only its light wanders; a scene that fades into another one has 15 and more. */

@@ -15,7 +15,13 @@ static int pictures_of(const Series *s, double seconds)
 
 /* ---- shares of time ---------------------------------------------------------------------------------------------------- */
 
-static bool is_black(const LookFigures *f) { return f->dark >= 0.98f; }
+/* A hundredth that is lit is a title on black, or lamps. */
+static bool is_black(const LookFigures *f)
+{
+    enum { LIT = 64 };
+    return f->dark >= 0.98f && f->bright < LIT;
+}
+
 static const double FADED_S = 1.2; /* a second of black, and the last dim pictures before it */
 
 /* How many black pictures at one end (step 1: the beginning, -1: the end) belong to a fade: at most 1.2 seconds, and the picture gets

@@ -12,8 +12,10 @@ typedef struct {
 
 /* Each returns the clip's number and writes each picture's own to local[count] (NAN where it has none). Units are those of
  * common/gates.h. NAN when there is nothing to measure. */
-double series_black(const Series *s,
-                    float *local); /* pictures at least 98 % dark, together; not those of a fade at either end */
+double series_black(
+    const Series *s,
+    float
+        *local); /* pictures at least 98 % dark in which nothing is lit, together; not those of a fade at either end */
 /* Pictures at least half of which is at the ends, together; but for what is there nearly all the time: a white ground, a test pattern. */
 double series_saturated(const Series *s, float *local);
 /* The longest time in which no part moves, there is no grain either, and it is not black, and which is a fault: the clip stops at its own pace and goes on at

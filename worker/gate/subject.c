@@ -223,7 +223,8 @@ double subject_drift(const Subject *s, double *at_s)
     if (worst > DRIFT_OF_NOTE && follow_is_camera(&f)) worst = DRIFT_OF_NOTE;
     const double blend = BLEND_SHARE * follow_blend(&f, &blended);
     *at_s = s->at_s[first + (blend > worst ? blended : at)];
-    return fmax(worst, blend);
+    worst = fmax(worst, blend);
+    return worst > DRIFT_OF_NOTE && !follow_is_dissolve(&f) ? DRIFT_OF_NOTE : worst;
 }
 
 /* ---- permanence ---------------------------------------------------------------------------------------------------------- */
