@@ -25,7 +25,7 @@ typedef struct {     /* one clip to be: what a row asks for after template expan
 typedef struct {
     char key[HASH_TEXT]; /* shot_key; without sharing, SHA-256 of that and the row's id, so that it is the row's own */
     ShotSpec spec;       /* its texts belong to the campaign: shot_copy to keep one longer */
-    int64_t trunk;       /* which of the trunks it begins with, where there are any */
+    int64_t trunk;       /* which of the trunks it begins with, where there are any; trunk_count and more: none */
 } PlannedShot;
 
 typedef struct {

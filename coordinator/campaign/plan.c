@@ -181,26 +181,31 @@ static int by_trunk(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Which trunks the shots begin with, and how many; one that has a trunk to itself gains nothing and loses what trunks cost. */
+/* Which trunks the shots begin with, and how many; a shot that has a trunk to itself gains nothing and loses what trunks cost. A shot that shares no
+ * steps (its adapter has too few) has a number of its own behind those of the trunks. */
 static void count_trunks(Planner *p)
 {
     const CampaignLoad *l = p->l;
     Campaign *c = l->campaign;
     if (!l->base.trunk_steps || !c->shot_count) return;
+    int64_t sharing = 0;
     TrunkOfShot *first = memory_get((size_t)c->shot_count, sizeof *first);
     for (int64_t i = 0; i < c->shot_count; i++) {
         char key[HASH_TEXT];
+        if (!c->shot[i].spec.trunk_steps) continue;
         const ShotSpec trunk = shot_trunk(&c->shot[i].spec);
         shot_key(&trunk, c->model_hash, key);
-        first[i] = (TrunkOfShot){first_bits(key), i};
+        first[sharing++] = (TrunkOfShot){first_bits(key), i};
     }
-    qsort(first, (size_t)c->shot_count, sizeof *first, by_trunk);
-    for (int64_t i = 0; i < c->shot_count; i++) {
+    qsort(first, (size_t)sharing, sizeof *first, by_trunk);
+    for (int64_t i = 0; i < sharing; i++) {
         c->trunk_count += i == 0 || first[i].bits != first[i - 1].bits;
         c->shot[first[i].shot].trunk = c->trunk_count - 1;
     }
+    for (int64_t i = 0, own = c->trunk_count; i < c->shot_count; i++)
+        if (!c->shot[i].spec.trunk_steps) c->shot[i].trunk = own++;
     free(first);
-    if (c->trunk_count == c->shot_count && c->shot_count > 1)
+    if (c->trunk_count == sharing && sharing > 1)
         faults_warn(
             l->faults, campaign_place(l, "reuse.trunk_steps"), "",
             "no two renders share their first steps: they differ in more than the prompt (%s). It saves nothing "

@@ -156,6 +156,7 @@ static void test_distilled_adapters(void **state)
              "id,own\na,\nb,fast.safetensors\nc,fast.safetensors\n");
     plain = &c->shot[c->clip[0].shot].spec, fast = &c->shot[c->clip[1].shot].spec;
     assert_true(plain->trunk_steps == 8 && fast->trunk_steps == 0 && !fast->trunk_prompt);
+    assert_true(c->trunk_count == 1 && c->shot[c->clip[0].shot].trunk == 0 && c->shot[c->clip[1].shot].trunk == 1);
     assert_true(warns(c, "take 4 steps, so they do not share the first 8; expected 0 to 3 where they shall"));
     campaign_free(&c);
     c = plan(TEXT_MODEL "reuse: {trunk_steps: 3}\nloras: [{file: \"{{own|}}\"}]\n", "id,own\na,\nb,fast.safetensors\n");
