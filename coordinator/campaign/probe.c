@@ -338,12 +338,13 @@ static Status look_at_adapter(Open *o)
     if (!read_at(o, 0, b, sizeof b))
         return status_fail(ERR_INPUT, "%lld bytes are too short for a safetensors file", (long long)o->bytes);
     const uint64_t length = (uint64_t)le32(b + 4) << 32 | le32(b);
-    if (memcmp(b, "PK\3\4", 4) == 0 || memcmp(b, "\x80\2", 2) == 0)
+    const bool fits = length <= PROBE_MAX_HEADER_BYTES && (int64_t)length <= o->bytes - 8;
+    if (!fits && (memcmp(b, "PK\3\4", 4) == 0 || memcmp(b, "\x80\2", 2) == 0))
         return status_fail(ERR_INPUT, "a PyTorch file, which is a program and not read; expected a safetensors file "
                                       "(`reelwright inspect` says how to write one)");
     if (length > PROBE_MAX_HEADER_BYTES && *b == '{')
         return status_fail(ERR_INPUT, "a JSON text; expected the weights themselves, in one safetensors file");
-    if (length > PROBE_MAX_HEADER_BYTES || (int64_t)length > o->bytes - 8)
+    if (!fits)
         return status_fail(ERR_INPUT, "no safetensors file: its header would be %llu bytes long",
                            (unsigned long long)length);
     char *text = malloc((size_t)length + 1);

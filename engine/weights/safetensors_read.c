@@ -147,9 +147,21 @@ static Status add_tensors(Safetensors *s, const Shard *shard, size_t data_start,
     return check_tiling(shard, data_start, s->tensor + first, s->count - first);
 }
 
-/* What often stands in the place of weights. NULL: none of them. */
+/* The header's length; more than the file has where none can be read. */
+static uint64_t header_length(const Shard *s)
+{
+    uint64_t length = 0;
+    if (s->bytes < LENGTH_BYTES) return UINT64_MAX;
+    for (int i = LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | s->map[i];
+    return length;
+}
+
+/* What often stands in the place of weights. NULL: none of them, or a header's length that only looks like one (640 begins as a pickle). */
 static const char *other_kind(const Shard *s)
 {
+    const uint64_t length = header_length(s);
+    if (length <= MAX_HEADER && length <= s->bytes - LENGTH_BYTES) return NULL;
+
     static const struct {
         const char *begins, *kind;
     } row[] = {{"version https://git-lfs", "a Git LFS pointer, not the weights; `git lfs pull` fetches them"},
@@ -201,8 +213,7 @@ Status safetensors_read_shard(Safetensors *s, const Shard *shard)
     if (shard->bytes < LENGTH_BYTES)
         return status_fail(ERR_INPUT, "%s: %zu bytes are too short for a file of weights; download it again",
                            shard->path, shard->bytes);
-    uint64_t length = 0;
-    for (int i = LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | shard->map[i];
+    const uint64_t length = header_length(shard);
     if (length > MAX_HEADER && shard->map[0] == '{')
         return status_fail(
             ERR_INPUT,

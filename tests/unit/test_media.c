@@ -124,6 +124,22 @@ static void test_adapters(void **state)
     is_refused(TEXT_MODEL "loras: [{file: absent.safetensors}]\n", "id\na\n", "absent.safetensors");
 }
 
+/* A header of 640 bytes begins as a pickle does. */
+static void test_length_that_begins_as_a_pickle(void **state)
+{
+    static const char header[] = "{\"blocks.0.attn1.to_q.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1,1],"
+                                 "\"data_offsets\":[0,4]}}";
+    char text[8 + 640 + 4 + 1] = "\x80\2";
+    (void)state;
+    snprintf(text + 8, sizeof text - 8, "%-640s1234", header);
+    put("padded.safetensors", text, sizeof text - 1);
+    Campaign *c = plan(TEXT_MODEL "loras: [{file: padded.safetensors}]\n", "id\na\n");
+    assert_int_equal(c->shot[0].spec.media->lora_count, 1);
+    campaign_free(&c);
+    put("pickle.safetensors", "\x80\2\x8a\nl\xfc\x9c\x46", 8);
+    is_refused(TEXT_MODEL "loras: [{file: pickle.safetensors}]\n", "id\na\n", "a PyTorch file");
+}
+
 static bool warns(const Campaign *c, const char *text)
 {
     bool found = false;
@@ -351,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_content_decides),
         cmocka_unit_test(test_adapters),
+        cmocka_unit_test(test_length_that_begins_as_a_pickle),
         cmocka_unit_test(test_distilled_adapters),
         cmocka_unit_test(test_every_kind_of_model),
         cmocka_unit_test(test_model_and_keys),

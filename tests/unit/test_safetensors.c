@@ -51,6 +51,24 @@ static void reads_sound_files(void **state)
     assert_null(s);
 }
 
+/* A header of 0x0280 bytes begins as a pickle does, one of 0x04034b50 as a zip archive: the file's size tells. */
+static void a_length_is_no_pickle(void **state)
+{
+    (void)state;
+    char header[641];
+    snprintf(header, sizeof header, "%-640s", sound);
+    File f = make(header, 28);
+    Safetensors *s;
+    assert_memory_equal(f.bytes, "\x80\2", 2);
+    assert_string_equal(safetensors_open_memory("x", f.bytes, f.size, &s).message, "");
+    assert_int_equal(safetensors_count(s), 2);
+    safetensors_close(&s);
+    f.bytes[7] = 'F';
+    assert_non_null(strstr(safetensors_open_memory("x", f.bytes, f.size, &s).message, "PyTorch"));
+    memcpy(f.bytes, "PK\3\4\0\0\0\0", 8);
+    assert_non_null(strstr(safetensors_open_memory("x", f.bytes, f.size, &s).message, "PyTorch"));
+}
+
 static const struct {
     const char *header;
     size_t data;
@@ -153,8 +171,8 @@ static void shards_need_what_the_index_says(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_sound_files), cmocka_unit_test(refuses_lies),
-                                       cmocka_unit_test(refuses_headers_beyond_the_file),
-                                       cmocka_unit_test(shards_need_what_the_index_says)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_sound_files), cmocka_unit_test(a_length_is_no_pickle), cmocka_unit_test(refuses_lies),
+        cmocka_unit_test(refuses_headers_beyond_the_file), cmocka_unit_test(shards_need_what_the_index_says)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
