@@ -38,6 +38,13 @@ void variants_add(CampaignLoad *l)
                        "%s is called like a column of the customers; give it another name", quoted(name).text);
             continue;
         }
+        if (c->column_count == CUSTOMERS_MAX_COLUMNS) {
+            faults_add(l->faults, (Place){l->campaign->file, p->item[i].line, "variants"},
+                       "%s is one column too many: the customers' columns and the variants are more than %d; leave out "
+                       "what no template names",
+                       quoted(name).text, CUSTOMERS_MAX_COLUMNS);
+            return;
+        }
         int column = customers_add_column(c, name);
         for (int64_t row = 0; row < c->row_count && c->id_column >= 0; row++) {
             const char *id = customers_value(c, row, c->id_column);

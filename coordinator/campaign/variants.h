@@ -5,7 +5,7 @@
 #include "coordinator/campaign/load.h"
 
 /* Before templates are compiled: the arm of each variant becomes a column that templates can name. Faults: a variant called like a
- * column, arms that are none. */
+ * column, or beyond CUSTOMERS_MAX_COLUMNS with the customers' own. */
 void variants_add(CampaignLoad *l);
 /* Which arm a row has: by the hash of variant and id, so it stays when rows come and go. arms: at least 1. */
 int variants_arm(const char *variant, const char *id, int arms);

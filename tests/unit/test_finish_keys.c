@@ -195,6 +195,42 @@ static void a_variant_is_settled_by_the_id(void **state)
     free(table);
 }
 
+/* A template names all columns there are room for, in a table of `columns`, and one variant. */
+static Status load_wide(int columns, Campaign **c)
+{
+    char commas[CUSTOMERS_MAX_COLUMNS], *table = text_copy("id"), *yaml = text_copy("overlays: [{text: \"{{cta}}"),
+                                        *more;
+    memset(commas, ',', sizeof commas);
+    for (int i = 1; i < columns; i++) {
+        more = text_format("%s,k%d", table, i);
+        free(table);
+        table = more;
+        more = text_format("%s{{k%d|}}", yaml, i);
+        free(yaml);
+        yaml = more;
+    }
+    char *rows = text_format("%s\na%.*s\n", table, columns - 1, commas),
+         *all = text_format("%s\"}]\nvariants: {cta: {A: Book, B: See}}\n", yaml);
+    Status status = load(all, rows, c);
+    free(table);
+    free(yaml);
+    free(rows);
+    free(all);
+    return status;
+}
+
+static void variants_are_columns_too(void **state)
+{
+    Campaign *c;
+    (void)state;
+    assert_string_equal(load_wide(CUSTOMERS_MAX_COLUMNS - 1, &c).message, "");
+    assert_int_equal(c->customers.column_count, CUSTOMERS_MAX_COLUMNS);
+    campaign_free(&c);
+    Status s = load_wide(CUSTOMERS_MAX_COLUMNS, &c);
+    assert_int_equal(s.err, ERR_INPUT);
+    assert_non_null(strstr(s.message, "c.yaml:7: field variants: \"cta\" is one column too many"));
+}
+
 /* ---- faults ---------------------------------------------------------------------------------------------------------------- */
 
 static void every_fault_names_its_place(void **state)
@@ -288,6 +324,7 @@ int main(void)
         cmocka_unit_test(texts_are_data),
         cmocka_unit_test(a_lexicon_goes_with_the_words_that_need_it),
         cmocka_unit_test(a_variant_is_settled_by_the_id),
+        cmocka_unit_test(variants_are_columns_too),
         cmocka_unit_test(every_fault_names_its_place),
         cmocka_unit_test(what_only_a_worker_can_tell_names_row_and_column),
         cmocka_unit_test(the_styles_are_sound),
