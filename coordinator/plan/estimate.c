@@ -320,7 +320,8 @@ static bool is_enough(const Estimate *p, int nodes)
     SmallNight small;
     NightForecast f;
     n.nodes = nodes;
-    night_make_small(&n, NIGHT_SMALL, &small);
+    const bool dies = n.node_mtbf_s > 0 || n.node_dies_at_s > 0; /* a death takes more of a part than of the whole */
+    night_make_small(&n, dies ? INT64_MAX : NIGHT_SMALL, &small);
     night_forecast(&small.night, p->deadline_s, (NightEffort){1, 60, budget_s / 8}, &f);
     night_small_clear(&small);
     return f.probability >= enough;

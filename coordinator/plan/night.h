@@ -99,10 +99,11 @@ typedef struct {
     Night night;            /* borrows the rest from the one it is made of */
     int64_t *clips, *trunk; /* owned; NULL: it is that night itself */
 } SmallNight;
-enum { NIGHT_SMALL = 1 << 20 /* shots and clips, where nights are only compared with each other */ };
+enum { NIGHT_SMALL = 1 << 20 /* shots and clips, where many nights are to be played */ };
 /* A night of at most about `most` shots and clips that is done at about the same time: a part of the nodes, of the shots and of what waits.
- * A node that dies is a larger part of these. The same night where it is small already, and where there are too few nodes to leave some out. To
- * be cleared. */
+ * As many nodes die, and each is a larger part of these: such a night takes longer than the whole one. The same night where it is small
+ * already, where there are too few nodes or shots to leave some out, and where the shots that are left have another share of the clips. To be
+ * cleared. */
 void night_make_small(const Night *n, int64_t most, SmallNight *out);
 void night_small_clear(SmallNight *s);
 

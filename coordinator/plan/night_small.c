@@ -5,7 +5,8 @@
 #include "common/file.h"
 #include "coordinator/plan/night.h"
 
-enum { LEAST_NODES = 64, LEAST_TRUNKS = 256 };
+enum { LEAST_NODES = 64, LEAST_TRUNKS = 256, LEAST_SHOTS = 1000 };
+static const double alike = 0.02; /* so far the share of the clips may be from that of the nodes */
 
 /* The i-th of many things is kept: evenly spread over them, with no period that theirs could meet (multiples of the golden ratio). */
 static bool is_kept(int64_t i, double share)
@@ -46,17 +47,32 @@ static void keep_shots(const Night *n, double share, SmallNight *out)
     out->night.shots = kept;
 }
 
+static bool has_share(const Night *n, const Night *small, double share)
+{
+    double all = 0, kept = 0;
+    for (int64_t i = 0; i < n->shots; i++) all += (double)n->clips[i];
+    for (int64_t i = 0; i < small->shots; i++) kept += (double)small->clips[i];
+    return fabs(kept - share * all) <= alike * share * all;
+}
+
 void night_make_small(const Night *n, int64_t most, SmallNight *out)
 {
     *out = (SmallNight){.night = *n};
     if (n->nodes < 2 * LEAST_NODES || n->script) return;
     const double wished = (double)most / (double)count_items(n);
     if (wished >= 1) return;
-    out->night.nodes = (int)fmax(n->nodes * wished, LEAST_NODES);
-    const double share = (double)out->night.nodes / n->nodes;
+    const int nodes = (int)fmax(n->nodes * wished, LEAST_NODES);
+    const double share = (double)nodes / n->nodes;
+    if ((double)n->shots * share < LEAST_SHOTS) return;
     out->clips = memory_get((size_t)n->shots + 1, sizeof *out->clips);
     if (n->trunk) out->trunk = memory_get((size_t)n->shots + 1, sizeof *out->trunk);
     keep_shots(n, share, out);
+    if (!has_share(n, &(Night){.shots = out->night.shots, .clips = out->clips}, share)) {
+        night_small_clear(out);
+        out->night = *n;
+        return;
+    }
+    out->night.nodes = nodes;
     out->night.node_mtbf_s *= share; /* the job dies as often */
     out->night.clips = out->clips;
     out->night.trunk = out->trunk;

@@ -329,6 +329,26 @@ static double median_of(const Night *n)
     return f.p50_s;
 }
 
+/* Few shots, or one with most of the clips, have no part that stands for them. */
+static void no_part_of_a_farm(void **state)
+{
+    (void)state;
+    enum { SHOTS = 50000 };
+    int64_t *clips = malloc(SHOTS * sizeof *clips);
+    for (int few = 0; few < 2; few++) {
+        const int64_t shots = few ? 40 : SHOTS;
+        for (int64_t i = 0; i < shots; i++) clips[i] = few ? 25000 : i == 0 ? 400000 : 10;
+        const Night n = night(shots, clips, 2000, 2, 1, true);
+        SmallNight small;
+        night_make_small(&n, 100000, &small);
+        assert_int_equal(small.night.nodes, 2000);
+        assert_int_equal(small.night.shots, shots);
+        assert_ptr_equal(small.night.clips, clips);
+        night_small_clear(&small);
+    }
+    free(clips);
+}
+
 /* A part of a farm with that part of the work is done at about the same time; with its trunks, many or few, as well. */
 static void part_of_a_farm(void **state)
 {
@@ -433,6 +453,7 @@ int main(void)
                                        cmocka_unit_test(quantiles_are_in_order),
                                        cmocka_unit_test(ten_thousand_nodes),
                                        cmocka_unit_test(part_of_a_farm),
+                                       cmocka_unit_test(no_part_of_a_farm),
                                        cmocka_unit_test(checkpoints),
                                        cmocka_unit_test(energy_of_packages),
                                        cmocka_unit_test(energy_of_gpus)};
