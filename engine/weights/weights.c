@@ -238,10 +238,11 @@ Status weights_check(const WeightPlan *p, WeightSource *s)
             TRY(claim_adapters(s, g, r, shape));
         }
     }
+    const unsigned claimed = weights_claimed_prefixes(s);
     for (int i = 0; i < safetensors_count(s->file); i++) {
         t = safetensors_at(s->file, i);
         if (!s->claimed[i] && !is_ignored(p, t->name) && !is_about_scales(t->name) &&
-            !weights_is_another_part(s, t->name))
+            !weights_is_another_part(claimed, t->name))
             return status_fail(ERR_INPUT, "%s: tensor \"%s\" has no place in the model that config.json describes",
                                t->file, t->name);
         TRY(weights_check_scale(t));

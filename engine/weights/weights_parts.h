@@ -40,8 +40,10 @@ Status weights_find_checked(WeightSource *s, const WeightGroup *g, const WeightR
                             const StoredTensor **out);
 /* The name without what repackagers put before those of one part. */
 const char *weights_bare_name(const char *name);
-/* After all rows were found: the file has several parts, each with a prefix of its own, and the name has that of another one. */
-bool weights_is_another_part(const WeightSource *s, const char *name);
+/* After all rows were found: the prefixes that theirs have, a bit for each; 0: none has one. */
+unsigned weights_claimed_prefixes(const WeightSource *s);
+/* The file has several parts, each with a prefix of its own, and the name has that of another one. */
+bool weights_is_another_part(unsigned claimed, const char *name);
 /* The row's weight may be handed on as the file has it, in E4M3: it is a product's, and no adapter changes it. */
 bool weights_stays_e4m3(const WeightSource *s, const WeightGroup *g, const WeightRow *r);
 /* What the file says a tensor of 8 bits is to be multiplied by, else 1. */

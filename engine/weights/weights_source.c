@@ -125,31 +125,34 @@ static const StoredTensor *find_spelled(const WeightSource *s, const char *name)
     return t;
 }
 
-/* The first of the prefixes that the name begins with; NULL: none. */
-static const char *prefix_of(const char *name)
+/* The first of the prefixes that the name begins with, -1: none. */
+static int prefix_of(const char *name)
 {
     for (int i = 0; i < PREFIXES; i++)
-        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) return prefixes[i];
-    return NULL;
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) return i;
+    return -1;
 }
 
 const char *weights_bare_name(const char *name)
 {
-    const char *prefix = prefix_of(name);
-    return prefix ? name + strlen(prefix) : name;
+    const int prefix = prefix_of(name);
+    return prefix < 0 ? name : name + strlen(prefixes[prefix]);
 }
 
-bool weights_is_another_part(const WeightSource *s, const char *name)
+unsigned weights_claimed_prefixes(const WeightSource *s)
 {
-    const char *prefix = prefix_of(name);
-    bool any = false;
-    if (!prefix) return false;
+    unsigned claimed = 0;
     for (int i = 0; i < safetensors_count(s->file); i++) {
-        if (!s->claimed[i]) continue;
-        if (prefix_of(safetensors_at(s->file, i)->name) == prefix) return false;
-        any = true;
+        const int prefix = s->claimed[i] ? prefix_of(safetensors_at(s->file, i)->name) : -1;
+        if (prefix >= 0) claimed |= 1u << prefix;
     }
-    return any;
+    return claimed;
+}
+
+bool weights_is_another_part(unsigned claimed, const char *name)
+{
+    const int prefix = prefix_of(name);
+    return prefix >= 0 && claimed && !(claimed >> prefix & 1);
 }
 
 /* PREFIX + NAME + END in the file, NAME being one of "a|b"; marks all that are there as claimed. */

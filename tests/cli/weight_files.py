@@ -69,6 +69,8 @@ for name, prefix in (("comfy", "text_encoders.umt5xxl.transformer."), ("encoder"
     model(f"text-{name}", {"text_encoder": named(prefix, part["text_encoder"])})
 one = named("model.diffusion_model.", wan["transformer"]) | named("vae.", wan["vae"]) | named("text_encoders.umt5xxl.transformer.", part["text_encoder"])
 model("all-in-one", {p: one for p in files})
+model("bad-stray", {"transformer": part["transformer"] | {"transformer.blocks.40.attn1.to_q.weight": part["transformer"]["blocks.0.attn1.to_q.weight"]}})
+model("bad-twice", {"transformer": part["transformer"] | named("transformer.", part["transformer"])})
 model("tied", {"text_encoder": part["text_encoder"] | {"encoder.embed_tokens.weight": part["text_encoder"]["shared.weight"]}})
 model("in-f64", {"transformer": {k: wide(v) for k, v in part["transformer"].items()}, "text_encoder": {k: wide(v) for k, v in part["text_encoder"].items()}})
 model("marked", {"transformer": part["transformer"] | {"scaled_fp8": ["F32", [2], b"\0" * 8]} |
