@@ -1,6 +1,7 @@
 #include "sequence.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,7 +9,13 @@
 
 #include "common/file.h"
 
-enum { KEPT = 17 /* pictures that are compared with one another */, LAGS = KEPT - 1, BOX = 2 };
+enum {
+    KEPT = 17 /* pictures that are compared with one another */,
+    LAGS = KEPT - 1,
+    BOX = 2,
+    LONG = 14 /* pictures */
+};
+static const float FEW = 30; /* per cent, fewer than two of six */
 
 struct Sequence {
     int width, height; /* of what is given */
@@ -105,20 +112,19 @@ static float reversed(const Sequence *s, int i)
     return best;
 }
 
-/* From b on, the pictures up to a come again in backward order. What swings slows down before it turns. */
-static float mirrored(const Sequence *s, int a, int b)
+static bool is_shuffled(const Sequence *s, int i) { return i >= 0 && shuffled(s, i) > FEW; }
+
+/* Whether pictures come so for longer than anybody shuffles them: a wheel, a hand that shakes, a train that rushes by, light that varies. */
+static bool goes_on(const Sequence *s, int i)
 {
-    enum { LEAST = 6 };
-    float least = 100;
-    if (a < LEAST || b + LEAST >= s->count) return 0;
-    const float turn = fminf(between(s, a - 1, a), between(s, b, b + 1));
-    if (turn <= 0.7f * fmaxf(between(s, a - LEAST, a - LEAST + 1), between(s, b + LEAST - 1, b + LEAST))) return 0;
-    for (int k = 1; k <= LEAST; k++)
-        least = fminf(least, nearer(fminf(between(s, a - k, a), between(s, b, b + k)), between(s, a - k, b + k)));
-    return least;
+    int first = i, last = i;
+    while (i - first <= LONG && is_shuffled(s, first - 1)) first--;
+    while (last - i <= LONG && is_shuffled(s, last + 1)) last++;
+    return last - first + 1 > LONG;
 }
 
 float sequence_at(const Sequence *s, int i)
 {
-    return fmaxf(fmaxf(shuffled(s, i), reversed(s, i)), fmaxf(mirrored(s, i, i), mirrored(s, i, i + 1)));
+    const float turned = shuffled(s, i);
+    return fmaxf(turned > FEW && goes_on(s, i) ? FEW : turned, reversed(s, i));
 }

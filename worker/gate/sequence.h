@@ -1,8 +1,8 @@
 /* sequence.h - whether a clip's pictures stand in their order. On small pictures, each compared with the sixteen before it.
  *
- * Three things that only a wrong order makes: in eight pictures, half and more are nearer to the one after the next than to the next; a
- * leap, and the same leap again a few pictures later, with none between, as where pictures are played backwards; six pictures that come again
- * in backward order, where nothing slowed down before. A pendulum turns once in so many pictures, and a wheel never. */
+ * Two things that a wrong order makes: in eight pictures, half and more are nearer to the one after the next than to the next, and not for
+ * longer than fourteen pictures, as where a wheel turns, a hand shakes or light varies; a leap, and the same leap again a few pictures
+ * later, with none between, as where pictures are played backwards. What turns round once, as a ball at a wall does, is in no wrong order. */
 #ifndef REELWRIGHT_SEQUENCE_H
 #define REELWRIGHT_SEQUENCE_H
 

@@ -187,16 +187,21 @@ static bool is_fading(const Slip *s, int first, int steps)
     return up == steps || down == steps;
 }
 
-/* Of one picture, what stands alone: levels, mean of the picture. */
+/* Of one picture, what stands alone: levels, mean of the picture. None where much more of the picture is found nowhere, for where all rushes by
+ * no thing can be told from the rest; none either where most of the picture is another one, which is what `jump` measures. */
 static float alone(const Slip *s, int picture)
 {
+    enum { RUSH = 5 /* times what stands alone */ };
+    static const float most_parts = 0.4f;
+    const int parts = s->columns * s->rows;
     if (is_fading(s, picture - REACH, REACH) || is_fading(s, picture - 1, REACH)) return 0;
     const uint8_t *left = s->left + (ptrdiff_t)picture * s->columns * s->rows;
-    int total = 0;
+    int total = 0, lost = 0, counted = 0;
     for (int j = 0; j < s->rows; j++)
         for (int i = 0; i < s->columns; i++) {
             const int here = left[j * s->columns + i];
             if (here <= NOISE) continue;
+            lost++;
             int first = 0, second = 0;
             for (int k = picture - REACH; k <= picture + REACH; k++) {
                 if (k < 1 || k >= s->count || k == picture) continue;
@@ -208,9 +213,12 @@ static float alone(const Slip *s, int picture)
                     second = x;
                 }
             }
-            if (here > 2 * second) total += here - second;
+            if (here <= 2 * second) continue;
+            total += here - second;
+            counted++;
         }
-    return (float)total / (float)(s->columns * s->rows);
+    if (lost > RUSH * counted || (float)counted > most_parts * (float)parts) return 0;
+    return (float)total / (float)parts;
 }
 
 double slip_measure(const Slip *s, float *local)
