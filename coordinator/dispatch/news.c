@@ -186,7 +186,8 @@ static Status lose_master(Dispatch *d, int64_t shot, const char *reason)
  * another one was stopped in. */
 static void note_leaving(Dispatch *d, const Member *m, const LeaseResult *r)
 {
-    if (r->kind == LEASE_FINISH || d->roster.group_size == 1) d->roster.member[m->rank].leaving = true;
+    if (r->kind == LEASE_FINISH || d->roster.group_size == 1)
+        roster_set_leaving(&d->roster, &d->roster.member[m->rank], d->now_ms);
 }
 
 static Status take_failure(Dispatch *d, Member *m, const LeaseResult *r)

@@ -13,13 +13,14 @@ static void tally(Roster *r, const Member *m, int by)
 {
     RosterCount *c = &r->tally;
     const bool is_ready = m->state == MEMBER_READY, aside = m->aside && is_ready;
-    const bool hoped = m->state <= MEMBER_WORKING && !aside;
+    const bool leaves = m->leaving && is_ready, hoped = m->state <= MEMBER_WORKING && !aside && !leaves;
     if (m->is_tail) {
         c->working += by * (m->state == MEMBER_WORKING);
         c->rendering += by * (m->state == MEMBER_WORKING);
         return;
     }
     r->in[m->state] += by;
+    r->leaving += by * leaves;
     r->ungrouped += by * (is_ready && m->group == 0 && roster_takes(m, LEASE_RENDER));
     c->any += by * hoped;
     c->aside += by * aside;
@@ -55,6 +56,14 @@ void roster_await(Roster *r, Member *m, int64_t until_ms)
 {
     m->awaited_ms = until_ms;
     if (until_ms > r->awaited_ms) r->awaited_ms = until_ms;
+}
+
+void roster_set_leaving(Roster *r, Member *m, int64_t now_ms)
+{
+    tally(r, m, -1);
+    m->leaving = true;
+    tally(r, m, 1);
+    roster_await(r, m, now_ms + ROSTER_BACK_MS);
 }
 
 int roster_next_ready(const Roster *r, int after, bool renders, bool finishes)
@@ -132,12 +141,19 @@ bool roster_can_work(const Member *m, int64_t now_ms)
            now_ms - m->heard_ms <= ROSTER_IDLE_MS;
 }
 
+/* It has lost its group, or is about to leave, and is waited for still. */
+static bool is_awaited(const Member *m, int64_t now_ms)
+{
+    const bool leaves = m->leaving && !m->aside && m->state == MEMBER_READY;
+    return (m->state == MEMBER_LOST || leaves) && now_ms < m->awaited_ms;
+}
+
 bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms)
 {
     const bool late = m->state == MEMBER_ABSENT && now_ms - r->start_ms > ROSTER_ABSENT_MS;
-    const bool awaited = m->state == MEMBER_LOST && now_ms < m->awaited_ms;
     if (m->aside && m->state == MEMBER_READY) return false;
-    return (m->state <= MEMBER_WORKING && !late) || awaited;
+    if (m->leaving && m->state == MEMBER_READY) return is_awaited(m, now_ms);
+    return (m->state <= MEMBER_WORKING && !late) || is_awaited(m, now_ms);
 }
 
 bool roster_count_failure(Roster *r, Member *who, LeaseKind kind, int64_t item)
@@ -239,10 +255,10 @@ RosterCount roster_count(const Roster *r, int64_t now_ms)
     c.silent += late;
     c.any -= late;
     for (int k = 0; k < LEASE_KINDS; k++) c.hoped[k] -= late;
-    if (r->in[MEMBER_LOST] == 0 || now_ms >= r->awaited_ms) return c;
+    if (r->in[MEMBER_LOST] + r->leaving == 0 || now_ms >= r->awaited_ms) return c;
     for (int rank = 1; rank < r->count; rank++) {
         const Member *m = &r->member[rank];
-        if (m->state != MEMBER_LOST || now_ms >= m->awaited_ms) continue;
+        if (!is_awaited(m, now_ms)) continue;
         c.any++;
         for (int k = 0; k < LEASE_KINDS; k++) c.hoped[k] += roster_takes(m, (LeaseKind)k);
     }

@@ -37,7 +37,7 @@ typedef struct { /* what each lease changes stands together, before the texts: a
     bool is_tail;   /* roster_tail: its state is WORKING, or it holds nothing */
     bool aside;     /* failed too much: gets no more work */
     bool stop_told; /* has been asked to end */
-    bool leaving;   /* has given a lease back because it was stopped itself: gets no more work */
+    bool leaving;   /* has given a lease back because it was stopped itself: roster_set_leaving */
     bool answered;  /* it has said something of the lease */
     bool dirty,
         urgent; /* dirty: its line in the ledger is old; urgent: the line is written at once, not with the next round of lines */
@@ -72,6 +72,7 @@ typedef struct {
     int count;      /* ranks, the coordinator's own (0, unused) included */
     int group_size; /* ranks that render a shot together */
     int64_t groups; /* formed so far */
+    int leaving;    /* of those that are ready */
     Member *member; /* [count] */
     Member *tail;   /* [count]: what each has in its tail */
     int64_t start_ms;
@@ -92,7 +93,7 @@ void roster_progress(Roster *r, Member *m, const char *stage, int done, int tota
 bool roster_overdue(const Roster *r, const Member *m, int64_t now_ms);
 bool roster_can_work(const Member *m, int64_t now_ms); /* ready, trusted, heard of lately */
 bool roster_takes(const Member *m, LeaseKind kind);
-/* It works, may soon, or is still waited for: not heard yet, or not back from a group that is no more. */
+/* It works, may soon, or is still waited for: not heard yet, not back from a group that is no more, or about to leave. */
 bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms);
 /* A failed item counts against its worker, also when its tail failed; true when that was one too many (it is now aside). Success forgets
  * them. */
@@ -108,6 +109,8 @@ void roster_end_lease(Roster *r, Member *m, MemberState state);
 void roster_set_state(Roster *r, Member *m, MemberState state);
 /* It has lost its group, and may come back until then. */
 void roster_await(Roster *r, Member *m, int64_t until_ms);
+/* It was stopped itself: it gets no more work, and its goodbye is waited for ROSTER_BACK_MS. */
+void roster_set_leaving(Roster *r, Member *m, int64_t now_ms);
 /* The next rank after this one that is ready and takes such work; 0: none. */
 int roster_next_ready(const Roster *r, int after, bool renders, bool finishes);
 

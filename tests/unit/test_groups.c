@@ -119,6 +119,29 @@ static void those_left_of_a_lost_group_are_waited_for(void **state)
     roster_close(&roster);
 }
 
+/* Who was stopped says goodbye; if it hangs instead, the job does not wait for it for ever. */
+static void those_that_leave_are_waited_for_a_while(void **state)
+{
+    (void)state;
+    enum { NOW = 1000 };
+    open_roster(2, 1);
+    set(1, 1, MEMBER_WORKING);
+    set(2, 2, MEMBER_READY);
+    Member *m = &roster.member[1];
+    roster_set_leaving(&roster, m, NOW);
+    assert_int_equal(roster_count(&roster, NOW + ROSTER_BACK_MS).any, 2); /* it works still */
+    set(1, 1, MEMBER_READY);
+    assert_false(roster_can_work(m, NOW));
+    assert_true(roster_is_hoped(&roster, m, NOW));
+    assert_int_equal(roster_count(&roster, NOW).hoped[LEASE_RENDER], 2);
+    assert_false(roster_is_hoped(&roster, m, NOW + ROSTER_BACK_MS));
+    assert_int_equal(roster_count(&roster, NOW + ROSTER_BACK_MS).hoped[LEASE_RENDER], 1);
+    assert_int_equal(roster_count(&roster, NOW + ROSTER_BACK_MS).any, 1);
+    set(1, 1, MEMBER_GONE);
+    assert_int_equal(roster_count(&roster, NOW).any, 1);
+    roster_close(&roster);
+}
+
 /* Finishers are in no group; a rank that finishes a clip is waited for. */
 static void finishers_are_in_no_group(void **state)
 {
@@ -163,6 +186,7 @@ int main(void)
                                        cmocka_unit_test(who_does_not_come_is_not_waited_for),
                                        cmocka_unit_test(a_helper_that_does_not_come_back_is_overdue),
                                        cmocka_unit_test(those_left_of_a_lost_group_are_waited_for),
+                                       cmocka_unit_test(those_that_leave_are_waited_for_a_while),
                                        cmocka_unit_test(finishers_are_in_no_group),
                                        cmocka_unit_test(groups_of_one_are_everybody)};
     return cmocka_run_group_tests_name("groups", tests, NULL, NULL);
