@@ -72,6 +72,7 @@ static void look_at_layout(const FinishSpec *spec, const json_t *overlays, const
         Box safe = {(int)(r->width * r->safe_left / 100), (int)(r->height * r->safe_top / 100), 0, 0};
         safe.width = r->width - safe.x - (int)(r->width * r->safe_right / 100);
         safe.height = r->height - safe.y - (int)(r->height * r->safe_bottom / 100);
+        safe.width -= c->quiet; /* of ten digits, for what a mix of them may be wider */
         OverlayFrame f = {.width = r->width, .height = r->height, .safe = safe, .fps = 8, .duration_s = clip_s};
         Label *label = NULL;
         Overlay *o = NULL;
@@ -241,10 +242,10 @@ static void order_units(Look *l, int64_t *left)
     for (int i = 0; i < l->count; i++) {
         const SaidBy by = said_by(l, l->unit[i]);
         const bool is_try = l->unit[i]->is_try;
-        if (by == BY_PERSON || (by == BY_COMMAND && commands[is_try]++ >= MOST_BY_COMMAND))
-            *left += !is_try;
-        else
-            l->unit[kept++] = l->unit[i];
+        const bool drop = by == BY_PERSON || (by == BY_COMMAND && commands[is_try]++ >= MOST_BY_COMMAND);
+        if (drop) *left += !is_try;
+        if (!drop) l->unit[kept++] = l->unit[i];
+        l->unit[i]->is_known = drop; /* not asked for, nor counted, once more after a split */
     }
     l->count = kept;
     l->done = memory_get((size_t)l->count + 1, sizeof *l->done);
@@ -343,7 +344,7 @@ static bool look_at_all(Look *l, int64_t end_ms, int64_t *texts, int64_t *voices
     remember(l);
     for (int i = 0; i < l->count; i++) {
         Unit *u = l->unit[i];
-        *texts += !l->done[i] && !u->is_voice;
+        *texts += l->done[i] || u->is_voice ? 0 : 1 + u->others;
         *voices += !l->done[i] && u->is_voice;
         u->is_known = true;
         split = split || u->is_split;

@@ -1,5 +1,6 @@
-/* finish_look_digits.c - texts that differ in digits alone, as numbers of customers and orders do: a million rows have a handful of shapes, and
- * one that fits with each of the ten digits all through it fits with any. */
+/* finish_look_digits.c - texts that differ in digits alone, as numbers of customers and orders do: a million rows have a handful of shapes.
+ * One that fits with each of the ten digits all through it, and a pixel to spare, is taken to fit with any. Where a font's
+ * digits differ by more at their edges, or in kerning, a mix of them may be wider still: such a clip fails when it is finished. */
 #include <string.h>
 
 #include "common/file.h"

@@ -144,7 +144,9 @@ static Status gather_one(Look *l, int64_t clip, char *shape)
 Status finish_look_gather(Look *l, int64_t clip)
 {
     char *shape = NULL;
-    if (!l->voice && finish_look_shape(l, l->job->clip[clip], &shape)) return status_ok();
+    Unit *like = l->voice ? NULL : finish_look_shape(l, l->job->clip[clip], &shape);
+    if (like) like->others += strcmp(l->job->clip[clip], l->job->clip[like->clip]) != 0;
+    if (like) return status_ok();
     return gather_one(l, clip, shape);
 }
 
