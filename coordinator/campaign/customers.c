@@ -236,7 +236,7 @@ static void check_ids(const Customers *c, const char *file, Faults *faults)
         const Place place = {file, c->line[row], c->column[c->id_column]};
         check_id(c, row, place, faults);
         if (!bytes) continue;
-        const uint64_t hash = lookup_hash(0, id, bytes);
+        const uint64_t hash = lookup_hash(lookup_start(), id, bytes);
         const int64_t first = same_id(c, &known, hash, id);
         if (first >= 0)
             faults_add(faults, place, "duplicate %s (first in line %d); ids must be unique", quoted(id).text,

@@ -1,7 +1,9 @@
 #include "lookup.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "common/file.h"
 
@@ -55,17 +57,37 @@ void lookup_clear(Lookup *l)
     *l = (Lookup){0};
 }
 
+static uint64_t start;
+static pthread_once_t start_once = PTHREAD_ONCE_INIT;
+
+static void draw_start(void)
+{
+    if (getrandom(&start, sizeof start, 0) != (ssize_t)sizeof start) abort();
+}
+
+uint64_t lookup_start(void)
+{
+    pthread_once(&start_once, draw_start);
+    return start;
+}
+
+/* Both halves of the product: of the lower one alone texts are known that collide whatever stands before them. */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    const unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 uint64_t lookup_hash(uint64_t before, const char *text, size_t bytes)
 {
     uint64_t h = before ^ bytes * 0x9e3779b97f4a7c15u, word;
     for (; bytes >= sizeof word; text += sizeof word, bytes -= sizeof word) {
         memcpy(&word, text, sizeof word);
-        h = (h ^ word) * 0xbf58476d1ce4e5b9u;
-        h ^= h >> 32;
+        h = mix(h ^ word, 0xbf58476d1ce4e5b9u);
     }
     word = 0;
     memcpy(&word, text, bytes);
-    h = (h ^ word) * 0x94d049bb133111ebu; /* the last letters change its upper bits alone */
+    h = mix(h ^ word, 0x94d049bb133111ebu); /* the last letters change its upper bits alone */
     h = (h ^ h >> 32) * 0x9e3779b97f4a7c15u;
     return h ^ h >> 32;
 }

@@ -18,7 +18,10 @@ int64_t lookup_next(const Lookup *l, uint64_t hash, size_t *at);
 void lookup_add(Lookup *l, uint64_t hash, int64_t number);
 void lookup_clear(Lookup *l);
 
-/* Of the bytes behind others whose hash is given, 0 for none. Not for values that an enemy chooses. */
+/* Of the bytes behind others whose hash is given; for none lookup_start(), or any number where the values are ours. */
 uint64_t lookup_hash(uint64_t before, const char *text, size_t bytes);
+/* A random number, the same in the whole process: who does not know it cannot choose values that have one hash, which would make each look
+ * as long as there are values. */
+uint64_t lookup_start(void);
 
 #endif

@@ -101,7 +101,7 @@ static uint64_t folded_hash(const char *stem)
     char folded[STEM_BYTES];
     size_t n = 0;
     for (; stem[n]; n++) folded[n] = (char)(stem[n] >= 'A' && stem[n] <= 'Z' ? stem[n] - 'A' + 'a' : stem[n]);
-    return lookup_hash(0, folded, n);
+    return lookup_hash(lookup_start(), folded, n);
 }
 
 static bool is_taken(const Stems *s, const char *stem)
