@@ -40,6 +40,13 @@ int64_t alike_kind(Alike *a, int64_t row)
     return a->count++;
 }
 
+int64_t *alike_resize(const Alike *a, int64_t *list, int64_t *room, int64_t fill)
+{
+    if (*room < a->room) list = memory_resize(list, (size_t)a->room, sizeof *list);
+    for (; *room < a->room; ++*room) list[*room] = fill;
+    return list;
+}
+
 void alike_clear(Alike *a)
 {
     free(a->first);

@@ -17,6 +17,8 @@ typedef struct {
 
 /* The row's kind; alike->count is one more afterwards where it is the first of its kind. */
 int64_t alike_kind(Alike *a, int64_t row);
+/* A list (NULL at first) with a number for each kind, longer where there are more kinds than *room: the new ones are `fill`. The caller's. */
+int64_t *alike_resize(const Alike *a, int64_t *list, int64_t *room, int64_t fill);
 void alike_clear(Alike *a);
 
 #endif

@@ -115,8 +115,8 @@ typedef struct {
     int column[CUSTOMERS_MAX_COLUMNS]; /* those that decide what a shot is beside the rows' own seeds */
     bool has_kinds;
     Alike kinds; /* of rows by those columns */
-    int64_t *of_kind,
-        kind_room; /* its shot, or with seeds of the rows' own 0 once it is counted in alike; -1: neither yet */
+    /* [kind_room]. -1: no row of the kind is planned yet; else its shot, or 0 where each row has a seed of its own. */
+    int64_t *of_kind, kind_room;
     struct ShotEntry *entry, *known; /* by key */
     const char *last_negative;       /* kept already; most campaigns have one */
     const char *last_trunk;          /* the same */
@@ -352,10 +352,7 @@ static int64_t *known_of_kind(Planner *p, int64_t row)
 {
     if (!p->has_kinds) return NULL;
     const int64_t kind = alike_kind(&p->kinds, row);
-    if (p->kind_room < p->kinds.room) {
-        p->of_kind = memory_resize(p->of_kind, (size_t)p->kinds.room, sizeof *p->of_kind);
-        for (; p->kind_room < p->kinds.room; p->kind_room++) p->of_kind[p->kind_room] = -1;
-    }
+    p->of_kind = alike_resize(&p->kinds, p->of_kind, &p->kind_room, -1);
     return &p->of_kind[kind];
 }
 

@@ -23,7 +23,10 @@ static inline Amount amount_bytes(double bytes)
 static inline Amount amount_cost(double cost)
 {
     Amount a;
-    snprintf(a.text, sizeof a.text, cost < 10 ? "%.3g" : "%.2f", cost);
+    if (cost < 1e-4) /* "%g" writes a power of ten */
+        snprintf(a.text, sizeof a.text, "%s", cost > 0 ? "less than 0.0001" : "0");
+    else
+        snprintf(a.text, sizeof a.text, cost < 10 ? "%.3g" : "%.2f", cost);
     return a;
 }
 

@@ -31,14 +31,6 @@ typedef struct {
     json_t *list;
 } Sharing;
 
-static uint64_t add_value(uint64_t h, const char *text)
-{
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 0x100000001b3u; /* FNV-1a; values end with a byte that no text has */
-    h = (h ^ 0xffu) * 0x100000001b3u;
-    return h ^ h >> 29;
-}
-
 static int by_values(const void *a, const void *b)
 {
     const uint64_t x = ((const Left *)a)->values, y = ((const Left *)b)->values;
@@ -50,9 +42,11 @@ static int64_t count_renders(Sharing *s, int64_t *clips)
 {
     int64_t renders = 0;
     for (int64_t i = 0; i < s->kinds.count; i++) {
-        uint64_t h = 0xcbf29ce484222325u;
-        for (int k = 0; k < s->count; k++)
-            if (!s->out[k]) h = add_value(h, customers_value(s->kinds.customers, s->kinds.first[i], s->column[k]));
+        uint64_t h = 0; /* not lookup_start: the order of the renders, and so the times, are the same in each process */
+        for (int k = 0; k < s->count; k++) {
+            const char *value = customers_value(s->kinds.customers, s->kinds.first[i], s->column[k]);
+            if (!s->out[k]) h = lookup_hash(h, value, strlen(value));
+        }
         s->left[i] = (Left){h, s->clips[i]};
     }
     qsort(s->left, (size_t)s->kinds.count, sizeof *s->left, by_values);
@@ -169,8 +163,7 @@ static void count_kinds(Sharing *s)
     for (int64_t i = 0; i < c->clip_count; i++) {
         if (c->clip[i].shot < 0) continue;
         const int64_t kind = alike_kind(&s->kinds, i);
-        if (room < s->kinds.room) s->clips = memory_resize(s->clips, (size_t)s->kinds.room, sizeof *s->clips);
-        for (; room < s->kinds.room; room++) s->clips[room] = 0;
+        s->clips = alike_resize(&s->kinds, s->clips, &room, 0);
         s->clips[kind]++;
     }
     s->left = memory_get((size_t)s->kinds.count + 1, sizeof *s->left);

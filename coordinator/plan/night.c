@@ -293,7 +293,8 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* A number to sort by: shots that were in work when a job died come last, those of fewest deaths first (as in ledger_planned_shots). */
+/* A number to sort by: shots that were in work when a job died come last, those of fewest deaths first (as in ledger_planned_shots,
+ * which also puts shots with the same adapters together; on paper a change of adapters takes no time). */
 static int64_t place_in_queue(const Play *p, int64_t shot)
 {
     return p->abandoned ? (int64_t)p->abandoned[shot] << 48 | shot : shot;

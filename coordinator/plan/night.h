@@ -10,8 +10,8 @@
  *   takes its worker as long as from its lease to the next one (record_folder.c), and is played as if all of it came before that.
  * - A node's death ends the job on all nodes. It starts again without that node, and what was in work goes on from its last checkpoint.
  *   When the job is preempted, or its coordinator dies alone, each shot in work is checkpointed at its next step, and the job starts
- *   again on all nodes; a decode or a finish in work is lost. The queues are then filled as the ledger fills them: what was in work
- *   when a job died comes last.
+ *   again on all nodes; a decode or a finish in work is lost. The queues are then filled by shot, as the ledger fills them where no
+ *   shot has adapters (else it puts those with the same ones together): what was in work when a job died comes last.
  * - A lease that fails, or whose process dies, is judged by the rules.
  *
  * Many such nights give the finish time's distribution. Units: seconds, from the moment when `run` is started. Pure: no files, no clock,

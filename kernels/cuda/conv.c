@@ -370,6 +370,7 @@ static Status conv_piece(Backend *be, Tensor x, const Conv *c, Tensor out, bool 
 /* As few pieces as the bound allows, of equal length but the last: two plans at the most. A plan without a device has the bound, too. */
 int64_t cuda_conv_frames(const Backend *be, Tensor x, const Conv *c, Tensor out)
 {
+    if (out.dim[0] == 0) return 1;
     const int64_t in = x.dim[1] * x.dim[2] * padded(c->in), made = out.dim[1] * out.dim[2] * padded(c->out);
     const int64_t most = be->own && cuda_of(be)->conv_numbers ? cuda_of(be)->conv_numbers : INT32_MAX;
     int64_t frames = most / in < c->kernel[0] ? 1 : (most / in - c->kernel[0]) / c->stride[0] + 1;

@@ -84,6 +84,7 @@ static void test_pieces_count_in_32_bits(void **state)
         {16, 720, 1280, {.in = 96, .out = 384, .kernel = {1, 1, 1}, .stride = {1, 1, 1}}, 6}, /* the result's */
         {8, 720, 1280, {.in = 192, .out = 192, .kernel = {3, 1, 1}, .stride = {2, 1, 1}}, 4}, /* 9 seen of 17 */
         {2, 20000, 40000, {.in = 8, .out = 8, .kernel = {3, 3, 3}, .stride = {1, 1, 1}}, 1},
+        {0, 480, 832, {.in = 96, .out = 3, .kernel = {3, 3, 3}, .stride = {1, 1, 1}}, 1},
         {4, 480, 832, {.in = 96, .out = 3, .kernel = {3, 3, 3}, .stride = {1, 1, 1}}, 4}};
     Backend *be = NULL;
     assert_false(failed(backend_open(&(BackendOptions){.kind = BACKEND_CUDA, .compute = BF16, .plan = true}, &be)));

@@ -13,6 +13,7 @@
 
 #include "common/file.h"
 #include "coordinator/dispatch/rules.h"
+#include "coordinator/plan/amount.h"
 #include "coordinator/plan/energy.h"
 #include "coordinator/plan/night.h"
 
@@ -384,6 +385,16 @@ static void part_of_a_farm(void **state)
     free(trunk);
 }
 
+static void costs_are_plain_numbers(void **state)
+{
+    (void)state;
+    assert_string_equal(amount_cost(1234.5).text, "1234.50");
+    assert_string_equal(amount_cost(0.01833).text, "0.0183");
+    assert_string_equal(amount_cost(0.0001).text, "0.0001");
+    assert_string_equal(amount_cost(0.00001).text, "less than 0.0001");
+    assert_string_equal(amount_cost(0).text, "0");
+}
+
 static void checkpoints(void **state)
 {
     (void)state;
@@ -454,6 +465,7 @@ int main(void)
                                        cmocka_unit_test(ten_thousand_nodes),
                                        cmocka_unit_test(part_of_a_farm),
                                        cmocka_unit_test(no_part_of_a_farm),
+                                       cmocka_unit_test(costs_are_plain_numbers),
                                        cmocka_unit_test(checkpoints),
                                        cmocka_unit_test(energy_of_packages),
                                        cmocka_unit_test(energy_of_gpus)};

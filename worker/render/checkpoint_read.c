@@ -182,8 +182,11 @@ static Status check_words(const CheckpointOwner *o)
 {
     const struct {
         const char *name, *text;
-    } word[] = {{"shot", o->shot},   {"model", o->model}, {"prompt_sha256", o->prompt_sha256},
-                {"dtype", o->dtype}, {"kind", o->kind},   {"kind", o->kind}};
+    } word[] = {{"shot", o->shot},
+                {"model", o->model},
+                {"prompt_sha256", o->prompt_sha256},
+                {"dtype", o->dtype},
+                {"kind", o->kind}};
     for (size_t i = 0; i < sizeof word / sizeof *word; i++)
         if (!foreign_is_safe(word[i].text))
             return status_fail(ERR_INPUT, "damaged checkpoint: attribute %s is no plain text", word[i].name);
