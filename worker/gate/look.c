@@ -141,7 +141,8 @@ static void measure_light(Look *l, LookFigures *f)
     const int n = l->small_width * l->small_height;
     const float *rgb = l->rgb[l->count % PICTURES], *old_light = l->light[!l->current], *old_red = l->red[!l->current];
     double light = 0, red = 0, luma = 0;
-    int light_changed = 0, red_changed = 0, dark = 0, saturated = 0, clipped = 0, levels[256] = {0};
+    int light_changed = 0, red_changed = 0, dark = 0, saturated = 0, ground = 0, clipped = 0;
+    int levels[256] = {0}, at_ends[8] = {0};
     for (int i = 0; i < n; i++) {
         const float *p = rgb + 3 * i;
         const float r = l->linear[(int)p[0]], g = l->linear[(int)p[1]], b = l->linear[(int)p[2]];
@@ -158,9 +159,13 @@ static void measure_light(Look *l, LookFigures *f)
         dark += l->y[i] <= 25; /* a tenth of the range, as blackdetect has it */
         if (l->y[i] > 4) {
             const int ends = is_end(p[0]) + is_end(p[1]) + is_end(p[2]);
-            saturated += ends == 3;
+            if (ends == 3) at_ends[(p[0] > 128) * 4 + (p[1] > 128) * 2 + (p[2] > 128)]++;
             clipped += ends == 1 || ends == 2;
         }
+    }
+    for (int i = 0; i < 8; i++) {
+        saturated += at_ends[i];
+        if (at_ends[i] > ground) ground = at_ends[i];
     }
     int bright = 255;
     for (int above = levels[255]; bright > 0 && above * 100 < n; above += levels[bright]) bright--;
@@ -173,6 +178,7 @@ static void measure_light(Look *l, LookFigures *f)
     f->mean = (float)(luma / n);
     f->dark = (float)dark / (float)n;
     f->saturated = (float)saturated / (float)n;
+    f->ground = (float)ground / (float)n;
     f->clipped = (float)clipped / (float)n;
     f->luminance_area = l->count ? (float)light_changed / (float)n : 0;
     f->red_area = l->count ? (float)red_changed / (float)n : 0;

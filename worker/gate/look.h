@@ -18,6 +18,7 @@ typedef struct {
     double at_s;
     float mean;            /* luma, 0 to 255 */
     float dark, saturated; /* shares of the picture */
+    float ground;          /* the largest share of one colour of those that `saturated` counts */
     float clipped; /* share of which one or two of R, G and B are at an end: light that was too strong for its colour */
     float
         change; /* mean absolute difference of R, G and B against the picture before, levels of 255 (VBench's temporal flickering,

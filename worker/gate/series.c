@@ -52,8 +52,10 @@ double series_black(const Series *s, float *local)
 
 double series_saturated(const Series *s, float *local)
 {
+    static const float most_pattern =
+        0.69f; /* from 0.94 of the picture on it counts: test patterns have 0.93 at most */
     float *sorted = memory_get((size_t)s->count + 1, sizeof *sorted);
-    for (int i = 0; i < s->count; i++) sorted[i] = s->f[i].saturated;
+    for (int i = 0; i < s->count; i++) sorted[i] = fmaxf(s->f[i].ground, fminf(s->f[i].saturated, most_pattern));
     qsort(sorted, (size_t)s->count, sizeof *sorted, order_floats);
     const float usual = sorted[s->count / 4]; /* a ground or a pattern that is there nearly all the time is drawn so */
     free(sorted);
