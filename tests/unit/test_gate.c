@@ -171,8 +171,8 @@ static void listens(void **state)
     assert_int_equal(hearing_begin(0, 48000, &s).err, ERR_INPUT);
 }
 
-/* Seconds of silence in three seconds of a tone on two channels, where the right one is heard only from `from` to `to`. */
-static double one_sided(double from, double to)
+/* Three seconds of a tone on two channels, where the right one is heard only from `from` to `to`. */
+static HearingFigures one_sided(double from, double to)
 {
     enum { RATE = 48000, LENGTH = 3 * RATE };
     float *x = memory_get(2 * LENGTH, sizeof *x);
@@ -187,16 +187,19 @@ static double one_sided(double from, double to)
     assert_string_equal(hearing_put(s, x, LENGTH).message, "");
     hearing_end(&s, &f);
     free(x);
-    return f.silence_s;
+    return f;
 }
 
 static void hears_that_one_channel_is_lost(void **state)
 {
     (void)state;
-    assert_true(one_sided(0, 9) == 0);
-    assert_true(fabs(one_sided(0, 1) - 2) < 0.05); /* from then on */
-    assert_true(fabs(one_sided(9, 9) - 3) < 0.05); /* always */
-    assert_true(one_sided(2, 9) == 0);             /* it comes in later, as an instrument does */
+    const HearingFigures lost = one_sided(0, 1);
+    assert_true(one_sided(0, 9).silence_s == 0);
+    assert_true(fabs(lost.silence_s - 2) < 0.05); /* from then on */
+    assert_true(lost.silence_count == 1 && fabs(lost.silence_at[0] - 1) < 0.05);
+    assert_true(fabs(one_sided(9, 9).silence_s - 3) < 0.05); /* always */
+    assert_true(one_sided(2, 9).silence_s == 0);             /* it comes in later, as an instrument does */
+    assert_true(one_sided(0, 2.2).silence_s == 0);           /* 0.8 s: what is panned to one side pauses */
 }
 
 static void reads_its_own_sets_and_refuses_others(void **state)
@@ -320,9 +323,28 @@ static void a_burst_of_noise(Plain *p, int i)
     }
 }
 
+/* From begin to end `share` of 24 columns are at the ends, of four colours that move: white, yellow, red and magenta. */
+static void at_the_ends(Plain *p, int i, int share)
+{
+    static const int colour[4][3] = {{235, 128, 128}, {219, 16, 138}, {63, 102, 240}, {78, 214, 230}};
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            const int *c = colour[((x + 4 * i) / 12 + y / 16) % 4];
+            const bool spared = x % 24 >= share;
+            p->luma[y * WIDTH + x] = (uint8_t)(spared ? 120 : c[0]);
+            p->u[y / 2 * WIDTH / 2 + x / 2] = (uint8_t)c[1];
+            p->v[y / 2 * WIDTH / 2 + x / 2] = (uint8_t)c[2];
+        }
+}
+
+static void overflows(Plain *p, int i) { at_the_ends(p, i, 23); }
+static void a_test_pattern(Plain *p, int i) { at_the_ends(p, i, 20); }
+
 static void knows_a_ground_from_saturation(void **state)
 {
     (void)state;
+    assert_true(of_drawn(overflows, 72).gate[GATE_saturated].value > 2.9);
+    assert_int_equal(of_drawn(a_test_pattern, 72).gate[GATE_saturated].verdict, GATE_PASS);
     const GateReport good = of_drawn(before_white, 72), bad = of_drawn(before_white_then_magenta, 72);
     assert_int_equal(good.gate[GATE_saturated].verdict, GATE_PASS);
     assert_int_equal(good.gate[GATE_exposure].verdict, GATE_PASS);

@@ -14,6 +14,8 @@ static const double silent = 1e-6;      /* mean square: -60 dBFS */
 static const double free_s = 2;
 static const double dead = 1e-8;  /* mean square of one channel: -80 dBFS */
 static const double heard = 1e-4; /* of the other one: -40 dBFS */
+static const double lost_s =
+    2; /* dead for so long or a third of the sound: what is panned to one side pauses for less */
 
 struct Hearing {
     ebur128_state *ebu;
@@ -25,6 +27,7 @@ struct Hearing {
     double squares;       /* of this block */
     double of_channel[2]; /* the same of each of two channels */
     int64_t dead_run[2];  /* blocks in which the other one was heard, since this one was */
+    int64_t dead_from[2]; /* the first of them */
     int in_block;
     int64_t blocks, silent_run, silent_total;
     bool heard;       /* anything so far */
@@ -85,10 +88,20 @@ static void look_for_dead_channel(Hearing *s)
     for (int c = 0; c < 2; c++) {
         if (s->of_channel[c] >= dead * s->in_block)
             s->dead_run[c] = 0;
-        else if (s->of_channel[1 - c] >= heard * s->in_block)
-            s->dead_run[c]++;
+        else if (s->of_channel[1 - c] >= heard * s->in_block && s->dead_run[c]++ == 0)
+            s->dead_from[c] = s->blocks;
     }
     s->of_channel[0] = s->of_channel[1] = 0;
+}
+
+/* At the end of the sound. */
+static void end_dead_channel(Hearing *s)
+{
+    const int c = s->dead_run[1] > s->dead_run[0];
+    const double length = (double)s->dead_run[c] / BLOCKS_PER_S, whole = (double)s->blocks / BLOCKS_PER_S;
+    if (length <= 0 || length < fmin(lost_s, whole / 3)) return;
+    note_at(s->figures.silence_at, &s->figures.silence_count, (double)s->dead_from[c] / BLOCKS_PER_S);
+    s->longest_s = fmax(s->longest_s, length);
 }
 
 static void end_block(Hearing *s)
@@ -140,7 +153,7 @@ void hearing_end(Hearing **sound, HearingFigures *out)
     if (s->in_block) end_block(s);
     if (s->silent_run) end_silence(s, true);
     if (!s->heard) s->longest_s = (double)s->blocks / BLOCKS_PER_S;
-    for (int c = 0; c < 2; c++) s->longest_s = fmax(s->longest_s, (double)s->dead_run[c] / BLOCKS_PER_S);
+    end_dead_channel(s);
     ebur128_loudness_global(s->ebu, &loudness);
     for (int c = 0; c < s->channels; c++) {
         double one = 0;

@@ -10,9 +10,9 @@ typedef struct {
     double loudness_lufs;  /* integrated, EBU R 128; -70 for silence */
     double true_peak_dbtp; /* -100 for silence */
     double clipping;       /* places in the worst second where at least three samples in turn are at full scale */
-    double silence_s; /* longest time below -60 dBFS; at the beginning and the end two seconds are free. All of a clip
-                              that has no sound anywhere. Of one of two channels that is lost, below -80 dBFS to the end, as long as the other
-                              one is heard */
+    /* Longest time below -60 dBFS; at the beginning and the end two seconds are free. All of a clip that has no sound anywhere. Of one of
+     * two channels that is lost, the time below -80 dBFS in which the other one is heard, from 2 s or a third of the sound on. */
+    double silence_s;
     int clipping_count, silence_count; /* of the seconds below */
     double clipping_at[HEARING_MAX_AT],
         silence_at[HEARING_MAX_AT]; /* where, from the worst second's limit and from 0.3 s of silence on */

@@ -12,11 +12,10 @@ typedef struct {
 
 /* Each returns the clip's number and writes each picture's own to local[count] (NAN where it has none). Units are those of
  * common/gates.h. NAN when there is nothing to measure. */
-double series_black(
-    const Series *s,
-    float
-        *local); /* pictures at least 98 % dark in which nothing is lit, together; not those of a fade at either end */
-/* Pictures at least half of which is at the ends, together; but for what is there nearly all the time: a white ground, a test pattern. */
+/* Pictures at least 98 % dark in which nothing is lit, together; not those of a fade at either end. */
+double series_black(const Series *s, float *local);
+/* Pictures at least half of which is at the ends, together; but for what is there nearly all the time: a ground of one
+ * colour, or a test pattern of many, up to 0.94 of the picture. */
 double series_saturated(const Series *s, float *local);
 /* The longest time in which no part moves, there is no grain either, and it is not black, and which is a fault: the clip stops at its own pace and goes on at
  * it. A still, a pose that is held, and a thing that comes to rest are none. */
