@@ -26,10 +26,14 @@
 #include "worker/pictures/pixels.h"
 #include "worker/proof/watermark.h"
 
+#define STILL_WORDS "none|poster|png|gif"
+enum { STILL_NONE, STILL_POSTER, STILL_PNG, STILL_GIF };
+
 typedef struct {
     int clips, first, pictures, from, trials, found_nothing, tried_nothing;
     OptionTexts size;
-    const char *folder, *table, *counts, *still;
+    const char *folder, *table, *counts;
+    int still;
     const Attack *attack; /* of clips or of stills */
     int attacks;
     double embed_s, embedded_pictures, read_s, read_pictures;
@@ -166,10 +170,10 @@ static Status mark_still(Bench *b, Scene *s, uint64_t payload, double *db, doubl
 {
     enum { EVERY = 8 };
     Watermark *w;
-    AVFrame *frame[16] = {NULL};
     char name[] = "watermark-still-XXXXXX";
-    const bool gif = strcmp(b->still, "gif") == 0;
+    const bool gif = b->still == STILL_GIF;
     const int count = gif ? (s->count + EVERY - 1) / EVERY : 1;
+    AVFrame **frame = memory_get((size_t)count, sizeof(AVFrame *));
     Scene before = scene_new(s->width, s->height, s->fps, count), after = scene_copy(&before);
     TRY(watermark_new(key, payload, s->width, s->height, &w));
     for (int i = 0; i < count; i++) {
@@ -185,13 +189,14 @@ static Status mark_still(Bench *b, Scene *s, uint64_t payload, double *db, doubl
     if (file < 0) return status_errno(ERR_NODE, "%s", name);
     close(file);
     int64_t bytes;
-    Status status = gif                               ? gif_write(name, frame, count, s->fps / EVERY, 0, &bytes)
-                    : strcmp(b->still, "poster") == 0 ? poster_write(name, frame[0])
-                                                      : stills_write_png(frame[0], name);
+    Status status = gif                        ? gif_write(name, frame, count, s->fps / EVERY, 0, &bytes)
+                    : b->still == STILL_POSTER ? poster_write(name, frame[0])
+                                               : stills_write_png(frame[0], name);
     scene_free(s);
     if (!failed(status)) status = scene_read(name, 0, 0, count, s);
     unlink(name);
     for (int i = 0; i < count; i++) av_frame_free(&frame[i]);
+    free(frame);
     scene_free(&before);
     scene_free(&after);
     return status;
@@ -446,7 +451,7 @@ int main(int argc, char **argv)
         {"size", OPTION_TEXTS, &b.size, .value = "WxH", .help = "of the clips, in turn (540x960)"},
         {"pictures", OPTION_INT, &b.pictures, .value = "N", .min = 8, .max = 1000, .help = "of each clip (24)"},
         {"promised", OPTION_FLAG, &b.promised, .help = "only the attacks that shall be survived"},
-        {"still", OPTION_TEXT, &b.still, .value = "KIND", .help = "poster, png or gif: one picture of each clip"},
+        {"still", OPTION_CHOICE, &b.still, .value = STILL_WORDS, .help = "one picture of each clip (none: all)"},
         {"from", OPTION_INT, &b.from, .value = "N", .min = 0, .max = 100, .help = "the first attack to try (0: all)"},
         {"trials", OPTION_INT, &b.trials, .value = "N", .min = 0, .max = 1000000,
          .help = "keys of others, on each clip (1)"},
@@ -467,9 +472,9 @@ int main(int argc, char **argv)
     if (!failed(status) && first > 0) {
         b.folder = argv[first];
         b.attack = b.still ? watermark_still_attack : watermark_attack;
-        b.attacks = !b.still                      ? watermark_attacks
-                    : strcmp(b.still, "gif") == 0 ? 1 /* the others are done to one picture */
-                                                  : watermark_still_attacks;
+        b.attacks = !b.still               ? watermark_attacks
+                    : b.still == STILL_GIF ? 1 /* the others are done to one picture */
+                                           : watermark_still_attacks;
         if (!b.size.count) b.size.text[b.size.count++] = "540x960";
         status = run(&b);
     }
