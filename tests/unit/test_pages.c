@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "coordinator/campaign/customers.h"
 #include "coordinator/campaign/list_columns.h"
 #include "coordinator/deliver/deliver.h"
 #include "coordinator/deliver/filecheck.h"
@@ -134,6 +135,37 @@ static void test_a_columns_name_is_not_computed(void **state)
     ledger_close(&p.ledger);
     fixture_campaign_free(p.campaign);
     fixture_remove(p.folder);
+}
+
+/* A customer's value, written to a list and read from it. */
+static void test_a_list_is_read_as_it_was(void **state)
+{
+    static const char *const value[] = {"\t=1", "\r=1", "'=1", "''@x", "?=1", "=1,\"2\"", "-5", "'n", " +a"};
+    (void)state;
+    for (size_t i = 0; i < sizeof value / sizeof *value; i++) {
+        Pages p = {.folder = fixture_folder(), .campaign = fixture_campaign("summer", 2, 2)};
+        Customers *written = &p.campaign->customers, read;
+        Faults *faults = faults_new();
+        char **cell = &written->value[written->column_count + 1];
+        free(*cell);
+        *cell = text_copy(value[i]);
+        assert_good(ledger_open(p.folder, LEDGER_WRITE, &p.ledger));
+        assert_good(ledger_adopt(p.ledger, p.campaign, 999));
+        char *file = path_join(p.folder, "delivery.csv");
+        assert_good(deliver_write_list(p.ledger, file));
+        char *text = read_text(&p, "delivery.csv");
+        customers_parse_csv("delivery.csv", text, strlen(text), NULL, faults, &read);
+        assert_good(faults_status(faults));
+        assert_int_equal(read.column_count, 2);
+        assert_string_equal(read.value[read.column_count + 1], value[i]);
+        customers_free(&read);
+        faults_free(&faults);
+        free(text);
+        free(file);
+        ledger_close(&p.ledger);
+        fixture_campaign_free(p.campaign);
+        fixture_remove(p.folder);
+    }
 }
 
 static void test_the_report_escapes_and_explains(void **state)
@@ -475,6 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_cell_is_computed),
         cmocka_unit_test(test_the_list_has_every_row),
+        cmocka_unit_test(test_a_list_is_read_as_it_was),
         cmocka_unit_test(test_a_columns_name_is_not_computed),
         cmocka_unit_test(test_the_report_escapes_and_explains),
         cmocka_unit_test(test_the_timeline_shows_what_workers_did),
