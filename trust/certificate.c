@@ -303,11 +303,10 @@ static Status check_dated(const Dated *d, char **soon)
 {
     const ASN1_TIME *from = X509_get0_notBefore(d->certificate), *to = X509_get0_notAfter(d->certificate);
     time_t then = time(NULL) + TRUST_SOON_DAYS * (time_t)86400;
-    const char *how = X509_cmp_current_time(from) >= 0 ? "is not valid before"
-                      : X509_cmp_current_time(to) <= 0 ? "has expired at"
-                                                       : NULL;
-    if (how) {
-        char *said = say_date(d, how, how[0] == 'i' ? from : to, "expected one that is valid now");
+    const bool early = X509_cmp_current_time(from) >= 0;
+    if (early || X509_cmp_current_time(to) <= 0) {
+        char *said = say_date(d, early ? "is not valid before" : "has expired at", early ? from : to,
+                              "expected one that is valid now");
         Status status = status_fail(ERR_INPUT, "%s", said);
         free(said);
         return status;
