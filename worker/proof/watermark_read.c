@@ -255,9 +255,10 @@ static void try_scale(WatermarkReader *r, int grid, double scale_x, double scale
 }
 
 /* Steps of the scale and of the place, smaller and smaller, as long as the pilot gets clearer. */
-static void refine(WatermarkReader *r, Place *best)
+static int refine(WatermarkReader *r, Place *best)
 {
     double place = 0.5, scale = 0.002;
+    int places = 0;
     for (int round = 0; round < 24; round++) {
         Place before = *best;
         for (int k = 0; k < 8; k++) {
@@ -275,6 +276,7 @@ static void refine(WatermarkReader *r, Place *best)
                 p.y0 = keep_y - p.step_y * r->field_height / 2;
             }
             p.z = pilot_z(r, &p);
+            places++;
             if (p.z > best->z) *best = p;
         }
         if (best->z > before.z) continue;
@@ -282,6 +284,7 @@ static void refine(WatermarkReader *r, Place *best)
         scale /= 2;
         if (place < 0.05) break;
     }
+    return places;
 }
 
 /* ---- bits --------------------------------------------------------------------------------------------------------------------- */
@@ -388,7 +391,7 @@ void watermark_reader_search(WatermarkReader *r, WatermarkReading *out)
     even_out(r);
     for (int g = 0; g < GRIDS && best.z <= 3 * WATERMARK_LEAST_Z; g++) places += search_grid(r, g, &best);
     if (best.z == -INFINITY) return;
-    refine(r, &best);
+    places += refine(r, &best);
     describe(r, &best, out);
     out->payload = read_bits(r, &best);
     out->found = best.z >= WATERMARK_LEAST_Z && watermark_is_payload(out->payload);
