@@ -254,7 +254,7 @@ static void try_scale(WatermarkReader *r, int grid, double scale_x, double scale
     if (p.z > best->z) *best = p;
 }
 
-/* Steps of the scale and of the place, smaller and smaller, as long as the pilot gets clearer. */
+/* Steps of the scale and of the place, smaller and smaller, as long as the pilot gets clearer. Returns how many places it tried. */
 static int refine(WatermarkReader *r, Place *best)
 {
     double place = 0.5, scale = 0.002;
