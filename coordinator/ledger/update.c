@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/order.h"
 #include "coordinator/campaign/stem.h"
 #include "coordinator/ledger/counts.h"
 #include "coordinator/ledger/handed.h"
@@ -170,17 +171,11 @@ Status ledger_drop_shot(Ledger *l, int64_t shot)
     return ledger_sql_run(l, "DELETE FROM specs WHERE shot = ?1", "i", shot);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static Status settle_shots(Update *u)
 {
     Ledger *l = u->ledger;
     int64_t clips;
-    if (u->touched_count) qsort(u->touched, (size_t)u->touched_count, sizeof *u->touched, by_number);
+    if (u->touched_count) qsort(u->touched, (size_t)u->touched_count, sizeof *u->touched, order_int64s);
     for (int64_t i = 0; i < u->touched_count; i++) {
         int64_t shot = u->touched[i];
         if (i > 0 && u->touched[i - 1] == shot) continue;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/order.h"
 #include "coordinator/dispatch/rules.h"
 #include "coordinator/plan/sim.h"
 
@@ -287,12 +288,6 @@ static void lose_worker(Play *p, int rank)
 
 /* ---- a job ---- */
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* A number to sort by: shots that were in work when a job died come last, those of fewest deaths first (as in ledger_planned_shots,
  * which also puts shots with the same adapters together; on paper a change of adapters takes no time). */
 static int64_t place_in_queue(const Play *p, int64_t shot)
@@ -312,7 +307,7 @@ static void fill_queue(Play *p, LeaseKind kind)
         if (m->state == MEMBER_WORKING && m->kind == kind) item[count++] = m->item;
     }
     for (int64_t i = 0; i < count && kind == LEASE_RENDER; i++) item[i] = place_in_queue(p, item[i]);
-    qsort(item, (size_t)count, sizeof *item, by_number);
+    qsort(item, (size_t)count, sizeof *item, order_int64s);
     for (int64_t i = 0; i < count && kind == LEASE_RENDER; i++) item[i] &= ((int64_t)1 << 48) - 1;
     queue_clear(q);
     queue_add(q, item, count);

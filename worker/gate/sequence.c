@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/file.h"
 
@@ -66,8 +65,8 @@ void sequence_picture(Sequence *s, const float *rgb)
         s->room = s->room ? 2 * s->room : 64;
         s->apart = memory_resize(s->apart, (size_t)s->room, sizeof *s->apart);
     }
-    const uint8_t *now = s->kept[s->count % KEPT];
-    shrink(s, rgb, s->kept[s->count % KEPT]);
+    uint8_t *now = s->kept[s->count % KEPT];
+    shrink(s, rgb, now);
     for (int lag = 1; lag <= LAGS; lag++)
         s->apart[s->count][lag - 1] = lag <= s->count ? apart(now, s->kept[(s->count - lag) % KEPT], s->size) : 0;
     s->count++;

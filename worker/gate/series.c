@@ -272,18 +272,10 @@ double series_jump(const Series *s, float *local)
     enum { REACH = 4 };
     double worst = 0;
     for (int i = 0; i < s->count; i++) {
-        float first = 0, second = 0;
-        for (int k = i - REACH; k <= i + REACH; k++) {
-            if (k < 1 || k >= s->count || k == i) continue;
-            const float x = s->f[k].change;
-            if (x > first) {
-                second = first;
-                first = x;
-            } else if (x > second) {
-                second = x;
-            }
-        }
-        const float alone = i && s->f[i].change > 2 * second ? s->f[i].change - second : 0;
+        float most[2] = {0};
+        for (int k = i - REACH; k <= i + REACH; k++)
+            if (k >= 1 && k < s->count && k != i) order_keep(most, 2, s->f[k].change);
+        const float alone = i && s->f[i].change > 2 * most[1] ? s->f[i].change - most[1] : 0;
         local[i] = fmaxf(alone, s->f[i].back);
         worst = fmax(worst, local[i]);
     }

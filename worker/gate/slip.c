@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/order.h"
 
 enum { PLANES = 4 /* luma, R, G, B */, PARTS = 20, STROKES = 20 /* along the longer side */, REACH = 4 /* pictures */ };
 static const float SEARCH = 0.04f /* of the longer side */, NOISE = 6 /* levels */,
@@ -127,9 +128,10 @@ static void compare(const Slip *s, uint8_t *left)
             const int x = i * s->side, y = j * s->side;
             const ptrdiff_t at = (ptrdiff_t)y * s->width + x;
             float found = colours_apart(s, s->now, at, s->before, at);
-            if (found > NOISE)
-                found = fminf(found, fmaxf(left_of(s, s->now, s->before, x, y), left_of(s, s->before, s->now, x, y))) *
-                        solid_share(s, x, y);
+            const float solid = found > NOISE ? solid_share(s, x, y) : 1;
+            if (found > NOISE && solid > 0)
+                found = fminf(found, fmaxf(left_of(s, s->now, s->before, x, y), left_of(s, s->before, s->now, x, y)));
+            found *= solid;
             left[j * s->columns + i] = (uint8_t)lroundf(found);
         }
 }
@@ -202,17 +204,10 @@ static float alone(const Slip *s, int picture)
             const int here = left[j * s->columns + i];
             if (here <= NOISE) continue;
             lost++;
-            int first = 0, second = 0;
-            for (int k = picture - REACH; k <= picture + REACH; k++) {
-                if (k < 1 || k >= s->count || k == picture) continue;
-                const int x = most_around(s, k, i, j);
-                if (x > first) {
-                    second = first;
-                    first = x;
-                } else if (x > second) {
-                    second = x;
-                }
-            }
+            float most[2] = {0};
+            for (int k = picture - REACH; k <= picture + REACH; k++)
+                if (k >= 1 && k < s->count && k != picture) order_keep(most, 2, (float)most_around(s, k, i, j));
+            const int second = (int)most[1];
             if (here <= 2 * second) continue;
             total += here - second;
             counted++;
@@ -225,13 +220,8 @@ double slip_measure(const Slip *s, float *local)
 {
     float most[3] = {0};
     for (int i = 0; i < s->count; i++) {
-        float x = local[i] = alone(s, i);
-        for (int k = 0; k < 3; k++)
-            if (x > most[k]) {
-                const float old = most[k];
-                most[k] = x;
-                x = old;
-            }
+        local[i] = alone(s, i);
+        order_keep(most, 3, local[i]);
     }
     for (int i = 0; i < s->count; i++) local[i] = fmaxf(local[i] - most[2], local[i] * OFTEN);
     return s->count ? fmaxf(most[0] - most[2], most[0] * OFTEN) : NAN;
