@@ -34,21 +34,17 @@ int64_t alike_kind(Alike *a, int64_t row)
     if (a->count == a->room) {
         a->room = 2 * a->room + 64;
         a->first = memory_resize(a->first, (size_t)a->room, sizeof *a->first);
+        a->value = memory_resize(a->value, (size_t)a->room, sizeof *a->value);
     }
     a->first[a->count] = row;
+    a->value[a->count] = a->fill;
     lookup_add(&a->known, hash, a->count);
     return a->count++;
-}
-
-int64_t *alike_resize(const Alike *a, int64_t *list, int64_t *room, int64_t fill)
-{
-    if (*room < a->room) list = memory_resize(list, (size_t)a->room, sizeof *list);
-    for (; *room < a->room; ++*room) list[*room] = fill;
-    return list;
 }
 
 void alike_clear(Alike *a)
 {
     free(a->first);
+    free(a->value);
     lookup_clear(&a->known);
 }

@@ -12,13 +12,13 @@ typedef struct {
     int column_count;
     int64_t count, room; /* kinds */
     int64_t *first;      /* of each kind: its first row */
+    int64_t *value;      /* of each kind: the caller's own number, `fill` at first */
+    int64_t fill;
     Lookup known;
 } Alike;
 
-/* The row's kind; alike->count is one more afterwards where it is the first of its kind. */
+/* The row's kind; `first` and `value` may move; alike->count is one more afterwards where it is the first of its kind. */
 int64_t alike_kind(Alike *a, int64_t row);
-/* A list (NULL at first) with a number for each kind, longer where there are more kinds than *room: the new ones are `fill`. The caller's. */
-int64_t *alike_resize(const Alike *a, int64_t *list, int64_t *room, int64_t fill);
 void alike_clear(Alike *a);
 
 #endif

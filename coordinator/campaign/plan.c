@@ -114,9 +114,8 @@ typedef struct {
     Stems *stems;
     int column[CUSTOMERS_MAX_COLUMNS]; /* those that decide what a shot is beside the rows' own seeds */
     bool has_kinds;
-    Alike kinds; /* of rows by those columns */
-    /* [kind_room]. -1: no row of the kind is planned yet; else its shot, or 0 where each row has a seed of its own. */
-    int64_t *of_kind, kind_room;
+    /* Of rows by those columns. value -1: no row of the kind is planned yet; else its shot, or 0 where each row has a seed of its own. */
+    Alike kinds;
     struct ShotEntry *entry, *known; /* by key */
     const char *last_negative;       /* kept already; most campaigns have one */
     const char *last_trunk;          /* the same */
@@ -342,7 +341,7 @@ static void find_deciding_columns(Planner *p)
 {
     const Campaign *c = p->l->campaign;
     p->has_kinds = c->share_shots && !p->l->cameo && !c->model->dit.sound_count && !p->l->base.frames_most;
-    p->kinds = (Alike){.customers = &c->customers, .column = p->column};
+    p->kinds = (Alike){.customers = &c->customers, .column = p->column, .fill = -1};
     for (int i = 0; i < c->customers.column_count && p->has_kinds; i++)
         if (c->shot_keys[i]) p->column[p->kinds.column_count++] = i;
 }
@@ -352,8 +351,7 @@ static int64_t *known_of_kind(Planner *p, int64_t row)
 {
     if (!p->has_kinds) return NULL;
     const int64_t kind = alike_kind(&p->kinds, row);
-    p->of_kind = alike_resize(&p->kinds, p->of_kind, &p->kind_room, -1);
-    return &p->of_kind[kind];
+    return &p->kinds.value[kind];
 }
 
 static void count_alike(Planner *p, const ShotSpec *spec)
@@ -415,7 +413,6 @@ void campaign_plan(CampaignLoad *l)
     count_trunks(&p);
     HASH_CLEAR(hh, p.known);
     free(p.entry);
-    free(p.of_kind);
     alike_clear(&p.kinds);
     free_texts(&p.texts);
     stems_free(&p.stems);

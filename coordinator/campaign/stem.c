@@ -104,30 +104,31 @@ static uint64_t folded_hash(const char *stem)
     return lookup_hash(lookup_start(), folded, n);
 }
 
-static bool is_taken(const Stems *s, const char *stem)
+/* hash: the stem's folded_hash. */
+static bool is_taken(const Stems *s, const char *stem, uint64_t hash)
 {
-    const uint64_t hash = folded_hash(stem);
     size_t at = 0;
     for (int64_t i; (i = lookup_next(&s->taken, hash, &at)) >= 0;)
         if (strcasecmp(s->stem[i], stem) == 0) return true;
     return false;
 }
 
-static void add_stem(Stems *s, const char *kept)
+static void add_stem(Stems *s, const char *kept, uint64_t hash)
 {
     if (s->count == s->room) {
         s->room = 2 * s->room + 64;
         s->stem = memory_resize(s->stem, (size_t)s->room, sizeof *s->stem);
     }
     s->stem[s->count] = kept;
-    lookup_add(&s->taken, folded_hash(kept), s->count++);
+    lookup_add(&s->taken, hash, s->count++);
 }
 
 void stems_note(Stems *s, const char *stem)
 {
     const size_t bytes = strlen(stem);
     if (bytes >= STEM_BYTES) abort();
-    if (!is_taken(s, stem)) add_stem(s, texts_keep(s->text, stem, bytes));
+    const uint64_t hash = folded_hash(stem);
+    if (!is_taken(s, stem, hash)) add_stem(s, texts_keep(s->text, stem, bytes), hash);
 }
 
 void stem_mark(const char *id, char stem[STEM_BYTES])
@@ -142,14 +143,16 @@ const char *stems_take(Stems *s, const char *id)
 {
     char stem[STEM_BYTES];
     stem_from_id(id, stem);
-    if (is_taken(s, stem)) {
+    uint64_t hash = folded_hash(stem);
+    if (is_taken(s, stem, hash)) {
         char marked[STEM_BYTES];
         stem_mark(id, marked);
         memcpy(stem, marked, sizeof marked);
-        for (int i = 2; is_taken(s, stem); i++)
+        hash = folded_hash(stem);
+        for (int i = 2; is_taken(s, stem, hash); i++, hash = folded_hash(stem))
             snprintf(stem, STEM_BYTES, "%.*s-%d", BASE_BYTES + 1 + MARK_DIGITS, marked, i);
     }
     const char *kept = strcmp(stem, id) == 0 ? id : texts_keep(s->text, stem, strlen(stem));
-    add_stem(s, kept);
+    add_stem(s, kept, hash);
     return kept;
 }

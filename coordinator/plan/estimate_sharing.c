@@ -25,8 +25,7 @@ typedef struct {
     const SuggestBase *base;
     int column[CUSTOMERS_MAX_COLUMNS], count; /* those that decide */
     bool out[CUSTOMERS_MAX_COLUMNS];          /* of these: left out now */
-    Alike kinds;                              /* of the rows that get a clip */
-    int64_t *clips;                           /* of each kind */
+    Alike kinds;                              /* of the rows that get a clip; value: how many */
     Left *left;                               /* of each kind: scratch */
     json_t *list;
 } Sharing;
@@ -47,7 +46,7 @@ static int64_t count_renders(Sharing *s, int64_t *clips)
             const char *value = customers_value(s->kinds.customers, s->kinds.first[i], s->column[k]);
             if (!s->out[k]) h = lookup_hash(h, value, strlen(value));
         }
-        s->left[i] = (Left){h, s->clips[i]};
+        s->left[i] = (Left){h, s->kinds.value[i]};
     }
     qsort(s->left, (size_t)s->kinds.count, sizeof *s->left, by_values);
     for (int64_t i = 0; i < s->kinds.count; i++) {
@@ -158,13 +157,11 @@ static json_t *in_order(json_t *list)
 static void count_kinds(Sharing *s)
 {
     const Campaign *c = s->estimate->campaign;
-    int64_t room = 0;
     s->kinds = (Alike){.customers = &c->customers, .column = s->column, .column_count = s->count};
     for (int64_t i = 0; i < c->clip_count; i++) {
         if (c->clip[i].shot < 0) continue;
         const int64_t kind = alike_kind(&s->kinds, i);
-        s->clips = alike_resize(&s->kinds, s->clips, &room, 0);
-        s->clips[kind]++;
+        s->kinds.value[kind]++; /* its clips */
     }
     s->left = memory_get((size_t)s->kinds.count + 1, sizeof *s->left);
 }
@@ -187,7 +184,6 @@ json_t *estimate_sharing(const Estimate *p, const SuggestBase *base)
     try_columns(s, before);
     json_t *list = in_order(s->list);
     alike_clear(&s->kinds);
-    free(s->clips);
     free(s->left);
     free(s);
     return list;
