@@ -247,26 +247,12 @@ static Status no_certificate(const char *file)
     return status_fail(ERR_INPUT, "%s: expected a certificate, in PEM", file);
 }
 
-/* The file's first certificate, whose key can be read. */
-static Status read_certificate(const char *certificate_file, X509 **out)
-{
-    *out = NULL;
-    TRY(file_check_regular(certificate_file));
-    X509 *certificate = first_certificate(certificate_file);
-    EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
-    if (key)
-        *out = certificate;
-    else
-        X509_free(certificate);
-    EVP_PKEY_free(key);
-    return *out ? status_ok() : no_certificate(certificate_file);
-}
-
 Status trust_check_certificate(const char *certificate_file)
 {
-    X509 *c;
-    TRY(read_certificate(certificate_file, &c));
-    X509_free(c);
+    TRY(file_check_regular(certificate_file));
+    EVP_PKEY *key = certified_key(certificate_file);
+    if (!key) return no_certificate(certificate_file);
+    EVP_PKEY_free(key);
     return status_ok();
 }
 

@@ -151,9 +151,8 @@ static bool is_awaited(const Member *m, int64_t now_ms)
 bool roster_is_hoped(const Roster *r, const Member *m, int64_t now_ms)
 {
     const bool late = m->state == MEMBER_ABSENT && now_ms - r->start_ms > ROSTER_ABSENT_MS;
-    if (m->aside && m->state == MEMBER_READY) return false;
-    if (m->leaving && m->state == MEMBER_READY) return is_awaited(m, now_ms);
-    return (m->state <= MEMBER_WORKING && !late) || is_awaited(m, now_ms);
+    const bool goes = m->state == MEMBER_READY && (m->aside || m->leaving);
+    return (m->state <= MEMBER_WORKING && !late && !goes) || is_awaited(m, now_ms);
 }
 
 bool roster_count_failure(Roster *r, Member *who, LeaseKind kind, int64_t item)

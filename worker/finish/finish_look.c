@@ -1,22 +1,18 @@
 #include "finish_look_parts.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/file.h"
-#include "common/json_member.h"
 #include "common/moment.h"
 #include "worker/finish/label.h"
 #include "worker/finish/looked.h"
 #include "worker/finish/overlay.h"
-#include "worker/finish/voice.h"
 
 enum {
     MOST_BY_COMMAND = 10, /* of the longest texts; and of tries */
@@ -102,8 +98,7 @@ static void look_at_texts(Look *l, Unit *u, const FinishSpec *spec)
     Counted c = {.look = l, .clip = u->clip, .quiet = u->any_digits};
     if (!u->any_digits) look_at_layout(spec, overlays, label, &c);
     for (char digit = '0'; u->any_digits && digit <= '9' && c.count == 0; digit++) {
-        json_t *texts = finish_look_with_digit(overlays, digit),
-               *words = label ? finish_look_with_digit(label, digit) : NULL;
+        json_t *texts = finish_look_with_digit(overlays, digit), *words = finish_look_with_digit(label, digit);
         look_at_layout(spec, texts, words, &c);
         json_decref(texts);
         json_decref(words);
@@ -359,7 +354,7 @@ static bool look_at_all(Look *l, int64_t end_ms, int64_t *texts, int64_t *voices
 
 static Status look_at_split(Look *l, int64_t end_ms, int64_t *texts)
 {
-    int64_t counted_before = 0; /* voices that are not measured */
+    int64_t counted_before = 0; /* voices that are left out, as the first pass has said */
     TRY(finish_look_gather_split(l));
     looked_recall(recall, l);
     look_at_all(l, end_ms, texts, &counted_before);

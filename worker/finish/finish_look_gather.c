@@ -67,7 +67,7 @@ static Unit *add_layout(Look *l, int64_t clip, const FinishSpec *spec, json_t *o
     int weight = 0;
     if (json_array_size(overlays) == 0 && !label) return NULL;
     json_t *texts = any_digits ? finish_look_with_digit(overlays, '0') : json_incref(overlays),
-           *words = any_digits && label ? finish_look_with_digit(label, '0') : json_incref((json_t *)(uintptr_t)label);
+           *words = any_digits ? finish_look_with_digit(label, '0') : json_incref((json_t *)(uintptr_t)label);
     Hash *key = finish_look_key(l, any_digits ? "layout of any digits" : "layout");
     finish_look_key_document(key, "renditions", finish_spec_get(spec, "renditions"));
     finish_look_key_document(key, "label", words);
@@ -114,8 +114,6 @@ double finish_look_least_of(const FinishSpec *spec, double shot_s)
     return least;
 }
 
-static double least_s(const Look *l, const FinishSpec *spec) { return finish_look_least_of(spec, l->job->shot_s); }
-
 /* What is quick is done at once; the rest is gathered. shape: of texts that stand for all that differ in digits alone, taken; NULL: these stand
  * for themselves. */
 static Status gather_one(Look *l, int64_t clip, char *shape)
@@ -123,10 +121,11 @@ static Status gather_one(Look *l, int64_t clip, char *shape)
     FinishSpec spec;
     Status status = finish_spec_read(l->job->campaign, l->job->clip[clip], &spec);
     if (!failed(status)) {
-        json_t *overlays = overlay_timed(finish_spec_get(&spec, "overlays"), least_s(l, &spec));
+        const double clip_s = finish_look_least_of(&spec, l->job->shot_s);
+        json_t *overlays = overlay_timed(finish_spec_get(&spec, "overlays"), clip_s);
         Unit *layout = NULL;
         Counted c = {.look = l, .clip = clip};
-        overlay_check(overlays, least_s(l, &spec), finish_look_count, &c);
+        overlay_check(overlays, clip_s, finish_look_count, &c);
         if (c.count == 0) layout = add_layout(l, clip, &spec, overlays, shape != NULL);
         if (layout && shape) {
             finish_look_add_shape(l, shape, layout);

@@ -20,9 +20,9 @@ typedef struct { /* a set of texts to lay out, or a voice to measure; those that
     int weight;   /* how long its texts are; then its rank among its kind by that */
     int frames;   /* of the clips that follow this voice; 0: not known */
     bool is_voice, is_try /* of an engine, with a text that surely fits */, is_known, is_noted;
-    bool any_digits; /* stands for all texts that differ from its own in digits alone, */
-    int64_t others;  /* of so many more clips */
-    bool is_split;   /* of those: some digits do not fit, so that each is looked at */
+    bool any_digits; /* it stands for all texts that differ from its own in digits alone */
+    int64_t others;  /* how many more clips it stands for */
+    bool is_split;   /* with any_digits: some digit does not fit, so each clip's texts are looked at */
 } Unit;
 
 typedef struct {
